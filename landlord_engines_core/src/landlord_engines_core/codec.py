@@ -1,0 +1,120 @@
+"""The one converter between JSON documents and attrs classes; the only door to cattrs.
+
+Reading is tolerant of unknown keys (what a newer version wrote must stay readable) and strict
+about types: a number is never taken for a string.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from cattrs import BaseValidationError, transform_error
+from cattrs.preconf.json import JsonConverter, make_converter
+
+__all__ = ["BadDocument", "dumps", "loads", "structure", "unstructure"]
+
+T = TypeVar("T")
+
+_KINDS = {str: "a string", int: "a whole number", bool: "true or false", float: "a number"}
+
+
+class BadDocument(ValueError):
+    """A document does not have the expected form.
+
+    Attributes:
+        problems: One line for each bad field, with its path; no line holds a value.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class _WrongKind(TypeError):
+    """A value is of another JSON type; the message says which was expected."""
+
+
+def _strictly(kind: type, *accepted: type) -> Callable[[object, object], object]:
+    def check(value: object, _: object) -> object:
+        if type(value) not in (kind, *accepted):
+            raise _WrongKind(_KINDS[kind])
+        return value
+
+    return check
+
+
+def _object_of(converter: JsonConverter) -> Callable[[object, Any], Mapping[str, object]]:
+    def check(value: object, kind: Any) -> Mapping[str, object]:
+        if not isinstance(value, Mapping):
+            raise _WrongKind("an object")
+        _, of = kind.__args__
+        return {str(key): converter.structure(item, of) for key, item in value.items()}
+
+    return check
+
+
+def _make_converter() -> JsonConverter:
+    converter = make_converter()
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _strictly(kind))
+    converter.register_structure_hook(float, _strictly(float, int))
+    converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    converter.register_structure_hook_func(
+        lambda kind: getattr(kind, "__origin__", None) is Mapping, _object_of(converter)
+    )
+    return converter
+
+
+_converter = _make_converter()
+
+
+def _describe(error: BaseException, _: type | None) -> str:
+    """Say what is wrong with one field without repeating its value."""
+    if isinstance(error, _WrongKind):
+        return f"must be {error}"
+    if isinstance(error, KeyError):
+        return "is missing"
+    return f"is not valid ({type(error).__name__})"
+
+
+def structure(document: object, kind: type[T]) -> T:
+    """Build a value of ``kind`` from a document of plain JSON values.
+
+    Raises:
+        BadDocument: One line per bad field, as ``$.path.to.field must be a string``.
+    """
+    try:
+        return _converter.structure(document, kind)
+    except BaseValidationError as error:
+        lines = transform_error(error, format_exception=_describe)
+        problems = [f"{path} {text}" for text, _, path in (line.partition(" @ ") for line in lines)]
+    except Exception as error:  # noqa: BLE001  # cattrs lets a hook's error through at the top level
+        problems = [f"$ {_describe(error, None)}"]
+    raise BadDocument(problems)
+
+
+def unstructure(value: object) -> Any:
+    """Turn a value into plain JSON values: the opposite of `structure`."""
+    return _converter.unstructure(value)
+
+
+def loads(raw: bytes, kind: type[T]) -> T:
+    """Read a JSON document into a value of ``kind``.
+
+    Raises:
+        BadDocument: It is not JSON, nested too deeply, or has bad fields.
+    """
+    try:
+        document = json.loads(raw)
+    except RecursionError:
+        raise BadDocument(["$ is nested too deeply"]) from None
+    except ValueError as error:
+        # The text of a decoding error may quote what it stumbled over; its position does not.
+        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadDocument([f"$ is not JSON{where}"]) from None
+    return structure(document, kind)
+
+
+def dumps(value: object) -> bytes:
+    """Write a value as a compact JSON document, the same bytes for equal values."""
+    return json.dumps(unstructure(value), separators=(",", ":"), sort_keys=True).encode()

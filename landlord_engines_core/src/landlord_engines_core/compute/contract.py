@@ -1,0 +1,145 @@
+"""The contract of a compute engine: how tenants come to be, change and go on one kind of target.
+
+The rules, beside the signatures: every call is idempotent and safe to repeat after a crash; state
+lives on the target (labels and the configuration's hash), never in the process; a tenant's id may
+hold any characters and never reaches a shell or a path unescaped; a value out of a configuration
+never reaches a log, an error or an identifier.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Protocol
+
+import attrs
+
+__all__ = [
+    "ComputeEngine",
+    "ComputeFactory",
+    "ComputeResult",
+    "ComputeSpec",
+    "Observation",
+    "ResourceState",
+]
+
+
+class ResourceState(StrEnum):
+    """What can be seen of a tenant's resource on its target."""
+
+    MISSING = "missing"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    FAILED = "failed"
+    """It is there and will not become healthy by waiting; an update mends it."""
+
+
+@attrs.frozen(kw_only=True)
+class ComputeSpec:
+    """What a tenant is to have.
+
+    Attributes:
+        tenant: The stable key of the tenant.
+        name: The tenant's name, for people to read; not unique over time.
+        place: Where on the target.
+        config: The effective configuration, defaults included; may hold secrets.
+        config_hash: The hash of ``config``, to be kept beside the resource.
+        key_hashes: The hash of each top-level value of ``config``, to be kept where there is room.
+    """
+
+    tenant: str
+    name: str
+    place: str
+    config: Mapping[str, object] = attrs.field(repr=False)
+    config_hash: str
+    key_hashes: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Observation:
+    """What was seen on the target.
+
+    Attributes:
+        config_hash: The hash that was kept beside the resource; empty if unknown.
+        key_hashes: The hashes by key that were kept, if any.
+        resource_ids: What the target calls the resource.
+        detail: One sentence for a person, for example why it failed.
+    """
+
+    state: ResourceState
+    config_hash: str = ""
+    key_hashes: Mapping[str, str] = attrs.field(factory=dict)
+    resource_ids: Mapping[str, str] = attrs.field(factory=dict)
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ComputeResult:
+    """What provision and update did.
+
+    Attributes:
+        resource_ids: What the target calls the resource.
+        changes: What was changed, in words and names of keys, never values.
+        rolled_back: Where an update did not take and the former resource serves again: why, without
+            values. Empty otherwise.
+    """
+
+    resource_ids: Mapping[str, str] = attrs.field(factory=dict)
+    changes: tuple[str, ...] = ()
+    rolled_back: str = ""
+
+
+class ComputeEngine(Protocol):
+    """Makes, changes and removes the resources of tenants on one kind of target.
+
+    All methods that reach the target raise `ComputeRefused` where only another configuration helps
+    and `ComputeUnavailable` where another try may.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that tenants choose it by."""
+
+    def config_schema(self) -> Mapping[str, object]:
+        """The JSON Schema (2020-12) of an effective configuration."""
+
+    def config_defaults(self) -> Mapping[str, object]:
+        """The lowest layer of every tenant's configuration, out of the operator's settings."""
+
+    def validate(self, config: Mapping[str, object]) -> None:
+        """Check what a schema cannot say, without reaching the target.
+
+        Raises:
+            ComputeRefused: With the path of the bad key, never its value.
+        """
+
+    def place(self, config: Mapping[str, object]) -> str:
+        """Where this configuration puts a tenant; the engine's own place where it names none."""
+
+    async def inspect(self, tenant: str, place: str) -> Observation:
+        """Look at the target. What is not there is an observation, not an error."""
+
+    async def provision(self, spec: ComputeSpec) -> ComputeResult:
+        """Make the tenant's resource, adopting one that is already there."""
+
+    async def update(self, spec: ComputeSpec) -> ComputeResult:
+        """Bring the tenant's resource to ``spec``; the former one serves again if that fails."""
+
+    async def destroy(self, tenant: str, place: str) -> bool:
+        """Remove the tenant's resource.
+
+        Returns:
+            Whether there was one. ``False`` is success too.
+        """
+
+    async def aclose(self) -> None:
+        """Give back connections; the engine is not used afterwards."""
+
+
+class ComputeFactory(Protocol):
+    """What an entry point in ``landlord.compute_engines`` leads to."""
+
+    def __call__(self, settings: Mapping[str, object]) -> ComputeEngine:
+        """Make the engine from its section ``compute.<name>``, without reaching the target.
+
+        Raises:
+            ComputeRefused: The settings are not accepted.
+        """

@@ -1,0 +1,73 @@
+"""A compute engine whose resources are entries in a dictionary: for tests and first steps.
+
+It is the one engine that forgets everything with its process.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+
+from landlord_engines_core.compute.contract import (
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
+
+__all__ = ["MockCompute", "create_mock"]
+
+
+@attrs.frozen
+class MockCompute:
+    """Keeps each tenant's specification in memory and calls it healthy."""
+
+    settings: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    resources: dict[str, ComputeSpec] = attrs.field(factory=dict, repr=False)
+    name: str = attrs.field(default="mock", init=False)
+
+    def config_schema(self) -> Mapping[str, object]:
+        """Anything goes, as with Landlord's own mock."""
+        return {}
+
+    def config_defaults(self) -> Mapping[str, object]:
+        """The section ``compute.mock`` as it stands."""
+        return self.settings
+
+    def validate(self, config: Mapping[str, object]) -> None:
+        """Accept everything."""
+
+    def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
+        """There is one place."""
+        return ""
+
+    async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
+        """What the dictionary says."""
+        if (spec := self.resources.get(tenant)) is None:
+            return Observation(state=ResourceState.MISSING)
+        return Observation(
+            state=ResourceState.HEALTHY,
+            config_hash=spec.config_hash,
+            key_hashes=spec.key_hashes,
+            resource_ids={"tenant": tenant},
+        )
+
+    async def provision(self, spec: ComputeSpec) -> ComputeResult:
+        """Put the specification into the dictionary."""
+        self.resources[spec.tenant] = spec
+        return ComputeResult(resource_ids={"tenant": spec.tenant})
+
+    async def update(self, spec: ComputeSpec) -> ComputeResult:
+        """Replace the specification in the dictionary."""
+        return await self.provision(spec)
+
+    async def destroy(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+        """Take the specification out of the dictionary."""
+        return self.resources.pop(tenant, None) is not None
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+def create_mock(settings: Mapping[str, object]) -> MockCompute:
+    """Make the engine; any settings are taken as defaults for tenants."""
+    return MockCompute(settings)

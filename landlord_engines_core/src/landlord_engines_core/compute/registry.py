@@ -1,0 +1,74 @@
+"""The compute engines that this worker has, with their configuration schemas compiled once."""
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.errors import ComputeRefused
+
+__all__ = ["ComputeRegistry"]
+
+
+def _problem(error: ValidationError) -> str:
+    """Name the place and the rule that was broken; the schema's side only, never the value."""
+    rule = error.validator_value if isinstance(error.validator_value, str | int | list) else ""
+    return f"{error.json_path} breaks the rule {error.validator!r} {rule}".rstrip()
+
+
+@attrs.frozen
+class ComputeRegistry:
+    """The configured compute engines by name."""
+
+    _engines: Mapping[str, ComputeEngine]
+    _validators: Mapping[str, Draft202012Validator] = attrs.field(init=False)
+
+    @_validators.default
+    def _compile(self) -> Mapping[str, Draft202012Validator]:
+        return {
+            name: Draft202012Validator(engine.config_schema())
+            for name, engine in self._engines.items()
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._engines)
+
+    def __len__(self) -> int:
+        return len(self._engines)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._engines
+
+    def engine(self, name: str) -> ComputeEngine:
+        """The engine of this name.
+
+        Raises:
+            ComputeRefused: This worker does not have it.
+        """
+        try:
+            return self._engines[name]
+        except KeyError:
+            has = ", ".join(sorted(self._engines)) or "none"
+            raise ComputeRefused(
+                f"compute engine {name!r} is not configured on this worker (it has: {has})",
+                hint=f"add compute.{name} to the worker's settings, or change compute_provider",
+            ) from None
+
+    def check(self, name: str, config: Mapping[str, object]) -> None:
+        """Check an effective configuration against the engine's schema and rules.
+
+        Raises:
+            ComputeRefused: One line that names each bad key and the rule, never a value.
+        """
+        engine = self.engine(name)
+        problems = sorted(_problem(error) for error in self._validators[name].iter_errors(config))
+        if problems:
+            raise ComputeRefused(f"{name} refuses the configuration: {'; '.join(problems)}")
+        engine.validate(config)
+
+    async def aclose(self) -> None:
+        """Close all engines."""
+        for engine in self._engines.values():
+            await engine.aclose()

@@ -1,0 +1,268 @@
+"""The contract of a worker engine: the plugin that connects this worker to a workflow backend.
+
+An entry point in the group ``landlord.worker_engines`` leads to an `EngineFactory`. The group is
+the contract's major version 1; the next would be ``landlord.worker_engines.v2``. Within a major
+only additions are made: new optional methods have a default in `WorkerEngine`, new fields on the
+context objects carry one.
+"""
+
+import abc
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from landlord_engines_core.errors import CapabilityNotSupported
+from landlord_engines_core.models import ExecutionStatus
+from landlord_engines_core.steps import Steps
+
+__all__ = [
+    "CONTRACT",
+    "Capability",
+    "Dispatcher",
+    "EngineContext",
+    "EngineFactory",
+    "EngineInfo",
+    "HostInfo",
+    "LocalBackend",
+    "Logger",
+    "Registration",
+    "RegistrationState",
+    "RunJob",
+    "Support",
+    "WorkerEngine",
+]
+
+CONTRACT = 1
+"""The major version of this contract."""
+
+RunJob = Callable[[bytes, Steps], Awaitable[ExecutionStatus]]
+"""Carries out one job: the raw body as it was sent, and the backend's steps.
+
+Raises InvalidJob (end the job), Held or Transient (try again); cancelling its task stops it.
+"""
+
+
+class Logger(Protocol):
+    """The few methods of a structured logger that an engine needs."""
+
+    def debug(self, event: str, **values: object) -> None:
+        """Log what only a developer wants to know."""
+
+    def info(self, event: str, **values: object) -> None:
+        """Log what happened."""
+
+    def warning(self, event: str, **values: object) -> None:
+        """Log what somebody should look at."""
+
+    def error(self, event: str, **values: object) -> None:
+        """Log what somebody must look at."""
+
+
+class Support(StrEnum):
+    """How far an engine supports a capability."""
+
+    FULL = "full"
+    PLANNED = "planned"
+    UNSUPPORTED = "unsupported"
+
+
+class Capability(StrEnum):
+    """What an engine may be able to do; `TURN` is the one that it must."""
+
+    TURN = "turn"
+    """One job at a time for each tenant, the one dispatched last wins."""
+    JOURNAL = "journal"
+    """The value of a finished step is remembered."""
+    DRY_RUN = "dry-run-registration"
+    WATCH = "watch-registration"
+    MAKE_LATEST = "make-latest"
+    LOCAL_BACKEND = "local-backend"
+
+
+@attrs.frozen(kw_only=True)
+class EngineInfo:
+    """What an engine says of itself.
+
+    Attributes:
+        name: The name of its entry point.
+        contract: The major version of the contract that it implements.
+        capabilities: What it can do; one that is missing counts as unsupported.
+        backends: The backend's versions that it is known to work with, as text.
+    """
+
+    name: str
+    contract: int = CONTRACT
+    capabilities: Mapping[Capability, Support] = attrs.field(factory=dict)
+    backends: str = ""
+
+    def supports(self, capability: Capability) -> bool:
+        """Whether this capability is there in full."""
+        return self.capabilities.get(capability) is Support.FULL
+
+
+@attrs.frozen(kw_only=True)
+class HostInfo:
+    """What the host says of itself and of the limits that it was given. All times are seconds.
+
+    Attributes:
+        version: The version of landlord-engines-core.
+        step_timeout: After this long a step is given up and entered again.
+        keep_history: How long the record of a deleted tenant is kept.
+        drain_timeout: How long a drain may take.
+    """
+
+    version: str
+    contract: int = CONTRACT
+    step_timeout: float = 300.0
+    keep_history: float = 30 * 86400.0
+    drain_timeout: float = 30.0
+
+
+@attrs.frozen(kw_only=True)
+class EngineContext:
+    """All that an engine is given.
+
+    Attributes:
+        settings: An instance of the factory's ``settings_type``.
+        run_job: Carries out one job.
+        logger: Where the engine logs.
+        host: What the host says of itself.
+    """
+
+    settings: Any
+    run_job: RunJob
+    logger: Logger
+    host: HostInfo
+
+
+class RegistrationState(StrEnum):
+    """Whether the backend would send jobs to this worker."""
+
+    YES = "yes"
+    UNKNOWN = "unknown"
+    """The backend cannot be asked."""
+    GONE = "gone"
+    """The backend does not know this worker any more, or not yet."""
+    NOT_LATEST = "not latest"
+    """The backend sends new jobs to another deployment."""
+
+
+@attrs.frozen(kw_only=True)
+class Registration:
+    """What the backend knows of this worker.
+
+    Attributes:
+        detail: One sentence for a person: where, as what, and what was done or would be.
+    """
+
+    state: RegistrationState
+    detail: str = ""
+
+
+class Dispatcher(Protocol):
+    """Starts and watches jobs on a backend the way Landlord does, its misreadings included."""
+
+    async def dispatch(self, body: bytes) -> str:
+        """Send a job.
+
+        Returns:
+            The execution id.
+        """
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        """What Landlord makes of this execution's state: state, sub_state, retry_count, error."""
+
+    async def kill(self, execution_id: str) -> None:
+        """Stop an execution the way Landlord does; one that has ended is left alone."""
+
+
+@attrs.frozen(kw_only=True)
+class LocalBackend:
+    """A backend on this machine.
+
+    Attributes:
+        settings: What a worker needs to reach it, as the keys of ``workflow.<name>``.
+        dispatcher: Plays Landlord's part.
+    """
+
+    settings: Mapping[str, str]
+    dispatcher: Dispatcher
+
+
+class WorkerEngine(abc.ABC):
+    """Connects the worker to one workflow backend.
+
+    It translates transport and durability and nothing else. It hands each body as it came to
+    ``run_job``, gives every tenant its turn, and maps the errors of ``run_job`` to its backend. The
+    optional methods are called only where ``info`` declares them in full.
+    """
+
+    info: EngineInfo
+
+    @abc.abstractmethod
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Listen, and run until `shutdown`.
+
+        Args:
+            started: To be called once, when the backend could reach the worker.
+
+        Raises:
+            EngineFailed: It cannot listen, or broke.
+            EngineRefused: It declines to serve at all.
+        """
+
+    @abc.abstractmethod
+    async def register(self) -> Registration:
+        """Announce the worker to its backend; doing it again changes nothing.
+
+        Raises:
+            RegistrationFailed: Another try may succeed.
+            RegistrationRefused: Another try will not help.
+        """
+
+    @abc.abstractmethod
+    async def shutdown(self, grace: float) -> None:
+        """Take no new attempt and let steps in flight finish within ``grace`` seconds.
+
+        Returns when nothing runs any more. May be called again, and before `serve`.
+        """
+
+    async def dry_run_registration(self) -> Registration:
+        """Say what `register` would do; it changes nothing, runs no job and needs no `serve`."""
+        raise self._unsupported(Capability.DRY_RUN)
+
+    async def watch_registration(self) -> Registration:
+        """Ask the backend once what it knows of this worker."""
+        raise self._unsupported(Capability.WATCH)
+
+    async def make_latest(self) -> Registration:
+        """Have the backend send new jobs to this worker, whatever else is registered."""
+        raise self._unsupported(Capability.MAKE_LATEST)
+
+    def local_backend(self, folder: Path) -> AbstractAsyncContextManager[LocalBackend]:
+        """Run a backend on this machine, with its data in ``folder``."""
+        _ = folder
+        raise self._unsupported(Capability.LOCAL_BACKEND)
+
+    def _unsupported(self, capability: Capability) -> CapabilityNotSupported:
+        return CapabilityNotSupported(
+            f"worker engine {self.info.name!r} does not support {capability.value!r}",
+            hint="see `landlord-host engines` and the engine's documentation",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class EngineFactory:
+    """What an entry point in ``landlord.worker_engines`` leads to.
+
+    Attributes:
+        settings_type: The attrs class of the section ``workflow.<name>``; core loads and checks it.
+        create_engine: Makes the engine, without reaching the backend. It may raise SettingsError.
+    """
+
+    settings_type: type
+    create_engine: Callable[[EngineContext], WorkerEngine]

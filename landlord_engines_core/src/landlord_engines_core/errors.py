@@ -1,0 +1,261 @@
+"""Every error that this framework raises on purpose.
+
+The tree, with the stable code of each class::
+
+    LandlordEnginesError              LE100  catch this to catch all of ours
+    ├── SettingsError                 LE101  a setting or a flag is wrong
+    ├── PluginError                   LE200  an engine cannot be loaded
+    │   ├── PluginNotInstalled        LE201
+    │   ├── PluginAmbiguous           LE202
+    │   ├── PluginIncompatible        LE203
+    │   ├── PluginImportFailed        LE204
+    │   ├── PluginWrongType           LE205
+    │   └── PluginSettingsRefused     LE206
+    ├── EngineError                   LE300  a worker engine cannot go on
+    │   ├── EngineFailed              LE301
+    │   ├── EngineRefused             LE302  it declines to serve at all
+    │   ├── CapabilityNotSupported    LE303
+    │   └── RegistrationError         LE310
+    │       ├── RegistrationFailed    LE311  worth another try
+    │       └── RegistrationRefused   LE312  another try will not help
+    ├── JobError                      LE400  how a job ends other than by its work
+    │   ├── InvalidJob                LE401  ends at once, for good
+    │   ├── Held                      LE402  waits until its configuration changes
+    │   ├── Transient                 LE403  is tried again soon
+    │   └── Superseded                LE404  a younger job has the tenant's turn
+    ├── ComputeError                  LE500  raised by compute engines
+    │   ├── ComputeRefused            LE501  permanent until the configuration changes
+    │   └── ComputeUnavailable        LE502  may work later
+    └── LandlordUnavailable           LE601  Landlord's API gave no usable answer
+
+A message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a value
+out of a tenant's configuration, since both end up in logs and in the backend.
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "CapabilityNotSupported",
+    "ComputeError",
+    "ComputeRefused",
+    "ComputeUnavailable",
+    "EngineError",
+    "EngineFailed",
+    "EngineRefused",
+    "Held",
+    "InvalidJob",
+    "JobError",
+    "LandlordEnginesError",
+    "LandlordUnavailable",
+    "PluginAmbiguous",
+    "PluginError",
+    "PluginImportFailed",
+    "PluginIncompatible",
+    "PluginNotInstalled",
+    "PluginSettingsRefused",
+    "PluginWrongType",
+    "RegistrationError",
+    "RegistrationFailed",
+    "RegistrationRefused",
+    "SettingsError",
+    "Superseded",
+    "Transient",
+]
+
+
+class LandlordEnginesError(Exception):
+    """The base of all errors of this framework.
+
+    Attributes:
+        code: The stable code of the class, for searching and for alerts.
+        message: What is wrong, and where.
+        hint: What to do next; may be empty.
+    """
+
+    code: ClassVar[str] = "LE100"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{self.code}: {self.message}{hint}"
+
+
+class SettingsError(LandlordEnginesError):
+    """A setting, an environment variable or a flag is wrong."""
+
+    code = "LE101"
+
+
+class PluginError(LandlordEnginesError):
+    """An engine that was asked for cannot be loaded."""
+
+    code = "LE200"
+
+
+class PluginNotInstalled(PluginError):
+    """No installed distribution offers an engine of this name."""
+
+    code = "LE201"
+
+
+class PluginAmbiguous(PluginError):
+    """Several distributions offer an engine of this name."""
+
+    code = "LE202"
+
+
+class PluginIncompatible(PluginError):
+    """The engine speaks another major version of the contract, or needs what this host lacks."""
+
+    code = "LE203"
+
+
+class PluginImportFailed(PluginError):
+    """The engine's module cannot be imported."""
+
+    code = "LE204"
+
+
+class PluginWrongType(PluginError):
+    """The entry point leads to something that is not an engine factory."""
+
+    code = "LE205"
+
+
+class PluginSettingsRefused(PluginError):
+    """The engine's factory does not accept its settings."""
+
+    code = "LE206"
+
+
+class EngineError(LandlordEnginesError):
+    """A worker engine cannot go on."""
+
+    code = "LE300"
+
+
+class EngineFailed(EngineError):
+    """The worker engine stopped serving, or could not begin."""
+
+    code = "LE301"
+
+
+class EngineRefused(EngineError):
+    """The worker engine declines to serve at all."""
+
+    code = "LE302"
+
+
+class CapabilityNotSupported(EngineError):
+    """An optional ability was used that the worker engine does not declare."""
+
+    code = "LE303"
+
+
+class RegistrationError(EngineError):
+    """The worker could not be announced to its backend."""
+
+    code = "LE310"
+
+
+class RegistrationFailed(RegistrationError):
+    """This attempt failed; another one may succeed."""
+
+    code = "LE311"
+
+
+class RegistrationRefused(RegistrationError):
+    """The registration cannot succeed until somebody changes something."""
+
+    code = "LE312"
+
+
+class JobError(LandlordEnginesError):
+    """How a job ends, or waits, other than by having done its work."""
+
+    code = "LE400"
+
+
+class InvalidJob(JobError):
+    """The job can never be done as it was sent; it ends at once.
+
+    Attributes:
+        status: The HTTP status that tells the sender, 400 to 499.
+    """
+
+    code = "LE401"
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 400) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Held(JobError):
+    """The job cannot be done until its configuration, or the worker's, changes.
+
+    Attributes:
+        retry_after: Seconds until it is tried again.
+    """
+
+    code = "LE402"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class Transient(JobError):
+    """The job failed in a way that may pass by itself.
+
+    Attributes:
+        retry_after: Seconds until the next try where the target named them, else ``None``: the
+            worker engine then lets the pause grow.
+    """
+
+    code = "LE403"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class Superseded(JobError):
+    """A job that was dispatched later has the tenant's turn; this one must touch nothing more."""
+
+    code = "LE404"
+
+
+class ComputeError(LandlordEnginesError):
+    """A compute engine could not do what it was asked."""
+
+    code = "LE500"
+
+
+class ComputeRefused(ComputeError):
+    """The target, a policy or the engine refuses this configuration; only a change of it helps."""
+
+    code = "LE501"
+
+
+class ComputeUnavailable(ComputeError):
+    """The target did not answer, or not now.
+
+    Attributes:
+        retry_after: Seconds after which the target asked to be tried again, if it did.
+    """
+
+    code = "LE502"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class LandlordUnavailable(LandlordEnginesError):
+    """Landlord's API cannot be reached, or answered with something that is not its own."""
+
+    code = "LE601"

@@ -1,0 +1,221 @@
+"""The values that cross a boundary: jobs, records, transitions, and what Landlord sends and reads.
+
+All are frozen. What is written to a backend (`Target`, `Applied`, `Confirmed`, `Record` and what
+they hold) is read back by later versions, so its fields only ever grow and carry a default, and
+words out of a fixed set are typed as plain strings there.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+
+__all__ = [
+    "ExecutionState",
+    "ExecutionStatus",
+    "Job",
+    "Note",
+    "Operation",
+    "Outcome",
+    "Output",
+    "Placement",
+    "Record",
+    "Tenant",
+    "Transition",
+    "config_hash",
+    "key_hashes",
+]
+
+HISTORY = 50
+"""How many transitions a record keeps."""
+
+
+class Operation(StrEnum):
+    """What a job asks for; Landlord sends provision, update and delete."""
+
+    PROVISION = "provision"
+    UPDATE = "update"
+    DELETE = "delete"
+    PLAN = "plan"
+
+
+class Outcome(StrEnum):
+    """What a job did to its tenant."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    ABSENT = "absent"
+    """A delete found nothing to delete."""
+    ROLLED_BACK = "rolled-back"
+    """An update did not become healthy; the former resource serves again."""
+
+
+class ExecutionState(StrEnum):
+    """The states of Landlord's ExecutionStatus that a worker can answer with."""
+
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One requested operation on one tenant, as understood from the bytes that were sent.
+
+    Attributes:
+        tenant: The stable key: Landlord's UUID, or the name where no UUID was sent.
+        name: The tenant's name; it can change and may hold any characters.
+        desired_config: The tenant's configuration; may hold secrets.
+        compute_provider: The compute engine that the job itself names, or empty.
+    """
+
+    tenant: str
+    name: str
+    operation: Operation
+    desired_config: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    compute_provider: str = ""
+
+
+@attrs.frozen
+class Placement:
+    """Where a tenant has, or may have, a resource.
+
+    Attributes:
+        engine: The compute engine.
+        place: Where on its target, for example a cluster; empty where there is only one.
+        resource_ids: What the target calls the resource; not part of a placement's identity.
+    """
+
+    engine: str
+    place: str = ""
+    resource_ids: Mapping[str, str] = attrs.field(factory=dict, eq=False, hash=False)
+
+
+@attrs.frozen(kw_only=True)
+class Note:
+    """What is written down before a job's first act; ``placement`` is empty for a delete.
+
+    ``started_at`` is RFC 3339 text, as are all times in a record.
+    """
+
+    operation: str
+    started_at: str
+    placement: Placement | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Transition:
+    """What one job did. Without ``ended_at`` the job is running, or was killed.
+
+    Attributes:
+        held: Where the tenant's resource is afterwards.
+        gone: Where the job made sure that nothing is left.
+        changes: What an update changed, in words and names of keys, never values.
+        detail: One sentence for a person, or empty.
+    """
+
+    execution_id: str
+    operation: str
+    started_at: str
+    ended_at: str | None = None
+    outcome: str = ""
+    config_hash: str = ""
+    changes: tuple[str, ...] = ()
+    held: Placement | None = None
+    gone: tuple[Placement, ...] = ()
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """What is durably known of a tenant."""
+
+    placements: tuple[Placement, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+
+    def has_ended(self, execution_id: str) -> bool:
+        """Whether the end of this job has been written down."""
+        return any(t.execution_id == execution_id and t.ended_at for t in self.transitions)
+
+    def begun(self, execution_id: str, note: Note) -> "Record":
+        """The record with this job's start and its place in it; the same if they are already."""
+        placements = self.placements
+        if note.placement is not None and note.placement not in placements:
+            placements = (*placements, note.placement)
+        transitions = self.transitions
+        if all(t.execution_id != execution_id for t in transitions):
+            start = Transition(
+                execution_id=execution_id, operation=note.operation, started_at=note.started_at
+            )
+            transitions = (*transitions, start)[-HISTORY:]
+        return Record(placements=placements, transitions=transitions)
+
+    def ended(self, transition: Transition) -> "Record":
+        """The record with this job's end in it; the same if it is already."""
+        if self.has_ended(transition.execution_id):
+            return self
+        placements = tuple(p for p in self.placements if p not in transition.gone)
+        if transition.held is not None:
+            placements = (*(p for p in placements if p != transition.held), transition.held)
+        others = tuple(t for t in self.transitions if t.execution_id != transition.execution_id)
+        return Record(placements=placements, transitions=(*others, transition)[-HISTORY:])
+
+
+@attrs.frozen(kw_only=True)
+class Output:
+    """The ``output`` of an execution's answer, in the form of Landlord's own worker.
+
+    ``transition`` is ours: it lets a backend write down an end that its job could not.
+    """
+
+    tenant_id: str
+    provider_type: str = ""
+    status: str = ""
+    resource_ids: Mapping[str, str] = attrs.field(factory=dict)
+    changes: tuple[str, ...] = ()
+    message: str = ""
+    transition: Transition | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionStatus:
+    """A job's answer, in the form of Landlord's ExecutionStatus (landlord 98ffef1)."""
+
+    execution_id: str
+    workflow_id: str = ""
+    provider_type: str
+    state: ExecutionState
+    start_time: str
+    stop_time: str = ""
+    input: None = None
+    output: Output
+
+
+@attrs.frozen(kw_only=True)
+class Tenant:
+    """A tenant as Landlord's API shows it; unknown keys are ignored."""
+
+    id: str
+    name: str = ""
+    status: str = ""
+    desired_config: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    annotations: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def config_hash(config: object) -> str:
+    """Hash a configuration: equal for equal JSON values, whatever their spelling.
+
+    Returns:
+        SHA-256 in hex of the sorted, compact JSON text.
+    """
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def key_hashes(config: Mapping[str, object]) -> dict[str, str]:
+    """Hash each top-level value by itself, so that a change can be named without its value."""
+    return {key: config_hash(value)[:16] for key, value in config.items()}
