@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import attrs
 
 from landlord_engines_core.errors import CapabilityNotSupported
+from landlord_engines_core.logs import Logger
 from landlord_engines_core.models import ExecutionStatus
 from landlord_engines_core.steps import Steps
 
@@ -28,7 +29,6 @@ __all__ = [
     "EngineInfo",
     "HostInfo",
     "LocalBackend",
-    "Logger",
     "Registration",
     "RegistrationState",
     "RunJob",
@@ -44,22 +44,6 @@ RunJob = Callable[[bytes, Steps], Awaitable[ExecutionStatus]]
 
 Raises InvalidJob (end the job), Held or Transient (try again); cancelling its task stops it.
 """
-
-
-class Logger(Protocol):
-    """The few methods of a structured logger that an engine needs."""
-
-    def debug(self, event: str, **values: object) -> None:
-        """Log what only a developer wants to know."""
-
-    def info(self, event: str, **values: object) -> None:
-        """Log what happened."""
-
-    def warning(self, event: str, **values: object) -> None:
-        """Log what somebody should look at."""
-
-    def error(self, event: str, **values: object) -> None:
-        """Log what somebody must look at."""
 
 
 class Support(StrEnum):

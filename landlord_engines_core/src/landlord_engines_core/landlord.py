@@ -1,0 +1,155 @@
+"""Landlord's HTTP API v1, as far as a worker reads it; core's only door to aiohttp's client.
+
+The shapes and status codes were observed on Landlord 98ffef1.
+"""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from landlord_engines_core import codec
+from landlord_engines_core.errors import LandlordUnavailable
+from landlord_engines_core.models import Tenant
+
+__all__ = ["LandlordClient", "versioned"]
+
+TIMEOUT = 10.0
+"""Seconds for one request, connecting included."""
+
+T = TypeVar("T")
+
+_VERSION = re.compile(r"v\d+")
+
+
+def versioned(base_url: str) -> str:
+    """Add the API's version to a base URL by the rule that Landlord's own clients follow.
+
+    A path that ends in a version is kept, a last segment ``api`` becomes ``v1``, and to anything
+    else ``/v1`` is appended.
+    """
+    parts = urlsplit(base_url.rstrip("/"))
+    segments = parts.path.split("/") if parts.path else [""]
+    if segments[-1] == "api":
+        segments[-1] = "v1"
+    elif not _VERSION.fullmatch(segments[-1]):
+        segments.append("v1")
+    return urlunsplit((parts.scheme, parts.netloc, "/".join(segments), "", ""))
+
+
+class LandlordClient:
+    """Reads tenants and configuration defaults from Landlord.
+
+    Every method raises LandlordUnavailable where there is no usable answer; none of them retries,
+    since each runs inside a step that is entered again.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.url = versioned(base_url)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def tenant(self, key: str, *, fresh: bool = False) -> Tenant | None:
+        """Read a tenant by its id or name; ``None`` where Landlord says that there is none.
+
+        Args:
+            key: The tenant's UUID or name.
+            fresh: Ask intermediate caches to be passed by.
+        """
+        path = f"tenants/{quote(key, safe='')}"
+        headers = {"Cache-Control": "no-cache"} if fresh else {}
+        status, body = await self._get(path, headers=headers)
+        if status == HTTPStatus.NOT_FOUND and _is_landlords_error(body):
+            return None
+        return self._read(path, status, body, Tenant)
+
+    async def compute_defaults(self, engine: str) -> Mapping[str, object]:
+        """Read the defaults that Landlord merges below a tenant's configuration.
+
+        Landlord answers 400 for engines that it does not have itself; these have no defaults there.
+        """
+        path = "compute/config"
+        status, body = await self._get(path, params={"provider": engine})
+        if status == HTTPStatus.BAD_REQUEST and _is_landlords_error(body):
+            return {}
+        return self._read(path, status, body, _ComputeConfig).defaults
+
+    async def reach(self) -> None:
+        """Check that the API answers at all."""
+        path = "tenants"
+        status, body = await self._get(path, params={"limit": "1"})
+        self._read(path, status, body, _TenantList)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _get(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+        url = f"{self.url}/{path}"
+        try:
+            # The path is quoted already: a tenant's name may hold a slash.
+            async with self._session.get(
+                URL(url, encoded=True),
+                params=params,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            raise LandlordUnavailable(
+                f"Landlord's API at {self.url} cannot be read: {reason}",
+                hint="check worker.landlord_api_url and that Landlord runs",
+            ) from error
+
+    def _read(self, path: str, status: int, body: bytes, kind: type[T]) -> T:
+        if status != HTTPStatus.OK:
+            raise LandlordUnavailable(
+                f"Landlord's API at {self.url} answered {path} with status {status}",
+                hint="check worker.landlord_api_url and Landlord's log",
+            )
+        try:
+            return codec.loads(body, kind)
+        except codec.BadDocument as error:
+            raise LandlordUnavailable(
+                f"Landlord's API at {self.url} answered {path} with something else: {error}",
+                hint="check that worker.landlord_api_url leads to Landlord",
+            ) from error
+
+
+@attrs.frozen(kw_only=True)
+class _ErrorBody:
+    error: str
+
+
+@attrs.frozen(kw_only=True)
+class _ComputeConfig:
+    provider: str
+    defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class _TenantList:
+    total: int
+
+
+def _is_landlords_error(body: bytes) -> bool:
+    """Tell Landlord's own error from that of a proxy or of another server at this address."""
+    try:
+        codec.loads(body, _ErrorBody)
+    except codec.BadDocument:
+        return False
+    return True
