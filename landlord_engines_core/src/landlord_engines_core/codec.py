@@ -98,6 +98,10 @@ def unstructure(value: object) -> Any:
     return _converter.unstructure(value)
 
 
+def _no_constant(_: str) -> object:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
 def loads(raw: bytes, kind: type[T]) -> T:
     """Read a JSON document into a value of ``kind``.
 
@@ -105,7 +109,7 @@ def loads(raw: bytes, kind: type[T]) -> T:
         BadDocument: It is not JSON, nested too deeply, or has bad fields.
     """
     try:
-        document = json.loads(raw)
+        document = json.loads(raw, parse_constant=_no_constant)
     except RecursionError:
         raise BadDocument(["$ is nested too deeply"]) from None
     except ValueError as error:

@@ -1,8 +1,11 @@
 """Logging: the interface that everything here logs through, and its set-up with structlog."""
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
-__all__ = ["Logger"]
+from structlog.contextvars import bound_contextvars
+
+__all__ = ["Logger", "job_context"]
 
 
 class Logger(Protocol):
@@ -19,3 +22,8 @@ class Logger(Protocol):
 
     def error(self, event: str, **values: object) -> None:
         """Log what somebody must look at."""
+
+
+def job_context(*, tenant: str, operation: str, execution_id: str) -> AbstractContextManager[None]:
+    """Put a job's ids on every line that is logged inside, whoever logs it."""
+    return bound_contextvars(tenant=tenant, operation=operation, execution_id=execution_id)

@@ -1,0 +1,209 @@
+"""Which compute engine and place a tenant gets, and with which configuration.
+
+The engine is named by the first of: the worker's override, the job, Landlord's API (cached), the
+tenant's record, the worker's default or its only engine. The configuration is layered: the
+engine's defaults, Landlord's defaults for that engine, the tenant's own; maps merge, all else
+replaces.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+import attrs
+
+from landlord_engines_core.cache import Cache
+from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
+from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.models import Job, Placement, Record, Tenant, config_hash, key_hashes
+
+__all__ = ["Resolver", "merge"]
+
+_CONTROL_KEYS = ("compute_provider", "compute_provider_type")
+"""Keys of a tenant's configuration that choose the engine and are not for it."""
+
+
+def merge(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Lay one configuration over another: maps merge, everything else replaces."""
+    merged = dict(below)
+    for key, value in above.items():
+        lower = merged.get(key)
+        if isinstance(lower, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(lower, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def named_engine(config: Mapping[str, object]) -> str:
+    """The compute engine that a configuration, a label map or an annotation map names, or empty."""
+    for key in _CONTROL_KEYS:
+        if isinstance(value := config.get(key), str) and value:
+            return value
+    return ""
+
+
+def engine_of(tenant: Tenant) -> str:
+    """The compute engine that Landlord's record of a tenant names, or empty."""
+    sources = (tenant.desired_config, tenant.labels, tenant.annotations)
+    return next((name for source in sources if (name := named_engine(source))), "")
+
+
+def _last_engine(record: Record) -> str:
+    return record.placements[-1].engine if record.placements else ""
+
+
+@attrs.define(kw_only=True)
+class Resolver:
+    """Finds each tenant's compute engine, place and configuration.
+
+    Attributes:
+        registry: The compute engines of this worker.
+        landlord: Landlord's API, where the worker has its address.
+        force: An engine that overrides every other choice.
+        default: The engine for tenants for which nothing else names one.
+        ttl: Seconds for which an answer of Landlord's API is used again; 0 asks each time.
+        max_config_bytes: The largest effective configuration, as JSON text.
+    """
+
+    registry: ComputeRegistry
+    landlord: LandlordClient | None
+    force: str | None
+    default: str | None
+    ttl: float
+    max_config_bytes: int
+    logger: Logger
+    _engines: Cache[tuple[str, str], str] = attrs.field(init=False)
+    _defaults: Cache[str, Mapping[str, object]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Set up the caches; both are shared by all jobs."""
+        self._engines = Cache(ttl=self.ttl)
+        self._defaults = Cache(ttl=self.ttl)
+
+    async def placement(self, job: Job, look: Callable[[], Awaitable[Record]]) -> Placement:
+        """Choose the compute engine and the place for a job, and check its configuration.
+
+        Args:
+            job: A job that provisions or updates.
+            look: Reads the tenant's record; called only where the sources before it are silent.
+
+        Raises:
+            ComputeRefused: No engine, or one that is not here, or it refuses the configuration.
+            LandlordUnavailable: Landlord's API is needed and gives no usable answer.
+        """
+        name = await self._engine_name(job, look)
+        config = await self.effective_config(name, job.desired_config)
+        return Placement(name, self.registry.engine(name).place(config))
+
+    async def placement_named_by(self, tenant: Tenant, job: Job, otherwise: Placement) -> Placement:
+        """Where Landlord's record of a tenant puts it, or ``otherwise``'s engine if it is silent.
+
+        Raises:
+            ComputeRefused: The engine is not here, or refuses the configuration.
+            LandlordUnavailable: Landlord's defaults are needed and cannot be read.
+        """
+        name = self.force or engine_of(tenant) or otherwise.engine
+        config = await self.effective_config(name, job.desired_config)
+        return Placement(name, self.registry.engine(name).place(config))
+
+    async def spec(self, job: Job, placement: Placement) -> ComputeSpec:
+        """What this job wants at a place that was chosen before.
+
+        Raises:
+            ComputeRefused: The engine is not here, or refuses the configuration.
+            LandlordUnavailable: Landlord's API is needed and gives no usable answer.
+        """
+        config = await self.effective_config(placement.engine, job.desired_config)
+        return ComputeSpec(
+            tenant=job.tenant,
+            name=job.name,
+            place=placement.place,
+            config=config,
+            config_hash=config_hash(config),
+            key_hashes=key_hashes(config),
+        )
+
+    async def candidates(self, job: Job) -> tuple[Placement, ...]:
+        """Where a tenant without a record could have a resource: once or twice on each engine.
+
+        It asks nobody and refuses nothing: a configuration that names no valid place is passed over
+        for the engine's own.
+        """
+        found: list[Placement] = []
+        for name in self.registry:
+            engine = self.registry.engine(name)
+            defaults = engine.config_defaults()
+            for config in (merge(defaults, _without_control_keys(job.desired_config)), defaults):
+                try:
+                    placement = Placement(name, engine.place(config))
+                except ComputeRefused:
+                    continue
+                if placement not in found:
+                    found.append(placement)
+        return tuple(found)
+
+    async def effective_config(self, name: str, desired: Mapping[str, object]) -> dict[str, object]:
+        """Layer and check the configuration that an engine gets.
+
+        Raises:
+            ComputeRefused: It is too large, or the engine refuses it.
+            LandlordUnavailable: Landlord's defaults are needed and cannot be read.
+        """
+        defaults = self.registry.engine(name).config_defaults()
+        below = merge(defaults, await self._landlords_defaults(name))
+        config = merge(below, _without_control_keys(desired))
+        if (size := len(json.dumps(config))) > self.max_config_bytes:
+            raise ComputeRefused(
+                f"the configuration has {size} bytes, the limit is {self.max_config_bytes}",
+                hint="make it smaller, or raise worker.max_config_bytes",
+            )
+        self.registry.check(name, config)
+        return config
+
+    async def _engine_name(self, job: Job, look: Callable[[], Awaitable[Record]]) -> str:
+        name = self.force or job.compute_provider or named_engine(job.desired_config)
+        name = name or await self._asked(job)
+        name = name or _last_engine(await look())
+        if not name:
+            only = next(iter(self.registry), "") if len(self.registry) == 1 else ""
+            name = self.default or only
+        if not name:
+            has = ", ".join(sorted(self.registry)) or "none"
+            raise ComputeRefused(
+                f"nothing names a compute engine for this tenant, and the worker has {has}",
+                hint="set compute_provider in the tenant's configuration, or worker.compute_provider",
+            )
+        return name
+
+    async def _asked(self, job: Job) -> str:
+        """Ask Landlord's API, through the cache: the entry serves only this configuration."""
+        if self.landlord is None:
+            return ""
+        landlord = self.landlord
+
+        async def ask() -> str:
+            tenant = await landlord.tenant(job.tenant)
+            return engine_of(tenant) if tenant is not None else ""
+
+        key = (job.tenant, config_hash(job.desired_config))
+        return await self._engines.get(key, ask, stale_on=LandlordUnavailable, stale=self._stale)
+
+    async def _landlords_defaults(self, name: str) -> Mapping[str, object]:
+        if self.landlord is None:
+            return {}
+        landlord = self.landlord
+        return await self._defaults.get(
+            name,
+            lambda: landlord.compute_defaults(name),
+            stale_on=LandlordUnavailable,
+            stale=self._stale,
+        )
+
+    def _stale(self, error: Exception) -> None:
+        self.logger.warning("an answer past its time is used", reason=str(error))
+
+
+def _without_control_keys(config: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in config.items() if key not in _CONTROL_KEYS}

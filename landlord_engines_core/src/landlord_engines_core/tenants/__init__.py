@@ -1,0 +1,10 @@
+"""The tenant lifecycle: one path for create, update and delete, over steps and compute engines.
+
+Understand (pure), step ``resolve``, take the turn, step ``apply``, step ``confirm``, end. The names
+and their order are a public promise: journals written by one version are replayed by the next.
+Nothing outside a step depends on anything that is not in the journal.
+"""
+
+from landlord_engines_core.tenants.run import JobLimits, TenantJobs
+
+__all__ = ["JobLimits", "TenantJobs"]

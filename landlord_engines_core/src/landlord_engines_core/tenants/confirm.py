@@ -1,0 +1,116 @@
+"""Making sure of a job's work: healthy, still what Landlord wants, and nowhere else."""
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+
+import attrs
+
+from landlord_engines_core.compute import ComputeSpec, ResourceState
+from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.models import Job, Operation, Placement, Record, config_hash
+from landlord_engines_core.resolution import Resolver
+from landlord_engines_core.tenants.converge import Converger
+from landlord_engines_core.tenants.results import Applied, Confirmed
+
+__all__ = ["Confirmer", "now"]
+
+_WANTED = ("provisioning", "updating", "ready")
+"""The states in which Landlord wants a tenant's desired configuration to be in force."""
+
+_REMEMBERED = 1000
+"""How many configurations that were rolled back are remembered."""
+
+
+def now() -> str:
+    """The time as RFC 3339 text, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@attrs.define(kw_only=True)
+class Confirmer:
+    """Confirms what `apply` did. Everything it does may be done again."""
+
+    converger: Converger
+    resolver: Resolver
+    landlord: LandlordClient | None
+    logger: Logger
+    _rolled_back: OrderedDict[tuple[str, str], str] = attrs.field(factory=OrderedDict, init=False)
+
+    async def confirm(self, job: Job, record: Record, applied: Applied) -> Confirmed:
+        """Return once the job's work is true.
+
+        Raises:
+            ComputeRefused: The update was rolled back, or something refuses the configuration.
+            ComputeUnavailable: The resource is not healthy, or not gone, yet.
+        """
+        if job.operation is Operation.DELETE or applied.held is None:
+            await self.converger.gone(job.tenant, applied.gone)
+            return Confirmed(ended_at=now(), applied=applied)
+        _refuse_rolled_back(applied)
+        await self._healthy(job, applied.held)
+        applied, detail = await self._newest(job, applied, applied.held)
+        elsewhere = [place for place in record.placements if place != applied.held]
+        left = await self.converger.destroy(job.tenant, elsewhere)
+        await self.converger.gone(job.tenant, left.gone)
+        return Confirmed(
+            ended_at=now(), applied=attrs.evolve(applied, gone=left.gone), detail=detail
+        )
+
+    async def _healthy(self, job: Job, held: Placement) -> None:
+        """Wait for health; what vanished since it was applied is made again."""
+        observed = await self.converger.healthy(job.tenant, held)
+        if observed.state is ResourceState.MISSING:
+            spec = await self.resolver.spec(job, held)
+            await self.converger.apply(held.engine, spec)
+            await self.converger.healthy(job.tenant, held)
+
+    async def _newest(self, job: Job, applied: Applied, held: Placement) -> tuple[Applied, str]:
+        """Apply what Landlord was told while the job ran; it would never send it by itself."""
+        if self.landlord is None:
+            return applied, ""
+        try:
+            newer = await self._newer(self.landlord, job, held)
+        except LandlordUnavailable as error:
+            self.logger.warning("not asked for a newer configuration", reason=str(error))
+            return applied, "Landlord's API could not be asked for a newer configuration"
+        if newer is None:
+            return applied, ""
+        return await self._apply_newer(newer, held), "a newer configuration was applied"
+
+    async def _newer(
+        self, landlord: LandlordClient, job: Job, held: Placement
+    ) -> ComputeSpec | None:
+        tenant = await landlord.tenant(job.tenant, fresh=True)
+        if tenant is None or tenant.status not in _WANTED:
+            return None
+        if config_hash(tenant.desired_config) == config_hash(job.desired_config):
+            return None
+        newer = attrs.evolve(job, desired_config=tenant.desired_config)
+        placement = await self.resolver.placement_named_by(tenant, newer, held)
+        if placement != held:
+            self.logger.warning("a newer configuration asks for another place and has to wait")
+            return None
+        return await self.resolver.spec(newer, held)
+
+    async def _apply_newer(self, spec: ComputeSpec, held: Placement) -> Applied:
+        key = (spec.tenant, spec.config_hash)
+        if key not in self._rolled_back:
+            applied = await self.converger.apply(held.engine, spec)
+            if not applied.rolled_back:
+                await self.converger.healthy(spec.tenant, held)
+                return applied
+            # This step is entered again: without a memory it would apply and roll back for ever.
+            self._rolled_back[key] = applied.rolled_back
+            while len(self._rolled_back) > _REMEMBERED:
+                self._rolled_back.popitem(last=False)
+        raise ComputeRefused(f"the newer configuration was rolled back: {self._rolled_back[key]}")
+
+
+def _refuse_rolled_back(applied: Applied) -> None:
+    if applied.rolled_back:
+        raise ComputeRefused(
+            f"the update was rolled back, the former resource serves: {applied.rolled_back}",
+            hint="change the tenant's configuration",
+        )

@@ -1,0 +1,120 @@
+"""Bringing one tenant's resources to what is wanted: observe, plan, act; re-entrant throughout."""
+
+from collections.abc import Iterable
+
+import attrs
+import backoff
+
+from landlord_engines_core.compute import (
+    ComputeRegistry,
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
+from landlord_engines_core.errors import ComputeUnavailable
+from landlord_engines_core.models import Outcome, Placement
+from landlord_engines_core.tenants.acts import Acts
+from landlord_engines_core.tenants.plan import Action, Plan, plan
+from landlord_engines_core.tenants.results import Applied
+
+__all__ = ["Converger"]
+
+
+@attrs.frozen(kw_only=True)
+class Converger:
+    """Acts on targets so that doing it again changes nothing.
+
+    Attributes:
+        registry: The compute engines.
+        acts: Carries each request to its end.
+        health_timeout: Seconds for a resource to become healthy, or to be gone.
+    """
+
+    registry: ComputeRegistry
+    acts: Acts
+    health_timeout: float
+
+    async def planned(self, engine: str, spec: ComputeSpec) -> Plan:
+        """Say what `apply` would do now."""
+        observed = await self.registry.engine(engine).inspect(spec.tenant, spec.place)
+        return plan(spec, observed)
+
+    async def apply(self, engine: str, spec: ComputeSpec) -> Applied:
+        """Bring the tenant to ``spec`` on this engine, whatever is there now."""
+        compute = self.registry.engine(engine)
+        observed = await compute.inspect(spec.tenant, spec.place)
+        decision = plan(spec, observed)
+        if decision.action is Action.NOTHING:
+            result = ComputeResult(resource_ids=observed.resource_ids)
+            outcome = Outcome.UNCHANGED
+        elif decision.action is Action.PROVISION:
+            result = await self.acts.do(spec.tenant, compute.provision(spec))
+            outcome = Outcome.CREATED
+        else:
+            result = await self.acts.do(spec.tenant, compute.update(spec))
+            outcome = Outcome.ROLLED_BACK if result.rolled_back else Outcome.UPDATED
+        return Applied(
+            outcome=outcome,
+            config_hash=spec.config_hash,
+            changes=result.changes or decision.changes,
+            held=Placement(engine, spec.place, result.resource_ids),
+            rolled_back=result.rolled_back,
+        )
+
+    async def destroy(self, tenant: str, placements: Iterable[Placement]) -> Applied:
+        """Remove the tenant's resources at all these places.
+
+        Raises:
+            ComputeRefused: An engine that may hold a resource is not on this worker.
+        """
+        existed = False
+        gone: list[Placement] = []
+        for placement in placements:
+            compute = self.registry.engine(placement.engine)
+            existed |= await self.acts.do(tenant, compute.destroy(tenant, placement.place))
+            gone.append(Placement(placement.engine, placement.place))
+        outcome = Outcome.DELETED if existed else Outcome.ABSENT
+        return Applied(outcome=outcome, gone=tuple(gone))
+
+    async def healthy(self, tenant: str, placement: Placement) -> Observation:
+        """Wait until the resource is healthy, or missing.
+
+        Raises:
+            ComputeUnavailable: It failed, or was not healthy in time.
+        """
+        observed = await self._watch(tenant, placement, ResourceState.STARTING)
+        if observed.state in (ResourceState.STARTING, ResourceState.FAILED):
+            reason = f": {observed.detail}" if observed.detail else ""
+            raise ComputeUnavailable(
+                f"the resource on {placement.engine} is {observed.state}, not healthy{reason}"
+            )
+        return observed
+
+    async def gone(self, tenant: str, placements: Iterable[Placement]) -> None:
+        """Wait until none of these places holds a resource of the tenant.
+
+        Raises:
+            ComputeUnavailable: One still does.
+        """
+        present = (ResourceState.STARTING, ResourceState.HEALTHY, ResourceState.FAILED)
+        for placement in placements:
+            observed = await self._watch(tenant, placement, *present)
+            if observed.state is not ResourceState.MISSING:
+                raise ComputeUnavailable(f"the resource on {placement.engine} is still there")
+
+    async def _watch(
+        self, tenant: str, placement: Placement, *passing: ResourceState
+    ) -> Observation:
+        """Look again, at growing intervals, while the state is one of those that may pass."""
+        look = backoff.on_predicate(
+            backoff.expo,
+            lambda observed: observed.state in passing,
+            factor=0.05,
+            max_value=2.0,
+            max_time=self.health_timeout,
+            jitter=None,
+            logger=None,
+        )(self.registry.engine(placement.engine).inspect)
+        observed: Observation = await look(tenant, placement.place)
+        return observed

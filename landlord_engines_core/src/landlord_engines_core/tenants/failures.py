@@ -1,0 +1,75 @@
+"""From what can go wrong inside a step to the three ways in which a job can fail."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+
+from landlord_engines_core.errors import (
+    ComputeRefused,
+    ComputeUnavailable,
+    Held,
+    InvalidJob,
+    JobError,
+    LandlordUnavailable,
+    Transient,
+)
+from landlord_engines_core.logs import Logger
+
+__all__ = ["Failures"]
+
+
+@attrs.frozen(kw_only=True)
+class Failures:
+    """Decides how a job fails by the kind of the error, never by the place.
+
+    Attributes:
+        hold_interval: Seconds between two looks at a held job.
+        fail_permanently: End a job that would be held.
+        logger: Where each failure is logged, once per attempt.
+    """
+
+    hold_interval: float
+    fail_permanently: bool
+    logger: Logger
+
+    @contextmanager
+    def translated(self, step: str) -> Iterator[None]:
+        """Raise InvalidJob, Held, Transient or Superseded in place of anything else.
+
+        Cancellation passes. What nobody foresaw is tried again, and told by its type and place
+        only: its text may hold values of a configuration.
+        """
+        try:
+            yield
+        except JobError:
+            raise
+        except ComputeRefused as error:
+            self.logger.warning(f"{step} refused", reason=str(error))
+            raise self._permanent(error) from error
+        except (ComputeUnavailable, LandlordUnavailable) as error:
+            self.logger.warning(f"{step} failed", reason=str(error))
+            retry_after = getattr(error, "retry_after", None)
+            raise Transient(error.message, hint=error.hint, retry_after=retry_after) from error
+        except TimeoutError as error:
+            self.logger.warning(f"{step} took too long")
+            raise Transient(f"{step} took longer than worker.step_timeout") from error
+        except Exception as error:
+            place = _place(error)
+            self.logger.error(f"{step} broke", error=type(error).__name__, place=place)
+            raise Transient(
+                f"{step} broke with {type(error).__name__} at {place}",
+                hint="this is a defect of the compute engine or the worker; please report it",
+            ) from None
+
+    def _permanent(self, error: ComputeRefused) -> JobError:
+        if self.fail_permanently:
+            return InvalidJob(error.message, hint=error.hint, status=422)
+        return Held(error.message, hint=error.hint, retry_after=self.hold_interval)
+
+
+def _place(error: BaseException) -> str:
+    """The module's function and line where an error was raised, without any path."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].name}:{frames[-1].lineno}" if frames else "an unknown place"

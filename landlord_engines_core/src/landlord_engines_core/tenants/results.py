@@ -1,0 +1,55 @@
+"""What the steps put into the journal: ids, hashes and states, never a value of a configuration.
+
+Later versions read what earlier ones wrote, so fields are only added, each with a default.
+"""
+
+import attrs
+
+from landlord_engines_core.models import Placement
+
+__all__ = ["Applied", "Confirmed", "Planned", "Resolved"]
+
+
+@attrs.frozen(kw_only=True)
+class Resolved:
+    """The value of ``resolve``; a delete has no placement, its record has."""
+
+    started_at: str
+    placement: Placement | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Applied:
+    """The value of ``apply``.
+
+    Attributes:
+        outcome: A word of `Outcome`.
+        config_hash: Of the effective configuration that was applied.
+        held: Where the resource is.
+        gone: Where nothing is left.
+        rolled_back: Why an update did not take, without values; empty if it did.
+    """
+
+    outcome: str
+    config_hash: str = ""
+    changes: tuple[str, ...] = ()
+    held: Placement | None = None
+    gone: tuple[Placement, ...] = ()
+    rolled_back: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Confirmed:
+    """The value of ``confirm``: what holds in the end, and since when."""
+
+    ended_at: str
+    applied: Applied
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Planned:
+    """The value of ``plan``: what an apply would do."""
+
+    action: str
+    changes: tuple[str, ...] = ()

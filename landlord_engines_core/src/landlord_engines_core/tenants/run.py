@@ -1,0 +1,273 @@
+"""Runs one job from its bytes to its answer, in a journal of fixed shape."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import attrs
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.errors import (
+    ComputeRefused,
+    LandlordUnavailable,
+    Superseded,
+)
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.logs import Logger, job_context
+from landlord_engines_core.models import (
+    ExecutionState,
+    ExecutionStatus,
+    Job,
+    Note,
+    Operation,
+    Output,
+    Record,
+    Transition,
+)
+from landlord_engines_core.resolution import Resolver
+from landlord_engines_core.steps import Steps
+from landlord_engines_core.tenants.acts import Acts
+from landlord_engines_core.tenants.confirm import Confirmer, now
+from landlord_engines_core.tenants.converge import Converger
+from landlord_engines_core.tenants.failures import Failures
+from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved
+from landlord_engines_core.tenants.understand import understand
+
+__all__ = ["JobLimits", "TenantJobs"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class JobLimits:
+    """The bounds of a job; times are seconds.
+
+    Attributes:
+        step_timeout: After this long a step is given up, and entered again.
+        health_timeout: How long a resource may take to become healthy.
+        hold_interval: The pause between two looks at a held job.
+        fail_permanently: End a job that would be held; Landlord then takes it for done.
+        max_concurrent_jobs: How many jobs act on targets at once.
+    """
+
+    step_timeout: float = 300.0
+    health_timeout: float = 60.0
+    hold_interval: float = 30.0
+    fail_permanently: bool = False
+    max_concurrent_jobs: int = 100
+
+
+@attrs.define(kw_only=True)
+class TenantJobs:
+    """Runs jobs; one for the whole process.
+
+    Attributes:
+        resolver: Chooses engine, place and configuration.
+        registry: The compute engines.
+        landlord: Landlord's API, where the worker has its address.
+        limits: The bounds of a job.
+        provider_type: What Landlord calls the workflow backend.
+        logger: Where transitions are logged.
+    """
+
+    resolver: Resolver
+    registry: ComputeRegistry
+    landlord: LandlordClient | None
+    limits: JobLimits
+    provider_type: str
+    logger: Logger
+    _acts: Acts = attrs.field(init=False)
+    _converger: Converger = attrs.field(init=False)
+    _confirmer: Confirmer = attrs.field(init=False)
+    _failures: Failures = attrs.field(init=False)
+    _slots: asyncio.Semaphore = attrs.field(init=False)
+    _in_flight: dict[object, str] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Put the parts together that all jobs share."""
+        self._acts = Acts(limit=self.limits.step_timeout)
+        self._converger = Converger(
+            registry=self.registry, acts=self._acts, health_timeout=self.limits.health_timeout
+        )
+        self._confirmer = Confirmer(
+            converger=self._converger,
+            resolver=self.resolver,
+            landlord=self.landlord,
+            logger=self.logger,
+        )
+        self._failures = Failures(
+            hold_interval=self.limits.hold_interval,
+            fail_permanently=self.limits.fail_permanently,
+            logger=self.logger,
+        )
+        self._slots = asyncio.Semaphore(self.limits.max_concurrent_jobs)
+
+    async def run(self, body: bytes, steps: Steps) -> ExecutionStatus:
+        """Carry out one job.
+
+        Args:
+            body: The body as Landlord sent it.
+            steps: The backend's steps for this job.
+
+        Raises:
+            InvalidJob: The job ends, with a status for its sender.
+            Held: It is to be tried again after a pause, until its configuration changes.
+            Transient: It is to be tried again soon.
+        """
+        job = understand(body)
+        with job_context(
+            tenant=job.tenant, operation=job.operation, execution_id=steps.execution_id
+        ):
+            try:
+                if job.operation is Operation.PLAN:
+                    return await self._plan(job, steps)
+                return await self._carry_out(job, steps)
+            except Superseded as error:
+                return self._cancelled(job, steps, error)
+
+    def in_flight(self) -> list[str]:
+        """The steps that are running now, each as one phrase for a person."""
+        return sorted(self._in_flight.values())
+
+    async def settled(self) -> None:
+        """Return when no request to a target is under way, those of stopped jobs included."""
+        await self._acts.all_settled()
+
+    async def _carry_out(self, job: Job, steps: Steps) -> ExecutionStatus:
+        resolve = partial(self._resolve, job, steps)
+        resolved = await self._step(job, steps, "resolve", resolve, Resolved)
+        note = Note(
+            operation=job.operation,
+            started_at=resolved.started_at,
+            placement=resolved.placement,
+        )
+        record = await steps.take(note)
+        apply = partial(self._apply, job, resolved, record)
+        applied = await self._step(job, steps, "apply", apply, Applied)
+        confirm = partial(self._confirm, job, record, applied)
+        confirmed = await self._step(job, steps, "confirm", confirm, Confirmed)
+        transition = _transition(job, steps.execution_id, resolved, confirmed)
+        await steps.end(transition)
+        return self._succeeded(job, transition)
+
+    async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
+        resolve = partial(self._resolve, job, steps)
+        resolved = await self._step(job, steps, "resolve", resolve, Resolved)
+        look = partial(self._look, job, resolved)
+        planned = await self._step(job, steps, "plan", look, Planned)
+        output = Output(tenant_id=job.tenant, status=planned.action, changes=planned.changes)
+        return self._answer(
+            steps.execution_id, ExecutionState.SUCCEEDED, output, resolved.started_at
+        )
+
+    async def _step(
+        self,
+        job: Job,
+        steps: Steps,
+        name: str,
+        work: Callable[[], Awaitable[T]],
+        kind: type[T],
+    ) -> T:
+        async def action() -> T:
+            in_flight = object()
+            self._in_flight[in_flight] = f"{name} of tenant {job.tenant} ({steps.execution_id})"
+            try:
+                with self._failures.translated(name):
+                    async with asyncio.timeout(self.limits.step_timeout):
+                        return await work()
+            finally:
+                del self._in_flight[in_flight]
+
+        return await steps.run(name, action, kind)
+
+    async def _resolve(self, job: Job, steps: Steps) -> Resolved:
+        if job.operation is Operation.DELETE:
+            return Resolved(started_at=now())
+        try:
+            placement = await self.resolver.placement(job, steps.look)
+        except (ComputeRefused, LandlordUnavailable):
+            # A job that waits here holds no turn: only a look tells it that it was overtaken.
+            await steps.look()
+            raise
+        return Resolved(started_at=now(), placement=placement)
+
+    async def _apply(self, job: Job, resolved: Resolved, record: Record) -> Applied:
+        await self._acts.settled(job.tenant)
+        async with self._slots:
+            if resolved.placement is None:
+                places = record.placements or await self.resolver.candidates(job)
+                return await self._converger.destroy(job.tenant, places)
+            spec = await self.resolver.spec(job, resolved.placement)
+            return await self._converger.apply(resolved.placement.engine, spec)
+
+    async def _confirm(self, job: Job, record: Record, applied: Applied) -> Confirmed:
+        await self._acts.settled(job.tenant)
+        async with self._slots:
+            confirmed = await self._confirmer.confirm(job, record, applied)
+        self.logger.info("job done", outcome=str(confirmed.applied.outcome))
+        return confirmed
+
+    async def _look(self, job: Job, resolved: Resolved) -> Planned:
+        assert resolved.placement is not None, "only a delete has no placement"
+        spec = await self.resolver.spec(job, resolved.placement)
+        found = await self._converger.planned(resolved.placement.engine, spec)
+        return Planned(action=found.action, changes=found.changes)
+
+    def _succeeded(self, job: Job, transition: Transition) -> ExecutionStatus:
+        held = transition.held
+        output = Output(
+            tenant_id=job.tenant,
+            provider_type=held.engine if held else "",
+            status=transition.outcome,
+            resource_ids=held.resource_ids if held else {},
+            changes=transition.changes,
+            message=transition.detail,
+            transition=transition,
+        )
+        return self._answer(
+            transition.execution_id,
+            ExecutionState.SUCCEEDED,
+            output,
+            transition.started_at,
+            transition.ended_at or "",
+        )
+
+    def _cancelled(self, job: Job, steps: Steps, error: Superseded) -> ExecutionStatus:
+        output = Output(tenant_id=job.tenant, status="superseded", message=error.message)
+        return self._answer(steps.execution_id, ExecutionState.CANCELLED, output)
+
+    def _answer(
+        self,
+        execution_id: str,
+        state: ExecutionState,
+        output: Output,
+        started_at: str = "",
+        ended_at: str = "",
+    ) -> ExecutionStatus:
+        return ExecutionStatus(
+            execution_id=execution_id,
+            provider_type=self.provider_type,
+            state=state,
+            start_time=started_at,
+            stop_time=ended_at,
+            output=output,
+        )
+
+
+def _transition(
+    job: Job, execution_id: str, resolved: Resolved, confirmed: Confirmed
+) -> Transition:
+    applied = confirmed.applied
+    return Transition(
+        execution_id=execution_id,
+        operation=job.operation,
+        started_at=resolved.started_at,
+        ended_at=confirmed.ended_at,
+        outcome=applied.outcome,
+        config_hash=applied.config_hash,
+        changes=applied.changes,
+        held=applied.held,
+        gone=applied.gone,
+        detail=confirmed.detail,
+    )
