@@ -30,11 +30,11 @@ class Steps(Protocol):
             kind: The attrs class of the value, for reading it back.
 
         Raises:
-            InvalidJob: As the action raised it.
+            InvalidJob: As the action raised it, or the backend's own error that ends the job so.
             Superseded: As the action raised it.
         """
 
-    async def take(self, note: Note) -> Record:
+    async def take(self, tenant: str, note: Note) -> Record:
         """Take the tenant's turn and hold it until the job has ended.
 
         Of several jobs the one dispatched last gets it; whoever holds it gives way. ``note`` is
@@ -47,10 +47,10 @@ class Steps(Protocol):
             Superseded: A job that was dispatched later has, or had, the turn.
         """
 
-    async def end(self, transition: Transition) -> None:
+    async def end(self, tenant: str, transition: Transition) -> None:
         """Write what the job did into the tenant's record."""
 
-    async def look(self) -> Record:
+    async def look(self, tenant: str) -> Record:
         """Read the record inside an action, without taking the turn and without a journal entry.
 
         Raises:

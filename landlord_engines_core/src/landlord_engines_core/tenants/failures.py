@@ -46,20 +46,21 @@ class Failures:
         except JobError:
             raise
         except ComputeRefused as error:
-            self.logger.warning(f"{step} refused", reason=str(error))
+            self.logger.warning("step refused", step=step, reason=str(error))
             raise self._permanent(error) from error
         except (ComputeUnavailable, LandlordUnavailable) as error:
-            self.logger.warning(f"{step} failed", reason=str(error))
+            self.logger.warning("step failed", step=step, reason=str(error))
             retry_after = getattr(error, "retry_after", None)
             raise Transient(error.message, hint=error.hint, retry_after=retry_after) from error
         except TimeoutError as error:
-            self.logger.warning(f"{step} took too long")
+            self.logger.warning("step took too long", step=step)
             raise Transient(f"{step} took longer than worker.step_timeout") from error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever a compute engine may raise
             place = _place(error)
-            self.logger.error(f"{step} broke", error=type(error).__name__, place=place)
+            kind = type(error).__name__
+            self.logger.error("step broke", step=step, error=kind, place=place)  # noqa: TRY400  # a traceback may quote a configuration
             raise Transient(
-                f"{step} broke with {type(error).__name__} at {place}",
+                f"{step} broke with {kind} at {place}",
                 hint="this is a defect of the compute engine or the worker; please report it",
             ) from None
 

@@ -142,13 +142,13 @@ class TenantJobs:
             started_at=resolved.started_at,
             placement=resolved.placement,
         )
-        record = await steps.take(note)
+        record = await steps.take(job.tenant, note)
         apply = partial(self._apply, job, resolved, record)
         applied = await self._step(job, steps, "apply", apply, Applied)
         confirm = partial(self._confirm, job, record, applied)
         confirmed = await self._step(job, steps, "confirm", confirm, Confirmed)
         transition = _transition(job, steps.execution_id, resolved, confirmed)
-        await steps.end(transition)
+        await steps.end(job.tenant, transition)
         return self._succeeded(job, transition)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
@@ -184,11 +184,12 @@ class TenantJobs:
     async def _resolve(self, job: Job, steps: Steps) -> Resolved:
         if job.operation is Operation.DELETE:
             return Resolved(started_at=now())
+        look = partial(steps.look, job.tenant)
         try:
-            placement = await self.resolver.placement(job, steps.look)
+            placement = await self.resolver.placement(job, look)
         except (ComputeRefused, LandlordUnavailable):
             # A job that waits here holds no turn: only a look tells it that it was overtaken.
-            await steps.look()
+            await look()
             raise
         return Resolved(started_at=now(), placement=placement)
 

@@ -1,0 +1,109 @@
+"""Which of two jobs was dispatched last, and whether the one that holds the turn still runs.
+
+Restate's ids carry no time and jobs may arrive in any order after an outage, so the admin API is
+asked: ``sys_invocation.created_at`` is when an invocation was accepted.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import attrs
+
+from landlord_engines_core.errors import Superseded
+from landlord_engines_core.models import Record
+from landlord_engines_restate.admin import AdminClient, literal
+
+__all__ = ["Claim", "Holder", "Rivals", "Verdict"]
+
+LATEST_ARRIVAL = timedelta(minutes=10)
+"""How late a job may arrive and still be compared with one that has ended."""
+
+_STANDING_STILL = ("backing-off", "paused")
+"""States in which none of an invocation's code runs, so that it would not notice a cancel."""
+
+
+class Verdict(StrEnum):
+    """What a claim of the turn comes to."""
+
+    FREE = "free"
+    RUNNING = "running"
+    """The holder is older and still runs."""
+    SUPERSEDED = "superseded"
+
+
+@attrs.frozen(kw_only=True)
+class Holder:
+    """The job that took the turn last; it may have ended since."""
+
+    execution_id: str
+    since: str
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """A journaled look at the holder: the time and what was found."""
+
+    at: str
+    verdict: str
+
+
+@attrs.frozen(kw_only=True)
+class Rivals:
+    """Compares jobs by asking Restate's admin API."""
+
+    admin: AdminClient
+
+    async def claim(self, me: str, holder: Holder | None, record: Record) -> Claim:
+        """Decide between the job that wants the turn and the one that took it last.
+
+        An older holder that stands still is killed here, since it could not give way by itself.
+
+        Raises:
+            AdminUnavailable: Restate's admin API gives no answer.
+        """
+        at = datetime.now(UTC)
+        verdict = Verdict.FREE
+        if holder is not None and holder.execution_id != me:
+            late = at - datetime.fromisoformat(holder.since) > LATEST_ARRIVAL
+            if not (late and record.has_ended(holder.execution_id)):
+                verdict = await self._judge(me, holder.execution_id)
+        return Claim(at=at.isoformat(), verdict=verdict)
+
+    async def check(self, me: str, holder: Holder | None) -> None:
+        """Make sure that no job dispatched later than ``me`` has taken the turn.
+
+        Raises:
+            Superseded: One has.
+            AdminUnavailable: Restate's admin API gives no answer.
+        """
+        if holder is None or holder.execution_id == me:
+            return
+        if _later(await self._invocations(me, holder.execution_id), holder.execution_id, me):
+            raise Superseded(f"{holder.execution_id} was dispatched later")
+
+    async def _judge(self, me: str, holder: str) -> Verdict:
+        found = await self._invocations(me, holder)
+        if _later(found, holder, me):
+            return Verdict.SUPERSEDED
+        status = found[holder]["status"] if holder in found else "completed"
+        if status == "completed":
+            return Verdict.FREE
+        if status in _STANDING_STILL:
+            await self.admin.kill(holder)
+            return Verdict.FREE
+        return Verdict.RUNNING
+
+    async def _invocations(self, *ids: str) -> dict[str, Mapping[str, str]]:
+        wanted = ", ".join(literal(one) for one in ids)
+        rows = await self.admin.query(
+            f"SELECT id, created_at, status FROM sys_invocation WHERE id IN ({wanted})"  # noqa: S608  # quoted
+        )
+        return {str(row["id"]): {key: str(value) for key, value in row.items()} for row in rows}
+
+
+def _later(found: Mapping[str, Mapping[str, str]], one: str, other: str) -> bool:
+    """Whether ``one`` was dispatched after ``other``; what Restate has forgotten was not."""
+    if one not in found or other not in found:
+        return False
+    return found[one]["created_at"] > found[other]["created_at"]

@@ -1,0 +1,121 @@
+"""The HTTP server that Restate calls: uvicorn with httptools, its signals and its end in our hands."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from landlord_engines_core.errors import EngineFailed
+
+__all__ = ["App", "HttpServer", "listening_socket", "take_no_signals"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open; longer than Restate keeps its own."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """A uvicorn server that leaves signals alone and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: the host owns the signals."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._on_started()
+
+
+class HttpServer:
+    """Serves one ASGI application on one socket, once."""
+
+    def __init__(self, app: App) -> None:
+        self._config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+        )
+        self._server: _Uvicorn | None = None
+        self._stopping = False
+        self._ended = asyncio.Event()
+
+    async def serve(self, listener: socket.socket, started: Callable[[], None]) -> None:
+        """Serve until `stop`; the socket is closed in the end."""
+        try:
+            if self._stopping:
+                listener.close()
+                return
+            self._server = _Uvicorn(self._config, started)
+            await self._server.serve(sockets=[listener])
+        finally:
+            self._ended.set()
+
+    async def stop(self, grace: float) -> None:
+        """Accept nothing more and return when all requests have ended.
+
+        Args:
+            grace: Seconds until the requests that still run are cancelled.
+        """
+        self._stopping = True
+        if self._server is not None:
+            self._config.timeout_graceful_shutdown = max(grace, 0)  # type: ignore[assignment]  # uvicorn hands it to wait_for
+            self._server.should_exit = True
+            await self._ended.wait()
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Open the socket to listen on.
+
+    Raises:
+        EngineFailed: The address is taken, or not this machine's.
+    """
+    try:
+        return socket.create_server((host, port), family=_family(host), backlog=2048)
+    except OSError as error:
+        raise EngineFailed(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="stop what listens there, or set workflow.restate.worker_address",
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+async def take_no_signals(app: App) -> None:
+    """Keep the Restate SDK from taking SIGTERM away from the host.
+
+    Its application installs a handler of its own at the first call, once. That call is made here in
+    another thread, where no signal can be taken (observed with restate-sdk 1.3.0; a test guards it).
+    """
+
+    async def call() -> None:
+        async def nothing(*_: object) -> MutableMapping[str, Any]:
+            return {}
+
+        try:
+            await app({"type": "lifespan"}, nothing, nothing)  # type: ignore[arg-type]  # never used
+        except ValueError:
+            # It has no lifespan protocol and says so; being called was all that was needed.
+            return
+
+    await asyncio.to_thread(asyncio.run, call())

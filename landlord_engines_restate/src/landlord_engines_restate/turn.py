@@ -1,0 +1,178 @@
+"""A tenant's turn: a private virtual object that also keeps the tenant's record.
+
+Whoever wants the turn calls ``take``, which returns once the holder has ended. Nothing is ever
+given back: a job that has ended in any way, killed included, no longer stands in anybody's way.
+Of two jobs the one that was *dispatched* last wins; the order in which they arrive says nothing.
+
+A holder must never *call* an exclusive handler here: the next job's ``take`` sits in the object
+and waits for the holder. It sends.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+
+import attrs
+from restate import ObjectContext, ObjectSharedContext, TerminalError, select
+from restate.context import RestateDurableFuture
+from restate.serde import BytesSerde
+
+from landlord_engines_core import codec
+from landlord_engines_core.models import (
+    ExecutionStatus,
+    Note,
+    Operation,
+    Placement,
+    Record,
+    Transition,
+)
+from landlord_engines_restate import journal
+from landlord_engines_restate.rivals import Claim, Holder, Rivals, Verdict
+
+__all__ = [
+    "STATE",
+    "Take",
+    "Taken",
+    "TurnState",
+    "TurnStatus",
+    "end",
+    "forget",
+    "load",
+    "take",
+]
+
+STATE = "turn"
+"""The key of the object's one state entry."""
+
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 10.0
+"""Seconds between two looks at a holder that was asked to give way."""
+
+
+@attrs.frozen(kw_only=True)
+class TurnState:
+    """All that a turn keeps."""
+
+    holder: Holder | None = None
+    record: Record = attrs.field(factory=Record)
+
+
+@attrs.frozen(kw_only=True)
+class Take:
+    """A job asks for the turn."""
+
+    execution_id: str
+    note: Note
+
+
+@attrs.frozen(kw_only=True)
+class Taken:
+    """The answer to `Take`: the record, or the job that was dispatched later."""
+
+    record: Record = attrs.field(factory=Record)
+    superseded_by: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class TurnStatus:
+    """What ``status`` shows of a tenant."""
+
+    tenant: str
+    holder: Holder | None = None
+    placements: tuple[Placement, ...] = ()
+    last: Transition | None = None
+
+
+async def load(ctx: ObjectContext | ObjectSharedContext) -> TurnState:
+    """Read the turn's state; a tenant that was never seen has an empty one."""
+    raw = await ctx.get(STATE, serde=BytesSerde())
+    return codec.loads(raw, TurnState) if raw else TurnState()
+
+
+def save(ctx: ObjectContext, state: TurnState) -> None:
+    """Write the turn's state."""
+    ctx.set(STATE, codec.dumps(state), serde=BytesSerde())
+
+
+async def take(ctx: ObjectContext, rivals: Rivals, pauses: journal.Pauses, wish: Take) -> Taken:
+    """Give the turn to a job once the holder has ended, or tell it that it came too late."""
+    state = await load(ctx)
+    holder, me = state.holder, wish.execution_id
+    look = partial(rivals.claim, me, holder, state.record)
+    claim = await journal.run(ctx, pauses, "claim", look, Claim)
+    if claim.verdict == Verdict.SUPERSEDED and holder is not None:
+        return Taken(superseded_by=holder.execution_id)
+    record = state.record
+    if holder is not None and holder.execution_id != me:
+        record = await _after(ctx, pauses, look, claim, holder, record)
+    record = record.begun(me, wish.note)
+    save(ctx, TurnState(holder=Holder(execution_id=me, since=claim.at), record=record))
+    return Taken(record=record)
+
+
+async def end(ctx: ObjectContext, transition: Transition) -> bool:
+    """Write down what a job did, once.
+
+    Returns:
+        Whether nothing of the tenant is left, so that its record may be forgotten in time.
+    """
+    state = await load(ctx)
+    if state.record.has_ended(transition.execution_id):
+        return False
+    record = state.record.ended(transition)
+    save(ctx, attrs.evolve(state, record=record))
+    return transition.operation == Operation.DELETE and not record.placements
+
+
+async def forget(ctx: ObjectContext, execution_id: str) -> None:
+    """Clear the tenant's state, unless anything has happened since this delete."""
+    record = (await load(ctx)).record
+    if not record.placements and record.transitions[-1:] == tuple(
+        t for t in record.transitions if t.execution_id == execution_id
+    ):
+        ctx.clear_all()
+
+
+async def _after(
+    ctx: ObjectContext,
+    pauses: journal.Pauses,
+    look: Callable[[], Awaitable[Claim]],
+    claim: Claim,
+    holder: Holder,
+    record: Record,
+) -> Record:
+    """Wait until the holder has ended; its end is in the record that is returned."""
+    if claim.verdict == Verdict.FREE and record.has_ended(holder.execution_id):
+        return record
+    ended = ctx.attach_invocation(holder.execution_id, serde=BytesSerde())
+    try:
+        if claim.verdict == Verdict.RUNNING:
+            await _give_way(ctx, pauses, look, holder, ended)
+        answer = await ended
+    except TerminalError:
+        # Either the holder was cancelled, killed or failed, or this very call is cancelled; the
+        # error does not tell, and only the first lets the next job in.
+        if (await journal.run(ctx, pauses, "claim", look, Claim)).verdict == Verdict.RUNNING:
+            raise
+        return record
+    transition = codec.loads(answer, ExecutionStatus).output.transition
+    return record.ended(transition) if transition is not None else record
+
+
+async def _give_way(
+    ctx: ObjectContext,
+    pauses: journal.Pauses,
+    look: Callable[[], Awaitable[Claim]],
+    holder: Holder,
+    ended: RestateDurableFuture[bytes],
+) -> None:
+    """Cancel the holder and look again now and then: once it stands still the look kills it."""
+    ctx.cancel_invocation(holder.execution_id)
+    pause = FIRST_PAUSE
+    verdict: str = Verdict.RUNNING
+    while verdict == Verdict.RUNNING:
+        first, _ = await select(ended=ended, pause=ctx.sleep(timedelta(seconds=pause)))
+        if first == "ended":
+            return
+        verdict = (await journal.run(ctx, pauses, "claim", look, Claim)).verdict
+        pause = min(2 * pause, LONGEST_PAUSE)
