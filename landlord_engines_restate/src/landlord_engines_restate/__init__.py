@@ -1,1 +1,12 @@
-def factory(): ...
+"""The Landlord worker engine for Restate."""
+
+from landlord_engines_core.engine import EngineFactory
+from landlord_engines_restate.engine import RestateEngine, create_engine
+from landlord_engines_restate.settings import RestateSettings
+
+__all__ = ["RestateEngine", "RestateSettings", "factory"]
+
+__version__ = "0.1.0"
+
+factory = EngineFactory(settings_type=RestateSettings, create_engine=create_engine)
+"""The target of the entry point ``restate``."""

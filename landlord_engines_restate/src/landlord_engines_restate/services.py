@@ -21,11 +21,12 @@ from landlord_engines_core.models import Transition
 from landlord_engines_restate import turn
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.journal import Pauses
+from landlord_engines_restate.registration import Expected
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.settings import Names
 from landlord_engines_restate.steps import RestateSteps, TurnCalls
 
-__all__ = ["MAX_ATTEMPTS", "Services", "build_services"]
+__all__ = ["Services", "build_services", "expectations"]
 
 MAX_ATTEMPTS = 2_147_483_647
 """The server takes None for its own 70 and 0 for 1, and then pauses a job for ever."""
@@ -33,12 +34,14 @@ MAX_ATTEMPTS = 2_147_483_647
 COMPLETION_RETENTION = timedelta(days=7)
 JOURNAL_RETENTION = timedelta(days=1)
 
+MAX_INTERVAL = timedelta(seconds=2)
+"""It decides how soon work goes on after a worker was away, so it is short; the longer pauses of
+failing steps are set at the step."""
+
 RETRIES = InvocationRetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     exponentiation_factor=2.0,
-    # It decides how soon work goes on after a worker was away, so it is short; longer pauses of
-    # failing steps are set at the step.
-    max_interval=timedelta(seconds=2),
+    max_interval=MAX_INTERVAL,
     max_attempts=MAX_ATTEMPTS,
     on_max_attempts="pause",
 )
@@ -83,6 +86,24 @@ def build_services(names: Names, host: HostInfo, admin: AdminClient, run_job: Ru
             raise TerminalError(str(error), status_code=error.status) from None
 
     return Services(jobs=jobs, turn=tenant_turn)
+
+
+def expectations(services: Services) -> tuple[Expected, ...]:
+    """What Restate must show of these services once they are registered."""
+    return tuple(_expected(service) for service in (services.jobs, services.turn))
+
+
+def _expected(service: Service | VirtualObject) -> Expected:
+    assert service.abort_timeout is not None, "build_services sets it"
+    return Expected(
+        name=service.name,
+        handlers=frozenset(service.handlers),
+        abort_timeout=service.abort_timeout.total_seconds(),
+        idempotency_retention=COMPLETION_RETENTION.total_seconds(),
+        journal_retention=JOURNAL_RETENTION.total_seconds(),
+        max_interval=MAX_INTERVAL.total_seconds(),
+        max_attempts=MAX_ATTEMPTS,
+    )
 
 
 def _add_turn_handlers(

@@ -1,0 +1,166 @@
+"""The Restate worker engine: an HTTP endpoint that Restate calls, and its registration there."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from restate.discovery import compute_discovery_json
+from restate.endpoint import Endpoint
+
+from landlord_engines_core.engine import (
+    Capability,
+    EngineContext,
+    EngineInfo,
+    LocalBackend,
+    Registration,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import EngineFailed
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.local import local_backend
+from landlord_engines_restate.registration import Registrar
+from landlord_engines_restate.server import (
+    App,
+    HttpServer,
+    Receive,
+    Scope,
+    Send,
+    listening_socket,
+    take_no_signals,
+)
+from landlord_engines_restate.services import build_services, expectations
+from landlord_engines_restate.settings import RestateSettings
+
+__all__ = ["INFO", "RestateEngine", "create_engine"]
+
+MANIFEST_VERSION = 4
+"""The form of the manifest that the digest is made of; only its stability matters."""
+
+INFO = EngineInfo(
+    name="restate",
+    capabilities={capability: Support.FULL for capability in Capability},
+    backends="restate-server 1.7",
+)
+
+
+class RestateEngine(WorkerEngine):
+    """Lets a Restate server run this worker's jobs."""
+
+    info = INFO
+
+    def __init__(self, context: EngineContext) -> None:
+        settings: RestateSettings = context.settings
+        settings.check()
+        self._settings = settings
+        self._logger = context.logger
+        self._admin = AdminClient(settings.admin_url, settings.bearer)
+        services = build_services(settings.names, context.host, self._admin, context.run_job)
+        endpoint = Endpoint().bind(services.jobs, services.turn)
+        for key in settings.identity_keys:
+            endpoint.identity_key(key)
+        self._app: App = endpoint.app()
+        self._server = HttpServer(self._app)
+        self._registrar = Registrar(
+            admin=self._admin,
+            uri=settings.advertised_url,
+            digest=_digest(endpoint),
+            services=expectations(services),
+            on_startup=settings.worker_register_on_startup,
+            logger=context.logger,
+        )
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Listen for Restate until `shutdown`."""
+        self._warn()
+        await take_no_signals(self._app)
+        host, port = self._settings.listen()
+        listener = listening_socket(host, port)
+        self._logger.info("listening", host=host, port=port)
+        try:
+            await self._server.serve(listener, started)
+        finally:
+            await self._admin.aclose()
+
+    async def register(self) -> Registration:
+        """Register with Restate's admin API; see `Registrar`."""
+        return await self._registrar.register()
+
+    async def shutdown(self, grace: float) -> None:
+        """Stop listening and let steps in flight end; Restate goes on with the rest elsewhere."""
+        await self._server.stop(grace)
+        await self._admin.aclose()
+
+    async def dry_run_registration(self) -> Registration:
+        """Have Restate discover the worker without registering it."""
+        async with self._discoverable():
+            return await self._registrar.dry_run()
+
+    async def watch_registration(self) -> Registration:
+        """Look at the deployment and at who gets new jobs."""
+        return await self._registrar.look()
+
+    async def make_latest(self) -> Registration:
+        """Register again, by force."""
+        return await self._registrar.make_latest()
+
+    def local_backend(self, folder: Path) -> AbstractAsyncContextManager[LocalBackend]:
+        """Run a restate-server on loopback."""
+        return local_backend(folder, self._settings.names)
+
+    def _warn(self) -> None:
+        names = self._settings.names
+        if names.service != names.landlord_calls:
+            self._logger.warning(
+                "Landlord calls the service without namespace and prefix, and will not find it",
+                serves=names.service,
+                landlord_calls=names.landlord_calls,
+            )
+        if not self._settings.identity_keys:
+            self._logger.warning("requests are not checked for Restate's signature")
+
+    @asynccontextmanager
+    async def _discoverable(self) -> AsyncIterator[None]:
+        """Answer Restate's discovery, and no job, where the worker does not listen already."""
+        host, port = self._settings.listen()
+        try:
+            listener = listening_socket(host, port)
+        except EngineFailed:
+            yield
+            return
+        server = HttpServer(_discovery_only(self._app))
+        listening = asyncio.Event()
+        serving = asyncio.create_task(server.serve(listener, listening.set))
+        try:
+            await listening.wait()
+            yield
+        finally:
+            await server.stop(grace=0)
+            await serving
+
+
+def create_engine(context: EngineContext) -> RestateEngine:
+    """Make the engine; nothing is reached yet.
+
+    Raises:
+        SettingsError: A key of ``workflow.restate`` is missing or does not fit another.
+    """
+    return RestateEngine(context)
+
+
+def _digest(endpoint: Endpoint) -> str:
+    manifest = compute_discovery_json(endpoint, MANIFEST_VERSION, "request_response")
+    return hashlib.sha256(manifest.encode()).hexdigest()
+
+
+def _discovery_only(app: App) -> App:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/discover"):
+            await app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return answer

