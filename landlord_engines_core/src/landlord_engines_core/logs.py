@@ -1,11 +1,21 @@
 """Logging: the interface that everything here logs through, and its set-up with structlog."""
 
+import logging
+import sys
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TextIO
 
+import structlog
 from structlog.contextvars import bound_contextvars
 
-__all__ = ["Logger", "job_context"]
+__all__ = ["Logger", "configure", "job_context"]
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 class Logger(Protocol):
@@ -27,3 +37,47 @@ class Logger(Protocol):
 def job_context(*, tenant: str, operation: str, execution_id: str) -> AbstractContextManager[None]:
     """Put a job's ids on every line that is logged inside, whoever logs it."""
     return bound_contextvars(tenant=tenant, operation=operation, execution_id=execution_id)
+
+
+def configure(*, level: str, form: str, stream: TextIO | None = None) -> Logger:
+    """Set logging up for the whole process: ours at ``level``, the libraries' from warnings on.
+
+    Args:
+        level: debug, info, warn or error.
+        form: development or console, production or json, or auto: console on a terminal.
+        stream: Where the lines go; standard error if not given.
+
+    Returns:
+        The logger to pass on.
+    """
+    stream = stream if stream is not None else sys.stderr
+    console = form in ("development", "console") or (form == "auto" and stream.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.EventRenamer("message"),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(event_key="message", colors=stream.isatty())
+        if console
+        else structlog.processors.JSONRenderer(sort_keys=True)
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    ours = logging.getLogger("landlord_engines")
+    ours.setLevel(_LEVELS[level])
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    logger: Logger = structlog.stdlib.get_logger("landlord_engines")
+    return logger

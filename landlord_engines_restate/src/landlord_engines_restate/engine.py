@@ -6,9 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from restate.discovery import compute_discovery_json
-from restate.endpoint import Endpoint
-
 from landlord_engines_core.engine import (
     Capability,
     EngineContext,
@@ -19,6 +16,9 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.errors import EngineFailed
+from restate.discovery import compute_discovery_json
+from restate.endpoint import Endpoint
+
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local import local_backend
 from landlord_engines_restate.registration import Registrar
@@ -41,7 +41,7 @@ MANIFEST_VERSION = 4
 
 INFO = EngineInfo(
     name="restate",
-    capabilities={capability: Support.FULL for capability in Capability},
+    capabilities=dict.fromkeys(Capability, Support.FULL),
     backends="restate-server 1.7",
 )
 

@@ -11,12 +11,12 @@ from http import HTTPStatus
 from typing import Generic, TypeVar
 
 import attrs
+from landlord_engines_core.errors import EngineError, Held, InvalidJob, Superseded, Transient
 from restate import Context, RunOptions, TerminalError
 from restate.exceptions import RetryableError
 from restate.serde import Serde
 
 from landlord_engines_core import codec
-from landlord_engines_core.errors import EngineError, Held, InvalidJob, Superseded, Transient
 
 __all__ = ["JournalSerde", "Pauses", "run"]
 

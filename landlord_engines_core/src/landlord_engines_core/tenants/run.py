@@ -82,7 +82,6 @@ class TenantJobs:
     _confirmer: Confirmer = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
     _slots: asyncio.Semaphore = attrs.field(init=False)
-    _in_flight: dict[object, str] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Put the parts together that all jobs share."""
@@ -126,10 +125,6 @@ class TenantJobs:
             except Superseded as error:
                 return self._cancelled(job, steps, error)
 
-    def in_flight(self) -> list[str]:
-        """The steps that are running now, each as one phrase for a person."""
-        return sorted(self._in_flight.values())
-
     async def settled(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
         await self._acts.all_settled()
@@ -170,14 +165,14 @@ class TenantJobs:
         kind: type[T],
     ) -> T:
         async def action() -> T:
-            in_flight = object()
-            self._in_flight[in_flight] = f"{name} of tenant {job.tenant} ({steps.execution_id})"
             try:
                 with self._failures.translated(name):
                     async with asyncio.timeout(self.limits.step_timeout):
                         return await work()
-            finally:
-                del self._in_flight[in_flight]
+            except asyncio.CancelledError:
+                # By a kill, or at the end of a drain; another attempt enters the step again.
+                self.logger.warning("step cut", step=name)
+                raise
 
         return await steps.run(name, action, kind)
 

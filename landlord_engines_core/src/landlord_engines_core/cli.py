@@ -1,0 +1,233 @@
+"""``landlord-host``: the one place where errors become text and exit codes.
+
+Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration gave
+up, 5 the engine refuses to serve.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import click
+
+from landlord_engines_core import __version__, host
+from landlord_engines_core.engine import Capability, EngineFactory, RegistrationState
+from landlord_engines_core.errors import (
+    EngineRefused,
+    LandlordEnginesError,
+    PluginError,
+    RegistrationError,
+    SettingsError,
+)
+from landlord_engines_core.logs import configure
+from landlord_engines_core.plugins import (
+    COMPUTE_ENGINES,
+    WORKER_ENGINES,
+    census,
+    load_worker_engine,
+)
+from landlord_engines_core.settings import Loaded, Sources
+
+__all__ = ["main"]
+
+_EXIT_CODES: Mapping[type[LandlordEnginesError], int] = {
+    SettingsError: 2,
+    PluginError: 2,
+    EngineRefused: 5,
+    RegistrationError: 4,
+}
+_ENGINE_FAILED = 3
+_FORCED = 1
+
+
+@attrs.frozen(kw_only=True)
+class _Chosen:
+    """The engine and its settings, as the flags, the environment and the file name them."""
+
+    name: str
+    factory: EngineFactory
+    loaded: Loaded
+
+
+@attrs.frozen(kw_only=True)
+class _Flags:
+    """The options before the subcommand."""
+
+    engine: str | None
+    sources: Sources
+    fail_fast: bool
+
+    def choose(self) -> _Chosen:
+        """Load the engine and its settings."""
+        name = self.engine or self.sources.default_engine()
+        if not name:
+            raise SettingsError(
+                "no worker engine is named",
+                hint="use --engine, or set workflow.default_provider;"
+                " `landlord-host engines` lists what is installed",
+            )
+        candidate, factory = load_worker_engine(name)
+        loaded = self.sources.load(candidate.name, factory.settings_type)
+        return _Chosen(name=candidate.name, factory=factory, loaded=loaded)
+
+
+@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.option("--engine", metavar="NAME", help="The worker engine to run.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The settings file; otherwise LANDLORD_CONFIG, then the places Landlord looks in.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Set one value, for example worker.drain_timeout=1m. May be repeated.",
+)
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warn or error.")
+@click.option("--log-format", metavar="FORMAT", help="auto, console or json.")
+@click.option("--fail-fast", is_flag=True, help="End with code 4 where registering takes too long.")
+@click.version_option(__version__, prog_name="landlord-host")
+@click.pass_context
+def cli(
+    context: click.Context,
+    engine: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    log_level: str | None,
+    log_format: str | None,
+    *,
+    fail_fast: bool,
+) -> None:
+    """Run a Landlord worker: `landlord-host --engine restate`.
+
+    Settings come from a file, which may be Landlord's own config.yaml, from the environment
+    (WORKFLOW_RESTATE_ADMIN_ENDPOINT, WORKER_DRAIN_TIMEOUT and so on) and from flags, the later ones
+    first. SIGTERM or SIGINT drains the worker; a second one ends it at once.
+
+    Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration
+    gave up, 5 the engine refuses to serve.
+    """
+    flags = dict(_assignment(one) for one in assignments)
+    named = {"log.level": log_level, "log.format": log_format}
+    flags.update({path: value for path, value in named.items() if value is not None})
+    sources = Sources.gather(config, os.environ, flags)
+    context.obj = _Flags(engine=engine, sources=sources, fail_fast=fail_fast)
+    if context.invoked_subcommand is None:
+        _run(context.obj)
+
+
+def _run(flags: _Flags) -> None:
+    chosen = flags.choose()
+    settings = chosen.loaded.settings
+    logger = configure(level=settings.log.level, form=settings.log.format)
+    running = host.run(chosen.name, chosen.factory, settings, logger, fail_fast=flags.fail_fast)
+    host.run_async(running)
+
+
+@cli.command()
+def engines() -> None:
+    """List the installed engines, from metadata alone."""
+    for group in (WORKER_ENGINES, COMPUTE_ENGINES):
+        click.echo(f"{group}:")
+        for one in census(group):
+            click.echo(f"  {one.name:<16} {one.distribution} {one.version}  {one.target}")
+
+
+@cli.command()
+@click.pass_obj
+def config(flags: _Flags) -> None:
+    """Print every effective value and where it comes from; secrets are masked."""
+    loaded = flags.choose().loaded
+    for path, value in loaded.values.items():
+        click.echo(f"{path} = {_shown(path, value)}  # {loaded.origins[path]}")
+
+
+@cli.command()
+@click.pass_obj
+def check(flags: _Flags) -> None:
+    """Check settings, Landlord and the backend, and dry-run the registration; change nothing."""
+    chosen = flags.choose()
+    click.echo("settings: good")
+    host.run_async(_check(chosen))
+
+
+@cli.command()
+@click.option(
+    "--make-latest", is_flag=True, help="Have new jobs sent to this worker, whatever is beside."
+)
+@click.pass_obj
+def register(flags: _Flags, *, make_latest: bool) -> None:
+    """Register the worker, which must be running, with its backend once."""
+    host.run_async(_register(flags.choose(), make_latest=make_latest))
+
+
+async def _check(chosen: _Chosen) -> None:
+    settings = chosen.loaded.settings
+    logger = configure(level="error", form=settings.log.format)
+    async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
+        try:
+            if parts.landlord is None:
+                click.echo("Landlord: not configured (worker.landlord_api_url)")
+            else:
+                await parts.landlord.reach()
+                click.echo(f"Landlord: {parts.landlord.url} answers")
+            if parts.engine.info.supports(Capability.DRY_RUN):
+                registration = await parts.engine.dry_run_registration()
+                click.echo(f"registration: {registration.detail}")
+        finally:
+            await parts.engine.shutdown(0)
+
+
+async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
+    settings = chosen.loaded.settings
+    logger = configure(level="error", form=settings.log.format)
+    async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
+        try:
+            engine = parts.engine
+            registration = await (engine.make_latest() if make_latest else engine.register())
+        finally:
+            await parts.engine.shutdown(0)
+    click.echo(f"{registration.state}: {registration.detail}")
+    if registration.state is not RegistrationState.YES:
+        raise RegistrationError(f"not registered as the latest: {registration.detail}")
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(
+            f"--set {path} has no value", hint="write it as --set worker.drain_timeout=1m"
+        )
+    return path.strip(), value
+
+
+def _shown(path: str, value: object) -> str:
+    """Print a value; a compute engine's section may hold secrets under any key."""
+    if path == "compute" and isinstance(value, Mapping):
+        return str({name: dict.fromkeys(section, "***") for name, section in value.items()})
+    return repr(value)
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except LandlordEnginesError as error:
+        click.echo(f"landlord-host: {error}", err=True)
+        codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+        sys.exit(next(codes, _ENGINE_FAILED))
+    except host.Forced:
+        click.echo("landlord-host: ended by a second signal", err=True)
+        sys.exit(_FORCED)
+
+
+def main() -> None:
+    """Run the command."""
+    with _exit_codes():
+        cli(prog_name="landlord-host")

@@ -1,0 +1,202 @@
+"""The composition root: puts settings, compute engines, jobs and one worker engine together."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+import attrs
+import uvloop
+
+from landlord_engines_core import __version__
+from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
+from landlord_engines_core.engine import EngineContext, EngineFactory, HostInfo, WorkerEngine
+from landlord_engines_core.errors import ComputeRefused, PluginSettingsRefused
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.lifecycle import EngineLifecycle, LifecycleOptions
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.plugins import load_compute_engine
+from landlord_engines_core.resolution import Resolver
+from landlord_engines_core.settings import Settings, WorkerSettings
+from landlord_engines_core.tenants import JobLimits, TenantJobs
+
+__all__ = ["Forced", "Host", "assembled", "run", "run_async"]
+
+T = TypeVar("T")
+
+
+class Forced(Exception):  # noqa: N818  # not an error: a second signal asked for it
+    """A second signal ended the host before its drain was over."""
+
+
+@attrs.frozen(kw_only=True)
+class Host:
+    """The parts of a running worker."""
+
+    engine: WorkerEngine
+    jobs: TenantJobs
+    landlord: LandlordClient | None
+
+
+def run_async(main: Coroutine[object, object, T]) -> T:
+    """Run a coroutine on uvloop, as everything here is."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+@asynccontextmanager
+async def assembled(
+    name: str, factory: EngineFactory, settings: Settings, logger: Logger
+) -> AsyncIterator[Host]:
+    """Build all parts of a worker, and close them in the end.
+
+    Args:
+        name: The worker engine's name.
+        factory: The worker engine's factory.
+        settings: All settings.
+        logger: Where everything logs.
+
+    Raises:
+        PluginError: A compute engine cannot be loaded.
+        SettingsError: The worker engine does not accept its settings.
+    """
+    worker = settings.worker
+    registry = ComputeRegistry(_compute_engines(settings))
+    landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
+    try:
+        jobs = _jobs(name, worker, registry, landlord, logger)
+        context = EngineContext(
+            settings=settings.engine, run_job=jobs.run, logger=logger, host=_host_info(worker)
+        )
+        yield Host(engine=factory.create_engine(context), jobs=jobs, landlord=landlord)
+    finally:
+        await registry.aclose()
+        if landlord is not None:
+            await landlord.aclose()
+
+
+async def run(
+    name: str, factory: EngineFactory, settings: Settings, logger: Logger, *, fail_fast: bool
+) -> None:
+    """Run a worker until a signal, then drain it.
+
+    Raises:
+        Forced: A second signal came before the drain was over.
+        LandlordEnginesError: The engine refused, failed, or could not register.
+    """
+    worker = settings.worker
+    async with assembled(name, factory, settings, logger) as host:
+        lifecycle = EngineLifecycle(
+            engine=host.engine,
+            options=LifecycleOptions(
+                drain_timeout=worker.drain_timeout,
+                register_timeout=worker.register_timeout,
+                watch_interval=worker.watch_interval,
+                fail_fast=fail_fast,
+            ),
+            logger=logger,
+        )
+        with _signals() as (stop, force):
+            drained = asyncio.create_task(_drained(lifecycle, host.jobs, stop, logger))
+            forced = asyncio.create_task(force.wait())
+            await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
+            if not drained.done():
+                drained.cancel()
+                await asyncio.wait((drained,))
+                raise Forced
+            forced.cancel()
+            drained.result()
+
+
+async def _drained(
+    lifecycle: EngineLifecycle, jobs: TenantJobs, stop: asyncio.Event, logger: Logger
+) -> None:
+    """Run the engine to its end, and let requests that are under way reach theirs."""
+    await lifecycle.run(stop)
+    try:
+        async with asyncio.timeout_at(lifecycle.deadline):
+            await jobs.settled()
+    except TimeoutError:
+        logger.warning("requests to targets were cut at the drain's deadline")
+
+
+def _jobs(
+    name: str,
+    worker: WorkerSettings,
+    registry: ComputeRegistry,
+    landlord: LandlordClient | None,
+    logger: Logger,
+) -> TenantJobs:
+    assert worker.compute_cache_ttl is not None, "loading the settings fills it"
+    resolver = Resolver(
+        registry=registry,
+        landlord=landlord,
+        force=worker.force_compute_provider,
+        default=worker.compute_provider,
+        ttl=worker.compute_cache_ttl,
+        max_config_bytes=worker.max_config_bytes,
+        logger=logger,
+    )
+    limits = JobLimits(
+        step_timeout=worker.step_timeout,
+        health_timeout=worker.health_timeout,
+        hold_interval=worker.hold_interval,
+        fail_permanently=worker.on_permanent_failure == "fail",
+        max_concurrent_jobs=worker.max_concurrent_jobs,
+    )
+    return TenantJobs(
+        resolver=resolver,
+        registry=registry,
+        landlord=landlord,
+        limits=limits,
+        provider_type=name,
+        logger=logger,
+    )
+
+
+def _host_info(worker: WorkerSettings) -> HostInfo:
+    return HostInfo(
+        version=__version__,
+        step_timeout=worker.step_timeout,
+        keep_history=worker.keep_history,
+        drain_timeout=worker.drain_timeout,
+    )
+
+
+def _compute_engines(settings: Settings) -> Mapping[str, ComputeEngine]:
+    """The configured engines, and those that the worker names as default or by force."""
+    worker = settings.worker
+    named = (worker.compute_provider, worker.force_compute_provider)
+    sections = {**{name: {} for name in named if name}, **settings.compute}
+    return {name: _compute_engine(name, section) for name, section in sections.items()}
+
+
+def _compute_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
+    candidate, factory = load_compute_engine(name)
+    try:
+        return factory(section)
+    except ComputeRefused as error:
+        raise PluginSettingsRefused(
+            f"compute engine {candidate} refuses its settings: {error.message}",
+            hint=f"correct compute.{name}",
+        ) from error
+
+
+@contextmanager
+def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Events for the first and the second SIGTERM or SIGINT."""
+    stop, force = asyncio.Event(), asyncio.Event()
+
+    def received() -> None:
+        (force if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    both = (signal.SIGTERM, signal.SIGINT)
+    for number in both:
+        loop.add_signal_handler(number, received)
+    try:
+        yield stop, force
+    finally:
+        for number in both:
+            loop.remove_signal_handler(number)

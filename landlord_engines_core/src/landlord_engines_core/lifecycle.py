@@ -1,0 +1,228 @@
+"""Drives one worker engine: serve, register, watch, drain, stopped."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+import attrs
+import backoff
+
+from landlord_engines_core.engine import (
+    Capability,
+    Registration,
+    RegistrationState,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import (
+    EngineFailed,
+    EngineRefused,
+    LandlordEnginesError,
+    RegistrationFailed,
+    RegistrationRefused,
+)
+from landlord_engines_core.logs import Logger
+
+__all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions"]
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts to register."""
+
+MARGIN = 2.0
+"""Seconds that an engine may be late with its shutdown before it is given up."""
+
+
+class EngineState(StrEnum):
+    """Where the engine is on its way; it only ever moves forward."""
+
+    NEW = "new"
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+_ORDER = list(EngineState)
+
+
+@attrs.frozen(kw_only=True)
+class LifecycleOptions:
+    """The host's part of the settings; times are seconds."""
+
+    drain_timeout: float
+    register_timeout: float
+    watch_interval: float
+    fail_fast: bool
+
+
+@attrs.define(kw_only=True)
+class EngineLifecycle:
+    """Runs one engine once.
+
+    Attributes:
+        state: Where the engine is.
+        registration: What the backend was last known to know of the worker.
+        deadline: The loop's time at which the drain is over; ``None`` before it begins.
+    """
+
+    engine: WorkerEngine
+    options: LifecycleOptions
+    logger: Logger
+    state: EngineState = attrs.field(default=EngineState.NEW, init=False)
+    registration: Registration = attrs.field(init=False)
+    deadline: float | None = attrs.field(default=None, init=False)
+    _started: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+
+    @registration.default
+    def _not_yet(self) -> Registration:
+        return Registration(state=RegistrationState.UNKNOWN, detail="not registered yet")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve and stay registered until ``stop``, then drain.
+
+        Returns once everything has ended, within the drain timeout and a small margin.
+
+        Raises:
+            EngineRefused: The engine declines to serve, or cannot give tenants their turn.
+            EngineFailed: It stopped by itself.
+            RegistrationError: It could not register, and is to fail fast.
+        """
+        self._refuse_without_turn()
+        self._enter(EngineState.STARTING)
+        serving = asyncio.create_task(self._serve())
+        registering = asyncio.create_task(self._stay_registered())
+        stopping = asyncio.create_task(stop.wait())
+        tasks = (serving, registering, stopping)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await _cancelled(registering)
+            await self._drain(serving)
+        finally:
+            await _cancelled(*tasks)
+            self._enter(EngineState.STOPPED)
+        for task in (serving, registering):
+            _raise_failure(task)
+        if not stop.is_set():
+            raise EngineFailed(f"worker engine {self.engine.info.name} stopped by itself")
+
+    def _refuse_without_turn(self) -> None:
+        info = self.engine.info
+        if info.capabilities.get(Capability.TURN, Support.UNSUPPORTED) is Support.UNSUPPORTED:
+            raise EngineRefused(
+                f"worker engine {info.name} cannot give each tenant its turn",
+                hint="two jobs of one tenant could overlap; use another engine",
+            )
+
+    def _enter(self, state: EngineState) -> None:
+        if _ORDER.index(state) <= _ORDER.index(self.state):
+            raise EngineFailed(f"the engine cannot go from {self.state} to {state}")
+        self.logger.debug("engine state", before=self.state, now=state)
+        self.state = state
+
+    async def _serve(self) -> None:
+        with self._translated():
+            await self.engine.serve(self._on_started)
+
+    def _on_started(self) -> None:
+        if self.state is EngineState.STARTING:
+            self._enter(EngineState.SERVING)
+            self._started.set()
+
+    async def _stay_registered(self) -> None:
+        await self._started.wait()
+        with self._translated():
+            await self._register()
+            while self.engine.info.supports(Capability.WATCH):
+                await asyncio.sleep(self.options.watch_interval)
+                self._note(await self.engine.watch_registration())
+                if self.registration.state is RegistrationState.GONE:
+                    await self._register()
+        # Nothing can be watched: this waits until it is cancelled.
+        await asyncio.Event().wait()
+
+    async def _register(self) -> None:
+        """Register, trying again for as long as the options say."""
+        announce = backoff.on_exception(
+            backoff.expo,
+            RegistrationFailed,
+            factor=0.5,
+            max_value=LONGEST_PAUSE,
+            on_backoff=self._log_retry,
+            logger=None,
+        )(self.engine.register)
+        limit = self.options.register_timeout if self.options.fail_fast else None
+        try:
+            async with asyncio.timeout(limit):
+                self._note(await announce())
+        except TimeoutError as error:
+            raise RegistrationFailed(
+                f"not registered within {limit} s: {self.registration.detail}",
+                hint="check the backend, or raise worker.register_timeout",
+            ) from error
+        except RegistrationRefused as error:
+            if self.options.fail_fast:
+                raise
+            # It goes on with the jobs that it has: they are pinned to it.
+            self.logger.error("registration refused", reason=str(error))
+            self.registration = Registration(
+                state=RegistrationState.NOT_LATEST, detail=error.message
+            )
+
+    def _log_retry(self, details: Mapping[str, Any]) -> None:
+        error: RegistrationFailed = details["exception"]
+        self.registration = Registration(state=RegistrationState.UNKNOWN, detail=error.message)
+        self.logger.warning(
+            "not registered yet",
+            reason=str(error),
+            attempt=details["tries"],
+            next_attempt_in=round(details["wait"], 3),
+        )
+
+    def _note(self, registration: Registration) -> None:
+        """Log a change of the registration, once."""
+        if registration != self.registration:
+            good = registration.state is RegistrationState.YES
+            log = self.logger.info if good else self.logger.warning
+            log("registered", state=registration.state.value, detail=registration.detail)
+        self.registration = registration
+
+    async def _drain(self, serving: asyncio.Task[None]) -> None:
+        """Have the engine end what is in flight, within the drain timeout."""
+        if serving.done():
+            return
+        self._enter(EngineState.DRAINING)
+        grace = self.options.drain_timeout
+        self.deadline = asyncio.get_running_loop().time() + grace
+        self.logger.info("draining", grace=grace)
+        try:
+            async with asyncio.timeout(grace + MARGIN):
+                with self._translated():
+                    await self.engine.shutdown(grace)
+                await asyncio.wait((serving,))
+        except TimeoutError:
+            self.logger.warning("the engine did not end in time", grace=grace)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Whatever an engine raises is an error of ours afterwards."""
+        try:
+            yield
+        except LandlordEnginesError:
+            raise
+        except Exception as error:
+            raise EngineFailed(
+                f"worker engine {self.engine.info.name} broke: {type(error).__name__}: {error}"
+            ) from error
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _raise_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error

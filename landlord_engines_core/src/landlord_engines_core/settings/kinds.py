@@ -1,0 +1,128 @@
+"""The kinds of values that settings have, and how text becomes one of them."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NewType
+from urllib.parse import urlsplit
+
+from typed_settings.converters import TSConverter
+from typed_settings.types import SecretStr
+
+__all__ = ["Converter", "Duration", "Secret", "Url", "expectation"]
+
+Duration = NewType("Duration", float)
+"""Seconds; written as Landlord does (``1h30m``, ``500ms``) or as a bare number."""
+
+Url = NewType("Url", str)
+"""An http or https URL with a host and without credentials."""
+
+Secret = SecretStr
+"""Text that is shown as stars wherever a value is shown."""
+
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+_TRUE = {"1", "t", "true", "yes", "on"}
+_FALSE = {"0", "f", "false", "no", "off"}
+
+_EXPECTED = {
+    Duration: "a duration such as 30s, 1h30m or 500ms",
+    Url: "an http or https URL with a host and without credentials",
+    bool: "true or false",
+    int: "a whole number",
+}
+
+
+def _duration(value: Any) -> float:
+    text = str(value)
+    if _PART.sub("", text):
+        seconds = float(text)
+    else:
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if isinstance(value, bool) or not text or not 0 <= seconds < math.inf:
+        raise ValueError
+    return seconds
+
+
+def _url(value: Any) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError
+    _ = parts.port
+    return str(value)
+
+
+def _bool(value: Any, _: object) -> bool:
+    text = str(value).lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError
+    return text in _TRUE
+
+
+def _int(value: Any, _: object) -> int:
+    if isinstance(value, bool | float):
+        raise TypeError
+    return int(value)
+
+
+def _text(value: Any, kind: Any) -> Any:
+    # A bare number or word in YAML is text all the same; a list or a map is not.
+    if isinstance(value, list | dict) or value is None:
+        raise TypeError
+    return kind(value)
+
+
+def _words(value: str) -> list[Any]:
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def _as_it_is(value: Any, _: object) -> Any:
+    return value
+
+
+def _sections(value: Any) -> Any:
+    """A map, or its JSON text; a section without keys is written as nothing at all in YAML."""
+    document = json.loads(value) if isinstance(value, str) else value
+    return {key: {} if below is None else below for key, below in document.items()}
+
+
+_NEW_KINDS: Mapping[Any, Callable[[Any], Any]] = {Duration: _duration, Url: _url}
+"""Told apart by identity: the base class compares its kinds as classes, which these are not."""
+
+
+class Converter(TSConverter):
+    """Turns what a file, the environment or a flag says into the kinds above."""
+
+    def __init__(self) -> None:
+        super().__init__(strlist_sep=_words)
+        self.scalar_converters = {bool: _bool, int: _int, str: _text, Any: _as_it_is}
+
+    def structure(self, obj: Any, cl: Any) -> Any:
+        """Convert one value, or a tree of them."""
+        if cl in _NEW_KINDS:
+            return _NEW_KINDS[cl](obj)
+        if getattr(cl, "__origin__", None) is dict:
+            obj = _sections(obj)
+        return super().structure(obj, cl)
+
+
+def expectation(kind: Any) -> str:
+    """Say what a value of this kind looks like."""
+    inner = [one for one in getattr(kind, "__args__", ()) if one is not type(None)]
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
+    if inner and all(isinstance(one, str) for one in inner):
+        return f"one of {', '.join(inner)}"
+    if len(inner) == 1:
+        return expectation(inner[0])
+    return "a list of texts" if getattr(kind, "__origin__", None) is tuple else "a text"

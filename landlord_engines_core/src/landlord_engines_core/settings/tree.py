@@ -1,0 +1,127 @@
+"""The tree of settings. An engine's own section is given by the engine."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings.kinds import Duration, Url
+
+__all__ = ["LogSettings", "Settings", "WorkerSettings", "attribute", "tree_for"]
+
+DEFAULT_CACHE_TTL = Duration(300.0)
+
+
+@attrs.frozen(kw_only=True)
+class LogSettings:
+    """The section ``log``, which Landlord has too.
+
+    Attributes:
+        level: The least important level that is logged.
+        format: development or console for people, production or json for machines; auto chooses by
+            whether a terminal is there.
+    """
+
+    level: Literal["debug", "info", "warn", "error"] = "info"
+    format: Literal["auto", "development", "console", "production", "json"] = "auto"
+
+
+@attrs.frozen(kw_only=True)
+class WorkerSettings:
+    """The section ``worker``: ours alone.
+
+    Attributes:
+        landlord_api_url: Landlord's API; without it, it is not asked.
+        compute_provider: The compute engine for tenants for which nothing names one.
+        force_compute_provider: A compute engine that overrides every other choice, for tests.
+        compute_cache_ttl: How long an answer of Landlord's API is used again; 0 asks each time.
+        drain_timeout: How long steps in flight may take to end after the first signal.
+        step_timeout: After this long a step is given up and entered again.
+        health_timeout: How long a resource may take to become healthy.
+        hold_interval: The pause between two looks at a held job.
+        watch_interval: The pause between two looks at the registration.
+        register_timeout: How long --fail-fast tries to register.
+        keep_history: How long the record of a deleted tenant is kept.
+        max_concurrent_jobs: How many jobs act on targets at once.
+        max_config_bytes: The largest effective configuration, as JSON text.
+        on_permanent_failure: hold keeps such a job until its configuration changes; fail ends it,
+            and Landlord then takes it for done.
+    """
+
+    landlord_api_url: Url | None = None
+    compute_provider: str | None = None
+    force_compute_provider: str | None = None
+    compute_cache_ttl: Duration | None = None
+    drain_timeout: Duration = Duration(30.0)
+    step_timeout: Duration = Duration(300.0)
+    health_timeout: Duration = Duration(60.0)
+    hold_interval: Duration = Duration(30.0)
+    watch_interval: Duration = Duration(10.0)
+    register_timeout: Duration = Duration(60.0)
+    keep_history: Duration = Duration(30 * 86400.0)
+    max_concurrent_jobs: int = 100
+    max_config_bytes: int = 256 * 1024
+    on_permanent_failure: Literal["hold", "fail"] = "hold"
+
+    def check(self) -> None:
+        """Check the numbers that must not be zero.
+
+        Raises:
+            SettingsError: Naming the key.
+        """
+        for key in (
+            "step_timeout",
+            "health_timeout",
+            "hold_interval",
+            "watch_interval",
+            "register_timeout",
+            "max_concurrent_jobs",
+            "max_config_bytes",
+        ):
+            if getattr(self, key) <= 0:
+                raise SettingsError(f"worker.{key} must be above zero")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """All that one run of the host is told.
+
+    Attributes:
+        engine: The worker engine's section, an instance of its ``settings_type``.
+        compute: For each compute engine of this worker the operator's section.
+    """
+
+    engine: Any
+    compute: Mapping[str, Mapping[str, object]] = attrs.field(repr=False)
+    log: LogSettings
+    worker: WorkerSettings
+
+
+def attribute(engine: str) -> str:
+    """The name of an engine's section as an attribute."""
+    return engine.replace("-", "_")
+
+
+def tree_for(engine: str, settings_type: type) -> type:
+    """Make the class of the whole tree, with this engine's section in it."""
+    workflow = attrs.make_class(
+        "WorkflowSettings",
+        {
+            "default_provider": attrs.field(type=str, default=""),
+            attribute(engine): attrs.field(type=settings_type, factory=settings_type),
+        },
+        frozen=True,
+        kw_only=True,
+    )
+    return attrs.make_class(
+        "Tree",
+        {
+            "compute": attrs.field(type=dict[str, dict[str, Any]], factory=dict),
+            "log": attrs.field(type=LogSettings, factory=LogSettings),
+            "workflow": attrs.field(type=workflow, factory=workflow),
+            "worker": attrs.field(type=WorkerSettings, factory=WorkerSettings),
+        },
+        frozen=True,
+        kw_only=True,
+    )
