@@ -165,7 +165,7 @@ class EngineLifecycle:
             if self.options.fail_fast:
                 raise
             # It goes on with the jobs that it has: they are pinned to it.
-            self.logger.error("registration refused", reason=str(error))
+            self.logger.error("registration refused", reason=str(error))  # noqa: TRY400  # expected
             self.registration = Registration(
                 state=RegistrationState.NOT_LATEST, detail=error.message
             )

@@ -187,7 +187,7 @@ class AdminClient:
             "dry_run": dry_run,
             "metadata": dict(metadata),
         }
-        raw = await self._call("POST", "/deployments", document, timeout=REGISTRATION_TIMEOUT)
+        raw = await self._call("POST", "/deployments", document, within=REGISTRATION_TIMEOUT)
         return self._read(raw, _Registered).id
 
     async def query(self, sql: str) -> tuple[Mapping[str, object], ...]:
@@ -214,7 +214,7 @@ class AdminClient:
             await self._session.close()
 
     async def _call(
-        self, method: str, path: str, document: object = None, *, timeout: float = TIMEOUT
+        self, method: str, path: str, document: object = None, *, within: float = TIMEOUT
     ) -> bytes:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers=self._headers)
@@ -223,7 +223,7 @@ class AdminClient:
                 method,
                 URL(self.url + path, encoded=True),
                 json=document,
-                timeout=aiohttp.ClientTimeout(total=timeout),
+                timeout=aiohttp.ClientTimeout(total=within),
                 allow_redirects=False,
             ) as response:
                 body = await response.read()

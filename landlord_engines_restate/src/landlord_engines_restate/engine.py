@@ -58,7 +58,8 @@ class RestateEngine(WorkerEngine):
         self._logger = context.logger
         self._admin = AdminClient(settings.admin_url, settings.bearer)
         services = build_services(settings.names, context.host, self._admin, context.run_job)
-        endpoint = Endpoint().bind(services.jobs, services.turn)
+        endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
+        endpoint.bind(services.jobs, services.turn)
         for key in settings.identity_keys:
             endpoint.identity_key(key)
         self._app: App = endpoint.app()

@@ -11,7 +11,14 @@ from http import HTTPStatus
 from typing import Generic, TypeVar
 
 import attrs
-from landlord_engines_core.errors import EngineError, Held, InvalidJob, Superseded, Transient
+from landlord_engines_core.errors import (
+    EngineError,
+    Held,
+    InvalidJob,
+    JobError,
+    Superseded,
+    Transient,
+)
 from restate import Context, RunOptions, TerminalError
 from restate.exceptions import RetryableError
 from restate.serde import Serde
@@ -84,17 +91,8 @@ async def run(
     async def attempt() -> T:
         try:
             value = await action()
-        except InvalidJob as error:
-            raise TerminalError(str(error), status_code=error.status) from None
-        except Superseded as error:
-            raise TerminalError(error.message, status_code=_SUPERSEDED) from None
-        except Held as error:
-            raise _again(error, error.retry_after) from None
-        except (Transient, EngineError) as error:
-            pause = getattr(error, "retry_after", None)
-            if pause is None:
-                pause = pauses.longer(execution_id, name)
-            raise _again(error, pause) from None
+        except (JobError, EngineError) as error:
+            raise _translated(error, pauses, execution_id, name) from None
         pauses.over(execution_id, name)
         return value
 
@@ -107,5 +105,14 @@ async def run(
         raise
 
 
-def _again(error: Exception, seconds: float) -> RetryableError:
-    return RetryableError(str(error), retry_after=timedelta(seconds=seconds))
+def _translated(
+    error: JobError | EngineError, pauses: Pauses, execution_id: str, name: str
+) -> TerminalError | RetryableError:
+    if isinstance(error, InvalidJob):
+        return TerminalError(str(error), status_code=error.status)
+    if isinstance(error, Superseded):
+        return TerminalError(error.message, status_code=_SUPERSEDED)
+    pause = error.retry_after if isinstance(error, Held | Transient) else None
+    if pause is None:
+        pause = pauses.longer(execution_id, name)
+    return RetryableError(str(error), retry_after=timedelta(seconds=pause))

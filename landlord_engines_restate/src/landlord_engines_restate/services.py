@@ -66,15 +66,23 @@ def build_services(names: Names, host: HostInfo, admin: AdminClient, run_job: Ru
     """
     pauses = Pauses()
     rivals = Rivals(admin=admin)
-    options = {
-        "abort_timeout": timedelta(seconds=2 * host.step_timeout),
-        "idempotency_retention": COMPLETION_RETENTION,
-        "journal_retention": JOURNAL_RETENTION,
-        "invocation_retry_policy": RETRIES,
-    }
-    tenant_turn = VirtualObject(names.turn, **options)
+    # A step that outlives the abort timeout is started again while it still runs.
+    abort_timeout = timedelta(seconds=2 * host.step_timeout)
+    tenant_turn = VirtualObject(
+        names.turn,
+        abort_timeout=abort_timeout,
+        idempotency_retention=COMPLETION_RETENTION,
+        journal_retention=JOURNAL_RETENTION,
+        invocation_retry_policy=RETRIES,
+    )
     calls = _add_turn_handlers(tenant_turn, rivals, pauses, timedelta(seconds=host.keep_history))
-    jobs = Service(names.service, **options)
+    jobs = Service(
+        names.service,
+        abort_timeout=abort_timeout,
+        idempotency_retention=COMPLETION_RETENTION,
+        journal_retention=JOURNAL_RETENTION,
+        invocation_retry_policy=RETRIES,
+    )
 
     @jobs.handler("execute", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def execute(ctx: Context, body: bytes) -> bytes:
@@ -109,20 +117,20 @@ def _expected(service: Service | VirtualObject) -> Expected:
 def _add_turn_handlers(
     tenant_turn: VirtualObject, rivals: Rivals, pauses: Pauses, keep_history: timedelta
 ) -> TurnCalls:
-    raw = {"input_serde": BytesSerde(), "output_serde": BytesSerde()}
+    raw = BytesSerde()
 
-    @tenant_turn.handler("take", ingress_private=True, **raw)
+    @tenant_turn.handler("take", ingress_private=True, input_serde=raw, output_serde=raw)
     async def take(ctx: ObjectContext, wish: bytes) -> bytes:
         """Take the turn; answered once the holder has ended."""
         taken = await turn.take(ctx, rivals, pauses, codec.loads(wish, turn.Take))
         return codec.dumps(taken)
 
-    @tenant_turn.handler("forget", ingress_private=True, input_serde=BytesSerde())
+    @tenant_turn.handler("forget", ingress_private=True, input_serde=raw)
     async def forget(ctx: ObjectContext, execution_id: bytes) -> None:
         """Clear the state of a tenant that has stayed deleted."""
         await turn.forget(ctx, execution_id.decode())
 
-    @tenant_turn.handler("end", ingress_private=True, input_serde=BytesSerde())
+    @tenant_turn.handler("end", ingress_private=True, input_serde=raw)
     async def end(ctx: ObjectContext, transition: bytes) -> None:
         """Write down what a job did."""
         ended = codec.loads(transition, Transition)
@@ -130,7 +138,7 @@ def _add_turn_handlers(
             last = ended.execution_id.encode()
             ctx.object_send(forget, key=ctx.key(), arg=last, send_delay=keep_history)
 
-    @tenant_turn.handler("status", kind="shared", output_serde=BytesSerde())
+    @tenant_turn.handler("status", kind="shared", output_serde=raw)
     async def status(ctx: ObjectSharedContext) -> bytes:
         """Show who holds the turn, where the tenant is, and its last transition."""
         state = await turn.load(ctx)
@@ -143,7 +151,7 @@ def _add_turn_handlers(
             )
         )
 
-    @tenant_turn.handler("history", kind="shared", output_serde=BytesSerde())
+    @tenant_turn.handler("history", kind="shared", output_serde=raw)
     async def history(ctx: ObjectSharedContext) -> bytes:
         """Show the tenant's last transitions, oldest first."""
         return codec.dumps((await turn.load(ctx)).record.transitions)

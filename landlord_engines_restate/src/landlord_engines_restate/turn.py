@@ -98,13 +98,14 @@ async def take(ctx: ObjectContext, rivals: Rivals, pauses: journal.Pauses, wish:
     """Give the turn to a job once the holder has ended, or tell it that it came too late."""
     state = await load(ctx)
     holder, me = state.holder, wish.execution_id
-    look = partial(rivals.claim, me, holder, state.record)
-    claim = await journal.run(ctx, pauses, "claim", look, Claim)
+    judge = partial(rivals.claim, me, holder, state.record)
+    look = partial(journal.run, ctx, pauses, "claim", judge, Claim)
+    claim = await look()
     if claim.verdict == Verdict.SUPERSEDED and holder is not None:
         return Taken(superseded_by=holder.execution_id)
     record = state.record
     if holder is not None and holder.execution_id != me:
-        record = await _after(ctx, pauses, look, claim, holder, record)
+        record = await _after(ctx, look, claim, holder, record)
     record = record.begun(me, wish.note)
     save(ctx, TurnState(holder=Holder(execution_id=me, since=claim.at), record=record))
     return Taken(record=record)
@@ -135,7 +136,6 @@ async def forget(ctx: ObjectContext, execution_id: str) -> None:
 
 async def _after(
     ctx: ObjectContext,
-    pauses: journal.Pauses,
     look: Callable[[], Awaitable[Claim]],
     claim: Claim,
     holder: Holder,
@@ -147,12 +147,12 @@ async def _after(
     ended = ctx.attach_invocation(holder.execution_id, serde=BytesSerde())
     try:
         if claim.verdict == Verdict.RUNNING:
-            await _give_way(ctx, pauses, look, holder, ended)
+            await _give_way(ctx, look, holder, ended)
         answer = await ended
     except TerminalError:
         # Either the holder was cancelled, killed or failed, or this very call is cancelled; the
         # error does not tell, and only the first lets the next job in.
-        if (await journal.run(ctx, pauses, "claim", look, Claim)).verdict == Verdict.RUNNING:
+        if (await look()).verdict == Verdict.RUNNING:
             raise
         return record
     transition = codec.loads(answer, ExecutionStatus).output.transition
@@ -161,7 +161,6 @@ async def _after(
 
 async def _give_way(
     ctx: ObjectContext,
-    pauses: journal.Pauses,
     look: Callable[[], Awaitable[Claim]],
     holder: Holder,
     ended: RestateDurableFuture[bytes],
@@ -174,5 +173,5 @@ async def _give_way(
         first, _ = await select(ended=ended, pause=ctx.sleep(timedelta(seconds=pause)))
         if first == "ended":
             return
-        verdict = (await journal.run(ctx, pauses, "claim", look, Claim)).verdict
+        verdict = (await look()).verdict
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -113,7 +113,7 @@ class Sources:
                 set_path(document, path, one.value)
         if problems:
             raise SettingsError("; ".join(problems), hint="see `landlord-host config`")
-        loaded = ts.load_settings(tree, [DictLoader(document)], converter=converter)
+        loaded: Any = ts.load_settings(tree, [DictLoader(document)], converter=converter)
         origins = {path: found[path].origin if path in found else DEFAULT for path in options}
         return _finish(loaded, engine, origins)
 

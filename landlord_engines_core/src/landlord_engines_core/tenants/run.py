@@ -131,7 +131,7 @@ class TenantJobs:
 
     async def _carry_out(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolve = partial(self._resolve, job, steps)
-        resolved = await self._step(job, steps, "resolve", resolve, Resolved)
+        resolved = await self._step(steps, "resolve", resolve, Resolved)
         note = Note(
             operation=job.operation,
             started_at=resolved.started_at,
@@ -139,18 +139,18 @@ class TenantJobs:
         )
         record = await steps.take(job.tenant, note)
         apply = partial(self._apply, job, resolved, record)
-        applied = await self._step(job, steps, "apply", apply, Applied)
+        applied = await self._step(steps, "apply", apply, Applied)
         confirm = partial(self._confirm, job, record, applied)
-        confirmed = await self._step(job, steps, "confirm", confirm, Confirmed)
+        confirmed = await self._step(steps, "confirm", confirm, Confirmed)
         transition = _transition(job, steps.execution_id, resolved, confirmed)
         await steps.end(job.tenant, transition)
         return self._succeeded(job, transition)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolve = partial(self._resolve, job, steps)
-        resolved = await self._step(job, steps, "resolve", resolve, Resolved)
+        resolved = await self._step(steps, "resolve", resolve, Resolved)
         look = partial(self._look, job, resolved)
-        planned = await self._step(job, steps, "plan", look, Planned)
+        planned = await self._step(steps, "plan", look, Planned)
         output = Output(tenant_id=job.tenant, status=planned.action, changes=planned.changes)
         return self._answer(
             steps.execution_id, ExecutionState.SUCCEEDED, output, resolved.started_at
@@ -158,7 +158,6 @@ class TenantJobs:
 
     async def _step(
         self,
-        job: Job,
         steps: Steps,
         name: str,
         work: Callable[[], Awaitable[T]],
