@@ -26,7 +26,7 @@ __all__ = ["Forced", "Host", "assembled", "run", "run_async"]
 T = TypeVar("T")
 
 
-class Forced(Exception):  # noqa: N818  # not an error: a second signal asked for it
+class Forced(Exception):  # not an error: a second signal asked for it
     """A second signal ended the host before its drain was over."""
 
 

@@ -1,7 +1,6 @@
 """The Landlord worker engine for Restate."""
 
 from landlord_engines_core.engine import EngineFactory
-
 from landlord_engines_restate.engine import RestateEngine, create_engine
 from landlord_engines_restate.settings import RestateSettings
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import aiohttp
 import attrs
-from landlord_engines_core.errors import EngineError
 from yarl import URL
 
 from landlord_engines_core import codec
+from landlord_engines_core.errors import EngineError
 
 __all__ = [
     "AdminClient",

@@ -8,9 +8,9 @@ from http import HTTPStatus
 
 import aiohttp
 import attrs
-from landlord_engines_core.errors import EngineFailed
 
 from landlord_engines_core import codec
+from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient, literal
 
 __all__ = ["RestateDispatcher"]

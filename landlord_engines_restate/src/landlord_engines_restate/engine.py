@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from restate.discovery import compute_discovery_json
+from restate.endpoint import Endpoint
+
 from landlord_engines_core.engine import (
     Capability,
     EngineContext,
@@ -16,9 +19,6 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.errors import EngineFailed
-from restate.discovery import compute_discovery_json
-from restate.endpoint import Endpoint
-
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local import local_backend
 from landlord_engines_restate.registration import Registrar
@@ -62,7 +62,7 @@ class RestateEngine(WorkerEngine):
         endpoint.bind(services.jobs, services.turn)
         for key in settings.identity_keys:
             endpoint.identity_key(key)
-        self._app: App = endpoint.app()
+        self._app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
         self._server = HttpServer(self._app)
         self._registrar = Registrar(
             admin=self._admin,

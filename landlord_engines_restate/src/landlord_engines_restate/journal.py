@@ -11,6 +11,11 @@ from http import HTTPStatus
 from typing import Generic, TypeVar
 
 import attrs
+from restate import Context, RunOptions, TerminalError
+from restate.exceptions import RetryableError
+from restate.serde import Serde
+
+from landlord_engines_core import codec
 from landlord_engines_core.errors import (
     EngineError,
     Held,
@@ -19,11 +24,6 @@ from landlord_engines_core.errors import (
     Superseded,
     Transient,
 )
-from restate import Context, RunOptions, TerminalError
-from restate.exceptions import RetryableError
-from restate.serde import Serde
-
-from landlord_engines_core import codec
 
 __all__ = ["JournalSerde", "Pauses", "run"]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import attrs
 import backoff
+
 from landlord_engines_core.engine import LocalBackend
 from landlord_engines_core.errors import EngineFailed
-
 from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable
 from landlord_engines_restate.dispatcher import RestateDispatcher
 from landlord_engines_restate.settings import Names

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 
 import attrs
+
 from landlord_engines_core.engine import Registration, RegistrationState
 from landlord_engines_core.errors import RegistrationFailed, RegistrationRefused
 from landlord_engines_core.logs import Logger
-
 from landlord_engines_restate.admin import (
     AdminClient,
     AdminRefused,

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import attrs
+
 from landlord_engines_core.errors import Superseded
 from landlord_engines_core.models import Record
-
 from landlord_engines_restate.admin import AdminClient, literal
 
 __all__ = ["Claim", "Holder", "Rivals", "Verdict"]

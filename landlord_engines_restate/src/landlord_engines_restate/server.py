@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+
 from landlord_engines_core.errors import EngineFailed
 
 __all__ = ["App", "HttpServer", "listening_socket", "take_no_signals"]

@@ -3,9 +3,6 @@
 from datetime import timedelta
 
 import attrs
-from landlord_engines_core.engine import HostInfo, RunJob
-from landlord_engines_core.errors import InvalidJob
-from landlord_engines_core.models import Transition
 from restate import (
     Context,
     InvocationRetryPolicy,
@@ -18,6 +15,9 @@ from restate import (
 from restate.serde import BytesSerde
 
 from landlord_engines_core import codec
+from landlord_engines_core.engine import HostInfo, RunJob
+from landlord_engines_core.errors import InvalidJob
+from landlord_engines_core.models import Transition
 from landlord_engines_restate import turn
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.journal import Pauses

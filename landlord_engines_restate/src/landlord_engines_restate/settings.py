@@ -6,6 +6,7 @@ What a key means to Landlord was read in and observed on Landlord 98ffef1.
 from ipaddress import ip_address
 
 import attrs
+
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings import Duration, Secret, Url
 

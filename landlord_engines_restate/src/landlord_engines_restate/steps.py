@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import attrs
-from landlord_engines_core.errors import EngineError, Superseded, Transient
-from landlord_engines_core.models import Note, Record, Transition
 from restate import Context
 
 from landlord_engines_core import codec
+from landlord_engines_core.errors import EngineError, Superseded, Transient
+from landlord_engines_core.models import Note, Record, Transition
 from landlord_engines_restate import journal
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.rivals import Rivals

@@ -13,6 +13,11 @@ from datetime import timedelta
 from functools import partial
 
 import attrs
+from restate import ObjectContext, ObjectSharedContext, TerminalError, select
+from restate.context import RestateDurableFuture
+from restate.serde import BytesSerde
+
+from landlord_engines_core import codec
 from landlord_engines_core.models import (
     ExecutionStatus,
     Note,
@@ -21,11 +26,6 @@ from landlord_engines_core.models import (
     Record,
     Transition,
 )
-from restate import ObjectContext, ObjectSharedContext, TerminalError, select
-from restate.context import RestateDurableFuture
-from restate.serde import BytesSerde
-
-from landlord_engines_core import codec
 from landlord_engines_restate import journal
 from landlord_engines_restate.rivals import Claim, Holder, Rivals, Verdict
 

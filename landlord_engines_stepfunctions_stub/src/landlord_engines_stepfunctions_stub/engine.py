@@ -1,0 +1,70 @@
+"""Defines the worker engine for AWS Step Functions and refuses to serve.
+
+How jobs would map to a state machine is in this distribution's README. Nothing here reaches AWS.
+"""
+
+from collections.abc import Callable
+
+import attrs
+
+from landlord_engines_core.engine import (
+    Capability,
+    EngineContext,
+    EngineFactory,
+    EngineInfo,
+    Registration,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import EngineRefused
+
+__all__ = ["StepFunctionsEngine", "StepFunctionsSettings", "factory"]
+
+
+@attrs.frozen(kw_only=True)
+class StepFunctionsSettings:
+    """The section ``workflow.stepfunctions``; it has no keys before there is an engine."""
+
+
+class StepFunctionsEngine(WorkerEngine):
+    """Declares what the engine is to do, and does none of it."""
+
+    info = EngineInfo(
+        name="stepfunctions",
+        capabilities={
+            Capability.TURN: Support.PLANNED,
+            Capability.JOURNAL: Support.PLANNED,
+            Capability.DRY_RUN: Support.PLANNED,
+            Capability.WATCH: Support.PLANNED,
+            Capability.MAKE_LATEST: Support.UNSUPPORTED,
+            Capability.LOCAL_BACKEND: Support.UNSUPPORTED,
+        },
+        backends="AWS Step Functions, Standard workflows",
+    )
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Refuse."""
+        _ = started
+        raise _refusal()
+
+    async def register(self) -> Registration:
+        """Refuse."""
+        raise _refusal()
+
+    async def shutdown(self, grace: float) -> None:
+        """There is nothing to end."""
+
+
+def _refusal() -> EngineRefused:
+    return EngineRefused(
+        "the worker engine 'stepfunctions' is a stub: it defines the interface and runs no job",
+        hint="use --engine restate, or see the README of landlord-engines-stepfunctions-stub",
+    )
+
+
+def _create_engine(_: EngineContext) -> StepFunctionsEngine:
+    return StepFunctionsEngine()
+
+
+factory = EngineFactory(settings_type=StepFunctionsSettings, create_engine=_create_engine)
+"""The target of the entry point ``stepfunctions``."""
