@@ -1,0 +1,76 @@
+"""Fixtures of the end-to-end tests: one restate-server and one target for each test process."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from landlord_test_target.harness import Target, World
+
+from landlord_engines_restate.local import RestateServer, server_binary
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def restate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RestateServer]:
+    server = RestateServer(binary=await server_binary(), folder=tmp_path_factory.mktemp("restate"))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_restate(tmp_path: Path) -> AsyncIterator[RestateServer]:
+    """A restate-server that a test may stop, wipe and start again."""
+    server = RestateServer(binary=await server_binary(), folder=tmp_path / "restate")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(scope="session")
+def target_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database = tmp_path_factory.mktemp("target") / "target.db"
+    command = [sys.executable, "-m", "landlord_test_target.server", "--db", str(database)]
+    with Popen(command, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def target(target_url: str, http: aiohttp.ClientSession) -> Target:
+    return Target(url=target_url, http=http)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(
+    restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
+) -> AsyncIterator[World]:
+    world = World(restate=restate, target=target, http=http, folder=tmp_path)
+    yield world
+    await world.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_world(
+    own_restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
+) -> AsyncIterator[World]:
+    """A world on a restate-server of its own."""
+    world = World(restate=own_restate, target=target, http=http, folder=tmp_path)
+    yield world
+    await world.aclose()

@@ -1,0 +1,135 @@
+import asyncio
+
+from landlord_test_target.harness import World
+
+
+async def test_create_twice_update_and_delete_twice(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+
+    outcomes = [
+        await world.run(tenant, "provision", version=1),
+        await world.run(tenant, "provision", version=1),
+        await world.run(tenant, "update", version=2),
+        await world.run(tenant, "delete", version=2),
+        await world.run(tenant, "delete", version=2),
+    ]
+
+    assert outcomes == ["created", "unchanged", "updated", "deleted", "absent"]
+    assert await world.outcomes(tenant, 5) == outcomes
+    assert await world.target.resources(tenant) == []
+
+
+async def test_two_creates_at_once_make_one_resource(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    body = world.body(tenant, "provision", {"version": 1})
+
+    ids = await asyncio.gather(*(world.dispatcher.dispatch(body) for _ in range(2)))
+    for one in ids:
+        await world.has_status(one, "completed")
+
+    assert len(await world.target.resources(tenant)) == 1
+    assert len(await world.target.ledger(tenant, "create", "201")) == 1
+
+
+async def test_an_update_of_what_is_missing_creates_it(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+
+    assert await world.run(tenant, "update", version=1) == "created"
+
+    assert len(await world.target.resources(tenant)) == 1
+    assert await world.outcomes(tenant, 1) == ["created"]
+
+
+async def test_a_create_with_another_config_updates(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1)
+
+    assert await world.run(tenant, "provision", version=2) == "updated"
+
+    assert (await world.target.document(tenant))["version"] == 2
+    assert (await world.ended(tenant, 2))[1]["changes"] == ["version changed"]
+
+
+async def test_another_compute_engine_takes_the_tenant_over(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", "target", version=1)
+
+    assert await world.run(tenant, "update", "target2", version=1) == "created"
+
+    (resource,) = await world.target.resources(tenant)
+    assert resource["engine"] == "target2"
+    last = (await world.ended(tenant, 2))[1]
+    assert last["held"]["engine"] == "target2"
+    assert [gone["engine"] for gone in last["gone"]] == ["target"]
+
+
+async def test_another_place_is_provisioned_before_the_former_one_goes(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1, place="east")
+
+    await world.run(tenant, "update", version=1, place="west")
+
+    (resource,) = await world.target.resources(tenant)
+    assert resource["place"] == "west"
+    (made,) = (
+        row for row in await world.target.ledger(tenant, "create", "201") if row["place"] == "west"
+    )
+    (removed,) = await world.target.ledger(tenant, "delete", "200")
+    assert made["at"] < removed["at"]
+    assert (await world.status(tenant))["placements"] == [
+        {"engine": "target", "place": "west", "resource_ids": {"id": str(resource["id"])}}
+    ]
+
+
+async def test_a_delete_without_a_record_finds_the_resource_on_every_engine(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", "target2", version=1)
+    other = World(restate=world.restate, target=world.target, http=world.http, folder=world.folder)
+    try:
+        await other.worker()
+
+        assert await other.run(tenant, "delete", version=1) == "deleted"
+    finally:
+        await other.aclose()
+
+    assert await world.target.resources(tenant) == []
+
+
+async def test_a_rolled_back_update_is_held_and_applied_only_once(world: World) -> None:
+    await world.worker(hold_interval="100ms")
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1)
+
+    bad = await world.send(tenant, "update", version=2, unhealthy=True)
+    await world.held(bad, "rolled back")
+    retries = (await world.row(bad))["retry_count"]
+
+    async def look() -> bool:
+        return bool((await world.row(bad))["retry_count"] > retries + 2)
+
+    from landlord_test_target.harness import wait_for
+
+    await wait_for(look)
+    assert len(await world.target.ledger(tenant, "update")) == 1
+    assert (await world.target.document(tenant))["version"] == 1
+    assert await world.run(tenant, "update", version=3) == "updated"
+
+
+async def test_a_plan_changes_nothing_and_takes_no_turn(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1)
+
+    answer = await world.done(await world.send(tenant, "plan", version=2))
+
+    assert answer["output"]["status"] == "update"
+    assert answer["output"]["changes"] == ["version changed"]
+    assert len(await world.ended(tenant, 1)) == 1
+    assert (await world.target.document(tenant))["version"] == 1

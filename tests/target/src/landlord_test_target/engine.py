@@ -1,0 +1,120 @@
+"""The compute engines ``target`` and ``target2``, whose target is `landlord_test_target.server`."""
+
+from collections.abc import Mapping
+
+import aiohttp
+import attrs
+
+from landlord_engines_core.compute import ComputeResult, ComputeSpec, Observation, ResourceState
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+
+SCHEMA: Mapping[str, object] = {
+    "type": "object",
+    "properties": {
+        "version": {"type": "integer"},
+        "place": {"type": "string", "maxLength": 20},
+        "unhealthy": {"type": "boolean"},
+        "env": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+
+
+@attrs.define
+class TargetCompute:
+    """Keeps a tenant's hash on its resource; the process knows nothing."""
+
+    name: str
+    url: str
+    _session: aiohttp.ClientSession | None = None
+
+    def config_schema(self) -> Mapping[str, object]:
+        return SCHEMA
+
+    def config_defaults(self) -> Mapping[str, object]:
+        return {"place": "main"}
+
+    def validate(self, config: Mapping[str, object]) -> None:
+        if config.get("version") == 13:
+            raise ComputeRefused("$.version must not be 13")
+
+    def place(self, config: Mapping[str, object]) -> str:
+        return str(config["place"])
+
+    async def inspect(self, tenant: str, place: str) -> Observation:
+        status, found = await self._call("GET", "inspect", {"tenant": tenant, "place": place})
+        if status == 404:
+            return Observation(state=ResourceState.MISSING)
+        state = ResourceState.FAILED if found["unhealthy"] else ResourceState.HEALTHY
+        return Observation(
+            state=state,
+            config_hash=str(found["config_hash"]),
+            key_hashes=found["key_hashes"],
+            resource_ids={"id": str(found["id"])},
+            detail="it says so" if found["unhealthy"] else "",
+        )
+
+    async def provision(self, spec: ComputeSpec) -> ComputeResult:
+        status, found = await self._call("POST", "create", self._body(spec))
+        if status == 409 and found["config_hash"] != spec.config_hash:
+            return await self.update(spec)
+        return ComputeResult(resource_ids={"id": str(found["id"])})
+
+    async def update(self, spec: ComputeSpec) -> ComputeResult:
+        status, found = await self._call("POST", "update", self._body(spec))
+        if status == 404:
+            return await self.provision(spec)
+        rolled_back = "it did not become healthy" if "rolled_back" in found else ""
+        return ComputeResult(resource_ids={"id": str(found["id"])}, rolled_back=rolled_back)
+
+    async def destroy(self, tenant: str, place: str) -> bool:
+        status, _ = await self._call("POST", "delete", {"tenant": tenant, "place": place})
+        return status == 200
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _body(self, spec: ComputeSpec) -> dict[str, object]:
+        return {
+            "tenant": spec.tenant,
+            "place": spec.place,
+            "config_hash": spec.config_hash,
+            "key_hashes": dict(spec.key_hashes),
+            "unhealthy": bool(spec.config.get("unhealthy")),
+            "version": spec.config.get("version"),
+        }
+
+    async def _call(
+        self, method: str, call: str, body: dict[str, object]
+    ) -> tuple[int, dict[str, dict[str, str]]]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        document = {**body, "engine": self.name}
+        url = f"{self.url}/{call}"
+        query = {key: str(value) for key, value in document.items()} if method == "GET" else None
+        try:
+            async with self._session.request(
+                method, url, params=query, json=None if query else document
+            ) as response:
+                status, found = response.status, await response.json()
+        except aiohttp.ClientError as error:
+            raise ComputeUnavailable("the target does not answer") from error
+        if status == 422:
+            raise ComputeRefused(found["reason"])
+        if status == 503:
+            raise ComputeUnavailable(found["reason"])
+        return status, found
+
+
+def create_target(settings: Mapping[str, object]) -> TargetCompute:
+    return _create("target", settings)
+
+
+def create_target2(settings: Mapping[str, object]) -> TargetCompute:
+    return _create("target2", settings)
+
+
+def _create(name: str, settings: Mapping[str, object]) -> TargetCompute:
+    if not isinstance(url := settings.get("url"), str):
+        raise ComputeRefused(f"compute.{name}.url is missing")
+    return TargetCompute(name, url)

@@ -1,0 +1,306 @@
+"""What the end-to-end tests are made of: real processes, and waiting for what they do."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+import aiohttp
+import attrs
+import yaml
+
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.dispatcher import RestateDispatcher
+from landlord_engines_restate.local import RestateServer
+
+T = TypeVar("T")
+
+HOST = Path(sys.executable).parent / "landlord-host"
+
+
+async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
+    """Look again and again until there is something to see."""
+    try:
+        async with asyncio.timeout(within):
+            while not (found := await look()):
+                await asyncio.sleep(0.03)
+            return found
+    except TimeoutError:
+        raise AssertionError(f"not seen within {within} s") from None
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@attrs.define(kw_only=True)
+class Worker:
+    """A `landlord-host` process."""
+
+    config: Mapping[str, Any]
+    folder: Path
+    arguments: tuple[str, ...] = ()
+    process: Process | None = None
+    log: Path = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.log = self.folder / f"worker-{uuid4().hex}.log"
+
+    async def start(self) -> "Worker":
+        path = self.folder / f"{uuid4().hex}.yaml"
+        path.write_text(yaml.safe_dump(dict(self.config)))
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                HOST,
+                "--engine=restate",
+                f"--config={path}",
+                "--log-format=json",
+                *self.arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    async def registered(self) -> "Worker":
+        await self.logged("registered", state="yes")
+        return self
+
+    def lines(self) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    async def logged(self, message: str, count: int = 1, **values: object) -> list[dict[str, Any]]:
+        """The lines with this message and these values, once there are ``count`` of them."""
+
+        async def look() -> list[dict[str, Any]]:
+            wanted = {"message": message, **values}.items()
+            found = [line for line in self.lines() if wanted <= line.items()]
+            return found if len(found) >= count else []
+
+        try:
+            return await wait_for(look)
+        except AssertionError as error:
+            raise AssertionError(f"not logged: {message} {values}\n{self.text()}") from error
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def ended(self, within: float = 40.0) -> int:
+        assert self.process is not None
+        return await asyncio.wait_for(self.process.wait(), within)
+
+    async def terminate(self) -> int:
+        self.signal(signal.SIGTERM)
+        return await self.ended()
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+@attrs.define(kw_only=True)
+class Target:
+    """The target's control side, as the tests see it."""
+
+    url: str
+    http: aiohttp.ClientSession
+
+    async def resources(self, tenant: str) -> list[dict[str, Any]]:
+        return await self._get("resources", tenant)
+
+    async def document(self, tenant: str) -> dict[str, Any]:
+        (only,) = await self.resources(tenant)
+        document: dict[str, Any] = json.loads(only["document"])
+        return document
+
+    async def ledger(self, tenant: str, call: str, outcome: str = "asked") -> list[dict[str, Any]]:
+        rows = await self._get("ledger", tenant)
+        return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
+
+    async def asked(self, tenant: str, call: str, count: int = 1) -> None:
+        """Wait until the target has been asked for something."""
+
+        async def look() -> bool:
+            return len(await self.ledger(tenant, call)) >= count
+
+        await wait_for(look)
+
+    async def fault(self, tenant: str, call: str, **kinds: float) -> None:
+        body = {"tenant": tenant, "call": call, **kinds}
+        async with self.http.post(f"{self.url}/faults", json=body) as response:
+            assert response.status == 200
+
+    async def _get(self, what: str, tenant: str) -> list[dict[str, Any]]:
+        async with self.http.get(f"{self.url}/{what}", params={"tenant": tenant}) as response:
+            rows: list[dict[str, Any]] = await response.json()
+            return rows
+
+
+@attrs.define(kw_only=True)
+class World:
+    """A service of its own on a restate-server, its workers, and Landlord's part."""
+
+    restate: RestateServer
+    target: Target
+    http: aiohttp.ClientSession
+    folder: Path
+    service: str = attrs.field(factory=lambda: f"S{uuid4().hex[:10]}")
+    workers: list[Worker] = attrs.field(factory=list)
+    admin: AdminClient = attrs.field(init=False)
+    dispatcher: RestateDispatcher = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.admin = AdminClient(self.restate.admin_endpoint)
+        self.dispatcher = RestateDispatcher(
+            ingress=self.restate.endpoint, admin=self.admin, service=self.service
+        )
+
+    def config(self, *, port: int = 0, api: str | None = None, **worker: object) -> dict[str, Any]:
+        restate: dict[str, Any] = {
+            "endpoint": self.restate.endpoint,
+            "admin_endpoint": self.restate.admin_endpoint,
+            "service_name": self.service,
+            "worker_address": f"127.0.0.1:{port or free_port()}",
+        }
+        if api is not None:
+            restate["worker_landlord_api_url"] = api
+        engines = {name: {"url": self.target.url} for name in ("target", "target2")}
+        quick = {"watch_interval": "200ms", "drain_timeout": "10s", "compute_provider": "target"}
+        return {
+            "compute": engines,
+            "workflow": {"restate": restate},
+            "worker": {**quick, **worker},
+        }
+
+    async def launch(self, config: Mapping[str, Any], *arguments: str) -> Worker:
+        """Start a worker without waiting for its registration."""
+        worker = Worker(config=config, folder=self.folder, arguments=arguments)
+        self.workers.append(worker)
+        return await worker.start()
+
+    async def worker(self, **options: Any) -> Worker:
+        """Start a worker and wait until it is registered."""
+        return await (await self.launch(self.config(**options))).registered()
+
+    async def again(self, worker: Worker) -> Worker:
+        """Start the same worker anew: same address, same settings."""
+        return await (await self.launch(worker.config)).registered()
+
+    @staticmethod
+    def tenant() -> str:
+        return str(uuid4())
+
+    @staticmethod
+    def body(
+        tenant: str, operation: str, config: Mapping[str, object], provider: str | None = None
+    ) -> bytes:
+        named = {} if provider is None else {"compute_provider": provider}
+        document = {
+            "tenant_id": f"name-{tenant}",
+            "tenant_uuid": tenant,
+            "operation": operation,
+            "desired_config": {**config, **named},
+            **named,
+        }
+        return json.dumps(document).encode()
+
+    async def send(
+        self, tenant: str, operation: str, provider: str | None = None, **config: object
+    ) -> str:
+        """Dispatch a job as Landlord does."""
+        return await self.dispatcher.dispatch(self.body(tenant, operation, config, provider))
+
+    async def row(self, execution_id: str) -> Mapping[str, Any]:
+        """Restate's row of an invocation."""
+        polled: Mapping[str, Any] = await self.dispatcher.poll(execution_id)
+        row: Mapping[str, Any] = polled["row"]
+        return row
+
+    async def has_status(self, execution_id: str, *statuses: str) -> Mapping[str, Any]:
+        async def look() -> Mapping[str, Any] | None:
+            row = await self.row(execution_id)
+            return row if row["status"] in statuses else None
+
+        found = await wait_for(look)
+        assert found is not None
+        return found
+
+    async def done(self, execution_id: str) -> dict[str, Any]:
+        """The answer of a job that succeeds."""
+        row = await self.has_status(execution_id, "completed")
+        assert row["completion_result"] == "success", row
+        url = f"{self.restate.endpoint}/restate/invocation/{execution_id}/output"
+        async with self.http.get(url) as response:
+            answer: dict[str, Any] = await response.json(content_type=None)
+            return answer
+
+    async def run(
+        self, tenant: str, operation: str, provider: str | None = None, **config: object
+    ) -> str:
+        """Dispatch a job, wait for its end, and return its outcome."""
+        answer = await self.done(await self.send(tenant, operation, provider, **config))
+        outcome: str = answer["output"]["status"]
+        return outcome
+
+    async def held(self, execution_id: str, message: str) -> Mapping[str, Any]:
+        """Wait until a job backs off with this in its last failure."""
+
+        async def look() -> Mapping[str, Any] | None:
+            row = await self.row(execution_id)
+            seen = row["status"] == "backing-off" and message in row.get("last_failure", "")
+            return row if seen else None
+
+        found = await wait_for(look)
+        assert found is not None
+        return found
+
+    async def history(self, tenant: str) -> list[dict[str, Any]]:
+        history: list[dict[str, Any]] = await self._turn(tenant, "history")
+        return history
+
+    async def ended(self, tenant: str, count: int) -> list[dict[str, Any]]:
+        """The history, once this many jobs have their end in it."""
+
+        async def look() -> list[dict[str, Any]]:
+            history = await self.history(tenant)
+            return history if sum(1 for one in history if one["ended_at"]) >= count else []
+
+        return await wait_for(look)
+
+    async def outcomes(self, tenant: str, count: int) -> list[str]:
+        return [one["outcome"] for one in await self.ended(tenant, count)]
+
+    async def status(self, tenant: str) -> dict[str, Any]:
+        status: dict[str, Any] = await self._turn(tenant, "status")
+        return status
+
+    async def aclose(self) -> None:
+        for worker in self.workers:
+            if worker.process is not None and worker.process.returncode is None:
+                worker.signal(signal.SIGTERM)
+        for worker in self.workers:
+            try:
+                await worker.ended(15)
+            finally:
+                await worker.kill()
+        await self.admin.aclose()
+
+    async def _turn(self, tenant: str, handler: str) -> Any:
+        url = f"{self.restate.endpoint}/{self.service}Turn/{quote(tenant, safe='')}/{handler}"
+        async with self.http.get(url) as response:
+            return await response.json(content_type=None)

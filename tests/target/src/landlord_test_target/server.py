@@ -1,0 +1,164 @@
+"""The target: resources of tenants in SQLite behind HTTP, in a process of its own.
+
+A resource's name (engine, place, tenant) is unique, as on real targets. Every call is written to a
+ledger. Faults are set per tenant and call: slow before or after the act, failing, refusing.
+
+    python -m landlord_test_target.server --db FILE    prints the port that it listens on
+"""
+
+import argparse
+import json
+import sqlite3
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+SCHEMA = """
+CREATE TABLE resources (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT, engine TEXT, place TEXT, document TEXT,
+    UNIQUE (tenant, engine, place)
+);
+CREATE TABLE ledger (
+    at REAL, tenant TEXT, engine TEXT, place TEXT, call TEXT, config_hash TEXT, outcome TEXT
+);
+"""
+
+
+class Target(ThreadingHTTPServer):
+    """The server and its state."""
+
+    daemon_threads = True
+
+    def __init__(self, database: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lock = threading.Lock()
+        self.database = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
+        self.database.row_factory = sqlite3.Row
+        self.database.executescript(SCHEMA)
+        self.faults: dict[tuple[str, str], dict[str, float]] = {}
+
+    def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        with self.lock:
+            return [dict(row) for row in self.database.execute(sql, values)]
+
+    def note(self, body: dict[str, Any], call: str, outcome: str) -> None:
+        values = (body["tenant"], body["engine"], body["place"], call, body.get("config_hash", ""))
+        self.rows("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", time.time(), *values, outcome)
+
+    def fault(self, tenant: str, call: str, kind: str) -> float:
+        return self.faults.get((tenant, call), {}).get(kind, 0)
+
+    def due(self, tenant: str, call: str, kind: str) -> bool:
+        """Whether a counted fault is due; below zero it always is."""
+        with self.lock:
+            fault = self.faults.get((tenant, call), {})
+            left = fault.get(kind, 0)
+            if left > 0:
+                fault[kind] = left - 1
+            return left != 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request; the path names the call."""
+
+    server: Target
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if url.path == "/ledger":
+            sql = "SELECT * FROM ledger WHERE tenant = ? ORDER BY at"
+            return self.answer(200, self.server.rows(sql, query["tenant"]))
+        if url.path == "/resources":
+            sql = "SELECT * FROM resources WHERE tenant = ?"
+            return self.answer(200, self.server.rows(sql, query["tenant"]))
+        query.setdefault("place", "")
+        return self.call("inspect", query)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/faults":
+            self.server.faults[body.pop("tenant"), body.pop("call")] = body
+            return self.answer(200, {})
+        return self.call(self.path.strip("/"), body)
+
+    def call(self, name: str, body: dict[str, Any]) -> None:
+        server, tenant = self.server, body["tenant"]
+        server.note(body, name, "asked")
+        if server.due(tenant, name, "refuse"):
+            return self.answer(422, {"reason": "the target refuses this"})
+        if server.due(tenant, name, "fail"):
+            return self.answer(503, {"reason": "the target is in trouble"})
+        time.sleep(server.fault(tenant, name, "delay_before"))
+        status, document = getattr(self, f"do_{name}")(body)
+        server.note(body, name, str(status))
+        time.sleep(server.fault(tenant, name, "delay_after"))
+        if server.due(tenant, name, "drop"):
+            self.close_connection = True
+            return None
+        return self.answer(status, document)
+
+    def do_inspect(self, body: dict[str, Any]) -> tuple[int, object]:
+        found = self.find(body)
+        return (200, found) if found else (404, {})
+
+    def do_create(self, body: dict[str, Any]) -> tuple[int, object]:
+        values = (body["tenant"], body["engine"], body["place"], json.dumps(body))
+        try:
+            sql = "INSERT INTO resources (tenant, engine, place, document) VALUES (?, ?, ?, ?)"
+            self.server.rows(sql, *values)
+        except sqlite3.IntegrityError:
+            return 409, self.find(body)
+        return 201, self.find(body)
+
+    def do_update(self, body: dict[str, Any]) -> tuple[int, object]:
+        before = self.find(body)
+        if not before:
+            return 404, {}
+        if body["unhealthy"]:
+            return 200, {**before, "rolled_back": True}
+        sql = "UPDATE resources SET document = ? WHERE id = ?"
+        self.server.rows(sql, json.dumps(body), before["id"])
+        return 200, self.find(body)
+
+    def do_delete(self, body: dict[str, Any]) -> tuple[int, object]:
+        found = self.find(body)
+        sql = "DELETE FROM resources WHERE tenant = ? AND engine = ? AND place = ?"
+        self.server.rows(sql, body["tenant"], body["engine"], body["place"])
+        return (200, {}) if found else (404, {})
+
+    def find(self, body: dict[str, Any]) -> dict[str, Any]:
+        sql = "SELECT id, document FROM resources WHERE tenant = ? AND engine = ? AND place = ?"
+        rows = self.server.rows(sql, body["tenant"], body["engine"], body["place"])
+        return {**json.loads(rows[0]["document"]), "id": str(rows[0]["id"])} if rows else {}
+
+    def answer(self, status: int, document: object) -> None:
+        body = json.dumps(document).encode()
+        try:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            # Whoever asked was killed meanwhile, which is what many of the tests are about.
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """The ledger is the log."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--db", type=Path, required=True)
+    target = Target(parser.parse_args().db)
+    print(target.server_address[1], flush=True)  # noqa: T201  # the port is what is asked for
+    target.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
