@@ -1,6 +1,6 @@
 import asyncio
 
-from landlord_test_target.harness import World
+from landlord_test_target.harness import World, wait_for
 
 
 async def test_create_twice_update_and_delete_twice(world: World) -> None:
@@ -113,8 +113,6 @@ async def test_a_rolled_back_update_is_held_and_applied_only_once(world: World) 
 
     async def look() -> bool:
         return bool((await world.row(bad))["retry_count"] > retries + 2)
-
-    from landlord_test_target.harness import wait_for
 
     await wait_for(look)
     assert len(await world.target.ledger(tenant, "update")) == 1

@@ -39,6 +39,15 @@ def job_context(*, tenant: str, operation: str, execution_id: str) -> AbstractCo
     return bound_contextvars(tenant=tenant, operation=operation, execution_id=execution_id)
 
 
+def _without_traceback(
+    _: object, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Name the error of a library's log line by its type: its text may quote a configuration."""
+    error = event.pop("exc_info", None)
+    kind = error[0] if isinstance(error, tuple) else None
+    return {**event, "error": kind.__name__} if kind is not None else event
+
+
 def configure(*, level: str, form: str, stream: TextIO | None = None) -> Logger:
     """Set logging up for the whole process: ours at ``level``, the libraries' from warnings on.
 
@@ -56,6 +65,7 @@ def configure(*, level: str, form: str, stream: TextIO | None = None) -> Logger:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_traceback,
         structlog.processors.EventRenamer("message"),
     ]
     renderer: structlog.typing.Processor = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -75,6 +76,8 @@ class RestateEngine(WorkerEngine):
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Listen for Restate until `shutdown`."""
+        # The SDK logs each step that is to be tried again as an error, beside our own line.
+        logging.getLogger("restate.server_context").setLevel(logging.CRITICAL)
         self._warn()
         await take_no_signals(self._app)
         host, port = self._settings.listen()

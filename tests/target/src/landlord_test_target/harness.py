@@ -55,14 +55,32 @@ class Worker:
     def __attrs_post_init__(self) -> None:
         self.log = self.folder / f"worker-{uuid4().hex}.log"
 
-    async def start(self) -> "Worker":
+    def write_config(self) -> Path:
         path = self.folder / f"{uuid4().hex}.yaml"
         path.write_text(yaml.safe_dump(dict(self.config)))
+        return path
+
+    async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
+        """Run the command with this worker's settings to its end: exit code and all output."""
+        process = await asyncio.create_subprocess_exec(
+            HOST,
+            f"--engine={engine}",
+            f"--config={self.write_config()}",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    async def start(self) -> "Worker":
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 HOST,
                 "--engine=restate",
-                f"--config={path}",
+                f"--config={self.write_config()}",
                 "--log-format=json",
                 *self.arguments,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -180,6 +198,7 @@ class World:
         if api is not None:
             restate["worker_landlord_api_url"] = api
         engines = {name: {"url": self.target.url} for name in ("target", "target2")}
+        engines["mock"] = {"placeholder": "1"}
         quick = {"watch_interval": "200ms", "drain_timeout": "10s", "compute_provider": "target"}
         return {
             "compute": engines,

@@ -1,0 +1,215 @@
+"""Landlord's API, with odd answers: it resolves, and it never decides by being away."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from landlord_test_target.harness import World, wait_for
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+
+class Landlord:
+    """Plays Landlord's tenant API; counts resolving and confirming reads apart."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.url = server.url_for("/")
+        self.tenants: dict[str, dict[str, object]] = {}
+        self.resolving: list[str] = []
+        self.confirming: list[str] = []
+        self.trouble: Response | None = None
+        server.expect_request("/v1/compute/config").respond_with_json(
+            {"error": "Compute provider not available"}, status=400
+        )
+        server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
+
+    def knows(self, tenant: str, engine: str = "", **config: object) -> None:
+        labels = {"compute_provider": engine} if engine else {}
+        self.tenants[tenant] = {
+            "id": tenant,
+            "status": "provisioning",
+            "desired_config": config,
+            "labels": labels,
+        }
+
+    def _tenant(self, request: Request) -> Response:
+        tenant = request.path.rsplit("/", 1)[1]
+        confirming = request.headers.get("Cache-Control") == "no-cache"
+        (self.confirming if confirming else self.resolving).append(tenant)
+        if self.trouble is not None:
+            return self.trouble
+        if tenant not in self.tenants:
+            return _json({"error": "Tenant not found"}, 404)
+        return _json(self.tenants[tenant], 200)
+
+
+def _json(document: object, status: int) -> Response:
+    return Response(json.dumps(document), status, content_type="application/json")
+
+
+@pytest.fixture
+def landlord() -> Iterator[Landlord]:
+    with HTTPServer() as server:
+        yield Landlord(server)
+
+
+TROUBLE = {
+    "500": Response("oh", 500),
+    "garbage": Response("<html>", 200),
+    "a proxy's 404": Response("not found", 404),
+    "another document": Response("{}", 200, content_type="application/json"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+async def test_without_an_answer_the_job_waits_and_ends_when_the_api_returns(
+    world: World, landlord: Landlord, trouble: str
+) -> None:
+    await world.worker(api=landlord.url)
+    tenant = world.tenant()
+    landlord.knows(tenant, "target2", version=1)
+    landlord.trouble = TROUBLE[trouble]
+
+    job = await world.send(tenant, "provision", version=1)
+    await world.held(job, "Landlord's API")
+    assert await world.target.resources(tenant) == []
+    landlord.trouble = None
+
+    assert (await world.done(job))["output"]["provider_type"] == "target2"
+
+
+async def test_an_api_that_is_down_holds_a_job_and_never_makes_it_take_a_default(
+    world: World,
+) -> None:
+    await world.worker(api="http://127.0.0.1:9/")
+    tenant = world.tenant()
+
+    job = await world.send(tenant, "provision", version=1)
+
+    await world.held(job, "cannot be read")
+    assert await world.target.resources(tenant) == []
+
+
+async def test_a_cached_answer_serves_while_the_api_is_away(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, compute_cache_ttl="1ms")
+    tenant = world.tenant()
+    landlord.knows(tenant, "target2", version=1)
+    await world.run(tenant, "provision", version=1)
+    landlord.trouble = TROUBLE["500"]
+
+    answer = await world.done(await world.send(tenant, "provision", version=1))
+
+    assert answer["output"]["provider_type"] == "target2"
+    assert answer["output"]["status"] == "unchanged"
+
+
+async def test_a_cached_answer_is_refreshed_after_its_time(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, compute_cache_ttl="1ms")
+    tenant = world.tenant()
+    landlord.knows(tenant, "target", version=1)
+    await world.run(tenant, "provision", version=1)
+    landlord.knows(tenant, "target2", version=1)
+
+    answer = await world.done(await world.send(tenant, "update", version=1))
+
+    assert answer["output"]["provider_type"] == "target2"
+    assert len(landlord.resolving) == 2
+
+
+async def test_a_cached_answer_serves_only_the_config_it_was_read_for(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url)
+    tenant = world.tenant()
+    landlord.knows(tenant, "target", version=1)
+    await world.run(tenant, "provision", version=1)
+    landlord.knows(tenant, "target2", version=2)
+
+    answer = await world.done(await world.send(tenant, "update", version=2))
+
+    assert answer["output"]["provider_type"] == "target2"
+
+
+async def test_the_override_beats_job_and_api(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, force_compute_provider="target2")
+    tenant = world.tenant()
+    landlord.knows(tenant, "target", version=1)
+
+    answer = await world.done(await world.send(tenant, "provision", "target", version=1))
+
+    assert answer["output"]["provider_type"] == "target2"
+    assert landlord.resolving == []
+
+
+async def test_fifty_jobs_at_once_cost_one_resolving_request(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url)
+    tenant = world.tenant()
+    landlord.knows(tenant, "target", version=1)
+
+    jobs = await asyncio.gather(*(world.send(tenant, "provision", version=1) for _ in range(50)))
+    for job in jobs:
+        await world.has_status(job, "completed")
+
+    assert landlord.resolving == [tenant]
+    started = await world.history(tenant)
+    assert 1 <= len(landlord.confirming) <= len(started)
+    assert len(await world.target.resources(tenant)) == 1
+
+
+async def test_an_update_that_landlord_was_told_during_the_job_is_applied(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url)
+    tenant = world.tenant()
+    landlord.knows(tenant, version=1)
+    await world.target.fault(tenant, "create", delay_before=1)
+
+    job = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    landlord.knows(tenant, version=2)
+
+    answer = await world.done(job)
+    assert answer["output"]["message"] == "a newer configuration was applied"
+    assert (await world.target.document(tenant))["version"] == 2
+
+
+async def test_the_record_names_the_engine_where_job_and_landlord_are_silent(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url)
+    tenant = world.tenant()
+    landlord.knows(tenant, version=1)
+    await world.run(tenant, "provision", "target2", version=1)
+    landlord.knows(tenant, version=2)
+
+    answer = await world.done(await world.send(tenant, "update", version=2))
+
+    assert answer["output"]["provider_type"] == "target2"
+
+
+async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_turn(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url)
+    tenant = world.tenant()
+    landlord.trouble = TROUBLE["500"]
+    waiting = await world.send(tenant, "provision", version=1)
+    await world.held(waiting, "Landlord's API")
+
+    younger = await world.send(tenant, "provision", "target2", version=2)
+
+    async def look() -> bool:
+        return bool((await world.row(younger))["status"] == "completed")
+
+    landlord.trouble = None
+    await wait_for(look)
+    await world.has_status(waiting, "completed")
+    assert (await world.target.document(tenant))["version"] == 2

@@ -1,0 +1,134 @@
+"""Of a tenant's jobs the one dispatched last wins, whatever order they arrive in."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+from landlord_test_target.harness import World, wait_for
+
+
+async def test_after_an_outage_twenty_tenants_end_with_the_newer_of_two_versions(
+    world: World,
+) -> None:
+    worker = await world.worker()
+    tenants = [world.tenant() for _ in range(20)]
+    await worker.kill()
+
+    older = {one: await world.send(one, "provision", version=1) for one in tenants}
+    newer = {one: await world.send(one, "update", version=2) for one in tenants}
+    await world.again(worker)
+
+    for tenant in tenants:
+        assert (await world.done(newer[tenant]))["state"] == "succeeded"
+        await world.has_status(older[tenant], "completed")
+    for tenant in tenants:
+        assert (await world.target.document(tenant))["version"] == 2
+
+
+async def test_a_held_job_gives_way_within_a_second(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1)
+    held = await world.send(tenant, "update", version=2, unhealthy=True)
+    await world.held(held, "rolled back")
+
+    since = monotonic()
+    assert await world.run(tenant, "update", version=3) == "updated"
+
+    assert monotonic() - since < 1
+    assert (await world.row(held))["completion_failure"] == "[409] killed"
+
+
+async def test_a_running_job_is_cancelled_after_its_step(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", delay_before=1.0)
+    older = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+
+    assert await world.run(tenant, "update", version=2) == "updated"
+
+    assert (await world.row(older))["completion_failure"] == "[409] cancelled"
+    assert (await world.target.document(tenant))["version"] == 2
+    first, second = await world.ended(tenant, 1)
+    assert first["ended_at"] is None
+    assert second["outcome"] == "updated"
+
+
+async def test_an_older_job_that_arrives_later_is_superseded(world: World) -> None:
+    worker = await world.worker()
+    tenant = world.tenant()
+    await worker.kill()
+    older = await world.send(tenant, "provision", version=1)
+    newer = await world.send(tenant, "update", version=2)
+    await world.again(worker)
+
+    await world.done(newer)
+    await world.has_status(older, "completed")
+
+    late = await world.history(tenant)
+    assert (await world.target.document(tenant))["version"] == 2
+    assert late[-1]["execution_id"] == newer
+
+
+async def test_a_killed_holder_lets_the_next_job_in(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", fail=-1)
+    killed = await world.send(tenant, "provision", version=1)
+    await world.held(killed, "trouble")
+    await world.dispatcher.kill(killed)
+    await world.target.fault(tenant, "create", fail=0)
+
+    assert await world.run(tenant, "provision", version=2) == "created"
+
+
+@pytest.mark.parametrize("delay", ["delay_before", "delay_after"])
+async def test_a_killed_jobs_request_leaves_nothing_after_a_delete_on_the_same_worker(
+    world: World, delay: str
+) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", **{delay: 3.0})
+    killed = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    await world.dispatcher.kill(killed)
+
+    assert await world.run(tenant, "delete", version=1) == "deleted"
+
+    await _has_landed(world, tenant)
+    assert await world.target.resources(tenant) == []
+
+
+async def test_a_killed_jobs_request_leaves_nothing_after_a_delete_on_a_second_worker(
+    world: World,
+) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", delay_after=3.0)
+    killed = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    await world.dispatcher.kill(killed)
+    await world.worker()
+
+    assert await world.run(tenant, "delete", version=1) == "deleted"
+
+    await _has_landed(world, tenant)
+    assert await world.target.resources(tenant) == []
+
+
+async def test_many_jobs_of_one_tenant_end_with_the_last_and_one_resource(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+
+    jobs = [await world.send(tenant, "update", version=number) for number in range(100, 120)]
+    await asyncio.gather(*(world.has_status(job, "completed") for job in jobs))
+
+    assert (await world.target.document(tenant))["version"] == 119
+
+
+async def _has_landed(world: World, tenant: str) -> None:
+    async def look() -> bool:
+        return bool(await world.target.ledger(tenant, "create", "201"))
+
+    await wait_for(look)

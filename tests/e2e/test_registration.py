@@ -1,0 +1,240 @@
+"""The worker registers itself, knows whether it still is, and comes back by itself."""
+
+import shutil
+
+import pytest
+from landlord_test_target.harness import Worker, World, free_port
+
+from landlord_engines_core.engine import RegistrationState
+
+
+async def test_start_without_an_admin_api_is_tried_again_with_growing_jittered_pauses(
+    own_world: World,
+) -> None:
+    await own_world.restate.stop()
+    worker = await own_world.launch(own_world.config())
+
+    tries = await worker.logged("not registered yet", 4)
+    await own_world.restate.start()
+    await worker.registered()
+
+    assert [line["attempt"] for line in tries[:4]] == [1, 2, 3, 4]
+    pauses = [line["next_attempt_in"] for line in tries[:4]]
+    assert len(set(pauses)) == 4
+    assert all(pause <= 0.5 * 2**number for number, pause in enumerate(pauses))
+    assert own_world.restate.admin_endpoint in tries[0]["reason"]
+    assert "workflow.restate.admin_endpoint" in tries[0]["reason"]
+
+
+async def test_fail_fast_ends_with_4_in_time(own_world: World) -> None:
+    await own_world.restate.stop()
+    config = own_world.config(register_timeout="1s")
+
+    worker = await own_world.launch(config, "--fail-fast")
+
+    assert await worker.ended(8) == 4
+    assert "LE311" in worker.text()
+    assert "Traceback" not in worker.text()
+
+
+async def test_a_server_that_was_away_for_longer_than_a_watch_is_noticed_and_comes_back(
+    own_world: World,
+) -> None:
+    worker = await own_world.worker()
+
+    await own_world.restate.stop()
+    await worker.logged("registered", state="unknown")
+    await own_world.restate.start()
+
+    await worker.logged("registered", 2, state="yes")
+
+
+async def test_a_server_that_was_wiped_gets_the_worker_registered_again(own_world: World) -> None:
+    worker = await own_world.worker()
+
+    await own_world.restate.kill()
+    shutil.rmtree(own_world.restate.folder)
+    await own_world.restate.start()
+
+    await worker.logged("registered", state="gone")
+    await worker.logged("registered", 2, state="yes")
+    assert await own_world.run(own_world.tenant(), "provision", version=1) == "created"
+
+
+async def test_a_worker_whose_options_changed_updates_its_deployment(world: World) -> None:
+    first = await world.worker()
+    await first.terminate()
+    config = {**first.config, "worker": {**first.config["worker"], "step_timeout": "1m"}}
+
+    second = await (await world.launch(config)).registered()
+
+    assert "revision 2" in (await second.logged("registered"))[0]["detail"]
+    service = await world.admin.service(world.service)
+    assert service is not None
+    assert service.abort_timeout == "2m"
+
+
+async def test_the_same_worker_registers_once(world: World) -> None:
+    first = await world.worker()
+    await first.terminate()
+
+    second = await world.again(first)
+
+    assert not [line for line in second.lines() if line["message"] == "registered with Restate"]
+    assert "revision 1" in (await second.logged("registered"))[0]["detail"]
+
+
+async def test_a_worker_whose_handlers_went_is_refused_with_both_ways_out(world: World) -> None:
+    port = free_port()
+    first = await world.launch(world.config(port=port))
+    await first.registered()
+    await first.terminate()
+    config = world.config(port=port)
+    config["workflow"]["restate"]["service_name"] = f"{world.service}x"
+
+    second = await world.launch(config, "--fail-fast")
+
+    assert await second.ended() == 4
+    assert "LE312" in second.text()
+    assert "another worker_advertised_url" in second.text()
+    assert "remove the old deployment" in second.text()
+
+
+async def test_without_fail_fast_a_refused_registration_is_logged_and_the_worker_serves_on(
+    world: World,
+) -> None:
+    port = free_port()
+    first = await (await world.launch(world.config(port=port))).registered()
+    await first.terminate()
+    config = world.config(port=port)
+    config["workflow"]["restate"]["service_name"] = f"{world.service}y"
+
+    second = await world.launch(config)
+
+    await second.logged("registration refused")
+    assert await second.terminate() == 0
+
+
+async def test_a_second_worker_is_the_latest_until_the_first_is_made_so(world: World) -> None:
+    first = await world.worker()
+    await world.worker()
+    await first.logged("registered", state="not latest")
+
+    code, text = await first.command("register", "--make-latest")
+
+    assert (code, text.split(":")[0]) == (0, "yes")
+    await first.logged("registered", 2, state="yes")
+
+
+async def test_registering_where_another_is_the_latest_says_so_and_ends_with_4(
+    world: World,
+) -> None:
+    first = await world.worker()
+    await world.worker()
+
+    code, text = await first.command("register")
+
+    assert code == 4
+    assert "--make-latest" in text
+
+
+async def test_check_dry_runs_the_registration_and_changes_nothing(world: World) -> None:
+    before = await world.admin.deployments()
+    worker = Worker(config=world.config(), folder=world.folder)
+
+    code, text = await worker.command("check")
+
+    assert code == 0, text
+    assert "settings: good" in text
+    assert "a registration would add the deployment" in text
+    assert await world.admin.service(world.service) is None
+    assert {one.id for one in await world.admin.deployments()} >= {one.id for one in before}
+
+
+async def test_check_of_a_registered_worker_that_runs_says_so(world: World) -> None:
+    worker = await world.worker()
+
+    code, text = await worker.command("check")
+
+    assert code == 0, text
+    assert "revision 1" in text
+
+
+async def test_check_without_an_admin_api_ends_with_4(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["admin_endpoint"] = "http://127.0.0.1:9"
+
+    code, text = await Worker(config=config, folder=world.folder).command("check")
+
+    assert code == 4
+    assert "Traceback" not in text
+
+
+async def test_a_worker_that_restate_cannot_reach_is_told_what_to_look_at(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["worker_advertised_url"] = f"http://127.0.0.1:{free_port()}"
+
+    worker = await world.launch(config)
+
+    (line, *_) = await worker.logged("not registered yet")
+    assert "META0003" in line["reason"]
+    assert "worker_advertised_url" in line["reason"]
+
+
+async def test_a_worker_that_is_not_to_register_only_looks(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["worker_register_on_startup"] = False
+
+    worker = await world.launch(config)
+
+    await worker.logged("registered", state=RegistrationState.GONE.value)
+    assert await world.admin.service(world.service) is None
+
+
+async def test_a_prefix_is_part_of_every_name_and_warned_of(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["worker_service_prefix"] = "blue"
+
+    worker = await (await world.launch(config)).registered()
+
+    (line,) = await worker.logged(
+        "Landlord calls the service without namespace and prefix, and will not find it"
+    )
+    assert line["serves"] == f"blue-{world.service}"
+    assert await world.admin.service(f"blue-{world.service}Turn") is not None
+
+
+async def test_beyond_loopback_without_keys_ends_with_2_naming_the_two_keys(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["worker_address"] = f":{free_port()}"
+
+    worker = await world.launch(config)
+
+    assert await worker.ended() == 2
+    assert "identity_keys" in worker.text()
+    assert "allow_unsigned" in worker.text()
+
+
+async def test_an_address_that_is_taken_ends_with_3(world: World) -> None:
+    first = await world.worker()
+
+    second = await world.launch(first.config)
+
+    assert await second.ended() == 3
+    assert "cannot listen" in second.text()
+
+
+@pytest.mark.parametrize(
+    ("engine", "code", "named"),
+    [("nope", 2, "LE201"), ("stepfunctions", 5, "LE302")],
+)
+async def test_an_engine_that_cannot_serve_ends_with_its_code_and_no_traceback(
+    world: World, engine: str, code: int, named: str
+) -> None:
+    worker = Worker(config={}, folder=world.folder)
+
+    ended, text = await worker.command(engine=engine)
+
+    assert ended == code
+    assert named in text
+    assert "Traceback" not in text

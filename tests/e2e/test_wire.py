@@ -1,0 +1,52 @@
+"""What Landlord was recorded to send runs through the real ingress, byte by byte."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from landlord_test_target.harness import World
+
+RECORDED = Path(__file__).parent.parent / "data" / "landlord-wire" / "restate-dispatch.json"
+
+
+async def test_every_recorded_dispatch_is_accepted_and_done(world: World) -> None:
+    await world.worker(force_compute_provider="mock")
+    exchanges: list[dict[str, Any]] = json.loads(RECORDED.read_text())
+    ids: dict[str, list[str]] = {}
+
+    for exchange in exchanges:
+        request = exchange["request"]
+        path = request["path"].replace("TenantProvisioning", world.service)
+        headers = {"Content-Type": request["headers"]["Content-Type"]}
+        async with world.http.post(
+            f"{world.restate.endpoint}{path}", data=request["body_raw"], headers=headers
+        ) as response:
+            answer = await response.json()
+        assert response.status == exchange["response"]["status"] == 202
+        assert answer["status"] == exchange["response"]["body"]["status"]
+        ids.setdefault(request["body"]["tenant_uuid"], []).append(answer["invocationId"])
+
+    assert len(exchanges) == 15
+    for sent in ids.values():
+        *_, last = sent
+        for one in sent:
+            await world.has_status(one, "completed")
+        assert (await world.done(last))["state"] == "succeeded"
+
+
+async def test_polling_reads_a_state_as_landlord_does(world: World) -> None:
+    await world.worker()
+    job = await world.send(world.tenant(), "provision", "nomad")
+    await world.held(job, "not configured")
+
+    held = await world.dispatcher.poll(job)
+    await world.dispatcher.kill(job)
+    await world.has_status(job, "completed")
+    killed = await world.dispatcher.poll(job)
+    await world.dispatcher.kill(job)
+
+    assert (held["state"], held["sub_state"]) == ("running", "backing-off")
+    assert (killed["state"], killed["sub_state"]) == ("succeeded", "succeeded")
+    assert await world.dispatcher.poll("inv_1kryKC7YIpa26JsiRLxzK8aTDqh6rFSIHR") == {
+        "error": "execution not found"
+    }
