@@ -1,0 +1,146 @@
+"""Journals that released versions wrote are replayed by this one.
+
+They were recorded by ``python -m landlord_test_target.recorder tests/data/journals/VERSION`` between
+a real restate-server and a worker; a folder is added with each release and none is ever changed.
+"""
+
+import base64
+import json
+import struct
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog.testing
+from restate.endpoint import Endpoint
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.engine import HostInfo
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.resolution import Resolver
+from landlord_engines_core.tenants import JobLimits, TenantJobs
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.services import build_services
+from landlord_engines_restate.settings import Names
+
+JOURNALS = Path(__file__).parent.parent / "data" / "journals"
+RECORDED = sorted(JOURNALS.glob("*/*.json"))
+
+END = 0x0003
+ERROR = 0x0002
+RUN = 0x0411
+"""Types of messages of Restate's service protocol."""
+
+
+@pytest.mark.parametrize(
+    "journal", RECORDED, ids=[f"{path.parent.name}-{path.stem}" for path in RECORDED]
+)
+async def test_a_recorded_journal_is_replayed_to_its_end_without_a_new_step(journal: Path) -> None:
+    compute = MockCompute()
+    recorded: dict[str, str] = json.loads(journal.read_text())
+
+    kinds = [kind for kind, _ in _messages(await _replayed(recorded, compute))]
+
+    assert kinds[-1] == END, [hex(kind) for kind in kinds]
+    assert compute.resources == {}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {b"resolve": b"choose"},
+        {b"apply": b"act"},
+        {b"confirm": b"check"},
+        {b"apply": b"confirm", b"confirm": b"apply"},
+    ],
+    ids=["resolve", "apply", "confirm", "order"],
+)
+async def test_steps_with_other_names_or_in_another_order_fail_the_replay(
+    names: Mapping[bytes, bytes],
+) -> None:
+    recorded: dict[str, str] = json.loads((JOURNALS / "0.1.0" / "create.json").read_text())
+    body = _with_steps_named(base64.b64decode(recorded["body"]), names)
+    changed = {**recorded, "body": base64.b64encode(body).decode()}
+
+    messages = dict(_messages(await _replayed(changed, MockCompute())))
+
+    assert END not in messages
+    assert b"mismatch" in messages[ERROR]
+
+
+def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
+    """Write a journal in which the steps have other names."""
+    rewritten = bytearray()
+    for kind, content in _messages(body):
+        if kind == RUN:
+            number, name = content.split(b"b", 1)
+            name = names.get(name[1:], name[1:])
+            content = number + b"b" + bytes([len(name)]) + name
+        rewritten += struct.pack(">HHI", kind, 0, len(content)) + content
+    return bytes(rewritten)
+
+
+async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
+    """Give a recorded request to the application and return its answer."""
+    admin = AdminClient("http://127.0.0.1:9")
+    services = build_services(
+        Names("TenantProvisioning", "TenantProvisioning"),
+        HostInfo(version="0"),
+        admin,
+        _jobs(compute).run,
+    )
+    endpoint = Endpoint()  # type: ignore[no-untyped-call]
+    endpoint.bind(services.jobs, services.turn)
+    requests: list[dict[str, Any]] = [
+        {"type": "http.request", "body": base64.b64decode(recorded["body"]), "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+    answer = bytearray()
+
+    async def receive() -> dict[str, Any]:
+        return requests.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        answer.extend(message.get("body", b""))
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "path": recorded["path"],
+        "headers": [(b"content-type", recorded["content-type"].encode())],
+    }
+    await endpoint.app()(scope, receive, send)  # type: ignore[no-untyped-call]
+    await admin.aclose()
+    return bytes(answer)
+
+
+def _jobs(compute: MockCompute) -> TenantJobs:
+    registry = ComputeRegistry({"mock": compute})
+    logger: Logger = structlog.testing.CapturingLogger()  # type: ignore[assignment]
+    resolver = Resolver(
+        registry=registry,
+        landlord=None,
+        force=None,
+        default=None,
+        ttl=1,
+        max_config_bytes=1000,
+        logger=logger,
+    )
+    return TenantJobs(
+        resolver=resolver,
+        registry=registry,
+        landlord=None,
+        limits=JobLimits(),
+        provider_type="restate",
+        logger=logger,
+    )
+
+
+def _messages(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each message of the protocol: its type, and its content."""
+    while stream:
+        kind, _, length = struct.unpack(">HHI", stream[:8])
+        yield kind, stream[8 : 8 + length]
+        stream = stream[8 + length :]

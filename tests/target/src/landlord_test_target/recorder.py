@@ -1,0 +1,99 @@
+"""Records the journals of one job of each kind, for the golden test.
+
+    python -m landlord_test_target.recorder tests/data/journals/VERSION
+
+A proxy stands between a restate-server and a worker and keeps what Restate sends: over HTTP/1.1 the
+last request of a job holds its whole journal up to there.
+"""
+
+import asyncio
+import base64
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_test_target.harness import Target, World, free_port
+
+SERVICE = "TenantProvisioning"
+
+JOBS = {
+    "create": ("provision", {"version": 1}),
+    "no-op": ("provision", {"version": 1}),
+    "update": ("update", {"version": 2}),
+    "plan": ("plan", {"version": 3}),
+    "delete": ("delete", {"version": 2}),
+}
+
+
+class Proxy:
+    """Passes everything on to a worker and keeps the last request of the current job."""
+
+    def __init__(self, worker: str, http: aiohttp.ClientSession) -> None:
+        self.worker = worker
+        self.http = http
+        self.last: dict[str, object] = {}
+
+    async def pass_on(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if request.path.endswith(f"/invoke/{SERVICE}/execute"):
+            self.last = {
+                "path": request.path,
+                "content-type": request.headers["content-type"],
+                "body": base64.b64encode(body).decode(),
+            }
+        headers = _passed_on(request.headers)
+        url = f"{self.worker}{request.path}"
+        async with self.http.request(request.method, url, data=body, headers=headers) as answer:
+            return web.Response(
+                status=answer.status, body=await answer.read(), headers=_passed_on(answer.headers)
+            )
+
+
+def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    between_two = ("host", "transfer-encoding", "content-length", "connection", "keep-alive")
+    return {key: value for key, value in headers.items() if key.lower() not in between_two}
+
+
+async def record(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        restate = RestateServer(binary=await server_binary(), folder=Path(temporary) / "restate")
+        await restate.start()
+        async with aiohttp.ClientSession() as http:
+            target = Target(url="http://127.0.0.1:9", http=http)
+            world = World(
+                restate=restate, target=target, http=http, folder=Path(temporary), service=SERVICE
+            )
+            try:
+                await _record(world, folder)
+            finally:
+                await world.aclose()
+                await restate.stop()
+
+
+async def _record(world: World, folder: Path) -> None:
+    config = world.config(compute_provider="mock")
+    proxy = Proxy(f"http://{config['workflow']['restate']['worker_address']}", world.http)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", proxy.pass_on)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    config["workflow"]["restate"]["worker_advertised_url"] = f"http://127.0.0.1:{port}"
+    await (await world.launch(config)).registered()
+    tenant = world.tenant()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (operation, settings) in JOBS.items():
+        await world.run(tenant, operation, "mock", **settings)
+        (folder / f"{name}.json").write_text(json.dumps(proxy.last, indent=1) + "\n")
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(record(Path(sys.argv[1])))
