@@ -8,9 +8,9 @@ from subprocess import PIPE, Popen
 import aiohttp
 import pytest
 import pytest_asyncio
-from landlord_test_target.harness import Target, World
 
 from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_test_target.harness import Target, World
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

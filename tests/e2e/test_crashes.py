@@ -5,9 +5,10 @@ import re
 import threading
 
 import pytest
-from landlord_test_target.harness import Worker, World, wait_for
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+from landlord_test_target.harness import Worker, World, wait_for
 
 
 @pytest.mark.parametrize("where", ["restarted", "another"])

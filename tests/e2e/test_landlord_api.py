@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from landlord_test_target.harness import World, wait_for
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+from landlord_test_target.harness import World, wait_for
 
 
 class Landlord:

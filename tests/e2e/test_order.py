@@ -4,6 +4,7 @@ import asyncio
 from time import monotonic
 
 import pytest
+
 from landlord_test_target.harness import World, wait_for
 
 

@@ -3,9 +3,9 @@
 import shutil
 
 import pytest
-from landlord_test_target.harness import Worker, World, free_port
 
 from landlord_engines_core.engine import RegistrationState
+from landlord_test_target.harness import Worker, World, free_port
 
 
 async def test_start_without_an_admin_api_is_tried_again_with_growing_jittered_pauses(

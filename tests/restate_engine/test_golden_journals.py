@@ -77,8 +77,10 @@ def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
         if kind == RUN:
             number, name = content.split(b"b", 1)
             name = names.get(name[1:], name[1:])
-            content = number + b"b" + bytes([len(name)]) + name
-        rewritten += struct.pack(">HHI", kind, 0, len(content)) + content
+            renamed = number + b"b" + bytes([len(name)]) + name
+        else:
+            renamed = content
+        rewritten += struct.pack(">HHI", kind, 0, len(renamed)) + renamed
     return bytes(rewritten)
 
 
@@ -118,7 +120,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
 
 def _jobs(compute: MockCompute) -> TenantJobs:
     registry = ComputeRegistry({"mock": compute})
-    logger: Logger = structlog.testing.CapturingLogger()  # type: ignore[assignment]
+    logger: Logger = structlog.testing.CapturingLogger()
     resolver = Resolver(
         registry=registry,
         landlord=None,

@@ -1,6 +1,7 @@
 """The compute engines ``target`` and ``target2``, whose target is `landlord_test_target.server`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import attrs
@@ -86,7 +87,7 @@ class TargetCompute:
 
     async def _call(
         self, method: str, call: str, body: dict[str, object]
-    ) -> tuple[int, dict[str, dict[str, str]]]:
+    ) -> tuple[int, dict[str, Any]]:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         document = {**body, "engine": self.name}

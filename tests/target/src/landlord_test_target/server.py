@@ -64,7 +64,7 @@ class Target(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """One request; the path names the call."""
 
-    server: Target
+    server: Target  # type: ignore[mutable-override]
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:

@@ -1,0 +1,139 @@
+"""Checks of the whole repository: `nox` runs them all, `nox -s tests -- -k lifecycle` a part."""
+
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.4"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_external_run = True
+# nox makes it an error where CI is set; not every machine has every Python.
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "build", "tests", "e2e", "coverage", "demo"]
+
+ROOT = Path(__file__).parent
+DIST = ROOT / "dist"
+DISTRIBUTIONS = (
+    "landlord_engines_core",
+    "landlord_engines_restate",
+    "landlord_engines_stepfunctions_stub",
+)
+OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHONS = sorted({"3.11", "3.12", "3.13", OWN})
+
+# Without npm the wheel of Node.js brings it, which fetches the restate-server.
+LOCAL = "" if shutil.which("npm") else "[local]"
+
+
+def install(session: nox.Session, *what: str, group: str | None = None) -> None:
+    """Install with every version pinned, those of the build tools too."""
+    pins = str(ROOT / "constraints.txt")
+    groups = nox.project.load_toml("pyproject.toml")
+    needed = nox.project.dependency_groups(groups, group) if group else ()
+    session.install(*needed, *what, env={"PIP_CONSTRAINT": pins, "PIP_BUILD_CONSTRAINT": pins})
+
+
+def install_editable(session: nox.Session, group: str, *, extra: str = "") -> None:
+    """Install the three distributions and the tests' own from their folders, and a group of tools."""
+    core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
+    target = "./tests/target"
+    install(session, "-e", core, "-e", restate + extra, "-e", stub, "-e", target, group=group)
+
+
+def measured_pytest(session: nox.Session, name: str, *args: str) -> None:
+    """Run pytest and keep what it covers, in its subprocesses too, for the session `coverage`."""
+    data = {"COVERAGE_FILE": str(ROOT / f".coverage.{name}")}
+    session.run("coverage", "erase", env=data)
+    session.run("coverage", "run", "-m", "pytest", *args, *session.posargs, env=data)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and who imports whom."""
+    install_editable(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types strictly."""
+    install_editable(session, "test")
+    install(session, group="types")
+    session.run("mypy")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build each distribution on its own: the sdist, then the wheel from the sdist."""
+    install(session, group="build")
+    shutil.rmtree(DIST, ignore_errors=True)
+    for name in DISTRIBUTIONS:
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(DIST), name)
+        (wheel,) = DIST.glob(f"{name}-*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            files = archive.namelist()
+        for wanted in (f"{name}/py.typed", "dist-info/licenses/LICENSE"):
+            if not any(file.endswith(wanted) for file in files):
+                session.error(f"{wheel.name} lacks {wanted}")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests that need no backend, on each Python that is there."""
+    install_editable(session, "test")
+    args = ("-n", "auto", "--ignore=tests/e2e")
+    if session.python == OWN:
+        measured_pytest(session, "tests", *args)
+    else:
+        session.run("pytest", *args, *session.posargs)
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Run the tests against a real restate-server."""
+    install_editable(session, "test", extra=LOCAL)
+    # The tests mostly wait for processes: more of them than cores fit side by side.
+    measured_pytest(session, "e2e", "-n", "4", "tests/e2e")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Require that tests and e2e together cover every branch."""
+    install(session, group="test")
+    session.run("coverage", "combine", "--keep")
+    session.run("coverage", "report")
+
+
+@nox.session(requires=["build"])
+def demo(session: nox.Session) -> None:
+    """Carry a tenant through its life with the built wheels and a local restate-server."""
+    core, restate, stub = (str(next(DIST.glob(f"{name}-*.whl"))) for name in DISTRIBUTIONS)
+    install(session, core, restate + LOCAL, stub)
+    session.run("landlord-host", "engines")
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def pins(session: nox.Session) -> None:
+    """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
+    session.install("uv")
+    sources = session.create_tmp() + "/sources.txt"
+    local = [
+        f"{ROOT / name}[local]" if "restate" in name else str(ROOT / name) for name in DISTRIBUTIONS
+    ]
+    Path(sources).write_text("\n".join(local), encoding="utf-8")
+    groups = [f"--group={group}" for group in ("test", "lint", "types", "build")]
+    wanted = session.run(
+        *("uv", "pip", "compile", "--universal", "--python-version=3.11", "--upgrade"),
+        *("--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"),
+        *(sources, *groups),
+        silent=True,
+    )
+    # Our own distributions appear as paths of this machine.
+    kept = [line for line in str(wanted).splitlines() if "==" in line]
+    (ROOT / "constraints.txt").write_text("\n".join([*kept, ""]), encoding="utf-8")
