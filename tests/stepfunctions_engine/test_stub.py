@@ -1,0 +1,93 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import structlog
+
+from landlord_engines_core import engine as contract
+from landlord_engines_core.engine import (
+    Capability,
+    EngineContext,
+    HostInfo,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import CapabilityNotSupported, EngineRefused
+from landlord_engines_core.models import ExecutionStatus
+from landlord_engines_core.steps import Steps
+from landlord_engines_stepfunctions_stub import factory
+
+
+async def no_job_comes(body: bytes, steps: Steps) -> ExecutionStatus:
+    raise AssertionError
+
+
+@pytest.fixture
+def engine() -> WorkerEngine:
+    context = EngineContext(
+        settings=factory.settings_type(),
+        run_job=no_job_comes,
+        logger=structlog.get_logger(),
+        host=HostInfo(version="0.1.0"),
+    )
+    return factory.create_engine(context)
+
+
+async def test_it_refuses_to_serve_with_a_next_step_and_never_says_it_started(
+    engine: WorkerEngine,
+) -> None:
+    started: list[bool] = []
+
+    with pytest.raises(EngineRefused, match="stub") as caught:
+        await engine.serve(lambda: started.append(True))
+
+    assert "--engine restate" in caught.value.hint
+    assert not started
+
+
+async def test_it_refuses_to_register(engine: WorkerEngine) -> None:
+    with pytest.raises(EngineRefused, match="stub"):
+        await engine.register()
+
+
+async def test_it_may_be_shut_down_before_it_served_and_again(engine: WorkerEngine) -> None:
+    await engine.shutdown(grace=0)
+    await engine.shutdown(grace=0)
+
+
+def test_it_declares_nothing_as_there(engine: WorkerEngine) -> None:
+    assert set(engine.info.capabilities) == set(Capability)
+    assert Support.FULL not in engine.info.capabilities.values()
+    assert engine.info.capabilities[Capability.TURN] is Support.PLANNED
+    assert engine.info.contract == contract.CONTRACT
+
+
+async def test_what_is_planned_cannot_be_called(engine: WorkerEngine, tmp_path: Path) -> None:
+    for call in (engine.dry_run_registration, engine.watch_registration, engine.make_latest):
+        with pytest.raises(CapabilityNotSupported, match="stepfunctions"):
+            await call()
+    with pytest.raises(CapabilityNotSupported, match="stepfunctions"):
+        engine.local_backend(tmp_path)
+
+
+def test_the_host_ends_with_5_one_line_and_no_traceback(tmp_path: Path) -> None:
+    host = Path(sys.executable).with_name("landlord-host")
+    keep = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
+
+    ended = subprocess.run(
+        [host, "--engine", "stepfunctions"],
+        cwd=tmp_path,
+        env={name: os.environ[name] for name in keep if name in os.environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 5
+    complaints = [line for line in ended.stderr.splitlines() if "LE302" in line]
+    assert len(complaints) == 1
+    assert "--engine restate" in complaints[0]
+    assert "Traceback" not in ended.stderr
