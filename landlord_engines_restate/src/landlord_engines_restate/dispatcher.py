@@ -15,6 +15,8 @@ from landlord_engines_restate.admin import AdminClient, literal
 
 __all__ = ["RestateDispatcher"]
 
+TIMEOUT = aiohttp.ClientTimeout(total=30)
+
 _STATES = {
     "pending": ("pending", "waiting"),
     "scheduled": ("running", "running"),
@@ -26,6 +28,9 @@ _STATES = {
     "paused": ("running", "running"),
     # However it was completed: a failed or killed job is a success to Landlord.
     "completed": ("succeeded", "succeeded"),
+    # Restate 1.7 never says these two.
+    "failed": ("failed", "failed"),
+    "error": ("failed", "failed"),
 }
 
 
@@ -62,16 +67,22 @@ class RestateDispatcher:
         """
         if await self.admin.service(self.service) is None:
             raise EngineFailed(f"workflow service {self.service} is not registered yet")
-        url = f"{self.ingress}/{self.service}/execute/send"
-        headers = {"Content-Type": "application/json"}
-        async with (
-            aiohttp.ClientSession(headers=headers) as session,
-            session.post(url, params={"idempotency_key": _key(body)}, data=body) as response,
-        ):
-            answer = await response.read()
-            if response.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
-                raise EngineFailed(f"Restate's ingress answered with status {response.status}")
-        return codec.loads(answer, _Accepted).invocationId
+        try:
+            status, answer = await self._send(body)
+            if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+                raise EngineFailed(
+                    f"Restate's ingress {self.ingress} answered with status {status}"
+                )
+            return codec.loads(answer, _Accepted).invocationId
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise EngineFailed(
+                f"Restate's ingress {self.ingress} cannot be reached: {error}",
+                hint="check workflow.restate.endpoint and that restate-server runs",
+            ) from error
+        except codec.BadDocument as error:
+            raise EngineFailed(
+                f"Restate's ingress {self.ingress} answered with something else: {error}"
+            ) from error
 
     async def poll(self, execution_id: str) -> Mapping[str, object]:
         """Read an execution's state the way Landlord does; ``row`` is all that Restate shows."""
@@ -86,6 +97,15 @@ class RestateDispatcher:
     async def kill(self, execution_id: str) -> None:
         """Kill an execution; one that has ended is left alone."""
         await self.admin.kill(execution_id)
+
+    async def _send(self, body: bytes) -> tuple[int, bytes]:
+        url = f"{self.ingress}/{self.service}/execute/send"
+        headers = {"Content-Type": "application/json"}
+        async with (
+            aiohttp.ClientSession(headers=headers, timeout=TIMEOUT) as session,
+            session.post(url, params={"idempotency_key": _key(body)}, data=body) as response,
+        ):
+            return response.status, await response.read()
 
 
 def _key(body: bytes) -> str:

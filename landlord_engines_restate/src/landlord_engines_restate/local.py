@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import platform
 import shutil
 import socket
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 import backoff
@@ -65,7 +67,7 @@ async def server_binary() -> Path:
     binary = cache / "node_modules" / f"{PACKAGE}-{_platform()}" / "bin" / "restate-server"
     async with _locked(cache):
         if not binary.exists():
-            await _install(cache)
+            await _install_whole(cache)
     if not binary.exists():
         raise EngineFailed(f"npm installed {PACKAGE} {VERSION} without a binary for {_platform()}")
     return binary
@@ -142,13 +144,13 @@ class RestateServer:
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
-        if not kill:
-            process.terminate()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        try:
+            if not kill:
+                process.terminate()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+        finally:
+            await _reap(process)
 
     def _write_config(self) -> Path:
         """Settings in a file, so that nothing in the environment changes what is started."""
@@ -158,7 +160,7 @@ class RestateServer:
             f"""\
 node-name = "local"
 cluster-name = "local"
-base-dir = "{self.folder}"
+base-dir = {json.dumps(str(self.folder), ensure_ascii=False)}
 listen-mode = "tcp"
 bind-ip = "127.0.0.1"
 bind-port = {node}
@@ -209,11 +211,28 @@ bind-port = {admin}
 async def _healthy(admin: AdminClient, ingress: AdminClient) -> None:
     await admin.get("/health")
     await ingress.get("/restate/health")
+    # Both are healthy a moment before the partitions can be asked (observed on 1.7.12).
+    await admin.query("select id from sys_invocation limit 1")
 
 
-async def _install(cache: Path) -> None:
+async def _reap(process: Process) -> None:
+    """Leave nothing behind, also where whoever waited for the end was cancelled."""
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+async def _install_whole(cache: Path) -> None:
+    """Install beside and move into place: a part of a binary would be taken for all of it."""
+    with TemporaryDirectory(dir=cache, prefix="new-", ignore_cleanup_errors=True) as staging:
+        await _install(Path(staging))
+        shutil.rmtree(cache / "node_modules", ignore_errors=True)
+        (Path(staging) / "node_modules").replace(cache / "node_modules")
+
+
+async def _install(folder: Path) -> None:
     """Install the npm package without its scripts: one of them sends telemetry."""
-    arguments = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(cache))
+    arguments = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder))
     process = await asyncio.create_subprocess_exec(
         *_npm(),
         *arguments,
@@ -222,7 +241,10 @@ async def _install(cache: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        await _reap(process)
     if process.returncode:
         tail = output.decode(errors="replace").splitlines()[-5:]
         raise EngineFailed(

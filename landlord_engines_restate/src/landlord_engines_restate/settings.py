@@ -14,6 +14,7 @@ __all__ = ["Names", "RestateSettings"]
 
 DEFAULT_SERVICE = "TenantProvisioning"
 DEFAULT_ADDRESS = "127.0.0.1:9080"
+PORTS = range(1, 65536)
 
 
 @attrs.frozen
@@ -88,6 +89,11 @@ class RestateSettings:
             raise SettingsError("workflow.restate.auth_type is not one of none, api_key, iam")
         if self.auth_type == "api_key" and not self.api_key:
             raise SettingsError("workflow.restate.auth_type is api_key and api_key is not set")
+        if self.bearer is not None and not self.bearer.isprintable():
+            raise SettingsError(
+                "workflow.restate.api_key has a character that no header can hold",
+                hint="look for a line break at its end",
+            )
         host, _ = self.listen()
         if not _is_loopback(host) and not self.identity_keys and not self.allow_unsigned:
             raise SettingsError(
@@ -105,7 +111,7 @@ class RestateSettings:
             SettingsError: ``worker_address`` is not host:port.
         """
         host, colon, port = self.worker_address.rpartition(":")
-        if not colon or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  # the last port
+        if not colon or not port.isdecimal() or int(port) not in PORTS:
             raise SettingsError(
                 f"workflow.restate.worker_address {self.worker_address!r} is not host:port",
                 hint="for example 127.0.0.1:9080, or :9080 for all interfaces",

@@ -1,0 +1,62 @@
+"""A restate-server on this machine, as `landlord-host dev` and these tests use it."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+
+from landlord_engines_restate.local import RestateServer, local_backend, server_binary
+from landlord_engines_restate.settings import Names, RestateSettings
+from landlord_test_target.harness import World
+
+
+async def answers(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            return response.ok
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_a_local_backend_answers_until_it_is_left(tmp_path: Path) -> None:
+    folder = tmp_path / 'a "quoted" folder'
+
+    async with local_backend(folder, Names("Some", "Some")) as backend:
+        admin = f"{backend.settings['admin_endpoint']}/health"
+        ingress = f"{backend.settings['endpoint']}/restate/health"
+        answered = [await answers(admin), await answers(ingress)]
+        RestateSettings(**backend.settings).check()  # type: ignore[arg-type]  # as settings give them
+        unknown = await backend.dispatcher.poll("inv_1kryKC7YIpa26JsiRLxzK8aTDqh6rFSIHR")
+
+    assert answered == [True, True]
+    assert unknown == {"error": "execution not found"}
+    assert not await answers(admin)
+    assert (folder / "restate-server.log").exists()
+
+
+async def test_a_server_started_again_keeps_its_ports_and_its_data(own_world: World) -> None:
+    server = own_world.restate
+    await own_world.worker()
+    job = await own_world.send(own_world.tenant(), "provision", version=1)
+    await own_world.has_status(job, "completed")
+    url = server.admin_endpoint
+
+    await server.kill()
+    stopped = await answers(f"{url}/health")
+    await server.start()
+
+    assert not stopped
+    assert server.admin_endpoint == url
+    assert (await own_world.dispatcher.poll(job))["state"] == "succeeded"
+
+
+async def test_two_servers_run_side_by_side(own_restate: RestateServer, tmp_path: Path) -> None:
+    other = RestateServer(binary=await server_binary(), folder=tmp_path / "other")
+    await other.start()
+
+    both = await asyncio.gather(
+        *(answers(f"{one.admin_endpoint}/health") for one in (own_restate, other))
+    )
+    await other.stop()
+
+    assert both == [True, True]

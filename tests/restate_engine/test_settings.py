@@ -1,0 +1,147 @@
+import pytest
+
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings import Secret, Url
+from landlord_engines_restate.settings import RestateSettings
+
+ADMIN = Url("http://restate:9070")
+
+
+def settings(**values: object) -> RestateSettings:
+    return RestateSettings(**{"admin_endpoint": ADMIN, **values})  # type: ignore[arg-type]  # as a file gives them
+
+
+def test_the_defaults_need_nothing_but_the_admin_endpoint() -> None:
+    one = settings()
+
+    one.check()
+
+    assert one.listen() == ("127.0.0.1", 9080)
+    assert one.advertised_url == "http://127.0.0.1:9080"
+    assert one.worker_register_on_startup
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (":9080", ("0.0.0.0", 9080)),
+        ("10.0.0.7:81", ("10.0.0.7", 81)),
+        ("localhost:9080", ("localhost", 9080)),
+        ("[::1]:9080", ("::1", 9080)),
+    ],
+)
+def test_an_address_is_host_and_port_as_landlords_worker_reads_it(
+    address: str, expected: tuple[str, int]
+) -> None:
+    assert settings(worker_address=address).listen() == expected
+
+
+@pytest.mark.parametrize("address", ["", "9080", ":", "host:", "host:x", ":70000", ":-1", ":0"])
+def test_an_address_without_a_usable_port_is_refused_with_an_example(address: str) -> None:
+    with pytest.raises(SettingsError, match="worker_address") as caught:
+        settings(worker_address=address).listen()
+
+    assert ":9080" in caught.value.hint
+
+
+def test_the_workers_own_admin_endpoint_goes_first() -> None:
+    assert settings().admin_url == ADMIN
+    assert settings(worker_admin_endpoint=Url("http://inner:1")).admin_url == "http://inner:1"
+
+
+def test_without_an_admin_endpoint_both_keys_are_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        RestateSettings().check()
+
+    assert "workflow.restate.admin_endpoint" in str(caught.value)
+    assert "worker_admin_endpoint" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("127.0.0.1:9", "http://127.0.0.1:9"),
+        ("localhost:9", "http://localhost:9"),
+        ("[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_on_loopback_the_worker_knows_its_own_url(address: str, url: str) -> None:
+    assert settings(worker_address=address).advertised_url == url
+
+
+def test_an_advertised_url_is_taken_as_it_is() -> None:
+    url = Url("https://worker.example/base")
+
+    assert settings(worker_advertised_url=url, worker_address=":9080").advertised_url == url
+
+
+def test_beyond_loopback_the_advertised_url_must_be_said() -> None:
+    with pytest.raises(SettingsError, match="worker_advertised_url"):
+        settings(worker_address=":9080", allow_unsigned=True).check()
+
+
+@pytest.mark.parametrize("address", [":9080", "10.0.0.7:9080", "worker:9080", "[::]:9080"])
+def test_beyond_loopback_without_keys_both_ways_out_are_named(address: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(worker_address=address, worker_advertised_url=Url("http://w:1")).check()
+
+    assert "workflow.restate.identity_keys" in caught.value.hint
+    assert "workflow.restate.allow_unsigned" in caught.value.hint
+
+
+@pytest.mark.parametrize("extra", [{"identity_keys": ("publickeyv1_x",)}, {"allow_unsigned": True}])
+def test_beyond_loopback_keys_or_a_word_let_it_pass(extra: dict[str, object]) -> None:
+    settings(worker_address=":9080", worker_advertised_url=Url("http://w:1"), **extra).check()
+
+
+@pytest.mark.parametrize("auth_type", ["", "none", "iam"])
+def test_a_key_is_sent_only_where_the_type_says_so(auth_type: str) -> None:
+    one = settings(auth_type=auth_type, api_key=Secret("k"))
+
+    one.check()
+
+    assert one.bearer is None
+
+
+def test_an_api_key_becomes_the_bearer_and_is_never_shown() -> None:
+    one = settings(auth_type="api_key", api_key=Secret("very-secret"))
+
+    one.check()
+
+    assert one.bearer == "very-secret"
+    assert "very-secret" not in repr(one)
+
+
+def test_the_type_api_key_without_a_key_is_refused() -> None:
+    with pytest.raises(SettingsError, match="api_key is not set"):
+        settings(auth_type="api_key").check()
+
+
+@pytest.mark.parametrize("key", ["line\n", "\rx", "nul\0"])
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(SettingsError, match="api_key") as caught:
+        settings(auth_type="api_key", api_key=Secret(key)).check()
+
+    assert key not in str(caught.value)
+
+
+def test_an_unknown_auth_type_is_refused() -> None:
+    with pytest.raises(SettingsError, match="none, api_key, iam"):
+        settings(auth_type="basic").check()
+
+
+@pytest.mark.parametrize(
+    ("values", "service"),
+    [
+        ({}, "TenantProvisioning"),
+        ({"service_name": "Mine"}, "Mine"),
+        ({"worker_service_prefix": "blue"}, "blue-TenantProvisioning"),
+        ({"worker_namespace": "eu", "worker_service_prefix": "blue"}, "eu-blue-TenantProvisioning"),
+    ],
+)
+def test_every_name_derives_from_one(values: dict[str, str], service: str) -> None:
+    names = settings(**values).names
+
+    assert names.service == service
+    assert names.turn == f"{service}Turn"
+    assert names.landlord_calls == values.get("service_name", "TenantProvisioning")
