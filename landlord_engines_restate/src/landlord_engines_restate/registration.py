@@ -6,6 +6,7 @@ that it knows does not read the manifest again, so that it takes the digest to s
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -117,8 +118,8 @@ class Registrar:
             return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
 
     async def _ours(self) -> Deployment | None:
-        uri = self.uri.rstrip("/")
-        found = (one for one in await self.admin.deployments() if one.uri.rstrip("/") == uri)
+        uri = _as_kept(self.uri)
+        found = (one for one in await self.admin.deployments() if _as_kept(one.uri) == uri)
         return next(found, None)
 
     async def _send(self, *, force: bool, dry_run: bool) -> None:
@@ -181,11 +182,17 @@ def _compare(expected: Expected, found: RegisteredService) -> None:
         "max_attempts": (expected.max_attempts, policy.max_attempts),
     }
     for key, (wanted, is_now) in pairs.items():
-        if is_now != wanted:
+        # Restate keeps whole milliseconds.
+        if is_now is None or abs(is_now - wanted) >= 0.001:  # noqa: PLR2004
             raise RegistrationRefused(
                 f"Restate keeps {key} of {found.name} as {is_now} where {wanted} was sent",
                 hint="look for a limit in restate-server's configuration",
             )
+
+
+def _as_kept(uri: str) -> str:
+    """Spell a URI as the server does: it drops a fragment and lowers the scheme's letters."""
+    return urlsplit(uri)._replace(fragment="").geturl().rstrip("/")
 
 
 def seconds(text: str | None) -> float | None:
