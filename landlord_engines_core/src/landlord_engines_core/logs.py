@@ -3,7 +3,7 @@
 import logging
 import sys
 from contextlib import AbstractContextManager
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -48,18 +48,19 @@ def _without_traceback(
     return {**event, "error": kind.__name__} if kind is not None else event
 
 
-def configure(*, level: str, form: str, stream: TextIO | None = None) -> Logger:
-    """Set logging up for the whole process: ours at ``level``, the libraries' from warnings on.
+def configure(*, level: str, form: str) -> Logger:
+    """Set logging up for the whole process, on standard error.
+
+    Ours is logged from ``level`` on, the libraries' from warnings on.
 
     Args:
         level: debug, info, warn or error.
         form: development or console, production or json, or auto: console on a terminal.
-        stream: Where the lines go; standard error if not given.
 
     Returns:
         The logger to pass on.
     """
-    stream = stream if stream is not None else sys.stderr
+    stream = sys.stderr
     console = form in ("development", "console") or (form == "auto" and stream.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

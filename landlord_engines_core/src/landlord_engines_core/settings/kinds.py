@@ -42,6 +42,8 @@ _EXPECTED = {
     int: "a whole number",
 }
 
+_SHAPES: Mapping[Any, str] = {tuple: "a list of texts", dict: "a map of maps"}
+
 
 def _duration(value: Any) -> float:
     text = str(value)
@@ -125,4 +127,4 @@ def expectation(kind: Any) -> str:
         return f"one of {', '.join(inner)}"
     if len(inner) == 1:
         return expectation(inner[0])
-    return "a list of texts" if getattr(kind, "__origin__", None) is tuple else "a text"
+    return _SHAPES.get(getattr(kind, "__origin__", None), "a text")

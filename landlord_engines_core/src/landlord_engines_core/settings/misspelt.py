@@ -5,12 +5,15 @@ unknown section is an error only where it is nearly one of ours. Inside ours eve
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["near_misses", "unknown_keys", "variable"]
+__all__ = ["look_up", "misshapen", "near_misses", "unknown_flags", "unknown_keys", "variable"]
 
 _OURS = ("compute", "log", "workflow", "worker")
+_LANDLORDS = ("mock", "restate", "step_functions", "temporal")
+"""Landlord's own sections of ``workflow``, however much they look like the chosen engine's."""
+
 _NEAR = 0.8
 
 
@@ -19,20 +22,43 @@ def variable(path: str) -> str:
     return path.upper().replace(".", "_")
 
 
+def look_up(document: Any, path: str) -> Any:
+    """The value at a path of a file, or None; an engine's name may have a dash there."""
+    for part in path.split("."):
+        if not isinstance(document, Mapping):
+            return None
+        document = document.get(part, document.get(part.replace("_", "-")))
+    return document
+
+
 def unknown_keys(
     document: Mapping[str, Any], paths: Iterable[str], engine: str, file: str
 ) -> Iterator[str]:
     """Name the keys of a file that mean nothing, each with what may be meant."""
     known = sorted(paths)
     yield from _unknown(document, "", _OURS, file, only_near=True)
-    workflow = ("default_provider", engine)
-    yield from _unknown(document.get("workflow"), "workflow.", workflow, file, only_near=True)
+    workflow = document.get("workflow")
+    if isinstance(workflow, Mapping):
+        others = {key: None for key in workflow if key not in _LANDLORDS}
+        ours = ("default_provider", engine)
+        yield from _unknown(others, "workflow.", ours, file, only_near=True)
     for section in ("log", "worker", f"workflow.{engine}"):
         keys = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == section]
-        found: Any = document
-        for part in section.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
+        found = look_up(document, section)
         yield from _unknown(found, f"{section}.", keys, file, only_near=False)
+
+
+def unknown_flags(flags: Iterable[str], paths: Iterable[str]) -> Iterator[str]:
+    """Name the flags that set nothing, each with what may be meant."""
+    yield from _unknown(dict.fromkeys(flags), "", set(paths), "flag", only_near=False)
+
+
+def misshapen(document: Mapping[str, Any], engine: str, file: str) -> Iterator[str]:
+    """Name the sections of a file that are not maps, and so would say nothing."""
+    for section in ("log", "worker", "workflow", f"workflow.{engine}"):
+        found = look_up(document, section)
+        if found is not None and not isinstance(found, Mapping):
+            yield f"{section} must be a map ({file})"
 
 
 def near_misses(environment: Mapping[str, str], paths: Iterable[str], engine: str) -> Iterator[str]:
@@ -45,7 +71,7 @@ def near_misses(environment: Mapping[str, str], paths: Iterable[str], engine: st
 
 
 def _unknown(
-    section: Any, prefix: str, known: Iterable[str], file: str, *, only_near: bool
+    section: Any, prefix: str, known: Collection[str], file: str, *, only_near: bool
 ) -> Iterator[str]:
     for key in section if isinstance(section, Mapping) else ():
         name = str(key).replace("-", "_")
@@ -58,5 +84,5 @@ def _unknown(
             yield f"{prefix}{key} is unknown ({file})"
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, list(known), 1, _NEAR)), "")
+def _meant(name: str, known: Collection[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, sorted(known), 1, _NEAR)), "")

@@ -14,12 +14,20 @@ import typed_settings as ts
 import yaml
 from typed_settings.cls_utils import deep_options
 from typed_settings.dict_utils import set_path
+from typed_settings.exceptions import InvalidSettingsError
 from typed_settings.loaders import DictLoader
 from typed_settings.types import OptionInfo
 
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings.kinds import Converter, expectation
-from landlord_engines_core.settings.misspelt import near_misses, unknown_keys, variable
+from landlord_engines_core.settings.misspelt import (
+    look_up,
+    misshapen,
+    near_misses,
+    unknown_flags,
+    unknown_keys,
+    variable,
+)
 from landlord_engines_core.settings.tree import (
     DEFAULT_CACHE_TTL,
     Settings,
@@ -88,7 +96,7 @@ class Sources:
         """The worker engine that ``workflow.default_provider`` names, or empty."""
         section = self.document.get("workflow")
         in_file = section.get("default_provider", "") if isinstance(section, Mapping) else ""
-        in_environment = self.environment.get("WORKFLOW_DEFAULT_PROVIDER", str(in_file))
+        in_environment = self.environment.get("WORKFLOW_DEFAULT_PROVIDER") or str(in_file)
         return self.flags.get("workflow.default_provider", in_environment)
 
     def load(self, engine: str, settings_type: type) -> Loaded:
@@ -101,9 +109,15 @@ class Sources:
         options = {option.path: option for option in deep_options(tree)}
         found = {**self._in_file(options), **self._in_environment(options), **self._in_flags()}
         problems = [
+            *misshapen(self.document, attribute(engine), self.file),
             *unknown_keys(self.document, options, attribute(engine), self.file),
             *near_misses(self.environment, options, attribute(engine)),
-            *(f"{path} is unknown ({found[path].origin})" for path in found if path not in options),
+            *unknown_flags(self.flags, options),
+            *(
+                f"{path} is missing: set it in the file, or as ${variable(path)}"
+                for path, option in options.items()
+                if option.has_no_default and path not in found
+            ),
         ]
         converter = Converter()
         document: dict[str, Any] = {}
@@ -112,15 +126,15 @@ class Sources:
                 problems += _problem(converter, options[path], one)
                 set_path(document, path, one.value)
         if problems:
-            raise SettingsError("; ".join(problems), hint="see `landlord-host config`")
-        loaded: Any = ts.load_settings(tree, [DictLoader(document)], converter=converter)
+            raise SettingsError("; ".join(problems), hint="correct each where it was set")
+        loaded = _build(tree, document, converter, engine)
         origins = {path: found[path].origin if path in found else DEFAULT for path in options}
         return _finish(loaded, engine, origins)
 
     def _in_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Found"]:
         found = {}
         for path in options:
-            value = _look_up(self.document, path.split("."))
+            value = look_up(self.document, path)
             if value is not None:
                 found[path] = _Found(value, self.file)
         return found
@@ -131,7 +145,8 @@ class Sources:
             field = attrs.fields_dict(option.parent_cls)[option.name]
             also = field.metadata.get("environment", {})
             for name, template in {variable(path): "{}", **also}.items():
-                if name in self.environment:
+                # An empty variable counts as not set, as Landlord has it.
+                if self.environment.get(name):
                     found[path] = _Found(template.format(self.environment[name]), f"${name}")
                     break
         return found
@@ -152,6 +167,18 @@ def _problem(converter: Converter, option: OptionInfo, found: _Found) -> list[st
     except Exception:  # noqa: BLE001  # the text of whatever a conversion raises may hold the value
         return [f"{option.path} must be {expectation(option.cls)} ({found.origin})"]
     return []
+
+
+def _build(tree: type, document: dict[str, Any], converter: Converter, engine: str) -> Any:
+    try:
+        return ts.load_settings(tree, [DictLoader(document)], converter=converter)
+    except InvalidSettingsError:
+        # Every single value was good, so it is the engine's class that objects. The text of what it
+        # raised may hold values, and so may its traceback.
+        raise SettingsError(
+            f"workflow.{engine} is refused by the engine's own checks",
+            hint="see the documentation of this worker engine's settings",
+        ) from None
 
 
 def _finish(loaded: Any, engine: str, origins: dict[str, str]) -> Loaded:
@@ -179,15 +206,6 @@ def _leaves(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
         yield path, value
 
 
-def _look_up(document: Any, parts: list[str]) -> Any:
-    for part in parts:
-        if not isinstance(document, Mapping):
-            return None
-        # An engine's name may hold a dash, its section's attribute cannot.
-        document = document.get(part, document.get(part.replace("_", "-")))
-    return document
-
-
 def _find(config: Path | None, environment: Mapping[str, str]) -> Path | None:
     named = config or (
         Path(environment["LANDLORD_CONFIG"]) if environment.get("LANDLORD_CONFIG") else None
@@ -208,12 +226,15 @@ def _find(config: Path | None, environment: Mapping[str, str]) -> Path | None:
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
+    except yaml.YAMLError as error:
+        # Its text may quote the file: a secret that begins with a star reads as an unknown alias.
+        mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise SettingsError(f"{path} is not YAML{where}: {error.problem}") from error
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise SettingsError(
+            f"{path} is not YAML{where}", hint="quote a text that holds special characters"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from None
     if document is None:
         return {}
     if not isinstance(document, Mapping):

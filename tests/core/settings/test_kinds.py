@@ -1,0 +1,82 @@
+from typing import Literal
+
+import pytest
+
+from landlord_engines_core.settings.kinds import Converter, Duration, Secret, Url, expectation
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("30s", 30), ("1h30m", 5400), ("500ms", 0.5), ("1.5m", 90), ("0", 0), (5, 5), ("2.5", 2.5)],
+)
+def test_a_duration_is_written_as_landlord_writes_it(written: object, seconds: float) -> None:
+    assert Converter().structure(written, Duration) == seconds
+
+
+@pytest.mark.parametrize("written", ["", "soon", "-1s", "-1", "inf", "nan", True, None, "5 s"])
+def test_what_is_not_a_duration_is_refused(written: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # the text is the caller's
+        Converter().structure(written, Duration)
+
+
+@pytest.mark.parametrize("written", ["ftp://h", "h:80", "http://", "http://u:p@h", "http://h:x"])
+def test_what_is_not_a_plain_url_is_refused(written: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # as above
+        Converter().structure(written, Url)
+
+
+def test_a_url_is_kept_as_it_is() -> None:
+    assert Converter().structure("https://h:1/x", Url) == "https://h:1/x"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("1", True), ("F", False), (True, True), (0, False)]
+)
+def test_truth_is_written_in_gos_ways(written: object, value: bool) -> None:  # noqa: FBT001  # data
+    assert Converter().structure(written, bool) is value
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"), [("maybe", bool), (1.5, int), (True, int), ([], str), (None, str)]
+)
+def test_a_value_of_another_kind_is_refused(written: object, kind: type) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Converter().structure(written, kind)
+
+
+def test_a_list_may_be_written_with_commas() -> None:
+    assert Converter().structure("a, b,", tuple[str, ...]) == ("a", "b")
+    assert Converter().structure(["a"], tuple[str, ...]) == ("a",)
+
+
+def test_sections_may_be_json_and_empty() -> None:
+    kind = dict[str, dict[str, object]]
+
+    assert Converter().structure('{"mock": {"a": "1"}}', dict[str, dict[str, str]]) == {
+        "mock": {"a": "1"}
+    }
+    with pytest.raises(Exception):  # noqa: B017, PT011  # whatever a conversion raises is told by path
+        Converter().structure(5, kind)
+
+
+def test_a_secret_is_shown_as_stars() -> None:
+    secret = Converter().structure("sesame", Secret)
+
+    assert secret == "sesame"
+    assert "sesame" not in repr(secret)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Duration, "a duration such as 30s, 1h30m or 500ms"),
+        (Duration | None, "a duration such as 30s, 1h30m or 500ms"),
+        (bool, "true or false"),
+        (Literal["a", "b"], "one of a, b"),
+        (tuple[str, ...], "a list of texts"),
+        (dict[str, str], "a map of maps"),
+        (str, "a text"),
+    ],
+)
+def test_what_is_expected_is_said_in_words(kind: object, text: str) -> None:
+    assert expectation(kind) == text

@@ -1,0 +1,210 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings import Duration, Loaded, Secret, Sources, Url
+
+
+@attrs.frozen(kw_only=True)
+class MyEngine:
+    """A section with one key of each interesting kind."""
+
+    endpoint: Url | None = None
+    api_key: Secret | None = None
+    keys: tuple[str, ...] = ()
+    worker_compute_cache_ttl: Duration | None = None
+    worker_compute_provider: str | None = None
+    address: str = attrs.field(
+        default="here", metadata={"environment": {"MY_ADDRESS": "{}", "PORT": ":{}"}}
+    )
+
+
+def load(
+    document: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    engine: str = "my-engine",
+) -> Loaded:
+    sources = Sources(
+        document=document or {}, file="f.yaml", environment=environment or {}, flags=flags or {}
+    )
+    return sources.load(engine, MyEngine)
+
+
+def refused(
+    document: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(document, environment, flags)
+    return caught.value.message
+
+
+def test_a_flag_beats_the_environment_beats_the_file_beats_the_default() -> None:
+    path = "worker.drain_timeout"
+    document, variable = {"worker": {"drain_timeout": "1s"}}, {"WORKER_DRAIN_TIMEOUT": "2s"}
+
+    loaded = [
+        load(),
+        load(document),
+        load(document, variable),
+        load(document, variable, {path: "3s"}),
+    ]
+
+    assert [one.settings.worker.drain_timeout for one in loaded] == [30, 1, 2, 3]
+    origins = ["default", "f.yaml", "$WORKER_DRAIN_TIMEOUT", "flag"]
+    assert [one.origins[path] for one in loaded] == origins
+
+
+def test_landlords_own_file_is_read_as_it_is() -> None:
+    document = {
+        "database": {"provider": "postgres"},
+        "http": {"port": 8081},
+        "controller": {"enabled": True},
+        "compute": {"mock": {"placeholder": "1"}, "docker": None},
+        "log": {"level": "warn", "format": "production"},
+        "workflow": {
+            "default_provider": "my-engine",
+            "step_functions": {"region": "x"},
+            "temporal": {"namespace": "y"},
+            "my-engine": {"endpoint": "http://h"},
+        },
+        "tailscale": {"new": "section"},
+    }
+
+    settings = load(document).settings
+
+    assert settings.compute == {"mock": {"placeholder": "1"}, "docker": {}}
+    assert (settings.log.level, settings.log.format) == ("warn", "production")
+    assert settings.engine.endpoint == "http://h"
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, "here"),
+        ({"PORT": "1"}, ":1"),
+        ({"MY_ADDRESS": "a:2", "PORT": "1"}, "a:2"),
+        ({"WORKFLOW_MY_ENGINE_ADDRESS": "b:3", "MY_ADDRESS": "a:2"}, "b:3"),
+    ],
+)
+def test_a_field_may_have_more_variables(environment: Mapping[str, str], address: str) -> None:
+    assert load(environment=environment).settings.engine.address == address
+
+
+def test_an_engines_section_fills_what_worker_leaves_open() -> None:
+    section = {"worker_compute_cache_ttl": "7s", "worker_compute_provider": "mock"}
+    document = {"workflow": {"my-engine": section}, "worker": {"compute_provider": "docker"}}
+
+    loaded = load(document)
+
+    assert loaded.settings.worker.compute_cache_ttl == 7
+    assert loaded.settings.worker.compute_provider == "docker"
+    filled = "workflow.my-engine.worker_compute_cache_ttl"
+    assert loaded.origins["worker.compute_cache_ttl"] == filled
+    assert load().settings.worker.compute_cache_ttl == 300
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ({"workers": {}}, "workers is unknown; did you mean worker? (f.yaml)"),
+        ({"workflow": {"my_engin": {}}}, "did you mean workflow.my_engine?"),
+        ({"worker": {"drain_timeot": 1}}, "did you mean worker.drain_timeout?"),
+        ({"worker": {"zzz": 1}}, "worker.zzz is unknown (f.yaml)"),
+        ({"log": {"levle": "x"}}, "did you mean log.level?"),
+        ({"workflow": {"my-engine": {"zzz": 1}}}, "workflow.my_engine.zzz is unknown"),
+        ({"worker": {"drain_timeout": "soon"}}, "worker.drain_timeout must be a duration"),
+        ({"worker": {"step_timeout": 0}}, "worker.step_timeout must be above zero"),
+        ({"worker": {"max_concurrent_jobs": 0}}, "worker.max_concurrent_jobs must be above"),
+        ({"log": {"level": "trace"}}, "log.level must be one of debug, info, warn, error"),
+        ({"workflow": "restate"}, "workflow must be a map (f.yaml)"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_with_what_may_be_meant(
+    document: Mapping[str, Any], named: str
+) -> None:
+    assert named in refused(document)
+
+
+def test_a_variable_that_is_nearly_one_of_ours_is_an_error_and_others_are_not_ours() -> None:
+    assert "did you mean WORKER_DRAIN_TIMEOUT?" in refused(
+        environment={"WORKER_DRAIN_TIMEOT": "1s"}
+    )
+    load(environment={"WORKER_PORT_9080_TCP": "tcp://10.0.0.1:9080", "PATH": "/bin"})
+
+
+def test_a_flag_for_an_unknown_path_is_an_error() -> None:
+    assert "worker.zzz is unknown (flag)" in refused(flags={"worker.zzz": "1"})
+
+
+def test_everything_that_is_wrong_is_told_at_once_and_no_value_is() -> None:
+    section = {"api_key": ["sesame"], "endpoint": "sesame"}
+
+    text = refused({"workflow": {"my-engine": section}})
+
+    assert "workflow.my_engine.api_key must be a text (f.yaml)" in text
+    assert "workflow.my_engine.endpoint must be an http or https URL" in text
+    assert "sesame" not in text
+
+
+def test_the_default_engine_is_named_by_file_environment_and_flag() -> None:
+    sources = Sources(
+        document={"workflow": {"default_provider": "a"}}, file="", environment={}, flags={}
+    )
+
+    assert sources.default_engine() == "a"
+    environment = {"WORKFLOW_DEFAULT_PROVIDER": "b"}
+    sources = attrs.evolve(sources, environment=environment)
+    assert sources.default_engine() == "b"
+    sources = attrs.evolve(sources, flags={"workflow.default_provider": "c"})
+    assert sources.default_engine() == "c"
+    assert attrs.evolve(sources, document={}, flags={}, environment={}).default_engine() == ""
+
+
+def gather(config: Path | None = None, **environment: str) -> Sources:
+    return Sources.gather(config, environment, {})
+
+
+def test_a_file_is_found_where_landlord_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home" / "landlord"
+    home.mkdir(parents=True)
+    assert gather().file == ""
+
+    (home / "config.json").write_text('{"log": {"level": "warn"}}')
+    assert gather(XDG_CONFIG_HOME=str(tmp_path / "home")).document == {"log": {"level": "warn"}}
+    (tmp_path / "config.yaml").write_text("")
+    assert gather(XDG_CONFIG_HOME=str(tmp_path / "home")).file == "config.yaml"
+    named = tmp_path / "named.yaml"
+    named.write_text("log: {level: error}")
+    assert gather(LANDLORD_CONFIG=str(named)).file == str(named)
+    assert gather(named, LANDLORD_CONFIG="nowhere").file == str(named)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"a: [", "is not YAML at line 1"),
+        (b"- a", "does not hold a map"),
+        (b"\xff\xfe\xfa", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, named: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(SettingsError, match=named):
+        gather(path)
+
+
+def test_a_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="does not exist"):
+        gather(LANDLORD_CONFIG=str(tmp_path / "nowhere"))

@@ -1,0 +1,65 @@
+import pytest
+
+from landlord_engines_core.errors import (
+    ComputeRefused,
+    ComputeUnavailable,
+    Held,
+    InvalidJob,
+    JobError,
+    LandlordUnavailable,
+    Superseded,
+    Transient,
+)
+from landlord_engines_core.tenants.failures import Failures
+from landlord_test_target.direct import Lines
+
+
+def failed(error: Exception, *, permanently: bool = False) -> JobError:
+    failures = Failures(hold_interval=30, fail_permanently=permanently, logger=Lines())
+    with pytest.raises(JobError) as caught, failures.translated("apply"):
+        raise error
+    return caught.value
+
+
+def test_a_refusal_holds_the_job() -> None:
+    error = failed(ComputeRefused("no image", hint="set it"))
+
+    assert isinstance(error, Held)
+    assert (error.message, error.hint, error.retry_after) == ("no image", "set it", 30)
+
+
+def test_a_refusal_ends_the_job_where_the_operator_wants_it() -> None:
+    error = failed(ComputeRefused("no image"), permanently=True)
+
+    assert isinstance(error, InvalidJob)
+    assert error.status == 422
+
+
+@pytest.mark.parametrize(
+    ("cause", "pause"),
+    [
+        (ComputeUnavailable("away"), None),
+        (ComputeUnavailable("busy", retry_after=7), 7),
+        (LandlordUnavailable("away"), None),
+        (TimeoutError(), None),
+    ],
+)
+def test_what_may_pass_is_transient(cause: Exception, pause: float | None) -> None:
+    error = failed(cause)
+
+    assert isinstance(error, Transient)
+    assert error.retry_after == pause
+
+
+def test_a_jobs_own_error_passes() -> None:
+    error = Superseded("younger")
+
+    assert failed(error) is error
+
+
+def test_a_defect_is_told_by_type_and_place_and_never_by_its_text() -> None:
+    error = failed(KeyError("sesame"))
+
+    assert isinstance(error, Transient)
+    assert "KeyError at failed:" in str(error)
+    assert "sesame" not in str(error)

@@ -1,0 +1,36 @@
+import pytest
+
+from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
+from landlord_engines_core.tenants.plan import Action, Plan, plan
+
+SPEC = ComputeSpec(
+    tenant="t", name="n", place="", config={}, config_hash="new", key_hashes={"a": "1", "b": "2"}
+)
+
+
+@pytest.mark.parametrize(
+    ("observed", "decided"),
+    [
+        (Observation(state=ResourceState.MISSING), Plan(Action.PROVISION)),
+        (Observation(state=ResourceState.HEALTHY, config_hash="new"), Plan(Action.NOTHING)),
+        (Observation(state=ResourceState.STARTING, config_hash="new"), Plan(Action.NOTHING)),
+        (
+            Observation(state=ResourceState.FAILED, config_hash="new"),
+            Plan(Action.UPDATE, ("repaired",)),
+        ),
+        (
+            Observation(state=ResourceState.HEALTHY, config_hash="old"),
+            Plan(Action.UPDATE, ("configuration changed",)),
+        ),
+        (
+            Observation(
+                state=ResourceState.HEALTHY, config_hash="old", key_hashes={"a": "0", "c": "3"}
+            ),
+            Plan(Action.UPDATE, ("a changed", "b changed", "c changed")),
+        ),
+    ],
+)
+def test_the_plan_follows_from_what_is_wanted_and_what_is_there(
+    observed: Observation, decided: Plan
+) -> None:
+    assert plan(SPEC, observed) == decided

@@ -1,0 +1,253 @@
+import asyncio
+import json
+
+import attrs
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.compute import ComputeResult, ResourceState
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.errors import Held, Transient
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.models import ExecutionState, Note, Placement, Record
+from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
+
+
+def body(operation: str = "provision", **config: object) -> bytes:
+    document = {"tenant_id": "acme", "tenant_uuid": "t", "operation": operation}
+    return json.dumps({**document, "desired_config": config}).encode()
+
+
+async def test_every_job_makes_the_same_calls_in_the_same_order() -> None:
+    tenants = jobs(("mock", MockCompute()))
+
+    for operation in ("provision", "provision", "update", "delete", "delete"):
+        steps = DirectSteps(operation)
+        await tenants.run(body(operation), steps)
+        assert steps.names == ["resolve", "take", "apply", "confirm", "end"]
+
+
+async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
+    answer = await jobs(("mock", MockCompute())).run(body(image="x"), DirectSteps())
+
+    assert answer.state is ExecutionState.SUCCEEDED
+    assert (answer.execution_id, answer.provider_type) == ("one", "direct")
+    assert answer.output.provider_type == "mock"
+    assert answer.output.resource_ids == {"tenant": "t"}
+    assert answer.start_time <= answer.stop_time
+
+
+async def test_an_overtaken_job_ends_as_cancelled_and_touches_nothing() -> None:
+    compute = MockCompute()
+
+    answer = await jobs(("mock", compute)).run(body(), DirectSteps(overtaken=True))
+
+    assert answer.state is ExecutionState.CANCELLED
+    assert answer.output.status == "superseded"
+    assert compute.resources == {}
+
+
+async def test_a_job_that_cannot_be_resolved_looks_whether_it_was_overtaken() -> None:
+    tenants = jobs(("mock", MockCompute()))
+    unknown = json.dumps({"tenant_uuid": "t", "compute_provider": "nomad"}).encode()
+
+    with pytest.raises(Held):
+        await tenants.run(unknown, DirectSteps())
+
+    answer = await tenants.run(unknown, DirectSteps(overtaken=True))
+    assert answer.state is ExecutionState.CANCELLED
+
+
+async def test_a_plan_says_what_would_happen() -> None:
+    compute = MockCompute()
+    tenants, steps = jobs(("mock", compute)), DirectSteps()
+
+    answer = await tenants.run(body("plan", image="x"), steps)
+
+    assert steps.names == ["resolve", "plan"]
+    assert answer.output.status == "provision"
+    assert compute.resources == {}
+
+
+async def test_a_resource_that_vanished_after_it_was_applied_is_made_again() -> None:
+    compute = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
+
+    answer = await jobs(("mock", compute)).run(body(), DirectSteps())
+
+    assert answer.output.status == "created"
+    assert set(compute.resources) == {"t"}
+
+
+async def test_a_resource_that_starts_is_waited_for() -> None:
+    starting = [ResourceState.MISSING, *[ResourceState.STARTING] * 2]
+    compute = ScriptedCompute(states=starting)
+
+    answer = await jobs(("mock", compute)).run(body(), DirectSteps())
+
+    assert answer.output.status == "created"
+    assert compute.states == []
+
+
+@pytest.mark.parametrize("state", [ResourceState.FAILED, ResourceState.STARTING])
+async def test_a_resource_that_is_not_healthy_in_time_is_tried_again(state: ResourceState) -> None:
+    compute = ScriptedCompute(states=[ResourceState.MISSING, *[state] * 50])
+
+    with pytest.raises(Transient, match=f"is {state}, not healthy: as scripted"):
+        await jobs(("mock", compute)).run(body(), DirectSteps())
+
+
+async def test_a_resource_that_a_delete_leaves_behind_is_tried_again() -> None:
+    compute = ScriptedCompute(stubborn=True)
+    tenants = jobs(("mock", compute))
+    await tenants.run(body(), DirectSteps())
+
+    with pytest.raises(Transient, match="still there"):
+        await tenants.run(body("delete"), DirectSteps("two"))
+
+
+async def test_a_delete_is_held_where_the_record_names_an_engine_that_is_not_here() -> None:
+    note = Note(operation="provision", started_at="t", placement=Placement("nomad"))
+    steps = DirectSteps("two", Record().begun("one", note))
+
+    with pytest.raises(Held, match="'nomad' is not configured"):
+        await jobs(("mock", MockCompute())).run(body("delete"), steps)
+
+
+async def test_a_rolled_back_update_is_held_without_values() -> None:
+    compute = ScriptedCompute()
+    tenants = jobs(("mock", compute))
+    await tenants.run(body(image="x"), DirectSteps())
+    compute.results.append(ComputeResult(rolled_back="it crashed"))
+
+    with pytest.raises(Held, match="the former resource serves: it crashed"):
+        await tenants.run(body("update", image="y"), DirectSteps("two"))
+
+
+async def test_a_step_is_given_up_after_its_time() -> None:
+    class Slow(MockCompute):
+        async def inspect(self, tenant: str, place: str) -> None:  # type: ignore[override]
+            await asyncio.Event().wait()
+
+    with pytest.raises(Transient, match="apply took longer"):
+        await jobs(("mock", Slow()), step_timeout=0.01).run(body(), DirectSteps())
+
+
+async def test_a_cut_step_is_named_in_a_warning() -> None:
+    logger, entered = Lines(), asyncio.Event()
+
+    class Slow(MockCompute):
+        async def inspect(self, tenant: str, place: str) -> None:  # type: ignore[override]
+            entered.set()
+            await asyncio.Event().wait()
+
+    tenants = jobs(("mock", Slow()), logger=logger)
+    running = asyncio.create_task(tenants.run(body(), DirectSteps()))
+    await entered.wait()
+    running.cancel()
+    await asyncio.wait((running,))
+
+    assert running.cancelled()
+    assert ("warning", "step cut", {"step": "apply"}) in logger.lines
+    await tenants.settled()
+
+
+@attrs.define
+class Api:
+    """Landlord's answer to a confirming read."""
+
+    server: HTTPServer
+
+    def says(self, status: str = "ready", **config: object) -> LandlordClient:
+        answer = {"id": "t", "status": status, "desired_config": config}
+        self.server.expect_request("/v1/tenants/t").respond_with_json(answer)
+        self.server.expect_request("/v1/compute/config").respond_with_json(
+            {"error": "no"}, status=400
+        )
+        return LandlordClient(self.server.url_for("/"))
+
+
+@pytest.fixture
+def api(httpserver: HTTPServer) -> Api:
+    return Api(httpserver)
+
+
+async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
+    landlord, compute = api.says(image="new"), MockCompute()
+
+    tenants = jobs(("mock", compute), landlord=landlord)
+    answer = await tenants.run(body(image="old"), DirectSteps())
+    await landlord.aclose()
+
+    assert answer.output.message == "a newer configuration was applied"
+    assert compute.resources["t"].config == {"image": "new"}
+
+
+@pytest.mark.parametrize("status", ["archiving", "failed", "requested"])
+async def test_a_config_of_a_tenant_that_is_not_to_run_is_left_alone(api: Api, status: str) -> None:
+    landlord, compute = api.says(status, image="new"), MockCompute()
+
+    await jobs(("mock", compute), landlord=landlord).run(body(image="old"), DirectSteps())
+    await landlord.aclose()
+
+    assert compute.resources["t"].config == {"image": "old"}
+
+
+async def test_a_newer_config_for_another_engine_has_to_wait(api: Api) -> None:
+    landlord, compute, logger = api.says(compute_provider="b"), MockCompute(), Lines()
+    tenants = jobs(("a", compute), ("b", MockCompute()), landlord=landlord, logger=logger)
+    named = json.dumps({"tenant_uuid": "t", "compute_provider": "a"}).encode()
+
+    await tenants.run(named, DirectSteps())
+    await landlord.aclose()
+
+    assert "t" in compute.resources
+    assert "a newer configuration asks for another place and has to wait" in logger.events(
+        "warning"
+    )
+
+
+async def test_an_api_that_is_away_at_the_end_is_told_and_does_not_hold_the_job() -> None:
+    landlord, logger = LandlordClient("http://127.0.0.1:9"), Lines()
+    compute = MockCompute()
+    tenants = jobs(("mock", compute), logger=logger)
+    tenants._confirmer.landlord = landlord
+
+    answer = await tenants.run(body(), DirectSteps())
+    await landlord.aclose()
+
+    assert answer.output.message.startswith("Landlord's API could not be asked")
+    assert logger.events("warning") == ["not asked for a newer configuration"]
+
+
+async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(api: Api) -> None:
+    landlord, compute = api.says(image="new"), ScriptedCompute()
+    first = jobs(("mock", compute))
+    await first.run(body(image="old"), DirectSteps("zero"))
+    tenants = jobs(("mock", compute), landlord=landlord)
+    compute.results.append(ComputeResult(rolled_back="it crashed"))
+
+    for _ in range(2):
+        with pytest.raises(Held, match="the newer configuration was rolled back: it crashed"):
+            await tenants.run(body(image="old"), DirectSteps())
+    await landlord.aclose()
+
+    assert compute.resources["t"].config == {"image": "old"}
+
+
+async def test_only_so_many_rolled_back_configs_are_remembered(
+    api: Api, httpserver: HTTPServer
+) -> None:
+    landlord, compute = api.says(image="new"), ScriptedCompute()
+    tenants = jobs(("mock", compute), landlord=landlord)
+    for number in range(1000):
+        tenants._confirmer._rolled_back["t", str(number)] = "before"
+    await jobs(("mock", compute)).run(body(image="old"), DirectSteps("zero"))
+    compute.results.append(ComputeResult(rolled_back="it crashed"))
+
+    with pytest.raises(Held):
+        await tenants.run(body(image="old"), DirectSteps())
+    await landlord.aclose()
+
+    assert len(tenants._confirmer._rolled_back) == 1000
+    assert ("t", "0") not in tenants._confirmer._rolled_back
+    httpserver.clear()

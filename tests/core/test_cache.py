@@ -1,0 +1,149 @@
+import asyncio
+
+import attrs
+import pytest
+
+from landlord_engines_core.cache import Cache
+
+FOR_EVER = 1e9
+
+
+@attrs.define
+class _Source:
+    """Answers with how often it was asked; waits for ``gate`` and fails if it is told to."""
+
+    gate: asyncio.Event | None = None
+    error: BaseException | None = None
+    asked: int = 0
+    begun: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def ask(self) -> int:
+        self.asked += 1
+        self.begun.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.asked
+
+
+async def _get(
+    cache: Cache[str, int], key: str, source: _Source, told: list[Exception] | None = None
+) -> int:
+    stale = told if told is not None else []
+    return await cache.get(key, source.ask, stale_on=OSError, stale=stale.append)
+
+
+async def test_within_its_time_an_answer_is_used_again() -> None:
+    cache: Cache[str, int] = Cache(ttl=FOR_EVER)
+    source = _Source()
+
+    answers = [await _get(cache, "a", source) for _ in range(3)]
+
+    assert answers == [1, 1, 1]
+
+
+async def test_without_a_time_to_live_each_call_asks() -> None:
+    cache: Cache[str, int] = Cache(ttl=0)
+    source = _Source()
+
+    answers = [await _get(cache, "a", source) for _ in range(3)]
+
+    assert answers == [1, 2, 3]
+
+
+async def test_each_key_has_its_own_answer() -> None:
+    cache: Cache[str, int] = Cache(ttl=FOR_EVER)
+    source = _Source()
+
+    answers = [await _get(cache, key, source) for key in ("a", "b", "a")]
+
+    assert answers == [1, 2, 1]
+
+
+async def test_many_who_want_to_know_ask_once() -> None:
+    cache: Cache[str, int] = Cache(ttl=0)
+    source = _Source(gate=asyncio.Event())
+    waiting = [asyncio.create_task(_get(cache, "a", source)) for _ in range(20)]
+    await source.begun.wait()
+
+    assert source.gate is not None
+    source.gate.set()
+    answers = await asyncio.gather(*waiting)
+
+    assert set(answers) == {1}
+
+
+async def test_who_gives_up_does_not_take_the_answer_from_the_others() -> None:
+    cache: Cache[str, int] = Cache(ttl=FOR_EVER)
+    source = _Source(gate=asyncio.Event())
+    first = asyncio.create_task(_get(cache, "a", source))
+    await source.begun.wait()
+    second = asyncio.create_task(_get(cache, "a", source))
+
+    first.cancel()
+    await asyncio.wait([first])
+    assert source.gate is not None
+    source.gate.set()
+
+    assert await second == 1
+    assert first.cancelled()
+
+
+async def test_an_older_answer_serves_when_the_source_fails_and_that_is_told() -> None:
+    cache: Cache[str, int] = Cache(ttl=0)
+    source = _Source()
+    told: list[Exception] = []
+    await _get(cache, "a", source)
+    source.error = OSError("away")
+
+    answer = await _get(cache, "a", source, told)
+
+    assert answer == 1
+    assert told == [source.error]
+
+
+async def test_without_an_older_answer_the_failure_is_raised_and_not_kept() -> None:
+    cache: Cache[str, int] = Cache(ttl=FOR_EVER)
+    source = _Source(error=OSError("away"))
+    told: list[Exception] = []
+
+    with pytest.raises(OSError, match="away"):
+        await _get(cache, "a", source, told)
+    source.error = None
+
+    assert await _get(cache, "a", source) == 2
+    assert told == []
+
+
+async def test_another_failure_than_the_one_named_is_raised_past_an_older_answer() -> None:
+    cache: Cache[str, int] = Cache(ttl=0)
+    source = _Source()
+    await _get(cache, "a", source)
+    source.error = ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await _get(cache, "a", source)
+
+
+async def test_a_source_that_is_cancelled_cancels_who_waits_and_is_asked_anew() -> None:
+    cache: Cache[str, int] = Cache(ttl=0)
+    source = _Source(error=asyncio.CancelledError())
+
+    with pytest.raises(asyncio.CancelledError):
+        await _get(cache, "a", source)
+    source.error = None
+
+    assert await _get(cache, "a", source) == 2
+
+
+async def test_the_entry_used_longest_ago_goes_first() -> None:
+    cache: Cache[str, int] = Cache(ttl=FOR_EVER, limit=2)
+    source = _Source()
+    for key in ("a", "b", "a", "c"):
+        await _get(cache, key, source)
+
+    kept = await _get(cache, "a", source)
+    lost = await _get(cache, "b", source)
+
+    assert (kept, lost) == (1, 4)

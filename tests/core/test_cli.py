@@ -1,0 +1,153 @@
+"""The command as a process: what it prints and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+HOST = Path(sys.executable).with_name("landlord-host")
+RESTATE = {"admin_endpoint": "http://127.0.0.1:9"}
+
+
+def command(
+    folder: Path, *arguments: str, settings: object = None, **environment: str
+) -> tuple[int, str]:
+    config = folder / "config.json"
+    config.write_text(json.dumps(settings if settings is not None else {}))
+    done = subprocess.run(
+        [HOST, "--config", config, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **_coverage(), **environment},
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def _coverage() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+
+
+def test_the_installed_engines_are_listed_with_their_distributions(tmp_path: Path) -> None:
+    code, text = command(tmp_path, "engines")
+
+    assert code == 0
+    assert "landlord-engines-restate 0.1.0" in text
+    assert "landlord-engines-stepfunctions-stub 0.1.0" in text
+    assert "landlord-engines-core 0.1.0" in text
+
+
+def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
+    code, text = command(tmp_path, "--help")
+
+    assert code == 0
+    assert "landlord-host --engine restate" in text
+    assert "Exit codes: 0 drained" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (("--engine", "nope"), 2, "LE201"),
+        (("--engine", "stepfunctions"), 5, "LE302"),
+        ((), 2, "no worker engine is named"),
+        (("--engine", "restate"), 2, "workflow.restate.admin_endpoint"),
+        (("--engine", "restate", "--set", "worker.drain_timeot=1"), 2, "did you mean"),
+        (("--set", "worker.drain_timeout"), 2, "has no value"),
+        (("--log-level", "loud", "--engine", "restate"), 2, "log.level must be one of"),
+        (("--no-such-flag",), 2, "No such option"),
+    ],
+)
+def test_each_way_to_fail_has_its_code_and_says_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, named: str
+) -> None:
+    ended, text = command(tmp_path, *arguments)
+
+    assert ended == code
+    assert named in text
+
+
+def test_the_engine_may_be_named_by_landlords_own_setting(tmp_path: Path) -> None:
+    settings = {"workflow": {"default_provider": "stepfunctions"}}
+
+    assert command(tmp_path, settings=settings)[0] == 5
+
+
+def test_a_compute_engine_that_is_not_installed_ends_with_2(tmp_path: Path) -> None:
+    settings = {"compute": {"nomad": {}}, "workflow": {"restate": RESTATE}}
+
+    code, text = command(tmp_path, "--engine", "restate", settings=settings)
+
+    assert code == 2
+    assert "'nomad' is not installed" in text
+
+
+def test_a_compute_engine_that_refuses_its_settings_ends_with_2(tmp_path: Path) -> None:
+    settings = {"compute": {"target": {}}, "workflow": {"restate": RESTATE}}
+
+    code, text = command(tmp_path, "--engine", "restate", settings=settings)
+
+    assert code == 2
+    assert "LE206" in text
+    assert "compute.target.url is missing" in text
+
+
+def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path) -> None:
+    restate = {**RESTATE, "auth_type": "api_key", "api_key": "sesame"}
+    settings = {"workflow": {"restate": restate}, "compute": {"mock": {"token": "sesame"}}}
+
+    code, text = command(
+        tmp_path,
+        *("--engine", "restate", "--log-format", "json", "config"),
+        settings=settings,
+        WORKER_DRAIN_TIMEOUT="9s",
+    )
+
+    assert code == 0
+    assert "worker.drain_timeout = 9.0  # $WORKER_DRAIN_TIMEOUT" in text
+    assert "log.format = 'json'  # flag" in text
+    assert "worker.step_timeout = 300.0  # default" in text
+    assert "compute = {'mock': {'token': '***'}}" in text
+    assert "sesame" not in text
+
+
+def test_check_without_landlords_address_says_so(tmp_path: Path) -> None:
+    settings = {"workflow": {"restate": RESTATE}}
+
+    address = {"LANDLORD_RESTATE_WORKER_ADDRESS": "127.0.0.1:0"}
+    code, text = command(tmp_path, "--engine=restate", "check", settings=settings, **address)
+
+    assert code == 4
+    assert "settings: good" in text
+    assert "Landlord: not configured" in text
+
+
+def test_check_reaches_landlord(tmp_path: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/v1/tenants").respond_with_json({"tenants": [], "total": 0})
+    settings = {
+        "workflow": {"stepfunctions": {}},
+        "worker": {"landlord_api_url": httpserver.url_for("/")},
+    }
+
+    code, text = command(tmp_path, "--engine", "stepfunctions", "check", settings=settings)
+
+    assert code == 0
+    assert "/v1 answers" in text
+
+
+def test_check_ends_with_3_where_landlord_does_not_answer(tmp_path: Path) -> None:
+    settings = {"worker": {"landlord_api_url": "http://127.0.0.1:9"}}
+
+    code, text = command(tmp_path, "--engine", "stepfunctions", "check", settings=settings)
+
+    assert code == 3
+    assert "LE601" in text
+
+
+def test_registering_with_an_engine_that_refuses_ends_with_5(tmp_path: Path) -> None:
+    assert command(tmp_path, "--engine", "stepfunctions", "register")[0] == 5

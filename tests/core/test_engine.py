@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.engine import (
+    Capability,
+    EngineInfo,
+    Registration,
+    RegistrationState,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import CapabilityNotSupported
+
+
+class Plain(WorkerEngine):
+    """An engine with the three hooks that it must have."""
+
+    info = EngineInfo(name="plain", capabilities={Capability.TURN: Support.FULL})
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        started()
+
+    async def register(self) -> Registration:
+        return Registration(state=RegistrationState.YES)
+
+    async def shutdown(self, grace: float) -> None:
+        """Nothing runs."""
+
+
+@pytest.mark.parametrize("hook", ["dry_run_registration", "watch_registration", "make_latest"])
+async def test_a_capability_that_is_not_declared_says_so(hook: str) -> None:
+    with pytest.raises(CapabilityNotSupported, match="'plain' does not support"):
+        await getattr(Plain(), hook)()
+
+
+def test_a_local_backend_that_is_not_declared_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CapabilityNotSupported, match="'local-backend'"):
+        Plain().local_backend(tmp_path)
+
+
+def test_what_is_planned_is_not_supported() -> None:
+    info = EngineInfo(name="x", capabilities={Capability.WATCH: Support.PLANNED})
+
+    assert not info.supports(Capability.WATCH)
+    assert not info.supports(Capability.TURN)
+    assert Plain.info.supports(Capability.TURN)

@@ -1,0 +1,29 @@
+import inspect
+
+from landlord_engines_core import errors
+from landlord_engines_core.errors import LandlordEnginesError, Transient
+
+CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if kind.__module__ == errors.__name__
+]
+
+
+def test_every_error_has_a_code_of_its_own_and_its_place_in_the_drawing() -> None:
+    codes = [kind.code for kind in CLASSES]
+
+    assert len(set(codes)) == len(codes)
+    for kind in CLASSES:
+        assert issubclass(kind, LandlordEnginesError)
+        line = next(
+            one
+            for one in str(errors.__doc__).splitlines()
+            if f" {kind.__name__} " in f" {one.strip('│├└─ ')} "
+        )
+        assert kind.code in line
+
+
+def test_a_message_begins_with_its_code_and_ends_with_the_next_step() -> None:
+    assert str(Transient("away", hint="look")) == "LE403: away; look"
+    assert str(Transient("away")) == "LE403: away"

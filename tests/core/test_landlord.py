@@ -1,0 +1,173 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.errors import LandlordUnavailable
+from landlord_engines_core.landlord import LandlordClient, versioned
+from landlord_engines_core.models import Tenant
+
+
+@pytest.fixture
+async def client(httpserver: HTTPServer) -> AsyncIterator[LandlordClient]:
+    client = LandlordClient(httpserver.url_for(""))
+    yield client
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://landlord:8080", "http://landlord:8080/v1"),
+        ("http://landlord:8080/", "http://landlord:8080/v1"),
+        ("http://landlord/api", "http://landlord/v1"),
+        ("http://landlord/api/", "http://landlord/v1"),
+        ("http://landlord/v1", "http://landlord/v1"),
+        ("http://landlord/v12/", "http://landlord/v12"),
+        ("http://landlord/below", "http://landlord/below/v1"),
+        ("https://landlord/below/api?x=1#y", "https://landlord/below/v1"),
+    ],
+)
+def test_the_version_is_added_as_landlords_own_clients_add_it(base: str, url: str) -> None:
+    assert versioned(base) == url
+
+
+async def test_a_tenant_is_read_and_unknown_keys_are_passed_over(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_json(
+        {"id": "t-1", "name": "ann", "status": "ready", "labels": {"a": "b"}, "version": 7}
+    )
+
+    tenant = await client.tenant("t-1")
+
+    assert tenant == Tenant(id="t-1", name="ann", status="ready", labels={"a": "b"})
+    assert "Cache-Control" not in httpserver.log[0][0].headers
+
+
+async def test_a_fresh_read_passes_caches_by(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request(
+        "/v1/tenants/t-1", headers={"Cache-Control": "no-cache"}
+    ).respond_with_json({"id": "t-1"})
+
+    assert await client.tenant("t-1", fresh=True) == Tenant(id="t-1")
+
+
+@pytest.mark.parametrize("key", ["a/b", "..", "a b?c#d", "%2F", "ünï", "a%b"])
+async def test_a_name_of_any_characters_stays_one_part_of_the_path(
+    httpserver: HTTPServer, client: LandlordClient, key: str
+) -> None:
+    httpserver.expect_oneshot_request(f"/v1/tenants/{key}").respond_with_json({"id": key})
+
+    assert await client.tenant(key) == Tenant(id=key)
+
+
+async def test_there_is_no_tenant_where_landlord_says_so(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_json(
+        {"error": "tenant not found"}, status=404
+    )
+
+    assert await client.tenant("t-1") is None
+
+
+async def test_a_404_of_something_else_is_no_answer(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_data("nginx", status=404)
+
+    with pytest.raises(LandlordUnavailable, match="answered tenants/t-1 with status 404"):
+        await client.tenant("t-1")
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 500, 503])
+async def test_any_other_status_is_no_answer(
+    httpserver: HTTPServer, client: LandlordClient, status: int
+) -> None:
+    httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_json(
+        {"error": "no"}, status=status, headers={"Location": "/elsewhere"}
+    )
+
+    with pytest.raises(LandlordUnavailable, match=f"status {status}"):
+        await client.tenant("t-1")
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", '{"id": 5, "secret": "hunter2"}'])
+async def test_an_answer_of_another_form_is_no_answer_and_not_repeated(
+    httpserver: HTTPServer, client: LandlordClient, body: str
+) -> None:
+    httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_data(body)
+
+    with pytest.raises(LandlordUnavailable, match="with something else") as caught:
+        await client.tenant("t-1")
+
+    assert "hunter2" not in str(caught.value)
+    assert "check that worker.landlord_api_url leads to Landlord" in caught.value.hint
+
+
+async def test_defaults_of_an_engine_that_landlord_has_are_read(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request(
+        "/v1/compute/config", query_string={"provider": "docker"}
+    ).respond_with_json({"provider": "docker", "defaults": {"env": {"A": "1"}}})
+
+    assert await client.compute_defaults("docker") == {"env": {"A": "1"}}
+
+
+async def test_an_engine_that_landlord_does_not_have_has_no_defaults_there(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request("/v1/compute/config").respond_with_json(
+        {"error": "unknown provider"}, status=400
+    )
+
+    assert await client.compute_defaults("shelf") == {}
+
+
+async def test_a_400_of_something_else_is_not_taken_for_no_defaults(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request("/v1/compute/config").respond_with_data("no", status=400)
+
+    with pytest.raises(LandlordUnavailable, match="status 400"):
+        await client.compute_defaults("shelf")
+
+
+async def test_the_api_is_reached_where_it_lists_tenants(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request("/v1/tenants", query_string={"limit": "1"}).respond_with_json(
+        {"tenants": [], "total": 0}
+    )
+
+    await client.reach()
+
+    httpserver.check_assertions()
+
+
+async def test_something_else_at_the_address_is_not_the_api(
+    httpserver: HTTPServer, client: LandlordClient
+) -> None:
+    httpserver.expect_oneshot_request("/v1/tenants").respond_with_json({"hello": "world"})
+
+    with pytest.raises(LandlordUnavailable, match=r"\$\.total is missing"):
+        await client.reach()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "landlord:8080", "http://", "nonsense"])
+async def test_an_address_where_nobody_answers_is_no_answer(url: str) -> None:
+    client = LandlordClient(url)
+
+    with pytest.raises(LandlordUnavailable, match="cannot be read") as caught:
+        await client.tenant("t-1")
+    await client.aclose()
+
+    assert "worker.landlord_api_url" in caught.value.hint
+
+
+async def test_a_client_that_was_never_used_closes() -> None:
+    await LandlordClient("http://landlord").aclose()

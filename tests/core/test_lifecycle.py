@@ -1,0 +1,253 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import attrs
+import pytest
+
+from landlord_engines_core.engine import (
+    Capability,
+    EngineInfo,
+    Registration,
+    RegistrationState,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import (
+    EngineFailed,
+    EngineRefused,
+    LandlordEnginesError,
+    RegistrationFailed,
+    RegistrationRefused,
+)
+from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
+from landlord_test_target.direct import Lines
+
+YES = Registration(state=RegistrationState.YES, detail="here")
+GONE = Registration(state=RegistrationState.GONE, detail="nowhere")
+
+
+@attrs.define(eq=False)
+class Engine(WorkerEngine):
+    """Serves nothing; a test says what each hook does."""
+
+    info: EngineInfo = EngineInfo(
+        name="test", capabilities={one: Support.FULL for one in (Capability.TURN, Capability.WATCH)}
+    )
+    listens: bool = True
+    fails: Exception | None = None
+    registers: Callable[[], Awaitable[Registration]] | None = None
+    seen: list[Registration] = attrs.field(factory=list)
+    hangs: bool = False
+    registered: int = 0
+    calls: list[str] = attrs.field(factory=list)
+    _end: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        self.calls.append("serve")
+        if self.fails is not None:
+            raise self.fails
+        if self.listens:
+            started()
+        await self._end.wait()
+
+    async def register(self) -> Registration:
+        self.registered += 1
+        return await self.registers() if self.registers is not None else YES
+
+    async def watch_registration(self) -> Registration:
+        return self.seen.pop(0) if self.seen else YES
+
+    async def shutdown(self, grace: float) -> None:
+        self.calls.append("shutdown")
+        if self.hangs:
+            await asyncio.Event().wait()
+        self._end.set()
+
+    def ends_by_itself(self) -> None:
+        self._end.set()
+
+
+def lifecycle(
+    engine: WorkerEngine, logger: Lines | None = None, **options: float
+) -> EngineLifecycle:
+    known = {"drain_timeout": 1.0, "register_timeout": 0.2, "watch_interval": 0.005}
+    given = {"fail_fast": False, **known, **options}
+    return EngineLifecycle(
+        engine=engine,
+        options=LifecycleOptions(**given),  # type: ignore[arg-type]
+        logger=logger if logger is not None else Lines(),
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def failure(running: EngineLifecycle) -> LandlordEnginesError:
+    with pytest.raises(LandlordEnginesError) as caught:
+        await running.run(asyncio.Event())
+    assert running.state in (EngineState.STOPPED, EngineState.NEW)
+    return caught.value
+
+
+async def stopped(running: EngineLifecycle, condition: Callable[[], bool]) -> None:
+    """Run until the condition holds, then stop and wait for the end."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(running.run(stop))
+    await until(condition)
+    stop.set()
+    await task
+
+
+async def test_an_engine_serves_registers_and_is_drained() -> None:
+    engine = Engine()
+    running = lifecycle(engine)
+
+    await stopped(running, lambda: running.registration == YES)
+
+    assert engine.calls == ["serve", "shutdown"]
+    assert running.state is EngineState.STOPPED
+    assert running.deadline is not None
+
+
+async def test_a_stop_before_the_engine_listens_drains_it() -> None:
+    running = lifecycle(Engine(listens=False))
+
+    await stopped(running, lambda: running.state is EngineState.STARTING)
+
+    assert running.state is EngineState.STOPPED
+
+
+async def test_a_stop_during_a_registration_cancels_it() -> None:
+    async def hang() -> Registration:
+        await asyncio.Event().wait()
+        return YES
+
+    engine = Engine(registers=hang)
+
+    await stopped(lifecycle(engine), lambda: engine.registered == 1)
+
+    assert engine.calls[-1] == "shutdown"
+
+
+async def test_an_engine_that_cannot_give_turns_is_refused() -> None:
+    engine = Engine(EngineInfo(name="loose"))
+
+    assert isinstance(await failure(lifecycle(engine)), EngineRefused)
+    assert engine.calls == []
+
+
+async def test_an_engine_that_refuses_is_heard() -> None:
+    assert isinstance(await failure(lifecycle(Engine(fails=EngineRefused("stub")))), EngineRefused)
+
+
+async def test_whatever_an_engine_raises_is_an_error_of_ours() -> None:
+    error = await failure(lifecycle(Engine(fails=ZeroDivisionError("oh"))))
+
+    assert isinstance(error, EngineFailed)
+    assert "ZeroDivisionError: oh" in error.message
+
+
+async def test_an_engine_that_ends_by_itself_has_failed() -> None:
+    engine = Engine()
+    running = lifecycle(engine)
+    task = asyncio.create_task(running.run(asyncio.Event()))
+    await until(lambda: running.registration == YES)
+
+    engine.ends_by_itself()
+
+    with pytest.raises(EngineFailed, match="stopped by itself"):
+        await task
+
+
+async def test_a_registration_is_tried_again_and_each_try_is_logged() -> None:
+    async def fail_once() -> Registration:
+        if engine.registered == 1:
+            raise RegistrationFailed("nobody there", hint="look")
+        return YES
+
+    engine, logger = Engine(registers=fail_once), Lines()
+    running = lifecycle(engine, logger)
+
+    await stopped(running, lambda: running.registration == YES)
+
+    (values,) = [values for _, event, values in logger.lines if event == "not registered yet"]
+    assert "nobody there" in str(values["reason"])
+    assert values["attempt"] == 1
+
+
+async def test_to_fail_fast_ends_after_the_time_for_registering() -> None:
+    async def fail() -> Registration:
+        raise RegistrationFailed("nobody there")
+
+    error = await failure(lifecycle(Engine(registers=fail), fail_fast=True))
+
+    assert isinstance(error, RegistrationFailed)
+    assert "nobody there" in error.message
+
+
+async def test_to_fail_fast_ends_at_once_where_a_registration_is_refused() -> None:
+    async def refuse() -> Registration:
+        raise RegistrationRefused("handlers went")
+
+    error = await failure(lifecycle(Engine(registers=refuse), fail_fast=True))
+
+    assert isinstance(error, RegistrationRefused)
+
+
+async def test_a_refused_registration_leaves_the_worker_serving() -> None:
+    async def refuse() -> Registration:
+        raise RegistrationRefused("handlers went")
+
+    logger = Lines()
+    running = lifecycle(Engine(registers=refuse), logger)
+
+    await stopped(running, lambda: "registration refused" in logger.events("error"))
+
+    assert "handlers went" in str(logger.lines)
+
+
+async def test_a_registration_that_is_gone_is_made_again() -> None:
+    engine, logger = Engine(seen=[YES, GONE]), Lines()
+
+    await stopped(lifecycle(engine, logger), lambda: engine.registered == 2)
+
+    states = [values["state"] for _, event, values in logger.lines if event == "registered"]
+    assert states == ["yes", "gone", "yes"]
+
+
+async def test_an_engine_that_cannot_watch_is_registered_once() -> None:
+    engine = Engine(EngineInfo(name="blind", capabilities={Capability.TURN: Support.FULL}))
+    running = lifecycle(engine)
+
+    await stopped(running, lambda: running.registration == YES)
+
+    assert engine.registered == 1
+
+
+async def test_an_engine_that_does_not_end_is_given_up_with_a_warning() -> None:
+    logger = Lines()
+    running = lifecycle(Engine(hangs=True), logger, drain_timeout=-1.95)
+
+    await stopped(running, lambda: running.registration == YES)
+
+    assert "the engine did not end in time" in logger.events("warning")
+
+
+async def test_a_lifecycle_runs_once() -> None:
+    running = lifecycle(Engine())
+    await stopped(running, lambda: running.registration == YES)
+
+    with pytest.raises(EngineFailed, match="cannot go from stopped to starting"):
+        await running.run(asyncio.Event())
+
+
+async def test_an_engine_that_listens_only_after_the_stop_changes_nothing() -> None:
+    running = lifecycle(Engine(listens=False))
+    await stopped(running, lambda: running.state is EngineState.STARTING)
+
+    running._on_started()
+
+    assert running.state is EngineState.STOPPED

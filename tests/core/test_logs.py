@@ -1,0 +1,60 @@
+import json
+import subprocess
+import sys
+
+CODE = """
+import logging, sys, structlog
+from landlord_engines_core.logs import configure, job_context
+logger = configure(level="{level}", form="{form}")
+with job_context(tenant="t", operation="update", execution_id="e"):
+    logger.debug("fine")
+    logger.info("hello", a=1)
+    try:
+        raise ValueError("sesame")
+    except ValueError:
+        logging.getLogger("library").exception("broke")
+logging.getLogger("library").info("chatter")
+logger.error("oh")
+"""
+
+
+def lines(level: str = "info", form: str = "auto") -> str:
+    """Logging is set up for a whole process, so that each test has one of its own."""
+    code = CODE.format(level=level, form=form)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_without_a_terminal_every_line_is_json_with_the_jobs_ids() -> None:
+    hello, broke, oh = map(json.loads, lines().splitlines())
+
+    ids = {"tenant": "t", "operation": "update", "execution_id": "e"}
+    assert ids.items() <= hello.items()
+    assert ids.items() <= broke.items()
+    assert (hello["message"], hello["a"], hello["level"]) == ("hello", 1, "info")
+    assert not ids.items() & oh.items()
+
+
+def test_a_librarys_error_is_named_by_its_type_and_its_text_is_not_shown() -> None:
+    text = lines()
+
+    assert '"error": "ValueError"' in text
+    assert "sesame" not in text
+    assert "chatter" not in text
+
+
+def test_the_level_is_that_of_the_settings() -> None:
+    assert "fine" in lines("debug")
+    assert "hello" not in lines("error")
+
+
+def test_landlords_development_form_is_for_people() -> None:
+    text = lines(form="development")
+
+    assert "hello" in text
+    assert "{" not in text
+
+
+def test_production_is_json() -> None:
+    assert lines(form="production").startswith("{")

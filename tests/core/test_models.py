@@ -1,0 +1,165 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from landlord_engines_core import codec
+from landlord_engines_core.models import (
+    HISTORY,
+    Job,
+    Note,
+    Operation,
+    Outcome,
+    Placement,
+    Record,
+    Tenant,
+    Transition,
+    config_hash,
+    key_hashes,
+)
+
+NOTE = Note(operation="provision", started_at="2026-01-01T00:00:00Z", placement=Placement("mock"))
+
+
+def _end(
+    execution_id: str = "inv_1",
+    *,
+    held: Placement | None = None,
+    gone: tuple[Placement, ...] = (),
+) -> Transition:
+    return Transition(
+        execution_id=execution_id,
+        operation="provision",
+        started_at="2026-01-01T00:00:00Z",
+        ended_at="2026-01-01T00:00:01Z",
+        outcome=Outcome.CREATED,
+        held=held,
+        gone=gone,
+    )
+
+
+def test_a_jobs_start_and_place_are_in_its_record_before_its_end() -> None:
+    record = Record().begun("inv_1", NOTE)
+
+    assert record.placements == (Placement("mock"),)
+    assert [(t.execution_id, t.ended_at) for t in record.transitions] == [("inv_1", None)]
+    assert not record.has_ended("inv_1")
+
+
+def test_noting_the_same_start_again_changes_nothing() -> None:
+    record = Record().begun("inv_1", NOTE)
+
+    assert record.begun("inv_1", NOTE) == record
+
+
+def test_a_start_without_a_place_keeps_the_places() -> None:
+    record = Record(placements=(Placement("mock"),))
+
+    noted = record.begun("inv_1", Note(operation="delete", started_at="2026-01-01T00:00:00Z"))
+
+    assert noted.placements == record.placements
+
+
+def test_a_place_is_the_same_whatever_its_resource_is_called() -> None:
+    named = Placement("mock", "a", {"id": "1"})
+
+    assert named == Placement("mock", "a", {"id": "2"})
+    assert hash(named) == hash(Placement("mock", "a"))
+    assert named != Placement("mock", "b", {"id": "1"})
+
+
+def test_an_end_replaces_the_start() -> None:
+    record = Record().begun("inv_1", NOTE)
+
+    ended = record.ended(_end(held=Placement("mock", "", {"id": "1"})))
+
+    assert ended.has_ended("inv_1")
+    assert ended.transitions == (_end(held=Placement("mock")),)
+    assert [p.resource_ids for p in ended.placements] == [{"id": "1"}]
+
+
+def test_an_end_that_is_written_already_changes_nothing() -> None:
+    record = Record().ended(_end(held=Placement("mock")))
+
+    assert record.ended(_end(gone=(Placement("mock"),))) is record
+
+
+def test_where_nothing_is_left_no_longer_counts_as_a_place() -> None:
+    record = Record(placements=(Placement("mock"), Placement("docker", "host")))
+
+    ended = record.ended(_end(gone=(Placement("docker", "host", {"id": "1"}),)))
+
+    assert ended.placements == (Placement("mock"),)
+
+
+def test_the_place_of_the_last_job_comes_last() -> None:
+    record = Record(placements=(Placement("mock"), Placement("docker")))
+
+    ended = record.ended(_end(held=Placement("mock")))
+
+    assert ended.placements == (Placement("docker"), Placement("mock"))
+
+
+def test_an_end_without_a_start_is_written_all_the_same() -> None:
+    assert Record().ended(_end("inv_9")).has_ended("inv_9")
+
+
+def test_a_record_keeps_its_latest_transitions_only() -> None:
+    record = Record()
+
+    for number in range(HISTORY + 5):
+        record = record.begun(f"inv_{number}", NOTE).ended(_end(f"inv_{number}"))
+
+    assert len(record.transitions) == HISTORY
+    assert record.transitions[0].execution_id == "inv_5"
+    assert record.transitions[-1].execution_id == f"inv_{HISTORY + 4}"
+
+
+def test_a_record_of_a_newer_version_stays_readable() -> None:
+    raw = (
+        b'{"placements": [{"engine": "mock", "zone": "x"}], "later": 1,'
+        b' "transitions": [{"execution_id": "inv_1", "operation": "teleport",'
+        b' "started_at": "2026-01-01T00:00:00Z", "outcome": "teleported"}]}'
+    )
+
+    record = codec.loads(raw, Record)
+
+    assert record.placements == (Placement("mock"),)
+    assert record.transitions[0].outcome == "teleported"
+
+
+def test_a_record_reads_back_as_it_was_written() -> None:
+    record = Record().begun("inv_1", NOTE).ended(_end(held=Placement("mock", "a", {"id": "1"})))
+
+    assert codec.loads(codec.dumps(record), Record) == record
+
+
+def test_a_configuration_never_shows_where_a_value_is_printed() -> None:
+    config = {"env": {"PASSWORD": "hunter2"}}
+    job = Job(tenant="t", name="n", operation=Operation.UPDATE, desired_config=config)
+    tenant = Tenant(id="t", desired_config=config)
+
+    assert "hunter2" not in repr((job, tenant))
+
+
+def test_the_hash_is_that_of_the_sorted_compact_text() -> None:
+    assert config_hash({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text(), min_size=1))
+def test_the_order_of_keys_does_not_change_the_hash(config: dict[str, object]) -> None:
+    turned = dict(reversed(config.items()))
+
+    assert config_hash(turned) == config_hash(config)
+
+
+@pytest.mark.parametrize("other", [{"a": 2}, {"b": 1}, {"a": "1"}, {"a": True}, {"a": None}, {}])
+def test_another_configuration_has_another_hash(other: dict[str, object]) -> None:
+    assert config_hash(other) != config_hash({"a": 1})
+
+
+def test_a_changed_key_can_be_told_without_its_value() -> None:
+    before = key_hashes({"image": "web:1", "replicas": 1})
+    after = key_hashes({"image": "web:2", "replicas": 1})
+
+    assert before["image"] != after["image"]
+    assert before["replicas"] == after["replicas"]
+    assert "web" not in str(before)

@@ -1,0 +1,49 @@
+import pytest
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.mock import MockCompute, create_mock
+from landlord_engines_core.errors import ComputeRefused
+from landlord_test_target.direct import ScriptedCompute
+
+SCHEMA = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"port": {"type": "integer", "maximum": 9}, "secret": {"type": "string"}},
+}
+
+
+def test_an_engine_that_is_not_configured_is_refused_with_what_there_is() -> None:
+    with pytest.raises(ComputeRefused, match=r"'nomad' is not configured .*it has: mock"):
+        ComputeRegistry({"mock": MockCompute()}).engine("nomad")
+
+
+def test_a_registry_without_engines_says_none() -> None:
+    with pytest.raises(ComputeRefused, match="it has: none"):
+        ComputeRegistry({}).engine("mock")
+
+
+def test_every_broken_rule_is_named_by_its_path_and_no_value_is() -> None:
+    registry = ComputeRegistry({"strict": ScriptedCompute(schema=SCHEMA)})
+
+    with pytest.raises(ComputeRefused) as caught:
+        registry.check("strict", {"port": 424242, "secret": ["hush"]})
+
+    text = str(caught.value)
+    assert "$.port breaks the rule 'maximum' 9" in text
+    assert "$.secret breaks the rule 'type' string" in text
+    assert "$ breaks the rule 'required' ['image']" in text
+    assert "424242" not in text
+    assert "hush" not in text
+
+
+def test_a_configuration_that_fits_is_accepted() -> None:
+    ComputeRegistry({"strict": ScriptedCompute(schema=SCHEMA)}).check("strict", {"image": "x"})
+
+
+async def test_a_registry_lists_its_engines_and_closes_them() -> None:
+    registry = ComputeRegistry({"mock": create_mock({"placeholder": "1"})})
+
+    assert list(registry) == ["mock"]
+    assert len(registry) == 1
+    assert "mock" in registry
+    await registry.aclose()

@@ -1,0 +1,177 @@
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant
+from landlord_engines_core.resolution import Resolver, engine_of, merge
+from landlord_test_target.direct import Lines
+
+
+class Placed(MockCompute):
+    """A mock with places; it refuses one of them."""
+
+    def place(self, config: object) -> str:
+        place = config.get("place", "own") if isinstance(config, dict) else "own"
+        if place == "moon":
+            raise ComputeRefused("$.place is out of reach")
+        return str(place)
+
+
+def resolver(
+    *names: str, landlord: LandlordClient | None = None, **options: str | None
+) -> Resolver:
+    known = {"force": None, "default": None, **options}
+    return Resolver(
+        registry=ComputeRegistry({name: Placed({"size": 1}) for name in names}),
+        landlord=landlord,
+        force=known["force"],
+        default=known["default"],
+        ttl=60,
+        max_config_bytes=1000,
+        logger=Lines(),
+    )
+
+
+def job(provider: str = "", **config: object) -> Job:
+    return Job(
+        tenant="t",
+        name="acme",
+        operation=Operation.PROVISION,
+        desired_config=config,
+        compute_provider=provider,
+    )
+
+
+async def look_at_nothing() -> Record:
+    return Record()
+
+
+def test_maps_merge_and_everything_else_replaces() -> None:
+    below = {"env": {"A": "1", "B": "2"}, "ports": [1], "image": "x"}
+    above = {"env": {"B": "3"}, "ports": [2], "image": None}
+
+    assert merge(below, above) == {"env": {"A": "1", "B": "3"}, "ports": [2], "image": None}
+
+
+@pytest.mark.parametrize(
+    ("tenant", "named"),
+    [
+        (Tenant(id="t", desired_config={"compute_provider": "a", "x": 1}), "a"),
+        (Tenant(id="t", desired_config={"compute_provider_type": "b"}), "b"),
+        (Tenant(id="t", labels={"compute_provider": "c"}), "c"),
+        (Tenant(id="t", annotations={"compute_provider": "d"}), "d"),
+        (Tenant(id="t", desired_config={"compute_provider": 5}), ""),
+    ],
+)
+def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, named: str) -> None:
+    assert engine_of(tenant) == named
+
+
+async def test_the_override_comes_before_the_job() -> None:
+    found = await resolver("a", "b", force="b").placement(job("a"), look_at_nothing)
+
+    assert found == Placement("b", "own")
+
+
+async def test_the_jobs_own_config_names_an_engine() -> None:
+    found = await resolver("a", "b").placement(job(compute_provider_type="b"), look_at_nothing)
+
+    assert found.engine == "b"
+
+
+async def test_the_record_comes_before_the_default() -> None:
+    async def look() -> Record:
+        return Record(placements=(Placement("b"),))
+
+    found = await resolver("a", "b", default="a").placement(job(place="east"), look)
+
+    assert found == Placement("b", "east")
+
+
+async def test_the_default_and_the_only_engine_come_last() -> None:
+    chosen = resolver("a", "b", default="b")
+
+    assert (await chosen.placement(job(), look_at_nothing)).engine == "b"
+    assert (await resolver("a").placement(job(), look_at_nothing)).engine == "a"
+
+
+@pytest.mark.parametrize(("names", "has"), [(("a", "b"), "a, b"), ((), "none")])
+async def test_where_nothing_names_an_engine_the_job_is_refused(
+    names: tuple[str, ...], has: str
+) -> None:
+    with pytest.raises(ComputeRefused, match=f"the worker has {has}") as caught:
+        await resolver(*names).placement(job(), look_at_nothing)
+
+    assert "worker.compute_provider" in caught.value.hint
+
+
+async def test_the_engine_gets_its_defaults_and_no_control_keys() -> None:
+    chosen = resolver("a")
+    spec = await chosen.spec(job("a", image="x", compute_provider="a"), Placement("a", "p"))
+
+    assert spec.config == {"size": 1, "image": "x"}
+    assert spec.place == "p"
+    assert set(spec.key_hashes) == {"size", "image"}
+
+
+async def test_landlords_defaults_lie_between_the_engines_and_the_tenants(
+    httpserver: HTTPServer,
+) -> None:
+    answer = {"provider": "a", "defaults": {"size": 2, "image": "d"}}
+    httpserver.expect_request("/v1/compute/config").respond_with_json(answer)
+    landlord = LandlordClient(httpserver.url_for("/"))
+    chosen = resolver("a", landlord=landlord)
+
+    config = await chosen.effective_config("a", {"image": "x"})
+    await landlord.aclose()
+
+    assert config == {"size": 2, "image": "x"}
+
+
+async def test_an_answer_past_its_time_serves_and_is_logged(httpserver: HTTPServer) -> None:
+    answer = {"provider": "a", "defaults": {"size": 2}}
+    httpserver.expect_ordered_request("/v1/compute/config").respond_with_json(answer)
+    httpserver.expect_ordered_request("/v1/compute/config").respond_with_data("", status=500)
+    landlord, logger = LandlordClient(httpserver.url_for("/")), Lines()
+    chosen = Resolver(
+        registry=ComputeRegistry({"a": Placed()}),
+        landlord=landlord,
+        force=None,
+        default=None,
+        ttl=0,
+        max_config_bytes=1000,
+        logger=logger,
+    )
+
+    configs = [await chosen.effective_config("a", {}) for _ in range(2)]
+    await landlord.aclose()
+
+    assert configs == [{"size": 2}, {"size": 2}]
+    assert logger.events("warning") == ["an answer past its time is used"]
+
+
+async def test_a_config_over_the_limit_is_refused_with_both_sizes() -> None:
+    with pytest.raises(ComputeRefused, match="the limit is 1000"):
+        await resolver("a").effective_config("a", {"env": "x" * 2000})
+
+
+async def test_a_tenant_without_a_record_may_be_at_the_jobs_or_the_engines_own_place() -> None:
+    found = await resolver("a", "b").candidates(job(place="east"))
+
+    assert found == tuple(Placement(name, place) for name in "ab" for place in ("east", "own"))
+
+
+async def test_a_place_that_the_engine_refuses_is_passed_over() -> None:
+    assert await resolver("a").candidates(job(place="moon")) == (Placement("a", "own"),)
+    assert await resolver("a").candidates(job()) == (Placement("a", "own"),)
+
+
+async def test_landlords_silence_leaves_a_tenant_on_its_engine() -> None:
+    chosen = resolver("a", "b")
+
+    found = await chosen.placement_named_by(Tenant(id="t"), job(), Placement("b"))
+
+    assert found == Placement("b", "own")
