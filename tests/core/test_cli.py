@@ -119,7 +119,7 @@ def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path
 def test_check_without_landlords_address_says_so(tmp_path: Path) -> None:
     settings = {"workflow": {"restate": RESTATE}}
 
-    address = {"LANDLORD_RESTATE_WORKER_ADDRESS": "127.0.0.1:0"}
+    address = {"LANDLORD_RESTATE_WORKER_ADDRESS": "127.0.0.1:19099"}
     code, text = command(tmp_path, "--engine=restate", "check", settings=settings, **address)
 
     assert code == 4
