@@ -198,7 +198,7 @@ async def test_a_server_that_ends_at_once_is_reported_with_the_end_of_its_log(
 async def test_a_server_that_does_not_answer_in_time_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "START_TIMEOUT", 1)
+    monkeypatch.setattr(local, "START_TIMEOUT", 2)
     binary = program(tmp_path / "bin", "#!/bin/sh\necho $$\nexec sleep 60\n")
     server = RestateServer(binary=binary, folder=tmp_path / "data")
 
