@@ -1,0 +1,98 @@
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.models import Note, Placement, Record
+from landlord_test_target.direct import DirectSteps, jobs
+
+NOT_THERE = {"error": "tenant not found"}
+
+
+def body(operation: str = "provision", **config: object) -> bytes:
+    return json.dumps(
+        {"tenant_uuid": "t", "operation": operation, "desired_config": config}
+    ).encode()
+
+
+@pytest.fixture
+async def landlord(httpserver: HTTPServer) -> AsyncIterator[LandlordClient]:
+    httpserver.expect_request("/v1/compute/config").respond_with_json(NOT_THERE, status=400)
+    client = LandlordClient(httpserver.url_for(""))
+    yield client
+    await client.aclose()
+
+
+async def test_a_config_that_landlord_still_wants_is_applied_once(
+    httpserver: HTTPServer, landlord: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_json(
+        {"id": "t", "status": "provisioning", "desired_config": {"image": "x"}}
+    )
+    compute = MockCompute()
+
+    answer = await jobs(("mock", compute), landlord=landlord).run(body(image="x"), DirectSteps())
+
+    assert (answer.output.status, answer.output.message) == ("created", "")
+    assert compute.resources["t"].config == {"image": "x"}
+
+
+async def test_a_tenant_that_landlord_does_not_know_keeps_what_was_applied(
+    httpserver: HTTPServer, landlord: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_json(NOT_THERE, status=404)
+    compute = MockCompute()
+
+    answer = await jobs(("mock", compute), landlord=landlord).run(body(image="x"), DirectSteps())
+
+    assert (answer.output.status, answer.output.message) == ("created", "")
+    assert compute.resources["t"].config == {"image": "x"}
+
+
+async def test_a_tenant_that_moved_is_destroyed_where_it_was_and_the_record_forgets_that() -> None:
+    old, new = MockCompute(), MockCompute()
+    first = DirectSteps("one")
+    await jobs(("old", old), ("new", new), force="old").run(body(), first)
+    second = DirectSteps("two", first.record)
+
+    await jobs(("old", old), ("new", new), force="new").run(body("update"), second)
+
+    assert (set(old.resources), set(new.resources)) == (set(), {"t"})
+    assert second.record.placements == (Placement("new"),)
+    assert second.record.transitions[-1].gone == (Placement("old"),)
+
+
+async def test_a_delete_leaves_no_place_of_the_record() -> None:
+    a, b = MockCompute(), MockCompute()
+    first = DirectSteps("one")
+    await jobs(("a", a), ("b", b), force="a").run(body(), first)
+    await jobs(("a", a), ("b", b), force="b").run(body(), DirectSteps("stray"))
+    note = Note(operation="update", started_at="t", placement=Placement("b"))
+    steps = DirectSteps("two", first.record.begun("killed", note))
+
+    answer = await jobs(("a", a), ("b", b)).run(body("delete"), steps)
+
+    assert answer.output.status == "deleted"
+    assert {**a.resources, **b.resources} == {}
+    assert steps.record.placements == ()
+
+
+async def test_a_delete_without_a_record_asks_each_configured_engine() -> None:
+    a, b = MockCompute(), MockCompute()
+    await jobs(("a", a), ("b", b), force="b").run(body(), DirectSteps("stray"))
+    steps = DirectSteps("two", Record())
+
+    answer = await jobs(("a", a), ("b", b)).run(body("delete"), steps)
+
+    assert answer.output.status == "deleted"
+    assert b.resources == {}
+    assert steps.record.transitions[-1].gone == (Placement("a"), Placement("b"))
+
+
+async def test_a_delete_that_finds_nothing_is_done() -> None:
+    answer = await jobs(("mock", MockCompute())).run(body("delete"), DirectSteps())
+
+    assert answer.output.status == "absent"
