@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from contextlib import suppress
 
 import attrs
 import pytest
@@ -146,7 +147,5 @@ def test_what_was_written_reads_back_the_same(anything: dict[str, object]) -> No
 
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_read_or_found_bad(raw: bytes) -> None:
-    try:
-        codec.loads(raw, _Tree)
-    except codec.BadDocument as error:
-        assert error.problems
+    with suppress(codec.BadDocument):
+        assert isinstance(codec.loads(raw, _Tree), _Tree)
