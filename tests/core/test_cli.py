@@ -42,6 +42,10 @@ def test_the_installed_engines_are_listed_with_their_distributions(tmp_path: Pat
     assert "landlord-engines-core 0.1.0" in text
 
 
+def test_the_list_needs_no_settings(tmp_path: Path) -> None:
+    assert command(tmp_path, "--config=nowhere", "engines")[0] == 0
+
+
 def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
     code, text = command(tmp_path, "--help")
 

@@ -26,13 +26,16 @@ YES = Registration(state=RegistrationState.YES, detail="here")
 GONE = Registration(state=RegistrationState.GONE, detail="nowhere")
 
 
+FULL = EngineInfo(
+    name="test", capabilities=dict.fromkeys((Capability.TURN, Capability.WATCH), Support.FULL)
+)
+
+
 @attrs.define(eq=False)
 class Engine(WorkerEngine):
     """Serves nothing; a test says what each hook does."""
 
-    info: EngineInfo = EngineInfo(
-        name="test", capabilities={one: Support.FULL for one in (Capability.TURN, Capability.WATCH)}
-    )
+    info: EngineInfo = FULL
     listens: bool = True
     fails: Exception | None = None
     registers: Callable[[], Awaitable[Registration]] | None = None
@@ -234,6 +237,27 @@ async def test_an_engine_that_does_not_end_is_given_up_with_a_warning() -> None:
     await stopped(running, lambda: running.registration == YES)
 
     assert "the engine did not end in time" in logger.events("warning")
+
+
+async def test_an_engine_that_only_plans_turns_and_serves_all_the_same_is_refused() -> None:
+    planned = EngineInfo(name="hasty", capabilities={Capability.TURN: Support.PLANNED})
+    engine = Engine(planned)
+
+    assert isinstance(await failure(lifecycle(engine)), EngineRefused)
+    assert engine.registered == 0
+    assert engine.calls == ["serve", "shutdown"]
+
+
+async def test_a_backend_that_cannot_be_asked_leaves_the_worker_serving() -> None:
+    class Deaf(Engine):
+        async def watch_registration(self) -> Registration:
+            raise RegistrationFailed("no answer")
+
+    running = lifecycle(Deaf())
+
+    await stopped(running, lambda: running.registration.detail == "no answer")
+
+    assert running.registration.state is RegistrationState.UNKNOWN
 
 
 async def test_a_lifecycle_runs_once() -> None:

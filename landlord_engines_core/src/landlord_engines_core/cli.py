@@ -6,6 +6,7 @@ up, 5 the engine refuses to serve.
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,12 +58,14 @@ class _Flags:
     """The options before the subcommand."""
 
     engine: str | None
-    sources: Sources
+    config: Path | None
+    values: Mapping[str, str]
     fail_fast: bool
 
     def choose(self) -> _Chosen:
         """Load the engine and its settings."""
-        name = self.engine or self.sources.default_engine()
+        sources = Sources.gather(self.config, os.environ, self.values)  # noqa: TID251  # the one place
+        name = self.engine or sources.default_engine()
         if not name:
             raise SettingsError(
                 "no worker engine is named",
@@ -70,11 +73,20 @@ class _Flags:
                 " `landlord-host engines` lists what is installed",
             )
         candidate, factory = load_worker_engine(name)
-        loaded = self.sources.load(candidate.name, factory.settings_type)
+        loaded = sources.load(candidate.name, factory.settings_type)
         return _Chosen(name=candidate.name, factory=factory, loaded=loaded)
 
 
-@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+class _Host(click.Group):
+    """The command, whose errors end it with one line and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        with _exit_codes(debug=ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Host, invoke_without_command=True, context_settings={"max_content_width": 100})
 @click.option("--engine", metavar="NAME", help="The worker engine to run.")
 @click.option(
     "--config",
@@ -92,6 +104,7 @@ class _Flags:
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warn or error.")
 @click.option("--log-format", metavar="FORMAT", help="auto, console or json.")
 @click.option("--fail-fast", is_flag=True, help="End with code 4 where registering takes too long.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 @click.version_option(__version__, prog_name="landlord-host")
 @click.pass_context
 def cli(
@@ -103,6 +116,7 @@ def cli(
     log_format: str | None,
     *,
     fail_fast: bool,
+    debug: bool,
 ) -> None:
     """Run a Landlord worker: `landlord-host --engine restate`.
 
@@ -113,11 +127,11 @@ def cli(
     Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration
     gave up, 5 the engine refuses to serve.
     """
+    _ = debug
     flags = dict(_assignment(one) for one in assignments)
     named = {"log.level": log_level, "log.format": log_format}
     flags.update({path: value for path, value in named.items() if value is not None})
-    sources = Sources.gather(config, os.environ, flags)  # noqa: TID251  # the one place
-    context.obj = _Flags(engine=engine, sources=sources, fail_fast=fail_fast)
+    context.obj = _Flags(engine=engine, config=config, values=flags, fail_fast=fail_fast)
     if context.invoked_subcommand is None:
         _run(context.obj)
 
@@ -215,7 +229,7 @@ def _shown(path: str, value: object) -> str:
 
 
 @contextmanager
-def _exit_codes() -> Iterator[None]:
+def _exit_codes(*, debug: bool) -> Iterator[None]:
     try:
         yield
     except LandlordEnginesError as error:
@@ -225,9 +239,21 @@ def _exit_codes() -> Iterator[None]:
     except host.Forced:
         click.echo("landlord-host: ended by a second signal", err=True)
         sys.exit(_FORCED)
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        # Its text may hold a value out of the settings; where it happened cannot.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        click.echo(
+            f"landlord-host: unexpected {type(error).__name__} in {place.filename}:{place.lineno};"
+            " run it with --debug for the traceback, and report it",
+            err=True,
+        )
+        sys.exit(_ENGINE_FAILED)
 
 
 def main() -> None:
     """Run the command."""
-    with _exit_codes():
-        cli(prog_name="landlord-host")
+    cli(prog_name="landlord-host")

@@ -1,6 +1,7 @@
 """The composition root: puts settings, compute engines, jobs and one worker engine together."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +13,12 @@ import uvloop
 from landlord_engines_core import __version__
 from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
 from landlord_engines_core.engine import EngineContext, EngineFactory, HostInfo, WorkerEngine
-from landlord_engines_core.errors import ComputeRefused, PluginSettingsRefused
+from landlord_engines_core.errors import (
+    ComputeRefused,
+    EngineFailed,
+    LandlordEnginesError,
+    PluginSettingsRefused,
+)
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.lifecycle import EngineLifecycle, LifecycleOptions
 from landlord_engines_core.logs import Logger
@@ -24,6 +30,9 @@ from landlord_engines_core.tenants import JobLimits, TenantJobs
 __all__ = ["Forced", "Host", "assembled", "run", "run_async"]
 
 T = TypeVar("T")
+
+LAST_RESORT = 2.0
+"""Seconds after which a process ends whose engine does not let itself be cancelled."""
 
 
 class Forced(Exception):  # not an error: a second signal asked for it
@@ -69,7 +78,7 @@ async def assembled(
         context = EngineContext(
             settings=settings.engine, run_job=jobs.run, logger=logger, host=_host_info(worker)
         )
-        yield Host(engine=factory.create_engine(context), jobs=jobs, landlord=landlord)
+        yield Host(engine=_worker_engine(name, factory, context), jobs=jobs, landlord=landlord)
     finally:
         await registry.aclose()
         if landlord is not None:
@@ -97,13 +106,13 @@ async def run(
             ),
             logger=logger,
         )
-        with _signals() as (stop, force):
+        with _signals(worker.drain_timeout) as (stop, force):
             drained = asyncio.create_task(_drained(lifecycle, host.jobs, stop, logger))
             forced = asyncio.create_task(force.wait())
             await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
             if not drained.done():
                 drained.cancel()
-                await asyncio.wait((drained,))
+                await asyncio.wait((drained,), timeout=LAST_RESORT)
                 raise Forced
             forced.cancel()
             drained.result()
@@ -181,17 +190,44 @@ def _compute_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
             f"compute engine {candidate} refuses its settings: {error.message}",
             hint=f"correct compute.{name}",
         ) from error
+    except Exception as error:
+        # Its text may hold a value out of the settings.
+        raise PluginSettingsRefused(
+            f"compute engine {candidate} cannot be made: {type(error).__name__}",
+            hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
+        ) from error
+
+
+def _worker_engine(name: str, factory: EngineFactory, context: EngineContext) -> WorkerEngine:
+    try:
+        return factory.create_engine(context)
+    except LandlordEnginesError:
+        raise
+    except Exception as error:
+        raise EngineFailed(
+            f"worker engine {name} cannot be made: {type(error).__name__}",
+            hint=f"check workflow.{name}, or report it to the engine's authors",
+        ) from error
 
 
 @contextmanager
-def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Events for the first and the second SIGTERM or SIGINT."""
+def _signals(drain_timeout: float) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Events for the first and the second SIGTERM or SIGINT.
+
+    Where an engine swallows every cancellation, timers end the process: they outlive this context
+    and die with the loop.
+    """
     stop, force = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def received() -> None:
-        (force if stop.is_set() else stop).set()
+        if stop.is_set():
+            force.set()
+            loop.call_later(LAST_RESORT, os._exit, 1)
+        else:
+            stop.set()
+            loop.call_later(drain_timeout + 3 * LAST_RESORT, os._exit, 3)
 
-    loop = asyncio.get_running_loop()
     both = (signal.SIGTERM, signal.SIGINT)
     for number in both:
         loop.add_signal_handler(number, received)

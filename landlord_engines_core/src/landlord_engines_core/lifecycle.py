@@ -20,6 +20,7 @@ from landlord_engines_core.errors import (
     EngineFailed,
     EngineRefused,
     LandlordEnginesError,
+    RegistrationError,
     RegistrationFailed,
     RegistrationRefused,
 )
@@ -89,7 +90,7 @@ class EngineLifecycle:
             EngineFailed: It stopped by itself.
             RegistrationError: It could not register, and is to fail fast.
         """
-        self._refuse_without_turn()
+        self._refuse_without_turn(Support.UNSUPPORTED)
         self._enter(EngineState.STARTING)
         serving = asyncio.create_task(self._serve())
         registering = asyncio.create_task(self._stay_registered())
@@ -107,9 +108,9 @@ class EngineLifecycle:
         if not stop.is_set():
             raise EngineFailed(f"worker engine {self.engine.info.name} stopped by itself")
 
-    def _refuse_without_turn(self) -> None:
+    def _refuse_without_turn(self, *too_little: Support) -> None:
         info = self.engine.info
-        if info.capabilities.get(Capability.TURN, Support.UNSUPPORTED) is Support.UNSUPPORTED:
+        if info.capabilities.get(Capability.TURN, Support.UNSUPPORTED) in too_little:
             raise EngineRefused(
                 f"worker engine {info.name} cannot give each tenant its turn",
                 hint="two jobs of one tenant could overlap; use another engine",
@@ -132,11 +133,13 @@ class EngineLifecycle:
 
     async def _stay_registered(self) -> None:
         await self._started.wait()
+        # An engine that plans it may refuse in its own words; if it serves instead, it ends here.
+        self._refuse_without_turn(Support.PLANNED)
         with self._translated():
             await self._register()
             while self.engine.info.supports(Capability.WATCH):
                 await asyncio.sleep(self.options.watch_interval)
-                self._note(await self.engine.watch_registration())
+                self._note(await self._look())
                 if self.registration.state is RegistrationState.GONE:
                     await self._register()
         # Nothing can be watched: this waits until it is cancelled.
@@ -169,6 +172,13 @@ class EngineLifecycle:
             self.registration = Registration(
                 state=RegistrationState.NOT_LATEST, detail=error.message
             )
+
+    async def _look(self) -> Registration:
+        """Ask what the backend knows; that it cannot be asked must not end the worker."""
+        try:
+            return await self.engine.watch_registration()
+        except RegistrationError as error:
+            return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
 
     def _log_retry(self, details: Mapping[str, Any]) -> None:
         error: RegistrationFailed = details["exception"]

@@ -56,7 +56,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default() -> None
         load(document, variable, {path: "3s"}),
     ]
 
-    assert [one.settings.worker.drain_timeout for one in loaded] == [30, 1, 2, 3]
+    assert [float(one.settings.worker.drain_timeout) for one in loaded] == [30, 1, 2, 3]
     origins = ["default", "f.yaml", "$WORKER_DRAIN_TIMEOUT", "flag"]
     assert [one.origins[path] for one in loaded] == origins
 
@@ -103,11 +103,11 @@ def test_an_engines_section_fills_what_worker_leaves_open() -> None:
 
     loaded = load(document)
 
-    assert loaded.settings.worker.compute_cache_ttl == 7
+    assert loaded.settings.worker.compute_cache_ttl == Duration(7)
     assert loaded.settings.worker.compute_provider == "docker"
     filled = "workflow.my-engine.worker_compute_cache_ttl"
     assert loaded.origins["worker.compute_cache_ttl"] == filled
-    assert load().settings.worker.compute_cache_ttl == 300
+    assert load().settings.worker.compute_cache_ttl == Duration(300)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,43 @@ def test_what_is_wrong_in_a_file_is_named_with_what_may_be_meant(
     document: Mapping[str, Any], named: str
 ) -> None:
     assert named in refused(document)
+
+
+@pytest.mark.parametrize("section", ["restate", "step_functions", "mock", "temporal"])
+def test_landlords_own_sections_are_never_taken_for_a_misspelt_engine(section: str) -> None:
+    load({"workflow": {section: {"any": "thing"}}}, engine=f"{section.replace('_', '')}s")
+
+
+@attrs.frozen(kw_only=True)
+class Strict:
+    """A section of an engine that asks for more than types."""
+
+    token: Secret
+    size: int = attrs.field(default=1, validator=attrs.validators.lt(5))
+
+
+def test_a_key_that_an_engine_needs_and_nobody_set_is_named() -> None:
+    sources = Sources(document={}, file="", environment={}, flags={})
+
+    with pytest.raises(SettingsError, match=r"workflow\.x\.token is missing.*WORKFLOW_X_TOKEN"):
+        sources.load("x", Strict)
+
+
+def test_what_an_engines_own_checks_refuse_is_an_error_without_values() -> None:
+    flags = {"workflow.x.token": "sesame", "workflow.x.size": "777"}
+
+    with pytest.raises(SettingsError, match=r"workflow\.x is refused") as caught:
+        Sources(document={}, file="", environment={}, flags=flags).load("x", Strict)
+
+    assert "777" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    loaded = load(environment={"WORKER_COMPUTE_PROVIDER": "", "PORT": ""})
+
+    assert loaded.settings.worker.compute_provider is None
+    assert loaded.settings.engine.address == "here"
 
 
 def test_a_variable_that_is_nearly_one_of_ours_is_an_error_and_others_are_not_ours() -> None:
@@ -195,14 +232,20 @@ def test_a_file_is_found_where_landlord_looks(
         (b"a: [", "is not YAML at line 1"),
         (b"- a", "does not hold a map"),
         (b"\xff\xfe\xfa", "cannot be read"),
+        (b"api_key: *sesame", "is not YAML at line 1"),
+        (b"api_key: !sesame x", "is not YAML at line 1"),
+        (b"api_key: sesame\0", "is not YAML"),
+        (b"[" * 5000, "cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, named: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
 
-    with pytest.raises(SettingsError, match=named):
+    with pytest.raises(SettingsError, match=named) as caught:
         gather(path)
+
+    assert "sesame" not in str(caught.value)
 
 
 def test_a_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,238 @@
+"""The host as a process that runs engines of the tests' own, installed like any other."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+HOST = Path(sys.executable).with_name("landlord-host")
+
+ENGINE = """
+import asyncio
+import attrs
+from landlord_engines_core.engine import (
+    Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
+)
+from landlord_engines_core.errors import RegistrationFailed
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    mode: str = ""
+
+class Engine(WorkerEngine):
+    info = EngineInfo(
+        name="own",
+        capabilities={Capability.TURN: Support.FULL, Capability.DRY_RUN: Support.FULL},
+    )
+
+    def __init__(self, context):
+        self.mode = context.settings.mode
+        if self.mode == "not made":
+            raise ValueError("sesame")
+        self.end = asyncio.Event()
+
+    async def serve(self, started):
+        if self.mode == "breaks":
+            raise ZeroDivisionError
+        started()
+        print("listens", flush=True)
+        while self.mode == "deathless":
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+        await self.end.wait()
+
+    async def register(self):
+        if self.mode == "alone":
+            raise RegistrationFailed("nobody there")
+        return Registration(state=RegistrationState.YES)
+
+    async def dry_run_registration(self):
+        raise RuntimeError("sesame")
+
+    async def shutdown(self, grace):
+        print("drains", flush=True)
+        if self.mode != "slow":
+            self.end.set()
+
+factory = EngineFactory(settings_type=Settings, create_engine=Engine)
+"""
+
+COMPUTE = """
+def create(settings):
+    raise KeyError("sesame")
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A folder that holds a distribution with both kinds of engines."""
+    (tmp_path / "own_engine.py").write_text(dedent(ENGINE))
+    (tmp_path / "own_compute.py").write_text(dedent(COMPUTE))
+    info = tmp_path / "own-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[landlord.worker_engines]\nown = own_engine:factory\n"
+        "[landlord.compute_engines]\nbroken = own_compute:create\n"
+    )
+    return tmp_path
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(installed: Path) -> Iterator[Start]:
+    """Start a host with a mode of the engine, in the installed engine's folder."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(mode: str, *arguments: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(installed)}
+        process = subprocess.Popen(
+            [HOST, "--engine=own", f"--set=workflow.own.mode={mode}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=installed,
+            env=environment,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        with process:
+            process.kill()
+
+
+@contextmanager
+def said(process: subprocess.Popen[str], line: str) -> Iterator[None]:
+    """Go on when the process has printed this line."""
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == line
+    yield
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit code and what went to standard error."""
+    _, text = process.communicate(timeout=30)
+    return process.returncode, text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_first_signal_drains_the_worker_and_ends_with_0(
+    start: Start, number: signal.Signals
+) -> None:
+    process = start("")
+
+    with said(process, "listens"):
+        process.send_signal(number)
+
+    assert ended(process)[0] == 0
+
+
+def test_a_second_signal_ends_it_at_once_with_1(start: Start) -> None:
+    process = start("slow", "--set=worker.drain_timeout=60s")
+    with said(process, "listens"):
+        process.terminate()
+    with said(process, "drains"):
+        process.terminate()
+
+    code, text = ended(process)
+
+    assert code == 1
+    assert "second signal" in text
+
+
+def test_a_second_signal_ends_even_an_engine_that_cannot_be_cancelled(start: Start) -> None:
+    process = start("deathless", "--set=worker.drain_timeout=60s")
+    with said(process, "listens"):
+        process.terminate()
+    with said(process, "drains"):
+        process.terminate()
+
+    assert ended(process)[0] == 1
+
+
+def test_a_drain_that_an_engine_never_ends_is_over_soon_after_its_timeout(start: Start) -> None:
+    process = start("deathless", "--set=worker.drain_timeout=0")
+
+    with said(process, "listens"):
+        process.terminate()
+
+    assert ended(process)[0] == 3
+
+
+def test_a_signal_while_it_registers_drains_the_worker(start: Start) -> None:
+    process = start("alone")
+
+    with said(process, "listens"):
+        process.terminate()
+
+    assert ended(process)[0] == 0
+
+
+def test_to_fail_fast_ends_with_4_and_says_what_was_tried(start: Start) -> None:
+    code, text = ended(start("alone", "--fail-fast", "--set=worker.register_timeout=100ms"))
+
+    assert code == 4
+    assert "nobody there" in text
+
+
+def test_an_engine_that_breaks_ends_with_3(start: Start) -> None:
+    code, text = ended(start("breaks"))
+
+    assert code == 3
+    assert "Traceback" not in text
+    assert "worker engine own broke: ZeroDivisionError" in text
+
+
+def test_an_engine_that_cannot_be_made_ends_with_3_and_no_value_is_told(start: Start) -> None:
+    code, text = ended(start("not made"))
+
+    assert code == 3
+    assert "worker engine own cannot be made: ValueError" in text
+    assert "sesame" not in text
+
+
+def test_a_compute_engine_that_cannot_be_made_is_named_and_no_value_is_told(start: Start) -> None:
+    code, text = ended(start("", "--set=worker.compute_provider=broken"))
+
+    assert code == 2
+    assert "broken (own 1.0" in text
+    assert "KeyError" in text
+    assert "sesame" not in text
+
+
+def test_an_unexpected_error_is_one_line_that_tells_where_and_no_value(start: Start) -> None:
+    code, text = ended(start("", "check"))
+
+    assert code == 3
+    assert "unexpected RuntimeError in" in text
+    assert "own_engine.py:" in text
+    assert "Traceback" not in text
+    assert "sesame" not in text
+
+
+def test_an_unexpected_error_has_its_traceback_where_it_is_asked_for(start: Start) -> None:
+    code, text = ended(start("", "--debug", "check"))
+
+    assert code == 1
+    assert "Traceback" in text
+
+
+def test_a_worker_is_registered_once_on_request(start: Start) -> None:
+    process = start("", "register")
+
+    with said(process, "drains"), said(process, "yes:"):
+        pass
+
+    assert ended(process)[0] == 0
