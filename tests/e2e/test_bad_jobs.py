@@ -57,7 +57,9 @@ async def test_a_permanent_failure_is_held_until_the_config_changes(
     assert await world.run(tenant, "provision", "target", version=1) == "created"
 
 
-@pytest.mark.parametrize("config", [{"version": "three"}, {"version": 13}])
+@pytest.mark.parametrize(
+    "config", [{"version": "three"}, {"version": 13}, {"env": {"A": "x" * 300_000}}]
+)
 async def test_a_tenant_with_a_refused_config_can_be_deleted(
     world: World, config: Mapping[str, object]
 ) -> None:

@@ -21,10 +21,14 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
 ) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, call, **{delay: 1.0})
+    # A create that has yet to land can only be met by unique names; any other is seen by looking.
+    doubles = int(delay == "delay_after")
+    await world.target.fault(tenant, "create", doubles=doubles)
+    await world.target.fault(tenant, call, doubles=doubles, **{delay: 1.0})
 
     job = await world.send(tenant, "provision", version=1)
     await world.target.asked(tenant, call)
+    await _has_acted(world, tenant, call, delay)
     await worker.kill()
     await _takes_over(world, worker, where)
 
@@ -37,7 +41,7 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
 async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, where: str) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", delay_after=0.3)
+    await world.target.fault(tenant, "create", delay_after=0.3, doubles=1)
     job = await world.send(tenant, "provision", version=1)
     await world.target.asked(tenant, "create")
     # apply has looked once already: the next look is confirm's.
@@ -99,6 +103,86 @@ async def test_a_worker_killed_while_a_job_waits_for_its_turn_leaves_one_resourc
     await world.done(newer)
     await world.has_status(older, "completed")
     assert (await world.target.document(tenant))["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "call", "left"), [("update", "update", [2]), ("delete", "delete", [])]
+)
+async def test_a_worker_killed_inside_an_update_or_a_delete_ends_with_what_was_asked(
+    world: World, operation: str, call: str, left: list[int]
+) -> None:
+    worker = await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1)
+    await world.target.fault(tenant, call, delay_after=1.0)
+
+    job = await world.send(tenant, operation, version=2)
+    await _has_acted(world, tenant, call, "delay_after")
+    await worker.kill()
+    await world.again(worker)
+
+    await world.done(job)
+    assert await _versions(world, tenant) == left
+
+
+async def test_a_worker_killed_inside_a_move_leaves_the_new_place_only(world: World) -> None:
+    worker = await world.worker()
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1, place="east")
+    await world.target.fault(tenant, "create", doubles=1)
+    await world.target.fault(tenant, "delete", delay_before=1.0)
+
+    job = await world.send(tenant, "update", version=2, place="west")
+    await world.target.asked(tenant, "delete")
+    await worker.kill()
+    await world.again(worker)
+
+    await world.done(job)
+    assert await _versions(world, tenant) == [2]
+    (resource,) = await world.target.resources(tenant)
+    assert resource["place"] == "west"
+    assert len((await world.status(tenant))["placements"]) == 1
+
+
+async def test_a_create_whose_answer_is_lost_makes_no_second_resource(world: World) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", drop=1, doubles=1)
+
+    await world.run(tenant, "provision", version=1)
+
+    assert len(await world.target.resources(tenant)) == 1
+
+
+async def test_a_step_that_hangs_is_entered_again_after_its_time(world: World) -> None:
+    await world.worker(step_timeout="1s")
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", delay_before=3.0)
+    job = await world.send(tenant, "provision", version=1)
+    await world.held(job, "longer than worker.step_timeout")
+    await world.target.fault(tenant, "create")
+
+    await world.done(job)
+
+    # The late create lands on the name that the second one took.
+    await wait_for(lambda: world.target.ledger(tenant, "create", "409"))
+    assert len(await world.target.resources(tenant)) == 1
+
+
+async def _has_acted(world: World, tenant: str, call: str, delay: str) -> None:
+    """Where the act comes before the delay, wait until it is done."""
+
+    async def look() -> bool:
+        rows = await world.target.rows(tenant)
+        return any(row["call"] == call and row["outcome"] != "asked" for row in rows)
+
+    if delay == "delay_after":
+        await wait_for(look)
+
+
+async def _versions(world: World, tenant: str) -> list[int]:
+    rows = await world.target.resources(tenant)
+    return [json.loads(row["document"])["version"] for row in rows]
 
 
 async def _takes_over(world: World, worker: Worker, where: str) -> None:

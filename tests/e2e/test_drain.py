@@ -35,7 +35,8 @@ async def test_sigterm_after_requests_were_served_ends_the_worker(world: World) 
     since = monotonic()
     assert await worker.terminate() == 0
 
-    assert monotonic() - since < 2
+    # With nothing to wait for it is quick; on a busy machine less so.
+    assert monotonic() - since < 8
 
 
 async def test_a_step_that_outlives_the_drain_is_named_and_ends_on_the_next_worker(

@@ -1,11 +1,14 @@
 import asyncio
 
+import pytest
+
 from landlord_test_target.harness import World, wait_for
 
 
 async def test_create_twice_update_and_delete_twice(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
+    await world.target.fault(tenant, "create", doubles=1)
 
     outcomes = [
         await world.run(tenant, "provision", version=1),
@@ -23,6 +26,7 @@ async def test_create_twice_update_and_delete_twice(world: World) -> None:
 async def test_two_creates_at_once_make_one_resource(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
+    await world.target.fault(tenant, "create", delay_before=0.3, doubles=1)
     body = world.body(tenant, "provision", {"version": 1})
 
     ids = await asyncio.gather(*(world.dispatcher.dispatch(body) for _ in range(2)))
@@ -54,12 +58,13 @@ async def test_a_create_with_another_config_updates(world: World) -> None:
     assert (await world.ended(tenant, 2))[1]["changes"] == ["version changed"]
 
 
-async def test_another_compute_engine_takes_the_tenant_over(world: World) -> None:
+@pytest.mark.parametrize("operation", ["provision", "update"])
+async def test_another_compute_engine_takes_the_tenant_over(world: World, operation: str) -> None:
     await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", "target", version=1)
 
-    assert await world.run(tenant, "update", "target2", version=1) == "created"
+    assert await world.run(tenant, operation, "target2", version=1) == "created"
 
     (resource,) = await world.target.resources(tenant)
     assert resource["engine"] == "target2"
@@ -118,6 +123,22 @@ async def test_a_rolled_back_update_is_held_and_applied_only_once(world: World) 
     assert len(await world.target.ledger(tenant, "update")) == 1
     assert (await world.target.document(tenant))["version"] == 1
     assert await world.run(tenant, "update", version=3) == "updated"
+
+
+async def test_what_never_becomes_healthy_is_not_done_until_a_config_mends_it(
+    world: World,
+) -> None:
+    await world.worker()
+    tenant = world.tenant()
+
+    sick = await world.send(tenant, "provision", version=1, unhealthy=True)
+    await world.held(sick, "not healthy: it says so")
+    await world.dispatcher.kill(sick)
+
+    assert await world.run(tenant, "provision", version=2) == "updated"
+    assert len(await world.target.resources(tenant)) == 1
+    first, second = await world.ended(tenant, 1)
+    assert (first["ended_at"], second["outcome"]) == (None, "updated")
 
 
 async def test_a_plan_changes_nothing_and_takes_no_turn(world: World) -> None:

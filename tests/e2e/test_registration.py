@@ -32,7 +32,7 @@ async def test_fail_fast_ends_with_4_in_time(own_world: World) -> None:
 
     worker = await own_world.launch(config, "--fail-fast")
 
-    assert await worker.ended(8) == 4
+    assert await worker.ended(20) == 4
     assert "LE311" in worker.text()
     assert "Traceback" not in worker.text()
 

@@ -147,8 +147,12 @@ class Target:
         return document
 
     async def ledger(self, tenant: str, call: str, outcome: str = "asked") -> list[dict[str, Any]]:
-        rows = await self._get("ledger", tenant)
+        rows = await self.rows(tenant)
         return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
+
+    async def rows(self, tenant: str) -> list[dict[str, Any]]:
+        """The whole ledger of a tenant: each call as it was asked, and once it was acted on."""
+        return await self._get("ledger", tenant)
 
     async def asked(self, tenant: str, call: str, count: int = 1) -> None:
         """Wait until the target has been asked for something."""
@@ -312,12 +316,12 @@ class World:
         for worker in self.workers:
             if worker.process is not None and worker.process.returncode is None:
                 worker.signal(signal.SIGTERM)
-        for worker in self.workers:
-            try:
-                await worker.ended(15)
-            finally:
+        try:
+            await asyncio.gather(*(worker.ended(15) for worker in self.workers if worker.process))
+        finally:
+            for worker in self.workers:
                 await worker.kill()
-        await self.admin.aclose()
+            await self.admin.aclose()
 
     async def _turn(self, tenant: str, handler: str) -> Any:
         url = f"{self.restate.endpoint}/{self.service}Turn/{quote(tenant, safe='')}/{handler}"

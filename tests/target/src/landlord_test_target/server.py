@@ -1,7 +1,11 @@
 """The target: resources of tenants in SQLite behind HTTP, in a process of its own.
 
-A resource's name (engine, place, tenant) is unique, as on real targets. Every call is written to a
-ledger. Faults are set per tenant and call: slow before or after the act, failing, refusing.
+A resource's name (engine, place, tenant) is unique, as on real targets, unless a tenant's creates
+are set to double. Every call is written to a ledger. Faults are set per tenant and call:
+
+    delay_before, delay_after   seconds before or after the act
+    fail, refuse, drop          how many calls answer 503, 422, or not at all after the act; -1: all
+    doubles                     a create makes a second resource where there is one
 
     python -m landlord_test_target.server --db FILE    prints the port that it listens on
 """
@@ -18,8 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 SCHEMA = """
 CREATE TABLE resources (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT, engine TEXT, place TEXT, document TEXT,
-    UNIQUE (tenant, engine, place)
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT, engine TEXT, place TEXT, document TEXT
 );
 CREATE TABLE ledger (
     at REAL, tenant TEXT, engine TEXT, place TEXT, call TEXT, config_hash TEXT, outcome TEXT
@@ -107,13 +110,18 @@ class Handler(BaseHTTPRequestHandler):
         return (200, found) if found else (404, {})
 
     def do_create(self, body: dict[str, Any]) -> tuple[int, object]:
-        values = (body["tenant"], body["engine"], body["place"], json.dumps(body))
-        try:
-            sql = "INSERT INTO resources (tenant, engine, place, document) VALUES (?, ?, ?, ?)"
-            self.server.rows(sql, *values)
-        except sqlite3.IntegrityError:
-            return 409, self.find(body)
-        return 201, self.find(body)
+        # Looked and made in one statement, so that of two at once one makes it.
+        sql = """
+            INSERT INTO resources (tenant, engine, place, document) SELECT ?1, ?2, ?3, ?4
+            WHERE ?5 OR NOT EXISTS (
+                SELECT 1 FROM resources WHERE tenant = ?1 AND engine = ?2 AND place = ?3
+            )
+            RETURNING id
+        """
+        name = (body["tenant"], body["engine"], body["place"])
+        doubles = self.server.fault(body["tenant"], "create", "doubles")
+        made = self.server.rows(sql, *name, json.dumps(body), doubles)
+        return (201 if made else 409), self.find(body)
 
     def do_update(self, body: dict[str, Any]) -> tuple[int, object]:
         before = self.find(body)
