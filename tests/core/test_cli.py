@@ -65,6 +65,7 @@ def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
         (("--set", "worker.drain_timeout"), 2, "has no value"),
         (("--log-level", "loud", "--engine", "restate"), 2, "log.level must be one of"),
         (("--no-such-flag",), 2, "No such option"),
+        (("config", "--no-such-flag"), 2, "No such option"),
     ],
 )
 def test_each_way_to_fail_has_its_code_and_says_what_to_do(

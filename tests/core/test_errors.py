@@ -27,3 +27,7 @@ def test_every_error_has_a_code_of_its_own_and_its_place_in_the_drawing() -> Non
 def test_a_message_begins_with_its_code_and_ends_with_the_next_step() -> None:
     assert str(Transient("away", hint="look")) == "LE403: away; look"
     assert str(Transient("away")) == "LE403: away"
+
+
+def test_a_message_can_be_written_whatever_a_tenant_named() -> None:
+    assert str(Transient("no \ud800", hint="\ud800")).encode() == b"LE403: no \\ud800; \\ud800"

@@ -20,6 +20,9 @@ from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
 )
 from landlord_engines_core.errors import RegistrationFailed
+from landlord_test_target.direct import DirectSteps
+
+BODY = b'{"tenant_id": "t", "operation": "provision", "desired_config": {}}'
 
 @attrs.frozen(kw_only=True)
 class Settings:
@@ -36,11 +39,14 @@ class Engine(WorkerEngine):
         if self.mode == "not made":
             raise ValueError("sesame")
         self.end = asyncio.Event()
+        self.run_job = context.run_job
 
     async def serve(self, started):
         if self.mode == "breaks":
             raise ZeroDivisionError
         started()
+        if self.mode == "works":
+            job = asyncio.create_task(self.run_job(BODY, DirectSteps()))
         print("listens", flush=True)
         while self.mode == "deathless":
             try:
@@ -48,14 +54,20 @@ class Engine(WorkerEngine):
             except asyncio.CancelledError:
                 pass
         await self.end.wait()
+        if self.mode == "works":
+            job.cancel()
 
     async def register(self):
         if self.mode == "alone":
             raise RegistrationFailed("nobody there")
+        if self.mode == "behind":
+            return Registration(state=RegistrationState.NOT_LATEST, detail="another is")
         return Registration(state=RegistrationState.YES)
 
     async def dry_run_registration(self):
-        raise RuntimeError("sesame")
+        if self.mode == "raises":
+            raise RuntimeError("sesame")
+        return Registration(state=RegistrationState.YES, detail="would be new")
 
     async def shutdown(self, grace):
         print("drains", flush=True)
@@ -66,7 +78,17 @@ factory = EngineFactory(settings_type=Settings, create_engine=Engine)
 """
 
 COMPUTE = """
-def create(settings):
+import asyncio
+from landlord_engines_core.compute.mock import MockCompute
+
+class Slow(MockCompute):
+    name = "slow"
+
+    async def provision(self, spec):
+        print("asked", flush=True)
+        await asyncio.sleep(60)
+
+def broken(settings):
     raise KeyError("sesame")
 """
 
@@ -81,7 +103,7 @@ def installed(tmp_path: Path) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[landlord.worker_engines]\nown = own_engine:factory\n"
-        "[landlord.compute_engines]\nbroken = own_compute:create\n"
+        "[landlord.compute_engines]\nbroken = own_compute:broken\nslow = own_compute:Slow\n"
     )
     return tmp_path
 
@@ -213,7 +235,7 @@ def test_a_compute_engine_that_cannot_be_made_is_named_and_no_value_is_told(star
 
 
 def test_an_unexpected_error_is_one_line_that_tells_where_and_no_value(start: Start) -> None:
-    code, text = ended(start("", "check"))
+    code, text = ended(start("raises", "check"))
 
     assert code == 3
     assert "unexpected RuntimeError in" in text
@@ -223,7 +245,7 @@ def test_an_unexpected_error_is_one_line_that_tells_where_and_no_value(start: St
 
 
 def test_an_unexpected_error_has_its_traceback_where_it_is_asked_for(start: Start) -> None:
-    code, text = ended(start("", "--debug", "check"))
+    code, text = ended(start("raises", "--debug", "check"))
 
     assert code == 1
     assert "Traceback" in text
@@ -236,3 +258,33 @@ def test_a_worker_is_registered_once_on_request(start: Start) -> None:
         pass
 
     assert ended(process)[0] == 0
+
+
+def test_a_registration_on_request_that_is_not_the_latest_ends_with_4(start: Start) -> None:
+    code, text = ended(start("behind", "register"))
+
+    assert code == 4
+    assert "not registered as the latest: another is" in text
+
+
+def test_check_tells_what_a_registration_would_do(start: Start) -> None:
+    process = start("", "check")
+
+    output, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert "registration: would be new" in output
+
+
+def test_what_a_drain_cuts_is_named(start: Start) -> None:
+    settings = ("--set=worker.compute_provider=slow", "--set=worker.drain_timeout=300ms")
+    process = start("works", *settings)
+    with said(process, "listens"), said(process, "asked"):
+        process.terminate()
+
+    code, text = ended(process)
+
+    assert code == 0
+    assert "step cut" in text
+    assert '"step": "apply"' in text
+    assert "requests to targets were cut" in text

@@ -76,12 +76,17 @@ class LandlordEnginesError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _encodable(message)
+        self.hint = _encodable(hint)
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.code}: {self.message}{hint}"
+
+
+def _encodable(text: str) -> str:
+    """Escape what UTF-8 cannot write: a tenant may name things with half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class SettingsError(LandlordEnginesError):

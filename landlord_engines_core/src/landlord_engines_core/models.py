@@ -207,7 +207,7 @@ class Tenant:
 
 
 def config_hash(config: object) -> str:
-    """Hash a configuration: equal for equal JSON values, whatever their spelling.
+    """Hash a configuration, whatever the order of its keys and the spaces between them.
 
     Returns:
         SHA-256 in hex of the sorted, compact JSON text.

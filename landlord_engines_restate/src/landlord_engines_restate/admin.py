@@ -210,8 +210,9 @@ class AdminClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def _call(
         self, method: str, path: str, document: object = None, *, within: float = TIMEOUT

@@ -63,3 +63,7 @@ def test_a_defect_is_told_by_type_and_place_and_never_by_its_text() -> None:
     assert isinstance(error, Transient)
     assert "KeyError at failed:" in str(error)
     assert "sesame" not in str(error)
+
+
+def test_a_configuration_that_is_nested_too_deeply_is_held() -> None:
+    assert isinstance(failed(RecursionError("maximum depth")), Held)

@@ -78,6 +78,13 @@ async def test_a_resource_that_vanished_after_it_was_applied_is_made_again() -> 
     assert set(compute.resources) == {"t"}
 
 
+async def test_a_resource_that_vanishes_again_and_again_never_passes_for_made() -> None:
+    compute = ScriptedCompute(states=[ResourceState.MISSING] * 4)
+
+    with pytest.raises(Transient, match="vanished once it was made"):
+        await jobs(("mock", compute)).run(body(), DirectSteps())
+
+
 async def test_a_resource_that_starts_is_waited_for() -> None:
     starting = [ResourceState.MISSING, *[ResourceState.STARTING] * 2]
     compute = ScriptedCompute(states=starting)
@@ -179,6 +186,7 @@ async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
     await landlord.aclose()
 
     assert answer.output.message == "a newer configuration was applied"
+    assert (answer.output.status, answer.output.changes) == ("created", ("image changed",))
     assert compute.resources["t"].config == {"image": "new"}
 
 

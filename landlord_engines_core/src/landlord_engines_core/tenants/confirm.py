@@ -6,10 +6,21 @@ from datetime import UTC, datetime
 import attrs
 
 from landlord_engines_core.compute import ComputeSpec, ResourceState
-from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
+from landlord_engines_core.errors import (
+    ComputeRefused,
+    ComputeUnavailable,
+    LandlordUnavailable,
+)
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.models import Job, Operation, Placement, Record, config_hash
+from landlord_engines_core.models import (
+    Job,
+    Operation,
+    Outcome,
+    Placement,
+    Record,
+    config_hash,
+)
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.results import Applied, Confirmed
@@ -49,22 +60,28 @@ class Confirmer:
             await self.converger.gone(job.tenant, applied.gone)
             return Confirmed(ended_at=now(), applied=applied)
         _refuse_rolled_back(applied)
-        await self._healthy(job, applied.held)
-        applied, detail = await self._newest(job, applied, applied.held)
-        elsewhere = [place for place in record.placements if place != applied.held]
+        held = await self._healthy(job, applied.held)
+        applied, detail = await self._newest(job, attrs.evolve(applied, held=held), held)
+        elsewhere = [place for place in record.placements if place != held]
         left = await self.converger.destroy(job.tenant, elsewhere)
         await self.converger.gone(job.tenant, left.gone)
         return Confirmed(
             ended_at=now(), applied=attrs.evolve(applied, gone=left.gone), detail=detail
         )
 
-    async def _healthy(self, job: Job, held: Placement) -> None:
-        """Wait for health; what vanished since it was applied is made again."""
+    async def _healthy(self, job: Job, held: Placement) -> Placement:
+        """Wait for health; what vanished since it was applied is made again, once."""
         observed = await self.converger.healthy(job.tenant, held)
+        if observed.state is not ResourceState.MISSING:
+            return held
+        again = await self.converger.apply(held.engine, await self.resolver.spec(job, held))
+        await self._there(job.tenant, held)
+        return again.held or held
+
+    async def _there(self, tenant: str, held: Placement) -> None:
+        observed = await self.converger.healthy(tenant, held)
         if observed.state is ResourceState.MISSING:
-            spec = await self.resolver.spec(job, held)
-            await self.converger.apply(held.engine, spec)
-            await self.converger.healthy(job.tenant, held)
+            raise ComputeUnavailable(f"the resource on {held.engine} vanished once it was made")
 
     async def _newest(self, job: Job, applied: Applied, held: Placement) -> tuple[Applied, str]:
         """Apply what Landlord was told while the job ran; it would never send it by itself."""
@@ -77,7 +94,13 @@ class Confirmer:
             return applied, "Landlord's API could not be asked for a newer configuration"
         if newer is None:
             return applied, ""
-        return await self._apply_newer(newer, held), "a newer configuration was applied"
+        later = await self._apply_newer(newer, held)
+        unchanged = applied.outcome == Outcome.UNCHANGED
+        return attrs.evolve(
+            later,
+            outcome=later.outcome if unchanged else applied.outcome,
+            changes=(*applied.changes, *later.changes),
+        ), "a newer configuration was applied"
 
     async def _newer(
         self, landlord: LandlordClient, job: Job, held: Placement
@@ -99,7 +122,7 @@ class Confirmer:
         if key not in self._rolled_back:
             applied = await self.converger.apply(held.engine, spec)
             if not applied.rolled_back:
-                await self.converger.healthy(spec.tenant, held)
+                await self._there(spec.tenant, held)
                 return applied
             # This step is entered again: without a memory it would apply and roll back for ever.
             self._rolled_back[key] = applied.rolled_back

@@ -48,6 +48,10 @@ class Failures:
         except ComputeRefused as error:
             self.logger.warning("step refused", step=step, reason=str(error))
             raise self._permanent(error) from error
+        except RecursionError as error:
+            self.logger.warning("step refused", step=step, reason="nested too deeply")
+            deep = ComputeRefused("the configuration is nested too deeply", hint="flatten it")
+            raise self._permanent(deep) from error
         except (ComputeUnavailable, LandlordUnavailable) as error:
             self.logger.warning("step failed", step=step, reason=str(error))
             retry_after = getattr(error, "retry_after", None)

@@ -1,0 +1,72 @@
+"""What the turn keeps of a tenant, and for how long."""
+
+from landlord_test_target.harness import World, wait_for
+
+
+async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World) -> None:
+    await world.worker(keep_history="300ms")
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1)
+    await world.run(tenant, "delete", version=1)
+    assert len(await world.ended(tenant, 2)) == 2
+
+    async def look() -> bool:
+        return await world.history(tenant) == []
+
+    await wait_for(look)
+    assert await world.status(tenant) == {
+        "tenant": tenant,
+        "holder": None,
+        "placements": [],
+        "last": None,
+    }
+
+
+async def test_a_tenant_that_came_back_is_not_forgotten(world: World) -> None:
+    await world.worker(keep_history="300ms")
+    tenant, other = world.tenant(), world.tenant()
+    await world.run(tenant, "delete", version=1)
+    await world.run(tenant, "provision", version=1)
+    # The other's delete is forgotten after this one's would have been.
+    await world.run(other, "delete", version=1)
+    await world.ended(other, 1)
+
+    async def look() -> bool:
+        return await world.history(other) == []
+
+    await wait_for(look)
+    assert await world.outcomes(tenant, 2) == ["absent", "created"]
+
+
+async def test_a_job_that_is_cancelled_while_it_waits_lets_nobody_in_too_early(
+    world: World,
+) -> None:
+    await world.worker()
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", delay_before=2.0)
+    holder = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    waiting = await world.send(tenant, "update", version=2)
+    await world.has_status(waiting, "suspended")
+
+    url = f"{world.restate.admin_endpoint}/invocations/{waiting}/cancel"
+    async with world.http.patch(url) as response:
+        assert response.status in (200, 202)
+    last = await world.run(tenant, "update", version=3)
+
+    assert last == "updated"
+    assert (await world.row(waiting))["completion_failure"] == "[409] cancelled"
+    assert (await world.row(holder))["status"] == "completed"
+    assert (await world.target.document(tenant))["version"] == 3
+    assert len(await world.target.resources(tenant)) == 1
+
+
+async def test_awkward_keys_are_tenants_like_any_other(world: World) -> None:
+    await world.worker()
+    for key in ("acme/with slash", "o'brien' OR '1'='1", "ünï-代", "a\nb", "50%", "../x"):
+        tenant = f"{key} {world.tenant()}"
+
+        assert await world.run(tenant, "provision", version=1) == "created"
+        assert await world.run(tenant, "provision", version=1) == "unchanged"
+        assert await world.run(tenant, "delete", version=1) == "deleted"
+        assert await world.outcomes(tenant, 3) == ["created", "unchanged", "deleted"]

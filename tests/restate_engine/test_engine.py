@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.engine import Capability, EngineContext, HostInfo
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings import Url
+from landlord_engines_restate import RestateEngine, RestateSettings, factory
+from landlord_test_target.direct import Lines, jobs
+
+KEY = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
+
+
+def engine(logger: Lines | None = None, **settings: object) -> RestateEngine:
+    context = EngineContext(
+        settings=RestateSettings(admin_endpoint=Url("http://127.0.0.1:9"), **settings),  # type: ignore[arg-type]
+        run_job=jobs().run,
+        logger=logger if logger is not None else Lines(),
+        host=HostInfo(version="0"),
+    )
+    made = factory.create_engine(context)
+    assert isinstance(made, RestateEngine)
+    return made
+
+
+async def test_every_capability_is_there() -> None:
+    assert all(engine().info.supports(one) for one in Capability)
+
+
+async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_made() -> None:
+    with pytest.raises(SettingsError, match="is not host:port"):
+        engine(worker_address="nowhere")
+
+
+async def test_with_identity_keys_nobody_is_warned_of_missing_signatures() -> None:
+    signed, unsigned = Lines(), Lines()
+
+    engine(signed, identity_keys=(KEY,))._warn()
+    engine(unsigned)._warn()
+
+    assert signed.events("warning") == []
+    assert unsigned.events("warning") == ["requests are not checked for Restate's signature"]
+
+
+async def test_a_shutdown_before_anything_else_is_no_error() -> None:
+    made = engine()
+
+    await made.shutdown(0)
+    await made.shutdown(0)
+
+
+async def test_the_local_backend_is_that_of_restate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    binary = tmp_path / "restate-server"
+    binary.write_text("#!/bin/sh\nexit 3\n")
+    binary.chmod(0o755)
+
+    with pytest.raises(Exception, match="ended with status 3"):
+        async with engine().local_backend(tmp_path / "data"):
+            pytest.fail("it cannot start")

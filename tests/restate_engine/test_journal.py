@@ -1,0 +1,29 @@
+from landlord_engines_restate.journal import LONGEST_PAUSE, Pauses
+
+
+def test_pauses_grow_to_a_limit_for_each_step_by_itself() -> None:
+    pauses = Pauses()
+
+    grown = [pauses.longer("inv_1", "apply") for _ in range(9)]
+
+    assert grown[:4] == [0.5, 1, 2, 4]
+    assert grown[-1] == LONGEST_PAUSE
+    assert pauses.longer("inv_1", "confirm") == 0.5
+
+
+def test_a_step_that_succeeded_starts_over() -> None:
+    pauses = Pauses()
+    pauses.longer("inv_1", "apply")
+
+    pauses.over("inv_1", "apply")
+
+    assert pauses.longer("inv_1", "apply") == 0.5
+
+
+def test_only_so_many_steps_are_remembered() -> None:
+    pauses = Pauses(limit=2)
+    for name in ("a", "b", "c"):
+        pauses.longer(name, "apply")
+
+    assert pauses.longer("a", "apply") == 0.5
+    assert pauses.longer("c", "apply") == 1

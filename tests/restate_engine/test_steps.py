@@ -1,0 +1,33 @@
+from typing import cast
+
+import pytest
+from pytest_httpserver import HTTPServer
+from restate import Context
+
+from landlord_engines_core.errors import Transient
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.journal import Pauses
+from landlord_engines_restate.rivals import Rivals
+from landlord_engines_restate.steps import RestateSteps, TurnCalls
+
+
+async def never(*_: object) -> bytes:
+    raise AssertionError
+
+
+async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/query").respond_with_data("down", status=503)
+    admin = AdminClient(httpserver.url_for("/"))
+    steps = RestateSteps(
+        ctx=cast(Context, None),  # a look has none to call with
+        turn=TurnCalls(name="T", take=never, end=never),  # type: ignore[arg-type]
+        admin=admin,
+        rivals=Rivals(admin=admin),
+        pauses=Pauses(),
+    )
+
+    with pytest.raises(Transient, match="cannot be used"):
+        await steps.look("t")
+
+    await admin.aclose()
+    steps.alive()
