@@ -19,6 +19,8 @@ def test_every_test_that_the_list_of_defects_names_is_there() -> None:
 
 
 def test_every_defect_up_to_twenty_has_a_row() -> None:
-    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "go-worker-defects.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| (\d+) \|", (ROOT / "docs" / "go-worker-defects.md").read_text(), re.MULTILINE
+    )
 
     assert [int(row) for row in rows] == list(range(1, 21))
