@@ -41,7 +41,7 @@ class Steps(Protocol):
         durable before this returns.
 
         Returns:
-            The tenant's record, with the note in it.
+            The tenant's record, with the note in it; it may lack the transitions of other jobs.
 
         Raises:
             Superseded: A job that was dispatched later has, or had, the turn.

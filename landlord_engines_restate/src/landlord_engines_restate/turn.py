@@ -108,7 +108,8 @@ async def take(ctx: ObjectContext, rivals: Rivals, pauses: journal.Pauses, wish:
         record = await _after(ctx, look, claim, holder, record)
     record = record.begun(me, wish.note)
     save(ctx, TurnState(holder=Holder(execution_id=me, since=claim.at), record=record))
-    return Taken(record=record)
+    # The answer goes into the job's journal: the history of others has no business there.
+    return Taken(record=attrs.evolve(record, transitions=record.transitions[-1:]))
 
 
 async def end(ctx: ObjectContext, transition: Transition) -> bool:
