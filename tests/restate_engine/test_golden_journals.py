@@ -12,18 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog.testing
 from restate.endpoint import Endpoint
 
-from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.engine import HostInfo
-from landlord_engines_core.logs import Logger
-from landlord_engines_core.resolution import Resolver
-from landlord_engines_core.tenants import JobLimits, TenantJobs
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.services import build_services
 from landlord_engines_restate.settings import Names
+from landlord_test_target.direct import jobs
 
 JOURNALS = Path(__file__).parent.parent / "data" / "journals"
 RECORDED = sorted(JOURNALS.glob("*/*.json"))
@@ -91,7 +87,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
         Names("TenantProvisioning", "TenantProvisioning"),
         HostInfo(version="0"),
         admin,
-        _jobs(compute).run,
+        jobs(("mock", compute)).run,
     )
     endpoint = Endpoint()  # type: ignore[no-untyped-call]
     endpoint.bind(services.jobs, services.turn)
@@ -116,28 +112,6 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
     await endpoint.app()(scope, receive, send)  # type: ignore[no-untyped-call]
     await admin.aclose()
     return bytes(answer)
-
-
-def _jobs(compute: MockCompute) -> TenantJobs:
-    registry = ComputeRegistry({"mock": compute})
-    logger: Logger = structlog.testing.CapturingLogger()
-    resolver = Resolver(
-        registry=registry,
-        landlord=None,
-        force=None,
-        default=None,
-        ttl=1,
-        max_config_bytes=1000,
-        logger=logger,
-    )
-    return TenantJobs(
-        resolver=resolver,
-        registry=registry,
-        landlord=None,
-        limits=JobLimits(),
-        provider_type="restate",
-        logger=logger,
-    )
 
 
 def _messages(stream: bytes) -> Iterator[tuple[int, bytes]]:
