@@ -48,6 +48,7 @@ async def test_a_job_that_is_cancelled_while_it_waits_lets_nobody_in_too_early(
     await world.target.asked(tenant, "create")
     waiting = await world.send(tenant, "update", version=2)
     await world.has_status(waiting, "suspended")
+    await _waits_for_the_holder(world)
 
     url = f"{world.restate.admin_endpoint}/invocations/{waiting}/cancel"
     async with world.http.patch(url) as response:
@@ -70,3 +71,16 @@ async def test_awkward_keys_are_tenants_like_any_other(world: World) -> None:
         assert await world.run(tenant, "provision", version=1) == "unchanged"
         assert await world.run(tenant, "delete", version=1) == "deleted"
         assert await world.outcomes(tenant, 3) == ["created", "unchanged", "deleted"]
+
+
+async def _waits_for_the_holder(world: World) -> None:
+    """Return once a take has asked the holder to give way, and sleeps until it has."""
+    sql = (
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Turn'"
+        " AND target_handler_name = 'take' AND status = 'suspended'"
+    )
+
+    async def look() -> bool:
+        return bool(await world.admin.query(sql))
+
+    await wait_for(look)
