@@ -141,6 +141,7 @@ async def test_a_worker_killed_inside_a_move_leaves_the_new_place_only(world: Wo
     assert await _versions(world, tenant) == [2]
     (resource,) = await world.target.resources(tenant)
     assert resource["place"] == "west"
+    await world.ended(tenant, 2)
     assert len((await world.status(tenant))["placements"]) == 1
 
 

@@ -87,6 +87,7 @@ async def test_another_place_is_provisioned_before_the_former_one_goes(world: Wo
     )
     (removed,) = await world.target.ledger(tenant, "delete", "200")
     assert made["at"] < removed["at"]
+    await world.ended(tenant, 2)
     assert (await world.status(tenant))["placements"] == [
         {"engine": "target", "place": "west", "resource_ids": {"id": str(resource["id"])}}
     ]
