@@ -238,3 +238,22 @@ async def test_an_engine_that_cannot_serve_ends_with_its_code_and_no_traceback(
     assert ended == code
     assert named in text
     assert "Traceback" not in text
+
+
+async def test_a_worker_with_identity_keys_answers_no_request_without_their_signature(
+    world: World,
+) -> None:
+    config = world.config()
+    key = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
+    config["workflow"]["restate"]["identity_keys"] = [key]
+    worker = await world.launch(config)
+
+    (line, *_) = await worker.logged("not registered yet")
+    address = config["workflow"]["restate"]["worker_address"]
+    url = f"http://{address}/invoke/{world.service}/execute"
+    async with world.http.post(url, data=world.body("t", "provision", {})) as response:
+        status = response.status
+
+    assert status == 401
+    assert "trusts the same identity keys" in line["reason"]
+    assert await world.admin.service(world.service) is None
