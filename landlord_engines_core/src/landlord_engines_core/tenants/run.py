@@ -15,18 +15,10 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, job_context
-from landlord_engines_core.models import (
-    ExecutionState,
-    ExecutionStatus,
-    Job,
-    Note,
-    Operation,
-    Output,
-    Record,
-    Transition,
-)
+from landlord_engines_core.models import ExecutionStatus, Job, Note, Operation, Record
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.steps import Steps
+from landlord_engines_core.tenants import answers
 from landlord_engines_core.tenants.acts import Acts
 from landlord_engines_core.tenants.confirm import Confirmer, now
 from landlord_engines_core.tenants.converge import Converger
@@ -123,7 +115,7 @@ class TenantJobs:
                     return await self._plan(job, steps)
                 return await self._carry_out(job, steps)
             except Superseded as error:
-                return self._cancelled(job, steps, error)
+                return answers.superseded(self.provider_type, job, steps.execution_id, error)
 
     async def settled(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
@@ -142,18 +134,17 @@ class TenantJobs:
         applied = await self._step(steps, "apply", apply, Applied)
         confirm = partial(self._confirm, job, record, applied)
         confirmed = await self._step(steps, "confirm", confirm, Confirmed)
-        transition = _transition(job, steps.execution_id, resolved, confirmed)
+        transition = answers.transition_of(job, steps.execution_id, resolved, confirmed)
         await steps.end(job.tenant, transition)
-        return self._succeeded(job, transition)
+        return answers.succeeded(self.provider_type, job, transition)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolve = partial(self._resolve, job, steps)
         resolved = await self._step(steps, "resolve", resolve, Resolved)
         look = partial(self._look, job, resolved)
         planned = await self._step(steps, "plan", look, Planned)
-        output = Output(tenant_id=job.tenant, status=planned.action, changes=planned.changes)
-        return self._answer(
-            steps.execution_id, ExecutionState.SUCCEEDED, output, resolved.started_at
+        return answers.planned(
+            self.provider_type, job, steps.execution_id, resolved.started_at, planned
         )
 
     async def _step(
@@ -208,61 +199,3 @@ class TenantJobs:
         spec = await self.resolver.spec(job, resolved.placement)
         found = await self._converger.planned(resolved.placement.engine, spec)
         return Planned(action=found.action, changes=found.changes)
-
-    def _succeeded(self, job: Job, transition: Transition) -> ExecutionStatus:
-        held = transition.held
-        output = Output(
-            tenant_id=job.tenant,
-            provider_type=held.engine if held else "",
-            status=transition.outcome,
-            resource_ids=held.resource_ids if held else {},
-            changes=transition.changes,
-            message=transition.detail,
-            transition=transition,
-        )
-        return self._answer(
-            transition.execution_id,
-            ExecutionState.SUCCEEDED,
-            output,
-            transition.started_at,
-            transition.ended_at or "",
-        )
-
-    def _cancelled(self, job: Job, steps: Steps, error: Superseded) -> ExecutionStatus:
-        output = Output(tenant_id=job.tenant, status="superseded", message=error.message)
-        return self._answer(steps.execution_id, ExecutionState.CANCELLED, output)
-
-    def _answer(
-        self,
-        execution_id: str,
-        state: ExecutionState,
-        output: Output,
-        started_at: str = "",
-        ended_at: str = "",
-    ) -> ExecutionStatus:
-        return ExecutionStatus(
-            execution_id=execution_id,
-            provider_type=self.provider_type,
-            state=state,
-            start_time=started_at,
-            stop_time=ended_at,
-            output=output,
-        )
-
-
-def _transition(
-    job: Job, execution_id: str, resolved: Resolved, confirmed: Confirmed
-) -> Transition:
-    applied = confirmed.applied
-    return Transition(
-        execution_id=execution_id,
-        operation=job.operation,
-        started_at=resolved.started_at,
-        ended_at=confirmed.ended_at,
-        outcome=applied.outcome,
-        config_hash=applied.config_hash,
-        changes=applied.changes,
-        held=applied.held,
-        gone=applied.gone,
-        detail=confirmed.detail,
-    )

@@ -1,0 +1,79 @@
+"""From what a job did to its transition, and to the answer that its sender gets."""
+
+from landlord_engines_core.errors import Superseded
+from landlord_engines_core.models import (
+    ExecutionState,
+    ExecutionStatus,
+    Job,
+    Output,
+    Transition,
+)
+from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved
+
+__all__ = ["planned", "succeeded", "superseded", "transition_of"]
+
+
+def transition_of(
+    job: Job, execution_id: str, resolved: Resolved, confirmed: Confirmed
+) -> Transition:
+    """Sum up a job that has ended."""
+    applied = confirmed.applied
+    return Transition(
+        execution_id=execution_id,
+        operation=job.operation,
+        started_at=resolved.started_at,
+        ended_at=confirmed.ended_at,
+        outcome=applied.outcome,
+        config_hash=applied.config_hash,
+        changes=applied.changes,
+        held=applied.held,
+        gone=applied.gone,
+        detail=confirmed.detail,
+    )
+
+
+def succeeded(provider_type: str, job: Job, transition: Transition) -> ExecutionStatus:
+    """Answer for a job that did its work."""
+    held = transition.held
+    return ExecutionStatus(
+        execution_id=transition.execution_id,
+        provider_type=provider_type,
+        state=ExecutionState.SUCCEEDED,
+        start_time=transition.started_at,
+        stop_time=transition.ended_at or "",
+        output=Output(
+            tenant_id=job.tenant,
+            provider_type=held.engine if held else "",
+            status=transition.outcome,
+            resource_ids=held.resource_ids if held else {},
+            changes=transition.changes,
+            message=transition.detail,
+            transition=transition,
+        ),
+    )
+
+
+def planned(
+    provider_type: str, job: Job, execution_id: str, started_at: str, plan: Planned
+) -> ExecutionStatus:
+    """Answer for a plan: what an apply would do."""
+    return ExecutionStatus(
+        execution_id=execution_id,
+        provider_type=provider_type,
+        state=ExecutionState.SUCCEEDED,
+        start_time=started_at,
+        output=Output(tenant_id=job.tenant, status=plan.action, changes=plan.changes),
+    )
+
+
+def superseded(
+    provider_type: str, job: Job, execution_id: str, error: Superseded
+) -> ExecutionStatus:
+    """Answer for a job that came too late and touched nothing."""
+    return ExecutionStatus(
+        execution_id=execution_id,
+        provider_type=provider_type,
+        state=ExecutionState.CANCELLED,
+        start_time="",
+        output=Output(tenant_id=job.tenant, status="superseded", message=error.message),
+    )
