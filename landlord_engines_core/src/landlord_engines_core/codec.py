@@ -53,8 +53,8 @@ def _object_of(converter: JsonConverter) -> Callable[[object, Any], Mapping[str,
     return check
 
 
-def _make_converter() -> JsonConverter:
-    converter = make_converter()
+def _make_converter(*, detailed: bool) -> JsonConverter:
+    converter = make_converter(detailed_validation=detailed)
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _strictly(kind))
     converter.register_structure_hook(float, _strictly(float, int))
@@ -65,7 +65,17 @@ def _make_converter() -> JsonConverter:
     return converter
 
 
-_converter = _make_converter()
+def _no_constant(_: str) -> object:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+# Made once: json.loads and json.dumps make their own each time that they are given an option.
+_decoder = json.JSONDecoder(parse_constant=_no_constant)
+_encoder = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
+_converter = _make_converter(detailed=False)
+_explainer = _make_converter(detailed=True)
+"""Reads what the fast converter refused once more, to say where and why."""
 
 
 def _describe(error: BaseException, _: type | None) -> str:
@@ -85,6 +95,13 @@ def structure(document: object, kind: type[T]) -> T:
     """
     try:
         return _converter.structure(document, kind)
+    except Exception:  # noqa: BLE001  # whatever is wrong, it is told below
+        return _explained(document, kind)
+
+
+def _explained(document: object, kind: type[T]) -> T:
+    try:
+        return _explainer.structure(document, kind)
     except BaseValidationError as error:
         lines = transform_error(error, format_exception=_describe)
         problems = [f"{path} {text}" for text, _, path in (line.partition(" @ ") for line in lines)]
@@ -98,10 +115,6 @@ def unstructure(value: object) -> Any:
     return _converter.unstructure(value)
 
 
-def _no_constant(_: str) -> object:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
 def loads(raw: bytes, kind: type[T]) -> T:
     """Read a JSON document into a value of ``kind``.
 
@@ -109,7 +122,7 @@ def loads(raw: bytes, kind: type[T]) -> T:
         BadDocument: It is not JSON, nested too deeply, or has bad fields.
     """
     try:
-        document = json.loads(raw, parse_constant=_no_constant)
+        document = _decoder.decode(raw.decode())
     except RecursionError:
         raise BadDocument(["$ is nested too deeply"]) from None
     except ValueError as error:
@@ -121,4 +134,4 @@ def loads(raw: bytes, kind: type[T]) -> T:
 
 def dumps(value: object) -> bytes:
     """Write a value as a compact JSON document, the same bytes for equal values."""
-    return json.dumps(unstructure(value), separators=(",", ":"), sort_keys=True).encode()
+    return _encoder.encode(unstructure(value)).encode()
