@@ -13,6 +13,7 @@ from enum import StrEnum
 import attrs
 
 __all__ = [
+    "HISTORY",
     "ExecutionState",
     "ExecutionStatus",
     "Job",

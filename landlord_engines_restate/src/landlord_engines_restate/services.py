@@ -20,6 +20,7 @@ from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.models import Transition
 from landlord_engines_restate import turn
 from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.history import shown
 from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.registration import Expected
 from landlord_engines_restate.rivals import Rivals
@@ -154,6 +155,7 @@ def _add_turn_handlers(
     @tenant_turn.handler("history", kind="shared", output_serde=raw)
     async def history(ctx: ObjectSharedContext) -> bytes:
         """Show the tenant's last transitions, oldest first."""
-        return codec.dumps((await turn.load(ctx)).record.transitions)
+        state = await turn.load(ctx)
+        return shown(await turn.past(ctx), state.record.transitions)
 
     return TurnCalls(name=tenant_turn.name, take=take, end=end)

@@ -26,10 +26,11 @@ from landlord_engines_core.models import (
     Record,
     Transition,
 )
-from landlord_engines_restate import journal
+from landlord_engines_restate import history, journal
 from landlord_engines_restate.rivals import Claim, Holder, Rivals, Verdict
 
 __all__ = [
+    "PAST",
     "STATE",
     "Take",
     "Taken",
@@ -38,11 +39,15 @@ __all__ = [
     "end",
     "forget",
     "load",
+    "past",
     "take",
 ]
 
 STATE = "turn"
-"""The key of the object's one state entry."""
+"""The key of the state entry with the holder and the record of what is not over yet."""
+
+PAST = "past"
+"""The key of the state entry with the lines of past transitions."""
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 10.0
@@ -51,7 +56,7 @@ LONGEST_PAUSE = 10.0
 
 @attrs.frozen(kw_only=True)
 class TurnState:
-    """All that a turn keeps."""
+    """What a turn needs to know; its record holds the last job's transition only."""
 
     holder: Holder | None = None
     record: Record = attrs.field(factory=Record)
@@ -89,6 +94,11 @@ async def load(ctx: ObjectContext | ObjectSharedContext) -> TurnState:
     return codec.loads(raw, TurnState) if raw else TurnState()
 
 
+async def past(ctx: ObjectContext | ObjectSharedContext) -> bytes:
+    """Read the lines of past transitions."""
+    return await ctx.get(PAST, serde=BytesSerde()) or b""
+
+
 def save(ctx: ObjectContext, state: TurnState) -> None:
     """Write the turn's state."""
     ctx.set(STATE, codec.dumps(state), serde=BytesSerde())
@@ -106,20 +116,21 @@ async def take(ctx: ObjectContext, rivals: Rivals, pauses: journal.Pauses, wish:
     record = state.record
     if holder is not None and holder.execution_id != me:
         record = await _after(ctx, look, claim, holder, record)
-    record = record.begun(me, wish.note)
+    ctx.set(PAST, history.added(await past(ctx), record.transitions), serde=BytesSerde())
+    record = Record(placements=record.placements).begun(me, wish.note)
     save(ctx, TurnState(holder=Holder(execution_id=me, since=claim.at), record=record))
-    # The answer goes into the job's journal: the history of others has no business there.
-    return Taken(record=attrs.evolve(record, transitions=record.transitions[-1:]))
+    return Taken(record=record)
 
 
 async def end(ctx: ObjectContext, transition: Transition) -> bool:
-    """Write down what a job did, once.
+    """Write down what a job did, once; the next job's take may have done so already.
 
     Returns:
         Whether nothing of the tenant is left, so that its record may be forgotten in time.
     """
     state = await load(ctx)
-    if state.record.has_ended(transition.execution_id):
+    begun = {one.execution_id for one in state.record.transitions if not one.ended_at}
+    if transition.execution_id not in begun:
         return False
     record = state.record.ended(transition)
     save(ctx, attrs.evolve(state, record=record))
@@ -129,9 +140,8 @@ async def end(ctx: ObjectContext, transition: Transition) -> bool:
 async def forget(ctx: ObjectContext, execution_id: str) -> None:
     """Clear the tenant's state, unless anything has happened since this delete."""
     record = (await load(ctx)).record
-    if not record.placements and record.transitions[-1:] == tuple(
-        t for t in record.transitions if t.execution_id == execution_id
-    ):
+    last = {one.execution_id for one in record.transitions}
+    if not record.placements and execution_id in last:
         ctx.clear_all()
 
 
