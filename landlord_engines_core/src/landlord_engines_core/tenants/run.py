@@ -107,15 +107,12 @@ class TenantJobs:
             Transient: It is to be tried again soon.
         """
         job = understand(body)
-        with job_context(
-            tenant=job.tenant, operation=job.operation, execution_id=steps.execution_id
-        ):
-            try:
-                if job.operation is Operation.PLAN:
-                    return await self._plan(job, steps)
-                return await self._carry_out(job, steps)
-            except Superseded as error:
-                return answers.superseded(self.provider_type, job, steps.execution_id, error)
+        try:
+            if job.operation is Operation.PLAN:
+                return await self._plan(job, steps)
+            return await self._carry_out(job, steps)
+        except Superseded as error:
+            return answers.superseded(self.provider_type, job, steps.execution_id, error)
 
     async def settled(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
@@ -123,7 +120,7 @@ class TenantJobs:
 
     async def _carry_out(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolve = partial(self._resolve, job, steps)
-        resolved = await self._step(steps, "resolve", resolve, Resolved)
+        resolved = await self._step(job, steps, "resolve", resolve, Resolved)
         note = Note(
             operation=job.operation,
             started_at=resolved.started_at,
@@ -131,40 +128,48 @@ class TenantJobs:
         )
         record = await steps.take(job.tenant, note)
         apply = partial(self._apply, job, resolved, record)
-        applied = await self._step(steps, "apply", apply, Applied)
+        applied = await self._step(job, steps, "apply", apply, Applied)
         confirm = partial(self._confirm, job, record, applied)
-        confirmed = await self._step(steps, "confirm", confirm, Confirmed)
+        confirmed = await self._step(job, steps, "confirm", confirm, Confirmed)
         transition = answers.transition_of(job, steps.execution_id, resolved, confirmed)
         await steps.end(job.tenant, transition)
         return answers.succeeded(self.provider_type, job, transition)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolve = partial(self._resolve, job, steps)
-        resolved = await self._step(steps, "resolve", resolve, Resolved)
+        resolved = await self._step(job, steps, "resolve", resolve, Resolved)
         look = partial(self._look, job, resolved)
-        planned = await self._step(steps, "plan", look, Planned)
+        planned = await self._step(job, steps, "plan", look, Planned)
         return answers.planned(
             self.provider_type, job, steps.execution_id, resolved.started_at, planned
         )
 
     async def _step(
         self,
+        job: Job,
         steps: Steps,
         name: str,
         work: Callable[[], Awaitable[T]],
         kind: type[T],
     ) -> T:
         async def action() -> T:
-            try:
-                with self._failures.translated(name):
-                    async with asyncio.timeout(self.limits.step_timeout):
-                        return await work()
-            except asyncio.CancelledError:
-                # By a kill, or at the end of a drain; another attempt enters the step again.
-                self.logger.warning("step cut", step=name)
-                raise
+            # Here and not around the job: a backend enters that again after every step.
+            with job_context(
+                tenant=job.tenant, operation=job.operation, execution_id=steps.execution_id
+            ):
+                return await self._bounded(name, work)
 
         return await steps.run(name, action, kind)
+
+    async def _bounded(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            with self._failures.translated(name):
+                async with asyncio.timeout(self.limits.step_timeout):
+                    return await work()
+        except asyncio.CancelledError:
+            # By a kill, or at the end of a drain; another attempt enters the step again.
+            self.logger.warning("step cut", step=name)
+            raise
 
     async def _resolve(self, job: Job, steps: Steps) -> Resolved:
         if job.operation is Operation.DELETE:
