@@ -98,7 +98,7 @@ def e2e(session: nox.Session) -> None:
     """Run the tests against a real restate-server."""
     install_editable(session, "test", extra=LOCAL)
     # The tests mostly wait for processes: more of them than cores fit side by side.
-    measured_pytest(session, "e2e", "-n", "4", "tests/e2e")
+    measured_pytest(session, "e2e", "-v", "-n", "4", "tests/e2e")
 
 
 @nox.session
