@@ -9,6 +9,9 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.rivals import Holder, Rivals, Verdict
 
 LONG_AGO = Holder(execution_id="inv_old", since="2020-01-01T00:00:00+00:00")
+FIRST, SECOND = "2026-11-24T01:00:10Z", "2026-11-24T01:00:10.045Z"
+"""As text the first would be the later one: Restate leaves out a fraction that is zero."""
+
 ENDED = Record().ended(
     Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
 )
@@ -37,7 +40,7 @@ async def test_a_holder_that_ended_long_ago_is_not_asked_about(rivals: Rivals) -
 async def test_a_holder_from_long_ago_without_an_end_is_asked_about(
     rivals: Rivals, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_me=("2026-02", "running"), inv_old=("2026-01", "running"))
+    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
 
     claim = await rivals.claim("inv_me", LONG_AGO, Record())
 
@@ -47,10 +50,10 @@ async def test_a_holder_from_long_ago_without_an_end_is_asked_about(
 @pytest.mark.parametrize(
     ("created", "verdict"),
     [
-        ({"inv_me": ("1", "running"), "inv_old": ("2", "completed")}, Verdict.SUPERSEDED),
-        ({"inv_me": ("2", "running"), "inv_old": ("1", "completed")}, Verdict.FREE),
-        ({"inv_me": ("1", "running"), "inv_old": ("1", "running")}, Verdict.RUNNING),
-        ({"inv_me": ("1", "running")}, Verdict.FREE),
+        ({"inv_me": (FIRST, "running"), "inv_old": (SECOND, "completed")}, Verdict.SUPERSEDED),
+        ({"inv_me": (SECOND, "running"), "inv_old": (FIRST, "completed")}, Verdict.FREE),
+        ({"inv_me": (FIRST, "running"), "inv_old": (FIRST, "running")}, Verdict.RUNNING),
+        ({"inv_me": (FIRST, "running")}, Verdict.FREE),
     ],
 )
 async def test_the_one_dispatched_last_wins_and_what_is_forgotten_has_lost(
@@ -65,7 +68,7 @@ async def test_the_one_dispatched_last_wins_and_what_is_forgotten_has_lost(
 async def test_a_holder_that_stands_still_is_killed(
     rivals: Rivals, httpserver: HTTPServer, status: str
 ) -> None:
-    shows(httpserver, inv_me=("2", "running"), inv_old=("1", status))
+    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, status))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
     assert (await rivals.claim("inv_me", LONG_AGO, Record())).verdict == Verdict.FREE

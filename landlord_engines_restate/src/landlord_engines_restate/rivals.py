@@ -106,4 +106,6 @@ def _later(found: Mapping[str, Mapping[str, str]], one: str, other: str) -> bool
     """Whether ``one`` was dispatched after ``other``; what Restate has forgotten was not."""
     if one not in found or other not in found:
         return False
-    return found[one]["created_at"] > found[other]["created_at"]
+    # Not compared as text: Restate leaves the fraction out where it is zero.
+    first, second = (datetime.fromisoformat(found[job]["created_at"]) for job in (one, other))
+    return first > second
