@@ -127,7 +127,7 @@ def pins(session: nox.Session) -> None:
         f"{ROOT / name}[local]" if "restate" in name else str(ROOT / name) for name in DISTRIBUTIONS
     ]
     Path(sources).write_text("\n".join(local), encoding="utf-8")
-    groups = [f"--group={group}" for group in ("test", "lint", "types", "build")]
+    groups = [f"--group={group}" for group in ("test", "lint", "types", "build", "bench")]
     wanted = session.run(
         *("uv", "pip", "compile", "--universal", "--python-version=3.11", "--upgrade"),
         *("--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"),

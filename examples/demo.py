@@ -41,7 +41,7 @@ async def main() -> int:
     settings = RestateSettings()
     with tempfile.TemporaryDirectory(prefix="landlord-demo-") as folder:
         print("starting restate-server ...")
-        async with local_backend(Path(folder), settings.names) as backend:
+        async with local_backend(settings, Path(folder)) as backend:
             print(f"starting landlord-host, with Restate at {backend.settings['endpoint']} ...")
             async with worker(Path(folder), backend.settings):
                 tenant = str(uuid4())

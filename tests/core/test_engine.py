@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -33,11 +32,6 @@ class Plain(WorkerEngine):
 async def test_a_capability_that_is_not_declared_says_so(hook: str) -> None:
     with pytest.raises(CapabilityNotSupported, match="'plain' does not support"):
         await getattr(Plain(), hook)()
-
-
-def test_a_local_backend_that_is_not_declared_says_so(tmp_path: Path) -> None:
-    with pytest.raises(CapabilityNotSupported, match="'local-backend'"):
-        Plain().local_backend(tmp_path)
 
 
 def test_what_is_planned_is_not_supported() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import aiohttp
 
 from landlord_engines_restate.local import RestateServer, local_backend, server_binary
-from landlord_engines_restate.settings import Names, RestateSettings
+from landlord_engines_restate.settings import RestateSettings
 from landlord_test_target.harness import World
 
 
@@ -21,7 +21,7 @@ async def answers(url: str) -> bool:
 async def test_a_local_backend_answers_until_it_is_left(tmp_path: Path) -> None:
     folder = tmp_path / 'a "quoted" folder'
 
-    async with local_backend(folder, Names("Some", "Some")) as backend:
+    async with local_backend(RestateSettings(service_name="Some"), folder) as backend:
         admin = f"{backend.settings['admin_endpoint']}/health"
         ingress = f"{backend.settings['endpoint']}/restate/health"
         answered = [await answers(admin), await answers(ingress)]
@@ -47,7 +47,7 @@ async def test_a_server_started_again_keeps_its_ports_and_its_data(own_world: Wo
 
     assert not stopped
     assert server.admin_endpoint == url
-    assert (await own_world.dispatcher.poll(job))["state"] == "succeeded"
+    assert (await own_world.row(job))["status"] == "completed"
 
 
 async def test_two_servers_run_side_by_side(own_restate: RestateServer, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ async def test_the_local_backend_is_that_of_restate(
     binary.write_text("#!/bin/sh\nexit 3\n")
     binary.chmod(0o755)
 
+    assert factory.local_backend is not None
     with pytest.raises(Exception, match="ended with status 3"):
-        async with engine().local_backend(tmp_path / "data"):
+        async with factory.local_backend(RestateSettings(), tmp_path / "data"):
             pytest.fail("it cannot start")

@@ -5,7 +5,7 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.models import Record, Transition
-from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.admin import AdminClient, AdminUnavailable
 from landlord_engines_restate.rivals import Holder, Rivals, Verdict
 
 LONG_AGO = Holder(execution_id="inv_old", since="2020-01-01T00:00:00+00:00")
@@ -20,7 +20,7 @@ ENDED = Record().ended(
 @pytest_asyncio.fixture
 async def rivals(httpserver: HTTPServer) -> AsyncIterator[Rivals]:
     admin = AdminClient(httpserver.url_for("/"))
-    yield Rivals(admin=admin)
+    yield Rivals(admin=admin, replay=0.1)
     await admin.aclose()
 
 
@@ -62,6 +62,26 @@ async def test_the_one_dispatched_last_wins_and_what_is_forgotten_has_lost(
     shows(httpserver, **created)
 
     assert (await rivals.claim("inv_me", LONG_AGO, Record())).verdict == verdict
+
+
+async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    me = {"id": "inv_me", "created_at": FIRST, "status": "running"}
+    old = {"id": "inv_old", "created_at": SECOND, "status": "completed"}
+    httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me]})
+    httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me, old]})
+
+    assert (await rivals.claim("inv_me", LONG_AGO, Record())).verdict == Verdict.SUPERSEDED
+
+
+async def test_a_server_that_does_not_show_the_asking_job_decides_nothing(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_old=(FIRST, "completed"))
+
+    with pytest.raises(AdminUnavailable, match="does not show this very job"):
+        await rivals.claim("inv_me", LONG_AGO, Record())
 
 
 @pytest.mark.parametrize("status", ["backing-off", "paused"])

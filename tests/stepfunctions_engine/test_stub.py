@@ -64,12 +64,11 @@ def test_it_declares_nothing_as_there(engine: WorkerEngine) -> None:
     assert engine.info.contract == contract.CONTRACT
 
 
-async def test_what_is_planned_cannot_be_called(engine: WorkerEngine, tmp_path: Path) -> None:
+async def test_what_is_planned_cannot_be_called(engine: WorkerEngine) -> None:
     for call in (engine.dry_run_registration, engine.watch_registration, engine.make_latest):
         with pytest.raises(CapabilityNotSupported, match="stepfunctions"):
             await call()
-    with pytest.raises(CapabilityNotSupported, match="stepfunctions"):
-        engine.local_backend(tmp_path)
+    assert factory.local_backend is None
 
 
 def test_the_host_ends_with_5_one_line_and_no_traceback(tmp_path: Path) -> None:

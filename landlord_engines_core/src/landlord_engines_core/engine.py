@@ -32,6 +32,7 @@ __all__ = [
     "Registration",
     "RegistrationState",
     "RunJob",
+    "StartLocalBackend",
     "Support",
     "WorkerEngine",
 ]
@@ -64,7 +65,6 @@ class Capability(StrEnum):
     DRY_RUN = "dry-run-registration"
     WATCH = "watch-registration"
     MAKE_LATEST = "make-latest"
-    LOCAL_BACKEND = "local-backend"
 
 
 @attrs.frozen(kw_only=True)
@@ -177,6 +177,10 @@ class LocalBackend:
     dispatcher: Dispatcher
 
 
+StartLocalBackend = Callable[[Any, Path], AbstractAsyncContextManager[LocalBackend]]
+"""Given an instance of ``settings_type``, for what things are called, and a folder for its data."""
+
+
 class WorkerEngine(abc.ABC):
     """Connects the worker to one workflow backend.
 
@@ -227,11 +231,6 @@ class WorkerEngine(abc.ABC):
         """Have the backend send new jobs to this worker, whatever else is registered."""
         raise self._unsupported(Capability.MAKE_LATEST)
 
-    def local_backend(self, folder: Path) -> AbstractAsyncContextManager[LocalBackend]:
-        """Run a backend on this machine, with its data in ``folder``."""
-        _ = folder
-        raise self._unsupported(Capability.LOCAL_BACKEND)
-
     def _unsupported(self, capability: Capability) -> CapabilityNotSupported:
         return CapabilityNotSupported(
             f"worker engine {self.info.name!r} does not support {capability.value!r}",
@@ -246,7 +245,11 @@ class EngineFactory:
     Attributes:
         settings_type: The attrs class of the section ``workflow.<name>``; core loads and checks it.
         create_engine: Makes the engine, without reaching the backend. It may raise SettingsError.
+        local_backend: Runs a backend on this machine for as long as it is entered; ``None`` where
+            the engine has none. It is part of the factory and not of the engine, since it yields
+            what an engine's settings need.
     """
 
     settings_type: type
     create_engine: Callable[[EngineContext], WorkerEngine]
+    local_backend: StartLocalBackend | None = None

@@ -2,11 +2,14 @@
 
 from landlord_engines_core.engine import EngineFactory
 from landlord_engines_restate.engine import RestateEngine, create_engine
+from landlord_engines_restate.local import local_backend
 from landlord_engines_restate.settings import RestateSettings
 
 __all__ = ["RestateEngine", "RestateSettings", "factory"]
 
 __version__ = "0.1.0"
 
-factory = EngineFactory(settings_type=RestateSettings, create_engine=create_engine)
+factory = EngineFactory(
+    settings_type=RestateSettings, create_engine=create_engine, local_backend=local_backend
+)
 """The target of the entry point ``restate``."""

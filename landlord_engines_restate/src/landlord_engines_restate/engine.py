@@ -4,8 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 from restate.discovery import compute_discovery_json
 from restate.endpoint import Endpoint
@@ -14,14 +13,12 @@ from landlord_engines_core.engine import (
     Capability,
     EngineContext,
     EngineInfo,
-    LocalBackend,
     Registration,
     Support,
     WorkerEngine,
 )
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.local import local_backend
 from landlord_engines_restate.registration import Registrar
 from landlord_engines_restate.server import (
     App,
@@ -109,10 +106,6 @@ class RestateEngine(WorkerEngine):
     async def make_latest(self) -> Registration:
         """Register again, by force."""
         return await self._registrar.make_latest()
-
-    def local_backend(self, folder: Path) -> AbstractAsyncContextManager[LocalBackend]:
-        """Run a restate-server on loopback."""
-        return local_backend(folder, self._settings.names)
 
     def _warn(self) -> None:
         names = self._settings.names

@@ -21,7 +21,7 @@ from landlord_engines_core.engine import LocalBackend
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable
 from landlord_engines_restate.dispatcher import RestateDispatcher
-from landlord_engines_restate.settings import Names
+from landlord_engines_restate.settings import RestateSettings
 
 __all__ = ["VERSION", "RestateServer", "local_backend", "server_binary"]
 
@@ -34,8 +34,10 @@ STOP_TIMEOUT = 5.0
 
 
 @asynccontextmanager
-async def local_backend(folder: Path, names: Names) -> AsyncIterator[LocalBackend]:
+async def local_backend(settings: RestateSettings, folder: Path) -> AsyncIterator[LocalBackend]:
     """Run a restate-server with its data in ``folder`` on free ports of loopback.
+
+    Only the names in ``settings`` are used: the rest is what this provides.
 
     Raises:
         EngineFailed: There is no restate-server and none can be installed, or it does not start.
@@ -47,7 +49,7 @@ async def local_backend(folder: Path, names: Names) -> AsyncIterator[LocalBacken
         yield LocalBackend(
             settings={"endpoint": server.endpoint, "admin_endpoint": server.admin_endpoint},
             dispatcher=RestateDispatcher(
-                ingress=server.endpoint, admin=admin, service=names.landlord_calls
+                ingress=server.endpoint, admin=admin, service=settings.names.landlord_calls
             ),
         )
     finally:

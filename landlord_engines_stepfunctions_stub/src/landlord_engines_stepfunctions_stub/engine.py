@@ -37,7 +37,6 @@ class StepFunctionsEngine(WorkerEngine):
             Capability.DRY_RUN: Support.PLANNED,
             Capability.WATCH: Support.PLANNED,
             Capability.MAKE_LATEST: Support.UNSUPPORTED,
-            Capability.LOCAL_BACKEND: Support.UNSUPPORTED,
         },
         backends="AWS Step Functions, Standard workflows",
     )

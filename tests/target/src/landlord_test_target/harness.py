@@ -249,10 +249,15 @@ class World:
         return await self.dispatcher.dispatch(self.body(tenant, operation, config, provider))
 
     async def row(self, execution_id: str) -> Mapping[str, Any]:
-        """Restate's row of an invocation."""
-        polled: Mapping[str, Any] = await self.dispatcher.poll(execution_id)
-        row: Mapping[str, Any] = polled["row"]
-        return row
+        """Restate's row of an invocation, once there is one: a server that was killed has to read
+        its log again first."""
+
+        async def look() -> Mapping[str, Any]:
+            polled: Mapping[str, Any] = await self.dispatcher.poll(execution_id)
+            row: Mapping[str, Any] = polled.get("row", {})
+            return row
+
+        return await wait_for(look)
 
     async def has_status(self, execution_id: str, *statuses: str) -> Mapping[str, Any]:
         async def look() -> Mapping[str, Any] | None:
