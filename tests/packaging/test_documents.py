@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from landlord_test_target.settings_table import written
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,3 +26,11 @@ def test_every_defect_up_to_twenty_has_a_row() -> None:
     )
 
     assert [int(row) for row in rows] == list(range(1, 21))
+
+
+def test_the_table_of_settings_is_that_of_the_settings_tree() -> None:
+    document = (ROOT / "docs" / "operating.md").read_text()
+
+    assert document == written(document), (
+        "run `python -m landlord_test_target.settings_table docs/operating.md`"
+    )

@@ -32,10 +32,13 @@ class WorkerSettings:
     """The section ``worker``: ours alone.
 
     Attributes:
-        landlord_api_url: Landlord's API; without it, it is not asked.
-        compute_provider: The compute engine for tenants for which nothing names one.
+        landlord_api_url: Landlord's API; without it, nothing is asked there. An engine's
+            worker_landlord_api_url fills it.
+        compute_provider: The compute engine for tenants for which nothing names one. An engine's
+            worker_compute_provider fills it.
         force_compute_provider: A compute engine that overrides every other choice, for tests.
-        compute_cache_ttl: How long an answer of Landlord's API is used again; 0 asks each time.
+        compute_cache_ttl: How long an answer of Landlord's API is used again, 5m unless it is set;
+            0 asks each time. An engine's worker_compute_cache_ttl fills it.
         drain_timeout: How long steps in flight may take to end after the first signal.
         step_timeout: After this long a step is given up and entered again.
         health_timeout: How long a resource may take to become healthy.

@@ -1,0 +1,81 @@
+"""Writes the table of settings into a document, out of the settings tree and its docstrings.
+
+    python -m landlord_test_target.settings_table docs/operating.md
+
+The table stands between two markers; a test compares it with the tree.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from landlord_engines_core.settings import LogSettings, Secret, WorkerSettings
+from landlord_engines_core.settings.kinds import Duration
+from landlord_engines_restate import RestateSettings
+
+BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
+
+SECTIONS: tuple[tuple[str, type], ...] = (
+    ("worker", WorkerSettings),
+    ("log", LogSettings),
+    ("workflow.restate", RestateSettings),
+)
+
+
+def table() -> str:
+    """All sections as Markdown."""
+    return "\n".join(
+        f"### `{section}`\n\n| key | default | environment | what |\n|---|---|---|---|\n{rows}"
+        for section, kind in SECTIONS
+        if (rows := "".join(_rows(section, kind)))
+    )
+
+
+def written(document: str) -> str:
+    """The document with the table of today in it."""
+    before, _, rest = document.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{table()}{END}{after}"
+
+
+def _rows(section: str, kind: Any) -> Iterator[str]:
+    meanings = dict(_attributes(kind))
+    for field in attrs.fields(kind):
+        also = "".join(f", `{name}`" for name in field.metadata.get("environment", {}))
+        variable = f"{section}.{field.name}".upper().replace(".", "_")
+        default = _default(field)
+        yield f"| `{field.name}` | {default} | `{variable}`{also} | {meanings[field.name]} |\n"
+
+
+def _attributes(kind: type) -> Iterator[tuple[str, str]]:
+    """Each attribute of a Google docstring with its text on one line."""
+    _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+    for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE):
+        yield name, " ".join(meaning.split()).replace("``", "`").replace("|", "\\|")
+
+
+def _default(field: Any) -> str:
+    if field.default is None or field.default in ("", ()) or field.type is Secret:
+        return "none"
+    if field.type is Duration:
+        return f"`{_duration(field.default)}`"
+    value = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    return f"`{value}`"
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    for unit, size in (("h", 3600), ("m", 60)):
+        if whole and whole % size == 0:
+            return f"{whole // size}{unit}"
+    return f"{seconds:g}s"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(written(path.read_text()))
