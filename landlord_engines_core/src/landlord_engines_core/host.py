@@ -27,7 +27,7 @@ from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.tenants import JobLimits, TenantJobs
 
-__all__ = ["Forced", "Host", "assembled", "run", "run_async"]
+__all__ = ["Control", "Forced", "Host", "assembled", "compute_registry", "run", "run_async"]
 
 T = TypeVar("T")
 
@@ -48,10 +48,36 @@ class Host:
     landlord: LandlordClient | None
 
 
+@attrs.frozen(kw_only=True)
+class Control:
+    """What whoever runs a host inside a larger program holds on to.
+
+    Attributes:
+        stop: Set by the first signal, or by whoever wants the host to drain.
+        registered: Set once the backend sends jobs to this worker.
+    """
+
+    stop: asyncio.Event = attrs.field(factory=asyncio.Event)
+    registered: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
 def run_async(main: Coroutine[object, object, T]) -> T:
     """Run a coroutine on uvloop, as everything here is."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def compute_registry(settings: Settings) -> ComputeRegistry:
+    """Make the configured engines, and those that the worker names as default or by force.
+
+    Raises:
+        PluginError: One cannot be loaded, or refuses its settings.
+    """
+    worker = settings.worker
+    named = (worker.compute_provider, worker.force_compute_provider)
+    sections = {**{name: {} for name in named if name}, **settings.compute}
+    engines = {name: _compute_engine(name, section) for name, section in sections.items()}
+    return ComputeRegistry(engines)
 
 
 @asynccontextmanager
@@ -71,7 +97,7 @@ async def assembled(
         SettingsError: The worker engine does not accept its settings.
     """
     worker = settings.worker
-    registry = ComputeRegistry(_compute_engines(settings))
+    registry = compute_registry(settings)
     landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
     try:
         jobs = _jobs(name, worker, registry, landlord, logger)
@@ -86,15 +112,30 @@ async def assembled(
 
 
 async def run(
-    name: str, factory: EngineFactory, settings: Settings, logger: Logger, *, fail_fast: bool
+    name: str,
+    factory: EngineFactory,
+    settings: Settings,
+    logger: Logger,
+    *,
+    fail_fast: bool,
+    control: Control | None = None,
 ) -> None:
     """Run a worker until a signal, then drain it.
+
+    Args:
+        name: The worker engine's name.
+        factory: The worker engine's factory.
+        settings: All settings.
+        logger: Where everything logs.
+        fail_fast: Give up where registering takes too long.
+        control: For stopping the worker otherwise than by a signal.
 
     Raises:
         Forced: A second signal came before the drain was over.
         LandlordEnginesError: The engine refused, failed, or could not register.
     """
     worker = settings.worker
+    control = control or Control()
     async with assembled(name, factory, settings, logger) as host:
         lifecycle = EngineLifecycle(
             engine=host.engine,
@@ -105,9 +146,10 @@ async def run(
                 fail_fast=fail_fast,
             ),
             logger=logger,
+            registered=control.registered,
         )
-        with _signals(worker.drain_timeout) as (stop, force):
-            drained = asyncio.create_task(_drained(lifecycle, host.jobs, stop, logger))
+        with _signals(control.stop, worker.drain_timeout) as force:
+            drained = asyncio.create_task(_drained(lifecycle, host.jobs, control.stop, logger))
             forced = asyncio.create_task(force.wait())
             await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
             if not drained.done():
@@ -173,14 +215,6 @@ def _host_info(worker: WorkerSettings) -> HostInfo:
     )
 
 
-def _compute_engines(settings: Settings) -> Mapping[str, ComputeEngine]:
-    """The configured engines, and those that the worker names as default or by force."""
-    worker = settings.worker
-    named = (worker.compute_provider, worker.force_compute_provider)
-    sections = {**{name: {} for name in named if name}, **settings.compute}
-    return {name: _compute_engine(name, section) for name, section in sections.items()}
-
-
 def _compute_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
     candidate, factory = load_compute_engine(name)
     try:
@@ -211,13 +245,13 @@ def _worker_engine(name: str, factory: EngineFactory, context: EngineContext) ->
 
 
 @contextmanager
-def _signals(drain_timeout: float) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Events for the first and the second SIGTERM or SIGINT.
+def _signals(stop: asyncio.Event, drain_timeout: float) -> Iterator[asyncio.Event]:
+    """Set ``stop`` at the first SIGTERM or SIGINT, and the event that is yielded at the second.
 
     Where an engine swallows every cancellation, timers end the process: they outlive this context
     and die with the loop.
     """
-    stop, force = asyncio.Event(), asyncio.Event()
+    force = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def received() -> None:
@@ -232,7 +266,7 @@ def _signals(drain_timeout: float) -> Iterator[tuple[asyncio.Event, asyncio.Even
     for number in both:
         loop.add_signal_handler(number, received)
     try:
-        yield stop, force
+        yield force
     finally:
         for number in both:
             loop.remove_signal_handler(number)

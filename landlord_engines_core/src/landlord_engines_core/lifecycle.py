@@ -63,6 +63,7 @@ class EngineLifecycle:
     """Runs one engine once.
 
     Attributes:
+        registered: Set once the backend sends jobs to this worker.
         state: Where the engine is.
         registration: What the backend was last known to know of the worker.
         deadline: The loop's time at which the drain is over; ``None`` before it begins.
@@ -71,6 +72,7 @@ class EngineLifecycle:
     engine: WorkerEngine
     options: LifecycleOptions
     logger: Logger
+    registered: asyncio.Event = attrs.field(factory=asyncio.Event)
     state: EngineState = attrs.field(default=EngineState.NEW, init=False)
     registration: Registration = attrs.field(init=False)
     deadline: float | None = attrs.field(default=None, init=False)
@@ -197,6 +199,8 @@ class EngineLifecycle:
             log = self.logger.info if good else self.logger.warning
             log("registered", state=registration.state.value, detail=registration.detail)
         self.registration = registration
+        if registration.state is RegistrationState.YES:
+            self.registered.set()
 
     async def _drain(self, serving: asyncio.Task[None]) -> None:
         """Have the engine end what is in flight, within the drain timeout."""
