@@ -27,7 +27,17 @@ from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.tenants import JobLimits, TenantJobs
 
-__all__ = ["Control", "Forced", "Host", "assembled", "compute_registry", "run", "run_async"]
+__all__ = [
+    "Control",
+    "Forced",
+    "Host",
+    "assembled",
+    "compute_registry",
+    "run",
+    "run_async",
+    "signals",
+    "work",
+]
 
 T = TypeVar("T")
 
@@ -50,14 +60,16 @@ class Host:
 
 @attrs.frozen(kw_only=True)
 class Control:
-    """What whoever runs a host inside a larger program holds on to.
+    """What starts and ends a host from outside of it.
 
     Attributes:
-        stop: Set by the first signal, or by whoever wants the host to drain.
-        registered: Set once the backend sends jobs to this worker.
+        stop: Set by the first signal: drain.
+        force: Set by the second: end at once.
+        registered: Set by the host once the backend sends jobs to this worker.
     """
 
     stop: asyncio.Event = attrs.field(factory=asyncio.Event)
+    force: asyncio.Event = attrs.field(factory=asyncio.Event)
     registered: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
@@ -112,30 +124,43 @@ async def assembled(
 
 
 async def run(
+    name: str, factory: EngineFactory, settings: Settings, logger: Logger, *, fail_fast: bool
+) -> None:
+    """Run a worker until a signal, then drain it.
+
+    Raises:
+        Forced: A second signal came before the drain was over.
+        LandlordEnginesError: The engine refused, failed, or could not register.
+    """
+    control = Control()
+    with signals(control, settings.worker.drain_timeout):
+        await work(name, factory, settings, logger, control, fail_fast=fail_fast)
+
+
+async def work(
     name: str,
     factory: EngineFactory,
     settings: Settings,
     logger: Logger,
+    control: Control,
     *,
     fail_fast: bool,
-    control: Control | None = None,
 ) -> None:
-    """Run a worker until a signal, then drain it.
+    """Run a worker until it is to stop, then drain it; the signals are the caller's.
 
     Args:
         name: The worker engine's name.
         factory: The worker engine's factory.
         settings: All settings.
         logger: Where everything logs.
+        control: Says when to stop.
         fail_fast: Give up where registering takes too long.
-        control: For stopping the worker otherwise than by a signal.
 
     Raises:
-        Forced: A second signal came before the drain was over.
+        Forced: It was to end at once before the drain was over.
         LandlordEnginesError: The engine refused, failed, or could not register.
     """
     worker = settings.worker
-    control = control or Control()
     async with assembled(name, factory, settings, logger) as host:
         lifecycle = EngineLifecycle(
             engine=host.engine,
@@ -148,16 +173,19 @@ async def run(
             logger=logger,
             registered=control.registered,
         )
-        with _signals(control.stop, worker.drain_timeout) as force:
-            drained = asyncio.create_task(_drained(lifecycle, host.jobs, control.stop, logger))
-            forced = asyncio.create_task(force.wait())
+        drained = asyncio.create_task(_drained(lifecycle, host.jobs, control.stop, logger))
+        forced = asyncio.create_task(control.force.wait())
+        try:
             await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
+            if drained.done():
+                drained.result()
+                return
+        finally:
+            forced.cancel()
             if not drained.done():
                 drained.cancel()
                 await asyncio.wait((drained,), timeout=LAST_RESORT)
-                raise Forced
-            forced.cancel()
-            drained.result()
+        raise Forced
 
 
 async def _drained(
@@ -245,28 +273,27 @@ def _worker_engine(name: str, factory: EngineFactory, context: EngineContext) ->
 
 
 @contextmanager
-def _signals(stop: asyncio.Event, drain_timeout: float) -> Iterator[asyncio.Event]:
-    """Set ``stop`` at the first SIGTERM or SIGINT, and the event that is yielded at the second.
+def signals(control: Control, drain_timeout: float) -> Iterator[None]:
+    """Let the first SIGTERM or SIGINT stop, and the second force.
 
     Where an engine swallows every cancellation, timers end the process: they outlive this context
     and die with the loop.
     """
-    force = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def received() -> None:
-        if stop.is_set():
-            force.set()
+        if control.stop.is_set():
+            control.force.set()
             loop.call_later(LAST_RESORT, os._exit, 1)
         else:
-            stop.set()
+            control.stop.set()
             loop.call_later(drain_timeout + 3 * LAST_RESORT, os._exit, 3)
 
     both = (signal.SIGTERM, signal.SIGINT)
     for number in both:
         loop.add_signal_handler(number, received)
     try:
-        yield force
+        yield
     finally:
         for number in both:
             loop.remove_signal_handler(number)
