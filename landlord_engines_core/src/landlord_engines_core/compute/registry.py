@@ -12,10 +12,14 @@ from landlord_engines_core.errors import ComputeRefused
 __all__ = ["ComputeRegistry"]
 
 
-def _problem(error: ValidationError) -> str:
-    """Name the place and the rule that was broken; the schema's side only, never the value."""
+def _rule(error: ValidationError) -> str:
+    """Name the rule that was broken; the schema's side only, never the value."""
     rule = error.validator_value if isinstance(error.validator_value, str | int | list) else ""
-    return f"{error.json_path} breaks the rule {error.validator!r} {rule}".rstrip()
+    return f"breaks the rule {error.validator!r} {rule}".rstrip()
+
+
+def _pointer(error: ValidationError) -> str:
+    return "".join(f"/{part}" for part in error.absolute_path)
 
 
 @attrs.frozen
@@ -56,6 +60,15 @@ class ComputeRegistry:
                 hint=f"add compute.{name} to the worker's settings, or change compute_provider",
             ) from None
 
+    def schema_problems(self, name: str, config: Mapping[str, object]) -> list[str]:
+        """Hold a configuration, as it is, against the JSON Schema of the engine of this name.
+
+        Returns:
+            A line for each broken rule, ``/pointer: rule``, never a value.
+        """
+        errors = self._validators[name].iter_errors(config)
+        return sorted(f"{_pointer(error)}: {_rule(error)}" for error in errors)
+
     def check(self, name: str, config: Mapping[str, object]) -> None:
         """Check an effective configuration against the engine's schema and rules.
 
@@ -63,7 +76,10 @@ class ComputeRegistry:
             ComputeRefused: One line that names each bad key and the rule, never a value.
         """
         engine = self.engine(name)
-        problems = sorted(_problem(error) for error in self._validators[name].iter_errors(config))
+        problems = sorted(
+            f"{error.json_path} {_rule(error)}"
+            for error in self._validators[name].iter_errors(config)
+        )
         if problems:
             raise ComputeRefused(f"{name} refuses the configuration: {'; '.join(problems)}")
         engine.validate(config)

@@ -3,12 +3,11 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -19,27 +18,11 @@ import yaml
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.dispatcher import RestateDispatcher
 from landlord_engines_restate.local import RestateServer
+from landlord_test_target.waiting import free_port, wait_for
 
-T = TypeVar("T")
+__all__ = ["Target", "Worker", "World", "free_port", "wait_for"]
 
 HOST = Path(sys.executable).parent / "landlord-host"
-
-
-async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
-    """Look again and again until there is something to see."""
-    try:
-        async with asyncio.timeout(within):
-            while not (found := await look()):
-                await asyncio.sleep(0.03)
-            return found
-    except TimeoutError:
-        raise AssertionError(f"not seen within {within} s") from None
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @attrs.define(kw_only=True)

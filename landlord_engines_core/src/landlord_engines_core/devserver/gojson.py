@@ -1,0 +1,114 @@
+"""JSON in the form in which Landlord's Go program reads and writes it.
+
+It decides the hash of a configuration, and so whether a job is started anew: keys sorted, no spaces,
+``<``, ``>``, ``&`` and the two line separators escaped, every number a float64 in its shortest form.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+__all__ = ["BadJson", "Struct", "config_hash", "decode", "encode"]
+
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+_GOES_WORDS = {
+    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Illegal trailing comma before end of object": "looking for beginning of object key string",
+    "Expecting value": "looking for beginning of value",
+    "Illegal trailing comma before end of array": "looking for beginning of value",
+    "Expecting ':' delimiter": "after object key",
+    "Expecting ',' delimiter": "after object key:value pair",
+    "Extra data": "after top-level value",
+    "Invalid control character at": "in string literal",
+    "Invalid \\escape": "in string escape code",
+}
+
+
+class BadJson(ValueError):
+    """The text is not JSON; the message is as Go's decoder words it, where that is known."""
+
+
+class Struct(dict[str, object]):
+    """An object whose fields keep their order, as Go writes a struct; a map's keys are sorted."""
+
+
+def decode(raw: bytes) -> object:
+    """Read a document; all its numbers are floats.
+
+    Raises:
+        BadJson: It is none.
+    """
+    text = raw.decode(errors="replace")
+    try:
+        return json.loads(text, parse_int=_finite, parse_float=_finite, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise BadJson(_in_goes_words(text, error)) from None
+    except RecursionError:
+        raise BadJson("exceeded max depth") from None
+
+
+def encode(value: object) -> bytes:
+    """Write a document of plain values."""
+    return _text(value).encode()
+
+
+def config_hash(config: Mapping[str, object]) -> str:
+    """Hash a configuration as Landlord does: SHA-256 in hex, and nothing for an empty one."""
+    return hashlib.sha256(encode(config)).hexdigest() if config else ""
+
+
+def _in_goes_words(text: str, error: json.JSONDecodeError) -> str:
+    if error.pos >= len(text):
+        return "unexpected EOF" if text.strip() else "EOF"
+    words = _GOES_WORDS.get(error.msg, "in literal")
+    return f"invalid character '{text[error.pos]}' {words}"
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise BadJson("json: cannot unmarshal number into Go value of type float64")
+    return number
+
+
+def _no_constant(text: str) -> object:
+    raise BadJson(f"invalid character '{text[0]}' looking for beginning of value")
+
+
+def _text(value: object) -> str:
+    match value:
+        case str():
+            return _string(value)
+        case bool() | None:
+            return json.dumps(value)
+        case float():
+            return _number(value)
+        case Mapping():
+            fields = value.items() if isinstance(value, Struct) else sorted(value.items())
+            return _joined("{", (f"{_string(key)}:{_text(below)}" for key, below in fields), "}")
+        case list() | tuple():
+            return _joined("[", map(_text, value), "]")
+        case _:
+            return str(value)
+
+
+def _joined(opening: str, parts: Iterable[str], closing: str) -> str:
+    return f"{opening}{','.join(parts)}{closing}"
+
+
+def _string(value: str) -> str:
+    text = json.dumps(_HALF_A_PAIR.sub("\ufffd", value), ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _number(value: float) -> str:
+    """The shortest form: an exponent below 1e-6 and from 1e21 on, without leading zeros."""
+    shortest = repr(value)
+    if value and not 1e-6 <= abs(value) < 1e21:  # noqa: PLR2004  # Go's bounds
+        return shortest.replace("e-0", "e-")
+    digits = format(Decimal(shortest), "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits

@@ -1,0 +1,107 @@
+"""The list of tenants: its filters and its pages."""
+
+import re
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+
+from landlord_engines_core.devserver.gojson import Struct
+from landlord_engines_core.devserver.records import State, TenantRecord, Tenants
+from landlord_engines_core.devserver.rules import Refusal
+from landlord_engines_core.devserver.wire import tenant_response
+
+__all__ = ["Listing"]
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_BOOLS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+"""What Go reads as a boolean."""
+
+_SUB_STATES = frozenset({"running", "waiting", "backing-off", "error", "succeeded", "failed"})
+
+
+@attrs.frozen(kw_only=True)
+class Listing:
+    """What was asked for.
+
+    Attributes:
+        include_deleted: Whether archived tenants, which Landlord calls deleted, are listed.
+        has_error: Whether only tenants with, or without, the error of a workflow are listed; none
+            ever has one, since Landlord never fills that field.
+    """
+
+    limit: int = 50
+    offset: int = 0
+    include_deleted: bool = False
+    sub_states: frozenset[str] = frozenset()
+    has_error: bool | None = None
+    min_retries: int = 0
+
+    @classmethod
+    def asked(cls, query: Mapping[str, str]) -> "Listing":
+        """Read the query.
+
+        Raises:
+            Refusal: Naming the first parameter that is not understood.
+        """
+        found: dict[str, Any] = {}
+        for parameter, (field, read, expected) in _PARAMETERS.items():
+            if text := query.get(parameter, ""):
+                try:
+                    found[field] = read(text)
+                except (KeyError, ValueError):
+                    raise Refusal(
+                        HTTPStatus.BAD_REQUEST,
+                        f"Invalid {parameter} parameter",
+                        f"{parameter} must be {expected}",
+                    ) from None
+        return cls(**found)
+
+    def page(self, tenants: Tenants) -> Struct:
+        """The answer, newest first; its total counts the tenants of all pages."""
+        matching = [one for one in tenants if self._matches(one)]
+        page = matching[self.offset : self.offset + self.limit]
+        return Struct(
+            tenants=[tenant_response(one) for one in page],
+            total=len(matching),
+            limit=self.limit,
+            offset=self.offset,
+        )
+
+    def _matches(self, record: TenantRecord) -> bool:
+        return (
+            (self.include_deleted or record.status is not State.ARCHIVED)
+            and (not self.sub_states or record.sub_state in self.sub_states)
+            and self.has_error is not True
+            and (record.retry_count or 0) >= self.min_retries
+        )
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not _WHOLE.fullmatch(text) or int(text) < least:
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def _sub_states(text: str) -> frozenset[str]:
+    words = frozenset(word.strip() for word in text.split(","))
+    if not words <= _SUB_STATES:
+        raise ValueError
+    return words
+
+
+_PARAMETERS: Mapping[str, tuple[str, Callable[[str], object], str]] = {
+    "limit": ("limit", _whole(1), "a positive integer"),
+    "offset": ("offset", _whole(0), "a non-negative integer"),
+    "include_deleted": ("include_deleted", _BOOLS.__getitem__, "a boolean"),
+    "workflow_sub_state": ("sub_states", _sub_states, "a list of workflow sub-states"),
+    "has_workflow_error": ("has_error", _BOOLS.__getitem__, "a boolean"),
+    "min_retry_count": ("min_retries", _whole(0), "a non-negative integer"),
+}

@@ -1,0 +1,122 @@
+"""Landlord in memory answers as Landlord was recorded to."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from landlord_test_target.landlord import SUCCEEDED, Answer, Caller, ScriptedDispatcher
+from landlord_test_target.waiting import wait_for
+
+RECORDED = Path(__file__).parents[2] / "data" / "landlord-wire" / "tenant-api.json"
+FORMS = (
+    ("a UUID", re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")),
+    ("a time", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?Z")),
+    ("an execution", re.compile(r"inv_\w+")),
+)
+
+
+def formed(value: Any) -> Any:
+    """The value with each id and each time in it replaced by the name of its form."""
+    if isinstance(value, dict):
+        return {key: formed(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [formed(below) for below in value]
+    if isinstance(value, str):
+        for name, pattern in FORMS:
+            value = pattern.sub(f"<{name}>", value)
+    return value
+
+
+def differences(path: str, recorded: Any, answered: Any) -> Iterator[str]:
+    """Each field, at any depth, that is not as it was recorded."""
+    if isinstance(recorded, dict) and isinstance(answered, dict):
+        for key in {**recorded, **answered}:
+            yield from differences(f"{path}.{key}", recorded.get(key), answered.get(key))
+    elif isinstance(recorded, list) and isinstance(answered, list):
+        if len(recorded) != len(answered):
+            yield f"{path}: {len(recorded)} recorded, {len(answered)} answered"
+        for number, pair in enumerate(zip(recorded, answered, strict=False)):
+            yield from differences(f"{path}[{number}]", *pair)
+    elif formed(recorded) != formed(answered):
+        yield f"{path}: {recorded!r} recorded, {answered!r} answered"
+
+
+@attrs.define
+class Replay:
+    """Sends what was recorded, one by one, to a Landlord that gives its tenants ids of its own."""
+
+    landlord: Caller
+    id: str = ""
+
+    async def send(self, exchange: dict[str, Any]) -> Answer:
+        """Send one request; a read waits until the tenant is in the recorded state."""
+        request, response = exchange["request"], exchange["response"]
+        path = self._with_own_id(request["path"])
+        body = request["body"]
+        raw = body.encode() if isinstance(body, str) else body
+        found: Answer | None = None
+
+        async def look() -> bool:
+            nonlocal found
+            found = await self.landlord.call(request["method"], path, raw)
+            return request["method"] != "GET" or settled(found, response)
+
+        await wait_for(look)
+        assert found is not None
+        if exchange["name"] == "create":
+            self.id = found.body["id"]
+        return found
+
+    def _with_own_id(self, path: str) -> str:
+        return FORMS[0][1].sub(self.id, path)
+
+
+def settled(answer: Answer, response: dict[str, Any]) -> bool:
+    if answer.status != response["status"]:
+        return False
+    recorded = response["body"]
+    return not isinstance(recorded, dict) or recorded.get("status") == answer.body.get("status")
+
+
+def compared(exchange: dict[str, Any], answer: Answer) -> Iterator[str]:
+    name, response = exchange["name"], exchange["response"]
+    kind = answer.headers.get("Content-Type")
+    body = answer.body if response["content_type"] == "application/json" else answer.raw.decode()
+    yield from differences(f"{name}: status", response["status"], answer.status)
+    yield from differences(f"{name}: content type", response["content_type"], kind)
+    yield from differences(f"{name}: body", response["body"], body)
+
+
+async def test_every_recorded_request_is_answered_as_it_was_recorded(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    exchanges: list[dict[str, Any]] = json.loads(RECORDED.read_text())
+    replay = Replay(landlord)
+    found: list[str] = []
+    dispatcher.otherwise = SUCCEEDED
+    dispatcher.taking.clear()
+
+    for exchange in exchanges:
+        found += compared(exchange, await replay.send(exchange))
+        if exchange["name"] == "get-requested":
+            dispatcher.taking.set()
+
+    assert not found, f"{len(exchanges)} exchanges compared, {len(found)} differences: {found}"
+    assert len(exchanges) == 26
+    assert dispatcher.operations() == ["provision", "update", "delete", "delete"]
+
+
+def test_a_difference_would_be_found_at_any_depth() -> None:
+    recorded = {"id": "inv_1", "a": {"b": [1, {"c": "x"}]}, "only": 1}
+    answered = {"id": "inv_2", "a": {"b": [1, {"c": "y"}]}, "more": [1]}
+
+    assert list(differences("$", recorded, answered)) == [
+        "$.a.b[1].c: 'x' recorded, 'y' answered",
+        "$.only: 1 recorded, None answered",
+        "$.more: None recorded, [1] answered",
+    ]
+    assert list(differences("$", [1], [])) == ["$: 1 recorded, 0 answered"]

@@ -1,0 +1,145 @@
+"""Landlord in memory as the tests use it: over HTTP, and with a stand-in for a backend."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import attrs
+
+from landlord_test_target.waiting import wait_for
+
+RUNNING: Mapping[str, object] = {"state": "running", "sub_state": "running", "retry_count": 0}
+BACKING_OFF: Mapping[str, object] = {**RUNNING, "sub_state": "backing-off", "retry_count": 4}
+SUCCEEDED: Mapping[str, object] = {"state": "succeeded", "sub_state": "succeeded"}
+FAILED: Mapping[str, object] = {"state": "failed", "sub_state": "failed"}
+
+
+@attrs.define
+class ScriptedDispatcher:
+    """Stands in for a backend: takes jobs, and says of each what the test makes it say.
+
+    Attributes:
+        says: What is said of an execution, by its id; of all others ``otherwise`` is.
+        taking: While it is not set, a dispatch is under way and does not end.
+        trouble: Raised by each call, while there is one.
+    """
+
+    otherwise: Mapping[str, object] = attrs.field(default=RUNNING)
+    says: dict[str, Mapping[str, object]] = attrs.field(factory=dict)
+    bodies: list[bytes] = attrs.field(factory=list)
+    killed: list[str] = attrs.field(factory=list)
+    taking: asyncio.Event = attrs.field(factory=asyncio.Event)
+    trouble: Exception | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.taking.set()
+
+    async def dispatch(self, body: bytes) -> str:
+        self.bodies.append(body)
+        execution_id = f"inv_{len(self.bodies)}"
+        await self.taking.wait()
+        self._stumble()
+        return execution_id
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        self._stumble()
+        return self.says.get(execution_id, self.otherwise)
+
+    async def kill(self, execution_id: str) -> None:
+        self.killed.append(execution_id)
+        self._stumble()
+        self.says[execution_id] = SUCCEEDED
+
+    def sent(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self.bodies]
+
+    def operations(self) -> list[str]:
+        return [body["operation"] for body in self.sent()]
+
+    async def has_sent(self, number: int) -> None:
+        async def look() -> bool:
+            return len(self.bodies) >= number
+
+        await wait_for(look)
+
+    def _stumble(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw)
+
+    @property
+    def error(self) -> tuple[int, str]:
+        return self.status, self.body["error"]
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """Calls a Landlord's API as a user does."""
+
+    url: str
+    http: aiohttp.ClientSession
+
+    async def call(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        async with self.http.request(
+            method, f"{self.url}{path}", data=data, headers=headers
+        ) as response:
+            return Answer(
+                status=response.status, headers=response.headers, raw=await response.read()
+            )
+
+    async def create(self, name: str, /, **config: object) -> str:
+        """Create a tenant; its id."""
+        body = {"name": name, "compute_config": config}
+        answer = await self.call("POST", "/v1/tenants", body)
+        assert answer.status == 201, answer.raw
+        tenant: str = answer.body["id"]
+        return tenant
+
+    async def update(self, tenant: str, /, **config: object) -> Answer:
+        return await self.call("PUT", f"/v1/tenants/{tenant}", {"compute_config": config})
+
+    async def archive(self, tenant: str) -> Answer:
+        return await self.call("POST", f"/v1/tenants/{tenant}/archive")
+
+    async def delete(self, tenant: str) -> Answer:
+        return await self.call("DELETE", f"/v1/tenants/{tenant}")
+
+    async def get(self, tenant: str) -> Answer:
+        return await self.call("GET", f"/v1/tenants/{quote(tenant, safe='')}")
+
+    async def seen(self, tenant: str, **fields: object) -> dict[str, Any]:
+        """The tenant, once it shows these fields."""
+
+        async def look() -> dict[str, Any] | None:
+            body: dict[str, Any] = (await self.get(tenant)).body
+            return body if fields.items() <= body.items() else None
+
+        try:
+            found = await wait_for(look)
+        except AssertionError as error:
+            body = (await self.get(tenant)).body
+            raise AssertionError(f"not {fields}: {body}") from error
+        assert found is not None
+        return found
+
+    async def gone(self, tenant: str) -> None:
+        async def look() -> bool:
+            return (await self.get(tenant)).status == 404
+
+        await wait_for(look)
