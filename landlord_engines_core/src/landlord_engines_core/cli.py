@@ -4,17 +4,19 @@ Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed
 up, 5 the engine refuses to serve.
 """
 
+import asyncio
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import attrs
 import click
 
-from landlord_engines_core import __version__, host
+from landlord_engines_core import __version__, dev as local, host
 from landlord_engines_core.engine import Capability, EngineFactory, RegistrationState
 from landlord_engines_core.errors import (
     EngineRefused,
@@ -64,7 +66,7 @@ class _Flags:
 
     def choose(self) -> _Chosen:
         """Load the engine and its settings."""
-        sources = Sources.gather(self.config, os.environ, self.values)  # noqa: TID251  # the one place
+        sources = self.sources()
         name = self.engine or sources.default_engine()
         if not name:
             raise SettingsError(
@@ -75,6 +77,10 @@ class _Flags:
         candidate, factory = load_worker_engine(name)
         loaded = sources.load(candidate.name, factory.settings_type)
         return _Chosen(name=candidate.name, factory=factory, loaded=loaded)
+
+    def sources(self) -> Sources:
+        """Read the file, and take what the environment and the flags say."""
+        return Sources.gather(self.config, os.environ, self.values)  # noqa: TID251  # the one place
 
 
 class _Host(click.Group):
@@ -179,6 +185,44 @@ def check(flags: _Flags) -> None:
 def register(flags: _Flags, *, make_latest: bool) -> None:
     """Register the worker, which must be running, with its backend once."""
     host.run_async(_register(flags.choose(), make_latest=make_latest))
+
+
+@cli.command()
+@click.option("--demo", is_flag=True, help="Walk one tenant through its life, and end.")
+@click.pass_obj
+def dev(flags: _Flags, *, demo: bool) -> None:
+    """Bring up a local backend, Landlord in memory and a worker; Ctrl-C ends all of it.
+
+    Tenants are local processes unless the settings name compute engines. Nothing is kept.
+    """
+    chosen = flags.choose()
+    log = chosen.loaded.settings.log
+    parts = local.Chosen(name=chosen.name, factory=chosen.factory, sources=flags.sources())
+    quiet = demo and chosen.loaded.origins["log.level"] == "default"
+    logger = configure(level="error" if quiet else log.level, form=log.format)
+    beside = _demo if demo else _look_around
+    host.run_async(local.run(parts, logger, beside))
+
+
+async def _demo(stack: local.Stack) -> None:
+    async with local.User.of(stack.landlord) as user:
+        await local.Walk(user=user, port=local.free_port(), progress=_progress).through()
+
+
+async def _look_around(stack: local.Stack) -> None:
+    for line in local.hints(stack):
+        click.echo(line)
+    await asyncio.Event().wait()
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[None]:
+    """Show what is waited for on a terminal, and how long it took."""
+    begun = monotonic()
+    if sys.stdout.isatty():
+        click.echo(f"  ... {title}\r", nl=False)
+    yield
+    click.echo(f"  {monotonic() - begun:4.1f} s  {title}")
 
 
 async def _check(chosen: _Chosen) -> None:

@@ -26,7 +26,8 @@ The tree, with the stable code of each class::
     ├── ComputeError                  LE500  raised by compute engines
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
     │   └── ComputeUnavailable        LE502  may work later
-    └── LandlordUnavailable           LE601  Landlord's API gave no usable answer
+    ├── LandlordUnavailable           LE601  Landlord's API gave no usable answer
+    └── NotSeen                       LE701  a demo did not see what was to come
 
 A message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a value
 out of a tenant's configuration, since both end up in logs and in the backend.
@@ -47,6 +48,7 @@ __all__ = [
     "JobError",
     "LandlordEnginesError",
     "LandlordUnavailable",
+    "NotSeen",
     "PluginAmbiguous",
     "PluginError",
     "PluginImportFailed",
@@ -264,3 +266,9 @@ class LandlordUnavailable(LandlordEnginesError):
     """Landlord's API cannot be reached, or answered with something that is not its own."""
 
     code = "LE601"
+
+
+class NotSeen(LandlordEnginesError):
+    """What a demo was to show did not come in time."""
+
+    code = "LE701"

@@ -47,7 +47,11 @@ async def local_backend(settings: RestateSettings, folder: Path) -> AsyncIterato
     admin = AdminClient(server.admin_endpoint)
     try:
         yield LocalBackend(
-            settings={"endpoint": server.endpoint, "admin_endpoint": server.admin_endpoint},
+            settings={
+                "endpoint": server.endpoint,
+                "admin_endpoint": server.admin_endpoint,
+                "worker_address": f"127.0.0.1:{_free_ports()[0]}",
+            },
             dispatcher=RestateDispatcher(
                 ingress=server.endpoint, admin=admin, service=settings.names.landlord_calls
             ),
