@@ -59,6 +59,7 @@ async def worker(folder: Path, backend: Mapping[str, str]) -> AsyncIterator[None
     process = await asyncio.create_subprocess_exec(
         *(HOST, "--engine=restate", f"--config={config}", "--fail-fast", "--log-format=json"),
         f"--set=workflow.restate.worker_address=127.0.0.1:{free_port()}",
+        f"--set=worker.probe_address=127.0.0.1:{free_port()}",
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None

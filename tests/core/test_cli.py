@@ -23,7 +23,13 @@ def command(
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **_coverage(), **environment},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(folder),
+            "WORKER_PROBE_ADDRESS": "127.0.0.1:0",
+            **_coverage(),
+            **environment,
+        },
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr

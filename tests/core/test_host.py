@@ -119,7 +119,11 @@ def start(installed: Path) -> Iterator[Start]:
     def begin(mode: str, *arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(installed)}
         process = subprocess.Popen(
-            [HOST, "--engine=own", f"--set=workflow.own.mode={mode}", *arguments],
+            [
+                HOST,
+                *("--engine=own", f"--set=workflow.own.mode={mode}"),
+                *("--set=worker.probe_address=", *arguments),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -218,10 +218,11 @@ async def test_beyond_loopback_without_keys_ends_with_2_naming_the_two_keys(worl
 async def test_an_address_that_is_taken_ends_with_3(world: World) -> None:
     first = await world.worker()
 
-    second = await world.launch(first.config)
+    second = await world.launch({**world.config(), "workflow": first.config["workflow"]})
 
     assert await second.ended() == 3
     assert "cannot listen" in second.text()
+    assert "set workflow.restate.worker_address" in second.text()
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ async def test_an_address_that_is_taken_ends_with_3(world: World) -> None:
 async def test_an_engine_that_cannot_serve_ends_with_its_code_and_no_traceback(
     world: World, engine: str, code: int, named: str
 ) -> None:
-    worker = Worker(config={}, folder=world.folder)
+    worker = Worker(config={"worker": {"probe_address": ""}}, folder=world.folder)
 
     ended, text = await worker.command(engine=engine)
 

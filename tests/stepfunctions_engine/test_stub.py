@@ -76,7 +76,7 @@ def test_the_host_ends_with_5_one_line_and_no_traceback(tmp_path: Path) -> None:
     keep = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 
     ended = subprocess.run(
-        [host, "--engine", "stepfunctions"],
+        [host, "--engine", "stepfunctions", "--set=worker.probe_address="],
         cwd=tmp_path,
         env={name: os.environ[name] for name in keep if name in os.environ},
         capture_output=True,

@@ -24,12 +24,23 @@ class Cache(Generic[K, V]):
     Attributes:
         ttl: Seconds for which an answer is used without asking; 0 asks each time.
         limit: How many answers are kept.
+        hits: Answers that were used again.
+        misses: Times that the source was asked, or already was being asked.
+        stale: Misses in which the source failed and an older answer served.
     """
 
     ttl: float
     limit: int = LIMIT
+    hits: int = attrs.field(default=0, init=False)
+    misses: int = attrs.field(default=0, init=False)
+    stale: int = attrs.field(default=0, init=False)
     _entries: OrderedDict[K, tuple[float, V]] = attrs.field(factory=OrderedDict, init=False)
     _asking: dict[K, asyncio.Task[V]] = attrs.field(factory=dict, init=False)
+
+    @property
+    def asking(self) -> int:
+        """How many questions to the source are under way."""
+        return len(self._asking)
 
     async def get(
         self,
@@ -54,13 +65,16 @@ class Cache(Generic[K, V]):
         if entry is not None:
             self._entries.move_to_end(key)
             if monotonic() < entry[0]:
+                self.hits += 1
                 return entry[1]
+        self.misses += 1
         try:
             # Whoever waits may be cancelled; the others still want the answer.
             return await asyncio.shield(self._ask_once(key, ask))
         except stale_on as error:
             if entry is None:
                 raise
+            self.stale += 1
             stale(error)
             return entry[1]
 

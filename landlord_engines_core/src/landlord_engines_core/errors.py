@@ -4,6 +4,7 @@ The tree, with the stable code of each class::
 
     LandlordEnginesError              LE100  catch this to catch all of ours
     ├── SettingsError                 LE101  a setting or a flag is wrong
+    ├── ProbesFailed                  LE111  the probes cannot listen
     ├── PluginError                   LE200  an engine cannot be loaded
     │   ├── PluginNotInstalled        LE201
     │   ├── PluginAmbiguous           LE202
@@ -56,6 +57,7 @@ __all__ = [
     "PluginNotInstalled",
     "PluginSettingsRefused",
     "PluginWrongType",
+    "ProbesFailed",
     "RegistrationError",
     "RegistrationFailed",
     "RegistrationRefused",
@@ -95,6 +97,12 @@ class SettingsError(LandlordEnginesError):
     """A setting, an environment variable or a flag is wrong."""
 
     code = "LE101"
+
+
+class ProbesFailed(LandlordEnginesError):
+    """The address of the probes is taken, or not this machine's."""
+
+    code = "LE111"
 
 
 class PluginError(LandlordEnginesError):

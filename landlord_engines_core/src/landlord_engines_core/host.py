@@ -12,7 +12,13 @@ import uvloop
 
 from landlord_engines_core import __version__
 from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
-from landlord_engines_core.engine import EngineContext, EngineFactory, HostInfo, WorkerEngine
+from landlord_engines_core.engine import (
+    EngineContext,
+    EngineFactory,
+    HostInfo,
+    RegistrationState,
+    WorkerEngine,
+)
 from landlord_engines_core.errors import (
     ComputeRefused,
     EngineFailed,
@@ -20,9 +26,11 @@ from landlord_engines_core.errors import (
     PluginSettingsRefused,
 )
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.lifecycle import EngineLifecycle, LifecycleOptions
+from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.plugins import load_compute_engine
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.plugins import WORKER_ENGINES, census, load_compute_engine
+from landlord_engines_core.probes import Probes
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.tenants import JobLimits, TenantJobs
@@ -56,6 +64,7 @@ class Host:
     engine: WorkerEngine
     jobs: TenantJobs
     landlord: LandlordClient | None
+    metrics: Metrics
 
 
 @attrs.frozen(kw_only=True)
@@ -111,12 +120,14 @@ async def assembled(
     worker = settings.worker
     registry = compute_registry(settings)
     landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
+    metrics = Metrics()
     try:
-        jobs = _jobs(name, worker, registry, landlord, logger)
+        jobs = _jobs(name, worker, registry, landlord, metrics=metrics, logger=logger)
         context = EngineContext(
             settings=settings.engine, run_job=jobs.run, logger=logger, host=_host_info(worker)
         )
-        yield Host(engine=_worker_engine(name, factory, context), jobs=jobs, landlord=landlord)
+        engine = _worker_engine(name, factory, context)
+        yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics)
     finally:
         await registry.aclose()
         if landlord is not None:
@@ -130,7 +141,8 @@ async def run(
 
     Raises:
         Forced: A second signal came before the drain was over.
-        LandlordEnginesError: The engine refused, failed, or could not register.
+        LandlordEnginesError: The engine refused, failed, or could not register; or the address of
+            the probes is taken.
     """
     control = Control()
     with signals(control, settings.worker.drain_timeout):
@@ -158,34 +170,42 @@ async def work(
 
     Raises:
         Forced: It was to end at once before the drain was over.
-        LandlordEnginesError: The engine refused, failed, or could not register.
+        LandlordEnginesError: The engine refused, failed, or could not register; or the address of
+            the probes is taken.
     """
     worker = settings.worker
     async with assembled(name, factory, settings, logger) as host:
-        lifecycle = EngineLifecycle(
-            engine=host.engine,
-            options=LifecycleOptions(
-                drain_timeout=worker.drain_timeout,
-                register_timeout=worker.register_timeout,
-                watch_interval=worker.watch_interval,
-                fail_fast=fail_fast,
-            ),
-            logger=logger,
-            registered=control.registered,
+        options = LifecycleOptions(
+            drain_timeout=worker.drain_timeout,
+            register_timeout=worker.register_timeout,
+            watch_interval=worker.watch_interval,
+            fail_fast=fail_fast,
         )
-        drained = asyncio.create_task(_drained(lifecycle, host.jobs, control.stop, logger))
-        forced = asyncio.create_task(control.force.wait())
-        try:
-            await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
-            if drained.done():
-                drained.result()
-                return
-        finally:
-            forced.cancel()
-            if not drained.done():
-                drained.cancel()
-                await asyncio.wait((drained,), timeout=LAST_RESORT)
-        raise Forced
+        lifecycle = EngineLifecycle(
+            engine=host.engine, options=options, logger=logger, registered=control.registered
+        )
+        probes = _probes(name, host, lifecycle, worker)
+        async with probes.serving(worker.probe_address, logger):
+            await _until_drained(lifecycle, host.jobs, control, logger)
+
+
+async def _until_drained(
+    lifecycle: EngineLifecycle, jobs: TenantJobs, control: Control, logger: Logger
+) -> None:
+    """Run until the drain that is asked for is over, or is to be no longer waited for."""
+    drained = asyncio.create_task(_drained(lifecycle, jobs, control.stop, logger))
+    forced = asyncio.create_task(control.force.wait())
+    try:
+        await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
+        if drained.done():
+            drained.result()
+            return
+    finally:
+        forced.cancel()
+        if not drained.done():
+            drained.cancel()
+            await asyncio.wait((drained,), timeout=LAST_RESORT)
+    raise Forced
 
 
 async def _drained(
@@ -200,11 +220,31 @@ async def _drained(
         logger.warning("requests to targets were cut at the drain's deadline")
 
 
+def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSettings) -> Probes:
+    """Have everything that can be seen from outside show itself."""
+    slots, metrics = host.jobs.slots, host.metrics
+    probes = Probes(
+        lifecycle=lifecycle, slots=slots, metrics=metrics, longest_wait=2 * worker.step_timeout
+    )
+    metrics.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
+    metrics.watch_engine(
+        states=(EngineState, lambda: lifecycle.state),
+        registrations=(RegistrationState, lambda: lifecycle.registration.state),
+        seconds_left=lifecycle.seconds_left,
+    )
+    metrics.watch_loop(probes.heartbeat.silent_for)
+    versions = (one.version for one in census(WORKER_ENGINES) if one.name == name)
+    metrics.tell_build(version=__version__, engine=name, engine_version=next(versions, ""))
+    return probes
+
+
 def _jobs(
     name: str,
     worker: WorkerSettings,
     registry: ComputeRegistry,
     landlord: LandlordClient | None,
+    *,
+    metrics: Metrics,
     logger: Logger,
 ) -> TenantJobs:
     assert worker.compute_cache_ttl is not None, "loading the settings fills it"
@@ -216,6 +256,7 @@ def _jobs(
         ttl=worker.compute_cache_ttl,
         max_config_bytes=worker.max_config_bytes,
         logger=logger,
+        metrics=metrics,
     )
     limits = JobLimits(
         step_timeout=worker.step_timeout,
@@ -231,6 +272,7 @@ def _jobs(
         limits=limits,
         provider_type=name,
         logger=logger,
+        metrics=metrics,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from time import monotonic
 from typing import Any
 
 import attrs
@@ -76,6 +77,7 @@ class EngineLifecycle:
     state: EngineState = attrs.field(default=EngineState.NEW, init=False)
     registration: Registration = attrs.field(init=False)
     deadline: float | None = attrs.field(default=None, init=False)
+    _drained_by: float = attrs.field(default=0.0, init=False)
     _started: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     @registration.default
@@ -109,6 +111,12 @@ class EngineLifecycle:
             _raise_failure(task)
         if not stop.is_set():
             raise EngineFailed(f"worker engine {self.engine.info.name} stopped by itself")
+
+    def seconds_left(self) -> float:
+        """Seconds until the drain is over; 0 where none is under way. Any thread may ask."""
+        if self.state is not EngineState.DRAINING:
+            return 0.0
+        return max(0.0, self._drained_by - monotonic())
 
     def _refuse_without_turn(self, *too_little: Support) -> None:
         info = self.engine.info
@@ -206,8 +214,10 @@ class EngineLifecycle:
         """Have the engine end what is in flight, within the drain timeout."""
         if serving.done():
             return
-        self._enter(EngineState.DRAINING)
         grace = self.options.drain_timeout
+        # Not the loop's time, which only the loop's own thread may ask for.
+        self._drained_by = monotonic() + grace
+        self._enter(EngineState.DRAINING)
         self.deadline = asyncio.get_running_loop().time() + grace
         self.logger.info("draining", grace=grace)
         try:

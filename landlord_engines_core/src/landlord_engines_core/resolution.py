@@ -16,6 +16,7 @@ from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger
+from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import Job, Placement, Record, Tenant, config_hash, key_hashes
 
 __all__ = ["Resolver", "merge"]
@@ -65,6 +66,7 @@ class Resolver:
         default: The engine for tenants for which nothing else names one.
         ttl: Seconds for which an answer of Landlord's API is used again; 0 asks each time.
         max_config_bytes: The largest effective configuration, as JSON text.
+        metrics: Where the caches are shown.
     """
 
     registry: ComputeRegistry
@@ -74,6 +76,7 @@ class Resolver:
     ttl: float
     max_config_bytes: int
     logger: Logger
+    metrics: Metrics = attrs.field(factory=Metrics)
     _engines: Cache[tuple[str, str], str] = attrs.field(init=False)
     _defaults: Cache[str, Mapping[str, object]] = attrs.field(init=False)
 
@@ -81,6 +84,8 @@ class Resolver:
         """Set up the caches; both are shared by all jobs."""
         self._engines = Cache(ttl=self.ttl)
         self._defaults = Cache(ttl=self.ttl)
+        self.metrics.watch_cache("engine", self._engines)
+        self.metrics.watch_cache("defaults", self._defaults)
 
     async def placement(self, job: Job, look: Callable[[], Awaitable[Record]]) -> Placement:
         """Choose the compute engine and the place for a job, and check its configuration.

@@ -4,11 +4,12 @@ Landlord's own ``config.yaml`` is read as it is; the sections of it that are not
 alone. Precedence: defaults < file < environment < flags.
 """
 
-from landlord_engines_core.settings.kinds import Duration, Secret, Url
+from landlord_engines_core.settings.kinds import Address, Duration, Secret, Url
 from landlord_engines_core.settings.sources import Loaded, Sources
 from landlord_engines_core.settings.tree import LogSettings, Settings, WorkerSettings
 
 __all__ = [
+    "Address",
     "Duration",
     "Loaded",
     "LogSettings",

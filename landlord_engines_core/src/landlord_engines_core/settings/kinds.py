@@ -10,13 +10,16 @@ from urllib.parse import urlsplit
 from typed_settings.converters import TSConverter
 from typed_settings.types import SecretStr
 
-__all__ = ["Converter", "Duration", "Secret", "Url", "expectation"]
+__all__ = ["Address", "Converter", "Duration", "Secret", "Url", "expectation"]
 
 Duration = NewType("Duration", float)
 """Seconds; written as Landlord does (``1h30m``, ``500ms``) or as a bare number."""
 
 Url = NewType("Url", str)
 """An http or https URL with a host and without credentials."""
+
+Address = NewType("Address", str)
+"""Where to listen, as host:port; without a host on all interfaces, and empty for not at all."""
 
 Secret = SecretStr
 """Text that is shown as stars wherever a value is shown."""
@@ -35,7 +38,10 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _TRUE = {"1", "t", "true", "yes", "on"}
 _FALSE = {"0", "f", "false", "no", "off"}
 
+_PORTS = range(65536)
+
 _EXPECTED = {
+    Address: "host:port, :port for all interfaces, or nothing",
     Duration: "a duration such as 30s, 1h30m or 500ms",
     Url: "an http or https URL with a host and without credentials",
     bool: "true or false",
@@ -62,6 +68,14 @@ def _url(value: Any) -> str:
         raise ValueError
     _ = parts.port
     return str(value)
+
+
+def _address(value: Any) -> str:
+    text = str(value)
+    _, colon, port = text.rpartition(":")
+    if text and not (colon and port.isdecimal() and int(port) in _PORTS):
+        raise ValueError
+    return text
 
 
 def _bool(value: Any, _: object) -> bool:
@@ -98,7 +112,11 @@ def _sections(value: Any) -> Any:
     return {key: {} if below is None else below for key, below in document.items()}
 
 
-_NEW_KINDS: Mapping[Any, Callable[[Any], Any]] = {Duration: _duration, Url: _url}
+_NEW_KINDS: Mapping[Any, Callable[[Any], Any]] = {
+    Address: _address,
+    Duration: _duration,
+    Url: _url,
+}
 """Told apart by identity: the base class compares its kinds as classes, which these are not."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import attrs
 
 from landlord_engines_core.errors import SettingsError
-from landlord_engines_core.settings.kinds import Duration, Url
+from landlord_engines_core.settings.kinds import Address, Duration, Url
 
 __all__ = ["LogSettings", "Settings", "WorkerSettings", "attribute", "tree_for"]
 
@@ -39,6 +39,7 @@ class WorkerSettings:
         force_compute_provider: A compute engine that overrides every other choice, for tests.
         compute_cache_ttl: How long an answer of Landlord's API is used again, 5m unless it is set;
             0 asks each time. An engine's worker_compute_cache_ttl fills it.
+        probe_address: Where the probes and the metrics are served; empty for nowhere.
         drain_timeout: How long steps in flight may take to end after the first signal.
         step_timeout: After this long a step is given up and entered again.
         health_timeout: How long a resource may take to become healthy.
@@ -56,6 +57,7 @@ class WorkerSettings:
     compute_provider: str | None = None
     force_compute_provider: str | None = None
     compute_cache_ttl: Duration | None = None
+    probe_address: Address = Address("127.0.0.1:9082")
     drain_timeout: Duration = Duration(30.0)
     step_timeout: Duration = Duration(300.0)
     health_timeout: Duration = Duration(60.0)

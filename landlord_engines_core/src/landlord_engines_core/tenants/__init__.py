@@ -6,5 +6,6 @@ Nothing outside a step depends on anything that is not in the journal.
 """
 
 from landlord_engines_core.tenants.run import JobLimits, TenantJobs
+from landlord_engines_core.tenants.slots import Slots
 
-__all__ = ["JobLimits", "TenantJobs"]
+__all__ = ["JobLimits", "Slots", "TenantJobs"]

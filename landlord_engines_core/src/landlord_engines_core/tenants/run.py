@@ -10,11 +10,13 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.errors import (
     ComputeRefused,
+    InvalidJob,
     LandlordUnavailable,
     Superseded,
 )
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, job_context
+from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import ExecutionStatus, Job, Note, Operation, Record
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.steps import Steps
@@ -24,6 +26,7 @@ from landlord_engines_core.tenants.confirm import Confirmer, now
 from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved
+from landlord_engines_core.tenants.slots import Slots
 from landlord_engines_core.tenants.understand import understand
 
 __all__ = ["JobLimits", "TenantJobs"]
@@ -61,6 +64,8 @@ class TenantJobs:
         limits: The bounds of a job.
         provider_type: What Landlord calls the workflow backend.
         logger: Where transitions are logged.
+        metrics: Where jobs and steps are counted.
+        slots: What a step holds while it acts on a target.
     """
 
     resolver: Resolver
@@ -69,11 +74,12 @@ class TenantJobs:
     limits: JobLimits
     provider_type: str
     logger: Logger
+    metrics: Metrics = attrs.field(factory=Metrics)
+    slots: Slots = attrs.field(init=False)
     _acts: Acts = attrs.field(init=False)
     _converger: Converger = attrs.field(init=False)
     _confirmer: Confirmer = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
-    _slots: asyncio.Semaphore = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Put the parts together that all jobs share."""
@@ -92,7 +98,7 @@ class TenantJobs:
             fail_permanently=self.limits.fail_permanently,
             logger=self.logger,
         )
-        self._slots = asyncio.Semaphore(self.limits.max_concurrent_jobs)
+        self.slots = Slots(limit=self.limits.max_concurrent_jobs)
 
     async def run(self, body: bytes, steps: Steps) -> ExecutionStatus:
         """Carry out one job.
@@ -106,17 +112,30 @@ class TenantJobs:
             Held: It is to be tried again after a pause, until its configuration changes.
             Transient: It is to be tried again soon.
         """
-        job = understand(body)
+        with self.metrics.in_flight:
+            job = self._understood(body)
+            answer = await self._answered(job, steps)
+            self.metrics.job_ended(job.operation, answer.output.status)
+            return answer
+
+    async def settled(self) -> None:
+        """Return when no request to a target is under way, those of stopped jobs included."""
+        await self._acts.all_settled()
+
+    def _understood(self, body: bytes) -> Job:
+        try:
+            return understand(body)
+        except InvalidJob:
+            self.metrics.body_refused()
+            raise
+
+    async def _answered(self, job: Job, steps: Steps) -> ExecutionStatus:
         try:
             if job.operation is Operation.PLAN:
                 return await self._plan(job, steps)
             return await self._carry_out(job, steps)
         except Superseded as error:
             return answers.superseded(self.provider_type, job, steps.execution_id, error)
-
-    async def settled(self) -> None:
-        """Return when no request to a target is under way, those of stopped jobs included."""
-        await self._acts.all_settled()
 
     async def _carry_out(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolve = partial(self._resolve, job, steps)
@@ -154,8 +173,11 @@ class TenantJobs:
     ) -> T:
         async def action() -> T:
             # Here and not around the job: a backend enters that again after every step.
-            with job_context(
-                tenant=job.tenant, operation=job.operation, execution_id=steps.execution_id
+            execution_id = steps.execution_id
+            counted = self.metrics.step(name, job.operation, execution_id)
+            with (
+                counted,
+                job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
                 return await self._bounded(name, work)
 
@@ -185,7 +207,7 @@ class TenantJobs:
 
     async def _apply(self, job: Job, resolved: Resolved, record: Record) -> Applied:
         await self._acts.settled(job.tenant)
-        async with self._slots:
+        async with self.slots.one():
             if resolved.placement is None:
                 places = record.placements or await self.resolver.candidates(job)
                 return await self._converger.destroy(job.tenant, places)
@@ -194,7 +216,7 @@ class TenantJobs:
 
     async def _confirm(self, job: Job, record: Record, applied: Applied) -> Confirmed:
         await self._acts.settled(job.tenant)
-        async with self._slots:
+        async with self.slots.one():
             confirmed = await self._confirmer.confirm(job, record, applied)
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
         return confirmed

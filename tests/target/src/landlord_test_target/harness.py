@@ -38,6 +38,10 @@ class Worker:
     def __attrs_post_init__(self) -> None:
         self.log = self.folder / f"worker-{uuid4().hex}.log"
 
+    @property
+    def probe_url(self) -> str:
+        return f"http://{self.config['worker']['probe_address']}"
+
     def write_config(self) -> Path:
         path = self.folder / f"{uuid4().hex}.yaml"
         path.write_text(yaml.safe_dump(dict(self.config)))
@@ -186,7 +190,12 @@ class World:
             restate["worker_landlord_api_url"] = api
         engines = {name: {"url": self.target.url} for name in ("target", "target2")}
         engines["mock"] = {"placeholder": "1"}
-        quick = {"watch_interval": "200ms", "drain_timeout": "10s", "compute_provider": "target"}
+        quick = {
+            "watch_interval": "200ms",
+            "drain_timeout": "10s",
+            "compute_provider": "target",
+            "probe_address": f"127.0.0.1:{free_port()}",
+        }
         return {
             "compute": engines,
             "workflow": {"restate": restate},

@@ -1,0 +1,171 @@
+"""What the outside may ask of a worker: /livez, /readyz and /metrics, on a port of their own.
+
+They are answered in a thread with its own event loop, so that a blocked one cannot keep quiet about
+it. Nothing in an answer names a tenant or holds a value of a configuration.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from threading import Thread
+from time import monotonic
+
+import attrs
+from aiohttp import web
+
+from landlord_engines_core.errors import ProbesFailed
+from landlord_engines_core.lifecycle import EngineLifecycle, EngineState
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.settings import Address
+from landlord_engines_core.tenants import Slots
+
+__all__ = ["Heartbeat", "Probes"]
+
+_BEAT = 1.0
+"""Seconds between two beats of the heart."""
+
+
+@attrs.define
+class Heartbeat:
+    """Shows other threads that an event loop runs."""
+
+    _last: float = attrs.field(factory=monotonic, init=False)
+    _next: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
+
+    def beat(self) -> None:
+        """Beat now, and each second from now on."""
+        self._last = monotonic()
+        self._next = asyncio.get_running_loop().call_later(_BEAT, self.beat)
+
+    def stop(self) -> None:
+        """Beat no more."""
+        if self._next is not None:
+            self._next.cancel()
+
+    def silent_for(self) -> float:
+        """Seconds since the last beat."""
+        return monotonic() - self._last
+
+
+@attrs.frozen(kw_only=True)
+class Probes:
+    """Says how one worker is.
+
+    Attributes:
+        lifecycle: Where the engine is, and what its backend knows of it.
+        slots: What jobs need to act.
+        metrics: What was counted.
+        longest_block: Seconds without a beat after which the event loop counts as blocked.
+        longest_wait: Seconds for which all slots may be held while a job waits for one.
+    """
+
+    lifecycle: EngineLifecycle
+    slots: Slots
+    metrics: Metrics
+    longest_block: float = 10.0
+    longest_wait: float
+    heartbeat: Heartbeat = attrs.field(factory=Heartbeat, init=False)
+
+    def why_not_alive(self) -> tuple[str, ...]:
+        """What only a new start can mend; nothing while all is well."""
+        reasons = []
+        if (silent := self.heartbeat.silent_for()) > self.longest_block:
+            reasons.append(f"the event loop has been blocked for {silent:.0f} s")
+        if (stuck := self.slots.stuck_for()) > self.longest_wait:
+            slots = f"all {self.slots.limit} slots of worker.max_concurrent_jobs"
+            reasons.append(f"{slots} have been held for {stuck:.0f} s, and jobs wait")
+        return tuple(reasons)
+
+    def why_not_ready(self) -> tuple[str, ...]:
+        """Why the backend is to send nothing here; nothing while it may.
+
+        The registration is no reason: a worker that waited for it could never be discovered.
+        """
+        match self.lifecycle.state:
+            case EngineState.SERVING:
+                return ()
+            case EngineState.NEW | EngineState.STARTING:
+                return ("starting: the engine does not listen yet",)
+            case EngineState.DRAINING:
+                return (f"draining: at most {self.lifecycle.seconds_left():.0f} s are left",)
+            case EngineState.STOPPED:
+                return ("stopped: the engine has ended",)
+
+    @asynccontextmanager
+    async def serving(self, address: Address, logger: Logger) -> AsyncIterator[None]:
+        """Answer for as long as this is entered.
+
+        Args:
+            address: Where to listen; empty for nowhere.
+            logger: Told where the probes listen.
+
+        Raises:
+            ProbesFailed: The address is taken, or not this machine's.
+        """
+        if not address:
+            yield
+            return
+        listener = _listener(address)
+        host, port = listener.getsockname()[:2]
+        logger.info("probes listen", host=host, port=port)
+        stop: Future[None] = Future()
+        answering = self._answer(listener, stop)
+        thread = Thread(target=asyncio.run, args=(answering,), name="probes", daemon=True)
+        self.heartbeat.beat()
+        thread.start()
+        try:
+            yield
+        finally:
+            self.heartbeat.stop()
+            stop.set_result(None)
+            thread.join()
+
+    async def _answer(self, listener: socket.socket, stop: Future[None]) -> None:
+        """Answer until ``stop``, in whatever thread this runs."""
+        app = web.Application()
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        await asyncio.wrap_future(stop)
+        await runner.cleanup()
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        reasons = self.why_not_alive()
+        return _answer(good=not reasons, body={"alive": not reasons, "reasons": reasons})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        reasons, registration = self.why_not_ready(), self.lifecycle.registration
+        body = {
+            "ready": not reasons,
+            "state": self.lifecycle.state,
+            "reasons": reasons,
+            "registration": {"state": registration.state, "detail": registration.detail},
+        }
+        return _answer(good=not reasons, body=body)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text, content_type = self.metrics.render(request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={"Content-Type": content_type})
+
+
+def _answer(*, good: bool, body: Mapping[str, object]) -> web.Response:
+    return web.json_response(body, status=200 if good else 503)
+
+
+def _listener(address: Address) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family)
+    except OSError as error:
+        raise ProbesFailed(
+            f"the probes cannot listen on worker.probe_address {address}: {error.strerror}",
+            hint="stop what listens there, or set worker.probe_address; empty turns them off",
+        ) from error
