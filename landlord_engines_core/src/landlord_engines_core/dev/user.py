@@ -17,7 +17,7 @@ __all__ = ["User"]
 T = TypeVar("T")
 
 WITHIN = 60.0
-"""Seconds for each thing that is waited for."""
+"""Seconds; a tenant's first start may take a while on a busy machine."""
 
 
 @attrs.frozen(kw_only=True)
@@ -27,10 +27,12 @@ class User:
     Attributes:
         landlord: Landlord's API, its version included.
         http: The connections.
+        within: Seconds for each thing that is waited for.
     """
 
     landlord: str
     http: aiohttp.ClientSession
+    within: float = WITHIN
 
     @classmethod
     @asynccontextmanager
@@ -94,11 +96,11 @@ class User:
             NotSeen: There was nothing in time.
         """
         again = backoff.on_predicate(
-            backoff.expo, factor=0.05, max_value=0.5, max_time=WITHIN, jitter=None, logger=None
+            backoff.expo, factor=0.05, max_value=0.5, max_time=self.within, jitter=None, logger=None
         )(look)
         if not (seen := await again()):
             raise NotSeen(
-                f"{what} was not seen within {WITHIN:g} s", hint="see what the worker logs"
+                f"{what} was not seen within {self.within:g} s", hint="see what the worker logs"
             )
         found: T = seen
         return found

@@ -1,0 +1,30 @@
+import os
+import signal
+import subprocess
+import sys
+from urllib.request import urlopen
+
+from landlord_engines_core.dev import free_port
+from landlord_test_target.harness import wait_for
+
+
+async def test_a_page_says_its_text_and_its_process(unused_tcp_port: int) -> None:
+    command = [sys.executable, "-m", "landlord_engines_core.dev.page", "version one"]
+    environment = {**os.environ, "PORT": str(unused_tcp_port)}
+
+    async def lines() -> list[str]:
+        try:
+            with urlopen(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
+                return answer.read().decode().splitlines()
+        except OSError:
+            return []
+
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as page:
+        shown = await wait_for(lines)
+        page.send_signal(signal.SIGTERM)
+
+    assert shown == ["version one", f"process {page.pid}"]
+
+
+def test_a_free_port_is_one() -> None:
+    assert 0 < free_port() < 65536

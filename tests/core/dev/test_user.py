@@ -1,0 +1,49 @@
+from collections.abc import AsyncIterator
+
+import attrs
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.dev import User
+from landlord_engines_core.errors import NotSeen
+
+
+@pytest_asyncio.fixture
+async def user(httpserver: HTTPServer) -> AsyncIterator[User]:
+    async with User.of(httpserver.url_for("/v1")) as user:
+        yield attrs.evolve(user, within=0.2)
+
+
+async def test_what_does_not_come_in_time_is_named(user: User) -> None:
+    async def nothing() -> bool:
+        return False
+
+    with pytest.raises(NotSeen, match="a miracle was not seen within"):
+        await user.sees("a miracle", nothing)
+
+
+async def test_a_tenant_that_does_not_become_ready_is_not_waited_for_for_ever(
+    user: User, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1/tenants/x").respond_with_json({"status": "failed"})
+
+    with pytest.raises(NotSeen, match="the tenant ready was not seen"):
+        await user.is_ready("x")
+
+
+async def test_a_refusal_of_landlords_is_told(user: User, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/v1/tenants").respond_with_json({"error": "no"}, status=400)
+
+    with pytest.raises(NotSeen, match="answered POST tenants with 400"):
+        await user.create("x", {})
+
+
+async def test_where_nothing_answers_there_is_no_page(user: User, unused_tcp_port: int) -> None:
+    assert await user.page(f"http://127.0.0.1:{unused_tcp_port}/") == []
+
+
+async def test_a_tenant_that_is_not_there_is_empty(user: User, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/v1/tenants/x").respond_with_data("", status=404)
+
+    assert await user.tenant("x") == {}
