@@ -7,6 +7,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute import (
+    ComputeEngine,
     ComputeRegistry,
     ComputeResult,
     ComputeSpec,
@@ -107,7 +108,7 @@ class ScriptedCompute(MockCompute):
 
 
 def jobs(
-    *engines: tuple[str, MockCompute],
+    *engines: tuple[str, ComputeEngine],
     landlord: LandlordClient | None = None,
     logger: Lines | None = None,
     force: str | None = None,

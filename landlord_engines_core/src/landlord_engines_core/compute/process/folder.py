@@ -1,0 +1,157 @@
+"""A tenant's folder: all that is known of its process, readable after any crash.
+
+==============  =====================================================================
+act.lock        held by the worker that acts on the tenant
+command.lock    held by whatever lives of the tenant: inherited by all its processes
+runner.lock     held by the runner alone
+state.json      the configuration that is to run, and the last one known to serve
+note.json       what the runner did with it
+output.log, .1  what the command wrote
+work            where the command works, unless it asked for another folder
+==============  =====================================================================
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from landlord_engines_core import codec
+from landlord_engines_core.compute.process.config import TenantConfig
+from landlord_engines_core.compute.process.locks import is_held
+
+__all__ = ["Folder", "Note", "Run", "Seen", "State"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """One start of a command.
+
+    Attributes:
+        run: Unlike that of any other start.
+        port: The port that it was given.
+    """
+
+    run: str
+    port: int
+    config: TenantConfig
+    config_hash: str
+    key_hashes: Mapping[str, str]
+    output_limit: int
+
+
+@attrs.frozen(kw_only=True)
+class State:
+    """What is to run.
+
+    Attributes:
+        proven: The run that serves again where ``wanted`` does not become healthy.
+    """
+
+    wanted: Run
+    proven: Run | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether an update has yet to show that it serves."""
+        return self.proven is not None and self.proven.config_hash != self.wanted.config_hash
+
+
+@attrs.frozen(kw_only=True)
+class Note:
+    """What a runner did.
+
+    Attributes:
+        started: Seconds since the epoch.
+        child: The command's process, and the leader of its group.
+        code: How the command ended: its exit code, or below zero the signal.
+        problem: The name of the system's error where the command could not be started.
+    """
+
+    run: str
+    pid: int
+    started: float
+    stop_timeout: float
+    child: int | None = None
+    ended: bool = False
+    code: int = 0
+    problem: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """A look at a folder; ``lives`` tells whether the runner does."""
+
+    state: State | None
+    note: Note | None
+    lives: bool
+
+    @property
+    def noted(self) -> Note | None:
+        """The note of the run that is wanted; there is none before its runner wrote it."""
+        if self.state is None or self.note is None or self.note.run != self.state.wanted.run:
+            return None
+        return self.note
+
+    @property
+    def trouble(self) -> str:
+        """Why the wanted run is not there; empty if it is, or is about to be."""
+        note = self.noted
+        if note is not None and note.problem:
+            return f"the command cannot be started: {note.problem}"
+        if note is not None and note.ended:
+            how = f"exit code {note.code}" if note.code >= 0 else f"signal {-note.code}"
+            return f"the command ended with {how}"
+        return "" if self.lives else "the command, or what keeps it, was ended from outside"
+
+
+@attrs.frozen
+class Folder:
+    """The files of one tenant. Nothing here waits for anybody."""
+
+    path: Path
+
+    @property
+    def act_lock(self) -> Path:
+        """Held by the worker that acts."""
+        return self.path / "act.lock"
+
+    @property
+    def command_lock(self) -> Path:
+        """Held by whatever lives."""
+        return self.path / "command.lock"
+
+    def make(self) -> None:
+        """Make it, for nobody else to look into."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        (self.path / "work").mkdir(mode=0o700, exist_ok=True)
+
+    def seen(self) -> Seen:
+        """Look at everything at once."""
+        state = _read(self.path / "state.json", State)
+        # In this order: what a runner that is no more has noted is all that it ever will.
+        lives = is_held(self.path / "runner.lock")
+        return Seen(state=state, note=_read(self.path / "note.json", Note), lives=lives)
+
+    def write(self, state: State) -> None:
+        """Replace the state, durably and in one go; it may hold secrets."""
+        new = self.path / "state.json.new"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # a Path cannot open a descriptor
+            file.write(codec.dumps(state))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path / "state.json")
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Read a document; one that is not readable is as good as none."""
+    try:
+        return codec.loads(path.read_bytes(), kind)
+    except (OSError, codec.BadDocument):
+        return None

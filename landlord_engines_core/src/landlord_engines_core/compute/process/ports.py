@@ -1,0 +1,104 @@
+"""Which tenant has which port: one symbolic link for each, since two workers cannot make the same.
+
+A tenant notes a port in its own folder before it claims it, so that no crash leaves a claim behind.
+"""
+
+import errno
+import itertools
+import socket
+from pathlib import Path
+
+import attrs
+
+from landlord_engines_core.compute.process.config import Ports
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+
+__all__ = ["Claims"]
+
+
+@attrs.frozen
+class Claims:
+    """The claims of one tenant among those of all.
+
+    Attributes:
+        tenant: The tenant's folder.
+        ports: The range to choose from.
+    """
+
+    tenant: Path
+    ports: Ports
+
+    def fixed(self, port: int, *, own: int) -> int:
+        """Claim the port that the tenant asks for; ``own`` is the one that its process has now.
+
+        Raises:
+            ComputeRefused: Another tenant has it.
+            ComputeUnavailable: A process that is no tenant's has it.
+        """
+        if not self._claim(port):
+            raise ComputeRefused(
+                "$.port belongs to another tenant", hint="take another port, or leave it out"
+            )
+        if port != own and not _is_free(port):
+            raise ComputeUnavailable("$.port is in use by another process of this machine")
+        return port
+
+    def chosen(self, former: int, *, own: int) -> int:
+        """Claim a port that nobody uses, the former one if that is possible.
+
+        Raises:
+            ComputeUnavailable: There is none.
+        """
+        size = self.ports.last - self.ports.first + 1
+        start = int(self.tenant.name, 16)
+        others = (self.ports.first + (start + step) % size for step in range(size))
+        for port in itertools.chain((former,) if former else (), others):
+            if self._claim(port) and (port == own or _is_free(port)):
+                return port
+        raise ComputeUnavailable(
+            "no port is free for this tenant", hint="widen compute.process.ports"
+        )
+
+    def keep(self, *ports: int) -> None:
+        """Give back all of this tenant's ports but these."""
+        for noted in self._noted.iterdir():
+            if int(noted.name) not in ports:
+                if self._owner(noted.name) == self.tenant.name:
+                    self._link(noted.name).unlink()
+                noted.unlink()
+
+    @property
+    def _noted(self) -> Path:
+        return self.tenant / "ports"
+
+    def _claim(self, port: int) -> bool:
+        link = self._link(str(port))
+        link.parent.mkdir(mode=0o700, exist_ok=True)
+        self._noted.mkdir(mode=0o700, exist_ok=True)
+        (self._noted / str(port)).touch(0o600)
+        try:
+            link.symlink_to(self.tenant.name)
+        except FileExistsError:
+            return self._owner(str(port)) == self.tenant.name
+        return True
+
+    def _owner(self, port: str) -> str:
+        try:
+            return str(self._link(port).readlink())
+        except FileNotFoundError:
+            return ""
+
+    def _link(self, port: str) -> Path:
+        return self.tenant.parent / "ports" / port
+
+
+def _is_free(port: int) -> bool:
+    """Whether a command could listen there, on whatever address."""
+    with socket.socket() as tried:
+        # Connections of the tenant's last run that are still closing do not count.
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("", port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True

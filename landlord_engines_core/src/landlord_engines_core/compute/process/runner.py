@@ -1,0 +1,212 @@
+"""Keeps one tenant's command running, in a process of its own that outlives the worker.
+
+    python -I runner.py FOLDER DESCRIPTOR
+
+It is started holding the folder's command lock through DESCRIPTOR, and hands that on to the command:
+while anybody of the tenant lives, the lock is held. It notes what it does in the folder, writes the
+command's output to a file of limited size, and ends the whole process group on SIGTERM. It imports
+nothing but the standard library, since there is one for each tenant.
+"""
+
+import errno
+import fcntl
+import json
+import math
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT, Popen
+from typing import Any
+
+__all__ = ["MARK", "Runner", "main"]
+
+MARK = "LANDLORD_PROCESS_FOLDER"
+"""The environment variable by which a tenant's processes are known; its value is the folder."""
+
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+_WATCH = 2.0
+"""Seconds between two looks at the folder, whose removal nobody announces."""
+_CHUNK = 1 << 16
+
+
+class Output:
+    """A file of limited size, and one older file beside it.
+
+    What cannot be written is dropped: a full disk must not stop the command.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self._path = path
+        self._limit = limit
+        self._open()
+
+    def write(self, data: bytes) -> None:
+        """Write at most the limit at once."""
+        with suppress(OSError):
+            if os.fstat(self._file).st_size + len(data) > self._limit:
+                os.close(self._file)
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                self._open()
+            os.write(self._file, data)
+
+    def _open(self) -> None:
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+class Runner:
+    """Runs the command that the folder's state asks for, until it ends or is to end.
+
+    Attributes:
+        folder: The tenant's folder.
+        lock: The descriptor of the command lock.
+        reached: Told the name of each point, for tests.
+    """
+
+    def __init__(self, folder: Path, lock: int, reached: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.lock = lock
+        self.reached = reached
+        self._wanted: Mapping[str, Any] = json.loads((folder / "state.json").read_bytes())["wanted"]
+        self._config: Mapping[str, Any] = self._wanted["config"]
+        self._note = {
+            "run": self._wanted["run"],
+            "pid": os.getpid(),
+            "started": time.time(),
+            "stop_timeout": self._config["stop_timeout"],
+        }
+        self._limit: int = self._wanted["output_limit"]
+        self._asked = False
+        self._deadline: float | None = None
+
+    def run(self) -> None:
+        """Start the command, keep it, and note its end."""
+        self.note()
+        self.reached("runner:noted")
+        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        try:
+            child = self._spawn()
+        except (OSError, ValueError) as error:
+            number = getattr(error, "errno", None) or errno.EINVAL
+            self.note(ended=True, problem=errno.errorcode[number])
+            return
+        self.reached("runner:spawned")
+        self.note(child=child.pid, started=time.time())
+        self.reached("runner:running")
+        self._keep(child)
+        self.note(ended=True, code=child.returncode)
+
+    def note(self, **news: object) -> None:
+        """Add to what the folder knows of this run; a folder that is gone needs no note."""
+        self._note.update(news)
+        path = self.folder / "note.json"
+        new = path.with_name("note.json.new")
+        with suppress(OSError):
+            new.touch(0o600)
+            new.write_text(json.dumps(self._note))
+            new.replace(path)
+
+    def _spawn(self) -> Popen[bytes]:
+        port = str(self._wanted["port"])
+        folder = self._config["working_folder"] or str(self.folder / "work")
+        return Popen(  # noqa: S603  # the tenant's command is what this is for; there is no shell
+            [argument.replace("{port}", port) for argument in self._config["command"]],
+            env={"PATH": _PATH, **self._config["env"], "PORT": port, MARK: str(self.folder)},
+            cwd=folder,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            pass_fds=(self.lock,),
+            start_new_session=True,
+        )
+
+    def _ask(self, *_: object) -> None:
+        self._asked = True
+
+    def _keep(self, child: Popen[bytes]) -> None:
+        """Return once the command has ended, and its group with it."""
+        assert child.stdout is not None
+        source = child.stdout.fileno()
+        os.set_blocking(source, False)
+        output = Output(self.folder / "output.log", self._limit)
+        with selectors.DefaultSelector() as selector:
+            _wake_on_signals(selector)
+            selector.register(source, selectors.EVENT_READ)
+            while child.poll() is None:
+                for key, _ in selector.select(self._pause()):
+                    data = self._read(key.fd)
+                    if key.fd == source and data:
+                        output.write(data)
+                    elif key.fd == source:
+                        selector.unregister(source)
+                self._watch(child)
+        _signal_group(child, signal.SIGKILL)
+        with suppress(BlockingIOError):
+            output.write(self._read(source))
+
+    def _read(self, descriptor: int) -> bytes:
+        return os.read(descriptor, min(_CHUNK, self._limit))
+
+    def _pause(self) -> float:
+        if self._deadline is None:
+            return _WATCH
+        return min(_WATCH, max(0.0, self._deadline - time.monotonic()))
+
+    def _watch(self, child: Popen[bytes]) -> None:
+        """Bring the command to its end where that is asked for, or where its folder is gone."""
+        if self._deadline is None:
+            if self._asked or not _is_at(self.lock, self.folder / "command.lock"):
+                self._deadline = time.monotonic() + self._config["stop_timeout"]
+                _signal_group(child, signal.SIGTERM)
+        elif time.monotonic() >= self._deadline:
+            self._deadline = math.inf
+            _signal_group(child, signal.SIGKILL)
+
+
+def _wake_on_signals(selector: selectors.BaseSelector) -> None:
+    woken, waker = socket.socketpair()
+    os.set_blocking(waker.fileno(), False)
+    # It lives as long as the process.
+    signal.set_wakeup_fd(waker.detach())
+    selector.register(woken.detach(), selectors.EVENT_READ)
+
+
+def _signal_group(child: Popen[bytes], number: int) -> None:
+    # macOS forbids to signal a group in which nothing but a zombie is left.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def _pass_by(_: str) -> None:
+    """Go on, as always outside of tests."""
+
+
+def main(arguments: Sequence[str], reached: Callable[[str], None] = _pass_by) -> None:
+    """Leave the worker's family and run; returns there at once, and here at the command's end."""
+    folder, lock = Path(arguments[0]), int(arguments[1])
+    held = os.open(folder / "runner.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    # Only somebody who looks whether it is held is ever waited for.
+    fcntl.flock(held, fcntl.LOCK_EX)
+    if os.fork():
+        # The lock is held, by the same open file, in the one that goes on.
+        os._exit(0)
+    os.setsid()
+    reached("runner:begun")
+    Runner(folder, lock, reached).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

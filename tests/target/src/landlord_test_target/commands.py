@@ -1,0 +1,68 @@
+"""Commands for tenants, small and quick to start, and how their processes are found."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from uuid import uuid4
+
+import psutil
+
+from landlord_engines_core.compute import ComputeSpec
+from landlord_engines_core.models import config_hash, key_hashes
+
+PYTHON = (sys.executable, "-I", "-S", "-c")
+
+SERVER = """
+import os, socket
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    connection, _ = listener.accept()
+    try:
+        if connection.recv(1000):
+            connection.send(b"HTTP/1.1 " + os.environ["STATUS"].encode() + b" So\\r\\n\\r\\n")
+    except OSError:
+        pass
+    connection.close()
+"""
+"""Answers each request with STATUS."""
+
+DEAF = """
+import os, socket, time
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+time.sleep(1000)
+"""
+"""Lets clients connect and never answers."""
+
+
+def mark() -> str:
+    """A value by which the processes of one tenant are found."""
+    return uuid4().hex
+
+
+def server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str, object]:
+    """The configuration of a tenant that answers its health check."""
+    env = {"STATUS": str(status), "TENANT_MARK": tenants_mark}
+    health = {"http": "/", "within": 20}
+    return {"command": [*PYTHON, SERVER], "env": env, "health": health, **more}
+
+
+def living(tenants_mark: str) -> list[psutil.Process]:
+    """The processes that have the mark in their environment."""
+    found = []
+    for process in map(psutil.Process, psutil.pids()):
+        with suppress(psutil.Error):
+            if process.environ().get("TENANT_MARK") == tenants_mark:
+                found.append(process)
+    return found
+
+
+def spec(config: Mapping[str, object], tenant: str = "t") -> ComputeSpec:
+    """What the lifecycle would ask for."""
+    return ComputeSpec(
+        tenant=tenant,
+        name=tenant,
+        place="",
+        config=config,
+        config_hash=config_hash(config),
+        key_hashes=key_hashes(config),
+    )

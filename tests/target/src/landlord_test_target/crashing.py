@@ -1,0 +1,62 @@
+"""The compute engine ``crashing-process``: ``process``, killed with -9 at a point of its settings.
+
+    crash_at: update:written    the point, also one of the runner's
+    victim: worker              or runner, for the runner's points
+
+    echo '{"settings": {...}, "bodies": [{...}]}' | python -m landlord_test_target.crashing
+
+carries out jobs with it, one after the other, and prints the answers.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from landlord_engines_core import codec
+from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
+from landlord_test_target.direct import DirectSteps, jobs
+
+
+def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
+    own = {"crash_at": "", "victim": "worker"}
+    point, victim = (str(settings.get(key, default)) for key, default in own.items())
+    engine = create_process({key: value for key, value in settings.items() if key not in own})
+
+    def reached(at: str) -> None:
+        if at == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    worker = str(os.getpid()) if victim == "worker" else "0"
+    launch = (sys.executable, str(Path(__file__)), point, worker)
+    return attrs.evolve(engine, reached=reached, runner=launch)
+
+
+async def carry_out(settings: Mapping[str, Any], bodies: list[Mapping[str, Any]]) -> None:
+    tenants = jobs(("process", create_crashing(settings)), health_timeout=20.0, step_timeout=60.0)
+    for number, body in enumerate(bodies):
+        answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
+        print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
+
+
+def keep(point: str, victim: int, *arguments: str) -> None:
+    """Run a command as `process` does, and kill somebody at a point of the runner's."""
+
+    def reached(at: str) -> None:
+        if at == point:
+            os.kill(victim or os.getpid(), signal.SIGKILL)
+
+    runner.main(arguments, reached)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    else:
+        asyncio.run(carry_out(**json.load(sys.stdin)))
