@@ -97,7 +97,11 @@ class Api:
         return _tenant(await self.desk.delete(self._named(request)), HTTPStatus.ACCEPTED)
 
     def _named(self, request: web.Request) -> TenantRecord:
-        return self.desk.tenant(request.match_info["key"])
+        key = request.match_info["key"]
+        if "/" in key:
+            # Landlord's router does not decode it, so that it is no tenant's name.
+            raise Refusal(HTTPStatus.NOT_FOUND, "Tenant not found")
+        return self.desk.tenant(key)
 
 
 @asynccontextmanager
