@@ -1,9 +1,12 @@
 """Landlord's state machine, and its mistakes."""
 
+import asyncio
+
 import pytest
 
-from landlord_engines_core.devserver import Intervals
+from landlord_engines_core.devserver.controller import Controller, Intervals
 from landlord_engines_core.devserver.gojson import config_hash
+from landlord_engines_core.devserver.records import TenantRecord, Tenants
 from landlord_engines_core.errors import EngineFailed
 from landlord_test_target.direct import Lines
 from landlord_test_target.landlord import (
@@ -281,33 +284,37 @@ async def test_a_tenant_that_cannot_be_dispatched_five_times_fails(
     assert len(dispatcher.bodies) == 5
 
 
-async def test_an_error_that_passes_is_forgotten(
+async def test_errors_that_pass_are_forgotten(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await ready(landlord, dispatcher)
-    for round_ in range(1, 4):
-        dispatcher.trouble = EngineFailed("it is away")
-        sent = len(dispatcher.bodies)
-        await landlord.update(tenant, n=round_)
-        await dispatcher.has_sent(sent + 2)
-        dispatcher.trouble, dispatcher.otherwise = None, SUCCEEDED
-        await landlord.seen(tenant, status="ready", desired_config={"n": round_})
+    dispatcher.otherwise = SUCCEEDED
 
-    assert (await landlord.get(tenant)).body["status"] == "ready"
+    for number in range(3):
+        dispatcher.refusals = 4
+        await landlord.update(tenant, n=number)
+        await landlord.seen(tenant, status="ready", desired_config={"n": number})
+
+    assert len(dispatcher.bodies) == 1 + 3 * 5
 
 
-class TestWhereRoundsAreRare:
-    @pytest.fixture
-    def intervals(self) -> Intervals:
-        return Intervals(reconcile=0.1, poll=60.0, retry=0.01, kill=0.01)
+async def test_what_went_wrong_is_tried_again_between_two_rounds(
+    dispatcher: ScriptedDispatcher, lines: Lines
+) -> None:
+    tenants = Tenants()
+    tenants.add(TenantRecord(id="1", name="acme"))
+    dispatcher.refusals = 4
+    controller = Controller(
+        tenants=tenants,
+        dispatcher=dispatcher,
+        intervals=Intervals(reconcile=3600, poll=3600, retry=0.01),
+        max_retries=5,
+        logger=lines,
+    )
 
-    async def test_what_went_wrong_is_tried_again_between_two_rounds(
-        self, landlord: Caller, dispatcher: ScriptedDispatcher
-    ) -> None:
-        dispatcher.otherwise = SUCCEEDED
-        dispatcher.trouble = EngineFailed("not registered yet")
-        tenant = await landlord.create("acme")
-        await dispatcher.has_sent(3)
-        dispatcher.trouble = None
+    running = asyncio.create_task(controller.run())
+    await dispatcher.has_sent(5)
+    running.cancel()
+    await asyncio.wait((running,))
 
-        await landlord.seen(tenant, status="provisioning")
+    assert len(lines.events("warning")) == 4

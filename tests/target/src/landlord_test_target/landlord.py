@@ -10,6 +10,7 @@ from urllib.parse import quote
 import aiohttp
 import attrs
 
+from landlord_engines_core.errors import EngineFailed
 from landlord_test_target.waiting import wait_for
 
 RUNNING: Mapping[str, object] = {"state": "running", "sub_state": "running", "retry_count": 0}
@@ -27,6 +28,7 @@ class ScriptedDispatcher:
         after_kill: What is said of an execution once it was killed.
         polls: How often each execution was asked for.
         taking: While it is not set, a dispatch is under way and does not end.
+        refusals: So many dispatches are refused before one is taken.
         trouble: Raised by each call, while there is one.
     """
 
@@ -37,6 +39,7 @@ class ScriptedDispatcher:
     after_kill: Mapping[str, object] = attrs.field(default=SUCCEEDED)
     polls: Counter[str] = attrs.field(factory=Counter)
     taking: asyncio.Event = attrs.field(factory=asyncio.Event)
+    refusals: int = 0
     trouble: Exception | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -47,6 +50,9 @@ class ScriptedDispatcher:
         execution_id = f"inv_{len(self.bodies)}"
         await self.taking.wait()
         self._stumble()
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise EngineFailed("it is not registered yet")
         return execution_id
 
     async def poll(self, execution_id: str) -> Mapping[str, object]:
