@@ -19,7 +19,7 @@ def _rule(error: ValidationError) -> str:
 
 
 def _pointer(error: ValidationError) -> str:
-    return "".join(f"/{part}" for part in error.absolute_path)
+    return "/" + "/".join(str(part) for part in error.absolute_path)
 
 
 @attrs.frozen

@@ -16,7 +16,7 @@ from aiohttp import web
 from landlord_engines_core.devserver.desk import Desk
 from landlord_engines_core.devserver.gojson import Struct, encode
 from landlord_engines_core.devserver.listing import Listing
-from landlord_engines_core.devserver.records import State, TenantRecord, VersionConflict
+from landlord_engines_core.devserver.records import State, TenantRecord
 from landlord_engines_core.devserver.rules import Refusal, declared, discovered
 from landlord_engines_core.devserver.wire import rfc3339, tenant_response
 
@@ -97,7 +97,11 @@ class Api:
         return _tenant(await self.desk.delete(self._named(request)), HTTPStatus.ACCEPTED)
 
     def _named(self, request: web.Request) -> TenantRecord:
-        return self.desk.tenant(request.match_info["key"])
+        key = request.match_info["key"]
+        if "/" in key:
+            # Landlord's router does not decode it, so that it is no tenant's name.
+            raise Refusal(HTTPStatus.NOT_FOUND, "Tenant not found")
+        return self.desk.tenant(key)
 
 
 @asynccontextmanager
@@ -124,8 +128,6 @@ async def _as_go_answers(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except Refusal as refusal:
         return _error(request, refusal)
-    except VersionConflict as conflict:
-        return _error(request, Refusal(HTTPStatus.CONFLICT, str(conflict)))
     except web.HTTPMethodNotAllowed:
         return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
     except web.HTTPNotFound:

@@ -114,11 +114,11 @@ class Controller:
             asyncio.get_running_loop().call_later(pause, self._add, tenant_id)
             return
         del self._errors[tenant_id]
-        if (record := self.tenants.get(tenant_id)) is not None:
-            # The error itself is lost: Landlord prints the wrong variable.
-            message = f"Reconciliation failed after {self.max_retries} retries: <nil>"
-            failed = attrs.evolve(record, status=State.FAILED, status_message=message)
-            self.tenants.keep(failed)
+        record = self.tenants.get(tenant_id)
+        assert record is not None, "nobody else removes it meanwhile"
+        # The error itself is lost: Landlord prints the wrong variable.
+        message = f"Reconciliation failed after {self.max_retries} retries: <nil>"
+        self.tenants.keep(attrs.evolve(record, status=State.FAILED, status_message=message))
 
     async def _reconcile(self, tenant_id: str) -> None:
         record = self.tenants.get(tenant_id)

@@ -63,7 +63,10 @@ def declared(raw: bytes) -> Declaration:
         Refusal: It is not JSON, or not of this form.
     """
     try:
-        return codec.structure(gojson.decode(raw), Declaration)
+        document = gojson.decode(raw)
+        if not isinstance(document, dict):
+            raise _bad("Invalid JSON format", "json: cannot unmarshal a value that is no object")
+        return codec.structure(document, Declaration)
     except gojson.BadJson as error:
         raise _bad("Invalid JSON format", str(error)) from None
     except codec.BadDocument as error:

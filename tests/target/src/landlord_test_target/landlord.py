@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import aiohttp
 import attrs
 
+from landlord_engines_core.errors import EngineFailed
 from landlord_test_target.waiting import wait_for
 
 RUNNING: Mapping[str, object] = {"state": "running", "sub_state": "running", "retry_count": 0}
@@ -23,7 +25,10 @@ class ScriptedDispatcher:
 
     Attributes:
         says: What is said of an execution, by its id; of all others ``otherwise`` is.
+        after_kill: What is said of an execution once it was killed.
+        polls: How often each execution was asked for.
         taking: While it is not set, a dispatch is under way and does not end.
+        refusals: So many dispatches are refused before one is taken.
         trouble: Raised by each call, while there is one.
     """
 
@@ -31,7 +36,10 @@ class ScriptedDispatcher:
     says: dict[str, Mapping[str, object]] = attrs.field(factory=dict)
     bodies: list[bytes] = attrs.field(factory=list)
     killed: list[str] = attrs.field(factory=list)
+    after_kill: Mapping[str, object] = attrs.field(default=SUCCEEDED)
+    polls: Counter[str] = attrs.field(factory=Counter)
     taking: asyncio.Event = attrs.field(factory=asyncio.Event)
+    refusals: int = 0
     trouble: Exception | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -42,16 +50,20 @@ class ScriptedDispatcher:
         execution_id = f"inv_{len(self.bodies)}"
         await self.taking.wait()
         self._stumble()
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise EngineFailed("it is not registered yet")
         return execution_id
 
     async def poll(self, execution_id: str) -> Mapping[str, object]:
+        self.polls[execution_id] += 1
         self._stumble()
         return self.says.get(execution_id, self.otherwise)
 
     async def kill(self, execution_id: str) -> None:
         self.killed.append(execution_id)
         self._stumble()
-        self.says[execution_id] = SUCCEEDED
+        self.says[execution_id] = self.after_kill
 
     def sent(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self.bodies]

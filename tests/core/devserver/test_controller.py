@@ -1,0 +1,320 @@
+"""Landlord's state machine, and its mistakes."""
+
+import asyncio
+
+import pytest
+
+from landlord_engines_core.devserver.controller import Controller, Intervals
+from landlord_engines_core.devserver.gojson import config_hash
+from landlord_engines_core.devserver.records import TenantRecord, Tenants
+from landlord_engines_core.errors import EngineFailed
+from landlord_test_target.direct import Lines
+from landlord_test_target.landlord import (
+    BACKING_OFF,
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    Caller,
+    ScriptedDispatcher,
+)
+from landlord_test_target.waiting import wait_for
+
+
+async def ready(landlord: Caller, dispatcher: ScriptedDispatcher, **config: object) -> str:
+    dispatcher.otherwise = SUCCEEDED
+    tenant = await landlord.create("acme", **config)
+    await landlord.seen(tenant, status="ready")
+    dispatcher.otherwise = RUNNING
+    return tenant
+
+
+async def provisioning(landlord: Caller, **config: object) -> str:
+    tenant = await landlord.create("acme", **config)
+    await landlord.seen(tenant, status="provisioning")
+    return tenant
+
+
+async def test_a_tenant_goes_through_its_life_with_one_job_for_each_request(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    dispatcher.otherwise = SUCCEEDED
+    tenant = await landlord.create("acme", n=1)
+    created = await landlord.seen(tenant, status="ready")
+    await landlord.update(tenant, n=2)
+    updated = await landlord.seen(tenant, status="ready")
+    await landlord.archive(tenant)
+    archived = await landlord.seen(tenant, status="archived")
+    await landlord.delete(tenant)
+    await landlord.gone(tenant)
+
+    assert dispatcher.operations() == ["provision", "update", "delete", "delete"]
+    assert [one["version"] for one in (created, updated, archived)] == [3, 6, 9]
+    assert created["status_message"] == "Workflow execution completed: inv_1"
+    assert archived["workflow_execution_id"] == "inv_3"
+
+
+async def test_a_started_execution_is_shown_as_running(landlord: Caller) -> None:
+    tenant = await landlord.create("acme")
+
+    seen = await landlord.seen(tenant, status="provisioning")
+
+    assert seen["status_message"] == "Workflow execution started: inv_1"
+    assert (seen["workflow_execution_id"], seen["workflow_sub_state"]) == ("inv_1", "running")
+    assert seen["workflow_retry_count"] == 0
+
+
+async def test_what_an_execution_does_is_shown_once_it_changes(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    tenant = await provisioning(landlord)
+    dispatcher.says["inv_1"] = BACKING_OFF
+
+    seen = await landlord.seen(tenant, workflow_sub_state="backing-off")
+
+    assert seen["workflow_retry_count"] == 4
+    assert seen["status_message"] == "Workflow execution backing-off: inv_1"
+    assert seen["version"] == 3
+
+
+async def test_an_execution_that_the_backend_calls_failed_fails_the_tenant(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    dispatcher.otherwise = FAILED
+    tenant = await landlord.create("acme")
+
+    seen = await landlord.seen(tenant, status="failed")
+
+    assert seen["status_message"] == "Workflow execution failed: inv_1"
+
+
+async def test_a_dispatch_is_forgotten_where_the_record_changed_while_it_was_sent(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    dispatcher.taking.clear()
+    tenant = await landlord.create("acme", n=1)
+    await dispatcher.has_sent(1)
+
+    changed = await landlord.update(tenant, n=2)
+    dispatcher.taking.set()
+    seen = await landlord.seen(tenant, status="provisioning")
+
+    assert (changed.status, changed.body["status"]) == (200, "requested")
+    assert [body["desired_config"]["n"] for body in dispatcher.sent()] == [1, 2]
+    assert dispatcher.operations() == ["provision", "provision"]
+    assert seen["workflow_execution_id"] == "inv_2"
+    assert dispatcher.killed == []
+
+
+async def test_a_change_during_a_healthy_run_is_stored_and_never_dispatched(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    tenant = await provisioning(landlord, n=1)
+
+    changed = await landlord.update(tenant, n=2)
+    dispatcher.says["inv_1"] = SUCCEEDED
+    seen = await landlord.seen(tenant, status="ready")
+
+    assert changed.status == 200
+    assert seen["desired_config"] == {"n": 2}
+    assert len(dispatcher.bodies) == 1
+
+
+@pytest.mark.parametrize("sub_state", ["running", "waiting"])
+async def test_a_change_does_not_restart_an_execution_that_is_not_backing_off(
+    landlord: Caller, dispatcher: ScriptedDispatcher, sub_state: str
+) -> None:
+    tenant = await provisioning(landlord, n=1)
+    await landlord.update(tenant, n=2)
+
+    dispatcher.says["inv_1"] = {**RUNNING, "sub_state": sub_state, "retry_count": 1}
+    await landlord.seen(tenant, workflow_retry_count=1)
+
+    assert dispatcher.killed == []
+    assert len(dispatcher.bodies) == 1
+
+
+async def test_a_change_while_backing_off_kills_waits_for_the_end_and_dispatches_again(
+    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+) -> None:
+    tenant = await provisioning(landlord, n=1)
+    dispatcher.says["inv_1"] = BACKING_OFF
+    await landlord.seen(tenant, workflow_sub_state="backing-off")
+
+    await landlord.update(tenant, n=2)
+    seen = await landlord.seen(tenant, workflow_execution_id="inv_2")
+
+    assert dispatcher.killed == ["inv_1"]
+    assert dispatcher.operations() == ["provision", "provision"]
+    assert dispatcher.sent()[1]["desired_config"] == {"n": 2}
+    assert (seen["status"], seen["workflow_retry_count"]) == ("provisioning", 0)
+    assert "Configuration updated" in lines.events("info")
+
+
+async def test_a_killed_execution_is_waited_for_before_the_next_dispatch(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    tenant = await provisioning(landlord, n=1)
+    dispatcher.says["inv_1"] = BACKING_OFF
+    await landlord.seen(tenant, workflow_sub_state="backing-off")
+    dispatcher.after_kill = RUNNING
+
+    await landlord.update(tenant, n=2)
+
+    async def killed_and_looked_at() -> bool:
+        return dispatcher.killed == ["inv_1"] and dispatcher.polls["inv_1"] > looks + 3
+
+    looks = dispatcher.polls["inv_1"]
+    await wait_for(killed_and_looked_at)
+    assert len(dispatcher.bodies) == 1
+    dispatcher.says["inv_1"] = SUCCEEDED
+    await landlord.seen(tenant, workflow_execution_id="inv_2")
+
+
+async def test_the_same_configuration_written_otherwise_restarts_nothing(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    tenant = await provisioning(landlord, a=1, b=2)
+    dispatcher.says["inv_1"] = BACKING_OFF
+    await landlord.seen(tenant, workflow_sub_state="backing-off")
+
+    await landlord.update(tenant, b=2.0, a=1.0)
+    dispatcher.says["inv_1"] = {**BACKING_OFF, "retry_count": 5}
+    await landlord.seen(tenant, workflow_retry_count=5)
+
+    assert dispatcher.killed == []
+
+
+async def test_a_delete_kills_the_current_execution_and_goes_through_an_archival(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    tenant = await provisioning(landlord, n=1)
+
+    answer = await landlord.delete(tenant)
+
+    assert (answer.status, answer.body["status"]) == (202, "archiving")
+    assert answer.body["annotations"] == {"landlord/delete_after_archive": "true"}
+    assert dispatcher.killed == ["inv_1"]
+    dispatcher.otherwise = SUCCEEDED
+    await landlord.gone(tenant)
+    assert dispatcher.operations() == ["provision", "delete"]
+    assert dispatcher.sent()[1]["metadata"] == {"config_hash": config_hash({"n": 1})}
+
+
+async def test_a_delete_goes_on_where_the_kill_fails(
+    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+) -> None:
+    tenant = await provisioning(landlord)
+    dispatcher.trouble = EngineFailed("no such execution")
+
+    answer = await landlord.delete(tenant)
+
+    assert answer.status == 202
+    assert "execution not killed" in lines.events("warning")
+
+
+async def test_a_delete_of_a_tenant_that_goes_already_changes_nothing(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    tenant = await ready(landlord, dispatcher)
+    await landlord.archive(tenant)
+    going = await landlord.seen(tenant, workflow_sub_state="running")
+
+    answer = await landlord.delete(tenant)
+
+    assert (answer.status, answer.body) == (202, going)
+    assert dispatcher.killed == []
+
+
+async def test_a_delete_before_the_first_dispatch_kills_nothing_and_still_sends_a_delete(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    dispatcher.trouble = EngineFailed("not registered yet")
+    tenant = await landlord.create("acme")
+    await landlord.seen(tenant, status="failed")
+    dispatcher.trouble = None
+    dispatcher.otherwise = SUCCEEDED
+
+    await landlord.delete(tenant)
+    await landlord.gone(tenant)
+
+    assert dispatcher.killed == []
+    assert dispatcher.operations()[-1] == "delete"
+
+
+async def test_an_execution_that_is_gone_leaves_its_tenant_stuck(
+    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+) -> None:
+    tenant = await provisioning(landlord)
+    dispatcher.says["inv_1"] = {"error": "execution not found"}
+
+    async def polled() -> bool:
+        return lines.events("warning").count("execution not read") >= 10
+
+    await wait_for(polled)
+
+    assert (await landlord.get(tenant)).body["status"] == "provisioning"
+
+
+async def test_a_backend_that_cannot_be_polled_fails_nobody(
+    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+) -> None:
+    tenant = await provisioning(landlord)
+    dispatcher.trouble = EngineFailed("it is away")
+
+    async def polled() -> bool:
+        return lines.events("warning").count("execution not read") >= 10
+
+    await wait_for(polled)
+    dispatcher.trouble = None
+    dispatcher.otherwise = SUCCEEDED
+
+    await landlord.seen(tenant, status="ready")
+
+
+@pytest.mark.parametrize("trouble", [EngineFailed("not registered"), ValueError("a defect")])
+async def test_a_tenant_that_cannot_be_dispatched_five_times_fails(
+    landlord: Caller, dispatcher: ScriptedDispatcher, trouble: Exception
+) -> None:
+    dispatcher.trouble = trouble
+    tenant = await landlord.create("acme")
+
+    seen = await landlord.seen(tenant, status="failed")
+
+    assert seen["status_message"] == "Reconciliation failed after 5 retries: <nil>"
+    assert len(dispatcher.bodies) == 5
+
+
+async def test_errors_that_pass_are_forgotten(
+    landlord: Caller, dispatcher: ScriptedDispatcher
+) -> None:
+    tenant = await ready(landlord, dispatcher)
+    dispatcher.otherwise = SUCCEEDED
+
+    for number in range(3):
+        dispatcher.refusals = 4
+        await landlord.update(tenant, n=number)
+        await landlord.seen(tenant, status="ready", desired_config={"n": number})
+
+    assert len(dispatcher.bodies) == 1 + 3 * 5
+
+
+async def test_what_went_wrong_is_tried_again_between_two_rounds(
+    dispatcher: ScriptedDispatcher, lines: Lines
+) -> None:
+    tenants = Tenants()
+    tenants.add(TenantRecord(id="1", name="acme"))
+    dispatcher.refusals = 4
+    controller = Controller(
+        tenants=tenants,
+        dispatcher=dispatcher,
+        intervals=Intervals(reconcile=3600, poll=3600, retry=0.01),
+        max_retries=5,
+        logger=lines,
+    )
+
+    running = asyncio.create_task(controller.run())
+    await dispatcher.has_sent(5)
+    running.cancel()
+    await asyncio.wait((running,))
+
+    assert len(lines.events("warning")) == 4
