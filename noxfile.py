@@ -111,11 +111,19 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
-    """Carry a tenant through its life with the built wheels and a local restate-server."""
+    """Show the built wheels at work: a tenant's life on a local restate-server, seen twice.
+
+    First as its user sees it, through Landlord in memory; then as its worker answers Landlord.
+    """
     core, restate, stub = (str(next(DIST.glob(f"{name}-*.whl"))) for name in DISTRIBUTIONS)
     install(session, core, restate + LOCAL, stub)
     session.run("landlord-host", "engines")
-    session.run("python", "examples/demo.py", *session.posargs)
+    folder = Path(session.create_tmp()).resolve() / "demo"
+    folder.mkdir(exist_ok=True)
+    local = {"TMPDIR": str(folder)}
+    session.run("landlord-host", "--engine", "restate", "dev", "--demo", env=local)
+    session.run("python", "examples/demo.py", env=local)
+    session.run("python", "examples/left_over.py", str(folder))
 
 
 @nox.session

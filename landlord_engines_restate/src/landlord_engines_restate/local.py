@@ -124,6 +124,8 @@ class RestateServer:
                 str(self.binary),
                 "--no-logo",
                 f"--config-file={self._write_config()}",
+                # Nothing else of ours may change what is started; its spilled files stay in there.
+                env={"TMPDIR": str(self.folder)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -159,7 +161,7 @@ class RestateServer:
             await _reap(process)
 
     def _write_config(self) -> Path:
-        """Settings in a file, so that nothing in the environment changes what is started."""
+        """Settings in a file, which is all that decides how the server runs."""
         ingress, admin, node = self._ports
         config = self.folder / "restate.toml"
         config.write_text(

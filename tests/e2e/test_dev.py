@@ -1,0 +1,116 @@
+"""Everything on one machine, by one command, and nothing of it left."""
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from landlord_engines_core.dev import User
+from landlord_test_target.waiting import wait_for
+
+HOST = Path(sys.executable).parent / "landlord-host"
+
+
+@asynccontextmanager
+async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
+    """Run `landlord-host dev` with its temporary files in a folder of the test's own."""
+    process = await asyncio.create_subprocess_exec(
+        *(HOST, "--engine=restate", "dev", *arguments),
+        env={**os.environ, "TMPDIR": str(folder), "LOG_LEVEL": "warn"},
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def left_over(folder: Path) -> list[list[str]]:
+    """The processes that have to do with a folder, by their arguments or where they work."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        about = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
+        if process.pid != os.getpid() and any(str(folder) in one for one in about):
+            found.append(about)
+    return found
+
+
+async def hints(process: Process) -> list[str]:
+    """What is printed once everything is up."""
+    assert process.stdout is not None
+    lines = []
+    async for line in process.stdout:
+        lines.append(line.decode().strip())
+        if lines[-1].startswith("Ctrl-C"):
+            return lines
+    raise AssertionError(lines)
+
+
+async def test_the_demo_walks_one_tenant_and_leaves_nothing(tmp_path: Path) -> None:
+    async with dev(tmp_path, "--demo") as process:
+        output, errors = await process.communicate()
+
+    assert process.returncode == 0, errors.decode()
+    seen = [line.split("  ", 2)[-1].partition(":")[0] for line in output.decode().splitlines()]
+    assert seen == [
+        "create",
+        "update",
+        "the same update",
+        "its process is killed",
+        "a bad update",
+        "delete",
+    ]
+    assert left_over(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    async with dev(tmp_path) as process:
+        lines = await hints(process)
+        create = shlex.split(next(line for line in lines if " POST " in line))
+        page = next(line for line in lines if line.endswith("/")).split()[-1]
+        async with http.post(create[3], data=create[5]) as response:
+            created = await response.json()
+        user = User(landlord=create[3].removesuffix("/tenants"), http=http)
+        await user.is_ready(created["id"])
+        shown = await user.page(page)
+        running = left_over(tmp_path)
+
+        process.send_signal(signal.SIGINT)
+        code = await asyncio.wait_for(process.wait(), 60)
+
+    assert code == 0
+    assert shown[0] == "version one"
+    assert running
+    assert left_over(tmp_path) == []
+    assert await user.page(page) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) -> None:
+    async def starting() -> bool:
+        return any("restate-server" in part for one in left_over(tmp_path) for part in one)
+
+    async with dev(tmp_path) as process:
+        await wait_for(starting)
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.wait_for(process.wait(), 60)
+
+    assert code == 0
+    assert left_over(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
