@@ -124,7 +124,12 @@ def cli(
     fail_fast: bool,
     debug: bool,
 ) -> None:
-    """Run a Landlord worker: `landlord-host --engine restate`.
+    r"""Run a Landlord worker.
+
+    \b
+    landlord-host --engine restate dev      everything on this machine
+    landlord-host --engine restate check    are the settings good, does all answer?
+    landlord-host --engine restate          run the worker
 
     Settings come from a file, which may be Landlord's own config.yaml, from the environment
     (WORKFLOW_RESTATE_ADMIN_ENDPOINT, WORKER_DRAIN_TIMEOUT and so on) and from flags, the later ones
@@ -152,7 +157,7 @@ def _run(flags: _Flags) -> None:
 
 @cli.command()
 def engines() -> None:
-    """List the installed engines, from metadata alone."""
+    """List the installed engines."""
     for group in (WORKER_ENGINES, COMPUTE_ENGINES):
         click.echo(f"{group}:")
         for one in census(group):
@@ -162,7 +167,10 @@ def engines() -> None:
 @cli.command()
 @click.pass_obj
 def config(flags: _Flags) -> None:
-    """Print every effective value and where it comes from; secrets are masked."""
+    """Print each value and where it comes from.
+
+    Secrets are masked.
+    """
     loaded = flags.choose().loaded
     for path, value in loaded.values.items():
         click.echo(f"{path} = {_shown(path, value)}  # {loaded.origins[path]}")
@@ -171,7 +179,10 @@ def config(flags: _Flags) -> None:
 @cli.command()
 @click.pass_obj
 def check(flags: _Flags) -> None:
-    """Check settings, Landlord and the backend, and dry-run the registration; change nothing."""
+    """Check settings, Landlord and backend.
+
+    Registering is tried without doing it; nothing is changed.
+    """
     chosen = flags.choose()
     click.echo("settings: good")
     host.run_async(_check(chosen))
@@ -183,7 +194,7 @@ def check(flags: _Flags) -> None:
 )
 @click.pass_obj
 def register(flags: _Flags, *, make_latest: bool) -> None:
-    """Register the worker, which must be running, with its backend once."""
+    """Register the running worker, once."""
     host.run_async(_register(flags.choose(), make_latest=make_latest))
 
 
@@ -191,9 +202,10 @@ def register(flags: _Flags, *, make_latest: bool) -> None:
 @click.option("--demo", is_flag=True, help="Walk one tenant through its life, and end.")
 @click.pass_obj
 def dev(flags: _Flags, *, demo: bool) -> None:
-    """Bring up a local backend, Landlord in memory and a worker; Ctrl-C ends all of it.
+    """Run everything on this machine.
 
-    Tenants are local processes unless the settings name compute engines. Nothing is kept.
+    Brings up a local backend, Landlord in memory and a worker, says where each listens, and what to
+    try. Ctrl-C ends all of it. Tenants are local processes unless the settings name compute engines. Nothing is kept.
     """
     chosen = flags.choose()
     log = chosen.loaded.settings.log
