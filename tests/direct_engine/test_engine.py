@@ -1,6 +1,7 @@
 """The smallest whole engine keeps the contract, with a real worker and real crashes."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
@@ -186,6 +187,17 @@ async def test_a_second_worker_is_refused(bench: Bench) -> None:
 
     assert await second.ended() == 5
     assert "another worker has" in second.text()
+
+
+async def test_a_file_that_cannot_be_made_ends_the_worker(bench: Bench, tmp_path: Path) -> None:
+    worker = await bench.worker()
+
+    code, output = await worker.command(
+        f"--set=workflow.direct.path={tmp_path}/missing/jobs.db", engine="direct"
+    )
+
+    assert code == 3
+    assert "jobs.db cannot be opened" in output
 
 
 async def test_without_a_file_there_is_no_engine(bench: Bench) -> None:

@@ -51,6 +51,7 @@ class DirectDispatcher:
 async def local_backend(settings: object, folder: Path) -> AsyncIterator[LocalBackend]:
     """A file in this folder; the settings name nothing that matters here."""
     _ = settings
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # microseconds, as the store
     path = folder / "jobs.db"
     with closing(Store(path)) as store:
         yield LocalBackend(settings={"path": str(path)}, dispatcher=DirectDispatcher(store))

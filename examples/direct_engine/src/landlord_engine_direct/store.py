@@ -10,12 +10,14 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.errors import EngineRefused
+from landlord_engines_core.errors import EngineFailed, EngineRefused
 from landlord_engines_core.models import Record
 
 __all__ = ["Job", "JobState", "Store", "Turn"]
 
 SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     body BLOB NOT NULL,
@@ -69,14 +71,20 @@ class Store:
 
     Its statements take microseconds, so that they are made in the event loop; a backend behind a
     network would be awaited. Each is a transaction of its own, on disk when it returns.
+
+    Raises:
+        EngineFailed: The file cannot be opened or made.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(SCHEMA)
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise EngineFailed(
+                f"{path} cannot be opened: {error}", hint="check workflow.direct.path"
+            ) from error
         self._seen = -1
 
     def close(self) -> None:
