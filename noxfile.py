@@ -37,10 +37,11 @@ def install(session: nox.Session, *what: str, group: str | None = None) -> None:
 
 
 def install_editable(session: nox.Session, group: str, *, extra: str = "") -> None:
-    """Install the three distributions and the tests' own from their folders, and a group of tools."""
+    """Install all distributions, the example and the tests' own from their folders, and tools."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
-    target = "./tests/target"
-    install(session, "-e", core, "-e", restate + extra, "-e", stub, "-e", target, group=group)
+    folders = (core, restate + extra, stub, "./examples/direct_engine", "./tests/target")
+    editable = (argument for folder in folders for argument in ("-e", folder))
+    install(session, *editable, group=group)
 
 
 def measured_pytest(session: nox.Session, name: str, *args: str) -> None:

@@ -1,9 +1,7 @@
 """Fixtures of the end-to-end tests: one restate-server and one target for each test process."""
 
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from subprocess import PIPE, Popen
 
 import aiohttp
 import pytest
@@ -11,6 +9,7 @@ import pytest_asyncio
 
 from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_test_target.harness import Target, World
+from landlord_test_target.target import target_server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,12 +37,8 @@ async def own_restate(tmp_path: Path) -> AsyncIterator[RestateServer]:
 
 @pytest.fixture(scope="session")
 def target_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    database = tmp_path_factory.mktemp("target") / "target.db"
-    command = [sys.executable, "-m", "landlord_test_target.server", "--db", str(database)]
-    with Popen(command, stdout=PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.kill()
+    with target_server(tmp_path_factory.mktemp("target")) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-import sys
-from asyncio.subprocess import Process
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,151 +11,15 @@ from uuid import uuid4
 
 import aiohttp
 import attrs
-import yaml
 
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.dispatcher import RestateDispatcher
 from landlord_engines_restate.local import RestateServer
+from landlord_test_target.target import Target
 from landlord_test_target.waiting import free_port, wait_for
+from landlord_test_target.worker import Worker
 
 __all__ = ["Target", "Worker", "World", "free_port", "wait_for"]
-
-HOST = Path(sys.executable).parent / "landlord-host"
-
-
-@attrs.define(kw_only=True)
-class Worker:
-    """A `landlord-host` process."""
-
-    config: Mapping[str, Any]
-    folder: Path
-    arguments: tuple[str, ...] = ()
-    process: Process | None = None
-    log: Path = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.log = self.folder / f"worker-{uuid4().hex}.log"
-
-    @property
-    def probe_url(self) -> str:
-        return f"http://{self.config['worker']['probe_address']}"
-
-    def write_config(self) -> Path:
-        path = self.folder / f"{uuid4().hex}.yaml"
-        path.write_text(yaml.safe_dump(dict(self.config)))
-        return path
-
-    async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
-        """Run the command with this worker's settings to its end: exit code and all output."""
-        process = await asyncio.create_subprocess_exec(
-            HOST,
-            f"--engine={engine}",
-            f"--config={self.write_config()}",
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, output.decode()
-
-    async def start(self) -> "Worker":
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                HOST,
-                "--engine=restate",
-                f"--config={self.write_config()}",
-                "--log-format=json",
-                *self.arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        return self
-
-    async def registered(self) -> "Worker":
-        await self.logged("registered", state="yes")
-        return self
-
-    def lines(self) -> list[dict[str, Any]]:
-        lines = self.log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-    def text(self) -> str:
-        return self.log.read_text()
-
-    async def logged(self, message: str, count: int = 1, **values: object) -> list[dict[str, Any]]:
-        """The lines with this message and these values, once there are ``count`` of them."""
-
-        async def look() -> list[dict[str, Any]]:
-            wanted = {"message": message, **values}.items()
-            found = [line for line in self.lines() if wanted <= line.items()]
-            return found if len(found) >= count else []
-
-        try:
-            return await wait_for(look)
-        except AssertionError as error:
-            raise AssertionError(f"not logged: {message} {values}\n{self.text()}") from error
-
-    def signal(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def ended(self, within: float = 40.0) -> int:
-        assert self.process is not None
-        return await asyncio.wait_for(self.process.wait(), within)
-
-    async def terminate(self) -> int:
-        self.signal(signal.SIGTERM)
-        return await self.ended()
-
-    async def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
-
-
-@attrs.define(kw_only=True)
-class Target:
-    """The target's control side, as the tests see it."""
-
-    url: str
-    http: aiohttp.ClientSession
-
-    async def resources(self, tenant: str) -> list[dict[str, Any]]:
-        return await self._get("resources", tenant)
-
-    async def document(self, tenant: str) -> dict[str, Any]:
-        (only,) = await self.resources(tenant)
-        document: dict[str, Any] = json.loads(only["document"])
-        return document
-
-    async def ledger(self, tenant: str, call: str, outcome: str = "asked") -> list[dict[str, Any]]:
-        rows = await self.rows(tenant)
-        return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
-
-    async def rows(self, tenant: str) -> list[dict[str, Any]]:
-        """The whole ledger of a tenant: each call as it was asked, and once it was acted on."""
-        return await self._get("ledger", tenant)
-
-    async def asked(self, tenant: str, call: str, count: int = 1) -> None:
-        """Wait until the target has been asked for something."""
-
-        async def look() -> bool:
-            return len(await self.ledger(tenant, call)) >= count
-
-        await wait_for(look)
-
-    async def fault(self, tenant: str, call: str, **kinds: float) -> None:
-        body = {"tenant": tenant, "call": call, **kinds}
-        async with self.http.post(f"{self.url}/faults", json=body) as response:
-            assert response.status == 200
-
-    async def _get(self, what: str, tenant: str) -> list[dict[str, Any]]:
-        async with self.http.get(f"{self.url}/{what}", params={"tenant": tenant}) as response:
-            rows: list[dict[str, Any]] = await response.json()
-            return rows
 
 
 @attrs.define(kw_only=True)

@@ -1,0 +1,12 @@
+"""A worker engine whose backend is a SQLite file: an example, and the contract's test bench."""
+
+from landlord_engine_direct.backend import local_backend
+from landlord_engine_direct.engine import DirectSettings, create_engine
+from landlord_engines_core.engine import EngineFactory
+
+__all__ = ["factory"]
+
+factory = EngineFactory(
+    settings_type=DirectSettings, create_engine=create_engine, local_backend=local_backend
+)
+"""The target of the entry point ``direct``."""

@@ -1,0 +1,152 @@
+"""The backend: a SQLite file with the jobs that were sent, and each tenant's turn."""
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+import attrs
+
+from landlord_engines_core import codec
+from landlord_engines_core.errors import EngineFailed, EngineRefused
+from landlord_engines_core.models import Record
+
+__all__ = ["Job", "JobState", "Store", "Turn"]
+
+SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    body BLOB NOT NULL,
+    state TEXT NOT NULL DEFAULT 'queued',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS turns (
+    tenant TEXT PRIMARY KEY, job INTEGER NOT NULL, record BLOB NOT NULL
+);
+"""
+
+
+class JobState(StrEnum):
+    """Where a job is; the first three are not over."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    BACKING_OFF = "backing-off"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    """It could never be done as it was sent."""
+    SUPERSEDED = "superseded"
+    KILLED = "killed"
+
+
+_UNFINISHED = "state IN ('queued', 'running', 'backing-off')"
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One row; ids rise in the order of dispatch."""
+
+    id: int
+    body: bytes
+    state: JobState
+    attempts: int
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Turn:
+    """Which job has, or last had, a tenant's turn; 0 where none ever had. And the record."""
+
+    job: int = 0
+    record: Record = attrs.field(factory=Record)
+
+
+class Store:
+    """One connection to the file.
+
+    Its statements take microseconds, so that they are made in the event loop; a backend behind a
+    network would be awaited. Each is a transaction of its own, on disk when it returns.
+
+    Raises:
+        EngineFailed: The file cannot be opened or made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise EngineFailed(
+                f"{path} cannot be opened: {error}", hint="check workflow.direct.path"
+            ) from error
+        self._seen = -1
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Be the only worker of this file.
+
+        Raises:
+            EngineRefused: There is another one.
+        """
+        with self.path.with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EngineRefused(
+                    f"another worker has {self.path}",
+                    hint="this engine is for one worker; stop the other one",
+                ) from None
+            yield
+
+    def changed(self) -> bool:
+        """Whether anything was written over another connection since this was last asked."""
+        ((now,),) = self._database.execute("PRAGMA data_version")
+        before, self._seen = self._seen, now
+        return bool(now != before)
+
+    def send(self, body: bytes) -> int:
+        """Queue a job."""
+        sent = self._database.execute("INSERT INTO jobs (body) VALUES (?) RETURNING id", (body,))
+        job_id: int = sent.fetchone()[0]
+        return job_id
+
+    def job(self, job_id: int) -> Job | None:
+        """Read a job."""
+        return next(self._jobs("id = ?", job_id), None)
+
+    def unfinished(self) -> dict[int, Job]:
+        """All jobs that are not over, oldest first."""
+        return {job.id: job for job in self._jobs(f"{_UNFINISHED} ORDER BY id")}
+
+    def mark(self, job_id: int, state: JobState, *, attempts: int = 0, reason: str = "") -> None:
+        """Write where a job is, unless it is over: what was killed stays killed."""
+        changes = "state = ?, reason = ?, attempts = MAX(attempts, ?)"
+        sql = f"UPDATE jobs SET {changes} WHERE id = ? AND {_UNFINISHED}"  # noqa: S608  # ours
+        self._database.execute(sql, (state, reason, attempts, job_id))
+
+    def turn(self, tenant: str) -> Turn:
+        """Read a tenant's turn."""
+        sql = "SELECT job, record FROM turns WHERE tenant = ?"
+        for job, record in self._database.execute(sql, (tenant,)):
+            return Turn(job=job, record=codec.loads(record, Record))
+        return Turn()
+
+    def keep(self, tenant: str, turn: Turn) -> None:
+        """Write a tenant's turn."""
+        sql = "INSERT OR REPLACE INTO turns VALUES (?, ?, ?)"
+        self._database.execute(sql, (tenant, turn.job, codec.dumps(turn.record)))
+
+    def _jobs(self, where: str, *values: object) -> Iterator[Job]:
+        sql = f"SELECT id, body, state, attempts, reason FROM jobs WHERE {where}"  # noqa: S608  # ours
+        for job_id, body, state, attempts, reason in self._database.execute(sql, values):
+            yield Job(id=job_id, body=body, state=JobState(state), attempts=attempts, reason=reason)

@@ -1,0 +1,218 @@
+"""The smallest whole engine keeps the contract, with a real worker and real crashes."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import pytest_asyncio
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.devserver import Intervals, landlord_in_memory
+from landlord_engines_core.devserver.records import State
+from landlord_test_target.bench import Bench
+from landlord_test_target.direct import Lines
+from landlord_test_target.engine import create_target
+from landlord_test_target.landlord import Caller
+
+QUICK = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
+
+
+@pytest_asyncio.fixture
+async def landlord(
+    bench: Bench, target_url: str, http: aiohttp.ClientSession
+) -> AsyncIterator[Caller]:
+    compute = ComputeRegistry({"target": create_target({"url": target_url})})
+    async with landlord_in_memory(
+        bench.dispatcher, compute=compute, logger=Lines(), intervals=QUICK
+    ) as running:
+        yield Caller(url=running.url, http=http)
+
+
+async def test_a_tenant_goes_through_its_life_without_restate(
+    bench: Bench, landlord: Caller
+) -> None:
+    await bench.worker(landlord_api_url=landlord.url)
+
+    tenant = await landlord.create("acme/with slash", version=1)
+    await landlord.seen(tenant, status="ready")
+    assert (await bench.target.document(tenant))["version"] == 1
+
+    await landlord.update(tenant, version=2)
+    await landlord.seen(tenant, status="ready")
+    assert (await bench.target.document(tenant))["version"] == 2
+
+    await landlord.archive(tenant)
+    await landlord.seen(tenant, status="archived")
+    assert await bench.target.resources(tenant) == []
+
+    await landlord.delete(tenant)
+    await landlord.gone(tenant)
+    assert len(await bench.target.ledger(tenant, "create")) == 1
+
+
+async def test_a_held_job_goes_on_with_a_better_configuration(
+    bench: Bench, landlord: Caller
+) -> None:
+    await bench.worker()
+    tenant = await landlord.create("acme", version=1)
+    await bench.target.fault(tenant, "create", refuse=-1)
+    held = await landlord.seen(tenant, workflow_sub_state="backing-off")
+
+    await bench.target.fault(tenant, "create", refuse=0)
+    await landlord.update(tenant, version=2)
+    await landlord.seen(tenant, status="ready")
+
+    assert held["workflow_retry_count"] >= 1
+    assert (await bench.target.document(tenant))["version"] == 2
+
+
+async def test_a_delete_stops_a_job_that_runs_and_leaves_nothing(
+    bench: Bench, landlord: Caller
+) -> None:
+    await bench.worker()
+    tenant = await landlord.create("acme", version=1)
+    await landlord.seen(tenant, status="provisioning")
+
+    await landlord.delete(tenant)
+    await landlord.gone(tenant)
+
+    assert await bench.target.resources(tenant) == []
+
+
+async def test_of_two_jobs_the_one_that_was_sent_last_wins(bench: Bench) -> None:
+    await bench.worker()
+    tenant = str(uuid4())
+    await bench.target.fault(tenant, "create", delay_before=0.5)
+    older = await bench.send(tenant, State.REQUESTED, version=1)
+    await bench.target.asked(tenant, "create")
+
+    younger = await bench.send(tenant, State.REQUESTED, version=2)
+
+    await bench.reads(younger, "succeeded", "succeeded")
+    await bench.reads(older, "failed", "failed")
+    assert (await bench.target.document(tenant))["version"] == 2
+
+
+async def test_an_older_job_that_comes_late_touches_nothing(bench: Bench) -> None:
+    tenant = str(uuid4())
+    older = await bench.send(tenant, State.REQUESTED, version=13)
+    younger = await bench.send(tenant, State.REQUESTED, version=2)
+
+    await bench.worker()
+
+    await bench.reads(younger, "succeeded", "succeeded")
+    await bench.reads(older, "succeeded", "succeeded")
+    assert (await bench.target.document(tenant))["version"] == 2
+
+
+async def test_a_job_goes_on_after_its_worker_was_killed(bench: Bench) -> None:
+    worker = await bench.worker()
+    tenant = str(uuid4())
+    await bench.target.fault(tenant, "create", delay_after=30)
+    job = await bench.send(tenant, State.REQUESTED, version=1)
+    await bench.target.asked(tenant, "create")
+
+    await worker.kill()
+    await bench.target.fault(tenant, "create")
+    await bench.worker()
+
+    await bench.reads(job, "succeeded", "succeeded")
+    assert (await bench.target.document(tenant))["version"] == 1
+
+
+async def test_a_drain_lets_a_step_end_and_the_next_worker_has_the_rest(bench: Bench) -> None:
+    worker = await bench.worker()
+    tenant, held = str(uuid4()), str(uuid4())
+    await bench.target.fault(tenant, "create", delay_before=0.5)
+    job = await bench.send(tenant, State.REQUESTED, version=1)
+    waiting = await bench.send(held, State.REQUESTED, version=13)
+    await bench.target.asked(tenant, "create")
+    await bench.reads(waiting, "running", "backing-off")
+
+    code = await worker.terminate()
+
+    assert code == 0
+    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(waiting, "running", "backing-off")
+
+
+async def test_a_drain_that_takes_too_long_cuts_the_step_and_loses_nothing(bench: Bench) -> None:
+    worker = await bench.worker(drain_timeout="100ms")
+    tenant = str(uuid4())
+    await bench.target.fault(tenant, "create", delay_before=1)
+    job = await bench.send(tenant, State.REQUESTED, version=1)
+    await bench.target.asked(tenant, "create")
+
+    await worker.terminate()
+    await bench.worker()
+
+    await bench.reads(job, "succeeded", "succeeded")
+    assert len(await bench.target.resources(tenant)) == 1
+
+
+async def test_a_target_in_trouble_is_asked_again(bench: Bench) -> None:
+    await bench.worker()
+    tenant = str(uuid4())
+    await bench.target.fault(tenant, "create", fail=1)
+
+    job = await bench.send(tenant, State.REQUESTED, version=1)
+
+    assert (await bench.reads(job, "succeeded", "succeeded"))["retry_count"] == 2
+
+
+async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: Bench) -> None:
+    await bench.worker()
+
+    job = await bench.dispatcher.dispatch(b"{}")
+
+    assert "names no tenant" in str((await bench.reads(job, "failed", "failed"))["error"])
+
+
+async def test_what_is_over_stays_so_and_what_never_was_is_not_found(bench: Bench) -> None:
+    job = await bench.dispatcher.dispatch(b"{}")
+    assert (await bench.dispatcher.poll(job))["state"] == "pending"
+
+    await bench.dispatcher.kill(job)
+    await bench.worker()
+
+    assert (await bench.dispatcher.poll(job))["state"] == "failed"
+    assert await bench.dispatcher.poll("7") == {"error": "execution not found"}
+
+
+async def test_a_second_worker_is_refused(bench: Bench) -> None:
+    await bench.worker()
+
+    second = await bench.launch()
+
+    assert await second.ended() == 5
+    assert "another worker has" in second.text()
+
+
+async def test_a_file_that_cannot_be_made_ends_the_worker(bench: Bench, tmp_path: Path) -> None:
+    worker = await bench.worker()
+
+    code, output = await worker.command(
+        f"--set=workflow.direct.path={tmp_path}/missing/jobs.db", engine="direct"
+    )
+
+    assert code == 3
+    assert "jobs.db cannot be opened" in output
+
+
+async def test_without_a_file_there_is_no_engine(bench: Bench) -> None:
+    worker = await bench.worker()
+
+    code, output = await worker.command("--set=workflow.direct.path=", engine="direct")
+
+    assert code == 2
+    assert "workflow.direct.path is missing" in output
+
+
+async def test_restate_cannot_be_imported_where_these_workers_run(bench: Bench) -> None:
+    worker = await bench.worker()
+
+    code, output = await worker.command(engine="restate")
+
+    assert code == 2
+    assert "not here" in output or "ImportError" in output

@@ -1,0 +1,68 @@
+"""What the example's tests are made of: a file with jobs, a target, and real workers."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from landlord_engines_core.devserver.records import State, TenantRecord
+from landlord_engines_core.devserver.wire import provision_request
+from landlord_engines_core.engine import Dispatcher, LocalBackend
+from landlord_test_target.target import Target
+from landlord_test_target.waiting import wait_for
+from landlord_test_target.worker import Worker
+
+
+@attrs.define(kw_only=True)
+class Bench:
+    """A file with jobs, a target, and the workers of a test."""
+
+    backend: LocalBackend
+    target: Target
+    folder: Path
+    workers: list[Worker] = attrs.field(factory=list)
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self.backend.dispatcher
+
+    async def worker(self, **worker: object) -> Worker:
+        """Start a worker and wait until it reads jobs."""
+        return await (await self.launch(**worker)).registered()
+
+    async def launch(self, **worker: object) -> Worker:
+        launched = Worker(config=self.config(**worker), folder=self.folder, engine="direct")
+        self.workers.append(launched)
+        return await launched.start()
+
+    async def send(self, tenant: str, status: State, **config: object) -> str:
+        """Send a job as Landlord does for a tenant in this state."""
+        record = TenantRecord(id=tenant, name="acme", status=status, desired_config=config)
+        return await self.dispatcher.dispatch(provision_request(record))
+
+    async def reads(self, job: str, state: str, sub_state: str) -> Mapping[str, object]:
+        """What Landlord reads of a job, once it is this."""
+
+        async def look() -> Mapping[str, object] | None:
+            polled = await self.dispatcher.poll(job)
+            return polled if (polled["state"], polled["sub_state"]) == (state, sub_state) else None
+
+        found = await wait_for(look)
+        assert found is not None
+        return found
+
+    async def aclose(self) -> None:
+        for worker in self.workers:
+            if worker.process is not None and worker.process.returncode is None:
+                worker.signal(signal.SIGTERM)
+                await worker.ended()
+
+    def config(self, **worker: object) -> dict[str, Any]:
+        quick = {"hold_interval": "200ms", "drain_timeout": "10s", "probe_address": ""}
+        return {
+            "compute": {"target": {"url": self.target.url}},
+            "workflow": {"direct": {**self.backend.settings, "poll_interval": "20ms"}},
+            "worker": {**quick, **worker},
+        }

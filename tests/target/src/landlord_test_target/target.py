@@ -1,0 +1,67 @@
+"""The target's control side, and its process."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+import aiohttp
+import attrs
+
+from landlord_test_target.waiting import wait_for
+
+
+@contextmanager
+def target_server(folder: Path) -> Iterator[str]:
+    """Run the target as a process of its own; its URL."""
+    database = folder / "target.db"
+    command = [sys.executable, "-m", "landlord_test_target.server", "--db", str(database)]
+    with Popen(command, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+
+
+@attrs.define(kw_only=True)
+class Target:
+    """The target's control side, as the tests see it."""
+
+    url: str
+    http: aiohttp.ClientSession
+
+    async def resources(self, tenant: str) -> list[dict[str, Any]]:
+        return await self._get("resources", tenant)
+
+    async def document(self, tenant: str) -> dict[str, Any]:
+        (only,) = await self.resources(tenant)
+        document: dict[str, Any] = json.loads(only["document"])
+        return document
+
+    async def ledger(self, tenant: str, call: str, outcome: str = "asked") -> list[dict[str, Any]]:
+        rows = await self.rows(tenant)
+        return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
+
+    async def rows(self, tenant: str) -> list[dict[str, Any]]:
+        """The whole ledger of a tenant: each call as it was asked, and once it was acted on."""
+        return await self._get("ledger", tenant)
+
+    async def asked(self, tenant: str, call: str, count: int = 1) -> None:
+        """Wait until the target has been asked for something."""
+
+        async def look() -> bool:
+            return len(await self.ledger(tenant, call)) >= count
+
+        await wait_for(look)
+
+    async def fault(self, tenant: str, call: str, **kinds: float) -> None:
+        body = {"tenant": tenant, "call": call, **kinds}
+        async with self.http.post(f"{self.url}/faults", json=body) as response:
+            assert response.status == 200
+
+    async def _get(self, what: str, tenant: str) -> list[dict[str, Any]]:
+        async with self.http.get(f"{self.url}/{what}", params={"tenant": tenant}) as response:
+            rows: list[dict[str, Any]] = await response.json()
+            return rows

@@ -1,0 +1,112 @@
+"""A worker as a process."""
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import attrs
+import yaml
+
+from landlord_test_target.waiting import wait_for
+
+HOST = Path(sys.executable).parent / "landlord-host"
+
+
+@attrs.define(kw_only=True)
+class Worker:
+    """A `landlord-host` process."""
+
+    config: Mapping[str, Any]
+    folder: Path
+    arguments: tuple[str, ...] = ()
+    engine: str = "restate"
+    process: Process | None = None
+    log: Path = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.log = self.folder / f"worker-{uuid4().hex}.log"
+
+    @property
+    def probe_url(self) -> str:
+        return f"http://{self.config['worker']['probe_address']}"
+
+    def write_config(self) -> Path:
+        path = self.folder / f"{uuid4().hex}.yaml"
+        path.write_text(yaml.safe_dump(dict(self.config)))
+        return path
+
+    async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
+        """Run the command with this worker's settings to its end: exit code and all output."""
+        process = await asyncio.create_subprocess_exec(
+            HOST,
+            f"--engine={engine}",
+            f"--config={self.write_config()}",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    async def start(self) -> "Worker":
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                HOST,
+                f"--engine={self.engine}",
+                f"--config={self.write_config()}",
+                "--log-format=json",
+                *self.arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    async def registered(self) -> "Worker":
+        await self.logged("registered", state="yes")
+        return self
+
+    def lines(self) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    async def logged(self, message: str, count: int = 1, **values: object) -> list[dict[str, Any]]:
+        """The lines with this message and these values, once there are ``count`` of them."""
+
+        async def look() -> list[dict[str, Any]]:
+            wanted = {"message": message, **values}.items()
+            found = [line for line in self.lines() if wanted <= line.items()]
+            return found if len(found) >= count else []
+
+        try:
+            return await wait_for(look)
+        except AssertionError as error:
+            raise AssertionError(f"not logged: {message} {values}\n{self.text()}") from error
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def ended(self, within: float = 40.0) -> int:
+        assert self.process is not None
+        return await asyncio.wait_for(self.process.wait(), within)
+
+    async def terminate(self) -> int:
+        self.signal(signal.SIGTERM)
+        return await self.ended()
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
