@@ -23,7 +23,10 @@ HOST = Path(sys.executable).parent / "landlord-host"
 async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
     """Run `landlord-host dev` with its temporary files in a folder of the test's own."""
     process = await asyncio.create_subprocess_exec(
-        *(HOST, "--engine=restate", "dev", *arguments),
+        HOST,
+        "--engine=restate",
+        "dev",
+        *arguments,
         env={**os.environ, "TMPDIR": str(folder), "LOG_LEVEL": "warn"},
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,

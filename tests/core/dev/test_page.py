@@ -15,9 +15,10 @@ async def test_a_page_says_its_text_and_its_process(unused_tcp_port: int) -> Non
     async def lines() -> list[str]:
         try:
             with urlopen(f"http://127.0.0.1:{unused_tcp_port}/") as answer:
-                return answer.read().decode().splitlines()
+                text: str = answer.read().decode()
         except OSError:
             return []
+        return text.splitlines()
 
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as page:
         shown = await wait_for(lines)

@@ -1,0 +1,138 @@
+"""`landlord-host dev` without Restate: on the example's backend, and on one that breaks."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HOST = Path(sys.executable).with_name("landlord-host")
+
+ENGINE = """
+import asyncio
+from contextlib import asynccontextmanager
+import attrs
+from landlord_engines_core.engine import (
+    Capability, EngineFactory, EngineInfo, LocalBackend, Registration, RegistrationState, Support,
+    WorkerEngine,
+)
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    mode: str = ""
+
+class Engine(WorkerEngine):
+    info = EngineInfo(name="own", capabilities={Capability.TURN: Support.FULL})
+
+    def __init__(self, context):
+        self.registered = asyncio.Event()
+
+    async def serve(self, started):
+        started()
+        await self.registered.wait()
+        raise ZeroDivisionError
+
+    async def register(self):
+        self.registered.set()
+        return Registration(state=RegistrationState.YES)
+
+    async def shutdown(self, grace):
+        pass
+
+@asynccontextmanager
+async def local_backend(settings, folder):
+    try:
+        print("starts", flush=True)
+        if settings.mode == "hangs":
+            await asyncio.Event().wait()
+        yield LocalBackend(settings={}, dispatcher=None)
+    finally:
+        print("ended", flush=True)
+
+factory = EngineFactory(settings_type=Settings, create_engine=Engine, local_backend=local_backend)
+"""
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Start]:
+    """Start the command with an engine; its temporary files are in a folder of the test's own."""
+    (tmp_path / "own_engine.py").write_text(ENGINE)
+    info = tmp_path / "own-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[landlord.worker_engines]\nown = own_engine:factory\n")
+    (tmp_path / "tmp").mkdir()
+    running: list[subprocess.Popen[str]] = []
+
+    def start(engine: str, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [HOST, f"--engine={engine}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path / "tmp")},
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        with process:
+            process.kill()
+
+
+def test_the_demo_needs_no_restate(dev: Start, tmp_path: Path) -> None:
+    process = dev("direct", "dev", "--demo")
+
+    output, errors = process.communicate(timeout=120)
+
+    assert process.returncode == 0, errors
+    assert [line.split()[2] for line in output.splitlines()] == [
+        "create:",
+        "update:",
+        "the",
+        "its",
+        "a",
+        "delete:",
+    ]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_an_engine_without_a_local_backend_says_so(dev: Start) -> None:
+    process = dev("stepfunctions", "dev")
+
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert "LE303" in errors
+    assert "has no local backend" in errors
+
+
+def test_a_worker_that_breaks_ends_all_of_it(dev: Start, tmp_path: Path) -> None:
+    process = dev("own", "dev")
+
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert "LE301" in errors
+    assert output.splitlines()[-1] == "ended"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_signal_ends_a_backend_that_starts(dev: Start, tmp_path: Path) -> None:
+    process = dev("own", "--set=workflow.own.mode=hangs", "dev")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "starts\n"
+
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, "")
+    assert output == "ended\n"
+    assert list((tmp_path / "tmp").iterdir()) == []
