@@ -5,7 +5,7 @@ import attrs
 import pytest
 from pytest_httpserver import HTTPServer
 
-from landlord_engines_core.compute import ComputeResult, ResourceState
+from landlord_engines_core.compute import ComputeResult, Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.landlord import LandlordClient
@@ -132,8 +132,9 @@ async def test_a_rolled_back_update_is_held_without_values() -> None:
 
 async def test_a_step_is_given_up_after_its_time() -> None:
     class Slow(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> None:  # type: ignore[override]
+        async def inspect(self, tenant: str, place: str) -> Observation:
             await asyncio.Event().wait()
+            return await super().inspect(tenant, place)
 
     with pytest.raises(Transient, match="apply took longer"):
         await jobs(("mock", Slow()), step_timeout=0.01).run(body(), DirectSteps())
@@ -143,9 +144,10 @@ async def test_a_cut_step_is_named_in_a_warning() -> None:
     logger, entered = Lines(), asyncio.Event()
 
     class Slow(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> None:  # type: ignore[override]
+        async def inspect(self, tenant: str, place: str) -> Observation:
             entered.set()
             await asyncio.Event().wait()
+            return await super().inspect(tenant, place)
 
     tenants = jobs(("mock", Slow()), logger=logger)
     running = asyncio.create_task(tenants.run(body(), DirectSteps()))
