@@ -1,0 +1,150 @@
+"""Every command in a block marked `sh` of the documents is run, against real servers.
+
+What a document writes for its reader's addresses stands for those of the test; the rest of each line
+is run as it is. A command that no rule here knows fails.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+import pytest_asyncio
+
+from landlord_test_target.harness import World, free_port
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = (
+    "README.md",
+    "SECURITY.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("*/README.md"))),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/README.md"))),
+)
+BIN = Path(sys.executable).parent
+LASTING = re.compile(r"landlord-host --engine \S+( dev)?$")
+"""Commands that run until a signal ends them."""
+
+NOX = re.compile(r"^nox\b|(?<=&& )nox\b")
+"""A session of nox is what runs these tests: here it is only looked up."""
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each command with the document that it stands in; comments are for the reader."""
+    found = []
+    for document in DOCUMENTS:
+        path = ROOT / document
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = re.sub(r"\s+#.*|^#.*", "", line).strip()
+                if command:
+                    found.append((document, command))
+    return found
+
+
+@attrs.frozen(kw_only=True)
+class Reader:
+    """Somebody who follows the documents on a machine where all of it runs."""
+
+    world: World
+    tenant: str
+    wheels: Path
+    folder: Path
+
+    async def run(self, command: str) -> None:
+        """Run a command as it stands, with this machine's addresses for the reader's."""
+        process = await self._start(command)
+        if LASTING.fullmatch(command):
+            await _said(process, "Ctrl-C ends" if command.endswith(" dev") else '"state": "yes"')
+            os.killpg(process.pid, signal.SIGINT)
+        async with asyncio.timeout(120):
+            output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
+
+    async def _start(self, command: str) -> Process:
+        return await asyncio.create_subprocess_shell(
+            self._mine(command),
+            env={**os.environ, **self._environment(command)},
+            cwd=ROOT if "nox" in command else self.folder,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            start_new_session=True,
+        )
+
+    def _mine(self, command: str) -> str:
+        restate = self.world.restate
+        stands_for = {
+            "http://127.0.0.1:8080": restate.endpoint,
+            "http://127.0.0.1:9070": restate.admin_endpoint,
+            "http://127.0.0.1:9082": self.world.workers[0].probe_url,
+            "UUID": self.tenant,
+            "TenantProvisioning": self.world.service,
+            "curl ": "curl --silent --show-error --fail ",
+        }
+        for theirs, ours in stands_for.items():
+            command = command.replace(theirs, ours)
+        exact = NOX.sub("nox --list", command)
+        # A signal has to reach the command itself and not a shell around it.
+        return f"exec {exact}" if LASTING.fullmatch(exact) else exact
+
+    def _environment(self, command: str) -> Mapping[str, str]:
+        section = self.world.workers[0].config["workflow"]["restate"]
+        worker = {f"WORKFLOW_RESTATE_{key.upper()}": str(value) for key, value in section.items()}
+        if LASTING.fullmatch(command):
+            worker["WORKFLOW_RESTATE_WORKER_ADDRESS"] = f"127.0.0.1:{free_port()}"
+        return {
+            **worker,
+            "WORKER_PROBE_ADDRESS": "127.0.0.1:0",
+            "COMPUTE": '{"mock": {}}',
+            "LOG_FORMAT": "json",
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "TMPDIR": str(self.folder),
+            # pip finds what the documents tell to install, and leaves this environment alone.
+            "PIP_DRY_RUN": "1",
+            "PIP_FIND_LINKS": str(self.wheels),
+            "PIP_NO_INDEX": "1",
+            "PIP_NO_DEPS": "1",
+        }
+
+
+async def _said(process: Process, text: str) -> None:
+    assert process.stdout is not None
+    seen = b""
+    async with asyncio.timeout(60):
+        while text.encode() not in seen:
+            line = await process.stdout.readline()
+            assert line, seen.decode()
+            seen += line
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip would find: the distributions as they are built."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for name in ("core", "restate", "stepfunctions_stub"):
+        command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder]
+        subprocess.run([*command, ROOT / f"landlord_engines_{name}"], check=True, stdout=DEVNULL)
+    return folder
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def reader(own_world: World, wheels: Path, tmp_path: Path) -> Reader:
+    await own_world.worker()
+    tenant = own_world.tenant()
+    await own_world.run(tenant, "provision", version=1)
+    return Reader(world=own_world, tenant=tenant, wheels=wheels, folder=tmp_path)
+
+
+async def test_every_documented_command_does_what_it_is_for(reader: Reader) -> None:
+    assert {document for document, _ in commands()} >= {"README.md", "docs/operating.md"}
+    for command in dict.fromkeys(command for _, command in commands()):
+        await reader.run(command)
