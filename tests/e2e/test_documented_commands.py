@@ -130,9 +130,10 @@ async def _said(process: Process, text: str) -> None:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What pip would find: the distributions as they are built."""
     folder = tmp_path_factory.mktemp("wheels")
+    build = (sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder))
     for name in ("core", "restate", "stepfunctions_stub"):
-        command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder]
-        subprocess.run([*command, ROOT / f"landlord_engines_{name}"], check=True, stdout=DEVNULL)
+        command = [*build, str(ROOT / f"landlord_engines_{name}")]
+        subprocess.run(command, check=True, stdout=DEVNULL)
     return folder
 
 
