@@ -1,0 +1,266 @@
+"""Landlord in memory, a real restate-server and a real worker: the whole loop, mistakes included."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import aiohttp
+import attrs
+import pytest
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.devserver import Intervals, landlord_in_memory
+from landlord_engines_core.engine import Dispatcher
+from landlord_test_target.direct import Lines
+from landlord_test_target.engine import create_target, create_target2
+from landlord_test_target.harness import World
+from landlord_test_target.landlord import Caller
+from landlord_test_target.waiting import wait_for
+
+QUICK = Intervals(reconcile=0.1, poll=0.1, retry=0.2, kill=0.1)
+
+Looped = Callable[[], AbstractAsyncContextManager[Caller]]
+
+
+@attrs.define
+class Gate:
+    """Restate's dispatcher behind a gate: while it is shut, a dispatch is under way and not sent."""
+
+    dispatcher: Dispatcher
+    is_open: asyncio.Event = attrs.field(factory=asyncio.Event)
+    under_way: int = 0
+    sent: list[str] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.is_open.set()
+
+    async def dispatch(self, body: bytes) -> str:
+        self.under_way += 1
+        await self.is_open.wait()
+        self.sent.append(await self.dispatcher.dispatch(body))
+        return self.sent[-1]
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        return await self.dispatcher.poll(execution_id)
+
+    async def kill(self, execution_id: str) -> None:
+        await self.dispatcher.kill(execution_id)
+
+
+@pytest.fixture
+def gate(world: World) -> Gate:
+    return Gate(world.dispatcher)
+
+
+@pytest.fixture
+def landlord_runs(world: World, gate: Gate, http: aiohttp.ClientSession) -> Looped:
+    """Run a Landlord, with no worker yet."""
+
+    @asynccontextmanager
+    async def runs() -> AsyncIterator[Caller]:
+        url = {"url": world.target.url}
+        compute = ComputeRegistry({"target": create_target(url), "target2": create_target2(url)})
+        async with landlord_in_memory(
+            gate, compute=compute, logger=Lines(), intervals=QUICK
+        ) as running:
+            yield Caller(url=running.url, http=http)
+
+    return runs
+
+
+async def test_a_tenant_goes_through_its_life(world: World, landlord_runs: Looped) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+
+        tenant = await landlord.create("acme", compute_provider="target", version=1)
+        await landlord.seen(tenant, status="ready")
+        assert (await world.target.document(tenant))["version"] == 1
+        updated = await landlord.update(tenant, compute_provider="target", version=2)
+        await landlord.seen(tenant, status="ready")
+        assert (await world.target.document(tenant))["version"] == 2
+        await landlord.archive(tenant)
+        await landlord.seen(tenant, status="archived")
+        assert await world.target.resources(tenant) == []
+        await landlord.delete(tenant)
+        await landlord.gone(tenant)
+
+    assert updated.status == 202
+    assert await world.outcomes(tenant, 4) == ["created", "updated", "deleted", "absent"]
+    assert len(await world.target.ledger(tenant, "create")) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "acme/with slash",
+        "Bad Name! <&> ?#%2F",
+        "'; DROP TABLE tenants; --",
+        "ünï\u2028code ☃",
+        "..",
+        "a" * 255,
+        "11111111-1111-1111-1111-111111111111",
+    ],
+)
+async def test_a_tenant_may_be_called_anything(
+    world: World, landlord_runs: Looped, name: str
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+
+        tenant = await landlord.create(name, compute_provider="target", version=1)
+        ready = await landlord.seen(tenant, status="ready")
+        made = await world.target.resources(tenant)
+        await landlord.delete(tenant)
+        await landlord.gone(tenant)
+
+    assert (ready["name"], len(made)) == (name, 1)
+    assert await world.target.resources(tenant) == []
+
+
+async def test_a_configuration_that_changes_while_its_job_backs_off_takes_its_place(
+    world: World, landlord_runs: Looped, gate: Gate
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+        tenant = await created(world, landlord, gate, refuse=-1)
+        held = await landlord.seen(tenant, workflow_sub_state="backing-off")
+
+        await world.target.fault(tenant, "create", refuse=0)
+        changed = await landlord.update(tenant, compute_provider="target", version=2)
+        await landlord.seen(tenant, status="ready")
+
+    assert changed.status == 200
+    assert (await world.target.document(tenant))["version"] == 2
+    killed = await world.has_status(held["workflow_execution_id"], "completed")
+    assert (killed["completion_result"], len(gate.sent)) == ("failure", 2)
+
+
+async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
+    world: World, landlord_runs: Looped, gate: Gate
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+        tenant = await created(world, landlord, gate, delay_before=2)
+        await world.target.asked(tenant, "create")
+
+        changed = await landlord.update(tenant, compute_provider="target", version=2)
+        ready = await landlord.seen(tenant, status="ready")
+
+    assert changed.status == 200
+    assert ready["desired_config"]["version"] == 2
+    assert (await world.target.document(tenant))["version"] == 2
+    (only,) = await world.ended(tenant, 1)
+    assert only["detail"] == "a newer configuration was applied"
+
+
+async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_it(
+    world: World, landlord_runs: Looped, gate: Gate
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker()
+        tenant = await created(world, landlord, gate, delay_before=2)
+        await world.target.asked(tenant, "create")
+
+        await landlord.update(tenant, compute_provider="target", version=2)
+        ready = await landlord.seen(tenant, status="ready")
+
+    assert ready["desired_config"]["version"] == 2
+    assert (await world.target.document(tenant))["version"] == 1
+
+
+async def test_a_delete_during_a_run_leaves_nothing(
+    world: World, landlord_runs: Looped, gate: Gate
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+        tenant = await created(world, landlord, gate, delay_before=2)
+        await world.target.asked(tenant, "create")
+        await landlord.seen(tenant, status="provisioning")
+
+        deleted = await landlord.delete(tenant)
+        await landlord.gone(tenant)
+
+    assert deleted.body["status"] == "archiving"
+    assert await world.target.resources(tenant) == []
+    assert len(await world.target.ledger(tenant, "create")) == 1
+
+
+async def test_of_a_dispatch_that_landlord_forgot_and_the_next_one_the_newer_wins(
+    world: World, landlord_runs: Looped, gate: Gate
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+        gate.is_open.clear()
+        tenant = await landlord.create("acme", compute_provider="target", version=1)
+        await under_way(gate)
+
+        await landlord.update(tenant, compute_provider="target", version=2)
+        gate.is_open.set()
+        ready = await landlord.seen(tenant, status="ready")
+        for job in gate.sent:
+            await world.has_status(job, "completed")
+
+    assert len(gate.sent) == 2
+    assert ready["status_message"].endswith(gate.sent[1])
+    assert (await world.target.document(tenant))["version"] == 2
+
+
+async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
+    world: World, landlord_runs: Looped
+) -> None:
+    async with landlord_runs() as landlord:
+        tenant = await landlord.create("acme", compute_provider="target", version=1)
+        failed = await landlord.seen(tenant, status="failed")
+        refused = await landlord.update(tenant, compute_provider="target", version=2)
+        await world.worker(api=landlord.url)
+
+        await landlord.delete(tenant)
+        await landlord.gone(tenant)
+
+    assert failed["status_message"] == "Reconciliation failed after 5 retries: <nil>"
+    assert refused.status == 409
+    assert await world.outcomes(tenant, 1) == ["absent"]
+
+
+async def test_an_operators_kill_is_a_success_to_landlord(
+    world: World, landlord_runs: Looped, gate: Gate
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+        tenant = await created(world, landlord, gate, refuse=-1)
+        held = await landlord.seen(tenant, workflow_sub_state="backing-off")
+
+        await world.dispatcher.kill(held["workflow_execution_id"])
+        await landlord.seen(tenant, status="ready")
+
+    assert await world.target.resources(tenant) == []
+
+
+async def test_a_tenant_that_moves_to_another_engine_is_there_only_once(
+    world: World, landlord_runs: Looped
+) -> None:
+    async with landlord_runs() as landlord:
+        await world.worker(api=landlord.url)
+        tenant = await landlord.create("acme", compute_provider="target", version=1)
+        await landlord.seen(tenant, status="ready")
+
+        await landlord.update(tenant, compute_provider="target2", version=1)
+        await landlord.seen(tenant, status="ready")
+
+    assert [one["engine"] for one in await world.target.resources(tenant)] == ["target2"]
+
+
+async def created(world: World, landlord: Caller, gate: Gate, **faults: float) -> str:
+    """Create a tenant whose target is in trouble before it is asked; its id."""
+    gate.is_open.clear()
+    tenant = await landlord.create("acme", compute_provider="target", version=1)
+    await world.target.fault(tenant, "create", **faults)
+    gate.is_open.set()
+    return tenant
+
+
+async def under_way(gate: Gate) -> None:
+    async def look() -> bool:
+        return gate.under_way > 0
+
+    await wait_for(look)
