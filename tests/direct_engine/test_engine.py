@@ -1,6 +1,8 @@
 """The smallest whole engine keeps the contract, with a real worker and real crashes."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -167,6 +169,15 @@ async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: Bench) 
     job = await bench.dispatcher.dispatch(b"{}")
 
     assert "names no tenant" in str((await bench.reads(job, "failed", "failed"))["error"])
+
+
+async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: Bench) -> None:
+    await bench.worker()
+
+    with closing(sqlite3.connect(bench.backend.settings["path"])) as database, database:
+        database.execute("INSERT INTO jobs (body) VALUES ('{}')")
+
+    await bench.reads("1", "failed", "failed")
 
 
 async def test_what_is_over_stays_so_and_what_never_was_is_not_found(bench: Bench) -> None:
