@@ -6,6 +6,7 @@ A tenant notes a port in its own folder before it claims it, so that no crash le
 import errno
 import itertools
 import socket
+import zlib
 from pathlib import Path
 
 import attrs
@@ -50,7 +51,8 @@ class Claims:
             ComputeUnavailable: There is none.
         """
         size = self.ports.last - self.ports.first + 1
-        start = int(self.tenant.name, 16)
+        # Apart from each other also where workers with folders of their own share a machine.
+        start = zlib.crc32(bytes(self.tenant))
         others = (self.ports.first + (start + step) % size for step in range(size))
         for port in itertools.chain((former,) if former else (), others):
             if self._claim(port) and (port == own or _is_free(port)):
