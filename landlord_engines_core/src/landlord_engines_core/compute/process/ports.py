@@ -63,7 +63,7 @@ class Claims:
 
     def keep(self, *ports: int) -> None:
         """Give back all of this tenant's ports but these."""
-        for noted in self._noted.iterdir():
+        for noted in self._noted.glob("*"):
             if int(noted.name) not in ports:
                 if self._owner(noted.name) == self.tenant.name:
                     self._link(noted.name).unlink()
