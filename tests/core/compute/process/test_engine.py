@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -341,7 +342,10 @@ async def test_a_command_that_went_into_the_background_is_found_and_ended(
     engine: ProcessCompute,
 ) -> None:
     tenants_mark = mark()
-    code = "import os, sys, time; os.fork() and sys.exit(); os.setsid(); time.sleep(1000)"
+    code = (
+        "import os, time; ready, done = os.pipe(); os.fork() and os.read(ready, 1) and os._exit(0); "
+        "os.setsid(); os.write(done, b'1'); time.sleep(1000)"
+    )
     await engine.provision(spec(quiet_command(tenants_mark, code)))
     await seen(engine, ResourceState.FAILED)
     assert len(living(tenants_mark)) == 1
@@ -451,6 +455,19 @@ async def test_a_folder_that_cannot_be_used_is_told_without_its_path(tmp_path: P
         await engine.provision(spec({"command": ["/bin/true"]}))
 
     assert str(tmp_path) not in str(caught.value)
+
+
+async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    def delete(point: str) -> None:
+        if point == "create:begun":
+            shutil.rmtree(only_folder(folder))
+
+    result = await attrs.evolve(engine, reached=delete).provision(spec(server(mark())))
+
+    assert result.resource_ids == {}
+    assert (await engine.inspect("t", "")).state is ResourceState.MISSING
 
 
 async def test_a_runner_that_breaks_is_tried_again(engine: ProcessCompute) -> None:

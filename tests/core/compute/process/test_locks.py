@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core.compute.process.locks import is_held, take
+from landlord_test_target.harness import wait_for
 
 
 async def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
@@ -36,41 +37,48 @@ async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
         await take(tmp_path / "none" / "lock")
 
 
-async def test_a_lock_whose_file_was_replaced_meanwhile_is_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_lock_whose_file_went_meanwhile_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
 ) -> None:
     path = tmp_path / "lock"
     really = os.open
 
-    def replaced(*args: object) -> int:
-        descriptor: int = really(*args)  # type: ignore[arg-type, call-overload]
+    def late(name: Path, flags: int, mode: int) -> int:
+        descriptor = really(name, flags, mode)
         path.unlink()
+        if replaced:
+            path.write_text("another")
         return descriptor
 
-    monkeypatch.setattr(os, "open", replaced)
+    monkeypatch.setattr(os, "open", late)
 
     assert await take(path) is None
 
 
-@pytest.mark.parametrize("held", [False, True])
-async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
-    tmp_path: Path, *, held: bool
-) -> None:
+async def test_a_caller_that_is_cancelled_leaves_no_lock_held(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    other = await take(path) if held else None
     taking = asyncio.ensure_future(take(path))
     await asyncio.sleep(0)
 
     taking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await taking
-    if other is not None:
-        os.close(other)
 
-    for _ in range(500):
-        again = await take(path)
-        if again is not None:
-            break
-        await asyncio.sleep(0.01)
+    async def look() -> int | None:
+        return await take(path)
+
+    again = await wait_for(look)
     assert again is not None
     os.close(again)
+
+
+async def test_an_error_that_a_cancelled_caller_would_have_met_is_forgotten(tmp_path: Path) -> None:
+    taking = asyncio.ensure_future(take(tmp_path / "none" / "lock"))
+    await asyncio.sleep(0)
+
+    taking.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert not (tmp_path / "none").exists()

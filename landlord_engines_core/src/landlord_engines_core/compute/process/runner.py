@@ -1,6 +1,6 @@
 """Keeps one tenant's command running, in a process of its own that outlives the worker.
 
-    python -I runner.py FOLDER DESCRIPTOR
+    python -I -S runner.py FOLDER DESCRIPTOR
 
 It is started holding the folder's command lock through DESCRIPTOR, and hands that on to the command:
 while anybody of the tenant lives, the lock is held. It notes what it does in the folder, writes the
