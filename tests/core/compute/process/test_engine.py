@@ -301,7 +301,7 @@ async def test_a_group_whose_leader_ended_goes_with_it(engine: ProcessCompute) -
     tenants_mark = mark()
     code = f"import os, sys; os.fork() and sys.exit(3); {STUBBORN}"
 
-    await engine.provision(spec(quiet_command(tenants_mark, code)))
+    await engine.provision(spec(quiet_command(tenants_mark, code, stop_timeout=0.2)))
 
     assert (await seen(engine, ResourceState.FAILED)).detail.endswith("exit code 3")
 
@@ -309,6 +309,17 @@ async def test_a_group_whose_leader_ended_goes_with_it(engine: ProcessCompute) -
         return not living(tenants_mark)
 
     await wait_for(none)
+
+
+async def test_the_rest_of_a_group_has_its_time_too(engine: ProcessCompute, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    slow = f"signal.signal(15, lambda *_: (time.sleep(0.5), open({str(told)!r}, 'x'), sys.exit()))"
+    code = f"import os, signal, sys, time; os.fork() or {slow}; time.sleep(1000)"
+    await serving(engine, quiet_command(mark(), code))
+
+    await engine.destroy("t", "")
+
+    assert told.exists()
 
 
 async def test_a_stubborn_command_without_its_runner_goes_by_force(

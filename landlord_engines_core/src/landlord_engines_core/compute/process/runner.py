@@ -32,6 +32,9 @@ MARK = "LANDLORD_PROCESS_FOLDER"
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _WATCH = 2.0
 """Seconds between two looks at the folder, whose removal nobody announces."""
+_LINGER = 0.05
+"""Seconds between two looks at what is left of a group."""
+
 _PIPE = 1 << 16
 """Bytes that a pipe holds at most."""
 
@@ -142,19 +145,26 @@ class Runner:
         with selectors.DefaultSelector() as selector:
             _wake_on_signals(selector)
             selector.register(source, selectors.EVENT_READ)
-            while child.poll() is None:
-                for key, _ in selector.select(self._pause()):
+            while child.poll() is None or self._lingers(child):
+                self._watch(child)
+                for key, _ in selector.select(self._pause(child)):
                     data = os.read(key.fd, _PIPE)
                     if key.fd == source and data:
                         output.write(data)
                     elif key.fd == source:
                         selector.unregister(source)
-                self._watch(child)
-        _signal_group(child, signal.SIGKILL)
         with suppress(BlockingIOError):
             output.write(os.read(source, _PIPE))
 
-    def _pause(self) -> float:
+    def _lingers(self, child: Popen[bytes]) -> bool:
+        """Whether others of the group are left, and still have time; the command itself is not."""
+        self._asked = True
+        return self._deadline != math.inf and _group_lives(child)
+
+    def _pause(self, child: Popen[bytes]) -> float:
+        if child.returncode is not None:
+            # Those that are left are not this process's children: nothing tells of their end.
+            return _LINGER
         if self._deadline is None:
             return _WATCH
         return min(_WATCH, max(0.0, self._deadline - time.monotonic()))
@@ -182,6 +192,14 @@ def _signal_group(child: Popen[bytes], number: int) -> None:
     # macOS forbids to signal a group in which nothing but a zombie is left.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
+
+
+def _group_lives(child: Popen[bytes]) -> bool:
+    try:
+        os.killpg(child.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
