@@ -49,8 +49,9 @@ def server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str,
 def living(tenants_mark: str) -> list[psutil.Process]:
     """The processes that have the mark in their environment."""
     found = []
-    for process in map(psutil.Process, psutil.pids()):
+    for pid in psutil.pids():
         with suppress(psutil.Error):
+            process = psutil.Process(pid)
             if process.environ().get("TENANT_MARK") == tenants_mark:
                 found.append(process)
     return found

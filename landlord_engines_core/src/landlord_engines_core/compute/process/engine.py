@@ -28,8 +28,8 @@ from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["ProcessCompute", "create_process"]
 
-# Isolated: it reads no variable, and finds no module where it lies.
-_RUNNER = (sys.executable, "-I", runner.__file__)
+# Isolated: it reads no variable, finds no module where it lies, and starts in half the time.
+_RUNNER = (sys.executable, "-I", "-S", runner.__file__)
 
 
 @attrs.frozen(kw_only=True)

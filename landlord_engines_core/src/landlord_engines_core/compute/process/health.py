@@ -17,7 +17,7 @@ _WELL = re.compile(rb"HTTP/1\.[01] [23]\d\d\b")
 """The first line of an answer with a status from 200 to 399."""
 
 _PATIENCE = 5.0
-"""Seconds for one answer; what takes longer does not serve."""
+"""Seconds for one answer, or the bound where that is less; what takes longer does not serve."""
 
 
 async def condition(run: Run, note: Note | None) -> tuple[ResourceState, str]:
@@ -25,18 +25,24 @@ async def condition(run: Run, note: Note | None) -> tuple[ResourceState, str]:
     if note is None:
         return ResourceState.STARTING, ""
     health = run.config.health
-    # A clock that was set back must not make a tenant start for ever.
-    young = 0 <= time.time() - note.started < (STABLE if health is None else health.within)
-    if not young if health is None else await _answers(run.port, health):
+    if health is None:
+        young = _is_young(note, STABLE)
+        return (ResourceState.STARTING if young else ResourceState.HEALTHY), ""
+    if await _answers(run.port, health):
         return ResourceState.HEALTHY, ""
-    if young:
+    if _is_young(note, health.within):
         return ResourceState.STARTING, ""
     return ResourceState.FAILED, "the command does not pass its health check"
 
 
+def _is_young(note: Note, within: float) -> bool:
+    # A clock that was set back must not make a tenant start for ever.
+    return 0 <= time.time() - note.started < within
+
+
 async def _answers(port: int, health: Health) -> bool:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(min(_PATIENCE, health.within)):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 return not health.http or await _is_well(reader, writer, port, health.http)

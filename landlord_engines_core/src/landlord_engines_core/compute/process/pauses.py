@@ -1,6 +1,5 @@
 """How long to wait before looking again at what tells nothing."""
 
-import itertools
 import time
 from collections.abc import Iterator
 
@@ -10,7 +9,8 @@ __all__ = ["pauses"]
 def pauses(within: float) -> Iterator[float]:
     """Pauses that grow from 10 to 250 ms, at least one, until this many seconds are over."""
     end = time.monotonic() + within
-    for step in itertools.count():
-        yield min(0.01 * 1.5 ** min(step, 8), 0.25)
-        if time.monotonic() >= end:
-            return
+    pause = 0.01
+    yield pause
+    while time.monotonic() < end:
+        pause = min(pause * 1.5, 0.25)
+        yield pause

@@ -6,6 +6,7 @@ A tenant notes a port in its own folder before it claims it, so that no crash le
 import errno
 import itertools
 import socket
+import zlib
 from pathlib import Path
 
 import attrs
@@ -50,7 +51,8 @@ class Claims:
             ComputeUnavailable: There is none.
         """
         size = self.ports.last - self.ports.first + 1
-        start = int(self.tenant.name, 16)
+        # Apart from each other also where workers with folders of their own share a machine.
+        start = zlib.crc32(bytes(self.tenant))
         others = (self.ports.first + (start + step) % size for step in range(size))
         for port in itertools.chain((former,) if former else (), others):
             if self._claim(port) and (port == own or _is_free(port)):
@@ -61,7 +63,7 @@ class Claims:
 
     def keep(self, *ports: int) -> None:
         """Give back all of this tenant's ports but these."""
-        for noted in self._noted.iterdir():
+        for noted in self._noted.glob("*"):
             if int(noted.name) not in ports:
                 if self._owner(noted.name) == self.tenant.name:
                     self._link(noted.name).unlink()

@@ -1,6 +1,6 @@
 """Keeps one tenant's command running, in a process of its own that outlives the worker.
 
-    python -I runner.py FOLDER DESCRIPTOR
+    python -I -S runner.py FOLDER DESCRIPTOR
 
 It is started holding the folder's command lock through DESCRIPTOR, and hands that on to the command:
 while anybody of the tenant lives, the lock is held. It notes what it does in the folder, writes the
@@ -32,7 +32,11 @@ MARK = "LANDLORD_PROCESS_FOLDER"
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _WATCH = 2.0
 """Seconds between two looks at the folder, whose removal nobody announces."""
-_CHUNK = 1 << 16
+_LINGER = 0.05
+"""Seconds between two looks at what is left of a group."""
+
+_PIPE = 1 << 16
+"""Bytes that a pipe holds at most."""
 
 
 class Output:
@@ -47,13 +51,17 @@ class Output:
         self._open()
 
     def write(self, data: bytes) -> None:
-        """Write at most the limit at once."""
-        with suppress(OSError):
-            if os.fstat(self._file).st_size + len(data) > self._limit:
-                os.close(self._file)
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-                self._open()
-            os.write(self._file, data)
+        """Write to the newer file, and begin another where it is full."""
+        for start in range(0, len(data), self._limit):
+            with suppress(OSError):
+                self._write(data[start : start + self._limit])
+
+    def _write(self, piece: bytes) -> None:
+        if os.fstat(self._file).st_size + len(piece) > self._limit:
+            os.close(self._file)
+            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            self._open()
+        os.write(self._file, piece)
 
     def _open(self) -> None:
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -80,7 +88,6 @@ class Runner:
             "started": time.time(),
             "stop_timeout": self._config["stop_timeout"],
         }
-        self._limit: int = self._wanted["output_limit"]
         self._asked = False
         self._deadline: float | None = None
 
@@ -134,26 +141,30 @@ class Runner:
         assert child.stdout is not None
         source = child.stdout.fileno()
         os.set_blocking(source, False)
-        output = Output(self.folder / "output.log", self._limit)
+        output = Output(self.folder / "output.log", self._wanted["output_limit"])
         with selectors.DefaultSelector() as selector:
             _wake_on_signals(selector)
             selector.register(source, selectors.EVENT_READ)
-            while child.poll() is None:
-                for key, _ in selector.select(self._pause()):
-                    data = self._read(key.fd)
+            while child.poll() is None or self._lingers(child):
+                self._watch(child)
+                for key, _ in selector.select(self._pause(child)):
+                    data = os.read(key.fd, _PIPE)
                     if key.fd == source and data:
                         output.write(data)
                     elif key.fd == source:
                         selector.unregister(source)
-                self._watch(child)
-        _signal_group(child, signal.SIGKILL)
         with suppress(BlockingIOError):
-            output.write(self._read(source))
+            output.write(os.read(source, _PIPE))
 
-    def _read(self, descriptor: int) -> bytes:
-        return os.read(descriptor, min(_CHUNK, self._limit))
+    def _lingers(self, child: Popen[bytes]) -> bool:
+        """Whether others of the group are left, and still have time; the command itself is not."""
+        self._asked = True
+        return self._deadline != math.inf and _group_lives(child)
 
-    def _pause(self) -> float:
+    def _pause(self, child: Popen[bytes]) -> float:
+        if child.returncode is not None:
+            # Those that are left are not this process's children: nothing tells of their end.
+            return _LINGER
         if self._deadline is None:
             return _WATCH
         return min(_WATCH, max(0.0, self._deadline - time.monotonic()))
@@ -183,6 +194,14 @@ def _signal_group(child: Popen[bytes], number: int) -> None:
         os.killpg(child.pid, number)
 
 
+def _group_lives(child: Popen[bytes]) -> bool:
+    try:
+        os.killpg(child.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
@@ -195,17 +214,15 @@ def _pass_by(_: str) -> None:
 
 
 def main(arguments: Sequence[str], reached: Callable[[str], None] = _pass_by) -> None:
-    """Leave the worker's family and run; returns there at once, and here at the command's end."""
+    """Leave the worker's family; return there at once, and here when the command has ended."""
     folder, lock = Path(arguments[0]), int(arguments[1])
     held = os.open(folder / "runner.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    # Only somebody who looks whether it is held is ever waited for.
+    # Only somebody who looks whether it is held is ever waited for. It stays held by both.
     fcntl.flock(held, fcntl.LOCK_EX)
-    if os.fork():
-        # The lock is held, by the same open file, in the one that goes on.
-        os._exit(0)
-    os.setsid()
-    reached("runner:begun")
-    Runner(folder, lock, reached).run()
+    if os.fork() == 0:
+        os.setsid()
+        reached("runner:begun")
+        Runner(folder, lock, reached).run()
 
 
 if __name__ == "__main__":

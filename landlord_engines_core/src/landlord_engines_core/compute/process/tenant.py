@@ -24,6 +24,7 @@ from landlord_engines_core.compute.process.health import condition
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.threads import to_the_end
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["Tenant"]
@@ -87,9 +88,9 @@ class Tenant:
         self.reached("destroy:begun")
         async with nobody_lives(self.folder):
             self.reached("destroy:ended")
-            await asyncio.to_thread(self.claims.keep)
+            await to_the_end(self.claims.keep)
             self.reached("destroy:released")
-            await asyncio.to_thread(shutil.rmtree, self.folder.path)
+            await to_the_end(shutil.rmtree, self.folder.path)
             self.reached("destroy:removed")
         return seen.state is not None
 
@@ -147,18 +148,17 @@ class Tenant:
     async def _prove(self, state: State) -> None:
         if state.proven != state.wanted:
             proven = State(wanted=state.wanted, proven=state.wanted)
-            await asyncio.to_thread(self._write, proven)
+            await to_the_end(self._write, proven)
 
     async def _start(self, act: str, run: Run, seen: Seen, proven: Run | None) -> None:
-        port = await asyncio.to_thread(self._port, run, seen)
+        port = await to_the_end(self._port, run, seen)
         wanted = attrs.evolve(run, run=uuid4().hex, port=port)
         self.reached(f"{act}:claimed")
         async with nobody_lives(self.folder) as lock:
             self.reached(f"{act}:ended")
-            await asyncio.to_thread(self._write, State(wanted=wanted, proven=proven))
+            await to_the_end(self._write, State(wanted=wanted, proven=proven))
             self.reached(f"{act}:written")
-            # A descriptor of its own, since this act may be cut before the thread gets to it.
-            await asyncio.to_thread(self._spawn, os.dup(lock))
+            await to_the_end(self._spawn, lock)
             self.reached(f"{act}:spawned")
         await self._begun()
         self.reached(f"{act}:begun")
@@ -186,18 +186,15 @@ class Tenant:
         self.claims.keep(state.wanted.port, state.proven.port if state.proven else 0)
 
     def _spawn(self, lock: int) -> None:
-        try:
-            subprocess.run(  # noqa: S603  # our own program; the tenant's values are in the folder
-                [*self.runner, str(self.folder.path), str(lock)],
-                cwd=self.folder.path,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(lock,),
-                check=False,
-            )
-        finally:
-            os.close(lock)
+        subprocess.run(  # noqa: S603  # our own program; the tenant's values are in the folder
+            [*self.runner, str(self.folder.path), str(lock)],
+            cwd=self.folder.path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(lock,),
+            check=False,
+        )
 
     @asynccontextmanager
     async def _acting(self) -> AsyncIterator[None]:

@@ -1,0 +1,161 @@
+"""A worker, or what keeps a command, killed with -9 at each point: one process afterwards."""
+
+import json
+import signal
+import sys
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.process import ProcessCompute
+from landlord_engines_core.errors import Held
+from landlord_test_target.commands import living, mark, server
+from landlord_test_target.direct import DirectSteps, jobs
+
+CREATE = ["claimed", "ended", "written", "spawned", "begun"]
+UPDATE = ["noted", *CREATE, "settled"]
+RUNNER = ["begun", "noted", "spawned", "running"]
+DESTROY = ["begun", "ended", "released", "removed"]
+
+RUNNERS = [
+    pytest.param(point, victim, id=f"{point}-{victim}")
+    for point in RUNNER
+    for victim in ("worker", "runner")
+]
+
+
+def body(operation: str, config: Mapping[str, object]) -> dict[str, Any]:
+    return {"tenant_uuid": "a/../b\n", "operation": operation, "desired_config": config}
+
+
+async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) -> tuple[int, str]:
+    """Carry out jobs in a worker of their own: its exit code, and all that it said."""
+    process = await create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "landlord_test_target.crashing",
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    said = await process.communicate(json.dumps({"settings": settings, "bodies": bodies}).encode())
+    assert process.returncode is not None
+    return process.returncode, b"".join(said).decode()
+
+
+async def again(engine: ProcessCompute, operation: str, config: Mapping[str, object]) -> str:
+    """Carry out a job in this process, as a worker does that was started anew."""
+    tenants = jobs(("process", engine), health_timeout=20.0, step_timeout=60.0)
+    answer = await tenants.run(json.dumps(body(operation, config)).encode(), DirectSteps())
+    return answer.output.status
+
+
+async def one_serves(engine: ProcessCompute, tenants_mark: str, status: int) -> None:
+    """There is one process of the tenant's, and it is the right one."""
+    (process,) = living(tenants_mark)
+    observed = await engine.inspect("a/../b\n", "")
+    assert process.environ()["STATUS"] == str(status)
+    assert observed.state is ResourceState.HEALTHY
+    assert observed.resource_ids["pid"] == str(process.pid)
+
+
+def settings_of(engine: ProcessCompute, point: str, victim: str = "worker") -> dict[str, str]:
+    return {"folder": engine.operator.folder, "crash_at": point, "victim": victim}
+
+
+@pytest.mark.parametrize("point", [f"create:{point}" for point in CREATE])
+async def test_a_worker_killed_inside_a_create_leaves_one_process(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenant = mark()
+    config = server(tenant)
+
+    code, _ = await worker(settings_of(engine, point), body("provision", config))
+    await again(engine, "provision", config)
+
+    assert code == -signal.SIGKILL
+    await one_serves(engine, tenant, 200)
+
+
+@pytest.mark.parametrize(("point", "victim"), RUNNERS)
+async def test_a_create_whose_runner_or_worker_is_killed_meanwhile_leaves_one_process(
+    engine: ProcessCompute, point: str, victim: str
+) -> None:
+    tenant = mark()
+    config = server(tenant)
+    settings = settings_of(engine, f"runner:{point}", victim)
+
+    code, _ = await worker(settings, body("provision", config))
+    await again(engine, "provision", config)
+
+    assert code
+    await one_serves(engine, tenant, 200)
+
+
+@pytest.mark.parametrize("point", [f"update:{point}" for point in UPDATE])
+async def test_a_worker_killed_inside_an_update_leaves_one_process_with_the_new_configuration(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenant = mark()
+    await again(engine, "provision", server(tenant))
+    config = server(tenant, status=204)
+
+    code, _ = await worker(settings_of(engine, point), body("update", config))
+    outcome = await again(engine, "update", config)
+
+    assert code == -signal.SIGKILL
+    assert outcome == ("unchanged" if point == "update:settled" else "updated")
+    await one_serves(engine, tenant, 204)
+
+
+@pytest.mark.parametrize(("point", "victim"), RUNNERS)
+async def test_an_update_whose_runner_or_worker_is_killed_meanwhile_leaves_one_process(
+    engine: ProcessCompute, point: str, victim: str
+) -> None:
+    tenant = mark()
+    await again(engine, "provision", server(tenant))
+    config = server(tenant, status=204)
+
+    await worker(settings_of(engine, f"runner:{point}", victim), body("update", config))
+    await again(engine, "update", config)
+
+    await one_serves(engine, tenant, 204)
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["update:written", "update:spawned", "update:begun", *(f"rollback:{one}" for one in CREATE)],
+)
+async def test_a_worker_killed_inside_an_update_that_is_rolled_back_leaves_the_former_process(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenant = mark()
+    await again(engine, "provision", server(tenant))
+    config = {**server(tenant), "command": ["/bin/false"]}
+
+    code, _ = await worker(settings_of(engine, point), body("update", config))
+    with pytest.raises(Held, match="the command ended with exit code 1"):
+        await again(engine, "update", config)
+
+    assert code == -signal.SIGKILL
+    await one_serves(engine, tenant, 200)
+
+
+@pytest.mark.parametrize("point", [f"destroy:{point}" for point in DESTROY])
+async def test_a_worker_killed_inside_a_delete_leaves_nothing(
+    engine: ProcessCompute, folder: Path, point: str
+) -> None:
+    tenant = mark()
+    await again(engine, "provision", server(tenant))
+
+    code, _ = await worker(settings_of(engine, point), body("delete", {}))
+    await again(engine, "delete", {})
+
+    assert code == -signal.SIGKILL
+    assert living(tenant) == []
+    assert [path.name for path in folder.rglob("*")] == ["ports"]

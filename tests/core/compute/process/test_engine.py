@@ -1,0 +1,677 @@
+import asyncio
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+
+from landlord_engines_core.compute import ComputeRegistry, Observation, ResourceState
+from landlord_engines_core.compute.process import ProcessCompute, create_process, ending, tenant
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
+from landlord_test_target.direct import DirectSteps, Lines, jobs
+from landlord_test_target.harness import free_port, wait_for
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
+
+HOSTILE = [
+    "../../../etc/passwd",
+    "/etc/passwd",
+    "a\nb\r\n",
+    "a\0b",
+    "; rm -rf ~",
+    "$(reboot)",
+    "😀" * 512,
+    "\ud800",
+    ".",
+    "",
+    "ports",
+]
+
+
+async def seen(engine: ProcessCompute, *states: ResourceState, name: str = "t") -> Observation:
+    """What is observed, once it is in one of these states."""
+
+    async def look() -> Observation | None:
+        observed = await engine.inspect(name, "")
+        return observed if observed.state in states else None
+
+    found = await wait_for(look)
+    assert found is not None
+    return found
+
+
+async def serving(engine: ProcessCompute, config: dict[str, object], name: str = "t") -> int:
+    """Provision a tenant, and return its process once that serves."""
+    await engine.provision(spec(config, name))
+    observed = await seen(engine, ResourceState.HEALTHY, name=name)
+    return int(observed.resource_ids["pid"])
+
+
+def quiet_command(tenants_mark: str, code: str, **more: object) -> dict[str, object]:
+    """The configuration of a tenant without a health check."""
+    return {"command": [*PYTHON, code], "env": {"TENANT_MARK": tenants_mark}, **more}
+
+
+def runner_of(pid: int) -> int:
+    parent = psutil.Process(pid).ppid()
+    assert "runner.py" in " ".join(psutil.Process(parent).cmdline())
+    return parent
+
+
+def only_folder(folder: Path) -> Path:
+    (path,) = (path for path in folder.iterdir() if path.name != "ports")
+    return path
+
+
+async def gone(pid: int) -> None:
+    async def look() -> bool:
+        return not psutil.pid_exists(pid)
+
+    await wait_for(look)
+
+
+async def test_a_tenant_lives_through_create_update_and_delete(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark = mark()
+
+    made = await engine.provision(spec(server(tenants_mark)))
+    first = await seen(engine, ResourceState.HEALTHY)
+    changed = await engine.update(spec(server(tenants_mark, status=204)))
+    second = await engine.inspect("t", "")
+    existed = await engine.destroy("t", "")
+
+    assert made.resource_ids == first.resource_ids
+    assert changed.resource_ids == second.resource_ids
+    assert changed.rolled_back == ""
+    assert first.config_hash == spec(server(tenants_mark)).config_hash
+    assert second.config_hash == spec(server(tenants_mark, status=204)).config_hash
+    assert second.state is ResourceState.HEALTHY
+    assert existed
+    assert living(tenants_mark) == []
+    assert [path.name for path in folder.rglob("*")] == ["ports"]
+
+
+async def test_what_is_not_there_is_missing_and_its_delete_a_success(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    observed = await engine.inspect("t", "")
+
+    assert observed.state is ResourceState.MISSING
+    assert not await engine.destroy("t", "")
+    assert not folder.exists()
+    await engine.aclose()
+
+
+async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    config = server(tenants_mark)
+    pid = await serving(engine, config)
+
+    other = create_process({"folder": engine.operator.folder})
+    results = [await other.provision(spec(config)) for _ in range(2)]
+
+    assert [result.resource_ids["pid"] for result in results] == [str(pid)] * 2
+    assert len(living(tenants_mark)) == 1
+
+
+async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    config = server(tenants_mark)
+    workers = [create_process({"folder": engine.operator.folder}) for _ in range(5)]
+
+    results = await asyncio.gather(
+        *(worker.provision(spec(config)) for worker in workers), return_exceptions=True
+    )
+    await seen(engine, ResourceState.HEALTHY)
+
+    # On a busy machine one may not want to wait for the others.
+    failed = [result for result in results if isinstance(result, Exception)]
+    assert all(isinstance(error, ComputeUnavailable) for error in failed)
+    assert len(failed) < len(workers)
+    assert len(living(tenants_mark)) == 1
+
+
+async def test_a_worker_that_finds_another_acting_comes_back_later(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant, "_BUSY", 0.1)
+    tenants_mark = mark()
+    await serving(engine, server(tenants_mark))
+    deaf = spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 1}))
+    under_way = asyncio.ensure_future(engine.update(deaf))
+    await seen(engine, ResourceState.STARTING)
+
+    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+        await engine.destroy("t", "")
+
+    assert (await under_way).rolled_back
+
+
+async def test_an_update_that_never_serves_is_rolled_back(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    before = server(tenants_mark)
+    await serving(engine, before)
+    port = (await engine.inspect("t", "")).resource_ids["port"]
+
+    result = await engine.update(
+        spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 0.2}))
+    )
+
+    observed = await engine.inspect("t", "")
+    assert result.rolled_back == "the command does not pass its health check"
+    assert observed.state is ResourceState.HEALTHY
+    assert observed.config_hash == spec(before).config_hash
+    assert observed.resource_ids["port"] == port
+    assert len(living(tenants_mark)) == 1
+
+
+async def test_an_update_that_cannot_be_started_is_rolled_back(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    await serving(engine, server(tenants_mark))
+
+    result = await engine.update(spec({"command": ["/no/such/secret-program"]}))
+
+    assert result.rolled_back == "the command cannot be started: ENOENT"
+    assert (await engine.inspect("t", "")).state is ResourceState.HEALTHY
+
+
+async def test_an_update_is_tried_again_where_the_former_does_not_serve_either(
+    engine: ProcessCompute, tmp_path: Path
+) -> None:
+    once = tmp_path / "once"
+    code = f"import os, time; os.mkdir({str(once)!r}); time.sleep(1000)"
+    before = quiet_command(mark(), code)
+    await serving(engine, before)
+
+    with pytest.raises(ComputeUnavailable, match="neither the new configuration nor the former"):
+        await engine.update(spec({"command": ["/bin/false"]}))
+
+    observed = await engine.inspect("t", "")
+    assert observed.state is ResourceState.FAILED
+    assert observed.config_hash == spec(before).config_hash
+
+
+async def test_what_never_served_is_replaced_without_a_way_back(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    await engine.provision(spec({"command": ["/bin/false"]}))
+    await seen(engine, ResourceState.FAILED)
+
+    result = await engine.update(spec(server(tenants_mark)))
+
+    assert result.rolled_back == ""
+    assert (await seen(engine, ResourceState.HEALTHY)).config_hash
+    assert len(living(tenants_mark)) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "working_folder", "problem"),
+    [
+        (["/no/such/secret-program"], None, "ENOENT"),
+        (["/etc/passwd"], None, "EACCES"),
+        (["/bin/true", "x" * 200_000], None, "E2BIG"),
+        (["/bin/true"], "/no/such/secret-folder", "ENOENT"),
+    ],
+)
+async def test_a_command_that_cannot_be_started_is_refused_without_its_name(
+    engine: ProcessCompute, command: list[str], working_folder: str | None, problem: str
+) -> None:
+    named = {"working_folder": working_folder} if working_folder else {}
+
+    with pytest.raises(ComputeRefused) as caught:
+        await engine.provision(spec({"command": command, **named}))
+
+    assert f"cannot be started: {problem}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "detail"),
+    [
+        (["/bin/sh", "-c", "exit 7"], "the command ended with exit code 7"),
+        (["/bin/sh", "-c", "kill -9 $$"], "the command ended with signal 9"),
+    ],
+)
+async def test_a_command_that_ended_has_failed_and_says_how(
+    engine: ProcessCompute, command: list[str], detail: str
+) -> None:
+    await engine.provision(spec({"command": command}))
+
+    assert (await seen(engine, ResourceState.FAILED)).detail == detail
+
+
+async def test_a_command_that_crashed_is_mended_by_the_next_apply_and_keeps_its_port(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    config = server(tenants_mark)
+    pid = await serving(engine, config)
+    port = (await engine.inspect("t", "")).resource_ids["port"]
+    os.kill(pid, signal.SIGKILL)
+    await seen(engine, ResourceState.FAILED)
+
+    await engine.update(spec(config))
+
+    observed = await seen(engine, ResourceState.HEALTHY)
+    assert observed.resource_ids["port"] == port
+    assert len(living(tenants_mark)) == 1
+
+
+async def test_a_command_whose_runner_was_killed_has_failed_and_is_replaced(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    config = server(tenants_mark)
+    pid = await serving(engine, config)
+    os.kill(runner_of(pid), signal.SIGKILL)
+
+    observed = await seen(engine, ResourceState.FAILED)
+    left = living(tenants_mark)
+    await engine.update(spec(config))
+
+    assert observed.detail == "the command, or what keeps it, was ended from outside"
+    assert [process.pid for process in left] == [pid]
+    assert (await seen(engine, ResourceState.HEALTHY)).resource_ids["pid"] != str(pid)
+    assert len(living(tenants_mark)) == 1
+
+
+async def test_all_of_a_group_goes_by_force_where_it_does_not_end_by_itself(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    code = f"import os; os.fork(); os.fork(); {STUBBORN}"
+    await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0.2))
+    assert len(living(tenants_mark)) == 4
+
+    await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_group_whose_leader_ended_goes_with_it(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    code = f"import os, sys; os.fork() and sys.exit(3); {STUBBORN}"
+
+    await engine.provision(spec(quiet_command(tenants_mark, code, stop_timeout=0.2)))
+
+    assert (await seen(engine, ResourceState.FAILED)).detail.endswith("exit code 3")
+
+    async def none() -> bool:
+        return not living(tenants_mark)
+
+    await wait_for(none)
+
+
+async def test_the_rest_of_a_group_has_its_time_too(engine: ProcessCompute, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    slow = f"signal.signal(15, lambda *_: (time.sleep(0.5), open({str(told)!r}, 'x'), sys.exit()))"
+    code = f"import os, signal, sys, time; os.fork() or {slow}; time.sleep(1000)"
+    await serving(engine, quiet_command(mark(), code))
+
+    await engine.destroy("t", "")
+
+    assert told.exists()
+
+
+async def test_a_stubborn_command_without_its_runner_goes_by_force(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_GRACE", 0.5)
+    tenants_mark = mark()
+    code = f"import os; os.fork(); {STUBBORN}"
+    pid = await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0))
+    os.kill(runner_of(pid), signal.SIGKILL)
+
+    assert await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_runner_that_stands_still_goes_by_force(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_GRACE", 0.5)
+    tenants_mark = mark()
+    pid = await serving(engine, {**server(tenants_mark), "stop_timeout": 0})
+    os.kill(runner_of(pid), signal.SIGSTOP)
+
+    assert await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_command_that_went_into_the_background_is_found_and_ended(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    code = (
+        "import os, time; ready, done = os.pipe(); os.fork() and os.read(ready, 1) and os._exit(0); "
+        "os.setsid(); os.write(done, b'1'); time.sleep(1000)"
+    )
+    await engine.provision(spec(quiet_command(tenants_mark, code)))
+    await seen(engine, ResourceState.FAILED)
+    assert len(living(tenants_mark)) == 1
+
+    await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_child_that_holds_no_lock_goes_too_where_its_runner_was_killed(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    code = "import os, time; os.fork() or os.closerange(0, 100); time.sleep(1000)"
+    pid = await serving(engine, quiet_command(tenants_mark, code))
+    os.kill(runner_of(pid), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    await gone(pid)
+    assert len(living(tenants_mark)) == 1
+
+    await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_process_that_cannot_be_found_is_told_instead_of_passed_over(
+    engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_GRACE", 0.1)
+    await engine.provision(spec({"command": ["/bin/false"], "stop_timeout": 0}))
+    await seen(engine, ResourceState.FAILED)
+    holder = subprocess.Popen(
+        [*PYTHON, HOLDER, str(only_folder(folder) / "command.lock")],
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+
+        with pytest.raises(ComputeUnavailable, match="does not end, or cannot be found"):
+            await engine.destroy("t", "")
+
+        holder.kill()
+
+
+HOLDER = """
+import fcntl, sys, time
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_a_process_that_got_the_number_of_one_of_the_tenants_is_left_alone(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    config = quiet_command(mark(), "import time; time.sleep(1000)")
+    pid = await serving(engine, config)
+    os.kill(runner_of(pid), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    await gone(pid)
+    with subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True) as stranger:
+        path = only_folder(folder) / "note.json"
+        note = json.loads(path.read_text())
+        stale = {"pid": stranger.pid, "child": stranger.pid, "started": time.time() - 1000}
+        path.write_text(json.dumps({**note, **stale}))
+
+        observed = await engine.inspect("t", "")
+        await engine.update(spec(config))
+        await engine.destroy("t", "")
+
+        assert observed.state is ResourceState.FAILED
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+async def test_a_command_whose_folder_was_deleted_ends(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark = mark()
+    pid = await serving(engine, server(tenants_mark))
+    subprocess.run(["rm", "-rf", str(only_folder(folder))], check=True)
+
+    assert (await engine.inspect("t", "")).state is ResourceState.MISSING
+    await gone(pid)
+
+
+async def test_a_state_that_cannot_be_read_is_as_good_as_none(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark = mark()
+    await serving(engine, server(tenants_mark))
+    (only_folder(folder) / "state.json").write_text("{")
+
+    assert (await engine.inspect("t", "")).state is ResourceState.MISSING
+    await serving(engine, server(tenants_mark))
+
+    assert len(living(tenants_mark)) == 1
+
+
+async def test_a_folder_that_cannot_be_used_is_told_without_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    engine = create_process({"folder": str(tmp_path / "file" / "tenants")})
+
+    with pytest.raises(ComputeUnavailable, match="cannot be used: ENOTDIR") as caught:
+        await engine.provision(spec({"command": ["/bin/true"]}))
+
+    assert str(tmp_path) not in str(caught.value)
+
+
+async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    def delete(point: str) -> None:
+        if point == "create:begun":
+            shutil.rmtree(only_folder(folder))
+
+    result = await attrs.evolve(engine, reached=delete).provision(spec(server(mark())))
+
+    assert result.resource_ids == {}
+    assert (await engine.inspect("t", "")).state is ResourceState.MISSING
+
+
+async def test_a_runner_that_breaks_is_tried_again(engine: ProcessCompute) -> None:
+    broken = attrs.evolve(engine, runner=("/bin/false",))
+
+    with pytest.raises(ComputeUnavailable, match="did not begin"):
+        await broken.provision(spec({"command": ["/bin/true"]}))
+
+
+async def test_a_runner_that_does_not_begin_is_not_waited_for_for_ever(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant, "_BEGIN", 0.1)
+    monkeypatch.setattr(ending, "_GRACE", 2.0)
+    idle = """
+import fcntl, os, sys, time
+lock = open(os.path.join(sys.argv[1], "runner.lock"), "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+os.set_inheritable(lock.fileno(), True)
+os.fork() and os._exit(0)
+os.environ["LANDLORD_PROCESS_FOLDER"] = sys.argv[1]
+os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"])
+"""
+    slow = attrs.evolve(engine, runner=(sys.executable, "-c", idle))
+
+    with pytest.raises(ComputeUnavailable, match="did not begin"):
+        await slow.provision(spec({"command": ["/bin/true"]}))
+
+    assert (await engine.inspect("t", "")).state is ResourceState.STARTING
+    assert await engine.destroy("t", "")
+
+
+async def test_a_port_that_the_tenant_names_is_the_one_it_gets(engine: ProcessCompute) -> None:
+    port = free_port()
+
+    await serving(engine, server(mark(), port=port))
+
+    assert (await engine.inspect("t", "")).resource_ids["port"] == str(port)
+
+
+async def test_a_named_port_is_kept_by_an_update_and_given_back_by_the_next(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    port = free_port()
+    await serving(engine, server(mark(), port=port))
+
+    await engine.update(spec(server(mark(), port=port, status=204)))
+    with pytest.raises(ComputeRefused, match=r"\$\.port belongs to another tenant"):
+        await engine.provision(spec(server(mark(), port=port), "other"))
+    result = await engine.update(spec(server(mark(), status=204)))
+
+    chosen = result.resource_ids["port"]
+    assert chosen != str(port)
+    assert [path.name for path in (folder / "ports").iterdir()] == [chosen]
+    await serving(engine, server(mark(), port=port), "other")
+
+
+async def test_the_port_stands_in_the_command_and_in_the_environment(
+    engine: ProcessCompute, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    command = ["/bin/sh", "-c", f'echo "$0 $PORT" > {told}; exec sleep 1000', "on-{port}"]
+
+    await serving(engine, {"command": command})
+
+    port = (await engine.inspect("t", "")).resource_ids["port"]
+    assert told.read_text() == f"on-{port} {port}\n"
+
+
+async def test_a_command_without_a_check_is_healthy_once_it_has_run_for_a_moment(
+    engine: ProcessCompute,
+) -> None:
+    await engine.provision(spec({"command": ["/bin/sleep", "1000"]}))
+
+    assert (await engine.inspect("t", "")).state is ResourceState.STARTING
+    await seen(engine, ResourceState.HEALTHY)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_tenants_id_may_hold_any_characters(
+    engine: ProcessCompute, folder: Path, name: str
+) -> None:
+    tenants_mark = mark()
+    await serving(engine, server(tenants_mark), name)
+
+    inside = {path.name for path in folder.parent.iterdir()}
+    existed = await engine.destroy(name, "")
+
+    assert inside == {folder.name}
+    assert existed
+    assert living(tenants_mark) == []
+
+
+async def test_values_of_a_configuration_reach_the_command_as_they_are(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    hostile = "a\nb; $(reboot) '\"\\ {port} \t😀"
+    env = {"TENANT_MARK": tenants_mark, "HOSTILE": hostile, "A B": hostile}
+    code = "import time; time.sleep(1000)"
+    pid = await serving(engine, {"command": [*PYTHON, code, hostile], "env": env})
+
+    process = psutil.Process(pid)
+
+    port = (await engine.inspect("t", "")).resource_ids["port"]
+    assert process.cmdline()[-1] == hostile.replace("{port}", port)
+    assert process.environ()["HOSTILE"] == hostile
+    assert process.environ()["A B"] == hostile
+
+
+async def test_nothing_of_the_workers_environment_reaches_a_command(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKERS_SECRET", "hush")
+    pid = await serving(engine, server(mark()))
+
+    environ = psutil.Process(pid).environ()
+
+    assert set(environ) - {"LC_CTYPE"} == {
+        "PATH",
+        "PORT",
+        "STATUS",
+        "TENANT_MARK",
+        "LANDLORD_PROCESS_FOLDER",
+    }
+
+
+async def test_secrets_are_in_the_tenants_own_files_and_nowhere_else(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    secret = "canary-31337"
+    logger = Lines()
+    config = server(mark())
+    config["env"] = {"STATUS": "200", "SECRET": secret}
+    tenants = jobs(("process", engine), logger=logger, health_timeout=20.0)
+    body = {"tenant_uuid": "t", "operation": "provision", "desired_config": config}
+    answer = await tenants.run(json.dumps(body).encode(), DirectSteps())
+    pid = int((await engine.inspect("t", "")).resource_ids["pid"])
+    runner = psutil.Process(runner_of(pid))
+
+    holding = {path for path in folder.rglob("*.*") if secret in path.read_text()}
+
+    assert {path.name for path in holding} == {"state.json"}
+    assert stat.S_IMODE(only_folder(folder).stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.rglob("*.*"))
+    assert secret not in f"{answer} {logger.lines} {engine} {runner.cmdline()} {runner.environ()}"
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({}, "$ breaks the rule 'required'"),
+        ({"command": []}, "$.command breaks the rule 'minItems'"),
+        ({"command": [""]}, "$.command[0] breaks the rule 'minLength'"),
+        ({"command": "secret"}, "$.command breaks the rule 'type' array"),
+        ({"command": ["x", "secret\0"]}, "$.command[1] breaks the rule 'not'"),
+        ({"command": ["x"], "env": {"A": "secret\0"}}, "$.env.A breaks the rule 'not'"),
+        ({"command": ["x"], "env": {"A": 1}}, "$.env.A breaks the rule 'type' string"),
+        ({"command": ["x"], "env": {"secret=": ""}}, "$.env breaks the rule 'not'"),
+        ({"command": ["x"], "working_folder": "secret"}, "'pattern' ^/"),
+        ({"command": ["x"], "port": 65536}, "$.port breaks the rule 'maximum' 65535"),
+        ({"command": ["x"], "health": {}}, "$.health breaks the rule 'oneOf'"),
+        ({"command": ["x"], "health": {"tcp": True, "http": "/"}}, "'oneOf'"),
+        ({"command": ["x"], "health": {"http": "/\r\nsecret"}}, "'not'"),
+        ({"command": ["x"], "health": {"http": "/\n"}}, "'not'"),
+        ({"command": ["x"], "shell": "secret"}, "'additionalProperties'"),
+        ({"command": ["\ud800"]}, "$.command[0] is not valid Unicode"),
+        ({"command": ["x"], "env": {"\ud800": ""}}, r"$.env.\ud800 is not valid Unicode"),
+        ({"command": ["x"], "env": {"A": "\ud800"}}, "$.env.A is not valid Unicode"),
+    ],
+)
+def test_a_bad_configuration_is_refused_by_the_name_of_its_key(
+    engine: ProcessCompute, config: dict[str, object], problem: str
+) -> None:
+    registry = ComputeRegistry({"process": engine})
+
+    with pytest.raises(ComputeRefused) as caught:
+        registry.check("process", config)
+
+    assert problem in str(caught.value)
+    assert "secret" not in str(caught.value).replace("secret=", "")
+
+
+def test_a_good_configuration_is_accepted(engine: ProcessCompute) -> None:
+    config = server(mark(), port=0, working_folder="/tmp", stop_timeout=1.5)
+
+    ComputeRegistry({"process": engine}).check("process", config)
+
+    assert engine.place(config) == ""
+
+
+def test_what_is_not_the_operators_alone_is_a_default_for_tenants() -> None:
+    engine = create_process({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
+
+    assert engine.config_defaults() == {"env": {"A": "1"}, "stop_timeout": 3}
+    assert engine.operator.output_limit == 9

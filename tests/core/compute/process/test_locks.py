@@ -1,0 +1,84 @@
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.compute.process.locks import is_held, take
+from landlord_test_target.harness import wait_for
+
+
+async def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+
+    assert not is_held(path)
+    held = await take(path)
+    assert held is not None
+    assert is_held(path)
+    assert await take(path) is None
+    os.close(held)
+    assert not is_held(path)
+
+
+async def test_a_lock_is_held_as_long_as_anybody_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    held = await take(path)
+    assert held is not None
+    inherited = os.dup(held)
+
+    os.close(held)
+
+    assert is_held(path)
+    os.close(inherited)
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await take(tmp_path / "none" / "lock")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_lock_whose_file_went_meanwhile_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
+) -> None:
+    path = tmp_path / "lock"
+    really = os.open
+
+    def late(name: Path, flags: int, mode: int) -> int:
+        descriptor = really(name, flags, mode)
+        path.unlink()
+        if replaced:
+            path.write_text("another")
+        return descriptor
+
+    monkeypatch.setattr(os, "open", late)
+
+    assert await take(path) is None
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_lock_held(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    taking = asyncio.ensure_future(take(path))
+    await asyncio.sleep(0)
+
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+
+    async def look() -> int | None:
+        return await take(path)
+
+    again = await wait_for(look)
+    assert again is not None
+    os.close(again)
+
+
+async def test_an_error_that_a_cancelled_caller_would_have_met_is_forgotten(tmp_path: Path) -> None:
+    taking = asyncio.ensure_future(take(tmp_path / "none" / "lock"))
+    await asyncio.sleep(0)
+
+    taking.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert not (tmp_path / "none").exists()

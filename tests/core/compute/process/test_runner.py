@@ -1,0 +1,159 @@
+"""The runner by what it leaves: started as the engine starts it, and read in the tenant's folder."""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
+from landlord_engines_core.errors import ComputeRefused
+from landlord_test_target import crashing
+from landlord_test_target.commands import PYTHON, living, mark, server, spec
+from landlord_test_target.harness import wait_for
+
+
+@pytest.fixture
+def engine(engine: ProcessCompute) -> ProcessCompute:
+    """The runner as a module of its package: as the lone file that it is elsewhere it would not be
+    measured."""
+    return measured(engine)
+
+
+def measured(engine: ProcessCompute) -> ProcessCompute:
+    return attrs.evolve(engine, runner=(sys.executable, crashing.__file__, "nowhere", "0"))
+
+
+def only_folder(folder: Path) -> Path:
+    (path,) = (path for path in folder.iterdir() if path.name != "ports")
+    return path
+
+
+async def ended(engine: ProcessCompute, code: str) -> str:
+    """Run a tenant to its end, and return how it ended."""
+    await engine.provision(spec({"command": [*PYTHON, code]}))
+
+    async def look() -> str:
+        observed = await engine.inspect("t", "")
+        return observed.detail if observed.state is ResourceState.FAILED else ""
+
+    return await wait_for(look)
+
+
+async def test_what_a_command_writes_is_kept(engine: ProcessCompute, folder: Path) -> None:
+    await ended(engine, "import sys; print('out', flush=True); print('error', file=sys.stderr)")
+
+    assert (only_folder(folder) / "output.log").read_text() == "out\nerror\n"
+
+
+async def test_output_beyond_the_limit_is_kept_in_one_older_file(folder: Path) -> None:
+    engine = measured(create_process({"folder": str(folder), "output_limit": 1000}))
+
+    await ended(engine, "for number in range(1000): print(f'{number:09}')")
+
+    path = only_folder(folder)
+    newer, older = (path / name for name in ("output.log", "output.log.1"))
+    assert newer.stat().st_size <= 1000
+    assert older.stat().st_size <= 1000
+    assert (older.read_text() + newer.read_text()).endswith("000000998\n000000999\n")
+    assert not (path / "output.log.2").exists()
+
+
+async def test_a_full_disk_does_not_stop_a_command(tmp_path: Path) -> None:
+    (tmp_path / "output.log").symlink_to("/dev/full")
+    output = runner.Output(tmp_path / "output.log", 1000)
+
+    output.write(b"does not fit")
+
+    assert (tmp_path / "output.log").is_symlink()
+
+
+async def test_a_command_that_closes_its_output_goes_on(engine: ProcessCompute) -> None:
+    code = "import os, time; os.close(1); os.close(2); time.sleep(1.2); os._exit(5)"
+
+    assert await ended(engine, code) == "the command ended with exit code 5"
+
+
+async def test_a_command_reads_nothing(engine: ProcessCompute) -> None:
+    code = "import sys; sys.exit(len(sys.stdin.read()))"
+
+    assert await ended(engine, code) == "the command ended with exit code 0"
+
+
+async def test_a_command_works_in_a_folder_of_its_own(
+    engine: ProcessCompute, folder: Path, tmp_path: Path
+) -> None:
+    await ended(engine, "open('here', 'w').close()")
+
+    assert (only_folder(folder) / "work" / "here").exists()
+
+    command = [*PYTHON, "open('there', 'w').close()"]
+    await engine.update(spec({"command": command, "working_folder": str(tmp_path)}))
+
+    async def look() -> bool:
+        return (tmp_path / "there").exists()
+
+    assert await wait_for(look)
+
+
+async def test_a_signal_to_the_runner_ends_the_command_first(engine: ProcessCompute) -> None:
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(4)); time.sleep(1000)"
+    await engine.provision(spec({"command": [*PYTHON, code]}))
+
+    async def serves() -> str:
+        observed = await engine.inspect("t", "")
+        return observed.resource_ids["pid"] if observed.state is ResourceState.HEALTHY else ""
+
+    pid = int(await wait_for(serves))
+    os.kill(psutil.Process(pid).ppid(), signal.SIGTERM)
+
+    async def look() -> str:
+        return (await engine.inspect("t", "")).detail
+
+    assert await wait_for(look) == "the command ended with exit code 4"
+
+
+async def test_the_runner_leaves_the_workers_session(engine: ProcessCompute) -> None:
+    await engine.provision(spec(server(mark())))
+    pid = int((await engine.inspect("t", "")).resource_ids["pid"])
+
+    assert os.getsid(pid) == pid
+    assert os.getsid(psutil.Process(pid).ppid()) != os.getsid(0)
+
+
+async def test_a_command_that_cannot_be_started_is_noted(engine: ProcessCompute) -> None:
+    with pytest.raises(ComputeRefused, match="cannot be started: ENOENT"):
+        await engine.provision(spec({"command": ["/no/such/program"]}))
+
+
+async def test_a_command_that_does_not_end_in_its_time_is_killed(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(99)"
+    env = {"TENANT_MARK": tenants_mark}
+    await engine.provision(spec({"command": [*PYTHON, code], "env": env, "stop_timeout": 0.3}))
+
+    async def look() -> bool:
+        return (await engine.inspect("t", "")).state is ResourceState.HEALTHY
+
+    await wait_for(look)
+    await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_command_whose_folder_is_gone_is_ended(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark = mark()
+    await engine.provision(spec(server(tenants_mark)))
+    shutil.rmtree(only_folder(folder))
+
+    async def look() -> bool:
+        return not living(tenants_mark)
+
+    await wait_for(look)

@@ -1,0 +1,33 @@
+import asyncio
+import threading
+
+import pytest
+
+from landlord_engines_core.compute.process.threads import to_the_end
+
+
+async def test_what_a_thread_returns_or_raises_is_the_callers() -> None:
+    assert await to_the_end(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await to_the_end(divmod, 7, 0)
+
+
+async def test_a_caller_that_is_cancelled_goes_on_once_the_work_is_done() -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(30)
+        done.set()
+
+    caller = asyncio.ensure_future(to_the_end(work))
+    await asyncio.to_thread(begun.wait, 30)
+    caller.cancel()
+    await asyncio.sleep(0.05)
+    waits = not caller.done()
+    go_on.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert waits
+    assert done.is_set()
