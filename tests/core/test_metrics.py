@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 from prometheus_client import REGISTRY, generate_latest
@@ -204,10 +204,10 @@ def test_only_so_many_held_jobs_are_remembered() -> None:
     assert len(held) == 2
 
 
-async def test_a_cache_shows_its_hits_misses_stale_answers_and_open_questions() -> None:
-    metrics, cache, gate = Metrics(), Cache[str, int](ttl=60), asyncio.Event()
-    stale: Cache[str, int] = Cache(ttl=0)
-    metrics.watch_cache("engine", cache)
+async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -> None:
+    metrics, gate = Metrics(), asyncio.Event()
+    fresh, stale = Cache[str, int](ttl=60), Cache[str, int](ttl=0)
+    metrics.watch_cache("engine", fresh)
     metrics.watch_cache("defaults", stale)
 
     async def ask() -> int:
@@ -215,35 +215,40 @@ async def test_a_cache_shows_its_hits_misses_stale_answers_and_open_questions() 
         return 1
 
     async def fail() -> int:
-        raise OSError
+        raise ConnectionError
 
-    async def look(where: Cache[str, int], source: object = ask) -> int:
-        return await where.get("a", source, stale_on=OSError, stale=lambda _: None)  # type: ignore[arg-type]
+    async def look(cache: Cache[str, int], key: str, source: Callable[[], Awaitable[int]]) -> int:
+        return await cache.get(key, source, stale_on=ConnectionError, stale=lambda _: None)
 
-    asking = [asyncio.create_task(look(cache)) for _ in range(2)]
+    asking = [asyncio.create_task(look(fresh, "a", ask)) for _ in range(2)]
     await asyncio.sleep(0)
     open_questions = shown(metrics)['cache_asks_in_flight{cache="engine"}']
     gate.set()
-    await asyncio.gather(*asking, look(stale))
-    await look(cache)
-    await look(stale, fail)
+    await asyncio.gather(*asking, look(stale, "a", ask))
+    await look(fresh, "a", ask)
+    await look(stale, "a", fail)
+    with pytest.raises(ConnectionError):
+        await look(stale, "b", fail)
 
-    values = shown(metrics)
-    lookups = {
-        (cache, result): values[f'cache_lookups_total{{cache="{cache}",result="{result}"}}']
-        for cache in ("engine", "defaults")
-        for result in ("hit", "miss", "stale")
-    }
     assert open_questions == 1
-    assert [lookups["engine", one] for one in ("hit", "miss", "stale")] == [1, 2, 0]
-    assert [lookups["defaults", one] for one in ("hit", "miss", "stale")] == [0, 2, 1]
+    assert lookups(metrics, "engine") == {"hit": 1, "miss": 2, "stale": 0, "failed": 0}
+    assert lookups(metrics, "defaults") == {"hit": 0, "miss": 1, "stale": 1, "failed": 1}
+
+
+def lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:
+    values = shown(metrics)
+    results = ("hit", "miss", "stale", "failed")
+    return {
+        result: values[f'cache_lookups_total{{cache="{cache}",result="{result}"}}']
+        for result in results
+    }
 
 
 def test_the_resolvers_caches_are_shown() -> None:
-    values = shown(jobs(("mock", MockCompute())).metrics)
+    metrics = jobs(("mock", MockCompute())).metrics
 
-    assert values['cache_lookups_total{cache="engine",result="hit"}'] == 0
-    assert values['cache_lookups_total{cache="defaults",result="hit"}'] == 0
+    assert lookups(metrics, "engine")["hit"] == 0
+    assert lookups(metrics, "defaults")["hit"] == 0
 
 
 def test_the_form_is_the_one_that_is_asked_for() -> None:
