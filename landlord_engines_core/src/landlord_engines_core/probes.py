@@ -90,12 +90,12 @@ class Probes:
         match self.lifecycle.state:
             case EngineState.SERVING:
                 return ()
-            case EngineState.NEW | EngineState.STARTING:
-                return ("starting: the engine does not listen yet",)
             case EngineState.DRAINING:
                 return (f"draining: at most {self.lifecycle.seconds_left():.0f} s are left",)
             case EngineState.STOPPED:
                 return ("stopped: the engine has ended",)
+            case _:
+                return ("starting: the engine does not listen yet",)
 
     @asynccontextmanager
     async def serving(self, address: Address, logger: Logger) -> AsyncIterator[None]:
