@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 
 from landlord_engines_core.cache import Cache
-from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute import Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, InvalidJob, Transient
 from landlord_engines_core.metrics import HeldJobs, Metrics
@@ -146,19 +146,42 @@ async def test_a_job_is_in_flight_while_it_is_carried_out() -> None:
     entered, release = asyncio.Event(), asyncio.Event()
 
     class Slow(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> None:  # type: ignore[override]
+        async def inspect(self, tenant: str, place: str) -> Observation:
             entered.set()
             await release.wait()
+            return await super().inspect(tenant, place)
 
     tenants = jobs(("mock", Slow()))
     running = asyncio.create_task(tenants.run(body(), DirectSteps()))
     await entered.wait()
     during = shown(tenants.metrics)["jobs_in_flight"]
-    running.cancel()
-    await asyncio.wait((running,))
+    release.set()
+    await running
 
     assert during == 1
     assert shown(tenants.metrics)["jobs_in_flight"] == 0
+    assert failures(tenants) == [0, 0, 0]
+
+
+async def test_a_job_that_is_cut_is_in_flight_no_more_and_has_not_failed() -> None:
+    entered = asyncio.Event()
+
+    class Slow(MockCompute):
+        async def inspect(self, tenant: str, place: str) -> Observation:
+            entered.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    tenants = jobs(("mock", Slow()))
+    running = asyncio.create_task(tenants.run(body(), DirectSteps()))
+    await entered.wait()
+    running.cancel()
+    await asyncio.wait((running,))
+
+    values = shown(tenants.metrics)
+    assert values["jobs_in_flight"] == 0
+    assert tenants.slots.taken == 0
+    assert values['step_seconds_count{step="apply"}'] == 1
     assert failures(tenants) == [0, 0, 0]
 
 
