@@ -1,9 +1,12 @@
 """The host as a process that runs engines of the tests' own, installed like any other."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +14,10 @@ from textwrap import dedent
 
 import pytest
 
+from landlord_test_target.harness import free_port
+from landlord_test_target.scrape import PREFIX, samples, states
+
+ROOT = Path(__file__).parents[2]
 HOST = Path(sys.executable).with_name("landlord-host")
 
 ENGINE = """
@@ -44,7 +51,8 @@ class Engine(WorkerEngine):
     async def serve(self, started):
         if self.mode == "breaks":
             raise ZeroDivisionError
-        started()
+        if self.mode != "late":
+            started()
         if self.mode == "works":
             job = asyncio.create_task(self.run_job(BODY, DirectSteps()))
         print("listens", flush=True)
@@ -292,3 +300,91 @@ def test_what_a_drain_cuts_is_named(start: Start) -> None:
     assert "step cut" in text
     assert '"step": "apply"' in text
     assert "requests to targets were cut" in text
+
+
+def asked(port: int, path: str) -> tuple[int, str]:
+    """What a worker's probes answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_worker_whose_engine_begins_is_alive_and_starting(start: Start) -> None:
+    port = free_port()
+    process = start("late", f"--set=worker.probe_address=127.0.0.1:{port}")
+
+    with said(process, "listens"):
+        ready, alive = asked(port, "/readyz"), asked(port, "/livez")
+        metrics = asked(port, "/metrics")[1]
+
+    assert ready[0] == 503
+    assert '"reasons": ["starting' in ready[1]
+    assert alive[0] == 200
+    assert states(metrics, "state") == ["starting"]
+    assert states(metrics, "registration") == ["unknown"]
+    process.terminate()
+    assert ended(process)[0] == 0
+
+
+def test_the_probes_answer_until_the_drain_is_over(start: Start) -> None:
+    port = free_port()
+    address = f"--set=worker.probe_address=127.0.0.1:{port}"
+    process = start("slow", address, "--set=worker.drain_timeout=60s")
+    with said(process, "listens"):
+        process.terminate()
+
+    with said(process, "drains"):
+        ready, alive = asked(port, "/readyz"), asked(port, "/livez")
+        metrics = samples(asked(port, "/metrics")[1])
+
+    assert (ready[0], alive[0]) == (503, 200)
+    assert '"reasons": ["draining' in ready[1]
+    assert metrics['state{state="draining"}'] == 1
+    assert 0 < metrics["drain_seconds_left"] <= 60
+    process.terminate()
+    assert ended(process)[0] == 1
+
+
+def test_probes_whose_address_is_taken_end_the_worker_with_3(start: Start) -> None:
+    port = free_port()
+    address = f"--set=worker.probe_address=127.0.0.1:{port}"
+    first = start("", address)
+
+    with said(first, "listens"):
+        code, text = ended(start("", address))
+
+    assert code == 3
+    assert f"LE111: the probes cannot listen on worker.probe_address 127.0.0.1:{port}" in text
+
+
+def test_an_address_of_the_probes_that_is_none_ends_with_2(start: Start) -> None:
+    code, text = ended(start("", "--set=worker.probe_address=9082"))
+
+    assert code == 2
+    assert "worker.probe_address must be host:port" in text
+
+
+def test_the_documents_table_of_metrics_is_what_a_worker_shows(start: Start) -> None:
+    port = free_port()
+    process = start("", f"--set=worker.probe_address=127.0.0.1:{port}")
+
+    with said(process, "listens"):
+        text = asked(port, "/metrics")[1]
+
+    kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", text, re.MULTILINE)
+    shown = {(name, kind, *_labels(text, name)) for name, kind in kinds}
+    operating = (ROOT / "docs" / "operating.md").read_text()
+    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (\w+) \|([^|]*)\|", operating, re.MULTILINE)
+    told = {(name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert told == shown
+    process.terminate()
+    assert ended(process)[0] == 0
+
+
+def _labels(text: str, name: str) -> list[str]:
+    found = re.findall(rf"^{PREFIX}{name}(?:_bucket)?\{{(.*)\}} ", text, re.MULTILINE)
+    labels = {label for one in found for label in re.findall(r"(\w+)=", one)}
+    return sorted(labels - {"le"})

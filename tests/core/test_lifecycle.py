@@ -113,6 +113,7 @@ async def test_an_engine_serves_registers_and_is_drained() -> None:
     assert engine.calls == ["serve", "shutdown"]
     assert running.state is EngineState.STOPPED
     assert running.deadline is not None
+    assert running.seconds_left() == 0
 
 
 async def test_a_stop_before_the_engine_listens_drains_it() -> None:

@@ -25,8 +25,9 @@ class Cache(Generic[K, V]):
         ttl: Seconds for which an answer is used without asking; 0 asks each time.
         limit: How many answers are kept.
         hits: Answers that were used again.
-        misses: Times that the source was asked, or already was being asked.
-        stale: Misses in which the source failed and an older answer served.
+        misses: Answers that the source gave.
+        stale: Older answers that served since the source failed.
+        failed: Failures of the source for which there was no older answer.
     """
 
     ttl: float
@@ -34,6 +35,7 @@ class Cache(Generic[K, V]):
     hits: int = attrs.field(default=0, init=False)
     misses: int = attrs.field(default=0, init=False)
     stale: int = attrs.field(default=0, init=False)
+    failed: int = attrs.field(default=0, init=False)
     _entries: OrderedDict[K, tuple[float, V]] = attrs.field(factory=OrderedDict, init=False)
     _asking: dict[K, asyncio.Task[V]] = attrs.field(factory=dict, init=False)
 
@@ -67,16 +69,18 @@ class Cache(Generic[K, V]):
             if monotonic() < entry[0]:
                 self.hits += 1
                 return entry[1]
-        self.misses += 1
         try:
             # Whoever waits may be cancelled; the others still want the answer.
-            return await asyncio.shield(self._ask_once(key, ask))
+            value = await asyncio.shield(self._ask_once(key, ask))
         except stale_on as error:
             if entry is None:
+                self.failed += 1
                 raise
             self.stale += 1
             stale(error)
             return entry[1]
+        self.misses += 1
+        return value
 
     def _ask_once(self, key: K, ask: Callable[[], Awaitable[V]]) -> asyncio.Task[V]:
         if (task := self._asking.get(key)) is None:

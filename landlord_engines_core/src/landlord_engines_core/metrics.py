@@ -194,8 +194,8 @@ class Metrics:
     def _count_jobs(self) -> Mapping[tuple[str, str], Counter]:
         counter = Counter(
             f"{_PREFIX}jobs",
-            "Jobs that ended here, by operation and outcome; one that is entered again after its"
-            " end, or whose backend kills it, is counted again, or not at all.",
+            "Jobs that ended here, by operation and outcome. One whose end its backend did not take"
+            " is counted again; one that its backend kills is not counted.",
             ("operation", "outcome"),
             registry=self._registry,
         )
@@ -244,8 +244,8 @@ class _Caches(Collector):
     def collect(self) -> Iterator[Metric]:
         lookups = CounterMetricFamily(
             f"{_PREFIX}cache_lookups",
-            "Lookups in a cache of Landlord's answers: hit, miss (Landlord's API was asked), and of"
-            " the misses those that got an answer past its time, since the API failed (stale).",
+            "Lookups of what Landlord's API says: hit, miss (the API answered), stale (it failed, and"
+            " an answer past its time was used), failed (there was none).",
             labels=("cache", "result"),
         )
         asking = GaugeMetricFamily(
@@ -257,6 +257,7 @@ class _Caches(Collector):
             lookups.add_metric((name, "hit"), cache.hits)
             lookups.add_metric((name, "miss"), cache.misses)
             lookups.add_metric((name, "stale"), cache.stale)
+            lookups.add_metric((name, "failed"), cache.failed)
             asking.add_metric((name,), cache.asking)
         yield lookups
         yield asking

@@ -24,21 +24,23 @@ from landlord_engines_core.tenants import Slots
 
 __all__ = ["Heartbeat", "Probes"]
 
-_BEAT = 1.0
-"""Seconds between two beats of the heart."""
-
 
 @attrs.define
 class Heartbeat:
-    """Shows other threads that an event loop runs."""
+    """Shows other threads that an event loop runs.
 
+    Attributes:
+        interval: Seconds between two beats.
+    """
+
+    interval: float = 1.0
     _last: float = attrs.field(factory=monotonic, init=False)
     _next: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
 
     def beat(self) -> None:
-        """Beat now, and each second from now on."""
+        """Beat now, and from now on."""
         self._last = monotonic()
-        self._next = asyncio.get_running_loop().call_later(_BEAT, self.beat)
+        self._next = asyncio.get_running_loop().call_later(self.interval, self.beat)
 
     def stop(self) -> None:
         """Beat no more."""
@@ -60,6 +62,7 @@ class Probes:
         metrics: What was counted.
         longest_block: Seconds without a beat after which the event loop counts as blocked.
         longest_wait: Seconds for which all slots may be held while a job waits for one.
+        heartbeat: Of the event loop that jobs run in.
     """
 
     lifecycle: EngineLifecycle
@@ -67,7 +70,7 @@ class Probes:
     metrics: Metrics
     longest_block: float = 10.0
     longest_wait: float
-    heartbeat: Heartbeat = attrs.field(factory=Heartbeat, init=False)
+    heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
 
     def why_not_alive(self) -> tuple[str, ...]:
         """What only a new start can mend; nothing while all is well."""
@@ -87,12 +90,12 @@ class Probes:
         match self.lifecycle.state:
             case EngineState.SERVING:
                 return ()
-            case EngineState.NEW | EngineState.STARTING:
-                return ("starting: the engine does not listen yet",)
             case EngineState.DRAINING:
                 return (f"draining: at most {self.lifecycle.seconds_left():.0f} s are left",)
             case EngineState.STOPPED:
                 return ("stopped: the engine has ended",)
+            case _:
+                return ("starting: the engine does not listen yet",)
 
     @asynccontextmanager
     async def serving(self, address: Address, logger: Logger) -> AsyncIterator[None]:

@@ -2,7 +2,14 @@ from typing import Literal
 
 import pytest
 
-from landlord_engines_core.settings.kinds import Converter, Duration, Secret, Url, expectation
+from landlord_engines_core.settings.kinds import (
+    Address,
+    Converter,
+    Duration,
+    Secret,
+    Url,
+    expectation,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,17 @@ def test_what_is_not_a_plain_url_is_refused(written: str) -> None:
 
 def test_a_url_is_kept_as_it_is() -> None:
     assert Converter().structure("https://h:1/x", Url) == "https://h:1/x"
+
+
+@pytest.mark.parametrize("written", ["127.0.0.1:9082", ":0", "[::1]:65535", "host:1", ""])
+def test_an_address_is_kept_as_it_is(written: str) -> None:
+    assert Converter().structure(written, Address) == written
+
+
+@pytest.mark.parametrize("written", ["host", 9082, "host:", "h:x", ":65536", None, False])
+def test_what_is_not_an_address_is_refused(written: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # as above
+        Converter().structure(written, Address)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from landlord_engines_core.compute import (
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Superseded
 from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import Note, Record, Transition
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.tenants import JobLimits, TenantJobs
@@ -118,6 +119,7 @@ def jobs(
     """Put the lifecycle together over the given compute engines."""
     registry = ComputeRegistry(dict(engines))
     logger = logger if logger is not None else Lines()
+    metrics = Metrics()
     resolver = Resolver(
         registry=registry,
         landlord=landlord,
@@ -126,6 +128,7 @@ def jobs(
         ttl=60,
         max_config_bytes=10_000,
         logger=logger,
+        metrics=metrics,
     )
     return TenantJobs(
         resolver=resolver,
@@ -134,4 +137,5 @@ def jobs(
         limits=JobLimits(**{"health_timeout": 0.2, "step_timeout": 5.0, **limits}),  # type: ignore[arg-type]
         provider_type="direct",
         logger=logger,
+        metrics=metrics,
     )

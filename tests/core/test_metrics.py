@@ -1,0 +1,290 @@
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+import pytest
+from prometheus_client import REGISTRY, generate_latest
+
+from landlord_engines_core.cache import Cache
+from landlord_engines_core.compute import Observation, ResourceState
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.errors import Held, InvalidJob, Transient
+from landlord_engines_core.metrics import HeldJobs, Metrics
+from landlord_engines_core.models import Operation
+from landlord_engines_core.tenants import TenantJobs
+from landlord_engines_core.tenants.plan import Action
+from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
+from landlord_test_target.scrape import samples
+
+UNKNOWN_ENGINE = b'{"tenant_uuid": "t", "compute_provider": "nomad"}'
+
+
+def body(operation: str = "provision", tenant: str = "t", **config: object) -> bytes:
+    document = {"tenant_uuid": tenant, "operation": operation, "desired_config": config}
+    return json.dumps(document).encode()
+
+
+def shown(metrics: Metrics) -> Mapping[str, float]:
+    return samples(metrics.render()[0].decode())
+
+
+def ended(tenants: TenantJobs) -> Mapping[str, float]:
+    """How many jobs ended, by operation and outcome, where any did."""
+    return {
+        " ".join(name.split('"')[1::2]): value
+        for name, value in shown(tenants.metrics).items()
+        if name.startswith("jobs_total") and value
+    }
+
+
+def failures(tenants: TenantJobs) -> list[float]:
+    values = shown(tenants.metrics)
+    return [values[f'failures_total{{kind="{kind}"}}'] for kind in ("held", "transient", "invalid")]
+
+
+async def test_jobs_are_counted_by_operation_and_outcome() -> None:
+    tenants = jobs(("mock", MockCompute()))
+
+    for operation in ("provision", "provision", "update", "delete", "delete", "plan"):
+        await tenants.run(body(operation, image=operation), DirectSteps())
+
+    assert ended(tenants) == {
+        "provision created": 1,
+        "provision unchanged": 1,
+        "update updated": 1,
+        "delete deleted": 1,
+        "delete absent": 1,
+        "plan provision": 1,
+    }
+
+
+async def test_an_overtaken_job_is_counted_as_superseded_and_is_no_failure() -> None:
+    tenants = jobs(("mock", MockCompute()))
+
+    await tenants.run(body("update"), DirectSteps(overtaken=True))
+
+    assert ended(tenants) == {"update superseded": 1}
+    assert failures(tenants) == [0, 0, 0]
+
+
+async def test_a_body_that_is_not_understood_is_counted_without_an_operation() -> None:
+    tenants = jobs(("mock", MockCompute()))
+
+    with pytest.raises(InvalidJob):
+        await tenants.run(b"{", DirectSteps())
+
+    assert ended(tenants) == {"unknown invalid": 1}
+    assert failures(tenants) == [0, 0, 1]
+
+
+async def test_a_job_that_a_step_ends_is_counted_once() -> None:
+    tenants = jobs(("mock", MockCompute()), fail_permanently=True)
+
+    with pytest.raises(InvalidJob):
+        await tenants.run(UNKNOWN_ENGINE, DirectSteps())
+
+    assert ended(tenants) == {"provision invalid": 1}
+    assert failures(tenants) == [0, 0, 1]
+
+
+async def test_what_can_be_counted_is_there_from_the_start() -> None:
+    values = shown(jobs(("mock", MockCompute())).metrics)
+
+    assert values['jobs_total{operation="delete",outcome="absent"}'] == 0
+    assert values['failures_total{kind="transient"}'] == 0
+    assert values['step_seconds_count{step="confirm"}'] == 0
+
+
+@pytest.mark.parametrize("action", Action)
+def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
+    metrics = Metrics()
+
+    metrics.job_ended(Operation.PLAN, action)
+
+    assert shown(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
+
+
+def test_an_outcome_out_of_a_later_versions_journal_makes_no_new_series() -> None:
+    metrics = Metrics()
+    before = shown(metrics).keys()
+
+    metrics.job_ended(Operation.DELETE, "buried")
+
+    assert shown(metrics).keys() == before
+    assert shown(metrics)['jobs_total{operation="delete",outcome="other"}'] == 1
+
+
+async def test_no_tenant_and_no_message_gets_into_a_label() -> None:
+    tenants = jobs(("mock", MockCompute()))
+    before = shown(tenants.metrics).keys()
+
+    for number in range(20):
+        await tenants.run(body(tenant=f"tenant-{number}"), DirectSteps(f"job-{number}"))
+    with pytest.raises(Held):
+        await tenants.run(UNKNOWN_ENGINE, DirectSteps("held-job"))
+
+    assert shown(tenants.metrics).keys() == before
+
+
+async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
+    states = [ResourceState.MISSING, *[ResourceState.FAILED] * 50]
+    tenants = jobs(("mock", ScriptedCompute(states=states)))
+
+    with pytest.raises(Transient):
+        await tenants.run(body(), DirectSteps())
+
+    values = shown(tenants.metrics)
+    counts = [
+        values[f'step_seconds_count{{step="{one}"}}'] for one in ("resolve", "confirm", "plan")
+    ]
+    assert counts == [1, 1, 0]
+    assert values['step_seconds_sum{step="apply"}'] > 0
+    assert failures(tenants) == [0, 1, 0]
+
+
+async def test_a_job_is_in_flight_while_it_is_carried_out() -> None:
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    class Slow(MockCompute):
+        async def inspect(self, tenant: str, place: str) -> Observation:
+            entered.set()
+            await release.wait()
+            return await super().inspect(tenant, place)
+
+    tenants = jobs(("mock", Slow()))
+    running = asyncio.create_task(tenants.run(body(), DirectSteps()))
+    await entered.wait()
+    during = shown(tenants.metrics)["jobs_in_flight"]
+    release.set()
+    await running
+
+    assert during == 1
+    assert shown(tenants.metrics)["jobs_in_flight"] == 0
+    assert failures(tenants) == [0, 0, 0]
+
+
+async def test_a_job_that_is_cut_is_in_flight_no_more_and_has_not_failed() -> None:
+    entered = asyncio.Event()
+
+    class Slow(MockCompute):
+        async def inspect(self, tenant: str, place: str) -> Observation:
+            entered.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    tenants = jobs(("mock", Slow()))
+    running = asyncio.create_task(tenants.run(body(), DirectSteps()))
+    await entered.wait()
+    running.cancel()
+    await asyncio.wait((running,))
+
+    values = shown(tenants.metrics)
+    assert values["jobs_in_flight"] == 0
+    assert tenants.slots.taken == 0
+    assert values['step_seconds_count{step="apply"}'] == 1
+    assert failures(tenants) == [0, 0, 0]
+
+
+async def test_a_held_job_counts_as_one_however_often_it_is_tried_until_it_goes_on() -> None:
+    compute = ScriptedCompute(schema={"required": ["image"]})
+    tenants = jobs(("mock", compute))
+    for _ in range(3):
+        with pytest.raises(Held):
+            await tenants.run(body(), DirectSteps())
+    held = shown(tenants.metrics)["jobs_held"]
+
+    await tenants.run(body(image="x"), DirectSteps())
+
+    assert held == 1
+    assert shown(tenants.metrics)["jobs_held"] == 0
+    assert failures(tenants) == [3, 0, 0]
+
+
+def test_a_held_job_that_is_not_tried_again_counts_no_more() -> None:
+    held = HeldJobs()
+
+    held.note("killed", Held("no", retry_after=0))
+    held.note("waits", Held("no", retry_after=60))
+
+    assert len(held) == 1
+
+
+def test_a_held_job_that_fails_in_another_way_is_not_held() -> None:
+    held = HeldJobs()
+    held.note("one", Held("no", retry_after=60))
+
+    held.note("one", Transient("not now"))
+
+    assert len(held) == 0
+
+
+def test_only_so_many_held_jobs_are_remembered() -> None:
+    held = HeldJobs(limit=2)
+
+    for number in range(5):
+        held.note(str(number), Held("no", retry_after=60))
+
+    assert len(held) == 2
+
+
+async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -> None:
+    metrics, gate = Metrics(), asyncio.Event()
+    fresh, stale = Cache[str, int](ttl=60), Cache[str, int](ttl=0)
+    metrics.watch_cache("engine", fresh)
+    metrics.watch_cache("defaults", stale)
+
+    async def ask() -> int:
+        await gate.wait()
+        return 1
+
+    async def fail() -> int:
+        raise ConnectionError
+
+    async def look(cache: Cache[str, int], key: str, source: Callable[[], Awaitable[int]]) -> int:
+        return await cache.get(key, source, stale_on=ConnectionError, stale=lambda _: None)
+
+    asking = [asyncio.create_task(look(fresh, "a", ask)) for _ in range(2)]
+    await asyncio.sleep(0)
+    open_questions = shown(metrics)['cache_asks_in_flight{cache="engine"}']
+    gate.set()
+    await asyncio.gather(*asking, look(stale, "a", ask))
+    await look(fresh, "a", ask)
+    await look(stale, "a", fail)
+    with pytest.raises(ConnectionError):
+        await look(stale, "b", fail)
+
+    assert open_questions == 1
+    assert lookups(metrics, "engine") == {"hit": 1, "miss": 2, "stale": 0, "failed": 0}
+    assert lookups(metrics, "defaults") == {"hit": 0, "miss": 1, "stale": 1, "failed": 1}
+
+
+def lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:
+    values = shown(metrics)
+    results = ("hit", "miss", "stale", "failed")
+    return {
+        result: values[f'cache_lookups_total{{cache="{cache}",result="{result}"}}']
+        for result in results
+    }
+
+
+def test_the_resolvers_caches_are_shown() -> None:
+    metrics = jobs(("mock", MockCompute())).metrics
+
+    assert lookups(metrics, "engine")["hit"] == 0
+    assert lookups(metrics, "defaults")["hit"] == 0
+
+
+def test_the_form_is_the_one_that_is_asked_for() -> None:
+    plain, plain_type = Metrics().render("*/*")
+    newer, newer_type = Metrics().render("application/openmetrics-text; version=1.0.0")
+
+    assert plain_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert newer_type.startswith("application/openmetrics-text")
+    assert b"# EOF" not in plain
+    assert newer.endswith(b"# EOF\n")
+
+
+def test_nothing_of_ours_is_in_the_global_registry() -> None:
+    Metrics().job_ended(Operation.DELETE, "deleted")
+
+    assert b"landlord_worker" not in generate_latest(REGISTRY)

@@ -1,0 +1,329 @@
+"""The probes over real sockets, beside an event loop that works, or does not."""
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from threading import Event
+from typing import Any
+
+import attrs
+import pytest
+
+from landlord_engines_core.engine import (
+    Capability,
+    EngineInfo,
+    Registration,
+    RegistrationState,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import ProbesFailed, RegistrationFailed
+from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.probes import Heartbeat, Probes
+from landlord_engines_core.settings import Address
+from landlord_engines_core.tenants import Slots
+from landlord_test_target.direct import Lines
+
+ANY_PORT = Address("127.0.0.1:0")
+
+TURN = EngineInfo(name="test", capabilities={Capability.TURN: Support.FULL})
+
+
+@attrs.define(eq=False)
+class Engine(WorkerEngine):
+    """Listens, registers, ends and blocks when a test says so."""
+
+    info: EngineInfo = TURN
+    listens: asyncio.Event = attrs.field(factory=asyncio.Event)
+    reachable: bool = True
+    drained: asyncio.Event = attrs.field(factory=asyncio.Event)
+    blocks_until: Event | None = None
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        await self.listens.wait()
+        started()
+        if self.blocks_until is not None:
+            self.blocks_until.wait(20)
+        await self.drained.wait()
+
+    async def register(self) -> Registration:
+        if not self.reachable:
+            raise RegistrationFailed("http://admin does not answer")
+        return Registration(state=RegistrationState.YES, detail="here")
+
+    async def shutdown(self, grace: float) -> None:
+        await self.drained.wait()
+
+    def ends(self) -> None:
+        self.listens.set()
+        self.drained.set()
+
+
+@attrs.define(kw_only=True)
+class Probed:
+    """An engine in its lifecycle, and where its probes are."""
+
+    engine: Engine
+    probes: Probes
+    stop: asyncio.Event = attrs.field(factory=asyncio.Event)
+    port: int = 0
+
+    @property
+    def lifecycle(self) -> EngineLifecycle:
+        return self.probes.lifecycle
+
+    def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Ask, from any thread."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, method=method), timeout=20
+            ) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    async def asked(self, path: str) -> tuple[int, Any]:
+        status, text = await asyncio.to_thread(self.ask, path)
+        return status, json.loads(text)
+
+
+def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 60.0) -> Probed:
+    options = LifecycleOptions(
+        drain_timeout=30, register_timeout=60, watch_interval=60, fail_fast=False
+    )
+    probes = Probes(
+        lifecycle=EngineLifecycle(engine=engine, options=options, logger=Lines()),
+        slots=slots or Slots(limit=1),
+        metrics=Metrics(),
+        longest_block=1.0,
+        longest_wait=longest_wait,
+        heartbeat=Heartbeat(interval=0.05),
+    )
+    return Probed(engine=engine, probes=probes)
+
+
+@asynccontextmanager
+async def answering(one: Probed, address: Address = ANY_PORT) -> AsyncIterator[None]:
+    logger = Lines()
+    async with one.probes.serving(address, logger):
+        ((_, _, where),) = logger.lines
+        one.port = int(str(where["port"]))
+        yield
+
+
+@asynccontextmanager
+async def running(one: Probed) -> AsyncIterator[None]:
+    async with answering(one):
+        task = asyncio.create_task(one.lifecycle.run(one.stop))
+        await asyncio.sleep(0)
+        yield
+        one.stop.set()
+        one.engine.ends()
+        await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_before_it_serves_a_worker_is_alive_and_not_ready() -> None:
+    one = probed(Engine())
+
+    async with answering(one):
+        alive, ready = await one.asked("/livez"), await one.asked("/readyz")
+
+    assert alive == (200, {"alive": True, "reasons": []})
+    assert ready == (
+        503,
+        {
+            "ready": False,
+            "state": "new",
+            "reasons": ["starting: the engine does not listen yet"],
+            "registration": {"state": "unknown", "detail": "not registered yet"},
+        },
+    )
+
+
+async def test_a_worker_that_does_not_listen_yet_is_starting() -> None:
+    one = probed(Engine())
+
+    async with running(one):
+        status, body = await one.asked("/readyz")
+
+    assert (status, body["state"]) == (503, "starting")
+    assert body["reasons"] == ["starting: the engine does not listen yet"]
+
+
+async def test_a_worker_that_listens_is_ready_whether_or_not_it_is_registered() -> None:
+    one = probed(Engine(reachable=False))
+    one.engine.listens.set()
+
+    async with running(one):
+        await until(lambda: "admin" in one.lifecycle.registration.detail)
+        status, body = await one.asked("/readyz")
+
+    assert (status, body["ready"], body["state"], body["reasons"]) == (200, True, "serving", [])
+    assert body["registration"] == {"state": "unknown", "detail": "http://admin does not answer"}
+
+
+async def test_a_registration_is_told() -> None:
+    one = probed(Engine())
+    one.engine.listens.set()
+
+    async with running(one):
+        await until(lambda: one.lifecycle.registration.state is RegistrationState.YES)
+        status, body = await one.asked("/readyz")
+
+    assert (status, body["registration"]) == (200, {"state": "yes", "detail": "here"})
+
+
+async def test_a_worker_that_drains_is_alive_and_not_ready_and_says_how_long_it_may_take() -> None:
+    one = probed(Engine())
+    one.engine.listens.set()
+
+    async with running(one):
+        await until(lambda: one.lifecycle.state is EngineState.SERVING)
+        before = one.lifecycle.seconds_left()
+        one.stop.set()
+        await until(lambda: one.lifecycle.state is EngineState.DRAINING)
+        status, body = await one.asked("/readyz")
+        alive, _ = await one.asked("/livez")
+        left = one.lifecycle.seconds_left()
+
+    assert (status, body["state"], alive) == (503, "draining", 200)
+    assert body["reasons"][0].startswith("draining: at most ")
+    assert before == 0
+    assert 0 < left <= 30
+    assert one.lifecycle.seconds_left() == 0
+
+
+async def test_after_its_end_a_worker_is_not_ready() -> None:
+    one = probed(Engine())
+    one.engine.ends()
+    one.stop.set()
+    await one.lifecycle.run(one.stop)
+
+    async with answering(one):
+        status, body = await one.asked("/readyz")
+
+    assert (status, body["reasons"]) == (503, ["stopped: the engine has ended"])
+
+
+async def test_a_blocked_event_loop_shows_and_one_that_works_again_too() -> None:
+    unblock = Event()
+    one = probed(Engine(blocks_until=unblock))
+
+    def seen() -> tuple[int, str]:
+        try:
+            end = time.monotonic() + 20
+            while (answer := one.ask("/livez"))[0] == 200 and time.monotonic() < end:
+                time.sleep(0.02)
+            return answer
+        finally:
+            unblock.set()
+
+    async with running(one):
+        watching = asyncio.get_running_loop().run_in_executor(None, seen)
+        one.engine.listens.set()
+        status, text = await watching
+        async with asyncio.timeout(20):
+            while (await one.asked("/livez"))[0] != 200:
+                await asyncio.sleep(0.01)
+
+    body = json.loads(text)
+    assert (status, body["alive"]) == (503, False)
+    assert body["reasons"][0].startswith("the event loop has been blocked for ")
+
+
+async def test_slots_that_nobody_gives_back_while_jobs_wait_show() -> None:
+    slots, release = Slots(limit=1), asyncio.Event()
+    one = probed(Engine(), slots=slots, longest_wait=0.0)
+
+    async def hold() -> None:
+        async with slots.one():
+            await release.wait()
+
+    async with answering(one):
+        holding = [asyncio.create_task(hold()) for _ in range(2)]
+        await until(lambda: slots.waiting == 1)
+        stuck = await one.asked("/livez")
+        release.set()
+        await asyncio.gather(*holding)
+        after = await one.asked("/livez")
+
+    assert stuck[0] == 503
+    assert stuck[1]["reasons"][0].startswith("all 1 slots of worker.max_concurrent_jobs have been")
+    assert after[0] == 200
+
+
+async def test_metrics_are_shown_in_prometheus_form() -> None:
+    one = probed(Engine())
+    one.probes.metrics.watch_loop(one.probes.heartbeat.silent_for)
+
+    async with answering(one):
+        status, text = await asyncio.to_thread(one.ask, "/metrics")
+
+    assert status == 200
+    assert "# TYPE landlord_worker_jobs_in_flight gauge" in text
+    assert "landlord_worker_loop_silent_seconds 0." in text
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "expected"),
+    [("/", "GET", 404), ("/livez/x", "GET", 404), ("/readyz", "POST", 405)],
+)
+async def test_nothing_else_is_answered(path: str, method: str, expected: int) -> None:
+    one = probed(Engine())
+
+    async with answering(one):
+        status, _ = await asyncio.to_thread(one.ask, path, method)
+
+    assert status == expected
+
+
+async def test_without_a_host_all_interfaces_are_listened_on() -> None:
+    one = probed(Engine())
+
+    async with answering(one, Address(":0")):
+        status, _ = await one.asked("/livez")
+
+    assert status == 200
+
+
+async def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
+    first, second = probed(Engine()), probed(Engine())
+
+    async with answering(first):
+        with pytest.raises(ProbesFailed) as caught:
+            async with answering(second, Address(f"127.0.0.1:{first.port}")):
+                pytest.fail("it listens")
+
+    assert f"worker.probe_address 127.0.0.1:{first.port}: Address already in use" in str(
+        caught.value
+    )
+
+
+async def test_without_an_address_nothing_listens() -> None:
+    one, logger = probed(Engine()), Lines()
+
+    async with one.probes.serving(Address(""), logger):
+        pass
+
+    assert logger.lines == []
+
+
+def test_a_heart_that_never_beat_can_be_stopped() -> None:
+    heartbeat = Heartbeat()
+
+    heartbeat.stop()
+
+    assert heartbeat.silent_for() >= 0
