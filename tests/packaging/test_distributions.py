@@ -20,6 +20,7 @@ NAMES = (
 )
 ENTRY_POINTS = {
     ("landlord.compute_engines", "mock", "landlord_engines_core"),
+    ("landlord.compute_engines", "process", "landlord_engines_core"),
     ("landlord.worker_engines", "restate", "landlord_engines_restate"),
     ("landlord.worker_engines", "stepfunctions", "landlord_engines_stepfunctions_stub"),
 }
