@@ -1,0 +1,67 @@
+"""Tenants as local processes, behind a real worker and a real restate-server."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from landlord_engines_core.compute.process.runner import MARK
+from landlord_test_target.commands import living, mark, server
+from landlord_test_target.harness import World
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for tenants; what still lives of them at the end is killed."""
+    folder = tmp_path / "tenants"
+    yield folder
+    for pid in psutil.pids():
+        with suppress(psutil.Error, ProcessLookupError):
+            if psutil.Process(pid).environ().get(MARK, "").startswith(str(folder)):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_process_outlives_its_worker_and_is_found_again(world: World, folder: Path) -> None:
+    config = world.config()
+    config["compute"]["process"] = {"folder": str(folder)}
+    worker = await (await world.launch(config)).registered()
+    tenant, tenants_mark = world.tenant(), mark()
+    assert await world.run(tenant, "provision", "process", **server(tenants_mark)) == "created"
+    (first,) = living(tenants_mark)
+
+    await worker.kill()
+    left = living(tenants_mark)
+    await (await world.launch(config)).registered()
+    again = await world.run(tenant, "provision", "process", **server(tenants_mark))
+
+    assert left == [first]
+    assert again == "unchanged"
+    assert living(tenants_mark) == [first]
+    changed = server(tenants_mark, status=204)
+    assert await world.run(tenant, "update", "process", **changed) == "updated"
+    (second,) = living(tenants_mark)
+    assert second != first
+    assert await world.run(tenant, "delete", "process") == "deleted"
+    assert living(tenants_mark) == []
+
+
+async def test_an_update_that_does_not_serve_is_rolled_back_and_held(
+    world: World, folder: Path
+) -> None:
+    config = world.config()
+    config["compute"]["process"] = {"folder": str(folder)}
+    await (await world.launch(config)).registered()
+    tenant, tenants_mark = world.tenant(), mark()
+    await world.run(tenant, "provision", "process", **server(tenants_mark))
+
+    job = await world.send(
+        tenant, "update", "process", **{**server(tenants_mark), "command": ["/bin/false"]}
+    )
+    await world.held(job, "the command ended with exit code 1")
+
+    (process,) = living(tenants_mark)
+    assert process.environ()["STATUS"] == "200"
