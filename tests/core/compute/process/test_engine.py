@@ -536,6 +536,19 @@ async def test_a_named_port_is_kept_by_an_update_and_given_back_by_the_next(
     await serving(engine, server(mark(), port=port), "other")
 
 
+async def test_an_update_with_a_named_port_that_is_rolled_back_gets_its_chosen_one_again(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    await serving(engine, server(mark()))
+    before = (await engine.inspect("t", "")).resource_ids["port"]
+
+    result = await engine.update(spec({"command": ["/bin/false"], "port": free_port()}))
+
+    assert result.rolled_back
+    assert result.resource_ids["port"] == before
+    assert [path.name for path in (folder / "ports").iterdir()] == [before]
+
+
 async def test_the_port_stands_in_the_command_and_in_the_environment(
     engine: ProcessCompute, tmp_path: Path
 ) -> None:
@@ -640,6 +653,7 @@ async def test_secrets_are_in_the_tenants_own_files_and_nowhere_else(
         ({"command": ["x"], "env": {"secret=": ""}}, "$.env breaks the rule 'not'"),
         ({"command": ["x"], "working_folder": "secret"}, "'pattern' ^/"),
         ({"command": ["x"], "port": 65536}, "$.port breaks the rule 'maximum' 65535"),
+        ({"command": ["x"], "port": 80.0}, "$.port must be a whole number"),
         ({"command": ["x"], "health": {}}, "$.health breaks the rule 'oneOf'"),
         ({"command": ["x"], "health": {"tcp": True, "http": "/"}}, "'oneOf'"),
         ({"command": ["x"], "health": {"http": "/\r\nsecret"}}, "'not'"),

@@ -58,8 +58,12 @@ class ProcessCompute:
         return self.defaults
 
     def validate(self, config: Mapping[str, object]) -> None:
-        """Refuse text that no system call takes."""
+        """Refuse text that no system call takes, and 80.0 where a schema sees a whole number."""
         _check_text("$", config)
+        try:
+            codec.structure(dict(config), TenantConfig)
+        except codec.BadDocument as error:
+            raise ComputeRefused(str(error)) from None
 
     def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """There is one place: this machine."""

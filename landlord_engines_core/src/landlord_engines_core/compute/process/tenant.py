@@ -178,8 +178,9 @@ class Tenant:
         own = before.port if before is not None and seen.lives else 0
         if run.config.port:
             return self.claims.fixed(run.config.port, own=own)
+        # One that goes back had a port; one that is new takes the last that was chosen.
         former = before.port if before is not None and not before.config.port else 0
-        return self.claims.chosen(former, own=own)
+        return self.claims.chosen(run.port or former, own=own)
 
     def _write(self, state: State) -> None:
         self.folder.write(state)
