@@ -146,6 +146,23 @@ async def test_a_command_that_does_not_end_in_its_time_is_killed(engine: Process
     assert living(tenants_mark) == []
 
 
+async def test_what_is_left_of_a_group_is_ended_with_its_leader(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    code = (
+        "import os, signal, time; signal.signal(15, signal.SIG_IGN); "
+        "os.fork() and os._exit(3); time.sleep(1000)"
+    )
+    env = {"TENANT_MARK": tenants_mark}
+    await engine.provision(spec({"command": [*PYTHON, code], "env": env, "stop_timeout": 0.3}))
+
+    async def look() -> str:
+        observed = await engine.inspect("t", "")
+        return observed.detail if observed.state is ResourceState.FAILED else ""
+
+    assert await wait_for(look) == "the command ended with exit code 3"
+    assert living(tenants_mark) == []
+
+
 async def test_a_command_whose_folder_is_gone_is_ended(
     engine: ProcessCompute, folder: Path
 ) -> None:
