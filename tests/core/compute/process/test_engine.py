@@ -175,6 +175,17 @@ async def test_an_update_that_never_serves_is_rolled_back(engine: ProcessCompute
     assert len(living(tenants_mark)) == 1
 
 
+async def test_an_update_without_a_check_has_to_run_for_a_moment(engine: ProcessCompute) -> None:
+    tenants_mark = mark()
+    await serving(engine, server(tenants_mark))
+
+    result = await engine.update(spec(quiet_command(tenants_mark, "import time; time.sleep(1000)")))
+
+    assert result.rolled_back == ""
+    assert (await engine.inspect("t", "")).state is ResourceState.HEALTHY
+    assert len(living(tenants_mark)) == 1
+
+
 async def test_an_update_that_cannot_be_started_is_rolled_back(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     await serving(engine, server(tenants_mark))
