@@ -89,7 +89,14 @@ def build_services(names: Names, host: HostInfo, admin: AdminClient, run_job: Ru
     @jobs.handler("execute", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def execute(ctx: Context, body: bytes) -> bytes:
         """Carry out one job; the body is Landlord's ProvisionRequest."""
-        steps = RestateSteps(ctx=ctx, turn=calls, admin=admin, rivals=rivals, pauses=pauses)
+        steps = RestateSteps(
+            execution_id=ctx.request().id,
+            ctx=ctx,
+            turn=calls,
+            admin=admin,
+            rivals=rivals,
+            pauses=pauses,
+        )
         try:
             return codec.dumps(await run_job(body, steps))
         except InvalidJob as error:
