@@ -70,7 +70,9 @@ def our_worker(place: Place) -> Iterator[Worker]:
         "worker_landlord_api_url": place.landlord,
     }
     config = place.folder / f"worker-{port}.json"
-    config.write_text(json.dumps({"compute": {"mock": {}}, "workflow": {"restate": restate}}))
+    probes = {"probe_address": f"127.0.0.1:{_free_port()}"}
+    sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": probes}
+    config.write_text(json.dumps(sections))
     command = (str(HOST), "--engine=restate", f"--config={config}", "--log-format=json")
     with running(command, place.folder / f"worker-{port}.log") as process:
         yield Worker(service="TenantProvisioning", uri=f"http://127.0.0.1:{port}/", process=process)
