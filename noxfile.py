@@ -128,6 +128,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Compare the worker with a service written by hand: `nox -s bench`, not part of a plain run."""
+    install_editable(session, "bench", extra=LOCAL)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def pins(session: nox.Session) -> None:
     """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
     session.install("uv")

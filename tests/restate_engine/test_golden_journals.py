@@ -4,7 +4,9 @@ They were recorded by ``python -m landlord_test_target.recorder tests/data/journ
 a real restate-server and a worker; a folder is added with each release and none is ever changed.
 """
 
+import asyncio
 import base64
+import gc
 import json
 import struct
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from restate import Context
 from restate.endpoint import Endpoint
 
 from landlord_engines_core.compute.mock import MockCompute
@@ -26,6 +29,7 @@ RECORDED = sorted(JOURNALS.glob("*/*.json"))
 
 END = 0x0003
 ERROR = 0x0002
+SUSPENSION = 0x0001
 RUN = 0x0411
 """Types of messages of Restate's service protocol."""
 
@@ -66,6 +70,33 @@ async def test_steps_with_other_names_or_in_another_order_fail_the_replay(
     assert b"mismatch" in messages[ERROR]
 
 
+async def test_what_a_suspended_handler_held_is_freed_without_the_garbage_collector() -> None:
+    recorded: dict[str, str] = json.loads((JOURNALS / "0.1.0" / "create.json").read_text())
+    first = {**recorded, "body": base64.b64encode(_just_begun(recorded)).decode()}
+    gc.collect()
+    gc.disable()
+
+    try:
+        kinds = [kind for kind, _ in _messages(await _replayed(first, MockCompute()))]
+        held = [one for one in gc.get_objects() if isinstance(one, Context)]
+    finally:
+        gc.enable()
+
+    assert kinds[-1] == SUSPENSION, [hex(kind) for kind in kinds]
+    assert held == []
+
+
+def _just_begun(recorded: Mapping[str, str]) -> bytes:
+    """A journal that holds the job's input only."""
+    (start, about), (received, body), *_ = _messages(base64.b64decode(recorded["body"]))
+    # The number of entries follows the two forms of the id, each with its length before it.
+    number = 2 + about[1]
+    number += 2 + about[number + 1] + 1
+    about = about[:number] + b"\x01" + about[number + 1 :]
+    parts = ((start, about), (received, body))
+    return b"".join(struct.pack(">HHI", kind, 0, len(part)) + part for kind, part in parts)
+
+
 def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
     """Write a journal in which the steps have other names."""
     rewritten = bytearray()
@@ -91,17 +122,21 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
     )
     endpoint = Endpoint()  # type: ignore[no-untyped-call]
     endpoint.bind(services.jobs, services.turn)
-    requests: list[dict[str, Any]] = [
-        {"type": "http.request", "body": base64.b64decode(recorded["body"]), "more_body": False},
-        {"type": "http.disconnect"},
-    ]
+    body = base64.b64decode(recorded["body"])
+    requests = [{"type": "http.request", "body": body, "more_body": False}]
     answer = bytearray()
+    answered = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        return requests.pop(0)
+        if requests:
+            return requests.pop()
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: MutableMapping[str, Any]) -> None:
         answer.extend(message.get("body", b""))
+        if not message.get("more_body", True):
+            answered.set()
 
     scope = {
         "type": "http",

@@ -19,6 +19,7 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
     httpserver.expect_request("/query").respond_with_data("down", status=503)
     admin = AdminClient(httpserver.url_for("/"))
     steps = RestateSteps(
+        execution_id="inv_1",
         ctx=cast("Context", None),  # a look has none to call with
         turn=TurnCalls(name="T", take=never, end=never),  # type: ignore[arg-type]
         admin=admin,

@@ -6,14 +6,18 @@ about types: a number is never taken for a string.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_origin
 
-from cattrs import BaseValidationError, transform_error
+from cattrs import BaseValidationError, Converter, transform_error
+from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.preconf.json import JsonConverter, make_converter
 
 __all__ = ["BadDocument", "dumps", "loads", "structure", "unstructure"]
 
 T = TypeVar("T")
+
+_Hook = Callable[[object, Any], object]
 
 _KINDS = {str: "a string", int: "a whole number", bool: "true or false", float: "a number"}
 
@@ -34,21 +38,43 @@ class _WrongKind(TypeError):
     """A value is of another JSON type; the message says which was expected."""
 
 
-def _strictly(kind: type, *accepted: type) -> Callable[[object, object], object]:
+def _strictly(kind: type, *accepted: type) -> _Hook:
+    kinds = (kind, *accepted)
+
     def check(value: object, _: object) -> object:
-        if type(value) not in (kind, *accepted):
+        if type(value) not in kinds:
             raise _WrongKind(_KINDS[kind])
         return value
 
     return check
 
 
-def _object_of(converter: JsonConverter) -> Callable[[object, Any], Mapping[str, object]]:
-    def check(value: object, kind: Any) -> Mapping[str, object]:
-        if not isinstance(value, Mapping):
+# The hooks for what holds other values are made once for each kind: cattrs finds out anew, for each
+# optional value and each object, how to read what is inside.
+
+
+def _is_a(origin: object) -> Callable[[Any], bool]:
+    return lambda kind: get_origin(kind) is origin
+
+
+def _is_optional(kind: Any) -> bool:
+    return isinstance(kind, UnionType) and set(kind.__args__[1:]) == {NoneType}
+
+
+def _optional(kind: Any, converter: Converter) -> _Hook:
+    of = kind.__args__[0]
+    inner = converter.get_structure_hook(of)
+    return lambda value, _: None if value is None else inner(value, of)
+
+
+def _object(kind: Any, converter: Converter) -> _Hook:
+    _, of = kind.__args__
+    inner = converter.get_structure_hook(of)
+
+    def check(value: object, _: object) -> object:
+        if not isinstance(value, dict):
             raise _WrongKind("an object")
-        _, of = kind.__args__
-        return {str(key): converter.structure(item, of) for key, item in value.items()}
+        return {key: inner(item, of) for key, item in value.items()}
 
     return check
 
@@ -59,9 +85,9 @@ def _make_converter(*, detailed: bool) -> JsonConverter:
         converter.register_structure_hook(kind, _strictly(kind))
     converter.register_structure_hook(float, _strictly(float, int))
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    converter.register_structure_hook_func(
-        lambda kind: getattr(kind, "__origin__", None) is Mapping, _object_of(converter)
-    )
+    converter.register_structure_hook_factory(_is_optional, _optional)
+    converter.register_structure_hook_factory(_is_a(Mapping), _object)
+    converter.register_structure_hook_factory(_is_a(tuple), homogenous_tuple_structure_factory)
     return converter
 
 

@@ -1,6 +1,7 @@
 """The composition root: puts settings, compute engines, jobs and one worker engine together."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -48,6 +49,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+COLLECT_AFTER = 10_000
+"""How many more objects there are before the collector comes; Python's default is 700."""
 
 LAST_RESORT = 2.0
 """Seconds after which a process ends whose engine does not let itself be cancelled."""
@@ -144,6 +148,7 @@ async def run(
         LandlordEnginesError: The engine refused, failed, or could not register; or the address of
             the probes is taken.
     """
+    _collect_less()
     control = Control()
     with signals(control, settings.worker.drain_timeout):
         await work(name, factory, settings, logger, control, fail_fast=fail_fast)
@@ -206,6 +211,17 @@ async def _until_drained(
             drained.cancel()
             await asyncio.wait((drained,), timeout=LAST_RESORT)
     raise Forced
+
+
+def _collect_less() -> None:
+    """Spare jobs the garbage collector's work: left alone, it takes a tenth of their time.
+
+    What is there by now stays, so that it need not be looked at again. Jobs leave next to nothing
+    that only the collector could free, so that it may come less often.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 async def _drained(

@@ -33,6 +33,10 @@ HISTORY = 50
 """How many transitions a record keeps."""
 
 
+# Made once: json.dumps makes its own each time that it is given an option.
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 class Operation(StrEnum):
     """What a job asks for; Landlord sends provision, update and delete."""
 
@@ -213,8 +217,7 @@ def config_hash(config: object) -> str:
     Returns:
         SHA-256 in hex of the sorted, compact JSON text.
     """
-    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_encoder.encode(config).encode()).hexdigest()
 
 
 def key_hashes(config: Mapping[str, object]) -> dict[str, str]:

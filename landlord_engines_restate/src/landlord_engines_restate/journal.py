@@ -86,9 +86,10 @@ async def run(
         Superseded: As the action raised it.
         TerminalError: The action raised InvalidJob, or the invocation was cancelled.
     """
-    execution_id = ctx.request().id
+    options: RunOptions[T] = RunOptions(serde=JournalSerde(kind))
 
     async def attempt() -> T:
+        execution_id = ctx.request().id
         try:
             value = await action()
         except (JobError, EngineError) as error:
@@ -97,7 +98,6 @@ async def run(
         return value
 
     try:
-        options = RunOptions[T](serde=JournalSerde(kind))
         return await ctx.run_typed(name, attempt, options)
     except TerminalError as error:
         if error.status_code == _SUPERSEDED:

@@ -8,6 +8,7 @@ from restate import (
     InvocationRetryPolicy,
     ObjectContext,
     ObjectSharedContext,
+    SdkInternalBaseException,
     Service,
     TerminalError,
     VirtualObject,
@@ -88,11 +89,20 @@ def build_services(names: Names, host: HostInfo, admin: AdminClient, run_job: Ru
     @jobs.handler("execute", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def execute(ctx: Context, body: bytes) -> bytes:
         """Carry out one job; the body is Landlord's ProvisionRequest."""
-        steps = RestateSteps(ctx=ctx, turn=calls, admin=admin, rivals=rivals, pauses=pauses)
+        steps = RestateSteps(
+            execution_id=ctx.request().id,
+            ctx=ctx,
+            turn=calls,
+            admin=admin,
+            rivals=rivals,
+            pauses=pauses,
+        )
         try:
             return codec.dumps(await run_job(body, steps))
         except InvalidJob as error:
             raise TerminalError(str(error), status_code=error.status) from None
+        except SdkInternalBaseException as error:
+            raise _let_go(error) from None
 
     return Services(jobs=jobs, turn=tenant_turn)
 
@@ -115,6 +125,15 @@ def _expected(service: Service | VirtualObject) -> Expected:
     )
 
 
+def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
+    """Free what a handler holds at once when Restate suspends it.
+
+    The SDK does so by an error which a task of its own keeps, and the error's traceback keeps that
+    task and every frame: a circle at each step of each job, for the garbage collector to find.
+    """
+    return suspended.with_traceback(None)
+
+
 def _add_turn_handlers(
     tenant_turn: VirtualObject, rivals: Rivals, pauses: Pauses, keep_history: timedelta
 ) -> TurnCalls:
@@ -123,7 +142,10 @@ def _add_turn_handlers(
     @tenant_turn.handler("take", ingress_private=True, input_serde=raw, output_serde=raw)
     async def take(ctx: ObjectContext, wish: bytes) -> bytes:
         """Take the turn; answered once the holder has ended."""
-        taken = await turn.take(ctx, rivals, pauses, codec.loads(wish, turn.Take))
+        try:
+            taken = await turn.take(ctx, rivals, pauses, codec.loads(wish, turn.Take))
+        except SdkInternalBaseException as error:
+            raise _let_go(error) from None
         return codec.dumps(taken)
 
     @tenant_turn.handler("forget", ingress_private=True, input_serde=raw)

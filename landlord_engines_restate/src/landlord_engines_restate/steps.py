@@ -38,16 +38,12 @@ class TurnCalls:
 class RestateSteps:
     """The steps of one job; made anew each time that its handler is entered."""
 
+    execution_id: str
     ctx: Context
     turn: TurnCalls
     admin: AdminClient
     rivals: Rivals
     pauses: journal.Pauses
-
-    @property
-    def execution_id(self) -> str:
-        """The invocation's id."""
-        return self.ctx.request().id
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         """Run a step in Restate's journal."""

@@ -1,0 +1,309 @@
+"""The yardstick: a Restate service that does what the worker does, by hand and without a framework.
+
+The same three steps, the same call and send, the same state and the same requests to Landlord and
+to Restate's admin API, on dictionaries and the SDK's own serialisation. What is not needed for
+jobs that go well is left out: settings, failures, holds, drains, logs, deletes.
+
+    python -m benchmarks.bare PORT ADMIN LANDLORD
+"""
+
+import asyncio
+import hashlib
+import json
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import restate
+import uvicorn
+import uvloop
+from restate import (
+    Context,
+    InvocationRetryPolicy,
+    ObjectContext,
+    RunOptions,
+    Service,
+    VirtualObject,
+)
+from restate.serde import BytesSerde, JsonSerde
+
+SERVICE = "Bare"
+CACHE_TTL = 300.0
+HISTORY = 50
+
+OPTIONS: dict[str, Any] = {
+    "abort_timeout": timedelta(minutes=10),
+    "idempotency_retention": timedelta(days=7),
+    "journal_retention": timedelta(days=1),
+    "invocation_retry_policy": InvocationRetryPolicy(
+        initial_interval=timedelta(milliseconds=100),
+        exponentiation_factor=2.0,
+        max_interval=timedelta(seconds=2),
+        max_attempts=2_147_483_647,
+        on_max_attempts="pause",
+    ),
+}
+
+SERVER: dict[str, Any] = {
+    "http": "httptools",
+    "ws": "none",
+    "lifespan": "off",
+    "proxy_headers": False,
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "date_header": False,
+    "timeout_keep_alive": 75,
+}
+
+Document = dict[str, Any]
+
+# Without it the SDK inspects the signature of each step's function, which costs 7 % of a job.
+AS_JSON: RunOptions[Document] = RunOptions(serde=JsonSerde())
+
+
+def now() -> str:
+    """The time as RFC 3339 text."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Outside:
+    """Landlord, Restate's admin API, and a target in memory."""
+
+    def __init__(self, http: aiohttp.ClientSession, admin: str, landlord: str) -> None:
+        self.http = http
+        self.admin = admin
+        self.landlord = landlord
+        self.cache: dict[str, tuple[float, Any]] = {}
+        self.resources: dict[str, Document] = {}
+
+    async def tenant(self, tenant: str) -> Document:
+        """Read a tenant from Landlord."""
+        url = f"{self.landlord}/v1/tenants/{tenant}"
+        async with self.http.get(url, headers={"Cache-Control": "no-cache"}) as response:
+            response.raise_for_status()
+            found: Document = json.loads(await response.read())
+            return found
+
+    async def defaults(self) -> Document:
+        """Read Landlord's defaults for the compute engine."""
+        url = f"{self.landlord}/v1/compute/config"
+        async with self.http.get(url, params={"provider": "mock"}) as response:
+            response.raise_for_status()
+            found: Document = json.loads(await response.read())["defaults"]
+            return found
+
+    async def cached(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """An answer of Landlord's that may be some minutes old."""
+        until, value = self.cache.get(key, (0.0, None))
+        if monotonic() >= until:
+            value = await ask()
+            self.cache[key] = (monotonic() + CACHE_TTL, value)
+        return value
+
+    async def invocations(self, *ids: str) -> dict[str, Document]:
+        """Ask Restate when these invocations began, and what they are doing."""
+        wanted = ", ".join(f"'{one}'" for one in ids)
+        sql = f"SELECT id, created_at, status FROM sys_invocation WHERE id IN ({wanted})"  # noqa: S608  # Restate's own ids
+        headers = {"Accept": "application/json"}
+        url = f"{self.admin}/query"
+        async with self.http.post(url, json={"query": sql}, headers=headers) as response:
+            response.raise_for_status()
+            rows: list[Document] = json.loads(await response.read())["rows"]
+            return {row["id"]: row for row in rows}
+
+
+async def resolve(outside: Outside, job: Document) -> Document:
+    """Ask Landlord which engine the tenant has."""
+    tenant = job["tenant_uuid"]
+    key = f"{tenant} {json.dumps(job['desired_config'], sort_keys=True)}"
+    found = await outside.cached(key, lambda: outside.tenant(tenant))
+    await outside.cached("defaults", outside.defaults)
+    engine = found["labels"]["compute_provider"]
+    return {"started_at": now(), "placement": {"engine": engine, "place": "", "resource_ids": {}}}
+
+
+async def apply(outside: Outside, job: Document) -> Document:
+    """Put the configuration in force."""
+    tenant = job["tenant_uuid"]
+    config = {**await outside.cached("defaults", outside.defaults), **job["desired_config"]}
+    before = outside.resources.get(tenant)
+    outside.resources[tenant] = config
+    text = json.dumps(config, sort_keys=True)
+    changed = [] if before is None else [key for key in config if config[key] != before.get(key)]
+    updated = "updated" if changed else "unchanged"
+    return {
+        "outcome": "created" if before is None else updated,
+        "config_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "changes": [f"{key} changed" for key in changed],
+        "held": {"engine": "mock", "place": "", "resource_ids": {"tenant": tenant}},
+        "gone": [],
+        "rolled_back": "",
+    }
+
+
+async def confirm(outside: Outside, job: Document, applied: Document) -> Document:
+    """Make sure that it is still what Landlord wants."""
+    tenant = job["tenant_uuid"]
+    assert tenant in outside.resources
+    found = await outside.tenant(tenant)
+    if found["status"] in {"provisioning", "updating", "ready"}:
+        assert found["desired_config"] == job["desired_config"]
+    return {"ended_at": now(), "applied": applied, "detail": ""}
+
+
+async def claim(outside: Outside, me: str, holder: Document | None) -> Document:
+    """Ask Restate whether another job was dispatched later, and whether it still runs."""
+    verdict = "free"
+    if holder is not None and holder["execution_id"] != me:
+        other = holder["execution_id"]
+        found = await outside.invocations(me, other)
+        mine, its = (datetime.fromisoformat(found[one]["created_at"]) for one in (me, other))
+        if its > mine:
+            verdict = "superseded"
+        elif found[other]["status"] != "completed":
+            verdict = "running"
+    return {"at": datetime.now(UTC).isoformat(), "verdict": verdict}
+
+
+def ended(record: Document, transition: Document) -> Document:
+    """The record with the end of a job in it."""
+    others = [t for t in record["transitions"] if t["execution_id"] != transition["execution_id"]]
+    placements = [p for p in record["placements"] if p["engine"] != transition["held"]["engine"]]
+    return {
+        "placements": [*placements, transition["held"]],
+        "transitions": [*others, transition],
+    }
+
+
+def begun(record: Document, me: str, note: Document) -> Document:
+    """The record with the start of a job in it, and of the past only where the tenant is."""
+    start = {
+        **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
+        **dict.fromkeys(("ended_at", "held")),
+        **dict.fromkeys(("changes", "gone"), ()),
+        "execution_id": me,
+        "operation": note["operation"],
+        "started_at": note["started_at"],
+    }
+    return {
+        "placements": record["placements"] or [note["placement"]],
+        "transitions": [start],
+    }
+
+
+async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document:
+    """Give the turn to a job once the holder has ended."""
+    me = wish["execution_id"]
+    empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
+    state: Document = await ctx.get("turn", type_hint=dict) or empty
+    holder, record = state["holder"], state["record"]
+    claimed: Document = await ctx.run_typed("claim", partial(claim, outside, me, holder), AS_JSON)
+    if claimed["verdict"] == "superseded":
+        return {"record": record, "superseded_by": holder["execution_id"]}
+    if holder is not None and not all(one["ended_at"] for one in record["transitions"]):
+        answer = await ctx.attach_invocation(holder["execution_id"], type_hint=dict)
+        record = ended(record, answer["output"]["transition"])
+    lines = (await ctx.get("past", serde=BytesSerde()) or b"").splitlines()
+    lines += [json.dumps(one).encode() for one in record["transitions"]]
+    ctx.set("past", b"\n".join(lines[-HISTORY:]), serde=BytesSerde())
+    record = begun(record, me, wish["note"])
+    ctx.set("turn", {"holder": {"execution_id": me, "since": claimed["at"]}, "record": record})
+    return {"record": record, "superseded_by": ""}
+
+
+async def end(ctx: ObjectContext, transition: Document) -> None:
+    """Write down what a job did."""
+    state: Document | None = await ctx.get("turn", type_hint=dict)
+    if state is None or state["holder"]["execution_id"] != transition["execution_id"]:
+        return
+    ctx.set("turn", {**state, "record": ended(state["record"], transition)})
+
+
+def services(outside: Outside) -> tuple[Service, VirtualObject]:
+    """The service that is called, and the private object that it calls."""
+    turn = VirtualObject(f"{SERVICE}Turn", **OPTIONS)
+    jobs = Service(SERVICE, **OPTIONS)
+
+    @turn.handler("take", ingress_private=True)
+    async def _take(ctx: ObjectContext, wish: Document) -> Document:
+        return await take(outside, ctx, wish)
+
+    @turn.handler("end", ingress_private=True)
+    async def _end(ctx: ObjectContext, transition: Document) -> None:
+        await end(ctx, transition)
+
+    @jobs.handler("execute")
+    async def _execute(ctx: Context, job: Document) -> Document:
+        me, tenant = ctx.request().id, job["tenant_uuid"]
+        resolved = await ctx.run_typed("resolve", partial(resolve, outside, job), AS_JSON)
+        note = {"operation": job["operation"], **resolved}
+        taken = await ctx.object_call(_take, key=tenant, arg={"execution_id": me, "note": note})
+        if taken["superseded_by"]:
+            return {"execution_id": me, "state": "cancelled"}
+        applied = await ctx.run_typed("apply", partial(apply, outside, job), AS_JSON)
+        confirmed = await ctx.run_typed("confirm", partial(confirm, outside, job, applied), AS_JSON)
+        transition = transition_of(me, job, resolved, confirmed)
+        ctx.object_send(_end, key=tenant, arg=transition)
+        return answer_of(job, transition)
+
+    return jobs, turn
+
+
+def transition_of(me: str, job: Document, resolved: Document, confirmed: Document) -> Document:
+    """Sum up a job that has ended."""
+    applied = {key: value for key, value in confirmed["applied"].items() if key != "rolled_back"}
+    return {
+        **applied,
+        "execution_id": me,
+        "operation": job["operation"],
+        "started_at": resolved["started_at"],
+        "ended_at": confirmed["ended_at"],
+        "detail": confirmed["detail"],
+    }
+
+
+def answer_of(job: Document, transition: Document) -> Document:
+    """Landlord's ExecutionStatus."""
+    return {
+        "execution_id": transition["execution_id"],
+        "workflow_id": "",
+        "provider_type": "restate",
+        "state": "succeeded",
+        "start_time": transition["started_at"],
+        "stop_time": transition["ended_at"],
+        "input": None,
+        "output": {
+            "tenant_id": job["tenant_uuid"],
+            "provider_type": "mock",
+            "status": transition["outcome"],
+            "resource_ids": transition["held"]["resource_ids"],
+            "changes": transition["changes"],
+            "message": "",
+            "transition": transition,
+        },
+    }
+
+
+async def main(port: int, admin: str, landlord: str) -> None:
+    """Listen, register, and serve until killed."""
+    # It listens from here on: Restate's discovery waits in the backlog until the server is up.
+    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        app = restate.app(services(Outside(http, admin, landlord)))
+        config = uvicorn.Config(app, **SERVER)
+        serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))
+        deployment = {"uri": f"http://127.0.0.1:{port}", "use_http_11": True, "force": False}
+        async with http.post(f"{admin}/deployments", json=deployment) as response:
+            response.raise_for_status()
+        await serving
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(int(sys.argv[1]), *sys.argv[2:]))

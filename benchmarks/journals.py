@@ -1,0 +1,81 @@
+"""Makes sure that both sides do the same, by what Restate and Landlord saw of a job on each."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from benchmarks.load import Load, tenants
+from benchmarks.processes import Worker
+from landlord_engines_restate.admin import literal
+
+__all__ = ["Seen", "look_at"]
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """What a job left behind; two of these are equal where the work was the same.
+
+    Attributes:
+        journals: By handler, the kind and the name of each entry.
+        state: By key, the form of the tenant's state: its keys, without its values.
+        tenant_reads: Requests to Landlord.
+    """
+
+    journals: dict[str, list[tuple[str, str]]]
+    state: dict[str, object]
+    tenant_reads: int
+
+
+async def look_at(load: Load, worker: Worker) -> Seen:
+    """Carry out two jobs of one tenant on a worker and look at what the second left behind."""
+    (tenant,) = tenants(1)
+    await load.new_config()
+    await load.job(worker, tenant)
+    await load.settled()
+    await load.new_config()
+    before = await load.tenant_reads()
+    job = await load.job(worker, tenant)
+    await load.settled()
+    return Seen(
+        journals=await _journals(load, job),
+        state=await _state(load, worker, tenant),
+        tenant_reads=await load.tenant_reads() - before,
+    )
+
+
+async def _journals(load: Load, job: str) -> dict[str, list[tuple[str, str]]]:
+    mine = literal(job)
+    invocations = await load.admin.query(
+        "SELECT id, target_handler_name FROM sys_invocation"  # noqa: S608  # quoted
+        f" WHERE id = {mine} OR invoked_by_id = {mine}"
+    )
+    return {
+        str(one["target_handler_name"]): await _entries(load, str(one["id"])) for one in invocations
+    }
+
+
+async def _entries(load: Load, invocation: str) -> list[tuple[str, str]]:
+    rows = await load.admin.query(
+        "SELECT entry_type, name FROM sys_journal"  # noqa: S608  # quoted
+        f' WHERE id = {literal(invocation)} ORDER BY "index"'
+    )
+    return [(str(row["entry_type"]), str(row.get("name", ""))) for row in rows]
+
+
+async def _state(load: Load, worker: Worker, tenant: str) -> dict[str, object]:
+    rows = await load.admin.query(
+        "SELECT key, value_utf8 FROM state"  # noqa: S608  # quoted
+        f" WHERE service_name = {literal(worker.service + 'Turn')}"
+        f" AND service_key = {literal(tenant)}"
+    )
+    return {str(row["key"]): _form(json.loads(str(row["value_utf8"]))) for row in rows}
+
+
+def _form(document: Any) -> object:
+    if isinstance(document, dict):
+        return {key: _form(value) for key, value in document.items()}
+    if isinstance(document, Sequence) and not isinstance(document, str):
+        return [_form(value) for value in document]
+    return type(document).__name__

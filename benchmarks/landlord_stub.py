@@ -1,0 +1,83 @@
+"""As much of Landlord's API as a job asks for, and a count of what was asked.
+
+    python -m benchmarks.landlord_stub PORT
+
+``PUT /config`` sets the configuration that every tenant has from then on; ``GET /counts`` tells how
+often each path was read.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import uvicorn
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Stub:
+    """The API as an ASGI application: a web framework would take more of the shared processor."""
+
+    def __init__(self) -> None:
+        self.config: object = {}
+        self.counts: Counter[str] = Counter()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["method"] == "PUT":
+            self.config = json.loads((await receive())["body"])
+        answer = self._answer(scope["path"].rstrip("/").split("/")[1:])
+        status = 404 if answer is None else 200
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+    def _answer(self, path: list[str]) -> object:
+        match path:
+            case ["v1", "tenants", tenant]:
+                self.counts["tenant"] += 1
+                return self._tenant(tenant)
+            case ["v1", "compute", "config"]:
+                self.counts["defaults"] += 1
+                return {"provider": "mock", "defaults": {"replicas": 1, "port": 80}}
+            case ["counts"]:
+                return dict(self.counts)
+            case ["config"]:
+                return {}
+            case _:
+                return None
+
+    def _tenant(self, tenant: str) -> object:
+        return {
+            "id": tenant,
+            "name": f"name-{tenant}",
+            "status": "provisioning",
+            "desired_config": self.config,
+            "compute_config": self.config,
+            "observed_config": {},
+            "labels": {"tier": "gold", "compute_provider": "mock"},
+            "annotations": {"note": "made by the benchmark"},
+            "workflow_execution_id": "inv_1",
+            "workflow_sub_state": "running",
+            "workflow_retry_count": 0,
+            "created_at": "2026-11-23T05:51:26Z",
+            "updated_at": "2026-11-23T05:51:26Z",
+            "version": 3,
+        }
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        Stub(),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+    )

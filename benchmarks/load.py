@@ -1,0 +1,134 @@
+"""Landlord's part: sends jobs and waits for their ends, with what that took."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import attrs
+
+from benchmarks.processes import Place, Worker
+from landlord_engines_restate.admin import AdminClient
+
+__all__ = ["Load", "Round", "config", "tenants"]
+
+SETTLE_PAUSE = 0.1
+"""Seconds between two looks at whether all is done."""
+
+
+def tenants(count: int) -> list[str]:
+    """Keys of tenants that nobody knows yet."""
+    return [str(uuid4()) for _ in range(count)]
+
+
+def config(version: int) -> Mapping[str, object]:
+    """A tenant's configuration of common size."""
+    return {
+        "image": f"registry.example.com/team/application:{version}",
+        "replicas": 2,
+        "env": {"LOG_LEVEL": "info", "DATABASE_HOST": "db.example.com", "FEATURES": "a,b,c"},
+        "resources": {"cpu": "500m", "memory": "512Mi"},
+        "ports": [8080, 9090],
+    }
+
+
+@attrs.frozen(kw_only=True)
+class Round:
+    """What some jobs on one worker took; times are seconds."""
+
+    jobs: int
+    elapsed: float
+    cpu: float
+    latencies: Sequence[float] = attrs.field(repr=False)
+    tenant_reads: int
+    memory: float
+
+    @property
+    def rate(self) -> float:
+        """Jobs per second."""
+        return self.jobs / self.elapsed
+
+    @property
+    def cost(self) -> float:
+        """Milliseconds of the worker's processor time per job."""
+        return 1000 * self.cpu / self.jobs
+
+    def within(self, share: float) -> float:
+        """Milliseconds within which this share of the jobs ended."""
+        return 1000 * sorted(self.latencies)[int(share * (self.jobs - 1))]
+
+
+@attrs.define(kw_only=True)
+class Load:
+    """Sends jobs to workers."""
+
+    place: Place
+    http: aiohttp.ClientSession
+    admin: AdminClient
+    _version: int = 0
+
+    async def new_config(self) -> None:
+        """Have Landlord want something else of every tenant."""
+        self._version += 1
+        url = f"{self.place.landlord}/config"
+        async with self.http.put(url, json=config(self._version)) as response:
+            response.raise_for_status()
+
+    async def round(self, worker: Worker, keys: Sequence[str], jobs: int, clients: int) -> Round:
+        """Send jobs, each client one after the other and each for tenants of its own."""
+        latencies: list[float] = []
+        reads, cpu, began = await self.tenant_reads(), worker.cpu(), time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for client in range(clients):
+                own = keys[client::clients]
+                share = len(range(client, jobs, clients))
+                group.create_task(self._client(worker, own, share, latencies))
+        elapsed = time.perf_counter() - began
+        await self.settled()
+        return Round(
+            jobs=jobs,
+            elapsed=elapsed,
+            cpu=worker.cpu() - cpu,
+            latencies=latencies,
+            tenant_reads=await self.tenant_reads() - reads,
+            memory=worker.memory(),
+        )
+
+    async def job(self, worker: Worker, tenant: str) -> str:
+        """Carry out one job and return its invocation's id."""
+        body = {
+            "tenant_id": f"name-{tenant}",
+            "tenant_uuid": tenant,
+            "operation": "provision",
+            "desired_config": config(self._version),
+        }
+        url = f"{self.place.ingress}/{worker.service}/execute"
+        async with self.http.post(url, json=body) as response:
+            response.raise_for_status()
+            answer: Mapping[str, Any] = await response.json(content_type=None)
+        assert answer["state"] == "succeeded", answer
+        execution_id: str = answer["execution_id"]
+        return execution_id
+
+    async def settled(self) -> None:
+        """Wait until what jobs have sent is done too."""
+        while await self.admin.query(
+            "SELECT id FROM sys_invocation WHERE status <> 'completed' LIMIT 1"
+        ):
+            await asyncio.sleep(SETTLE_PAUSE)
+
+    async def tenant_reads(self) -> int:
+        """How often tenants were read from Landlord so far."""
+        async with self.http.get(f"{self.place.landlord}/counts") as response:
+            counts: Mapping[str, int] = await response.json()
+            return counts.get("tenant", 0)
+
+    async def _client(
+        self, worker: Worker, own: Sequence[str], jobs: int, latencies: list[float]
+    ) -> None:
+        for number in range(jobs):
+            began = time.perf_counter()
+            await self.job(worker, own[number % len(own)])
+            latencies.append(time.perf_counter() - began)

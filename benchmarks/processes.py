@@ -1,0 +1,135 @@
+"""The processes under measurement: started, watched from outside, and ended."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import attrs
+import psutil
+
+from benchmarks.bare import SERVICE as BARE
+
+__all__ = ["Place", "Worker", "bare_worker", "our_worker", "running", "seen", "stub"]
+
+HOST = Path(sys.executable).with_name("landlord-host")
+
+LOOK_AGAIN = 0.005
+WITHIN = 60.0
+"""Seconds."""
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """Where everything is: the two APIs, the ingress, and a folder for logs and settings."""
+
+    folder: Path
+    ingress: str
+    admin: str
+    landlord: str
+
+
+@attrs.frozen(kw_only=True)
+class Worker:
+    """One of the two that are compared, as a process of its own.
+
+    Attributes:
+        service: What Landlord would call.
+        uri: How Restate's admin API shows it.
+        process: The process.
+    """
+
+    service: str
+    uri: str
+    process: psutil.Process
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it and its children have used."""
+        family = (self.process, *self.process.children(recursive=True))
+        return sum(sum(one.cpu_times()[:2]) for one in family)
+
+    def memory(self) -> float:
+        """MiB that it and its children hold in memory."""
+        family = (self.process, *self.process.children(recursive=True))
+        return sum(one.memory_info().rss for one in family) / 2**20
+
+
+@contextmanager
+def our_worker(place: Place) -> Iterator[Worker]:
+    """Start landlord-host with the Restate engine."""
+    port = _free_port()
+    restate = {
+        "endpoint": place.ingress,
+        "admin_endpoint": place.admin,
+        "worker_address": f"127.0.0.1:{port}",
+        "worker_landlord_api_url": place.landlord,
+    }
+    config = place.folder / f"worker-{port}.json"
+    probes = {"probe_address": f"127.0.0.1:{_free_port()}"}
+    sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": probes}
+    config.write_text(json.dumps(sections))
+    command = (str(HOST), "--engine=restate", f"--config={config}", "--log-format=json")
+    with running(command, place.folder / f"worker-{port}.log") as process:
+        yield Worker(service="TenantProvisioning", uri=f"http://127.0.0.1:{port}/", process=process)
+
+
+@contextmanager
+def bare_worker(place: Place) -> Iterator[Worker]:
+    """Start the service written by hand."""
+    port = _free_port()
+    command = (sys.executable, "-m", "benchmarks.bare", str(port), place.admin, place.landlord)
+    with running(command, place.folder / f"bare-{port}.log") as process:
+        yield Worker(service=BARE, uri=f"http://127.0.0.1:{port}/", process=process)
+
+
+@contextmanager
+def stub(folder: Path) -> Iterator[str]:
+    """Start the stub of Landlord's API and give its URL."""
+    port = _free_port()
+    command = (sys.executable, "-m", "benchmarks.landlord_stub", str(port))
+    with running(command, folder / "landlord.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
+    """Run a command with its output in a file, and end it."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603  # our own command
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def seen(http: aiohttp.ClientSession, url: str, content: str = "") -> None:
+    """Look until a URL answers with this in it; there is nothing that could tell.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    async with asyncio.timeout(WITHIN):
+        while not await _shows(http, url, content):
+            await asyncio.sleep(LOOK_AGAIN)
+
+
+async def _shows(http: aiohttp.ClientSession, url: str, content: str) -> bool:
+    try:
+        async with http.get(url) as response:
+            return content in await response.text()
+    except aiohttp.ClientError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
