@@ -17,6 +17,8 @@ from moto.server import ThreadedMotoServer
 
 from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.compute.ecs import EcsCompute
+from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.models import config_hash, key_hashes
 
 ACCOUNT = "123456789012"
@@ -82,6 +84,10 @@ class Aws:
         """The subnets that there are."""
         return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_subnets()]
 
+    def security_groups(self) -> list[str]:
+        """The security groups that there are."""
+        return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_security_groups()]
+
     def ecs(self, region: str = REGION, account: str = ACCOUNT) -> Any:
         """The server's own state."""
         return ecs_backends[account][region]
@@ -96,9 +102,39 @@ class Aws:
             if key.partition(":")[0] == name
         }
 
+    def service(self, config: Mapping[str, object]) -> Any:
+        """The only service in the cluster that a configuration names."""
+        (service,) = self.services(str(config["cluster_arn"])).values()
+        return service
+
     def tags(self, service: Any) -> Mapping[str, str]:
         """A service's tags."""
         return {tag["key"]: tag["value"] for tag in service.tags}
+
+
+def becomes_steady(service: Any) -> None:
+    """All tasks run."""
+    service.running_count = service.desired_count
+    service.deployments[0]["rolloutState"] = "COMPLETED"
+
+
+def keeps_rolling(service: Any) -> None:
+    """The newest deployment is not done."""
+    service.deployments[0]["rolloutState"] = "IN_PROGRESS"
+
+
+def fails(service: Any, reason: str) -> None:
+    """The circuit breaker gives the newest deployment up, with nothing to go back to."""
+    service.deployments[0]["rolloutState"] = "FAILED"
+    service.deployments[0]["rolloutStateReason"] = reason
+
+
+def goes_back(service: Any, former: str, reason: str) -> None:
+    """The circuit breaker gives the newest deployment up and makes one of what was before."""
+    failed = {**service.deployments[0], "id": f"ecs-svc/{uuid4().int}", "status": "ACTIVE"}
+    failed |= {"rolloutState": "FAILED", "rolloutStateReason": reason}
+    service.task_definition = former
+    service.deployments = [{**service.deployments[0], "rolloutState": "IN_PROGRESS"}, failed]
 
 
 @attrs.define
@@ -108,6 +144,27 @@ class Ecs:
     aws: Aws
     engine: EcsCompute
     points: list[str]
+
+    async def calls(self, place: str) -> list[str]:
+        """The names of all calls for a place from now on, as they are made."""
+        names: list[str] = []
+        client = await self.engine.clients.ecs(Place.read(place))
+
+        def called(model: Any, **_: object) -> None:
+            names.append(model.name)
+
+        client.meta.events.register("before-call.ecs", called)
+        return names
+
+    def at(self, reached: Reached, *, rollout_timeout: float = 5.0) -> "Ecs":
+        """The same with something that happens at each point."""
+
+        def both(point: str) -> None:
+            self.points.append(point)
+            reached(point)
+
+        engine = attrs.evolve(self.engine, reached=both, rollout_timeout=rollout_timeout)
+        return attrs.evolve(self, engine=engine)
 
     def spec(self, config: dict[str, object], *, tenant: str = "one") -> ComputeSpec:
         return ComputeSpec(

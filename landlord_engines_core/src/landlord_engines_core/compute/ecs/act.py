@@ -1,7 +1,6 @@
 """Bringing one service to a configuration: create it, or change what differs and see it through."""
 
-import hashlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import attrs
 import backoff
@@ -9,34 +8,25 @@ import backoff
 from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.ecs.requests import creation, difference, way_back
 from landlord_engines_core.compute.ecs.service import (
-    BREAKER,
     applied_digest,
     broken,
     failures_of,
-    network,
     observed,
     resource_ids,
     serves,
     tags_of,
 )
-from landlord_engines_core.compute.ecs.tags import applied_tags, belongs_to, owner_tags, stale
+from landlord_engines_core.compute.ecs.tags import applied_tags, belongs_to, stale
 from landlord_engines_core.compute.ecs.target import Target, gone
 from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 if TYPE_CHECKING:
-    from types_aiobotocore_ecs.type_defs import (
-        CreateServiceRequestTypeDef,
-        DeploymentConfigurationTypeDef,
-        ServiceTypeDef,
-        UpdateServiceRequestTypeDef,
-    )
+    from types_aiobotocore_ecs.type_defs import ServiceTypeDef
 
 __all__ = ["Act"]
-
-_FIRST_COUNT = 1
-"""How many tasks a new service has where the configuration leaves it to autoscaling."""
 
 
 @attrs.frozen(kw_only=True)
@@ -84,97 +74,37 @@ class Act:
             )
 
     async def _create(self, former: "ServiceTypeDef | None") -> ComputeResult:
+        request = creation(self.spec, self.config, self.place, former)
         try:
-            service = await self.target.create(self._creation(former))
+            service = await self.target.create(request)
         except ComputeRefused:
             # The name may be taken: by an attempt whose answer was lost, or by another worker.
             if gone(await self.target.describe()):
                 raise
-            raise ComputeUnavailable("the service was made or found meanwhile") from None
+            raise ComputeUnavailable("the service was made by another attempt meanwhile") from None
         self.reached("create:sent")
         await self._tag(service)
         return ComputeResult(resource_ids=resource_ids(service))
 
-    def _creation(self, former: "ServiceTypeDef | None") -> "CreateServiceRequestTypeDef":
-        config, count = self.config, self.config.desired_count
-        tags = owner_tags(self.spec.tenant, self.place, config)
-        request: CreateServiceRequestTypeDef = {
-            "cluster": self.target.cluster,
-            "serviceName": self.target.name,
-            "taskDefinition": config.task_definition_arn,
-            "desiredCount": _FIRST_COUNT if count is None else count,
-            "deploymentConfiguration": {"deploymentCircuitBreaker": BREAKER},
-            "tags": [{"key": key, "value": tags[key]} for key in sorted(tags)],
-            "clientToken": self._token(former),
-        }
-        if config.launch_type:
-            request["launchType"] = config.launch_type  # type: ignore[typeddict-item]  # the schema's enum
-        if (wanted := network(config)) is not None:
-            request["networkConfiguration"] = wanted
-        return request
-
-    def _token(self, former: "ServiceTypeDef | None") -> str:
-        """The same for each attempt, another one after the service was deleted."""
-        life = str(former.get("createdAt", "")) if former else ""
-        text = "\n".join((self.spec.tenant, str(self.place), self.spec.config_hash, life))
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
-
     async def _change(self, before: "ServiceTypeDef") -> ComputeResult:
-        request = self._difference(before)
-        changed = len(request) > len(self._address())
-        if changed:
+        request = difference(self.config, before)
+        if request is not None:
             await self.target.update(request)
             self.reached("update:sent")
-        former = self._way_back(request, before) if changed and not broken(before) else None
-        after = await self._rolled_out(before, can_go_back=former is not None)
+        back = way_back(request, before)
+        after = await self._rolled_out(before, can_go_back=back is not None)
         ids = resource_ids(after)
         if not serves(self.config, after):
             why = _newly_failed(after, before) or "ECS serves what was there before"
             return ComputeResult(resource_ids=ids, rolled_back=why)
-        if broken(after) and former is not None:
-            await self.target.update(former)
+        if broken(after) and back is not None:
+            await self.target.update(back)
             self.reached("update:rolled-back")
             return ComputeResult(resource_ids=ids, rolled_back=observed(after).detail)
         _require_steady(after)
         self.reached("update:steady")
         await self._tag(after)
         return ComputeResult(resource_ids=ids)
-
-    def _address(self) -> "UpdateServiceRequestTypeDef":
-        return {"cluster": self.target.cluster, "service": self.target.name}
-
-    def _difference(self, service: "ServiceTypeDef") -> "UpdateServiceRequestTypeDef":
-        """What has to be asked for so that the service is as the configuration says."""
-        config, request = self.config, self._address()
-        if not serves(config, service) or ":" not in config.task_definition_arn:
-            request["taskDefinition"] = config.task_definition_arn
-            if (wanted := network(config)) is not None:
-                request["networkConfiguration"] = wanted
-        if config.desired_count not in (None, service.get("desiredCount")):
-            request["desiredCount"] = config.desired_count or 0
-        deployment = service.get("deploymentConfiguration", {})
-        if not deployment.get("deploymentCircuitBreaker", {}).get("enable"):
-            # What is left out of it would go back to ECS's defaults.
-            with_breaker = {**deployment, "deploymentCircuitBreaker": BREAKER}
-            request["deploymentConfiguration"] = cast(
-                "DeploymentConfigurationTypeDef", with_breaker
-            )
-        if broken(service) and serves(config, service):
-            request["forceNewDeployment"] = True
-        return request
-
-    def _way_back(
-        self, request: "UpdateServiceRequestTypeDef", before: "ServiceTypeDef"
-    ) -> "UpdateServiceRequestTypeDef":
-        """The opposite of a request."""
-        back = self._address()
-        if "taskDefinition" in request:
-            back["taskDefinition"] = before["taskDefinition"]
-        if "networkConfiguration" in request and "networkConfiguration" in before:
-            back["networkConfiguration"] = before["networkConfiguration"]
-        if "desiredCount" in request:
-            back["desiredCount"] = before["desiredCount"]
-        return back
 
     async def _rolled_out(self, before: "ServiceTypeDef", *, can_go_back: bool) -> "ServiceTypeDef":
         """Look again until the rollout is decided, or the time for it is over."""
@@ -183,11 +113,11 @@ class Act:
             if service is None or service.get("status") != "ACTIVE":
                 return False
             if not serves(self.config, service):
-                # ECS went back, or it still shows what was there before.
+                # ECS went back, or it still shows what was there before the request.
                 return not _newly_failed(service, before)
             state = observed(service).state
+            # Where there is no way back, ECS may still know one.
             return state is ResourceState.STARTING or (
-                # ECS is about to go back by itself, if there is anything to go back to.
                 state is ResourceState.FAILED and not can_go_back
             )
 
@@ -215,8 +145,9 @@ class Act:
             await self.target.untag(service["serviceArn"], old)
             self.reached("tags:removed")
         new = {key: value for key, value in wanted.items() if present.get(key) != value}
-        await self.target.tag(service["serviceArn"], new)
-        self.reached("tags:written")
+        if new:
+            await self.target.tag(service["serviceArn"], new)
+            self.reached("tags:written")
 
 
 def _newly_failed(service: "ServiceTypeDef", before: "ServiceTypeDef") -> str:

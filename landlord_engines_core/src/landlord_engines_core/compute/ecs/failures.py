@@ -19,7 +19,12 @@ from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUn
 
 __all__ = ["NotThere", "translated"]
 
-_ABSENT = ("ClusterNotFoundException", "ServiceNotFoundException", "ServiceNotActiveException")
+_ABSENT = (
+    "ClusterNotFoundException",
+    "ResourceNotFoundException",
+    "ServiceNotActiveException",
+    "ServiceNotFoundException",
+)
 _BUSY = (
     "ExpiredToken",
     "ExpiredTokenException",

@@ -10,14 +10,12 @@ from landlord_engines_core.compute.ecs.tags import APPLIED, HASH, key_hashes_in
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecs.type_defs import (
-        DeploymentCircuitBreakerTypeDef,
         DeploymentTypeDef,
         NetworkConfigurationUnionTypeDef,
         ServiceTypeDef,
     )
 
 __all__ = [
-    "BREAKER",
     "applied_digest",
     "broken",
     "failures_of",
@@ -27,9 +25,6 @@ __all__ = [
     "serves",
     "tags_of",
 ]
-
-BREAKER: "DeploymentCircuitBreakerTypeDef" = {"enable": True, "rollback": True}
-"""With it ECS gives up a rollout that fails, says so, and goes back to what served before."""
 
 
 def tags_of(service: "ServiceTypeDef") -> dict[str, str]:

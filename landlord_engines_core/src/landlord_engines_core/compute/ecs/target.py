@@ -1,6 +1,7 @@
 """The calls of ECS that concern one tenant's service."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
@@ -64,11 +65,8 @@ class Target:
 
     async def update(self, request: "UpdateServiceRequestTypeDef") -> None:
         """Change what the request names and leave the rest."""
-        try:
-            with translated():
-                await self.client.update_service(**request)
-        except NotThere as error:
-            raise ComputeUnavailable("the service went away meanwhile") from error
+        with _still_there():
+            await self.client.update_service(**request)
 
     async def delete(self) -> bool:
         """Delete the service and stop its tasks.
@@ -87,15 +85,24 @@ class Target:
 
     async def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         """Put tags on the service, over those of the same keys."""
-        with translated():
+        with _still_there():
             await self.client.tag_resource(
                 resourceArn=arn, tags=[{"key": key, "value": tags[key]} for key in sorted(tags)]
             )
 
     async def untag(self, arn: str, keys: list[str]) -> None:
         """Take tags off the service."""
-        with translated():
+        with _still_there():
             await self.client.untag_resource(resourceArn=arn, tagKeys=keys)
+
+
+@contextmanager
+def _still_there() -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except NotThere as error:
+        raise ComputeUnavailable("the service went away meanwhile") from error
 
 
 def _failed(reason: str) -> ComputeRefused | ComputeUnavailable:
