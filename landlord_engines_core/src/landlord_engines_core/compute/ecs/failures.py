@@ -3,17 +3,16 @@
 No text of AWS is passed on: it may quote a configuration. Its codes and the name of the action are.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     NoCredentialsError,
     ParamValidationError,
     ValidationError,
 )
-from botocore.parsers import ResponseParserError
 
 from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
 
@@ -74,13 +73,16 @@ def translated() -> Iterator[None]:
             "the worker has no AWS credentials",
             hint="give it a role, or credentials as AWS's own tools read them",
         ) from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except ComputeError:
+        raise
+    except Exception as error:
+        # Connections fail as errors of their own, but over an odd answer botocore just stumbles.
         raise ComputeUnavailable(f"AWS gave no usable answer: {type(error).__name__}") from error
 
 
 def _answered(error: ClientError) -> ComputeError:
     action = f"{'sts' if error.operation_name == 'AssumeRole' else 'ecs'}:{error.operation_name}"
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    code = _code(error)
     answer = error.response.get("ResponseMetadata", {})
     status = answer.get("HTTPStatusCode", 0)
     if code in _ABSENT:
@@ -92,6 +94,12 @@ def _answered(error: ClientError) -> ComputeError:
             retry_after=float(pause) if pause.isdecimal() else None,
         )
     return ComputeRefused(f"AWS refuses {action}: {code}", hint=_hint(code, action))
+
+
+def _code(error: ClientError) -> str:
+    """AWS's code; who answers instead of AWS could put anything there."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return code if re.fullmatch(r"[A-Za-z0-9.]{1,80}", code) else "no code of AWS"
 
 
 def _hint(code: str, action: str) -> str:

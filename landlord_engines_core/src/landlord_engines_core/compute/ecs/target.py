@@ -46,8 +46,9 @@ class Target:
         except NotThere:
             # A cluster can only be deleted once it has no services.
             return None
-        if services := answer.get("services"):
-            return services[0]
+        for service in answer.get("services", []):
+            if {"serviceArn", "serviceName", "clusterArn", "status"} <= service.keys():
+                return service
         for failed in answer.get("failures", []):
             if failed.get("reason") == "MISSING":
                 return None
