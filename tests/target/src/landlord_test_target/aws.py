@@ -23,6 +23,8 @@ from landlord_engines_core.models import config_hash, key_hashes
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/tenants"
+"""A role; moto lets anybody assume any."""
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
