@@ -39,7 +39,6 @@ COMPUTE_ENGINES = "landlord.compute_engines"
 """The groups of entry points; a group without a suffix is major version 1."""
 
 _KNOWN = {
-    (COMPUTE_ENGINES, "ecs"): "'landlord-engines-core[ecs]'",
     (WORKER_ENGINES, "restate"): "landlord-engines-restate",
     (WORKER_ENGINES, "stepfunctions"): "landlord-engines-stepfunctions-stub",
 }
@@ -182,10 +181,7 @@ def _raise_import_failed(
 
 
 def _import_failed(chosen: Candidate, error: BaseException) -> PluginImportFailed:
-    hint = f"reinstall {chosen.distribution} and what it needs, or report it to its authors"
-    known = _KNOWN.get((chosen.group, chosen.name))
-    if known and isinstance(error, ModuleNotFoundError):
-        hint = f"pip install {known}"
     return PluginImportFailed(
-        f"{chosen} cannot be imported: {type(error).__name__}: {error}", hint=hint
+        f"{chosen} cannot be imported: {type(error).__name__}: {error}",
+        hint=f"reinstall {chosen.distribution} and what it needs, or report it to its authors",
     )

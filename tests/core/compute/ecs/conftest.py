@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import attrs
 import pytest
 
-from landlord_engines_core.compute.ecs import EcsCompute, create_ecs
+from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
 from landlord_test_target import aws
 from landlord_test_target.aws import Ecs
 
@@ -32,7 +32,7 @@ async def make(server: aws.Aws) -> AsyncIterator[Make]:
     def one(**settings: object) -> Ecs:
         points: list[str] = []
         defaults = {"endpoint_url": server.endpoint, "rollout_timeout": 5, **settings}
-        engine = attrs.evolve(create_ecs(defaults), reached=points.append)
+        engine = attrs.evolve(from_settings(defaults), reached=points.append)
         made.append(engine)
         return Ecs(server, engine, points)
 

@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ComputeSpec, ResourceState
-from landlord_engines_core.compute.ecs import EcsCompute, create_ecs
+from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
 from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
 from landlord_engines_core.models import config_hash, key_hashes
 
@@ -21,6 +21,7 @@ CONFIG = {
     "service_name_prefix": "t-",
     "tags": {"password": SECRET},
 }
+MARK = {"key": "landlord.tenant_id", "value": "one"}
 SERVICE = {
     "serviceArn": "arn:aws:ecs:eu-west-1:123456789012:service/one/t-one",
     "serviceName": "t-one",
@@ -33,7 +34,7 @@ SERVICE = {
         "maximumPercent": 150,
         "deploymentCircuitBreaker": {"enable": True, "rollback": True},
     },
-    "tags": [{"key": "landlord.tenant_id", "value": "one"}],
+    "tags": [MARK],
 }
 MISSING = {"services": [], "failures": [{"arn": "x", "reason": "MISSING"}]}
 
@@ -78,7 +79,7 @@ def aws(environment: None, httpserver: HTTPServer) -> Answers:
 
 @pytest.fixture
 async def engine(aws: Answers, httpserver: HTTPServer) -> AsyncIterator[EcsCompute]:
-    engine = create_ecs({"endpoint_url": httpserver.url_for(""), "rollout_timeout": 0.1})
+    engine = from_settings({"endpoint_url": httpserver.url_for(""), "rollout_timeout": 0.1})
     yield engine
     await engine.aclose()
 
@@ -255,7 +256,7 @@ async def test_the_token_of_a_creation_changes_only_with_what_it_stands_for(
 async def test_a_service_that_vanishes_between_two_calls_is_looked_at_again(
     aws: Answers, engine: EcsCompute, action: str
 ) -> None:
-    stale = [*SERVICE["tags"], {"key": "landlord.key.x", "value": "1"}]
+    stale = [MARK, {"key": "landlord.key.x", "value": "1"}]
     old = {**SERVICE, "taskDefinition": "web:1", "tags": stale}
     aws.give("DescribeServices", {"services": [old]}, {"services": [{**SERVICE, "tags": stale}]})
     for one in ("UpdateService", "UntagResource", "TagResource"):
@@ -369,7 +370,7 @@ async def test_a_value_that_the_client_itself_refuses_is_not_told(
 
 
 async def test_an_endpoint_that_nobody_listens_at_may_come_back(environment: None) -> None:
-    engine = create_ecs({"endpoint_url": "http://127.0.0.1:9"})
+    engine = from_settings({"endpoint_url": "http://127.0.0.1:9"})
     try:
         with pytest.raises(ComputeUnavailable, match="EndpointConnectionError"):
             await engine.inspect("one", spec(engine).place)
@@ -387,7 +388,7 @@ async def test_a_call_that_hangs_holds_up_no_other_tenant(environment: None) -> 
 
     with _threaded() as server:
         server.expect_request("/", method="POST").respond_with_handler(answer)
-        engine = create_ecs({"endpoint_url": server.url_for("")})
+        engine = from_settings({"endpoint_url": server.url_for("")})
         place = spec(engine).place
         slow = [asyncio.create_task(engine.inspect("slow", place)) for _ in range(20)]
 

@@ -7,8 +7,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.ecs import create_ecs
 from landlord_engines_core.compute.ecs.clients import Clients
+from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.compute.ecs.place import Place
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import REGION, Aws, Ecs
@@ -100,7 +100,7 @@ async def inspected(httpserver: HTTPServer, lifetime: timedelta, times: int) -> 
 
     httpserver.expect_request("/", method="POST").respond_with_handler(answer)
     settings = {"endpoint_url": httpserver.url_for(""), "external_ids": {ROLE: "hush"}}
-    engine = create_ecs(settings)
+    engine = from_settings(settings)
     place = str(Place(region=REGION, cluster="one", service="t-*", role=ROLE))
     for _ in range(times):
         await engine.inspect("one", place)
@@ -140,7 +140,7 @@ async def test_a_role_that_may_not_be_assumed_is_named_by_its_action(
         status=403,
         content_type="text/xml",
     )
-    engine = create_ecs({"endpoint_url": httpserver.url_for("")})
+    engine = from_settings({"endpoint_url": httpserver.url_for("")})
     place = str(Place(region=REGION, cluster="one", service="t-*", role=ROLE))
 
     with pytest.raises(ComputeRefused, match="sts:AssumeRole: AccessDenied") as refused:
@@ -156,7 +156,7 @@ async def test_without_credentials_the_worker_says_so(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    engine = create_ecs({"endpoint_url": httpserver.url_for("")})
+    engine = from_settings({"endpoint_url": httpserver.url_for("")})
     place = str(Place(region=REGION, cluster="one", service="t-*", role=role))
 
     with pytest.raises(ComputeUnavailable, match="no AWS credentials"):

@@ -3,18 +3,22 @@ from collections.abc import Mapping
 import pytest
 
 from landlord_engines_core.compute import ComputeRegistry
-from landlord_engines_core.compute.ecs import EcsCompute, create_ecs
 from landlord_engines_core.compute.ecs.config import MAX_TAGS
+from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
 from landlord_engines_core.errors import ComputeRefused
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:cluster/one"
-LEAST = {"cluster_arn": ARN, "task_definition_arn": "web:1", "service_name_prefix": "t-"}
+LEAST: dict[str, object] = {
+    "cluster_arn": ARN,
+    "task_definition_arn": "web:1",
+    "service_name_prefix": "t-",
+}
 ROLE = "arn:aws:iam::123456789012:role/tenants"
 SECRET = "hunter2"
 
 
 def check(config: Mapping[str, object], **settings: object) -> None:
-    registry = ComputeRegistry({"ecs": create_ecs(settings)})
+    registry = ComputeRegistry({"ecs": from_settings(settings)})
     registry.check("ecs", config)
 
 
@@ -62,7 +66,7 @@ def test_what_is_wrong_is_named_by_its_path_and_never_by_its_value(
     changes: Mapping[str, object], path: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=path) as refused:
-        check(LEAST | changes)
+        check({**LEAST, **changes})
 
     assert SECRET not in f"{refused.value} {refused.value.hint}"
 
@@ -75,7 +79,7 @@ def test_cluster_task_definition_and_a_name_are_required(missing: str) -> None:
 
 def test_one_service_for_all_tenants_is_refused_at_start() -> None:
     with pytest.raises(ComputeRefused, match="share one service") as refused:
-        create_ecs({"service_name": "acme"})
+        from_settings({"service_name": "acme"})
 
     assert "service_name_prefix" in refused.value.hint
 
@@ -94,21 +98,22 @@ def test_settings_of_a_wrong_kind_are_refused_at_start(
     settings: Mapping[str, object], path: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=path) as refused:
-        create_ecs(settings)
+        from_settings(settings)
 
     assert SECRET not in str(refused.value)
 
 
 def test_the_operators_own_keys_are_no_defaults_for_tenants() -> None:
-    engine = create_ecs({"endpoint_url": "http://localhost", "rollout_timeout": 9, **LEAST})
+    defaults = {**LEAST, "assume_role": {"role_arn": ROLE}}
+    engine = from_settings({"endpoint_url": "http://localhost", "rollout_timeout": 9, **defaults})
 
-    assert engine.config_defaults() == LEAST
+    assert engine.config_defaults() == defaults
     assert engine.rollout_timeout == 9
 
 
 def test_an_external_id_stays_with_its_role() -> None:
     role = {"role_arn": ROLE, "external_id": SECRET}
-    engine = create_ecs({"assume_role": role | {"session_name": "acme"}})
+    engine = from_settings({"assume_role": role | {"session_name": "acme"}})
 
     assert engine.config_defaults() == {
         "assume_role": {"role_arn": ROLE, "session_name": "acme"},
@@ -127,7 +132,7 @@ def test_an_external_id_stays_with_its_role() -> None:
 def test_an_external_id_of_a_tenant_has_to_be_the_one_that_finds_it_again(
     settings: Mapping[str, object],
 ) -> None:
-    engine = create_ecs(settings)
+    engine = from_settings(settings)
     role = {"role_arn": ROLE, "external_id": SECRET}
 
     engine.validate(LEAST | {"assume_role": role})
@@ -138,6 +143,6 @@ def test_an_external_id_of_a_tenant_has_to_be_the_one_that_finds_it_again(
 
 
 def test_the_engine_is_called_ecs() -> None:
-    engine: EcsCompute = create_ecs({})
+    engine: EcsCompute = from_settings({})
 
     assert engine.name == "ecs"

@@ -81,7 +81,7 @@ async def test_ten_times_is_as_once(ecs: Ecs) -> None:
 async def test_each_key_can_be_changed(ecs: Ecs) -> None:
     config = ecs.aws.config(tags={"a": "1", "b": "2"})
     await ecs.engine.provision(ecs.spec(config))
-    for changed in (
+    changes: list[dict[str, object]] = [
         {"task_definition_arn": ecs.aws.task_definition()},
         {"desired_count": 4},
         {"subnets": ecs.aws.subnets()[:1]},
@@ -90,7 +90,8 @@ async def test_each_key_can_be_changed(ecs: Ecs) -> None:
         {"assign_public_ip": True},
         {"tags": {"b": "3", "c": "4"}},
         {"tags": {}},
-    ):
+    ]
+    for changed in changes:
         config |= changed
         spec = ecs.spec(config)
 
@@ -335,6 +336,7 @@ async def test_many_tenants_at_once_do_not_disturb_each_other(ecs: Ecs) -> None:
         "a b",
         "$(id)",
         "ü\u202e\x00",
+        "\ud800half",
         "a" * 300,
         "x;rm -rf /",
         "sha256-1",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.models import Output, Placement, Record
 from landlord_engines_core.tenants import TenantJobs
@@ -143,11 +144,9 @@ async def test_a_delete_without_a_record_finds_the_service_by_the_configuration(
 
 
 async def test_a_delete_after_a_restart_deletes(ecs: Ecs, tenant: Tenant, server: Aws) -> None:
-    from landlord_engines_core.compute.ecs import create_ecs
-
     config = ecs.aws.config()
     await tenant.job("provision", config)
-    restarted = create_ecs({"endpoint_url": server.endpoint})
+    restarted = from_settings({"endpoint_url": server.endpoint})
     tenant.tenants = jobs(("ecs", restarted), health_timeout=5.0)
 
     deleted = await tenant.job("delete")

@@ -7,7 +7,7 @@ from landlord_engines_core.compute.ecs.config import MAX_TAGS, EcsConfig
 from landlord_engines_core.compute.ecs.place import Place
 
 PLACE = Place(region="r", cluster="c", service="t-*")
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+TEXT = st.text(max_size=300) | st.just("\ud800half")
 
 
 def spec(**key_hashes: str) -> ComputeSpec:

@@ -16,7 +16,7 @@ from moto.ecs.models import ecs_backends
 from moto.server import ThreadedMotoServer
 
 from landlord_engines_core.compute import ComputeSpec
-from landlord_engines_core.compute.ecs import EcsCompute
+from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.compute.ecs.place import Place
 from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.models import config_hash, key_hashes

@@ -12,7 +12,7 @@ import sys
 import attrs
 
 from landlord_engines_core.compute import ComputeSpec
-from landlord_engines_core.compute.ecs import create_ecs
+from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.models import config_hash, key_hashes
 
 
@@ -22,7 +22,7 @@ async def main(endpoint: str, act: str, tenant: str, config_text: str, point: st
             os.kill(os.getpid(), signal.SIGKILL)
 
     config = json.loads(config_text)
-    engine = attrs.evolve(create_ecs({"endpoint_url": endpoint}), reached=reached)
+    engine = attrs.evolve(from_settings({"endpoint_url": endpoint}), reached=reached)
     place = engine.place(config)
     if act == "destroy":
         await engine.destroy(tenant, place)

@@ -22,7 +22,7 @@ from landlord_engines_core.compute.ecs.target import Target, gone
 from landlord_engines_core.compute.points import Reached, pass_by
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["EcsCompute", "create_ecs"]
+__all__ = ["EcsCompute", "from_settings"]
 
 
 @attrs.frozen(kw_only=True)
@@ -143,7 +143,7 @@ class EcsCompute:
             )
 
 
-def create_ecs(settings: Mapping[str, object]) -> EcsCompute:
+def from_settings(settings: Mapping[str, object]) -> EcsCompute:
     """Make the engine from ``compute.ecs``: the operator's keys and defaults for tenants.
 
     Raises:

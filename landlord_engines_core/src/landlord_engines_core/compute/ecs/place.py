@@ -1,12 +1,12 @@
 """Where a tenant's service is: all that is needed to find it again, as readable text."""
 
-import hashlib
 import re
 from urllib.parse import parse_qsl, quote, urlencode
 
 import attrs
 
 from landlord_engines_core.compute.ecs.config import EcsConfig
+from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Place", "place_of"]
@@ -35,7 +35,7 @@ class Place:
 
     def __str__(self) -> str:
         known = {key: value for key, value in attrs.asdict(self).items() if value}
-        return urlencode(known, safe=":/*", quote_via=quote)
+        return urlencode(known, safe=":/*", errors="surrogatepass", quote_via=quote)
 
     @classmethod
     def read(cls, text: str) -> "Place":
@@ -45,7 +45,7 @@ class Place:
             ComputeRefused: It is not a place of this engine.
         """
         try:
-            return cls(**dict(parse_qsl(text, strict_parsing=True)))
+            return cls(**dict(parse_qsl(text, strict_parsing=True, errors="surrogatepass")))
         except (TypeError, ValueError):
             raise ComputeRefused(
                 "the tenant's record holds a place that is none of ecs",
@@ -53,9 +53,9 @@ class Place:
             ) from None
 
     @property
-    def digest(self) -> str:
+    def mark(self) -> str:
         """Short text that stands for this place, however long that is."""
-        return hashlib.sha256(str(self).encode()).hexdigest()[:32]
+        return digest(str(self))[:32]
 
     def service_name(self, tenant: str) -> str:
         """The name of this tenant's service.
@@ -68,8 +68,8 @@ class Place:
             return self.service
         if _PLAIN.fullmatch(tenant) and len(prefix) + len(tenant) <= _LONGEST:
             return prefix + tenant
-        digest = hashlib.sha256(f"{prefix}*{tenant}".encode()).hexdigest()
-        return prefix[: _LONGEST - len(_DIGESTED) - len(digest)] + _DIGESTED + digest
+        end = _DIGESTED + digest(f"{prefix}*{tenant}")
+        return prefix[: _LONGEST - len(end)] + end
 
 
 def place_of(config: EcsConfig) -> Place:

@@ -1,10 +1,10 @@
 """What ECS is asked for: pure functions of a configuration and of the service that is there."""
 
-import hashlib
 from typing import TYPE_CHECKING, cast
 
 from landlord_engines_core.compute.contract import ComputeSpec
 from landlord_engines_core.compute.ecs.config import EcsConfig
+from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.compute.ecs.place import Place
 from landlord_engines_core.compute.ecs.service import broken, network, serves
 from landlord_engines_core.compute.ecs.tags import owner_tags
@@ -60,7 +60,7 @@ def _token(spec: ComputeSpec, former: "ServiceTypeDef | None") -> str:
     """The same for each attempt, another one once the service was deleted."""
     life = str(former.get("createdAt", "")) if former else ""
     text = f"{spec.tenant}\n{spec.place}\n{spec.config_hash}\n{life}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return digest(text)[:32]
 
 
 def difference(

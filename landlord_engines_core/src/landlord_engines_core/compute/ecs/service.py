@@ -1,11 +1,11 @@
 """A service as ECS describes it, what that means, and what it lacks of a configuration."""
 
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
 from landlord_engines_core.compute.contract import Observation, ResourceState
 from landlord_engines_core.compute.ecs.config import EcsConfig
+from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.compute.ecs.tags import APPLIED, HASH, key_hashes_in
 
 if TYPE_CHECKING:
@@ -160,4 +160,4 @@ def applied_digest(service: "ServiceTypeDef", *, counted: bool) -> str:
         _network_of(service),
         count,
     )
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return digest(json.dumps(parts))[:32]

@@ -1,11 +1,11 @@
 """What a service's tags say: whose it is, what was applied to it, and the tenant's own tags."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 
 from landlord_engines_core.compute.contract import ComputeSpec
 from landlord_engines_core.compute.ecs.config import EcsConfig
+from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.compute.ecs.place import Place
 
 __all__ = [
@@ -40,7 +40,7 @@ def owner_tags(tenant: str, place: Place, config: EcsConfig) -> dict[str, str]:
         "landlord.owner": "landlord",
         "landlord.provider": "ecs",
         _TENANT: _value(tenant),
-        _PLACE: place.digest,
+        _PLACE: place.mark,
         _CONFIGURED: "".join(sorted(_mark(key) for key in config.tags)),
     }
 
@@ -76,7 +76,7 @@ def is_of_place(place: Place, tags: Mapping[str, str]) -> bool:
 
     Landlord's own worker leaves no such mark; its services are of any place where they are found.
     """
-    return tags.get(_PLACE, place.digest) == place.digest
+    return tags.get(_PLACE, place.mark) == place.mark
 
 
 def key_hashes_in(tags: Mapping[str, str]) -> dict[str, str]:
@@ -96,11 +96,11 @@ def stale(present: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
 
 
 def _mark(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:_MARK]
+    return digest(key)[:_MARK]
 
 
 def _value(tenant: str) -> str:
     """The tenant's key, or its digest where ECS would not take it as a tag's value."""
     if _PLAIN_VALUE.fullmatch(tenant):
         return tenant
-    return f"sha256:{hashlib.sha256(tenant.encode()).hexdigest()}"
+    return f"sha256:{digest(tenant)}"
