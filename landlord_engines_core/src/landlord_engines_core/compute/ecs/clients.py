@@ -133,6 +133,8 @@ class Clients:
             endpoint_url=self.endpoint_url,
         )
         session = get_session()
+        # With its files read already: a tenant's role does not make the others wait for that.
+        session.register_component("data_loader", self._base.get_component("data_loader"))
         chain = AioCredentialResolver([role])  # type: ignore[list-item]  # as above
         session.register_component("credential_provider", chain)
         return session
