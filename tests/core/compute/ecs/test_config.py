@@ -78,10 +78,8 @@ def test_cluster_task_definition_and_a_name_are_required(missing: str) -> None:
 
 
 def test_one_service_for_all_tenants_is_refused_at_start() -> None:
-    with pytest.raises(ComputeRefused, match="share one service") as refused:
+    with pytest.raises(ComputeRefused, match="share one service: set service_name_prefix"):
         from_settings({"service_name": "acme"})
-
-    assert "service_name_prefix" in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from landlord_engines_core.compute import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.points import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.aws import Ecs, fails, goes_back
+from landlord_test_target.aws import Ecs, becomes_steady, fails, goes_back
 
 REASON = "ECS deployment circuit breaker: tasks failed to start."
 
@@ -85,6 +85,17 @@ async def test_ecs_own_way_back_is_noticed(update: Update) -> None:
     assert "update:rolled-back" not in update.ecs.points
 
 
+async def test_ecs_own_way_back_is_noticed_also_where_the_service_still_names_what_failed(
+    update: Update,
+) -> None:
+    def went_back(service: Any) -> None:
+        goes_back(service, service.task_definition, REASON)
+
+    result = await update.run(went_back)
+
+    assert result.rolled_back == REASON
+
+
 async def test_a_service_that_keeps_showing_the_former_state_went_back(update: Update) -> None:
     former = str(update.config["task_definition_arn"])
 
@@ -98,17 +109,13 @@ async def test_a_service_that_keeps_showing_the_former_state_went_back(update: U
 
 async def test_a_failure_of_an_earlier_rollout_is_not_taken_for_this_ones(update: Update) -> None:
     former = str(update.config["task_definition_arn"])
+    update.service.task_definition = update.spec.config["task_definition_arn"]
     goes_back(update.service, former, "an old reason")
-    looks: list[str] = []
 
-    def stale_at_first(service: Any) -> None:
-        asked, service.task_definition = service.task_definition, former
-        looks.append(asked)
+    result = await update.run(becomes_steady)
 
-    result = await update.run(stale_at_first, within=0.6)
-
-    assert looks
-    assert result.rolled_back == "ECS serves what was there before"
+    assert not result.rolled_back
+    assert update.service.task_definition == update.spec.config["task_definition_arn"]
 
 
 async def test_a_first_rollout_that_fails_is_told_and_an_update_mends_it(update: Update) -> None:

@@ -135,6 +135,7 @@ def goes_back(service: Any, former: str, reason: str) -> None:
     """The circuit breaker gives the newest deployment up and makes one of what was before."""
     failed = {**service.deployments[0], "id": f"ecs-svc/{uuid4().int}", "status": "ACTIVE"}
     failed |= {"rolloutState": "FAILED", "rolloutStateReason": reason}
+    failed |= {"taskDefinition": service.task_definition}
     service.task_definition = former
     service.deployments = [{**service.deployments[0], "rolloutState": "IN_PROGRESS"}, failed]
 

@@ -12,7 +12,7 @@ from landlord_engines_core.compute.ecs.requests import creation, difference, way
 from landlord_engines_core.compute.ecs.service import (
     applied_digest,
     broken,
-    failures_of,
+    given_up,
     observed,
     resource_ids,
     serves,
@@ -94,8 +94,9 @@ class Act:
         back = way_back(request, before)
         after = await self._rolled_out(before, can_go_back=back is not None)
         ids = resource_ids(after)
-        if not serves(self.config, after):
-            why = _newly_failed(after, before) or "ECS serves what was there before"
+        why = self._newly_given_up(after, before)
+        if why or not serves(self.config, after):
+            why = why or "ECS serves what was there before"
             return ComputeResult(resource_ids=ids, rolled_back=why)
         if broken(after) and back is not None:
             await self.target.update(back)
@@ -112,14 +113,14 @@ class Act:
         def undecided(service: "ServiceTypeDef | None") -> bool:
             if service is None or service.get("status") != "ACTIVE":
                 return False
-            if not serves(self.config, service):
-                # ECS went back, or it still shows what was there before the request.
-                return not _newly_failed(service, before)
+            if self._newly_given_up(service, before):
+                return False
             state = observed(service).state
-            # Where there is no way back, ECS may still know one.
-            return state is ResourceState.STARTING or (
-                state is ResourceState.FAILED and not can_go_back
-            )
+            if state is ResourceState.FAILED and serves(self.config, service):
+                # Where this attempt knows no way back, ECS may.
+                return not can_go_back
+            # Until it serves what was asked for, ECS may show what was there before the request.
+            return state is ResourceState.STARTING or not serves(self.config, service)
 
         look = backoff.on_predicate(
             backoff.expo,
@@ -135,6 +136,12 @@ class Act:
             raise ComputeUnavailable("the service went away while it was changed")
         return service
 
+    def _newly_given_up(self, service: "ServiceTypeDef", before: "ServiceTypeDef") -> str:
+        """ECS's reason for which it went back from what was asked for; empty if it did not."""
+        old = given_up(self.config, before)
+        new = given_up(self.config, service)
+        return next((why for id_, why in new.items() if id_ not in old), "")
+
     async def _tag(self, service: "ServiceTypeDef") -> None:
         """Write down what was applied, its hash last."""
         counted = self.config.desired_count is not None
@@ -148,12 +155,6 @@ class Act:
         if new:
             await self.target.tag(service["serviceArn"], new)
             self.reached("tags:written")
-
-
-def _newly_failed(service: "ServiceTypeDef", before: "ServiceTypeDef") -> str:
-    """ECS's reason for which a rollout failed that had not failed before; empty if none did."""
-    old = failures_of(before)
-    return next((why for id_, why in failures_of(service).items() if id_ not in old), "")
 
 
 def _require_steady(service: "ServiceTypeDef") -> None:

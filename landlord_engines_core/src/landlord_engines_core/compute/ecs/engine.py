@@ -159,8 +159,8 @@ def from_settings(settings: Mapping[str, object]) -> EcsCompute:
     known.check()
     if known.service_name:
         raise ComputeRefused(
-            "$.service_name in the defaults would have all tenants share one service",
-            hint="set service_name_prefix instead",
+            "$.service_name in the defaults would have all tenants share one service: set"
+            " service_name_prefix instead"
         )
     external_ids = {**operator.external_ids}
     if (role := known.assume_role) is not None:

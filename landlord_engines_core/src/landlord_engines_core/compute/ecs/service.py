@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "applied_digest",
     "broken",
-    "failures_of",
+    "given_up",
     "network",
     "observed",
     "resource_ids",
@@ -84,12 +84,14 @@ def _primary(service: "ServiceTypeDef") -> "DeploymentTypeDef":
     return next(newest, none)
 
 
-def failures_of(service: "ServiceTypeDef") -> dict[str, str]:
-    """ECS's own reasons for which rollouts of this service failed, by deployment."""
+def given_up(config: EcsConfig, service: "ServiceTypeDef") -> dict[str, str]:
+    """ECS's reasons for which it went back from this task definition, by deployment."""
     return {
         one.get("id", ""): one.get("rolloutStateReason", "its rollout failed")
         for one in service.get("deployments", [])
         if one.get("rolloutState") == "FAILED"
+        and one.get("status") != "PRIMARY"
+        and _same_definition(config, one.get("taskDefinition", ""))
     }
 
 
@@ -113,14 +115,14 @@ def network(config: EcsConfig) -> "NetworkConfigurationUnionTypeDef | None":
 
 def serves(config: EcsConfig, service: "ServiceTypeDef") -> bool:
     """Whether a service has this task definition and network; both are what a rollout brings."""
-    return _same_definition(config, service) and _same_network(config, service)
+    there = service.get("taskDefinition", "")
+    return _same_definition(config, there) and _same_network(config, service)
 
 
-def _same_definition(config: EcsConfig, service: "ServiceTypeDef") -> bool:
+def _same_definition(config: EcsConfig, there: str) -> bool:
     """A name without a revision stands for any of its revisions: ECS resolves it."""
-    wanted = config.task_definition_arn.rpartition("/")[2]
-    there = service.get("taskDefinition", "").rpartition("/")[2]
-    return wanted in (there, there.partition(":")[0])
+    wanted, name = (arn.rpartition("/")[2] for arn in (config.task_definition_arn, there))
+    return wanted in (name, name.partition(":")[0])
 
 
 def _same_network(config: EcsConfig, service: "ServiceTypeDef") -> bool:
