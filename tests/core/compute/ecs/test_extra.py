@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+from landlord_engines_core.compute.ecs import create_ecs
+
 WITHOUT = """
 import sys
 sys.modules["aiobotocore"] = None
@@ -23,3 +25,10 @@ def test_without_its_extra_core_works_and_the_engine_names_what_to_install() -> 
     assert done.returncode == 0, done.stderr
     assert "aiobotocore" in done.stdout
     assert "pip install 'landlord-engines-core[ecs]'" in done.stdout
+
+
+def test_with_its_extra_the_section_makes_the_engine() -> None:
+    engine = create_ecs({"service_name_prefix": "t-"})
+
+    assert engine.name == "ecs"
+    assert engine.config_defaults() == {"service_name_prefix": "t-"}
