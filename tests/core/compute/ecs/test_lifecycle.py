@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from landlord_engines_core.compute import ComputeEngine
 from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.models import Output, Placement, Record
@@ -32,9 +33,13 @@ class Tenant:
             self.record = steps.record
 
 
+def lifecycle(engine: ComputeEngine, *, health_timeout: float = 30.0) -> TenantJobs:
+    return jobs(("ecs", engine), health_timeout=health_timeout, step_timeout=60.0)
+
+
 @pytest.fixture
 def tenant(ecs: Ecs) -> Tenant:
-    return Tenant(jobs(("ecs", ecs.engine), health_timeout=5.0, step_timeout=30.0))
+    return Tenant(lifecycle(ecs.engine))
 
 
 def active(aws: Aws, config: Mapping[str, object]) -> list[str]:
@@ -76,7 +81,7 @@ async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
     moving = ecs.at(
         lambda point: seen.append((point, active(ecs.aws, here), active(ecs.aws, there)))
     )
-    tenant.tenants = jobs(("ecs", moving.engine), health_timeout=5.0)
+    tenant.tenants = lifecycle(moving.engine)
 
     moved = await tenant.job("update", there)
 
@@ -147,7 +152,7 @@ async def test_a_delete_after_a_restart_deletes(ecs: Ecs, tenant: Tenant, server
     config = ecs.aws.config()
     await tenant.job("provision", config)
     restarted = from_settings({"endpoint_url": server.endpoint})
-    tenant.tenants = jobs(("ecs", restarted), health_timeout=5.0)
+    tenant.tenants = lifecycle(restarted)
 
     deleted = await tenant.job("delete")
     await restarted.aclose()
@@ -164,7 +169,7 @@ async def test_a_failed_rollout_holds_the_job_with_ecs_reason(ecs: Ecs, tenant: 
         if point == "update:sent":
             fails(ecs.aws.service(config), "tasks failed to start")
 
-    tenant.tenants = jobs(("ecs", ecs.at(reached).engine), health_timeout=5.0)
+    tenant.tenants = lifecycle(ecs.at(reached).engine)
     with pytest.raises(Held, match="rolled back, the former resource serves: tasks failed"):
         await tenant.job("update", config | {"task_definition_arn": ecs.aws.task_definition()})
 
@@ -174,7 +179,7 @@ async def test_a_failed_rollout_holds_the_job_with_ecs_reason(ecs: Ecs, tenant: 
 async def test_a_service_that_does_not_become_steady_is_no_success(
     ecs: Ecs, tenant: Tenant
 ) -> None:
-    tenant.tenants = jobs(("ecs", ecs.engine), health_timeout=0.1)
+    tenant.tenants = lifecycle(ecs.engine, health_timeout=0.1)
 
     with pytest.raises(Transient, match="starting, not healthy: 1 of 2 tasks run"):
         await tenant.job("provision", ecs.aws.config(desired_count=2))
@@ -187,7 +192,7 @@ async def test_a_rollout_that_failed_is_told_with_ecs_reason(ecs: Ecs, tenant: T
         if point == "tags:written":
             fails(ecs.aws.service(config), "tasks failed to start")
 
-    tenant.tenants = jobs(("ecs", ecs.at(reached).engine), health_timeout=5.0)
+    tenant.tenants = lifecycle(ecs.at(reached).engine)
     with pytest.raises(Transient, match="failed, not healthy: tasks failed to start"):
         await tenant.job("provision", config)
 
@@ -209,7 +214,9 @@ async def test_values_of_a_configuration_are_in_no_log_no_record_and_no_answer(
     ecs: Ecs,
 ) -> None:
     logger = Lines()
-    tenant = Tenant(jobs(("ecs", ecs.engine), logger=logger, health_timeout=5.0))
+    tenant = Tenant(
+        jobs(("ecs", ecs.engine), logger=logger, health_timeout=30.0, step_timeout=60.0)
+    )
     config = ecs.aws.config(tags={"password": "hunter2"}, token="hunter2")
 
     output = await tenant.job("provision", config)
