@@ -73,7 +73,7 @@ class Aws:
         )
         return str(made.arn)
 
-    def config(self, **keys: object) -> dict[str, object]:
+    def config(self, **keys: object) -> dict[str, Any]:
         """A tenant's configuration, in a cluster of its own."""
         return {
             "cluster_arn": self.cluster(),
