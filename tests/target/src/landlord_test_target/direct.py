@@ -109,7 +109,7 @@ class ScriptedCompute(MockCompute):
 
 
 def jobs(
-    *engines: tuple[str, ComputeEngine],
+    *engines: tuple[str, ComputeEngine | MockCompute],
     landlord: LandlordClient | None = None,
     logger: Lines | None = None,
     force: str | None = None,

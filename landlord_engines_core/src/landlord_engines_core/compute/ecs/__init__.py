@@ -1,0 +1,30 @@
+"""The compute engine ``ecs``: one service on Amazon ECS for each tenant.
+
+A service is found by its name in the place's cluster, and its tags say whose it is and what was
+applied to it; this process remembers nothing. It needs aiobotocore, which the extra ``ecs`` brings;
+without it everything else works.
+"""
+
+from collections.abc import Mapping
+
+from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.errors import PluginImportFailed
+
+__all__ = ["create_ecs"]
+
+
+def create_ecs(settings: Mapping[str, object]) -> ComputeEngine:
+    """Make the engine from the section ``compute.ecs``.
+
+    Raises:
+        ComputeRefused: The settings are not accepted.
+        PluginImportFailed: aiobotocore is not installed.
+    """
+    try:
+        from landlord_engines_core.compute.ecs import engine  # noqa: PLC0415  # may be missing
+    except ModuleNotFoundError as error:
+        raise PluginImportFailed(
+            f"the compute engine ecs needs {error.name}, which is not installed",
+            hint="pip install 'landlord-engines-core[ecs]'",
+        ) from error
+    return engine.from_settings(settings)

@@ -1,0 +1,46 @@
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import attrs
+import pytest
+
+from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
+from landlord_test_target import aws
+from landlord_test_target.aws import Ecs
+
+
+@pytest.fixture(scope="session")
+def environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in aws.ENVIRONMENT.items():
+            patch.setenv(key, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(environment: None) -> Iterator[aws.Aws]:
+    with aws.running() as started:
+        yield started
+
+
+Make = Callable[..., Ecs]
+
+
+@pytest.fixture
+async def make(server: aws.Aws) -> AsyncIterator[Make]:
+    made: list[EcsCompute] = []
+
+    def one(**settings: object) -> Ecs:
+        points: list[str] = []
+        defaults = {"endpoint_url": server.endpoint, "rollout_timeout": 5, **settings}
+        engine = attrs.evolve(from_settings(defaults), reached=points.append)
+        made.append(engine)
+        return Ecs(server, engine, points)
+
+    yield one
+    for engine in made:
+        await engine.aclose()
+
+
+@pytest.fixture
+def ecs(make: Make) -> Ecs:
+    return make()

@@ -1,0 +1,34 @@
+import subprocess
+import sys
+
+from landlord_engines_core.compute.ecs import create_ecs
+
+WITHOUT = """
+import sys
+sys.modules["aiobotocore"] = None
+import landlord_engines_core.cli
+from landlord_engines_core.errors import PluginImportFailed
+from landlord_engines_core.host import _compute_engine
+_compute_engine("mock", {})
+try:
+    _compute_engine("ecs", {})
+except PluginImportFailed as error:
+    print(error)
+"""
+
+
+def test_without_its_extra_core_works_and_the_engine_names_what_to_install() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "aiobotocore" in done.stdout
+    assert "pip install 'landlord-engines-core[ecs]'" in done.stdout
+
+
+def test_with_its_extra_the_section_makes_the_engine() -> None:
+    engine = create_ecs({"service_name_prefix": "t-"})
+
+    assert engine.name == "ecs"
+    assert engine.config_defaults() == {"service_name_prefix": "t-"}

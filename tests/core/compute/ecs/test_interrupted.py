@@ -1,0 +1,140 @@
+"""An act that ends anywhere: the next one converges, to one service with the right state."""
+
+import asyncio
+import json
+import signal
+import sys
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from landlord_engines_core.compute import ComputeRegistry, ComputeSpec, ResourceState
+from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.errors import ComputeUnavailable
+from landlord_engines_core.models import Placement
+from landlord_engines_core.tenants.acts import Acts
+from landlord_engines_core.tenants.converge import Converger
+from landlord_test_target.aws import Ecs
+
+CREATE = ("create:sent", "tags:written")
+UPDATE = ("update:sent", "update:steady", "tags:removed", "tags:written")
+CALLS = ("CreateService", "DescribeServices", "TagResource", "UntagResource", "UpdateService")
+
+
+class Interrupted(Exception):
+    """The act ends here."""
+
+
+def converger(ecs: Ecs) -> Converger:
+    registry = ComputeRegistry({"ecs": ecs.engine})
+    return Converger(registry=registry, acts=Acts(limit=30), health_timeout=10)
+
+
+def before_and_after(ecs: Ecs) -> tuple[dict[str, object], dict[str, object]]:
+    config = ecs.aws.config(tags={"a": "1", "b": "2"})
+    return config, config | {"task_definition_arn": ecs.aws.task_definition(), "tags": {"b": "3"}}
+
+
+async def converges(ecs: Ecs, spec: ComputeSpec) -> None:
+    """What the lifecycle does next brings the tenant there, and once more does nothing."""
+    await converger(ecs).apply("ecs", spec)
+
+    again = await converger(ecs).apply("ecs", spec)
+    seen = await converger(ecs).healthy("one", Placement("ecs", spec.place))
+    service = ecs.aws.service(spec.config)
+    tags = ecs.aws.tags(service)
+    assert again.outcome == "unchanged"
+    assert (seen.state, seen.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
+    assert service.task_definition == spec.config["task_definition_arn"]
+    assert {key: tags[key] for key in "ab" if key in tags} == spec.config["tags"]
+
+
+def stop(kind: str) -> None:
+    if kind == "raised":
+        raise Interrupted
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+@pytest.mark.parametrize("kind", ["raised", "cancelled"])
+@pytest.mark.parametrize(
+    "point", [*(f"1 {one}" for one in CREATE), *(f"2 {one}" for one in UPDATE)]
+)
+async def test_an_act_that_ends_at_any_point_converges_when_made_again(
+    ecs: Ecs, point: str, kind: str
+) -> None:
+    before, after = before_and_after(ecs)
+    act, _, name = point.partition(" ")
+    if act == "2":
+        await ecs.engine.provision(ecs.spec(before))
+    spec = ecs.spec(before if act == "1" else after)
+
+    def reached(one: str) -> None:
+        if one == name:
+            stop(kind)
+
+    outcome = await asyncio.gather(
+        asyncio.ensure_future(ecs.at(reached).engine.update(spec)), return_exceptions=True
+    )
+
+    assert name in ecs.points
+    # Nothing is awaited after the last point, so that a cancellation there comes too late.
+    if name != "tags:written" or kind == "raised":
+        assert isinstance(outcome[0], Interrupted | asyncio.CancelledError)
+    await converges(ecs, spec)
+
+
+async def test_a_delete_that_ends_in_the_middle_is_a_delete_when_made_again(ecs: Ecs) -> None:
+    spec = ecs.spec(ecs.aws.config())
+    await ecs.engine.provision(spec)
+
+    with pytest.raises(Interrupted):
+        await ecs.at(lambda _: stop("raised")).engine.destroy("one", spec.place)
+
+    assert not await ecs.engine.destroy("one", spec.place)
+    await converger(ecs).gone("one", [Placement("ecs", spec.place)])
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_call_that_is_lost_before_or_after_it_was_done_is_made_good(
+    ecs: Ecs, call: str, when: str
+) -> None:
+    before, after = before_and_after(ecs)
+    if call != "CreateService":
+        await ecs.engine.provision(ecs.spec(before))
+    spec = ecs.spec(before if call == "CreateService" else after)
+    client = await ecs.engine.clients.ecs(Place.read(spec.place))
+
+    def lost(**_: Any) -> None:
+        client.meta.events.unregister(f"{when}.ecs.{call}", lost)
+        raise ReadTimeoutError(endpoint_url="")
+
+    client.meta.events.register(f"{when}.ecs.{call}", lost)
+    with pytest.raises(ComputeUnavailable, match="ReadTimeoutError"):
+        await ecs.engine.update(spec)
+
+    await converges(ecs, spec)
+
+
+@pytest.mark.parametrize("point", [*CREATE, *UPDATE[:3], "destroy:sent"])
+async def test_a_process_killed_at_a_point_leaves_what_the_next_one_brings_to_its_end(
+    ecs: Ecs, point: str
+) -> None:
+    before, after = before_and_after(ecs)
+    if point not in CREATE:
+        await ecs.engine.provision(ecs.spec(before))
+    spec = ecs.spec(before if point in CREATE else after)
+    act = "destroy" if point == "destroy:sent" else "provision"
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "landlord_test_target.ecs_driver"),
+        *(ecs.aws.endpoint, act, "one", json.dumps(spec.config), point),
+    )
+    code = await process.wait()
+
+    assert code == -signal.SIGKILL
+    await converges(ecs.at(pass_by), spec)

@@ -1,0 +1,233 @@
+"""The engine under the tenant lifecycle, as jobs use it."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from landlord_engines_core.compute import ComputeEngine
+from landlord_engines_core.compute.ecs.engine import from_settings
+from landlord_engines_core.errors import Held, Transient
+from landlord_engines_core.models import Output, Placement, Record
+from landlord_engines_core.tenants import TenantJobs
+from landlord_test_target.aws import ROLE, Aws, Ecs, fails
+from landlord_test_target.direct import DirectSteps, Lines, jobs
+
+
+class Tenant:
+    """A tenant, its record, and the jobs that are done for it."""
+
+    def __init__(self, tenants: TenantJobs) -> None:
+        self.tenants = tenants
+        self.record = Record()
+        self.ran = 0
+
+    async def job(self, operation: str, config: Mapping[str, object] | None = None) -> Output:
+        self.ran += 1
+        steps = DirectSteps(f"job-{self.ran}", self.record)
+        body = {"tenant_id": "acme", "tenant_uuid": "one", "operation": operation}
+        text = json.dumps({**body, "desired_config": config or {}}).encode()
+        try:
+            return (await self.tenants.run(text, steps)).output
+        finally:
+            self.record = steps.record
+
+
+def lifecycle(engine: ComputeEngine, *, health_timeout: float = 30.0) -> TenantJobs:
+    return jobs(("ecs", engine), health_timeout=health_timeout, step_timeout=60.0)
+
+
+@pytest.fixture
+def tenant(ecs: Ecs) -> Tenant:
+    return Tenant(lifecycle(ecs.engine))
+
+
+def active(aws: Aws, config: Mapping[str, object]) -> list[str]:
+    services = aws.services(str(config["cluster_arn"]))
+    return [name for name, service in services.items() if service.status == "ACTIVE"]
+
+
+async def test_a_tenants_life(ecs: Ecs, tenant: Tenant) -> None:
+    config = ecs.aws.config()
+    newer = config | {"task_definition_arn": ecs.aws.task_definition(), "desired_count": 3}
+
+    created = await tenant.job("provision", config)
+    again = await tenant.job("provision", config)
+    updated = await tenant.job("update", newer)
+    deleted = await tenant.job("delete")
+    absent = await tenant.job("delete")
+
+    outputs = (created, again, updated, deleted, absent)
+    assert [one.status for one in outputs] == [
+        "created",
+        "unchanged",
+        "updated",
+        "deleted",
+        "absent",
+    ]
+    assert updated.changes == ("desired_count changed", "task_definition_arn changed")
+    assert created.resource_ids == again.resource_ids
+    assert active(ecs.aws, config) == []
+    assert tenant.record.placements == ()
+
+
+async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
+    ecs: Ecs, tenant: Tenant
+) -> None:
+    here = ecs.aws.config()
+    there = here | {"cluster_arn": ecs.aws.cluster()}
+    await tenant.job("provision", here)
+    seen: list[tuple[str, list[str], list[str]]] = []
+    moving = ecs.at(
+        lambda point: seen.append((point, active(ecs.aws, here), active(ecs.aws, there)))
+    )
+    tenant.tenants = lifecycle(moving.engine)
+
+    moved = await tenant.job("update", there)
+
+    name = "landlord-tenant-one"
+    assert moved.status == "created"
+    assert seen == [
+        ("create:sent", [name], [name]),
+        ("tags:written", [name], [name]),
+        ("destroy:sent", [], [name]),
+    ]
+    (placement,) = tenant.record.placements
+    assert str(there["cluster_arn"]) in placement.place
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"service_name_prefix": "acme-"},
+        {"service_name": "acme"},
+        {"assume_role": {"role_arn": ROLE}},
+        {"region": "eu-west-1", "cluster_arn": "its short name"},
+    ],
+)
+async def test_another_name_or_another_way_to_the_same_place_leaves_one_service(
+    ecs: Ecs, tenant: Tenant, changes: dict[str, object]
+) -> None:
+    config = ecs.aws.config()
+    after = config | changes
+    if "region" in changes:
+        after["cluster_arn"] = str(config["cluster_arn"]).split("/")[1]
+    await tenant.job("provision", config)
+
+    await tenant.job("update", after)
+
+    assert len(active(ecs.aws, config)) == 1
+    again = await tenant.job("update", after)
+    assert again.status == "unchanged"
+    await tenant.job("delete")
+    assert active(ecs.aws, config) == []
+
+
+async def test_another_launch_type_is_reached_by_another_name(ecs: Ecs, tenant: Tenant) -> None:
+    config = ecs.aws.config(launch_type="EC2")
+    fargate = config | {"launch_type": "FARGATE"}
+    await tenant.job("provision", config)
+
+    with pytest.raises(Held, match="launch_type"):
+        await tenant.job("update", fargate)
+    await tenant.job("update", fargate | {"service_name_prefix": "fargate-"})
+
+    assert active(ecs.aws, config) == ["fargate-one"]
+
+
+async def test_a_delete_without_a_record_finds_the_service_by_the_configuration(
+    ecs: Ecs, tenant: Tenant
+) -> None:
+    config = ecs.aws.config()
+    await tenant.job("provision", config)
+    tenant.record = Record()
+
+    deleted = await tenant.job("delete", config)
+
+    assert deleted.status == "deleted"
+    assert active(ecs.aws, config) == []
+
+
+async def test_a_delete_after_a_restart_deletes(ecs: Ecs, tenant: Tenant, server: Aws) -> None:
+    config = ecs.aws.config()
+    await tenant.job("provision", config)
+    restarted = from_settings({"endpoint_url": server.endpoint})
+    tenant.tenants = lifecycle(restarted)
+
+    deleted = await tenant.job("delete")
+    await restarted.aclose()
+
+    assert deleted.status == "deleted"
+    assert active(ecs.aws, config) == []
+
+
+async def test_a_failed_rollout_holds_the_job_with_ecs_reason(ecs: Ecs, tenant: Tenant) -> None:
+    config = ecs.aws.config()
+    await tenant.job("provision", config)
+
+    def reached(point: str) -> None:
+        if point == "update:sent":
+            fails(ecs.aws.service(config), "tasks failed to start")
+
+    tenant.tenants = lifecycle(ecs.at(reached).engine)
+    with pytest.raises(Held, match="rolled back, the former resource serves: tasks failed"):
+        await tenant.job("update", config | {"task_definition_arn": ecs.aws.task_definition()})
+
+    assert ecs.aws.service(config).task_definition == config["task_definition_arn"]
+
+
+async def test_a_service_that_does_not_become_steady_is_no_success(
+    ecs: Ecs, tenant: Tenant
+) -> None:
+    tenant.tenants = lifecycle(ecs.engine, health_timeout=0.1)
+
+    with pytest.raises(Transient, match="starting, not healthy: 1 of 2 tasks run"):
+        await tenant.job("provision", ecs.aws.config(desired_count=2))
+
+
+async def test_a_rollout_that_failed_is_told_with_ecs_reason(ecs: Ecs, tenant: Tenant) -> None:
+    config = ecs.aws.config()
+
+    def reached(point: str) -> None:
+        if point == "tags:written":
+            fails(ecs.aws.service(config), "tasks failed to start")
+
+    tenant.tenants = lifecycle(ecs.at(reached).engine)
+    with pytest.raises(Transient, match="failed, not healthy: tasks failed to start"):
+        await tenant.job("provision", config)
+
+
+async def test_a_service_that_was_deleted_behind_its_back_is_made_again(
+    ecs: Ecs, tenant: Tenant
+) -> None:
+    config = ecs.aws.config()
+    await tenant.job("provision", config)
+    ecs.aws.ecs().delete_service(config["cluster_arn"], "landlord-tenant-one", force=True)
+
+    again = await tenant.job("update", config)
+
+    assert again.status == "created"
+    assert active(ecs.aws, config) == ["landlord-tenant-one"]
+
+
+async def test_values_of_a_configuration_are_in_no_log_no_record_and_no_answer(
+    ecs: Ecs,
+) -> None:
+    logger = Lines()
+    tenant = Tenant(
+        jobs(("ecs", ecs.engine), logger=logger, health_timeout=30.0, step_timeout=60.0)
+    )
+    config = ecs.aws.config(tags={"password": "hunter2"}, token="hunter2")
+
+    output = await tenant.job("provision", config)
+    updated = await tenant.job("update", config | {"tags": {"password": "hunter22"}})
+
+    assert updated.changes == ("tags changed",)
+    assert "hunter2" not in f"{output} {updated} {tenant.record} {logger.lines}"
+
+
+async def test_a_record_of_another_engine_by_this_name_is_told(ecs: Ecs, tenant: Tenant) -> None:
+    tenant.record = Record(placements=(Placement("ecs", "somewhere else"),))
+
+    with pytest.raises(Held, match="a place that is none of ecs"):
+        await tenant.job("delete")

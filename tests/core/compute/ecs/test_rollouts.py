@@ -1,0 +1,167 @@
+"""What becomes of an update whose rollout fails.
+
+moto has no rollouts: their failure, and ECS's own way back, are put into its state at the point at
+which the engine has asked for the update.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from landlord_engines_core.compute import ComputeResult, ComputeSpec, ResourceState
+from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_test_target.aws import Ecs, becomes_steady, fails, goes_back
+
+REASON = "ECS deployment circuit breaker: tasks failed to start."
+
+
+@attrs.frozen
+class Update:
+    """A tenant that has a service, and another configuration for it."""
+
+    ecs: Ecs
+    config: dict[str, object]
+    before: ComputeSpec
+    spec: ComputeSpec
+
+    @property
+    def service(self) -> Any:
+        return self.ecs.aws.service(self.config)
+
+    async def run(self, happens: Callable[[Any], None], *, within: float = 5.0) -> ComputeResult:
+        """Update, and let something happen once ECS was asked for it."""
+
+        def reached(point: str) -> None:
+            if point == "update:sent":
+                happens(self.service)
+
+        return await self.ecs.at(reached, rollout_timeout=within).engine.update(self.spec)
+
+
+@pytest.fixture
+async def update(ecs: Ecs) -> Update:
+    config = ecs.aws.config(subnets=ecs.aws.subnets()[:1], desired_count=1)
+    changes = {
+        "task_definition_arn": ecs.aws.task_definition(),
+        "subnets": ecs.aws.subnets()[1:],
+        "desired_count": 2,
+    }
+    before = ecs.spec(config)
+    await ecs.engine.provision(before)
+    return Update(ecs, config, before, ecs.spec(config | changes))
+
+
+async def test_a_rollout_that_fails_is_taken_back_and_told_with_ecs_reason(update: Update) -> None:
+    result = await update.run(lambda service: fails(service, REASON))
+
+    assert result.rolled_back == REASON
+    assert update.ecs.points[-1] == "update:rolled-back"
+    assert update.service.task_definition == update.config["task_definition_arn"]
+    network = update.service.network_configuration["awsvpcConfiguration"]
+    assert network["subnets"] == update.config["subnets"]
+    assert update.service.desired_count == 1
+
+
+async def test_after_a_rollback_the_former_configuration_is_the_one_that_is_there(
+    update: Update,
+) -> None:
+    await update.run(lambda service: fails(service, REASON))
+    update.service.deployments[0]["rolloutState"] = "COMPLETED"
+
+    seen = await update.ecs.engine.inspect("one", update.before.place)
+
+    assert (seen.state, seen.config_hash) == (ResourceState.HEALTHY, update.before.config_hash)
+
+
+async def test_ecs_own_way_back_is_noticed(update: Update) -> None:
+    former = str(update.config["task_definition_arn"])
+
+    result = await update.run(lambda service: goes_back(service, former, REASON))
+
+    assert result.rolled_back == REASON
+    assert "update:rolled-back" not in update.ecs.points
+
+
+async def test_ecs_own_way_back_is_noticed_also_where_the_service_still_names_what_failed(
+    update: Update,
+) -> None:
+    def went_back(service: Any) -> None:
+        goes_back(service, service.task_definition, REASON)
+
+    result = await update.run(went_back)
+
+    assert result.rolled_back == REASON
+
+
+async def test_a_service_that_keeps_showing_the_former_state_went_back(update: Update) -> None:
+    former = str(update.config["task_definition_arn"])
+
+    def undone(service: Any) -> None:
+        service.task_definition = former
+
+    result = await update.run(undone, within=0.1)
+
+    assert result.rolled_back == "ECS serves what was there before"
+
+
+async def test_a_failure_of_an_earlier_rollout_is_not_taken_for_this_ones(update: Update) -> None:
+    former = str(update.config["task_definition_arn"])
+    update.service.task_definition = update.spec.config["task_definition_arn"]
+    goes_back(update.service, former, "an old reason")
+
+    result = await update.run(becomes_steady)
+
+    assert not result.rolled_back
+    assert update.service.task_definition == update.spec.config["task_definition_arn"]
+
+
+async def test_a_first_rollout_that_fails_is_told_and_an_update_mends_it(update: Update) -> None:
+    fails(update.service, REASON)
+
+    seen = await update.ecs.engine.inspect("one", update.before.place)
+    result = await update.run(
+        lambda service: service.deployments[0].update(rolloutState="COMPLETED")
+    )
+
+    assert (seen.state, seen.detail) == (ResourceState.FAILED, REASON)
+    assert not result.rolled_back
+    assert update.service.task_definition == update.spec.config["task_definition_arn"]
+
+
+async def test_without_anything_to_go_back_to_the_job_is_refused_with_the_reason(
+    update: Update,
+) -> None:
+    fails(update.service, REASON)
+
+    with pytest.raises(ComputeRefused, match="no former one to go back to: ECS deployment circuit"):
+        await update.run(pass_by_service, within=0.1)
+
+
+async def test_the_same_configuration_is_tried_anew_where_its_rollout_failed(
+    update: Update,
+) -> None:
+    fails(update.service, REASON)
+    failed = update.service.deployments[0]["id"]
+    again = attrs.evolve(update, spec=update.before)
+
+    await again.run(lambda service: service.deployments[0].update(rolloutState="COMPLETED"))
+
+    assert update.service.deployments[0]["id"] != failed
+
+
+@pytest.mark.parametrize("status", ["DRAINING", "INACTIVE"])
+async def test_a_service_deleted_during_its_update_is_looked_at_again(
+    update: Update, status: str
+) -> None:
+    def deleted(service: Any) -> None:
+        service.status = status
+
+    with pytest.raises(ComputeUnavailable, match="went away while it was changed"):
+        await update.run(deleted)
+
+
+def pass_by_service(_: Any) -> None:
+    pass_by("")

@@ -1,0 +1,68 @@
+"""A tenant on ECS through a real restate-server and real workers; AWS is moto's server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from landlord_test_target import aws
+from landlord_test_target.aws import Aws, keeps_rolling
+from landlord_test_target.harness import Worker, World, wait_for
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Aws]:
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in aws.ENVIRONMENT.items():
+            patch.setenv(key, value)
+        with aws.running() as started:
+            yield started
+
+
+async def worker(world: World, server: Aws) -> Worker:
+    config = world.config(compute_provider="ecs")
+    config["compute"]["ecs"] = {"endpoint_url": server.endpoint}
+    return await (await world.launch(config)).registered()
+
+
+async def test_a_tenant_on_ecs_is_made_moved_to_another_cluster_and_deleted(
+    world: World, server: Aws
+) -> None:
+    await worker(world, server)
+    tenant = world.tenant()
+    here = server.config()
+    there = here | {"cluster_arn": server.cluster()}
+
+    created = await world.done(await world.send(tenant, "provision", **here))
+    moved = await world.done(await world.send(tenant, "update", **there))
+    active = [server.service(one).status for one in (here, there)]
+    deleted = await world.done(await world.send(tenant, "delete"))
+
+    outputs = (created["output"], moved["output"], deleted["output"])
+    assert [one["status"] for one in outputs] == ["created", "created", "deleted"]
+    assert active == ["INACTIVE", "ACTIVE"]
+    assert server.service(there).status == "INACTIVE"
+
+
+async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(
+    world: World, server: Aws
+) -> None:
+    first = await worker(world, server)
+    tenant = world.tenant()
+    config = server.config()
+    await world.done(await world.send(tenant, "provision", **config))
+    keeps_rolling(server.service(config))
+    newer = config | {"task_definition_arn": server.task_definition()}
+
+    job = await world.send(tenant, "update", **newer)
+
+    async def asked() -> bool:
+        return bool(server.service(config).task_definition == newer["task_definition_arn"])
+
+    await wait_for(asked)
+    await first.kill()
+    aws.becomes_steady(server.service(config))
+    await world.again(first)
+
+    answer = await world.done(job)
+    assert answer["output"]["status"] == "updated"
+    assert len(server.services(str(config["cluster_arn"]))) == 1

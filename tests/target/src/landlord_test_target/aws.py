@@ -1,0 +1,192 @@
+"""AWS as moto has it, behind a real socket in this process, and what happens there by itself.
+
+moto runs no tasks: a rollout's progress, its failure and ECS's own way back are put into moto's
+state by the tests, as AWS documents them.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import attrs
+from moto.ec2.models import ec2_backends
+from moto.ecs.models import ecs_backends
+from moto.server import ThreadedMotoServer
+
+from landlord_engines_core.compute import ComputeSpec
+from landlord_engines_core.compute.ecs.engine import EcsCompute
+from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.models import config_hash, key_hashes
+
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/tenants"
+"""A role; moto lets anybody assume any."""
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    # How many tasks moto says that a new service runs.
+    "MOTO_ECS_SERVICE_RUNNING": "1",
+}
+"""What the server, and those that talk to it, find in their environment."""
+
+
+@attrs.frozen(kw_only=True)
+class Aws:
+    """A running server."""
+
+    endpoint: str
+
+    def cluster(self, *, region: str = REGION, account: str = ACCOUNT) -> str:
+        """Make a cluster of its own and return its ARN."""
+        made = self.ecs(region, account).create_cluster(f"cluster-{uuid4().hex[:8]}")
+        return str(made.arn)
+
+    def task_definition(self, *, region: str = REGION, account: str = ACCOUNT) -> str:
+        """Make a task definition of its own and return its ARN."""
+        containers = [{"name": "web", "image": "web:1", "memory": 128, "essential": True}]
+        made = self.ecs(region, account).register_task_definition(
+            family=f"family-{uuid4().hex[:8]}",
+            container_definitions=containers,
+            volumes=[],
+            network_mode=None,
+            tags=[],
+            placement_constraints=[],
+            requires_compatibilities=[],
+            cpu=None,
+            memory=None,
+            task_role_arn=None,
+            execution_role_arn=None,
+            proxy_configuration=None,
+            inference_accelerators=[],
+            runtime_platform=None,
+            ipc_mode=None,
+            pid_mode=None,
+            ephemeral_storage=None,
+        )
+        return str(made.arn)
+
+    def config(self, **keys: object) -> dict[str, Any]:
+        """A tenant's configuration, in a cluster of its own."""
+        return {
+            "cluster_arn": self.cluster(),
+            "task_definition_arn": self.task_definition(),
+            "service_name_prefix": "landlord-tenant-",
+            **keys,
+        }
+
+    def subnets(self) -> list[str]:
+        """The subnets that there are."""
+        return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_subnets()]
+
+    def security_groups(self) -> list[str]:
+        """The security groups that there are."""
+        return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_security_groups()]
+
+    def ecs(self, region: str = REGION, account: str = ACCOUNT) -> Any:
+        """The server's own state."""
+        return ecs_backends[account][region]
+
+    def services(self, cluster: str) -> dict[str, Any]:
+        """The services in a cluster by name, those that are inactive too."""
+        region, account, name = cluster.split(":")[3], cluster.split(":")[4], cluster.split("/")[1]
+        found = self.ecs(region, account).services
+        return {
+            key.partition(":")[2]: service
+            for key, service in found.items()
+            if key.partition(":")[0] == name
+        }
+
+    def service(self, config: Mapping[str, object]) -> Any:
+        """The only service in the cluster that a configuration names."""
+        (service,) = self.services(str(config["cluster_arn"])).values()
+        return service
+
+    def tags(self, service: Any) -> Mapping[str, str]:
+        """A service's tags."""
+        return {tag["key"]: tag["value"] for tag in service.tags}
+
+
+def becomes_steady(service: Any) -> None:
+    """All tasks run."""
+    service.running_count = service.desired_count
+    service.deployments[0]["rolloutState"] = "COMPLETED"
+
+
+def keeps_rolling(service: Any) -> None:
+    """The newest deployment is not done."""
+    service.deployments[0]["rolloutState"] = "IN_PROGRESS"
+
+
+def fails(service: Any, reason: str) -> None:
+    """The circuit breaker gives the newest deployment up, with nothing to go back to."""
+    service.deployments[0]["rolloutState"] = "FAILED"
+    service.deployments[0]["rolloutStateReason"] = reason
+
+
+def goes_back(service: Any, former: str, reason: str) -> None:
+    """The circuit breaker gives the newest deployment up and makes one of what was before."""
+    failed = {**service.deployments[0], "id": f"ecs-svc/{uuid4().int}", "status": "ACTIVE"}
+    failed |= {"rolloutState": "FAILED", "rolloutStateReason": reason}
+    failed |= {"taskDefinition": service.task_definition}
+    service.task_definition = former
+    service.deployments = [{**service.deployments[0], "rolloutState": "IN_PROGRESS"}, failed]
+
+
+@attrs.define
+class Ecs:
+    """The engine under test, and each point that it reached."""
+
+    aws: Aws
+    engine: EcsCompute
+    points: list[str]
+
+    async def calls(self, place: str) -> list[str]:
+        """The names of all calls for a place from now on, as they are made."""
+        names: list[str] = []
+        client = await self.engine.clients.ecs(Place.read(place))
+
+        def called(model: Any, **_: object) -> None:
+            names.append(model.name)
+
+        client.meta.events.register("before-call.ecs", called)
+        return names
+
+    def at(self, reached: Reached, *, rollout_timeout: float = 5.0) -> "Ecs":
+        """The same with something that happens at each point."""
+
+        def both(point: str) -> None:
+            self.points.append(point)
+            reached(point)
+
+        engine = attrs.evolve(self.engine, reached=both, rollout_timeout=rollout_timeout)
+        return attrs.evolve(self, engine=engine)
+
+    def spec(self, config: dict[str, object], *, tenant: str = "one") -> ComputeSpec:
+        return ComputeSpec(
+            tenant=tenant,
+            name="acme",
+            place=self.engine.place(config),
+            config=config,
+            config_hash=config_hash(config),
+            key_hashes=key_hashes(config),
+        )
+
+
+@contextmanager
+def running() -> Iterator[Aws]:
+    """Run the server; the environment has to be as `ENVIRONMENT` says."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield Aws(endpoint=f"http://{host}:{port}")
+    finally:
+        server.stop()

@@ -1,0 +1,43 @@
+"""One act of the ECS engine in a process of its own, which is killed at a given point.
+
+Usage: python -m landlord_test_target.ecs_driver ENDPOINT ACT TENANT CONFIG POINT
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import attrs
+
+from landlord_engines_core.compute import ComputeSpec
+from landlord_engines_core.compute.ecs.engine import from_settings
+from landlord_engines_core.models import config_hash, key_hashes
+
+
+async def main(endpoint: str, act: str, tenant: str, config_text: str, point: str) -> None:
+    def reached(name: str) -> None:
+        if name == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    config = json.loads(config_text)
+    engine = attrs.evolve(from_settings({"endpoint_url": endpoint}), reached=reached)
+    place = engine.place(config)
+    if act == "destroy":
+        await engine.destroy(tenant, place)
+    else:
+        await engine.provision(
+            ComputeSpec(
+                tenant=tenant,
+                name="acme",
+                place=place,
+                config=config,
+                config_hash=config_hash(config),
+                key_hashes=key_hashes(config),
+            )
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
