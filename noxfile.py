@@ -27,6 +27,9 @@ PYTHONS = sorted({"3.11", "3.12", "3.13", OWN})
 # Without npm the wheel of Node.js brings it, which fetches the restate-server.
 LOCAL = "" if shutil.which("npm") else "[local]"
 
+# The extras of core, for its compute engines.
+ENGINES = "[docker]"
+
 
 def install(session: nox.Session, *what: str, group: str | None = None) -> None:
     """Install with every version pinned, those of the build tools too."""
@@ -39,7 +42,7 @@ def install(session: nox.Session, *what: str, group: str | None = None) -> None:
 def install_editable(session: nox.Session, group: str, *, extra: str = "") -> None:
     """Install all distributions, the example and the tests' own from their folders, and tools."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
-    folders = (core, restate + extra, stub, "./examples/direct_engine", "./tests/target")
+    folders = (core + ENGINES, restate + extra, stub, "./examples/direct_engine", "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
     install(session, *editable, group=group)
 
@@ -132,9 +135,8 @@ def pins(session: nox.Session) -> None:
     """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
     session.install("uv")
     sources = session.create_tmp() + "/sources.txt"
-    local = [
-        f"{ROOT / name}[local]" if "restate" in name else str(ROOT / name) for name in DISTRIBUTIONS
-    ]
+    extras = dict(zip(DISTRIBUTIONS, (ENGINES, "[local]", ""), strict=True))
+    local = [f"{ROOT / name}{extra}" for name, extra in extras.items()]
     Path(sources).write_text("\n".join(local), encoding="utf-8")
     groups = [f"--group={group}" for group in ("test", "lint", "types", "build", "bench")]
     wanted = session.run(

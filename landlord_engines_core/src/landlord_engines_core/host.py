@@ -23,6 +23,7 @@ from landlord_engines_core.errors import (
     ComputeRefused,
     EngineFailed,
     LandlordEnginesError,
+    PluginError,
     PluginSettingsRefused,
 )
 from landlord_engines_core.landlord import LandlordClient
@@ -294,6 +295,9 @@ def _compute_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
             f"compute engine {candidate} refuses its settings: {error.message}",
             hint=f"correct compute.{name}",
         ) from error
+    except PluginError:
+        # It says by itself what is missing.
+        raise
     except Exception as error:
         # Its text may hold a value out of the settings.
         raise PluginSettingsRefused(

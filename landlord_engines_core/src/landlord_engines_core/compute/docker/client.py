@@ -1,0 +1,343 @@
+"""The only door to a Docker engine: the few calls that we need, and what their failures mean.
+
+An engine's own message may quote a configuration, so that none is passed on; what some of them mean
+is told in our words.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiodocker
+import aiohttp
+import attrs
+from aiodocker.volumes import DockerVolume
+
+from landlord_engines_core.compute.docker.body import Body
+from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+
+__all__ = ["Conflict", "DockerClient", "Gone", "StartFailed"]
+
+_NOT_FOUND, _CONFLICT = 404, 409
+_DOCKERS_OWN = "docker.io"
+_NO_CONNECTION = 900
+"""aiodocker's own status where the engine cannot be reached."""
+
+_NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError)
+"""The last two where what answers is not an engine."""
+
+_CAUSES = {
+    "port is already allocated": "a host port in $.ports is taken",
+    "address already in use": "a host port in $.ports is taken",
+    "executable file not found": "the image does not have the command",
+    "exec format error": "the image is for another kind of machine",
+    "unable to find user": "the image does not have the user in $.user",
+    "no command specified": "the image has no command, and $.command names none",
+    "range of cpus": "$.resources.cpu is more than the engine has",
+    "memory limit": "$.resources.memory is less than the engine allows",
+    "invalid reference format": "$.image is not the reference of an image",
+}
+"""Parts of an engine's messages, in small letters, and what each is told as."""
+
+_UNREACHABLE = (
+    "connection refused",
+    "connection reset",
+    "no such host",
+    "timeout",
+    "deadline exceeded",
+    "temporary failure",
+    "no route to host",
+    "network is unreachable",
+    "server misbehaving",
+    "too many requests",
+    "toomanyrequests",
+    "unexpected eof",
+    "received unexpected http status: 5",
+)
+"""Parts of what an engine says of a pull that may succeed another time."""
+
+_DENIED = ("unauthorized", "authentication required", "no basic auth", "denied")
+
+
+class Gone(ComputeUnavailable):
+    """What was asked for is not there, or not any more; looking again tells what is."""
+
+
+class Conflict(ComputeUnavailable):
+    """Somebody else does the same at this moment, or did; looking again tells what is there."""
+
+
+class StartFailed(ComputeUnavailable):
+    """The engine failed to start a container, which may be beyond repair."""
+
+
+@attrs.define
+class DockerClient:
+    """Calls one Docker engine; connects with the first call.
+
+    All calls raise `ComputeUnavailable` where the engine does not answer or is in trouble, and
+    `ComputeRefused` where it refuses what it was asked.
+    """
+
+    settings: DockerSettings
+    _docker: aiodocker.Docker | None = attrs.field(default=None, init=False)
+    _connector: aiohttp.BaseConnector | None = attrs.field(default=None, init=False)
+
+    async def containers(self, filters: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
+        """What the engine lists, whatever state it is in; its filters are to be checked again."""
+        async with self._asked("list containers") as docker:
+            found = await docker.containers.list(all=True, filters=filters)
+        return [one._container for one in found]  # noqa: SLF001  # the library shows them no other way
+
+    async def show(self, container: str) -> Mapping[str, Any]:
+        """All of one container, by id or name."""
+        async with self._asked("inspect a container") as docker:
+            return await docker.containers.container(container).show()
+
+    async def create(self, name: str, body: Body) -> str:
+        """Make a container and return its id.
+
+        Raises:
+            Conflict: The name is taken.
+        """
+        async with self._asked("create the container") as docker:
+            return (await docker.containers.create(body, name=name)).id
+
+    async def start(self, container: str) -> None:
+        """Start a container; one that runs is left alone.
+
+        Raises:
+            StartFailed: The engine fails in doing so.
+        """
+        try:
+            async with self._asked("start the container") as docker:
+                await docker.containers.container(container).start()
+        except (Gone, Conflict):
+            raise
+        except ComputeUnavailable as error:
+            if (
+                isinstance(error.__cause__, aiodocker.DockerError)
+                and error.__cause__.status < _NO_CONNECTION
+            ):
+                raise StartFailed(error.message) from error
+            raise
+
+    async def stop(self, container: str) -> None:
+        """Stop a container; one that does not run is left alone."""
+        seconds = self.settings.stop_timeout
+        async with self._asked("stop the container", seconds) as docker:
+            await docker.containers.container(container).stop(t=seconds)
+
+    async def remove(self, container: str, *, volumes: bool = False) -> None:
+        """Remove a container, and return once it is gone, whoever removed it.
+
+        Args:
+            container: Its id or name.
+            volumes: Whether the volumes go with it that have no name.
+        """
+        try:
+            async with self._asked("remove the container") as docker:
+                await docker.containers.container(container).delete(force=True, v=volumes)
+        except Gone:
+            return
+        except Conflict:
+            await self._removed(container)
+
+    async def _removed(self, container: str) -> None:
+        try:
+            async with self._asked("remove the container") as docker:
+                await docker.containers.container(container).wait(condition="removed")
+        except Gone:
+            return
+
+    async def rename(self, container: str, name: str) -> None:
+        """Give a container another name; one that has it already is left alone.
+
+        Raises:
+            Conflict: The name is taken.
+        """
+        try:
+            async with self._asked("rename the container") as docker:
+                await docker.containers.container(container).rename(name)
+        except (ComputeRefused, Conflict):
+            if (await self.show(container))["Name"] != f"/{name}":
+                raise
+
+    async def has_image(self, image: str) -> bool:
+        """Whether the engine has an image."""
+        try:
+            async with self._asked("look for the image") as docker:
+                await docker.images.inspect(image)
+        except Gone:
+            return False
+        return True
+
+    async def pull(self, image: str) -> None:
+        """Have the engine fetch an image.
+
+        Raises:
+            ComputeRefused: There is no such image, or the registry does not give it to us.
+            ComputeUnavailable: The registry does not answer.
+        """
+        registry = self.settings.registries.get(_registry_of(image))
+        docker = self._connected()
+        try:
+            if registry is None:
+                await docker.images.pull(image)
+            else:
+                auth = {"username": registry.username, "password": registry.password}
+                await docker.images.pull(_in_full(image), auth=auth)
+        except aiodocker.DockerError as error:
+            raise _pull_error(error) from error
+        except _NO_ANSWER as error:
+            raise _silent() from error
+
+    async def ensure_network(self, name: str, driver: str) -> None:
+        """Make a network unless there is one of this name."""
+        async with self._asked("list networks") as docker:
+            found = await docker.networks.list(filters={"name": [name]})
+        if any(network["Name"] == name for network in found):
+            return
+        labels = {"landlord.owner": "landlord"}
+        body = {"Name": name, "Driver": driver, "CheckDuplicate": True, "Labels": labels}
+        try:
+            async with self._asked("create the network") as docker:
+                await docker.networks.create(body)
+        except Conflict:
+            return
+
+    async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a volume unless there is one of this name."""
+        async with self._asked("create a volume") as docker:
+            await _volumes(docker).create({"Name": name, "Labels": labels})
+
+    async def volume(self, name: str) -> Mapping[str, Any]:
+        """All of one volume."""
+        async with self._asked("inspect a volume") as docker:
+            shown: Mapping[str, Any] = await _volume(docker, name).show()
+        return shown
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume, unless another container has it."""
+        try:
+            async with self._asked("remove a volume") as docker:
+                await _volume(docker, name).delete()
+        except (Gone, Conflict):
+            return
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._docker is not None and self._connector is not None:
+            await self._docker.close()
+            await self._connector.close()
+            self._docker = None
+
+    def _connected(self) -> aiodocker.Docker:
+        if self._docker is None:
+            # Given both, aiodocker reads nothing from the environment.
+            url, self._connector = _connector(self.settings)
+            self._docker = aiodocker.Docker(url=url, connector=self._connector)
+        return self._docker
+
+    @asynccontextmanager
+    async def _asked(self, what: str, seconds: float = 0) -> AsyncIterator[aiodocker.Docker]:
+        """Give a call its deadline, and its failures their meaning."""
+        try:
+            async with asyncio.timeout(self.settings.request_timeout + seconds):
+                yield self._connected()
+        except aiodocker.DockerError as error:
+            raise _error(what, error) from error
+        except _NO_ANSWER as error:
+            raise _silent() from error
+
+
+def _volumes(docker: aiodocker.Docker) -> Any:
+    # The library has no types for these.
+    return docker.volumes
+
+
+def _volume(docker: aiodocker.Docker, name: str) -> Any:
+    volume: Any = DockerVolume
+    return volume(docker, name)
+
+
+def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
+    """Where and how to connect; no limit, since a slow tenant's call must not delay another's."""
+    scheme, _, address = settings.host.partition("://")
+    if scheme == "unix":
+        return "http://localhost", aiohttp.UnixConnector(address, limit=0)
+    address = address.rstrip("/")
+    if scheme == "https" or settings.tls_verify or settings.cert_path:
+        return f"https://{address}", aiohttp.TCPConnector(ssl=_tls(settings), limit=0)
+    return f"http://{address}", aiohttp.TCPConnector(limit=0)
+
+
+def _tls(settings: DockerSettings) -> ssl.SSLContext:
+    folder = (
+        Path(settings.cert_path).expanduser() if settings.cert_path else Path.home() / ".docker"
+    )
+    try:
+        context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    except OSError as error:
+        raise ComputeUnavailable(
+            f"the certificates for the Docker engine cannot be read: {type(error).__name__}",
+            hint="compute.docker.cert_path is to hold ca.pem, cert.pem and key.pem",
+        ) from None
+    return context
+
+
+def _silent() -> ComputeUnavailable:
+    return ComputeUnavailable(
+        "the Docker engine does not answer", hint="check compute.docker.host and DOCKER_HOST"
+    )
+
+
+def _error(what: str, error: aiodocker.DockerError) -> ComputeUnavailable | ComputeRefused:
+    status, text = error.status, error.message.lower()
+    if status == _NO_CONNECTION:
+        return _silent()
+    cause = next((told for part, told in _CAUSES.items() if part in text), "")
+    if cause:
+        return ComputeRefused(f"the Docker engine cannot {what}: {cause}")
+    if status == _NOT_FOUND:
+        return Gone(f"the Docker engine cannot {what}: it, or what it needs, is not there")
+    if status == _CONFLICT:
+        return Conflict(f"the Docker engine cannot {what}: something else is under way")
+    if status < 500:  # noqa: PLR2004  # the engine is well, the request is not
+        return ComputeRefused(f"the Docker engine refuses to {what} (HTTP {status})")
+    return ComputeUnavailable(f"the Docker engine fails to {what} (HTTP {status})")
+
+
+def _pull_error(error: aiodocker.DockerError) -> ComputeUnavailable | ComputeRefused:
+    text = error.message.lower()
+    if error.status == _NO_CONNECTION:
+        return _silent()
+    if any(part in text for part in _UNREACHABLE):
+        return ComputeUnavailable("the registry of the image in $.image does not answer")
+    if any(part in text for part in _DENIED):
+        return ComputeRefused(
+            "the registry denies the image in $.image, or does not have it",
+            hint="check the name, and compute.docker.registries",
+        )
+    if error.status == _NOT_FOUND or "not found" in text or "manifest unknown" in text:
+        return ComputeRefused("the image in $.image does not exist", hint="check name and tag")
+    return ComputeUnavailable(f"the image in $.image cannot be pulled (HTTP {error.status})")
+
+
+def _registry_of(image: str) -> str:
+    """The address of an image's registry, by Docker's rule for telling it from a folder."""
+    first, slash, _ = image.partition("/")
+    is_address = slash and ("." in first or ":" in first or first == "localhost")
+    return first if is_address else _DOCKERS_OWN
+
+
+def _in_full(image: str) -> str:
+    """An image with the address of its registry, without which aiodocker sends no credentials."""
+    if _registry_of(image) != _DOCKERS_OWN or image.startswith(f"{_DOCKERS_OWN}/"):
+        return image
+    return f"{_DOCKERS_OWN}/{image}" if "/" in image else f"{_DOCKERS_OWN}/library/{image}"
