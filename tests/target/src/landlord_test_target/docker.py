@@ -4,6 +4,8 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -87,22 +89,22 @@ class Holdings:
 
     @property
     def ids(self) -> list[str]:
-        found = docker(
-            "ps", "-aq", "--no-trunc", "--filter", f"label=landlord.tenant_id={self.tenant}"
-        )
-        return found.splitlines()
+        # Landlord's own worker has no digest; a command's argument cannot hold every id.
+        is_plain = self.tenant.isascii() and self.tenant.isprintable()
+        digest = sha256(self.tenant.encode("utf-8", "surrogatepass")).hexdigest()
+        label = f"tenant_id={self.tenant}" if is_plain else f"tenant_digest={digest}"
+        return docker("ps", "-aq", "--no-trunc", "--filter", f"label=landlord.{label}").splitlines()
 
     @property
     def only(self) -> dict[str, Any]:
         """The one container."""
         (found,) = self.ids
-        return self.show(found)
+        return show(found)
 
-    @staticmethod
-    def show(container: str) -> dict[str, Any]:
-        (shown,) = json.loads(docker("container", "inspect", container))
-        found: dict[str, Any] = shown
-        return found
+    @property
+    def versions(self) -> list[int]:
+        """The versions of the web server that its containers run."""
+        return [int(show(one)["Config"]["Image"].rpartition(":")[2]) for one in self.ids]
 
     def go_made(self, image: str = f"{WEB}:1") -> str:
         """A container by the conventions of Landlord's own worker."""
@@ -114,3 +116,16 @@ class Holdings:
     def clear(self) -> None:
         for container in self.ids:
             docker("rm", "-f", "-v", container)
+
+
+def show(container: str) -> dict[str, Any]:
+    """All of one container."""
+    (shown,) = json.loads(docker("container", "inspect", container))
+    found: dict[str, Any] = shown
+    return found
+
+
+def address(container: Mapping[str, Any]) -> str:
+    """Where a container is reached."""
+    (network,) = container["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])
