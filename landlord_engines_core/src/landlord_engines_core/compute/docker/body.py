@@ -165,4 +165,7 @@ def _plain(key: str, value: Any) -> Any:
     """A value so that what means the same is the same: engines show an empty list as null."""
     if key == "CapAdd":
         return sorted(capability(name) for name in value or ())
+    if key == "NetworkMode" and str(value).startswith("container:"):
+        # An engine shows the other one's id, however it was named.
+        return "container:"
     return value or None

@@ -7,16 +7,18 @@ is told in our words.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiodocker
 import aiohttp
 import attrs
+from aiodocker.networks import DockerNetwork
 from aiodocker.volumes import DockerVolume
 
 from landlord_engines_core.compute.docker.body import Body
+from landlord_engines_core.compute.docker.names import OWNER
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
@@ -197,18 +199,36 @@ class DockerClient:
             raise _silent() from error
 
     async def ensure_network(self, name: str, driver: str) -> None:
-        """Make a network unless there is one of this name."""
+        """Have one network of this name: two workers that miss it at once may each make one."""
+        found = await self._networks(name)
+        if not found:
+            body: Body = {"Name": name, "Driver": driver, "CheckDuplicate": True}
+            body["Labels"] = {OWNER: "landlord"}
+            with suppress(Conflict):
+                async with self._asked("create the network") as docker:
+                    await docker.networks.create(body)
+            found = await self._networks(name)
+        ours = [one["Id"] for one in found if one["Labels"].get(OWNER) == "landlord"]
+        left = len(found)
+        # All workers take them in the same order; the engine keeps one that is in use.
+        for network in sorted(ours, reverse=True):
+            if left > 1 and await self._remove_network(network):
+                left -= 1
+
+    async def _networks(self, name: str) -> list[Mapping[str, Any]]:
         async with self._asked("list networks") as docker:
             found = await docker.networks.list(filters={"name": [name]})
-        if any(network["Name"] == name for network in found):
-            return
-        labels = {"landlord.owner": "landlord"}
-        body = {"Name": name, "Driver": driver, "CheckDuplicate": True, "Labels": labels}
+        return [one for one in found if one["Name"] == name]
+
+    async def _remove_network(self, network: str) -> bool:
         try:
-            async with self._asked("create the network") as docker:
-                await docker.networks.create(body)
-        except Conflict:
-            return
+            async with self._asked("remove a network") as docker:
+                await DockerNetwork(docker, network).delete()
+        except Gone:
+            return True
+        except ComputeRefused:
+            return False
+        return True
 
     async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Make a volume unless there is one of this name."""
@@ -304,10 +324,10 @@ def _error(what: str, error: aiodocker.DockerError) -> ComputeUnavailable | Comp
     cause = next((told for part, told in _CAUSES.items() if part in text), "")
     if cause:
         return ComputeRefused(f"the Docker engine cannot {what}: {cause}")
+    if status == _CONFLICT or "is ambiguous" in text:
+        return Conflict(f"the Docker engine cannot {what}: something else is under way")
     if status == _NOT_FOUND:
         return Gone(f"the Docker engine cannot {what}: it, or what it needs, is not there")
-    if status == _CONFLICT:
-        return Conflict(f"the Docker engine cannot {what}: something else is under way")
     if status < 500:  # noqa: PLR2004  # the engine is well, the request is not
         return ComputeRefused(f"the Docker engine refuses to {what} (HTTP {status})")
     return ComputeUnavailable(f"the Docker engine fails to {what} (HTTP {status})")

@@ -66,6 +66,8 @@ class Convergence:
             await self.client.remove(upcoming.id)
         if current.name != self._name:
             await self._rename(current.id)
+        if current.status == "running":
+            return ComputeResult(resource_ids=current.resource_ids)
         return await self._started(current.id)
 
     @property

@@ -53,7 +53,8 @@ class Maker:
                 engine made is not what was asked for.
         """
         await self._fetch(wanted.config)
-        await self._prepare(wanted)
+        await self._network(wanted.config)
+        await self._volumes(wanted)
         try:
             made = await self.client.create(name, wanted.body)
         except Conflict:
@@ -71,6 +72,7 @@ class Maker:
         Returns:
             The id of the one that runs.
         """
+        await self._network(wanted.config)
         try:
             await self.client.start(container)
         except StartFailed:
@@ -89,14 +91,16 @@ class Maker:
                 )
             await self.client.pull(config.image)
 
-    async def _prepare(self, wanted: Made) -> None:
-        """Make the network, and the named volumes, whose labels say whose they are."""
+    async def _network(self, config: ContainerConfig) -> None:
         settings = self.settings
-        if not wanted.config.network_mode and settings.network_name not in _ENGINES_OWN:
+        if not config.network_mode and settings.network_name not in _ENGINES_OWN:
             await self.client.ensure_network(settings.network_name, settings.network_driver)
+
+    async def _volumes(self, wanted: Made) -> None:
+        """Make the named volumes, whose labels say whose they are."""
+        labels = names.identity(self.settings.label_prefix, wanted.tenant)
         for volume in wanted.config.mounts():
             if not volume.is_bind:
-                labels = names.identity(settings.label_prefix, wanted.tenant)
                 await self.client.ensure_volume(volume.source, labels)
 
     async def _refuse_foreign(self, name: str, tenant: str) -> None:
