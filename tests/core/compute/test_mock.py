@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -9,7 +9,7 @@ from landlord_test_target.compute_contract import ComputeContract, Subject
 
 
 class MockSubject(Subject):
-    drifts = ("removed",)
+    drifts: ClassVar[tuple[str, ...]] = ("removed",)
 
     def __init__(self) -> None:
         self.resources: dict[str, ComputeSpec] = {}

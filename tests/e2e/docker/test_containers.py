@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE, Popen
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -16,6 +17,7 @@ from landlord_engines_core.compute.docker.config import read
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.direct import DirectSteps, jobs
 from landlord_test_target.docker import WEB, Holdings, docker, show, spec
 from landlord_test_target.harness import free_port, wait_for
 
@@ -298,6 +300,18 @@ async def test_a_name_that_is_somebody_elses_is_refused_and_left_alone(
         docker("rm", foreign)
 
 
+async def test_a_folder_below_an_allowed_one_is_mounted(
+    engines: Engines, tenant: Holdings, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "greeting").write_text("hello")
+    engine = engines(policy={"bind_roots": [str(tmp_path)]})
+
+    await engine.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/a:/a:ro"]))
+
+    assert docker("exec", tenant.only["Id"], "cat", "/a/greeting") == "hello"
+
+
 async def test_a_volume_that_is_a_folder_of_the_host_is_found_when_it_is_read_back(
     engines: Engines, tenant: Holdings
 ) -> None:
@@ -339,7 +353,7 @@ async def test_volumes_stay_unless_they_are_to_go(engine: DockerCompute, tenant:
     kept, gone = f"kept-{tenant.tenant}", f"gone-{tenant.tenant}"
     foreign = f"foreign-{tenant.tenant}"
     docker("volume", "create", foreign)
-    config = {"image": "landlord-test/keeper:1", "volumes": [f"{kept}:/kept"]}
+    config: dict[str, Any] = {"image": "landlord-test/keeper:1", "volumes": [f"{kept}:/kept"]}
     try:
         await engine.provision(spec(tenant.tenant, **config))
         await engine.destroy(tenant.tenant, "")
@@ -404,6 +418,39 @@ async def test_one_that_the_engine_can_no_longer_start_is_made_again(
     await healthy(engine, wanted)
 
 
+async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
+    engines: Engines, tenant: Holdings
+) -> None:
+    engine, other = engines(stop_timeout=60), Holdings(str(uuid4()))
+    await engine.provision(spec(tenant.tenant, command=["sleep", "1000"]))
+    slow = tenant.only["Id"]
+    stopping = asyncio.create_task(engine.destroy(tenant.tenant, ""))
+
+    await engine.provision(spec(other.tenant))
+    await healthy(engine, spec(other.tenant))
+
+    assert not stopping.done()
+    docker("kill", slow)
+    assert await stopping
+    other.clear()
+
+
+async def test_a_changed_default_of_the_operator_updates_the_container(
+    engines: Engines, tenant: Holdings
+) -> None:
+    body = {"tenant_id": tenant.tenant, "operation": "provision", "desired_config": {}}
+    answers = [
+        await jobs(("docker", engines(image=f"{WEB}:1", env={"A": value})), health_timeout=20).run(
+            json.dumps(body).encode(), DirectSteps()
+        )
+        for value in ("1", "1", "2")
+    ]
+
+    assert [one.output.status for one in answers] == ["created", "unchanged", "updated"]
+    assert answers[2].output.changes == ("env changed",)
+    assert "A=2" in tenant.only["Config"]["Env"]
+
+
 async def test_nothing_to_do_means_no_engine_event(engine: DockerCompute) -> None:
     tenants = [Holdings(str(uuid4())) for _ in range(10)]
     wanted = [spec(one.tenant) for one in tenants]
@@ -428,8 +475,8 @@ async def test_nothing_to_do_means_no_engine_event(engine: DockerCompute) -> Non
             events.kill()
         assert seen["Action"] == "pause"
     finally:
-        for one in tenants:
-            one.clear()
+        for holdings in tenants:
+            holdings.clear()
 
 
 async def test_an_engine_that_is_not_there_is_unavailable(engines: Engines) -> None:

@@ -1,6 +1,6 @@
 """What every compute engine keeps, kept by this one on a real engine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from landlord_test_target.docker import WEB, Holdings, docker
 
 
 class DockerSubject(Subject):
-    points: ClassVar = {
+    points: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "create": ("create:created", "create:started"),
         "update": (
             "update:created",
@@ -24,7 +24,15 @@ class DockerSubject(Subject):
         ),
         "delete": ("delete:stopped", "delete:removed"),
     }
-    drifts = ("stopped", "killed", "removed", "paused", "renamed", "limited", "disconnected")
+    drifts: ClassVar[tuple[str, ...]] = (
+        "stopped",
+        "killed",
+        "removed",
+        "paused",
+        "renamed",
+        "limited",
+        "disconnected",
+    )
 
     def __init__(self, make: Callable[..., ComputeEngine]) -> None:
         self.make = make

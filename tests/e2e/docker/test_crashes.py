@@ -14,7 +14,7 @@ from landlord_test_target.docker import WEB, Holdings, spec
 BAD = {"image": "landlord-test/sick:1"}
 
 
-def worked(tenant: Holdings, *jobs: tuple[str, dict[str, object]], crash_at: str = "") -> list[Any]:
+def worked(tenant: Holdings, *jobs: tuple[str, dict[str, str]], crash_at: str = "") -> list[Any]:
     """Carry out jobs in a process of their own, which may die at a point: the answers it gave."""
     bodies = [
         {

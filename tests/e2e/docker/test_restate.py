@@ -9,7 +9,7 @@ from landlord_test_target.docker import SETTINGS, WEB, Holdings, docker
 from landlord_test_target.harness import Worker, World, wait_for
 
 
-async def started(world: World, **worker: object) -> Worker:
+async def started(world: World, **worker: Any) -> Worker:
     config = world.config(compute_provider="docker", **worker)
     config["compute"]["docker"] = {**SETTINGS, "image": f"{WEB}:1"}
     return await (await world.launch(config)).registered()
@@ -128,7 +128,7 @@ async def test_a_worker_killed_in_an_update_is_followed_by_one_that_ends_it(
 ) -> None:
     worker = await started(world)
     await world.run(tenant.tenant, "provision")
-    slow = {"image": f"{WEB}:2", "health_check": {"type": "tcp", "port": 8080}}
+    slow: dict[str, Any] = {"image": f"{WEB}:2", "health_check": {"type": "tcp", "port": 8080}}
     job = await world.send(tenant.tenant, "update", command=["sh", "-c", LATE], **slow)
 
     async def look() -> bool:

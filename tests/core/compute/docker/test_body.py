@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import attrs
 import pytest
@@ -13,12 +14,12 @@ from landlord_test_target.docker import spec
 FIELDS = {field.name for field in attrs.fields(ContainerConfig)}
 
 
-def body(settings: DockerSettings | None = None, **config: object) -> Body:
+def body(settings: DockerSettings | None = None, **config: Any) -> Body:
     wanted = spec("t", **config)
     return container_body(wanted, read(wanted.config), settings or DockerSettings())
 
 
-def shown(**config: object) -> Body:
+def shown(**config: Any) -> Body:
     """What an engine that does as it is told shows: it adds what nobody asked for."""
     made = body(**config)
     host = {**made["HostConfig"], "Binds": None, "CapAdd": None, "Runtime": "runc", "PidMode": ""}
@@ -163,7 +164,7 @@ def test_what_an_engine_adds_of_its_own_is_no_difference() -> None:
     ],
 )
 def test_what_an_engine_makes_otherwise_is_found(part: str, key: str, value: object) -> None:
-    config = {"env": {"A": "b"}, "user": "7", "command": ["x"]}
+    config: dict[str, Any] = {"env": {"A": "b"}, "user": "7", "command": ["x"]}
     made = shown(**config)
     made[part][key] = value
 

@@ -8,7 +8,8 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from landlord_engines_core.compute.docker.client import Conflict, DockerClient, Gone, StartFailed
+from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
+from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 

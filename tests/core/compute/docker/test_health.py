@@ -1,8 +1,9 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,28 +33,34 @@ def container(
 @pytest.mark.parametrize(
     ("shown", "state", "said"),
     [
-        (container(), "healthy", ""),
-        (container(uptime=1), "starting", "not run for long"),
-        (container(uptime=-100), "healthy", ""),
-        (container(uptime=15, restarts=1), "starting", "not run for long"),
-        (container(uptime=25, restarts=1), "healthy", ""),
-        (container(uptime=70, restarts=1000), "healthy", ""),
-        (container(uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
-        (container("restarting", restarts=2), "starting", "being restarted"),
-        (container("restarting", restarts=3), "failed", "again and again (3 times)"),
-        (container("exited", ExitCode=3), "failed", "ended with 3"),
-        (container("exited", ExitCode=137, OOMKilled=True), "failed", "for lack of memory"),
-        (container("created"), "failed", "it is created, not running"),
-        (container("paused"), "failed", "it is paused"),
-        (container("dead"), "failed", "it is dead"),
-        (container(uptime=1, Health={"Status": "healthy"}), "healthy", "says healthy"),
-        (container(Health={"Status": "starting"}), "starting", "says starting"),
-        (container(Health={"Status": "unhealthy"}), "failed", "says unhealthy"),
-        (container(Health={"Status": "none"}), "healthy", ""),
+        (partial(container), "healthy", ""),
+        (partial(container, uptime=1), "starting", "not run for long"),
+        (partial(container, uptime=-100), "healthy", ""),
+        (partial(container, uptime=15, restarts=1), "starting", "not run for long"),
+        (partial(container, uptime=25, restarts=1), "healthy", ""),
+        (partial(container, uptime=70, restarts=1000), "healthy", ""),
+        (partial(container, uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
+        (partial(container, "restarting", restarts=2), "starting", "being restarted"),
+        (partial(container, "restarting", restarts=3), "failed", "again and again (3 times)"),
+        (partial(container, "exited", ExitCode=3), "failed", "ended with 3"),
+        (
+            partial(container, "exited", ExitCode=137, OOMKilled=True),
+            "failed",
+            "for lack of memory",
+        ),
+        (partial(container, "created"), "failed", "it is created, not running"),
+        (partial(container, "paused"), "failed", "it is paused"),
+        (partial(container, "dead"), "failed", "it is dead"),
+        (partial(container, uptime=1, Health={"Status": "healthy"}), "healthy", "says healthy"),
+        (partial(container, Health={"Status": "starting"}), "starting", "says starting"),
+        (partial(container, Health={"Status": "unhealthy"}), "failed", "says unhealthy"),
+        (partial(container, Health={"Status": "none"}), "healthy", ""),
     ],
 )
-async def test_running_is_not_healthy(shown: dict[str, Any], state: str, said: str) -> None:
-    health = await health_of(shown, SETTINGS)
+async def test_running_is_not_healthy(
+    shown: Callable[[], dict[str, Any]], state: str, said: str
+) -> None:
+    health = await health_of(shown(), SETTINGS)
 
     assert health.state is ResourceState(state)
     assert said in health.detail
@@ -69,21 +76,26 @@ async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one
 @asynccontextmanager
 async def server(answer: bytes, *, closes: bool = True) -> AsyncIterator[int]:
     """Listen, and answer each request so."""
+    served = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if answer:
-            await reader.readline()
-            writer.write(answer)
-            await writer.drain()
-        if closes:
-            writer.close()
-        else:
-            await reader.read()
+        served.append(asyncio.current_task())
+        try:
+            if answer:
+                await reader.readline()
+                writer.write(answer)
+                await writer.drain()
+            if not closes:
+                await reader.read()
+        except ConnectionError:
+            pass
+        finally:
             writer.close()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listening:
         yield listening.sockets[0].getsockname()[1]
+    await asyncio.gather(*filter(None, served))
 
 
 def checked(kind: str, port: int, *, where: str, **more: float) -> dict[str, Any]:

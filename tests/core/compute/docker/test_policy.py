@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -104,7 +105,7 @@ FOREIGN = {
     "NetworkingConfig": {"EndpointsConfig": {"other": {}}},
 }
 
-RIGHTS: list[dict[str, object]] = [
+RIGHTS: list[dict[str, Any]] = [
     {"privileged": True},
     {"cap_add": ["ALL"]},
     {"cap_add": ["SYS_ADMIN"]},
@@ -116,7 +117,7 @@ RIGHTS: list[dict[str, object]] = [
 
 IMAGES = ["", "-x", ":x", "a b", "a/../../containers/json", "../x", "a?x=y", "a#b", "a//b", "a\0b"]
 
-OTHERS: list[dict[str, object]] = [
+OTHERS: list[dict[str, Any]] = [
     {"env": {"": "x"}},
     {"env": {"A=B": "x"}},
     {"env": {"A": f"{SECRET}\0"}},
@@ -131,12 +132,12 @@ OTHERS: list[dict[str, object]] = [
     {"network_mode": "none", "health_check": {"type": "tcp", "port": 80}},
 ]
 
-HOSTILE: list[dict[str, object]] = [
-    *({"network_mode": mode} for mode in NETWORKS),
-    *({"volumes": ["data:/data", bind]} for bind in BINDS),
-    *({key: value} for key, value in FOREIGN.items()),
+HOSTILE: list[dict[str, Any]] = [
+    *[{"network_mode": mode} for mode in NETWORKS],
+    *[{"volumes": ["data:/data", bind]} for bind in BINDS],
+    *[{key: value} for key, value in FOREIGN.items()],
     *RIGHTS,
-    *({"image": image} for image in IMAGES),
+    *[{"image": image} for image in IMAGES],
     *OTHERS,
 ]
 
@@ -159,7 +160,7 @@ def test_at_least_seventy_hostile_configurations_are_tried() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=repr)
 async def test_a_hostile_configuration_is_refused_before_any_engine_call(
-    engine: DockerCompute, httpserver: HTTPServer, hostile: dict[str, object]
+    engine: DockerCompute, httpserver: HTTPServer, hostile: dict[str, Any]
 ) -> None:
     wanted = spec("t", **{"env": {"A": SECRET}, **hostile})
     for act in (engine.provision, engine.update):

@@ -1,8 +1,4 @@
-"""The only door to a Docker engine: the few calls that we need, and what their failures mean.
-
-An engine's own message may quote a configuration, so that none is passed on; what some of them mean
-is told in our words.
-"""
+"""The only door to a Docker engine, and to aiodocker: the few calls that we need."""
 
 import asyncio
 import ssl
@@ -15,66 +11,28 @@ import aiodocker
 import aiohttp
 import attrs
 from aiodocker.networks import DockerNetwork
-from aiodocker.volumes import DockerVolume
+from aiodocker.volumes import DockerVolume, DockerVolumes
 
+from landlord_engines_core.compute.docker.answers import (
+    NO_CONNECTION,
+    Conflict,
+    Gone,
+    StartFailed,
+    meaning,
+    meaning_of_pull,
+    silent,
+)
 from landlord_engines_core.compute.docker.body import Body
 from landlord_engines_core.compute.docker.names import OWNER
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
-__all__ = ["Conflict", "DockerClient", "Gone", "StartFailed"]
+__all__ = ["DockerClient"]
 
-_NOT_FOUND, _CONFLICT = 404, 409
 _DOCKERS_OWN = "docker.io"
-_NO_CONNECTION = 900
-"""aiodocker's own status where the engine cannot be reached."""
 
 _NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError)
 """The last two where what answers is not an engine."""
-
-_CAUSES = {
-    "port is already allocated": "a host port in $.ports is taken",
-    "address already in use": "a host port in $.ports is taken",
-    "executable file not found": "the image does not have the command",
-    "exec format error": "the image is for another kind of machine",
-    "unable to find user": "the image does not have the user in $.user",
-    "no command specified": "the image has no command, and $.command names none",
-    "range of cpus": "$.resources.cpu is more than the engine has",
-    "memory limit": "$.resources.memory is less than the engine allows",
-    "invalid reference format": "$.image is not the reference of an image",
-}
-"""Parts of an engine's messages, in small letters, and what each is told as."""
-
-_UNREACHABLE = (
-    "connection refused",
-    "connection reset",
-    "no such host",
-    "timeout",
-    "deadline exceeded",
-    "temporary failure",
-    "no route to host",
-    "network is unreachable",
-    "server misbehaving",
-    "too many requests",
-    "toomanyrequests",
-    "unexpected eof",
-    "received unexpected http status: 5",
-)
-"""Parts of what an engine says of a pull that may succeed another time."""
-
-_DENIED = ("unauthorized", "authentication required", "no basic auth", "denied")
-
-
-class Gone(ComputeUnavailable):
-    """What was asked for is not there, or not any more; looking again tells what is."""
-
-
-class Conflict(ComputeUnavailable):
-    """Somebody else does the same at this moment, or did; looking again tells what is there."""
-
-
-class StartFailed(ComputeUnavailable):
-    """The engine failed to start a container, which may be beyond repair."""
 
 
 @attrs.define
@@ -123,7 +81,7 @@ class DockerClient:
         except ComputeUnavailable as error:
             if (
                 isinstance(error.__cause__, aiodocker.DockerError)
-                and error.__cause__.status < _NO_CONNECTION
+                and error.__cause__.status < NO_CONNECTION
             ):
                 raise StartFailed(error.message) from error
             raise
@@ -194,9 +152,9 @@ class DockerClient:
                 auth = {"username": registry.username, "password": registry.password}
                 await docker.images.pull(_in_full(image), auth=auth)
         except aiodocker.DockerError as error:
-            raise _pull_error(error) from error
+            raise meaning_of_pull(error.status, error.message) from error
         except _NO_ANSWER as error:
-            raise _silent() from error
+            raise silent() from error
 
     async def ensure_network(self, name: str, driver: str) -> None:
         """Have one network of this name: two workers that miss it at once may each make one."""
@@ -223,7 +181,7 @@ class DockerClient:
     async def _remove_network(self, network: str) -> bool:
         try:
             async with self._asked("remove a network") as docker:
-                await DockerNetwork(docker, network).delete()
+                await _network(docker, network).delete()
         except Gone:
             return True
         except ComputeRefused:
@@ -270,19 +228,15 @@ class DockerClient:
             async with asyncio.timeout(self.settings.request_timeout + seconds):
                 yield self._connected()
         except aiodocker.DockerError as error:
-            raise _error(what, error) from error
+            raise meaning(what, error.status, error.message) from error
         except _NO_ANSWER as error:
-            raise _silent() from error
+            raise silent() from error
 
 
-def _volumes(docker: aiodocker.Docker) -> Any:
-    # The library has no types for these.
-    return docker.volumes
-
-
-def _volume(docker: aiodocker.Docker, name: str) -> Any:
-    volume: Any = DockerVolume
-    return volume(docker, name)
+# The library has no types for these.
+_network: Any = DockerNetwork
+_volume: Any = DockerVolume
+_volumes: Any = DockerVolumes
 
 
 def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
@@ -309,44 +263,6 @@ def _tls(settings: DockerSettings) -> ssl.SSLContext:
             hint="compute.docker.cert_path is to hold ca.pem, cert.pem and key.pem",
         ) from None
     return context
-
-
-def _silent() -> ComputeUnavailable:
-    return ComputeUnavailable(
-        "the Docker engine does not answer", hint="check compute.docker.host and DOCKER_HOST"
-    )
-
-
-def _error(what: str, error: aiodocker.DockerError) -> ComputeUnavailable | ComputeRefused:
-    status, text = error.status, error.message.lower()
-    if status == _NO_CONNECTION:
-        return _silent()
-    cause = next((told for part, told in _CAUSES.items() if part in text), "")
-    if cause:
-        return ComputeRefused(f"the Docker engine cannot {what}: {cause}")
-    if status == _CONFLICT or "is ambiguous" in text:
-        return Conflict(f"the Docker engine cannot {what}: something else is under way")
-    if status == _NOT_FOUND:
-        return Gone(f"the Docker engine cannot {what}: it, or what it needs, is not there")
-    if status < 500:  # noqa: PLR2004  # the engine is well, the request is not
-        return ComputeRefused(f"the Docker engine refuses to {what} (HTTP {status})")
-    return ComputeUnavailable(f"the Docker engine fails to {what} (HTTP {status})")
-
-
-def _pull_error(error: aiodocker.DockerError) -> ComputeUnavailable | ComputeRefused:
-    text = error.message.lower()
-    if error.status == _NO_CONNECTION:
-        return _silent()
-    if any(part in text for part in _UNREACHABLE):
-        return ComputeUnavailable("the registry of the image in $.image does not answer")
-    if any(part in text for part in _DENIED):
-        return ComputeRefused(
-            "the registry denies the image in $.image, or does not have it",
-            hint="check the name, and compute.docker.registries",
-        )
-    if error.status == _NOT_FOUND or "not found" in text or "manifest unknown" in text:
-        return ComputeRefused("the image in $.image does not exist", hint="check name and tag")
-    return ComputeUnavailable(f"the image in $.image cannot be pulled (HTTP {error.status})")
 
 
 def _registry_of(image: str) -> str:

@@ -13,8 +13,9 @@ import backoff
 
 from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker.answers import Gone, StartFailed
 from landlord_engines_core.compute.docker.body import container_body, differences
-from landlord_engines_core.compute.docker.client import DockerClient, Gone, StartFailed
+from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.found import Container, find
 from landlord_engines_core.compute.docker.health import Health, health_of

@@ -12,7 +12,8 @@ from landlord_engines_core.compute.contract import (
     ResourceState,
 )
 from landlord_engines_core.compute.docker import names, policy
-from landlord_engines_core.compute.docker.client import Conflict, DockerClient, Gone
+from landlord_engines_core.compute.docker.answers import Conflict, Gone
+from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig, read
 from landlord_engines_core.compute.docker.convergence import Convergence
 from landlord_engines_core.compute.docker.found import Container, Found, find

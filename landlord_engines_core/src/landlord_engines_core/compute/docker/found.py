@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 
 from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker.answers import Gone
 from landlord_engines_core.compute.docker.body import limits_of
-from landlord_engines_core.compute.docker.client import DockerClient, Gone
+from landlord_engines_core.compute.docker.client import DockerClient
 
 __all__ = ["Container", "Found", "find"]
 

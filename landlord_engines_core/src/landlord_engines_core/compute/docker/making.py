@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import attrs
 
 from landlord_engines_core.compute.docker import names, policy
+from landlord_engines_core.compute.docker.answers import Conflict, StartFailed
 from landlord_engines_core.compute.docker.body import Body, differences
-from landlord_engines_core.compute.docker.client import Conflict, DockerClient, StartFailed
+from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.found import Container
 from landlord_engines_core.compute.docker.settings import DockerSettings
