@@ -30,6 +30,9 @@ ENGINES = "[ecs]"
 # Without npm the wheel of Node.js brings it, which fetches the restate-server.
 LOCAL = "" if shutil.which("npm") else "[local]"
 
+# The extras of core, for its compute engines.
+ENGINES = "[docker,ecs]"
+
 
 def install(session: nox.Session, *what: str, group: str | None = None) -> None:
     """Install with every version pinned, those of the build tools too."""

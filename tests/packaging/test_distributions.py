@@ -19,6 +19,7 @@ NAMES = (
     "landlord_engines_stepfunctions_stub",
 )
 ENTRY_POINTS = {
+    ("landlord.compute_engines", "docker", "landlord_engines_core"),
     ("landlord.compute_engines", "ecs", "landlord_engines_core"),
     ("landlord.compute_engines", "mock", "landlord_engines_core"),
     ("landlord.compute_engines", "process", "landlord_engines_core"),

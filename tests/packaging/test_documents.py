@@ -12,7 +12,7 @@ def test_every_test_that_the_list_of_defects_names_is_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "go-worker-defects.md").read_text()))
     there = {
         name
-        for path in (ROOT / "tests").rglob("test_*.py")
+        for path in (ROOT / "tests").rglob("*.py")
         for name in re.findall(r"def (test_\w+)\(", path.read_text())
     }
 
@@ -20,12 +20,12 @@ def test_every_test_that_the_list_of_defects_names_is_there() -> None:
     assert named <= there
 
 
-def test_every_defect_that_is_dealt_with_has_a_row() -> None:
+def test_every_defect_has_a_row() -> None:
     rows = re.findall(
         r"^\| (\d+) \|", (ROOT / "docs" / "go-worker-defects.md").read_text(), re.MULTILINE
     )
 
-    assert [int(row) for row in rows] == [*range(1, 21), *range(27, 32)]
+    assert [int(row) for row in rows] == list(range(1, 32))
 
 
 def test_the_table_of_settings_is_that_of_the_settings_tree() -> None:

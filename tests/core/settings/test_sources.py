@@ -251,3 +251,36 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, nam
 def test_a_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="does not exist"):
         gather(LANDLORD_CONFIG=str(tmp_path / "nowhere"))
+
+
+def test_what_dockers_own_clients_read_beats_the_file() -> None:
+    document = {"compute": {"docker": {"host": "tcp://file", "image": "x"}, "mock": {"a": 1}}}
+    environment = {
+        "DOCKER_HOST": "tcp://environment",
+        "DOCKER_CERT_PATH": "/certificates",
+        "DOCKER_TLS_VERIFY": "0",
+    }
+
+    compute = load(document, environment).settings.compute
+
+    assert compute == {
+        "docker": {
+            "host": "tcp://environment",
+            "image": "x",
+            "cert_path": "/certificates",
+            # Docker's own clients take any text for a yes.
+            "tls_verify": True,
+        },
+        "mock": {"a": 1},
+    }
+
+
+@pytest.mark.parametrize("key", ["compute_provider", "force_compute_provider"])
+def test_dockers_variables_count_where_only_the_worker_names_docker(key: str) -> None:
+    environment = {"DOCKER_HOST": "tcp://environment", "DOCKER_TLS_VERIFY": ""}
+
+    named = load({"worker": {key: "docker"}}, environment).settings.compute
+    others = load({"worker": {key: "mock"}}, environment).settings.compute
+
+    assert named == {"docker": {"host": "tcp://environment"}}
+    assert others == {}

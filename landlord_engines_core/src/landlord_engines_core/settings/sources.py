@@ -48,6 +48,13 @@ _FILLED_BY_ENGINE = {
 }
 """Keys of ``worker`` that Landlord's names in an engine's section fill too."""
 
+_DOCKERS = {
+    "host": "DOCKER_HOST",
+    "cert_path": "DOCKER_CERT_PATH",
+    "tls_verify": "DOCKER_TLS_VERIFY",
+}
+"""Keys of ``compute.docker``, and what Docker's own clients read, which wins as with Landlord."""
+
 
 @attrs.frozen(kw_only=True)
 class Loaded:
@@ -129,7 +136,7 @@ class Sources:
             raise SettingsError("; ".join(problems), hint="correct each where it was set")
         loaded = _build(tree, document, converter, engine)
         origins = {path: found[path].origin if path in found else DEFAULT for path in options}
-        return _finish(loaded, engine, origins)
+        return _finish(loaded, engine, origins, self.environment)
 
     def _in_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Found"]:
         found = {}
@@ -181,7 +188,9 @@ def _build(tree: type, document: dict[str, Any], converter: Converter, engine: s
         ) from None
 
 
-def _finish(loaded: Any, engine: str, origins: dict[str, str]) -> Loaded:
+def _finish(
+    loaded: Any, engine: str, origins: dict[str, str], environment: Mapping[str, str]
+) -> Loaded:
     """Let the engine's section fill what ``worker`` leaves open, and check the whole."""
     section = getattr(loaded.workflow, attribute(engine))
     worker: WorkerSettings = loaded.worker
@@ -193,9 +202,24 @@ def _finish(loaded: Any, engine: str, origins: dict[str, str]) -> Loaded:
     if worker.compute_cache_ttl is None:
         worker = attrs.evolve(worker, compute_cache_ttl=DEFAULT_CACHE_TTL)
     worker.check()
-    settings = Settings(engine=section, compute=loaded.compute, log=loaded.log, worker=worker)
+    compute = _with_dockers(loaded.compute, worker, environment)
+    settings = Settings(engine=section, compute=compute, log=loaded.log, worker=worker)
     values = dict(_leaves(attrs.evolve(loaded, worker=worker), origins))
     return Loaded(settings=settings, origins=origins, values=values)
+
+
+def _with_dockers(
+    compute: dict[str, dict[str, Any]], worker: WorkerSettings, environment: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Let the environment fill ``compute.docker``, where this worker has that compute engine."""
+    if "docker" not in (*compute, worker.compute_provider, worker.force_compute_provider):
+        return compute
+    found: dict[str, Any] = {key: environment.get(name) for key, name in _DOCKERS.items()}
+    given = {key: value for key, value in found.items() if value}
+    if "tls_verify" in given:
+        # Docker's own clients take any text for a yes.
+        given["tls_verify"] = True
+    return {**compute, "docker": {**compute.get("docker", {}), **given}}
 
 
 def _leaves(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:

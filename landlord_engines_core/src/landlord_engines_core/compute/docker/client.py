@@ -1,0 +1,279 @@
+"""The only door to a Docker engine, and to aiodocker: the few calls that we need."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiodocker
+import aiohttp
+import attrs
+from aiodocker.networks import DockerNetwork
+from aiodocker.volumes import DockerVolume, DockerVolumes
+
+from landlord_engines_core.compute.docker.answers import (
+    NO_CONNECTION,
+    Conflict,
+    Gone,
+    StartFailed,
+    meaning,
+    meaning_of_pull,
+    silent,
+)
+from landlord_engines_core.compute.docker.body import Body
+from landlord_engines_core.compute.docker.names import OWNER
+from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+
+__all__ = ["DockerClient"]
+
+_DOCKERS_OWN = "docker.io"
+
+_NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError)
+"""The last two where what answers is not an engine."""
+
+
+@attrs.define
+class DockerClient:
+    """Calls one Docker engine; connects with the first call.
+
+    All calls raise `ComputeUnavailable` where the engine does not answer or is in trouble, and
+    `ComputeRefused` where it refuses what it was asked.
+    """
+
+    settings: DockerSettings
+    _docker: aiodocker.Docker | None = attrs.field(default=None, init=False)
+    _connector: aiohttp.BaseConnector | None = attrs.field(default=None, init=False)
+
+    async def containers(self, filters: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
+        """What the engine lists, whatever state it is in; its filters are to be checked again."""
+        async with self._asked("list containers") as docker:
+            found = await docker.containers.list(all=True, filters=filters)
+        return [one._container for one in found]  # noqa: SLF001  # the library shows them no other way
+
+    async def show(self, container: str) -> Mapping[str, Any]:
+        """All of one container, by id or name."""
+        async with self._asked("inspect a container") as docker:
+            return await docker.containers.container(container).show()
+
+    async def create(self, name: str, body: Body) -> str:
+        """Make a container and return its id.
+
+        Raises:
+            Conflict: The name is taken.
+        """
+        async with self._asked("create the container") as docker:
+            return (await docker.containers.create(body, name=name)).id
+
+    async def start(self, container: str) -> None:
+        """Start a container; one that runs is left alone.
+
+        Raises:
+            StartFailed: The engine fails in doing so.
+        """
+        try:
+            async with self._asked("start the container") as docker:
+                await docker.containers.container(container).start()
+        except (Gone, Conflict):
+            raise
+        except ComputeUnavailable as error:
+            if (
+                isinstance(error.__cause__, aiodocker.DockerError)
+                and error.__cause__.status < NO_CONNECTION
+            ):
+                raise StartFailed(error.message) from error
+            raise
+
+    async def stop(self, container: str) -> None:
+        """Stop a container; one that does not run is left alone."""
+        seconds = self.settings.stop_timeout
+        async with self._asked("stop the container", seconds) as docker:
+            await docker.containers.container(container).stop(t=seconds)
+
+    async def remove(self, container: str, *, volumes: bool = False) -> None:
+        """Remove a container, and return once it is gone, whoever removed it.
+
+        Args:
+            container: Its id or name.
+            volumes: Whether the volumes go with it that have no name.
+        """
+        try:
+            async with self._asked("remove the container") as docker:
+                await docker.containers.container(container).delete(force=True, v=volumes)
+        except Gone:
+            return
+        except Conflict:
+            await self._removed(container)
+
+    async def _removed(self, container: str) -> None:
+        try:
+            async with self._asked("remove the container") as docker:
+                await docker.containers.container(container).wait(condition="removed")
+        except Gone:
+            return
+
+    async def rename(self, container: str, name: str) -> None:
+        """Give a container another name; one that has it already is left alone.
+
+        Raises:
+            Conflict: The name is taken.
+        """
+        try:
+            async with self._asked("rename the container") as docker:
+                await docker.containers.container(container).rename(name)
+        except (ComputeRefused, Conflict):
+            if (await self.show(container))["Name"] != f"/{name}":
+                raise
+
+    async def has_image(self, image: str) -> bool:
+        """Whether the engine has an image."""
+        try:
+            async with self._asked("look for the image") as docker:
+                await docker.images.inspect(image)
+        except Gone:
+            return False
+        return True
+
+    async def pull(self, image: str) -> None:
+        """Have the engine fetch an image.
+
+        Raises:
+            ComputeRefused: There is no such image, or the registry does not give it to us.
+            ComputeUnavailable: The registry does not answer.
+        """
+        registry = self.settings.registries.get(_registry_of(image))
+        docker = self._connected()
+        try:
+            if registry is None:
+                await docker.images.pull(image)
+            else:
+                auth = {"username": registry.username, "password": registry.password}
+                await docker.images.pull(_in_full(image), auth=auth)
+        except aiodocker.DockerError as error:
+            raise meaning_of_pull(error.status, error.message) from error
+        except _NO_ANSWER as error:
+            raise silent() from error
+
+    async def ensure_network(self, name: str, driver: str) -> None:
+        """Have one network of this name: two workers that miss it at once may each make one."""
+        found = await self._networks(name)
+        if not found:
+            body: Body = {"Name": name, "Driver": driver, "CheckDuplicate": True}
+            body["Labels"] = {OWNER: "landlord"}
+            with suppress(Conflict):
+                async with self._asked("create the network") as docker:
+                    await docker.networks.create(body)
+            found = await self._networks(name)
+        ours = [one["Id"] for one in found if one["Labels"].get(OWNER) == "landlord"]
+        left = len(found)
+        # All workers take them in the same order; the engine keeps one that is in use.
+        for network in sorted(ours, reverse=True):
+            if left > 1 and await self._remove_network(network):
+                left -= 1
+
+    async def _networks(self, name: str) -> list[Mapping[str, Any]]:
+        async with self._asked("list networks") as docker:
+            found = await docker.networks.list(filters={"name": [name]})
+        return [one for one in found if one["Name"] == name]
+
+    async def _remove_network(self, network: str) -> bool:
+        try:
+            async with self._asked("remove a network") as docker:
+                await _network(docker, network).delete()
+        except Gone:
+            return True
+        except ComputeRefused:
+            return False
+        return True
+
+    async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a volume unless there is one of this name."""
+        async with self._asked("create a volume") as docker:
+            await _volumes(docker).create({"Name": name, "Labels": labels})
+
+    async def volume(self, name: str) -> Mapping[str, Any]:
+        """All of one volume."""
+        async with self._asked("inspect a volume") as docker:
+            shown: Mapping[str, Any] = await _volume(docker, name).show()
+        return shown
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume, unless another container has it."""
+        try:
+            async with self._asked("remove a volume") as docker:
+                await _volume(docker, name).delete()
+        except (Gone, Conflict):
+            return
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._docker is not None and self._connector is not None:
+            await self._docker.close()
+            await self._connector.close()
+            self._docker = None
+
+    def _connected(self) -> aiodocker.Docker:
+        if self._docker is None:
+            # Given both, aiodocker reads nothing from the environment.
+            url, self._connector = _connector(self.settings)
+            self._docker = aiodocker.Docker(url=url, connector=self._connector)
+        return self._docker
+
+    @asynccontextmanager
+    async def _asked(self, what: str, seconds: float = 0) -> AsyncIterator[aiodocker.Docker]:
+        """Give a call its deadline, and its failures their meaning."""
+        try:
+            async with asyncio.timeout(self.settings.request_timeout + seconds):
+                yield self._connected()
+        except aiodocker.DockerError as error:
+            raise meaning(what, error.status, error.message) from error
+        except _NO_ANSWER as error:
+            raise silent() from error
+
+
+# The library has no types for these.
+_network: Any = DockerNetwork
+_volume: Any = DockerVolume
+_volumes: Any = DockerVolumes
+
+
+def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
+    """Where and how to connect; no limit, since a slow tenant's call must not delay another's."""
+    scheme, _, address = settings.host.partition("://")
+    if scheme == "unix":
+        return "http://localhost", aiohttp.UnixConnector(address, limit=0)
+    address = address.rstrip("/")
+    if scheme == "https" or settings.tls_verify or settings.cert_path:
+        return f"https://{address}", aiohttp.TCPConnector(ssl=_tls(settings), limit=0)
+    return f"http://{address}", aiohttp.TCPConnector(limit=0)
+
+
+def _tls(settings: DockerSettings) -> ssl.SSLContext:
+    folder = (
+        Path(settings.cert_path).expanduser() if settings.cert_path else Path.home() / ".docker"
+    )
+    try:
+        context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    except OSError as error:
+        raise ComputeUnavailable(
+            f"the certificates for the Docker engine cannot be read: {type(error).__name__}",
+            hint="compute.docker.cert_path is to hold ca.pem, cert.pem and key.pem",
+        ) from None
+    return context
+
+
+def _registry_of(image: str) -> str:
+    """The address of an image's registry, by Docker's rule for telling it from a folder."""
+    first, slash, _ = image.partition("/")
+    is_address = slash and ("." in first or ":" in first or first == "localhost")
+    return first if is_address else _DOCKERS_OWN
+
+
+def _in_full(image: str) -> str:
+    """An image with the address of its registry, without which aiodocker sends no credentials."""
+    if _registry_of(image) != _DOCKERS_OWN or image.startswith(f"{_DOCKERS_OWN}/"):
+        return image
+    return f"{_DOCKERS_OWN}/{image}" if "/" in image else f"{_DOCKERS_OWN}/library/{image}"

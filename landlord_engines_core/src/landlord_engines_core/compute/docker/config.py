@@ -1,0 +1,165 @@
+"""A tenant's configuration as typed values: what is not a field here never reaches an engine."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from landlord_engines_core import codec
+from landlord_engines_core.errors import ComputeRefused
+
+__all__ = ["ContainerConfig", "HealthCheck", "Port", "Resources", "Volume", "read"]
+
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*([:/@][A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+"""No part begins with a dot: a reference becomes part of a path."""
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_VOLUME_OPTIONS = {"ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent"}
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
+_CONTAINER = re.compile(r"container:[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@attrs.frozen(kw_only=True)
+class Port:
+    """A port of the container that is reached through one of the host; any free one by default."""
+
+    container_port: int
+    host_port: int | None = None
+    protocol: str = "tcp"
+
+    def __str__(self) -> str:
+        return f"{self.container_port}/{self.protocol}"
+
+
+@attrs.frozen(kw_only=True)
+class Resources:
+    """Upper bounds: thousandths of a CPU, and MiB."""
+
+    cpu: int | None = None
+    memory: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class HealthCheck:
+    """How the worker asks a container whether it is well: http must answer with 200 to 399."""
+
+    type: str
+    port: int
+    http_path: str = "/"
+
+
+@attrs.frozen
+class Volume:
+    """A folder of the host, or a named volume, and where the container has it."""
+
+    source: str
+    target: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def is_bind(self) -> bool:
+        """Whether the source is a folder of the host."""
+        return self.source.startswith("/")
+
+    def __str__(self) -> str:
+        return ":".join((self.source, self.target, *filter(None, [",".join(self.options)])))
+
+
+@attrs.frozen(kw_only=True)
+class ContainerConfig:
+    """All that a tenant may say of its container."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    volumes: tuple[str, ...] = ()
+    network_mode: str = ""
+    ports: tuple[Port, ...] = ()
+    restart_policy: str = "unless-stopped"
+    labels: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    user: str = ""
+    read_only: bool = False
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    pull_policy: str = "missing"
+    remove_volumes: bool = False
+    resources: Resources = attrs.field(factory=Resources)
+    health_check: HealthCheck | None = None
+
+    def mounts(self) -> tuple[Volume, ...]:
+        """The volumes, each in its parts."""
+        return tuple(_volume(text) for text in self.volumes)
+
+
+def read(config: Mapping[str, object]) -> ContainerConfig:
+    """Read an effective configuration, which fits the schema, and check what that cannot say.
+
+    Raises:
+        ComputeRefused: With the path of each bad key, never its value.
+    """
+    try:
+        typed = codec.structure(config, ContainerConfig)
+    except codec.BadDocument as error:
+        raise ComputeRefused(f"docker refuses the configuration: {error}") from None
+    if problems := list(_problems(typed)):
+        raise ComputeRefused(f"docker refuses the configuration: {'; '.join(problems)}")
+    return typed
+
+
+def _volume(text: str) -> Volume:
+    source, target, *options = text.split(":")
+    return Volume(source, target, tuple(options[0].split(",")) if options else ())
+
+
+def _problems(config: ContainerConfig) -> Iterator[str]:
+    checks = {
+        "$.image must be the reference of an image": _IMAGE.fullmatch(config.image),
+        "$.user must be a name or a number, or two with a colon": _USER.fullmatch(
+            config.user or "0"
+        ),
+        "$.network_mode must be bridge, host, none or container:<name>": _is_network_mode(
+            config.network_mode
+        ),
+        "$.env must not have a name that is empty or holds '='": not any(
+            not name or "=" in name for name in config.env
+        ),
+        "$.health_check cannot reach a container without a network": config.health_check is None
+        or config.network_mode != "none",
+    }
+    yield from (problem for problem, holds in checks.items() if not holds)
+    for index, text in enumerate(config.volumes):
+        if not _is_volume(text):
+            yield f"$.volumes[{index}] must be source:/path or source:/path:options"
+    for key in ("command", "args", "env", "labels"):
+        if not all(_is_text(text) for text in _texts(getattr(config, key))):
+            yield f"$.{key} must not hold a NUL or half a surrogate pair"
+
+
+def _is_network_mode(mode: str) -> bool:
+    return mode in ("", "bridge", "host", "none") or bool(_CONTAINER.fullmatch(mode))
+
+
+def _is_volume(text: str) -> bool:
+    """Whether the parts are what they should be; an absolute path has no ``..`` in it."""
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or not _is_text(text):
+        return False
+    volume = _volume(text)
+    named = volume.is_bind or bool(_VOLUME_NAME.fullmatch(volume.source))
+    paths = (volume.target, *([volume.source] if volume.is_bind else []))
+    return (
+        named
+        and volume.target.startswith("/")
+        and bool(volume.target.strip("/"))
+        and not any(".." in path.split("/") for path in paths)
+        and set(volume.options) <= _VOLUME_OPTIONS
+    )
+
+
+def _texts(value: Mapping[str, str] | tuple[str, ...]) -> Iterable[str]:
+    return (*value.keys(), *value.values()) if isinstance(value, Mapping) else value
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and text == text.encode("utf-8", "replace").decode()

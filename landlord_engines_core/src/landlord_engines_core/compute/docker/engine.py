@@ -1,0 +1,163 @@
+"""The compute engine ``docker``: each tenant has one container, found by its labels."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import attrs
+
+from landlord_engines_core.compute.contract import (
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
+from landlord_engines_core.compute.docker import names, policy
+from landlord_engines_core.compute.docker.answers import Conflict, Gone
+from landlord_engines_core.compute.docker.client import DockerClient
+from landlord_engines_core.compute.docker.config import ContainerConfig, read
+from landlord_engines_core.compute.docker.convergence import Convergence
+from landlord_engines_core.compute.docker.found import Container, Found, find
+from landlord_engines_core.compute.docker.health import Health, health_of
+from landlord_engines_core.compute.docker.schema import SCHEMA
+from landlord_engines_core.compute.docker.settings import DockerSettings, read_section
+from landlord_engines_core.compute.points import Reached, pass_by
+from landlord_engines_core.errors import ComputeUnavailable
+
+__all__ = ["DockerCompute", "from_settings"]
+
+_LOOKS = 8
+"""How often an act begins anew because somebody else acted on the tenant meanwhile."""
+
+
+@attrs.frozen(kw_only=True)
+class DockerCompute:
+    """Gives each tenant one container; all that it knows is on the engine.
+
+    Attributes:
+        settings: The operator's settings.
+        defaults: The lowest layer of tenants' configurations.
+        reached: Told each point inside an act.
+    """
+
+    settings: DockerSettings
+    defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    reached: Reached = pass_by
+    name: str = attrs.field(default="docker", init=False)
+    _client: DockerClient = attrs.field(init=False, repr=False)
+
+    @_client.default
+    def _make_client(self) -> DockerClient:
+        return DockerClient(self.settings)
+
+    def config_schema(self) -> Mapping[str, object]:
+        """Landlord's own schema, and what only we know."""
+        return SCHEMA
+
+    def config_defaults(self) -> Mapping[str, object]:
+        """The keys of the section that are not the operator's."""
+        return self.defaults
+
+    def validate(self, config: Mapping[str, object]) -> None:
+        """Check form and policy."""
+        self._read(config)
+
+    def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
+        """There is one place: the engine."""
+        return ""
+
+    async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
+        """Look at the tenant's containers."""
+        found = await self._find(tenant)
+        container = found.current or found.upcoming
+        if container is None:
+            return Observation(state=ResourceState.MISSING)
+        health = await self._health(found, container, tenant)
+        return Observation(
+            state=health.state,
+            config_hash=container.config_hash,
+            key_hashes=container.key_hashes,
+            resource_ids=container.resource_ids,
+            detail=health.detail,
+        )
+
+    async def provision(self, spec: ComputeSpec) -> ComputeResult:
+        """Make the tenant's container; one that is there is brought to ``spec``."""
+        convergence = Convergence(
+            client=self._client,
+            settings=self.settings,
+            spec=spec,
+            config=self._read(spec.config),
+            reached=self.reached,
+        )
+        for _ in range(_LOOKS - 1):
+            with suppress(Gone, Conflict):
+                return await convergence.run()
+        return await convergence.run()
+
+    async def update(self, spec: ComputeSpec) -> ComputeResult:
+        """Put a container of this configuration in the place of the tenant's present one."""
+        return await self.provision(spec)
+
+    async def destroy(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+        """Stop and remove all of the tenant's containers, and return once none is there."""
+        existed = False
+        for _ in range(_LOOKS):
+            found = await self._find(tenant)
+            if not found.all:
+                return existed
+            existed = True
+            for container in found.all:
+                await self._remove(container, tenant)
+        raise ComputeUnavailable("containers of the tenant appear as they are removed")
+
+    async def aclose(self) -> None:
+        """Close the connections to the engine."""
+        await self._client.aclose()
+
+    def _read(self, config: Mapping[str, object]) -> ContainerConfig:
+        typed = read(config)
+        policy.check(config, typed, self.settings.policy, self.settings.host)
+        return typed
+
+    async def _find(self, tenant: str) -> Found:
+        return await find(self._client, self.settings.label_prefix, tenant)
+
+    async def _health(self, found: Found, container: Container, tenant: str) -> Health:
+        if found.upcoming is not None or found.strays:
+            return Health(ResourceState.FAILED, "there is more than one, or one half in its place")
+        if container.name != names.current_name(self.settings.label_prefix, tenant):
+            return Health(ResourceState.FAILED, "it does not have its name")
+        if drift := container.drift():
+            return Health(ResourceState.FAILED, drift)
+        return await health_of(container.shown, self.settings)
+
+    async def _remove(self, container: Container, tenant: str) -> None:
+        try:
+            await self._client.stop(container.id)
+        except Gone:
+            return
+        self.reached("delete:stopped")
+        along = container.takes_volumes_along
+        await self._client.remove(container.id, volumes=along)
+        self.reached("delete:removed")
+        for volume in container.volumes if along else ():
+            await self._remove_volume(volume, tenant)
+
+    async def _remove_volume(self, name: str, tenant: str) -> None:
+        """Remove a volume that was made for this tenant, and no other."""
+        try:
+            labels = (await self._client.volume(name)).get("Labels") or {}
+        except Gone:
+            return
+        if names.belongs_to(labels, tenant):
+            await self._client.remove_volume(name)
+
+
+def from_settings(section: Mapping[str, object], *, reached: Reached = pass_by) -> DockerCompute:
+    """Make the engine from its section, without reaching it.
+
+    Raises:
+        ComputeRefused: With the path of each bad key, never its value.
+    """
+    settings, defaults = read_section(section)
+    return DockerCompute(settings=settings, defaults=defaults, reached=reached)

@@ -1,0 +1,139 @@
+"""What an engine has of a tenant, and which of it is what."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker.answers import Gone
+from landlord_engines_core.compute.docker.body import limits_of
+from landlord_engines_core.compute.docker.client import DockerClient
+
+__all__ = ["Container", "Found", "find"]
+
+
+@attrs.frozen
+class Container:
+    """A container as its engine shows it."""
+
+    shown: Mapping[str, Any] = attrs.field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """The engine's id of it."""
+        return str(self.shown["Id"])
+
+    @property
+    def name(self) -> str:
+        """Its name, which an engine shows with a slash."""
+        return str(self.shown["Name"]).removeprefix("/")
+
+    @property
+    def status(self) -> str:
+        """What it does: created, running, paused, restarting, removing, exited or dead."""
+        return str(self.shown["State"]["Status"])
+
+    @property
+    def config_hash(self) -> str:
+        """The hash of its configuration; empty where Landlord's own worker made it."""
+        return self._label(names.HASH)
+
+    @property
+    def key_hashes(self) -> Mapping[str, str]:
+        """The hashes of the values of its configuration."""
+        hashes: dict[str, str] = json.loads(self._label(names.KEY_HASHES) or "{}")
+        return hashes
+
+    @property
+    def replaces(self) -> str:
+        """The id of the container that served when this one was made."""
+        return self._label(names.REPLACES)
+
+    @property
+    def takes_volumes_along(self) -> bool:
+        """Whether its volumes are to be removed with it."""
+        return bool(self._label(names.REMOVE_VOLUMES))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels, those of its image included."""
+        labels: Mapping[str, str] = self.shown["Config"].get("Labels") or {}
+        return labels
+
+    @property
+    def volumes(self) -> list[str]:
+        """The volumes that it has, those included that were not given a name."""
+        return [one["Name"] for one in self.shown["Mounts"] if one["Type"] == "volume"]
+
+    @property
+    def resource_ids(self) -> dict[str, str]:
+        """What a record keeps of it: its id, and which port of the host leads to each of its own."""
+        ports = self.shown["NetworkSettings"].get("Ports") or {}
+        taken = {
+            port: ",".join(sorted({one["HostPort"] for one in bindings}))
+            for port, bindings in ports.items()
+            if bindings
+        }
+        return {"container_id": self.id, **taken}
+
+    def drift(self) -> str:
+        """What was changed of it since it was made, or nothing."""
+        host = self.shown["HostConfig"]
+        if (limits := self._label(names.LIMITS)) and limits != limits_of(host):
+            return "its limits were changed"
+        networks = self.shown["NetworkSettings"]["Networks"]
+        mode = "bridge" if host["NetworkMode"] == "default" else host["NetworkMode"]
+        if mode not in networks and not mode.startswith("container:"):
+            return "it was taken off its network"
+        return ""
+
+    def _label(self, name: str) -> str:
+        return self.labels.get(name, "")
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """A tenant's containers.
+
+    Attributes:
+        current: The one that serves, or should.
+        upcoming: The one that an update made to take its place.
+        strays: Others with the tenant's labels, which should not be there.
+    """
+
+    current: Container | None = None
+    upcoming: Container | None = None
+    strays: tuple[Container, ...] = ()
+
+    @property
+    def all(self) -> tuple[Container, ...]:
+        """All of them."""
+        return tuple(one for one in (self.current, self.upcoming, *self.strays) if one is not None)
+
+
+async def find(client: DockerClient, prefix: str, tenant: str) -> Found:
+    """Look for a tenant's containers by their labels."""
+    listed = await client.containers(names.filters(tenant))
+    shown = []
+    for one in listed:
+        if names.belongs_to(one["Labels"], tenant):
+            try:
+                shown.append(Container(await client.show(one["Id"])))
+            except Gone:
+                continue
+    return _told_apart(shown, prefix, tenant)
+
+
+def _told_apart(shown: Iterable[Container], prefix: str, tenant: str) -> Found:
+    by_name = {one.name: one for one in shown}
+    current = by_name.pop(names.current_name(prefix, tenant), None)
+    upcoming = by_name.pop(names.next_name(prefix, tenant), None)
+    # One that was renamed, or named by another prefix: what runs comes first, then what is older.
+    others = sorted(
+        by_name.values(), key=lambda one: (one.status != "running", one.shown["Created"])
+    )
+    if current is None and others:
+        current, *others = others
+    return Found(current=current, upcoming=upcoming, strays=tuple(others))

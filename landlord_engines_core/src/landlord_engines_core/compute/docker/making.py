@@ -1,0 +1,139 @@
+"""Making a container, and all that it needs, and making sure that it is what was asked for."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from landlord_engines_core.compute.docker import names, policy
+from landlord_engines_core.compute.docker.answers import Conflict, StartFailed
+from landlord_engines_core.compute.docker.body import Body, differences
+from landlord_engines_core.compute.docker.client import DockerClient
+from landlord_engines_core.compute.docker.config import ContainerConfig
+from landlord_engines_core.compute.docker.found import Container
+from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.errors import ComputeRefused
+
+__all__ = ["Made", "Maker"]
+
+_ENGINES_OWN = ("bridge", "host", "none")
+
+
+@attrs.frozen(kw_only=True)
+class Made:
+    """What a container is to be.
+
+    Attributes:
+        tenant: Whose it is.
+        config: Its configuration, as read.
+        body: What is sent to make it.
+    """
+
+    tenant: str
+    config: ContainerConfig
+    body: Body = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Maker:
+    """Makes and starts containers."""
+
+    client: DockerClient
+    settings: DockerSettings
+    reached: Reached
+
+    async def make(self, name: str, wanted: Made, point: str) -> str:
+        """Make a container, without starting it.
+
+        Returns:
+            Its id.
+
+        Raises:
+            Conflict: The tenant has one of this name by now.
+            ComputeRefused: The image does not exist, the name is somebody else's, or what the
+                engine made is not what was asked for.
+        """
+        await self._fetch(wanted.config)
+        await self._network(wanted.config)
+        await self._volumes(wanted)
+        try:
+            made = await self.client.create(name, wanted.body)
+        except Conflict:
+            await self._refuse_foreign(name, wanted.tenant)
+            raise
+        self.reached(point)
+        await self._read_back(made, wanted)
+        return made
+
+    async def start(self, name: str, container: str, wanted: Made, point: str) -> str:
+        """Start a container; one that the engine can no longer start is made again, once.
+
+        An engine that was killed between the two may never start what it made.
+
+        Returns:
+            The id of the one that runs.
+        """
+        await self._network(wanted.config)
+        try:
+            await self.client.start(container)
+        except StartFailed:
+            await self.client.remove(container)
+            container = await self.make(name, wanted, point)
+            await self.client.start(container)
+        return container
+
+    async def _fetch(self, config: ContainerConfig) -> None:
+        if config.pull_policy == "always":
+            await self.client.pull(config.image)
+        elif not await self.client.has_image(config.image):
+            if config.pull_policy == "never":
+                raise ComputeRefused(
+                    "the engine does not have the image in $.image, and $.pull_policy is never"
+                )
+            await self.client.pull(config.image)
+
+    async def _network(self, config: ContainerConfig) -> None:
+        settings = self.settings
+        if not config.network_mode and settings.network_name not in _ENGINES_OWN:
+            await self.client.ensure_network(settings.network_name, settings.network_driver)
+
+    async def _volumes(self, wanted: Made) -> None:
+        """Make the named volumes, whose labels say whose they are."""
+        labels = names.identity(self.settings.label_prefix, wanted.tenant)
+        for volume in wanted.config.mounts():
+            if not volume.is_bind:
+                await self.client.ensure_volume(volume.source, labels)
+
+    async def _refuse_foreign(self, name: str, tenant: str) -> None:
+        holder = Container(await self.client.show(name))
+        if not names.belongs_to(holder.labels, tenant):
+            raise ComputeRefused(
+                f"the name {name} is held by a container that is not this tenant's",
+                hint="remove or rename that container",
+            )
+
+    async def _read_back(self, made: str, wanted: Made) -> None:
+        """Compare what was made with what was asked for; what differs is removed again."""
+        shown = Container(await self.client.show(made))
+        wrong = [*differences(wanted.body, shown.shown), *await self._wrong_mounts(shown)]
+        if wrong:
+            await self.client.remove(made)
+            raise ComputeRefused(
+                f"the engine did not make the container as it was asked to: {', '.join(wrong)}",
+                hint="what the engine, its version or a plugin makes of it has to be looked at",
+            )
+
+    async def _wrong_mounts(self, container: Container) -> list[str]:
+        """Folders of the host that are mounted without leave, by a volume's own options too."""
+        roots = self.settings.policy.bind_roots
+        folders = [one["Source"] for one in container.shown["Mounts"] if one["Type"] == "bind"]
+        for name in container.volumes:
+            options = (await self.client.volume(name)).get("Options") or {}
+            folders += _device(options.get("device", ""))
+        return ["Mounts" for folder in folders if not policy.is_allowed_bind(folder, roots)]
+
+
+def _device(device: str) -> Iterator[str]:
+    """A folder or a device of the host; a share on another machine does not begin with a slash."""
+    if device.startswith("/"):
+        yield device

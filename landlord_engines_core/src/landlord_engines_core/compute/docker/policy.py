@@ -1,0 +1,150 @@
+"""What a tenant's configuration may not do, unless the operator's policy says so.
+
+Keys that only Docker knows, such as ``HostConfig``, never reach the engine in any case. One that asks
+for more rights is refused all the same: to leave it out in silence would run something else than
+what was asked for.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from landlord_engines_core.compute.docker.config import ContainerConfig
+from landlord_engines_core.compute.docker.settings import Policy
+from landlord_engines_core.errors import ComputeRefused
+
+__all__ = ["capability", "check", "is_allowed_bind"]
+
+_SOCKETS = ("/run/docker.sock", "/run/containerd/containerd.sock")
+
+_NEVER = {
+    "apparmor",
+    "cgroup",
+    "cgroupnsmode",
+    "cgroupparent",
+    "devicecgrouprules",
+    "devicerequests",
+    "gpus",
+    "groupadd",
+    "hostconfig",
+    "ipc",
+    "ipcmode",
+    "maskedpaths",
+    "mounts",
+    "networkingconfig",
+    "oomkilldisable",
+    "pid",
+    "pidmode",
+    "pidslimit",
+    "readonlypaths",
+    "seccomp",
+    "securityopt",
+    "sysctls",
+    "userns",
+    "usernsmode",
+    "uts",
+    "utsmode",
+    "volumesfrom",
+}
+"""Keys of Docker and of Compose that ask for more rights, in small letters and without marks."""
+
+_OURS = {"capadd": "cap_add", "devices": "devices", "networkmode": "network_mode"}
+_OURS |= {"privileged": "privileged", "binds": "volumes", "network": "network_mode"}
+"""What some spell otherwise; the right key is there for those whom the policy allows it."""
+
+
+def check(
+    original: Mapping[str, object], config: ContainerConfig, policy: Policy, host: str
+) -> None:
+    """Refuse what the policy does not allow.
+
+    Args:
+        original: The effective configuration, with the keys that we do not read.
+        config: The same, as we read it.
+        policy: What the operator allows.
+        host: The engine's address, whose socket must not be mounted.
+
+    Raises:
+        ComputeRefused: With the path of each bad key, never its value.
+    """
+    problems = [
+        *_foreign(original),
+        *_network(config, policy),
+        *_rights(config, policy),
+        *_mounts(config, policy, host),
+    ]
+    if problems:
+        raise ComputeRefused(
+            f"the policy of this worker refuses {'; '.join(problems)}",
+            hint="change the tenant's configuration, or compute.docker.policy",
+        )
+
+
+def capability(name: str) -> str:
+    """A capability as Docker shows it: it takes any case, with ``CAP_`` or without."""
+    return f"CAP_{name.upper().removeprefix('CAP_')}"
+
+
+def _foreign(original: Mapping[str, object]) -> Iterator[str]:
+    for key, value in original.items():
+        # As lenient as an engine's reader is, which knows keys in any case.
+        plain = re.sub(r"[\W_]", "", key.casefold())
+        if not value or key in _OURS.values():
+            continue
+        if plain in _NEVER:
+            yield f"$.{key}"
+        elif plain in _OURS:
+            yield f"$.{key}, which is spelt {_OURS[plain]}"
+
+
+def _network(config: ContainerConfig, policy: Policy) -> Iterator[str]:
+    if config.network_mode == "host" and not policy.host_network:
+        yield "the host's network in $.network_mode"
+    if config.network_mode.startswith("container:") and not policy.container_network:
+        yield "another container's network in $.network_mode"
+
+
+def _rights(config: ContainerConfig, policy: Policy) -> Iterator[str]:
+    if config.privileged and not policy.privileged:
+        yield "$.privileged"
+    allowed = {capability(name) for name in policy.capabilities}
+    for index, name in enumerate(config.cap_add):
+        if capability(name) not in allowed:
+            yield f"$.cap_add[{index}]"
+    for index, device in enumerate(config.devices):
+        if device not in policy.devices:
+            yield f"$.devices[{index}]"
+
+
+def _mounts(config: ContainerConfig, policy: Policy, host: str) -> Iterator[str]:
+    for index, volume in enumerate(config.mounts()):
+        if volume.is_bind and not is_allowed_bind(volume.source, policy.bind_roots):
+            yield f"a folder of the host in $.volumes[{index}]"
+        elif volume.is_bind and _reaches_socket(volume.source, host) and not policy.engine_socket:
+            yield f"the engine's socket in $.volumes[{index}]"
+
+
+def is_allowed_bind(source: str, roots: tuple[str, ...]) -> bool:
+    """Whether a folder is one of the roots or below, as written and where its links lead.
+
+    Links can be followed only on the worker's own host, which may be another than the engine's.
+    """
+    written = any(PurePosixPath(source).is_relative_to(root) for root in roots)
+    led_to = Path(source).resolve()
+    return written and any(led_to.is_relative_to(Path(root).resolve()) for root in roots)
+
+
+def _reaches_socket(source: str, host: str) -> bool:
+    """Whether a socket that rules the host is what is mounted, or is somewhere in it."""
+    own = (host.removeprefix("unix://"),) if host.startswith("unix://") else ()
+    sockets = [_plain(socket) for socket in (*own, *_SOCKETS)]
+    sources = (_plain(source), _plain(str(Path(source).resolve())))
+    return any(socket.is_relative_to(one) for socket in sockets for one in sources)
+
+
+def _plain(path: str) -> PurePosixPath:
+    """A path without a link that is on every host: ``/var/run`` is ``/run``."""
+    pure = PurePosixPath("/", *PurePosixPath(path).parts[1:])
+    if pure.is_relative_to("/var/run"):
+        return PurePosixPath("/run", pure.relative_to("/var/run"))
+    return pure

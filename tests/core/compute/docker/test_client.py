@@ -1,0 +1,273 @@
+"""An engine in trouble, or something else in its place: what its answers mean."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
+from landlord_engines_core.compute.docker.client import DockerClient
+from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+
+SECRET = "sesame"
+
+
+@pytest.fixture
+def settings(httpserver: HTTPServer) -> DockerSettings:
+    httpserver.expect_request("/version").respond_with_json({"ApiVersion": "1.47"})
+    registries = {"docker.io": Registry(username="me", password=SECRET)}
+    return DockerSettings(
+        host=httpserver.url_for("").rstrip("/"), registries=registries, request_timeout=5
+    )
+
+
+@pytest_asyncio.fixture
+async def client(settings: DockerSettings) -> AsyncIterator[DockerClient]:
+    client = DockerClient(settings)
+    yield client
+    await client.aclose()
+
+
+def answer(httpserver: HTTPServer, method: str, path: str, status: int, message: str = "") -> None:
+    """Have the engine answer so, with a message that quotes a secret."""
+    document = {"message": f"{message} {SECRET}"}
+    httpserver.expect_request(f"/v1.47{path}", method=method).respond_with_json(document, status)
+
+
+async def test_the_version_that_the_engine_speaks_is_spoken(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1.47/containers/json").respond_with_json([])
+
+    assert await client.containers({}) == []
+    assert await client.containers({}) == []
+
+    assert [request.path for request, _ in httpserver.log] == [
+        "/version",
+        *["/v1.47/containers/json"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "told"),
+    [
+        (400, ComputeRefused, r"refuses to inspect a container \(HTTP 400\)"),
+        (403, ComputeRefused, r"HTTP 403"),
+        (404, Gone, "not there"),
+        (409, Conflict, "something else is under way"),
+        (500, ComputeUnavailable, r"fails to inspect a container \(HTTP 500\)"),
+        (503, ComputeUnavailable, r"HTTP 503"),
+    ],
+)
+async def test_a_status_tells_whether_another_try_helps_and_no_message_is_passed_on(
+    client: DockerClient, httpserver: HTTPServer, status: int, error: type[Exception], told: str
+) -> None:
+    answer(httpserver, "GET", "/containers/x/json", status, "for")
+
+    with pytest.raises(error, match=told) as caught:
+        await client.show("x")
+
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ["<html>", "[", '{"no": "message"}'])
+async def test_what_is_no_engine_does_not_answer_as_one(
+    client: DockerClient, httpserver: HTTPServer, body: str
+) -> None:
+    httpserver.expect_request("/v1.47/containers/x/json").respond_with_data(
+        body, 500, content_type="application/json"
+    )
+
+    with pytest.raises(ComputeUnavailable, match="does not answer"):
+        await client.show("x")
+
+
+async def test_something_else_at_the_address_does_not_answer_as_an_engine() -> None:
+    client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
+
+    with pytest.raises(ComputeUnavailable, match="does not answer") as caught:
+        await client.show("x")
+    with pytest.raises(ComputeUnavailable, match="does not answer"):
+        await client.pull("x")
+
+    assert "DOCKER_HOST" in caught.value.hint
+    await client.aclose()
+
+
+async def test_an_engine_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPServer) -> None:
+    def late(_: Request) -> Response:
+        release.wait(10)
+        return Response("{}")
+
+    import threading
+
+    release = threading.Event()
+    httpserver.expect_request("/version").respond_with_handler(late)
+    host = httpserver.url_for("").rstrip("/")
+    client = DockerClient(DockerSettings(host=host, request_timeout=0.1))
+
+    with pytest.raises(ComputeUnavailable, match="does not answer"):
+        await client.show("x")
+
+    release.set()
+    await client.aclose()
+
+
+async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_refuses(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, "POST", "/containers/stuck/start", 500, "failed to start shim")
+    answer(httpserver, "POST", "/containers/gone/start", 404)
+    answer(httpserver, "POST", "/containers/bad/start", 400, "executable file not found in $PATH")
+
+    with pytest.raises(StartFailed):
+        await client.start("stuck")
+    with pytest.raises(Gone):
+        await client.start("gone")
+    with pytest.raises(ComputeRefused, match="the image does not have the command"):
+        await client.start("bad")
+
+
+async def test_an_engine_that_is_away_has_not_failed_to_start_a_container() -> None:
+    client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
+
+    with pytest.raises(ComputeUnavailable) as caught:
+        await client.start("x")
+
+    assert not isinstance(caught.value, StartFailed)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("meanwhile", [200, 404])
+async def test_a_removal_that_is_under_way_is_waited_for(
+    client: DockerClient, httpserver: HTTPServer, meanwhile: int
+) -> None:
+    answer(httpserver, "DELETE", "/containers/x", 409, "removal is already in progress")
+    answer(httpserver, "POST", "/containers/x/wait", meanwhile)
+
+    await client.remove("x")
+
+    assert httpserver.log[-1][0].args["condition"] == "removed"
+
+
+async def test_a_rename_to_the_name_that_it_has_is_done_already(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, "POST", "/containers/x/rename", 400, "same name")
+    httpserver.expect_request("/v1.47/containers/x/json").respond_with_json({"Name": "/mine"})
+
+    await client.rename("x", "mine")
+    with pytest.raises(ComputeRefused):
+        await client.rename("x", "other")
+
+
+async def test_a_volume_that_is_gone_or_in_use_is_left_alone(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, "DELETE", "/volumes/gone", 404)
+    answer(httpserver, "DELETE", "/volumes/used", 409, "volume is in use")
+
+    await client.remove_volume("gone")
+    await client.remove_volume("used")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "removed"), [((404, 204), ["c"]), ((403, 204), ["c", "b"]), ((204, 204), ["c"])]
+)
+async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
+    client: DockerClient, httpserver: HTTPServer, statuses: tuple[int, int], removed: list[str]
+) -> None:
+    def network(key: str, **more: object) -> dict[str, object]:
+        return {"Id": key, "Name": "net", "Labels": {"landlord.owner": "landlord"}, **more}
+
+    found = [network("b"), network("c"), network("x", Name="net-more")]
+    httpserver.expect_request("/v1.47/networks").respond_with_json(found)
+    for key, status in zip("cb", statuses, strict=True):
+        answer(httpserver, "DELETE", f"/networks/{key}", status)
+
+    await client.ensure_network("net", "bridge")
+
+    tried = [request.path[-1] for request, _ in httpserver.log if request.method == "DELETE"]
+    assert tried == removed
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error", "told"),
+    [
+        (404, "manifest for x not found: manifest unknown", ComputeRefused, "does not exist"),
+        (404, "pull access denied for x, repository does not exist", ComputeRefused, "denies"),
+        (500, "unauthorized: authentication required", ComputeRefused, "denies"),
+        (500, "Get https://r/v2/: no basic auth credentials", ComputeRefused, "denies"),
+        (500, "dial tcp 1.2.3.4:443: connect: connection refused", ComputeUnavailable, "answer"),
+        (500, "dial tcp: lookup r: no such host", ComputeUnavailable, "does not answer"),
+        (500, "net/http: TLS handshake timeout", ComputeUnavailable, "does not answer"),
+        (500, "toomanyrequests: You have reached your limit", ComputeUnavailable, "does not"),
+        (500, "write /var/lib/docker: no space left", ComputeUnavailable, r"HTTP 500"),
+    ],
+)
+async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(
+    client: DockerClient,
+    httpserver: HTTPServer,
+    *,
+    status: int,
+    message: str,
+    error: type[Exception],
+    told: str,
+) -> None:
+    answer(httpserver, "POST", "/images/create", status, message)
+
+    with pytest.raises(error, match=told) as caught:
+        await client.pull("r:5000/x:1")
+
+    assert SECRET not in str(caught.value)
+
+
+async def test_a_pull_that_breaks_on_its_way_is_noticed(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    lines = [{"status": "Pulling"}, {"errorDetail": {"message": "unexpected EOF"}, "error": "x"}]
+    httpserver.expect_request("/v1.47/images/create").respond_with_data(
+        "\r\n".join(map(json.dumps, lines)), content_type="application/json"
+    )
+
+    with pytest.raises(ComputeUnavailable, match="does not answer"):
+        await client.pull("r:5000/x:1")
+
+
+@pytest.mark.parametrize(
+    ("image", "asked", "sent"),
+    [
+        ("nginx:1", "docker.io/library/nginx:1", True),
+        ("me/app", "docker.io/me/app", True),
+        ("docker.io/me/app:1", "docker.io/me/app:1", True),
+        ("localhost/app:1", "localhost/app:1", False),
+        ("r.example/app:1", "r.example/app:1", False),
+    ],
+)
+async def test_credentials_go_to_their_own_registry_only(
+    client: DockerClient, httpserver: HTTPServer, image: str, asked: str, *, sent: bool
+) -> None:
+    httpserver.expect_request("/v1.47/images/create").respond_with_data("")
+
+    await client.pull(image)
+
+    request, _ = httpserver.log[-1]
+    assert request.args["fromImage"] == asked
+    assert ("X-Registry-Auth" in request.headers) == sent
+
+
+@pytest.mark.parametrize("section", [{"cert_path": "/nowhere"}, {"tls_verify": True}])
+async def test_certificates_that_cannot_be_read_are_told(
+    section: dict[str, object], tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings, _ = read_section({"host": "tcp://127.0.0.1:1", **section})
+
+    with pytest.raises(ComputeUnavailable, match=r"certificates .* FileNotFoundError") as caught:
+        await DockerClient(settings).show("x")
+
+    assert "cert_path" in caught.value.hint

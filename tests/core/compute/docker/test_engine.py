@@ -1,0 +1,97 @@
+"""What happens seldom: others act on the same tenant at the same moment, again and again."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_test_target.docker import spec
+
+MINE = names.identity("landlord", "t")
+
+
+@pytest_asyncio.fixture
+async def engine(httpserver: HTTPServer) -> AsyncIterator[DockerCompute]:
+    engine = from_settings({"host": httpserver.url_for("").rstrip("/")})
+    yield engine
+    await engine.aclose()
+
+
+@pytest.fixture
+def fake(httpserver: HTTPServer) -> "Fake":
+    return Fake(httpserver)
+
+
+class Fake:
+    """An engine whose answers are written down beforehand."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.server = server
+        server.expect_request("/version").respond_with_json({"ApiVersion": "1.47"})
+        self.answers("GET", "/images/landlord-test/web:1/json", 200, {})
+
+    def answers(self, method: str, path: str, status: int, document: object) -> None:
+        request = self.server.expect_request(f"/v1.47{path}", method=method)
+        request.respond_with_json(document, status)
+
+    def lists(self, *containers: dict[str, Any]) -> None:
+        self.answers("GET", "/containers/json", 200, list(containers))
+
+    def asked(self, method: str, path: str) -> int:
+        wanted = (method, f"/v1.47{path}")
+        return sum(1 for request, _ in self.server.log if (request.method, request.path) == wanted)
+
+
+async def test_what_vanishes_between_two_looks_and_what_is_anothers_is_not_seen(
+    engine: DockerCompute, fake: Fake
+) -> None:
+    other = {**MINE, names.DIGEST: "another's"}
+    fake.lists({"Id": "gone", "Labels": MINE}, {"Id": "other", "Labels": other})
+    fake.answers("GET", "/containers/gone/json", 404, {"message": "gone"})
+
+    assert (await engine.inspect("t", "")).state is ResourceState.MISSING
+
+    assert fake.asked("GET", "/containers/other/json") == 0
+
+
+async def test_a_name_that_is_never_free_nor_to_be_seen_is_given_up_for_now(
+    engine: DockerCompute, fake: Fake
+) -> None:
+    name = names.current_name("landlord", "t")
+    fake.lists()
+    fake.answers("POST", "/containers/create", 409, {"message": "in use"})
+    shown = {"Id": "x", "Name": f"/{name}", "Config": {"Labels": MINE}}
+    fake.answers("GET", f"/containers/{name}/json", 200, shown)
+
+    with pytest.raises(ComputeUnavailable, match="something else is under way"):
+        await engine.provision(spec("t"))
+
+    assert fake.asked("POST", "/containers/create") > 1
+
+
+async def test_containers_that_appear_as_they_are_removed_are_given_up_for_now(
+    engine: DockerCompute, fake: Fake
+) -> None:
+    fake.lists({"Id": "x", "Labels": MINE})
+    shown = {"Id": "x", "Name": "/x", "Config": {"Labels": MINE}, "Created": "", "Mounts": []}
+    fake.answers("GET", "/containers/x/json", 200, {**shown, "State": {"Status": "running"}})
+    # It is gone as it is to be stopped, and there again as it is looked for.
+    fake.answers("POST", "/containers/x/stop", 404, {"message": "gone"})
+
+    with pytest.raises(ComputeUnavailable, match="appear as they are removed"):
+        await engine.destroy("t", "")
+
+    assert fake.asked("POST", "/containers/x/stop") > 1
+
+
+async def test_a_configuration_of_the_wrong_form_is_refused_without_its_schema_too(
+    engine: DockerCompute,
+) -> None:
+    with pytest.raises(ComputeRefused, match=r"\$.image must be a string"):
+        engine.validate({"image": 7})

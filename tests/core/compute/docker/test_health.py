@@ -1,0 +1,163 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker.health import health_of
+from landlord_engines_core.compute.docker.settings import DockerSettings
+
+SETTINGS = DockerSettings(stable_window=10, health_timeout=30)
+
+
+def container(
+    status: str = "running", *, uptime: float = 100, restarts: int = 0, **state: object
+) -> dict[str, Any]:
+    started = datetime.now(UTC) - timedelta(seconds=uptime)
+    stamp = started.isoformat().replace("+00:00", "123Z")
+    return {
+        "RestartCount": restarts,
+        "State": {"Status": status, "StartedAt": stamp, "ExitCode": 0, **state},
+        "Config": {"Labels": None},
+        "HostConfig": {"NetworkMode": "bridge"},
+        "NetworkSettings": {"Networks": {}, "Ports": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("shown", "state", "said"),
+    [
+        (partial(container), "healthy", ""),
+        (partial(container, uptime=1), "starting", "not run for long"),
+        (partial(container, uptime=-100), "healthy", ""),
+        (partial(container, uptime=15, restarts=1), "starting", "not run for long"),
+        (partial(container, uptime=25, restarts=1), "healthy", ""),
+        (partial(container, uptime=70, restarts=1000), "healthy", ""),
+        (partial(container, uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
+        (partial(container, "restarting", restarts=2), "starting", "being restarted"),
+        (partial(container, "restarting", restarts=3), "failed", "again and again (3 times)"),
+        (partial(container, "exited", ExitCode=3), "failed", "ended with 3"),
+        (
+            partial(container, "exited", ExitCode=137, OOMKilled=True),
+            "failed",
+            "for lack of memory",
+        ),
+        (partial(container, "created"), "failed", "it is created, not running"),
+        (partial(container, "paused"), "failed", "it is paused"),
+        (partial(container, "dead"), "failed", "it is dead"),
+        (partial(container, uptime=1, Health={"Status": "healthy"}), "healthy", "says healthy"),
+        (partial(container, Health={"Status": "starting"}), "starting", "says starting"),
+        (partial(container, Health={"Status": "unhealthy"}), "failed", "says unhealthy"),
+        (partial(container, Health={"Status": "none"}), "healthy", ""),
+    ],
+)
+async def test_running_is_not_healthy(
+    shown: Callable[[], dict[str, Any]], state: str, said: str
+) -> None:
+    health = await health_of(shown(), SETTINGS)
+
+    assert health.state is ResourceState(state)
+    assert said in health.detail
+
+
+async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one_counts() -> None:
+    settings = DockerSettings(stable_window=200)
+
+    assert (await health_of(container(uptime=100), settings)).state is ResourceState.STARTING
+    assert (await health_of(container(uptime=201), settings)).state is ResourceState.HEALTHY
+
+
+@asynccontextmanager
+async def server(answer: bytes, *, closes: bool = True) -> AsyncIterator[int]:
+    """Listen, and answer each request so."""
+    served = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        try:
+            if answer:
+                await reader.readline()
+                writer.write(answer)
+                await writer.drain()
+            if not closes:
+                await reader.read()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+    await asyncio.gather(*filter(None, served))
+
+
+def checked(kind: str, port: int, *, where: str, **more: float) -> dict[str, Any]:
+    shown = container(**more)  # type: ignore[arg-type]
+    check = {"type": kind, "port": port, "path": "/"}
+    shown["Config"]["Labels"] = {names.HEALTH: json.dumps(check)}
+    if where == "own":
+        shown["NetworkSettings"]["Networks"] = {
+            "a": {"IPAddress": ""},
+            "b": {"IPAddress": "127.0.0.1"},
+        }
+    if where == "published":
+        shown["NetworkSettings"]["Ports"] = {f"{port}/tcp": [{"HostPort": str(port)}]}
+    if where == "host":
+        shown["HostConfig"]["NetworkMode"] = "host"
+    return shown
+
+
+@pytest.mark.parametrize("where", ["own", "published", "host"])
+@pytest.mark.parametrize("line", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 302 Found\r\n"])
+async def test_a_success_over_http_is_healthy_wherever_it_is_reached(
+    where: str, line: bytes
+) -> None:
+    async with server(line) as port:
+        health = await health_of(checked("http", port, where=where), SETTINGS)
+
+    assert health.state is ResourceState.HEALTHY
+
+
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1 500 Oh\r\n", b"hello\r\n", b"\r\n", b"HTTP/1.1\r\n", b""]
+)
+async def test_any_other_answer_is_not(line: bytes) -> None:
+    async with server(line) as port:
+        young = await health_of(checked("http", port, where="own", uptime=1), SETTINGS)
+        old = await health_of(checked("http", port, where="own", uptime=31), SETTINGS)
+
+    assert young.state is ResourceState.STARTING
+    assert old.state is ResourceState.FAILED
+    assert "does not answer its health check" in old.detail
+
+
+@pytest.mark.parametrize("where", ["own", "published"])
+async def test_a_port_that_takes_connections_is_healthy_over_tcp(where: str) -> None:
+    async with server(b"", closes=False) as port:
+        health = await health_of(checked("tcp", port, where=where), SETTINGS)
+
+    assert health.state is ResourceState.HEALTHY
+
+
+async def test_a_relay_that_hangs_up_has_nobody_behind_it() -> None:
+    async with server(b"") as port:
+        health = await health_of(checked("tcp", port, where="published"), SETTINGS)
+
+    assert health.state is ResourceState.FAILED
+
+
+async def test_nobody_there_is_not_healthy_and_an_engine_elsewhere_is_asked_there() -> None:
+    async with server(b"HTTP/1.1 200 OK\r\n") as port:
+        shown = checked("http", port, where="published")
+        here = await health_of(shown, DockerSettings(host="tcp://127.0.0.1:2375"))
+        nowhere = await health_of(shown, DockerSettings(host="tcp://127.0.0.2:2375"))
+
+    assert here.state is ResourceState.HEALTHY
+    assert nowhere.state is ResourceState.FAILED

@@ -1,0 +1,44 @@
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+
+from landlord_engines_core.compute import ComputeEngine, ComputeSpec
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_test_target.compute_contract import ComputeContract, Subject
+
+
+class MockSubject(Subject):
+    drifts: ClassVar[tuple[str, ...]] = ("removed",)
+
+    def __init__(self) -> None:
+        self.resources: dict[str, ComputeSpec] = {}
+
+    def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
+        return MockCompute({}, self.resources)
+
+    def config(self, version: int) -> dict[str, Any]:
+        return {"version": version}
+
+    def with_secret(self, secret: str) -> dict[str, Any]:
+        return {"env": {"KEY": secret}}
+
+    def refused(self, secret: str) -> dict[str, Any] | None:
+        return None
+
+    async def versions(self, tenant: str) -> list[int]:
+        found = [self.resources[tenant]] if tenant in self.resources else []
+        return [int(str(one.config["version"])) for one in found]
+
+    async def shown(self, tenant: str) -> str:
+        return repr(self.resources[tenant])
+
+    async def disturb(self, tenant: str, drift: str) -> None:
+        assert drift == "removed"
+        del self.resources[tenant]
+
+
+class TestMock(ComputeContract):
+    @pytest.fixture
+    def subject(self) -> Subject:
+        return MockSubject()

@@ -1,0 +1,48 @@
+"""A real Docker engine for the tests in this folder; where none can run, they fail."""
+
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_test_target.docker import SETTINGS, Holdings, make_images
+
+Engines = Callable[..., DockerCompute]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def docker_engine() -> None:
+    """Start the engine where it does not run; it is left to whoever comes next."""
+    subprocess.run(["sh", str(Path(__file__).with_name("engine.sh"))], check=True, timeout=300)
+    make_images()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def engines() -> AsyncIterator[Engines]:
+    """Make compute engines, each as in a process of its own."""
+    made: list[DockerCompute] = []
+
+    def make(reached: Callable[[str], None] = lambda _: None, **section: object) -> DockerCompute:
+        made.append(from_settings({**SETTINGS, **section}, reached=reached))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        await engine.aclose()
+
+
+@pytest.fixture
+def engine(engines: Engines) -> DockerCompute:
+    return engines()
+
+
+@pytest.fixture
+def tenant() -> Iterator[Holdings]:
+    """A tenant of its own for each test."""
+    holdings = Holdings(str(uuid4()))
+    yield holdings
+    holdings.clear()

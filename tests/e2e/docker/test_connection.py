@@ -1,0 +1,165 @@
+"""An engine behind TLS, with certificates on both sides, as Docker's own clients reach it."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.errors import ComputeUnavailable
+from landlord_test_target.docker import Holdings, run, spec
+
+Engines = Callable[..., DockerCompute]
+
+SOCKET = "/var/run/docker.sock"
+
+
+def certify(folder: Path, name: str, *, by: Path) -> None:
+    """Make a key and a certificate for 127.0.0.1, signed by an authority."""
+    more = folder / f"{name}.ext"
+    more.write_text("subjectAltName=IP:127.0.0.1\n")
+    key, request, cert = (str(folder / f"{name}{end}") for end in (".key", ".csr", ".crt"))
+    run(
+        "openssl",
+        "req",
+        "-new",
+        "-nodes",
+        "-newkey",
+        "ec:" + str(by / "params"),
+        "-keyout",
+        key,
+        "-out",
+        request,
+        "-subj",
+        f"/CN={name}",
+    )
+    authority = ("-CA", str(by / "ca.pem"), "-CAkey", str(by / "ca.key"), "-CAcreateserial")
+    run(
+        "openssl",
+        "x509",
+        "-req",
+        "-in",
+        request,
+        *authority,
+        "-days",
+        "2",
+        "-extfile",
+        str(more),
+        "-out",
+        cert,
+    )
+
+
+def authority(folder: Path) -> Path:
+    folder.mkdir()
+    run("openssl", "ecparam", "-name", "prime256v1", "-out", str(folder / "params"))
+    run(
+        "openssl",
+        "req",
+        "-x509",
+        "-nodes",
+        "-newkey",
+        f"ec:{folder}/params",
+        "-keyout",
+        str(folder / "ca.key"),
+        "-out",
+        str(folder / "ca.pem"),
+        "-days",
+        "2",
+        "-subj",
+        "/CN=authority",
+    )
+    return folder
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder as DOCKER_CERT_PATH names it, and the server's certificate."""
+    folder = authority(tmp_path / "certificates")
+    for name in ("server", "client"):
+        certify(folder, name, by=folder)
+    (folder / "cert.pem").write_bytes((folder / "client.crt").read_bytes())
+    (folder / "key.pem").write_bytes((folder / "client.key").read_bytes())
+    return folder
+
+
+async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+    finally:
+        writer.close()
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    inner_reader, inner_writer = await asyncio.open_unix_connection(SOCKET)
+    await asyncio.gather(
+        relay(reader, inner_writer), relay(inner_reader, writer), return_exceptions=True
+    )
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def address(certificates: Path) -> AsyncIterator[str]:
+    """The engine, reached over TLS by those whom the authority has certified."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
+    context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "https"])
+async def test_an_engine_behind_tls_is_reached_with_a_clients_certificate(
+    engines: Engines, tenant: Holdings, address: str, certificates: Path, scheme: str
+) -> None:
+    engine = engines(host=f"{scheme}://{address}/", cert_path=str(certificates))
+
+    await engine.provision(spec(tenant.tenant))
+
+    assert len(tenant.ids) == 1
+    assert await engine.destroy(tenant.tenant, "")
+
+
+async def test_without_a_path_the_certificates_are_where_dockers_client_has_them(
+    engines: Engines,
+    address: str,
+    certificates: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    certificates.rename(tmp_path / ".docker")
+    engine = engines(host=f"tcp://{address}", tls_verify=True)
+
+    assert (await engine.inspect("t", "")).state is ResourceState.MISSING
+
+
+async def test_an_engine_that_another_authority_certified_is_not_spoken_to(
+    engines: Engines, address: str, certificates: Path, tmp_path: Path
+) -> None:
+    other = authority(tmp_path / "other")
+    for name in ("cert.pem", "key.pem"):
+        (other / name).write_bytes((certificates / name).read_bytes())
+    engine = engines(host=f"tcp://{address}", cert_path=str(other))
+
+    with pytest.raises(ComputeUnavailable, match="does not answer"):
+        await engine.inspect("t", "")
+
+
+async def test_an_engine_on_a_plain_port_is_reached_over_tcp(
+    engines: Engines, tenant: Holdings
+) -> None:
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        engine = engines(host=f"tcp://127.0.0.1:{port}")
+
+        await engine.provision(spec(tenant.tenant))
+
+        await engine.aclose()
+    assert len(tenant.ids) == 1

@@ -1,0 +1,487 @@
+"""What a tenant's container is like, and what is made of it when things go wrong."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from landlord_engines_core.compute import ComputeSpec, ResourceState
+from landlord_engines_core.compute.docker.body import container_body
+from landlord_engines_core.compute.docker.config import read
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.docker import WEB, Holdings, docker, show, spec
+from landlord_test_target.harness import free_port, wait_for
+
+Engines = Callable[..., DockerCompute]
+
+SHIMS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
+
+
+async def failed(engine: DockerCompute, wanted: ComputeSpec) -> str:
+    """Wait until a container has failed, and return what is said of it."""
+
+    async def look() -> str:
+        observed = await engine.inspect(wanted.tenant, "")
+        return observed.detail if observed.state is ResourceState.FAILED else ""
+
+    return await wait_for(look)
+
+
+async def test_a_container_is_as_its_tenant_wants_it(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    wanted = spec(
+        tenant.tenant,
+        env={"GREETING": "a=b c"},
+        labels={"team": "a", "landlord.owner": "somebody", "landlord.config_hash": "forged"},
+        resources={"cpu": 250, "memory": 32},
+        restart_policy="on-failure",
+        user="1000:1000",
+        read_only=True,
+        volumes=[f"{tenant.tenant}:/data"],
+    )
+
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+
+    made = tenant.only
+    assert made["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert made["Config"]["Labels"]["team"] == "a"
+    assert made["Config"]["Labels"]["landlord.owner"] == "landlord"
+    assert made["Config"]["Labels"]["landlord.config_hash"] == wanted.config_hash
+    assert made["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"
+    assert made["HostConfig"]["NanoCpus"] == 250_000_000
+    assert made["HostConfig"]["Memory"] == 32 * 1024 * 1024
+    inside = docker(
+        "exec", made["Id"], "sh", "-c", "echo $GREETING; id -u; echo x 2>&1 >/x || true"
+    )
+    assert inside.splitlines()[:2] == ["a=b c", "1000"]
+    assert "Read-only" in inside
+
+
+async def test_a_process_of_a_tenant_has_no_more_rights_than_it_needs(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    await engine.provision(spec(tenant.tenant))
+
+    status = docker("exec", tenant.only["Id"], "cat", "/proc/1/status")
+
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+    assert tenant.only["HostConfig"]["PidsLimit"] == 512
+
+
+async def test_a_free_port_is_found_and_told(
+    engine: DockerCompute, tenant: Holdings, http: aiohttp.ClientSession
+) -> None:
+    fixed = free_port()
+    ports = [{"container_port": 8080}, {"container_port": 8080, "host_port": fixed}]
+
+    made = await engine.provision(spec(tenant.tenant, ports=ports))
+
+    told = made.resource_ids["8080/tcp"].split(",")
+    assert str(fixed) in told
+    assert len(told) == 2
+    for port in told:
+        async with http.get(f"http://127.0.0.1:{port}/") as answer:
+            assert await answer.text() == "1"
+
+
+async def test_a_port_that_is_taken_is_refused_by_name_and_mended_by_another(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    taken = free_port()
+    other = Holdings(str(uuid4()))
+    await engine.provision(spec(other.tenant, ports=[{"container_port": 80, "host_port": taken}]))
+
+    with pytest.raises(ComputeRefused, match=r"a host port in \$.ports is taken") as caught:
+        await engine.provision(
+            spec(tenant.tenant, ports=[{"container_port": 80, "host_port": taken}])
+        )
+    await engine.update(spec(tenant.tenant, ports=[{"container_port": 80}]))
+
+    assert str(taken) not in str(caught.value)
+    await healthy(engine, spec(tenant.tenant, ports=[{"container_port": 80}]))
+    other.clear()
+
+
+async def test_a_network_is_made_once_and_told_from_one_that_is_called_alike(
+    engines: Engines, tenant: Holdings
+) -> None:
+    name = f"net-{tenant.tenant[:8]}"
+    docker("network", "create", f"{name}-more")
+    try:
+        for engine in (engines(network_name=name), engines(network_name=name)):
+            await engine.provision(spec(tenant.tenant))
+
+        networks = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={name}")
+        assert sorted(networks.splitlines()) == [name, f"{name}-more"]
+        assert list(tenant.only["NetworkSettings"]["Networks"]) == [name]
+    finally:
+        tenant.clear()
+        docker("network", "rm", name, f"{name}-more")
+
+
+async def test_two_workers_that_miss_a_network_at_once_make_one(
+    engines: Engines, tenant: Holdings
+) -> None:
+    name = f"net-{tenant.tenant[:8]}"
+    workers = [engines(network_name=name) for _ in range(4)]
+    others = [Holdings(str(uuid4())) for _ in workers]
+    try:
+        await asyncio.gather(
+            *(one.provision(spec(t.tenant)) for one, t in zip(workers, others, strict=True))
+        )
+
+        assert docker("network", "ls", "-q", "--filter", f"name={name}").count("\n") == 0
+    finally:
+        for one in others:
+            one.clear()
+        for network in docker("network", "ls", "-q", "--filter", f"name={name}").splitlines():
+            docker("network", "rm", network)
+
+
+async def test_a_prefix_names_containers_and_adds_its_labels(
+    engines: Engines, tenant: Holdings
+) -> None:
+    before, after = engines(), engines(label_prefix="acme")
+    wanted = spec(tenant.tenant)
+    await before.provision(wanted)
+    await healthy(before, wanted)
+
+    await after.provision(spec(tenant.tenant, env={"A": "b"}))
+
+    assert tenant.only["Name"] == f"/acme-tenant-{tenant.tenant}"
+    assert tenant.only["Config"]["Labels"]["acme.tenant_id"] == tenant.tenant
+    assert len(tenant.ids) == 1
+
+
+async def test_a_container_without_a_network_is_well_too(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    wanted = spec(tenant.tenant, network_mode="none")
+
+    await engine.provision(wanted)
+
+    await healthy(engine, wanted)
+
+
+async def test_a_container_on_the_hosts_network_is_asked_there(
+    engines: Engines, tenant: Holdings
+) -> None:
+    engine, port = engines(policy={"host_network": True}), free_port()
+    wanted = spec(
+        tenant.tenant,
+        network_mode="host",
+        command=["httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", "/www"],
+        health_check={"type": "http", "port": port},
+    )
+
+    await engine.provision(wanted)
+
+    await healthy(engine, wanted)
+
+
+async def test_a_container_on_anothers_network_is_well_too(
+    engines: Engines, tenant: Holdings
+) -> None:
+    engine, other = engines(policy={"container_network": True}), Holdings(str(uuid4()))
+    await engine.provision(spec(other.tenant))
+    wanted = spec(
+        tenant.tenant, network_mode=f"container:{other.only['Id'][:12]}", command=["sleep", "99"]
+    )
+
+    await engine.provision(wanted)
+
+    await healthy(engine, wanted)
+    other.clear()
+
+
+@pytest.mark.parametrize("check", [{"type": "http", "http_path": "/index.html"}, {"type": "tcp"}])
+async def test_a_check_of_ours_is_asked_at_the_containers_own_address(
+    engine: DockerCompute, tenant: Holdings, check: dict[str, object]
+) -> None:
+    wanted = spec(tenant.tenant, health_check={**check, "port": 8080})
+
+    await engine.provision(wanted)
+
+    await healthy(engine, wanted)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"type": "http", "port": 8080, "http_path": "/missing"},
+        {"type": "http", "port": 81},
+        {"type": "tcp", "port": 81},
+    ],
+    ids=repr,
+)
+async def test_what_does_not_answer_its_check_fails_in_the_end(
+    engines: Engines, tenant: Holdings, check: dict[str, object]
+) -> None:
+    # A port that is published is answered by a relay, whoever is behind it.
+    ports = [{"container_port": check["port"]}]
+    engine, wanted = engines(health_timeout=1), spec(tenant.tenant, health_check=check, ports=ports)
+
+    await engine.provision(wanted)
+
+    first = await engine.inspect(tenant.tenant, "")
+    assert first.state is ResourceState.STARTING
+    assert await failed(engine, wanted) == "it does not answer its health check"
+
+
+async def test_an_images_own_check_decides(engine: DockerCompute, tenant: Holdings) -> None:
+    well, sick = (spec(tenant.tenant, image=f"landlord-test/{one}:1") for one in ("well", "sick"))
+
+    await engine.provision(sick)
+    assert await failed(engine, sick) == "its own check says unhealthy"
+    await engine.update(well)
+
+    assert (await healthy(engine, well)).detail == "its own check says healthy"
+
+
+async def test_a_crash_loop_is_never_healthy(engine: DockerCompute, tenant: Holdings) -> None:
+    wanted = spec(tenant.tenant, command=["sh", "-c", "exit 3"])
+
+    await engine.provision(wanted)
+
+    assert "restarts again and again" in await failed(engine, wanted)
+
+
+async def test_a_program_that_ends_is_told_with_its_code(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    wanted = spec(tenant.tenant, command=["sh", "-c", "exit 3"], restart_policy="no")
+
+    await engine.provision(wanted)
+
+    assert await failed(engine, wanted) == "it has ended with 3"
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"command": ["no-such-thing"]}, "the image does not have the command"),
+        ({"user": "nobody-here"}, r"the image does not have the user in \$.user"),
+        ({"resources": {"cpu": 1_000_000}}, r"\$.resources.cpu is more than the engine has"),
+        ({"resources": {"memory": 1}}, r"\$.resources.memory is less than the engine allows"),
+        ({"image": "UPPER:1"}, r"\$.image is not the reference of an image"),
+    ],
+    ids=repr,
+)
+async def test_what_the_engine_refuses_is_told_in_our_words(
+    engine: DockerCompute, tenant: Holdings, config: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ComputeRefused, match=told):
+        await engine.provision(spec(tenant.tenant, **config))
+
+
+async def test_a_name_that_is_somebody_elses_is_refused_and_left_alone(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    foreign = docker("create", "--name", f"landlord-tenant-{tenant.tenant}", f"{WEB}:1")
+    try:
+        with pytest.raises(ComputeRefused, match="held by a container that is not this tenant's"):
+            await engine.provision(spec(tenant.tenant))
+
+        assert not await engine.destroy(tenant.tenant, "")
+        assert show(foreign)["State"]["Status"] == "created"
+    finally:
+        docker("rm", foreign)
+
+
+async def test_a_folder_below_an_allowed_one_is_mounted(
+    engines: Engines, tenant: Holdings, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "greeting").write_text("hello")
+    engine = engines(policy={"bind_roots": [str(tmp_path)]})
+
+    await engine.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/a:/a:ro"]))
+
+    assert docker("exec", tenant.only["Id"], "cat", "/a/greeting") == "hello"
+
+
+async def test_a_volume_that_is_a_folder_of_the_host_is_found_when_it_is_read_back(
+    engines: Engines, tenant: Holdings
+) -> None:
+    name = f"trap-{tenant.tenant}"
+    options = ("--opt=type=none", "--opt=o=bind", "--opt=device=/etc")
+    docker("volume", "create", *options, name)
+    try:
+        with pytest.raises(
+            ComputeRefused, match="did not make the container as it was asked to: Mounts"
+        ):
+            await engines().provision(spec(tenant.tenant, volumes=[f"{name}:/data"]))
+        assert tenant.ids == []
+
+        allowed = engines(policy={"bind_roots": ["/etc"]})
+        await allowed.provision(spec(tenant.tenant, volumes=[f"{name}:/data:ro"]))
+        assert len(tenant.ids) == 1
+    finally:
+        tenant.clear()
+        docker("volume", "rm", name)
+
+
+async def test_a_container_that_others_made_in_its_place_is_not_started(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    wanted = spec(tenant.tenant)
+    labels = container_body(wanted, read(wanted.config), engine.settings)["Labels"]
+    options = [f"--label={key}={value}" for key, value in labels.items()]
+    docker(
+        "create", "--privileged", "--name", f"landlord-tenant-{tenant.tenant}", *options, f"{WEB}:1"
+    )
+
+    await engine.provision(wanted)
+
+    assert not tenant.only["HostConfig"]["Privileged"]
+    await healthy(engine, wanted)
+
+
+async def test_volumes_stay_unless_they_are_to_go(engine: DockerCompute, tenant: Holdings) -> None:
+    kept, gone = f"kept-{tenant.tenant}", f"gone-{tenant.tenant}"
+    foreign = f"foreign-{tenant.tenant}"
+    docker("volume", "create", foreign)
+    config: dict[str, Any] = {"image": "landlord-test/keeper:1", "volumes": [f"{kept}:/kept"]}
+    try:
+        await engine.provision(spec(tenant.tenant, **config))
+        await engine.destroy(tenant.tenant, "")
+        assert kept in docker("volume", "ls", "-q")
+
+        config = {**config, "volumes": [f"{gone}:/a", f"{foreign}:/b"], "remove_volumes": True}
+        await engine.provision(spec(tenant.tenant, **config))
+        unnamed = [one["Name"] for one in tenant.only["Mounts"] if one["Destination"] == "/data"]
+        await engine.destroy(tenant.tenant, "")
+
+        left = docker("volume", "ls", "-q").splitlines()
+        assert foreign in left
+        assert not {gone, *unnamed} & set(left)
+    finally:
+        docker("volume", "rm", kept, foreign)
+
+
+async def test_a_delete_gives_a_container_time_to_stop(engines: Engines, tenant: Holdings) -> None:
+    engine = engines(stop_timeout=20)
+    volume = f"said-{tenant.tenant}"
+    script = "trap 'echo bye >/said/it; exit 0' TERM; while true; do sleep 0.1; done"
+    wanted = spec(tenant.tenant, command=["sh", "-c", script], volumes=[f"{volume}:/said"])
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+
+    await engine.destroy(tenant.tenant, "")
+
+    try:
+        said = docker("run", "--rm", "-v", f"{volume}:/said", f"{WEB}:1", "cat", "/said/it")
+        assert said == "bye"
+    finally:
+        docker("volume", "rm", volume)
+
+
+@pytest.mark.parametrize("act", ["create", "update"])
+async def test_one_that_the_engine_can_no_longer_start_is_made_again(
+    engines: Engines, tenant: Holdings, act: str
+) -> None:
+    def reached(at: str) -> None:
+        if at == f"{act}:created":
+            raise Interrupted(at)
+
+    engine, first, wanted = engines(), spec(tenant.tenant), spec(tenant.tenant, image=f"{WEB}:2")
+    if act == "update":
+        await engine.provision(first)
+        await healthy(engine, first)
+    before = set(tenant.ids)
+    with pytest.raises(Interrupted):
+        await engines(reached).provision(wanted)
+    (stuck,) = set(tenant.ids) - before
+    # What an engine leaves behind that is killed just then: it fails to start a shim ever after.
+    remains = SHIMS / stuck
+    remains.mkdir(parents=True)
+
+    try:
+        await engine.provision(wanted)
+    finally:
+        remains.rmdir()
+
+    assert tenant.only["Id"] not in {stuck, *before}
+    assert tenant.versions == [2]
+    await healthy(engine, wanted)
+
+
+async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
+    engines: Engines, tenant: Holdings
+) -> None:
+    engine, other = engines(stop_timeout=60), Holdings(str(uuid4()))
+    await engine.provision(spec(tenant.tenant, command=["sleep", "1000"]))
+    slow = tenant.only["Id"]
+    stopping = asyncio.create_task(engine.destroy(tenant.tenant, ""))
+
+    await engine.provision(spec(other.tenant))
+    await healthy(engine, spec(other.tenant))
+
+    assert not stopping.done()
+    docker("kill", slow)
+    assert await stopping
+    other.clear()
+
+
+async def test_a_changed_default_of_the_operator_updates_the_container(
+    engines: Engines, tenant: Holdings
+) -> None:
+    body = {"tenant_id": tenant.tenant, "operation": "provision", "desired_config": {}}
+    answers = [
+        await jobs(("docker", engines(image=f"{WEB}:1", env={"A": value})), health_timeout=20).run(
+            json.dumps(body).encode(), DirectSteps()
+        )
+        for value in ("1", "1", "2")
+    ]
+
+    assert [one.output.status for one in answers] == ["created", "unchanged", "updated"]
+    assert answers[2].output.changes == ("env changed",)
+    assert "A=2" in tenant.only["Config"]["Env"]
+
+
+async def test_nothing_to_do_means_no_engine_event(engine: DockerCompute) -> None:
+    tenants = [Holdings(str(uuid4())) for _ in range(10)]
+    wanted = [spec(one.tenant) for one in tenants]
+    try:
+        await asyncio.gather(*(engine.provision(one) for one in wanted))
+        for one in wanted:
+            await healthy(engine, one)
+        with Popen(
+            ["docker", "events", "--format", "{{json .}}", "--filter=type=container"],
+            stdout=PIPE,
+            text=True,
+        ) as events:
+            for _ in range(3):
+                await asyncio.gather(*(engine.provision(one) for one in wanted))
+                await asyncio.gather(*(engine.inspect(one.tenant, "") for one in wanted))
+            # The one event that is to be seen ends the stream.
+            docker("pause", tenants[0].only["Id"])
+            assert events.stdout is not None
+            ours = {f"landlord-tenant-{one.tenant}" for one in tenants}
+            lines = map(json.loads, iter(events.stdout.readline, ""))
+            seen = next(line for line in lines if line["Actor"]["Attributes"]["name"] in ours)
+            events.kill()
+        assert seen["Action"] == "pause"
+    finally:
+        for holdings in tenants:
+            holdings.clear()
+
+
+async def test_an_engine_that_is_not_there_is_unavailable(engines: Engines) -> None:
+    engine = engines(host="unix:///nowhere/docker.sock")
+
+    for act in (engine.inspect("t", ""), engine.provision(spec("t")), engine.destroy("t", "")):
+        with pytest.raises(ComputeUnavailable, match="does not answer"):
+            await act

@@ -1,0 +1,89 @@
+"""What every compute engine keeps, kept by this one on a real engine."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import pytest
+
+from landlord_engines_core.compute import ComputeEngine
+from landlord_test_target.compute_contract import ComputeContract, Subject
+from landlord_test_target.docker import WEB, Holdings, docker
+
+
+class DockerSubject(Subject):
+    points: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "create": ("create:created", "create:started"),
+        "update": (
+            "update:created",
+            "update:stopped",
+            "update:started",
+            "update:healthy",
+            "update:removed",
+            "update:renamed",
+        ),
+        "delete": ("delete:stopped", "delete:removed"),
+    }
+    drifts: ClassVar[tuple[str, ...]] = (
+        "stopped",
+        "killed",
+        "removed",
+        "paused",
+        "renamed",
+        "limited",
+        "disconnected",
+    )
+
+    def __init__(self, make: Callable[..., ComputeEngine]) -> None:
+        self.make = make
+        self.tenants: list[str] = []
+
+    def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
+        return self.make(reached) if reached is not None else self.make()
+
+    def config(self, version: int) -> dict[str, Any]:
+        return {"image": f"{WEB}:{version}", "ports": [{"container_port": 8080}]}
+
+    def with_secret(self, secret: str) -> dict[str, Any]:
+        return {
+            "env": {"KEY": secret},
+            "command": ["sh", "-c", "exec sleep 1000", secret],
+            "more": secret,
+        }
+
+    def refused(self, secret: str) -> dict[str, Any] | None:
+        return {"command": [secret], "volumes": [f"/{secret}:/data"], "user": f"{secret} "}
+
+    async def versions(self, tenant: str) -> list[int]:
+        return Holdings(tenant).versions
+
+    async def shown(self, tenant: str) -> str:
+        container = Holdings(tenant).only
+        return repr((container["Name"], container["Config"]["Labels"]))
+
+    async def disturb(self, tenant: str, drift: str) -> None:
+        container = Holdings(tenant).only["Id"]
+        commands = {
+            "stopped": ("stop", "-t", "0"),
+            "killed": ("kill",),
+            "removed": ("rm", "-f"),
+            "paused": ("pause",),
+            "renamed": ("rename",),
+            "limited": ("update", "--memory=64m", "--memory-swap=64m"),
+            "disconnected": ("network", "disconnect", "bridge"),
+        }
+        name = (f"renamed-{uuid4()}",) if drift == "renamed" else ()
+        docker(*commands[drift], container, *name)
+
+    def tenant(self) -> str:
+        self.tenants.append(super().tenant())
+        return self.tenants[-1]
+
+
+class TestDocker(ComputeContract):
+    @pytest.fixture
+    def subject(self, engines: Callable[..., ComputeEngine]) -> Iterator[Subject]:
+        subject = DockerSubject(engines)
+        yield subject
+        for tenant in subject.tenants:
+            Holdings(tenant).clear()

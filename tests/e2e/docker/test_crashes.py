@@ -1,0 +1,105 @@
+"""A worker killed with -9 at each point of an act: another ends it, with one container, the right one."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_test_target.compute_contract import healthy
+from landlord_test_target.docker import WEB, Holdings, spec
+
+BAD = {"image": "landlord-test/sick:1"}
+
+
+def worked(tenant: Holdings, *jobs: tuple[str, dict[str, str]], crash_at: str = "") -> list[Any]:
+    """Carry out jobs in a process of their own, which may die at a point: the answers it gave."""
+    bodies = [
+        {
+            "tenant_id": "a",
+            "tenant_uuid": tenant.tenant,
+            "operation": operation,
+            "desired_config": {"image": f"{WEB}:1", **config},
+        }
+        for operation, config in jobs
+    ]
+    process = subprocess.run(
+        [sys.executable, "-m", "landlord_test_target.docker_crashing"],
+        input=json.dumps({"crash_at": crash_at, "bodies": bodies}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == (-9 if crash_at else 0), process.stderr
+    return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("point", ["create:created", "create:started"])
+async def test_a_worker_killed_in_a_create_leaves_one_container(
+    engine: DockerCompute, tenant: Holdings, point: str
+) -> None:
+    worked(tenant, ("provision", {}), crash_at=point)
+
+    worked(tenant, ("provision", {}))
+
+    assert tenant.versions == [1]
+    await healthy(engine, spec(tenant.tenant))
+
+
+@pytest.mark.parametrize("then", ["the same", "the former", "another"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "update:created",
+        "update:stopped",
+        "update:started",
+        "update:healthy",
+        "update:removed",
+        "update:renamed",
+    ],
+)
+async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
+    engine: DockerCompute, tenant: Holdings, point: str, then: str
+) -> None:
+    version = {"the same": 2, "the former": 1, "another": 3}[then]
+    wanted = {"image": f"{WEB}:{version}"}
+    worked(tenant, ("provision", {}))
+    worked(tenant, ("update", {"image": f"{WEB}:2"}), crash_at=point)
+
+    (answer,) = worked(tenant, ("update", wanted))
+
+    assert answer["state"] == "succeeded"
+    assert tenant.versions == [version]
+    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    await healthy(engine, spec(tenant.tenant, **wanted))
+
+
+@pytest.mark.parametrize(
+    "point", ["update:started", "rollback:stopped", "rollback:started", "rollback:removed"]
+)
+async def test_a_worker_killed_in_an_update_that_fails_leaves_the_former_serving(
+    engine: DockerCompute, tenant: Holdings, point: str
+) -> None:
+    worked(tenant, ("provision", {}))
+    former = tenant.ids
+    worked(tenant, ("update", BAD), crash_at=point)
+
+    result = await engine.update(spec(tenant.tenant, **BAD))
+
+    assert result.rolled_back
+    assert tenant.ids == former
+    await healthy(engine, spec(tenant.tenant))
+
+
+@pytest.mark.parametrize("point", ["delete:stopped", "delete:removed"])
+async def test_a_worker_killed_in_a_delete_leaves_nothing(tenant: Holdings, point: str) -> None:
+    worked(tenant, ("provision", {}))
+    worked(tenant, ("delete", {}), crash_at=point)
+
+    (answer,) = worked(tenant, ("delete", {}))
+
+    assert answer["output"]["status"] in ("deleted", "absent")
+    assert tenant.ids == []

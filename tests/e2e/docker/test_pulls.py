@@ -1,0 +1,148 @@
+"""Images from a real registry, Debian's docker-registry, with and without credentials."""
+
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_test_target.docker import WEB, Holdings, docker, spec
+from landlord_test_target.harness import free_port, wait_for
+
+Engines = Callable[..., DockerCompute]
+
+USER, PASSWORD = "puller", "sesame-open"
+HASH = "$2b$04$THalY.TYrocDE5gTl7k9d.LnJvvRK5wNxR752y6DVkNTB.KJEoImO"
+"""The password as htpasswd writes it."""
+
+
+class Registry:
+    """A registry that can be stopped; with ``closed`` it asks for the password."""
+
+    def __init__(self, folder: Path, *, closed: bool) -> None:
+        self.folder = folder
+        self.address = f"127.0.0.1:{free_port()}"
+        (folder / "htpasswd").write_text(f"{USER}:{HASH}\n")
+        auth = f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n" if closed else ""
+        (folder / "registry.yml").write_text(
+            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
+            f"http: {{addr: {self.address}}}\n{auth}"
+        )
+        command = ["docker-registry", "serve", str(folder / "registry.yml")]
+        with (folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def push(self, version: int) -> str:
+        """Put a version of the web server there, and nowhere else."""
+        image = f"{self.address}/web:1"
+        login = ("--config", str(self.folder))
+        docker("tag", f"{WEB}:{version}", image)
+        docker(*login, "login", "-u", USER, "-p", PASSWORD, self.address)
+        docker(*login, "push", "-q", image)
+        docker("rmi", image)
+        return image
+
+    def credentials(self, password: str) -> dict[str, object]:
+        return {"registries": {self.address: {"username": USER, "password": password}}}
+
+
+@pytest.fixture(params=[False, True], ids=["open", "closed"])
+def closed(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def registry(
+    tmp_path: Path, http: aiohttp.ClientSession, *, closed: bool
+) -> AsyncIterator[Registry]:
+    registry = Registry(tmp_path, closed=closed)
+
+    async def answers() -> bool:
+        try:
+            async with http.get(f"http://{registry.address}/v2/") as answer:
+                return answer.status in (200, 401)
+        except aiohttp.ClientError:
+            return False
+
+    await wait_for(answers)
+    yield registry
+    registry.stop()
+    names = docker("images", "--format={{.Repository}}:{{.Tag}}", f"{registry.address}/*")
+    for name in names.splitlines():
+        docker("rmi", name)
+
+
+async def test_a_missing_image_is_pulled_with_the_operators_credentials(
+    engines: Engines, tenant: Holdings, registry: Registry
+) -> None:
+    image = registry.push(1)
+    engine = engines(**registry.credentials(PASSWORD))
+
+    await engine.provision(spec(tenant.tenant, image=image))
+
+    assert tenant.only["Config"]["Image"] == image
+    assert PASSWORD not in repr(engine)
+
+
+@pytest.mark.parametrize("closed", [True], indirect=True)
+@pytest.mark.parametrize("password", ["", "wrong"])
+async def test_a_registry_that_denies_an_image_is_told_without_credentials(
+    engines: Engines, tenant: Holdings, registry: Registry, password: str
+) -> None:
+    image = registry.push(1)
+    engine = engines(**(registry.credentials(password) if password else {}))
+
+    with pytest.raises(ComputeRefused, match="the registry denies the image") as caught:
+        await engine.provision(spec(tenant.tenant, image=image))
+
+    assert "compute.docker.registries" in caught.value.hint
+    assert image not in str(caught.value)
+    assert not password or password not in str(caught.value)
+
+
+@pytest.mark.parametrize("closed", [False], indirect=True)
+@pytest.mark.parametrize("name", ["none:1", "web:none"])
+async def test_an_image_that_does_not_exist_is_refused(
+    engine: DockerCompute, tenant: Holdings, registry: Registry, name: str
+) -> None:
+    registry.push(1)
+
+    with pytest.raises(ComputeRefused, match=r"the image in \$.image does not exist"):
+        await engine.provision(spec(tenant.tenant, image=f"{registry.address}/{name}"))
+
+
+@pytest.mark.parametrize("closed", [False], indirect=True)
+async def test_a_registry_out_of_reach_is_tried_again_and_leaves_the_current_one_alone(
+    engine: DockerCompute, tenant: Holdings, registry: Registry
+) -> None:
+    image = registry.push(2)
+    await engine.provision(spec(tenant.tenant))
+    serving = tenant.ids
+    registry.stop()
+
+    with pytest.raises(ComputeUnavailable, match=r"the registry of .* does not answer"):
+        await engine.update(spec(tenant.tenant, image=image))
+
+    assert tenant.ids == serving
+
+
+@pytest.mark.parametrize("closed", [False], indirect=True)
+async def test_always_pulls_what_the_registry_has_by_now(
+    engine: DockerCompute, tenant: Holdings, registry: Registry
+) -> None:
+    image = registry.push(2)
+    docker("tag", f"{WEB}:1", image)
+
+    await engine.provision(spec(tenant.tenant, image=image))
+    local = tenant.only["Image"]
+    await engine.update(spec(tenant.tenant, image=image, pull_policy="always"))
+
+    assert tenant.only["Image"] != local

@@ -1,0 +1,218 @@
+"""An update puts the next container in the place of the current one, or leaves that where it is."""
+
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.errors import ComputeRefused
+from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.docker import WEB, Holdings, address, docker, spec
+from landlord_test_target.harness import free_port
+
+Engines = Callable[..., DockerCompute]
+
+
+async def serves(http: aiohttp.ClientSession, tenant: Holdings) -> str:
+    async with http.get(f"http://{address(tenant.only)}:8080/") as answer:
+        return await answer.text()
+
+
+async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
+    engine: DockerCompute, tenant: Holdings, http: aiohttp.ClientSession
+) -> None:
+    port = free_port()
+    ports = [{"container_port": 8080, "host_port": port}]
+    first = spec(tenant.tenant, ports=ports)
+    await engine.provision(first)
+    await healthy(engine, first)
+    former = tenant.only["Id"]
+
+    second = spec(tenant.tenant, ports=ports, image=f"{WEB}:2")
+    updated = await engine.update(second)
+
+    assert tenant.only["Id"] != former
+    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert updated.resource_ids == {"container_id": tenant.only["Id"], "8080/tcp": str(port)}
+    async with http.get(f"http://127.0.0.1:{port}/") as answer:
+        assert await answer.text() == "2"
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"image": "landlord-test/sick:1"}, "its own check says unhealthy"),
+        ({"command": ["sh", "-c", "exit 1"]}, "it restarts again and again"),
+        ({"command": ["sh", "-c", "exit 1"], "restart_policy": "no"}, "it has ended with 1"),
+        ({"command": ["no-such-thing"]}, "the image does not have the command"),
+        ({"health_check": {"type": "tcp", "port": 81}}, "it does not answer its health check"),
+    ],
+    ids=repr,
+)
+async def test_an_update_that_does_not_become_healthy_brings_the_former_back(
+    engines: Engines,
+    tenant: Holdings,
+    http: aiohttp.ClientSession,
+    bad: dict[str, object],
+    why: str,
+) -> None:
+    engine, first = engines(health_timeout=3), spec(tenant.tenant)
+    await engine.provision(first)
+    await healthy(engine, first)
+    former = tenant.only["Id"]
+
+    result = await engine.update(spec(tenant.tenant, **bad))
+
+    assert why in result.rolled_back
+    assert result.resource_ids["container_id"] == former == tenant.only["Id"]
+    await healthy(engine, first)
+    assert await serves(http, tenant) == "1"
+
+
+async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    first = spec(tenant.tenant)
+    await engine.provision(first)
+    started = tenant.only["State"]["StartedAt"]
+
+    with pytest.raises(ComputeRefused, match="pull_policy is never"):
+        await engine.update(spec(tenant.tenant, image="landlord-test/none:1", pull_policy="never"))
+
+    assert tenant.only["State"]["StartedAt"] == started
+
+
+async def test_what_never_served_is_not_brought_back(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
+
+    result = await engine.update(spec(tenant.tenant, command=["sh", "-c", "exit 2"]))
+
+    assert result.rolled_back == ""
+    assert tenant.only["Config"]["Cmd"] == ["sh", "-c", "exit 2"]
+
+
+async def test_what_never_served_and_cannot_be_started_is_refused_until_it_can(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
+
+    with pytest.raises(ComputeRefused, match="the image does not have the command"):
+        await engine.update(spec(tenant.tenant, command=["no-such-thing"]))
+    await engine.update(spec(tenant.tenant))
+
+    await healthy(engine, spec(tenant.tenant))
+
+
+async def test_one_in_a_crash_loop_gets_its_name_all_the_same(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
+
+    await engine.update(spec(tenant.tenant, command=["sh", "-c", "exit 3"]))
+    await engine.update(spec(tenant.tenant, image=f"{WEB}:2"))
+
+    assert tenant.versions == [2]
+    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+
+
+@pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
+async def test_a_rollback_cut_at_any_point_still_ends_with_the_former(
+    engines: Engines, tenant: Holdings, http: aiohttp.ClientSession, point: str
+) -> None:
+    def reached(at: str) -> None:
+        if at == point:
+            raise Interrupted(at)
+
+    first, bad = spec(tenant.tenant), spec(tenant.tenant, image="landlord-test/sick:1")
+    await engines().provision(first)
+    await healthy(engines(), first)
+    with pytest.raises(Interrupted):
+        await engines(reached).update(bad)
+
+    result = await engines().update(bad)
+
+    assert result.rolled_back == "its own check says unhealthy"
+    assert tenant.versions == [1]
+    await healthy(engines(), first)
+    assert await serves(http, tenant) == "1"
+
+
+async def test_an_update_that_was_cut_gives_way_to_a_later_one(
+    engines: Engines, tenant: Holdings
+) -> None:
+    def reached(at: str) -> None:
+        if at == "update:stopped":
+            raise Interrupted(at)
+
+    engine, first = engines(), spec(tenant.tenant)
+    await engine.provision(first)
+    await healthy(engine, first)
+    with pytest.raises(Interrupted):
+        await engines(reached).update(spec(tenant.tenant, image=f"{WEB}:2"))
+
+    seen = await engine.inspect(tenant.tenant, "")
+    later = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
+
+    assert seen.state is ResourceState.FAILED
+    assert later.rolled_back == "its own check says unhealthy"
+    assert tenant.versions == [1]
+
+
+async def test_copies_that_somebody_made_are_removed(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    wanted = spec(tenant.tenant)
+    await engine.provision(wanted)
+    label = f"--label=landlord.tenant_id={tenant.tenant}"
+    docker("create", "--label=landlord.owner=landlord", label, f"{WEB}:2")
+
+    seen = await engine.inspect(tenant.tenant, "")
+    await engine.provision(wanted)
+
+    assert seen.state is ResourceState.FAILED
+    assert tenant.versions == [1]
+
+
+async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_deleted(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    tenant.go_made()
+
+    async def looks() -> str:
+        return (await engine.inspect(tenant.tenant, "")).config_hash
+
+    assert await looks() == ""
+    await engine.provision(spec(tenant.tenant, image=f"{WEB}:2"))
+    await healthy(engine, spec(tenant.tenant, image=f"{WEB}:2"))
+    assert tenant.versions == [2]
+    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert await looks() == spec(tenant.tenant, image=f"{WEB}:2").config_hash
+    assert await engine.destroy(tenant.tenant, "")
+    assert tenant.ids == []
+
+
+async def test_a_container_of_landlords_own_worker_comes_back_where_its_update_fails(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    made = tenant.go_made()
+    await healthy(engine, spec(tenant.tenant))
+
+    result = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
+
+    assert result.rolled_back
+    assert tenant.ids == [made]
+    assert tenant.only["State"]["Running"]
+
+
+async def test_a_container_of_landlords_own_worker_is_deleted_without_an_update(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    tenant.go_made()
+
+    assert await engine.destroy(tenant.tenant, "")
+
+    assert tenant.ids == []

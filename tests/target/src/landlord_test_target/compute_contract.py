@@ -1,0 +1,353 @@
+"""What every compute engine keeps, as tests: one suite for all of them.
+
+A test module subclasses `ComputeContract` and gives the fixture ``subject``: an engine, and how its
+target is seen and disturbed from outside.
+"""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from landlord_engines_core.compute import (
+    ComputeEngine,
+    ComputeRegistry,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
+from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.models import config_hash, key_hashes
+from landlord_test_target.harness import wait_for
+
+SECRET = "sesame-7f3a"
+
+HOSTILE_IDS = (
+    "t-1",
+    "t-10",
+    "x-t-1",
+    "../../etc/passwd",
+    "..",
+    "a b;$(touch /tmp/x)`id`|&",
+    "-rf",
+    "a=b,c",
+    '{"a": ["b"]}',
+    "line\nbreak\r\n",
+    "\u00fcn\u00ef\u4e2d\U0001f600",
+    "e\u0301 \u00e9",
+    "\ud800half",
+    "CAPITALS",
+    "capitals",
+    "x" * 253,
+    " ",
+    "%00%2e%2e",
+)
+"""Ids that a target's names, paths, filters or commands could trip over, some alike."""
+
+
+class Interrupted(BaseException):
+    """Raised at a point inside an act, where a crash would be."""
+
+
+class Subject(ABC):
+    """An engine under test, and its target as seen from outside.
+
+    Attributes:
+        points: For each act the points that it passes.
+        drifts: What may be done to a resource behind its engine's back.
+    """
+
+    points: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    drifts: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
+        """An engine as in a process of its own, which knows what is on the target."""
+
+    @abstractmethod
+    def config(self, version: int) -> dict[str, Any]:
+        """A configuration; each version is another one."""
+
+    @abstractmethod
+    def with_secret(self, secret: str) -> dict[str, Any]:
+        """A configuration with a secret wherever a tenant may have one."""
+
+    @abstractmethod
+    def refused(self, secret: str) -> dict[str, Any] | None:
+        """A configuration that is refused, with a secret in what is wrong; None if none is."""
+
+    @abstractmethod
+    async def versions(self, tenant: str) -> list[int]:
+        """The version of each resource that the target has of a tenant."""
+
+    @abstractmethod
+    async def shown(self, tenant: str) -> str:
+        """What anybody sees who may list the target's resources: names and labels."""
+
+    @abstractmethod
+    async def disturb(self, tenant: str, drift: str) -> None:
+        """Do something to a resource behind its engine's back, one of `drifts`."""
+
+    def tenant(self) -> str:
+        """The id of a tenant that is cleared away in the end."""
+        return str(uuid4())
+
+
+def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> ComputeSpec:
+    """What the lifecycle would ask for."""
+    config = {**subject.config(version), **more}
+    return ComputeSpec(
+        tenant=tenant,
+        name=f"name of {tenant}",
+        place=subject.engine().place(config),
+        config=config,
+        config_hash=config_hash(config),
+        key_hashes=key_hashes(config),
+    )
+
+
+async def healthy(engine: ComputeEngine, wanted: ComputeSpec) -> Observation:
+    """Wait until a tenant's resource is healthy."""
+
+    async def look() -> Observation | None:
+        observed = await engine.inspect(wanted.tenant, wanted.place)
+        return observed if observed.state is ResourceState.HEALTHY else None
+
+    found = await wait_for(look)
+    assert found is not None
+    return found
+
+
+class ComputeContract:
+    """The suite. All of it holds for every engine."""
+
+    async def test_what_is_not_there_is_missing_and_deleting_it_succeeds(
+        self, subject: Subject
+    ) -> None:
+        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+
+        assert await engine.inspect(wanted.tenant, wanted.place) == Observation(
+            state=ResourceState.MISSING
+        )
+        assert not await engine.destroy(wanted.tenant, wanted.place)
+
+    async def test_a_resource_keeps_the_hashes_that_it_was_made_with(
+        self, subject: Subject
+    ) -> None:
+        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+
+        made = await engine.provision(wanted)
+
+        observed = await healthy(engine, wanted)
+        assert observed.config_hash == wanted.config_hash
+        assert observed.key_hashes == wanted.key_hashes
+        assert observed.resource_ids == made.resource_ids
+
+    async def test_each_act_ten_times_over_does_what_once_does(self, subject: Subject) -> None:
+        engine, tenant = subject.engine(), subject.tenant()
+        first, second = spec(subject, tenant, 1), spec(subject, tenant, 2)
+
+        made = [await engine.provision(first) for _ in range(10)]
+        await healthy(engine, first)
+        assert len({tuple(one.resource_ids.items()) for one in made}) == 1
+        assert await subject.versions(tenant) == [1]
+
+        updated = [await engine.update(second) for _ in range(10)]
+        await healthy(engine, second)
+        assert len({tuple(one.resource_ids.items()) for one in updated}) == 1
+        assert not any(one.rolled_back for one in updated)
+        assert await subject.versions(tenant) == [2]
+
+        gone = [await engine.destroy(tenant, first.place) for _ in range(10)]
+        assert gone == [True, *[False] * 9]
+        assert await subject.versions(tenant) == []
+
+    async def test_another_worker_takes_over_what_is_there(self, subject: Subject) -> None:
+        tenant = subject.tenant()
+        wanted = spec(subject, tenant)
+        made = await subject.engine().provision(wanted)
+        another = subject.engine()
+
+        observed = await healthy(another, wanted)
+        adopted = await another.provision(wanted)
+
+        assert observed.config_hash == wanted.config_hash
+        assert adopted.resource_ids == made.resource_ids
+        assert await subject.versions(tenant) == [1]
+        assert await another.destroy(tenant, wanted.place)
+        assert await subject.versions(tenant) == []
+
+    async def test_provision_of_what_is_there_otherwise_updates_it(self, subject: Subject) -> None:
+        engine, tenant = subject.engine(), subject.tenant()
+        await engine.provision(spec(subject, tenant, 1))
+        await healthy(engine, spec(subject, tenant, 1))
+
+        await engine.provision(spec(subject, tenant, 2))
+
+        await healthy(engine, spec(subject, tenant, 2))
+        assert await subject.versions(tenant) == [2]
+
+    async def test_update_of_what_is_missing_makes_it(self, subject: Subject) -> None:
+        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+
+        await engine.update(wanted)
+
+        await healthy(engine, wanted)
+        assert await subject.versions(wanted.tenant) == [1]
+
+    async def test_what_drifted_is_seen_and_brought_back(self, subject: Subject) -> None:
+        engine = subject.engine()
+        for drift in subject.drifts:
+            wanted = spec(subject, subject.tenant())
+            await engine.provision(wanted)
+            await healthy(engine, wanted)
+
+            await subject.disturb(wanted.tenant, drift)
+
+            seen = await engine.inspect(wanted.tenant, wanted.place)
+            assert seen.state in (ResourceState.FAILED, ResourceState.MISSING), drift
+            await engine.update(wanted)
+            await healthy(engine, wanted)
+            assert await subject.versions(wanted.tenant) == [1], drift
+
+    async def test_an_act_cut_at_any_point_is_brought_to_its_end_by_another_worker(
+        self, subject: Subject
+    ) -> None:
+        for act, points in subject.points.items():
+            for point in points:
+                tenant = subject.tenant()
+                await _prepared(subject, tenant, act)
+                with pytest.raises(Interrupted):
+                    await _acted(subject.engine(_interrupting(point)), subject, tenant, act)
+
+                another = subject.engine()
+                await _acted(another, subject, tenant, act)
+
+                await _ended(another, subject, tenant, act)
+
+    async def test_an_update_cut_at_any_point_can_be_taken_back(self, subject: Subject) -> None:
+        for point in subject.points.get("update", ()):
+            tenant = subject.tenant()
+            await _prepared(subject, tenant, "update")
+            with pytest.raises(Interrupted):
+                await _acted(subject.engine(_interrupting(point)), subject, tenant, "update")
+
+            another, first = subject.engine(), spec(subject, tenant, 1)
+            await another.update(first)
+
+            await healthy(another, first)
+            assert await subject.versions(tenant) == [1], point
+
+    async def test_a_delete_leaves_nothing_of_an_act_that_was_cut(self, subject: Subject) -> None:
+        for act, points in subject.points.items():
+            for point in points:
+                tenant = subject.tenant()
+                await _prepared(subject, tenant, act)
+                with pytest.raises(Interrupted):
+                    await _acted(subject.engine(_interrupting(point)), subject, tenant, act)
+
+                another = subject.engine()
+                await another.destroy(tenant, spec(subject, tenant).place)
+
+                assert await subject.versions(tenant) == [], point
+
+    async def test_many_tenants_at_once_get_each_its_own(self, subject: Subject) -> None:
+        engine = subject.engine()
+        wanted = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
+
+        made = await asyncio.gather(*(engine.provision(one) for one in wanted))
+
+        assert len({tuple(one.resource_ids.items()) for one in made}) == len(wanted)
+        for number, one in enumerate(wanted):
+            await healthy(engine, one)
+            assert await subject.versions(one.tenant) == [number % 2 + 1]
+
+    async def test_the_same_at_once_from_two_workers_makes_one(self, subject: Subject) -> None:
+        tenant = subject.tenant()
+        workers = [subject.engine(), subject.engine()]
+        for version in (1, 2):
+            wanted = spec(subject, tenant, version)
+            await asyncio.gather(*(workers[n % 2].provision(wanted) for n in range(6)))
+            await healthy(workers[0], wanted)
+            assert await subject.versions(tenant) == [version]
+
+        gone = await asyncio.gather(*(workers[n % 2].destroy(tenant, "") for n in range(6)))
+
+        assert any(gone)
+        assert await subject.versions(tenant) == []
+
+    async def test_ids_of_any_characters_are_told_apart(self, subject: Subject) -> None:
+        engine = subject.engine()
+        salt = uuid4().hex
+        tenants = [f"{one}{salt}" for one in HOSTILE_IDS]
+        wanted = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
+        await asyncio.gather(*(engine.provision(one) for one in wanted))
+
+        await engine.destroy(tenants[0], wanted[0].place)
+
+        for number, one in enumerate(wanted[1:], 1):
+            observed = await healthy(engine, one)
+            assert observed.config_hash == one.config_hash
+            assert await subject.versions(one.tenant) == [number % 2 + 1]
+        gone = await asyncio.gather(*(engine.destroy(one.tenant, one.place) for one in wanted))
+        assert gone == [False, *[True] * (len(wanted) - 1)]
+
+    async def test_a_secret_is_told_to_nobody(
+        self, subject: Subject, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        engine, tenant = subject.engine(), subject.tenant()
+        config = subject.with_secret(SECRET)
+        wanted = spec(subject, tenant, **config)
+
+        made = await engine.provision(wanted)
+        observed = await healthy(engine, wanted)
+        told = [repr(one) for one in (engine, wanted, made, observed)]
+        if (refused := subject.refused(SECRET)) is not None:
+            with pytest.raises(ComputeRefused) as caught:
+                await engine.provision(spec(subject, tenant, **refused))
+            told += [str(caught.value), repr(caught.value)]
+
+        told += [caplog.text, await subject.shown(tenant)]
+        assert not [text for text in told if SECRET in text]
+
+    async def test_the_schema_is_one_and_accepts_what_the_tests_use(self, subject: Subject) -> None:
+        engine = subject.engine()
+        registry = ComputeRegistry({engine.name: engine})
+
+        Draft202012Validator.check_schema(engine.config_schema())
+        for version in (1, 2):
+            registry.check(engine.name, subject.config(version))
+
+
+def _interrupting(point: str) -> Callable[[str], None]:
+    def reached(at: str) -> None:
+        if at == point:
+            raise Interrupted(point)
+
+    return reached
+
+
+async def _prepared(subject: Subject, tenant: str, act: str) -> None:
+    if act != "create":
+        await subject.engine().provision(spec(subject, tenant, 1))
+        await healthy(subject.engine(), spec(subject, tenant, 1))
+
+
+def _acted(engine: ComputeEngine, subject: Subject, tenant: str, act: str) -> Awaitable[object]:
+    if act == "delete":
+        return engine.destroy(tenant, spec(subject, tenant).place)
+    return engine.provision(spec(subject, tenant, 2))
+
+
+async def _ended(engine: ComputeEngine, subject: Subject, tenant: str, act: str) -> None:
+    if act == "delete":
+        assert await subject.versions(tenant) == []
+        return
+    await healthy(engine, spec(subject, tenant, 2))
+    assert await subject.versions(tenant) == [2]

@@ -1,0 +1,131 @@
+"""A real Docker engine, images that are made here, and what the engine has of a tenant."""
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from landlord_engines_core.compute import ComputeSpec
+from landlord_engines_core.models import config_hash, key_hashes
+
+WEB = "landlord-test/web"
+"""Serves its version over HTTP on 8080; there are versions 1 to 3."""
+
+SETTINGS = {"stable_window": 0.2, "stop_timeout": 0, "health_timeout": 10}
+"""Quick, so that tests are."""
+
+
+def run(*command: str, data: bytes | None = None) -> str:
+    """Run a command to its end and return what it wrote."""
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def docker(*arguments: str) -> str:
+    """What Docker's own client says."""
+    return run("docker", *arguments)
+
+
+def _archive(files: dict[str, str]) -> bytes:
+    """A root file system with busybox and these files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.add(str(Path("/bin/busybox").resolve()), "bin/busybox")
+        for name in ("sh", "httpd", "sleep", "nc", "cat", "id"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+        for path, text in {"etc/passwd": "root:x:0:0::/:/bin/sh\n", **files}.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def make_image(name: str, *changes: str, files: dict[str, str] | None = None) -> None:
+    """Make an image unless it is there."""
+    if name in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
+        return
+    options = [part for change in changes for part in ("--change", change)]
+    run("docker", "import", *options, "-", name, data=_archive(files or {}))
+
+
+def make_images() -> None:
+    """Make what the tests run."""
+    serve = 'CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]'
+    for version in "123":
+        make_image(f"{WEB}:{version}", serve, files={"www/index.html": version})
+    for name, command in (("well", "true"), ("sick", "false")):
+        check = f'HEALTHCHECK --interval=100ms --retries=1 CMD ["busybox", "{command}"]'
+        make_image(f"landlord-test/{name}:1", serve, check, files={"www/index.html": name})
+    make_image("landlord-test/keeper:1", serve, "VOLUME /data", files={"www/index.html": "keeper"})
+
+
+def spec(tenant: str, **config: object) -> ComputeSpec:
+    """What a tenant is to have; version 1 of the web server unless an image is named."""
+    config = {"image": f"{WEB}:1", **config}
+    return ComputeSpec(
+        tenant=tenant,
+        name=f"name of {tenant}",
+        place="",
+        config=config,
+        config_hash=config_hash(config),
+        key_hashes=key_hashes(config),
+    )
+
+
+@attrs.frozen
+class Holdings:
+    """What the engine has of one tenant, as Docker's own client sees it."""
+
+    tenant: str
+
+    @property
+    def ids(self) -> list[str]:
+        # Landlord's own worker has no digest; a command's argument cannot hold every id.
+        is_plain = self.tenant.isascii() and self.tenant.isprintable()
+        digest = sha256(self.tenant.encode("utf-8", "surrogatepass")).hexdigest()
+        label = f"tenant_id={self.tenant}" if is_plain else f"tenant_digest={digest}"
+        return docker("ps", "-aq", "--no-trunc", "--filter", f"label=landlord.{label}").splitlines()
+
+    @property
+    def only(self) -> dict[str, Any]:
+        """The one container."""
+        (found,) = self.ids
+        return show(found)
+
+    @property
+    def versions(self) -> list[int]:
+        """The versions of the web server that its containers run."""
+        return [int(show(one)["Config"]["Image"].rpartition(":")[2]) for one in self.ids]
+
+    def go_made(self, image: str = f"{WEB}:1") -> str:
+        """A container by the conventions of Landlord's own worker."""
+        labels = {"owner": "landlord", "tenant_id": self.tenant, "provider": "docker"}
+        options = [part for key in labels for part in ("--label", f"landlord.{key}={labels[key]}")]
+        name = f"landlord-tenant-{self.tenant}"
+        return docker("run", "-d", "--name", name, "--restart=unless-stopped", *options, image)
+
+    def clear(self) -> None:
+        for container in self.ids:
+            docker("rm", "-f", "-v", container)
+
+
+def show(container: str) -> dict[str, Any]:
+    """All of one container."""
+    (shown,) = json.loads(docker("container", "inspect", container))
+    found: dict[str, Any] = shown
+    return found
+
+
+def address(container: Mapping[str, Any]) -> str:
+    """Where a container is reached."""
+    (network,) = container["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])

@@ -1,0 +1,37 @@
+"""A worker without a backend whose compute engine ``docker`` is killed with -9 at a point.
+
+    echo '{"crash_at": "update:stopped", "bodies": [{...}]}' \
+        | python -m landlord_test_target.docker_crashing
+
+carries out jobs, one after the other, and prints the answers.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from landlord_engines_core import codec
+from landlord_engines_core.compute.docker.engine import from_settings
+from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.docker import SETTINGS
+
+
+async def carry_out(crash_at: str, bodies: list[Mapping[str, Any]]) -> None:
+    def reached(point: str) -> None:
+        if point == crash_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    engine = from_settings(SETTINGS, reached=reached)
+    tenants = jobs(("docker", engine), health_timeout=20.0, step_timeout=60.0)
+    for number, body in enumerate(bodies):
+        answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
+        print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
+    await engine.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(carry_out(**json.load(sys.stdin)))
