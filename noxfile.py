@@ -24,9 +24,6 @@ DISTRIBUTIONS = (
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = sorted({"3.11", "3.12", "3.13", OWN})
 
-# The extras of core, for its compute engines.
-ENGINES = "[ecs]"
-
 # Without npm the wheel of Node.js brings it, which fetches the restate-server.
 LOCAL = "" if shutil.which("npm") else "[local]"
 
