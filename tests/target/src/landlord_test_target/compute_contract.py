@@ -276,7 +276,9 @@ class ComputeContract:
             await healthy(workers[0], wanted)
             assert await subject.versions(tenant) == [version]
 
-        gone = await asyncio.gather(*(workers[n % 2].destroy(tenant, "") for n in range(6)))
+        gone = await asyncio.gather(
+            *(workers[n % 2].destroy(tenant, wanted.place) for n in range(6))
+        )
 
         assert any(gone)
         assert await subject.versions(tenant) == []
