@@ -270,13 +270,14 @@ class ComputeContract:
     async def test_the_same_at_once_from_two_workers_makes_one(self, subject: Subject) -> None:
         tenant = subject.tenant()
         workers = [subject.engine(), subject.engine()]
+        place = spec(subject, tenant).place
         for version in (1, 2):
             wanted = spec(subject, tenant, version)
             await asyncio.gather(*(workers[n % 2].provision(wanted) for n in range(6)))
             await healthy(workers[0], wanted)
             assert await subject.versions(tenant) == [version]
 
-        gone = await asyncio.gather(*(workers[n % 2].destroy(tenant, "") for n in range(6)))
+        gone = await asyncio.gather(*(workers[n % 2].destroy(tenant, place) for n in range(6)))
 
         assert any(gone)
         assert await subject.versions(tenant) == []
