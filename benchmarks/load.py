@@ -67,7 +67,7 @@ class Load:
     place: Place
     http: aiohttp.ClientSession
     admin: AdminClient
-    _version: int = 0
+    _version: int = attrs.field(default=0, init=False)
 
     async def new_config(self) -> None:
         """Have Landlord want something else of every tenant."""
