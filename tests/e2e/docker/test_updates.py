@@ -25,7 +25,7 @@ async def ended(engine: DockerCompute, tenant: Holdings) -> None:
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
 
     async def look() -> bool:
-        return tenant.only["State"]["Status"] == "exited"
+        return bool(tenant.only["State"]["Status"] == "exited")
 
     await wait_for(look)
 
