@@ -226,6 +226,15 @@ async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(
     assert SECRET not in str(caught.value)
 
 
+async def test_a_pull_from_what_is_no_engine_is_noticed(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1.47/images/create").respond_with_json({"no": "message"}, 500)
+
+    with pytest.raises(ComputeUnavailable, match="the Docker engine does not answer"):
+        await client.pull("r:5000/x:1")
+
+
 async def test_a_pull_that_breaks_on_its_way_is_noticed(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:

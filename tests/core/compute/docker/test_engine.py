@@ -1,14 +1,19 @@
 """What happens seldom: others act on the same tenant at the same moment, again and again."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker.body import container_body
+from landlord_engines_core.compute.docker.config import read
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.docker import spec
@@ -95,3 +100,41 @@ async def test_a_configuration_of_the_wrong_form_is_refused_without_its_schema_t
 ) -> None:
     with pytest.raises(ComputeRefused, match=r"\$.image must be a string"):
         engine.validate({"image": 7})
+
+
+async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(
+    engine: DockerCompute, fake: Fake
+) -> None:
+    wanted = spec("t")
+    body = container_body(wanted, read(wanted.config), engine.settings)
+    name, upcoming = (one("landlord", "t") for one in (names.current_name, names.next_name))
+    shown = {
+        "Id": "x",
+        "Name": f"/{upcoming}",
+        "State": {"Status": "running", "StartedAt": "2020-01-01T00:00:00Z"},
+        "RestartCount": 0,
+        "Config": body,
+        "HostConfig": body["HostConfig"],
+        "NetworkSettings": {"Networks": {"bridge": {}}, "Ports": {}},
+        "Mounts": [],
+    }
+    asked: list[str] = []
+
+    def act(request: Request) -> Response:
+        asked.append(request.path.rpartition("/")[2])
+        if asked == ["rename"]:
+            return Response('{"message": "sandbox not found"}', 404, mimetype="application/json")
+        shown["Name"] = f"/{request.args.get('name', name)}"
+        return Response(status=204)
+
+    fake.lists({"Id": "x", "Labels": body["Labels"]})
+    fake.server.expect_request("/v1.47/containers/x/json").respond_with_handler(
+        lambda _: Response(json.dumps(shown), 200, mimetype="application/json")
+    )
+    fake.server.expect_request(re.compile("/v1.47/containers/x/.*")).respond_with_handler(act)
+
+    result = await engine.provision(wanted)
+
+    assert asked == ["rename", "stop", "rename", "start"]
+    assert shown["Name"] == f"/{name}"
+    assert result.resource_ids == {"container_id": "x"}

@@ -17,7 +17,7 @@ from landlord_engines_core.models import config_hash, key_hashes
 WEB = "landlord-test/web"
 """Serves its version over HTTP on 8080; there are versions 1 to 3."""
 
-SETTINGS = {"stable_window": 0.2, "stop_timeout": 0, "health_timeout": 10}
+SETTINGS = {"stable_window": 0.2, "stop_timeout": 0, "health_timeout": 60}
 """Quick, so that tests are."""
 
 
