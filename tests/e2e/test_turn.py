@@ -17,6 +17,7 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World)
     assert await world.status(tenant) == {
         "tenant": tenant,
         "holder": None,
+        "settling": None,
         "placements": [],
         "last": None,
     }

@@ -114,11 +114,13 @@ def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
 async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
     """Give a recorded request to the application and return its answer."""
     admin = AdminClient("http://127.0.0.1:9")
+    tenants = jobs(("mock", compute))
     services = build_services(
         Names("TenantProvisioning", "TenantProvisioning"),
         HostInfo(version="0"),
         admin,
-        jobs(("mock", compute)).run,
+        tenants.run,
+        tenants.settle,
     )
     endpoint = Endpoint()  # type: ignore[no-untyped-call]
     endpoint.bind(services.jobs, services.turn)

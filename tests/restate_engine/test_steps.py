@@ -21,7 +21,7 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
     steps = RestateSteps(
         execution_id="inv_1",
         ctx=cast("Context", None),  # a look has none to call with
-        turn=TurnCalls(name="T", take=never, end=never),  # type: ignore[arg-type]
+        turn=TurnCalls(name="T", take=never, end=never, settle=never),  # type: ignore[arg-type]
         admin=admin,
         rivals=Rivals(admin=admin),
         pauses=Pauses(),

@@ -17,7 +17,7 @@ import attrs
 
 from landlord_engines_core.errors import CapabilityNotSupported
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.models import ExecutionStatus
+from landlord_engines_core.models import Ended, ExecutionStatus
 from landlord_engines_core.steps import Steps
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Registration",
     "RegistrationState",
     "RunJob",
+    "SettleTenant",
     "StartLocalBackend",
     "Support",
     "WorkerEngine",
@@ -44,6 +45,16 @@ RunJob = Callable[[bytes, Steps], Awaitable[ExecutionStatus]]
 """Carries out one job: the raw body as it was sent, and the backend's steps.
 
 Raises InvalidJob (end the job), Held or Transient (try again); cancelling its task stops it.
+"""
+
+
+SettleTenant = Callable[[Ended, Steps], Awaitable[ExecutionStatus]]
+"""Settles a tenant: holds it against what Landlord says, and mends it.
+
+The steps are those of an execution of its own. Their ``take`` and ``look`` raise Superseded unless
+the job that ended is still the last that had the turn; ``take`` writes the note's place into the
+record and no start; ``end`` writes a transition that has none. Raises Transient (try again);
+cancelling its task stops it.
 """
 
 
@@ -62,6 +73,8 @@ class Capability(StrEnum):
     """One job at a time for each tenant, the one dispatched last wins."""
     JOURNAL = "journal"
     """The value of a finished step is remembered."""
+    SETTLE = "settle"
+    """``settle`` is called some time after each job's end, and gives way to any job."""
     DRY_RUN = "dry-run-registration"
     WATCH = "watch-registration"
     MAKE_LATEST = "make-latest"
@@ -96,6 +109,7 @@ class HostInfo:
         version: The version of landlord-engines-core.
         step_timeout: After this long a step is given up and entered again.
         keep_history: How long the record of a deleted tenant is kept.
+        settle_after: How long after a job's end its tenant is settled; 0 for never.
         drain_timeout: How long a drain may take.
     """
 
@@ -103,6 +117,7 @@ class HostInfo:
     contract: int = CONTRACT
     step_timeout: float = 300.0
     keep_history: float = 30 * 86400.0
+    settle_after: float = 60.0
     drain_timeout: float = 30.0
 
 
@@ -113,12 +128,14 @@ class EngineContext:
     Attributes:
         settings: An instance of the factory's ``settings_type``.
         run_job: Carries out one job.
+        settle: Settles a tenant, for an engine that can put something off.
         logger: Where the engine logs.
         host: What the host says of itself.
     """
 
     settings: Any
     run_job: RunJob
+    settle: SettleTenant
     logger: Logger
     host: HostInfo
 

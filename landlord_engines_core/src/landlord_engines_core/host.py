@@ -129,7 +129,11 @@ async def assembled(
     try:
         jobs = _jobs(name, worker, registry, landlord, metrics=metrics, logger=logger)
         context = EngineContext(
-            settings=settings.engine, run_job=jobs.run, logger=logger, host=_host_info(worker)
+            settings=settings.engine,
+            run_job=jobs.run,
+            settle=jobs.settle,
+            logger=logger,
+            host=_host_info(worker),
         )
         engine = _worker_engine(name, factory, context)
         yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics)
@@ -298,6 +302,7 @@ def _host_info(worker: WorkerSettings) -> HostInfo:
         version=__version__,
         step_timeout=worker.step_timeout,
         keep_history=worker.keep_history,
+        settle_after=worker.settle_after,
         drain_timeout=worker.drain_timeout,
     )
 

@@ -14,6 +14,7 @@ import attrs
 
 __all__ = [
     "HISTORY",
+    "Ended",
     "ExecutionState",
     "ExecutionStatus",
     "Job",
@@ -38,12 +39,14 @@ _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class Operation(StrEnum):
-    """What a job asks for; Landlord sends provision, update and delete."""
+    """What a job asks for; Landlord sends provision, update and delete, and nobody settle."""
 
     PROVISION = "provision"
     UPDATE = "update"
     DELETE = "delete"
     PLAN = "plan"
+    SETTLE = "settle"
+    """What follows on a job by itself: see `landlord_engines_core.tenants.settle`."""
 
 
 class Outcome(StrEnum):
@@ -57,6 +60,8 @@ class Outcome(StrEnum):
     """A delete found nothing to delete."""
     ROLLED_BACK = "rolled-back"
     """An update did not become healthy; the former resource serves again."""
+    REFUSED = "refused"
+    """Settling found something to mend, and the configuration or an engine did not let it."""
 
 
 class ExecutionState(StrEnum):
@@ -135,6 +140,21 @@ class Transition:
 
 
 @attrs.frozen(kw_only=True)
+class Ended:
+    """A job whose end was written down, as far as settling has to know it.
+
+    Attributes:
+        tenant: The tenant's key.
+        gone: Where the job made sure that nothing is left.
+    """
+
+    tenant: str
+    execution_id: str
+    operation: str
+    gone: tuple[Placement, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Record:
     """What is durably known of a tenant."""
 
@@ -145,11 +165,15 @@ class Record:
         """Whether the end of this job has been written down."""
         return any(t.execution_id == execution_id and t.ended_at for t in self.transitions)
 
+    def placed(self, placement: Placement | None) -> "Record":
+        """The record with one more place in it, where it is not already."""
+        if placement is None or placement in self.placements:
+            return self
+        return attrs.evolve(self, placements=(*self.placements, placement))
+
     def begun(self, execution_id: str, note: Note) -> "Record":
         """The record with this job's start and its place in it; the same if they are already."""
-        placements = self.placements
-        if note.placement is not None and note.placement not in placements:
-            placements = (*placements, note.placement)
+        placements = self.placed(note.placement).placements
         transitions = self.transitions
         if all(t.execution_id != execution_id for t in transitions):
             start = Transition(

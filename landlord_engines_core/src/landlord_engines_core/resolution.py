@@ -102,14 +102,22 @@ class Resolver:
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).place(config))
 
-    async def placement_named_by(self, tenant: Tenant, job: Job, otherwise: Placement) -> Placement:
-        """Where Landlord's record of a tenant puts it, or ``otherwise``'s engine if it is silent.
+    async def placement_named_by(
+        self, tenant: Tenant, job: Job, otherwise: Placement | None
+    ) -> Placement:
+        """Where Landlord's record of a tenant puts it.
+
+        Args:
+            tenant: The record, which was just read.
+            job: Its configuration.
+            otherwise: Its engine serves where the record names none.
 
         Raises:
             ComputeRefused: The engine is not here, or refuses the configuration.
             LandlordUnavailable: Landlord's defaults are needed and cannot be read.
         """
-        name = self.force or engine_of(tenant) or otherwise.engine
+        name = self.force or engine_of(tenant)
+        name = name or (otherwise.engine if otherwise is not None else self._default_name())
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).place(config))
 
@@ -170,10 +178,11 @@ class Resolver:
     async def _engine_name(self, job: Job, look: Callable[[], Awaitable[Record]]) -> str:
         name = self.force or job.compute_provider or named_engine(job.desired_config)
         name = name or await self._asked(job)
-        name = name or _last_engine(await look())
-        if not name:
-            only = next(iter(self.registry), "") if len(self.registry) == 1 else ""
-            name = self.default or only
+        return name or _last_engine(await look()) or self._default_name()
+
+    def _default_name(self) -> str:
+        only = next(iter(self.registry), "") if len(self.registry) == 1 else ""
+        name = self.default or only
         if not name:
             has = ", ".join(sorted(self.registry)) or "none"
             raise ComputeRefused(

@@ -55,9 +55,11 @@ class RestateEngine(WorkerEngine):
         self._settings = settings
         self._logger = context.logger
         self._admin = AdminClient(settings.admin_url, settings.bearer)
-        services = build_services(settings.names, context.host, self._admin, context.run_job)
+        services = build_services(
+            settings.names, context.host, self._admin, context.run_job, context.settle
+        )
         endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
-        endpoint.bind(services.jobs, services.turn)
+        endpoint.bind(services.jobs, services.turn, services.settle)
         for key in settings.identity_keys:
             endpoint.identity_key(key)
         self._app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above

@@ -39,10 +39,15 @@ class Verdict(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Holder:
-    """The job that took the turn last; it may have ended since."""
+    """The job that took the turn last; it may have ended since.
+
+    Attributes:
+        settles: It is no job but settles the tenant, and gives way to any job.
+    """
 
     execution_id: str
     since: str
+    settles: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +83,7 @@ class Rivals:
         if holder is not None and holder.execution_id != me:
             late = at - datetime.fromisoformat(holder.since) > LATEST_ARRIVAL
             if not (late and record.has_ended(holder.execution_id)):
-                verdict = await self._judge(me, holder.execution_id)
+                verdict = await self._judge(me, holder)
         return Claim(at=at.isoformat(), verdict=verdict)
 
     async def check(self, me: str, holder: Holder | None) -> None:
@@ -93,15 +98,16 @@ class Rivals:
         if _later(await self._invocations(me, holder.execution_id), holder.execution_id, me):
             raise Superseded(f"{holder.execution_id} was dispatched later")
 
-    async def _judge(self, me: str, holder: str) -> Verdict:
-        found = await self._invocations(me, holder)
-        if _later(found, holder, me):
+    async def _judge(self, me: str, holder: Holder) -> Verdict:
+        other = holder.execution_id
+        found = await self._invocations(me, other)
+        if not holder.settles and _later(found, other, me):
             return Verdict.SUPERSEDED
-        status = found[holder]["status"] if holder in found else "completed"
+        status = found[other]["status"] if other in found else "completed"
         if status == "completed":
             return Verdict.FREE
         if status in _STANDING_STILL:
-            await self.admin.kill(holder)
+            await self.admin.kill(other)
             return Verdict.FREE
         return Verdict.RUNNING
 

@@ -16,9 +16,9 @@ from restate import (
 from restate.serde import BytesSerde
 
 from landlord_engines_core import codec
-from landlord_engines_core.engine import HostInfo, RunJob
+from landlord_engines_core.engine import HostInfo, RunJob, SettleTenant
 from landlord_engines_core.errors import InvalidJob
-from landlord_engines_core.models import Transition
+from landlord_engines_core.models import Ended, Transition
 from landlord_engines_restate import turn
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.history import shown
@@ -26,7 +26,7 @@ from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.registration import Expected
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.settings import Names
-from landlord_engines_restate.steps import RestateSteps, TurnCalls
+from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
 
 __all__ = ["Services", "build_services", "expectations"]
 
@@ -48,23 +48,40 @@ RETRIES = InvocationRetryPolicy(
     on_max_attempts="pause",
 )
 
+FORGET = "forget"
+SETTLE = "settle"
+"""Handlers that are sent to by name, some time after an end."""
+
+UNHURRIED = InvocationRetryPolicy(
+    initial_interval=timedelta(milliseconds=100),
+    exponentiation_factor=2.0,
+    max_interval=timedelta(seconds=30),
+    max_attempts=MAX_ATTEMPTS,
+    on_max_attempts="pause",
+)
+"""For what nobody waits for: after an outage there is one for each job before it."""
+
 
 @attrs.frozen(kw_only=True)
 class Services:
-    """The two services of a worker."""
+    """The three services of a worker."""
 
     jobs: Service
     turn: VirtualObject
+    settle: Service
 
 
-def build_services(names: Names, host: HostInfo, admin: AdminClient, run_job: RunJob) -> Services:
+def build_services(
+    names: Names, host: HostInfo, admin: AdminClient, run_job: RunJob, settle_tenant: SettleTenant
+) -> Services:
     """Build the services that Restate calls.
 
     Args:
         names: What they are called.
-        host: For the step timeout and how long the record of a deleted tenant is kept.
+        host: For the step timeout and for when a tenant is settled, and forgotten.
         admin: Restate's admin API.
         run_job: Carries out a job.
+        settle_tenant: Settles a tenant.
     """
     pauses = Pauses()
     rivals = Rivals(admin=admin)
@@ -77,7 +94,7 @@ def build_services(names: Names, host: HostInfo, admin: AdminClient, run_job: Ru
         journal_retention=JOURNAL_RETENTION,
         invocation_retry_policy=RETRIES,
     )
-    calls = _add_turn_handlers(tenant_turn, rivals, pauses, timedelta(seconds=host.keep_history))
+    calls = _add_turn_handlers(tenant_turn, rivals, pauses, names, host)
     jobs = Service(
         names.service,
         abort_timeout=abort_timeout,
@@ -104,23 +121,73 @@ def build_services(names: Names, host: HostInfo, admin: AdminClient, run_job: Ru
         except SdkInternalBaseException as error:
             raise _let_go(error) from None
 
-    return Services(jobs=jobs, turn=tenant_turn)
+    settling = Service(
+        names.settle,
+        abort_timeout=abort_timeout,
+        idempotency_retention=COMPLETION_RETENTION,
+        journal_retention=JOURNAL_RETENTION,
+        invocation_retry_policy=UNHURRIED,
+    )
+    raw = BytesSerde()
+
+    @settling.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
+    async def settle(ctx: Context, job: bytes) -> bytes:
+        """Settle a tenant some time after a job; the answer is that of a job."""
+        ended = codec.loads(job, Ended)
+        steps = SettleSteps(
+            ctx=ctx,
+            turn=calls,
+            admin=admin,
+            rivals=rivals,
+            pauses=pauses,
+            after=ended.execution_id,
+        )
+        return codec.dumps(await settle_tenant(ended, steps))
+
+    return Services(jobs=jobs, turn=tenant_turn, settle=settling)
+
+
+def _send_what_follows(
+    ctx: ObjectContext, names: Names, host: HostInfo, ended: Transition, then: turn.Afterwards
+) -> None:
+    if then.forget:
+        ctx.generic_send(
+            names.turn,
+            FORGET,
+            ended.execution_id.encode(),
+            key=ctx.key(),
+            send_delay=timedelta(seconds=host.keep_history),
+        )
+    if then.settle and host.settle_after:
+        job = Ended(
+            tenant=ctx.key(),
+            execution_id=ended.execution_id,
+            operation=ended.operation,
+            gone=ended.gone,
+        )
+        delay = timedelta(seconds=host.settle_after)
+        ctx.generic_send(names.settle, SETTLE, codec.dumps(job), send_delay=delay)
 
 
 def expectations(services: Services) -> tuple[Expected, ...]:
     """What Restate must show of these services once they are registered."""
-    return tuple(_expected(service) for service in (services.jobs, services.turn))
+    return (
+        _expected(services.jobs, RETRIES),
+        _expected(services.turn, RETRIES),
+        _expected(services.settle, UNHURRIED),
+    )
 
 
-def _expected(service: Service | VirtualObject) -> Expected:
+def _expected(service: Service | VirtualObject, retries: InvocationRetryPolicy) -> Expected:
     assert service.abort_timeout is not None, "build_services sets it"
+    assert retries.max_interval is not None, "each policy here sets it"
     return Expected(
         name=service.name,
         handlers=frozenset(service.handlers),
         abort_timeout=service.abort_timeout.total_seconds(),
         idempotency_retention=COMPLETION_RETENTION.total_seconds(),
         journal_retention=JOURNAL_RETENTION.total_seconds(),
-        max_interval=MAX_INTERVAL.total_seconds(),
+        max_interval=retries.max_interval.total_seconds(),
         max_attempts=MAX_ATTEMPTS,
     )
 
@@ -135,7 +202,7 @@ def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
 
 
 def _add_turn_handlers(
-    tenant_turn: VirtualObject, rivals: Rivals, pauses: Pauses, keep_history: timedelta
+    tenant_turn: VirtualObject, rivals: Rivals, pauses: Pauses, names: Names, host: HostInfo
 ) -> TurnCalls:
     raw = BytesSerde()
 
@@ -148,7 +215,7 @@ def _add_turn_handlers(
             raise _let_go(error) from None
         return codec.dumps(taken)
 
-    @tenant_turn.handler("forget", ingress_private=True, input_serde=raw)
+    @tenant_turn.handler(FORGET, ingress_private=True, input_serde=raw)
     async def forget(ctx: ObjectContext, execution_id: bytes) -> None:
         """Clear the state of a tenant that has stayed deleted."""
         await turn.forget(ctx, execution_id.decode())
@@ -157,9 +224,12 @@ def _add_turn_handlers(
     async def end(ctx: ObjectContext, transition: bytes) -> None:
         """Write down what a job did."""
         ended = codec.loads(transition, Transition)
-        if await turn.end(ctx, ended):
-            last = ended.execution_id.encode()
-            ctx.object_send(forget, key=ctx.key(), arg=last, send_delay=keep_history)
+        _send_what_follows(ctx, names, host, ended, await turn.end(ctx, ended))
+
+    @tenant_turn.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
+    async def settle(ctx: ObjectContext, wish: bytes) -> bytes:
+        """Take the turn to settle the tenant; answered at once."""
+        return codec.dumps(await turn.settle(ctx, codec.loads(wish, turn.Settle)))
 
     @tenant_turn.handler("status", kind="shared", output_serde=raw)
     async def status(ctx: ObjectSharedContext) -> bytes:
@@ -169,6 +239,7 @@ def _add_turn_handlers(
             turn.TurnStatus(
                 tenant=ctx.key(),
                 holder=state.holder,
+                settling=state.settling,
                 placements=state.record.placements,
                 last=state.record.transitions[-1] if state.record.transitions else None,
             )
@@ -180,4 +251,4 @@ def _add_turn_handlers(
         state = await turn.load(ctx)
         return shown(await turn.past(ctx), state.record.transitions)
 
-    return TurnCalls(name=tenant_turn.name, take=take, end=end)
+    return TurnCalls(name=tenant_turn.name, take=take, end=end, settle=settle)

@@ -19,7 +19,7 @@ PORTS = range(1, 65536)
 
 @attrs.frozen
 class Names:
-    """What the worker's services are called on Restate; both derive from one name."""
+    """What the worker's services are called on Restate; all derive from one name."""
 
     service: str
     landlord_calls: str
@@ -28,6 +28,11 @@ class Names:
     def turn(self) -> str:
         """The private virtual object that holds the turns."""
         return f"{self.service}Turn"
+
+    @property
+    def settle(self) -> str:
+        """The private service that settles tenants."""
+        return f"{self.service}Settle"
 
 
 @attrs.frozen(kw_only=True)

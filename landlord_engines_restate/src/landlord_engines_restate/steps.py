@@ -12,9 +12,9 @@ from landlord_engines_core.models import Note, Record, Transition
 from landlord_engines_restate import journal
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.rivals import Rivals
-from landlord_engines_restate.turn import STATE, Take, Taken, TurnState
+from landlord_engines_restate.turn import STATE, Settle, Take, Taken, TurnState
 
-__all__ = ["RestateSteps", "TurnCalls"]
+__all__ = ["RestateSteps", "SettleSteps", "TurnCalls"]
 
 T = TypeVar("T")
 
@@ -27,11 +27,13 @@ class TurnCalls:
         name: The virtual object's name.
         take: Its handler ``take``.
         end: Its handler ``end``.
+        settle: Its handler ``settle``.
     """
 
     name: str
     take: Callable[..., Awaitable[bytes]]
     end: Callable[..., Awaitable[None]]
+    settle: Callable[..., Awaitable[bytes]]
 
 
 @attrs.frozen(kw_only=True)
@@ -52,11 +54,7 @@ class RestateSteps:
     async def take(self, tenant: str, note: Note) -> Record:
         """Call the turn; it answers once the holder has ended."""
         wish = codec.dumps(Take(execution_id=self.execution_id, note=note))
-        answer = await self.ctx.object_call(self.turn.take, key=tenant, arg=wish)
-        taken = codec.loads(answer, Taken)
-        if taken.superseded_by:
-            raise Superseded(f"{taken.superseded_by} was dispatched later")
-        return taken.record
+        return _taken(await self.ctx.object_call(self.turn.take, key=tenant, arg=wish))
 
     async def end(self, tenant: str, transition: Transition) -> None:
         """Send the end to the turn; a call could wait for ever behind the next job's take."""
@@ -65,13 +63,7 @@ class RestateSteps:
     async def look(self, tenant: str) -> Record:
         """Read the turn's state over the admin API: an action has no context to call with."""
         try:
-            rows = await self.admin.query(
-                "SELECT value_utf8 FROM state"  # noqa: S608  # each value is quoted
-                f" WHERE service_name = {literal(self.turn.name)}"
-                f" AND service_key = {literal(tenant)} AND key = {literal(STATE)}"
-            )
-            raw = str(rows[0]["value_utf8"]).encode() if rows else b"{}"
-            state = codec.loads(raw, TurnState)
+            state = await self._state(tenant)
             await self.rivals.check(self.execution_id, state.holder)
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
@@ -79,3 +71,46 @@ class RestateSteps:
 
     def alive(self) -> None:
         """Restate needs no heartbeat."""
+
+    async def _state(self, tenant: str) -> TurnState:
+        rows = await self.admin.query(
+            "SELECT value_utf8 FROM state"  # noqa: S608  # each value is quoted
+            f" WHERE service_name = {literal(self.turn.name)}"
+            f" AND service_key = {literal(tenant)} AND key = {literal(STATE)}"
+        )
+        raw = str(rows[0]["value_utf8"]).encode() if rows else b"{}"
+        return codec.loads(raw, TurnState)
+
+
+@attrs.frozen(kw_only=True)
+class SettleSteps(RestateSteps):
+    """The steps with which a tenant is settled: they give way to every job.
+
+    Attributes:
+        after: The job whose end it follows.
+    """
+
+    after: str
+
+    async def take(self, tenant: str, note: Note) -> Record:
+        """Call the turn; it answers at once."""
+        wish = Settle(execution_id=self.execution_id, after=self.after, note=note)
+        call = self.ctx.object_call(self.turn.settle, key=tenant, arg=codec.dumps(wish))
+        return _taken(await call)
+
+    async def look(self, tenant: str) -> Record:
+        """Read the turn's state, in which the job must still be the last."""
+        try:
+            state = await self._state(tenant)
+        except EngineError as error:
+            raise Transient(error.message, hint=error.hint) from error
+        if rival := state.rival(self.after):
+            raise Superseded(f"{rival} took the turn")
+        return state.record
+
+
+def _taken(answer: bytes) -> Record:
+    taken = codec.loads(answer, Taken)
+    if taken.superseded_by:
+        raise Superseded(f"{taken.superseded_by} was dispatched later")
+    return taken.record

@@ -3,6 +3,7 @@
 Whoever wants the turn calls ``take``, which returns once the holder has ended. Nothing is ever
 given back: a job that has ended in any way, killed included, no longer stands in anybody's way.
 Of two jobs the one that was *dispatched* last wins; the order in which they arrive says nothing.
+What settles the tenant gets the turn only while its last job has ended, and beats no job.
 
 A holder must never *call* an exclusive handler here: the next job's ``take`` sits in the object
 and waits for the holder. It sends.
@@ -32,6 +33,8 @@ from landlord_engines_restate.rivals import Claim, Holder, Rivals, Verdict
 __all__ = [
     "PAST",
     "STATE",
+    "Afterwards",
+    "Settle",
     "Take",
     "Taken",
     "TurnState",
@@ -40,6 +43,7 @@ __all__ = [
     "forget",
     "load",
     "past",
+    "settle",
     "take",
 ]
 
@@ -56,10 +60,30 @@ LONGEST_PAUSE = 10.0
 
 @attrs.frozen(kw_only=True)
 class TurnState:
-    """What a turn needs to know; its record holds the last job's transition only."""
+    """What a turn needs to know; its record holds the last job's transition only.
+
+    Attributes:
+        holder: The job that took the turn last.
+        settling: What settles the tenant after that job, or has done so.
+        record: The places, and what this job and this settling did.
+    """
 
     holder: Holder | None = None
     record: Record = attrs.field(factory=Record)
+    settling: Holder | None = None
+
+    def rival(self, after: str) -> str:
+        """The job that has the turn where ``after`` is not the last one any more, or empty."""
+        if self.holder is None:
+            return ""  # it is forgotten already
+        last = self.holder.execution_id
+        return "" if last == after and self.record.has_ended(after) else last
+
+    def awaits(self, execution_id: str) -> bool:
+        """Whether the end of this job or settling has yet to be written down."""
+        begun = {one.execution_id for one in self.record.transitions if not one.ended_at}
+        settles = self.settling is not None and self.settling.execution_id == execution_id
+        return execution_id in begun or settles
 
 
 @attrs.frozen(kw_only=True)
@@ -71,11 +95,33 @@ class Take:
 
 
 @attrs.frozen(kw_only=True)
+class Settle:
+    """What settles the tenant asks for the turn, ``after`` a job."""
+
+    execution_id: str
+    after: str
+    note: Note
+
+
+@attrs.frozen(kw_only=True)
 class Taken:
-    """The answer to `Take`: the record, or the job that was dispatched later."""
+    """The answer to `Take` and `Settle`: the record, or the job that has the turn instead."""
 
     record: Record = attrs.field(factory=Record)
     superseded_by: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Afterwards:
+    """What is to follow on an end that was written down.
+
+    Attributes:
+        settle: Settle the tenant.
+        forget: Nothing of the tenant is left: forget it in time.
+    """
+
+    settle: bool = False
+    forget: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +130,7 @@ class TurnStatus:
 
     tenant: str
     holder: Holder | None = None
+    settling: Holder | None = None
     placements: tuple[Placement, ...] = ()
     last: Transition | None = None
 
@@ -116,25 +163,39 @@ async def take(ctx: ObjectContext, rivals: Rivals, pauses: journal.Pauses, wish:
     record = state.record
     if holder is not None and holder.execution_id != me:
         record = await _after(ctx, look, claim, holder, record)
+    if state.settling is not None:
+        judge = partial(rivals.claim, me, state.settling, record)
+        look = partial(journal.run, ctx, pauses, "claim", judge, Claim)
+        record = await _after(ctx, look, await look(), state.settling, record)
     ctx.set(PAST, history.added(await past(ctx), record.transitions), serde=BytesSerde())
     record = Record(placements=record.placements).begun(me, wish.note)
     save(ctx, TurnState(holder=Holder(execution_id=me, since=claim.at), record=record))
     return Taken(record=record)
 
 
-async def end(ctx: ObjectContext, transition: Transition) -> bool:
-    """Write down what a job did, once; the next job's take may have done so already.
-
-    Returns:
-        Whether nothing of the tenant is left, so that its record may be forgotten in time.
-    """
+async def settle(ctx: ObjectContext, wish: Settle) -> Taken:
+    """Give the turn to what settles the tenant, unless a job has taken it meanwhile."""
     state = await load(ctx)
-    begun = {one.execution_id for one in state.record.transitions if not one.ended_at}
-    if transition.execution_id not in begun:
-        return False
+    if rival := state.rival(wish.after):
+        return Taken(superseded_by=rival)
+    settling = Holder(execution_id=wish.execution_id, since=wish.note.started_at, settles=True)
+    record = state.record.placed(wish.note.placement)
+    save(ctx, attrs.evolve(state, settling=settling, record=record))
+    return Taken(record=record)
+
+
+async def end(ctx: ObjectContext, transition: Transition) -> Afterwards:
+    """Write down what was done, once; the next job's take may have done so already."""
+    state = await load(ctx)
+    if not state.awaits(transition.execution_id):
+        return Afterwards()
     record = state.record.ended(transition)
-    save(ctx, attrs.evolve(state, record=record))
-    return transition.operation == Operation.DELETE and not record.placements
+    save(ctx, TurnState(holder=state.holder, record=record))
+    emptied = transition.operation in (Operation.DELETE, Operation.SETTLE)
+    return Afterwards(
+        settle=transition.operation != Operation.SETTLE,
+        forget=emptied and not record.placements,
+    )
 
 
 async def forget(ctx: ObjectContext, execution_id: str) -> None:

@@ -46,6 +46,8 @@ class WorkerSettings:
         hold_interval: The pause between two looks at a held job.
         watch_interval: The pause between two looks at the registration.
         register_timeout: How long --fail-fast tries to register.
+        settle_after: How long after a job's end its tenant is looked at once more, longer than
+            Landlord's poll interval; 0 for never.
         keep_history: How long the record of a deleted tenant is kept.
         max_concurrent_jobs: How many jobs act on targets at once.
         max_config_bytes: The largest effective configuration, as JSON text.
@@ -64,6 +66,7 @@ class WorkerSettings:
     hold_interval: Duration = Duration(30.0)
     watch_interval: Duration = Duration(10.0)
     register_timeout: Duration = Duration(60.0)
+    settle_after: Duration = Duration(60.0)
     keep_history: Duration = Duration(30 * 86400.0)
     max_concurrent_jobs: int = 100
     max_config_bytes: int = 256 * 1024

@@ -5,16 +5,17 @@ from landlord_engines_core.models import (
     ExecutionState,
     ExecutionStatus,
     Job,
+    Outcome,
     Output,
     Transition,
 )
-from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved
+from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved, Settling
 
-__all__ = ["planned", "succeeded", "superseded", "transition_of"]
+__all__ = ["nothing_to_mend", "planned", "succeeded", "superseded", "transition_of"]
 
 
 def transition_of(
-    job: Job, execution_id: str, resolved: Resolved, confirmed: Confirmed
+    job: Job, execution_id: str, resolved: Resolved | Settling, confirmed: Confirmed
 ) -> Transition:
     """Sum up a job that has ended."""
     applied = confirmed.applied
@@ -63,6 +64,19 @@ def planned(
         state=ExecutionState.SUCCEEDED,
         start_time=started_at,
         output=Output(tenant_id=job.tenant, status=plan.action, changes=plan.changes),
+    )
+
+
+def nothing_to_mend(
+    provider_type: str, job: Job, execution_id: str, started_at: str
+) -> ExecutionStatus:
+    """Answer where settling left everything as it was."""
+    return ExecutionStatus(
+        execution_id=execution_id,
+        provider_type=provider_type,
+        state=ExecutionState.SUCCEEDED,
+        start_time=started_at,
+        output=Output(tenant_id=job.tenant, status=Outcome.UNCHANGED),
     )
 
 

@@ -77,13 +77,30 @@ class Converger:
         outcome = Outcome.DELETED if existed else Outcome.ABSENT
         return Applied(outcome=outcome, gone=tuple(gone))
 
+    async def clear(self, tenant: str, placements: Iterable[Placement]) -> bool:
+        """Whether none of these places holds a resource of the tenant, at one look.
+
+        Raises:
+            ComputeRefused: An engine that may hold a resource is not on this worker.
+        """
+        for placement in placements:
+            compute = self.registry.engine(placement.engine)
+            observed = await compute.inspect(tenant, placement.place)
+            if observed.state is not ResourceState.MISSING:
+                return False
+        return True
+
+    async def started(self, tenant: str, placement: Placement) -> Observation:
+        """Wait while the resource starts, and say what came of it."""
+        return await self._watch(tenant, placement, ResourceState.STARTING)
+
     async def healthy(self, tenant: str, placement: Placement) -> Observation:
         """Wait until the resource is healthy, or missing.
 
         Raises:
             ComputeUnavailable: It failed, or was not healthy in time.
         """
-        observed = await self._watch(tenant, placement, ResourceState.STARTING)
+        observed = await self.started(tenant, placement)
         if observed.state in (ResourceState.STARTING, ResourceState.FAILED):
             reason = f": {observed.detail}" if observed.detail else ""
             raise ComputeUnavailable(

@@ -7,7 +7,7 @@ import attrs
 
 from landlord_engines_core.models import Placement
 
-__all__ = ["Applied", "Confirmed", "Planned", "Resolved"]
+__all__ = ["Applied", "Confirmed", "Planned", "Resolved", "Settling"]
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +45,20 @@ class Confirmed:
     ended_at: str
     applied: Applied
     detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Settling:
+    """The value of ``resolve`` when settling.
+
+    Attributes:
+        due: Whether something is to be mended.
+        placement: Where a resource is wanted, if one is.
+    """
+
+    started_at: str
+    due: bool = False
+    placement: Placement | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ from landlord_engines_core.errors import (
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, job_context
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.models import ExecutionStatus, Job, Note, Operation, Record
+from landlord_engines_core.models import Ended, ExecutionStatus, Job, Note, Operation, Record
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants import answers
@@ -25,7 +25,8 @@ from landlord_engines_core.tenants.acts import Acts
 from landlord_engines_core.tenants.confirm import Confirmer, now
 from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.failures import Failures
-from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved
+from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved, Settling
+from landlord_engines_core.tenants.settle import Settler, has_mended
 from landlord_engines_core.tenants.slots import Slots
 from landlord_engines_core.tenants.understand import understand
 
@@ -79,6 +80,7 @@ class TenantJobs:
     _acts: Acts = attrs.field(init=False)
     _converger: Converger = attrs.field(init=False)
     _confirmer: Confirmer = attrs.field(init=False)
+    _settler: Settler = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -88,6 +90,12 @@ class TenantJobs:
             registry=self.registry, acts=self._acts, health_timeout=self.limits.health_timeout
         )
         self._confirmer = Confirmer(
+            converger=self._converger,
+            resolver=self.resolver,
+            landlord=self.landlord,
+            logger=self.logger,
+        )
+        self._settler = Settler(
             converger=self._converger,
             resolver=self.resolver,
             landlord=self.landlord,
@@ -115,6 +123,25 @@ class TenantJobs:
         with self.metrics.in_flight:
             job = self._understood(body)
             answer = await self._answered(job, steps)
+            self.metrics.job_ended(job.operation, answer.output.status)
+            return answer
+
+    async def settle(self, ended: Ended, steps: Steps) -> ExecutionStatus:
+        """Hold what Landlord says of a tenant against what is there, and mend it.
+
+        Args:
+            ended: The tenant's last job, which ended some time ago.
+            steps: The backend's steps, whose ``take`` gives way to every job.
+
+        Raises:
+            Transient: It is to be tried again soon.
+        """
+        job = Job(tenant=ended.tenant, name="", operation=Operation.SETTLE)
+        with self.metrics.in_flight:
+            try:
+                answer = await self._settle(job, ended, steps)
+            except Superseded as error:
+                answer = answers.superseded(self.provider_type, job, steps.execution_id, error)
             self.metrics.job_ended(job.operation, answer.output.status)
             return answer
 
@@ -162,6 +189,24 @@ class TenantJobs:
         return answers.planned(
             self.provider_type, job, steps.execution_id, resolved.started_at, planned
         )
+
+    async def _settle(self, job: Job, ended: Ended, steps: Steps) -> ExecutionStatus:
+        look = partial(self._look_first, ended, steps)
+        found = await self._step(job, steps, "resolve", look, Settling)
+        nothing = answers.nothing_to_mend(
+            self.provider_type, job, steps.execution_id, found.started_at
+        )
+        if not found.due:
+            return nothing
+        note = Note(operation=job.operation, started_at=found.started_at, placement=found.placement)
+        record = await steps.take(job.tenant, note)
+        mend = partial(self._mend, ended, record)
+        settled = await self._step(job, steps, "settle", mend, Confirmed)
+        if not has_mended(settled):
+            return nothing
+        transition = answers.transition_of(job, steps.execution_id, found, settled)
+        await steps.end(job.tenant, transition)
+        return answers.succeeded(self.provider_type, job, transition)
 
     async def _step(
         self,
@@ -220,6 +265,14 @@ class TenantJobs:
             confirmed = await self._confirmer.confirm(job, record, applied)
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
         return confirmed
+
+    async def _look_first(self, ended: Ended, steps: Steps) -> Settling:
+        return await self._settler.look(ended, await steps.look(ended.tenant))
+
+    async def _mend(self, ended: Ended, record: Record) -> Confirmed:
+        await self._acts.settled(ended.tenant)
+        async with self.slots.one():
+            return await self._settler.mend(ended, record)
 
     async def _look(self, job: Job, resolved: Resolved) -> Planned:
         assert resolved.placement is not None, "only a delete has no placement"
