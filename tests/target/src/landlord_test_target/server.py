@@ -4,6 +4,7 @@ A resource's name (engine, place, tenant) is unique, as on real targets, unless 
 are set to double. Every call is written to a ledger. Faults are set per tenant and call:
 
     delay_before, delay_after   seconds before or after the act
+    hold                        the act waits for as long as this is set
     fail, refuse, drop          how many calls answer 503, 422, or not at all after the act; -1: all
     doubles                     a create makes a second resource where there is one
 
@@ -97,6 +98,8 @@ class Handler(BaseHTTPRequestHandler):
         if server.due(tenant, name, "fail"):
             return self.answer(503, {"reason": "the target is in trouble"})
         time.sleep(server.fault(tenant, name, "delay_before"))
+        while server.fault(tenant, name, "hold"):
+            time.sleep(0.02)
         status, document = getattr(self, f"do_{name}")(body)
         server.note(body, name, str(status))
         time.sleep(server.fault(tenant, name, "delay_after"))

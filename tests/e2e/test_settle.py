@@ -1,0 +1,473 @@
+"""Some time after a job a tenant is held against what Landlord says, and mended."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.devserver import Intervals, landlord_in_memory
+from landlord_engines_restate.dispatcher import RestateDispatcher
+from landlord_test_target.direct import Lines
+from landlord_test_target.engine import create_target
+from landlord_test_target.harness import World, wait_for
+from landlord_test_target.landlord import RUNNING, Caller
+
+SOON = "1s"
+
+
+class Landlord:
+    """Plays Landlord's tenant API; while it is away no tenant is settled."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.url = server.url_for("/")
+        self.tenants: dict[str, dict[str, object]] = {}
+        self.away = False
+        self.asked = 0
+        server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
+        server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
+
+    def says(self, tenant: str, status: str, engine: str = "target", **config: object) -> None:
+        self.tenants[tenant] = {
+            "id": tenant,
+            "status": status,
+            "desired_config": config,
+            "labels": {"compute_provider": engine},
+        }
+
+    def _tenant(self, request: Request) -> Response:
+        self.asked += 1
+        if self.away:
+            return Response("oh", 500)
+        found = self.tenants.get(request.path.rsplit("/", 1)[1])
+        document, status = (found, 200) if found else ({"error": "Tenant not found"}, 404)
+        return Response(json.dumps(document), status, content_type="application/json")
+
+
+@pytest.fixture
+def landlord() -> Iterator[Landlord]:
+    with HTTPServer() as server:
+        yield Landlord(server)
+
+
+async def settles(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
+    """What Restate shows of this world's settles, oldest first, once all have one of these."""
+    sql = (
+        "SELECT id, status, completion_failure, completed_at FROM sys_invocation"
+        f" WHERE target_service_name = '{world.service}Settle' ORDER BY created_at"
+    )
+
+    async def look() -> list[Mapping[str, Any]]:
+        rows = await world.admin.query(sql)
+        there = len(rows) >= count and all(row["status"] in statuses for row in rows)
+        return list(rows) if there else []
+
+    return await wait_for(look)
+
+
+async def settled(world: World, count: int = 1) -> list[str]:
+    """What each settle has answered, once all are over."""
+    rows = await settles(world, "completed", count=count)
+    return [await _status(world, str(row["id"])) for row in rows]
+
+
+async def _status(world: World, execution_id: str) -> str:
+    url = f"{world.restate.endpoint}/restate/invocation/{execution_id}/output"
+    async with world.http.get(url) as response:
+        answer = await response.json(content_type=None)
+        status: str = answer["output"]["status"]
+        return status
+
+
+async def landed(world: World, tenant: str, **document: object) -> None:
+    """A create that somebody sent long ago lands now."""
+    body = {
+        "tenant": tenant,
+        "engine": "target",
+        "place": "main",
+        "config_hash": "late",
+        "key_hashes": {},
+        "unhealthy": False,
+        **document,
+    }
+    async with world.http.post(f"{world.target.url}/create", json=body) as response:
+        assert response.status == 201
+
+
+async def lost(world: World, tenant: str) -> None:
+    """Somebody deletes the resource behind everybody's back."""
+    body = {"tenant": tenant, "engine": "target", "place": "main"}
+    async with world.http.post(f"{world.target.url}/delete", json=body) as response:
+        assert response.status == 200
+
+
+@attrs.frozen(kw_only=True)
+class Unseen:
+    """A dispatcher whose jobs are shown as running until Landlord may see their end."""
+
+    inner: RestateDispatcher
+    seen: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def dispatch(self, body: bytes) -> str:
+        return await self.inner.dispatch(body)
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        return await self.inner.poll(execution_id) if self.seen.is_set() else RUNNING
+
+    async def kill(self, execution_id: str) -> None:
+        await self.inner.kill(execution_id)
+
+
+async def test_a_config_that_came_between_a_jobs_end_and_landlords_look_is_applied(
+    world: World,
+) -> None:
+    dispatcher = Unseen(inner=world.dispatcher)
+    target = create_target({"url": world.target.url})
+    quick = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
+    async with landlord_in_memory(
+        dispatcher,
+        compute=ComputeRegistry({"target": target}),
+        logger=Lines(),
+        intervals=quick,
+        max_retries=1000,
+    ) as running:
+        await world.worker(api=running.url, settle_after="5s")
+        user = Caller(url=running.url, http=world.http)
+        tenant = await user.create("acme", compute_provider="target", version=1)
+        await world.ended(tenant, 1)
+
+        answer = await user.update(tenant, compute_provider="target", version=2)
+        dispatcher.seen.set()
+        await user.seen(tenant, status="ready")
+
+        assert answer.status == 200
+        assert (await world.target.document(tenant))["version"] == 1
+        job, settle = await world.ended(tenant, 2)
+        assert (job["operation"], job["outcome"]) == ("provision", "created")
+        assert (settle["operation"], settle["outcome"]) == ("settle", "updated")
+        assert settle["changes"] == ["version changed"]
+        assert (await world.target.document(tenant))["version"] == 2
+    assert len(await settles(world, "completed")) == 1
+
+
+async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed(
+    world: World,
+) -> None:
+    first = await world.worker(settle_after="5s")
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", hold=1)
+    await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    await world.worker(settle_after="5s")
+    await first.kill()
+
+    assert await world.run(tenant, "delete", version=1) == "absent"
+    await world.target.fault(tenant, "create")
+
+    *_, delete, settle = await world.ended(tenant, 2)
+    assert (delete["operation"], settle["operation"]) == ("delete", "settle")
+    assert settle["outcome"] == "deleted"
+    assert await world.target.resources(tenant) == []
+    assert len(await world.target.ledger(tenant, "create", "201")) == 1
+
+
+@pytest.mark.parametrize("behind", ["deleted", "changed"])
+async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.says(tenant, "ready", version=1)
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    await world.ended(tenant, 1)
+    await lost(world, tenant)
+    if behind == "changed":
+        await landed(world, tenant, version=7)
+    landlord.away = False
+
+    outcomes = await world.outcomes(tenant, 2)
+
+    assert outcomes == ["created", "created" if behind == "deleted" else "updated"]
+    assert (await world.target.document(tenant))["version"] == 1
+    status = await world.status(tenant)
+    (place,) = status["placements"]
+    assert place["resource_ids"] == {"id": str((await world.target.resources(tenant))[0]["id"])}
+    assert (status["settling"], status["last"]["operation"]) == (None, "settle")
+
+
+async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.says(tenant, "ready", version=1)
+    await world.run(tenant, "provision", "target", version=1)
+
+    assert await settled(world) == ["unchanged"]
+
+    assert len(await world.history(tenant)) == 1
+    assert (await world.status(tenant))["settling"] is None
+
+
+@pytest.mark.parametrize("status", ["failed", "updating", "provisioning", "archiving"])
+async def test_what_landlord_is_busy_with_is_left_alone(
+    world: World, landlord: Landlord, status: str
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    landlord.says(tenant, status, version=2)
+    landlord.away = False
+
+    assert await settled(world) == ["unchanged"]
+
+    assert (await world.target.document(tenant))["version"] == 1
+
+
+async def test_an_archived_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    landlord.says(tenant, "archived", version=1)
+    landlord.away = False
+
+    assert await world.outcomes(tenant, 2) == ["created", "deleted"]
+
+    assert await world.target.resources(tenant) == []
+    assert (await world.status(tenant))["placements"] == []
+
+
+async def test_a_removed_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    await world.run(tenant, "delete", "target", version=1)
+    await landed(world, tenant)
+    landlord.away = False
+
+    assert await world.outcomes(tenant, 3) == ["created", "deleted", "deleted"]
+
+    assert await world.target.resources(tenant) == []
+
+
+async def test_a_landlord_that_never_knew_a_tenant_costs_it_nothing(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    await world.run(tenant, "provision", "target", version=1)
+
+    assert await settled(world) == ["unchanged"]
+
+    assert len(await world.target.resources(tenant)) == 1
+
+
+async def test_without_an_api_only_a_delete_is_looked_at_again(world: World) -> None:
+    await world.worker(settle_after="3s")
+    created, deleted = world.tenant(), world.tenant()
+    await world.run(created, "provision", version=1)
+    await world.run(deleted, "provision", version=1)
+    await world.run(deleted, "delete", version=1)
+    await lost(world, created)
+    await landed(world, deleted)
+
+    assert await world.outcomes(deleted, 3) == ["created", "deleted", "deleted"]
+
+    assert sorted(await settled(world, 3)) == ["deleted", "superseded", "unchanged"]
+    for tenant in (created, deleted):
+        assert await world.target.resources(tenant) == []
+
+
+async def test_a_tenant_that_was_forgotten_meanwhile_is_looked_at_all_the_same(
+    world: World,
+) -> None:
+    await world.worker(settle_after="4s", keep_history="100ms")
+    tenant = world.tenant()
+    await world.run(tenant, "delete", version=1)
+    await landed(world, tenant)
+
+    async def look() -> bool:
+        return await world.target.resources(tenant) == []
+
+    async def forgotten() -> bool:
+        return await world.history(tenant) == []
+
+    await wait_for(forgotten)
+    assert len(await world.target.resources(tenant)) == 1
+    await wait_for(look)
+    await wait_for(forgotten)
+
+
+async def test_of_two_ends_close_together_the_last_is_settled(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.says(tenant, "ready", version=2)
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    await world.run(tenant, "update", "target", version=2)
+    await world.ended(tenant, 2)
+    await lost(world, tenant)
+    landlord.away = False
+
+    assert await world.outcomes(tenant, 3) == ["created", "updated", "created"]
+
+    assert await settled(world, 2) == ["superseded", "created"]
+    assert len(await world.target.ledger(tenant, "create")) == 2
+
+
+async def test_a_settle_that_waits_for_the_api_keeps_nobody_waiting(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.says(tenant, "ready", version=2)
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    await settles(world, "backing-off")
+
+    job = await world.send(tenant, "update", "target", version=2)
+    answer = await world.done(job)
+    landlord.away = False
+
+    assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
+    assert await settled(world, 2) == ["superseded", "unchanged"]
+
+
+async def test_a_settle_that_stands_still_gives_way_within_a_second(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    await world.target.fault(tenant, "update", fail=-1)
+    landlord.says(tenant, "ready", version=2)
+    landlord.away = False
+    await world.target.asked(tenant, "update")
+    await settles(world, "backing-off")
+
+    job = await world.send(tenant, "update", "target", version=3)
+    landlord.says(tenant, "ready", version=3)
+    await world.held(job, "in trouble")
+    await world.target.fault(tenant, "update")
+    answer = await world.done(job)
+
+    assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
+    killed, _ = await settles(world, "completed", "running", "scheduled", count=2)
+    assert killed["completion_failure"] == "[409] killed"
+    gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
+    assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
+    operations = [one["operation"] for one in await world.ended(tenant, 2)]
+    assert operations == ["provision", "update"]
+    assert (await world.target.document(tenant))["version"] == 3
+
+
+async def test_a_settle_that_acts_ends_its_act_and_then_gives_way(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    await world.target.fault(tenant, "update", hold=1)
+    landlord.says(tenant, "ready", version=2)
+    landlord.away = False
+    await world.target.asked(tenant, "update")
+
+    job = await world.send(tenant, "update", "target", version=3)
+    landlord.says(tenant, "ready", version=3)
+    await _waits_for_the_settle(world)
+    await world.target.fault(tenant, "update")
+    answer = await world.done(job)
+
+    assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
+    assert (await world.target.document(tenant))["version"] == 3
+    first, _ = await settles(world, "completed", "running", "scheduled", count=2)
+    assert first["completion_failure"] == "[409] cancelled"
+    acts = await world.target.rows(tenant)
+    updates = [one["outcome"] for one in acts if one["call"] == "update"]
+    assert updates == ["asked", "200", "asked", "200"]
+
+
+async def _waits_for_the_settle(world: World) -> None:
+    """Return once a job's take has asked the settle to give way, and sleeps until it has."""
+    sql = (
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Turn'"
+        " AND target_handler_name = 'take' AND status = 'suspended'"
+    )
+
+    async def look() -> bool:
+        return bool(await world.admin.query(sql))
+
+    await wait_for(look)
+
+
+async def test_a_config_that_is_rolled_back_is_tried_once(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    landlord.says(tenant, "ready", version=2, unhealthy=True)
+    landlord.away = False
+
+    _, settle = await world.ended(tenant, 2)
+
+    assert settle["outcome"] == "rolled-back"
+    assert settle["detail"] == "it did not become healthy"
+    assert len(await settles(world, "completed")) == 1
+    assert len(await world.target.ledger(tenant, "update")) == 1
+    assert (await world.target.document(tenant))["version"] == 1
+
+
+async def test_a_config_that_is_refused_is_told_and_left(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    landlord.says(tenant, "ready", version=13)
+    landlord.away = False
+
+    _, settle = await world.ended(tenant, 2)
+
+    assert (settle["outcome"], settle["detail"]) == ("refused", "$.version must not be 13")
+    assert len(await settles(world, "completed")) == 1
+    assert (await world.target.document(tenant))["version"] == 1
+    (place,) = (await world.status(tenant))["placements"]
+    assert place["resource_ids"]
+
+
+async def test_a_tenant_is_moved_to_another_engine(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    landlord.says(tenant, "ready", "target2", version=1)
+    landlord.away = False
+
+    assert await world.outcomes(tenant, 2) == ["created", "created"]
+
+    (only,) = await world.target.resources(tenant)
+    assert only["engine"] == "target2"
+    (place,) = (await world.status(tenant))["placements"]
+    assert place["engine"] == "target2"
+
+
+async def test_with_a_delay_of_zero_nobody_is_settled(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, settle_after="0")
+    tenant = world.tenant()
+    await world.run(tenant, "provision", "target", version=1)
+    await world.ended(tenant, 1)
+
+    sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Settle'"
+    assert await world.admin.query(sql) == ()
