@@ -64,6 +64,18 @@ async def test_the_one_dispatched_last_wins_and_what_is_forgotten_has_lost(
     assert (await rivals.claim("inv_me", LONG_AGO, Record())).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("status", "verdict"), [("running", Verdict.RUNNING), ("completed", Verdict.FREE)]
+)
+async def test_what_settles_beats_no_job_whenever_it_was_sent(
+    rivals: Rivals, httpserver: HTTPServer, status: str, verdict: Verdict
+) -> None:
+    shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, status))
+    settling = Holder(execution_id="inv_old", since="2020-01-01T00:00:00+00:00", settles=True)
+
+    assert (await rivals.claim("inv_me", settling, Record())).verdict == verdict
+
+
 async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
     rivals: Rivals, httpserver: HTTPServer
 ) -> None:

@@ -1,14 +1,13 @@
-from typing import cast
+from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
-from restate import Context
 
 from landlord_engines_core.errors import Transient
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.rivals import Rivals
-from landlord_engines_restate.steps import RestateSteps, TurnCalls
+from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
 
 
 async def never(*_: object) -> bytes:
@@ -18,17 +17,19 @@ async def never(*_: object) -> bytes:
 async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/query").respond_with_data("down", status=503)
     admin = AdminClient(httpserver.url_for("/"))
-    steps = RestateSteps(
-        execution_id="inv_1",
-        ctx=cast("Context", None),  # a look has none to call with
-        turn=TurnCalls(name="T", take=never, end=never, settle=never),  # type: ignore[arg-type]
-        admin=admin,
-        rivals=Rivals(admin=admin),
-        pauses=Pauses(),
-    )
+    parts: dict[str, Any] = {
+        "execution_id": "inv_1",
+        "ctx": None,  # a look has none to call with
+        "turn": TurnCalls(name="T", take=never, end=never, settle=never),  # type: ignore[arg-type]
+        "admin": admin,
+        "rivals": Rivals(admin=admin),
+        "pauses": Pauses(),
+    }
+    steps = RestateSteps(**parts)
 
-    with pytest.raises(Transient, match="cannot be used"):
-        await steps.look("t")
+    for one in (steps, SettleSteps(**parts, after="inv_job")):
+        with pytest.raises(Transient, match="cannot be used"):
+            await one.look("t")
 
     await admin.aclose()
     steps.alive()

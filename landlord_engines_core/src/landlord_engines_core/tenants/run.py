@@ -81,6 +81,7 @@ class TenantJobs:
     _converger: Converger = attrs.field(init=False)
     _confirmer: Confirmer = attrs.field(init=False)
     _settler: Settler = attrs.field(init=False)
+    _looks: asyncio.Semaphore = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -107,6 +108,8 @@ class TenantJobs:
             logger=self.logger,
         )
         self.slots = Slots(limit=self.limits.max_concurrent_jobs)
+        # Slots are for jobs: after an outage many tenants are to be settled at once.
+        self._looks = asyncio.Semaphore(max(1, self.limits.max_concurrent_jobs // 10))
 
     async def run(self, body: bytes, steps: Steps) -> ExecutionStatus:
         """Carry out one job.
@@ -267,7 +270,8 @@ class TenantJobs:
         return confirmed
 
     async def _look_first(self, ended: Ended, steps: Steps) -> Settling:
-        return await self._settler.look(ended, await steps.look(ended.tenant))
+        async with self._looks:
+            return await self._settler.look(ended, await steps.look(ended.tenant))
 
     async def _mend(self, ended: Ended, record: Record) -> Confirmed:
         await self._acts.settled(ended.tenant)
