@@ -109,7 +109,8 @@ class HostInfo:
         version: The version of landlord-engines-core.
         step_timeout: After this long a step is given up and entered again.
         keep_history: How long the record of a deleted tenant is kept.
-        settle_after: How long after a job's end its tenant is settled; 0 for never.
+        settle_after: How long after a job's end its tenant is settled, by the job's operation; one
+            that is not named here is not followed by it.
         drain_timeout: How long a drain may take.
     """
 
@@ -117,7 +118,7 @@ class HostInfo:
     contract: int = CONTRACT
     step_timeout: float = 300.0
     keep_history: float = 30 * 86400.0
-    settle_after: float = 60.0
+    settle_after: Mapping[str, float] = attrs.field(factory=dict)
     drain_timeout: float = 30.0
 
 

@@ -133,7 +133,7 @@ async def assembled(
             run_job=jobs.run,
             settle=jobs.settle,
             logger=logger,
-            host=_host_info(worker),
+            host=_host_info(worker, jobs),
         )
         engine = _worker_engine(name, factory, context)
         yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics)
@@ -297,12 +297,12 @@ def _jobs(
     )
 
 
-def _host_info(worker: WorkerSettings) -> HostInfo:
+def _host_info(worker: WorkerSettings, jobs: TenantJobs) -> HostInfo:
     return HostInfo(
         version=__version__,
         step_timeout=worker.step_timeout,
         keep_history=worker.keep_history,
-        settle_after=worker.settle_after,
+        settle_after=jobs.settles(worker.settle_after),
         drain_timeout=worker.drain_timeout,
     )
 

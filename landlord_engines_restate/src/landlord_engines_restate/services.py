@@ -135,6 +135,7 @@ def build_services(
         """Settle a tenant some time after a job; the answer is that of a job."""
         ended = codec.loads(job, Ended)
         steps = SettleSteps(
+            execution_id=ctx.request().id,
             ctx=ctx,
             turn=calls,
             admin=admin,
@@ -142,7 +143,10 @@ def build_services(
             pauses=pauses,
             after=ended.execution_id,
         )
-        return codec.dumps(await settle_tenant(ended, steps))
+        try:
+            return codec.dumps(await settle_tenant(ended, steps))
+        except SdkInternalBaseException as error:
+            raise _let_go(error) from None
 
     return Services(jobs=jobs, turn=tenant_turn, settle=settling)
 
@@ -158,14 +162,14 @@ def _send_what_follows(
             key=ctx.key(),
             send_delay=timedelta(seconds=host.keep_history),
         )
-    if then.settle and host.settle_after:
+    if then.written and ended.operation in host.settle_after:
         job = Ended(
             tenant=ctx.key(),
             execution_id=ended.execution_id,
             operation=ended.operation,
             gone=ended.gone,
         )
-        delay = timedelta(seconds=host.settle_after)
+        delay = timedelta(seconds=host.settle_after[ended.operation])
         ctx.generic_send(names.settle, SETTLE, codec.dumps(job), send_delay=delay)
 
 

@@ -113,14 +113,14 @@ class Taken:
 
 @attrs.frozen(kw_only=True)
 class Afterwards:
-    """What is to follow on an end that was written down.
+    """What has come of an end.
 
     Attributes:
-        settle: Settle the tenant.
+        written: It was written down, and had not been before.
         forget: Nothing of the tenant is left: forget it in time.
     """
 
-    settle: bool = False
+    written: bool = False
     forget: bool = False
 
 
@@ -192,10 +192,7 @@ async def end(ctx: ObjectContext, transition: Transition) -> Afterwards:
     record = state.record.ended(transition)
     save(ctx, TurnState(holder=state.holder, record=record))
     emptied = transition.operation in (Operation.DELETE, Operation.SETTLE)
-    return Afterwards(
-        settle=transition.operation != Operation.SETTLE,
-        forget=emptied and not record.placements,
-    )
+    return Afterwards(written=True, forget=emptied and not record.placements)
 
 
 async def forget(ctx: ObjectContext, execution_id: str) -> None:

@@ -194,6 +194,14 @@ async def test_without_an_api_only_a_delete_is_looked_at_again(
     assert set(compute.resources) == left
 
 
+async def test_an_end_is_followed_only_where_there_is_something_to_find_out(api: Api) -> None:
+    with_api, without = jobs(landlord=api.client), jobs()
+
+    assert with_api.settles(60.0) == {"provision": 60.0, "update": 60.0, "delete": 60.0}
+    assert without.settles(60.0) == {"delete": 60.0}
+    assert with_api.settles(0.0) == {}
+
+
 async def test_what_is_left_where_the_job_made_sure_of_nothing_goes(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
     steps = SettleSteps(record=HERE)

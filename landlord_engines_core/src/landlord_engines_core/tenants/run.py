@@ -1,7 +1,7 @@
 """Runs one job from its bytes to its answer, in a journal of fixed shape."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -128,6 +128,10 @@ class TenantJobs:
             answer = await self._answered(job, steps)
             self.metrics.job_ended(job.operation, answer.output.status)
             return answer
+
+    def settles(self, after: float) -> Mapping[str, float]:
+        """When to settle, by the operation of the job that ended: seconds, 0 for never."""
+        return dict.fromkeys(self._settler.operations, after) if after else {}
 
     async def settle(self, ended: Ended, steps: Steps) -> ExecutionStatus:
         """Hold what Landlord says of a tenant against what is there, and mend it.

@@ -50,6 +50,13 @@ class Settler:
     landlord: LandlordClient | None
     logger: Logger
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Those after whose end there is anything to find out."""
+        if self.landlord is None:
+            return (Operation.DELETE,)
+        return (Operation.PROVISION, Operation.UPDATE, Operation.DELETE)
+
     async def look(self, ended: Ended, record: Record) -> Settling:
         """Find out whether anything is to be mended, and change nothing.
 
