@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from landlord_test_target.harness import World, wait_for
 from landlord_test_target.landlord import RUNNING, Caller
 
 SOON = "1s"
+ANY = ("scheduled", "pending", "ready", "running", "suspended", "backing-off", "completed")
 
 
 class Landlord:
@@ -30,7 +32,9 @@ class Landlord:
         self.url = server.url_for("/")
         self.tenants: dict[str, dict[str, object]] = {}
         self.away = False
-        self.asked = 0
+        self.asked: list[str] = []
+        self.quick = threading.Event()
+        self.quick.set()
         server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
         server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
 
@@ -43,7 +47,8 @@ class Landlord:
         }
 
     def _tenant(self, request: Request) -> Response:
-        self.asked += 1
+        self.asked.append(request.path)
+        self.quick.wait()
         if self.away:
             return Response("oh", 500)
         found = self.tenants.get(request.path.rsplit("/", 1)[1])
@@ -326,6 +331,36 @@ async def test_of_two_ends_close_together_the_last_is_settled(
     assert len(await world.target.ledger(tenant, "create")) == 2
 
 
+async def test_a_settle_that_has_looked_gives_way_to_a_job_that_took_the_turn_first(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after="2s")
+    tenant = world.tenant()
+    landlord.says(tenant, "ready", version=1)
+    await world.run(tenant, "provision", "target", version=1)
+    await lost(world, tenant)
+    landlord.quick.clear()
+    landlord.asked.clear()
+
+    async def asked() -> bool:
+        return bool(landlord.asked)
+
+    await wait_for(asked)
+    await world.target.fault(tenant, "create", hold=1)
+    job = await world.send(tenant, "provision", "target", version=1)
+    await world.target.asked(tenant, "create", 2)
+    landlord.quick.set()
+
+    async def over() -> bool:
+        return "completed" in [row["status"] for row in await settles(world, *ANY)]
+
+    await wait_for(over)
+    await world.target.fault(tenant, "create")
+    await world.done(job)
+    assert await settled(world, 2) == ["superseded", "unchanged"]
+    assert len(await world.target.resources(tenant)) == 1
+
+
 async def test_a_settle_that_waits_for_the_api_keeps_nobody_waiting(
     world: World, landlord: Landlord
 ) -> None:
@@ -364,7 +399,7 @@ async def test_a_settle_that_stands_still_gives_way_within_a_second(
     answer = await world.done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    killed, _ = await settles(world, "completed", "running", "scheduled", count=2)
+    killed, _ = await settles(world, *ANY, count=2)
     assert killed["completion_failure"] == "[409] killed"
     gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
@@ -393,7 +428,7 @@ async def test_a_settle_that_acts_ends_its_act_and_then_gives_way(
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     assert (await world.target.document(tenant))["version"] == 3
-    first, _ = await settles(world, "completed", "running", "scheduled", count=2)
+    first, _ = await settles(world, *ANY, count=2)
     assert first["completion_failure"] == "[409] cancelled"
     acts = await world.target.rows(tenant)
     updates = [one["outcome"] for one in acts if one["call"] == "update"]

@@ -209,11 +209,12 @@ async def test_what_is_left_where_the_job_made_sure_of_nothing_goes(api: Api) ->
     await has(there)
     api.says("ready")
 
-    await settle(here, steps, after("update", Placement("b")), api, ("b", there))
+    ended = after("update", Placement("c"), Placement("b"))
+    await settle(here, steps, ended, api, ("b", there), ("c", MockCompute()))
 
     assert (set(here.resources), there.resources) == ({"t"}, {})
     (transition,) = steps.record.transitions
-    assert (transition.outcome, transition.gone) == ("deleted", (Placement("b"),))
+    assert (transition.outcome, transition.gone) == ("deleted", ended.gone)
     assert steps.record.placements == (Placement("mock"),)
 
 
