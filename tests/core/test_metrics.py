@@ -10,7 +10,7 @@ from landlord_engines_core.compute import Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, InvalidJob, Transient
 from landlord_engines_core.metrics import HeldJobs, Metrics
-from landlord_engines_core.models import Operation
+from landlord_engines_core.models import Ended, Operation, Placement
 from landlord_engines_core.tenants import TenantJobs
 from landlord_engines_core.tenants.plan import Action
 from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
@@ -102,6 +102,21 @@ def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
     metrics.job_ended(Operation.PLAN, action)
 
     assert shown(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
+
+
+async def test_settling_is_counted_apart_from_jobs() -> None:
+    tenants = jobs(("mock", MockCompute()))
+    await tenants.run(body(), DirectSteps())
+
+    gone = Ended(tenant="t", execution_id="one", operation="delete", gone=(Placement("mock"),))
+    for _ in range(2):
+        await tenants.settle(gone, DirectSteps("two"))
+
+    assert ended(tenants) == {
+        "provision created": 1,
+        "settle deleted": 1,
+        "settle unchanged": 1,
+    }
 
 
 def test_an_outcome_out_of_a_later_versions_journal_makes_no_new_series() -> None:

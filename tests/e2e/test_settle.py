@@ -185,7 +185,7 @@ async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed
 
 @pytest.mark.parametrize("behind", ["deleted", "changed"])
 async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    worker = await world.worker(api=landlord.url, settle_after=SOON)
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=1)
     landlord.away = True
@@ -204,6 +204,9 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     (place,) = status["placements"]
     assert place["resource_ids"] == {"id": str((await world.target.resources(tenant))[0]["id"])}
     assert (status["settling"], status["last"]["operation"]) == (None, "settle")
+    (line,) = await worker.logged("settled", operation="settle", tenant=tenant)
+    assert line["execution_id"] == status["last"]["execution_id"]
+    assert (line["level"], line["outcome"]) == ("info", outcomes[-1])
 
 
 async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
