@@ -37,6 +37,8 @@ class TargetCompute:
     def validate(self, config: Mapping[str, object]) -> None:
         if config.get("version") == 13:
             raise ComputeRefused("$.version must not be 13")
+        if config.get("version") == 14:
+            raise RuntimeError(f"broke over {config}")  # as a careless engine would say it
 
     def place(self, config: Mapping[str, object]) -> str:
         return str(config["place"])
