@@ -136,7 +136,7 @@ class Bodies:
         return body(self._tenant(), config, self._operation())
 
     def _ordinary(self) -> bytes:
-        config: dict[str, object] = {"version": self._random.randrange(20)}
+        config: dict[str, object] = {"version": self._random.randrange(14)}
         if self._random.random() < 0.3:
             config["env"] = {self._text(): self._text() for _ in range(3)}
         if self._random.random() < 0.3:
