@@ -111,7 +111,8 @@ async def test_whatever_an_engine_does_it_is_stopped_once_and_only_moves_forward
     with suppress(LandlordEnginesError):
         await task
 
-    states = [values["now"] for _, event, values in logger.lines if event == "engine state"]
+    changes = [values for _, event, values in logger.lines if event == "engine state"]
+    states = [EngineState(str(change["now"])) for change in changes]
     assert states[-1] == running.state == EngineState.STOPPED
     assert all(ORDER.index(now) < ORDER.index(then) for now, then in pairwise(states))
     assert engine.shutdowns <= 1

@@ -164,7 +164,7 @@ async def _commanded(worker: Worker) -> dict[str, str]:
 async def _misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]:
     secret = scene.canaries.word("wrong")
     restate = config["workflow"]["restate"]
-    wrong = {
+    wrong: dict[str, dict[str, object]] = {
         "a URL with a password": {"admin_endpoint": f"http://user:{secret}@127.0.0.1:1"},
         "a key with a line break": {"api_key": f"{secret}\nx"},
         "keys that are none": {"identity_keys": [secret]},

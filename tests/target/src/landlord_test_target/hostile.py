@@ -89,7 +89,7 @@ class Bodies:
             (15, self._ordinary),
         )
         weights, makers = zip(*kinds, strict=True)
-        (make,) = self._random.choices(makers, weights)
+        make: Callable[[], bytes] = self._random.choices(makers, weights)[0]
         return make()
 
     def _tenant(self) -> str:
