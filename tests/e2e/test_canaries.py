@@ -39,8 +39,12 @@ def env(canaries: Canaries, where: str) -> dict[str, object]:
     return {"env": {"PASSWORD": canaries.word(where), "NESTED": canaries.word(f"{where}-2")}}
 
 
+def command(canaries: Canaries, where: str) -> dict[str, object]:
+    return {"command": ["sleep", "600"], **env(canaries, where)}
+
+
 # For each compute engine a configuration that it takes, with secrets; an engine joins by a line.
-ENGINES: Mapping[str, Any] = {"mock": env, "target": env}
+ENGINES: Mapping[str, Any] = {"mock": env, "target": env, "process": command}
 
 
 @pytest.fixture
@@ -71,6 +75,7 @@ class Scene:
         secret = self.canaries.word
         config["workflow"]["restate"] |= {"auth_type": "api_key", "api_key": secret("key")}
         config["compute"]["target"]["token"] = secret("operator")
+        config["compute"]["process"] = {"folder": str(self.world.folder / "process")}
         config["compute"]["mock"] = {"defaults": {"token": secret("default")}}
         return config
 
@@ -219,6 +224,9 @@ async def test_a_secret_is_nowhere_but_in_restates_copy_of_the_body(
     }
     kept, bodies = await _kept(scene)
     found |= kept
+    # Of some engines the tenants would outlive the test.
+    deleted = await own_world.run(tenant, "delete", engine, **scene.tenants_config("last"))
+    assert deleted == "deleted"
     await worker.terminate()
     found["log"] = worker.text()
     found |= await _commanded(worker)
