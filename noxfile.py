@@ -138,6 +138,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Send ten thousand bodies of all kinds: `nox -s fuzz -- --seed 7`, not part of a plain run."""
+    install_editable(session, "test", extra=LOCAL)
+    session.run("pytest", "-s", "tests/e2e/test_fuzz.py", "--bodies=10000", *session.posargs)
+
+
+@nox.session
 def pins(session: nox.Session) -> None:
     """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
     session.install("uv")

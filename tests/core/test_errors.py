@@ -1,7 +1,7 @@
 import inspect
 
 from landlord_engines_core import errors
-from landlord_engines_core.errors import LandlordEnginesError, Transient
+from landlord_engines_core.errors import LONGEST, LandlordEnginesError, Transient
 
 CLASSES = [
     kind
@@ -30,3 +30,11 @@ def test_a_message_begins_with_its_code_and_ends_with_the_next_step() -> None:
 
 def test_a_message_can_be_written_whatever_a_tenant_named() -> None:
     assert str(Transient("no \ud800", hint="\ud800")).encode() == b"LE403: no \\ud800; \\ud800"
+
+
+def test_a_message_is_bounded_whatever_a_tenant_named() -> None:
+    text = str(Transient("x" * (LONGEST + 7), hint="y" * (LONGEST + 1)))
+
+    assert "x (7 characters more); y" in text
+    assert text.endswith("y (1 characters more)")
+    assert len(text) < 2 * LONGEST + 100

@@ -15,6 +15,7 @@ with job_context(tenant="t", operation="update", execution_id="e"):
         logging.getLogger("library").exception("broke")
 logging.getLogger("library").info("chatter")
 logger.error("oh")
+logger.error("hostile", name="a\\x1b[2J\\nforged\\u202e", half="\\ud800", many=["\\n"], n=1)
 """
 
 
@@ -27,7 +28,7 @@ def lines(level: str = "info", form: str = "auto") -> str:
 
 
 def test_without_a_terminal_every_line_is_json_with_the_jobs_ids() -> None:
-    hello, broke, oh = map(json.loads, lines().splitlines())
+    hello, broke, oh, _ = map(json.loads, lines().splitlines())
 
     ids = {"tenant": "t", "operation": "update", "execution_id": "e"}
     assert ids.items() <= hello.items()
@@ -58,3 +59,18 @@ def test_landlords_development_form_is_for_people() -> None:
 
 def test_production_is_json() -> None:
     assert lines(form="production").startswith("{")
+
+
+def test_for_people_control_characters_are_shown_and_not_obeyed() -> None:
+    text = lines(form="console")
+
+    (hostile,) = [line for line in text.splitlines() if "hostile" in line]
+    assert hostile.isprintable()
+    assert r"a\x1b[2J\nforged\u202e" in hostile
+    assert r"\ud800" in hostile
+
+
+def test_for_machines_a_line_stays_a_line() -> None:
+    (hostile,) = [line for line in lines().splitlines() if "hostile" in line]
+
+    assert json.loads(hostile)["name"] == "a\x1b[2J\nforged\u202e"

@@ -2,6 +2,7 @@ import pytest
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute, create_mock
+from landlord_engines_core.compute.registry import MOST
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.direct import ScriptedCompute
 
@@ -34,6 +35,16 @@ def test_every_broken_rule_is_named_by_its_path_and_no_value_is() -> None:
     assert "$ breaks the rule 'required' ['image']" in text
     assert "424242" not in text
     assert "hush" not in text
+
+
+def test_of_thousands_of_broken_rules_some_are_named() -> None:
+    schema = {"additionalProperties": {"type": "string"}}
+    registry = ComputeRegistry({"strict": ScriptedCompute(schema=schema)})
+
+    with pytest.raises(ComputeRefused) as caught:
+        registry.check("strict", {f"k{number}": number for number in range(5000)})
+
+    assert str(caught.value).count("breaks the rule") == MOST
 
 
 def test_a_configuration_that_fits_is_accepted() -> None:

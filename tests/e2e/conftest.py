@@ -12,6 +12,11 @@ from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bodies", type=int, default=300, help="how many bodies test_fuzz.py sends")
+    parser.addoption("--seed", type=int, default=1, help="which bodies")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:

@@ -145,3 +145,12 @@ def test_every_name_derives_from_one(values: dict[str, str], service: str) -> No
     assert names.service == service
     assert names.turn == f"{service}Turn"
     assert names.landlord_calls == values.get("service_name", "TenantProvisioning")
+
+
+@pytest.mark.parametrize("key", ["", "hush", "-----BEGIN PUBLIC KEY-----"])
+def test_what_is_no_public_key_is_named_by_its_place_and_not_shown(key: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(identity_keys=("publickeyv1_x", key)).check()
+
+    assert "workflow.restate.identity_keys[1]" in caught.value.message
+    assert "hush" not in str(caught.value)

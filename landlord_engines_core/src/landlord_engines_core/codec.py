@@ -5,6 +5,7 @@ about types: a number is never taken for a string.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_origin
@@ -95,8 +96,14 @@ def _no_constant(_: str) -> object:
     raise ValueError("NaN and Infinity are not JSON")
 
 
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError("a number that a float cannot hold would be written as Infinity")
+    return number
+
+
 # Made once: json.loads and json.dumps make their own each time that they are given an option.
-_decoder = json.JSONDecoder(parse_constant=_no_constant)
+_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 _encoder = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 _converter = _make_converter(detailed=False)

@@ -31,7 +31,8 @@ The tree, with the stable code of each class::
     └── NotSeen                       LE701  a demo did not see what was to come
 
 A message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a value
-out of a tenant's configuration, since both end up in logs and in the backend.
+out of a tenant's configuration, since both end up in logs and in the backend. The names that they
+hold may be a tenant's own words, so both are bounded in length.
 """
 
 from typing import ClassVar
@@ -67,6 +68,10 @@ __all__ = [
 ]
 
 
+LONGEST = 2000
+"""Characters of a message; what a tenant names may be as long as its configuration."""
+
+
 class LandlordEnginesError(Exception):
     """The base of all errors of this framework.
 
@@ -80,16 +85,18 @@ class LandlordEnginesError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.message = _encodable(message)
-        self.hint = _encodable(hint)
+        self.message = _presentable(message)
+        self.hint = _presentable(hint)
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.code}: {self.message}{hint}"
 
 
-def _encodable(text: str) -> str:
-    """Escape what UTF-8 cannot write: a tenant may name things with half a surrogate pair."""
+def _presentable(text: str) -> str:
+    """Shorten, and escape what UTF-8 cannot write: half a surrogate pair in a tenant's word."""
+    cut = len(text) - LONGEST
+    text = f"{text[:LONGEST]} ({cut} characters more)" if cut > 0 else text
     return text.encode("utf-8", "backslashreplace").decode()
 
 

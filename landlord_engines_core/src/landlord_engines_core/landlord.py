@@ -109,6 +109,12 @@ class LandlordClient:
                 allow_redirects=False,
             ) as response:
                 return response.status, await response.read()
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise LandlordUnavailable(
+                f"Landlord's API at {self.url} shows a certificate that is not trusted:"
+                f" {error.certificate_error}",
+                hint="have SSL_CERT_FILE name a file with its CA's certificate",
+            ) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             raise LandlordUnavailable(

@@ -48,6 +48,21 @@ def _without_traceback(
     return {**event, "error": kind.__name__} if kind is not None else event
 
 
+def _on_one_line(
+    _: object, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Escape what a terminal obeys or takes for another line: a tenant may be named anything."""
+    return {
+        key: _printable(value) if isinstance(value, str) else value for key, value in event.items()
+    }
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def configure(*, level: str, form: str) -> Logger:
     """Set logging up for the whole process, on standard error.
 
@@ -69,16 +84,19 @@ def configure(*, level: str, form: str) -> Logger:
         _without_traceback,
         structlog.processors.EventRenamer("message"),
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(event_key="message", colors=stream.isatty())
+    rendering: list[structlog.typing.Processor] = (
+        [
+            _on_one_line,
+            structlog.dev.ConsoleRenderer(event_key="message", colors=stream.isatty()),
+        ]
         if console
-        else structlog.processors.JSONRenderer(sort_keys=True)
+        else [structlog.processors.JSONRenderer(sort_keys=True)]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

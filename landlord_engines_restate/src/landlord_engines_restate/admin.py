@@ -229,6 +229,12 @@ class AdminClient:
             ) as response:
                 body = await response.read()
                 status = response.status
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise AdminUnavailable(
+                f"Restate's admin API at {self.url} shows a certificate that is not trusted:"
+                f" {error.certificate_error}",
+                hint="have SSL_CERT_FILE name a file with its CA's certificate",
+            ) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             raise self._unavailable(reason) from error

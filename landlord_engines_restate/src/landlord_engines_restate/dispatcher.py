@@ -5,6 +5,7 @@ The requests and the mapping were recorded from Landlord 98ffef1 with restate-se
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from io import BytesIO
 
 import aiohttp
 import attrs
@@ -103,7 +104,9 @@ class RestateDispatcher:
         headers = {"Content-Type": "application/json"}
         async with (
             aiohttp.ClientSession(headers=headers, timeout=TIMEOUT) as session,
-            session.post(url, params={"idempotency_key": _key(body)}, data=body) as response,
+            session.post(
+                url, params={"idempotency_key": _key(body)}, data=BytesIO(body)
+            ) as response,
         ):
             return response.status, await response.read()
 

@@ -14,6 +14,7 @@ __all__ = ["Names", "RestateSettings"]
 
 DEFAULT_SERVICE = "TenantProvisioning"
 DEFAULT_ADDRESS = "127.0.0.1:9080"
+KEY_PREFIX = "publickeyv1_"
 PORTS = range(1, 65536)
 
 
@@ -99,6 +100,12 @@ class RestateSettings:
                 "workflow.restate.api_key has a character that no header can hold",
                 hint="look for a line break at its end",
             )
+        for number, key in enumerate(self.identity_keys):
+            if not key.startswith(KEY_PREFIX):
+                raise SettingsError(
+                    f"workflow.restate.identity_keys[{number}] is not a public key of Restate",
+                    hint=f"restate-server logs its own at the start; it begins with {KEY_PREFIX}",
+                )
         host, _ = self.listen()
         if not _is_loopback(host) and not self.identity_keys and not self.allow_unsigned:
             raise SettingsError(

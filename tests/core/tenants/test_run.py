@@ -10,6 +10,7 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import ExecutionState, Note, Placement, Record
+from landlord_engines_core.tenants.understand import MAX_BODY
 from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
 
 
@@ -261,3 +262,14 @@ async def test_only_so_many_rolled_back_configs_are_remembered(
     assert len(tenants._confirmer._rolled_back) == 1000
     assert ("t", "0") not in tenants._confirmer._rolled_back
     httpserver.clear()
+
+
+@pytest.mark.parametrize("operation", ["provision", "delete"])
+async def test_a_body_that_is_too_large_is_held_and_not_read(operation: str) -> None:
+    steps = DirectSteps()
+
+    with pytest.raises(Held, match="is not read"):
+        await jobs(("mock", MockCompute())).run(body(operation, image="x" * MAX_BODY), steps)
+
+    assert steps.names == ["resolve"]
+    assert steps.record == Record()

@@ -52,6 +52,7 @@ def test_null_is_as_good_as_missing() -> None:
         (body(operation="levitate"), "$.operation"),
         (body(tenant_uuid="x" * (MAX_KEY + 1)), "$.tenant_uuid is longer"),
         (body(tenant_uuid="", tenant_id="x" * (MAX_KEY + 1)), "$.tenant_id is longer"),
+        (body(tenant_id="x" * (MAX_KEY + 1)), "$.tenant_id is longer"),
         (body(tenant_uuid="\ud800"), "not valid Unicode"),
         (body(tenant_id="\ud800"), "not valid Unicode"),
         (body(desired_config=[1]), "$.desired_config must be an object"),

@@ -112,7 +112,13 @@ class ComputeEngine(Protocol):
         """
 
     def place(self, config: Mapping[str, object]) -> str:
-        """Where this configuration puts a tenant; the engine's own place where it names none."""
+        """Where this configuration puts a tenant; the engine's own place where it names none.
+
+        A delete asks with a configuration that was held against no schema.
+
+        Raises:
+            ComputeRefused: It names what can be no place.
+        """
 
     async def inspect(self, tenant: str, place: str) -> Observation:
         """Look at the target. What is not there is an observation, not an error."""

@@ -1,6 +1,7 @@
 """The compute engines that this worker has, with their configuration schemas compiled once."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import attrs
 from jsonschema import Draft202012Validator
@@ -10,6 +11,10 @@ from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["ComputeRegistry"]
+
+
+MOST = 20
+"""Broken rules that one message names; a configuration can break thousands."""
 
 
 def _rule(error: ValidationError) -> str:
@@ -78,7 +83,7 @@ class ComputeRegistry:
         engine = self.engine(name)
         problems = sorted(
             f"{error.json_path} {_rule(error)}"
-            for error in self._validators[name].iter_errors(config)
+            for error in islice(self._validators[name].iter_errors(config), MOST)
         )
         if problems:
             raise ComputeRefused(f"{name} refuses the configuration: {'; '.join(problems)}")

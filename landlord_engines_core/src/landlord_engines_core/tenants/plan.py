@@ -9,6 +9,11 @@ from landlord_engines_core.compute import ComputeSpec, Observation, ResourceStat
 
 __all__ = ["Action", "Plan", "plan"]
 
+MOST = 20
+LONGEST = 100
+"""Changed keys that a plan names, and characters of each: they are kept in the tenant's record, and
+a configuration may have keys without end."""
+
 
 class Action(StrEnum):
     """The one act that brings a tenant from what is there to what is wanted."""
@@ -44,7 +49,9 @@ def _changes(spec: ComputeSpec, observed: Observation) -> tuple[str, ...]:
     if observed.config_hash == spec.config_hash:
         return ()
     keys = _changed_keys(observed.key_hashes, spec.key_hashes)
-    return tuple(f"{key} changed" for key in keys) or ("configuration changed",)
+    named = tuple(f"{key[:LONGEST]} changed" for key in keys[:MOST])
+    more = (f"{len(keys) - MOST} more changed",) if len(keys) > MOST else ()
+    return (*named, *more) or ("configuration changed",)
 
 
 def _changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

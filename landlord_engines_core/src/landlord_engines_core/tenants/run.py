@@ -28,7 +28,7 @@ from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved, Settling
 from landlord_engines_core.tenants.settle import Settler, has_mended
 from landlord_engines_core.tenants.slots import Slots
-from landlord_engines_core.tenants.understand import understand
+from landlord_engines_core.tenants.understand import MAX_BODY, understand
 
 __all__ = ["JobLimits", "TenantJobs"]
 
@@ -124,6 +124,8 @@ class TenantJobs:
             Transient: It is to be tried again soon.
         """
         with self.metrics.in_flight:
+            if len(body) > MAX_BODY:
+                await steps.run("resolve", partial(self._refuse_unread, steps), Resolved)
             job = self._understood(body)
             answer = await self._answered(job, steps)
             self.metrics.job_ended(job.operation, answer.output.status)
@@ -155,6 +157,17 @@ class TenantJobs:
     async def settled(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
         await self._acts.all_settled()
+
+    async def _refuse_unread(self, steps: Steps) -> Resolved:
+        # Not invalid: Landlord takes a job that has ended for done, a delete too.
+        with (
+            self.metrics.step("resolve", "unknown", steps.execution_id),
+            self._failures.translated("resolve"),
+        ):
+            raise ComputeRefused(
+                f"the job's body has more than {MAX_BODY} bytes and is not read",
+                hint="make the tenant's configuration smaller",
+            )
 
     def _understood(self, body: bytes) -> Job:
         try:

@@ -8,10 +8,13 @@ from landlord_engines_core import codec
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.models import Job, Operation
 
-__all__ = ["understand"]
+__all__ = ["MAX_BODY", "understand"]
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of a body that is read at all; read, each can take more than twenty in memory."""
 
 MAX_KEY = 512
-"""Characters of a tenant's key; Landlord's own are UUIDs, its names have 255 bytes at most."""
+"""Characters of a tenant's key and name; Landlord's keys are UUIDs, its names have 255 bytes."""
 
 _OPERATIONS = {
     "": Operation.PROVISION,
@@ -69,6 +72,8 @@ def _key(body: _Body) -> str:
     field = "$.tenant_uuid" if body.tenant_uuid else "$.tenant_id"
     if len(key) > MAX_KEY:
         raise InvalidJob(f"{field} is longer than {MAX_KEY} characters")
+    if len(body.tenant_id or "") > MAX_KEY:
+        raise InvalidJob(f"$.tenant_id is longer than {MAX_KEY} characters")
     try:
         f"{key}{body.tenant_id or ''}".encode()
     except UnicodeEncodeError:

@@ -37,9 +37,15 @@ class TargetCompute:
     def validate(self, config: Mapping[str, object]) -> None:
         if config.get("version") == 13:
             raise ComputeRefused("$.version must not be 13")
+        if config.get("version") == 14:
+            raise RuntimeError(f"broke over {config}")  # as a careless engine would say it
 
     def place(self, config: Mapping[str, object]) -> str:
-        return str(config["place"])
+        place = config["place"]
+        if not isinstance(place, str) or len(place) > 20:
+            # A delete's configuration was held against no schema.
+            raise ComputeRefused("$.place is no place")
+        return place
 
     async def inspect(self, tenant: str, place: str) -> Observation:
         status, found = await self._call("GET", "inspect", {"tenant": tenant, "place": place})

@@ -64,9 +64,13 @@ class World:
             "worker": {**quick, **worker},
         }
 
-    async def launch(self, config: Mapping[str, Any], *arguments: str) -> Worker:
+    async def launch(
+        self, config: Mapping[str, Any], *arguments: str, **environment: str
+    ) -> Worker:
         """Start a worker without waiting for its registration."""
-        worker = Worker(config=config, folder=self.folder, arguments=arguments)
+        worker = Worker(
+            config=config, folder=self.folder, arguments=arguments, environment=environment
+        )
         self.workers.append(worker)
         return await worker.start()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -26,6 +27,7 @@ class Worker:
     folder: Path
     arguments: tuple[str, ...] = ()
     engine: str = "restate"
+    environment: Mapping[str, str] = attrs.field(factory=dict)
     process: Process | None = None
     log: Path = attrs.field(init=False)
 
@@ -48,6 +50,7 @@ class Worker:
             f"--engine={engine}",
             f"--config={self.write_config()}",
             *arguments,
+            env={**os.environ, **self.environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -64,6 +67,7 @@ class Worker:
                 f"--config={self.write_config()}",
                 "--log-format=json",
                 *self.arguments,
+                env={**os.environ, **self.environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

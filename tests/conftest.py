@@ -1,0 +1,12 @@
+"""How hypothesis searches: the same examples each time, so that a run says the same thing again.
+
+`pytest --hypothesis-profile=search` looks further, and elsewhere each time.
+"""
+
+from hypothesis import settings
+
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, max_examples=100, print_blob=True
+)
+settings.register_profile("search", deadline=None, max_examples=3000, print_blob=True)
+settings.load_profile("same")

@@ -1,0 +1,61 @@
+from hypothesis import given, strategies as st
+
+from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
+from landlord_engines_core.models import config_hash, key_hashes
+from landlord_engines_core.tenants.plan import LONGEST, MOST, Action, plan
+from landlord_test_target.strategies import configs
+
+states = st.sampled_from(ResourceState)
+
+
+def spec(config: dict[str, object]) -> ComputeSpec:
+    hashes = {"config_hash": config_hash(config), "key_hashes": key_hashes(config)}
+    return ComputeSpec(tenant="t", name="n", place="", config=config, **hashes)  # type: ignore[arg-type]
+
+
+def seen(state: ResourceState, config: dict[str, object], *, by_key: bool = True) -> Observation:
+    keys = key_hashes(config) if by_key else {}
+    return Observation(state=state, config_hash=config_hash(config), key_hashes=keys)
+
+
+@given(states, configs)
+def test_what_is_there_as_it_is_wanted_is_left_alone(
+    state: ResourceState, config: dict[str, object]
+) -> None:
+    decided = plan(spec(config), seen(state, config))
+
+    there = {ResourceState.HEALTHY, ResourceState.STARTING}
+    assert (decided.action is Action.NOTHING) is (state in there)
+    assert decided.changes == (("repaired",) if state is ResourceState.FAILED else ())
+
+
+@given(state=states, wanted=configs, there=configs, by_key=st.booleans())
+def test_one_act_leads_to_what_is_wanted_and_then_there_is_nothing_to_do(
+    state: ResourceState, wanted: dict[str, object], there: dict[str, object], *, by_key: bool
+) -> None:
+    decided = plan(spec(wanted), seen(state, there, by_key=by_key))
+    after = plan(spec(wanted), seen(ResourceState.HEALTHY, wanted))
+
+    assert after.action is Action.NOTHING
+    if state is ResourceState.MISSING:
+        assert decided.action is Action.PROVISION
+    elif config_hash(wanted) != config_hash(there):
+        assert decided.action is Action.UPDATE
+        assert decided.changes
+
+
+@given(
+    st.dictionaries(st.text(max_size=300), st.integers(), max_size=60),
+    st.dictionaries(st.text(max_size=300), st.integers(), max_size=60),
+)
+def test_the_changes_name_keys_and_are_bounded_whatever_the_keys(
+    wanted: dict[str, object], there: dict[str, object]
+) -> None:
+    changes = plan(spec(wanted), seen(ResourceState.HEALTHY, there)).changes
+
+    differ = {key for key in {*wanted, *there} if wanted.get(key, ...) != there.get(key, ...)}
+    assert len(changes) <= MOST + 1
+    assert all(len(change) <= LONGEST + len(" changed") for change in changes)
+    named = [change.removesuffix(" changed") for change in changes[:MOST]]
+    if there:
+        assert named == [key[:LONGEST] for key in sorted(differ)[:MOST]]

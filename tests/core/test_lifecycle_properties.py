@@ -1,0 +1,134 @@
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
+
+import attrs
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from landlord_engines_core.engine import (
+    Capability,
+    EngineInfo,
+    Registration,
+    RegistrationState,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import EngineFailed, LandlordEnginesError, RegistrationRefused
+from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
+from landlord_test_target.direct import Lines
+
+ORDER = list(EngineState)
+INFO = EngineInfo(
+    name="made-up", capabilities=dict.fromkeys((Capability.TURN, Capability.WATCH), Support.FULL)
+)
+
+
+@attrs.define(eq=False)
+class MadeUp(WorkerEngine):
+    """Does at each call what hypothesis made up.
+
+    Attributes:
+        listens: Whether it says that it listens.
+        lasts: So many turns of the loop it serves by itself; ``None`` until it is shut down.
+        seen: What a look at the registration sees, in this order; an error is raised.
+        ends: Whether a shutdown ends it.
+    """
+
+    listens: bool
+    lasts: int | None
+    seen: list[Registration | Exception]
+    ends: bool
+    info: EngineInfo = INFO
+    down: asyncio.Event = attrs.field(factory=asyncio.Event)
+    shutdowns: int = 0
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        if self.listens:
+            started()
+        if self.lasts is None:
+            await self.down.wait()
+        else:
+            await turns(self.lasts)
+
+    async def register(self) -> Registration:
+        return self._next()
+
+    async def watch_registration(self) -> Registration:
+        return self._next()
+
+    async def shutdown(self, grace: float) -> None:
+        self.shutdowns += 1
+        if self.ends:
+            self.down.set()
+
+    def _next(self) -> Registration:
+        seen = self.seen.pop(0) if self.seen else Registration(state=RegistrationState.YES)
+        if isinstance(seen, Exception):
+            raise seen
+        return seen
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+engines = st.builds(
+    MadeUp,
+    listens=st.booleans(),
+    lasts=st.none() | st.integers(0, 30),
+    seen=st.lists(
+        st.builds(Registration, state=st.sampled_from(RegistrationState), detail=st.text())
+        | st.builds(RegistrationRefused, st.text())
+        | st.builds(ZeroDivisionError, st.text()),
+        max_size=6,
+    ),
+    ends=st.booleans(),
+)
+
+
+def lifecycle(engine: WorkerEngine, logger: Lines, *, fail_fast: bool = False) -> EngineLifecycle:
+    # One that does not end is given up at once: the margin is all there is.
+    options = LifecycleOptions(
+        drain_timeout=-1.99, register_timeout=5.0, watch_interval=0.0, fail_fast=fail_fast
+    )
+    return EngineLifecycle(engine=engine, options=options, logger=logger)
+
+
+@settings(max_examples=50)
+@given(engine=engines, stop_after=st.integers(0, 40), fail_fast=st.booleans())
+async def test_whatever_an_engine_does_it_is_stopped_once_and_only_moves_forward(
+    engine: MadeUp, stop_after: int, *, fail_fast: bool
+) -> None:
+    logger, stop = Lines(), asyncio.Event()
+    running = lifecycle(engine, logger, fail_fast=fail_fast)
+    task = asyncio.create_task(running.run(stop))
+
+    await turns(stop_after)
+    stop.set()
+    with suppress(LandlordEnginesError):
+        await task
+
+    changes = [values for _, event, values in logger.lines if event == "engine state"]
+    states = [EngineState(str(change["now"])) for change in changes]
+    assert states[-1] == running.state == EngineState.STOPPED
+    assert all(ORDER.index(now) < ORDER.index(then) for now, then in pairwise(states))
+    assert engine.shutdowns <= 1
+    assert running.seconds_left() == 0.0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@given(st.lists(st.sampled_from(EngineState), min_size=1, max_size=8))
+def test_no_order_of_states_leads_backwards(wanted: list[EngineState]) -> None:
+    engine = MadeUp(listens=True, lasts=None, seen=[], ends=True)
+    running = lifecycle(engine, Lines())
+
+    for state in wanted:
+        if ORDER.index(state) > ORDER.index(running.state):
+            running._enter(state)
+            assert running.state is state
+        else:
+            with pytest.raises(EngineFailed, match="cannot go from"):
+                running._enter(state)

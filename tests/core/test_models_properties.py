@@ -1,0 +1,107 @@
+import json
+
+from hypothesis import given, strategies as st
+
+from landlord_engines_core.models import (
+    HISTORY,
+    Note,
+    Placement,
+    Record,
+    Transition,
+    config_hash,
+    key_hashes,
+)
+from landlord_test_target.strategies import configs, placements, records, transitions, values
+
+notes = st.builds(
+    Note,
+    operation=st.sampled_from(("provision", "delete")),
+    started_at=st.just("2026-01-01T00:00:00.000Z"),
+    placement=st.none() | placements,
+)
+ids = st.sampled_from([f"inv_{number}" for number in range(8)])
+
+
+def turned(value: object) -> object:
+    """The same value with the keys of all its maps the other way round."""
+    if isinstance(value, dict):
+        return {key: turned(inner) for key, inner in reversed(value.items())}
+    return [turned(inner) for inner in value] if isinstance(value, list) else value
+
+
+@given(configs)
+def test_the_order_of_keys_at_any_depth_does_not_change_the_hash(config: dict[str, object]) -> None:
+    assert config_hash(turned(config)) == config_hash(config)
+
+
+@given(configs)
+def test_a_configuration_that_went_through_json_has_the_same_hash(
+    config: dict[str, object],
+) -> None:
+    assert config_hash(json.loads(json.dumps(config, indent=3))) == config_hash(config)
+
+
+@given(configs, st.text(), values)
+def test_only_the_keys_that_changed_have_other_hashes(
+    config: dict[str, object], key: str, value: object
+) -> None:
+    before, after = key_hashes(config), key_hashes({**config, key: value})
+
+    assert {one for one in after if before.get(one) != after[one]} <= {key}
+    same = json.dumps(config.get(key, ...), default=str, sort_keys=True) == json.dumps(
+        value, sort_keys=True
+    )
+    assert (before.get(key) == after[key]) is (key in config and same)
+
+
+@given(records, ids, notes)
+def test_a_start_can_be_noted_any_number_of_times(record: Record, job: str, note: Note) -> None:
+    once = record.begun(job, note)
+
+    assert once.begun(job, note) == once
+    assert set(record.placements) <= set(once.placements)
+    assert note.placement is None or note.placement in once.placements
+
+
+@given(records, transitions)
+def test_an_end_can_be_written_any_number_of_times(record: Record, end: Transition) -> None:
+    once = record.ended(end)
+
+    assert once.ended(end) is once
+    assert once.has_ended(end.execution_id)
+
+
+@given(records, transitions)
+def test_after_an_end_a_place_is_known_unless_it_is_gone(record: Record, end: Transition) -> None:
+    wanted = set(record.placements)
+    if not record.has_ended(end.execution_id):
+        wanted = (wanted - set(end.gone)) | ({end.held} if end.held else set())
+
+    assert set(record.ended(end).placements) == wanted
+
+
+@given(st.lists(st.tuples(notes, transitions) | notes, max_size=130))
+def test_a_record_holds_each_job_once_in_order_and_never_more_than_its_limit(
+    jobs: list[tuple[Note, Transition] | Note],
+) -> None:
+    record, begun = Record(), []
+    for number, job in enumerate(jobs):
+        name = f"inv_{number}"
+        note, end = job if isinstance(job, tuple) else (job, None)
+        record = record.begun(name, note)
+        if end is not None:
+            named = {"execution_id": name, "operation": end.operation, "held": end.held}
+            record = record.ended(
+                Transition(started_at=note.started_at, ended_at=end.ended_at, **named)  # type: ignore[arg-type]
+            )
+        begun.append(name)
+
+    assert [one.execution_id for one in record.transitions] == begun[-HISTORY:]
+    assert len(set(record.placements)) == len(record.placements)
+
+
+@given(placements)
+def test_a_placement_is_known_by_engine_and_place_alone(placement: Placement) -> None:
+    bare = Placement(placement.engine, placement.place)
+
+    assert (placement, hash(placement)) == (bare, hash(bare))

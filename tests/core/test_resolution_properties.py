@@ -1,0 +1,48 @@
+from hypothesis import given
+
+from landlord_engines_core.resolution import merge
+from landlord_test_target.strategies import configs
+
+
+@given(configs)
+def test_nothing_above_or_below_changes_nothing(config: dict[str, object]) -> None:
+    assert merge(config, {}) == config
+    assert merge({}, config) == config
+    assert merge(config, config) == config
+
+
+@given(configs, configs, configs)
+def test_three_layers_can_be_laid_in_either_order_of_work(
+    low: dict[str, object], middle: dict[str, object], high: dict[str, object]
+) -> None:
+    maps_stay_maps = merge(merge(low, middle), high)
+
+    for key, value in high.items():
+        if not isinstance(value, dict):
+            assert maps_stay_maps[key] == value
+    assert set(maps_stay_maps) == {*low, *middle, *high}
+
+
+@given(configs, configs)
+def test_each_key_comes_from_above_where_it_is_there(
+    below: dict[str, object], above: dict[str, object]
+) -> None:
+    merged = merge(below, above)
+
+    for key, value in merged.items():
+        lower, upper = below.get(key), above.get(key)
+        if isinstance(lower, dict) and isinstance(upper, dict):
+            assert value == merge(lower, upper)
+        else:
+            assert value == (upper if key in above else lower)
+
+
+@given(configs, configs)
+def test_the_layers_themselves_are_left_as_they_are(
+    below: dict[str, object], above: dict[str, object]
+) -> None:
+    kept = repr((below, above))
+
+    merge(below, above)
+
+    assert repr((below, above)) == kept

@@ -1,0 +1,154 @@
+"""Requests to a worker with identity keys: Restate's own, and everybody else's."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import attrs
+import pytest
+import pytest_asyncio
+
+from landlord_engines_restate.local import server_binary
+from landlord_test_target.harness import Target, Worker, World
+from landlord_test_target.signing import Key, SigningServer
+
+KEY = Key()
+OTHER = Key()
+
+Forge = Callable[[str], dict[str, str]]
+
+
+@attrs.frozen(kw_only=True)
+class Signed:
+    """A worker that trusts one key, on a restate-server that signs with it."""
+
+    world: World
+    worker: Worker
+
+    @property
+    def execute(self) -> str:
+        return f"/invoke/{self.world.service}/execute"
+
+    async def answer(self, path: str, headers: dict[str, str]) -> int:
+        """Ask the worker past Restate, as whoever reaches its port may."""
+        address = self.worker.config["workflow"]["restate"]["worker_address"]
+        url = f"http://{address}{path}"
+        body = self.world.body("t", "provision", {})
+        async with self.world.http.post(url, data=body, headers=headers) as response:
+            return response.status
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def signed(
+    target_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Signed]:
+    folder: Path = tmp_path_factory.mktemp("signed")
+    restate = SigningServer(binary=await server_binary(), folder=folder / "restate", key=KEY)
+    await restate.start()
+    async with aiohttp.ClientSession() as http:
+        target = Target(url=target_url, http=http)
+        world = World(restate=restate, target=target, http=http, folder=folder)
+        config = world.config()
+        config["workflow"]["restate"]["identity_keys"] = [KEY.public]
+        worker = await (await world.launch(config, "--log-level=debug")).registered()
+        yield Signed(world=world, worker=worker)
+        await world.aclose()
+    await restate.stop()
+
+
+async def test_jobs_of_a_server_that_signs_are_done(signed: Signed) -> None:
+    tenant = signed.world.tenant()
+
+    outcomes = [
+        await signed.world.run(tenant, operation, version=1)
+        for operation in ("provision", "update", "delete")
+    ]
+
+    assert outcomes == ["created", "unchanged", "deleted"]
+    assert "requests are not checked" not in signed.worker.text()
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        pytest.param(lambda _: {}, id="no signature"),
+        pytest.param(lambda _: {"x-restate-signature-scheme": "unsigned"}, id="declared unsigned"),
+        pytest.param(OTHER.headers, id="an unknown key"),
+        pytest.param(lambda path: OTHER.headers(path, kid=KEY.public), id="a key's name stolen"),
+        pytest.param(lambda path: KEY.headers(path, since=-120), id="expired"),
+        pytest.param(lambda path: KEY.headers(path, since=+120), id="not valid yet"),
+        pytest.param(
+            lambda path: KEY.headers(path.replace("execute", "other")), id="signed for another path"
+        ),
+        pytest.param(
+            lambda path: {**KEY.headers(path), "x-restate-jwt-v1": "e30.e30."}, id="an empty token"
+        ),
+    ],
+)
+async def test_a_request_that_restate_did_not_sign_is_refused_and_runs_nothing(
+    signed: Signed, forge: Forge
+) -> None:
+    status = await signed.answer(signed.execute, forge(signed.execute))
+
+    assert status == 401
+    assert await signed.world.target.rows("t") == []
+
+
+async def test_a_captured_signature_opens_no_other_path(signed: Signed) -> None:
+    captured = KEY.headers(signed.execute)
+    turn = f"/invoke/{signed.world.service}Turn"
+
+    others = (f"{turn}/take", f"{turn}/end", f"{turn}/forget", "/discover")
+    statuses = [await signed.answer(path, captured) for path in others]
+
+    assert statuses == [401] * len(others)
+
+
+async def test_a_right_signature_passes_the_gate(signed: Signed) -> None:
+    """Without this, the refusals above could be those of a gate that is shut to everybody."""
+    status = await signed.answer(signed.execute, KEY.headers(signed.execute))
+
+    assert status not in (401, 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/health", 200), ("/x/health", 200), ("/invoke/S/health", 401)]
+)
+async def test_the_sdks_health_needs_no_signature_and_runs_nothing(
+    signed: Signed, path: str, status: int
+) -> None:
+    assert await signed.answer(path, {}) == status
+    assert await signed.world.target.rows("t") == []
+
+
+async def test_a_server_that_signs_with_another_key_cannot_register_the_worker(
+    signed: Signed,
+) -> None:
+    config = signed.world.config()
+    config["workflow"]["restate"]["identity_keys"] = [OTHER.public]
+
+    worker = await signed.world.launch(config)
+
+    (line, *_) = await worker.logged("not registered yet")
+    assert "trusts the same identity keys" in line["reason"]
+
+
+async def test_a_key_is_changed_by_trusting_both_for_a_while(signed: Signed) -> None:
+    config = signed.world.config()
+    restate = {**config["workflow"]["restate"], "service_name": "Rotated"}
+    restate["identity_keys"] = [OTHER.public, KEY.public]
+
+    worker = await signed.world.launch({**config, "workflow": {"restate": restate}})
+
+    await worker.registered()
+
+
+async def test_what_is_no_key_ends_with_2_naming_its_setting(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["identity_keys"] = ["-----BEGIN PRIVATE KEY-----"]
+
+    worker = await world.launch(config)
+
+    assert await worker.ended() == 2
+    assert "workflow.restate.identity_keys[0]" in worker.text()
+    assert "PRIVATE" not in worker.text()

@@ -1,0 +1,113 @@
+"""TLS to Landlord's API and to Restate's admin API, with a certificate authority of one's own."""
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import pytest_asyncio
+import trustme
+from pytest_httpserver import HTTPServer
+
+from landlord_test_target.harness import Worker, World
+from landlord_test_target.tls import tls_before
+
+
+@attrs.frozen(kw_only=True)
+class Fronts:
+    """The two APIs behind TLS, and the file that a worker has to trust."""
+
+    admin: str
+    landlord: str
+    ca_file: Path
+
+    def config(self, world: World) -> dict[str, Any]:
+        config = world.config(api=self.landlord)
+        config["workflow"]["restate"]["admin_endpoint"] = self.admin
+        return config
+
+    def worker(self, world: World, **environment: str) -> Worker:
+        return Worker(config=self.config(world), folder=world.folder, environment=environment)
+
+
+@pytest.fixture
+def landlord() -> Iterator[HTTPServer]:
+    with HTTPServer() as server:
+        server.expect_request("/v1/tenants").respond_with_json({"tenants": [], "total": 0})
+        yield server
+
+
+def _context(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(host).configure_cert(context)
+    ca_file = folder / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    return context, ca_file
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fronts(world: World, landlord: HTTPServer, tmp_path: Path) -> AsyncIterator[Fronts]:
+    context, ca_file = _context("127.0.0.1", tmp_path)
+    async with (
+        tls_before(world.restate.admin_endpoint, context) as admin,
+        tls_before(landlord.url_for(""), context) as api,
+    ):
+        yield Fronts(admin=admin, landlord=api, ca_file=ca_file)
+
+
+async def test_a_private_authority_is_trusted_by_the_standard_variable(
+    world: World, fronts: Fronts
+) -> None:
+    checked, text = await fronts.worker(world, SSL_CERT_FILE=str(fronts.ca_file)).command("check")
+
+    assert checked == 0, text
+    assert f"Landlord: {fronts.landlord}/v1 answers" in text
+    assert "registration: " in text
+
+
+async def test_a_worker_registers_and_works_over_tls(world: World, fronts: Fronts) -> None:
+    config = fronts.config(world)
+    config["worker"]["compute_provider"] = "mock"
+    del config["workflow"]["restate"]["worker_landlord_api_url"]
+
+    worker = await world.launch(config, SSL_CERT_FILE=str(fronts.ca_file))
+    await worker.registered()
+
+    assert await world.run(world.tenant(), "provision", "mock") == "created"
+
+
+async def test_an_unknown_authority_of_landlord_is_refused_with_what_to_do(
+    world: World, fronts: Fronts
+) -> None:
+    code, text = await fronts.worker(world).command("check")
+
+    assert code == 3
+    assert f"Landlord's API at {fronts.landlord}/v1 shows a certificate that is not trusted" in text
+    assert "SSL_CERT_FILE" in text
+    assert "Traceback" not in text
+
+
+async def test_an_unknown_authority_of_the_admin_api_is_told_at_each_try(
+    world: World, fronts: Fronts
+) -> None:
+    worker = await world.launch(fronts.config(world))
+
+    (line, *_) = await worker.logged("not registered yet")
+    assert f"{fronts.admin} shows a certificate that is not trusted" in line["reason"]
+    assert "SSL_CERT_FILE" in line["reason"]
+    assert await world.admin.service(world.service) is None
+
+
+async def test_a_certificate_for_another_host_is_refused_though_its_authority_is_trusted(
+    world: World, landlord: HTTPServer, tmp_path: Path
+) -> None:
+    context, ca_file = _context("elsewhere.example", tmp_path)
+    async with tls_before(landlord.url_for(""), context) as api:
+        fronts = Fronts(admin=world.restate.admin_endpoint, landlord=api, ca_file=ca_file)
+        code, text = await fronts.worker(world, SSL_CERT_FILE=str(ca_file)).command("check")
+
+    assert code == 3
+    assert "not valid for '127.0.0.1'" in text
