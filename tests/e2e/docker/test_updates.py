@@ -1,5 +1,6 @@
 """An update puts the next container in the place of the current one, or leaves that where it is."""
 
+import asyncio
 from collections.abc import Callable
 
 import aiohttp
@@ -81,6 +82,34 @@ async def test_an_update_that_does_not_become_healthy_brings_the_former_back(
     assert result.resource_ids["container_id"] == former == tenant.only["Id"]
     await healthy(engine, first)
     assert await serves(http, tenant) == "1"
+
+
+@pytest.mark.parametrize("policy", ["unless-stopped", "on-failure"])
+async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
+    engine: DockerCompute, tenant: Holdings, policy: str
+) -> None:
+    first = spec(tenant.tenant)
+    await engine.provision(first)
+    await healthy(engine, first)
+    wanted = spec(
+        tenant.tenant,
+        command=["sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exec httpd -f -p 8080"],
+        health_check={"type": "tcp", "port": 8080},
+        restart_policy=policy,
+    )
+
+    async def runs() -> str:
+        return docker("ps", "-q", "--filter", f"name=landlord-tenant-{tenant.tenant}-next")
+
+    update = asyncio.create_task(engine.update(wanted))
+    following = await wait_for(runs)
+    docker("kill", following)
+    await wait_for(runs)
+    docker("exec", following, "busybox", "touch", "/go")
+
+    assert (await update).rolled_back == ""
+    assert tenant.only["Id"].startswith(following)
+    await healthy(engine, wanted)
 
 
 async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(

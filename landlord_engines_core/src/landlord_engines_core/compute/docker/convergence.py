@@ -13,7 +13,7 @@ import backoff
 
 from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.answers import Gone, StartFailed
+from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
 from landlord_engines_core.compute.docker.body import container_body, differences
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
@@ -145,7 +145,11 @@ class Convergence:
         return started
 
     async def _settled(self, container: str) -> Health:
-        """Wait until a container is healthy or has failed, for as long as it may take."""
+        """Wait until a container is healthy or has failed, for as long as it may take.
+
+        Raises:
+            Conflict: It was stopped from outside, which tells nothing of it.
+        """
 
         async def look() -> Health:
             return await health_of(await self.client.show(container), self.settings)
@@ -160,6 +164,8 @@ class Convergence:
             logger=None,
         )(look)
         health: Health = await watched()
+        if health.state is ResourceState.FAILED and (await self._shown(container)).was_cut:
+            raise Conflict(f"the next container was stopped by others: {health.detail}")
         return health
 
     async def _take_over(self, former: Container, upcoming: str) -> ComputeResult:

@@ -36,6 +36,14 @@ class Container:
         return str(self.shown["State"]["Status"])
 
     @property
+    def was_cut(self) -> bool:
+        """Whether somebody stopped it, or its engine died: by itself it would have been restarted."""
+        policy = self.shown["HostConfig"]["RestartPolicy"]["Name"]
+        failed = self.shown["State"]["ExitCode"] != 0
+        kept = policy in ("always", "unless-stopped") or (policy == "on-failure" and failed)
+        return self.status == "exited" and kept
+
+    @property
     def config_hash(self) -> str:
         """The hash of its configuration; empty where Landlord's own worker made it."""
         return self._label(names.HASH)
