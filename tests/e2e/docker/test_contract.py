@@ -75,8 +75,8 @@ class DockerSubject(Subject):
         name = (f"renamed-{uuid4()}",) if drift == "renamed" else ()
         docker(*commands[drift], container, *name)
 
-    def tenant(self) -> str:
-        self.tenants.append(super().tenant())
+    def tenant(self, like: str = "") -> str:
+        self.tenants.append(super().tenant(like))
         return self.tenants[-1]
 
 

@@ -93,9 +93,9 @@ class Subject(ABC):
     async def disturb(self, tenant: str, drift: str) -> None:
         """Do something to a resource behind its engine's back, one of `drifts`."""
 
-    def tenant(self) -> str:
-        """The id of a tenant that is cleared away in the end."""
-        return str(uuid4())
+    def tenant(self, like: str = "") -> str:
+        """The id of a tenant that is cleared away in the end; like this one, if one is given."""
+        return f"{like}{uuid4()}"
 
 
 def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> ComputeSpec:
@@ -284,8 +284,7 @@ class ComputeContract:
 
     async def test_ids_of_any_characters_are_told_apart(self, subject: Subject) -> None:
         engine = subject.engine()
-        salt = uuid4().hex
-        tenants = [f"{one}{salt}" for one in HOSTILE_IDS]
+        tenants = [subject.tenant(one) for one in HOSTILE_IDS]
         wanted = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
         await asyncio.gather(*(engine.provision(one) for one in wanted))
 
