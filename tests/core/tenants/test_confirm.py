@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 import pytest
 from pytest_httpserver import HTTPServer
 
+from landlord_engines_core.compute import ComputeResult, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.errors import Held
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Note, Placement, Record
-from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
 
 NOT_THERE = {"error": "tenant not found"}
 
@@ -63,6 +65,30 @@ async def test_a_tenant_that_moved_is_destroyed_where_it_was_and_the_record_forg
     assert (set(old.resources), set(new.resources)) == (set(), {"t"})
     assert second.record.placements == (Placement("new"),)
     assert second.record.transitions[-1].gone == (Placement("old"),)
+
+
+async def test_what_failed_after_it_was_applied_is_put_right() -> None:
+    healthy, failed = ResourceState.HEALTHY, ResourceState.FAILED
+    compute = ScriptedCompute(states=[ResourceState.MISSING, failed, failed, healthy])
+
+    answer = await jobs(("mock", compute)).run(body(image="x"), DirectSteps())
+
+    assert answer.output.status == "created"
+    assert compute.states == []
+
+
+async def test_what_is_rolled_back_when_it_is_put_right_is_held_and_not_tried_again() -> None:
+    failed = ResourceState.FAILED
+    compute = ScriptedCompute(states=[ResourceState.MISSING, failed, failed])
+    compute.results.extend([ComputeResult(), ComputeResult(rolled_back="it crashed")])
+    tenants, steps = jobs(("mock", compute)), DirectSteps()
+
+    for _ in range(2):
+        with pytest.raises(Held, match="the former resource serves: it crashed"):
+            await tenants.run(body(image="x"), steps)
+        compute.states[:] = [ResourceState.HEALTHY] * 2
+
+    assert compute.results == []
 
 
 async def test_a_delete_leaves_no_place_of_the_record() -> None:

@@ -238,7 +238,7 @@ async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
     for _ in range(2):
-        with pytest.raises(Held, match="the newer configuration was rolled back: it crashed"):
+        with pytest.raises(Held, match="rolled back, the former resource serves: it crashed"):
             await tenants.run(body(image="old"), DirectSteps())
     await landlord.aclose()
 

@@ -1,7 +1,9 @@
 """Making sure of a job's work: healthy, still what Landlord wants, and nowhere else."""
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import attrs
 
@@ -31,7 +33,9 @@ _WANTED = ("provisioning", "updating", "ready")
 """The states in which Landlord wants a tenant's desired configuration to be in force."""
 
 _REMEMBERED = 1000
-"""How many configurations that were rolled back are remembered."""
+"""How many configurations that were rolled back are remembered, each for its job alone."""
+
+Apply = Callable[[ComputeSpec], Awaitable[Applied]]
 
 
 def now() -> str:
@@ -49,7 +53,9 @@ class Confirmer:
     logger: Logger
     _rolled_back: OrderedDict[tuple[str, str], str] = attrs.field(factory=OrderedDict, init=False)
 
-    async def confirm(self, job: Job, record: Record, applied: Applied) -> Confirmed:
+    async def confirm(
+        self, job: Job, execution_id: str, record: Record, applied: Applied
+    ) -> Confirmed:
         """Return once the job's work is true.
 
         Raises:
@@ -60,8 +66,10 @@ class Confirmer:
             await self.converger.gone(job.tenant, applied.gone)
             return Confirmed(ended_at=now(), applied=applied)
         _refuse_rolled_back(applied)
-        held = await self._healthy(job, applied.held)
-        applied, detail = await self._newest(job, attrs.evolve(applied, held=held), held)
+        apply = partial(self._apply, execution_id, applied.held)
+        self._refuse_remembered(execution_id, applied.config_hash)
+        held = await self._healthy(job, applied.held, apply)
+        applied, detail = await self._newest(job, attrs.evolve(applied, held=held), held, apply)
         elsewhere = [place for place in record.placements if place != held]
         left = await self.converger.destroy(job.tenant, elsewhere)
         await self.converger.gone(job.tenant, left.gone)
@@ -69,13 +77,13 @@ class Confirmer:
             ended_at=now(), applied=attrs.evolve(applied, gone=left.gone), detail=detail
         )
 
-    async def _healthy(self, job: Job, held: Placement) -> Placement:
-        """Wait for health; what vanished since it was applied is made again, once."""
-        observed = await self.converger.healthy(job.tenant, held)
-        if observed.state is not ResourceState.MISSING:
+    async def _healthy(self, job: Job, held: Placement, apply: Apply) -> Placement:
+        """Wait for health; what vanished or failed since it was applied is put right, once."""
+        observed = await self.converger.started(job.tenant, held)
+        if observed.state not in (ResourceState.MISSING, ResourceState.FAILED):
+            await self._there(job.tenant, held)
             return held
-        again = await self.converger.apply(held.engine, await self.resolver.spec(job, held))
-        await self._there(job.tenant, held)
+        again = await apply(await self.resolver.spec(job, held))
         return again.held or held
 
     async def _there(self, tenant: str, held: Placement) -> None:
@@ -83,7 +91,9 @@ class Confirmer:
         if observed.state is ResourceState.MISSING:
             raise ComputeUnavailable(f"the resource on {held.engine} vanished once it was made")
 
-    async def _newest(self, job: Job, applied: Applied, held: Placement) -> tuple[Applied, str]:
+    async def _newest(
+        self, job: Job, applied: Applied, held: Placement, apply: Apply
+    ) -> tuple[Applied, str]:
         """Apply what Landlord was told while the job ran; it would never send it by itself."""
         if self.landlord is None:
             return applied, ""
@@ -94,7 +104,7 @@ class Confirmer:
             return applied, "Landlord's API could not be asked for a newer configuration"
         if newer is None:
             return applied, ""
-        later = await self._apply_newer(newer, held)
+        later = await apply(newer)
         unchanged = applied.outcome == Outcome.UNCHANGED
         return attrs.evolve(
             later,
@@ -117,18 +127,24 @@ class Confirmer:
             return None
         return await self.resolver.spec(newer, held)
 
-    async def _apply_newer(self, spec: ComputeSpec, held: Placement) -> Applied:
-        key = (spec.tenant, spec.config_hash)
-        if key not in self._rolled_back:
-            applied = await self.converger.apply(held.engine, spec)
-            if not applied.rolled_back:
-                await self._there(spec.tenant, held)
-                return applied
-            # This step is entered again: without a memory it would apply and roll back for ever.
-            self._rolled_back[key] = applied.rolled_back
+    async def _apply(self, execution_id: str, held: Placement, spec: ComputeSpec) -> Applied:
+        """Apply within this step, which is entered again: what was rolled back is not tried twice."""
+        self._refuse_remembered(execution_id, spec.config_hash)
+        applied = await self.converger.apply(held.engine, spec)
+        if applied.rolled_back:
+            self._rolled_back[execution_id, spec.config_hash] = applied.rolled_back
             while len(self._rolled_back) > _REMEMBERED:
                 self._rolled_back.popitem(last=False)
-        raise ComputeRefused(f"the newer configuration was rolled back: {self._rolled_back[key]}")
+            self._refuse_remembered(execution_id, spec.config_hash)
+        await self._there(spec.tenant, held)
+        return applied
+
+    def _refuse_remembered(self, execution_id: str, applied_hash: str) -> None:
+        if reason := self._rolled_back.get((execution_id, applied_hash)):
+            raise ComputeRefused(
+                f"the configuration was rolled back, the former resource serves: {reason}",
+                hint="change the tenant's configuration",
+            )
 
 
 def _refuse_rolled_back(applied: Applied) -> None:

@@ -195,7 +195,7 @@ class TenantJobs:
         record = await steps.take(job.tenant, note)
         apply = partial(self._apply, job, resolved, record)
         applied = await self._step(job, steps, "apply", apply, Applied)
-        confirm = partial(self._confirm, job, record, applied)
+        confirm = partial(self._confirm, job, steps.execution_id, record, applied)
         confirmed = await self._step(job, steps, "confirm", confirm, Confirmed)
         transition = answers.transition_of(job, steps.execution_id, resolved, confirmed)
         await steps.end(job.tenant, transition)
@@ -279,10 +279,12 @@ class TenantJobs:
             spec = await self.resolver.spec(job, resolved.placement)
             return await self._converger.apply(resolved.placement.engine, spec)
 
-    async def _confirm(self, job: Job, record: Record, applied: Applied) -> Confirmed:
+    async def _confirm(
+        self, job: Job, execution_id: str, record: Record, applied: Applied
+    ) -> Confirmed:
         await self._acts.settled(job.tenant)
         async with self.slots.one():
-            confirmed = await self._confirmer.confirm(job, record, applied)
+            confirmed = await self._confirmer.confirm(job, execution_id, record, applied)
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
         return confirmed
 
