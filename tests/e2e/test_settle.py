@@ -451,6 +451,28 @@ async def _waits_for_the_settle(world: World) -> None:
     await wait_for(look)
 
 
+async def test_what_a_killed_worker_was_settling_is_settled_after_it(
+    world: World, landlord: Landlord
+) -> None:
+    worker = await world.worker(api=landlord.url, settle_after=SOON)
+    tenant = world.tenant()
+    landlord.says(tenant, "ready", version=1)
+    landlord.away = True
+    await world.run(tenant, "provision", "target", version=1)
+    await lost(world, tenant)
+    await world.target.fault(tenant, "create", hold=1)
+    landlord.away = False
+    await world.target.asked(tenant, "create", 2)
+
+    await worker.kill()
+    await world.again(worker)
+    await world.target.asked(tenant, "create", 3)
+    await world.target.fault(tenant, "create")
+
+    assert await world.outcomes(tenant, 2) == ["created", "created"]
+    assert len(await world.target.resources(tenant)) == 1
+
+
 async def test_a_config_that_is_rolled_back_is_tried_once(world: World, landlord: Landlord) -> None:
     await world.worker(api=landlord.url, settle_after=SOON)
     tenant = world.tenant()
