@@ -71,6 +71,8 @@ def test_a_whole_number_is_taken_for_a_number() -> None:
         (b'{"leaf": {"word": "oak"}, "ratio": "2"}', "$.ratio must be a number"),
         (b'{"leaf": {"word": "oak"}, "labels": []}', "$.labels must be an object"),
         (b'{"leaf": {"word": "oak"}, "labels": {"a": 1}}', "$.labels must be a string"),
+        (b'{"leaf": {"word": "oak"}, "leaves": {}}', "$.leaves must be a list"),
+        (b'{"leaf": {"word": "oak"}, "leaves": "elm"}', "$.leaves must be a list"),
         (b'{"leaf": {}}', "$.leaf.word is missing"),
         (b'{"leaf": {"word": "oak"}, "leaves": [{"word": 1}]}', "$.leaves[0].word must be"),
     ],

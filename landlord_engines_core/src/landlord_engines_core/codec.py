@@ -80,6 +80,18 @@ def _object(kind: Any, converter: Converter) -> _Hook:
     return check
 
 
+def _list(kind: Any, converter: Converter) -> _Hook:
+    inner = homogenous_tuple_structure_factory(kind, converter)
+
+    def check(value: object, _: object) -> object:
+        # A text and an object can be iterated too.
+        if not isinstance(value, list):
+            raise _WrongKind("a list")
+        return inner(value, kind)
+
+    return check
+
+
 def _make_converter(*, detailed: bool) -> JsonConverter:
     converter = make_converter(detailed_validation=detailed)
     for kind in (str, int, bool):
@@ -88,7 +100,7 @@ def _make_converter(*, detailed: bool) -> JsonConverter:
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook_factory(_is_optional, _optional)
     converter.register_structure_hook_factory(_is_a(Mapping), _object)
-    converter.register_structure_hook_factory(_is_a(tuple), homogenous_tuple_structure_factory)
+    converter.register_structure_hook_factory(_is_a(tuple), _list)
     return converter
 
 
