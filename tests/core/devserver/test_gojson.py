@@ -2,7 +2,14 @@ import hashlib
 
 import pytest
 
-from landlord_engines_core.devserver.gojson import BadJson, Struct, config_hash, decode, encode
+from landlord_engines_core.devserver.gojson import (
+    BadJson,
+    Struct,
+    as_read,
+    config_hash,
+    decode,
+    encode,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +72,13 @@ def test_the_hash_is_that_of_the_bytes_that_are_sent_and_an_empty_configuration_
 
     assert config_hash(config) == hashlib.sha256(b'{"a":1,"b":"\\u003c"}').hexdigest()
     assert config_hash({}) == ""
+
+
+def test_a_whole_number_is_whole_again_for_whoever_reads_it() -> None:
+    config = decode(b'{"port": 18080, "share": 0.5}')
+    assert isinstance(config, dict)
+
+    read = as_read(config)
+
+    assert read == {"port": 18080, "share": 0.5}
+    assert isinstance(read["port"], int)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-__all__ = ["BadJson", "Struct", "config_hash", "decode", "encode"]
+__all__ = ["BadJson", "Struct", "as_read", "config_hash", "decode", "encode"]
 
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
@@ -55,6 +55,12 @@ def decode(raw: bytes) -> object:
 def encode(value: object) -> bytes:
     """Write a document of plain values."""
     return _text(value).encode()
+
+
+def as_read(config: Mapping[str, object]) -> dict[str, object]:
+    """The configuration as whoever reads it from Landlord has it: whole numbers are whole again."""
+    read: dict[str, object] = json.loads(encode(config))
+    return read
 
 
 def config_hash(config: Mapping[str, object]) -> str:

@@ -114,7 +114,7 @@ def check_config(
     if problems := compute.schema_problems(name, config):
         raise _bad("Invalid compute configuration", *problems)
     try:
-        engine.validate(merge(engine.config_defaults(), config))
+        engine.validate(merge(engine.config_defaults(), gojson.as_read(config)))
     except ComputeRefused as error:
         raise _bad("Invalid compute configuration", error.message) from None
 
