@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pytest_httpserver import HTTPServer
 
+from landlord_engines_core import cli
+
 HOST = Path(sys.executable).with_name("landlord-host")
 RESTATE = {"admin_endpoint": "http://127.0.0.1:9"}
 
@@ -162,3 +164,15 @@ def test_check_ends_with_3_where_landlord_does_not_answer(tmp_path: Path) -> Non
 
 def test_registering_with_an_engine_that_refuses_ends_with_5(tmp_path: Path) -> None:
     assert command(tmp_path, "--engine", "stepfunctions", "register")[0] == 5
+
+
+def test_on_a_terminal_what_is_waited_for_is_shown_before_it_is_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    with cli._progress("a page"):
+        before = capsys.readouterr().out
+
+    assert before == "  ... a page\r"
+    assert capsys.readouterr().out.endswith(" s  a page\n")

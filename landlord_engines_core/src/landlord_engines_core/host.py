@@ -205,17 +205,17 @@ async def _until_drained(
     """Run until the drain that is asked for is over, or is to be no longer waited for."""
     drained = asyncio.create_task(_drained(lifecycle, jobs, control.stop, logger))
     forced = asyncio.create_task(control.force.wait())
+    ended = False
     try:
         await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
-        if drained.done():
-            drained.result()
-            return
+        ended = drained.done()
     finally:
         forced.cancel()
-        if not drained.done():
-            drained.cancel()
-            await asyncio.wait((drained,), timeout=LAST_RESORT)
-    raise Forced
+        drained.cancel()
+        await asyncio.wait((drained,), timeout=LAST_RESORT)
+    if not ended:
+        raise Forced
+    drained.result()
 
 
 def _collect_less() -> None:

@@ -240,7 +240,5 @@ async def _give_way(
     verdict: str = Verdict.RUNNING
     while verdict == Verdict.RUNNING:
         first, _ = await select(ended=ended, pause=ctx.sleep(timedelta(seconds=pause)))
-        if first == "ended":
-            return
-        verdict = (await look()).verdict
+        verdict = Verdict.FREE if first == "ended" else (await look()).verdict
         pause = min(2 * pause, LONGEST_PAUSE)

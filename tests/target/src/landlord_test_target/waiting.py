@@ -7,6 +7,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_told: set[int] = set()
+
 
 async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
     """Look again and again until there is something to see."""
@@ -20,6 +22,13 @@ async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
 
 
 def free_port() -> int:
+    """A port that was free a moment ago, and that nobody else in this process was told.
+
+    A restate-server that is shared by tests knows a worker by its address for as long as it runs.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
-        return port
+    if port in _told:
+        return free_port()
+    _told.add(port)
+    return port
