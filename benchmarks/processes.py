@@ -70,8 +70,9 @@ def our_worker(place: Place) -> Iterator[Worker]:
         "worker_landlord_api_url": place.landlord,
     }
     config = place.folder / f"worker-{port}.json"
-    probes = {"probe_address": f"127.0.0.1:{_free_port()}"}
-    sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": probes}
+    # Settling comes a minute after a job; the service written by hand has nothing of the kind.
+    worker = {"probe_address": f"127.0.0.1:{_free_port()}", "settle_after": "0s"}
+    sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
     command = (str(HOST), "--engine=restate", f"--config={config}", "--log-format=json")
     with running(command, place.folder / f"worker-{port}.log") as process:
