@@ -133,7 +133,7 @@ async def test_what_never_becomes_healthy_is_not_done_until_a_config_mends_it(
     tenant = world.tenant()
 
     sick = await world.send(tenant, "provision", version=1, unhealthy=True)
-    await world.held(sick, "not healthy: it says so")
+    await world.held(sick, "it did not become healthy")
     await world.dispatcher.kill(sick)
 
     assert await world.run(tenant, "provision", version=2) == "updated"

@@ -121,6 +121,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
         admin,
         tenants.run,
         tenants.settle,
+        known=(),
     )
     endpoint = Endpoint()  # type: ignore[no-untyped-call]
     endpoint.bind(services.jobs, services.turn)

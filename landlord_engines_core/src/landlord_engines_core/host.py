@@ -340,21 +340,24 @@ def _worker_engine(name: str, factory: EngineFactory, context: EngineContext) ->
 
 
 @contextmanager
-def signals(control: Control, drain_timeout: float) -> Iterator[None]:
+def signals(control: Control, drain_timeout: float | None = None) -> Iterator[None]:
     """Let the first SIGTERM or SIGINT stop, and the second force.
 
-    Where an engine swallows every cancellation, timers end the process: they outlive this context
-    and die with the loop.
+    Args:
+        control: What they set.
+        drain_timeout: With it, timers end a process whose engine swallows every cancellation: they
+            outlive this context and die with the loop. Without it, whatever is to be ended in order
+            after the worker has its time.
     """
     loop = asyncio.get_running_loop()
 
     def received() -> None:
         if control.stop.is_set():
             control.force.set()
-            loop.call_later(LAST_RESORT, os._exit, 1)
-        else:
-            control.stop.set()
-            loop.call_later(drain_timeout + 3 * LAST_RESORT, os._exit, 3)
+        control.stop.set()
+        if drain_timeout is not None:
+            late = LAST_RESORT if control.force.is_set() else drain_timeout + 3 * LAST_RESORT
+            loop.call_later(late, os._exit, 1 if control.force.is_set() else 3)
 
     both = (signal.SIGTERM, signal.SIGINT)
     for number in both:

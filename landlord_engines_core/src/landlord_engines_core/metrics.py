@@ -42,6 +42,7 @@ _OUTCOMES: Mapping[str, tuple[str, ...]] = {
     Operation.SETTLE: (
         *_MADE,
         Outcome.DELETED,
+        Outcome.ABSENT,
         Outcome.ROLLED_BACK,
         Outcome.REFUSED,
         "superseded",

@@ -138,6 +138,12 @@ class Transition:
     gone: tuple[Placement, ...] = ()
     detail: str = ""
 
+    @property
+    def tells(self) -> bool:
+        """Whether it belongs into the history: settling that found nothing to mend does not."""
+        nothing = self.outcome in (Outcome.UNCHANGED, Outcome.ABSENT)
+        return self.operation != Operation.SETTLE or not nothing
+
 
 @attrs.frozen(kw_only=True)
 class Ended:
@@ -189,6 +195,8 @@ class Record:
         placements = tuple(p for p in self.placements if p not in transition.gone)
         if transition.held is not None:
             placements = (*(p for p in placements if p != transition.held), transition.held)
+        if not transition.tells:
+            return attrs.evolve(self, placements=placements)
         others = tuple(t for t in self.transitions if t.execution_id != transition.execution_id)
         return Record(placements=placements, transitions=(*others, transition)[-HISTORY:])
 

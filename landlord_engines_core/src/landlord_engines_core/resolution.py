@@ -102,9 +102,7 @@ class Resolver:
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).place(config))
 
-    async def placement_named_by(
-        self, tenant: Tenant, job: Job, otherwise: Placement | None
-    ) -> Placement:
+    async def placement_named_by(self, tenant: Tenant, job: Job, otherwise: Placement) -> Placement:
         """Where Landlord's record of a tenant puts it.
 
         Args:
@@ -116,8 +114,7 @@ class Resolver:
             ComputeRefused: The engine is not here, or refuses the configuration.
             LandlordUnavailable: Landlord's defaults are needed and cannot be read.
         """
-        name = self.force or engine_of(tenant)
-        name = name or (otherwise.engine if otherwise is not None else self._default_name())
+        name = self.force or engine_of(tenant) or otherwise.engine
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).place(config))
 

@@ -55,8 +55,14 @@ class RestateEngine(WorkerEngine):
         self._settings = settings
         self._logger = context.logger
         self._admin = AdminClient(settings.admin_url, settings.bearer)
+        known: set[str] = set()
         services = build_services(
-            settings.names, context.host, self._admin, context.run_job, context.settle
+            settings.names,
+            context.host,
+            self._admin,
+            context.run_job,
+            context.settle,
+            known=known,
         )
         endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
         endpoint.bind(services.jobs, services.turn, services.settle)
@@ -71,6 +77,7 @@ class RestateEngine(WorkerEngine):
             services=expectations(services),
             on_startup=settings.worker_register_on_startup,
             logger=context.logger,
+            known=known,
         )
 
     async def serve(self, started: Callable[[], None]) -> None:

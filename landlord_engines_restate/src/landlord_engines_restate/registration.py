@@ -53,6 +53,7 @@ class Registrar:
         digest: Of the worker's manifest.
         services: What the worker serves; the first is the one that Landlord calls.
         on_startup: Whether to register at all, or to leave that to the operator.
+        known: The names of those services that the server was seen to know.
     """
 
     admin: AdminClient
@@ -61,6 +62,7 @@ class Registrar:
     services: tuple[Expected, ...]
     on_startup: bool
     logger: Logger
+    known: set[str] = attrs.field(factory=set)
 
     async def register(self) -> Registration:
         """Make the server know this worker as it is now.
@@ -113,7 +115,10 @@ class Registrar:
             if ours is None:
                 detail = f"Restate at {self.admin.url} has no deployment {self.uri}"
                 return Registration(state=RegistrationState.GONE, detail=detail)
-            return self._state(ours, await self.admin.service(self.services[0].name))
+            for expected in self.services[1:]:
+                if expected.name not in self.known:
+                    await self._service(expected)
+            return self._state(ours, await self._service(self.services[0]))
         except (AdminUnavailable, AdminRefused) as error:
             return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
 
@@ -150,13 +155,25 @@ class Registrar:
         ours = await self._ours()
         if ours is None:
             raise RegistrationFailed(f"Restate at {self.admin.url} has forgotten {self.uri} again")
-        found = [await self.admin.service(expected.name) for expected in self.services]
+        found = [await self._service(expected) for expected in self.services]
         for expected, service in zip(self.services, found, strict=True):
             if service is not None and service.deployment_id == ours.id:
                 _compare(expected, service)
         return self._state(ours, found[0])
 
+    async def _service(self, expected: Expected) -> RegisteredService | None:
+        service = await self.admin.service(expected.name)
+        if service is not None:
+            self.known.add(expected.name)
+        return service
+
     def _state(self, ours: Deployment, service: RegisteredService | None) -> Registration:
+        if ours.metadata.get(DIGEST_KEY, self.digest) != self.digest:
+            return Registration(
+                state=RegistrationState.NOT_LATEST,
+                detail=f"{self.uri} is deployment {ours.id}, as another version of this worker;"
+                " to change that: landlord-host register",
+            )
         if service is not None and service.deployment_id == ours.id:
             detail = f"{self.uri} is deployment {ours.id}, revision {service.revision}"
             return Registration(state=RegistrationState.YES, detail=detail)

@@ -1,5 +1,6 @@
 """What Restate calls: the service that Landlord names, and the private turn; no decisions here."""
 
+from collections.abc import Container
 from datetime import timedelta
 
 import attrs
@@ -72,7 +73,13 @@ class Services:
 
 
 def build_services(
-    names: Names, host: HostInfo, admin: AdminClient, run_job: RunJob, settle_tenant: SettleTenant
+    names: Names,
+    host: HostInfo,
+    admin: AdminClient,
+    run_job: RunJob,
+    settle_tenant: SettleTenant,
+    *,
+    known: Container[str],
 ) -> Services:
     """Build the services that Restate calls.
 
@@ -82,6 +89,7 @@ def build_services(
         admin: Restate's admin API.
         run_job: Carries out a job.
         settle_tenant: Settles a tenant.
+        known: The names of the services that Restate was seen to know; they become more.
     """
     pauses = Pauses()
     rivals = Rivals(admin=admin)
@@ -94,7 +102,7 @@ def build_services(
         journal_retention=JOURNAL_RETENTION,
         invocation_retry_policy=RETRIES,
     )
-    calls = _add_turn_handlers(tenant_turn, rivals, pauses, names, host)
+    calls = _add_turn_handlers(tenant_turn, rivals, pauses, names, host, known=known)
     jobs = Service(
         names.service,
         abort_timeout=abort_timeout,
@@ -152,17 +160,24 @@ def build_services(
 
 
 def _send_what_follows(
-    ctx: ObjectContext, names: Names, host: HostInfo, ended: Transition, then: turn.Afterwards
+    ctx: ObjectContext,
+    names: Names,
+    host: HostInfo,
+    ended: Transition,
+    then: turn.Afterwards,
+    *,
+    known: Container[str],
 ) -> None:
     if then.forget:
         ctx.generic_send(
             names.turn,
             FORGET,
-            ended.execution_id.encode(),
+            then.forget.encode(),
             key=ctx.key(),
             send_delay=timedelta(seconds=host.keep_history),
         )
-    if then.written and ended.operation in host.settle_after:
+    # Restate holds a request up that is for a service it does not know, and with it the turn.
+    if then.written and ended.operation in host.settle_after and names.settle in known:
         job = Ended(
             tenant=ctx.key(),
             execution_id=ended.execution_id,
@@ -206,7 +221,13 @@ def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
 
 
 def _add_turn_handlers(
-    tenant_turn: VirtualObject, rivals: Rivals, pauses: Pauses, names: Names, host: HostInfo
+    tenant_turn: VirtualObject,
+    rivals: Rivals,
+    pauses: Pauses,
+    names: Names,
+    host: HostInfo,
+    *,
+    known: Container[str],
 ) -> TurnCalls:
     raw = BytesSerde()
 
@@ -228,7 +249,7 @@ def _add_turn_handlers(
     async def end(ctx: ObjectContext, transition: bytes) -> None:
         """Write down what a job did."""
         ended = codec.loads(transition, Transition)
-        _send_what_follows(ctx, names, host, ended, await turn.end(ctx, ended))
+        _send_what_follows(ctx, names, host, ended, await turn.end(ctx, ended), known=known)
 
     @tenant_turn.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
     async def settle(ctx: ObjectContext, wish: bytes) -> bytes:

@@ -117,11 +117,11 @@ class Afterwards:
 
     Attributes:
         written: It was written down, and had not been before.
-        forget: Nothing of the tenant is left: forget it in time.
+        forget: Where nothing of the tenant is left: its last job, after which to forget it.
     """
 
     written: bool = False
-    forget: bool = False
+    forget: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -192,14 +192,16 @@ async def end(ctx: ObjectContext, transition: Transition) -> Afterwards:
     record = state.record.ended(transition)
     save(ctx, TurnState(holder=state.holder, record=record))
     emptied = transition.operation in (Operation.DELETE, Operation.SETTLE)
-    return Afterwards(written=True, forget=emptied and not record.placements)
+    last = record.transitions[-1].execution_id if record.transitions else ""
+    return Afterwards(written=True, forget=last if emptied and not record.placements else "")
 
 
 async def forget(ctx: ObjectContext, execution_id: str) -> None:
-    """Clear the tenant's state, unless anything has happened since this delete."""
-    record = (await load(ctx)).record
-    last = {one.execution_id for one in record.transitions}
-    if not record.placements and execution_id in last:
+    """Clear the tenant's state, unless anything has happened since this delete, or happens now."""
+    state = await load(ctx)
+    last = {one.execution_id for one in state.record.transitions}
+    # The end of what settles it sends another request to forget.
+    if not state.record.placements and state.settling is None and execution_id in last:
         ctx.clear_all()
 
 

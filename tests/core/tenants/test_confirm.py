@@ -6,9 +6,11 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeResult, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.errors import Held
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Note, Placement, Record
+from landlord_engines_core.tenants.results import Applied
+from landlord_engines_core.tenants.understand import understand
 from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
 
 NOT_THERE = {"error": "tenant not found"}
@@ -78,17 +80,63 @@ async def test_what_failed_after_it_was_applied_is_put_right() -> None:
 
 
 async def test_what_is_rolled_back_when_it_is_put_right_is_held_and_not_tried_again() -> None:
-    failed = ResourceState.FAILED
-    compute = ScriptedCompute(states=[ResourceState.MISSING, failed, failed])
-    compute.results.extend([ComputeResult(), ComputeResult(rolled_back="it crashed")])
-    tenants, steps = jobs(("mock", compute)), DirectSteps()
+    states = [ResourceState.FAILED, ResourceState.FAILED, ResourceState.HEALTHY]
+    compute = ScriptedCompute(states=states)
+    compute.results.append(ComputeResult(rolled_back="it crashed"))
+    job, again = understand(body(image="x")), jobs(("mock", compute))._confirmer.confirm
+    spec = await jobs(("mock", compute)).resolver.spec(job, Placement("mock"))
+    applied = Applied(outcome="updated", config_hash=spec.config_hash, held=Placement("mock"))
 
     for _ in range(2):
-        with pytest.raises(Held, match="the former resource serves: it crashed"):
-            await tenants.run(body(image="x"), steps)
-        compute.states[:] = [ResourceState.HEALTHY] * 2
+        with pytest.raises(ComputeRefused, match="the former resource serves: it crashed"):
+            await again(job, "one", Record(), applied)
 
-    assert compute.results == []
+    assert (compute.states, compute.results) == ([], [])
+
+
+async def test_what_fails_again_after_it_was_put_right_is_only_watched() -> None:
+    states = [ResourceState.FAILED] * 4
+    compute = ScriptedCompute(states=[*states, ResourceState.HEALTHY])
+    job, again = understand(body(image="x")), jobs(("mock", compute))._confirmer.confirm
+    applied = Applied(outcome="created", config_hash="h", held=Placement("mock"))
+
+    for _ in range(2):
+        with pytest.raises(ComputeUnavailable, match="is failed, not healthy"):
+            await again(job, "one", Record(), applied)
+    confirmed = await again(job, "one", Record(), applied)
+
+    assert confirmed.applied.outcome == "created"
+    assert len(compute.resources) == 1
+
+
+async def test_what_failed_is_put_right_with_what_landlord_wants_by_now(
+    httpserver: HTTPServer, landlord: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_json(
+        {"id": "t", "status": "updating", "desired_config": {"image": "new"}}
+    )
+    healthy = [ResourceState.HEALTHY] * 3
+    compute = ScriptedCompute(states=[ResourceState.FAILED, ResourceState.FAILED, *healthy])
+    confirm = jobs(("mock", compute), landlord=landlord)._confirmer.confirm
+    applied = Applied(outcome="updated", config_hash="h", held=Placement("mock"))
+
+    await confirm(understand(body(image="old")), "one", Record(), applied)
+
+    assert compute.resources["t"].config == {"image": "new"}
+
+
+async def test_without_an_answer_what_failed_is_put_right_with_what_the_job_wants(
+    httpserver: HTTPServer, landlord: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
+    healthy = [ResourceState.HEALTHY] * 2
+    compute = ScriptedCompute(states=[ResourceState.FAILED, ResourceState.FAILED, *healthy])
+    confirm = jobs(("mock", compute), landlord=landlord)._confirmer.confirm
+    applied = Applied(outcome="updated", config_hash="h", held=Placement("mock"))
+
+    await confirm(understand(body(image="old")), "one", Record(), applied)
+
+    assert compute.resources["t"].config == {"image": "old"}
 
 
 async def test_a_delete_leaves_no_place_of_the_record() -> None:

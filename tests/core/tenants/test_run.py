@@ -251,7 +251,7 @@ async def test_only_so_many_rolled_back_configs_are_remembered(
     landlord, compute = api.says(image="new"), ScriptedCompute()
     tenants = jobs(("mock", compute), landlord=landlord)
     for number in range(1000):
-        tenants._confirmer._rolled_back["t", str(number)] = "before"
+        tenants._confirmer._tried["t", str(number)] = "before"
     await jobs(("mock", compute)).run(body(image="old"), DirectSteps("zero"))
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
@@ -259,8 +259,8 @@ async def test_only_so_many_rolled_back_configs_are_remembered(
         await tenants.run(body(image="old"), DirectSteps())
     await landlord.aclose()
 
-    assert len(tenants._confirmer._rolled_back) == 1000
-    assert ("t", "0") not in tenants._confirmer._rolled_back
+    assert len(tenants._confirmer._tried) == 1000
+    assert ("t", "0") not in tenants._confirmer._tried
     httpserver.clear()
 
 

@@ -248,13 +248,30 @@ async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api
     assert logger.events("warning") == ["settled"]
 
 
-async def test_the_worker_s_only_engine_serves_where_nothing_names_one(api: Api) -> None:
+async def test_a_tenant_whose_record_names_no_place_is_left_alone(api: Api) -> None:
     compute, steps = MockCompute(), SettleSteps()
     api.says("ready")
 
     await settle(compute, steps, after("provision"), api)
 
-    assert set(compute.resources) == {"t"}
+    assert compute.resources == {}
+    assert steps.names == ["resolve"]
+
+
+async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Api) -> None:
+    here, there = MockCompute(), MockCompute()
+    steps = SettleSteps(record=HERE)
+    await has(here, image="old")
+    first = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
+    api.server.expect_ordered_request("/v1/tenants/t").respond_with_json(first)
+    api.says("ready", image="new", compute_provider="b")
+
+    await settle(here, steps, after("update"), api, ("b", there))
+
+    assert there.resources == {}
+    assert steps.record.transitions[0].detail == (
+        "another place is wanted by now than was written down"
+    )
 
 
 async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
@@ -316,8 +333,9 @@ async def test_what_changed_before_the_turn_was_taken_is_left_alone(api: Api) ->
 
     answer = await settle(compute, steps, after("update"), api)
 
-    assert steps.names == TRIED
+    assert steps.names == [*TRIED, "end"]
     assert answer.output.status == "unchanged"
+    assert steps.record.transitions == ()
     assert compute.resources["t"].config == {"image": "old"}
 
 

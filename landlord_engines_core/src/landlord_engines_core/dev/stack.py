@@ -79,7 +79,7 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
         LandlordEnginesError: A part did not start, or failed.
     """
     control = host.Control()
-    with host.signals(control, chosen.settings({}).worker.drain_timeout):
+    with host.signals(control):
         async with AsyncExitStack() as parts:
             try:
                 starting = _up(chosen, logger, parts)
@@ -164,13 +164,16 @@ async def _without_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIte
         async with User.of(landlord) as user:
             tenants = await user.tenants()
         engines = [registry.engine(name) for name in registry]
-        await asyncio.gather(
+        ended = await asyncio.gather(
             *(
                 engine.destroy(tenant, engine.place(engine.config_defaults()))
                 for engine in engines
                 for tenant in tenants
-            )
+            ),
+            return_exceptions=True,
         )
+        for error in (one for one in ended if isinstance(one, BaseException)):
+            raise error
 
 
 async def _unless_stopped(control: host.Control, work: Coroutine[object, object, T]) -> T:

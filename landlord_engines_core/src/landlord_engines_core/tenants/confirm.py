@@ -24,7 +24,7 @@ from landlord_engines_core.models import (
     config_hash,
 )
 from landlord_engines_core.resolution import Resolver
-from landlord_engines_core.tenants.converge import Converger
+from landlord_engines_core.tenants.converge import Converger, unhealthy
 from landlord_engines_core.tenants.results import Applied, Confirmed
 
 __all__ = ["Confirmer", "now"]
@@ -33,7 +33,7 @@ _WANTED = ("provisioning", "updating", "ready")
 """The states in which Landlord wants a tenant's desired configuration to be in force."""
 
 _REMEMBERED = 1000
-"""How many configurations that were rolled back are remembered, each for its job alone."""
+"""How many attempts to put something right are remembered, each for its job alone."""
 
 Apply = Callable[[ComputeSpec], Awaitable[Applied]]
 
@@ -51,7 +51,8 @@ class Confirmer:
     resolver: Resolver
     landlord: LandlordClient | None
     logger: Logger
-    _rolled_back: OrderedDict[tuple[str, str], str] = attrs.field(factory=OrderedDict, init=False)
+    _tried: OrderedDict[tuple[str, str], str] = attrs.field(factory=OrderedDict, init=False)
+    """What was applied here, by job and configuration: why it was rolled back, or nothing."""
 
     async def confirm(
         self, job: Job, execution_id: str, record: Record, applied: Applied
@@ -66,9 +67,8 @@ class Confirmer:
             await self.converger.gone(job.tenant, applied.gone)
             return Confirmed(ended_at=now(), applied=applied)
         _refuse_rolled_back(applied)
-        apply = partial(self._apply, execution_id, applied.held)
-        self._refuse_remembered(execution_id, applied.config_hash)
-        held = await self._healthy(job, applied.held, apply)
+        held = await self._healthy(job, execution_id, applied, applied.held)
+        apply = partial(self._apply, execution_id, held)
         applied, detail = await self._newest(job, attrs.evolve(applied, held=held), held, apply)
         elsewhere = [place for place in record.placements if place != held]
         left = await self.converger.destroy(job.tenant, elsewhere)
@@ -77,14 +77,39 @@ class Confirmer:
             ended_at=now(), applied=attrs.evolve(applied, gone=left.gone), detail=detail
         )
 
-    async def _healthy(self, job: Job, held: Placement, apply: Apply) -> Placement:
-        """Wait for health; what vanished or failed since it was applied is put right, once."""
+    async def _healthy(
+        self, job: Job, execution_id: str, applied: Applied, held: Placement
+    ) -> Placement:
+        """Wait for health; what vanished is made again, and what failed put right once in a job.
+
+        What fails once more is only watched: put right at every look, a resource that is slow to
+        come up never would.
+        """
         observed = await self.converger.started(job.tenant, held)
-        if observed.state not in (ResourceState.MISSING, ResourceState.FAILED):
-            await self._there(job.tenant, held)
+        if observed.state is ResourceState.HEALTHY:
+            if observed.config_hash != applied.config_hash:
+                self._refuse_remembered(execution_id, applied.config_hash)
             return held
-        again = await apply(await self.resolver.spec(job, held))
+        key = (execution_id, applied.config_hash)
+        tried = self._tried.get(key)
+        if observed.state is ResourceState.STARTING or (
+            tried is not None and observed.state is ResourceState.FAILED
+        ):
+            raise unhealthy(held, observed)
+        _remember(self._tried, key, tried or "")
+        again = await self._apply(execution_id, held, await self._wanted(job, held))
         return again.held or held
+
+    async def _wanted(self, job: Job, held: Placement) -> ComputeSpec:
+        """What Landlord wants there by now, or else what the job does."""
+        if self.landlord is not None:
+            try:
+                newer = await self._newer(self.landlord, job, held)
+            except LandlordUnavailable as error:
+                self.logger.warning("not asked for a newer configuration", reason=str(error))
+            else:
+                return newer or await self.resolver.spec(job, held)
+        return await self.resolver.spec(job, held)
 
     async def _there(self, tenant: str, held: Placement) -> None:
         observed = await self.converger.healthy(tenant, held)
@@ -132,19 +157,23 @@ class Confirmer:
         self._refuse_remembered(execution_id, spec.config_hash)
         applied = await self.converger.apply(held.engine, spec)
         if applied.rolled_back:
-            self._rolled_back[execution_id, spec.config_hash] = applied.rolled_back
-            while len(self._rolled_back) > _REMEMBERED:
-                self._rolled_back.popitem(last=False)
+            _remember(self._tried, (execution_id, spec.config_hash), applied.rolled_back)
             self._refuse_remembered(execution_id, spec.config_hash)
         await self._there(spec.tenant, held)
         return applied
 
     def _refuse_remembered(self, execution_id: str, applied_hash: str) -> None:
-        if reason := self._rolled_back.get((execution_id, applied_hash)):
+        if reason := self._tried.get((execution_id, applied_hash)):
             raise ComputeRefused(
                 f"the configuration was rolled back, the former resource serves: {reason}",
                 hint="change the tenant's configuration",
             )
+
+
+def _remember(tried: OrderedDict[tuple[str, str], str], key: tuple[str, str], reason: str) -> None:
+    tried[key] = reason
+    while len(tried) > _REMEMBERED:
+        tried.popitem(last=False)
 
 
 def _refuse_rolled_back(applied: Applied) -> None:

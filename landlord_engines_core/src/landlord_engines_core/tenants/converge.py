@@ -18,7 +18,7 @@ from landlord_engines_core.tenants.acts import Acts
 from landlord_engines_core.tenants.plan import Action, Plan, plan
 from landlord_engines_core.tenants.results import Applied
 
-__all__ = ["Converger"]
+__all__ = ["Converger", "unhealthy"]
 
 
 @attrs.frozen(kw_only=True)
@@ -102,10 +102,7 @@ class Converger:
         """
         observed = await self.started(tenant, placement)
         if observed.state in (ResourceState.STARTING, ResourceState.FAILED):
-            reason = f": {observed.detail}" if observed.detail else ""
-            raise ComputeUnavailable(
-                f"the resource on {placement.engine} is {observed.state}, not healthy{reason}"
-            )
+            raise unhealthy(placement, observed)
         return observed
 
     async def gone(self, tenant: str, placements: Iterable[Placement]) -> None:
@@ -135,3 +132,11 @@ class Converger:
         )(self.registry.engine(placement.engine).inspect)
         observed: Observation = await look(tenant, placement.place)
         return observed
+
+
+def unhealthy(placement: Placement, observed: Observation) -> ComputeUnavailable:
+    """Say what a resource is instead of healthy."""
+    reason = f": {observed.detail}" if observed.detail else ""
+    return ComputeUnavailable(
+        f"the resource on {placement.engine} is {observed.state}, not healthy{reason}"
+    )

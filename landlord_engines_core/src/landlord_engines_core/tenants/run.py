@@ -13,6 +13,7 @@ from landlord_engines_core.errors import (
     InvalidJob,
     LandlordUnavailable,
     Superseded,
+    Transient,
 )
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, job_context
@@ -26,7 +27,7 @@ from landlord_engines_core.tenants.confirm import Confirmer, now
 from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved, Settling
-from landlord_engines_core.tenants.settle import Settler, has_mended
+from landlord_engines_core.tenants.settle import Settler
 from landlord_engines_core.tenants.slots import Slots
 from landlord_engines_core.tenants.understand import MAX_BODY, understand
 
@@ -213,17 +214,14 @@ class TenantJobs:
     async def _settle(self, job: Job, ended: Ended, steps: Steps) -> ExecutionStatus:
         look = partial(self._look_first, ended, steps)
         found = await self._step(job, steps, "resolve", look, Settling)
-        nothing = answers.nothing_to_mend(
-            self.provider_type, job, steps.execution_id, found.started_at
-        )
         if not found.due:
-            return nothing
+            return answers.nothing_to_mend(
+                self.provider_type, job, steps.execution_id, found.started_at
+            )
         note = Note(operation=job.operation, started_at=found.started_at, placement=found.placement)
         record = await steps.take(job.tenant, note)
         mend = partial(self._mend, ended, record)
         settled = await self._step(job, steps, "settle", mend, Confirmed)
-        if not has_mended(settled):
-            return nothing
         transition = answers.transition_of(job, steps.execution_id, found, settled)
         await steps.end(job.tenant, transition)
         return answers.succeeded(self.provider_type, job, transition)
@@ -289,6 +287,9 @@ class TenantJobs:
         return confirmed
 
     async def _look_first(self, ended: Ended, steps: Steps) -> Settling:
+        if self._looks.locked():
+            # Not waited for here: that would hold a drain up for as long as a step may take.
+            raise Transient("many tenants are being settled just now")
         async with self._looks:
             return await self._settler.look(ended, await steps.look(ended.tenant))
 

@@ -26,7 +26,7 @@ from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.plan import Action
 from landlord_engines_core.tenants.results import Applied, Confirmed, Settling
 
-__all__ = ["Settler", "has_mended"]
+__all__ = ["Settler"]
 
 _REFUSALS = (ComputeRefused, RecursionError)
 """What only another configuration helps against; the second is one that is nested too deeply."""
@@ -86,7 +86,7 @@ class Settler:
         """
         try:
             aim = await self._aim(ended, record)
-            applied, detail = await self._mended(ended.tenant, aim or _Aim())
+            applied, detail = await self._mended(ended.tenant, record, aim)
         except _REFUSALS as error:
             applied, detail = Applied(outcome=Outcome.REFUSED), _told(error)
         log = self.logger.warning if detail else self.logger.info
@@ -105,7 +105,10 @@ class Settler:
             return nothing if deleted else None
         if tenant.status == "archived":
             return nothing
-        return await self._wanted(tenant, ended, record) if tenant.status == "ready" else None
+        if tenant.status != "ready" or not record.placements:
+            # Only the record knows where a tenant is of which Landlord does not say it.
+            return None
+        return await self._wanted(tenant, ended, record)
 
     async def _wanted(self, tenant: Tenant, ended: Ended, record: Record) -> _Aim:
         """The configuration that Landlord takes for the one in force, at its place alone."""
@@ -115,8 +118,7 @@ class Settler:
             operation=Operation.SETTLE,
             desired_config=tenant.desired_config,
         )
-        last = record.placements[-1] if record.placements else None
-        held = await self.resolver.placement_named_by(tenant, job, last)
+        held = await self.resolver.placement_named_by(tenant, job, record.placements[-1])
         spec = await self.resolver.spec(job, held)
         elsewhere = tuple(place for place in _places(record, ended) if place != held)
         return _Aim(spec=spec, held=held, elsewhere=elsewhere)
@@ -128,12 +130,19 @@ class Settler:
                 return False
         return await self.converger.clear(tenant, aim.elsewhere)
 
-    async def _mended(self, tenant: str, aim: _Aim) -> tuple[Applied, str]:
+    async def _mended(self, tenant: str, record: Record, aim: _Aim | None) -> tuple[Applied, str]:
+        if aim is None:
+            return Applied(outcome=Outcome.UNCHANGED), ""
         if aim.spec is None or aim.held is None:
             return await self._cleared(tenant, aim.elsewhere), ""
+        if aim.held not in record.placements:
+            # What is made where no record leads would never be found again.
+            raise ComputeRefused("another place is wanted by now than was written down")
         applied = await self.converger.apply(aim.held.engine, aim.spec)
-        if applied.rolled_back or await self.converger.clear(tenant, aim.elsewhere):
+        if applied.rolled_back:
             return applied, applied.rolled_back
+        if await self.converger.clear(tenant, aim.elsewhere):
+            return attrs.evolve(applied, gone=aim.elsewhere), ""
         # Only a move waits: what serves elsewhere goes once the new resource does.
         seen = await self.converger.started(tenant, aim.held)
         if seen.state is not ResourceState.HEALTHY:
@@ -147,11 +156,6 @@ class Settler:
         left = await self.converger.destroy(tenant, places)
         await self.converger.gone(tenant, left.gone)
         return left
-
-
-def has_mended(settled: Confirmed) -> bool:
-    """Whether there is anything to write down."""
-    return settled.applied.outcome not in (Outcome.UNCHANGED, Outcome.ABSENT)
 
 
 def _places(record: Record, ended: Ended) -> tuple[Placement, ...]:

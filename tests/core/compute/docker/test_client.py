@@ -175,6 +175,16 @@ async def test_a_volume_that_is_gone_or_in_use_is_left_alone(
     await client.remove_volume("used")
 
 
+async def test_what_is_gone_already_is_removed(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, "DELETE", "/containers/x", 404)
+
+    await client.remove("x")
+
+    assert httpserver.log[-1][0].method == "DELETE"
+
+
 @pytest.mark.parametrize(
     ("statuses", "removed"), [((404, 204), ["c"]), ((403, 204), ["c", "b"]), ((204, 204), ["c"])]
 )
