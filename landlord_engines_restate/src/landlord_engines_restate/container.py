@@ -45,12 +45,18 @@ class RestateContainer:
     Attributes:
         binary: The program, for Linux and statically linked.
         folder: What the image is made of.
+        image: The name of the image.
     """
 
     binary: Path
     folder: Path
+    image: str = attrs.field(init=False)
     _ports: Ports = attrs.field(init=False, factory=free_ports)
     _made: ExitStack = attrs.field(init=False, factory=ExitStack)
+
+    @image.default
+    def _name_image(self) -> str:
+        return f"landlord-engines/restate-server:{VERSION}-{uuid4().hex[:12]}"
 
     @property
     def endpoint(self) -> str:
@@ -97,11 +103,10 @@ class RestateContainer:
         await _whole(self._made.close)
 
     def _run(self) -> DockerContainer:
-        tag = f"landlord-engines/restate-server:{VERSION}-{uuid4().hex[:12]}"
-        context = self._context()
         # Servers that share layers would take them from each other in the end.
-        image = self._made.enter_context(DockerImage(path=context, tag=tag, no_cache=True))
-        container = DockerContainer(str(image)).with_kwargs(network="host", cap_drop=["ALL"])
+        image = DockerImage(path=self._context(), tag=self.image, no_cache=True)
+        self._made.enter_context(image)
+        container = DockerContainer(self.image).with_kwargs(network="host", cap_drop=["ALL"])
         return self._made.enter_context(container)
 
     def _context(self) -> Path:
