@@ -4,14 +4,14 @@ import asyncio
 import platform
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
 import attrs
 import certifi
-from docker.errors import DockerException  # type: ignore[import-untyped]  # it has no types
+from docker.errors import DockerException, NotFound  # type: ignore[import-untyped]  # it has no types
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
@@ -80,27 +80,31 @@ class RestateContainer:
                 hint="leave out `--backend container`",
             )
         try:
-            container = await _whole(self._run)
-            await up(self, asyncio.to_thread(container.wait))
-        except NotUp as error:
-            tail = (await _whole(container.get_logs))[1].decode(errors="replace").splitlines()[-10:]
+            await self._start()
+        except BaseException as error:
             await self.stop()
-            raise EngineFailed(
-                f"restate-server did not start in its container: {error}", hint="\n".join(tail)
-            ) from error
-        except (DockerException, OSError) as error:
-            await self.stop()
-            raise EngineFailed(
-                f"the Docker engine could not run a restate-server: {error}",
-                hint="it is reached as by Docker's own clients; try `docker info`",
-            ) from error
-        except BaseException:
-            await self.stop()
+            if isinstance(error, DockerException | OSError):
+                raise EngineFailed(
+                    f"the Docker engine could not run a restate-server: {error}",
+                    hint="it is reached as by Docker's own clients; try `docker info`",
+                ) from error
             raise
 
     async def stop(self) -> None:
         """Remove the container with its data, and the image."""
-        await _whole(self._made.close)
+        with suppress(NotFound):
+            await _whole(self._made.close)
+
+    async def _start(self) -> None:
+        container = await _whole(self._run)
+        try:
+            await up(self, asyncio.to_thread(container.wait))
+        except NotUp as error:
+            said = b"".join(await _whole(container.get_logs)).decode(errors="replace")
+            raise EngineFailed(
+                f"restate-server did not start in its container: {error}",
+                hint="\n".join(said.splitlines()[-10:]),
+            ) from error
 
     def _run(self) -> DockerContainer:
         # Servers that share layers would take them from each other in the end.

@@ -126,6 +126,16 @@ async def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path: Pat
     assert left_over(server.image) == []
 
 
+async def test_a_container_that_somebody_removed_is_no_trouble_in_the_end(tmp_path: Path) -> None:
+    server = RestateContainer(binary=await server_binary(), folder=tmp_path / "data")
+    await server.start()
+    docker("rm", "-f", docker("ps", "-q", "--filter", f"ancestor={server.image}"))
+
+    await server.stop()
+
+    assert left_over(server.image) == []
+
+
 @pytest.mark.parametrize("moment", ["the image is made", "it does not answer yet"])
 async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path, moment: str) -> None:
     server = RestateContainer(binary=await server_binary(), folder=tmp_path / "data")

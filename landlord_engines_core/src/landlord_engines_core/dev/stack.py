@@ -124,21 +124,15 @@ async def _up(chosen: Chosen, logger: Logger, parts: AsyncExitStack) -> tuple[St
 
 
 def _local_backend(chosen: Chosen) -> StartLocalBackend:
-    factory = chosen.factory
-    if chosen.backend is None and factory.local_backend is not None:
-        return factory.local_backend
-    if chosen.backend in factory.other_local_backends:
-        return factory.other_local_backends[chosen.backend]
-    engine = f"worker engine {chosen.name!r}"
-    if chosen.backend is None:
-        raise CapabilityNotSupported(
-            f"{engine} has no local backend",
-            hint="use --engine restate, or see the engine's documentation",
-        )
-    named = ", ".join(sorted(factory.other_local_backends)) or "none"
+    named = chosen.factory.other_local_backends
+    start = chosen.factory.local_backend if chosen.backend is None else named.get(chosen.backend)
+    if start is not None:
+        return start
+    name = "" if chosen.backend is None else f" {chosen.backend!r}"
+    listed = f"--backend takes {', '.join(sorted(named))}" if named else "use --engine restate"
     raise CapabilityNotSupported(
-        f"{engine} has no local backend {chosen.backend!r}",
-        hint=f"leave out --backend, or use one of those that have a name: {named}",
+        f"worker engine {chosen.name!r} has no local backend{name}",
+        hint=f"{listed}, or see the engine's documentation",
     )
 
 
