@@ -13,13 +13,12 @@ from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
+ROOT = Path(__file__).parents[2]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bodies", type=int, default=300, help="how many bodies test_fuzz.py sends")
     parser.addoption("--seed", type=int, default=1, help="which bodies")
-
-
-ROOT = Path(__file__).parents[2]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
