@@ -27,6 +27,9 @@ PYTHONS = sorted({"3.11", "3.12", "3.13", OWN})
 # Without npm the wheel of Node.js brings it, which fetches the restate-server.
 LOCAL = "" if shutil.which("npm") else "[local]"
 
+# The extra of the Restate engine that runs a restate-server in a container.
+CONTAINER = "[container]"
+
 # The extras of core, for its compute engines.
 ENGINES = "[docker,ecs]"
 
@@ -39,7 +42,7 @@ def install(session: nox.Session, *what: str, group: str | None = None) -> None:
     session.install(*needed, *what, env={"PIP_CONSTRAINT": pins, "PIP_BUILD_CONSTRAINT": pins})
 
 
-def install_editable(session: nox.Session, group: str, *, extra: str = "") -> None:
+def install_editable(session: nox.Session, group: str, *, extra: str = CONTAINER) -> None:
     """Install all distributions, the example and the tests' own from their folders, and tools."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
     folders = (core + ENGINES, restate + extra, stub, "./examples/direct_engine", "./tests/target")
@@ -100,7 +103,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def e2e(session: nox.Session) -> None:
     """Run the tests against a real restate-server."""
-    install_editable(session, "test", extra=LOCAL)
+    install_editable(session, "test", extra="[container,local]" if LOCAL else CONTAINER)
     # The tests mostly wait for processes: more of them than cores fit side by side.
     measured_pytest(session, "e2e", "-v", "-n", "4", "tests/e2e")
 
@@ -149,7 +152,7 @@ def pins(session: nox.Session) -> None:
     """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
     session.install("uv")
     sources = session.create_tmp() + "/sources.txt"
-    extras = dict(zip(DISTRIBUTIONS, (ENGINES, "[local]", ""), strict=True))
+    extras = dict(zip(DISTRIBUTIONS, (ENGINES, "[container,local]", ""), strict=True))
     local = [f"{ROOT / name}{extra}" for name, extra in extras.items()]
     Path(sources).write_text("\n".join(local), encoding="utf-8")
     groups = [f"--group={group}" for group in ("test", "lint", "types", "build", "bench")]

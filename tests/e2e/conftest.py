@@ -1,5 +1,7 @@
 """Fixtures of the end-to-end tests: one restate-server and one target for each test process."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest_asyncio
 from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
+
+ROOT = Path(__file__).parents[2]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +54,17 @@ def target_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip would find: the distributions as they are built."""
+    folder = tmp_path_factory.mktemp("wheels")
+    build = (sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder))
+    for name in ("core", "restate", "stepfunctions_stub"):
+        command = [*build, str(ROOT / f"landlord_engines_{name}")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return folder
 
 
 @pytest.fixture

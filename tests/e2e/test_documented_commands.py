@@ -8,14 +8,12 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
-import pytest
 import pytest_asyncio
 
 from landlord_test_target.harness import World, free_port
@@ -124,17 +122,6 @@ async def _said(process: Process, text: str) -> None:
             line = await process.stdout.readline()
             assert line, seen.decode()
             seen += line
-
-
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What pip would find: the distributions as they are built."""
-    folder = tmp_path_factory.mktemp("wheels")
-    build = (sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder))
-    for name in ("core", "restate", "stepfunctions_stub"):
-        command = [*build, str(ROOT / f"landlord_engines_{name}")]
-        subprocess.run(command, check=True, stdout=DEVNULL)
-    return folder
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -199,9 +199,14 @@ def register(flags: _Flags, *, make_latest: bool) -> None:
 
 
 @cli.command()
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="Another of the engine's local backends; a name that it does not know lists them.",
+)
 @click.option("--demo", is_flag=True, help="Walk one tenant through its life, and end.")
 @click.pass_obj
-def dev(flags: _Flags, *, demo: bool) -> None:
+def dev(flags: _Flags, backend: str | None, *, demo: bool) -> None:
     """Run everything on this machine.
 
     Brings up a local backend, Landlord in memory and a worker, says where each listens, and what to
@@ -209,7 +214,9 @@ def dev(flags: _Flags, *, demo: bool) -> None:
     """
     chosen = flags.choose()
     log = chosen.loaded.settings.log
-    parts = local.Chosen(name=chosen.name, factory=chosen.factory, sources=flags.sources())
+    parts = local.Chosen(
+        name=chosen.name, factory=chosen.factory, sources=flags.sources(), backend=backend
+    )
     quiet = demo and chosen.loaded.origins["log.level"] == "default"
     logger = configure(level="error" if quiet else log.level, form=log.format)
     beside = _demo if demo else _look_around

@@ -266,8 +266,11 @@ class EngineFactory:
         local_backend: Runs a backend on this machine for as long as it is entered; ``None`` where
             the engine has none. It is part of the factory and not of the engine, since it yields
             what an engine's settings need.
+        other_local_backends: Other ways to run one, by the names that ``landlord-host dev
+            --backend`` takes.
     """
 
     settings_type: type
     create_engine: Callable[[EngineContext], WorkerEngine]
     local_backend: StartLocalBackend | None = None
+    other_local_backends: Mapping[str, StartLocalBackend] = attrs.field(factory=dict)

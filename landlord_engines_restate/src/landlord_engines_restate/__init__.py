@@ -1,6 +1,7 @@
 """The Landlord worker engine for Restate."""
 
 from landlord_engines_core.engine import EngineFactory
+from landlord_engines_restate.backends import container_backend
 from landlord_engines_restate.engine import RestateEngine, create_engine
 from landlord_engines_restate.local import local_backend
 from landlord_engines_restate.settings import RestateSettings
@@ -10,6 +11,9 @@ __all__ = ["RestateEngine", "RestateSettings", "factory"]
 __version__ = "0.1.0"
 
 factory = EngineFactory(
-    settings_type=RestateSettings, create_engine=create_engine, local_backend=local_backend
+    settings_type=RestateSettings,
+    create_engine=create_engine,
+    local_backend=local_backend,
+    other_local_backends={"container": container_backend},
 )
 """The target of the entry point ``restate``."""

@@ -8,11 +8,12 @@ import shutil
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import ExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import attrs
 import backoff
@@ -23,7 +24,19 @@ from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnava
 from landlord_engines_restate.dispatcher import RestateDispatcher
 from landlord_engines_restate.settings import RestateSettings
 
-__all__ = ["VERSION", "RestateServer", "local_backend", "server_binary"]
+__all__ = [
+    "VERSION",
+    "LocalServer",
+    "NotUp",
+    "Ports",
+    "RestateServer",
+    "backend_on",
+    "config_text",
+    "free_ports",
+    "local_backend",
+    "server_binary",
+    "up",
+]
 
 VERSION = "1.7.12"
 PACKAGE = "@restatedev/restate-server"
@@ -31,6 +44,31 @@ PACKAGE = "@restatedev/restate-server"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 """Seconds."""
+
+Ports = tuple[int, int, int]
+"""Of the ingress, the admin API, and what a server tells others of its kind."""
+
+
+class LocalServer(Protocol):
+    """A restate-server on this machine, however it is run."""
+
+    @property
+    def endpoint(self) -> str:
+        """The ingress."""
+
+    @property
+    def admin_endpoint(self) -> str:
+        """The admin API."""
+
+    async def start(self) -> None:
+        """Start it and return once it answers; where that fails, nothing of it is left."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+
+class NotUp(Exception):  # each way to run a server says more, and then raises EngineFailed
+    """A server ended, or did not answer in time."""
 
 
 @asynccontextmanager
@@ -43,6 +81,13 @@ async def local_backend(settings: RestateSettings, folder: Path) -> AsyncIterato
         EngineFailed: There is no restate-server and none can be installed, or it does not start.
     """
     server = RestateServer(binary=await server_binary(), folder=folder)
+    async with backend_on(server, settings) as backend:
+        yield backend
+
+
+@asynccontextmanager
+async def backend_on(server: LocalServer, settings: RestateSettings) -> AsyncIterator[LocalBackend]:
+    """Run this server, which reaches a worker on loopback."""
     await server.start()
     admin = AdminClient(server.admin_endpoint)
     try:
@@ -50,7 +95,7 @@ async def local_backend(settings: RestateSettings, folder: Path) -> AsyncIterato
             settings={
                 "endpoint": server.endpoint,
                 "admin_endpoint": server.admin_endpoint,
-                "worker_address": f"127.0.0.1:{_free_ports()[0]}",
+                "worker_address": f"127.0.0.1:{free_ports()[0]}",
             },
             dispatcher=RestateDispatcher(
                 ingress=server.endpoint, admin=admin, service=settings.names.landlord_calls
@@ -90,12 +135,12 @@ class RestateServer:
 
     binary: Path
     folder: Path
-    _ports: tuple[int, int, int] = attrs.field(init=False)
+    _ports: Ports = attrs.field(init=False)
     _process: Process | None = attrs.field(init=False, default=None)
 
     @_ports.default
-    def _choose_ports(self) -> tuple[int, int, int]:
-        return _free_ports()
+    def _choose_ports(self) -> Ports:
+        return free_ports()
 
     @property
     def endpoint(self) -> str:
@@ -132,13 +177,18 @@ class RestateServer:
                 start_new_session=True,
             )
         try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await self._answers(self._process)
+            await up(self, self._process.wait())
         except BaseException as error:
             await self.kill()
-            if isinstance(error, TimeoutError):
-                raise self._did_not_start("no answer in time") from error
+            if isinstance(error, NotUp):
+                raise self._did_not_start(error) from error
             raise
+
+    def _did_not_start(self, reason: NotUp) -> EngineFailed:
+        tail = self.log.read_text(errors="replace").splitlines()[-10:]
+        return EngineFailed(
+            f"restate-server did not start: {reason}", hint="\n".join((f"see {self.log}:", *tail))
+        )
 
     async def stop(self) -> None:
         """End the server in order, or by force if that takes too long."""
@@ -162,13 +212,18 @@ class RestateServer:
 
     def _write_config(self) -> Path:
         """Settings in a file, which is all that decides how the server runs."""
-        ingress, admin, node = self._ports
         config = self.folder / "restate.toml"
-        config.write_text(
-            f"""\
+        config.write_text(config_text(self._ports, str(self.folder)))
+        return config
+
+
+def config_text(ports: Ports, base: str) -> str:
+    """The settings of a server on loopback with its data in the folder ``base``."""
+    ingress, admin, node = ports
+    return f"""\
 node-name = "local"
 cluster-name = "local"
-base-dir = {json.dumps(str(self.folder), ensure_ascii=False)}
+base-dir = {json.dumps(base, ensure_ascii=False)}
 listen-mode = "tcp"
 bind-ip = "127.0.0.1"
 bind-port = {node}
@@ -181,31 +236,35 @@ bind-port = {ingress}
 [admin]
 bind-port = {admin}
 """
-        )
-        return config
 
-    async def _answers(self, process: Process) -> None:
-        """Return once admin API and ingress answer; fail as soon as the process has ended."""
-        admin, ingress = AdminClient(self.admin_endpoint), AdminClient(self.endpoint)
-        try:
-            ended = asyncio.create_task(process.wait())
-            healthy = asyncio.create_task(_healthy(admin, ingress))
+
+async def up(server: LocalServer, end: Coroutine[object, object, int]) -> None:
+    """Return once admin API and ingress answer.
+
+    Args:
+        server: It was started just now.
+        end: Waits for its end and answers with the status; cancelled once that does not matter.
+
+    Raises:
+        NotUp: It has ended, or does not answer in time.
+    """
+    admin, ingress = AdminClient(server.admin_endpoint), AdminClient(server.endpoint)
+    ended = asyncio.create_task(end)
+    healthy = asyncio.create_task(_healthy(admin, ingress))
+    try:
+        async with asyncio.timeout(START_TIMEOUT):
             await asyncio.wait((ended, healthy), return_when=asyncio.FIRST_COMPLETED)
-            if not healthy.done():
-                raise self._did_not_start(f"it ended with status {process.returncode}")
-            healthy.result()
-        finally:
-            for task in (ended, healthy):
-                task.cancel()
-            await asyncio.gather(ended, healthy, return_exceptions=True)
-            await admin.aclose()
-            await ingress.aclose()
-
-    def _did_not_start(self, reason: str) -> EngineFailed:
-        tail = self.log.read_text(errors="replace").splitlines()[-10:]
-        return EngineFailed(
-            f"restate-server did not start: {reason}", hint="\n".join((f"see {self.log}:", *tail))
-        )
+        if not healthy.done():
+            raise NotUp(f"it ended with status {ended.result()}")
+        healthy.result()
+    except TimeoutError as error:
+        raise NotUp("no answer in time") from error
+    finally:
+        for task in (ended, healthy):
+            task.cancel()
+        await asyncio.gather(ended, healthy, return_exceptions=True)
+        await admin.aclose()
+        await ingress.aclose()
 
 
 @backoff.on_exception(
@@ -297,7 +356,7 @@ async def _locked(folder: Path) -> AsyncIterator[None]:
         yield
 
 
-def _free_ports() -> tuple[int, int, int]:
+def free_ports() -> Ports:
     """Ports that were free a moment ago; held together, so that they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]

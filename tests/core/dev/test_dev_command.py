@@ -52,7 +52,18 @@ async def local_backend(settings, folder):
     finally:
         print("ended", flush=True)
 
-factory = EngineFactory(settings_type=Settings, create_engine=Engine, local_backend=local_backend)
+@asynccontextmanager
+async def other(settings, folder):
+    print("the other one", flush=True)
+    async with local_backend(settings, folder) as backend:
+        yield backend
+
+factory = EngineFactory(
+    settings_type=Settings,
+    create_engine=Engine,
+    local_backend=local_backend,
+    other_local_backends={"other": other, "another": other},
+)
 """
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -112,6 +123,27 @@ def test_an_engine_without_a_local_backend_says_so(dev: Start) -> None:
     assert process.returncode == 3
     assert "LE303" in errors
     assert "has no local backend" in errors
+
+
+def test_a_backend_is_chosen_by_its_name(dev: Start) -> None:
+    process = dev("own", "dev", "--backend=other")
+
+    output, _ = process.communicate(timeout=60)
+
+    lines = output.splitlines()
+    assert (lines[:2], lines[-1]) == (["the other one", "starts"], "ended")
+
+
+def test_a_backend_that_an_engine_does_not_have_gets_the_names_of_those_it_has(dev: Start) -> None:
+    process = dev("own", "dev", "--backend=third")
+
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert output == ""
+    assert "LE303" in errors
+    assert "no local backend 'third'" in errors
+    assert "another, other" in errors
 
 
 def test_a_worker_that_breaks_ends_all_of_it(dev: Start, tmp_path: Path) -> None:

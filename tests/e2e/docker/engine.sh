@@ -1,6 +1,6 @@
 #!/bin/sh
 # engine.sh [start|stop]  install, start and wait for a Docker engine (Debian 12, as root). Idempotent.
-# It comes with a static busybox for images that are made here, and a registry.
+# It comes with a static busybox and debootstrap for images that are made here, and a registry.
 set -eu
 export DOCKER_HOST=unix:///var/run/docker.sock
 PID=/var/run/docker.pid LOG=${DOCKERD_LOG:-/var/log/dockerd.log}
@@ -9,13 +9,13 @@ up() { [ -s $PID ] && case $(readlink "/proc/$(cat $PID)/exe") in */dockerd) ;; 
 exec 9>/var/run/engine.lock; flock 9
 case ${1:-start} in
 start)
-  for tool in dockerd docker-registry busybox; do command -v $tool >/dev/null || missing=yes; done
+  for tool in dockerd docker-registry busybox debootstrap; do command -v $tool >/dev/null || missing=yes; done
   [ -z "${missing-}" ] || {
     apt-get update -qq
     # None of what is installed is to start by itself.
     [ -e /usr/sbin/policy-rc.d ] || { own=yes; printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; }
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      docker.io docker-registry busybox-static >/dev/null
+      docker.io docker-registry busybox-static debootstrap >/dev/null
     [ -z "${own-}" ] || rm /usr/sbin/policy-rc.d
   }
   docker info >/dev/null 2>&1 && exit 0

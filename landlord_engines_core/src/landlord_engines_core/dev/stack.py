@@ -15,7 +15,7 @@ from landlord_engines_core import host
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.dev.user import User
 from landlord_engines_core.devserver import landlord_in_memory
-from landlord_engines_core.engine import EngineFactory, LocalBackend
+from landlord_engines_core.engine import EngineFactory, LocalBackend, StartLocalBackend
 from landlord_engines_core.errors import CapabilityNotSupported
 from landlord_engines_core.landlord import versioned
 from landlord_engines_core.logs import Logger
@@ -29,11 +29,16 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Chosen:
-    """A worker engine, and what was said of its settings."""
+    """A worker engine, and what was said of its settings.
+
+    Attributes:
+        backend: Which of its other local backends to use; ``None`` means the one without a name.
+    """
 
     name: str
     factory: EngineFactory
     sources: Sources
+    backend: str | None = None
 
     def settings(self, above: Mapping[str, str]) -> Settings:
         """All settings, with these over them."""
@@ -75,7 +80,7 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
         beside: Called once the worker is registered.
 
     Raises:
-        CapabilityNotSupported: The engine has no local backend.
+        CapabilityNotSupported: The engine has no local backend, or none of this name.
         LandlordEnginesError: A part did not start, or failed.
     """
     control = host.Control()
@@ -95,15 +100,9 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
 async def _up(chosen: Chosen, logger: Logger, parts: AsyncExitStack) -> tuple[Stack, Settings]:
     """Start backend and Landlord; they end with ``parts``, after the worker and its tenants."""
     folder = Path(parts.enter_context(TemporaryDirectory(prefix="landlord-dev-")))
-    if chosen.factory.local_backend is None:
-        raise CapabilityNotSupported(
-            f"worker engine {chosen.name!r} has no local backend",
-            hint="use --engine restate, or see the engine's documentation",
-        )
+    start = _local_backend(chosen)
     given = chosen.settings({})
-    backend = await parts.enter_async_context(
-        chosen.factory.local_backend(given.engine, folder / "backend")
-    )
+    backend = await parts.enter_async_context(start(given.engine, folder / "backend"))
     local = _backends(chosen.name, backend)
     if not given.compute:
         local["compute"] = json.dumps({"process": {"folder": str(folder / "tenants")}})
@@ -122,6 +121,19 @@ async def _up(chosen: Chosen, logger: Logger, parts: AsyncExitStack) -> tuple[St
         probes=f"http://{worker.probe_address}",
     )
     return stack, attrs.evolve(settings, worker=worker)
+
+
+def _local_backend(chosen: Chosen) -> StartLocalBackend:
+    named = chosen.factory.other_local_backends
+    start = chosen.factory.local_backend if chosen.backend is None else named.get(chosen.backend)
+    if start is not None:
+        return start
+    name = "" if chosen.backend is None else f" {chosen.backend!r}"
+    listed = f"--backend takes {', '.join(sorted(named))}" if named else "use --engine restate"
+    raise CapabilityNotSupported(
+        f"worker engine {chosen.name!r} has no local backend{name}",
+        hint=f"{listed}, or see the engine's documentation",
+    )
 
 
 def _backends(name: str, backend: LocalBackend) -> dict[str, str]:

@@ -1,0 +1,130 @@
+"""The worker's image: built without a registry or an index, and run as deploy/ says."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+import yaml
+
+from landlord_test_target.docker import docker, run
+from landlord_test_target.harness import World, free_port, wait_for
+
+ROOT = Path(__file__).parents[3]
+DEBIAN = Path.home() / ".cache" / "landlord-engines" / "debian-12-python.tar"
+BASE = "landlord-test/debian:12"
+COMPUTE = {"mock": {}, "process": {}, "docker": {}, "ecs": {"region": "eu-west-1"}}
+"""All that is built in: the worker does not start where the image lacks what one of them needs."""
+
+FOREIGN = ("--only-binary=:all:", "--python-version=3.11")
+"""The Python in the image may be another than the one that runs the tests."""
+
+
+@pytest.fixture(scope="session")
+def base() -> str:
+    """Make the base image, which takes minutes once and is kept."""
+    script = str(Path(__file__).with_name("debian.sh"))
+    subprocess.run(["sh", script, str(DEBIAN)], check=True, timeout=600)
+    if BASE not in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
+        docker("import", str(DEBIAN), BASE)
+    return BASE
+
+
+@pytest.fixture(scope="session")
+def context(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the image is made of: our wheels, and those of all that they need."""
+    folder = tmp_path_factory.mktemp("context")
+    dist = folder / "dist"
+    shutil.copytree(wheels, dist)
+    core, restate = (next(dist.glob(f"landlord_engines_{one}-*")) for one in ("core", "restate"))
+    machine = docker("version", "--format", "{{.Server.Arch}}").replace("arm64", "aarch64")
+    machine = machine.replace("amd64", "x86_64")
+    libraries = ("2014", "_2_17", "_2_28", "_2_36")
+    platforms = (f"--platform=manylinux{one}_{machine}" for one in libraries)
+    pip = (sys.executable, "-m", "pip", "download", "--quiet", f"--dest={dist}")
+    pins = f"--constraint={ROOT / 'constraints.txt'}"
+    run(*pip, pins, *FOREIGN, *platforms, f"{core}[docker,ecs]", str(restate))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image(base: str, context: Path) -> Iterator[str]:
+    name = f"landlord-test/worker:{uuid4().hex[:12]}"
+    arguments = (f"BASE={base}", "PIP_NO_INDEX=1")
+    options = [part for one in arguments for part in ("--build-arg", one)]
+    file = f"--file={ROOT / 'deploy' / 'Dockerfile'}"
+    docker("build", "--network=none", f"--tag={name}", file, *options, str(context))
+    yield name
+    docker("image", "rm", "--force", name)
+
+
+@pytest.fixture(scope="session")
+def composed() -> Mapping[str, Any]:
+    """The worker as the compose file has it."""
+    document = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+    worker: Mapping[str, Any] = document["services"]["worker"]
+    return worker
+
+
+@pytest.fixture
+def probes() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def container(image: str, composed: Mapping[str, Any], world: World, probes: int) -> Iterator[str]:
+    """The worker in the compose file's environment, but with the addresses of this test."""
+    jobs = free_port()
+    environment = {
+        **composed["environment"],
+        "WORKFLOW_RESTATE_ENDPOINT": world.restate.endpoint,
+        "WORKFLOW_RESTATE_ADMIN_ENDPOINT": world.restate.admin_endpoint,
+        "WORKFLOW_RESTATE_SERVICE_NAME": world.service,
+        "WORKFLOW_RESTATE_WORKER_ADVERTISED_URL": f"http://127.0.0.1:{jobs}",
+        "LANDLORD_RESTATE_WORKER_ADDRESS": f"127.0.0.1:{jobs}",
+        "COMPUTE": json.dumps(COMPUTE),
+        "WORKER_COMPUTE_PROVIDER": "mock",
+        "WORKER_PROBE_ADDRESS": f"127.0.0.1:{probes}",
+    }
+    del environment["WORKFLOW_RESTATE_WORKER_LANDLORD_API_URL"]
+    variables = [part for one in environment.items() for part in ("--env", "=".join(one))]
+    hardened = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+    started = docker("run", "--detach", "--network=host", *hardened, *variables, image)
+    yield started
+    docker("rm", "--force", started)
+
+
+async def registered(container: str, http: aiohttp.ClientSession, probes: int) -> bool:
+    """Whether the worker says so; fails where it does not run any more."""
+    running = docker("inspect", "--format", "{{.State.Running}}", container)
+    assert running == "true", docker("logs", container)
+    try:
+        async with http.get(f"http://127.0.0.1:{probes}/readyz") as response:
+            return response.ok and '"yes"' in await response.text()
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_it_carries_a_tenant_without_rights_and_ends_in_order(
+    world: World, container: str, composed: Mapping[str, Any], probes: int
+) -> None:
+    await wait_for(lambda: registered(container, world.http, probes), 60)
+    tenant = world.tenant()
+    health = [one.replace("9082", str(probes)) for one in composed["healthcheck"]["test"][1:]]
+
+    user = docker("exec", container, "id", "-u")
+    docker("exec", container, *health)
+    outcomes = [await world.run(tenant, one, image="x") for one in ("provision", "delete")]
+    docker("kill", "--signal=TERM", container)
+    code = docker("wait", container)
+
+    assert composed["read_only"]
+    assert user == "10001"
+    assert outcomes == ["created", "deleted"]
+    assert code == "0", docker("logs", container)
