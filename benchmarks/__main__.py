@@ -2,7 +2,8 @@
 
 One restate-server, a stub of Landlord's API, landlord-host and the bare service, each a process of
 its own; jobs are sent to both in turns. Exits with 1 only where a job costs the worker more than
-half as much again as the bare service.
+half as much again as the bare service. With `--docker` it measures containers instead, on a real
+Docker engine; see `benchmarks.containers`.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
+from benchmarks import containers
 from benchmarks.load import Load, tenants
 from benchmarks.measure import LONG, SHORT, Plan, Side, measure, starts
 from benchmarks.processes import Place, bare_worker, our_worker, seen, stub
@@ -74,7 +76,13 @@ async def load() -> AsyncIterator[Load]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a minute's worth, for development")
+    parser.add_argument("--docker", action="store_true", help="measure containers instead")
     results = Path(__file__).with_name("results")
     parser.add_argument("--into", type=Path, default=results, help="the folder for results")
     chosen = parser.parse_args()
+    if chosen.docker:
+        print(
+            asyncio.run(containers.measure(containers.SHORT if chosen.short else containers.LONG))
+        )
+        sys.exit(0)
     sys.exit(asyncio.run(main(SHORT if chosen.short else LONG, chosen.into)))

@@ -26,6 +26,13 @@ class MockSubject(Subject):
     def refused(self, secret: str) -> dict[str, Any] | None:
         return None
 
+    def carrying(self, value: str) -> dict[str, Any]:
+        return {"env": {"KEY": value}}
+
+    async def carried(self, tenant: str) -> str:
+        env: Any = self.resources[tenant].config["env"]
+        return str(env["KEY"])
+
     async def versions(self, tenant: str) -> list[int]:
         found = [self.resources[tenant]] if tenant in self.resources else []
         return [int(str(one.config["version"])) for one in found]

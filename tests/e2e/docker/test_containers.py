@@ -448,8 +448,9 @@ async def test_a_changed_default_of_the_operator_updates_the_container(
     assert "A=2" in tenant.only["Config"]["Env"]
 
 
-async def test_nothing_to_do_means_no_engine_event(engine: DockerCompute) -> None:
-    tenants = [Holdings(str(uuid4())) for _ in range(10)]
+@pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.long)])
+async def test_nothing_to_do_means_no_engine_event(engine: DockerCompute, count: int) -> None:
+    tenants = [Holdings(str(uuid4())) for _ in range(count)]
     wanted = [spec(one.tenant) for one in tenants]
     try:
         await asyncio.gather(*(engine.provision(one) for one in wanted))

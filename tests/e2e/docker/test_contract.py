@@ -54,6 +54,13 @@ class DockerSubject(Subject):
     def refused(self, secret: str) -> dict[str, Any] | None:
         return {"command": [secret], "volumes": [f"/{secret}:/data"], "user": f"{secret} "}
 
+    def carrying(self, value: str) -> dict[str, Any]:
+        return {"env": {"KEY": value}}
+
+    async def carried(self, tenant: str) -> str:
+        (found,) = (one for one in Holdings(tenant).only["Config"]["Env"] if one[:4] == "KEY=")
+        return str(found.removeprefix("KEY="))
+
     async def versions(self, tenant: str) -> list[int]:
         return Holdings(tenant).versions
 

@@ -1,68 +1,88 @@
 """What every compute engine keeps, kept by this one on moto's server."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from hashlib import sha256
 from typing import Any, ClassVar
 
 import attrs
 import pytest
 
 from landlord_engines_core.compute import ComputeEngine
-from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
-from landlord_engines_core.compute.ecs.place import Place
-from landlord_engines_core.compute.points import pass_by
-from landlord_test_target.aws import Aws
-from landlord_test_target.compute_contract import ComputeContract, Subject
+from landlord_engines_core.compute.ecs.engine import from_settings
+from landlord_test_target.aws import ROLE, Aws
+from landlord_test_target.compute_contract import SECRET, ComputeContract, Subject
 
 
 class EcsSubject(Subject):
     points: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "create": ("create:sent", "tags:written"),
-        "update": ("update:sent", "update:steady", "tags:written"),
+        "update": ("update:sent", "update:steady", "tags:removed", "tags:written"),
         "delete": ("destroy:sent",),
     }
-    drifts: ClassVar[tuple[str, ...]] = ("deleted",)
+    drifts: ClassVar[tuple[str, ...]] = ("deleted", "redefined", "scaled", "untagged")
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
-        self.made: list[EcsCompute] = []
         self.cluster = aws.cluster()
-        self.definitions = [aws.task_definition(), aws.task_definition()]
+        self.definitions = {version: aws.task_definition() for version in (1, 2)}
+        settings = {"endpoint_url": aws.endpoint, "external_ids": {ROLE: SECRET}}
+        self.first = from_settings(settings)
 
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
-        engine = from_settings({"endpoint_url": self.aws.endpoint})
-        self.made.append(attrs.evolve(engine, reached=reached or pass_by))
-        return self.made[-1]
+        # They share their clients, which take long to open and know nothing of tenants.
+        return self.first if reached is None else attrs.evolve(self.first, reached=reached)
 
     def config(self, version: int) -> dict[str, Any]:
         return {
             "cluster_arn": self.cluster,
-            "task_definition_arn": self.definitions[version - 1],
-            "service_name_prefix": "t-",
+            "task_definition_arn": self.definitions[version],
+            "service_name_prefix": "landlord-tenant-",
+            "desired_count": 1,
+            # A tag that goes with the version, so that an update has one to take off.
+            "tags": {f"version-{version}": "yes"},
         }
 
     def with_secret(self, secret: str) -> dict[str, Any]:
-        return {"more": secret}
+        return {"assume_role": {"role_arn": ROLE, "external_id": secret}, "more": secret}
 
     def refused(self, secret: str) -> dict[str, Any] | None:
-        return {"tags": secret}
+        return {"assume_role": {"role_arn": f"{ROLE}-2", "external_id": secret}}
+
+    def carrying(self, value: str) -> dict[str, Any]:
+        return {"tags": {"note": value}}
+
+    async def carried(self, tenant: str) -> str:
+        (service,) = self._services(tenant)
+        return self.aws.tags(service)["note"]
 
     async def versions(self, tenant: str) -> list[int]:
-        services = self.aws.services(self.cluster)
-        return [
-            self.definitions.index(service.task_definition) + 1
-            for name, service in services.items()
-            if name == self._name(tenant) and service.status == "ACTIVE"
-        ]
+        version = {arn: number for number, arn in self.definitions.items()}
+        return [version[service.task_definition] for service in self._services(tenant)]
 
     async def shown(self, tenant: str) -> str:
-        service = self.aws.services(self.cluster)[self._name(tenant)]
+        (service,) = self._services(tenant)
         return repr((service.name, service.tags))
 
     async def disturb(self, tenant: str, drift: str) -> None:
-        self.aws.services(self.cluster)[self._name(tenant)].status = "INACTIVE"
+        (service,) = self._services(tenant)
+        if drift == "deleted":
+            service.status = "INACTIVE"
+        elif drift == "redefined":
+            service.task_definition = self.definitions[2]
+        elif drift == "scaled":
+            service.desired_count = service.running_count = 3
+        else:
+            service.tags[:] = [tag for tag in service.tags if tag["key"] != "landlord.config_hash"]
 
-    def _name(self, tenant: str) -> str:
-        return Place(region="", cluster="", service="t-*").service_name(tenant)
+    def _services(self, tenant: str) -> list[Any]:
+        digest = sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()
+        ids = (tenant, f"sha256:{digest}")
+        return [
+            service
+            for service in self.aws.services(self.cluster).values()
+            if service.status == "ACTIVE"
+            and self.aws.tags(service).get("landlord.tenant_id") in ids
+        ]
 
 
 class TestEcs(ComputeContract):
@@ -70,5 +90,4 @@ class TestEcs(ComputeContract):
     async def subject(self, server: Aws) -> AsyncIterator[Subject]:
         subject = EcsSubject(server)
         yield subject
-        for engine in subject.made:
-            await engine.aclose()
+        await subject.first.aclose()

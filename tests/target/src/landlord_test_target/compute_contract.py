@@ -7,10 +7,12 @@ target is seen and disturbed from outside.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
+import backoff
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -21,9 +23,12 @@ from landlord_engines_core.compute import (
     Observation,
     ResourceState,
 )
-from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_engines_core.models import config_hash, key_hashes
+from landlord_engines_core.tenants.plan import Action, plan
 from landlord_test_target.harness import wait_for
+
+T = TypeVar("T")
 
 SECRET = "sesame-7f3a"
 
@@ -48,6 +53,22 @@ HOSTILE_IDS = (
     "%00%2e%2e",
 )
 """Ids that a target's names, paths, filters or commands could trip over, some alike."""
+
+HOSTILE_VALUES = (
+    "plain value",
+    "  spaces around  ",
+    "$(touch /tmp/x)`id`;|&${HOME}",
+    "a \"quoted\" 'value'\\",
+    '{"a": ["b"]}, {port} %s {0}',
+    "line\nbreak\r\n",
+    "tab\tbell\a",
+    "\u00fcn\u00ef\u4e2d\U0001f600",
+    "e\u0301 \u00e9",
+    "half of a pair: \ud800",
+    "cut\0short",
+    "long " * 1000,
+)
+"""Values that a shell, a template, a document or a system call could change on their way."""
 
 
 class Interrupted(BaseException):
@@ -79,7 +100,15 @@ class Subject(ABC):
 
     @abstractmethod
     def refused(self, secret: str) -> dict[str, Any] | None:
-        """A configuration that is refused, with a secret in what is wrong; None if none is."""
+        """A configuration that a new tenant is refused, with a secret in it; None if none is."""
+
+    @abstractmethod
+    def carrying(self, value: str) -> dict[str, Any]:
+        """A configuration with a value wherever a tenant may have text of its own."""
+
+    @abstractmethod
+    async def carried(self, tenant: str) -> str:
+        """That value as the tenant's resource has it."""
 
     @abstractmethod
     async def versions(self, tenant: str) -> list[int]:
@@ -121,6 +150,15 @@ async def healthy(engine: ComputeEngine, wanted: ComputeSpec) -> Observation:
     found = await wait_for(look)
     assert found is not None
     return found
+
+
+async def insisted(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the target is free for it, as the lifecycle does."""
+    again = backoff.on_exception(
+        backoff.constant, ComputeUnavailable, interval=0.1, max_time=60, jitter=None, logger=None
+    )(call)
+    result: T = await again()
+    return result
 
 
 class ComputeContract:
@@ -202,7 +240,8 @@ class ComputeContract:
 
     async def test_what_drifted_is_seen_and_brought_back(self, subject: Subject) -> None:
         engine = subject.engine()
-        for drift in subject.drifts:
+
+        async def brought_back(drift: str) -> None:
             wanted = spec(subject, subject.tenant())
             await engine.provision(wanted)
             await healthy(engine, wanted)
@@ -210,32 +249,30 @@ class ComputeContract:
             await subject.disturb(wanted.tenant, drift)
 
             seen = await engine.inspect(wanted.tenant, wanted.place)
-            assert seen.state in (ResourceState.FAILED, ResourceState.MISSING), drift
+            assert plan(wanted, seen).action is not Action.NOTHING, drift
             await engine.update(wanted)
-            await healthy(engine, wanted)
+            after = await healthy(engine, wanted)
+            assert plan(wanted, after).action is Action.NOTHING, drift
             assert await subject.versions(wanted.tenant) == [1], drift
+
+        await asyncio.gather(*map(brought_back, subject.drifts))
 
     async def test_an_act_cut_at_any_point_is_brought_to_its_end_by_another_worker(
         self, subject: Subject
     ) -> None:
-        for act, points in subject.points.items():
-            for point in points:
-                tenant = subject.tenant()
-                await _prepared(subject, tenant, act)
-                with pytest.raises(Interrupted):
-                    await _acted(subject.engine(_interrupting(point)), subject, tenant, act)
+        async def brought_to_its_end(act: str, point: str) -> None:
+            tenant = await _cut(subject, act, point)
 
-                another = subject.engine()
-                await _acted(another, subject, tenant, act)
+            another = subject.engine()
+            await _acted(another, subject, tenant, act)
 
-                await _ended(another, subject, tenant, act)
+            await _ended(another, subject, tenant, act)
+
+        await asyncio.gather(*(brought_to_its_end(*one) for one in _points(subject)))
 
     async def test_an_update_cut_at_any_point_can_be_taken_back(self, subject: Subject) -> None:
-        for point in subject.points.get("update", ()):
-            tenant = subject.tenant()
-            await _prepared(subject, tenant, "update")
-            with pytest.raises(Interrupted):
-                await _acted(subject.engine(_interrupting(point)), subject, tenant, "update")
+        async def taken_back(point: str) -> None:
+            tenant = await _cut(subject, "update", point)
 
             another, first = subject.engine(), spec(subject, tenant, 1)
             await another.update(first)
@@ -243,18 +280,18 @@ class ComputeContract:
             await healthy(another, first)
             assert await subject.versions(tenant) == [1], point
 
+        await asyncio.gather(*map(taken_back, subject.points.get("update", ())))
+
     async def test_a_delete_leaves_nothing_of_an_act_that_was_cut(self, subject: Subject) -> None:
-        for act, points in subject.points.items():
-            for point in points:
-                tenant = subject.tenant()
-                await _prepared(subject, tenant, act)
-                with pytest.raises(Interrupted):
-                    await _acted(subject.engine(_interrupting(point)), subject, tenant, act)
+        async def deleted(act: str, point: str) -> None:
+            tenant = await _cut(subject, act, point)
 
-                another = subject.engine()
-                await another.destroy(tenant, spec(subject, tenant).place)
+            another = subject.engine()
+            await another.destroy(tenant, spec(subject, tenant).place)
 
-                assert await subject.versions(tenant) == [], point
+            assert await subject.versions(tenant) == [], point
+
+        await asyncio.gather(*(deleted(*one) for one in _points(subject)))
 
     async def test_many_tenants_at_once_get_each_its_own(self, subject: Subject) -> None:
         engine = subject.engine()
@@ -273,11 +310,13 @@ class ComputeContract:
         place = spec(subject, tenant).place
         for version in (1, 2):
             wanted = spec(subject, tenant, version)
-            await asyncio.gather(*(workers[n % 2].provision(wanted) for n in range(6)))
+            acts = (partial(workers[n % 2].provision, wanted) for n in range(6))
+            await asyncio.gather(*map(insisted, acts))
             await healthy(workers[0], wanted)
             assert await subject.versions(tenant) == [version]
 
-        gone = await asyncio.gather(*(workers[n % 2].destroy(tenant, place) for n in range(6)))
+        deletes = (partial(workers[n % 2].destroy, tenant, place) for n in range(6))
+        gone = await asyncio.gather(*map(insisted, deletes))
 
         assert any(gone)
         assert await subject.versions(tenant) == []
@@ -297,21 +336,40 @@ class ComputeContract:
         gone = await asyncio.gather(*(engine.destroy(one.tenant, one.place) for one in wanted))
         assert gone == [False, *[True] * (len(wanted) - 1)]
 
+    async def test_values_of_any_characters_arrive_as_they_are_or_are_refused(
+        self, subject: Subject
+    ) -> None:
+        engine = subject.engine()
+        registry = ComputeRegistry({engine.name: engine})
+
+        async def arrives_or_is_refused(value: str) -> None:
+            wanted = spec(subject, subject.tenant(), **subject.carrying(value))
+            if (refusal := await _refusal(registry, wanted)) is None:
+                await healthy(engine, wanted)
+                assert await subject.carried(wanted.tenant) == value
+            else:
+                assert value not in refusal
+                assert await subject.versions(wanted.tenant) == []
+
+        await asyncio.gather(*map(arrives_or_is_refused, HOSTILE_VALUES))
+
     async def test_a_secret_is_told_to_nobody(
         self, subject: Subject, caplog: pytest.LogCaptureFixture
     ) -> None:
-        caplog.set_level(logging.DEBUG)
+        # As the host has it: libraries are heard from warnings on.
+        caplog.set_level(logging.WARNING)
+        caplog.set_level(logging.DEBUG, "landlord_engines")
         engine, tenant = subject.engine(), subject.tenant()
-        config = subject.with_secret(SECRET)
-        wanted = spec(subject, tenant, **config)
+        registry = ComputeRegistry({engine.name: engine})
+        wanted = spec(subject, tenant, **subject.with_secret(SECRET))
 
         made = await engine.provision(wanted)
         observed = await healthy(engine, wanted)
         told = [repr(one) for one in (engine, wanted, made, observed)]
         if (refused := subject.refused(SECRET)) is not None:
-            with pytest.raises(ComputeRefused) as caught:
-                await engine.provision(spec(subject, tenant, **refused))
-            told += [str(caught.value), repr(caught.value)]
+            refusal = await _refusal(registry, spec(subject, subject.tenant(), **refused))
+            assert refusal is not None
+            told.append(refusal)
 
         told += [caplog.text, await subject.shown(tenant)]
         assert not [text for text in told if SECRET in text]
@@ -323,6 +381,32 @@ class ComputeContract:
         Draft202012Validator.check_schema(engine.config_schema())
         for version in (1, 2):
             registry.check(engine.name, subject.config(version))
+
+
+async def _refusal(registry: ComputeRegistry, wanted: ComputeSpec) -> str | None:
+    """Ask as the lifecycle does, and return why that was refused."""
+    (name,) = registry
+    try:
+        registry.check(name, wanted.config)
+        await registry.engine(name).provision(wanted)
+    except ComputeRefused as error:
+        return f"{error} {error!r}"
+    return None
+
+
+def _points(subject: Subject) -> Iterator[tuple[str, str]]:
+    for act, points in subject.points.items():
+        for point in points:
+            yield act, point
+
+
+async def _cut(subject: Subject, act: str, point: str) -> str:
+    """A tenant whose act came as far as this point."""
+    tenant = subject.tenant()
+    await _prepared(subject, tenant, act)
+    with pytest.raises(Interrupted):
+        await _acted(subject.engine(_interrupting(point)), subject, tenant, act)
+    return tenant
 
 
 def _interrupting(point: str) -> Callable[[str], None]:

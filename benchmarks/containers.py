@@ -1,0 +1,249 @@
+"""Tenants on a real Docker engine: many at once, beside a target that hangs, and updated under load.
+
+`nox -s bench -- --docker`, with `--short` in a minute. The lifecycle runs here, without a backend, so
+that what is measured is the compute engine and Docker.
+"""
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import attrs
+
+from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.models import Record
+from landlord_engines_core.tenants import TenantJobs
+from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.docker import WEB, make_images, run
+from landlord_test_target.waiting import free_port, wait_for
+
+__all__ = ["LONG", "SHORT", "Plan", "measure"]
+
+_ENGINE = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "engine.sh"
+
+# It ends when it is asked to, as a tenant's program should.
+_COMMAND = ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]
+_SERVED = 50
+"""How many requests are answered between two updates."""
+_WEB = {"image": f"{WEB}:1", "command": _COMMAND}
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        tenants: How many get a container.
+        at_once: How many of them at a time.
+        updates: How often a tenant is updated under load.
+    """
+
+    tenants: int
+    at_once: int
+    updates: int
+
+
+LONG = Plan(tenants=200, at_once=16, updates=50)
+SHORT = Plan(tenants=32, at_once=16, updates=5)
+
+
+@attrs.define
+class Client:
+    """Asks a tenant all the time, each time with a new connection; times are seconds.
+
+    Attributes:
+        answers: When each request began, and whether it was answered.
+    """
+
+    url: str
+    answers: list[tuple[float, bool]] = attrs.field(factory=list)
+
+    @property
+    def failed(self) -> int:
+        """How many requests were not answered."""
+        return sum(not answered for _, answered in self.answers)
+
+    @property
+    def gaps(self) -> list[float]:
+        """From each first request that failed to the next that was answered."""
+        gaps: list[float] = []
+        down: float | None = None
+        for began, answered in self.answers:
+            if not answered:
+                down = began if down is None else down
+            elif down is not None:
+                gaps.append(began - down)
+                down = None
+        return sorted(gaps)
+
+    async def run(self) -> None:
+        """Ask until cancelled, a hundred times a second at most."""
+        timeout = aiohttp.ClientTimeout(total=2)
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+            while True:
+                began = time.perf_counter()
+                self.answers.append((began, await self._ask(http)))
+                await asyncio.sleep(0.01)
+
+    async def is_answered(self) -> None:
+        """Wait until the tenant has served for a while."""
+        before = len(self.answers)
+
+        async def look() -> bool:
+            return sum(answered for _, answered in self.answers[before:]) >= _SERVED
+
+        await wait_for(look)
+
+    async def _ask(self, http: aiohttp.ClientSession) -> bool:
+        try:
+            async with http.get(self.url) as response:
+                return response.ok and await response.text() in "123"
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+@attrs.define
+class Tenant:
+    """A tenant, with its record: it says which targets a delete has to ask."""
+
+    name: str = attrs.field(factory=lambda: str(uuid4()))
+    record: Record = attrs.field(factory=Record)
+
+    async def job(
+        self, tenants: TenantJobs, operation: str, config: object, provider: str = "docker"
+    ) -> None:
+        """Carry out a job."""
+        body = {
+            "tenant_uuid": self.name,
+            "operation": operation,
+            "desired_config": config,
+            "compute_provider": provider,
+        }
+        steps = DirectSteps(str(uuid4()), self.record)
+        await tenants.run(json.dumps(body).encode(), steps)
+        self.record = steps.record
+
+
+async def measure(plan: Plan) -> str:
+    """Measure everything and return it as tables in Markdown."""
+    run("sh", str(_ENGINE))
+    make_images()
+    engine = from_settings({})
+    try:
+        async with hanging() as hung:
+            client = await updated_under_load(engine, plan.updates)
+            tenants = _jobs(("docker", engine), ("hung", hung))
+            alone = await created(tenants, plan)
+            stuck = asyncio.ensure_future(Tenant().job(tenants, "provision", _WEB, "hung"))
+            beside = await created(tenants, plan)
+            assert not stuck.done()
+            stuck.cancel()
+            await asyncio.gather(stuck, return_exceptions=True)
+    finally:
+        await engine.aclose()
+    return "\n".join([*_load_table(plan, client), "", *_many_table(plan, alone, beside)])
+
+
+async def updated_under_load(engine: DockerCompute, updates: int) -> Client:
+    """Update one tenant again and again, while a client asks its published port all the time."""
+    tenants, tenant, port = _jobs(("docker", engine)), Tenant(), free_port()
+    client = Client(f"http://127.0.0.1:{port}/")
+    published = {"container_port": 8080, "host_port": port}
+    check = {"type": "http", "port": 8080}
+    config = {**_WEB, "ports": [published], "health_check": check}
+    await tenant.job(tenants, "provision", config)
+    asking = asyncio.ensure_future(client.run())
+    try:
+        for number in range(updates):
+            await client.is_answered()
+            image = f"{WEB}:{number % 2 + 2}"
+            await tenant.job(tenants, "update", {**config, "image": image})
+        await client.is_answered()
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await tenant.job(tenants, "delete", {})
+    return client
+
+
+async def created(tenants: TenantJobs, plan: Plan) -> list[float]:
+    """Create tenants, so many at a time: how long each took."""
+    new = [Tenant() for _ in range(plan.tenants)]
+    try:
+        return await _all(tenants, new, "provision", _WEB, plan.at_once)
+    finally:
+        await _all(tenants, new, "delete", {}, plan.at_once)
+
+
+@asynccontextmanager
+async def hanging() -> AsyncIterator[DockerCompute]:
+    """An engine that takes connections and never answers."""
+    over = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    engine = from_settings({"host": f"tcp://127.0.0.1:{port}", "request_timeout": 600})
+    try:
+        yield engine
+    finally:
+        over.set()
+        await engine.aclose()
+        server.close()
+
+
+def _jobs(*engines: tuple[str, DockerCompute]) -> TenantJobs:
+    return jobs(*engines, health_timeout=120.0, step_timeout=600.0)
+
+
+async def _all(
+    tenants: TenantJobs, named: Sequence[Tenant], operation: str, config: object, at_once: int
+) -> list[float]:
+    took: list[float] = []
+
+    async def client(own: Sequence[Tenant]) -> None:
+        for tenant in own:
+            began = time.perf_counter()
+            await tenant.job(tenants, operation, config)
+            took.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(client(named[number::at_once]) for number in range(at_once)))
+    return took
+
+
+def _load_table(plan: Plan, client: Client) -> list[str]:
+    gaps = client.gaps
+    return [
+        f"| {plan.updates} updates under load | |",
+        "|---|---|",
+        f"| requests | {len(client.answers)} |",
+        f"| failed, for each update | {client.failed / plan.updates:.0f} |",
+        f"| times that the tenant was away | {len(gaps)} |",
+        f"| for how long, median | {statistics.median(gaps):.2f} s |",
+        f"| for how long, at most | {gaps[-1]:.2f} s |",
+    ]
+
+
+def _many_table(plan: Plan, alone: list[float], beside: list[float]) -> list[str]:
+    head = f"{plan.tenants} tenants, {plan.at_once} at a time"
+    figures = [("p50", _within(0.5, alone), _within(0.5, beside))]
+    figures.append(("p99", _within(0.99, alone), _within(0.99, beside)))
+    return [
+        f"| {head} | alone | beside a target that hangs | ratio |",
+        "|---|---|---|---|",
+        *(f"| {name} | {a:.2f} s | {b:.2f} s | {b / a:.2f} |" for name, a, b in figures),
+    ]
+
+
+def _within(share: float, took: list[float]) -> float:
+    return sorted(took)[int(share * (len(took) - 1))]

@@ -1,0 +1,52 @@
+"""A tenant that goes from a container to a process and back, by updates through Restate."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from landlord_engines_core.compute.process.runner import MARK
+from landlord_test_target.commands import living, mark, server
+from landlord_test_target.docker import SETTINGS, WEB, Holdings
+from landlord_test_target.harness import World
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for tenants; what still lives of them at the end is killed."""
+    folder = tmp_path / "tenants"
+    yield folder
+    for pid in psutil.pids():
+        with suppress(psutil.Error, ProcessLookupError):
+            if psutil.Process(pid).environ().get(MARK, "").startswith(str(folder)):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_tenant_goes_from_a_container_to_a_process_and_back(
+    world: World, tenant: Holdings, folder: Path
+) -> None:
+    config = world.config(compute_provider="docker")
+    config["compute"]["docker"] = dict(SETTINGS)
+    config["compute"]["process"] = {"folder": str(folder)}
+    await (await world.launch(config)).registered()
+    tenants_mark = mark()
+    seen = []
+
+    for provider, keys in (
+        ("docker", {"image": f"{WEB}:1"}),
+        ("process", server(tenants_mark)),
+        ("docker", {"image": f"{WEB}:2"}),
+        ("process", server(tenants_mark, status=204)),
+    ):
+        await world.run(tenant.tenant, "update", provider, **keys)
+        seen.append((tenant.versions, len(living(tenants_mark))))
+    await world.run(tenant.tenant, "delete")
+
+    assert seen == [([1], 0), ([], 1), ([2], 0), ([], 1)]
+    assert tenant.ids == []
+    assert living(tenants_mark) == []
+    assert [path.name for path in folder.iterdir()] == ["ports"]

@@ -1,0 +1,105 @@
+"""A Docker engine of a test's own, which may be killed: with a network, mounts and processes apart.
+
+All of it lives in namespaces that end with their first process, and so does whatever an engine that
+was killed leaves behind.
+"""
+
+import asyncio
+import shutil
+import signal
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import attrs
+import psutil
+
+from landlord_test_target.waiting import wait_for
+
+__all__ = ["OwnDocker", "own_docker"]
+
+# The shell takes the place of an init: it waits for what others leave to it.
+_FIRST = ("sh", "-c", "ip link set lo up; echo ready; sleep infinity & wait")
+
+
+@attrs.define(kw_only=True)
+class OwnDocker:
+    """An engine at a socket in a folder of its own.
+
+    Attributes:
+        first: The process with which everything ends.
+        engine: What started the engine's present process.
+    """
+
+    folder: Path
+    first: Process
+    engine: Process | None = None
+
+    @property
+    def host(self) -> str:
+        """The engine's address."""
+        return f"unix://{self.folder}/socket"
+
+    async def start(self) -> None:
+        """Start the engine and wait until it answers."""
+        # What a killed one has left may name a process that is another one by now.
+        for stale in ("pid", "exec/containerd/containerd.pid"):
+            (self.folder / stale).unlink(missing_ok=True)
+        (namespaces,) = psutil.Process(self.first.pid).children()
+        with (self.folder / "log").open("ab") as log:
+            self.engine = await asyncio.create_subprocess_exec(
+                *("nsenter", "--net", "--mount", "--pid", f"--target={namespaces.pid}"),
+                *("dockerd", f"--host={self.host}", f"--pidfile={self.folder}/pid"),
+                *(f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec"),
+                stdout=log,
+                stderr=log,
+            )
+        await wait_for(self._answers, within=120)
+
+    async def kill(self) -> None:
+        """Kill the engine with -9, wherever it is."""
+        assert self.engine is not None
+        for process in psutil.Process(self.engine.pid).children():
+            process.send_signal(signal.SIGKILL)
+        await self.engine.wait()
+
+    def commands(self) -> list[str]:
+        """The names of all processes that there are."""
+        names = []
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self.first.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    names.append(process.name())
+        return names
+
+    async def _answers(self) -> bool:
+        asked = await asyncio.create_subprocess_exec(
+            "docker", f"--host={self.host}", "version", stdout=DEVNULL, stderr=DEVNULL
+        )
+        return await asked.wait() == 0
+
+
+@asynccontextmanager
+async def own_docker() -> AsyncIterator[OwnDocker]:
+    """Run an engine; nothing is left of it."""
+    # A socket's path has to be short.
+    folder = Path(tempfile.mkdtemp(prefix="landlord-"))
+    first = await asyncio.create_subprocess_exec(
+        *("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"),
+        *_FIRST,
+        stdout=PIPE,
+    )
+    engine = OwnDocker(folder=folder, first=first)
+    try:
+        assert first.stdout is not None
+        assert await first.stdout.readline() == b"ready\n"
+        await engine.start()
+        yield engine
+    finally:
+        first.kill()
+        await first.wait()
+        if engine.engine is not None:
+            await engine.engine.wait()
+        shutil.rmtree(folder)
