@@ -15,8 +15,10 @@ from uuid import uuid4
 
 import aiohttp
 import attrs
+import backoff
 
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.errors import Transient
 from landlord_engines_core.models import Record
 from landlord_engines_core.tenants import TenantJobs
 from landlord_test_target.direct import DirectSteps, jobs
@@ -127,18 +129,21 @@ class Tenant:
             "compute_provider": provider,
         }
         steps = DirectSteps(str(uuid4()), self.record)
-        await tenants.run(json.dumps(body).encode(), steps)
+        # As a backend does.
+        again = backoff.on_exception(backoff.expo, Transient, max_value=30, logger=None)
+        await again(tenants.run)(json.dumps(body).encode(), steps)
         self.record = steps.record
 
 
-async def measure(plan: Plan) -> str:
-    """Measure everything and return it as tables in Markdown."""
+async def measure(plan: Plan) -> None:
+    """Measure everything and print it as tables in Markdown."""
     run("sh", str(_ENGINE))
     make_images()
     engine = from_settings({})
     try:
         async with hanging() as hung:
             client = await updated_under_load(engine, plan.updates)
+            print("\n".join([*_load_table(plan, client), ""]), flush=True)
             tenants = _jobs(("docker", engine), ("hung", hung))
             alone = await created(tenants, plan)
             stuck = asyncio.ensure_future(Tenant().job(tenants, "provision", _WEB, "hung"))
@@ -148,7 +153,7 @@ async def measure(plan: Plan) -> str:
             await asyncio.gather(stuck, return_exceptions=True)
     finally:
         await engine.aclose()
-    return "\n".join([*_load_table(plan, client), "", *_many_table(plan, alone, beside)])
+    print("\n".join(_many_table(plan, alone, beside)))
 
 
 async def updated_under_load(engine: DockerCompute, updates: int) -> Client:
