@@ -154,6 +154,20 @@ async def test_a_delete_leaves_no_place_of_the_record() -> None:
     assert steps.record.placements == ()
 
 
+async def test_what_lands_after_a_delete_was_applied_is_destroyed_all_the_same() -> None:
+    compute = MockCompute()
+    tenants = jobs(("mock", compute))
+    await tenants.run(body(), DirectSteps())
+    applied = Applied(outcome="absent", gone=(Placement("mock"),))
+
+    confirmed = await tenants._confirmer.confirm(
+        understand(body("delete")), "two", Record(), applied
+    )
+
+    assert compute.resources == {}
+    assert confirmed.applied == applied
+
+
 async def test_a_delete_without_a_record_asks_each_configured_engine() -> None:
     a, b = MockCompute(), MockCompute()
     await jobs(("a", a), ("b", b), force="b").run(body(), DirectSteps("stray"))

@@ -6,6 +6,8 @@ export DOCKER_HOST=unix:///var/run/docker.sock
 PID=/var/run/docker.pid LOG=${DOCKERD_LOG:-/var/log/dockerd.log}
 # exe, not comm or kill -0: a killed daemon may linger as a zombie that still answers to both
 up() { [ -s $PID ] && case $(readlink "/proc/$(cat $PID)/exe") in */dockerd) ;; *) false ;; esac; }
+# not `docker info`: that waits for each container, one that is stuck too
+answers() { timeout 10 docker version >/dev/null 2>&1; }
 exec 9>/var/run/engine.lock; flock 9
 case ${1:-start} in
 start)
@@ -18,13 +20,13 @@ start)
       docker.io docker-registry busybox-static debootstrap >/dev/null
     [ -z "${own-}" ] || rm /usr/sbin/policy-rc.d
   }
-  docker info >/dev/null 2>&1 && exit 0
+  answers && exit 0
   up || {
     rm -f $PID /var/run/docker/containerd/containerd.pid    # stale after a crash
     setsid dockerd --ip 127.0.0.1 >"$LOG" 2>&1 </dev/null 9>&- &
   }
   i=0
-  until docker info >/dev/null 2>&1; do
+  until answers; do
     i=$((i+1)); [ $i -le 300 ] || { tail -20 "$LOG" >&2; exit 1; }
     sleep 0.1
   done ;;

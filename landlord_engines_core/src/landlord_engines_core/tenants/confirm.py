@@ -64,6 +64,8 @@ class Confirmer:
             ComputeUnavailable: The resource is not healthy, or not gone, yet.
         """
         if job.operation is Operation.DELETE or applied.held is None:
+            # A request of a killed job may have landed since; apply is not done again.
+            await self.converger.destroy(job.tenant, applied.gone)
             await self.converger.gone(job.tenant, applied.gone)
             return Confirmed(ended_at=now(), applied=applied)
         _refuse_rolled_back(applied)
