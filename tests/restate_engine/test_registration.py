@@ -285,6 +285,17 @@ async def test_a_worker_that_is_not_to_register_only_looks(
     assert restate.sent == []
 
 
+async def test_a_worker_of_another_version_than_is_registered_there_is_not_the_latest(
+    registrar: Registrar, restate: Restate
+) -> None:
+    restate.knows(digest="another")
+
+    found = await registrar.look()
+
+    assert found.state is RegistrationState.NOT_LATEST
+    assert "as another version of this worker" in found.detail
+
+
 async def test_without_an_admin_api_looking_says_unknown_and_acting_fails() -> None:
     admin = AdminClient("http://127.0.0.1:9")
     registrar = Registrar(

@@ -354,3 +354,11 @@ async def test_without_an_answer_of_the_api_it_is_tried_again(api: Api) -> None:
 
     with pytest.raises(Transient, match="answered tenants/t with status 500"):
         await settle(MockCompute(), SettleSteps(record=HERE), after("update"), api)
+
+
+async def test_where_many_are_being_settled_one_more_comes_again_and_waits_for_nothing() -> None:
+    tenants = jobs(("mock", MockCompute()), max_concurrent_jobs=1)
+
+    async with tenants._looks:
+        with pytest.raises(Transient, match="many tenants are being settled"):
+            await tenants.settle(after("delete"), SettleSteps(record=HERE))

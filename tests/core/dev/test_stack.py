@@ -1,0 +1,29 @@
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.dev.stack import _without_tenants
+from landlord_engines_core.errors import ComputeUnavailable
+
+
+class Stuck(MockCompute):
+    async def destroy(self, tenant: str, place: str) -> bool:
+        await super().destroy(tenant, place)
+        if tenant == "stuck":
+            raise ComputeUnavailable("it does not end")
+        return True
+
+
+async def test_a_tenant_that_cannot_be_destroyed_is_told_once_the_others_are(
+    httpserver: HTTPServer,
+) -> None:
+    listed = {"tenants": [{"id": "stuck"}, {"id": "other"}]}
+    httpserver.expect_request("/v1/tenants").respond_with_json(listed)
+    compute = Stuck()
+
+    with pytest.raises(ComputeUnavailable, match="it does not end"):
+        async with _without_tenants(ComputeRegistry({"mock": compute}), httpserver.url_for("/v1")):
+            compute.resources["other"] = None  # type: ignore[assignment]  # what it is does not matter
+
+    assert compute.resources == {}
