@@ -213,7 +213,8 @@ async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document
     lines += [json.dumps(one).encode() for one in record["transitions"]]
     ctx.set("past", b"\n".join(lines[-HISTORY:]), serde=BytesSerde())
     record = begun(record, me, wish["note"])
-    ctx.set("turn", {"holder": {"execution_id": me, "since": claimed["at"]}, "record": record})
+    holder = {"execution_id": me, "since": claimed["at"], "settles": False}
+    ctx.set("turn", {"holder": holder, "record": record, "settling": None})
     return {"record": record, "superseded_by": ""}
 
 
