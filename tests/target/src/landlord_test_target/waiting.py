@@ -1,13 +1,15 @@
 """Waiting for what processes do, and room for them to listen."""
 
 import asyncio
+import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
-_told: set[int] = set()
+_FIRST, _LAST, _RANGES = 10_000, 32_000, 8
 
 
 async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
@@ -22,13 +24,24 @@ async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, and that nobody else in this process was told.
+    """A port that is free, and that no other test was told.
 
-    A restate-server that is shared by tests knows a worker by its address for as long as it runs.
+    It lies below the range out of which the system takes ports by itself, and each of pytest-xdist's
+    processes has a range of its own: nobody takes it between this look and the one who listens.
+    A restate-server that is shared by tests knows a worker by its address for as long as it runs,
+    so that none is told twice.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    if port in _told:
-        return free_port()
-    _told.add(port)
-    return port
+    for port in _ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("every port of this process was told")
+
+
+def _own_range() -> Iterator[int]:
+    index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
+    size = (_LAST - _FIRST) // _RANGES
+    first, offset = _FIRST + index * size, os.getpid() % size
+    return (first + (offset + step) % size for step in range(size))
+
+
+_ports = _own_range()
