@@ -148,6 +148,18 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Kill what serves tenants, at random and at each message: `nox -s faults -- --seed 7`.
+
+    Not part of a plain run, which takes a few of these kills.
+    """
+    install_editable(session, "test", extra=LOCAL)
+    campaigns = ("tests/e2e/test_faults.py", "tests/e2e/test_every_point.py")
+    size = ("--kills=150", "--operations=1000", "--stride=1")
+    session.run("pytest", "-s", *campaigns, *size, *session.posargs)
+
+
+@nox.session
 def pins(session: nox.Session) -> None:
     """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
     session.install("uv")

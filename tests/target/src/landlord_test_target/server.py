@@ -8,17 +8,25 @@ are set to double. Every call is written to a ledger. Faults are set per tenant 
     fail, refuse, drop          how many calls answer 503, 422, or not at all after the act; -1: all
     doubles                     a create makes a second resource where there is one
 
+and as chances for every call, drawn from a seed in the order in which calls come:
+
+    slow        up to so many seconds before the act, and again after it
+    fail, lose  the share of calls that answers 503, or not at all after the act
+
     python -m landlord_test_target.server --db FILE    prints the port that it listens on
 """
 
 import argparse
 import json
+import random
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 SCHEMA = """
@@ -29,6 +37,15 @@ CREATE TABLE ledger (
     at REAL, tenant TEXT, engine TEXT, place TEXT, call TEXT, config_hash TEXT, outcome TEXT
 );
 """
+
+
+class Luck(NamedTuple):
+    """What chance has in store for a call."""
+
+    before: float = 0
+    fails: bool = False
+    loses: bool = False
+    after: float = 0
 
 
 class Target(ThreadingHTTPServer):
@@ -43,6 +60,13 @@ class Target(ThreadingHTTPServer):
         self.database.row_factory = sqlite3.Row
         self.database.executescript(SCHEMA)
         self.faults: dict[tuple[str, str], dict[str, float]] = {}
+        self.chances: Mapping[str, float] = {}
+        self.dice = random.Random()  # not for cryptography
+        self.calls = 0
+        self.in_hand: set[int] = set()
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever asked was killed meanwhile."""
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         with self.lock:
@@ -51,6 +75,29 @@ class Target(ThreadingHTTPServer):
     def note(self, body: dict[str, Any], call: str, outcome: str) -> None:
         values = (body["tenant"], body["engine"], body["place"], call, body.get("config_hash", ""))
         self.rows("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", time.time(), *values, outcome)
+
+    def chance(self, chances: dict[str, float]) -> None:
+        self.dice.seed(chances.pop("seed"))
+        self.chances = chances
+
+    def luck(self) -> Luck:
+        with self.lock:
+            before, fails, loses, after = (self.dice.random() for _ in range(4))
+        slow, fail, lose = (self.chances.get(kind, 0) for kind in ("slow", "fail", "lose"))
+        return Luck(before * slow, fails < fail, loses < lose, after * slow)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count a call among those in hand."""
+        with self.lock:
+            self.calls += 1
+            number = self.calls
+            self.in_hand.add(number)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.in_hand.discard(number)
 
     def fault(self, tenant: str, call: str, kind: str) -> float:
         return self.faults.get((tenant, call), {}).get(kind, 0)
@@ -74,21 +121,26 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        if url.path == "/ledger":
-            sql = "SELECT * FROM ledger WHERE tenant = ? ORDER BY at"
-            return self.answer(200, self.server.rows(sql, query["tenant"]))
-        if url.path == "/resources":
-            sql = "SELECT * FROM resources WHERE tenant = ?"
-            return self.answer(200, self.server.rows(sql, query["tenant"]))
+        if url.path == "/in-hand":
+            return self.answer(200, sorted(self.server.in_hand))
+        if url.path in ("/ledger", "/resources"):
+            table = url.path.strip("/")
+            sql = f"SELECT * FROM {table} WHERE ?1 IN ('', tenant) ORDER BY rowid"
+            return self.answer(200, self.server.rows(sql, query.get("tenant", "")))
         query.setdefault("place", "")
-        return self.call("inspect", query)
+        with self.server.busy():
+            return self.call("inspect", query)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/faults":
             self.server.faults[body.pop("tenant"), body.pop("call")] = body
             return self.answer(200, {})
-        return self.call(self.path.strip("/"), body)
+        if self.path == "/chances":
+            self.server.chance(body)
+            return self.answer(200, {})
+        with self.server.busy():
+            return self.call(self.path.strip("/"), body)
 
     def call(self, name: str, body: dict[str, Any]) -> None:
         server, tenant = self.server, body["tenant"]
@@ -97,13 +149,19 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(422, {"reason": "the target refuses this"})
         if server.due(tenant, name, "fail"):
             return self.answer(503, {"reason": "the target is in trouble"})
-        time.sleep(server.fault(tenant, name, "delay_before"))
+        luck = server.luck()
+        time.sleep(server.fault(tenant, name, "delay_before") + luck.before)
+        if luck.fails:
+            server.note(body, name, "failed")
+            return self.answer(503, {"reason": "the target is out of luck"})
         while server.fault(tenant, name, "hold"):
             time.sleep(0.02)
         status, document = getattr(self, f"do_{name}")(body)
         server.note(body, name, str(status))
-        time.sleep(server.fault(tenant, name, "delay_after"))
-        if server.due(tenant, name, "drop"):
+        time.sleep(server.fault(tenant, name, "delay_after") + luck.after)
+        if luck.loses:
+            server.note(body, name, "lost")
+        if server.due(tenant, name, "drop") or luck.loses:
             self.close_connection = True
             return None
         return self.answer(status, document)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -57,8 +57,23 @@ class Target:
         await wait_for(look)
 
     async def fault(self, tenant: str, call: str, **kinds: float) -> None:
-        body = {"tenant": tenant, "call": call, **kinds}
-        async with self.http.post(f"{self.url}/faults", json=body) as response:
+        await self._post("faults", {"tenant": tenant, "call": call, **kinds})
+
+    async def chances(self, seed: int, **kinds: float) -> None:
+        """Have every call meet these chances."""
+        await self._post("chances", {"seed": seed, **kinds})
+
+    async def everything(self, what: str) -> list[dict[str, Any]]:
+        """The ledger, or the resources, of all tenants."""
+        return await self._get(what, "")
+
+    async def in_hand(self) -> set[int]:
+        """The numbers of the calls that are being answered."""
+        async with self.http.get(f"{self.url}/in-hand") as response:
+            return set(await response.json())
+
+    async def _post(self, path: str, body: Mapping[str, object]) -> None:
+        async with self.http.post(f"{self.url}/{path}", json=body) as response:
             assert response.status == 200
 
     async def _get(self, what: str, tenant: str) -> list[dict[str, Any]]:

@@ -1,0 +1,128 @@
+"""The worker is killed at each message that it gets or sends, one after the other.
+
+These are all points that anybody outside can tell from each other: before a call to the target,
+between its effect and the journal, after that. A plain run takes some; `nox -s faults` takes all.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Mapping
+
+import attrs
+import pytest
+
+from landlord_test_target.faults.stage import Stage, stage
+from landlord_test_target.harness import World, wait_for
+
+CONFIG: Mapping[str, object] = {"compute_provider": "target", "version": 1, "place": "main"}
+CHANGES: Mapping[str, Mapping[str, object]] = {
+    "update": {**CONFIG, "version": 2},
+    "move": {**CONFIG, "place": "east"},
+    "same again": CONFIG,
+}
+
+
+@attrs.define
+class Crash:
+    """Kills the worker instead of letting one message on, and starts it again."""
+
+    on: Stage
+    at: int = 0
+    seen: int = 0
+    back: asyncio.Task[None] | None = None
+
+    async def passing(self, _: bytes) -> None:
+        self.seen += 1
+        if self.seen == self.at:
+            # Not waited for in here: the worker's end closes this very connection.
+            self.back = asyncio.create_task(self._again())
+            self.on.worker.signal(signal.SIGKILL)
+            raise ConnectionResetError
+
+    async def _again(self) -> None:
+        await self.on.worker.ended()
+        await self.on.worker_again()
+
+    def arm(self, at: int) -> None:
+        self.at, self.seen, self.back = at, 0, None
+
+
+async def begun(on: Stage, operation: str, name: str) -> str:
+    """A tenant, for whom the operation is asked when this returns and a crash is armed."""
+    tenant = await on.landlord.create(name, **CONFIG)
+    if operation != "create":
+        await over(on, tenant, "ready", 1)
+    return tenant
+
+
+async def ask(on: Stage, operation: str, tenant: str) -> str:
+    """Ask for the operation; the tenant's status at its end."""
+    if operation == "archive":
+        await on.landlord.archive(tenant)
+        return "archived"
+    if operation in CHANGES:
+        await on.landlord.update(tenant, **CHANGES[operation])
+    return "ready"
+
+
+async def over(on: Stage, tenant: str, status: str, count: int) -> None:
+    """Wait until Landlord knows the end, and so many ends were written down.
+
+    Nobody asks the worker, since that would be messages, too.
+    """
+    await on.landlord.seen(tenant, status=status)
+    sql = (
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{on.world.service}Turn'"
+        f" AND target_service_key = '{tenant}' AND target_handler_name = 'end'"
+        " AND status = 'completed'"
+    )
+
+    async def look() -> bool:
+        return len(await on.world.admin.query(sql)) >= count
+
+    await wait_for(look)
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "move", "same again", "archive"])
+async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
+    world: World, operation: str, pytestconfig: pytest.Config
+) -> None:
+    stride = pytestconfig.getoption("stride", 20)
+    points = 0
+    async with stage(world, settle_after="1h") as on:
+        crash = Crash(on)
+        for way in on.ways:
+            way.passing = crash.passing
+        while True:
+            at = 1 + points * stride
+            if operation == "create":
+                crash.arm(at)
+            tenant = await begun(on, operation, f"{operation}-{at}")
+            if operation != "create":
+                crash.arm(at)
+            status = await ask(on, operation, tenant)
+            await over(on, tenant, status, 1 if operation == "create" else 2)
+            if crash.back is None:
+                break
+            crash.at = 0
+            await crash.back
+            points += 1
+            await judge(on, operation, tenant)
+    sys.stdout.write(f"\n{operation}: killed at {points} points, {crash.seen} messages in all\n")
+
+    assert points >= 2
+
+
+async def judge(on: Stage, operation: str, tenant: str) -> None:
+    target = on.world.target
+    config = CHANGES.get(operation, CONFIG)
+    wanted = [] if operation == "archive" else [(config["version"], config["place"])]
+    documents = [json.loads(row["document"]) for row in await target.resources(tenant)]
+    assert [(one["version"], one["place"]) for one in documents] == wanted
+    made = 2 if operation == "move" else 1
+    assert len(await target.ledger(tenant, "create", "201")) == made
+    history = await on.world.history(tenant)
+    assert all(one["ended_at"] for one in history)
+    assert len(history) == (1 if operation == "create" else 2)

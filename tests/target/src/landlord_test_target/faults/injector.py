@@ -1,0 +1,144 @@
+"""Faults, drawn from a seed, each at a moment when the target has a call in hand."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Mapping
+from random import Random
+from time import time
+
+import attrs
+
+from landlord_test_target.faults.load import Load, Operation
+from landlord_test_target.faults.stage import Stage
+from landlord_test_target.faults.way import State
+
+__all__ = ["WITHIN", "Fault", "Injector"]
+
+Deed = Callable[[], Coroutine[None, None, None]]
+
+STORMY = 0.3
+"""How often a fault comes before work has gone on after the one before it."""
+
+WITHIN = 5.0
+"""Seconds in which work is done once whoever was killed is back."""
+
+AWAY = 2.0
+"""Seconds for which Landlord's API is away, or answers garbage."""
+
+
+@attrs.define(kw_only=True)
+class Fault:
+    """One fault; times are seconds of the clock.
+
+    Attributes:
+        is_kill: Whether a process was ended by it.
+        landed: Whether the target had a call in hand just before it and just after.
+        running: The operations with a job, when it came.
+        over: When all was there again; zero is not yet.
+    """
+
+    kind: str
+    is_kill: bool
+    at: float = attrs.field(factory=time)
+    landed: bool = False
+    running: list[Operation] = attrs.field(factory=list)
+    over: float = 0.0
+
+
+@attrs.define(kw_only=True)
+class Injector:
+    """Does the faults, one after the other.
+
+    Attributes:
+        kills: So many there are.
+        outage: Seconds of the two long outages among them; none where it is zero.
+    """
+
+    stage: Stage
+    load: Load
+    seed: int
+    kills: int
+    outage: float = 40.0
+    faults: list[Fault] = attrs.field(factory=list)
+
+    async def run(self, operations: int) -> None:
+        """Do faults until there were enough kills, and enough operations were asked for."""
+        dice = Random(f"faults-{self.seed}")
+        long = self._outages() if self.outage else {}
+        deeds: Mapping[str, tuple[float, Deed]] = {
+            "worker -9": (45, self._worker_killed),
+            "worker -15": (15, self._worker_stopped),
+            "server -9": (20, self._server_killed),
+            "connections cut": (10, self._connections_cut),
+            "Landlord away": (5, self._landlord(State.SHUT)),
+            "Landlord answers garbage": (5, self._landlord(State.SPOILT)),
+        }
+        weights = [weight for weight, _ in deeds.values()]
+        while self.killed < self.kills - len(long) or len(self.load.asked) < operations:
+            (kind,) = dice.choices(tuple(deeds), weights)
+            await self._one(kind, deeds[kind][1], calm=dice.random() >= STORMY)
+        for kind, deed in long.items():
+            await self._one(kind, deed, calm=True)
+
+    @property
+    def killed(self) -> int:
+        """How many kills there were."""
+        return sum(one.is_kill for one in self.faults)
+
+    def _outages(self) -> Mapping[str, Deed]:
+        return {
+            f"worker away {self.outage:g} s": lambda: self._worker_killed(self.outage),
+            f"server away {self.outage:g} s": lambda: self._server_killed(self.outage),
+        }
+
+    async def _one(self, kind: str, deed: Deed, *, calm: bool) -> None:
+        before = await self._fresh_calls()
+        fault = Fault(kind=kind, is_kill=kind.startswith(("worker", "server")))
+        fault.running = self.load.running
+        self.faults.append(fault)
+        doing = asyncio.create_task(deed())
+        # By now the signal is sent; its victim may take a while to be gone.
+        await asyncio.sleep(0)
+        fault.landed = bool(before & await self.stage.world.target.in_hand())
+        await doing
+        fault.over = time()
+        while calm and time() < fault.over + WITHIN and not all(one.ended for one in fault.running):
+            await asyncio.sleep(0.05)
+
+    async def _fresh_calls(self) -> set[int]:
+        """The calls that the target has only just begun to answer, once a job is known, too."""
+        known: set[int] = await self.stage.world.target.in_hand()
+        for _ in range(1000):
+            calls = await self.stage.world.target.in_hand()
+            if self.load.running and (fresh := calls - known):
+                return fresh
+            known |= calls
+            await asyncio.sleep(0.005)
+        return set()
+
+    async def _worker_killed(self, away: float = 0.0) -> None:
+        await self.stage.worker.kill()
+        await asyncio.sleep(away)
+        await self.stage.worker_again()
+
+    async def _worker_stopped(self) -> None:
+        self.stage.worker.signal(signal.SIGTERM)
+        await self.stage.worker.ended()
+        await self.stage.worker_again()
+
+    async def _server_killed(self, away: float = 0.0) -> None:
+        await self.stage.world.restate.kill()
+        await asyncio.sleep(away)
+        await self.stage.world.restate.start()
+
+    async def _connections_cut(self) -> None:
+        for way in self.stage.ways:
+            way.cut()
+
+    def _landlord(self, state: State) -> Deed:
+        async def spoilt() -> None:
+            self.stage.to_landlord.turn(state)
+            await asyncio.sleep(AWAY)
+            self.stage.to_landlord.turn(State.OPEN)
+
+        return spoilt

@@ -1,0 +1,131 @@
+"""What has come of a campaign: nothing lost, nothing doubled, nothing stuck, all written down."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from landlord_test_target.faults.injector import WITHIN, Fault
+from landlord_test_target.faults.load import Load
+from landlord_test_target.faults.measure import Measure
+from landlord_test_target.faults.stage import Stage
+
+__all__ = ["Finding", "Judge"]
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        oracle: lost, wrong, doubled, left over, stuck, not written down, slow.
+    """
+
+    oracle: str
+    tenant: str
+    what: str
+
+
+@attrs.define(kw_only=True)
+class Judge:
+    """Looks at all that is left, once everything is quiet.
+
+    Attributes:
+        given_up: The tenants that Landlord gave up by itself.
+        jobs: All jobs that Restate knows.
+    """
+
+    stage: Stage
+    load: Load
+    faults: list[Fault]
+    given_up: list[str] = attrs.field(factory=list)
+    jobs: Sequence[Mapping[str, object]] = ()
+    ledger: list[dict[str, Any]] = attrs.field(factory=list)
+
+    async def findings(self) -> list[Finding]:
+        """Everything that any oracle finds."""
+        world = self.stage.world
+        resources: dict[str, list[dict[str, Any]]] = {one: [] for one in self.load.tenants}
+        for row in await world.target.everything("resources"):
+            resources.setdefault(row["tenant"], []).append(row)
+        self.ledger = await world.target.everything("ledger")
+        self.jobs = await world.admin.query(
+            "SELECT id, status, completion_result, completion_failure FROM sys_invocation"
+            f" WHERE target_service_name = '{world.service}'"
+        )
+        found: list[Finding] = []
+        for tenant in self.load.tenants:
+            record = (await self.stage.landlord.get(tenant)).body
+            found += self._of_tenant(tenant, record, resources[tenant])
+        found += [
+            Finding(
+                oracle="stuck", tenant=str(row["target"]), what=f"{row['id']} is {row['status']}"
+            )
+            for row in await self.stage.open_jobs()
+        ]
+        found += await self._not_written_down()
+        found += [
+            Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
+            for fault, one, took in self.measure().taken()
+            if took > WITHIN
+        ]
+        return found
+
+    def measure(self) -> Measure:
+        """How long work took after a kill; the ledger has to be read."""
+        return Measure.of(self.faults, self.load.asked, self.ledger)
+
+    def _of_tenant(
+        self, tenant: str, record: Mapping[str, Any], there: list[dict[str, Any]]
+    ) -> Iterator[Finding]:
+        status = record.get("status", "gone")
+        versions = [json.loads(row["document"])["version"] for row in there]
+        wanted = record.get("desired_config", {}).get("version")
+        what = f"Landlord says {status} with version {wanted}, there are {versions}"
+        oracle = ""
+        if len(there) > 1:
+            oracle = "doubled"
+        elif status == "failed":
+            self.given_up.append(tenant)
+        elif status == "ready":
+            oracle = "" if versions == [wanted] else "wrong" if there else "lost"
+        elif status in ("archived", "gone"):
+            oracle = "left over" if there else ""
+        else:
+            oracle = "stuck"
+        if oracle:
+            yield Finding(oracle=oracle, tenant=tenant, what=what)
+
+    async def _not_written_down(self) -> list[Finding]:
+        """A job that ended by itself is in its tenant's history, with its end."""
+        ended: set[str] = set()
+        for tenant in self.load.tenants:
+            history = await self.stage.world.history(tenant)
+            ended |= {str(one["execution_id"]) for one in history if one["ended_at"]}
+        return [
+            Finding(oracle="not written down", tenant="", what=str(job["id"]))
+            for job in self.jobs
+            if job.get("completion_result") == "success" and job["id"] not in ended
+        ]
+
+    async def story(self, finding: Finding) -> str:
+        """All that is known of a tenant, in the order of time."""
+        tenant, world = finding.tenant, self.stage.world
+        lines = [
+            (one.begun, f"{one.kind} {one.config}: {one.status} at {one.ended:.2f}")
+            for one in self.load.asked
+            if one.tenant == tenant
+        ]
+        lines += [(fault.at, f"-- {fault.kind}, over at {fault.over:.2f}") for fault in self.faults]
+        lines += [
+            (row["at"], f"target: {row['engine']} {row['place']} {row['call']} {row['outcome']}")
+            for row in self.ledger
+            if row["tenant"] == tenant
+        ]
+        first = min((at for at, line in lines if not line.startswith("--")), default=0.0)
+        told = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
+        if tenant in self.load.tenants:
+            told += [json.dumps(one) for one in await world.history(tenant)]
+            told.append(json.dumps(await world.status(tenant)))
+        return "\n  ".join((f"{finding.oracle}: {tenant} {finding.what}", *told))

@@ -1,0 +1,189 @@
+"""Users of Landlord: each makes tenants, changes them and gives them up, as its dice say."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from random import Random
+from time import time
+from typing import Any
+
+import attrs
+
+from landlord_test_target.landlord import Caller
+
+__all__ = ["Load", "Operation"]
+
+LOOK = 0.2
+"""Seconds between two looks at a tenant."""
+
+TAKEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
+AT_REST = ("ready", "archived", "failed", "gone")
+
+DEEDS: Mapping[str, float] = {
+    "update": 50,
+    "move": 10,
+    "same again": 8,
+    "mistake": 5,
+    "archive": 12,
+    "delete": 15,
+}
+IMPATIENT = 0.2
+"""How often a user does not wait for the end before the next deed."""
+
+
+@attrs.define(kw_only=True)
+class Operation:
+    """What a user asked for; times are seconds of the clock, and zero is not yet.
+
+    Attributes:
+        sent: Whether Landlord was seen to have a job for it.
+        status: The tenant's at the last look.
+    """
+
+    tenant: str
+    kind: str
+    config: Mapping[str, object]
+    begun: float = attrs.field(factory=time)
+    ended: float = 0.0
+    sent: bool = False
+    status: str = ""
+
+
+@attrs.define(kw_only=True)
+class Load:
+    """So many users at once, until there was enough.
+
+    Attributes:
+        engines: On which of these compute engines their tenants are.
+        patience: Seconds after which a user says that nothing happens any more.
+        asked: All operations, oldest first.
+        tenants: All tenants there ever were, by id: their names.
+        refused: What Landlord did not take, by deed and answer.
+    """
+
+    landlord: Caller
+    seed: int
+    users: int
+    engines: Sequence[str] = ("target", "target2")
+    patience: float = 150.0
+    enough: asyncio.Event = attrs.field(factory=asyncio.Event)
+    asked: list[Operation] = attrs.field(factory=list)
+    tenants: dict[str, str] = attrs.field(factory=dict)
+    refused: Counter[str] = attrs.field(factory=Counter)
+    _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
+
+    async def run(self) -> None:
+        """Let all users do what they do; each ends its last operation."""
+        async with self._group:
+            for number in range(self.users):
+                self._group.create_task(self._user(number))
+
+    @property
+    def running(self) -> list[Operation]:
+        """The operations whose job was seen and whose end was not."""
+        return [one for one in self.asked if one.sent and not one.ended]
+
+    async def _user(self, number: int) -> None:
+        dice = Random(f"{self.seed}-{number}")
+        life = 0
+        while not self.enough.is_set():
+            life += 1
+            await self._life(dice, f"user-{number}-tenant-{life}")
+
+    async def _life(self, dice: Random, name: str) -> None:
+        config = self._config(dice)
+        tenant = await self.landlord.create(name, **config)
+        self.tenants[tenant] = name
+        status = await self._seen(self._note(tenant, "create", config), dice)
+        while status != "gone" and not self.enough.is_set():
+            deed = _deed(dice, status)
+            operation = await self._do(deed, tenant, config, dice)
+            if operation is None:
+                return
+            config, status = operation.config, await self._seen(operation, dice)
+
+    def _config(self, dice: Random) -> Mapping[str, object]:
+        return {
+            "compute_provider": dice.choice(self.engines),
+            "place": dice.choice(("main", "east")),
+            "version": dice.randrange(100, 1_000_000),
+        }
+
+    def _wanted(
+        self, deed: str, config: Mapping[str, object], dice: Random
+    ) -> Mapping[str, object]:
+        if deed == "update":
+            return {**config, "version": dice.randrange(100, 1_000_000)}
+        if deed == "move":
+            return self._config(dice)
+        if deed == "mistake":
+            return {**config, "version": dice.randrange(100, 1_000_000), "unhealthy": True}
+        return config
+
+    def _note(self, tenant: str, kind: str, config: Mapping[str, object]) -> Operation:
+        operation = Operation(tenant=tenant, kind=kind, config=config)
+        self.asked.append(operation)
+        return operation
+
+    async def _do(
+        self, deed: str, tenant: str, config: Mapping[str, object], dice: Random
+    ) -> Operation | None:
+        """Ask for it; ``None`` where Landlord does not take it, or knows the tenant no more."""
+        wanted = self._wanted(deed, config, dice)
+        operation = self._note(tenant, deed, wanted)
+        if deed in ("archive", "delete"):
+            call = self.landlord.archive if deed == "archive" else self.landlord.delete
+            answer = await call(tenant)
+        else:
+            answer = await self.landlord.update(tenant, **wanted)
+        if answer.status in TAKEN:
+            if deed == "mistake":
+                return await self._put_right(operation, config)
+            return operation
+        self.asked.remove(operation)
+        self.refused[f"{deed}: {answer.status}"] += 1
+        return operation if answer.status == HTTPStatus.CONFLICT else None
+
+    async def _put_right(self, mistake: Operation, config: Mapping[str, object]) -> Operation:
+        """See that it does not work, and ask for what did."""
+        await self._until(mistake, "backing-off", *AT_REST)
+        operation = self._note(mistake.tenant, "put right", config)
+        answer = await self.landlord.update(mistake.tenant, **config)
+        if answer.status not in TAKEN:
+            self.refused[f"put right: {answer.status}"] += 1
+        return operation
+
+    async def _seen(self, operation: Operation, dice: Random) -> str:
+        """Wait for the operation's end, or for a moment only; the tenant's status then."""
+        watch = self._group.create_task(self._until(operation, *AT_REST))
+        hurry = operation.kind != "put right" and dice.random() < IMPATIENT
+        await asyncio.wait((watch,), timeout=dice.uniform(0, 1) if hurry else None)
+        return operation.status
+
+    async def _until(self, operation: Operation, *states: str) -> str:
+        """Look until the tenant, or its job, is in one of these states."""
+        give_up = operation.begun + self.patience
+        while time() < give_up:
+            body = await self._look(operation.tenant)
+            operation.status = body["status"]
+            operation.sent = operation.sent or bool(body.get("workflow_execution_id"))
+            if {operation.status, body.get("workflow_sub_state")} & set(states):
+                operation.ended = time()
+                break
+            await asyncio.sleep(LOOK)
+        return operation.status
+
+    async def _look(self, tenant: str) -> dict[str, Any]:
+        answer = await self.landlord.get(tenant)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return {"status": "gone"}
+        body: dict[str, Any] = answer.body
+        return body
+
+
+def _deed(dice: Random, status: str) -> str:
+    deed = dice.choices(tuple(DEEDS), tuple(DEEDS.values()))[0]
+    if status in ("failed", "archived"):
+        return "delete"
+    return deed

@@ -1,0 +1,63 @@
+"""What a campaign did and found, as text for people and for the documents."""
+
+from collections import Counter
+from math import inf
+from statistics import median
+
+from landlord_test_target.faults.injector import Injector
+from landlord_test_target.faults.judge import Finding, Judge
+from landlord_test_target.faults.load import Load
+
+__all__ = ["ORACLES", "report"]
+
+ORACLES = ("lost", "wrong", "doubled", "left over", "stuck", "not written down", "slow")
+
+
+def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]) -> str:
+    """Everything in a few lines."""
+    kills = [one for one in injector.faults if one.is_kill]
+    found = Counter(one.oracle for one in findings)
+    lines = (
+        f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
+        f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
+        _counted("operations", Counter(one.kind for one in load.asked)),
+        _counted("not taken by Landlord", load.refused),
+        _counted("faults (landed)", _landed(injector)),
+        _jobs(judge),
+        _took(judge),
+        f"given up by Landlord itself: {len(judge.given_up)}",
+        ", ".join(f"{found[one]} {one}" for one in ORACLES),
+    )
+    return "\n".join(lines)
+
+
+def _counted(title: str, counts: Counter[str]) -> str:
+    return f"{title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
+def _landed(injector: Injector) -> Counter[str]:
+    all_of = Counter(one.kind for one in injector.faults)
+    landed = Counter(one.kind for one in injector.faults if one.landed)
+    return Counter({f"{kind} ({landed[kind]})": count for kind, count in all_of.items()})
+
+
+def _jobs(judge: Judge) -> str:
+    outcomes = Counter(row["outcome"] for row in judge.ledger)
+    ended = Counter(str(job.get("completion_result")) for job in judge.jobs)
+    return (
+        f"jobs: {len(judge.jobs)}, of which {ended['success']} ended by themselves;"
+        f" calls to the target: {outcomes['asked']},"
+        f" of which {outcomes['failed']} failed and {outcomes['lost']} lost their answer"
+    )
+
+
+def _took(judge: Judge) -> str:
+    taken = [took for _, _, took in judge.measure().taken()]
+    if not taken:
+        return "nothing that met one kill alone"
+    long = [took for fault, _, took in judge.measure().taken() if fault.kind.endswith(" s")]
+    after = f", {max(long):.1f} s after a long outage ({len(long)})" if long else ""
+    return (
+        f"{len(taken)} operations that met one kill alone were done after"
+        f" {median(taken):.1f} s (median), at most {max(taken, default=inf):.1f} s{after}"
+    )

@@ -1,0 +1,100 @@
+"""The way from one process to another: it can be shut, cut, spoilt, and listened to."""
+
+import asyncio
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+import attrs
+
+__all__ = ["State", "Way", "way_to"]
+
+PIECE = 65536
+GARBAGE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 6\r\n\r\n{"oh":'
+
+
+class State(StrEnum):
+    """What becomes of a connection."""
+
+    OPEN = "open"
+    SHUT = "shut"
+    SPOILT = "spoilt"
+
+
+async def _pass(_: bytes) -> None:
+    pass
+
+
+@attrs.define(kw_only=True)
+class Way:
+    """Passes on what is sent to it.
+
+    Attributes:
+        to: The URL at its other end.
+        url: Its own.
+        passing: Awaited with each piece before it goes on, in either direction.
+    """
+
+    to: str
+    url: str = ""
+    passing: Callable[[bytes], Awaitable[None]] = _pass
+    _state: State = State.OPEN
+    _open: set[StreamWriter] = attrs.field(factory=set)
+
+    def turn(self, state: State) -> None:
+        """Treat connections like this from now on; those that are open are cut."""
+        self._state = state
+        self.cut()
+
+    def cut(self) -> int:
+        """Break all open connections; how many there were."""
+        broken = len(self._open)
+        for writer in self._open:
+            writer.transport.abort()
+        return broken
+
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Treat one connection."""
+        self._open.add(writer)
+        try:
+            with suppress(OSError):
+                await self._treat(reader, writer)
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
+
+    async def _treat(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if self._state is State.OPEN:
+            end = urlsplit(self.to)
+            beyond_reader, beyond = await asyncio.open_connection(end.hostname, end.port)
+            ways = (self._pump(reader, beyond), self._pump(beyond_reader, writer))
+            pumps = [asyncio.create_task(one) for one in ways]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
+                beyond.transport.abort()
+        elif self._state is State.SPOILT:
+            await reader.read(PIECE)
+            writer.write(GARBAGE)
+            await writer.drain()
+
+    async def _pump(self, reader: StreamReader, writer: StreamWriter) -> None:
+        while piece := await reader.read(PIECE):
+            await self.passing(piece)
+            writer.write(piece)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def way_to(url: str) -> AsyncIterator[Way]:
+    """Lay a way to this URL."""
+    way = Way(to=url)
+    async with await asyncio.start_server(way.serve, "127.0.0.1") as server:
+        way.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield way
+        way.cut()
