@@ -175,7 +175,7 @@ async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_i
         code, text = await move(world, old=old)
 
         assert code == 3, text
-        assert "the latest version cannot go on with its journal; the old one" in line(text, job)
+        assert "the latest version cannot go on with its journal: the old one" in line(text, job)
         assert line(text, waiting).startswith("left")
         # It serves no turn, so that there is none to go on with.
         assert text.count("no other version serves it") == 1
