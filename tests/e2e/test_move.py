@@ -217,16 +217,6 @@ async def test_a_url_that_is_no_old_version_is_refused_with_what_is_known(world:
     assert url(latest) in text
 
 
-async def test_an_engine_that_cannot_move_ends_with_5(world: World) -> None:
-    worker = Worker(config={"worker": {"probe_address": ""}}, folder=world.folder)
-
-    code, text = await worker.command("move", "--from", "http://x", engine="stepfunctions")
-
-    assert code == 5
-    assert "LE303" in text
-    assert "does not support 'move'" in text
-
-
 async def pinned(world: World, old: Worker) -> int:
     """How many invocations that have not ended a version has begun."""
     (ours,) = (one.id for one in await world.admin.deployments() if one.uri.startswith(url(old)))
