@@ -1,7 +1,7 @@
 """Rolling upgrades: one new version after the other, with operations of all kinds in flight.
 
-By name, `pytest -s -m long tests/e2e/test_upgrades.py` does twenty rolls with twenty-five operations
-in flight at each, and prints what came of them.
+The long form does twenty rolls with twenty-five operations in flight at each, and prints what came of
+them: `nox -s e2e -- -m long -k loses_no_operation -n 0 -s`.
 """
 
 import asyncio
@@ -158,7 +158,7 @@ class Rolls:
 @pytest.mark.parametrize(
     ("count", "of_each"), [(2, 1), pytest.param(20, 5, marks=pytest.mark.long)]
 )
-async def test_no_operation_in_flight_is_lost_by_a_new_version(
+async def test_a_new_version_loses_no_operation_in_flight(
     world: World, count: int, of_each: int
 ) -> None:
     rolls = Rolls(world=world)
