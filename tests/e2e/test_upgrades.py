@@ -88,16 +88,21 @@ class Rolls:
         return await asyncio.gather(*(make(self.world.tenant()) for _ in range(count)))
 
     async def _let(self, tenants: Iterable[str]) -> None:
-        await asyncio.gather(*(self.world.target.fault(one, "create") for one in set(tenants)))
+        await asyncio.gather(*(self._creates(one) for one in set(tenants)))
+
+    async def _creates(self, tenant: str, **kinds: float) -> None:
+        """Set what the target does with creates; a second one makes a second resource."""
+        await self.world.target.fault(tenant, "create", doubles=1, **kinds)
 
     async def _plain(self, tenant: str) -> Operation:
+        await self._creates(tenant)
         job = await self.world.send(tenant, "provision", version=1)
         return Operation(
             kind="begun meanwhile", tenant=tenant, job=job, outcome="created", version=1
         )
 
     async def _running(self, tenant: str) -> Operation:
-        await self.world.target.fault(tenant, "create", hold=1)
+        await self._creates(tenant, hold=1)
         job = await self.world.send(tenant, "provision", version=1)
         await self.world.target.asked(tenant, "create")
         return Operation(kind="running", tenant=tenant, job=job, outcome="created", version=1)
@@ -110,13 +115,13 @@ class Rolls:
         return holder, waits
 
     async def _held(self, tenant: str) -> Operation:
-        await self.world.target.fault(tenant, "create", refuse=-1)
+        await self._creates(tenant, refuse=-1)
         job = await self.world.send(tenant, "provision", version=1)
         await self.world.held(job, "LE402")
         return Operation(kind="held", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _backing_off(self, tenant: str) -> Operation:
-        await self.world.target.fault(tenant, "create", fail=-1)
+        await self._creates(tenant, fail=-1)
         job = await self.world.send(tenant, "provision", version=1)
         await self.world.held(job, "LE403")
         return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
