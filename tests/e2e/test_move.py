@@ -1,9 +1,11 @@
 """A new version under a new URL: what the old one has begun goes on, and the old one may go."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
+import pytest
 from restate import Context, Service
 from restate.endpoint import Endpoint
 from restate.serde import BytesSerde
@@ -123,6 +125,27 @@ async def test_jobs_of_a_version_that_is_gone_go_on_with_the_new_one(world: Worl
     assert len(await world.target.resources(running)) == 1
 
 
+@pytest.mark.long  # Restate gives a connection up after ten seconds
+async def test_jobs_of_a_version_whose_machine_is_silent_go_on_with_the_new_one(
+    world: World,
+) -> None:
+    old = await world.worker()
+    tenant = world.tenant()
+    job = await backing_off_job(world, tenant)
+    await old.kill()
+    with silent(int(url(old).rpartition(":")[2])):
+        await world.held(job, "unable to reach")
+        await world.has_status(job, "running")
+        await world.worker()
+        await world.target.fault(tenant, "create")
+
+        code, text = await move(world, old=old)
+
+        assert code == 0, text
+        assert line(text, job).startswith("moved")
+        assert await world.done(job)
+
+
 async def test_a_job_that_a_younger_one_has_overtaken_is_killed_and_not_moved(
     world: World,
 ) -> None:
@@ -225,6 +248,22 @@ async def pinned(world: World, old: Worker) -> int:
         f" WHERE pinned_deployment_id = '{ours}' AND status <> 'completed'"
     )
     return len(rows)
+
+
+@contextmanager
+def silent(port: int) -> Iterator[None]:
+    """Have connections to a port neither taken nor refused, as by a machine that is gone."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = sockets.enter_context(socket.socket())
+            filler.settimeout(0)
+            with suppress(BlockingIOError):
+                filler.connect(("127.0.0.1", port))
+        yield
 
 
 @asynccontextmanager

@@ -146,6 +146,16 @@ async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_ste
     assert restate.asked == ["pause"]
 
 
+async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.failure = "RT0010"
+    restate.states = ["running", "running", "running", "paused", "suspended"]
+
+    assert await fate(mover) == (Fate.MOVED, "")
+    assert restate.asked == ["pause", "resume latest"]
+
+
 async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(
     restate: Restate, mover: Mover
 ) -> None:

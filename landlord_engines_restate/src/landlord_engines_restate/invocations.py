@@ -18,6 +18,9 @@ __all__ = ["Invocation", "Invocations"]
 _STANDING_STILL = ("suspended", "backing-off", "paused")
 """States in which none of an invocation's code runs."""
 
+_UNREACHED = "RT0010"
+"""Restate's code of an attempt that did not reach the deployment; it is shown during the next."""
+
 
 @attrs.frozen(kw_only=True)
 class Invocation:
@@ -40,8 +43,8 @@ class Invocation:
 
     @property
     def stands_still(self) -> bool:
-        """Whether none of its code runs."""
-        return self.status in _STANDING_STILL
+        """Whether none of its code runs, or at least had not when it was last tried."""
+        return self.status in _STANDING_STILL or self.failure == _UNREACHED
 
 
 @attrs.frozen(kw_only=True)

@@ -2,8 +2,8 @@
 
 An invocation stays with the deployment that first answered it, and backs off for ever where that is
 gone. Observed on restate-server 1.7.12: what is suspended or paused can be resumed on another
-deployment, what backs off has to be paused first. The pause of one that has just begun to run takes
-effect once its step has ended, and cannot be taken back. No resume looks at the journal: code that
+deployment, what backs off has to be paused first. The pause of one that runs takes effect once its
+step has ended, or its connection is given up, and cannot be taken back. No resume looks at the journal: code that
 does not fit it fails at its first attempt, and the invocation can then be resumed on the old
 deployment. What no deployment has answered yet goes to the latest by itself.
 """
@@ -29,6 +29,8 @@ AT_ONCE = 16
 
 FIRST_ATTEMPT = 5.0
 """Seconds in which a journal that does not fit has shown: it is read before any step runs."""
+
+_RESUMABLE = ("suspended", "paused")
 
 _UNFIT = {
     "RT0012": "the latest version does not serve it",
@@ -154,19 +156,19 @@ class Mover:
 
     async def _resumed(self, now: Invocation, deployment: str) -> tuple[Fate, str]:
         """Have an invocation that stands still go on with a deployment."""
-        if now.status == "backing-off":
+        if now.status not in _RESUMABLE:
             await self.admin.pause(now.id)
             paused = await self._paused(now.id)
             if paused is None:
                 return Fate.ENDED, ""
-            if paused.status not in ("paused", "suspended"):
+            if paused.status not in _RESUMABLE:
                 return Fate.LEFT, "it began to run, and pauses after its step: run this again then"
         went_on = await self.admin.resume(now.id, deployment)
         return (Fate.MOVED if went_on else Fate.RUNNING), ""
 
     async def _paused(self, invocation_id: str) -> Invocation | None:
         look = _look_again(
-            lambda now: now is not None and now.status not in ("paused", "suspended"),
+            lambda now: now is not None and now.status not in _RESUMABLE,
             max_time=self.patience,
         )(self._shown.now)
         now: Invocation | None = await look(invocation_id)
