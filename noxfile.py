@@ -160,6 +160,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """Kill a node of a cluster of restate-servers: `nox -s cluster`, not part of a plain run."""
+    install_editable(session, "test", extra=LOCAL)
+    session.run("pytest", "-s", "-m", "cluster", "tests/e2e/test_cluster.py", *session.posargs)
+
+
+@nox.session
 def pins(session: nox.Session) -> None:
     """Renew constraints.txt: `nox -s pins`, not part of a plain run."""
     session.install("uv")

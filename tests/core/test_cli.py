@@ -166,6 +166,14 @@ def test_registering_with_an_engine_that_refuses_ends_with_5(tmp_path: Path) -> 
     assert command(tmp_path, "--engine", "stepfunctions", "register")[0] == 5
 
 
+def test_moving_with_an_engine_that_cannot_ends_with_5(tmp_path: Path) -> None:
+    code, text = command(tmp_path, "--engine", "stepfunctions", "move", "--from", "http://old")
+
+    assert code == 5
+    assert "LE303" in text
+    assert "'stepfunctions' does not support 'move'" in text
+
+
 def test_on_a_terminal_what_is_waited_for_is_shown_before_it_is_seen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,9 +50,14 @@ def commands() -> list[tuple[str, str]]:
 
 @attrs.frozen(kw_only=True)
 class Reader:
-    """Somebody who follows the documents on a machine where all of it runs."""
+    """Somebody who follows the documents on a machine where all of it runs.
+
+    Attributes:
+        old: The URL of a version of the worker that is not the latest any more.
+    """
 
     world: World
+    old: str
     tenant: str
     wheels: Path
     folder: Path
@@ -84,6 +89,7 @@ class Reader:
             "http://127.0.0.1:8080": restate.endpoint,
             "http://127.0.0.1:9070": restate.admin_endpoint,
             "http://127.0.0.1:9082": self.world.workers[0].probe_url,
+            "http://worker-v1:9080": self.old,
             "UUID": self.tenant,
             "TenantProvisioning": self.world.service,
             "curl ": "curl --silent --show-error --fail ",
@@ -126,10 +132,15 @@ async def _said(process: Process, text: str) -> None:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def reader(own_world: World, wheels: Path, tmp_path: Path) -> Reader:
+    old = await own_world.worker()
     await own_world.worker()
+    own_world.workers.reverse()
     tenant = own_world.tenant()
     await own_world.run(tenant, "provision", version=1)
-    return Reader(world=own_world, tenant=tenant, wheels=wheels, folder=tmp_path)
+    address = old.config["workflow"]["restate"]["worker_address"]
+    return Reader(
+        world=own_world, old=f"http://{address}", tenant=tenant, wheels=wheels, folder=tmp_path
+    )
 
 
 async def test_every_documented_command_does_what_it_is_for(reader: Reader) -> None:

@@ -73,6 +73,8 @@ async def test_what_is_planned_cannot_be_called(engine: WorkerEngine) -> None:
     for call in (engine.dry_run_registration, engine.watch_registration, engine.make_latest):
         with pytest.raises(CapabilityNotSupported, match="stepfunctions"):
             await call()
+    with pytest.raises(CapabilityNotSupported, match="stepfunctions"):
+        await engine.move("http://old", dry_run=True)
     assert factory.local_backend is None
 
 

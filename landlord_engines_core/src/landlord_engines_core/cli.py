@@ -1,13 +1,14 @@
 """``landlord-host``: the one place where errors become text and exit codes.
 
 Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration gave
-up, 5 the engine refuses to serve.
+up, 5 the engine refuses to serve, or lacks what was asked of it.
 """
 
 import asyncio
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,15 @@ import attrs
 import click
 
 from landlord_engines_core import __version__, dev as local, host
-from landlord_engines_core.engine import Capability, EngineFactory, RegistrationState
+from landlord_engines_core.engine import Capability, EngineFactory, Moved, RegistrationState
 from landlord_engines_core.errors import (
+    CapabilityNotSupported,
     EngineRefused,
     LandlordEnginesError,
     PluginError,
     RegistrationError,
     SettingsError,
+    StillNeeded,
 )
 from landlord_engines_core.logs import configure
 from landlord_engines_core.plugins import (
@@ -40,6 +43,7 @@ _EXIT_CODES: Mapping[type[LandlordEnginesError], int] = {
     SettingsError: 2,
     PluginError: 2,
     EngineRefused: 5,
+    CapabilityNotSupported: 5,
     RegistrationError: 4,
 }
 _ENGINE_FAILED = 3
@@ -136,7 +140,7 @@ def cli(
     first. SIGTERM or SIGINT drains the worker; a second one ends it at once.
 
     Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration
-    gave up, 5 the engine refuses to serve.
+    gave up, 5 the engine refuses to serve, or lacks what was asked of it.
     """
     _ = debug
     flags = dict(_assignment(one) for one in assignments)
@@ -196,6 +200,19 @@ def check(flags: _Flags) -> None:
 def register(flags: _Flags, *, make_latest: bool) -> None:
     """Register the running worker, once."""
     host.run_async(_register(flags.choose(), make_latest=make_latest))
+
+
+@cli.command()
+@click.option("--from", "old", required=True, metavar="URL", help="Where the old version serves.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.pass_obj
+def move(flags: _Flags, old: str, *, dry_run: bool) -> None:
+    """Move jobs from an old version to the latest.
+
+    What the version at URL has begun, and is not running at this moment, goes on with the latest.
+    Says in the end whether the old version may go; where it may not yet, the exit code is 3.
+    """
+    host.run_async(_move(flags.choose(), old, dry_run=dry_run))
 
 
 @cli.command()
@@ -273,6 +290,39 @@ async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
     click.echo(f"{registration.state}: {registration.detail}")
     if registration.state is not RegistrationState.YES:
         raise RegistrationError(f"not registered as the latest: {registration.detail}")
+
+
+async def _move(chosen: _Chosen, old: str, *, dry_run: bool) -> None:
+    settings = chosen.loaded.settings
+    logger = configure(level="error", form=settings.log.format)
+    async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
+        try:
+            moved = await parts.engine.move(old, dry_run=dry_run)
+        finally:
+            await parts.engine.shutdown(0)
+    _tell(moved, dry_run=dry_run)
+
+
+def _tell(moved: Moved, *, dry_run: bool) -> None:
+    """Say what became of each, and whether the old version may go."""
+    for one in moved.moves:
+        why = f": {one.detail}" if one.detail else ""
+        click.echo(
+            f"{one.fate:<7}  {one.what}  tenant {one.tenant!r}  {one.execution_id}"
+            f"  was {one.state}{why}"
+        )
+    counts = Counter(one.fate for one in moved.moves)
+    told = ", ".join(f"{count} {fate}" for fate, count in counts.items()) or "none found"
+    if dry_run:
+        click.echo(f"dry run, nothing was changed; from {moved.old} to {moved.latest}: {told}")
+        return
+    click.echo(f"from {moved.old} to {moved.latest}: {told}")
+    if moved.still_there:
+        raise StillNeeded(
+            f"{moved.still_there} still need {moved.old}",
+            hint="let it serve until they have ended, and run this again",
+        )
+    click.echo(f"nothing needs {moved.old} any more: it may go")
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -27,8 +27,11 @@ __all__ = [
     "EngineContext",
     "EngineFactory",
     "EngineInfo",
+    "Fate",
     "HostInfo",
     "LocalBackend",
+    "Move",
+    "Moved",
     "Registration",
     "RegistrationState",
     "RunJob",
@@ -78,6 +81,8 @@ class Capability(StrEnum):
     DRY_RUN = "dry-run-registration"
     WATCH = "watch-registration"
     MAKE_LATEST = "make-latest"
+    MOVE = "move"
+    """What an old version of the worker has begun can be moved to the latest."""
 
 
 @attrs.frozen(kw_only=True)
@@ -165,6 +170,57 @@ class Registration:
     detail: str = ""
 
 
+class Fate(StrEnum):
+    """What became of an execution that an old version of the worker had begun."""
+
+    MOVED = "moved"
+    KILLED = "killed"
+    """A job dispatched later has had the tenant's turn; this one must not go on."""
+    ENDED = "ended"
+    """It ended by itself meanwhile."""
+    RUNNING = "running"
+    """It runs there at this moment and was left alone."""
+    LEFT = "left"
+    """It stays there, for the reason that is told."""
+
+
+@attrs.frozen(kw_only=True)
+class Move:
+    """What became of one execution, or would in a dry run.
+
+    Attributes:
+        execution_id: The backend's id.
+        what: The kind of execution in the backend's words, for example a service and its handler.
+        tenant: Its tenant; empty where that cannot be told.
+        state: The state in which it was found, in the backend's words.
+        detail: Why, where the fate does not say it.
+    """
+
+    execution_id: str
+    what: str
+    tenant: str
+    state: str
+    fate: Fate
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Moved:
+    """What came of a move.
+
+    Attributes:
+        old: The old version's URL, as the backend spells it.
+        latest: The URL of the version that new jobs go to.
+        moves: One for each execution that was found.
+        still_there: How many need the old version after it; in a dry run, how many need it now.
+    """
+
+    old: str
+    latest: str
+    moves: tuple[Move, ...]
+    still_there: int
+
+
 class Dispatcher(Protocol):
     """Starts and watches jobs on a backend the way Landlord does, its misreadings included."""
 
@@ -248,6 +304,23 @@ class WorkerEngine(abc.ABC):
     async def make_latest(self) -> Registration:
         """Have the backend send new jobs to this worker, whatever else is registered."""
         raise self._unsupported(Capability.MAKE_LATEST)
+
+    async def move(self, old: str, *, dry_run: bool) -> Moved:
+        """Have the latest version go on with what the version at the URL ``old`` has begun.
+
+        What runs there at this moment is left alone. It needs no `serve`, and may be done at any
+        time, again, and after one that was cut short.
+
+        Args:
+            old: Where the backend reaches the old version.
+            dry_run: Only say what would be done.
+
+        Raises:
+            SettingsError: The backend knows no such version, or sends new jobs to it.
+            EngineError: The backend gives no usable answer.
+        """
+        _ = old, dry_run
+        raise self._unsupported(Capability.MOVE)
 
     def _unsupported(self, capability: Capability) -> CapabilityNotSupported:
         return CapabilityNotSupported(

@@ -16,6 +16,7 @@ The tree, with the stable code of each class::
     │   ├── EngineFailed              LE301
     │   ├── EngineRefused             LE302  it declines to serve at all
     │   ├── CapabilityNotSupported    LE303
+    │   ├── StillNeeded               LE304  an old version may not go yet
     │   └── RegistrationError         LE310
     │       ├── RegistrationFailed    LE311  worth another try
     │       └── RegistrationRefused   LE312  another try will not help
@@ -63,6 +64,7 @@ __all__ = [
     "RegistrationFailed",
     "RegistrationRefused",
     "SettingsError",
+    "StillNeeded",
     "Superseded",
     "Transient",
 ]
@@ -176,6 +178,12 @@ class CapabilityNotSupported(EngineError):
     """An optional ability was used that the worker engine does not declare."""
 
     code = "LE303"
+
+
+class StillNeeded(EngineError):
+    """After a move, something that the old version of the worker has begun still needs it."""
+
+    code = "LE304"
 
 
 class RegistrationError(EngineError):

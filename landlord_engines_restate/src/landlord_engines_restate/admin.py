@@ -200,19 +200,42 @@ class AdminClient:
         Returns:
             Whether it ran; one that has ended or is not known is left alone.
         """
-        try:
-            await self._call("PATCH", f"/invocations/{quote(invocation_id, safe='')}/kill")
-        except AdminRefused as error:
-            if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-                return False
-            raise
-        return True
+        return await self._change(invocation_id, "kill")
+
+    async def pause(self, invocation_id: str) -> bool:
+        """Have an invocation stand still; one that runs does so once its step has ended.
+
+        Returns:
+            Whether the server took it.
+        """
+        return await self._change(invocation_id, "pause")
+
+    async def resume(self, invocation_id: str, deployment: str) -> bool:
+        """Have an invocation go on, on another deployment; one that has ended is left alone.
+
+        Args:
+            invocation_id: It is suspended or paused.
+            deployment: Its id, or ``latest`` for that which new invocations go to.
+
+        Returns:
+            Whether the server took it; not where the invocation runs or waits for a next attempt.
+        """
+        return await self._change(invocation_id, f"resume?deployment={quote(deployment, safe='')}")
 
     async def aclose(self) -> None:
         """Close the connections."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def _change(self, invocation_id: str, change: str) -> bool:
+        try:
+            await self._call("PATCH", f"/invocations/{quote(invocation_id, safe='')}/{change}")
+        except AdminRefused as error:
+            if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                return False
+            raise
+        return True
 
     async def _call(
         self, method: str, path: str, document: object = None, *, within: float = TIMEOUT

@@ -13,12 +13,14 @@ from landlord_engines_core.engine import (
     Capability,
     EngineContext,
     EngineInfo,
+    Moved,
     Registration,
     Support,
     WorkerEngine,
 )
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.moving import Mover
 from landlord_engines_restate.registration import Registrar
 from landlord_engines_restate.server import (
     App,
@@ -79,6 +81,12 @@ class RestateEngine(WorkerEngine):
             logger=context.logger,
             known=known,
         )
+        self._mover = Mover(
+            admin=self._admin,
+            names=settings.names,
+            # As long as Restate waits for a step, whose worker gives it up before that.
+            patience=2 * context.host.step_timeout,
+        )
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Listen for Restate until `shutdown`."""
@@ -115,6 +123,10 @@ class RestateEngine(WorkerEngine):
     async def make_latest(self) -> Registration:
         """Register again, by force."""
         return await self._registrar.make_latest()
+
+    async def move(self, old: str, *, dry_run: bool) -> Moved:
+        """Move what stands still on the deployment at this URL; see `Mover`."""
+        return await self._mover.move(old, dry_run=dry_run)
 
     def _warn(self) -> None:
         names = self._settings.names

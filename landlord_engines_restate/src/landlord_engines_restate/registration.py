@@ -21,7 +21,7 @@ from landlord_engines_restate.admin import (
     RegisteredService,
 )
 
-__all__ = ["DIGEST_KEY", "Expected", "Registrar"]
+__all__ = ["DIGEST_KEY", "Expected", "Registrar", "as_kept"]
 
 DIGEST_KEY = "landlord-engines/manifest"
 """The key of the manifest's digest in a deployment's metadata."""
@@ -123,8 +123,8 @@ class Registrar:
             return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
 
     async def _ours(self) -> Deployment | None:
-        uri = _as_kept(self.uri)
-        found = (one for one in await self.admin.deployments() if _as_kept(one.uri) == uri)
+        uri = as_kept(self.uri)
+        found = (one for one in await self.admin.deployments() if as_kept(one.uri) == uri)
         return next(found, None)
 
     async def _send(self, *, force: bool, dry_run: bool) -> None:
@@ -207,7 +207,7 @@ def _compare(expected: Expected, found: RegisteredService) -> None:
             )
 
 
-def _as_kept(uri: str) -> str:
+def as_kept(uri: str) -> str:
     """Spell a URI as the server does: it drops a fragment and lowers the scheme's letters."""
     return urlsplit(uri)._replace(fragment="").geturl().rstrip("/")
 

@@ -14,7 +14,7 @@ from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.turn import STATE, Settle, Take, Taken, TurnState
 
-__all__ = ["RestateSteps", "SettleSteps", "TurnCalls"]
+__all__ = ["RestateSteps", "SettleSteps", "TurnCalls", "turn_state"]
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class RestateSteps:
     async def look(self, tenant: str) -> Record:
         """Read the turn's state over the admin API: an action has no context to call with."""
         try:
-            state = await self._state(tenant)
+            state = await turn_state(self.admin, self.turn.name, tenant)
             await self.rivals.check(self.execution_id, state.holder)
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
@@ -71,15 +71,6 @@ class RestateSteps:
 
     def alive(self) -> None:
         """Restate needs no heartbeat."""
-
-    async def _state(self, tenant: str) -> TurnState:
-        rows = await self.admin.query(
-            "SELECT value_utf8 FROM state"  # noqa: S608  # each value is quoted
-            f" WHERE service_name = {literal(self.turn.name)}"
-            f" AND service_key = {literal(tenant)} AND key = {literal(STATE)}"
-        )
-        raw = str(rows[0]["value_utf8"]).encode() if rows else b"{}"
-        return codec.loads(raw, TurnState)
 
 
 @attrs.frozen(kw_only=True)
@@ -101,12 +92,27 @@ class SettleSteps(RestateSteps):
     async def look(self, tenant: str) -> Record:
         """Read the turn's state, in which the job must still be the last."""
         try:
-            state = await self._state(tenant)
+            state = await turn_state(self.admin, self.turn.name, tenant)
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
         if rival := state.rival(self.after):
             raise Superseded(f"{rival} took the turn")
         return state.record
+
+
+async def turn_state(admin: AdminClient, turn: str, tenant: str) -> TurnState:
+    """Read a tenant's turn from outside of it; one that was never taken has an empty state.
+
+    Raises:
+        EngineError: Restate's admin API gives no answer.
+    """
+    rows = await admin.query(
+        "SELECT value_utf8 FROM state"  # noqa: S608  # each value is quoted
+        f" WHERE service_name = {literal(turn)}"
+        f" AND service_key = {literal(tenant)} AND key = {literal(STATE)}"
+    )
+    raw = str(rows[0]["value_utf8"]).encode() if rows else b"{}"
+    return codec.loads(raw, TurnState)
 
 
 def _taken(answer: bytes) -> Record:

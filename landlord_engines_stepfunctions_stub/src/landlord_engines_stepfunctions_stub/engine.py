@@ -37,6 +37,7 @@ class StepFunctionsEngine(WorkerEngine):
             Capability.DRY_RUN: Support.PLANNED,
             Capability.WATCH: Support.PLANNED,
             Capability.MAKE_LATEST: Support.UNSUPPORTED,
+            Capability.MOVE: Support.UNSUPPORTED,
             Capability.SETTLE: Support.PLANNED,
         },
         backends="AWS Step Functions, Standard workflows",

@@ -1,0 +1,204 @@
+"""Moving what an old version of the worker has begun to the latest, so that the old one may go.
+
+An invocation stays with the deployment that first answered it, and backs off for ever where that is
+gone. Observed on restate-server 1.7.12: what is suspended or paused can be resumed on another
+deployment, what backs off has to be paused first. The pause of one that runs takes effect once its
+step has ended, or its connection is given up, and cannot be taken back. No resume looks at the journal: code that
+does not fit it fails at its first attempt, and the invocation can then be resumed on the old
+deployment. What no deployment has answered yet goes to the latest by itself.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import attrs
+import backoff
+
+from landlord_engines_core.engine import Fate, Move, Moved
+from landlord_engines_core.errors import EngineError, SettingsError
+from landlord_engines_restate.admin import AdminClient, Deployment
+from landlord_engines_restate.invocations import Invocation, Invocations
+from landlord_engines_restate.registration import as_kept
+from landlord_engines_restate.settings import Names
+
+__all__ = ["Mover"]
+
+AT_ONCE = 16
+"""Invocations that are moved at the same time."""
+
+FIRST_ATTEMPT = 5.0
+"""Seconds in which a journal that does not fit has shown: it is read before any step runs."""
+
+_RESUMABLE = ("suspended", "paused")
+
+_UNFIT = {
+    "RT0012": "the latest version does not serve it",
+    "RT0016": "the latest version cannot go on with its journal",
+}
+"""Restate's codes of failures that another attempt on the same deployment cannot mend."""
+
+_look_again = partial(
+    backoff.on_predicate, backoff.expo, factor=0.02, max_value=0.5, jitter=None, logger=None
+)
+
+
+@attrs.frozen(kw_only=True)
+class _Way:
+    """From where to where; ``newer`` has the latest deployment's id for each service."""
+
+    old: str
+    newer: Mapping[str, str]
+    dry_run: bool
+
+
+@attrs.frozen(kw_only=True)
+class Mover:
+    """Moves what one server shows.
+
+    Attributes:
+        admin: Restate's admin API.
+        names: What the worker's services are called.
+        patience: Seconds that a pause may take: those of a step.
+    """
+
+    admin: AdminClient
+    names: Names
+    patience: float
+    _shown: Invocations = attrs.field(init=False)
+    _slots: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
+
+    @_shown.default
+    def _of_the_server(self) -> Invocations:
+        return Invocations(admin=self.admin, names=self.names)
+
+    async def move(self, uri: str, *, dry_run: bool) -> Moved:
+        """Move all that stands still; see `WorkerEngine.move`."""
+        old, latest, newer = await self._deployments(uri)
+        way = _Way(old=old.id, newer=newer, dry_run=dry_run)
+        found = await self._shown.begun_by(old.id)
+        # A job that is killed takes its call of the turn with it.
+        jobs = [one for one in found if one.service == self.names.service]
+        others = [one for one in found if one.service != self.names.service]
+        moves = [*await self._all(jobs, way), *await self._all(others, way)]
+        if not dry_run:
+            moves = await self._given_back(moves, way)
+        left = await self._shown.begun_by(old.id)
+        return Moved(
+            old=old.uri.rstrip("/"),
+            latest=latest,
+            moves=tuple(moves),
+            still_there=len(left),
+        )
+
+    async def _deployments(self, uri: str) -> tuple[Deployment, str, Mapping[str, str]]:
+        """The old one, the latest's URL, and the latest's id for each service of the old one."""
+        known = await self.admin.deployments()
+        by_id = {one.id: one.uri.rstrip("/") for one in known}
+        uris = ", ".join(sorted(by_id.values())) or "none"
+        old = next((one for one in known if as_kept(one.uri) == as_kept(uri)), None)
+        newer = await self._latest(old) if old is not None else {}
+        if old is None or self.names.service not in newer:
+            raise SettingsError(
+                f"Restate at {self.admin.url} knows no version of {self.names.service} at {uri}",
+                hint=f"it knows {uris}",
+            )
+        latest = newer[self.names.service]
+        if latest == old.id:
+            raise SettingsError(
+                f"{uri} is the latest version of {self.names.service}: new jobs go there",
+                hint="first start the new version under another worker_advertised_url, or have it"
+                f" `register --make-latest`; Restate at {self.admin.url} knows {uris}",
+            )
+        return old, by_id.get(latest, latest), newer
+
+    async def _latest(self, old: Deployment) -> dict[str, str]:
+        names = [service.name for service in await self.admin.deployed(old.id)]
+        found = [await self.admin.service(name) for name in names]
+        return {one.name: one.deployment_id for one in found if one is not None}
+
+    async def _all(self, found: Iterable[Invocation], way: _Way) -> list[Move]:
+        return await asyncio.gather(*(self._one(one, way) for one in found))
+
+    async def _one(self, found: Invocation, way: _Way) -> Move:
+        tenant = ""
+        async with self._slots:
+            try:
+                tenant = await self._shown.tenant(found)
+                fate, detail = await self._carried(found, tenant, way)
+            except EngineError as error:
+                fate, detail = Fate.LEFT, error.message
+        return Move(
+            execution_id=found.id,
+            what=f"{found.service}/{found.handler}",
+            tenant=tenant,
+            state=found.status,
+            fate=fate,
+            detail=detail,
+        )
+
+    async def _carried(self, found: Invocation, tenant: str, way: _Way) -> tuple[Fate, str]:
+        if way.newer.get(found.service, way.old) == way.old:
+            return Fate.LEFT, "no other version serves it"
+        is_job = found.service == self.names.service
+        rival = await self._shown.overtaken_by(found, tenant) if is_job else ""
+        why = f"{rival} was dispatched later and has had the turn" if rival else ""
+        now = await self._shown.now(found.id)
+        if now is None:
+            return Fate.ENDED, ""
+        if not now.stands_still:
+            return Fate.RUNNING, ""
+        if way.dry_run:
+            return (Fate.KILLED if rival else Fate.MOVED), why
+        if rival:
+            return (Fate.KILLED if await self.admin.kill(now.id) else Fate.ENDED), why
+        return await self._resumed(now, "latest")
+
+    async def _resumed(self, now: Invocation, deployment: str) -> tuple[Fate, str]:
+        """Have an invocation that stands still go on with a deployment."""
+        if now.status not in _RESUMABLE:
+            await self.admin.pause(now.id)
+            paused = await self._paused(now.id)
+            if paused is None:
+                return Fate.ENDED, ""
+            if paused.status not in _RESUMABLE:
+                return Fate.LEFT, "it began to run, and pauses after its step: run this again then"
+        went_on = await self.admin.resume(now.id, deployment)
+        return (Fate.MOVED if went_on else Fate.RUNNING), ""
+
+    async def _paused(self, invocation_id: str) -> Invocation | None:
+        look = _look_again(
+            lambda now: now is not None and now.status not in _RESUMABLE,
+            max_time=self.patience,
+        )(self._shown.now)
+        now: Invocation | None = await look(invocation_id)
+        return now
+
+    async def _given_back(self, moves: list[Move], way: _Way) -> list[Move]:
+        """Let the old version go on with what the latest cannot go on with."""
+        moved = [one.execution_id for one in moves if one.fate is Fate.MOVED]
+        unfit = {one.id: one for one in await self._tried(moved) if self._is_unfit(one, way)}
+        for one in unfit.values():
+            await self._resumed(one, way.old)
+        return [
+            attrs.evolve(
+                one,
+                fate=Fate.LEFT,
+                detail=f"{_UNFIT[unfit[one.execution_id].failure]}: the old one has to end it",
+            )
+            if one.execution_id in unfit
+            else one
+            for one in moves
+        ]
+
+    @staticmethod
+    def _is_unfit(one: Invocation, way: _Way) -> bool:
+        return one.status == "backing-off" and one.failure in _UNFIT and one.tried_on != way.old
+
+    async def _tried(self, moved: Iterable[str]) -> list[Invocation]:
+        """Those of the moved that have not ended, once all have had their first attempt."""
+        look = _look_again(
+            lambda rows: not all(one.stands_still for one in rows), max_time=FIRST_ATTEMPT
+        )(self._shown.among)
+        rows: list[Invocation] = await look(moved)
+        return rows

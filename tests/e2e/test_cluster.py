@@ -1,0 +1,173 @@
+"""Three restate-servers, two workers behind one address; one of each is killed under load.
+
+By name only, with `nox -s cluster`: it starts more processes than a plain run has room for.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+import pytest_asyncio
+
+from landlord_engines_core.errors import EngineError
+from landlord_engines_restate.local import server_binary
+from landlord_test_target.balancer import balanced
+from landlord_test_target.cluster import Cluster, cluster
+from landlord_test_target.harness import Target, World, free_port, wait_for
+
+pytestmark = pytest.mark.cluster
+
+WITHIN = 600.0
+"""Seconds for all lives; on an idle machine they take a tenth of it."""
+
+TENANTS = 120
+AT_ONCE = 24
+LIFE = (("provision", 1), ("update", 2), ("update", 3))
+DELETES = ("delete", 3)
+"""What every third tenant is asked for in the end."""
+
+
+@attrs.define(kw_only=True)
+class Load:
+    """Tenants' lives, as Landlord drives them: what is not taken or not told is asked for again."""
+
+    world: World
+    at_work: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+    progress: asyncio.Condition = attrs.field(factory=asyncio.Condition)
+    seconds: list[float] = attrs.field(factory=list)
+    lives: dict[str, list[str]] = attrs.field(factory=dict)
+    in_flight: int = 0
+    counts: Counter[str] = attrs.field(factory=Counter)
+
+    async def live(self, number: int) -> None:
+        """Carry one tenant through its life."""
+        tenant = self.world.tenant()
+        wanted = (*LIFE, DELETES) if number % 3 == 0 else LIFE
+        for call in ("create", "update", "delete"):
+            await self.world.target.fault(tenant, call, delay_before=0.3)
+        async with self.at_work:
+            self.lives[tenant] = [await self._operation(tenant, *one) for one in wanted]
+
+    async def judge(self) -> None:
+        """Hold each life against the ledger and the history."""
+        for tenant, jobs in self.lives.items():
+            resources = await self.world.target.resources(tenant)
+            versions = [json.loads(one["document"])["version"] for one in resources]
+            rows = await self.world.target.rows(tenant)
+            acts = [one for one in rows if one["outcome"] == "asked" and one["call"] != "inspect"]
+            expected = [] if len(jobs) > len(LIFE) else [LIFE[-1][1]]
+            self.counts["asked for twice"] += max(0, len(acts) - len(jobs))
+            self.counts["doubled"] += len(versions) > 1
+            self.counts["lost"] += versions != expected or not await self._told(tenant, jobs)
+
+    async def _told(self, tenant: str, jobs: Collection[str]) -> bool:
+        """Whether the history comes to have the end of each job."""
+
+        async def look() -> bool:
+            history = await self.world.history(tenant)
+            return {one["execution_id"] for one in history if one["ended_at"]} >= set(jobs)
+
+        try:
+            return await wait_for(look)
+        except AssertionError:
+            return False
+
+    async def passed(self, part: float) -> None:
+        """Wait until this part of all operations has ended."""
+        total = TENANTS * len(LIFE) + (TENANTS + 2) // 3
+        async with self.progress:
+            await self.progress.wait_for(lambda: len(self.seconds) >= part * total)
+
+    async def _operation(self, tenant: str, operation: str, version: int) -> str:
+        begun = monotonic()
+        self.in_flight += 1
+        job = await self._sent(tenant, operation, version)
+        answer = await self._answer(job)
+        self.in_flight -= 1
+        self.counts["failed"] += answer["state"] != "succeeded"
+        # A step whose worker was killed after the act is entered again, and finds it done.
+        self.counts["found done"] += answer["output"]["status"] in ("unchanged", "absent")
+        async with self.progress:
+            self.seconds.append(monotonic() - begun)
+            self.progress.notify_all()
+        return job
+
+    async def _sent(self, tenant: str, operation: str, version: int) -> str:
+        while True:
+            try:
+                return await self.world.send(tenant, operation, version=version)
+            except EngineError:
+                self.counts["sent again"] += 1
+                await asyncio.sleep(0.5)
+
+    async def _answer(self, job: str) -> dict[str, Any]:
+        """Wait for a job's answer; a node that goes takes the connection with it."""
+        url = f"{self.world.restate.endpoint}/restate/invocation/{job}/attach"
+        while True:
+            try:
+                async with self.world.http.get(url) as response:
+                    if response.status == 200:
+                        answer: dict[str, Any] = await response.json(content_type=None)
+                        return answer
+                    text = await response.text()
+                if "[409]" in text:
+                    return {"state": "failed", "output": {"status": text}}
+            except aiohttp.ClientError:
+                pass
+            self.counts["asked again"] += 1
+            await asyncio.sleep(0.5)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def nodes(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with cluster(await server_binary(), tmp_path / "nodes") as running:
+        yield running
+
+
+async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
+    nodes: Cluster, target: Target, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    world = World(restate=nodes, target=target, http=http, folder=tmp_path)
+    ports = [free_port(), free_port()]
+    async with balanced(f"127.0.0.1:{port}" for port in ports) as front:
+        try:
+            workers = []
+            for port in ports:
+                config = world.config(port=port)
+                config["workflow"]["restate"]["worker_advertised_url"] = front.url
+                workers.append(await (await world.launch(config)).registered())
+            load = Load(world=world)
+            async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as lives:
+                for number in range(TENANTS):
+                    lives.create_task(load.live(number))
+                await load.passed(0.25)
+                in_flight = load.in_flight
+                await asyncio.gather(nodes.nodes[0].kill(), workers[0].kill())
+                await load.passed(0.6)
+                await asyncio.gather(nodes.nodes[0].start(), world.again(workers[0]))
+            await load.judge()
+        finally:
+            await world.aclose()
+
+    figures = {
+        "operations": len(load.seconds),
+        "in flight at the kill": in_flight,
+        **{key: load.counts[key] for key in ("sent again", "asked again")},
+        "p50 in s": round(median(load.seconds), 2),
+        "longest in s": round(max(load.seconds), 2),
+        # What was cut: before the act, or after it.
+        **{key: load.counts[key] for key in ("asked for twice", "found done")},
+        **{key: load.counts[key] for key in ("failed", "lost", "doubled")},
+    }
+    told = "\n".join(f"| {key} | {value} |" for key, value in figures.items())
+    print(f"\n{told}")  # noqa: T201  # the figures are what it is for
+    assert in_flight >= 20
+    assert not any(load.counts[key] for key in ("failed", "lost", "doubled")), told

@@ -1,0 +1,294 @@
+"""A new version under a new URL: what the old one has begun goes on, and the old one may go."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+
+import pytest
+from restate import Context, Service
+from restate.endpoint import Endpoint
+from restate.serde import BytesSerde
+
+from landlord_engines_restate.server import App, HttpServer, listening_socket
+from landlord_test_target.harness import Worker, World, free_port
+
+
+def url(worker: Worker) -> str:
+    return f"http://{worker.config['workflow']['restate']['worker_address']}"
+
+
+async def move(world: World, *arguments: str, old: Worker) -> tuple[int, str]:
+    """Run the command on the newest worker's machine."""
+    return await world.workers[-1].command("move", "--from", url(old), *arguments)
+
+
+def line(text: str, job: str) -> str:
+    (found,) = (one for one in text.splitlines() if job in one)
+    return " ".join(found.split())
+
+
+async def held_job(world: World, tenant: str) -> str:
+    await world.target.fault(tenant, "create", refuse=-1)
+    job = await world.send(tenant, "provision", version=1)
+    await world.held(job, "refuses this")
+    return job
+
+
+async def backing_off_job(world: World, tenant: str) -> str:
+    await world.target.fault(tenant, "create", fail=-1)
+    job = await world.send(tenant, "provision", version=1)
+    await world.held(job, "trouble")
+    return job
+
+
+async def running_job(world: World, tenant: str) -> str:
+    await world.target.fault(tenant, "create", hold=1)
+    job = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    return job
+
+
+async def waiting_job(world: World, tenant: str) -> tuple[str, str]:
+    """A job that runs, and one that waits for its turn after it."""
+    holder = await running_job(world, tenant)
+    waiting = await world.send(tenant, "update", version=2)
+    await world.has_status(waiting, "suspended")
+    return holder, waiting
+
+
+async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(world: World) -> None:
+    old = await world.worker(hold_interval="30s")
+    held, failing, waited = (f"{kind}-{world.tenant()}" for kind in ("held", "failing", "waited"))
+    holds = await held_job(world, held)
+    fails = await backing_off_job(world, failing)
+    holder, waits = await waiting_job(world, waited)
+    await world.worker(hold_interval="1s")
+
+    code, told = await move(world, "--dry-run", old=old)
+
+    assert (code, told.splitlines()[-1].split(";")[0]) == (0, "dry run, nothing was changed"), told
+    assert await pinned(world, old) == 5
+
+    code, text = await move(world, old=old)
+
+    # The call of the turn waits as its job does.
+    assert "4 moved" in text
+    assert "1 running" in text
+    assert line(text, holds).startswith(f"moved {world.service}/execute tenant '{held}'")
+    assert line(text, holds).endswith("was backing-off")
+    assert line(text, fails).endswith("was backing-off")
+    assert line(text, waits).endswith("was suspended")
+    assert line(text, holder).startswith("running")
+    assert f"moved {world.service}Turn/take tenant '{waited}'" in " ".join(text.split())
+    assert code == 3
+    assert f"LE304: 1 still need {url(old)}" in text
+
+    for tenant in (held, failing, waited):
+        await world.target.fault(tenant, "create")
+    await world.has_status(holder, "completed")
+    code, text = await move(world, old=old)
+
+    assert code == 0, text
+    assert f"nothing needs {url(old)} any more: it may go" in text
+    assert await old.terminate() == 0
+    for job in (holds, fails):
+        assert (await world.done(job))["output"]["status"] == "created"
+    assert (await world.done(waits))["output"]["status"] == "updated"
+    for tenant in (held, failing, waited):
+        assert len(await world.target.ledger(tenant, "create", "201")) == 1
+        assert len(await world.target.resources(tenant)) == 1
+
+
+async def test_jobs_of_a_version_that_is_gone_go_on_with_the_new_one(world: World) -> None:
+    old = await world.worker(settle_after="1s")
+    running, settled = world.tenant(), world.tenant()
+    job = await running_job(world, running)
+    await world.run(settled, "delete", version=1)
+    await world.target.fault(settled, "inspect", fail=-1)
+    await old.logged("step failed", tenant=settled)
+    await old.kill()
+    await world.target.fault(running, "create")
+    untried = await world.send(world.tenant(), "provision", version=1)
+    await world.held(untried, "unable to reach")
+    await world.worker()
+
+    code, text = await move(world, old=old)
+
+    assert code == 0, text
+    assert line(text, job).endswith("was backing-off")
+    assert f"{world.service}Settle/settle tenant '{settled}'" in " ".join(text.split())
+    # No version had answered it yet, so that it need not be moved.
+    assert untried not in text
+    assert await world.done(job)
+    assert await world.done(untried)
+    assert len(await world.target.resources(running)) == 1
+
+
+@pytest.mark.long  # Restate gives a connection up after ten seconds
+async def test_jobs_of_a_version_whose_machine_is_silent_go_on_with_the_new_one(
+    world: World,
+) -> None:
+    old = await world.worker()
+    tenant = world.tenant()
+    job = await backing_off_job(world, tenant)
+    await old.kill()
+    with silent(int(url(old).rpartition(":")[2])):
+        await world.held(job, "unable to reach")
+        await world.has_status(job, "running")
+        await world.worker()
+        await world.target.fault(tenant, "create")
+
+        code, text = await move(world, old=old)
+
+        assert code == 0, text
+        assert line(text, job).startswith("moved")
+        assert await world.done(job)
+
+
+async def test_a_job_that_a_younger_one_has_overtaken_is_killed_and_not_moved(
+    world: World,
+) -> None:
+    old = await world.worker()
+    tenant = world.tenant()
+    older = await world.send(tenant, "provision", provider="unknown", version=1)
+    await world.held(older, "unknown")
+    await old.kill()
+    await world.worker()
+    younger = await world.send(tenant, "update", version=2)
+    await world.done(younger)
+
+    _, dry = await move(world, "--dry-run", old=old)
+    code, text = await move(world, old=old)
+
+    for told in (dry, text):
+        assert line(told, older).startswith("killed")
+        assert line(told, older).endswith(f"{younger} was dispatched later and has had the turn")
+    assert code == 0, text
+    assert (await world.row(older))["completion_failure"] == "[409] killed"
+    assert (await world.target.document(tenant))["version"] == 2
+
+
+async def test_what_a_move_that_was_cut_short_has_paused_is_moved_by_the_next(
+    world: World,
+) -> None:
+    old = await world.worker()
+    tenant = world.tenant()
+    job = await backing_off_job(world, tenant)
+    await world.admin.pause(job)
+    await world.has_status(job, "paused")
+    await world.worker()
+    await world.target.fault(tenant, "create")
+
+    code, text = await move(world, old=old)
+
+    assert code == 0, text
+    assert line(text, job).endswith("was paused")
+    assert await world.done(job)
+
+
+async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_it(
+    world: World,
+) -> None:
+    old = await world.worker()
+    failing, waited = world.tenant(), world.tenant()
+    job = await backing_off_job(world, failing)
+    holder, waiting = await waiting_job(world, waited)
+    async with another(world, "execute"):
+        code, text = await move(world, old=old)
+
+        assert code == 3, text
+        assert "the latest version cannot go on with its journal: the old one" in line(text, job)
+        assert line(text, waiting).startswith("left")
+        # It serves no turn, so that there is none to go on with.
+        assert text.count("no other version serves it") == 1
+
+        for tenant in (failing, waited):
+            await world.target.fault(tenant, "create")
+        assert await world.done(job)
+        assert await world.done(waiting)
+        assert (await world.row(holder))["status"] == "completed"
+
+
+async def test_a_version_without_the_handler_gets_nothing_moved(world: World) -> None:
+    old = await world.worker()
+    tenant = world.tenant()
+    job = await backing_off_job(world, tenant)
+    async with another(world, "other"):
+        code, text = await move(world, old=old)
+
+        assert code == 3, text
+        assert "the latest version does not serve it" in line(text, job)
+        await world.target.fault(tenant, "create")
+        assert await world.done(job)
+
+
+async def test_a_url_that_is_no_old_version_is_refused_with_what_is_known(world: World) -> None:
+    latest = await world.worker()
+    other = f"http://127.0.0.1:{free_port()}"
+
+    code, text = await move(world, old=latest)
+
+    assert code == 2
+    assert f"{url(latest)} is the latest version of {world.service}" in text
+    assert "worker_advertised_url" in text
+
+    code, text = await latest.command("move", "--from", other)
+
+    assert code == 2
+    assert f"knows no version of {world.service} at {other}" in text
+    assert url(latest) in text
+
+
+async def pinned(world: World, old: Worker) -> int:
+    """How many invocations that have not ended a version has begun."""
+    (ours,) = (one.id for one in await world.admin.deployments() if one.uri.startswith(url(old)))
+    rows = await world.admin.query(
+        "SELECT id FROM sys_invocation"
+        f" WHERE pinned_deployment_id = '{ours}' AND status <> 'completed'"
+    )
+    return len(rows)
+
+
+@contextmanager
+def silent(port: int) -> Iterator[None]:
+    """Have connections to a port neither taken nor refused, as by a machine that is gone."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = sockets.enter_context(socket.socket())
+            filler.settimeout(0)
+            with suppress(BlockingIOError):
+                filler.connect(("127.0.0.1", port))
+        yield
+
+
+@asynccontextmanager
+async def another(world: World, handler: str) -> AsyncIterator[None]:
+    """Serve other code as the latest version of the service."""
+    service = Service(world.service)
+
+    @service.handler(handler, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
+    async def serve(ctx: Context, body: bytes) -> bytes:
+        async def act() -> str:
+            return "acted"
+
+        await ctx.run_typed("another step", act)
+        return body
+
+    endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
+    endpoint.bind(service)
+    app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
+    port = free_port()
+    server, listening = HttpServer(app), asyncio.Event()
+    serving = asyncio.create_task(server.serve(listening_socket("127.0.0.1", port), listening.set))
+    try:
+        await listening.wait()
+        await world.admin.register(f"http://127.0.0.1:{port}", force=False, metadata={})
+        yield
+    finally:
+        await server.stop(grace=0)
+        await serving

@@ -1,0 +1,179 @@
+"""Rolling upgrades: one new version after the other, with operations of all kinds in flight.
+
+The long form does twenty rolls with twenty-five operations in flight at each, and prints what came of
+them: `nox -s e2e -- -m long -k loses_no_operation -n 0 -s`.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from time import monotonic
+from typing import TypeVar
+
+import attrs
+import pytest
+
+from landlord_test_target.harness import Worker, World
+
+Made = TypeVar("Made")
+
+GAVE_WAY = ("[409] cancelled", "[409] killed")
+
+
+@attrs.frozen(kw_only=True)
+class Operation:
+    """One operation in flight, and what has to come of it."""
+
+    kind: str
+    tenant: str
+    job: str
+    outcome: str
+    version: int
+
+
+@attrs.define(kw_only=True)
+class Rolls:
+    """What came of all rolls so far."""
+
+    world: World
+    done: int = 0
+    operations: Counter[str] = attrs.field(factory=Counter)
+    found: Counter[str] = attrs.field(factory=Counter)
+    fates: Counter[str] = attrs.field(factory=Counter)
+    wrong: Counter[str] = attrs.field(factory=Counter)
+    moves: int = 0
+    seconds: list[float] = attrs.field(factory=list)
+
+    async def roll(self, old: Worker, of_each: int) -> Worker:
+        """Put a new version in the place of the old one while operations are in flight."""
+        flight = await self._in_flight(of_each)
+        begun = monotonic()
+        new = await self._next_version()
+        late = await self._all(of_each, self._plain)
+        code = await self._moved(new, old)
+        # What runs there still may end; all else is with the new version.
+        await self._let(one.tenant for one in flight if one.kind in ("running", "gives way"))
+        while code:
+            code = await self._moved(new, old)
+        assert await old.terminate() == 0
+        await self._let(one.tenant for one in flight)
+        for one in (*flight, *late):
+            await self._judge(one)
+        self.seconds.append(monotonic() - begun)
+        self.done += 1
+        return new
+
+    async def _in_flight(self, of_each: int) -> list[Operation]:
+        waiting = await self._all(of_each, self._waiting)
+        kinds = (self._running, self._held, self._backing_off)
+        others = [one for kind in kinds for one in await self._all(of_each, kind)]
+        return [*(one for pair in waiting for one in pair), *others]
+
+    async def _next_version(self) -> Worker:
+        """The same worker under another URL and with an option that Restate is told."""
+        return await self.world.worker(hold_interval="1s", step_timeout=f"{self.done + 60}s")
+
+    async def _moved(self, new: Worker, old: Worker) -> int:
+        url = f"http://{old.config['workflow']['restate']['worker_address']}"
+        code, text = await new.command("move", "--from", url)
+        assert code in (0, 3), text
+        lines = [line for line in text.splitlines() if "  inv_" in line]
+        self.fates.update(line.split()[0] for line in lines)
+        self.found.update(line.split("  was ")[1] for line in lines if line.startswith("moved"))
+        self.moves += 1
+        return code
+
+    async def _all(self, count: int, make: Callable[[str], Awaitable[Made]]) -> list[Made]:
+        return await asyncio.gather(*(make(self.world.tenant()) for _ in range(count)))
+
+    async def _let(self, tenants: Iterable[str]) -> None:
+        await asyncio.gather(*(self._creates(one) for one in set(tenants)))
+
+    async def _creates(self, tenant: str, **kinds: float) -> None:
+        """Set what the target does with creates; a second one makes a second resource."""
+        await self.world.target.fault(tenant, "create", doubles=1, **kinds)
+
+    async def _plain(self, tenant: str) -> Operation:
+        await self._creates(tenant)
+        job = await self.world.send(tenant, "provision", version=1)
+        return Operation(
+            kind="begun meanwhile", tenant=tenant, job=job, outcome="created", version=1
+        )
+
+    async def _running(self, tenant: str) -> Operation:
+        await self._creates(tenant, hold=1)
+        job = await self.world.send(tenant, "provision", version=1)
+        await self.world.target.asked(tenant, "create")
+        return Operation(kind="running", tenant=tenant, job=job, outcome="created", version=1)
+
+    async def _waiting(self, tenant: str) -> tuple[Operation, Operation]:
+        holder = attrs.evolve(await self._running(tenant), kind="gives way", outcome="", version=2)
+        job = await self.world.send(tenant, "update", version=2)
+        await self.world.has_status(job, "suspended")
+        waits = Operation(kind="waiting", tenant=tenant, job=job, outcome="updated", version=2)
+        return holder, waits
+
+    async def _held(self, tenant: str) -> Operation:
+        await self._creates(tenant, refuse=-1)
+        job = await self.world.send(tenant, "provision", version=1)
+        await self.world.held(job, "LE402")
+        return Operation(kind="held", tenant=tenant, job=job, outcome="created", version=1)
+
+    async def _backing_off(self, tenant: str) -> Operation:
+        await self._creates(tenant, fail=-1)
+        job = await self.world.send(tenant, "provision", version=1)
+        await self.world.held(job, "LE403")
+        return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
+
+    async def _judge(self, one: Operation) -> None:
+        """Hold an operation against what is to come of it, by Restate's row, history and ledger."""
+        self.operations[one.kind] += 1
+        row = await self.world.has_status(one.job, "completed")
+        failure = row.get("completion_failure", "")
+        if not one.outcome:
+            self.wrong["failed"] += failure not in GAVE_WAY
+            return
+        self.wrong["failed"] += bool(failure)
+        history = await self.world.ended(one.tenant, 1)
+        told = {(entry["execution_id"], entry["outcome"]) for entry in history}
+        resources = await self.world.target.resources(one.tenant)
+        versions = {json.loads(resource["document"])["version"] for resource in resources}
+        self.wrong["lost"] += versions != {one.version} or (one.job, one.outcome) not in told
+        creates = len(await self.world.target.ledger(one.tenant, "create", "201"))
+        self.wrong["doubled"] += len(resources) > 1 or creates > 1
+
+    def table(self) -> str:
+        told = {
+            "rolls": self.done,
+            "operations": self.operations.total(),
+            **{f"- {kind}": count for kind, count in self.operations.items()},
+            "runs of the command": self.moves,
+            **{f"- found {state}, moved": count for state, count in self.found.items()},
+            "- killed": self.fates["killed"],
+            "- left": self.fates["left"],
+            "failed": self.wrong["failed"],
+            "lost": self.wrong["lost"],
+            "doubled": self.wrong["doubled"],
+            "longest roll in s": round(max(self.seconds), 1),
+        }
+        return "\n".join(f"| {key} | {value} |" for key, value in told.items())
+
+
+@pytest.mark.parametrize(
+    ("count", "of_each"), [(2, 1), pytest.param(20, 5, marks=pytest.mark.long)]
+)
+async def test_a_new_version_loses_no_operation_in_flight(
+    world: World, count: int, of_each: int
+) -> None:
+    rolls = Rolls(world=world)
+    worker = await world.worker(hold_interval="1s", step_timeout="59s")
+
+    for _ in range(count):
+        worker = await rolls.roll(worker, of_each)
+
+    print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
+    assert not +rolls.wrong, rolls.table()
+    assert rolls.fates["left"] == 0
+    # The turn's call that runs at the first look may end before the second.
+    assert rolls.fates["moved"] >= 3 * of_each * count

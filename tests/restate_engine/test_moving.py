@@ -1,0 +1,268 @@
+"""What a move makes of what changes between two looks; tests/e2e/test_move.py has the usual."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import attrs
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from landlord_engines_core.engine import Fate, Moved
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_restate import moving
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.moving import Mover
+from landlord_engines_restate.settings import Names
+
+OLD, NEW = "http://old:9080", "http://new:9080"
+EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+
+
+@attrs.define
+class Restate:
+    """A server whose one invocation is found in one state after the other, then in the last."""
+
+    states: list[str] = attrs.field(factory=lambda: ["suspended"])
+    service: str = "Jobs"
+    body: bytes | None = b'{"tenant_uuid": "acme"}'
+    failure: str = ""
+    holder: str = ""
+    created: str = EARLY
+    refused: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    services: dict[str, str] = attrs.field(factory=lambda: {"Jobs": "dp_new", "JobsTurn": "dp_new"})
+    asked: list[str] = attrs.field(factory=list)
+
+    def answer(self, request: Request) -> Response:
+        path, _, name = request.path.rpartition("/")
+        if path == "/services":
+            known = name in self.services
+            return shown(_service(name, self.services.get(name, "")), 200 if known else 404)
+        if path.startswith("/invocations"):
+            return self.change(name, request.args.get("deployment", ""))
+        if request.path == "/query":
+            return shown({"rows": self.rows(json.loads(request.data)["query"])})
+        names = ("Jobs", "JobsTurn", "Other")
+        deployments = (("dp_old", OLD), ("dp_new", NEW))
+        return shown(
+            {
+                "services": [_service(name, "dp_old") for name in names],
+                "deployments": [{"id": one, "uri": f"{uri}/"} for one, uri in deployments],
+            }
+        )
+
+    def change(self, name: str, deployment: str) -> Response:
+        self.asked.append(f"{name} {deployment}".strip())
+        if name in self.broken:
+            return shown({"message": "broken"}, 503)
+        return shown({"message": "no"}, 409 if name in self.refused else 200)
+
+    def rows(self, sql: str) -> list[dict[str, str]]:
+        if "sys_journal" in sql:
+            entry = {"Command": {"Input": {"payload": list(self.body or b"")}}}
+            return [] if self.body is None else [{"entry_json": json.dumps(entry)}]
+        if "FROM state" in sql:
+            turn = {"holder": {"execution_id": self.holder, "since": LATE}}
+            return [{"value_utf8": json.dumps(turn)}] if self.holder else []
+        if sql.startswith("SELECT created_at"):
+            return []
+        status = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        row = {
+            "id": "inv_1",
+            "service": self.service,
+            "handler": "execute",
+            "key": "acme",
+            "status": status,
+            "created_at": self.created,
+            "tried_on": "dp_new",
+        }
+        return (
+            []
+            if status == "completed"
+            else [row | ({"failure": self.failure} if self.failure else {})]
+        )
+
+
+def shown(document: Any, status: int = 200) -> Response:
+    return Response(json.dumps(document), status=status)
+
+
+def _service(name: str, deployment: str) -> dict[str, Any]:
+    return {"name": name, "deployment_id": deployment, "revision": 1}
+
+
+@pytest.fixture
+def restate(httpserver: HTTPServer) -> Restate:
+    server = Restate()
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(server.answer)
+    return server
+
+
+@pytest_asyncio.fixture
+async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover]:
+    admin = AdminClient(httpserver.url_for(""))
+    yield Mover(admin=admin, names=Names("Jobs", "Jobs"), patience=0.05)
+    await admin.aclose()
+
+
+async def fate(mover: Mover, *, dry_run: bool = False) -> tuple[Fate, str]:
+    moved: Moved = await mover.move(OLD, dry_run=dry_run)
+    (one,) = moved.moves
+    return one.fate, one.detail
+
+
+@pytest.mark.parametrize(
+    ("states", "becomes"),
+    [
+        (["suspended", "completed"], Fate.ENDED),
+        (["suspended", "running"], Fate.RUNNING),
+        (["backing-off", "backing-off", "running", "completed"], Fate.ENDED),
+        (["backing-off", "backing-off", "running", "paused"], Fate.MOVED),
+        (["running", "backing-off", "suspended"], Fate.MOVED),
+    ],
+)
+async def test_what_changes_between_two_looks_is_taken_as_it_is_then(
+    restate: Restate, mover: Mover, states: list[str], becomes: Fate
+) -> None:
+    restate.states = states
+
+    assert (await fate(mover))[0] is becomes
+
+
+async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_step(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states = ["backing-off", "backing-off", "running"]
+
+    moved = await mover.move(OLD, dry_run=False)
+
+    assert moved.moves[0].fate is Fate.LEFT
+    assert moved.moves[0].detail.endswith("run this again then")
+    assert moved.still_there == 1
+    assert restate.asked == ["pause"]
+
+
+async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.failure = "RT0010"
+    restate.states = ["running", "running", "running", "paused", "suspended"]
+
+    assert await fate(mover) == (Fate.MOVED, "")
+    assert restate.asked == ["pause", "resume latest"]
+
+
+async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.refused = ("resume",)
+
+    assert await fate(mover) == (Fate.RUNNING, "")
+    assert restate.asked == ["resume latest"]
+
+
+async def test_what_cannot_be_moved_for_a_passing_reason_is_left_with_the_reason(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.broken = ("resume",)
+
+    became, why = await fate(mover)
+
+    assert became is Fate.LEFT
+    assert "cannot be used: broken" in why
+
+
+@pytest.mark.parametrize("failure", ["RT0012", "RT0016"])
+async def test_what_does_not_fit_the_latest_is_given_back_to_the_old(
+    restate: Restate, mover: Mover, failure: str
+) -> None:
+    restate.failure = failure
+    restate.states = ["backing-off", "backing-off", "paused", "backing-off", "paused"]
+
+    became, why = await fate(mover)
+
+    assert became is Fate.LEFT
+    assert why.endswith("the old one has to end it")
+    assert restate.asked == ["pause", "resume latest", "pause", "resume dp_old"]
+
+
+async def test_what_still_runs_when_a_misfit_would_have_shown_counts_as_moved(
+    restate: Restate, mover: Mover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "FIRST_ATTEMPT", 0.05)
+    restate.states = ["suspended", "suspended", "running"]
+
+    assert await fate(mover) == (Fate.MOVED, "")
+
+
+@pytest.mark.parametrize(("refused", "becomes"), [((), Fate.KILLED), (("kill",), Fate.ENDED)])
+async def test_a_job_is_killed_whose_rival_restate_has_forgotten(
+    restate: Restate, mover: Mover, refused: tuple[str, ...], becomes: Fate
+) -> None:
+    restate.holder = "inv_2"
+    restate.refused = refused
+
+    became, why = await fate(mover)
+
+    assert became is becomes
+    assert "inv_2" in why
+    assert restate.asked == ["kill"]
+
+
+@pytest.mark.parametrize(("holder", "created"), [("inv_2", LATE), ("inv_1", EARLY)])
+async def test_a_job_that_no_later_one_has_overtaken_is_moved(
+    restate: Restate, mover: Mover, holder: str, created: str
+) -> None:
+    restate.holder, restate.created = holder, created
+
+    assert (await fate(mover))[0] is Fate.MOVED
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{}", b"\xff"])
+async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
+    restate: Restate, mover: Mover, body: bytes | None
+) -> None:
+    restate.body = body
+
+    (one,) = (await mover.move(OLD, dry_run=False)).moves
+
+    assert (one.tenant, one.fate) == ("", Fate.MOVED)
+
+
+async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> None:
+    for status, becomes in (("paused", Fate.MOVED), ("running", Fate.RUNNING)):
+        restate.states = [status]
+        assert (await fate(mover, dry_run=True))[0] is becomes
+    restate.states, restate.holder = ["backing-off"], "inv_2"
+    assert (await fate(mover, dry_run=True))[0] is Fate.KILLED
+
+    assert restate.asked == []
+
+
+async def test_what_no_other_version_serves_stays(restate: Restate, mover: Mover) -> None:
+    restate.service = "Other"
+
+    assert await fate(mover) == (Fate.LEFT, "no other version serves it")
+
+
+async def test_a_deployment_without_the_service_is_no_version_of_it(
+    restate: Restate, mover: Mover
+) -> None:
+    del restate.services["Jobs"]
+
+    with pytest.raises(SettingsError, match="knows no version of Jobs") as caught:
+        await mover.move(OLD, dry_run=False)
+
+    assert f"{NEW}, {OLD}" in caught.value.hint
+
+
+async def test_a_latest_version_that_came_after_the_look_is_named_by_its_id(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.services["Jobs"] = "dp_newer"
+
+    assert (await mover.move(OLD, dry_run=True)).latest == "dp_newer"

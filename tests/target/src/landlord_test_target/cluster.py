@@ -1,0 +1,103 @@
+"""Several restate-servers as one cluster on loopback, behind one address for each of its APIs."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+
+from landlord_engines_restate.local import RestateServer
+from landlord_test_target.balancer import balanced
+
+__all__ = ["Cluster", "Node", "cluster"]
+
+
+@attrs.define(kw_only=True)
+class Node(RestateServer):
+    """A node; the first of them sets the cluster up.
+
+    Attributes:
+        number: From 0.
+        peers: All nodes, this one included.
+    """
+
+    number: int
+    peers: Sequence["Node"] = ()
+
+    @property
+    def address(self) -> str:
+        """Where it talks to its peers."""
+        return f"http://127.0.0.1:{self._ports[2]}"
+
+    def _write_config(self) -> Path:
+        ingress, admin, node = self._ports
+        config = self.folder / "restate.toml"
+        config.write_text(f"""\
+cluster-name = "cluster"
+node-name = "n{self.number + 1}"
+base-dir = {json.dumps(str(self.folder))}
+bind-ip = "127.0.0.1"
+bind-port = {node}
+advertised-address = "{self.address}"
+listen-mode = "tcp"
+auto-provision = {"false" if self.number else "true"}
+default-replication = 2
+default-num-partitions = 4
+disable-telemetry = true
+
+[metadata-client]
+addresses = {json.dumps([peer.address for peer in self.peers])}
+
+[admin]
+bind-port = {admin}
+
+[ingress]
+bind-port = {ingress}
+""")
+        return config
+
+
+@attrs.define(kw_only=True)
+class Cluster(RestateServer):
+    """All nodes, seen as one server by whoever uses it."""
+
+    nodes: Sequence[Node]
+    ingress_url: str
+    admin_url: str
+
+    @property
+    def endpoint(self) -> str:
+        """The ingress of any node that is up."""
+        return self.ingress_url
+
+    @property
+    def admin_endpoint(self) -> str:
+        """The admin API of any node that is up."""
+        return self.admin_url
+
+
+@asynccontextmanager
+async def cluster(binary: Path, folder: Path, count: int = 3) -> AsyncIterator[Cluster]:
+    """Run a cluster of so many nodes."""
+    nodes = [
+        Node(binary=binary, folder=folder / f"n{number + 1}", number=number)
+        for number in range(count)
+    ]
+    for node in nodes:
+        node.peers = nodes
+    endpoints = [node.endpoint.removeprefix("http://") for node in nodes]
+    admins = [node.admin_endpoint.removeprefix("http://") for node in nodes]
+    async with balanced(endpoints) as ingress, balanced(admins) as admin:
+        try:
+            await asyncio.gather(*(node.start() for node in nodes))
+            yield Cluster(
+                binary=binary,
+                folder=folder,
+                nodes=nodes,
+                ingress_url=ingress.url,
+                admin_url=admin.url,
+            )
+        finally:
+            await asyncio.gather(*(node.stop() for node in nodes))
