@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=8, help="how many kills test_faults.py does")
     parser.addoption("--operations", type=int, default=40, help="how many it has asked for")
     parser.addoption("--stride", type=int, default=20, help="test_every_point.py takes each nth")
-    parser.addoption("--seed", type=int, default=1, help="which bodies, loads, faults and moments")
+    parser.addoption("--seed", type=int, default=1, help="which bodies, load and faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

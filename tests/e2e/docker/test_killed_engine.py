@@ -34,6 +34,8 @@ from landlord_test_target.own_docker import OwnDocker, own_docker
 # It ends when it is asked to, so that an engine which comes back does not wait for it.
 COMMAND = ("sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait")
 NETWORK = "tenants"
+KILLS = 20
+"""In the midst of an act; others come on top."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -125,12 +127,10 @@ async def timed(act: Awaitable[None]) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kills", [5, 20])
 async def test_tenants_converge_whenever_the_engine_is_killed(
     killable: OwnDocker,
     engines: Callable[..., DockerCompute],
     pytestconfig: pytest.Config,
-    kills: int,
 ) -> None:
     chance = random.Random(pytestconfig.getoption("seed"))
     compute = engines(host=killable.host, network_name=NETWORK)
@@ -140,7 +140,7 @@ async def test_tenants_converge_whenever_the_engine_is_killed(
     create, update = [await timed(tenants.bring(tenants.next(first))) for _ in range(2)]
 
     killed = cut = 0
-    while cut < kills:
+    while cut < KILLS:
         known = sorted(tenants.wanted)
         is_update = len(known) > 3 or chance.random() < 0.5
         tenant = chance.choice(known) if is_update else str(uuid4())
