@@ -81,6 +81,6 @@ if __name__ == "__main__":
     parser.add_argument("--into", type=Path, default=results, help="the folder for results")
     chosen = parser.parse_args()
     if chosen.docker:
-        asyncio.run(containers.measure(containers.SHORT if chosen.short else containers.LONG))
-        sys.exit(0)
+        plan = containers.SHORT if chosen.short else containers.LONG
+        sys.exit(asyncio.run(containers.measure(plan)))
     sys.exit(asyncio.run(main(SHORT if chosen.short else LONG, chosen.into)))

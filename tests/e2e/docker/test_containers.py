@@ -85,8 +85,10 @@ async def test_a_free_port_is_found_and_told(
 ) -> None:
     fixed = free_port()
     ports = [{"container_port": 8080}, {"container_port": 8080, "host_port": fixed}]
+    wanted = spec(tenant.tenant, ports=ports, health_check={"type": "http", "port": 8080})
 
-    made = await engine.provision(spec(tenant.tenant, ports=ports))
+    made = await engine.provision(wanted)
+    await healthy(engine, wanted)
 
     told = made.resource_ids["8080/tcp"].split(",")
     assert str(fixed) in told
@@ -366,6 +368,39 @@ async def test_volumes_stay_unless_they_are_to_go(engine: DockerCompute, tenant:
         assert not {gone, *unnamed} & set(left)
     finally:
         docker("volume", "rm", kept, foreign)
+
+
+async def test_volumes_that_a_delete_which_was_cut_left_go_with_the_next(
+    engines: Engines, tenant: Holdings
+) -> None:
+    def reached(at: str) -> None:
+        if at == "delete:removed":
+            raise Interrupted(at)
+
+    mine, shared, other = f"mine-{tenant.tenant}", f"shared-{tenant.tenant}", Holdings(str(uuid4()))
+    volumes = {"volumes": [f"{mine}:/a", f"{shared}:/b"], "remove_volumes": True}
+    await engines().provision(spec(tenant.tenant, **volumes))
+    await engines().provision(spec(other.tenant, volumes=[f"{shared}:/b"]))
+    with pytest.raises(Interrupted):
+        await engines(reached).destroy(tenant.tenant, "")
+    assert mine in docker("volume", "ls", "-q")
+
+    assert await engines().destroy(tenant.tenant, "")
+    assert not await engines().destroy(tenant.tenant, "")
+
+    label = f"label=landlord.tenant_id={tenant.tenant}"
+    assert docker("volume", "ls", "-q", "--filter", label) == shared
+    other.clear()
+    docker("volume", "rm", shared)
+
+
+async def test_volumes_may_go_where_there_are_none(engine: DockerCompute, tenant: Holdings) -> None:
+    await engine.provision(spec(tenant.tenant, remove_volumes=True))
+
+    assert await engine.destroy(tenant.tenant, "")
+
+    label = f"label=landlord.tenant_id={tenant.tenant}"
+    assert docker("volume", "ls", "-q", "--filter", label) == ""
 
 
 async def test_a_delete_gives_a_container_time_to_stop(engines: Engines, tenant: Holdings) -> None:

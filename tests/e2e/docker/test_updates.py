@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -10,7 +11,7 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.compute_contract import Interrupted, healthy
-from landlord_test_target.docker import WEB, Holdings, address, docker, spec
+from landlord_test_target.docker import WEB, Holdings, address, docker, show, spec
 from landlord_test_target.harness import free_port, wait_for
 
 Engines = Callable[..., DockerCompute]
@@ -19,6 +20,15 @@ Engines = Callable[..., DockerCompute]
 async def serves(http: aiohttp.ClientSession, tenant: Holdings) -> str:
     async with http.get(f"http://{address(tenant.only)}:8080/") as answer:
         return await answer.text()
+
+
+async def failed(engine: DockerCompute, tenant: Holdings) -> None:
+    """Wait until the tenant's container has failed."""
+
+    async def look() -> bool:
+        return (await engine.inspect(tenant.tenant, "")).state is ResourceState.FAILED
+
+    await wait_for(look)
 
 
 async def ended(engine: DockerCompute, tenant: Holdings) -> None:
@@ -125,6 +135,105 @@ async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(
     assert tenant.only["State"]["StartedAt"] == started
 
 
+def interrupted_at(point: str) -> Callable[[str], None]:
+    def reached(at: str) -> None:
+        if at == point:
+            raise Interrupted(at)
+
+    return reached
+
+
+async def running(tenant: Holdings) -> list[int]:
+    """The versions that run."""
+    shown = [show(one) for one in tenant.ids]
+    return [int(one["Config"]["Image"][-1]) for one in shown if one["State"]["Running"]]
+
+
+async def cut_while_the_next_serves(engines: Engines, tenant: Holdings, **first: object) -> None:
+    """An update from version 1 to 2 that was cut once version 2 ran."""
+    await engines().provision(spec(tenant.tenant, **first))
+    await healthy(engines(), spec(tenant.tenant, **first))
+    with pytest.raises(Interrupted):
+        await engines(interrupted_at("update:started")).update(
+            spec(tenant.tenant, image=f"{WEB}:2")
+        )
+    assert await running(tenant) == [2]
+
+
+async def test_what_serves_after_an_update_was_cut_stays_while_another_has_no_image(
+    engines: Engines, tenant: Holdings
+) -> None:
+    await cut_while_the_next_serves(engines, tenant)
+
+    with pytest.raises(ComputeRefused, match="pull_policy is never"):
+        await engines().update(
+            spec(tenant.tenant, image="landlord-test/none:1", pull_policy="never")
+        )
+
+    assert await running(tenant) == [2]
+
+
+async def test_after_an_update_was_cut_the_former_serves_while_another_cannot_be_made(
+    engines: Engines, tenant: Holdings
+) -> None:
+    await cut_while_the_next_serves(engines, tenant)
+
+    with pytest.raises(ComputeRefused, match=r"\$.resources.memory is less"):
+        await engines().update(spec(tenant.tenant, image=f"{WEB}:3", resources={"memory": 1}))
+
+    assert await running(tenant) == [1]
+    assert tenant.versions == [1]
+
+
+async def test_after_an_update_was_cut_a_former_that_cannot_be_started_holds_up_no_other(
+    engines: Engines, tenant: Holdings
+) -> None:
+    port, other = free_port(), Holdings(str(uuid4()))
+    ports = [{"container_port": 8080, "host_port": port}]
+    await cut_while_the_next_serves(engines, tenant, ports=ports)
+    await engines().provision(spec(other.tenant, ports=ports))
+
+    try:
+        await engines().update(spec(tenant.tenant, image=f"{WEB}:3"))
+    finally:
+        other.clear()
+
+    assert await running(tenant) == [3]
+    assert tenant.versions == [3]
+
+
+async def test_one_that_runs_is_brought_back_even_if_it_did_not_answer(
+    engines: Engines, tenant: Holdings
+) -> None:
+    engine = engines(health_timeout=1)
+    first = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
+    await engine.provision(first)
+    await failed(engine, tenant)
+    former = tenant.ids
+
+    result = await engine.update(spec(tenant.tenant, command=["no-such-thing"]))
+
+    assert "the image does not have the command" in result.rolled_back
+    assert tenant.ids == former
+    assert tenant.only["State"]["Running"]
+
+
+async def test_one_that_failed_as_it_is_wanted_is_made_anew(
+    engines: Engines, tenant: Holdings
+) -> None:
+    engine = engines(health_timeout=1)
+    wanted = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
+    await engine.provision(wanted)
+    await failed(engine, tenant)
+    former = tenant.ids
+
+    result = await engine.provision(wanted)
+
+    assert result.rolled_back == ""
+    assert len(tenant.ids) == 1
+    assert tenant.ids != former
+
+
 async def test_what_never_served_is_not_brought_back(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
@@ -164,15 +273,11 @@ async def test_one_in_a_crash_loop_gets_its_name_all_the_same(
 async def test_a_rollback_cut_at_any_point_still_ends_with_the_former(
     engines: Engines, tenant: Holdings, http: aiohttp.ClientSession, point: str
 ) -> None:
-    def reached(at: str) -> None:
-        if at == point:
-            raise Interrupted(at)
-
     first, bad = spec(tenant.tenant), spec(tenant.tenant, image="landlord-test/sick:1")
     await engines().provision(first)
     await healthy(engines(), first)
     with pytest.raises(Interrupted):
-        await engines(reached).update(bad)
+        await engines(interrupted_at(point)).update(bad)
 
     result = await engines().update(bad)
 
@@ -185,15 +290,13 @@ async def test_a_rollback_cut_at_any_point_still_ends_with_the_former(
 async def test_an_update_that_was_cut_gives_way_to_a_later_one(
     engines: Engines, tenant: Holdings
 ) -> None:
-    def reached(at: str) -> None:
-        if at == "update:stopped":
-            raise Interrupted(at)
-
     engine, first = engines(), spec(tenant.tenant)
     await engine.provision(first)
     await healthy(engine, first)
     with pytest.raises(Interrupted):
-        await engines(reached).update(spec(tenant.tenant, image=f"{WEB}:2"))
+        await engines(interrupted_at("update:stopped")).update(
+            spec(tenant.tenant, image=f"{WEB}:2")
+        )
 
     seen = await engine.inspect(tenant.tenant, "")
     later = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))

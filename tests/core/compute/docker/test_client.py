@@ -205,6 +205,25 @@ async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
     assert tried == removed
 
 
+async def test_a_network_without_labels_is_somebody_elses(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    found = [{"Id": "a", "Name": "net", "Labels": None}, {"Id": "b", "Name": "net"}]
+    httpserver.expect_request("/v1.47/networks").respond_with_json(found)
+
+    await client.ensure_network("net", "bridge")
+
+    assert {request.method for request, _ in httpserver.log} == {"GET"}
+
+
+async def test_an_engine_without_volumes_lists_none(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1.47/volumes").respond_with_json({"Volumes": None})
+
+    assert await client.volumes({}) == []
+
+
 @pytest.mark.parametrize(
     ("status", "message", "error", "told"),
     [

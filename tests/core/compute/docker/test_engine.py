@@ -57,7 +57,8 @@ async def test_what_vanishes_between_two_looks_and_what_is_anothers_is_not_seen(
     engine: DockerCompute, fake: Fake
 ) -> None:
     other = {**MINE, names.DIGEST: "another's"}
-    fake.lists({"Id": "gone", "Labels": MINE}, {"Id": "other", "Labels": other})
+    plain: list[dict[str, Any]] = [{"Id": "null", "Labels": None}, {"Id": "missing"}]
+    fake.lists({"Id": "gone", "Labels": MINE}, {"Id": "other", "Labels": other}, *plain)
     fake.answers("GET", "/containers/gone/json", 404, {"message": "gone"})
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING

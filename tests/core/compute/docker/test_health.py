@@ -10,7 +10,7 @@ import pytest
 
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.health import health_of
+from landlord_engines_core.compute.docker.health import health_of, is_up
 from landlord_engines_core.compute.docker.settings import DockerSettings
 
 SETTINGS = DockerSettings(stable_window=10, health_timeout=30)
@@ -73,15 +73,34 @@ async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one
     assert (await health_of(container(uptime=201), settings)).state is ResourceState.HEALTHY
 
 
+@pytest.mark.parametrize(
+    ("shown", "up"),
+    [
+        (partial(container), True),
+        (partial(container, uptime=1), True),
+        (partial(container, Health={"Status": "unhealthy"}), True),
+        (partial(container, "restarting", restarts=2), True),
+        (partial(container, "restarting", restarts=3), False),
+        (partial(container, uptime=1, restarts=3), False),
+        (partial(container, "exited"), False),
+        (partial(container, "paused"), False),
+    ],
+)
+def test_up_is_what_runs_and_is_in_no_loop(
+    shown: Callable[[], dict[str, Any]], *, up: bool
+) -> None:
+    assert is_up(shown(), SETTINGS) is up
+
+
 @asynccontextmanager
-async def server(answer: bytes, *, closes: bool = True) -> AsyncIterator[int]:
-    """Listen, and answer each request so."""
-    served = []
+async def server(answer: bytes, *, closes: bool = True, misses: int = 0) -> AsyncIterator[int]:
+    """Listen, and answer each request so, but for the first ones."""
+    served: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.append(asyncio.current_task())
         try:
-            if answer:
+            if answer and len(served) > misses:
                 await reader.readline()
                 writer.write(answer)
                 await writer.drain()
@@ -136,6 +155,13 @@ async def test_any_other_answer_is_not(line: bytes) -> None:
     assert young.state is ResourceState.STARTING
     assert old.state is ResourceState.FAILED
     assert "does not answer its health check" in old.detail
+
+
+async def test_one_that_misses_two_requests_is_asked_again_before_it_has_failed() -> None:
+    async with server(b"HTTP/1.1 200 OK\r\n", misses=2) as port:
+        health = await health_of(checked("http", port, where="own"), SETTINGS)
+
+    assert health.state is ResourceState.HEALTHY
 
 
 @pytest.mark.parametrize("where", ["own", "published"])

@@ -277,6 +277,7 @@ def test_the_schema_accepts_what_landlords_accepts() -> None:
         {"image": "x", "restart_policy": "sometimes"},
         {"image": "x", "volumes": "data:/data"},
         {"image": "x", "health_check": {"type": "http", "port": 80, "http_path": "/a\r\nX: y"}},
+        {"image": "x", "health_check": {"type": "http", "port": 80, "http_path": "/a\n"}},
         {"image": "x", "resources": {"cpu": 0}},
     ],
     ids=repr,

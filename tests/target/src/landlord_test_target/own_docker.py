@@ -5,6 +5,7 @@ was killed leaves behind.
 """
 
 import asyncio
+import re
 import shutil
 import signal
 import tempfile
@@ -22,6 +23,10 @@ __all__ = ["OwnDocker", "own_docker"]
 
 # The shell takes the place of an init: it waits for what others leave to it.
 _FIRST = ("sh", "-c", "ip link set lo up; echo ready; sleep infinity & wait")
+
+
+_CONTAINER = re.compile("/docker[/-]([0-9a-f]{64})")
+"""How the control groups of a process name its container."""
 
 
 @attrs.define(kw_only=True)
@@ -65,14 +70,20 @@ class OwnDocker:
             process.send_signal(signal.SIGKILL)
         await self.engine.wait()
 
-    def commands(self) -> list[str]:
-        """The names of all processes that there are."""
-        names = []
-        with suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(self.first.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    names.append(process.name())
-        return names
+    def running(self, program: str) -> list[str]:
+        """The ids of the containers of which a process runs this program, one for each process."""
+        found = []
+        for process in psutil.Process(self.first.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+                groups = Path(f"/proc/{process.pid}/cgroup").read_text()
+                if process.name() == program and (container := _CONTAINER.search(groups)):
+                    found.append(container[1])
+        return found
+
+    def keepers(self) -> int:
+        """How many processes are there that keep a container each."""
+        family = psutil.Process(self.first.pid).children(recursive=True)
+        return sum(process.name().startswith("containerd-shim") for process in family)
 
     async def _answers(self) -> bool:
         asked = await asyncio.create_subprocess_exec(

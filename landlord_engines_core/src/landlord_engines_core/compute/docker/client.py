@@ -166,7 +166,7 @@ class DockerClient:
                 async with self._asked("create the network") as docker:
                     await docker.networks.create(body)
             found = await self._networks(name)
-        ours = [one["Id"] for one in found if one["Labels"].get(OWNER) == "landlord"]
+        ours = [one["Id"] for one in found if (one.get("Labels") or {}).get(OWNER) == "landlord"]
         left = len(found)
         # All workers take them in the same order; the engine keeps one that is in use.
         for network in sorted(ours, reverse=True):
@@ -198,6 +198,12 @@ class DockerClient:
         async with self._asked("inspect a volume") as docker:
             shown: Mapping[str, Any] = await _volume(docker, name).show()
         return shown
+
+    async def volumes(self, filters: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
+        """What the engine lists of volumes; its filters are to be checked again."""
+        async with self._asked("list volumes") as docker:
+            found = await _volumes(docker).list(filters=filters)
+        return found["Volumes"] or []
 
     async def remove_volume(self, name: str) -> None:
         """Remove a volume, unless another container has it."""

@@ -18,7 +18,7 @@ from landlord_engines_core.compute.docker.body import container_body, difference
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.found import Container, find
-from landlord_engines_core.compute.docker.health import Health, health_of
+from landlord_engines_core.compute.docker.health import Health, health_of, is_up
 from landlord_engines_core.compute.docker.making import Made, Maker
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.points import Reached
@@ -109,13 +109,12 @@ class Convergence:
 
     async def _replace(self, current: Container, upcoming: Container | None) -> ComputeResult:
         served = upcoming is not None and upcoming.replaces == current.id
-        health = await health_of(current.shown, self.settings)
-        serves = health.state is not ResourceState.FAILED
-        wanted = self._wanted(replaces=current.id if served or serves else "")
-        upcoming_id = await self._beside(upcoming, wanted)
+        may_return = served or await self._serves(current)
+        wanted = self._wanted(replaces=current.id if may_return else "")
+        upcoming_id = await self._beside(current, upcoming, wanted)
         await self.client.stop(current.id)
         self.reached("update:stopped")
-        if not (served or serves):
+        if not may_return:
             # There is nothing to come back to: whether it becomes healthy is for others to see.
             upcoming_id = await self._start_next(upcoming_id, wanted)
             return await self._take_over(current, upcoming_id)
@@ -129,13 +128,27 @@ class Convergence:
         self.reached("update:healthy")
         return await self._take_over(current, upcoming_id)
 
-    async def _beside(self, upcoming: Container | None, wanted: Made) -> str:
-        """Have the next container there; one that another update made gives way."""
+    async def _serves(self, current: Container) -> bool:
+        """Whether to come back to it; one that failed as it is wanted is no better than the next."""
+        if current.config_hash != self.spec.config_hash:
+            return is_up(current.shown, self.settings)
+        health = await health_of(current.shown, self.settings)
+        return health.state is not ResourceState.FAILED
+
+    async def _beside(self, current: Container, upcoming: Container | None, wanted: Made) -> str:
+        """Have the next container there; one that another update made gives way.
+
+        That one may be what serves: until the image is there it stays, then the current one serves.
+        """
         if upcoming is not None:
             if upcoming.config_hash == self.spec.config_hash and not differences(
                 wanted.body, upcoming.shown
             ):
                 return upcoming.id
+            await self._maker.fetch(self.config)
+            if upcoming.replaces == current.id:
+                with suppress(ComputeRefused, StartFailed):
+                    await self._bring_back(current)
             await self.client.remove(upcoming.id)
         return await self._maker.make(self._next_name, wanted, "update:created")
 
@@ -184,13 +197,17 @@ class Convergence:
             await self.client.rename(container, self._name)
             await self.client.start(container)
 
-    async def _roll_back(self, former: Container, reason: str) -> ComputeResult:
-        """Let the former container serve again; the next one goes last, since it tells that it did."""
+    async def _bring_back(self, former: Container) -> None:
+        """Let the former container serve again in the place of the next one."""
         with suppress(Gone):
             await self.client.stop(self._next_name)
         self.reached("rollback:stopped")
         await self.client.start(former.id)
         self.reached("rollback:started")
+
+    async def _roll_back(self, former: Container, reason: str) -> ComputeResult:
+        """Come back to the former container; the next one goes last, since it tells that it served."""
+        await self._bring_back(former)
         await self.client.remove(self._next_name)
         self.reached("rollback:removed")
         again = await self._shown(former.id)

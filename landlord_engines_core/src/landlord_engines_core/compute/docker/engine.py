@@ -11,7 +11,7 @@ from landlord_engines_core.compute.contract import (
     Observation,
     ResourceState,
 )
-from landlord_engines_core.compute.docker import names, policy
+from landlord_engines_core.compute.docker import names, policy, volumes
 from landlord_engines_core.compute.docker.answers import Conflict, Gone
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig, read
@@ -99,12 +99,15 @@ class DockerCompute:
         return await self.provision(spec)
 
     async def destroy(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
-        """Stop and remove all of the tenant's containers, and return once none is there."""
+        """Stop and remove all of the tenant's containers, and return once none is there.
+
+        Their volumes go then, where that was asked for.
+        """
         existed = False
         for _ in range(_LOOKS):
             found = await self._find(tenant)
             if not found.all:
-                return existed
+                return await volumes.remove_noted(self._client, tenant) or existed
             existed = True
             for container in found.all:
                 await self._remove(container, tenant)
@@ -137,20 +140,11 @@ class DockerCompute:
         except Gone:
             return
         self.reached("delete:stopped")
-        along = container.takes_volumes_along
+        if along := container.takes_volumes_along:
+            identity = names.identity(self.settings.label_prefix, tenant)
+            await volumes.note(self._client, container, identity)
         await self._client.remove(container.id, volumes=along)
         self.reached("delete:removed")
-        for volume in container.volumes if along else ():
-            await self._remove_volume(volume, tenant)
-
-    async def _remove_volume(self, name: str, tenant: str) -> None:
-        """Remove a volume that was made for this tenant, and no other."""
-        try:
-            labels = (await self._client.volume(name)).get("Labels") or {}
-        except Gone:
-            return
-        if names.belongs_to(labels, tenant):
-            await self._client.remove_volume(name)
 
 
 def from_settings(section: Mapping[str, object], *, reached: Reached = pass_by) -> DockerCompute:

@@ -126,7 +126,7 @@ async def find(client: DockerClient, prefix: str, tenant: str) -> Found:
     listed = await client.containers(names.filters(tenant))
     shown = []
     for one in listed:
-        if names.belongs_to(one["Labels"], tenant):
+        if names.belongs_to(one.get("Labels") or {}, tenant):
             try:
                 shown.append(Container(await client.show(one["Id"])))
             except Gone:

@@ -11,18 +11,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
+import backoff
 
 from landlord_engines_core.compute.contract import ResourceState
 from landlord_engines_core.compute.docker import names
 from landlord_engines_core.compute.docker.settings import DockerSettings
 
-__all__ = ["Health", "health_of"]
+__all__ = ["Health", "health_of", "is_up"]
 
 _LONGEST_WINDOW = 60.0
 _RESTARTS = 3
 """After this many restarts in a row a container is in a loop."""
 
 _ANSWER_WITHIN = 2.0
+_ASKED = 3
+"""How often one that has to answer is asked before it has failed: anybody may be busy once."""
+
 _RELAY_CLOSES_WITHIN = 0.3
 
 
@@ -48,8 +52,9 @@ async def health_of(shown: Mapping[str, Any], settings: DockerSettings) -> Healt
         return Health(ResourceState.FAILED, _stopped(state))
     check = json.loads((shown["Config"].get("Labels") or {}).get(names.HEALTH) or "{}")
     if check:
-        answers = await _answers(shown, check, settings.host)
         late = _uptime(state) > settings.health_timeout
+        ask = _ask_again(_answers) if late else _answers
+        answers = await ask(shown, check, settings.host)
         return _checked(answers=answers, late=late)
     if "Health" in state and state["Health"]["Status"] != "none":
         return _own_check(state["Health"]["Status"])
@@ -57,6 +62,14 @@ async def health_of(shown: Mapping[str, Any], settings: DockerSettings) -> Healt
     if 0 <= _uptime(state) < _window(shown, settings):
         return Health(ResourceState.STARTING, "it has not run for long")
     return Health(ResourceState.HEALTHY)
+
+
+def is_up(shown: Mapping[str, Any], settings: DockerSettings) -> bool:
+    """Whether a container runs, and not again and again, be it healthy or not."""
+    looping = _loop(shown, settings)
+    if looping is not None:
+        return looping.state is not ResourceState.FAILED
+    return bool(shown["State"]["Status"] == "running")
 
 
 def _loop(shown: Mapping[str, Any], settings: DockerSettings) -> Health | None:
@@ -119,6 +132,16 @@ async def _answers(shown: Mapping[str, Any], check: Mapping[str, Any], host: str
         except (OSError, TimeoutError, ValueError):
             continue
     return False
+
+
+_ask_again = backoff.on_predicate(
+    backoff.expo,
+    lambda answers: not answers,
+    factor=0.3,
+    max_tries=_ASKED,
+    jitter=None,
+    logger=None,
+)
 
 
 def _addresses(shown: Mapping[str, Any], port: int, host: str) -> list[_Address]:

@@ -53,7 +53,7 @@ class Maker:
             ComputeRefused: The image does not exist, the name is somebody else's, or what the
                 engine made is not what was asked for.
         """
-        await self._fetch(wanted.config)
+        await self.fetch(wanted.config)
         await self._network(wanted.config)
         await self._volumes(wanted)
         try:
@@ -82,7 +82,12 @@ class Maker:
             await self.client.start(container)
         return container
 
-    async def _fetch(self, config: ContainerConfig) -> None:
+    async def fetch(self, config: ContainerConfig) -> None:
+        """Have the image there, as the configuration wants it fetched.
+
+        Raises:
+            ComputeRefused: It does not exist, or is not to be fetched.
+        """
         if config.pull_policy == "always":
             await self.client.pull(config.image)
         elif not await self.client.has_image(config.image):

@@ -22,6 +22,7 @@ __all__ = [
     "REMOVE_VOLUMES",
     "REPLACES",
     "TENANT",
+    "VOLUMES",
     "belongs_to",
     "current_name",
     "filters",
@@ -43,6 +44,8 @@ LIMITS = "landlord.limits"
 REPLACES = "landlord.replaces"
 """The id of the container that served when this one was made to take its place."""
 REMOVE_VOLUMES = "landlord.remove_volumes"
+VOLUMES = "landlord.volumes"
+"""The names of the volumes that a delete has yet to remove; on a volume that is there to say so."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 

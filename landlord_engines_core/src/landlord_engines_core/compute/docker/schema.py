@@ -53,7 +53,12 @@ _OURS: Mapping[str, object] = {
         "properties": {
             "type": {"enum": ["http", "tcp"]},
             "port": _PORT,
-            "http_path": {"type": "string", "pattern": "^/[!-~]*$"},
+            # In Python a "$" also stands before a last line feed.
+            "http_path": {
+                "type": "string",
+                "pattern": "^/[!-~]*$",
+                "not": {"pattern": "\\n"},
+            },
         },
         "required": ["type", "port"],
     },
