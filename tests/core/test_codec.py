@@ -15,6 +15,11 @@ class _Leaf:
 
 
 @attrs.frozen(kw_only=True)
+class _Soil:
+    kind: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class _Tree:
     leaf: _Leaf
     ratio: float = 0.5
@@ -22,6 +27,7 @@ class _Tree:
     labels: Mapping[str, str] = attrs.field(factory=dict)
     anything: Mapping[str, object] = attrs.field(factory=dict)
     leaves: tuple[_Leaf, ...] = ()
+    soil: _Soil = _Soil()
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +78,8 @@ def test_a_whole_number_is_taken_for_a_number() -> None:
         (b'{"leaf": {"word": "oak"}, "labels": []}', "$.labels must be an object"),
         (b'{"leaf": {"word": "oak"}, "labels": {"a": 1}}', "$.labels must be a string"),
         (b'{"leaf": {"word": "oak"}, "leaves": {}}', "$.leaves must be a list"),
+        (b'{"leaf": {"word": "oak"}, "soil": "loam"}', "$.soil must be an object"),
+        (b'{"leaf": {"word": "oak"}, "soil": []}', "$.soil must be an object"),
         (b'{"leaf": {"word": "oak"}, "leaves": "elm"}', "$.leaves must be a list"),
         (b'{"leaf": {}}', "$.leaf.word is missing"),
         (b'{"leaf": {"word": "oak"}, "leaves": [{"word": 1}]}', "$.leaves[0].word must be"),

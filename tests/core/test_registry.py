@@ -58,3 +58,19 @@ async def test_a_registry_lists_its_engines_and_closes_them() -> None:
     assert len(registry) == 1
     assert "mock" in registry
     await registry.aclose()
+
+
+async def test_an_engine_that_breaks_when_it_is_closed_keeps_none_open() -> None:
+    closed: list[str] = []
+
+    class Engine(MockCompute):
+        async def aclose(self) -> None:
+            closed.append("")
+            raise RuntimeError("broken")
+
+    registry = ComputeRegistry({name: Engine() for name in ("one", "two", "three")})
+
+    with pytest.raises(RuntimeError, match="broken"):
+        await registry.aclose()
+
+    assert len(closed) == 3

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_origin
 
+import attrs
 from cattrs import BaseValidationError, Converter, transform_error
 from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.preconf.json import JsonConverter, make_converter
@@ -80,6 +81,18 @@ def _object(kind: Any, converter: Converter) -> _Hook:
     return check
 
 
+def _fields(kind: Any, converter: Converter) -> _Hook:
+    inner = converter.gen_structure_attrs_fromdict(kind)
+
+    def check(value: object, _: object) -> object:
+        # Of a text it could be asked too whether it has a field.
+        if not isinstance(value, dict):
+            raise _WrongKind("an object")
+        return inner(value, kind)
+
+    return check
+
+
 def _list(kind: Any, converter: Converter) -> _Hook:
     inner = homogenous_tuple_structure_factory(kind, converter)
 
@@ -101,6 +114,7 @@ def _make_converter(*, detailed: bool) -> JsonConverter:
     converter.register_structure_hook_factory(_is_optional, _optional)
     converter.register_structure_hook_factory(_is_a(Mapping), _object)
     converter.register_structure_hook_factory(_is_a(tuple), _list)
+    converter.register_structure_hook_factory(attrs.has, _fields)
     return converter
 
 

@@ -138,9 +138,9 @@ async def assembled(
         engine = _worker_engine(name, factory, context)
         yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics)
     finally:
-        await registry.aclose()
         if landlord is not None:
             await landlord.aclose()
+        await registry.aclose()
 
 
 async def run(

@@ -7,7 +7,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeResult, Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.errors import Held, Transient
+from landlord_engines_core.errors import Held, InvalidJob, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import ExecutionState, Note, Placement, Record
 from landlord_engines_core.tenants.understand import MAX_BODY
@@ -273,3 +273,18 @@ async def test_a_body_that_is_too_large_is_held_and_not_read(operation: str) -> 
 
     assert steps.names == ["resolve"]
     assert steps.record == Record()
+
+
+async def test_a_configuration_that_can_be_read_but_not_looked_through_is_held() -> None:
+    """Each look at it takes more of the stack than reading it, by how much only Python knows."""
+    ends: set[str] = set()
+
+    for depth in range(400, 1000, 2):
+        config = "[" * depth + "]" * depth
+        body = f'{{"tenant_uuid": "t", "desired_config": {{"a": {config}}}}}'.encode()
+        try:
+            await jobs(("mock", MockCompute())).run(body, DirectSteps())
+        except (Held, InvalidJob, Transient) as error:
+            ends.add(type(error).__name__)
+
+    assert ends <= {"Held", "InvalidJob"}

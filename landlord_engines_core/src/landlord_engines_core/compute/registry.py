@@ -1,6 +1,7 @@
 """The compute engines that this worker has, with their configuration schemas compiled once."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
 from itertools import islice
 
 import attrs
@@ -90,6 +91,7 @@ class ComputeRegistry:
         engine.validate(config)
 
     async def aclose(self) -> None:
-        """Close all engines."""
-        for engine in self._engines.values():
-            await engine.aclose()
+        """Close all engines, also where one of them raises."""
+        async with AsyncExitStack() as closing:
+            for engine in self._engines.values():
+                closing.push_async_callback(engine.aclose)

@@ -278,10 +278,20 @@ async def test_a_delete_of_what_just_went_is_done(
     assert not await engine.destroy("one", spec(engine).place)
 
 
+@pytest.mark.parametrize(
+    "breaker",
+    [
+        {},
+        {"deploymentCircuitBreaker": {"enable": False, "rollback": True}},
+        {"deploymentCircuitBreaker": {"enable": True, "rollback": False}},
+        {"deploymentCircuitBreaker": {"enable": True}},
+    ],
+)
 async def test_an_update_asks_for_what_differs_and_keeps_the_rest(
-    aws: Answers, engine: EcsCompute
+    aws: Answers, engine: EcsCompute, breaker: Mapping[str, object]
 ) -> None:
-    without_breaker = {**SERVICE, "deploymentConfiguration": {"maximumPercent": 150}}
+    deployment = {"maximumPercent": 150, **breaker}
+    without_breaker = {**SERVICE, "deploymentConfiguration": deployment}
     aws.give("DescribeServices", {"services": [without_breaker]}, {"services": [SERVICE]})
     aws.give("UpdateService", {"service": SERVICE})
     aws.give("TagResource", {})
@@ -341,6 +351,7 @@ async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
         {"services": [{**changed, "deployments": [failed]}]},
     )
     aws.give("UpdateService", {"service": SERVICE})
+    aws.give("TagResource", {})
 
     result = await engine.update(spec(engine, subnets=["a"]))
 

@@ -1,6 +1,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from botocore.exceptions import ProfileNotFound
 from pytest_httpserver import HTTPServer
@@ -13,16 +15,24 @@ from landlord_engines_core.compute.ecs.place import Place
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import REGION, Aws, Ecs
 
+if TYPE_CHECKING:
+    from types_aiobotocore_ecs import ECSClient
+
 OTHER = "111122223333"
 ROLE = f"arn:aws:iam::{OTHER}:role/tenants"
 PLACE = Place(region=REGION, cluster="one", service="t-*")
 
 
+async def opened(clients: Clients, place: Place) -> "ECSClient":
+    async with clients.ecs(place) as client:
+        return client
+
+
 async def test_those_who_ask_for_the_same_client_at_once_share_it(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
 
-    first, second = await asyncio.gather(clients.ecs(PLACE), clients.ecs(PLACE))
-    elsewhere = await clients.ecs(Place(region="us-east-1", cluster="one", service="t-*"))
+    first, second = await asyncio.gather(opened(clients, PLACE), opened(clients, PLACE))
+    elsewhere = await opened(clients, attrs.evolve(PLACE, region="us-east-1"))
     await clients.aclose()
 
     assert first is second
@@ -35,12 +45,12 @@ async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
     with pytest.raises(ProfileNotFound):
-        await clients.ecs(PLACE)
+        await opened(clients, PLACE)
     await asyncio.sleep(0)
 
     monkeypatch.delenv("AWS_PROFILE")
     again = Clients(endpoint_url=server.endpoint, external_ids={})
-    client = await again.ecs(PLACE)
+    client = await opened(again, PLACE)
 
     assert not clients._clients
     assert client.meta.region_name == REGION
@@ -50,13 +60,35 @@ async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
 
 async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
-    opening = asyncio.create_task(clients.ecs(PLACE))
+    opening = asyncio.create_task(opened(clients, PLACE))
     await asyncio.sleep(0)
 
     await clients.aclose()
 
     with pytest.raises(asyncio.CancelledError):
         await opening
+
+
+async def test_clients_that_nobody_uses_are_closed_and_opened_anew(
+    ecs: Ecs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("landlord_engines_core.compute.ecs.clients.MOST", 2)
+    clients = ecs.engine.clients
+    roles = [attrs.evolve(PLACE, role=f"{ROLE}-{number}") for number in range(5)]
+
+    async with clients.ecs(PLACE) as used:
+        seen = [await opened(clients, role) for role in roles]
+        again = await opened(clients, PLACE)
+        kept = [access.role for access in clients._clients]
+        await asyncio.gather(*clients._closing)
+        found = await used.list_clusters()
+
+    assert again is used
+    assert found["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert kept == [roles[-1].role, ""]
+    assert await opened(clients, roles[-1]) is seen[-1]
+    assert await opened(clients, roles[0]) is not seen[0]
+    await clients.aclose()
 
 
 async def test_with_a_role_the_service_is_in_the_roles_account(ecs: Ecs) -> None:

@@ -19,7 +19,7 @@ from landlord_engines_core.tenants.converge import Converger
 from landlord_test_target.aws import Ecs
 
 CREATE = ("create:sent", "tags:written")
-UPDATE = ("update:sent", "update:steady", "tags:removed", "tags:written")
+UPDATE = ("update:noted", "update:sent", "update:steady", "tags:removed", "tags:written")
 CALLS = ("CreateService", "DescribeServices", "TagResource", "UntagResource", "UpdateService")
 
 
@@ -107,20 +107,20 @@ async def test_a_call_that_is_lost_before_or_after_it_was_done_is_made_good(
     if call != "CreateService":
         await ecs.engine.provision(ecs.spec(before))
     spec = ecs.spec(before if call == "CreateService" else after)
-    client = await ecs.engine.clients.ecs(Place.read(spec.place))
 
     def lost(**_: Any) -> None:
         client.meta.events.unregister(f"{when}.ecs.{call}", lost)
         raise ReadTimeoutError(endpoint_url="")
 
-    client.meta.events.register(f"{when}.ecs.{call}", lost)
+    async with ecs.engine.clients.ecs(Place.read(spec.place)) as client:
+        client.meta.events.register(f"{when}.ecs.{call}", lost)
     with pytest.raises(ComputeUnavailable, match="ReadTimeoutError"):
         await ecs.engine.update(spec)
 
     await converges(ecs, spec)
 
 
-@pytest.mark.parametrize("point", [*CREATE, *UPDATE[:3], "destroy:sent"])
+@pytest.mark.parametrize("point", [*CREATE, *UPDATE[:4], "destroy:sent"])
 async def test_a_process_killed_at_a_point_leaves_what_the_next_one_brings_to_its_end(
     ecs: Ecs, point: str
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from landlord_engines_core.compute import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.points import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.aws import Ecs, becomes_steady, fails, goes_back
+from landlord_test_target.aws import Ecs, becomes_steady, fails, goes_back, keeps_rolling
 
 REASON = "ECS deployment circuit breaker: tasks failed to start."
 
@@ -94,6 +94,63 @@ async def test_ecs_own_way_back_is_noticed_also_where_the_service_still_names_wh
     result = await update.run(went_back)
 
     assert result.rolled_back == REASON
+
+
+async def test_ecs_own_way_back_between_two_attempts_is_noticed(update: Update) -> None:
+    former = str(update.config["task_definition_arn"])
+    with pytest.raises(ComputeUnavailable, match="the rollout goes on"):
+        await update.run(keeps_rolling, within=0.1)
+    goes_back(update.service, former, REASON)
+    update.service.network_configuration["awsvpcConfiguration"]["subnets"] = update.config[
+        "subnets"
+    ]
+    calls = await update.ecs.calls(update.spec.place)
+
+    first = await update.run(pass_by_service)
+    # In time ECS forgets what failed.
+    update.service.deployments.pop()
+    second = await update.run(pass_by_service)
+
+    assert (first.rolled_back, second.rolled_back) == (REASON, "ECS serves what was there before")
+    assert set(calls) == {"DescribeServices"}
+
+
+async def test_a_way_back_to_another_revision_of_the_same_name_is_noticed_between_two_attempts(
+    ecs: Ecs,
+) -> None:
+    before = ecs.spec(ecs.aws.config())
+    await ecs.engine.provision(before)
+    former = str(before.config["task_definition_arn"])
+    name = former.rpartition(":")[0]
+    newest = ecs.aws.task_definition(family=name.rpartition("/")[2])
+    update = Update(
+        ecs, dict(before.config), before, ecs.spec({**before.config, "task_definition_arn": name})
+    )
+
+    def resolved(service: Any) -> None:
+        service.task_definition = newest
+        keeps_rolling(service)
+
+    with pytest.raises(ComputeUnavailable, match="the rollout goes on"):
+        await update.run(resolved, within=0.1)
+    goes_back(update.service, former, REASON)
+    result = await update.run(pass_by_service)
+
+    assert result.rolled_back == REASON
+
+
+async def test_what_was_rolled_back_is_tried_again_after_another_configuration(
+    update: Update,
+) -> None:
+    rolled = await update.run(lambda service: fails(service, REASON))
+    becomes_steady(update.service)
+    former = await attrs.evolve(update, spec=update.before).run(pass_by_service)
+
+    again = await update.run(becomes_steady)
+
+    assert [one.rolled_back for one in (rolled, former, again)] == [REASON, "", ""]
+    assert update.service.task_definition == update.spec.config["task_definition_arn"]
+    assert "landlord.attempt" not in update.ecs.aws.tags(update.service)
 
 
 async def test_a_service_that_keeps_showing_the_former_state_went_back(update: Update) -> None:

@@ -129,7 +129,12 @@ async def test_an_update_whose_runner_or_worker_is_killed_meanwhile_leaves_one_p
 
 @pytest.mark.parametrize(
     "point",
-    ["update:written", "update:spawned", "update:begun", *(f"rollback:{one}" for one in CREATE)],
+    [
+        "update:written",
+        "update:spawned",
+        "update:begun",
+        *(f"rollback:{one}" for one in ("noted", *CREATE)),
+    ],
 )
 async def test_a_worker_killed_inside_an_update_that_is_rolled_back_leaves_the_former_process(
     engine: ProcessCompute, point: str

@@ -13,7 +13,12 @@ import attrs
 import psutil
 import pytest
 
-from landlord_engines_core.compute import ComputeRegistry, Observation, ResourceState
+from landlord_engines_core.compute import (
+    ComputeRegistry,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
 from landlord_engines_core.compute.process import ProcessCompute, create_process, ending, tenant
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
@@ -210,6 +215,66 @@ async def test_an_update_is_tried_again_where_the_former_does_not_serve_either(
     observed = await engine.inspect("t", "")
     assert observed.state is ResourceState.FAILED
     assert observed.config_hash == spec(before).config_hash
+
+
+async def cut(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
+    """Update, and end the attempt at this point, as a step's timeout does."""
+
+    def reached(name: str) -> None:
+        if name == point:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(wanted))
+
+
+@pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
+async def test_a_rollback_that_is_cut_is_brought_to_its_end_by_the_next_attempt(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenants_mark = mark()
+    before = server(tenants_mark)
+    await serving(engine, before)
+    deaf = spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 0.2}))
+    points: list[str] = []
+
+    await cut(engine, f"rollback:{point}", deaf)
+    results = [
+        await attrs.evolve(engine, reached=points.append).update(deaf),
+        await attrs.evolve(engine, reached=points.append).update(deaf),
+    ]
+
+    assert [one.rolled_back for one in results] == 2 * [
+        "the command does not pass its health check"
+    ]
+    assert not any(name.startswith("update:") for name in points)
+    observed = await engine.inspect("t", "")
+    assert observed.state is ResourceState.HEALTHY
+    assert observed.config_hash == spec(before).config_hash
+    assert len(living(tenants_mark)) == 1
+
+
+async def test_what_was_rolled_back_is_tried_again_after_another_configuration(
+    engine: ProcessCompute, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    before = spec(server(mark()))
+    await serving(engine, server(mark()))
+    await engine.update(before)
+    code = f"import os, sys, time; os.path.exists({str(ready)!r}) or sys.exit(3); time.sleep(1000)"
+    later = spec(quiet_command(mark(), code))
+
+    first = await engine.update(later)
+    ready.touch()
+    second = await engine.update(later)
+    former = await engine.update(before)
+    third = await engine.update(later)
+
+    said = [one.rolled_back for one in (first, second, former, third)]
+    assert said == 2 * ["the command ended with exit code 3"] + ["", ""]
+    assert (await engine.inspect("t", "")).config_hash == later.config_hash
 
 
 async def test_what_never_served_is_replaced_without_a_way_back(engine: ProcessCompute) -> None:
@@ -490,6 +555,22 @@ async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(
 
     assert result.resource_ids == {}
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
+
+
+async def test_a_folder_that_vanishes_while_it_is_deleted_is_looked_at_again(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    pid = await serving(engine, server(mark()))
+
+    def reached(point: str) -> None:
+        if point == "destroy:begun":
+            only_folder(folder).rename(folder / "elsewhere")
+
+    with pytest.raises(ComputeUnavailable, match="cannot be used: ENOENT"):
+        await attrs.evolve(engine, reached=reached).destroy("t", "")
+
+    await gone(pid)
+    assert not await engine.destroy("t", "")
 
 
 async def test_a_runner_that_breaks_is_tried_again(engine: ProcessCompute) -> None:

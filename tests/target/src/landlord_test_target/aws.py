@@ -49,11 +49,13 @@ class Aws:
         made = self.ecs(region, account).create_cluster(f"cluster-{uuid4().hex[:8]}")
         return str(made.arn)
 
-    def task_definition(self, *, region: str = REGION, account: str = ACCOUNT) -> str:
-        """Make a task definition of its own and return its ARN."""
+    def task_definition(
+        self, *, family: str = "", region: str = REGION, account: str = ACCOUNT
+    ) -> str:
+        """Make a task definition, of a family of its own or the next of one; its ARN."""
         containers = [{"name": "web", "image": "web:1", "memory": 128, "essential": True}]
         made = self.ecs(region, account).register_task_definition(
-            family=f"family-{uuid4().hex[:8]}",
+            family=family or f"family-{uuid4().hex[:8]}",
             container_definitions=containers,
             volumes=[],
             network_mode=None,
@@ -137,7 +139,8 @@ def goes_back(service: Any, former: str, reason: str) -> None:
     failed |= {"rolloutState": "FAILED", "rolloutStateReason": reason}
     failed |= {"taskDefinition": service.task_definition}
     service.task_definition = former
-    service.deployments = [{**service.deployments[0], "rolloutState": "IN_PROGRESS"}, failed]
+    newest = {"id": f"ecs-svc/{uuid4().int}", "rolloutState": "IN_PROGRESS"}
+    service.deployments = [{**service.deployments[0], **newest}, failed]
 
 
 @attrs.define
@@ -151,12 +154,12 @@ class Ecs:
     async def calls(self, place: str) -> list[str]:
         """The names of all calls for a place from now on, as they are made."""
         names: list[str] = []
-        client = await self.engine.clients.ecs(Place.read(place))
 
         def called(model: Any, **_: object) -> None:
             names.append(model.name)
 
-        client.meta.events.register("before-call.ecs", called)
+        async with self.engine.clients.ecs(Place.read(place)) as client:
+            client.meta.events.register("before-call.ecs", called)
         return names
 
     def at(self, reached: Reached, *, rollout_timeout: float = 5.0) -> "Ecs":

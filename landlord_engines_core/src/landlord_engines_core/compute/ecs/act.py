@@ -11,14 +11,16 @@ from landlord_engines_core.compute.ecs.place import Place
 from landlord_engines_core.compute.ecs.requests import creation, difference, way_back
 from landlord_engines_core.compute.ecs.service import (
     applied_digest,
+    attempt,
     broken,
     given_up,
     observed,
     resource_ids,
     serves,
     tags_of,
+    went_back,
 )
-from landlord_engines_core.compute.ecs.tags import applied_tags, belongs_to, stale
+from landlord_engines_core.compute.ecs.tags import ATTEMPT, applied_tags, belongs_to, stale
 from landlord_engines_core.compute.ecs.target import Target, gone
 from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_ecs.type_defs import ServiceTypeDef
 
 __all__ = ["Act"]
+
+_WENT_BACK = "ECS serves what was there before"
 
 
 @attrs.frozen(kw_only=True)
@@ -87,16 +91,21 @@ class Act:
         return ComputeResult(resource_ids=resource_ids(service))
 
     async def _change(self, before: "ServiceTypeDef") -> ComputeResult:
+        if went_back(self.spec.config_hash, before):
+            why = next(iter(given_up(self.config, before).values()), _WENT_BACK)
+            return ComputeResult(resource_ids=resource_ids(before), rolled_back=why)
         request = difference(self.config, before)
+        back = way_back(request, before)
         if request is not None:
+            if "taskDefinition" in request and back is not None:
+                await self._note(before)
             await self.target.update(request)
             self.reached("update:sent")
-        back = way_back(request, before)
         after = await self._rolled_out(before, can_go_back=back is not None)
         ids = resource_ids(after)
         why = self._newly_given_up(after, before)
         if why or not serves(self.config, after):
-            why = why or "ECS serves what was there before"
+            why = why or _WENT_BACK
             return ComputeResult(resource_ids=ids, rolled_back=why)
         if broken(after) and back is not None:
             await self.target.update(back)
@@ -106,6 +115,12 @@ class Act:
         self.reached("update:steady")
         await self._tag(after)
         return ComputeResult(resource_ids=ids)
+
+    async def _note(self, before: "ServiceTypeDef") -> None:
+        """Write down that a rollout is about to begin, for an attempt that comes after its end."""
+        begun = {ATTEMPT: attempt(self.spec.config_hash, before)}
+        await self.target.tag(before["serviceArn"], begun)
+        self.reached("update:noted")
 
     async def _rolled_out(self, before: "ServiceTypeDef", *, can_go_back: bool) -> "ServiceTypeDef":
         """Look again until the rollout is decided, or the time for it is over."""

@@ -1,8 +1,8 @@
 """Clients of ECS, one for each region and role; the only door to aiobotocore."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_ecs import ECSClient
 
 __all__ = ["Clients"]
+
+MOST = 100
+"""Clients that are kept although nobody uses them; tenants name as many roles as they like."""
 
 _SESSION_NAME = "landlord-engines"
 
@@ -82,9 +85,28 @@ class _AssumedRole:
         )
 
 
+@attrs.define
+class _Client:
+    """A client, from the moment on at which it is being opened.
+
+    Attributes:
+        opening: Leads to it.
+        users: How many use it, or wait for it.
+    """
+
+    opening: "asyncio.Task[ECSClient]"
+    closing: AsyncExitStack
+    users: int = 0
+
+    async def aclose(self) -> None:
+        """Close it, where it came to be opened."""
+        await asyncio.gather(self.opening, return_exceptions=True)
+        await self.closing.aclose()
+
+
 @attrs.define(kw_only=True)
 class Clients:
-    """Opens each client once and keeps it until it is closed.
+    """Opens each client once, and closes those first that were not used for the longest time.
 
     Attributes:
         endpoint_url: Where AWS's services are, if not where AWS has them.
@@ -94,34 +116,53 @@ class Clients:
     endpoint_url: str | None
     external_ids: Mapping[str, str] = attrs.field(repr=False)
     _base: AioSession = attrs.field(factory=get_session, init=False, repr=False)
-    _open: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False, repr=False)
-    _clients: dict[_Access, "asyncio.Task[ECSClient]"] = attrs.field(
-        factory=dict, init=False, repr=False
-    )
+    _clients: dict[_Access, _Client] = attrs.field(factory=dict, init=False, repr=False)
+    _closing: set["asyncio.Task[None]"] = attrs.field(factory=set, init=False, repr=False)
 
-    async def ecs(self, place: Place) -> "ECSClient":
-        """The client for a place; those who ask for the same one at once share it."""
+    @asynccontextmanager
+    async def ecs(self, place: Place) -> "AsyncIterator[ECSClient]":
+        """The client for a place; those who ask for the same one share it."""
         access = _Access(place.region, place.role, place.session)
-        task = self._clients.get(access)
-        if task is None:
-            task = self._clients[access] = asyncio.create_task(self._opened(access))
-            task.add_done_callback(partial(self._forget_failed, access))
-        return await asyncio.shield(task)
+        client = self._clients.pop(access, None) or self._opening(access)
+        # The one that was used last stands last.
+        self._clients[access] = client
+        client.users += 1
+        try:
+            yield await asyncio.shield(client.opening)
+        finally:
+            client.users -= 1
+            self._close_oldest()
 
     async def aclose(self) -> None:
         """Close all clients."""
-        opening = tuple(self._clients.values())
-        for task in opening:
-            task.cancel()
-        await asyncio.gather(*opening, return_exceptions=True)
-        self._clients.clear()
-        await self._open.aclose()
+        for access in tuple(self._clients):
+            self._close(access)
+        await asyncio.gather(*self._closing)
 
-    async def _opened(self, access: _Access) -> "ECSClient":
+    def _opening(self, access: _Access) -> _Client:
+        closing = AsyncExitStack()
+        opening = asyncio.create_task(self._opened(access, closing))
+        opening.add_done_callback(partial(self._forget_failed, access))
+        return _Client(opening, closing)
+
+    async def _opened(self, access: _Access, closing: AsyncExitStack) -> "ECSClient":
         client = self._session(access).create_client(
             "ecs", region_name=access.region, endpoint_url=self.endpoint_url, config=_CONFIG
         )
-        return await self._open.enter_async_context(client)
+        return await closing.enter_async_context(client)
+
+    def _close_oldest(self) -> None:
+        idle = [access for access, client in self._clients.items() if not client.users]
+        for access in idle[: max(0, len(self._clients) - MOST)]:
+            self._close(access)
+
+    def _close(self, access: _Access) -> None:
+        client = self._clients.pop(access)
+        client.opening.cancel()
+        # Whoever used it last need not wait for that, and may be cancelled.
+        task = asyncio.create_task(client.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _session(self, access: _Access) -> AioSession:
         if not access.role:

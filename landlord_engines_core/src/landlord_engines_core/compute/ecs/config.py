@@ -10,8 +10,8 @@ from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["MAX_TAGS", "SCHEMA", "AssumeRole", "EcsConfig", "read"]
 
-MAX_TAGS = 43
-"""How many tags a configuration may name: ECS takes 50, and seven are ours."""
+MAX_TAGS = 42
+"""How many tags a configuration may name: ECS takes 50, and eight are ours."""
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}

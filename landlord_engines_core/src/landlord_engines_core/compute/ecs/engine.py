@@ -1,6 +1,7 @@
 """The compute engine `ecs`."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
 
@@ -91,7 +92,8 @@ class EcsCompute:
     async def inspect(self, tenant: str, place: str) -> Observation:
         """What ECS says of the service; that of somebody else is as good as missing."""
         where = Place.read(place)
-        service = await (await self._target(tenant, where)).describe()
+        async with self._target(tenant, where) as target:
+            service = await target.describe()
         if service is None or gone(service):
             return Observation(state=ResourceState.MISSING)
         tags = tags_of(service)
@@ -102,15 +104,16 @@ class EcsCompute:
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Make the service, or bring the one that is there to the specification."""
         place = Place.read(spec.place)
-        act = Act(
-            target=await self._target(spec.tenant, place),
-            spec=spec,
-            config=read(spec.config),
-            place=place,
-            rollout_timeout=self.rollout_timeout,
-            reached=self.reached,
-        )
-        return await act.run()
+        async with self._target(spec.tenant, place) as target:
+            act = Act(
+                target=target,
+                spec=spec,
+                config=read(spec.config),
+                place=place,
+                rollout_timeout=self.rollout_timeout,
+                reached=self.reached,
+            )
+            return await act.run()
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
         """As `provision`: both ask for the same state."""
@@ -120,7 +123,8 @@ class EcsCompute:
         """Delete the service; its tasks are stopped by ECS, which `inspect` shows until then."""
         if (await self.inspect(tenant, place)).state is ResourceState.MISSING:
             return False
-        existed = await (await self._target(tenant, Place.read(place))).delete()
+        async with self._target(tenant, Place.read(place)) as target:
+            existed = await target.delete()
         self.reached("destroy:sent")
         return existed
 
@@ -128,10 +132,12 @@ class EcsCompute:
         """Close the clients."""
         await self.clients.aclose()
 
-    async def _target(self, tenant: str, place: Place) -> Target:
-        with translated():
-            client = await self.clients.ecs(place)
-        return Target(client=client, cluster=place.cluster, name=place.service_name(tenant))
+    @asynccontextmanager
+    async def _target(self, tenant: str, place: Place) -> AsyncIterator[Target]:
+        async with AsyncExitStack() as stack:
+            with translated():
+                client = await stack.enter_async_context(self.clients.ecs(place))
+            yield Target(client=client, cluster=place.cluster, name=place.service_name(tenant))
 
     def _check_external_id(self, config: EcsConfig) -> None:
         role = config.assume_role

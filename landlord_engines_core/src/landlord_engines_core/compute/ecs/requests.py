@@ -70,14 +70,16 @@ def difference(
     request = _addressed_to(service)
     address = len(request)
     # A name without a revision stands for the newest, which only ECS knows.
-    if not serves(config, service) or ":" not in config.task_definition_arn:
+    name = config.task_definition_arn.rpartition("/")[2]
+    if not serves(config, service) or ":" not in name:
         request["taskDefinition"] = config.task_definition_arn
         if (wanted := network(config)) is not None:
             request["networkConfiguration"] = wanted
     if config.desired_count is not None and config.desired_count != service.get("desiredCount"):
         request["desiredCount"] = config.desired_count
     deployment = service.get("deploymentConfiguration", {})
-    if not deployment.get("deploymentCircuitBreaker", {}).get("enable"):
+    breaker = deployment.get("deploymentCircuitBreaker", {})
+    if not (breaker.get("enable") and breaker.get("rollback")):
         # What is left out of it would go back to ECS's own defaults.
         with_breaker = {**deployment, "deploymentCircuitBreaker": _BREAKER}
         request["deploymentConfiguration"] = cast("DeploymentConfigurationTypeDef", with_breaker)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from landlord_engines_core.compute.contract import Observation, ResourceState
 from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.digest import digest
-from landlord_engines_core.compute.ecs.tags import APPLIED, HASH, key_hashes_in
+from landlord_engines_core.compute.ecs.tags import APPLIED, ATTEMPT, HASH, key_hashes_in
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecs.type_defs import (
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "applied_digest",
+    "attempt",
     "broken",
     "given_up",
     "network",
@@ -24,6 +25,7 @@ __all__ = [
     "resource_ids",
     "serves",
     "tags_of",
+    "went_back",
 ]
 
 
@@ -93,6 +95,29 @@ def given_up(config: EcsConfig, service: "ServiceTypeDef") -> dict[str, str]:
         and one.get("status") != "PRIMARY"
         and _same_definition(config, one.get("taskDefinition", ""))
     }
+
+
+def attempt(config_hash: str, before: "ServiceTypeDef") -> str:
+    """What is written on a service before it is asked to roll out a configuration.
+
+    Args:
+        config_hash: The hash of the configuration.
+        before: The service as it is until then.
+    """
+    former = applied_digest(before, counted=False)
+    return f"{config_hash}.{former}.{_primary(before).get('id', '')}"
+
+
+def went_back(config_hash: str, service: "ServiceTypeDef") -> bool:
+    """Whether a rollout of this configuration was begun, and the former state rolled out since.
+
+    That is how it looks when ECS went back while nobody watched: its failed deployment is only
+    shown for a while.
+    """
+    begun = tags_of(service).get(ATTEMPT, "")
+    same, _, deployment = attempt(config_hash, service).rpartition(".")
+    was, _, former = begun.rpartition(".")
+    return was == same and former != deployment
 
 
 def broken(service: "ServiceTypeDef") -> bool:

@@ -10,6 +10,7 @@ from landlord_engines_core.compute.ecs.place import Place
 
 __all__ = [
     "APPLIED",
+    "ATTEMPT",
     "HASH",
     "applied_tags",
     "belongs_to",
@@ -21,16 +22,21 @@ __all__ = [
 
 HASH = "landlord.config_hash"
 APPLIED = "landlord.applied"
+ATTEMPT = "landlord.attempt"
+"""There from before a rollout is asked for until it is steady."""
+
 _TENANT = "landlord.tenant_id"
 _PLACE = "landlord.place"
 _CONFIGURED = "landlord.tags"
 _KEY = "landlord.key."
 
-_ROOM = 50
+_ROOM = 49
+"""ECS takes 50, and one of them is for the next attempt."""
+
 _PLAIN_VALUE = re.compile(r"(?!sha256:)[A-Za-z0-9 _.:/=+@-]{1,256}")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _MARK = 5
-"""Hex digits that stand for a tag's key: 43 of them fit into one tag."""
+"""Hex digits that stand for a tag's key: those of all that there may be fit into one tag."""
 
 
 def owner_tags(tenant: str, place: Place, config: EcsConfig) -> dict[str, str]:
@@ -91,7 +97,7 @@ def stale(present: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     return [
         key
         for key in present
-        if key not in wanted and (key.startswith(_KEY) or _mark(key) in known)
+        if key not in wanted and (key == ATTEMPT or key.startswith(_KEY) or _mark(key) in known)
     ]
 
 

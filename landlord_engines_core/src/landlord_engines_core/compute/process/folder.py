@@ -22,7 +22,7 @@ from landlord_engines_core import codec
 from landlord_engines_core.compute.process.config import TenantConfig
 from landlord_engines_core.compute.process.locks import is_held
 
-__all__ = ["Folder", "Note", "Run", "Seen", "State"]
+__all__ = ["Folder", "Note", "Refusal", "Run", "Seen", "State"]
 
 T = TypeVar("T")
 
@@ -45,15 +45,26 @@ class Run:
 
 
 @attrs.frozen(kw_only=True)
+class Refusal:
+    """A configuration that did not become healthy, and why."""
+
+    config_hash: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
 class State:
     """What is to run.
 
     Attributes:
         proven: The run that serves again where ``wanted`` does not become healthy.
+        refused: What is gone back from, known before the way back begins: an attempt that is cut
+            on it is followed by one that goes on with it, instead of trying the same anew.
     """
 
     wanted: Run
     proven: Run | None = None
+    refused: Refusal | None = None
 
     @property
     def pending(self) -> bool:
@@ -98,6 +109,12 @@ class Seen:
         return self.note
 
     @property
+    def is_killed(self) -> bool:
+        """Whether the wanted run's end was nobody's to note: no configuration is at fault."""
+        noted = self.noted
+        return not self.lives and not (noted is not None and noted.ended)
+
+    @property
     def trouble(self) -> str:
         """Why the wanted run is not there; empty if it is, or is about to be."""
         note = self.noted
@@ -106,7 +123,7 @@ class Seen:
         if note is not None and note.ended:
             how = f"exit code {note.code}" if note.code >= 0 else f"signal {-note.code}"
             return f"the command ended with {how}"
-        return "" if self.lives else "the command, or what keeps it, was ended from outside"
+        return "the command, or what keeps it, was ended from outside" if self.is_killed else ""
 
 
 @attrs.frozen

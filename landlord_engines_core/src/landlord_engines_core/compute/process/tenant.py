@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 import attrs
@@ -19,7 +19,7 @@ import attrs
 from landlord_engines_core.compute.contract import ComputeResult, Observation, ResourceState
 from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.compute.process.ending import nobody_lives
-from landlord_engines_core.compute.process.folder import Folder, Run, Seen, State
+from landlord_engines_core.compute.process.folder import Folder, Refusal, Run, Seen, State
 from landlord_engines_core.compute.process.health import condition
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.pauses import pauses
@@ -63,8 +63,13 @@ class Tenant:
         async with self._acting():
             seen, found = await self._look()
             if (state := seen.state) is None:
-                await self._start("create", run, seen, None)
+                await self._start("create", State(wanted=run), seen)
                 return await self._settled()
+            if state.refused is not None:
+                if state.refused.config_hash == run.config_hash:
+                    return await self._back(state, state.refused)
+                state = attrs.evolve(state, refused=None)
+                await to_the_end(self._write, state)
             proven = state.proven
             if found.state is ResourceState.HEALTHY:
                 proven = state.wanted
@@ -72,16 +77,17 @@ class Tenant:
             same = state.wanted.config_hash == run.config_hash
             if not same or found.state is ResourceState.FAILED:
                 self.reached("update:noted")
-                await self._start("update", run, seen, proven)
+                await self._start("update", State(wanted=run, proven=proven), seen)
             return await self._settled()
 
     async def destroy(self) -> bool:
         """End the tenant's processes and remove its folder."""
-        try:
-            async with self._acting():
-                return await self._destroy()
-        except FileNotFoundError:
-            return False
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._acting())
+            except FileNotFoundError:
+                return False
+            return await self._destroy()
 
     async def _destroy(self) -> bool:
         seen = await asyncio.to_thread(self.folder.seen)
@@ -125,16 +131,26 @@ class Tenant:
             await self._prove(state)
             self.reached("update:settled")
             return ComputeResult(resource_ids=_ids(seen))
-        return await self._back(state.proven, seen, found.detail)
+        refused = Refusal(config_hash=state.wanted.config_hash, reason=found.detail)
+        if not seen.is_killed:
+            state = attrs.evolve(state, refused=refused)
+            await to_the_end(self._write, state)
+        self.reached("rollback:noted")
+        return await self._back(state, refused)
 
-    async def _back(self, former: Run, seen: Seen, reason: str) -> ComputeResult:
-        await self._start("rollback", former, seen, former)
+    async def _back(self, state: State, refused: Refusal) -> ComputeResult:
+        """Have the former configuration serve, from wherever an earlier attempt left off."""
+        former = state.proven
+        assert former is not None, "what is refused had one before it"
+        seen, found = await self._look()
+        if state.pending or found.state is ResourceState.FAILED:
+            await self._start("rollback", attrs.evolve(state, wanted=former), seen)
         seen, found = await self._watched()
         if found.state is not ResourceState.HEALTHY:
             raise ComputeUnavailable(
                 f"neither the new configuration nor the former became healthy: {found.detail}"
             )
-        return ComputeResult(resource_ids=_ids(seen), rolled_back=reason)
+        return ComputeResult(resource_ids=_ids(seen), rolled_back=refused.reason)
 
     async def _watched(self) -> tuple[Seen, Observation]:
         """Look until it is decided; a command that starts has its own bound."""
@@ -150,13 +166,13 @@ class Tenant:
             proven = State(wanted=state.wanted, proven=state.wanted)
             await to_the_end(self._write, proven)
 
-    async def _start(self, act: str, run: Run, seen: Seen, proven: Run | None) -> None:
-        port = await to_the_end(self._port, run, seen)
-        wanted = attrs.evolve(run, run=uuid4().hex, port=port)
+    async def _start(self, act: str, state: State, seen: Seen) -> None:
+        port = await to_the_end(self._port, state.wanted, seen)
+        wanted = attrs.evolve(state.wanted, run=uuid4().hex, port=port)
         self.reached(f"{act}:claimed")
         async with nobody_lives(self.folder) as lock:
             self.reached(f"{act}:ended")
-            await to_the_end(self._write, State(wanted=wanted, proven=proven))
+            await to_the_end(self._write, attrs.evolve(state, wanted=wanted))
             self.reached(f"{act}:written")
             await to_the_end(self._spawn, lock)
             self.reached(f"{act}:spawned")

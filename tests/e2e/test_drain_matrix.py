@@ -1,0 +1,228 @@
+"""The end of a worker, whatever it is at when the signal comes: its exit code, and how long it takes.
+
+With `-s` the table of docs/reliability.md is printed; with `-m ""` an idle worker is ended a hundred
+times. What is idle, or waits for others, must not wait for the deadline; how quick it is otherwise is
+the machine's affair, but for the long form.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+import attrs
+import pytest
+
+from landlord_test_target.harness import Worker, World
+from landlord_test_target.stalling import front_of
+
+DRAIN = 30
+"""Seconds that a worker may take to drain, where a test does not wait for the deadline."""
+
+SHORT = 2
+"""Seconds, where it does."""
+
+SOON = 15
+"""Seconds within which a busy machine ends a worker that has nothing to wait for."""
+
+LATE = 10
+"""Seconds that a busy machine may need beyond a deadline."""
+
+
+@attrs.frozen(kw_only=True)
+class End:
+    """How a worker ended."""
+
+    code: int
+    seconds: float
+
+
+@attrs.define
+class Matrix:
+    """The rows of the table."""
+
+    rows: list[str] = attrs.field(factory=list)
+
+    async def ended(
+        self, cell: str, worker: Worker, *signals: int, drain: int = DRAIN, note: str = ""
+    ) -> End:
+        """Send the signals, each once the one before was seen, and measure to the exit."""
+        for number in signals[:-1]:
+            worker.signal(number)
+            await worker.logged("draining")
+        since = monotonic()
+        worker.signal(signals[-1])
+        end = End(code=await worker.ended(120), seconds=monotonic() - since)
+        # As a shell tells of one that a signal ended.
+        shown = end.code if end.code >= 0 else 128 - end.code
+        self.tell(cell, drain, shown, f"{end.seconds:.2f} s", note)
+        return end
+
+    def tell(self, *columns: object) -> None:
+        self.rows.append(f"| {' | '.join(map(str, columns))} |")
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Iterator[Matrix]:
+    matrix = Matrix()
+    yield matrix
+    head = ("when the signal comes", "`drain_timeout` (s)", "exit code", "signal to exit", "seen")
+    lines = (f"| {' | '.join(head)} |", "|---" * len(head) + "|", *matrix.rows)
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+async def idle(world: World, times: int) -> list[End]:
+    """End a worker that many times that has done a job and has nothing more to do."""
+    ends = []
+    config = world.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
+    for _ in range(times):
+        worker = await (await world.launch(config)).registered()
+        assert await world.run(world.tenant(), "provision", "mock") == "created"
+        since = monotonic()
+        ends.append(End(code=await worker.terminate(), seconds=monotonic() - since))
+    return ends
+
+
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
+async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
+    world: World, matrix: Matrix, times: int
+) -> None:
+    ends = await idle(world, times)
+
+    seconds = sorted(end.seconds for end in ends)
+    quick = sum(one < 1 for one in seconds)
+    spread = f"{seconds[len(seconds) // 2]:.2f} s, at most {seconds[-1]:.2f} s"
+    matrix.tell("idle, after a job", DRAIN, 0, spread, f"{quick} of {times} within a second")
+    assert {end.code for end in ends} == {0}
+    assert seconds[-1] < SOON
+    assert times < 100 or quick == times
+
+
+@pytest.mark.parametrize(("kind", "delay"), [("quick", 0.3), ("slow", 3.0)])
+async def test_steps_in_flight_end_and_their_jobs_go_on_elsewhere(
+    world: World, matrix: Matrix, kind: str, delay: float
+) -> None:
+    worker = await world.worker(drain_timeout=f"{DRAIN}s")
+    tenants = [world.tenant() for _ in range(10)]
+    for tenant in tenants:
+        await world.target.fault(tenant, "create", delay_before=delay)
+    jobs = [await world.send(tenant, "provision", version=1) for tenant in tenants]
+    await asyncio.gather(*(world.target.asked(tenant, "create") for tenant in tenants))
+
+    cell, seen = f"ten {kind} steps ({delay} s) in flight", "all ended, none was done again"
+    end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
+
+    assert (end.code, end.seconds < SOON) == (0, True)
+    assert not any(line["message"] == "step cut" for line in worker.lines())
+    await world.again(worker)
+    for job, tenant in zip(jobs, tenants, strict=True):
+        assert (await world.done(job))["output"]["status"] == "created"
+        assert len(await world.target.ledger(tenant, "create")) == 1
+
+
+async def hung(world: World, **options: Any) -> tuple[Worker, str, str]:
+    """A worker with a call in flight that its target does not answer; its tenant and its job."""
+    worker = await world.worker(**options)
+    tenant = world.tenant()
+    await world.target.fault(tenant, "create", hold=1)
+    job = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    return worker, tenant, job
+
+
+async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_worker(
+    world: World, matrix: Matrix
+) -> None:
+    worker, tenant, job = await hung(world, drain_timeout=f"{SHORT}s")
+
+    cell, seen = "a hung step in flight", "cut and named; another worker ended it: one resource"
+    end = await matrix.ended(cell, worker, signal.SIGTERM, drain=SHORT, note=seen)
+    await world.again(worker)
+    await world.target.asked(tenant, "create", 2)
+    await world.target.fault(tenant, "create", hold=0)
+
+    assert end.code == 0
+    assert SHORT <= end.seconds < SHORT + LATE
+    (cut,) = await worker.logged("step cut")
+    assert (cut["step"], cut["tenant"], cut["execution_id"]) == ("apply", tenant, job)
+    await worker.logged("requests to targets were cut at the drain's deadline")
+    await world.done(job)
+    assert len(await world.target.resources(tenant)) == 1
+    # The cut request landed too, and made or found the same resource.
+    assert len(await world.target.ledger(tenant, "create", "201")) == 1
+    assert len(await world.target.ledger(tenant, "create", "409")) == 1
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_a_worker_that_drains_at_once(
+    world: World, matrix: Matrix, second: signal.Signals
+) -> None:
+    worker, tenant, job = await hung(world, drain_timeout=f"{DRAIN}s")
+
+    cell, seen = (
+        f"a hung step in flight, a second signal ({second.name})",
+        "another worker ended it",
+    )
+    end = await matrix.ended(cell, worker, signal.SIGTERM, second, note=seen)
+    await world.again(worker)
+    await world.target.fault(tenant, "create", hold=0)
+
+    assert (end.code, end.seconds < SOON) == (1, True)
+    await world.done(job)
+    assert len(await world.target.resources(tenant)) == 1
+
+
+async def test_a_job_that_is_held_is_not_waited_for(world: World, matrix: Matrix) -> None:
+    worker = await world.worker(drain_timeout=f"{DRAIN}s")
+    held = await world.send(world.tenant(), "provision", version=13)
+    await world.held(held, "must not be 13")
+
+    cell, seen = "a held job", "it stays held"
+    end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
+
+    assert (end.code, end.seconds < SOON) == (0, True)
+    assert (await world.row(held))["status"] in ("backing-off", "running", "scheduled")
+    await world.dispatcher.kill(held)
+
+
+async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: Matrix) -> None:
+    config = world.config(drain_timeout=f"{DRAIN}s")
+    worker = await world.launch(config, "--log-level=debug")
+    await worker.logged("engine state", now="starting")
+
+    end = await matrix.ended("it starts, and does not listen yet", worker, signal.SIGTERM)
+
+    assert (end.code, end.seconds < SOON) == (0, True)
+
+
+async def test_a_signal_before_the_settings_are_read_is_the_systems_to_obey(
+    world: World, matrix: Matrix
+) -> None:
+    worker = await world.launch(world.config())
+
+    end = await matrix.ended(
+        "Python starts", worker, signal.SIGTERM, note="ended by the system: nothing was begun"
+    )
+
+    assert (end.code, end.seconds < SOON) == (-signal.SIGTERM, True)
+
+
+@pytest.mark.parametrize("when", ["registering", "watching"])
+async def test_an_admin_api_that_does_not_answer_is_not_waited_for(
+    world: World, matrix: Matrix, when: str
+) -> None:
+    async with front_of(world.restate.admin_endpoint, silent=when == "registering") as admin:
+        config = world.config(drain_timeout=f"{DRAIN}s")
+        config["workflow"]["restate"]["admin_endpoint"] = admin.url
+        worker = await world.launch(config)
+        if when == "watching":
+            await worker.registered()
+            admin.silent = True
+        await asyncio.wait_for(admin.asked.wait(), 30)
+
+        cell = f"{when}, and the admin API does not answer"
+        end = await matrix.ended(cell, worker, signal.SIGTERM)
+
+    assert (end.code, end.seconds < SOON) == (0, True)

@@ -1,0 +1,251 @@
+"""Secrets planted in settings and tenants, brought into every trouble, and searched for.
+
+The one place that holds a tenant's values in clear is Restate's own copy of the job's body, which
+is there before any worker sees it; that it is found proves that the search can find.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import attrs
+import psutil
+from pytest_httpserver import HTTPServer
+
+from landlord_test_target.harness import Worker, World
+
+JOURNAL = "SELECT * FROM sys_journal"
+INPUT = "Command: Input"
+
+
+@attrs.frozen
+class Canaries:
+    """Words that appear nowhere by chance."""
+
+    mark: str = attrs.field(factory=lambda: f"canary{uuid4().hex}")
+
+    def word(self, where: str) -> str:
+        return f"{self.mark}-{where}"
+
+    def in_text(self, text: str) -> bool:
+        return self.mark in text or self.mark.encode().hex() in text
+
+
+def env(canaries: Canaries, where: str) -> dict[str, object]:
+    """A part of a tenant's configuration with a secret in it, as most engines take it."""
+    return {"env": {"PASSWORD": canaries.word(where), "NESTED": canaries.word(f"{where}-2")}}
+
+
+@contextmanager
+def wrong_landlord(canaries: Canaries) -> Iterator[str]:
+    """Landlord's API, which answers with a secret in the wrong place; its URL."""
+    with HTTPServer() as server:
+        server.expect_request("/v1/compute/config").respond_with_json({"error": "x"}, status=400)
+        wrong = {"id": 5, "desired_config": canaries.word("api"), "labels": {"a": [1]}}
+        server.expect_request(re.compile("/v1/tenants/.+")).respond_with_json(wrong)
+        yield server.url_for("")
+
+
+@attrs.frozen(kw_only=True)
+class Scene:
+    """A worker with secrets in its settings, and tenants with secrets in every kind of trouble.
+
+    Attributes:
+        engine: The compute engine whose tenants all goes well for.
+        takes: A configuration that it takes, with secrets.
+        section: Its part of the worker's settings, where it needs one.
+        own: The tenants that it may have by now; of some engines they would outlive the test.
+    """
+
+    world: World
+    canaries: Canaries
+    engine: str
+    takes: Callable[[Canaries, str], dict[str, object]] = env
+    section: Mapping[str, object] = attrs.field(factory=dict)
+    own: list[str] = attrs.field(factory=list)
+
+    def config(self, api: str) -> dict[str, Any]:
+        quick: dict[str, Any] = {
+            "hold_interval": "200ms",
+            "health_timeout": "5s",
+            "settle_after": "100ms",
+        }
+        config = self.world.config(api=api, **quick)
+        secret = self.canaries.word
+        config["workflow"]["restate"] |= {"auth_type": "api_key", "api_key": secret("key")}
+        config["compute"]["target"]["token"] = secret("operator")
+        config["compute"]["mock"] = {"defaults": {"token": secret("default")}}
+        if self.section:
+            config["compute"][self.engine] = dict(self.section)
+        return config
+
+    def tenants_config(self, where: str) -> dict[str, Any]:
+        return self.takes(self.canaries, where)
+
+    async def life(self) -> str:
+        """All that goes well; the tenant."""
+        world, tenant = self.world, self.world.tenant()
+        self.own.append(tenant)
+        for operation, where in (("provision", "first"), ("update", "second"), ("plan", "third")):
+            await world.run(tenant, operation, self.engine, **self.tenants_config(where))
+        return tenant
+
+    async def held(self) -> list[str]:
+        """All that is held, with what its last failure says."""
+        config = self.tenants_config("held")
+        deep: Any = self.canaries.word("deep")
+        for _ in range(700):
+            deep = [deep]
+        troubles = [
+            ("target", {**config, "version": self.canaries.word("type")}, "breaks the rule"),
+            ("target", {**config, "version": 13}, "must not be 13"),
+            ("target", {**config, "version": 14}, "broke with RuntimeError"),
+            ("nowhere", config, "not configured"),
+            (self.engine, {**config, "more": self.canaries.word("x" * 300_000)}, "the limit is"),
+            (self.engine, {**config, "deep": deep}, ""),
+        ]
+        sent = []
+        for engine, trouble, said in troubles:
+            tenant = self.world.tenant()
+            if engine == self.engine:
+                self.own.append(tenant)
+            job = await self.world.send(tenant, "provision", engine, **trouble)
+            if said:
+                await self.world.held(job, said)
+            sent.append(job)
+        return sent
+
+    async def in_trouble(self) -> list[str]:
+        """A target that refuses, fails, keeps quiet and rolls back."""
+        sent = []
+        for call, fault in (
+            ("create", {"refuse": -1}),
+            ("create", {"fail": -1}),
+            ("create", {"drop": -1}),
+            ("inspect", {"fail": -1}),
+        ):
+            tenant = self.world.tenant()
+            await self.world.target.fault(tenant, call, **fault)
+            config = self.tenants_config(call)
+            sent.append(await self.world.send(tenant, "provision", "target", **config))
+            await self.world.has_status(sent[-1], "backing-off")
+        tenant, config = self.world.tenant(), self.tenants_config("rolled")
+        await self.world.run(tenant, "provision", "target", **config)
+        later = {**config, "unhealthy": True, "version": 2}
+        sent.append(await self.world.send(tenant, "update", "target", **later))
+        await self.world.held(sent[-1], "rolled back")
+        return sent
+
+    async def invalid(self) -> list[str]:
+        """Answers to bodies that are not understood."""
+        secret = self.canaries.word("body")
+        bodies = (
+            f'{{"tenant_uuid": "t", "desired_config": {{"a": "{secret}" nope'.encode(),
+            json.dumps({"tenant_uuid": "t", "desired_config": secret}).encode(),
+            json.dumps({"tenant_uuid": "t", "metadata": {"a": {"b": secret}}}).encode(),
+            json.dumps({"tenant_uuid": "t", "operation": secret}).encode(),
+        )
+        url = f"{self.world.restate.endpoint}/{self.world.service}/execute"
+        answers = []
+        for body in bodies:
+            async with self.world.http.post(url, data=body) as response:
+                assert response.status == 400
+                answers.append(await response.text())
+        return answers
+
+
+async def _probed(worker: Worker, world: World) -> dict[str, str]:
+    found = {}
+    for path in ("/livez", "/readyz", "/metrics"):
+        async with world.http.get(f"{worker.probe_url}{path}") as response:
+            found[path] = await response.text()
+    return found
+
+
+async def _commanded(worker: Worker) -> dict[str, str]:
+    """What the commands print; with --debug they keep nothing back."""
+    return {
+        command: (await worker.command("--debug", command))[1] for command in ("check", "config")
+    }
+
+
+async def _misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]:
+    secret = scene.canaries.word("wrong")
+    wrong: dict[str, tuple[str, dict[str, object]]] = {
+        "a URL with a password": ("restate", {"admin_endpoint": f"http://u:{secret}@127.0.0.1:1"}),
+        "a key with a line break": ("restate", {"api_key": f"{secret}\nx"}),
+        "keys that are none": ("restate", {"identity_keys": [secret]}),
+        "a bad value of a compute engine's": ("process", {"folder": "/", "ports": secret}),
+        "a compute engine's own text": ("process", {"folder": secret}),
+    }
+    found = {}
+    for name, (section, keys) in wrong.items():
+        part = "workflow" if section == "restate" else "compute"
+        bad = {**config[part], section: {**config[part].get(section, {}), **keys}}
+        broken = {**config, part: bad}
+        worker = Worker(config=broken, folder=scene.world.folder)
+        # It is to be refused before anything else is looked at, and before the worker serves.
+        command = ("check",) if part == "workflow" else ()
+        code, found[name] = await worker.command("--debug", *command)
+        assert code == 2, found[name]
+    return found
+
+
+async def _kept(scene: Scene) -> tuple[dict[str, str], list[str]]:
+    """What Restate keeps: all but the jobs' bodies, and these by themselves."""
+    query = scene.world.admin.query
+    invocations = await query("SELECT * FROM sys_invocation")
+    jobs = {row["id"] for row in invocations if row["target_handler_name"] == "execute"}
+    journal = await query(JOURNAL)
+    bodies = [row for row in journal if row["entry_type"] == INPUT and row["id"] in jobs]
+    found = {
+        "sys_invocation": str(invocations),
+        "sys_journal": str([row for row in journal if row not in bodies]),
+        "sys_journal_events": str(await query("SELECT * FROM sys_journal_events")),
+        "state": str(await query("SELECT * FROM state")),
+        "restate-server.log": scene.world.restate.log.read_text(),
+    }
+    return found, [str(row) for row in bodies]
+
+
+async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
+    """Play the scene: what can be seen from outside, by its place, and Restate's copies of bodies."""
+    config = scene.config(api)
+    worker = await (await scene.world.launch(config, "--log-level=debug")).registered()
+    assert worker.process is not None
+
+    tenant = await scene.life()
+    sent = [*await scene.held(), *await scene.in_trouble()]
+    nobody = await scene.world.send(
+        scene.world.tenant(), "provision", **scene.tenants_config("api")
+    )
+    await scene.world.held(nobody, "with something else")
+
+    found = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
+    found |= await _probed(worker, scene.world)
+    found |= {
+        "argv": str(psutil.Process(worker.process.pid).cmdline()),
+        "status": str(await scene.world.status(tenant)),
+        "history": str(await scene.world.history(tenant)),
+        "polled": str([await scene.world.dispatcher.poll(job) for job in [*sent, nobody]]),
+    }
+    kept, bodies = await _kept(scene)
+    found |= kept
+    for one in scene.own:
+        await scene.world.run(one, "delete", scene.engine, **scene.tenants_config("last"))
+    await worker.terminate()
+    found["log"] = worker.text()
+    found |= await _commanded(worker)
+    found |= await _misconfigured(scene, config)
+    return found, bodies
+
+
+def check_nowhere(canaries: Canaries, found: Mapping[str, str], bodies: list[str]) -> None:
+    """No secret is in what was found, and the search would have found it."""
+    assert all(found.values()), [name for name, text in found.items() if not text]
+    assert "Traceback" not in found["log"]
+    assert [name for name, text in found.items() if canaries.in_text(text)] == []
+    assert any(canaries.in_text(body) for body in bodies)
