@@ -267,7 +267,7 @@ async def test_slots_that_nobody_gives_back_while_jobs_wait_show() -> None:
 
 async def test_metrics_are_shown_in_prometheus_form() -> None:
     one = probed(Engine())
-    one.probes.metrics.watch_loop(one.probes.heartbeat.silent_for)
+    one.probes.metrics.watch_loop(one.probes.heartbeat.silent_for, lambda: 0)
 
     async with answering(one):
         status, text = await asyncio.to_thread(one.ask, "/metrics")

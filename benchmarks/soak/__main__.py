@@ -1,0 +1,30 @@
+"""A hundred thousand jobs on ten thousand tenants that come and go: `nox -s soak`.
+
+One restate-server, Landlord's API in this process, and one landlord-host. Exits with 1 where the
+worker's memory, open files, tasks or caches, or the turns' state, rise over the second half.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.soak.report import table, write
+from benchmarks.soak.run import Plan, soak
+from benchmarks.soak.samples import rises
+from landlord_engines_core.host import run_async
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    plan = Plan()
+    parser.add_argument("--jobs", type=int, default=plan.jobs)
+    parser.add_argument("--tenants", type=int, default=plan.tenants)
+    parser.add_argument("--every", type=int, default=plan.every, help="jobs between two looks")
+    results = Path(__file__).parents[1] / "results"
+    parser.add_argument("--into", type=Path, default=results, help="the folder for results")
+    chosen = parser.parse_args()
+    plan = Plan(jobs=chosen.jobs, tenants=chosen.tenants, every=chosen.every)
+    soaked = run_async(soak(plan))
+    write(chosen.into, soaked)
+    print(table(soaked))
+    if risen := rises(soaked.samples):
+        sys.exit(f"not flat, per thousand jobs: {risen}")

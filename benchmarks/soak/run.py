@@ -1,0 +1,153 @@
+"""A soak: jobs without end on one worker, with a look at it every few thousand."""
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import attrs
+import psutil
+
+from benchmarks.processes import Place, our_worker, seen
+from benchmarks.soak.churn import Churn, Landlord
+from benchmarks.soak.lives import all_tenants
+from benchmarks.soak.samples import Sample, look, state
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.local import RestateServer, free_ports, server_binary
+from landlord_engines_restate.server import HttpServer, listening_socket
+
+__all__ = ["Plan", "Soaked", "soak"]
+
+SETTLE_AFTER = "1s"
+KEEP_HISTORY = "3s"
+
+ENTRIES = 2
+"""Entries of state for each tenant that is there: its turn, and its past."""
+
+LOOK_AGAIN = 0.5
+FORGOTTEN_WITHIN = 120.0
+"""Seconds; what is deleted is forgotten after three, unless the machine is busy."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """How long a soak is.
+
+    Attributes:
+        jobs: Jobs in all.
+        tenants: Tenants, three quarters of which are there at any time.
+        every: Jobs between two looks.
+        clients: Jobs under way at once.
+    """
+
+    jobs: int = 100_000
+    tenants: int = 10_000
+    every: int = 2_500
+    clients: int = 32
+
+
+@attrs.frozen(kw_only=True)
+class Soaked:
+    """What was seen, and what the tenants went through."""
+
+    plan: Plan
+    samples: Sequence[Sample]
+    visits: Counter[str]
+
+
+async def soak(plan: Plan) -> Soaked:
+    """Run a soak on a restate-server and a worker of its own.
+
+    Raises:
+        AssertionError: A job did something else than it should.
+        TimeoutError: A deleted tenant is not forgotten, or a living one has no state.
+    """
+    with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
+        folder = Path(name)
+        server = RestateServer(binary=await server_binary(), folder=folder / "restate")
+        await server.start()
+        try:
+            async with aiohttp.ClientSession() as http, _landlord() as (landlord, url):
+                place = Place(
+                    folder=folder,
+                    ingress=server.endpoint,
+                    admin=server.admin_endpoint,
+                    landlord=url,
+                )
+                return await _soaked(plan, place, http, landlord, server)
+        finally:
+            await server.stop()
+
+
+async def _soaked(
+    plan: Plan,
+    place: Place,
+    http: aiohttp.ClientSession,
+    landlord: Landlord,
+    server: RestateServer,
+) -> Soaked:
+    admin = AdminClient(place.admin)
+    samples: list[Sample] = []
+    began = time.monotonic()
+    with our_worker(place, settle_after=SETTLE_AFTER, keep_history=KEEP_HISTORY) as worker:
+        await seen(http, f"{place.admin}/deployments", worker.uri)
+        churn = Churn(
+            landlord=landlord,
+            worker=worker,
+            execute=f"{place.ingress}/{worker.service}/execute",
+            http=http,
+            admin=admin,
+            tenants=all_tenants(plan.tenants),
+            clients=plan.clients,
+        )
+        for goal in range(plan.every, plan.jobs + 1, plan.every):
+            await churn.until(goal)
+            await _forgotten(churn)
+            samples.append(
+                await look(
+                    http,
+                    admin,
+                    worker,
+                    _process_of(server),
+                    jobs=churn.jobs,
+                    seconds=time.monotonic() - began,
+                )
+            )
+            print(samples[-1], flush=True)
+    await admin.aclose()
+    return Soaked(plan=plan, samples=samples, visits=churn.visits)
+
+
+async def _forgotten(churn: Churn) -> None:
+    """Wait until exactly the tenants that are there have a state."""
+    async with asyncio.timeout(FORGOTTEN_WITHIN):
+        while (await state(churn.admin, churn.worker))[0] != ENTRIES * churn.living:
+            await asyncio.sleep(LOOK_AGAIN)
+
+
+def _process_of(server: RestateServer) -> tuple[psutil.Process, Path]:
+    (process,) = (
+        one
+        for one in psutil.Process().children()
+        if one.is_running() and "restate-server" in " ".join(one.cmdline())
+    )
+    return process, server.folder
+
+
+@asynccontextmanager
+async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
+    """Landlord's API in this very process, which knows what it wants."""
+    landlord, listens = Landlord(), asyncio.Event()
+    port = free_ports()[0]
+    server = HttpServer(landlord)
+    serving = asyncio.create_task(server.serve(listening_socket("127.0.0.1", port), listens.set))
+    try:
+        await listens.wait()
+        yield landlord, f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop(grace=1)
+        await serving
