@@ -67,11 +67,10 @@ class HeldJobs:
     """The jobs whose last attempt in this process was held.
 
     A held job is entered again every hold interval. One of which nothing was heard for three of
-    them was killed, or goes on in another worker, and counts no more.
+    them was killed, or goes on in another worker: it counts no more, and is forgotten.
 
     Attributes:
-        limit: How many are remembered; the one heard of longest ago goes first, and also where it
-            counts no more.
+        limit: How many are remembered; the one heard of longest ago goes first.
     """
 
     limit: int = 10_000
