@@ -9,9 +9,22 @@ import sys
 from pathlib import Path
 
 from benchmarks.soak.report import table, write
-from benchmarks.soak.run import Plan, soak
+from benchmarks.soak.run import Plan, Soaked, soak
 from benchmarks.soak.samples import rises
 from landlord_engines_core.host import run_async
+
+
+async def main(plan: Plan, into: Path) -> str | None:
+    """Soak, write down at each look what was seen so far, and return what is not flat."""
+    seen: list[Soaked] = []
+    async for soaked in soak(plan):
+        print(soaked.samples[-1], flush=True)
+        write(into, soaked)
+        seen = [soaked]
+    print(table(seen[-1]))
+    risen = rises(seen[-1].samples)
+    return f"not flat, per thousand jobs: {risen}" if risen else None
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
@@ -22,9 +35,8 @@ if __name__ == "__main__":
     results = Path(__file__).parents[1] / "results"
     parser.add_argument("--into", type=Path, default=results, help="the folder for results")
     chosen = parser.parse_args()
-    plan = Plan(jobs=chosen.jobs, tenants=chosen.tenants, every=chosen.every)
-    soaked = run_async(soak(plan))
-    write(chosen.into, soaked)
-    print(table(soaked))
-    if risen := rises(soaked.samples):
-        sys.exit(f"not flat, per thousand jobs: {risen}")
+    sys.exit(
+        run_async(
+            main(Plan(jobs=chosen.jobs, tenants=chosen.tenants, every=chosen.every), chosen.into)
+        )
+    )

@@ -60,7 +60,8 @@ class Churn:
 
     @_shares.default
     def _all_shares(self) -> list[deque[Tenant]]:
-        return [deque(self.tenants[client :: self.clients]) for client in range(self.clients)]
+        clients = min(self.clients, len(self.tenants))
+        return [deque(self.tenants[client::clients]) for client in range(clients)]
 
     @property
     def living(self) -> int:

@@ -52,15 +52,15 @@ class Plan:
 
 @attrs.frozen(kw_only=True)
 class Soaked:
-    """What was seen, and what the tenants went through."""
+    """What was seen so far, and what the tenants went through."""
 
     plan: Plan
     samples: Sequence[Sample]
     visits: Counter[str]
 
 
-async def soak(plan: Plan) -> Soaked:
-    """Run a soak on a restate-server and a worker of its own.
+async def soak(plan: Plan) -> AsyncIterator[Soaked]:
+    """Run a soak on a restate-server and a worker of its own; tells all that was seen at each look.
 
     Raises:
         AssertionError: A job did something else than it should.
@@ -78,7 +78,8 @@ async def soak(plan: Plan) -> Soaked:
                     admin=server.admin_endpoint,
                     landlord=url,
                 )
-                return await _soaked(plan, place, http, landlord, server)
+                async for soaked in _soaked(plan, place, http, landlord, server):
+                    yield soaked
         finally:
             await server.stop()
 
@@ -89,7 +90,7 @@ async def _soaked(
     http: aiohttp.ClientSession,
     landlord: Landlord,
     server: RestateServer,
-) -> Soaked:
+) -> AsyncIterator[Soaked]:
     admin = AdminClient(place.admin)
     samples: list[Sample] = []
     began = time.monotonic()
@@ -117,9 +118,8 @@ async def _soaked(
                     seconds=time.monotonic() - began,
                 )
             )
-            print(samples[-1], flush=True)
+            yield Soaked(plan=plan, samples=samples, visits=churn.visits)
     await admin.aclose()
-    return Soaked(plan=plan, samples=samples, visits=churn.visits)
 
 
 async def _forgotten(churn: Churn) -> None:

@@ -113,6 +113,8 @@ def slope(samples: Sequence[Sample], name: str) -> float:
     """By how much something rises in a thousand jobs: a least-squares line over the second half."""
     half = samples[-1].jobs / 2
     later = [one for one in samples if one.jobs >= half]
+    if len(later) == 1:
+        return 0.0
     thousands = [one.jobs / 1000 for one in later]
     return linear_regression(thousands, [float(getattr(one, name)) for one in later]).slope
 

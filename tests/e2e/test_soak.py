@@ -8,15 +8,15 @@ from benchmarks.soak.run import Plan, soak
 
 
 async def test_tenants_come_and_go_and_leave_nothing_behind() -> None:
-    plan = Plan(jobs=280, tenants=36, every=140, clients=8)
+    plan = Plan(jobs=120, tenants=24, every=60, clients=8)
 
     # Each job's outcome is checked, and that exactly the tenants that are there have a state.
-    soaked = await soak(plan)
+    *_, soaked = [seen async for seen in soak(plan)]
 
     first, last = soaked.samples
-    assert last.jobs >= 280
+    assert last.jobs >= 120
     assert set(soaked.visits) == {visit for life in LIVES for visit in life}
-    assert last.state_rows <= 2 * 36
+    assert last.state_rows <= 2 * 24
     assert last.engine_cache > first.engine_cache > 0
     assert last.defaults_cache == 1
     assert last.tasks < 50
