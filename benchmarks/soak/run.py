@@ -28,9 +28,9 @@ KEEP_HISTORY = "3s"
 ENTRIES = 2
 """Entries of state for each tenant that is there: its turn, and its past."""
 
-LOOK_AGAIN = 0.5
-FORGOTTEN_WITHIN = 120.0
-"""Seconds; what is deleted is forgotten after three, unless the machine is busy."""
+LOOK_AGAIN = 1.0
+IDLE_WITHIN = 300.0
+"""Seconds; the last settling, or forgetting, comes three after the last job."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,8 +63,9 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
     """Run a soak on a restate-server and a worker of its own; tells all that was seen at each look.
 
     Raises:
-        AssertionError: A job did something else than it should.
-        TimeoutError: A deleted tenant is not forgotten, or a living one has no state.
+        AssertionError: A job did something else than it should, a deleted tenant is not
+            forgotten, or a living one has no state.
+        TimeoutError: Something stays under way.
     """
     with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
         folder = Path(name)
@@ -107,7 +108,7 @@ async def _soaked(
         )
         for goal in range(plan.every, plan.jobs + 1, plan.every):
             await churn.until(goal)
-            await _forgotten(churn)
+            await _idle(churn)
             samples.append(
                 await look(
                     http,
@@ -122,11 +123,14 @@ async def _soaked(
     await admin.aclose()
 
 
-async def _forgotten(churn: Churn) -> None:
-    """Wait until exactly the tenants that are there have a state."""
-    async with asyncio.timeout(FORGOTTEN_WITHIN):
-        while (await state(churn.admin, churn.worker))[0] != ENTRIES * churn.living:
+async def _idle(churn: Churn) -> None:
+    """Wait until nothing is under way nor to come; then exactly the tenants there have a state."""
+    look = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
+    async with asyncio.timeout(IDLE_WITHIN):
+        while await churn.admin.query(look):
             await asyncio.sleep(LOOK_AGAIN)
+    entries, _ = await state(churn.admin, churn.worker)
+    assert entries == ENTRIES * churn.living, f"{entries} entries for {churn.living} tenants"
 
 
 def _process_of(server: RestateServer) -> tuple[psutil.Process, Path]:
