@@ -8,21 +8,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.soak.report import table, write
-from benchmarks.soak.run import Plan, Soaked, soak
+from benchmarks.soak.report import write
+from benchmarks.soak.run import Plan, soak
 from benchmarks.soak.samples import rises
 from landlord_engines_core.host import run_async
 
 
 async def main(plan: Plan, into: Path) -> str | None:
     """Soak, write down at each look what was seen so far, and return what is not flat."""
-    seen: list[Soaked] = []
+    risen: dict[str, float] = {}
     async for soaked in soak(plan):
         print(soaked.samples[-1], flush=True)
         write(into, soaked)
-        seen = [soaked]
-    print(table(seen[-1]))
-    risen = rises(seen[-1].samples)
+        risen = rises(soaked.samples)
+    print((into / "soak.md").read_text(encoding="utf-8"))
     return f"not flat, per thousand jobs: {risen}" if risen else None
 
 

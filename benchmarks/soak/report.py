@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from benchmarks.soak.run import Soaked
 from benchmarks.soak.samples import LIMITS, slope
 
-__all__ = ["picture", "table", "write"]
+__all__ = ["write"]
 
 MIB = 2**20
 

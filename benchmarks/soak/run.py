@@ -10,20 +10,19 @@ from pathlib import Path
 
 import aiohttp
 import attrs
-import psutil
 
 from benchmarks.processes import Place, our_worker, seen
 from benchmarks.soak.churn import Churn, Landlord
 from benchmarks.soak.lives import all_tenants
 from benchmarks.soak.samples import Sample, look, state
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.local import RestateServer, free_ports, server_binary
+from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_engines_restate.server import HttpServer, listening_socket
 
 __all__ = ["Plan", "Soaked", "soak"]
 
-SETTLE_AFTER = "1s"
-KEEP_HISTORY = "3s"
+SHORT_TIMES = {"settle_after": "1s", "keep_history": "3s"}
+"""So that settling and forgetting happen all the time."""
 
 ENTRIES = 2
 """Entries of state for each tenant that is there: its turn, and its past."""
@@ -67,88 +66,67 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
             forgotten, or a living one has no state.
         TimeoutError: Something stays under way.
     """
+    samples: list[Sample] = []
+    async with _begun(plan) as (churn, server):
+        began = time.monotonic()
+        for goal in range(plan.every, plan.jobs + 1, plan.every):
+            await churn.until(goal)
+            await _idle(churn)
+            seconds = time.monotonic() - began
+            samples.append(await look(churn, server, seconds))
+            yield Soaked(plan=plan, samples=samples, visits=churn.visits)
+
+
+@asynccontextmanager
+async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
+    """Start everything; the worker is registered then."""
     with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
-        folder = Path(name)
-        server = RestateServer(binary=await server_binary(), folder=folder / "restate")
+        server = RestateServer(binary=await server_binary(), folder=Path(name) / "restate")
         await server.start()
+        admin = AdminClient(server.admin_endpoint)
         try:
             async with aiohttp.ClientSession() as http, _landlord() as (landlord, url):
                 place = Place(
-                    folder=folder,
+                    folder=Path(name),
                     ingress=server.endpoint,
                     admin=server.admin_endpoint,
                     landlord=url,
                 )
-                async for soaked in _soaked(plan, place, http, landlord, server):
-                    yield soaked
+                with our_worker(place, **SHORT_TIMES) as worker:
+                    await seen(http, f"{place.admin}/deployments", worker.uri)
+                    churn = Churn(
+                        landlord=landlord,
+                        worker=worker,
+                        execute=f"{place.ingress}/{worker.service}/execute",
+                        http=http,
+                        admin=admin,
+                        tenants=all_tenants(plan.tenants),
+                        clients=plan.clients,
+                    )
+                    yield churn, server
         finally:
+            await admin.aclose()
             await server.stop()
-
-
-async def _soaked(
-    plan: Plan,
-    place: Place,
-    http: aiohttp.ClientSession,
-    landlord: Landlord,
-    server: RestateServer,
-) -> AsyncIterator[Soaked]:
-    admin = AdminClient(place.admin)
-    samples: list[Sample] = []
-    began = time.monotonic()
-    with our_worker(place, settle_after=SETTLE_AFTER, keep_history=KEEP_HISTORY) as worker:
-        await seen(http, f"{place.admin}/deployments", worker.uri)
-        churn = Churn(
-            landlord=landlord,
-            worker=worker,
-            execute=f"{place.ingress}/{worker.service}/execute",
-            http=http,
-            admin=admin,
-            tenants=all_tenants(plan.tenants),
-            clients=plan.clients,
-        )
-        for goal in range(plan.every, plan.jobs + 1, plan.every):
-            await churn.until(goal)
-            await _idle(churn)
-            samples.append(
-                await look(
-                    http,
-                    admin,
-                    worker,
-                    _process_of(server),
-                    jobs=churn.jobs,
-                    seconds=time.monotonic() - began,
-                )
-            )
-            yield Soaked(plan=plan, samples=samples, visits=churn.visits)
-    await admin.aclose()
 
 
 async def _idle(churn: Churn) -> None:
     """Wait until nothing is under way nor to come; then exactly the tenants there have a state."""
-    look = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
+    sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
     async with asyncio.timeout(IDLE_WITHIN):
-        while await churn.admin.query(look):
+        while await churn.admin.query(sql):
             await asyncio.sleep(LOOK_AGAIN)
-    entries, _ = await state(churn.admin, churn.worker)
+    entries, _ = await state(churn)
     assert entries == ENTRIES * churn.living, f"{entries} entries for {churn.living} tenants"
-
-
-def _process_of(server: RestateServer) -> tuple[psutil.Process, Path]:
-    (process,) = (
-        one
-        for one in psutil.Process().children()
-        if one.is_running() and "restate-server" in " ".join(one.cmdline())
-    )
-    return process, server.folder
 
 
 @asynccontextmanager
 async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
     """Landlord's API in this very process, which knows what it wants."""
     landlord, listens = Landlord(), asyncio.Event()
-    port = free_ports()[0]
+    listener = listening_socket("127.0.0.1", 0)
+    port = listener.getsockname()[1]
     server = HttpServer(landlord)
-    serving = asyncio.create_task(server.serve(listening_socket("127.0.0.1", port), listens.set))
+    serving = asyncio.create_task(server.serve(listener, listens.set))
     try:
         await listens.wait()
         yield landlord, f"http://127.0.0.1:{port}"

@@ -1,15 +1,14 @@
 """What is looked at during a soak, and whether it stays the same."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import linear_regression
 
-import aiohttp
 import attrs
 import psutil
 
-from benchmarks.processes import Worker
-from landlord_engines_restate.admin import AdminClient, literal
+from benchmarks.soak.churn import Churn
+from landlord_engines_restate.admin import literal
+from landlord_engines_restate.local import RestateServer
 
 __all__ = ["JUDGED_FROM", "LIMITS", "Sample", "look", "rises", "slope"]
 
@@ -70,41 +69,33 @@ class Sample:
     server_disk: int
 
 
-async def look(
-    http: aiohttp.ClientSession,
-    admin: AdminClient,
-    worker: Worker,
-    server: tuple[psutil.Process, Path],
-    *,
-    jobs: int,
-    seconds: float,
-) -> Sample:
+async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
     """Look at the worker from outside, at its metrics, at the turns, and at restate-server."""
-    memory = worker.process.memory_full_info()
-    shown = await _metrics(http, worker)
-    rows, size = await state(admin, worker)
-    process, folder = server
+    process = churn.worker.process
+    memory = process.memory_full_info()
+    shown = await _metrics(churn)
+    rows, size = await state(churn)
     return Sample(
-        jobs=jobs,
+        jobs=churn.jobs,
         seconds=seconds,
         rss=memory.rss,
         uss=memory.uss,
-        files=worker.process.num_fds(),
+        files=process.num_fds(),
         tasks=shown["landlord_worker_loop_tasks"],
         engine_cache=shown['landlord_worker_cache_entries{cache="engine"}'],
         defaults_cache=shown['landlord_worker_cache_entries{cache="defaults"}'],
         state_rows=rows,
         state_bytes=size,
-        server_rss=process.memory_info().rss,
-        server_disk=sum(one.stat().st_size for one in folder.rglob("*") if one.is_file()),
+        server_rss=_process_of(server).memory_info().rss,
+        server_disk=sum(one.stat().st_size for one in server.folder.rglob("*") if one.is_file()),
     )
 
 
-async def state(admin: AdminClient, worker: Worker) -> tuple[int, int]:
+async def state(churn: Churn) -> tuple[int, int]:
     """The number of entries that the turns keep, and the bytes of their values."""
-    (found,) = await admin.query(
+    (found,) = await churn.admin.query(
         "SELECT count(*) AS entries, sum(octet_length(value_utf8)) AS size FROM state"  # noqa: S608  # quoted
-        f" WHERE service_name = {literal(worker.service + 'Turn')}"
+        f" WHERE service_name = {literal(churn.worker.service + 'Turn')}"
     )
     return int(str(found["entries"])), int(str(found.get("size", 0)))
 
@@ -127,8 +118,16 @@ def rises(samples: Sequence[Sample]) -> dict[str, float]:
     return {name: value for name, value in slopes.items() if value > LIMITS[name]}
 
 
-async def _metrics(http: aiohttp.ClientSession, worker: Worker) -> dict[str, int]:
-    async with http.get(f"{worker.probes}/metrics") as response:
+async def _metrics(churn: Churn) -> dict[str, int]:
+    async with churn.http.get(f"{churn.worker.probes}/metrics") as response:
         lines = (await response.text()).splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("landlord_worker_"))
     return {name: round(float(value)) for name, value in pairs}
+
+
+def _process_of(server: RestateServer) -> psutil.Process:
+    folder = str(server.folder)
+    (process,) = (
+        one for one in psutil.Process().children() if any(folder in word for word in one.cmdline())
+    )
+    return process
