@@ -45,7 +45,7 @@ class Plan:
 
     jobs: int = 100_000
     tenants: int = 10_000
-    every: int = 2_500
+    every: int = 4_000
     clients: int = 32
 
 
