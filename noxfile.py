@@ -141,6 +141,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Run a hundred thousand jobs: `nox -s soak -- --jobs 50000`, not part of a plain run."""
+    install_editable(session, "bench", extra=LOCAL)
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Send ten thousand bodies of all kinds: `nox -s fuzz -- --seed 7`, not part of a plain run."""
     install_editable(session, "test", extra=LOCAL)

@@ -30,7 +30,9 @@ class Stub:
         if scope["method"] == "PUT":
             self.config = json.loads((await receive())["body"])
         answer = self._answer(scope["path"].rstrip("/").split("/")[1:])
-        status = 404 if answer is None else 200
+        status = 200
+        if answer is None:
+            status, answer = 404, {"error": "there is none"}
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
@@ -51,6 +53,9 @@ class Stub:
                 return None
 
     def _tenant(self, tenant: str) -> object:
+        return self._shown(tenant)
+
+    def _shown(self, tenant: str) -> dict[str, object]:
         return {
             "id": tenant,
             "name": f"name-{tenant}",

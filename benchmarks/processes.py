@@ -42,11 +42,13 @@ class Worker:
         service: What Landlord would call.
         uri: How Restate's admin API shows it.
         process: The process.
+        probes: Where it shows its metrics, if it does.
     """
 
     service: str
     uri: str
     process: psutil.Process
+    probes: str = ""
 
     def cpu(self) -> float:
         """Seconds of processor time that it and its children have used."""
@@ -60,8 +62,8 @@ class Worker:
 
 
 @contextmanager
-def our_worker(place: Place) -> Iterator[Worker]:
-    """Start landlord-host with the Restate engine."""
+def our_worker(place: Place, **settings: str) -> Iterator[Worker]:
+    """Start landlord-host with the Restate engine, and with these settings of its own."""
     port = _free_port()
     restate = {
         "endpoint": place.ingress,
@@ -71,12 +73,17 @@ def our_worker(place: Place) -> Iterator[Worker]:
     }
     config = place.folder / f"worker-{port}.json"
     # Settling comes a minute after a job; the service written by hand has nothing of the kind.
-    worker = {"probe_address": f"127.0.0.1:{_free_port()}", "settle_after": "0s"}
+    worker = {"probe_address": f"127.0.0.1:{_free_port()}", "settle_after": "0s", **settings}
     sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
     command = (str(HOST), "--engine=restate", f"--config={config}", "--log-format=json")
     with running(command, place.folder / f"worker-{port}.log") as process:
-        yield Worker(service="TenantProvisioning", uri=f"http://127.0.0.1:{port}/", process=process)
+        yield Worker(
+            service="TenantProvisioning",
+            uri=f"http://127.0.0.1:{port}/",
+            process=process,
+            probes=f"http://{worker['probe_address']}",
+        )
 
 
 @contextmanager

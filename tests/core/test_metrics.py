@@ -242,6 +242,18 @@ def test_only_so_many_held_jobs_are_remembered() -> None:
     assert len(held) == 2
 
 
+def test_held_jobs_of_which_nothing_is_heard_any_more_are_forgotten() -> None:
+    held = HeldJobs()
+    held.note("waits", Held("no", retry_after=60))
+
+    for number in range(5):
+        held.note(str(number), Held("no", retry_after=0))
+    held.note("waits", None)
+    held.note("last", Held("no", retry_after=0))
+
+    assert held._until == {}
+
+
 async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -> None:
     metrics, gate = Metrics(), asyncio.Event()
     fresh, stale = Cache[str, int](ttl=60), Cache[str, int](ttl=0)
@@ -271,6 +283,21 @@ async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -
     assert open_questions == 1
     assert lookups(metrics, "engine") == {"hit": 1, "miss": 2, "stale": 0, "failed": 0}
     assert lookups(metrics, "defaults") == {"hit": 0, "miss": 1, "stale": 1, "failed": 1}
+
+
+async def test_a_cache_shows_how_many_answers_it_keeps_past_their_time_too() -> None:
+    metrics, cache = Metrics(), Cache[str, int](ttl=0, limit=3)
+    metrics.watch_cache("engine", cache)
+
+    async def ask() -> int:
+        return 1
+
+    entries = []
+    for key in "aabcd":
+        await cache.get(key, ask, stale_on=ConnectionError, stale=lambda _: None)
+        entries.append(shown(metrics)['cache_entries{cache="engine"}'])
+
+    assert entries == [1, 1, 2, 3, 3]
 
 
 def lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:

@@ -267,7 +267,8 @@ async def test_slots_that_nobody_gives_back_while_jobs_wait_show() -> None:
 
 async def test_metrics_are_shown_in_prometheus_form() -> None:
     one = probed(Engine())
-    one.probes.metrics.watch_loop(one.probes.heartbeat.silent_for)
+    heartbeat = one.probes.heartbeat
+    one.probes.metrics.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
 
     async with answering(one):
         status, text = await asyncio.to_thread(one.ask, "/metrics")
@@ -275,6 +276,7 @@ async def test_metrics_are_shown_in_prometheus_form() -> None:
     assert status == 200
     assert "# TYPE landlord_worker_jobs_in_flight gauge" in text
     assert "landlord_worker_loop_silent_seconds 0." in text
+    assert "landlord_worker_loop_tasks 1.0" in text
 
 
 @pytest.mark.parametrize(
@@ -319,6 +321,19 @@ async def test_without_an_address_nothing_listens() -> None:
         pass
 
     assert logger.lines == []
+
+
+async def test_a_heart_counts_the_tasks_at_each_beat() -> None:
+    heartbeat = Heartbeat(interval=0.01)
+    heartbeat.beat()
+    before = heartbeat.tasks
+
+    waiting = asyncio.create_task(asyncio.Event().wait())
+    await until(lambda: heartbeat.tasks > before)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    await until(lambda: heartbeat.tasks == before)
+    heartbeat.stop()
 
 
 def test_a_heart_that_never_beat_can_be_stopped() -> None:

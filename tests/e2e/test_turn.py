@@ -1,6 +1,9 @@
 """What the turn keeps of a tenant, and for how long."""
 
+from landlord_engines_restate.admin import literal, partition_key
 from landlord_test_target.harness import World, wait_for
+
+AWKWARD = ("acme/with slash", "o'brien' OR '1'='1", "ünï-代", "a\nb", "50%", "../x")
 
 
 async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World) -> None:
@@ -65,13 +68,27 @@ async def test_a_job_that_is_cancelled_while_it_waits_lets_nobody_in_too_early(
 
 async def test_awkward_keys_are_tenants_like_any_other(world: World) -> None:
     await world.worker()
-    for key in ("acme/with slash", "o'brien' OR '1'='1", "ünï-代", "a\nb", "50%", "../x"):
+    for key in AWKWARD:
         tenant = f"{key} {world.tenant()}"
 
         assert await world.run(tenant, "provision", version=1) == "created"
         assert await world.run(tenant, "provision", version=1) == "unchanged"
         assert await world.run(tenant, "delete", version=1) == "deleted"
         assert await world.outcomes(tenant, 3) == ["created", "unchanged", "deleted"]
+
+
+async def test_restate_keeps_a_turn_where_a_look_seeks_it(world: World) -> None:
+    await world.worker()
+    for key in AWKWARD:
+        tenant = f"{key} {world.tenant()}"
+        await world.run(tenant, "provision", version=1)
+
+        rows = await world.admin.query(
+            f"SELECT partition_key FROM state WHERE service_key = {literal(tenant)}"
+        )
+
+        # Another answer costs a look its speed, not its result: it reads the state of all then.
+        assert [row["partition_key"] for row in rows] == [partition_key(tenant)] * 2
 
 
 async def _waits_for_the_holder(world: World) -> None:

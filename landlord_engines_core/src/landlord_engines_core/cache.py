@@ -40,6 +40,11 @@ class Cache(Generic[K, V]):
     _asking: dict[K, asyncio.Task[V]] = attrs.field(factory=dict, init=False)
 
     @property
+    def entries(self) -> int:
+        """How many answers are kept, those past their time too."""
+        return len(self._entries)
+
+    @property
     def asking(self) -> int:
         """How many questions to the source are under way."""
         return len(self._asking)

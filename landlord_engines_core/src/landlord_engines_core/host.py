@@ -253,7 +253,7 @@ def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSet
         registrations=(RegistrationState, lambda: lifecycle.registration.state),
         seconds_left=lifecycle.seconds_left,
     )
-    metrics.watch_loop(probes.heartbeat.silent_for)
+    metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
     versions = (one.version for one in census(WORKER_ENGINES) if one.name == name)
     metrics.tell_build(version=__version__, engine=name, engine_version=next(versions, ""))
     return probes

@@ -5,6 +5,7 @@ series with such labels are there from the start, at zero. Counting happens in t
 thread, reading in any other.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -66,7 +67,7 @@ class HeldJobs:
     """The jobs whose last attempt in this process was held.
 
     A held job is entered again every hold interval. One of which nothing was heard for three of
-    them was killed, or goes on in another worker, and counts no more.
+    them was killed, or goes on in another worker: it counts no more, and is forgotten.
 
     Attributes:
         limit: How many are remembered; the one heard of longest ago goes first.
@@ -85,9 +86,13 @@ class HeldJobs:
         if self._until:
             self._until.pop(execution_id, None)
         if isinstance(error, Held):
-            self._until[execution_id] = monotonic() + 3 * error.retry_after
-            if len(self._until) > self.limit:
+            now = monotonic()
+            self._until[execution_id] = now + 3 * error.retry_after
+            while len(self._until) > self.limit or self._first() <= now:
                 del self._until[next(iter(self._until))]
+
+    def _first(self) -> float:
+        return next(iter(self._until.values()), math.inf)
 
 
 class Metrics:
@@ -188,12 +193,15 @@ class Metrics:
         help_drain = "Seconds until the drain is over; 0 where none is under way."
         self._watch("drain_seconds_left", help_drain, seconds_left)
 
-    def watch_loop(self, silent_for: Callable[[], float]) -> None:
-        """Show how long ago the event loop was last seen running."""
+    def watch_loop(self, silent_for: Callable[[], float], tasks: Callable[[], float]) -> None:
+        """Show how long ago the event loop was last seen running, and what it had to do then."""
         explained = (
             "Seconds since the event loop last showed that it runs, which it does each second."
         )
         self._watch("loop_silent_seconds", explained, silent_for)
+        self._watch(
+            "loop_tasks", "Tasks in the event loop when it last showed that it runs.", tasks
+        )
 
     def tell_build(self, **versions: str) -> None:
         """Show what runs here: names and versions."""
@@ -262,14 +270,21 @@ class _Caches(Collector):
             "Questions to Landlord's API that a cache waits for.",
             labels=("cache",),
         )
+        entries = GaugeMetricFamily(
+            f"{_PREFIX}cache_entries",
+            "Answers of Landlord's API that are kept, also past their time; at most 20000 in each.",
+            labels=("cache",),
+        )
         for name, cache in list(self._caches.items()):
             lookups.add_metric((name, "hit"), cache.hits)
             lookups.add_metric((name, "miss"), cache.misses)
             lookups.add_metric((name, "stale"), cache.stale)
             lookups.add_metric((name, "failed"), cache.failed)
             asking.add_metric((name,), cache.asking)
+            entries.add_metric((name,), cache.entries)
         yield lookups
         yield asking
+        yield entries
 
 
 def _is(current: Callable[[], str], word: str) -> float:

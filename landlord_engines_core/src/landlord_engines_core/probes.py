@@ -31,15 +31,18 @@ class Heartbeat:
 
     Attributes:
         interval: Seconds between two beats.
+        tasks: How many tasks there were at the last beat.
     """
 
     interval: float = 1.0
+    tasks: int = attrs.field(default=0, init=False)
     _last: float = attrs.field(factory=monotonic, init=False)
     _next: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
 
     def beat(self) -> None:
         """Beat now, and from now on."""
         self._last = monotonic()
+        self.tasks = len(asyncio.all_tasks())
         self._next = asyncio.get_running_loop().call_later(self.interval, self.beat)
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineError, Superseded, Transient
 from landlord_engines_core.models import Note, Record, Transition
 from landlord_engines_restate import journal
-from landlord_engines_restate.admin import AdminClient, literal
+from landlord_engines_restate.admin import AdminClient, literal, partition_key
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.turn import STATE, Settle, Take, Taken, TurnState
 
@@ -106,11 +106,13 @@ async def turn_state(admin: AdminClient, turn: str, tenant: str) -> TurnState:
     Raises:
         EngineError: Restate's admin API gives no answer.
     """
-    rows = await admin.query(
+    look = (
         "SELECT value_utf8 FROM state"  # noqa: S608  # each value is quoted
         f" WHERE service_name = {literal(turn)}"
         f" AND service_key = {literal(tenant)} AND key = {literal(STATE)}"
     )
+    rows = await admin.query(f"{look} AND partition_key = {partition_key(tenant)}")
+    rows = rows or await admin.query(look)
     raw = str(rows[0]["value_utf8"]).encode() if rows else b"{}"
     return codec.loads(raw, TurnState)
 

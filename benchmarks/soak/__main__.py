@@ -1,0 +1,41 @@
+"""A hundred thousand jobs on ten thousand tenants that come and go: `nox -s soak`.
+
+One restate-server, Landlord's API in this process, and one landlord-host. Exits with 1 where the
+worker's memory, open files, tasks or caches, or the turns' state, rise over the second half.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.soak.report import write
+from benchmarks.soak.run import Plan, soak
+from benchmarks.soak.samples import rises
+from landlord_engines_core.host import run_async
+
+
+async def main(plan: Plan, into: Path) -> str | None:
+    """Soak, write down at each look what was seen so far, and return what is not flat."""
+    risen: dict[str, float] = {}
+    async for soaked in soak(plan):
+        print(soaked.samples[-1], flush=True)
+        write(into, soaked)
+        risen = rises(soaked.samples)
+    print((into / "soak.md").read_text(encoding="utf-8"))
+    return f"not flat, per thousand jobs: {risen}" if risen else None
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    plan = Plan()
+    parser.add_argument("--jobs", type=int, default=plan.jobs)
+    parser.add_argument("--tenants", type=int, default=plan.tenants)
+    parser.add_argument("--every", type=int, default=plan.every, help="jobs between two looks")
+    results = Path(__file__).parents[1] / "results"
+    parser.add_argument("--into", type=Path, default=results, help="the folder for results")
+    chosen = parser.parse_args()
+    sys.exit(
+        run_async(
+            main(Plan(jobs=chosen.jobs, tenants=chosen.tenants, every=chosen.every), chosen.into)
+        )
+    )

@@ -1,0 +1,174 @@
+"""Landlord's part in a soak: says what each tenant should be, sends the jobs, checks what they did."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+import attrs
+
+from benchmarks.landlord_stub import Stub
+from benchmarks.load import config
+from benchmarks.processes import Worker
+from benchmarks.soak.lives import Tenant
+from landlord_engines_restate.admin import AdminClient, literal
+
+__all__ = ["Churn", "Landlord"]
+
+LOOK_AGAIN = 0.05
+WITHIN = 120.0
+"""Seconds."""
+
+
+class Landlord(Stub):
+    """Landlord's API, with a status and a configuration of its own for each tenant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tenants: dict[str, tuple[str, Mapping[str, object]]] = {}
+
+    def _tenant(self, tenant: str) -> object:
+        if tenant not in self.tenants:
+            return None
+        status, wanted = self.tenants[tenant]
+        shown = self._shown(tenant)
+        return {**shown, "status": status, "desired_config": wanted, "compute_config": wanted}
+
+
+@attrs.define(kw_only=True)
+class Churn:
+    """Lets tenants live, and counts the jobs.
+
+    Attributes:
+        tenants: All of them; each client has its share.
+        clients: Jobs under way at once.
+        jobs: Jobs that were sent and have ended.
+        visits: How many there were of each kind.
+    """
+
+    landlord: Landlord
+    worker: Worker
+    execute: str
+    http: aiohttp.ClientSession
+    admin: AdminClient
+    tenants: list[Tenant]
+    clients: int
+    jobs: int = attrs.field(default=0, init=False)
+    visits: Counter[str] = attrs.field(factory=Counter, init=False)
+    _shares: list[deque[Tenant]] = attrs.field(init=False)
+
+    @_shares.default
+    def _all_shares(self) -> list[deque[Tenant]]:
+        clients = min(self.clients, len(self.tenants))
+        return [deque(self.tenants[client::clients]) for client in range(clients)]
+
+    @property
+    def living(self) -> int:
+        """How many tenants there are."""
+        return sum(tenant.lives for tenant in self.tenants)
+
+    async def until(self, jobs: int) -> None:
+        """Let tenants live until so many jobs have ended."""
+        async with asyncio.TaskGroup() as group:
+            for share in self._shares:
+                group.create_task(self._client(share, jobs))
+
+    async def _client(self, share: deque[Tenant], jobs: int) -> None:
+        visits: Mapping[str, Callable[[Tenant], Awaitable[None]]] = {
+            "create": self._create,
+            "update": self._update,
+            "repeat": self._repeat,
+            "hold": self._hold,
+            "remake": self._remake,
+            "drift": self._drift,
+            "delete": self._delete,
+            "archive": self._archive,
+        }
+        while self.jobs < jobs:
+            tenant = share[0]
+            share.rotate(-1)
+            if visit := tenant.next():
+                await visits[visit](tenant)
+                self.visits[visit] += 1
+
+    async def _create(self, tenant: Tenant) -> None:
+        tenant.version += 1
+        await self._made(tenant, "provision", "created")
+        tenant.lives = True
+
+    async def _update(self, tenant: Tenant) -> None:
+        tenant.version += 1
+        await self._made(tenant, "update", "updated")
+
+    async def _repeat(self, tenant: Tenant) -> None:
+        await self._made(tenant, "update", "unchanged")
+
+    async def _hold(self, tenant: Tenant) -> None:
+        refused = {**config(tenant.version), "compute_provider": "none-of-this-name"}
+        self.landlord.tenants[tenant.key] = ("updating", refused)
+        body = _body(tenant, "update", refused)
+        async with self.http.post(f"{self.execute}/send", json=body) as response:
+            response.raise_for_status()
+            job = (await response.json())["invocationId"]
+        await self._backs_off(job)
+        await self.admin.kill(job)
+        self.jobs += 1
+        await self._update(tenant)
+
+    async def _backs_off(self, job: str) -> None:
+        look = f"SELECT status FROM sys_invocation WHERE id = {literal(job)}"  # noqa: S608  # quoted
+        async with asyncio.timeout(WITHIN):
+            while [row["status"] for row in await self.admin.query(look)] != ["backing-off"]:
+                await asyncio.sleep(LOOK_AGAIN)
+
+    async def _remake(self, tenant: Tenant) -> None:
+        await self._delete(tenant)
+        await self._create(tenant)
+
+    async def _drift(self, tenant: Tenant) -> None:
+        await self._update(tenant)
+        tenant.version += 1
+        self.landlord.tenants[tenant.key] = ("ready", config(tenant.version))
+
+    async def _delete(self, tenant: Tenant) -> None:
+        await self._gone(tenant)
+        del self.landlord.tenants[tenant.key]
+
+    async def _archive(self, tenant: Tenant) -> None:
+        await self._gone(tenant)
+        self.landlord.tenants[tenant.key] = ("archived", config(tenant.version))
+
+    async def _made(self, tenant: Tenant, operation: str, outcome: str) -> None:
+        wanted = config(tenant.version)
+        status = "provisioning" if operation == "provision" else "updating"
+        self.landlord.tenants[tenant.key] = (status, wanted)
+        await self._job(tenant, operation, outcome)
+        self.landlord.tenants[tenant.key] = ("ready", wanted)
+
+    async def _gone(self, tenant: Tenant) -> None:
+        self.landlord.tenants[tenant.key] = ("archiving", config(tenant.version))
+        await self._job(tenant, "delete", "deleted")
+        tenant.lives = False
+
+    async def _job(self, tenant: Tenant, operation: str, outcome: str) -> None:
+        """Carry out one job.
+
+        Raises:
+            AssertionError: It did something else than it should.
+        """
+        body = _body(tenant, operation, config(tenant.version))
+        async with self.http.post(self.execute, json=body) as response:
+            answer: Any = await response.json(content_type=None)
+        assert response.ok, answer
+        assert answer["output"]["transition"]["outcome"] == outcome, answer
+        self.jobs += 1
+
+
+def _body(tenant: Tenant, operation: str, wanted: Mapping[str, object]) -> Mapping[str, object]:
+    return {
+        "tenant_id": f"name-{tenant.key}",
+        "tenant_uuid": tenant.key,
+        "operation": operation,
+        "desired_config": wanted,
+    }

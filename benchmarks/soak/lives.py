@@ -1,0 +1,78 @@
+"""What the tenants of a soak go through: the same in every run, and steady after four rounds.
+
+A tenant is visited once in a round. A life is four visits; then another life begins in its place.
+The first lives are cut so that in each round a quarter of the tenants ends and another begins.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from uuid import UUID, uuid5
+
+import attrs
+
+__all__ = ["Tenant", "all_tenants"]
+
+LIVES = (
+    ("create", "update", "repeat", "delete"),
+    ("create", "hold", "remake", "delete"),
+    ("create", "drift", "update", "archive"),
+)
+"""The visits of a life.
+
+create, update, delete: One job each.
+repeat: A job with the configuration that is in force already.
+hold: A job that is held, is killed as Landlord does once the configuration changes, and the next.
+remake: A delete and at once a job that makes the tenant anew.
+drift: An update, and Landlord wants something else right after it: settling finds that.
+archive: A delete, as Landlord has it; the tenant never comes back, another takes its place.
+"""
+
+LENGTH = 4
+
+KEYS = UUID("c6b1c1c5-56e8-4a3a-8f9c-1d6a9d3f2f5e")
+
+
+@attrs.define(kw_only=True)
+class Tenant:
+    """One tenant, or its successors, and what it goes through.
+
+    Attributes:
+        number: Its place among the others.
+        key: What Landlord calls it now.
+        version: The configuration that was wanted last.
+        lives: Whether it has a resource, and so a state in its turn.
+    """
+
+    number: int
+    key: str = ""
+    version: int = 0
+    lives: bool = False
+    _ahead: Iterator[str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin the first life."""
+        self.key = self._key(0)
+        self._ahead = self._visits()
+
+    def next(self) -> str:
+        """What is done at the next visit; nothing before it is born."""
+        return next(self._ahead)
+
+    def _visits(self) -> Iterator[str]:
+        skipped = self.number // len(LIVES) % LENGTH
+        for number in count():
+            life = LIVES[(self.number + number) % len(LIVES)]
+            if number:
+                yield from life
+            else:
+                yield from ("create", *life[skipped + 1 :]) if skipped < LENGTH - 1 else ("",)
+            if life[-1] == "archive":
+                self.key = self._key(number + 1)
+
+    def _key(self, number: int) -> str:
+        return str(uuid5(KEYS, f"{self.number} {number}"))
+
+
+def all_tenants(how_many: int) -> list[Tenant]:
+    """Tenants of which nobody knows yet."""
+    return [Tenant(number=number) for number in range(how_many)]

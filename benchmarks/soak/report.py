@@ -1,0 +1,83 @@
+"""What a soak showed as numbers, as a table in Markdown, and as a picture."""
+
+import json
+import platform
+from pathlib import Path
+
+import attrs
+import psutil
+from matplotlib import pyplot as plt
+
+from benchmarks.soak.run import Soaked
+from benchmarks.soak.samples import LIMITS, slope
+
+__all__ = ["write"]
+
+MIB = 2**20
+
+ROWS = {
+    "rss": ("memory, RSS", "bytes"),
+    "uss": ("memory, USS", "bytes"),
+    "files": ("open file descriptors", ""),
+    "tasks": ("tasks in the event loop", ""),
+    "engine_cache": ("cached answers about tenants", ""),
+    "defaults_cache": ("cached answers about engines", ""),
+    "state_rows": ("entries of the turns' state", ""),
+    "state_bytes": ("bytes of the turns' state", "bytes"),
+    "server_rss": ("restate-server's memory", "bytes"),
+    "server_disk": ("restate-server's disk", "bytes"),
+}
+
+
+def table(soaked: Soaked) -> str:
+    """What each was at first, at half and at the end, and by how much it rose."""
+    samples = soaked.samples
+    three = (samples[0], samples[(len(samples) - 1) // 2], samples[-1])
+    jobs = " | ".join(f"after {one.jobs:,} jobs" for one in three)
+    lines = [f"| | {jobs} | slope per thousand jobs | limit |", "|---|---|---|---|---|---|"]
+    for name, (words, unit) in ROWS.items():
+        values = " | ".join(_shown(getattr(one, name), unit) for one in three)
+        limit = f"{LIMITS[name]:,}" if name in LIMITS else "not judged"
+        rise = slope(samples, name)
+        lines.append(f"| {words} | {values} | {rise:,.{0 if unit else 2}f} {unit} | {limit} |")
+    return "\n".join(lines)
+
+
+def write(folder: Path, soaked: Soaked) -> None:
+    """Write all three into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
+        "plan": attrs.asdict(soaked.plan),
+        "visits": soaked.visits,
+        "slopes": {name: slope(soaked.samples, name) for name in ROWS},
+        "samples": [attrs.asdict(one) for one in soaked.samples],
+    }
+    (folder / "soak.json").write_text(json.dumps(document, indent=1))
+    (folder / "soak.md").write_text(table(soaked) + "\n")
+    picture(folder / "soak.png", soaked)
+
+
+def picture(path: Path, soaked: Soaked) -> None:
+    """Draw everything over the jobs."""
+    jobs = [one.jobs for one in soaked.samples]
+    figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
+    panels = (
+        ("MiB", MIB, ("rss", "uss")),
+        ("", 1, ("files", "tasks")),
+        ("", 1, ("engine_cache", "state_rows")),
+        ("MiB", MIB, ("state_bytes", "server_rss", "server_disk")),
+    )
+    for panel, (unit, scale, names) in zip(axes.flat, panels, strict=True):
+        for name in names:
+            values = [getattr(one, name) / scale for one in soaked.samples]
+            panel.plot(jobs, values, marker=".", label=ROWS[name][0])
+        panel.set(xlabel="jobs done", ylabel=unit, ylim=0)
+        panel.legend()
+        panel.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _shown(value: float, unit: str) -> str:
+    return f"{value / MIB:.1f} MiB" if unit else f"{value:,}"

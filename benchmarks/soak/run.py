@@ -1,0 +1,135 @@
+"""A soak: jobs without end on one worker, with a look at it every few thousand."""
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import attrs
+
+from benchmarks.processes import Place, our_worker, seen
+from benchmarks.soak.churn import Churn, Landlord
+from benchmarks.soak.lives import all_tenants
+from benchmarks.soak.samples import Sample, look, state
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_engines_restate.server import HttpServer, listening_socket
+
+__all__ = ["Plan", "Soaked", "soak"]
+
+SHORT_TIMES = {"settle_after": "1s", "keep_history": "3s"}
+"""So that settling and forgetting happen all the time."""
+
+ENTRIES = 2
+"""Entries of state for each tenant that is there: its turn, and its past."""
+
+LOOK_AGAIN = 1.0
+IDLE_WITHIN = 300.0
+"""Seconds; the last settling, or forgetting, comes three after the last job."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """How long a soak is.
+
+    Attributes:
+        jobs: Jobs in all.
+        tenants: Tenants, three quarters of which are there at any time.
+        every: Jobs between two looks.
+        clients: Jobs under way at once.
+    """
+
+    jobs: int = 100_000
+    tenants: int = 10_000
+    every: int = 4_000
+    clients: int = 32
+
+
+@attrs.frozen(kw_only=True)
+class Soaked:
+    """What was seen so far, and what the tenants went through."""
+
+    plan: Plan
+    samples: Sequence[Sample]
+    visits: Counter[str]
+
+
+async def soak(plan: Plan) -> AsyncIterator[Soaked]:
+    """Run a soak on a restate-server and a worker of its own; tells all that was seen at each look.
+
+    Raises:
+        AssertionError: A job did something else than it should, a deleted tenant is not
+            forgotten, or a living one has no state.
+        TimeoutError: Something stays under way.
+    """
+    samples: list[Sample] = []
+    async with _begun(plan) as (churn, server):
+        began = time.monotonic()
+        for goal in range(plan.every, plan.jobs + 1, plan.every):
+            await churn.until(goal)
+            await _idle(churn)
+            seconds = time.monotonic() - began
+            samples.append(await look(churn, server, seconds))
+            yield Soaked(plan=plan, samples=samples, visits=churn.visits)
+
+
+@asynccontextmanager
+async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
+    """Start everything; the worker is registered then."""
+    with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
+        server = RestateServer(binary=await server_binary(), folder=Path(name) / "restate")
+        await server.start()
+        admin = AdminClient(server.admin_endpoint)
+        try:
+            async with aiohttp.ClientSession() as http, _landlord() as (landlord, url):
+                place = Place(
+                    folder=Path(name),
+                    ingress=server.endpoint,
+                    admin=server.admin_endpoint,
+                    landlord=url,
+                )
+                with our_worker(place, **SHORT_TIMES) as worker:
+                    await seen(http, f"{place.admin}/deployments", worker.uri)
+                    churn = Churn(
+                        landlord=landlord,
+                        worker=worker,
+                        execute=f"{place.ingress}/{worker.service}/execute",
+                        http=http,
+                        admin=admin,
+                        tenants=all_tenants(plan.tenants),
+                        clients=plan.clients,
+                    )
+                    yield churn, server
+        finally:
+            await admin.aclose()
+            await server.stop()
+
+
+async def _idle(churn: Churn) -> None:
+    """Wait until nothing is under way nor to come; then exactly the tenants there have a state."""
+    sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
+    async with asyncio.timeout(IDLE_WITHIN):
+        while await churn.admin.query(sql):
+            await asyncio.sleep(LOOK_AGAIN)
+    entries, _ = await state(churn)
+    assert entries == ENTRIES * churn.living, f"{entries} entries for {churn.living} tenants"
+
+
+@asynccontextmanager
+async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
+    """Landlord's API in this very process, which knows what it wants."""
+    landlord, listens = Landlord(), asyncio.Event()
+    listener = listening_socket("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    server = HttpServer(landlord)
+    serving = asyncio.create_task(server.serve(listener, listens.set))
+    try:
+        await listens.wait()
+        yield landlord, f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop(grace=1)
+        await serving

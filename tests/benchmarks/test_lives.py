@@ -1,0 +1,33 @@
+from collections import Counter
+
+from benchmarks.soak.lives import LIVES, all_tenants
+
+ROUND = 12
+"""So many tenants have all lives, at each of their points."""
+
+
+def test_from_the_fifth_round_on_each_round_is_like_the_others() -> None:
+    tenants = all_tenants(ROUND)
+
+    rounds = [Counter(tenant.next() for tenant in tenants) for _ in range(16)]
+
+    expected = Counter(visit for life in LIVES for visit in life)
+    assert rounds[4:] == [expected] * 12
+
+
+def test_a_tenant_that_is_archived_never_comes_back_and_the_others_do() -> None:
+    (tenant,) = all_tenants(1)
+
+    lives = [(tenant.key, [tenant.next() for _ in range(4)]) for _ in range(6)]
+
+    keys = [key for key, _ in lives]
+    assert [visits[-1] for _, visits in lives] == ["delete", "delete", "archive"] * 2
+    assert keys[0] == keys[1] == keys[2]
+    assert len(set(keys)) == 2
+
+
+def test_all_tenants_have_keys_of_their_own_which_are_the_same_in_each_run() -> None:
+    keys = [[tenant.key for tenant in all_tenants(50)] for _ in range(2)]
+
+    assert len(set(keys[0])) == 50
+    assert keys[0] == keys[1]

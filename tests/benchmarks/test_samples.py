@@ -1,0 +1,70 @@
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from benchmarks.soak.samples import LIMITS, Sample, rises, slope
+
+EVERY = 5_000
+
+
+def samples(value: Callable[[int], int], *, jobs: int = 100_000) -> Sequence[Sample]:
+    """A run in which everything has the value for the jobs until then."""
+    return [
+        Sample(
+            jobs=done,
+            seconds=done / 50,
+            rss=value(done),
+            uss=value(done),
+            files=value(done),
+            tasks=value(done),
+            engine_cache=value(done),
+            defaults_cache=value(done),
+            state_rows=value(done),
+            state_bytes=value(done),
+            server_rss=value(done),
+            server_disk=value(done),
+        )
+        for done in range(EVERY, jobs + 1, EVERY)
+    ]
+
+
+def test_what_stays_the_same_has_no_slope() -> None:
+    run = samples(lambda _: 120_000_000)
+
+    assert slope(run, "rss") == 0
+    assert rises(run) == {}
+
+
+def test_a_slope_is_per_thousand_jobs() -> None:
+    run = samples(lambda jobs: 7 * jobs)
+
+    assert slope(run, "rss") == pytest.approx(7_000)
+
+
+def test_what_fills_up_in_the_first_half_does_not_count() -> None:
+    run = samples(lambda jobs: min(jobs, 50_000))
+
+    assert slope(run, "engine_cache") == 0
+    assert rises(run) == {}
+
+
+def test_what_swings_is_flat() -> None:
+    run = samples(lambda jobs: 120_000_000 + 1_000_000 * (jobs // EVERY % 2))
+
+    assert rises(run) == {}
+
+
+@pytest.mark.parametrize("kept", [80, 150, 1000])
+def test_the_least_that_each_job_could_leave_behind_is_seen(kept: int) -> None:
+    run = samples(lambda jobs: 120_000_000 + kept * jobs + 1_000_000 * (jobs // EVERY % 2))
+
+    assert {"rss", "uss", "state_bytes"} <= rises(run).keys()
+
+
+def test_all_that_has_a_limit_is_judged_and_what_falls_is_well() -> None:
+    assert rises(samples(lambda jobs: 100 * jobs)).keys() == LIMITS.keys()
+    assert rises(samples(lambda jobs: -100 * jobs)) == {}
+
+
+def test_a_run_that_is_too_short_is_not_judged() -> None:
+    assert rises(samples(lambda jobs: 1000 * jobs, jobs=45_000)) == {}
