@@ -37,6 +37,19 @@ async def test_two_creates_at_once_make_one_resource(world: World) -> None:
     assert len(await world.target.ledger(tenant, "create", "201")) == 1
 
 
+async def test_a_hundred_and_fifty_creates_at_once_make_a_resource_each(world: World) -> None:
+    await world.worker()
+    tenants = [world.tenant() for _ in range(150)]
+
+    jobs = await asyncio.gather(*(world.send(one, "provision", version=1) for one in tenants))
+
+    answers = [await world.done(job) for job in jobs]
+    assert [one["output"]["status"] for one in answers] == ["created"] * len(tenants)
+    for tenant in tenants:
+        assert len(await world.target.resources(tenant)) == 1
+        assert len(await world.target.ledger(tenant, "create", "201")) == 1
+
+
 async def test_an_update_of_what_is_missing_creates_it(world: World) -> None:
     await world.worker()
     tenant = world.tenant()

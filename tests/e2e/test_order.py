@@ -92,6 +92,33 @@ async def test_a_killed_holder_lets_the_next_job_in(world: World) -> None:
     assert await world.run(tenant, "provision", version=2) == "created"
 
 
+async def test_fifty_jobs_that_are_killed_at_once_leave_nothing_that_goes_on(
+    world: World,
+) -> None:
+    await world.worker()
+    tenants = [world.tenant() for _ in range(50)]
+    for tenant in tenants:
+        await world.target.fault(tenant, "create", fail=-1)
+    jobs = [await world.send(one, "provision", version=1) for one in tenants]
+    await asyncio.gather(*(world.held(job, "trouble") for job in jobs))
+
+    await asyncio.gather(*(world.dispatcher.kill(job) for job in jobs))
+
+    for job in jobs:
+        row = await world.has_status(job, "completed")
+        assert row["completion_failure"] == "[409] killed"
+    sql = (
+        "SELECT id FROM sys_invocation WHERE status <> 'completed'"
+        f" AND target_service_name LIKE '{world.service}%'"
+    )
+
+    async def nothing() -> bool:
+        return not await world.admin.query(sql)
+
+    await wait_for(nothing)
+    assert await world.run(tenants[0], "delete", version=1) == "absent"
+
+
 @pytest.mark.parametrize("delay", ["delay_before", "delay_after"])
 async def test_a_killed_jobs_request_leaves_nothing_after_a_delete_on_the_same_worker(
     world: World, delay: str

@@ -1,6 +1,7 @@
 """The worker registers itself, knows whether it still is, and comes back by itself."""
 
 import shutil
+import signal
 
 import pytest
 
@@ -47,6 +48,29 @@ async def test_a_server_that_was_away_for_longer_than_a_watch_is_noticed_and_com
     await own_world.restate.start()
 
     await worker.logged("registered", 2, state="yes")
+
+
+async def test_a_server_that_stands_still_is_noticed_and_work_goes_on_once_it_moves(
+    own_world: World,
+) -> None:
+    worker, tenant = await own_world.worker(), own_world.tenant()
+    await own_world.target.fault(tenant, "create", hold=1)
+    job = await own_world.send(tenant, "provision", version=1)
+    await own_world.target.asked(tenant, "create")
+
+    server = own_world.restate._process
+    assert server is not None
+    server.send_signal(signal.SIGSTOP)
+    try:
+        # Its connections stay open, and nothing is answered.
+        await worker.logged("registered", state="unknown")
+        await own_world.target.fault(tenant, "create")
+    finally:
+        server.send_signal(signal.SIGCONT)
+
+    await worker.logged("registered", 2, state="yes")
+    assert (await own_world.done(job))["output"]["status"] == "created"
+    assert len(await own_world.target.resources(tenant)) == 1
 
 
 async def test_a_server_that_was_wiped_gets_the_worker_registered_again(own_world: World) -> None:

@@ -300,6 +300,21 @@ async def test_a_name_that_is_somebody_elses_is_refused_and_left_alone(
         docker("rm", foreign)
 
 
+async def test_tenants_whose_ids_hold_each_other_are_told_apart(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    others = [Holdings(f"{tenant.tenant}0"), Holdings(f"x-{tenant.tenant}")]
+    for one in (tenant, *others):
+        await engine.provision(spec(one.tenant))
+
+    await engine.destroy(tenant.tenant, "")
+
+    assert tenant.ids == []
+    for one in others:
+        await healthy(engine, spec(one.tenant))
+        one.clear()
+
+
 async def test_a_folder_below_an_allowed_one_is_mounted(
     engines: Engines, tenant: Holdings, tmp_path: Path
 ) -> None:

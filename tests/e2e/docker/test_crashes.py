@@ -9,7 +9,7 @@ import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target.compute_contract import healthy
-from landlord_test_target.docker import WEB, Holdings, spec
+from landlord_test_target.docker import WEB, Holdings, docker, show, spec
 
 BAD = {"image": "landlord-test/sick:1"}
 
@@ -92,6 +92,39 @@ async def test_a_worker_killed_in_an_update_that_fails_leaves_the_former_serving
     assert result.rolled_back
     assert tenant.ids == former
     await healthy(engine, spec(tenant.tenant))
+
+
+@pytest.mark.parametrize("point", ["update:healthy", "update:removed", "update:renamed"])
+async def test_what_has_become_healthy_serves_on_whatever_goes_wrong_after_it(
+    tenant: Holdings, point: str
+) -> None:
+    wanted = {"image": f"{WEB}:2"}
+    worked(tenant, ("provision", {}))
+    worked(tenant, ("update", wanted), crash_at=point)
+    (serving,) = (one for one in map(show, tenant.ids) if one["State"]["Running"])
+
+    worked(tenant, ("update", wanted))
+
+    assert tenant.only["Id"] == serving["Id"]
+    assert tenant.only["State"]["StartedAt"] == serving["State"]["StartedAt"]
+
+
+@pytest.mark.parametrize("point", ["update:stopped", "update:started", "update:healthy"])
+async def test_a_former_that_its_engine_starts_again_gives_way_all_the_same(
+    engine: DockerCompute, tenant: Holdings, point: str
+) -> None:
+    always = {"restart_policy": "always"}
+    wanted = {"image": f"{WEB}:2", **always}
+    worked(tenant, ("provision", always))
+    former = tenant.only["Id"]
+    worked(tenant, ("update", wanted), crash_at=point)
+    # What an engine that comes back does with this policy, also to one that was stopped.
+    docker("start", former)
+
+    worked(tenant, ("update", wanted))
+
+    assert tenant.versions == [2]
+    await healthy(engine, spec(tenant.tenant, **wanted))
 
 
 @pytest.mark.parametrize("point", ["delete:stopped", "delete:removed"])

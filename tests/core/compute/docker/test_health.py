@@ -42,6 +42,7 @@ def container(
         (partial(container, uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
         (partial(container, "restarting", restarts=2), "starting", "being restarted"),
         (partial(container, "restarting", restarts=3), "failed", "again and again (3 times)"),
+        (partial(container, "exited"), "failed", "ended with 0"),
         (partial(container, "exited", ExitCode=3), "failed", "ended with 3"),
         (
             partial(container, "exited", ExitCode=137, OOMKilled=True),

@@ -313,6 +313,7 @@ async def test_a_command_that_cannot_be_started_is_refused_without_its_name(
 @pytest.mark.parametrize(
     ("command", "detail"),
     [
+        (["/bin/true"], "the command ended with exit code 0"),
         (["/bin/sh", "-c", "exit 7"], "the command ended with exit code 7"),
         (["/bin/sh", "-c", "kill -9 $$"], "the command ended with signal 9"),
     ],

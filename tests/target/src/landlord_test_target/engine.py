@@ -1,5 +1,6 @@
 """The compute engines ``target`` and ``target2``, whose target is `landlord_test_target.server`."""
 
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,8 @@ class TargetCompute:
             raise ComputeRefused("$.version must not be 13")
         if config.get("version") == 14:
             raise RuntimeError(f"broke over {config}")  # as a careless engine would say it
+        if config.get("version") == 15:
+            signal.raise_signal(signal.SIGKILL)
 
     def place(self, config: Mapping[str, object]) -> str:
         place = config["place"]
