@@ -19,7 +19,7 @@ from landlord_test_target.faults.stage import stage
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
-CHANCES = {"slow": 0.1, "fail": 0.03, "lose": 0.1}
+CHANCES = {"slow": 0.05, "fail": 0.03, "lose": 0.1}
 """Of each call to the target: how slow it is, and how often it fails or loses its answer."""
 
 LONG = 100
@@ -40,7 +40,7 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
     operations = pytestconfig.getoption("operations", 40)
     await own_world.target.chances(seed, **CHANCES)
     async with stage(own_world) as on:
-        load = Load(landlord=on.landlord, seed=seed, users=20 if kills >= LONG else 8)
+        load = Load(landlord=on.landlord, seed=seed, users=8)
         injector = Injector(
             stage=on, load=load, seed=seed, kills=kills, outage=40.0 if kills >= LONG else 0.0
         )

@@ -15,9 +15,8 @@ from landlord_test_target.harness import World
 async def found(world: World, bug: str = "", **settings: object) -> list[Finding]:
     """What the judge finds of a few tenants' lives."""
     async with stage(world, bug, **settings) as on:
-        load = Load(
-            landlord=on.landlord, seed=3, users=3, engines=("buggy",), patience=8.0 if bug else 60.0
-        )
+        engine, patience = ("buggy", 8.0) if bug else ("target", 60.0)
+        load = Load(landlord=on.landlord, seed=3, users=3, engines=(engine,), patience=patience)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             while len(load.asked) < 12:

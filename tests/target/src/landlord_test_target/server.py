@@ -13,6 +13,8 @@ and as chances for every call, drawn from a seed in the order in which calls com
     slow        up to so many seconds before the act, and again after it
     fail, lose  the share of calls that answers 503, or not at all after the act
 
+The next call of all is caught, before its act or after it, until it is let go.
+
     python -m landlord_test_target.server --db FILE    prints the port that it listens on
 """
 
@@ -22,12 +24,14 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
+
+CAUGHT_FOR = 10.0
+"""Seconds for which a caught call, and whoever waits for one, is held at most."""
 
 SCHEMA = """
 CREATE TABLE resources (
@@ -62,8 +66,9 @@ class Target(ThreadingHTTPServer):
         self.faults: dict[tuple[str, str], dict[str, float]] = {}
         self.chances: Mapping[str, float] = {}
         self.dice = random.Random()  # not for cryptography
-        self.calls = 0
-        self.in_hand: set[int] = set()
+        self.catching = ""
+        self.caught = threading.Event()
+        self.let_go = threading.Event()
 
     def handle_error(self, *_: object) -> None:
         """Whoever asked was killed meanwhile."""
@@ -86,18 +91,18 @@ class Target(ThreadingHTTPServer):
         slow, fail, lose = (self.chances.get(kind, 0) for kind in ("slow", "fail", "lose"))
         return Luck(before * slow, fails < fail, loses < lose, after * slow)
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count a call among those in hand."""
+    def catch(self, moment: str) -> None:
+        self.caught.clear()
+        self.let_go.clear()
+        self.catching = moment
+
+    def gate(self, moment: str) -> None:
         with self.lock:
-            self.calls += 1
-            number = self.calls
-            self.in_hand.add(number)
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.in_hand.discard(number)
+            if moment != self.catching:
+                return
+            self.catching = ""
+        self.caught.set()
+        self.let_go.wait(CAUGHT_FOR)
 
     def fault(self, tenant: str, call: str, kind: str) -> float:
         return self.faults.get((tenant, call), {}).get(kind, 0)
@@ -121,15 +126,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        if url.path == "/in-hand":
-            return self.answer(200, sorted(self.server.in_hand))
+        if url.path == "/caught":
+            return self.answer(200, self.server.caught.wait(CAUGHT_FOR))
         if url.path in ("/ledger", "/resources"):
             table = url.path.strip("/")
             sql = f"SELECT * FROM {table} WHERE ?1 IN ('', tenant) ORDER BY rowid"
             return self.answer(200, self.server.rows(sql, query.get("tenant", "")))
         query.setdefault("place", "")
-        with self.server.busy():
-            return self.call("inspect", query)
+        return self.call("inspect", query)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -139,8 +143,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/chances":
             self.server.chance(body)
             return self.answer(200, {})
-        with self.server.busy():
-            return self.call(self.path.strip("/"), body)
+        if self.path == "/catch":
+            self.server.catch(body["moment"])
+            return self.answer(200, {})
+        if self.path == "/let-go":
+            self.server.let_go.set()
+            return self.answer(200, {})
+        return self.call(self.path.strip("/"), body)
 
     def call(self, name: str, body: dict[str, Any]) -> None:
         server, tenant = self.server, body["tenant"]
@@ -149,6 +158,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(422, {"reason": "the target refuses this"})
         if server.due(tenant, name, "fail"):
             return self.answer(503, {"reason": "the target is in trouble"})
+        server.gate("before")
         luck = server.luck()
         time.sleep(server.fault(tenant, name, "delay_before") + luck.before)
         if luck.fails:
@@ -158,6 +168,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.02)
         status, document = getattr(self, f"do_{name}")(body)
         server.note(body, name, str(status))
+        server.gate("after")
         time.sleep(server.fault(tenant, name, "delay_after") + luck.after)
         if luck.loses:
             server.note(body, name, "lost")

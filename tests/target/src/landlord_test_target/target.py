@@ -67,10 +67,16 @@ class Target:
         """The ledger, or the resources, of all tenants."""
         return await self._get(what, "")
 
-    async def in_hand(self) -> set[int]:
-        """The numbers of the calls that are being answered."""
-        async with self.http.get(f"{self.url}/in-hand") as response:
-            return set(await response.json())
+    async def catch(self, moment: str) -> bool:
+        """Have the next call stay in hand ``before`` or ``after`` its act; whether one came."""
+        await self._post("catch", {"moment": moment})
+        async with self.http.get(f"{self.url}/caught") as response:
+            caught: bool = await response.json()
+            return caught
+
+    async def let_go(self) -> None:
+        """Let the call that was caught go on."""
+        await self._post("let-go", {})
 
     async def _post(self, path: str, body: Mapping[str, object]) -> None:
         async with self.http.post(f"{self.url}/{path}", json=body) as response:

@@ -1,4 +1,4 @@
-"""Faults, drawn from a seed, each at a moment when the target has a call in hand."""
+"""Faults, drawn from a seed, each while the target has a call in hand, before or after its act."""
 
 import asyncio
 import signal
@@ -32,7 +32,7 @@ class Fault:
 
     Attributes:
         is_kill: Whether a process was ended by it.
-        landed: Whether the target had a call in hand just before it and just after.
+        landed: Whether the target had a call in hand as it came.
         running: The operations with a job, when it came.
         over: When all was there again; zero is not yet.
     """
@@ -76,9 +76,10 @@ class Injector:
         weights = [weight for weight, _ in deeds.values()]
         while self.killed < self.kills - len(long) or len(self.load.asked) < operations:
             (kind,) = dice.choices(tuple(deeds), weights)
-            await self._one(kind, deeds[kind][1], calm=dice.random() >= STORMY)
+            calm, moment = dice.random() >= STORMY, dice.choice(("before", "after"))
+            await self._one(kind, deeds[kind][1], calm=calm, moment=moment)
         for kind, deed in long.items():
-            await self._one(kind, deed, calm=True)
+            await self._one(kind, deed, calm=True, moment="after")
 
     @property
     def killed(self) -> int:
@@ -91,30 +92,20 @@ class Injector:
             f"server away {self.outage:g} s": lambda: self._server_killed(self.outage),
         }
 
-    async def _one(self, kind: str, deed: Deed, *, calm: bool) -> None:
-        before = await self._fresh_calls()
-        fault = Fault(kind=kind, is_kill=kind.startswith(("worker", "server")))
+    async def _one(self, kind: str, deed: Deed, *, calm: bool, moment: str) -> None:
+        target = self.stage.world.target
+        landed = await target.catch(moment)
+        fault = Fault(kind=kind, is_kill=kind.startswith(("worker", "server")), landed=landed)
         fault.running = self.load.running
         self.faults.append(fault)
         doing = asyncio.create_task(deed())
-        # By now the signal is sent; its victim may take a while to be gone.
+        # The signal is sent before anything is waited for: the call is in hand as it comes.
         await asyncio.sleep(0)
-        fault.landed = bool(before & await self.stage.world.target.in_hand())
+        await target.let_go()
         await doing
         fault.over = time()
         while calm and time() < fault.over + WITHIN and not all(one.ended for one in fault.running):
             await asyncio.sleep(0.05)
-
-    async def _fresh_calls(self) -> set[int]:
-        """The calls that the target has only just begun to answer, once a job is known, too."""
-        known: set[int] = await self.stage.world.target.in_hand()
-        for _ in range(1000):
-            calls = await self.stage.world.target.in_hand()
-            if self.load.running and (fresh := calls - known):
-                return fresh
-            known |= calls
-            await asyncio.sleep(0.005)
-        return set()
 
     async def _worker_killed(self, away: float = 0.0) -> None:
         await self.stage.worker.kill()
@@ -129,7 +120,7 @@ class Injector:
     async def _server_killed(self, away: float = 0.0) -> None:
         await self.stage.world.restate.kill()
         await asyncio.sleep(away)
-        await self.stage.world.restate.start()
+        await self.stage.server_again()
 
     async def _connections_cut(self) -> None:
         for way in self.stage.ways:

@@ -34,6 +34,7 @@ class Judge:
     Attributes:
         given_up: The tenants that Landlord gave up by itself.
         jobs: All jobs that Restate knows.
+        gave_way: Those that found a newer one in their place.
     """
 
     stage: Stage
@@ -41,6 +42,7 @@ class Judge:
     faults: list[Fault]
     given_up: list[str] = attrs.field(factory=list)
     jobs: Sequence[Mapping[str, object]] = ()
+    gave_way: list[str] = attrs.field(factory=list)
     ledger: list[dict[str, Any]] = attrs.field(factory=list)
 
     async def findings(self) -> list[Finding]:
@@ -98,16 +100,29 @@ class Judge:
             yield Finding(oracle=oracle, tenant=tenant, what=what)
 
     async def _not_written_down(self) -> list[Finding]:
-        """A job that ended by itself is in its tenant's history, with its end."""
+        """A job that ended by itself is in its tenant's history, unless it never had the turn."""
         ended: set[str] = set()
         for tenant in self.load.tenants:
             history = await self.stage.world.history(tenant)
             ended |= {str(one["execution_id"]) for one in history if one["ended_at"]}
-        return [
-            Finding(oracle="not written down", tenant="", what=str(job["id"]))
+        missing = [
+            str(job["id"])
             for job in self.jobs
             if job.get("completion_result") == "success" and job["id"] not in ended
         ]
+        self.gave_way = [one for one in missing if await self._outcome(one) == "superseded"]
+        return [
+            Finding(oracle="not written down", tenant="", what=one)
+            for one in missing
+            if one not in self.gave_way
+        ]
+
+    async def _outcome(self, job: str) -> str:
+        url = f"{self.stage.world.restate.endpoint}/restate/invocation/{job}/output"
+        async with self.stage.world.http.get(url) as response:
+            answer = await response.json(content_type=None)
+            outcome: str = answer["output"]["status"]
+            return outcome
 
     async def story(self, finding: Finding) -> str:
         """All that is known of a tenant, in the order of time."""

@@ -45,7 +45,8 @@ def _jobs(judge: Judge) -> str:
     outcomes = Counter(row["outcome"] for row in judge.ledger)
     ended = Counter(str(job.get("completion_result")) for job in judge.jobs)
     return (
-        f"jobs: {len(judge.jobs)}, of which {ended['success']} ended by themselves;"
+        f"jobs: {len(judge.jobs)}, of which {ended['success']} ended by themselves,"
+        f" {len(judge.gave_way)} of them giving way to a newer one;"
         f" calls to the target: {outcomes['asked']},"
         f" of which {outcomes['failed']} failed and {outcomes['lost']} lost their answer"
     )

@@ -18,7 +18,7 @@ from landlord_test_target.faults.bugs import create_buggy
 from landlord_test_target.faults.way import Way, way_to
 from landlord_test_target.harness import Worker, World
 from landlord_test_target.landlord import Caller
-from landlord_test_target.waiting import free_port
+from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["Stage", "stage"]
 
@@ -26,6 +26,9 @@ INTERVALS = Intervals(reconcile=0.2, poll=0.2, retry=1.0, kill=0.2)
 """Landlord's pause after an error is its own: what it gives up is part of what is looked at."""
 
 QUIET_LOOKS = 4
+
+PARTITIONS = 24
+"""Those of a restate-server whose settings do not say how many."""
 
 QUICK = {"settle_after": "2s", "drain_timeout": "5s", "step_timeout": "10s"}
 
@@ -57,6 +60,22 @@ class Stage:
         self.worker = await self.world.launch(self.worker.config)
         await self.worker.logged("listening")
 
+    async def server_again(self) -> None:
+        """Start the restate-server that was killed; returns once it leads all its partitions.
+
+        It answers earlier, while it still reads its log again, and until then nothing goes on.
+        """
+        led = self._led()
+        await self.world.restate.start()
+
+        async def look() -> bool:
+            return self._led() >= led + PARTITIONS
+
+        await wait_for(look, 120)
+
+    def _led(self) -> int:
+        return self.world.restate.log.read_text(errors="replace").count("became Leader of epoch")
+
     async def open_jobs(self) -> Sequence[Mapping[str, object]]:
         """What Restate has not completed; that a tenant is to be forgotten one day is not counted."""
         return await self.world.admin.query(
@@ -80,13 +99,10 @@ class Stage:
 async def stage(world: World, bug: str = "", **settings: object) -> AsyncIterator[Stage]:
     """Bring all up; ``bug`` is that of the engine ``buggy``, ``settings`` are the worker's own."""
     url = {"url": world.target.url}
-    compute = ComputeRegistry(
-        {
-            "target": create_target(url),
-            "target2": create_target2(url),
-            "buggy": create_buggy(url),
-        }
-    )
+    engines = {"target": create_target(url), "target2": create_target2(url)}
+    if bug:
+        engines["buggy"] = create_buggy(url)
+    compute = ComputeRegistry(engines)
     port = free_port()
     async with AsyncExitStack() as ends:
         landlord = await ends.enter_async_context(
@@ -99,9 +115,8 @@ async def stage(world: World, bug: str = "", **settings: object) -> AsyncIterato
             for one in (landlord.url, world.target.url, f"http://127.0.0.1:{port}")
         ]
         config = world.config(port=port, api=to_landlord.url, **{**QUICK, **settings})
-        for name in ("target", "target2", "buggy"):
-            config["compute"][name] = {"url": to_target.url}
-        config["compute"]["buggy"]["bug"] = bug
+        for name in engines:
+            config["compute"][name] = {"url": to_target.url, "bug": bug}
         config["workflow"]["restate"]["worker_advertised_url"] = to_worker.url
         yield Stage(
             world=world,
