@@ -2,6 +2,7 @@
 
 from collections.abc import Container
 from datetime import timedelta
+from functools import partial
 
 import attrs
 from restate import (
@@ -103,25 +104,14 @@ def build_services(
         invocation_retry_policy=RETRIES,
     )
     calls = _add_turn_handlers(tenant_turn, rivals, pauses, names, host, known=known)
-    jobs = Service(
-        names.service,
-        abort_timeout=abort_timeout,
-        idempotency_retention=COMPLETION_RETENTION,
-        journal_retention=JOURNAL_RETENTION,
-        invocation_retry_policy=RETRIES,
-    )
+    job_steps = partial(RestateSteps, turn=calls, admin=admin, rivals=rivals, pauses=pauses)
+    settle_steps = partial(SettleSteps, turn=calls, admin=admin, rivals=rivals, pauses=pauses)
+    jobs = _service(names.service, abort_timeout, RETRIES)
 
     @jobs.handler("execute", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def execute(ctx: Context, body: bytes) -> bytes:
         """Carry out one job; the body is Landlord's ProvisionRequest."""
-        steps = RestateSteps(
-            execution_id=ctx.request().id,
-            ctx=ctx,
-            turn=calls,
-            admin=admin,
-            rivals=rivals,
-            pauses=pauses,
-        )
+        steps = job_steps(execution_id=ctx.request().id, ctx=ctx)
         try:
             return codec.dumps(await run_job(body, steps))
         except InvalidJob as error:
@@ -129,34 +119,30 @@ def build_services(
         except SdkInternalBaseException as error:
             raise _let_go(error) from None
 
-    settling = Service(
-        names.settle,
-        abort_timeout=abort_timeout,
-        idempotency_retention=COMPLETION_RETENTION,
-        journal_retention=JOURNAL_RETENTION,
-        invocation_retry_policy=UNHURRIED,
-    )
+    settling = _service(names.settle, abort_timeout, UNHURRIED)
     raw = BytesSerde()
 
     @settling.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
     async def settle(ctx: Context, job: bytes) -> bytes:
         """Settle a tenant some time after a job; the answer is that of a job."""
         ended = codec.loads(job, Ended)
-        steps = SettleSteps(
-            execution_id=ctx.request().id,
-            ctx=ctx,
-            turn=calls,
-            admin=admin,
-            rivals=rivals,
-            pauses=pauses,
-            after=ended.execution_id,
-        )
+        steps = settle_steps(execution_id=ctx.request().id, ctx=ctx, after=ended.execution_id)
         try:
             return codec.dumps(await settle_tenant(ended, steps))
         except SdkInternalBaseException as error:
             raise _let_go(error) from None
 
     return Services(jobs=jobs, turn=tenant_turn, settle=settling)
+
+
+def _service(name: str, abort_timeout: timedelta, retries: InvocationRetryPolicy) -> Service:
+    return Service(
+        name,
+        abort_timeout=abort_timeout,
+        idempotency_retention=COMPLETION_RETENTION,
+        journal_retention=JOURNAL_RETENTION,
+        invocation_retry_policy=retries,
+    )
 
 
 def _send_what_follows(
