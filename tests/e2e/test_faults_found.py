@@ -26,11 +26,11 @@ async def found(world: World, bug: str = "", **settings: object) -> list[Finding
         return await Judge(stage=on, load=load, faults=[]).findings()
 
 
-@pytest.mark.parametrize("bug", ["lost", "wrong", "doubled", "left over", "stuck"])
+@pytest.mark.parametrize("bug", ["lost", "wrong", "elsewhere", "doubled", "left over", "stuck"])
 async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
     oracles = {one.oracle for one in await found(world, bug)}
 
-    assert bug in oracles
+    assert ("wrong" if bug == "elsewhere" else bug) in oracles
 
 
 async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) -> None:
@@ -59,6 +59,17 @@ async def test_a_job_that_is_not_written_down_is_found(world: World) -> None:
     oracles = {one.oracle for one in await found(world, keep_history="1ms", settle_after="1s")}
 
     assert "not written down" in oracles
+
+
+async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
+    async with stage(world) as on:
+        load = Load(landlord=on.landlord, seed=1, users=0)
+        job = await on.world.dispatcher.dispatch(b"{}")
+        await on.world.has_status(job, "completed")
+
+        (finding,) = await Judge(stage=on, load=load, faults=[]).findings()
+
+    assert (finding.oracle, finding.what[:3]) == ("failed", job[:3])
 
 
 async def test_without_a_bug_nothing_is_found(world: World) -> None:

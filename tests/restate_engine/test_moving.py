@@ -34,6 +34,10 @@ class Restate:
     created: str = EARLY
     refused: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+    dispatched: str = ""
+    entry: str = ""
+    turn: str = ""
     services: dict[str, str] = attrs.field(factory=lambda: {"Jobs": "dp_new", "JobsTurn": "dp_new"})
     asked: list[str] = attrs.field(factory=list)
 
@@ -45,7 +49,8 @@ class Restate:
         if path.startswith("/invocations"):
             return self.change(name, request.args.get("deployment", ""))
         if request.path == "/query":
-            return shown({"rows": self.rows(json.loads(request.data)["query"])})
+            rows = self.rows(json.loads(request.data)["query"])
+            return shown({"rows": rows}, 503 if rows is None else 200)
         names = ("Jobs", "JobsTurn", "Other")
         deployments = (("dp_old", OLD), ("dp_new", NEW))
         return shown(
@@ -57,20 +62,26 @@ class Restate:
 
     def change(self, name: str, deployment: str) -> Response:
         self.asked.append(f"{name} {deployment}".strip())
+        if deployment in self.unfit:
+            return shown({"message": "no such protocol"}, 400)
         if name in self.broken:
             return shown({"message": "broken"}, 503)
         return shown({"message": "no"}, 409 if name in self.refused else 200)
 
-    def rows(self, sql: str) -> list[dict[str, str]]:
+    def rows(self, sql: str) -> list[dict[str, str]] | None:
         if "sys_journal" in sql:
             entry = {"Command": {"Input": {"payload": list(self.body or b"")}}}
-            return [] if self.body is None else [{"entry_json": json.dumps(entry)}]
+            shown_as = self.entry or json.dumps(entry)
+            return [] if self.body is None else [{"entry_json": shown_as}]
         if "FROM state" in sql:
             turn = {"holder": {"execution_id": self.holder, "since": LATE}}
-            return [{"value_utf8": json.dumps(turn)}] if self.holder else []
+            text = self.turn or (json.dumps(turn) if self.holder else "")
+            return [{"value_utf8": text}] if text else []
         if sql.startswith("SELECT created_at"):
-            return []
+            return [{"created_at": self.dispatched}] if self.dispatched else []
         status = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if status == "broken":
+            return None
         row = {
             "id": "inv_1",
             "service": self.service,
@@ -199,11 +210,23 @@ async def test_what_still_runs_when_a_misfit_would_have_shown_counts_as_moved(
     assert await fate(mover) == (Fate.MOVED, "")
 
 
-@pytest.mark.parametrize(("refused", "becomes"), [((), Fate.KILLED), (("kill",), Fate.ENDED)])
-async def test_a_job_is_killed_whose_rival_restate_has_forgotten(
-    restate: Restate, mover: Mover, refused: tuple[str, ...], becomes: Fate
+async def test_a_job_whose_rival_restate_has_forgotten_is_left_for_people_to_decide(
+    restate: Restate, mover: Mover
 ) -> None:
     restate.holder = "inv_2"
+
+    became, why = await fate(mover)
+
+    assert became is Fate.LEFT
+    assert why.startswith("Restate has forgotten when inv_2 was dispatched")
+    assert restate.asked == []
+
+
+@pytest.mark.parametrize(("refused", "becomes"), [((), Fate.KILLED), (("kill",), Fate.ENDED)])
+async def test_a_job_that_a_later_one_has_overtaken_is_killed(
+    restate: Restate, mover: Mover, refused: tuple[str, ...], becomes: Fate
+) -> None:
+    restate.holder, restate.dispatched = "inv_2", LATE
     restate.refused = refused
 
     became, why = await fate(mover)
@@ -211,6 +234,70 @@ async def test_a_job_is_killed_whose_rival_restate_has_forgotten(
     assert became is becomes
     assert "inv_2" in why
     assert restate.asked == ["kill"]
+
+
+async def test_what_was_sent_in_a_form_of_another_restate_is_left(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.entry = '{"Command": {"Other": {"payload": []}}}'
+
+    became, why = await fate(mover)
+
+    assert became is Fate.LEFT
+    assert "in another form than 1.7" in why
+
+
+async def test_a_turn_that_cannot_be_read_leaves_the_job_where_it_is(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.turn = "[]"
+
+    became, why = await fate(mover)
+
+    assert became is Fate.LEFT
+    assert "no state of JobsTurn that can be read" in why
+
+
+async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states, restate.unfit = ["backing-off", "backing-off", "paused"], ("latest",)
+
+    became, why = await fate(mover)
+
+    assert became is Fate.LEFT
+    assert "no such protocol" in why
+    assert restate.asked == ["pause", "resume latest", "resume dp_old"]
+
+
+async def test_one_that_was_paused_already_stays_so_where_the_latest_does_not_take_it(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states, restate.unfit = ["paused"], ("latest",)
+
+    assert (await fate(mover))[0] is Fate.LEFT
+    assert restate.asked == ["resume latest"]
+
+
+async def test_a_misfit_that_does_not_get_back_is_told(restate: Restate, mover: Mover) -> None:
+    restate.failure = "RT0016"
+    restate.states = ["suspended", "suspended", "backing-off", "running"]
+
+    became, why = await fate(mover)
+
+    assert became is Fate.LEFT
+    assert "it is not back with the old one: it began to run" in why
+
+
+async def test_what_cannot_be_watched_after_its_move_is_told(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states = ["suspended", "suspended", "broken", "running"]
+
+    became, why = await fate(mover)
+
+    assert became is Fate.MOVED
+    assert why.startswith("whether it goes on there could not be seen")
 
 
 @pytest.mark.parametrize(("holder", "created"), [("inv_2", LATE), ("inv_1", EARLY)])
@@ -237,7 +324,7 @@ async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> Non
     for status, becomes in (("paused", Fate.MOVED), ("running", Fate.RUNNING)):
         restate.states = [status]
         assert (await fate(mover, dry_run=True))[0] is becomes
-    restate.states, restate.holder = ["backing-off"], "inv_2"
+    restate.states, restate.holder, restate.dispatched = ["backing-off"], "inv_2", LATE
     assert (await fate(mover, dry_run=True))[0] is Fate.KILLED
 
     assert restate.asked == []

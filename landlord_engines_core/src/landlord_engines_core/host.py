@@ -138,9 +138,11 @@ async def assembled(
         engine = _worker_engine(name, factory, context)
         yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics)
     finally:
-        if landlord is not None:
-            await landlord.aclose()
-        await registry.aclose()
+        try:
+            if landlord is not None:
+                await landlord.aclose()
+        finally:
+            await registry.aclose()
 
 
 async def run(

@@ -6,7 +6,7 @@ from datetime import datetime
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.errors import InvalidJob
+from landlord_engines_core.errors import EngineFailed, InvalidJob
 from landlord_engines_core.models import Ended
 from landlord_engines_core.tenants.understand import understand
 from landlord_engines_restate.admin import AdminClient, literal
@@ -42,9 +42,14 @@ class Invocation:
     failure: str = ""
 
     @property
+    def rests(self) -> bool:
+        """Whether none of its code runs."""
+        return self.status in _STANDING_STILL
+
+    @property
     def stands_still(self) -> bool:
         """Whether none of its code runs, or at least had not when it was last tried."""
-        return self.status in _STANDING_STILL or self.failure == _UNREACHED
+        return self.rests or self.failure == _UNREACHED
 
 
 @attrs.frozen(kw_only=True)
@@ -90,19 +95,32 @@ class Invocations:
         rows = await self.admin.query(
             f"SELECT entry_json FROM sys_journal WHERE id = {literal(one.id)} AND index = 0"  # noqa: S608  # quoted
         )
+        if not rows:
+            return ""
+        body = self._body(one, rows[0])
         try:
-            entry = codec.loads(str(rows[0]["entry_json"]).encode(), _FirstEntry)
-            body = bytes(entry.Command["Input"].payload)
             settles = one.service == self.names.settle
             return codec.loads(body, Ended).tenant if settles else understand(body).tenant
-        except (codec.BadDocument, IndexError, InvalidJob):
+        except (codec.BadDocument, InvalidJob):
             return ""
+
+    def _body(self, one: Invocation, row: Mapping[str, object]) -> bytes:
+        try:
+            entry = codec.loads(str(row.get("entry_json", "")).encode(), _FirstEntry)
+            return bytes(entry.Command["Input"].payload)
+        except (codec.BadDocument, KeyError, ValueError) as error:
+            raise EngineFailed(
+                f"Restate at {self.admin.url} shows what {one.id} was sent in another form than 1.7"
+            ) from error
 
     async def overtaken_by(self, job: Invocation, tenant: str) -> str:
         """The job that was dispatched after this one and has had the turn; empty if there is none.
 
         The turn itself compares no job with one that has ended long ago, since no job arrives that
         late: except one that stood still with a deployment that was gone.
+
+        Raises:
+            EngineError: Nobody can tell, or Restate's admin API gives no usable answer.
         """
         holder = (await turn_state(self.admin, self.names.turn, tenant)).holder
         if holder is None or holder.execution_id == job.id:
@@ -110,9 +128,14 @@ class Invocations:
         rows = await self.admin.query(
             f"SELECT created_at FROM sys_invocation WHERE id = {literal(holder.execution_id)}"  # noqa: S608  # quoted
         )
-        # Restate forgets a job some days after its end; it took the turn after its dispatch.
         dispatched = str(rows[0]["created_at"]) if rows else holder.since
         later = datetime.fromisoformat(dispatched) > datetime.fromisoformat(job.created_at)
+        if later and not rows:
+            # It took the turn after its dispatch, which may have been before this job's.
+            raise EngineFailed(
+                f"Restate has forgotten when {holder.execution_id} was dispatched, which had the"
+                " turn last: end the job where it is, or kill it"
+            )
         return holder.execution_id if later else ""
 
     async def _rows(self, where: str) -> list[Invocation]:

@@ -17,7 +17,7 @@ import backoff
 
 from landlord_engines_core.engine import Fate, Move, Moved
 from landlord_engines_core.errors import EngineError, SettingsError
-from landlord_engines_restate.admin import AdminClient, Deployment
+from landlord_engines_restate.admin import AdminClient, AdminRefused, Deployment
 from landlord_engines_restate.invocations import Invocation, Invocations
 from landlord_engines_restate.registration import as_kept
 from landlord_engines_restate.settings import Names
@@ -81,8 +81,6 @@ class Mover:
         jobs = [one for one in found if one.service == self.names.service]
         others = [one for one in found if one.service != self.names.service]
         moves = [*await self._all(jobs, way), *await self._all(others, way)]
-        if not dry_run:
-            moves = await self._given_back(moves, way)
         left = await self._shown.begun_by(old.id)
         return Moved(
             old=old.uri.rstrip("/"),
@@ -152,19 +150,26 @@ class Mover:
             return (Fate.KILLED if rival else Fate.MOVED), why
         if rival:
             return (Fate.KILLED if await self.admin.kill(now.id) else Fate.ENDED), why
-        return await self._resumed(now, "latest")
+        fate, detail = await self._resumed(now, "latest", way)
+        return await self._tried(now.id, way) if fate is Fate.MOVED else (fate, detail)
 
-    async def _resumed(self, now: Invocation, deployment: str) -> tuple[Fate, str]:
+    async def _resumed(self, now: Invocation, deployment: str, way: _Way) -> tuple[Fate, str]:
         """Have an invocation that stands still go on with a deployment."""
-        if now.status not in _RESUMABLE:
+        if went_on := now.status not in _RESUMABLE:
             await self.admin.pause(now.id)
             paused = await self._paused(now.id)
             if paused is None:
                 return Fate.ENDED, ""
             if paused.status not in _RESUMABLE:
                 return Fate.LEFT, "it began to run, and pauses after its step: run this again then"
-        went_on = await self.admin.resume(now.id, deployment)
-        return (Fate.MOVED if went_on else Fate.RUNNING), ""
+        try:
+            taken = await self.admin.resume(now.id, deployment)
+        except AdminRefused:
+            if went_on and deployment != way.old:
+                # Nobody but this move has paused it: it would stand still for ever.
+                await self.admin.resume(now.id, way.old)
+            raise
+        return (Fate.MOVED if taken else Fate.RUNNING), ""
 
     async def _paused(self, invocation_id: str) -> Invocation | None:
         look = _look_again(
@@ -174,31 +179,20 @@ class Mover:
         now: Invocation | None = await look(invocation_id)
         return now
 
-    async def _given_back(self, moves: list[Move], way: _Way) -> list[Move]:
-        """Let the old version go on with what the latest cannot go on with."""
-        moved = [one.execution_id for one in moves if one.fate is Fate.MOVED]
-        unfit = {one.id: one for one in await self._tried(moved) if self._is_unfit(one, way)}
-        for one in unfit.values():
-            await self._resumed(one, way.old)
-        return [
-            attrs.evolve(
-                one,
-                fate=Fate.LEFT,
-                detail=f"{_UNFIT[unfit[one.execution_id].failure]}: the old one has to end it",
-            )
-            if one.execution_id in unfit
-            else one
-            for one in moves
-        ]
-
-    @staticmethod
-    def _is_unfit(one: Invocation, way: _Way) -> bool:
-        return one.status == "backing-off" and one.failure in _UNFIT and one.tried_on != way.old
-
-    async def _tried(self, moved: Iterable[str]) -> list[Invocation]:
-        """Those of the moved that have not ended, once all have had their first attempt."""
+    async def _tried(self, invocation_id: str, way: _Way) -> tuple[Fate, str]:
+        """Watch its first attempt with the latest; what does not fit there goes back to the old."""
         look = _look_again(
-            lambda rows: not all(one.stands_still for one in rows), max_time=FIRST_ATTEMPT
-        )(self._shown.among)
-        rows: list[Invocation] = await look(moved)
-        return rows
+            lambda now: now is not None and not (now.rests or now.failure in _UNFIT),
+            max_time=FIRST_ATTEMPT,
+        )(self._shown.now)
+        try:
+            now: Invocation | None = await look(invocation_id)
+        except EngineError as error:
+            return Fate.MOVED, f"whether it goes on there could not be seen: {error.message}"
+        if now is None or now.failure not in _UNFIT or now.tried_on == way.old:
+            return Fate.MOVED, ""
+        fate, detail = await self._resumed(now, way.old, way)
+        why = _UNFIT[now.failure]
+        if fate is Fate.MOVED:
+            return Fate.LEFT, f"{why}: the old one has to end it"
+        return fate, f"{why}, and it is not back with the old one: {detail or 'run this again'}"

@@ -7,7 +7,7 @@ import attrs
 from restate import Context
 
 from landlord_engines_core import codec
-from landlord_engines_core.errors import EngineError, Superseded, Transient
+from landlord_engines_core.errors import EngineError, EngineFailed, Superseded, Transient
 from landlord_engines_core.models import Note, Record, Transition
 from landlord_engines_restate import journal
 from landlord_engines_restate.admin import AdminClient, literal, partition_key
@@ -104,7 +104,7 @@ async def turn_state(admin: AdminClient, turn: str, tenant: str) -> TurnState:
     """Read a tenant's turn from outside of it; one that was never taken has an empty state.
 
     Raises:
-        EngineError: Restate's admin API gives no answer.
+        EngineError: Restate's admin API gives no answer, or one that is no turn's state.
     """
     look = (
         "SELECT value_utf8 FROM state"  # noqa: S608  # each value is quoted
@@ -113,8 +113,13 @@ async def turn_state(admin: AdminClient, turn: str, tenant: str) -> TurnState:
     )
     rows = await admin.query(f"{look} AND partition_key = {partition_key(tenant)}")
     rows = rows or await admin.query(look)
-    raw = str(rows[0]["value_utf8"]).encode() if rows else b"{}"
-    return codec.loads(raw, TurnState)
+    raw = str(rows[0].get("value_utf8", "")).encode() if rows else b"{}"
+    try:
+        return codec.loads(raw, TurnState)
+    except codec.BadDocument as error:
+        raise EngineFailed(
+            f"Restate at {admin.url} shows no state of {turn} that can be read: {error}"
+        ) from error
 
 
 def _taken(answer: bytes) -> Record:

@@ -352,6 +352,7 @@ async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
     )
     aws.give("UpdateService", {"service": SERVICE})
     aws.give("TagResource", {})
+    aws.give("UntagResource", {})
 
     result = await engine.update(spec(engine, subnets=["a"]))
 
@@ -366,6 +367,22 @@ async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
     # Without a network there is nothing to set back to but the task definition.
     assert "networkConfiguration" not in back
     assert result.rolled_back == "why"
+
+
+async def test_a_rollout_that_is_refused_leaves_no_mark_of_an_attempt(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    aws.give("DescribeServices", {"services": [SERVICE]})
+    aws.give("TagResource", {})
+    aws.refuse("UpdateService", "AccessDeniedException")
+    aws.give("UntagResource", {})
+    other = str(CONFIG["task_definition_arn"]).replace("web:2", "web:3")
+
+    with pytest.raises(ComputeRefused):
+        await engine.update(spec(engine, task_definition_arn=other))
+
+    asked = [action for action, _ in aws.asked]
+    assert asked == ["DescribeServices", "TagResource", "UpdateService", "UntagResource"]
 
 
 async def test_a_value_that_the_client_itself_refuses_is_not_told(

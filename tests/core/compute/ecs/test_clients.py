@@ -69,6 +69,21 @@ async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None
         await opening
 
 
+async def test_one_that_did_not_come_to_be_opened_takes_no_other_with_it(server: Aws) -> None:
+    clients = Clients(endpoint_url=server.endpoint, external_ids={})
+    opening = asyncio.create_task(opened(clients, PLACE))
+    await asyncio.sleep(0)
+    (access,) = clients._clients
+    clients._close(access)
+
+    again = await opened(clients, PLACE)
+
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert await opened(clients, PLACE) is again
+    await clients.aclose()
+
+
 async def test_clients_that_nobody_uses_are_closed_and_opened_anew(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +100,7 @@ async def test_clients_that_nobody_uses_are_closed_and_opened_anew(
 
     assert again is used
     assert found["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert kept == [roles[-1].role, ""]
+    assert kept == [roles[-2].role, roles[-1].role, ""]
     assert await opened(clients, roles[-1]) is seen[-1]
     assert await opened(clients, roles[0]) is not seen[0]
     await clients.aclose()

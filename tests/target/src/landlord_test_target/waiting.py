@@ -10,6 +10,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _FIRST, _LAST, _RANGES = 10_000, 32_000, 8
+_APART = 131
+"""How far from each other two processes begin that were started one after the other."""
 
 
 async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
@@ -40,7 +42,7 @@ def free_port() -> int:
 def _own_range() -> Iterator[int]:
     index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
     size = (_LAST - _FIRST) // _RANGES
-    first, offset = _FIRST + index * size, os.getpid() % size
+    first, offset = _FIRST + index * size, os.getpid() * _APART % size
     return (first + (offset + step) % size for step in range(size))
 
 

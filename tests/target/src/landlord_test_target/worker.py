@@ -43,6 +43,10 @@ class Worker:
         path.write_text(yaml.safe_dump(dict(self.config)))
         return path
 
+    @property
+    def lives(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
     async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
         """Run the command with this worker's settings to its end: exit code and all output."""
         process = await asyncio.create_subprocess_exec(
@@ -111,6 +115,6 @@ class Worker:
         return await self.ended()
 
     async def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None and self.lives:
             self.process.kill()
             await self.process.wait()

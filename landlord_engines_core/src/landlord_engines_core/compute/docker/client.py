@@ -203,7 +203,8 @@ class DockerClient:
         """What the engine lists of volumes; its filters are to be checked again."""
         async with self._asked("list volumes") as docker:
             found = await _volumes(docker).list(filters=filters)
-        return found["Volumes"] or []
+            listed: list[Mapping[str, Any]] = found["Volumes"] or []
+        return listed
 
     async def remove_volume(self, name: str) -> None:
         """Remove a volume, unless another container has it."""

@@ -147,7 +147,7 @@ class Convergence:
                 return upcoming.id
             await self._maker.fetch(self.config)
             if upcoming.replaces == current.id:
-                with suppress(ComputeRefused, StartFailed):
+                with suppress(ComputeRefused, StartFailed, Gone):
                     await self._bring_back(current)
             await self.client.remove(upcoming.id)
         return await self._maker.make(self._next_name, wanted, "update:created")

@@ -143,6 +143,8 @@ class DockerCompute:
         if along := container.takes_volumes_along:
             identity = names.identity(self.settings.label_prefix, tenant)
             await volumes.note(self._client, container, identity)
+        else:
+            await volumes.forget_noted(self._client, tenant)
         await self._client.remove(container.id, volumes=along)
         self.reached("delete:removed")
 

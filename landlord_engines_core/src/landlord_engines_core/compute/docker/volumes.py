@@ -6,13 +6,14 @@ the engine, as the label of an empty volume, which goes last.
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from landlord_engines_core.compute.docker import names
 from landlord_engines_core.compute.docker.answers import Gone
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.found import Container
 
-__all__ = ["note", "remove_noted"]
+__all__ = ["forget_noted", "note", "remove_noted"]
 
 
 async def note(client: DockerClient, container: Container, identity: Mapping[str, str]) -> None:
@@ -34,13 +35,23 @@ async def remove_noted(client: DockerClient, tenant: str) -> bool:
     Returns:
         Whether any were noted.
     """
-    found = await client.volumes(names.filters(tenant))
-    notes = [one for one in found if names.VOLUMES in _labels(one, tenant)]
+    notes = await _notes(client, tenant)
     for one in notes:
         for volume in json.loads(one["Labels"][names.VOLUMES]):
             await _remove(client, volume, tenant)
         await client.remove_volume(one["Name"])
     return bool(notes)
+
+
+async def forget_noted(client: DockerClient, tenant: str) -> None:
+    """Keep what a delete noted that was cut, since by now it is to be kept."""
+    for one in await _notes(client, tenant):
+        await client.remove_volume(one["Name"])
+
+
+async def _notes(client: DockerClient, tenant: str) -> list[Mapping[str, Any]]:
+    found = await client.volumes(names.filters(tenant))
+    return [one for one in found if names.VOLUMES in _labels(one, tenant)]
 
 
 async def _remove(client: DockerClient, name: str, tenant: str) -> None:

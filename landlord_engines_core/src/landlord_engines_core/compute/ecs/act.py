@@ -26,7 +26,7 @@ from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 if TYPE_CHECKING:
-    from types_aiobotocore_ecs.type_defs import ServiceTypeDef
+    from types_aiobotocore_ecs.type_defs import ServiceTypeDef, UpdateServiceRequestTypeDef
 
 __all__ = ["Act"]
 
@@ -93,34 +93,48 @@ class Act:
     async def _change(self, before: "ServiceTypeDef") -> ComputeResult:
         if went_back(self.spec.config_hash, before):
             why = next(iter(given_up(self.config, before).values()), _WENT_BACK)
-            return ComputeResult(resource_ids=resource_ids(before), rolled_back=why)
+            return await self._gone_back(before, why)
         request = difference(self.config, before)
         back = way_back(request, before)
         if request is not None:
             if "taskDefinition" in request and back is not None:
-                await self._note(before)
-            await self.target.update(request)
+                await self._begin(request, before)
+            else:
+                await self.target.update(request)
             self.reached("update:sent")
         after = await self._rolled_out(before, can_go_back=back is not None)
-        ids = resource_ids(after)
         why = self._newly_given_up(after, before)
         if why or not serves(self.config, after):
-            why = why or _WENT_BACK
-            return ComputeResult(resource_ids=ids, rolled_back=why)
+            return await self._gone_back(after, why or _WENT_BACK)
         if broken(after) and back is not None:
             await self.target.update(back)
             self.reached("update:rolled-back")
-            return ComputeResult(resource_ids=ids, rolled_back=observed(after).detail)
+            return await self._gone_back(after, observed(after).detail)
         _require_steady(after)
         self.reached("update:steady")
         await self._tag(after)
-        return ComputeResult(resource_ids=ids)
+        return ComputeResult(resource_ids=resource_ids(after))
 
-    async def _note(self, before: "ServiceTypeDef") -> None:
-        """Write down that a rollout is about to begin, for an attempt that comes after its end."""
+    async def _begin(
+        self, request: "UpdateServiceRequestTypeDef", before: "ServiceTypeDef"
+    ) -> None:
+        """Ask for a rollout; that is written down first, for an attempt that comes after its end."""
         begun = {ATTEMPT: attempt(self.spec.config_hash, before)}
         await self.target.tag(before["serviceArn"], begun)
         self.reached("update:noted")
+        try:
+            await self.target.update(request)
+        except ComputeRefused:
+            await self._forget(before)
+            raise
+
+    async def _gone_back(self, service: "ServiceTypeDef", why: str) -> ComputeResult:
+        """Tell of a way back that is at its end; whoever wants the same later is to try it again."""
+        await self._forget(service)
+        return ComputeResult(resource_ids=resource_ids(service), rolled_back=why)
+
+    async def _forget(self, service: "ServiceTypeDef") -> None:
+        await self.target.untag(service["serviceArn"], [ATTEMPT])
 
     async def _rolled_out(self, before: "ServiceTypeDef", *, can_go_back: bool) -> "ServiceTypeDef":
         """Look again until the rollout is decided, or the time for it is over."""

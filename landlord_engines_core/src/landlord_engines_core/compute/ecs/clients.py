@@ -153,7 +153,7 @@ class Clients:
 
     def _close_oldest(self) -> None:
         idle = [access for access, client in self._clients.items() if not client.users]
-        for access in idle[: max(0, len(self._clients) - MOST)]:
+        for access in idle[: max(0, len(idle) - MOST)]:
             self._close(access)
 
     def _close(self, access: _Access) -> None:
@@ -181,5 +181,7 @@ class Clients:
         return session
 
     def _forget_failed(self, access: _Access, task: "asyncio.Task[ECSClient]") -> None:
-        if task.cancelled() or task.exception() is not None:
-            self._clients.pop(access, None)
+        client = self._clients.get(access)
+        failed = task.cancelled() or task.exception() is not None
+        if failed and client is not None and client.opening is task:
+            del self._clients[access]

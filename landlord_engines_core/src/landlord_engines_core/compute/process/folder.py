@@ -58,8 +58,9 @@ class State:
 
     Attributes:
         proven: The run that serves again where ``wanted`` does not become healthy.
-        refused: What is gone back from, known before the way back begins: an attempt that is cut
-            on it is followed by one that goes on with it, instead of trying the same anew.
+        refused: What is gone back from, from before the way back begins until its end: an attempt
+            that is cut on it is followed by one that goes on with it, instead of trying the same
+            anew.
     """
 
     wanted: Run

@@ -35,6 +35,9 @@ class BuggyCompute(TargetCompute):
         """Make it, or not, or twice."""
         if self.bug == "lost":
             return self._claim(spec)
+        if self.bug == "elsewhere":
+            await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
+            return self._claim(spec)
         if self.bug == "doubled":
             await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
         return await TargetCompute.provision(self, spec)

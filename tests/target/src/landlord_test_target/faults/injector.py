@@ -108,13 +108,14 @@ class Injector:
             await asyncio.sleep(0.05)
 
     async def _worker_killed(self, away: float = 0.0) -> None:
+        assert self.stage.worker.lives, self.stage.worker.text()
         await self.stage.worker.kill()
         await asyncio.sleep(away)
         await self.stage.worker_again()
 
     async def _worker_stopped(self) -> None:
         self.stage.worker.signal(signal.SIGTERM)
-        await self.stage.worker.ended()
+        assert await self.stage.worker.ended() == 0, self.stage.worker.text()
         await self.stage.worker_again()
 
     async def _server_killed(self, away: float = 0.0) -> None:

@@ -13,13 +13,16 @@ from landlord_test_target.faults.stage import Stage
 
 __all__ = ["Finding", "Judge"]
 
+ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
+"""How jobs fail that Landlord kills, or that give way to a newer one."""
+
 
 @attrs.frozen(kw_only=True)
 class Finding:
     """One thing that is not as it should be.
 
     Attributes:
-        oracle: lost, wrong, doubled, left over, stuck, not written down, slow.
+        oracle: lost, wrong, doubled, left over, stuck, failed, not written down, slow.
     """
 
     oracle: str
@@ -66,6 +69,11 @@ class Judge:
             )
             for row in await self.stage.open_jobs()
         ]
+        found += [
+            Finding(oracle="failed", tenant="", what=f"{job['id']}: {job['completion_failure']}")
+            for job in self.jobs
+            if job.get("completion_failure", "") not in ENDED_BY_OTHERS
+        ]
         found += await self._not_written_down()
         found += [
             Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
@@ -82,16 +90,19 @@ class Judge:
         self, tenant: str, record: Mapping[str, Any], there: list[dict[str, Any]]
     ) -> Iterator[Finding]:
         status = record.get("status", "gone")
-        versions = [json.loads(row["document"])["version"] for row in there]
-        wanted = record.get("desired_config", {}).get("version")
-        what = f"Landlord says {status} with version {wanted}, there are {versions}"
+        resources = [
+            (row["engine"], row["place"], json.loads(row["document"])["version"]) for row in there
+        ]
+        config = record.get("desired_config", {})
+        wanted = tuple(config.get(key) for key in ("compute_provider", "place", "version"))
+        what = f"Landlord says {status} and wants {wanted}, there is {resources}"
         oracle = ""
         if len(there) > 1:
             oracle = "doubled"
         elif status == "failed":
             self.given_up.append(tenant)
         elif status == "ready":
-            oracle = "" if versions == [wanted] else "wrong" if there else "lost"
+            oracle = "" if resources == [wanted] else "wrong" if there else "lost"
         elif status in ("archived", "gone"):
             oracle = "left over" if there else ""
         else:

@@ -38,10 +38,20 @@ class Measure:
         What is not over by `WITHIN` counts with what it took, whatever came later.
         """
         for fault in self.faults:
-            for one in fault.running if fault.is_kill else ():
+            for one in self._met(fault) if fault.is_kill else ():
                 end = min(one.ended or inf, fault.over + WITHIN)
                 if not self._met_more(one, end, fault):
                     yield fault, one, max(0.0, (one.ended or inf) - fault.over)
+
+    def _met(self, fault: Fault) -> Iterator[Operation]:
+        """What ran when it came, or was asked for until it was over, and Landlord did not give up."""
+        asked = (
+            one
+            for all_of in self.asked.values()
+            for one in all_of
+            if fault.at <= one.begun < fault.over
+        )
+        return (one for one in (*fault.running, *asked) if one.status != "failed")
 
     def _met_more(self, one: Operation, end: float, fault: Fault) -> bool:
         beside = [other for other in self.asked[one.tenant] if other is not one]

@@ -10,7 +10,7 @@ from landlord_test_target.faults.load import Load
 
 __all__ = ["ORACLES", "report"]
 
-ORACLES = ("lost", "wrong", "doubled", "left over", "stuck", "not written down", "slow")
+ORACLES = ("lost", "wrong", "doubled", "left over", "stuck", "failed", "not written down", "slow")
 
 
 def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]) -> str:
@@ -53,7 +53,8 @@ def _jobs(judge: Judge) -> str:
 
 
 def _took(judge: Judge) -> str:
-    taken = [took for _, _, took in judge.measure().taken()]
+    # What was done before whoever was killed was back says nothing.
+    taken = [took for _, _, took in judge.measure().taken() if took]
     if not taken:
         return "nothing that met one kill alone"
     long = [took for fault, _, took in judge.measure().taken() if fault.kind.endswith(" s")]
