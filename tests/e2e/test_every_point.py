@@ -1,7 +1,7 @@
-"""The worker is killed at each message that it gets or sends, one after the other.
+"""The worker is killed at each piece of data that it gets or sends, one after the other.
 
-These are all points that anybody outside can tell from each other: before a call to the target,
-between its effect and the journal, after that. A plain run takes some; `nox -s faults` takes all.
+So it dies before a call to the target, between its effect and the journal, and after that. What it
+asks Restate's admin API is not among them. A plain run takes some; `nox -s faults` takes all.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
 
 @attrs.define
 class Crash:
-    """Kills the worker instead of letting one message on, and starts it again."""
+    """Kills the worker instead of letting one piece on, and starts it again."""
 
     on: Stage
     at: int = 0
@@ -70,7 +70,7 @@ async def ask(on: Stage, operation: str, tenant: str) -> str:
 async def over(on: Stage, tenant: str, status: str, count: int) -> None:
     """Wait until Landlord knows the end, and so many ends were written down.
 
-    Nobody asks the worker, since that would be messages, too.
+    Nobody asks the worker, since that would be pieces, too.
     """
     await on.landlord.seen(tenant, status=status)
     sql = (
@@ -110,7 +110,7 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
             await crash.back
             points += 1
             await judge(on, operation, tenant)
-    sys.stdout.write(f"\n{operation}: killed at {points} points, {crash.seen} messages in all\n")
+    sys.stdout.write(f"\n{operation}: killed at {points} points, {crash.seen} pieces in all\n")
 
     assert points >= 2
 

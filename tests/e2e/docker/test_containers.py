@@ -409,6 +409,27 @@ async def test_volumes_that_a_delete_which_was_cut_left_go_with_the_next(
     docker("volume", "rm", shared)
 
 
+async def test_what_a_cut_delete_was_to_remove_stays_where_the_next_is_to_keep_it(
+    engines: Engines, tenant: Holdings
+) -> None:
+    def reached(at: str) -> None:
+        if at == "delete:removed":
+            raise Interrupted(at)
+
+    mine = f"mine-{tenant.tenant}"
+    volumes = [f"{mine}:/a"]
+    await engines().provision(spec(tenant.tenant, volumes=volumes, remove_volumes=True))
+    with pytest.raises(Interrupted):
+        await engines(reached).destroy(tenant.tenant, "")
+
+    await engines().provision(spec(tenant.tenant, volumes=volumes))
+    await engines().destroy(tenant.tenant, "")
+
+    label = f"label=landlord.tenant_id={tenant.tenant}"
+    assert docker("volume", "ls", "-q", "--filter", label) == mine
+    docker("volume", "rm", mine)
+
+
 async def test_volumes_may_go_where_there_are_none(engine: DockerCompute, tenant: Holdings) -> None:
     await engine.provision(spec(tenant.tenant, remove_volumes=True))
 

@@ -23,7 +23,7 @@ from landlord_test_target.waiting import free_port, wait_for
 __all__ = ["Stage", "stage"]
 
 INTERVALS = Intervals(reconcile=0.2, poll=0.2, retry=1.0, kill=0.2)
-"""Landlord's pause after an error is its own: what it gives up is part of what is looked at."""
+"""What Landlord gives up by itself is part of what is looked at: it tries at each round, five times."""
 
 QUIET_LOOKS = 4
 
