@@ -209,12 +209,20 @@ async def test_an_update_is_tried_again_where_the_former_does_not_serve_either(
     before = quiet_command(mark(), code)
     await serving(engine, before)
 
-    with pytest.raises(ComputeUnavailable, match="neither the new configuration nor the former"):
-        await engine.update(spec({"command": ["/bin/false"]}))
+    ready = tmp_path / "ready"
+    code = f"import os, sys, time; os.path.exists({str(ready)!r}) or sys.exit(3); time.sleep(1000)"
+    later = spec(quiet_command(mark(), code))
 
+    with pytest.raises(ComputeUnavailable, match="neither the new configuration nor the former"):
+        await engine.update(later)
     observed = await engine.inspect("t", "")
+    ready.touch()
+    again = await engine.update(later)
+
     assert observed.state is ResourceState.FAILED
     assert observed.config_hash == spec(before).config_hash
+    assert again.rolled_back == ""
+    assert (await engine.inspect("t", "")).config_hash == later.config_hash
 
 
 async def cut(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:

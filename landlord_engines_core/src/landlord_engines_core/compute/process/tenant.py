@@ -146,9 +146,8 @@ class Tenant:
         if state.pending or found.state is ResourceState.FAILED:
             await self._start("rollback", attrs.evolve(state, wanted=former), seen)
         seen, found = await self._watched()
-        if seen.state is not None:
-            # The way back is at its end: whoever wants the same later is to try it again.
-            await to_the_end(self._write, attrs.evolve(seen.state, refused=None))
+        # The way back is at its end: whoever wants the same later is to try it again.
+        await to_the_end(self._write, attrs.evolve(seen.state or state, refused=None))
         if found.state is not ResourceState.HEALTHY:
             raise ComputeUnavailable(
                 f"neither the new configuration nor the former became healthy: {found.detail}"
