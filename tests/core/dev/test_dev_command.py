@@ -120,7 +120,7 @@ def test_an_engine_without_a_local_backend_says_so(dev: Start) -> None:
 
     _, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 3
+    assert process.returncode == 5
     assert "LE303" in errors
     assert "has no local backend" in errors
 
@@ -139,7 +139,7 @@ def test_a_backend_that_an_engine_does_not_have_gets_the_names_of_those_it_has(d
 
     output, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 3
+    assert process.returncode == 5
     assert output == ""
     assert "LE303" in errors
     assert "no local backend 'third'" in errors
