@@ -1,7 +1,6 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -153,8 +152,14 @@ async def test_a_worker_that_finds_another_acting_comes_back_later(
     tenants_mark = mark()
     await serving(engine, server(tenants_mark))
     deaf = spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 1}))
-    under_way = asyncio.ensure_future(engine.update(deaf))
-    await seen(engine, ResourceState.STARTING)
+    spawned = asyncio.Event()
+
+    def reached(point: str) -> None:
+        if point == "update:spawned":
+            spawned.set()
+
+    under_way = asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(deaf))
+    await spawned.wait()
 
     with pytest.raises(ComputeUnavailable, match="another worker is acting"):
         await engine.destroy("t", "")
@@ -225,6 +230,11 @@ async def test_an_update_is_tried_again_where_the_former_does_not_serve_either(
     assert (await engine.inspect("t", "")).config_hash == later.config_hash
 
 
+def noted_state(folder: Path) -> dict[str, object]:
+    state: dict[str, object] = json.loads((only_folder(folder) / "state.json").read_text())
+    return state
+
+
 async def cut(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
     """Update, and end the attempt at this point, as a step's timeout does."""
 
@@ -257,6 +267,34 @@ async def test_a_rollback_that_is_cut_is_brought_to_its_end_by_the_next_attempt(
     assert observed.state is ResourceState.HEALTHY
     assert observed.config_hash == spec(before).config_hash
     assert len(living(tenants_mark)) == 1
+
+
+async def test_a_rollback_that_is_cut_gives_way_to_another_configuration(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    await serving(engine, server(mark()))
+    deaf = spec(quiet_command(mark(), DEAF, health={"http": "/", "within": 0.2}))
+    later = spec(server(mark()))
+
+    await cut(engine, "rollback:noted", deaf)
+    result = await engine.update(later)
+
+    assert result.rolled_back == ""
+    assert (await engine.inspect("t", "")).config_hash == later.config_hash
+    assert noted_state(folder)["refused"] is None
+
+
+async def test_the_former_configuration_forgets_what_was_gone_back_from(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    before = server(mark())
+    await serving(engine, before)
+    state = {**noted_state(folder), "refused": {"config_hash": "other", "reason": "it was deaf"}}
+    (only_folder(folder) / "state.json").write_text(json.dumps(state))
+
+    await engine.update(spec(before))
+
+    assert noted_state(folder)["refused"] is None
 
 
 async def test_what_was_rolled_back_is_tried_again_by_a_later_job(
@@ -551,7 +589,8 @@ async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(
 ) -> None:
     def delete(point: str) -> None:
         if point == "create:begun":
-            shutil.rmtree(only_folder(folder))
+            # Whoever keeps the command may be writing into it: only this is done at once.
+            only_folder(folder).rename(folder.parent / "deleted")
 
     result = await attrs.evolve(engine, reached=delete).provision(spec(server(mark())))
 

@@ -65,11 +65,10 @@ class Tenant:
             if (state := seen.state) is None:
                 await self._start("create", State(wanted=run), seen)
                 return await self._settled()
+            if state.refused is not None and state.refused.config_hash == run.config_hash:
+                return await self._back(state, state.refused)
             if state.refused is not None:
-                if state.refused.config_hash == run.config_hash:
-                    return await self._back(state, state.refused)
-                state = attrs.evolve(state, refused=None)
-                await to_the_end(self._write, state)
+                state = await self._without_refusal(state)
             proven = state.proven
             if found.state is ResourceState.HEALTHY:
                 proven = state.wanted
@@ -147,12 +146,17 @@ class Tenant:
             await self._start("rollback", attrs.evolve(state, wanted=former), seen)
         seen, found = await self._watched()
         # The way back is at its end: whoever wants the same later is to try it again.
-        await to_the_end(self._write, attrs.evolve(seen.state or state, refused=None))
+        await self._without_refusal(seen.state or state)
         if found.state is not ResourceState.HEALTHY:
             raise ComputeUnavailable(
                 f"neither the new configuration nor the former became healthy: {found.detail}"
             )
         return ComputeResult(resource_ids=_ids(seen), rolled_back=refused.reason)
+
+    async def _without_refusal(self, state: State) -> State:
+        state = attrs.evolve(state, refused=None)
+        await to_the_end(self._write, state)
+        return state
 
     async def _watched(self) -> tuple[Seen, Observation]:
         """Look until it is decided; a command that starts has its own bound."""
