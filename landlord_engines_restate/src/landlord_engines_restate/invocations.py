@@ -1,6 +1,6 @@
 """Invocations as a Restate server shows them: where each stands, and for which tenant it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 import attrs
@@ -78,14 +78,9 @@ class Invocations:
         """Find those that stay with a deployment, the oldest first."""
         return await self._rows(f"pinned_deployment_id = {literal(deployment_id)}")
 
-    async def among(self, ids: Iterable[str]) -> list[Invocation]:
-        """Find those of the named that have not ended."""
-        wanted = ", ".join(literal(one) for one in ids)
-        return await self._rows(f"id IN ({wanted})") if wanted else []
-
     async def now(self, invocation_id: str) -> Invocation | None:
         """Look at one again; ``None`` where it has ended."""
-        rows = await self.among([invocation_id])
+        rows = await self._rows(f"id = {literal(invocation_id)}")
         return rows[0] if rows else None
 
     async def tenant(self, one: Invocation) -> str:

@@ -3,9 +3,9 @@
 An invocation stays with the deployment that first answered it, and backs off for ever where that is
 gone. Observed on restate-server 1.7.12: what is suspended or paused can be resumed on another
 deployment, what backs off has to be paused first. The pause of one that runs takes effect once its
-step has ended, or its connection is given up, and cannot be taken back. No resume looks at the journal: code that
-does not fit it fails at its first attempt, and the invocation can then be resumed on the old
-deployment. What no deployment has answered yet goes to the latest by itself.
+step has ended, or its connection is given up, and cannot be taken back. No resume looks at the
+journal: code that does not fit it fails at its first attempt, and the invocation can then be resumed
+on the old deployment. What no deployment has answered yet goes to the latest by itself.
 """
 
 import asyncio
@@ -155,7 +155,7 @@ class Mover:
 
     async def _resumed(self, now: Invocation, deployment: str, way: _Way) -> tuple[Fate, str]:
         """Have an invocation that stands still go on with a deployment."""
-        if went_on := now.status not in _RESUMABLE:
+        if has_to_pause := now.status not in _RESUMABLE:
             await self.admin.pause(now.id)
             paused = await self._paused(now.id)
             if paused is None:
@@ -165,7 +165,7 @@ class Mover:
         try:
             taken = await self.admin.resume(now.id, deployment)
         except AdminRefused:
-            if went_on and deployment != way.old:
+            if has_to_pause and deployment != way.old:
                 # Nobody but this move has paused it: it would stand still for ever.
                 await self.admin.resume(now.id, way.old)
             raise
