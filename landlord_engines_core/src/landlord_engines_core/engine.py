@@ -113,6 +113,7 @@ class HostInfo:
     Attributes:
         version: The version of landlord-engines-core.
         step_timeout: After this long a step is given up and entered again.
+        longest_carry: How long after its cancellation a step may go on, for a request to end.
         keep_history: How long the record of a deleted tenant is kept.
         settle_after: How long after a job's end its tenant is settled, by the job's operation; one
             that is not named here is not followed by it.
@@ -122,9 +123,15 @@ class HostInfo:
     version: str
     contract: int = CONTRACT
     step_timeout: float = 300.0
+    longest_carry: float = 0.0
     keep_history: float = 30 * 86400.0
     settle_after: Mapping[str, float] = attrs.field(factory=dict)
     drain_timeout: float = 30.0
+
+    @property
+    def longest_step(self) -> float:
+        """How long a step may take, its cancellation included."""
+        return self.step_timeout + self.longest_carry
 
 
 @attrs.frozen(kw_only=True)

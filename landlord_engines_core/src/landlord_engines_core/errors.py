@@ -25,6 +25,7 @@ The tree, with the stable code of each class::
     │   ├── Held                      LE402  waits until its configuration changes
     │   ├── Transient                 LE403  is tried again soon
     │   └── Superseded                LE404  a younger job has the tenant's turn
+    │       └── ExecutionEnded        LE405  the backend shows this very execution as ended
     ├── ComputeError                  LE500  raised by compute engines
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
     │   └── ComputeUnavailable        LE502  may work later
@@ -46,6 +47,7 @@ __all__ = [
     "EngineError",
     "EngineFailed",
     "EngineRefused",
+    "ExecutionEnded",
     "Held",
     "InvalidJob",
     "JobError",
@@ -257,6 +259,12 @@ class Superseded(JobError):
     """A job that was dispatched later has the tenant's turn; this one must touch nothing more."""
 
     code = "LE404"
+
+
+class ExecutionEnded(Superseded):
+    """The backend shows this very execution as ended: it was killed, and must touch nothing more."""
+
+    code = "LE405"
 
 
 class ComputeError(LandlordEnginesError):

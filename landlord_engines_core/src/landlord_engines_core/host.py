@@ -194,7 +194,11 @@ async def work(
             fail_fast=fail_fast,
         )
         lifecycle = EngineLifecycle(
-            engine=host.engine, options=options, logger=logger, registered=control.registered
+            engine=host.engine,
+            options=options,
+            logger=logger,
+            registered=control.registered,
+            on_drain=host.jobs.drain,
         )
         probes = _probes(name, host, lifecycle, worker)
         async with probes.serving(worker.probe_address, logger):
@@ -240,7 +244,9 @@ async def _drained(
         async with asyncio.timeout_at(lifecycle.deadline):
             await jobs.settled()
     except TimeoutError:
-        logger.warning("requests to targets were cut at the drain's deadline")
+        logger.warning("requests to targets are cut at the drain's deadline")
+    if jobs.given_up:
+        logger.warning("requests to targets were given up before their end", count=jobs.given_up)
 
 
 def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSettings) -> Probes:
@@ -303,6 +309,7 @@ def _host_info(worker: WorkerSettings, jobs: TenantJobs) -> HostInfo:
     return HostInfo(
         version=__version__,
         step_timeout=worker.step_timeout,
+        longest_carry=jobs.registry.longest_carry,
         keep_history=worker.keep_history,
         settle_after=jobs.settles(worker.settle_after),
         drain_timeout=worker.drain_timeout,

@@ -1,7 +1,7 @@
 """Drives one worker engine: serve, register, watch, drain, stopped."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from time import monotonic
@@ -65,6 +65,7 @@ class EngineLifecycle:
 
     Attributes:
         registered: Set once the backend sends jobs to this worker.
+        on_drain: Told the drain's deadline, a time of the loop, before the engine is shut down.
         state: Where the engine is.
         registration: What the backend was last known to know of the worker.
         deadline: The loop's time at which the drain is over; ``None`` before it begins.
@@ -74,6 +75,7 @@ class EngineLifecycle:
     options: LifecycleOptions
     logger: Logger
     registered: asyncio.Event = attrs.field(factory=asyncio.Event)
+    on_drain: Callable[[float], None] = attrs.field(default=lambda deadline: None)  # noqa: ARG005  # a signature
     state: EngineState = attrs.field(default=EngineState.NEW, init=False)
     registration: Registration = attrs.field(init=False)
     deadline: float | None = attrs.field(default=None, init=False)
@@ -219,6 +221,7 @@ class EngineLifecycle:
         self._drained_by = monotonic() + grace
         self._enter(EngineState.DRAINING)
         self.deadline = asyncio.get_running_loop().time() + grace
+        self.on_drain(self.deadline)
         self.logger.info("draining", grace=grace)
         try:
             async with asyncio.timeout(grace + MARGIN):

@@ -85,7 +85,7 @@ class RestateEngine(WorkerEngine):
             admin=self._admin,
             names=settings.names,
             # As long as Restate waits for a step, whose worker gives it up before that.
-            patience=2 * context.host.step_timeout,
+            patience=2 * context.host.step_timeout + context.host.longest_carry,
         )
 
     async def serve(self, started: Callable[[], None]) -> None:

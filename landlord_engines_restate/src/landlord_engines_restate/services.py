@@ -95,7 +95,7 @@ def build_services(
     pauses = Pauses()
     rivals = Rivals(admin=admin)
     # A step that outlives the abort timeout is started again while it still runs.
-    abort_timeout = timedelta(seconds=2 * host.step_timeout)
+    abort_timeout = timedelta(seconds=2 * host.step_timeout + host.longest_carry)
     tenant_turn = VirtualObject(
         names.turn,
         abort_timeout=abort_timeout,

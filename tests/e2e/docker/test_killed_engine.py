@@ -24,7 +24,6 @@ import pytest_asyncio
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.models import Outcome, Placement
-from landlord_engines_core.tenants.acts import Acts
 from landlord_engines_core.tenants.converge import Converger
 from landlord_test_target.compute_contract import insisted
 from landlord_test_target.docker import Holdings, docker, make_images, spec
@@ -62,7 +61,7 @@ class Tenants:
     @property
     def converger(self) -> Converger:
         registry = ComputeRegistry({"docker": self.compute})
-        return Converger(registry=registry, acts=Acts(limit=30), health_timeout=30)
+        return Converger(registry=registry, health_timeout=30)
 
     def next(self, tenant: str) -> ComputeSpec:
         """A configuration that the tenant does not have yet."""

@@ -8,6 +8,7 @@ from landlord_engines_core.compute.contract import (
     Observation,
     ResourceState,
 )
+from landlord_engines_core.compute.in_flight import InFlightRequests, observing, send, switch
 from landlord_engines_core.compute.registry import ComputeRegistry
 
 __all__ = [
@@ -16,6 +17,10 @@ __all__ = [
     "ComputeRegistry",
     "ComputeResult",
     "ComputeSpec",
+    "InFlightRequests",
     "Observation",
     "ResourceState",
+    "observing",
+    "send",
+    "switch",
 ]

@@ -4,8 +4,13 @@ The rules, beside the signatures: every call is idempotent and safe to repeat af
 lives on the target (labels and the configuration's hash), never in the process; a tenant's id may
 hold any characters and never reaches a shell or a path unescaped; a value out of a configuration
 never reaches a log, an error or an identifier.
+
+A step that is cancelled ends at once, but for what `landlord_engines_core.compute.in_flight` names:
+each request that changes the target goes through its ``send``, and what puts one resource in the
+place of another through its ``switch``.
 """
 
+import abc
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
@@ -87,23 +92,27 @@ class ComputeResult:
     rolled_back: str = ""
 
 
-class ComputeEngine(Protocol):
+class ComputeEngine(abc.ABC):
     """Makes, changes and removes the resources of tenants on one kind of target.
 
     All methods that reach the target raise `ComputeRefused` where only another configuration helps
     and `ComputeUnavailable` where another try may.
+
+    Attributes:
+        name: The name that tenants choose it by.
     """
 
-    @property
-    def name(self) -> str:
-        """The name that tenants choose it by."""
+    name: str
 
+    @abc.abstractmethod
     def config_schema(self) -> Mapping[str, object]:
         """The JSON Schema (2020-12) of an effective configuration."""
 
+    @abc.abstractmethod
     def config_defaults(self) -> Mapping[str, object]:
         """The lowest layer of every tenant's configuration, out of the operator's settings."""
 
+    @abc.abstractmethod
     def validate(self, config: Mapping[str, object]) -> None:
         """Check what a schema cannot say, without reaching the target.
 
@@ -111,6 +120,7 @@ class ComputeEngine(Protocol):
             ComputeRefused: With the path of the bad key, never its value.
         """
 
+    @abc.abstractmethod
     def place(self, config: Mapping[str, object]) -> str:
         """Where this configuration puts a tenant; the engine's own place where it names none.
 
@@ -120,15 +130,19 @@ class ComputeEngine(Protocol):
             ComputeRefused: It names what can be no place.
         """
 
+    @abc.abstractmethod
     async def inspect(self, tenant: str, place: str) -> Observation:
         """Look at the target. What is not there is an observation, not an error."""
 
+    @abc.abstractmethod
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Make the tenant's resource, adopting one that is already there."""
 
+    @abc.abstractmethod
     async def update(self, spec: ComputeSpec) -> ComputeResult:
         """Bring the tenant's resource to ``spec``; the former one serves again if that fails."""
 
+    @abc.abstractmethod
     async def destroy(self, tenant: str, place: str) -> bool:
         """Remove the tenant's resource.
 
@@ -136,8 +150,25 @@ class ComputeEngine(Protocol):
             Whether there was one. ``False`` is success too.
         """
 
+    @abc.abstractmethod
     async def aclose(self) -> None:
         """Give back connections; the engine is not used afterwards."""
+
+    @property
+    def longest_carry(self) -> float:
+        """Seconds from a cancellation until a request and a switch have ended, at most."""
+        return 0.0
+
+    async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # for those that switch
+        """Put into service what a switch left out of it that nobody went on with.
+
+        It knows no configuration and goes by what is on the target alone. It is called once no act
+        of the tenant can be alive.
+
+        Returns:
+            Whether anything was done.
+        """
+        return False
 
 
 class ComputeFactory(Protocol):

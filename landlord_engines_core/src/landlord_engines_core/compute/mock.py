@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from landlord_engines_core.compute.contract import (
+    ComputeEngine,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -18,7 +19,7 @@ __all__ = ["MockCompute", "create_mock"]
 
 
 @attrs.frozen
-class MockCompute:
+class MockCompute(ComputeEngine):
     """Keeps each tenant's specification in memory and calls it healthy."""
 
     settings: Mapping[str, object] = attrs.field(factory=dict, repr=False)

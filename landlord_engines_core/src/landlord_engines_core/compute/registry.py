@@ -66,6 +66,11 @@ class ComputeRegistry:
                 hint=f"add compute.{name} to the worker's settings, or change compute_provider",
             ) from None
 
+    @property
+    def longest_carry(self) -> float:
+        """Seconds that any of the engines may carry a request or a switch after a cancellation."""
+        return max((engine.longest_carry for engine in self._engines.values()), default=0.0)
+
     def schema_problems(self, name: str, config: Mapping[str, object]) -> list[str]:
         """Hold a configuration, as it is, against the JSON Schema of the engine of this name.
 

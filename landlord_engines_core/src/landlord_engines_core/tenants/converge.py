@@ -11,10 +11,10 @@ from landlord_engines_core.compute import (
     ComputeSpec,
     Observation,
     ResourceState,
+    observing,
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Outcome, Placement
-from landlord_engines_core.tenants.acts import Acts
 from landlord_engines_core.tenants.plan import Action, Plan, plan
 from landlord_engines_core.tenants.results import Applied
 
@@ -27,12 +27,10 @@ class Converger:
 
     Attributes:
         registry: The compute engines.
-        acts: Carries each request to its end.
         health_timeout: Seconds for a resource to become healthy, or to be gone.
     """
 
     registry: ComputeRegistry
-    acts: Acts
     health_timeout: float
 
     async def planned(self, engine: str, spec: ComputeSpec) -> Plan:
@@ -43,16 +41,17 @@ class Converger:
     async def apply(self, engine: str, spec: ComputeSpec) -> Applied:
         """Bring the tenant to ``spec`` on this engine, whatever is there now."""
         compute = self.registry.engine(engine)
+        observing()
         observed = await compute.inspect(spec.tenant, spec.place)
         decision = plan(spec, observed)
         if decision.action is Action.NOTHING:
             result = ComputeResult(resource_ids=observed.resource_ids)
             outcome = Outcome.UNCHANGED
         elif decision.action is Action.PROVISION:
-            result = await self.acts.do(spec.tenant, compute.provision(spec))
+            result = await compute.provision(spec)
             outcome = Outcome.CREATED
         else:
-            result = await self.acts.do(spec.tenant, compute.update(spec))
+            result = await compute.update(spec)
             outcome = Outcome.ROLLED_BACK if result.rolled_back else Outcome.UPDATED
         return Applied(
             outcome=outcome,
@@ -72,7 +71,8 @@ class Converger:
         gone: list[Placement] = []
         for placement in placements:
             compute = self.registry.engine(placement.engine)
-            existed |= await self.acts.do(tenant, compute.destroy(tenant, placement.place))
+            observing()
+            existed |= await compute.destroy(tenant, placement.place)
             gone.append(Placement(placement.engine, placement.place))
         outcome = Outcome.DELETED if existed else Outcome.ABSENT
         return Applied(outcome=outcome, gone=tuple(gone))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import attrs
 
-from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute import ComputeRegistry, InFlightRequests
 from landlord_engines_core.errors import (
     ComputeRefused,
     InvalidJob,
@@ -22,7 +22,6 @@ from landlord_engines_core.models import Ended, ExecutionStatus, Job, Note, Oper
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants import answers
-from landlord_engines_core.tenants.acts import Acts
 from landlord_engines_core.tenants.confirm import Confirmer, now
 from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.failures import Failures
@@ -78,7 +77,7 @@ class TenantJobs:
     logger: Logger
     metrics: Metrics = attrs.field(factory=Metrics)
     slots: Slots = attrs.field(init=False)
-    _acts: Acts = attrs.field(init=False)
+    _in_flight: InFlightRequests = attrs.field(init=False)
     _converger: Converger = attrs.field(init=False)
     _confirmer: Confirmer = attrs.field(init=False)
     _settler: Settler = attrs.field(init=False)
@@ -87,9 +86,9 @@ class TenantJobs:
 
     def __attrs_post_init__(self) -> None:
         """Put the parts together that all jobs share."""
-        self._acts = Acts(limit=self.limits.step_timeout)
+        self._in_flight = InFlightRequests(longest_carry=self.registry.longest_carry)
         self._converger = Converger(
-            registry=self.registry, acts=self._acts, health_timeout=self.limits.health_timeout
+            registry=self.registry, health_timeout=self.limits.health_timeout
         )
         self._confirmer = Confirmer(
             converger=self._converger,
@@ -155,9 +154,18 @@ class TenantJobs:
             self.metrics.job_ended(job.operation, answer.output.status)
             return answer
 
+    def drain(self, deadline: float) -> None:
+        """Begin nothing that leaves a tenant out of service beyond ``deadline``, a loop's time."""
+        self._in_flight.drain(deadline)
+
+    @property
+    def given_up(self) -> int:
+        """How many requests to targets were given up before their end."""
+        return self._in_flight.given_up
+
     async def settled(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
-        await self._acts.all_settled()
+        await self._in_flight.all_ended()
 
     async def _refuse_unread(self, steps: Steps) -> Resolved:
         # Not invalid: Landlord takes a job that has ended for done, a delete too.
@@ -240,6 +248,7 @@ class TenantJobs:
             counted = self.metrics.step(name, job.operation, execution_id)
             with (
                 counted,
+                self._in_flight.act(job.tenant, partial(steps.look, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
                 return await self._bounded(name, work)
@@ -269,7 +278,7 @@ class TenantJobs:
         return Resolved(started_at=now(), placement=placement)
 
     async def _apply(self, job: Job, resolved: Resolved, record: Record) -> Applied:
-        await self._acts.settled(job.tenant)
+        await self._in_flight.ended(job.tenant)
         async with self.slots.one():
             if resolved.placement is None:
                 places = record.placements or await self.resolver.candidates(job)
@@ -280,7 +289,7 @@ class TenantJobs:
     async def _confirm(
         self, job: Job, execution_id: str, record: Record, applied: Applied
     ) -> Confirmed:
-        await self._acts.settled(job.tenant)
+        await self._in_flight.ended(job.tenant)
         async with self.slots.one():
             confirmed = await self._confirmer.confirm(job, execution_id, record, applied)
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
@@ -294,7 +303,7 @@ class TenantJobs:
             return await self._settler.look(ended, await steps.look(ended.tenant))
 
     async def _mend(self, ended: Ended, record: Record) -> Confirmed:
-        await self._acts.settled(ended.tenant)
+        await self._in_flight.ended(ended.tenant)
         async with self.slots.one():
             return await self._settler.mend(ended, record)
 

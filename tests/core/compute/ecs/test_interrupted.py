@@ -14,7 +14,6 @@ from landlord_engines_core.compute.ecs.place import Place
 from landlord_engines_core.compute.points import pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Placement
-from landlord_engines_core.tenants.acts import Acts
 from landlord_engines_core.tenants.converge import Converger
 from landlord_test_target.aws import Ecs
 
@@ -29,7 +28,7 @@ class Interrupted(Exception):
 
 def converger(ecs: Ecs) -> Converger:
     registry = ComputeRegistry({"ecs": ecs.engine})
-    return Converger(registry=registry, acts=Acts(limit=30), health_timeout=10)
+    return Converger(registry=registry, health_timeout=10)
 
 
 def before_and_after(ecs: Ecs) -> tuple[dict[str, object], dict[str, object]]:

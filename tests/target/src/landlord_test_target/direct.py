@@ -109,7 +109,7 @@ class ScriptedCompute(MockCompute):
 
 
 def jobs(
-    *engines: tuple[str, ComputeEngine | MockCompute],
+    *engines: tuple[str, ComputeEngine],
     landlord: LandlordClient | None = None,
     logger: Lines | None = None,
     force: str | None = None,

@@ -7,7 +7,14 @@ from typing import Any
 import aiohttp
 import attrs
 
-from landlord_engines_core.compute import ComputeResult, ComputeSpec, Observation, ResourceState
+from landlord_engines_core.compute import (
+    ComputeEngine,
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+    send,
+)
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 SCHEMA: Mapping[str, object] = {
@@ -20,9 +27,12 @@ SCHEMA: Mapping[str, object] = {
     },
 }
 
+LONGEST_CARRY = 300.0
+"""Seconds; a test may have the target take its time with a call."""
+
 
 @attrs.define
-class TargetCompute:
+class TargetCompute(ComputeEngine):
     """Keeps a tenant's hash on its resource; the process knows nothing."""
 
     name: str
@@ -64,21 +74,25 @@ class TargetCompute:
         )
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        status, found = await self._call("POST", "create", self._body(spec))
+        status, found = await self._send("create", self._body(spec))
         if status == 409 and found["config_hash"] != spec.config_hash:
             return await self.update(spec)
         return ComputeResult(resource_ids={"id": str(found["id"])})
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        status, found = await self._call("POST", "update", self._body(spec))
+        status, found = await self._send("update", self._body(spec))
         if status == 404:
             return await self.provision(spec)
         rolled_back = "it did not become healthy" if "rolled_back" in found else ""
         return ComputeResult(resource_ids={"id": str(found["id"])}, rolled_back=rolled_back)
 
     async def destroy(self, tenant: str, place: str) -> bool:
-        status, _ = await self._call("POST", "delete", {"tenant": tenant, "place": place})
+        status, _ = await self._send("delete", {"tenant": tenant, "place": place})
         return status == 200
+
+    @property
+    def longest_carry(self) -> float:
+        return LONGEST_CARRY
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -93,6 +107,9 @@ class TargetCompute:
             "unhealthy": bool(spec.config.get("unhealthy")),
             "version": spec.config.get("version"),
         }
+
+    async def _send(self, call: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
+        return await send(lambda: self._call("POST", call, body))
 
     async def _call(
         self, method: str, call: str, body: dict[str, object]

@@ -6,6 +6,7 @@ from contextlib import suppress
 import attrs
 
 from landlord_engines_core.compute.contract import (
+    ComputeEngine,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -30,7 +31,7 @@ _LOOKS = 8
 
 
 @attrs.frozen(kw_only=True)
-class DockerCompute:
+class DockerCompute(ComputeEngine):
     """Gives each tenant one container; all that it knows is on the engine.
 
     Attributes:

@@ -7,6 +7,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute.contract import (
+    ComputeEngine,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -42,7 +43,7 @@ class _Operator:
 
 
 @attrs.frozen(kw_only=True)
-class EcsCompute:
+class EcsCompute(ComputeEngine):
     """Has a service for each tenant.
 
     Attributes:

@@ -11,7 +11,12 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, Observation
+from landlord_engines_core.compute.contract import (
+    ComputeEngine,
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+)
 from landlord_engines_core.compute.points import Reached, pass_by
 from landlord_engines_core.compute.process import runner
 from landlord_engines_core.compute.process.config import (
@@ -33,7 +38,7 @@ _RUNNER = (sys.executable, "-I", "-S", runner.__file__)
 
 
 @attrs.frozen(kw_only=True)
-class ProcessCompute:
+class ProcessCompute(ComputeEngine):
     """Runs each tenant's command as a process that outlives the worker.
 
     Attributes:

@@ -1,0 +1,304 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from landlord_engines_core.compute import InFlightRequests, in_flight, observing, send, switch
+from landlord_engines_core.errors import (
+    ComputeUnavailable,
+    ExecutionEnded,
+    Superseded,
+    Transient,
+)
+
+
+@pytest.fixture
+def requests() -> InFlightRequests:
+    return InFlightRequests(longest_carry=5.0)
+
+
+async def due() -> None:
+    """The job lives."""
+
+
+def raising(error: Exception) -> Callable[[], Awaitable[object]]:
+    async def ask() -> None:
+        raise error
+
+    return ask
+
+
+async def begun(*coroutines: Awaitable[object]) -> list[asyncio.Task[object]]:
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+@pytest.fixture
+def stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the target is old, as after a pause of the whole machine."""
+    monkeypatch.setattr(in_flight, "FRESH", -1.0)
+
+
+async def test_a_cancellation_lets_a_request_on_the_wire_end_first(
+    requests: InFlightRequests,
+) -> None:
+    answer, landed = asyncio.Event(), list[str]()
+
+    async def request() -> None:
+        await answer.wait()
+        landed.append("yes")
+
+    async def step() -> None:
+        with requests.act("t", due):
+            await send(request)
+
+    (running,) = await begun(step())
+    for _ in range(3):
+        running.cancel()
+        await asyncio.sleep(0)
+    assert not running.done()
+    assert "t" in requests
+
+    waiting = asyncio.create_task(requests.ended("t"))
+    answer.set()
+
+    await waiting
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    assert landed == ["yes"]
+    await requests.all_ended()
+    assert "t" not in requests
+
+
+async def test_what_a_request_returns_or_raises_is_the_senders(requests: InFlightRequests) -> None:
+    async def fails() -> None:
+        raise ComputeUnavailable("away")
+
+    with requests.act("t", due):
+        assert await send(lambda: asyncio.sleep(0, "made")) == "made"
+        with pytest.raises(ComputeUnavailable):
+            await send(fails)
+
+
+async def test_the_failure_of_a_request_whose_step_was_cancelled_goes_unreported(
+    requests: InFlightRequests,
+) -> None:
+    answer = asyncio.Event()
+
+    async def fails() -> None:
+        await answer.wait()
+        raise OSError
+
+    async def step() -> None:
+        with requests.act("t", due):
+            await send(fails)
+
+    (running,) = await begun(step())
+    running.cancel()
+    answer.set()
+
+    await asyncio.wait((running,))
+    assert running.cancelled()
+
+
+async def test_two_requests_of_one_tenant_are_counted_each(requests: InFlightRequests) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def step(answer: asyncio.Event) -> None:
+        with requests.act("t", due):
+            await send(answer.wait)
+
+    running = await begun(step(first), step(second))
+    first.set()
+    await asyncio.wait((running[0],))
+    assert "t" in requests
+    second.set()
+
+    await requests.all_ended()
+    await asyncio.gather(*running)
+
+
+async def test_a_request_is_given_up_once_it_was_carried_for_the_longest_time() -> None:
+    requests = InFlightRequests(longest_carry=0.01)
+
+    async def step() -> None:
+        with requests.act("t", due):
+            await send(asyncio.Event().wait)
+
+    (running,) = await begun(step())
+    running.cancel()
+
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    await requests.ended("t")
+    assert requests.given_up == 1
+
+
+async def test_nothing_is_carried_beyond_the_drains_deadline(requests: InFlightRequests) -> None:
+    async def step() -> None:
+        with requests.act("t", due):
+            await send(asyncio.Event().wait)
+
+    (running,) = await begun(step())
+    running.cancel()
+    requests.drain(asyncio.get_running_loop().time())
+
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    await requests.all_ended()
+
+
+async def test_a_cancelled_switch_puts_the_former_resource_back_into_service(
+    requests: InFlightRequests,
+) -> None:
+    story, stopping, starting = list[str](), asyncio.Event(), asyncio.Event()
+
+    async def stop_former() -> None:
+        await stopping.wait()
+        story.append("former stopped")
+
+    async def start_former() -> None:
+        await starting.wait()
+        story.append("former started")
+
+    async def forward() -> None:
+        await send(stop_former)
+        story.append("never reached")
+
+    async def back() -> None:
+        await send(start_former)
+
+    async def step() -> None:
+        with requests.act("t", due):
+            await switch(forward, back, longest=1.0)
+
+    (running,) = await begun(step())
+    running.cancel()
+    stopping.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    starting.set()
+
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    assert story == ["former stopped", "former started"]
+
+
+async def test_a_switch_that_fails_does_not_go_back_by_itself(requests: InFlightRequests) -> None:
+    async def fails() -> None:
+        raise ComputeUnavailable("away")
+
+    async def back() -> None:
+        pytest.fail("nobody cancelled it")
+
+    with requests.act("t", due), pytest.raises(ComputeUnavailable):
+        await switch(fails, back, longest=1.0)
+
+
+async def test_the_failure_of_the_way_back_is_left_to_the_next_attempt(
+    requests: InFlightRequests,
+) -> None:
+    async def back() -> None:
+        raise ComputeUnavailable("away")
+
+    async def step() -> None:
+        with requests.act("t", due):
+            await switch(asyncio.Event().wait, back, longest=1.0)
+
+    (running,) = await begun(step())
+    running.cancel()
+
+    await asyncio.wait((running,))
+    assert running.cancelled()
+
+
+async def test_a_draining_worker_begins_no_switch_that_may_outlast_the_drain(
+    requests: InFlightRequests,
+) -> None:
+    requests.drain(asyncio.get_running_loop().time() + 10)
+
+    async def forward() -> str:
+        return "switched"
+
+    with requests.act("t", due):
+        assert await switch(forward, due, longest=5.0) == "switched"
+        with pytest.raises(ComputeUnavailable, match="draining"):
+            await switch(forward, due, longest=15.0)
+
+
+async def test_without_an_act_requests_and_switches_are_made_as_they_are() -> None:
+    async def forward() -> str:
+        return "switched"
+
+    observing()
+    assert await send(lambda: asyncio.sleep(0, "made")) == "made"
+    assert await switch(forward, due, longest=1.0) == "switched"
+
+
+async def test_nothing_is_asked_where_the_look_at_the_target_is_fresh(
+    requests: InFlightRequests,
+) -> None:
+    with requests.act("t", raising(Superseded("younger"))):
+        assert await send(lambda: asyncio.sleep(0, "made")) == "made"
+
+
+@pytest.mark.usefixtures("stood_still")
+@pytest.mark.parametrize("error", [Superseded("younger"), ExecutionEnded("killed"), Transient("?")])
+async def test_a_process_that_stood_still_sends_nothing_for_a_job_that_may_be_over(
+    requests: InFlightRequests, error: Exception
+) -> None:
+    async def request() -> None:
+        pytest.fail("it was sent")
+
+    with requests.act("t", raising(error)), pytest.raises(type(error)):
+        await send(request)
+
+
+@pytest.mark.usefixtures("stood_still")
+async def test_a_process_that_stood_still_goes_on_where_the_job_lives(
+    requests: InFlightRequests,
+) -> None:
+    with requests.act("t", due):
+        assert await send(lambda: asyncio.sleep(0, "made")) == "made"
+
+
+@pytest.mark.parametrize("error", [ExecutionEnded("killed"), Transient("no answer")])
+async def test_a_switch_goes_on_where_nobody_else_would_put_the_tenant_back_into_service(
+    requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def forward() -> str:
+        monkeypatch.setattr(in_flight, "FRESH", -1.0)
+        return await send(lambda: asyncio.sleep(0, "started"))
+
+    with requests.act("t", raising(error)):
+        assert await switch(forward, due, longest=1.0) == "started"
+
+
+async def test_a_younger_job_ends_a_switch_as_it_is(
+    requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forward() -> str:
+        monkeypatch.setattr(in_flight, "FRESH", -1.0)
+        return await send(lambda: asyncio.sleep(0, "started"))
+
+    async def back() -> None:
+        pytest.fail("the younger job sees to the tenant")
+
+    with requests.act("t", raising(Superseded("younger"))), pytest.raises(Superseded):
+        await switch(forward, back, longest=1.0)
+
+
+async def test_looking_again_makes_what_follows_fresh(
+    requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with requests.act("t", raising(Superseded("younger"))):
+        monkeypatch.setattr(in_flight, "FRESH", 0.05)
+        await asyncio.sleep(0.1)
+        observing()
+        assert await send(lambda: asyncio.sleep(0, "made")) == "made"
+        await asyncio.sleep(0.1)
+        with pytest.raises(Superseded):
+            await send(lambda: asyncio.sleep(0, "made"))
