@@ -299,7 +299,7 @@ def test_what_a_drain_cuts_is_named(start: Start) -> None:
     assert code == 0
     assert "step cut" in text
     assert '"step": "apply"' in text
-    assert "requests to targets were given up" in text
+    assert "requests to targets were cut" in text
 
 
 def asked(port: int, path: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 import attrs
@@ -240,13 +240,11 @@ async def _drained(
 ) -> None:
     """Run the engine to its end, and let requests that are under way reach theirs."""
     await lifecycle.run(stop)
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout_at(lifecycle.deadline):
             await jobs.settled()
-    except TimeoutError:
-        logger.warning("requests to targets are cut at the drain's deadline")
-    if jobs.given_up:
-        logger.warning("requests to targets were given up before their end", count=jobs.given_up)
+    if jobs.cut:
+        logger.warning("requests to targets were cut at the drain's deadline", count=jobs.cut)
 
 
 def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSettings) -> Probes:

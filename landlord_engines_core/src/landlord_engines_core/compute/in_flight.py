@@ -67,6 +67,9 @@ class InFlightRequests:
     _drained: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _deadline: float | None = attrs.field(default=None, init=False)
 
+    def __len__(self) -> int:
+        return sum(len(tasks) for tasks in self._tasks.values())
+
     def __contains__(self, tenant: object) -> bool:
         return tenant in self._tasks
 

@@ -159,9 +159,9 @@ class TenantJobs:
         self._in_flight.drain(deadline)
 
     @property
-    def given_up(self) -> int:
-        """How many requests to targets were given up before their end."""
-        return self._in_flight.given_up
+    def cut(self) -> int:
+        """How many requests to targets were given up before their end, or are still under way."""
+        return self._in_flight.given_up + len(self._in_flight)
 
     async def settled(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
