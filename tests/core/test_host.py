@@ -87,14 +87,16 @@ factory = EngineFactory(settings_type=Settings, create_engine=Engine)
 
 COMPUTE = """
 import asyncio
+from landlord_engines_core.compute import send
 from landlord_engines_core.compute.mock import MockCompute
 
 class Slow(MockCompute):
     name = "slow"
+    longest_carry = 60.0
 
     async def provision(self, spec):
         print("asked", flush=True)
-        await asyncio.sleep(60)
+        await send(lambda: asyncio.sleep(60))
 
 def broken(settings):
     raise KeyError("sesame")
