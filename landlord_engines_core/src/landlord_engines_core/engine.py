@@ -17,8 +17,9 @@ import attrs
 
 from landlord_engines_core.errors import CapabilityNotSupported
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.models import Ended, ExecutionStatus
+from landlord_engines_core.models import Ended, ExecutionStatus, Resynced
 from landlord_engines_core.steps import Steps
+from landlord_engines_core.tenants.order import IsWanted
 
 __all__ = [
     "CONTRACT",
@@ -51,13 +52,15 @@ Raises InvalidJob (end the job), Held or Transient (try again); cancelling its t
 """
 
 
-SettleTenant = Callable[[Ended, Steps], Awaitable[ExecutionStatus]]
+SettleTenant = Callable[[Ended, Steps], Awaitable[Resynced]]
 """Settles a tenant: holds it against what Landlord says, and mends it.
 
 The steps are those of an execution of its own. Their ``take`` and ``look`` raise Superseded unless
-the job that ended is still the last that had the turn; ``take`` writes the note's place into the
-record and no start; ``end`` writes a transition that has none. Raises Transient (try again);
-cancelling its task stops it.
+the job is still the last that had the lock, and has ended; ``look`` raises StillRunning where it has
+not, and takes a job that the backend shows as ended for ended, though nobody wrote that down.
+``take`` writes the note's place into the record and no start; ``end`` writes a transition that has
+none. Where the answer has a follow-up, the engine calls it again with that, so much later. Raises
+Transient (try again); cancelling its task stops it.
 """
 
 
@@ -77,7 +80,7 @@ class Capability(StrEnum):
     JOURNAL = "journal"
     """The value of a finished step is remembered."""
     SETTLE = "settle"
-    """``settle`` is called some time after each job's end, and gives way to any job."""
+    """``settle`` is called some time after each job, a killed one too, and gives way to any job."""
     DRY_RUN = "dry-run-registration"
     WATCH = "watch-registration"
     MAKE_LATEST = "make-latest"
@@ -115,8 +118,7 @@ class HostInfo:
         step_timeout: After this long a step is given up and entered again.
         longest_carry: How long after its cancellation a step may go on, for a request to end.
         keep_history: How long the record of a deleted tenant is kept.
-        settle_after: How long after a job's end its tenant is settled, by the job's operation; one
-            that is not named here is not followed by it.
+        resync_after: How long after a job took the lock its tenant is settled; 0 for never.
         drain_timeout: How long a drain may take.
     """
 
@@ -125,7 +127,7 @@ class HostInfo:
     step_timeout: float = 300.0
     longest_carry: float = 0.0
     keep_history: float = 30 * 86400.0
-    settle_after: Mapping[str, float] = attrs.field(factory=dict)
+    resync_after: float = 0.0
     drain_timeout: float = 30.0
 
     @property
@@ -142,6 +144,7 @@ class EngineContext:
         settings: An instance of the factory's ``settings_type``.
         run_job: Carries out one job.
         settle: Settles a tenant, for an engine that can put something off.
+        is_wanted: Whether Landlord wants a tenant's resource, for `tenants.order`.
         logger: Where the engine logs.
         host: What the host says of itself.
     """
@@ -149,6 +152,7 @@ class EngineContext:
     settings: Any
     run_job: RunJob
     settle: SettleTenant
+    is_wanted: IsWanted
     logger: Logger
     host: HostInfo
 

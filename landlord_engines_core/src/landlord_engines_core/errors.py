@@ -24,6 +24,7 @@ The tree, with the stable code of each class::
     │   ├── InvalidJob                LE401  ends at once, for good
     │   ├── Held                      LE402  waits until its configuration changes
     │   ├── Transient                 LE403  is tried again soon
+    │   ├── StillRunning              LE406  what is to be settled has not ended yet
     │   └── Superseded                LE404  a younger job has the tenant's turn
     │       └── ExecutionEnded        LE405  the backend shows this very execution as ended
     ├── ComputeError                  LE500  raised by compute engines
@@ -67,6 +68,7 @@ __all__ = [
     "RegistrationRefused",
     "SettingsError",
     "StillNeeded",
+    "StillRunning",
     "Superseded",
     "Transient",
 ]
@@ -265,6 +267,12 @@ class ExecutionEnded(Superseded):
     """The backend shows this very execution as ended: it was killed, and must touch nothing more."""
 
     code = "LE405"
+
+
+class StillRunning(JobError):
+    """The job that a tenant is to be settled after has not ended yet."""
+
+    code = "LE406"
 
 
 class ComputeError(LandlordEnginesError):

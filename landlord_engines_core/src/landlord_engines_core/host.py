@@ -132,8 +132,9 @@ async def assembled(
             settings=settings.engine,
             run_job=jobs.run,
             settle=jobs.settle,
+            is_wanted=jobs.is_wanted,
             logger=logger,
-            host=_host_info(worker, jobs),
+            host=_host_info(worker, registry),
         )
         engine = _worker_engine(name, factory, context)
         yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics)
@@ -291,6 +292,7 @@ def _jobs(
         hold_interval=worker.hold_interval,
         fail_permanently=worker.on_permanent_failure == "fail",
         max_concurrent_jobs=worker.max_concurrent_jobs,
+        resync_after=worker.settle_after,
     )
     return TenantJobs(
         resolver=resolver,
@@ -303,13 +305,13 @@ def _jobs(
     )
 
 
-def _host_info(worker: WorkerSettings, jobs: TenantJobs) -> HostInfo:
+def _host_info(worker: WorkerSettings, registry: ComputeRegistry) -> HostInfo:
     return HostInfo(
         version=__version__,
         step_timeout=worker.step_timeout,
-        longest_carry=jobs.registry.longest_carry,
+        longest_carry=registry.longest_carry,
         keep_history=worker.keep_history,
-        settle_after=jobs.settles(worker.settle_after),
+        resync_after=worker.settle_after,
         drain_timeout=worker.drain_timeout,
     )
 

@@ -53,7 +53,7 @@ _OUTCOMES: Mapping[str, tuple[str, ...]] = {
 }
 """How a job of each operation can end; what a journal of a later version says is ``other``."""
 
-_STEPS = ("resolve", "apply", "confirm", "plan", "settle")
+_STEPS = ("resolve", "apply", "hold", "fail", "plan", "settle")
 _BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _KINDS: Mapping[type[JobError], str] = {
     Held: "held",

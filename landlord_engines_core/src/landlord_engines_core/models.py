@@ -17,6 +17,7 @@ __all__ = [
     "Ended",
     "ExecutionState",
     "ExecutionStatus",
+    "FollowUp",
     "Job",
     "Note",
     "Operation",
@@ -24,6 +25,7 @@ __all__ = [
     "Output",
     "Placement",
     "Record",
+    "Resynced",
     "Tenant",
     "Transition",
     "config_hash",
@@ -61,7 +63,8 @@ class Outcome(StrEnum):
     ROLLED_BACK = "rolled-back"
     """An update did not become healthy; the former resource serves again."""
     REFUSED = "refused"
-    """Settling found something to mend, and the configuration or an engine did not let it."""
+    """The configuration or an engine did not let it: what settling found to mend, or a job that
+    ``worker.on_permanent_failure`` ended."""
 
 
 class ExecutionState(StrEnum):
@@ -80,6 +83,7 @@ class Job:
         name: The tenant's name; it can change and may hold any characters.
         desired_config: The tenant's configuration; may hold secrets.
         compute_provider: The compute engine that the job itself names, or empty.
+        is_uuid: Whether the key is Landlord's UUID, which no other tenant ever gets.
     """
 
     tenant: str
@@ -87,6 +91,7 @@ class Job:
     operation: Operation
     desired_config: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     compute_provider: str = ""
+    is_uuid: bool = False
 
 
 @attrs.frozen
@@ -103,17 +108,27 @@ class Placement:
     place: str = ""
     resource_ids: Mapping[str, str] = attrs.field(factory=dict, eq=False, hash=False)
 
+    def bare(self) -> "Placement":
+        """The same without its resource ids."""
+        return Placement(self.engine, self.place)
+
 
 @attrs.frozen(kw_only=True)
 class Note:
-    """What is written down before a job's first act; ``placement`` is empty for a delete.
+    """What is written down before a job's first act.
 
-    ``started_at`` is RFC 3339 text, as are all times in a record.
+    Attributes:
+        started_at: RFC 3339 text, as are all times in a record.
+        placement: Where the job acts; empty for a delete.
+        candidates: Where a delete looks of whose tenant nothing is known.
+        is_uuid: Whether the tenant's key is Landlord's UUID, which no other tenant ever gets.
     """
 
     operation: str
     started_at: str
     placement: Placement | None = None
+    candidates: tuple[Placement, ...] = ()
+    is_uuid: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -147,17 +162,27 @@ class Transition:
 
 @attrs.frozen(kw_only=True)
 class Ended:
-    """A job whose end was written down, as far as settling has to know it.
+    """A job that had the tenant's lock, as far as settling has to know it.
 
     Attributes:
         tenant: The tenant's key.
-        gone: Where the job made sure that nothing is left.
+        gone: Where the tenant had a resource when the job began, or the job made sure that nothing
+            is left.
+        preempted: Whether the job before it did not end by itself, so that an act of that one may
+            land later.
+        overrode_delete: Whether a delete gave way to it.
+        last: Whether no act of the tenant can be alive any more, so that this is the last look.
+        put_off: How often settling was put off since the job still ran.
     """
 
     tenant: str
     execution_id: str
     operation: str
     gone: tuple[Placement, ...] = ()
+    preempted: bool = False
+    overrode_delete: bool = False
+    last: bool = False
+    put_off: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -179,7 +204,7 @@ class Record:
 
     def begun(self, execution_id: str, note: Note) -> "Record":
         """The record with this job's start and its place in it; the same if they are already."""
-        placements = self.placed(note.placement).placements
+        placements = self.placed(note.placement).placements or note.candidates
         transitions = self.transitions
         if all(t.execution_id != execution_id for t in transitions):
             start = Transition(
@@ -229,6 +254,22 @@ class ExecutionStatus:
     stop_time: str = ""
     input: None = None
     output: Output
+
+
+@attrs.frozen(kw_only=True)
+class FollowUp:
+    """Another settling that is to follow, ``after`` so many seconds."""
+
+    after: float
+    ended: Ended
+
+
+@attrs.frozen
+class Resynced:
+    """What came of settling: an answer in the form of a job's, and what is to follow on it."""
+
+    answer: ExecutionStatus
+    follow_up: FollowUp | None = None
 
 
 @attrs.frozen(kw_only=True)

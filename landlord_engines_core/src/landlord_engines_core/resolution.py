@@ -102,19 +102,22 @@ class Resolver:
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).place(config))
 
-    async def placement_named_by(self, tenant: Tenant, job: Job, otherwise: Placement) -> Placement:
+    async def placement_named_by(
+        self, tenant: Tenant, job: Job, otherwise: Placement | None
+    ) -> Placement:
         """Where Landlord's record of a tenant puts it.
 
         Args:
             tenant: The record, which was just read.
             job: Its configuration.
-            otherwise: Its engine serves where the record names none.
+            otherwise: Its engine serves where the record names none; without it, the worker's default.
 
         Raises:
             ComputeRefused: The engine is not here, or refuses the configuration.
             LandlordUnavailable: Landlord's defaults are needed and cannot be read.
         """
-        name = self.force or engine_of(tenant) or otherwise.engine
+        name = self.force or engine_of(tenant)
+        name = name or (otherwise.engine if otherwise is not None else self._default_name())
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).place(config))
 

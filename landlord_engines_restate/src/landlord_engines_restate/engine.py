@@ -58,14 +58,7 @@ class RestateEngine(WorkerEngine):
         self._logger = context.logger
         self._admin = AdminClient(settings.admin_url, settings.bearer)
         known: set[str] = set()
-        services = build_services(
-            settings.names,
-            context.host,
-            self._admin,
-            context.run_job,
-            context.settle,
-            known=known,
-        )
+        services = build_services(settings.names, context, self._admin, known=known)
         endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
         endpoint.bind(services.jobs, services.turn, services.settle)
         for key in settings.identity_keys:

@@ -11,7 +11,7 @@ from landlord_engines_core.models import Ended
 from landlord_engines_core.tenants.understand import understand
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.settings import Names
-from landlord_engines_restate.steps import turn_state
+from landlord_engines_restate.states import TurnStates
 
 __all__ = ["Invocation", "Invocations"]
 
@@ -117,7 +117,8 @@ class Invocations:
         Raises:
             EngineError: Nobody can tell, or Restate's admin API gives no usable answer.
         """
-        holder = (await turn_state(self.admin, self.names.turn, tenant)).holder
+        states = TurnStates(admin=self.admin, turn=self.names.turn)
+        holder = (await states.read(tenant)).holder
         if holder is None or holder.execution_id == job.id:
             return ""
         rows = await self.admin.query(

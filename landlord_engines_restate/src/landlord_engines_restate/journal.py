@@ -36,6 +36,9 @@ LONGEST_PAUSE = 30.0
 _SUPERSEDED = HTTPStatus.GONE
 """Tells a superseded job's journaled failure from all others; nothing else ends with it."""
 
+_REFUSED = HTTPStatus.UNPROCESSABLE_ENTITY
+"""Tells that of a job that would be held and is ended instead; a cancellation is a 409."""
+
 
 class JournalSerde(Serde[T], Generic[T]):
     """Writes attrs values as JSON and reads them back, unknown keys ignored."""
@@ -84,7 +87,8 @@ async def run(
 
     Raises:
         Superseded: As the action raised it.
-        TerminalError: The action raised InvalidJob, or the invocation was cancelled.
+        InvalidJob: As the action raised it, with status 422.
+        TerminalError: The action raised InvalidJob otherwise, or the invocation was cancelled.
     """
     options: RunOptions[T] = RunOptions(serde=JournalSerde(kind))
 
@@ -102,6 +106,9 @@ async def run(
     except TerminalError as error:
         if error.status_code == _SUPERSEDED:
             raise Superseded(error.message) from error
+        if error.status_code == _REFUSED:
+            told = error.message.removeprefix(f"{InvalidJob.code}: ")
+            raise InvalidJob(told, status=_REFUSED) from error
         raise
 
 

@@ -18,16 +18,18 @@ from restate import (
 from restate.serde import BytesSerde
 
 from landlord_engines_core import codec
-from landlord_engines_core.engine import HostInfo, RunJob, SettleTenant
+from landlord_engines_core.engine import EngineContext, HostInfo
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.models import Ended, Transition
 from landlord_engines_restate import turn
 from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.claims import Claims
 from landlord_engines_restate.history import shown
 from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.registration import Expected
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.settings import Names
+from landlord_engines_restate.states import TurnStates
 from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
 
 __all__ = ["Services", "build_services", "expectations"]
@@ -74,26 +76,20 @@ class Services:
 
 
 def build_services(
-    names: Names,
-    host: HostInfo,
-    admin: AdminClient,
-    run_job: RunJob,
-    settle_tenant: SettleTenant,
-    *,
-    known: Container[str],
+    names: Names, context: EngineContext, admin: AdminClient, *, known: Container[str]
 ) -> Services:
     """Build the services that Restate calls.
 
     Args:
         names: What they are called.
-        host: For the step timeout and for when a tenant is settled, and forgotten.
+        context: What carries out jobs, and the host's limits.
         admin: Restate's admin API.
-        run_job: Carries out a job.
-        settle_tenant: Settles a tenant.
         known: The names of the services that Restate was seen to know; they become more.
     """
+    host, run_job, settle_tenant = context.host, context.run_job, context.settle
     pauses = Pauses()
-    rivals = Rivals(admin=admin)
+    rivals = Rivals(admin=admin, is_wanted=context.is_wanted)
+    states = TurnStates(admin=admin, turn=names.turn)
     # A step that outlives the abort timeout is started again while it still runs.
     abort_timeout = timedelta(seconds=2 * host.step_timeout + host.longest_carry)
     tenant_turn = VirtualObject(
@@ -103,9 +99,12 @@ def build_services(
         journal_retention=JOURNAL_RETENTION,
         invocation_retry_policy=RETRIES,
     )
-    calls = _add_turn_handlers(tenant_turn, rivals, pauses, names, host, known=known)
-    job_steps = partial(RestateSteps, turn=calls, admin=admin, rivals=rivals, pauses=pauses)
-    settle_steps = partial(SettleSteps, turn=calls, admin=admin, rivals=rivals, pauses=pauses)
+    follow_ups = FollowUps(names=names, host=host, known=known)
+    claims = Claims(rivals=rivals, pauses=pauses)
+    calls = _add_turn_handlers(tenant_turn, claims, follow_ups)
+    _add_views(tenant_turn)
+    job_steps = partial(RestateSteps, turn=calls, states=states, rivals=rivals, pauses=pauses)
+    settle_steps = partial(SettleSteps, turn=calls, states=states, rivals=rivals, pauses=pauses)
     jobs = _service(names.service, abort_timeout, RETRIES)
 
     @jobs.handler("execute", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
@@ -128,9 +127,13 @@ def build_services(
         ended = codec.loads(job, Ended)
         steps = settle_steps(execution_id=ctx.request().id, ctx=ctx, after=ended.execution_id)
         try:
-            return codec.dumps(await settle_tenant(ended, steps))
+            resynced = await settle_tenant(ended, steps)
         except SdkInternalBaseException as error:
             raise _let_go(error) from None
+        if (then := resynced.follow_up) is not None:
+            # A delayed message, and never a sleep: that would pin this deployment.
+            _send_later(ctx, names.settle, then.ended, then.after)
+        return codec.dumps(resynced.answer)
 
     return Services(jobs=jobs, turn=tenant_turn, settle=settling)
 
@@ -145,33 +148,44 @@ def _service(name: str, abort_timeout: timedelta, retries: InvocationRetryPolicy
     )
 
 
-def _send_what_follows(
-    ctx: ObjectContext,
-    names: Names,
-    host: HostInfo,
-    ended: Transition,
-    then: turn.Afterwards,
-    *,
-    known: Container[str],
-) -> None:
-    if then.forget:
-        ctx.generic_send(
-            names.turn,
-            FORGET,
-            then.forget.encode(),
-            key=ctx.key(),
-            send_delay=timedelta(seconds=host.keep_history),
-        )
-    # Restate holds a request up that is for a service it does not know, and with it the turn.
-    if then.written and ended.operation in host.settle_after and names.settle in known:
-        job = Ended(
-            tenant=ctx.key(),
-            execution_id=ended.execution_id,
-            operation=ended.operation,
-            gone=ended.gone,
-        )
-        delay = timedelta(seconds=host.settle_after[ended.operation])
-        ctx.generic_send(names.settle, SETTLE, codec.dumps(job), send_delay=delay)
+def _send_later(ctx: Context | ObjectContext, service: str, ended: Ended, after: float) -> None:
+    ctx.generic_send(service, SETTLE, codec.dumps(ended), send_delay=timedelta(seconds=after))
+
+
+@attrs.frozen(kw_only=True)
+class FollowUps:
+    """Sends for what is to come some time after a job.
+
+    Attributes:
+        names: What the services are called.
+        host: When a tenant is settled, and forgotten.
+        known: The names of the services that Restate was seen to know.
+    """
+
+    names: Names
+    host: HostInfo
+    known: Container[str]
+
+    def settle(self, ctx: ObjectContext, ended: Ended) -> bool:
+        """Send for the settling of a tenant; whether that could be done."""
+        # Restate holds a request up that is for a service it does not know, and with it the turn.
+        if not self.host.resync_after or self.names.settle not in self.known:
+            return False
+        _send_later(ctx, self.names.settle, ended, self.host.resync_after)
+        return True
+
+    def after_end(self, ctx: ObjectContext, then: turn.Afterwards) -> None:
+        """Send for what an end asks for."""
+        if then.forget:
+            ctx.generic_send(
+                self.names.turn,
+                FORGET,
+                then.forget.encode(),
+                key=ctx.key(),
+                send_delay=timedelta(seconds=self.host.keep_history),
+            )
+        if then.settle is not None:
+            _ = self.settle(ctx, then.settle)
 
 
 def expectations(services: Services) -> tuple[Expected, ...]:
@@ -207,13 +221,7 @@ def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
 
 
 def _add_turn_handlers(
-    tenant_turn: VirtualObject,
-    rivals: Rivals,
-    pauses: Pauses,
-    names: Names,
-    host: HostInfo,
-    *,
-    known: Container[str],
+    tenant_turn: VirtualObject, claims: Claims, follow_ups: FollowUps
 ) -> TurnCalls:
     raw = BytesSerde()
 
@@ -221,7 +229,8 @@ def _add_turn_handlers(
     async def take(ctx: ObjectContext, wish: bytes) -> bytes:
         """Take the turn; answered once the holder has ended."""
         try:
-            taken = await turn.take(ctx, rivals, pauses, codec.loads(wish, turn.Take))
+            follow = partial(follow_ups.settle, ctx)
+            taken = await turn.take(ctx, claims, codec.loads(wish, turn.Take), follow)
         except SdkInternalBaseException as error:
             raise _let_go(error) from None
         return codec.dumps(taken)
@@ -229,18 +238,30 @@ def _add_turn_handlers(
     @tenant_turn.handler(FORGET, ingress_private=True, input_serde=raw)
     async def forget(ctx: ObjectContext, execution_id: bytes) -> None:
         """Clear the state of a tenant that has stayed deleted."""
-        await turn.forget(ctx, execution_id.decode())
+        try:
+            await turn.forget(ctx, claims, execution_id.decode())
+        except SdkInternalBaseException as error:
+            raise _let_go(error) from None
 
     @tenant_turn.handler("end", ingress_private=True, input_serde=raw)
     async def end(ctx: ObjectContext, transition: bytes) -> None:
         """Write down what a job did."""
-        ended = codec.loads(transition, Transition)
-        _send_what_follows(ctx, names, host, ended, await turn.end(ctx, ended), known=known)
+        follow_ups.after_end(ctx, await turn.end(ctx, codec.loads(transition, Transition)))
 
     @tenant_turn.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
     async def settle(ctx: ObjectContext, wish: bytes) -> bytes:
         """Take the turn to settle the tenant; answered at once."""
-        return codec.dumps(await turn.settle(ctx, codec.loads(wish, turn.Settle)))
+        try:
+            taken = await turn.settle(ctx, claims, codec.loads(wish, turn.Settle))
+        except SdkInternalBaseException as error:
+            raise _let_go(error) from None
+        return codec.dumps(taken)
+
+    return TurnCalls(name=tenant_turn.name, take=take, end=end, settle=settle)
+
+
+def _add_views(tenant_turn: VirtualObject) -> None:
+    raw = BytesSerde()
 
     @tenant_turn.handler("status", kind="shared", output_serde=raw)
     async def status(ctx: ObjectSharedContext) -> bytes:
@@ -261,5 +282,3 @@ def _add_turn_handlers(
         """Show the tenant's last transitions, oldest first."""
         state = await turn.load(ctx)
         return shown(await turn.past(ctx), state.record.transitions)
-
-    return TurnCalls(name=tenant_turn.name, take=take, end=end, settle=settle)

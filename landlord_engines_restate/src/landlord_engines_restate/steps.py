@@ -7,14 +7,14 @@ import attrs
 from restate import Context
 
 from landlord_engines_core import codec
-from landlord_engines_core.errors import EngineError, EngineFailed, Superseded, Transient
+from landlord_engines_core.errors import EngineError, StillRunning, Superseded, Transient
 from landlord_engines_core.models import Note, Record, Transition
 from landlord_engines_restate import journal
-from landlord_engines_restate.admin import AdminClient, literal, partition_key
 from landlord_engines_restate.rivals import Rivals
-from landlord_engines_restate.turn import STATE, Settle, Take, Taken, TurnState
+from landlord_engines_restate.states import TurnStates
+from landlord_engines_restate.turn import Settle, Take, Taken
 
-__all__ = ["RestateSteps", "SettleSteps", "TurnCalls", "turn_state"]
+__all__ = ["RestateSteps", "SettleSteps", "TurnCalls"]
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class RestateSteps:
     execution_id: str
     ctx: Context
     turn: TurnCalls
-    admin: AdminClient
+    states: TurnStates
     rivals: Rivals
     pauses: journal.Pauses
 
@@ -63,8 +63,8 @@ class RestateSteps:
     async def look(self, tenant: str) -> Record:
         """Read the turn's state over the admin API: an action has no context to call with."""
         try:
-            state = await turn_state(self.admin, self.turn.name, tenant)
-            await self.rivals.check(self.execution_id, state.holder)
+            state = await self.states.read(tenant)
+            await self.rivals.check(self.execution_id, state.holder, state.record)
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
         return state.record
@@ -90,36 +90,16 @@ class SettleSteps(RestateSteps):
         return _taken(await call)
 
     async def look(self, tenant: str) -> Record:
-        """Read the turn's state, in which the job must still be the last."""
+        """Read the turn's state, in which the job must still be the last, and have ended."""
         try:
-            state = await turn_state(self.admin, self.turn.name, tenant)
+            state = await self.states.read(tenant)
+            if rival := state.rival(self.after):
+                raise Superseded(f"{rival} took the turn")
+            if not state.is_over(self.after) and await self.rivals.fate(self.after) != "failure":
+                raise StillRunning(f"{self.after} has not ended yet, or has yet to write its end")
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
-        if rival := state.rival(self.after):
-            raise Superseded(f"{rival} took the turn")
         return state.record
-
-
-async def turn_state(admin: AdminClient, turn: str, tenant: str) -> TurnState:
-    """Read a tenant's turn from outside of it; one that was never taken has an empty state.
-
-    Raises:
-        EngineError: Restate's admin API gives no answer, or one that is no turn's state.
-    """
-    look = (
-        "SELECT value_utf8 FROM state"  # noqa: S608  # each value is quoted
-        f" WHERE service_name = {literal(turn)}"
-        f" AND service_key = {literal(tenant)} AND key = {literal(STATE)}"
-    )
-    rows = await admin.query(f"{look} AND partition_key = {partition_key(tenant)}")
-    rows = rows or await admin.query(look)
-    raw = str(rows[0].get("value_utf8", "")).encode() if rows else b"{}"
-    try:
-        return codec.loads(raw, TurnState)
-    except codec.BadDocument as error:
-        raise EngineFailed(
-            f"Restate at {admin.url} shows no state of {turn} that can be read: {error}"
-        ) from error
 
 
 def _taken(answer: bytes) -> Record:

@@ -3,6 +3,8 @@
 Whoever wants the turn calls ``take``, which returns once the holder has ended. Nothing is ever
 given back: a job that has ended in any way, killed included, no longer stands in anybody's way.
 Of two jobs the one that was *dispatched* last wins; the order in which they arrive says nothing.
+Where nobody has had the turn, nothing is asked: the state then keeps a time that the dispatch did
+not come after, and the next job asks for both.
 What settles the tenant gets the turn only while its last job has ended, and beats no job.
 
 A holder must never *call* an exclusive handler here: the next job's ``take`` sits in the object
@@ -20,6 +22,7 @@ from restate.serde import BytesSerde
 
 from landlord_engines_core import codec
 from landlord_engines_core.models import (
+    Ended,
     ExecutionStatus,
     Note,
     Operation,
@@ -27,8 +30,9 @@ from landlord_engines_core.models import (
     Record,
     Transition,
 )
-from landlord_engines_restate import history, journal
-from landlord_engines_restate.rivals import Claim, Holder, Rivals, Verdict
+from landlord_engines_restate import history
+from landlord_engines_restate.claims import Claims
+from landlord_engines_restate.rivals import Bid, Claim, Holder, Verdict
 
 __all__ = [
     "PAST",
@@ -66,18 +70,26 @@ class TurnState:
         holder: The job that took the turn last.
         settling: What settles the tenant after that job, or has done so.
         record: The places, and what this job and this settling did.
+        followed: Whether the job's take has sent for the settling that follows it.
+        preempted: Whether the job before it did not end by itself.
     """
 
     holder: Holder | None = None
     record: Record = attrs.field(factory=Record)
     settling: Holder | None = None
+    followed: bool = False
+    preempted: bool = False
 
     def rival(self, after: str) -> str:
         """The job that has the turn where ``after`` is not the last one any more, or empty."""
         if self.holder is None:
             return ""  # it is forgotten already
         last = self.holder.execution_id
-        return "" if last == after and self.record.has_ended(after) else last
+        return "" if last == after else last
+
+    def is_over(self, after: str) -> bool:
+        """Whether this job's end is written down, or it is forgotten already."""
+        return self.holder is None or self.record.has_ended(after)
 
     def awaits(self, execution_id: str) -> bool:
         """Whether the end of this job or settling has yet to be written down."""
@@ -116,11 +128,11 @@ class Afterwards:
     """What has come of an end.
 
     Attributes:
-        written: It was written down, and had not been before.
+        settle: What is to settle the tenant, where the take has not sent for that.
         forget: Where nothing of the tenant is left: its last job, after which to forget it.
     """
 
-    written: bool = False
+    settle: Ended | None = None
     forget: str = ""
 
 
@@ -151,32 +163,59 @@ def save(ctx: ObjectContext, state: TurnState) -> None:
     ctx.set(STATE, codec.dumps(state), serde=BytesSerde())
 
 
-async def take(ctx: ObjectContext, rivals: Rivals, pauses: journal.Pauses, wish: Take) -> Taken:
-    """Give the turn to a job once the holder has ended, or tell it that it came too late."""
+async def take(
+    ctx: ObjectContext,
+    claims: Claims,
+    wish: Take,
+    follow: Callable[[Ended], bool],
+) -> Taken:
+    """Give the turn to a job once the holder has ended, or tell it that it came too late.
+
+    Args:
+        ctx: The turn's.
+        claims: Asks about jobs.
+        wish: Who asks.
+        follow: Sends for the settling of the tenant; whether it could.
+    """
     state = await load(ctx)
-    holder, me = state.holder, wish.execution_id
-    judge = partial(rivals.claim, me, holder, state.record)
-    look = partial(journal.run, ctx, pauses, "claim", judge, Claim)
-    claim = await look()
-    if claim.verdict == Verdict.SUPERSEDED and holder is not None:
-        return Taken(superseded_by=holder.execution_id)
-    record = state.record
+    holder, me, note = state.holder, wish.execution_id, wish.note
+    bid = Bid(tenant=ctx.key(), execution_id=me, operation=note.operation, is_uuid=note.is_uuid)
+    record, claim, preempted = state.record, Claim(verdict=Verdict.FREE), False
     if holder is not None and holder.execution_id != me:
+        look = partial(claims.ask, ctx, bid, holder, record)
+        claim = await look()
+        if claim.verdict == Verdict.SUPERSEDED:
+            if record.has_ended(holder.execution_id):
+                follow(_overridden(ctx.key(), holder, note, record))
+            return Taken(superseded_by=holder.execution_id)
         record = await _after(ctx, look, claim, holder, record)
+        preempted = not record.has_ended(holder.execution_id)
     if state.settling is not None:
-        judge = partial(rivals.claim, me, state.settling, record)
-        look = partial(journal.run, ctx, pauses, "claim", judge, Claim)
+        look = partial(claims.ask, ctx, bid, state.settling, record)
         record = await _after(ctx, look, await look(), state.settling, record)
     ctx.set(PAST, history.added(await past(ctx), record.transitions), serde=BytesSerde())
-    record = Record(placements=record.placements).begun(me, wish.note)
-    save(ctx, TurnState(holder=Holder(execution_id=me, since=claim.at), record=record))
+    holds = Holder(
+        execution_id=me,
+        since=note.started_at,
+        dispatched=claim.dispatched,
+        operation=note.operation,
+    )
+    record = Record(placements=record.placements).begun(me, note)
+    taken = TurnState(holder=holds, record=record, preempted=preempted)
+    save(ctx, attrs.evolve(taken, followed=follow(_followed(ctx.key(), taken))))
     return Taken(record=record)
 
 
-async def settle(ctx: ObjectContext, wish: Settle) -> Taken:
-    """Give the turn to what settles the tenant, unless a job has taken it meanwhile."""
+async def settle(ctx: ObjectContext, claims: Claims, wish: Settle) -> Taken:
+    """Give the turn to what settles the tenant, unless a job has taken it meanwhile.
+
+    A job that was killed has no end in the record; Restate is asked whether it has ended.
+    """
     state = await load(ctx)
-    if rival := state.rival(wish.after):
+    rival = state.rival(wish.after)
+    if not rival and state.holder is not None and not state.record.has_ended(wish.after):
+        rival = "" if await claims.was_killed(ctx, wish.after) else wish.after
+    if rival:
         return Taken(superseded_by=rival)
     settling = Holder(execution_id=wish.execution_id, since=wish.note.started_at, settles=True)
     record = state.record.placed(wish.note.placement)
@@ -190,19 +229,51 @@ async def end(ctx: ObjectContext, transition: Transition) -> Afterwards:
     if not state.awaits(transition.execution_id):
         return Afterwards()
     record = state.record.ended(transition)
-    save(ctx, TurnState(holder=state.holder, record=record))
+    settles = state.settling is not None and (
+        state.settling.execution_id == transition.execution_id
+    )
+    save(ctx, attrs.evolve(state, record=record, settling=None, followed=True))
     emptied = transition.operation in (Operation.DELETE, Operation.SETTLE)
     last = record.transitions[-1].execution_id if record.transitions else ""
-    return Afterwards(written=True, forget=last if emptied and not record.placements else "")
+    follow = None if settles or state.followed else _followed(ctx.key(), state)
+    return Afterwards(settle=follow, forget=last if emptied and not record.placements else "")
 
 
-async def forget(ctx: ObjectContext, execution_id: str) -> None:
+async def forget(ctx: ObjectContext, claims: Claims, execution_id: str) -> None:
     """Clear the tenant's state, unless anything has happened since this delete, or happens now."""
     state = await load(ctx)
     last = {one.execution_id for one in state.record.transitions}
-    # The end of what settles it sends another request to forget.
-    if not state.record.placements and state.settling is None and execution_id in last:
+    if state.record.placements or execution_id not in last:
+        return
+    # The end of what settles it sends another request to forget, unless it was killed.
+    settling = state.settling
+    if settling is None or await claims.was_killed(ctx, settling.execution_id):
         ctx.clear_all()
+
+
+def _followed(tenant: str, state: TurnState) -> Ended:
+    """What is to be settled after the holder."""
+    assert state.holder is not None, "somebody has the turn"
+    return Ended(
+        tenant=tenant,
+        execution_id=state.holder.execution_id,
+        operation=state.holder.operation,
+        gone=tuple(placement.bare() for placement in state.record.placements),
+        preempted=state.preempted,
+    )
+
+
+def _overridden(tenant: str, holder: Holder, note: Note, record: Record) -> Ended:
+    """What is to be settled after a job that gave way to one that has ended: Landlord decides."""
+    deletes = Operation.DELETE in (note.operation, holder.operation)
+    places = (*record.placements, *note.candidates)
+    return Ended(
+        tenant=tenant,
+        execution_id=holder.execution_id,
+        operation=holder.operation,
+        gone=tuple(dict.fromkeys(placement.bare() for placement in places)),
+        overrode_delete=deletes,
+    )
 
 
 async def _after(

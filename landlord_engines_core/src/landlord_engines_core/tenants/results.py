@@ -12,15 +12,21 @@ __all__ = ["Applied", "Confirmed", "Planned", "Resolved", "Settling"]
 
 @attrs.frozen(kw_only=True)
 class Resolved:
-    """The value of ``resolve``; a delete has no placement, its record has."""
+    """The value of ``resolve``.
+
+    Attributes:
+        placement: Where the job acts; a delete has none, its record has.
+        candidates: Where a delete looks if there is no record.
+    """
 
     started_at: str
     placement: Placement | None = None
+    candidates: tuple[Placement, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class Applied:
-    """The value of ``apply``.
+    """What was done on the target.
 
     Attributes:
         outcome: A word of `Outcome`.
@@ -40,7 +46,7 @@ class Applied:
 
 @attrs.frozen(kw_only=True)
 class Confirmed:
-    """The value of ``confirm``: what holds in the end, and since when."""
+    """The value of ``apply``: what holds in the end, and since when."""
 
     ended_at: str
     applied: Applied
@@ -54,11 +60,15 @@ class Settling:
     Attributes:
         due: Whether something is to be mended.
         placement: Where a resource is wanted, if one is.
+        too_early: Whether the job has not ended yet.
+        killed: Whether the job ended without having written its end down.
     """
 
     started_at: str
     due: bool = False
     placement: Placement | None = None
+    too_early: bool = False
+    killed: bool = False
 
 
 @attrs.frozen(kw_only=True)

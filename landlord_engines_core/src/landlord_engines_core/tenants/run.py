@@ -1,7 +1,7 @@
 """Runs one job from its bytes to its answer, in a journal of fixed shape."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -12,13 +12,23 @@ from landlord_engines_core.errors import (
     ComputeRefused,
     InvalidJob,
     LandlordUnavailable,
+    StillRunning,
     Superseded,
     Transient,
 )
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, job_context
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.models import Ended, ExecutionStatus, Job, Note, Operation, Record
+from landlord_engines_core.models import (
+    Ended,
+    ExecutionStatus,
+    Job,
+    Note,
+    Operation,
+    Outcome,
+    Record,
+    Resynced,
+)
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants import answers
@@ -34,6 +44,9 @@ __all__ = ["JobLimits", "TenantJobs"]
 
 T = TypeVar("T")
 
+MARGIN = 10.0
+"""Seconds after the longest step until no act of it can be alive; clocks and loops are late."""
+
 
 @attrs.frozen(kw_only=True)
 class JobLimits:
@@ -45,6 +58,7 @@ class JobLimits:
         hold_interval: The pause between two looks at a held job.
         fail_permanently: End a job that would be held; Landlord then takes it for done.
         max_concurrent_jobs: How many jobs act on targets at once.
+        resync_after: How long after its job a tenant is looked at once more.
     """
 
     step_timeout: float = 300.0
@@ -52,6 +66,7 @@ class JobLimits:
     hold_interval: float = 30.0
     fail_permanently: bool = False
     max_concurrent_jobs: int = 100
+    resync_after: float = 60.0
 
 
 @attrs.define(kw_only=True)
@@ -101,6 +116,8 @@ class TenantJobs:
             resolver=self.resolver,
             landlord=self.landlord,
             logger=self.logger,
+            first_look=self.limits.resync_after,
+            last_look=self.limits.step_timeout + self.registry.longest_carry + MARGIN,
         )
         self._failures = Failures(
             hold_interval=self.limits.hold_interval,
@@ -131,15 +148,11 @@ class TenantJobs:
             self.metrics.job_ended(job.operation, answer.output.status)
             return answer
 
-    def settles(self, after: float) -> Mapping[str, float]:
-        """When to settle, by the operation of the job that ended: seconds, 0 for never."""
-        return dict.fromkeys(self._settler.operations, after) if after else {}
-
-    async def settle(self, ended: Ended, steps: Steps) -> ExecutionStatus:
+    async def settle(self, ended: Ended, steps: Steps) -> Resynced:
         """Hold what Landlord says of a tenant against what is there, and mend it.
 
         Args:
-            ended: The tenant's last job, which ended some time ago.
+            ended: The job that had the tenant's lock last.
             steps: The backend's steps, whose ``take`` gives way to every job.
 
         Raises:
@@ -148,11 +161,22 @@ class TenantJobs:
         job = Job(tenant=ended.tenant, name="", operation=Operation.SETTLE)
         with self.metrics.in_flight:
             try:
-                answer = await self._settle(job, ended, steps)
+                resynced = await self._settle(job, ended, steps)
             except Superseded as error:
-                answer = answers.superseded(self.provider_type, job, steps.execution_id, error)
-            self.metrics.job_ended(job.operation, answer.output.status)
-            return answer
+                resynced = Resynced(
+                    answers.superseded(self.provider_type, job, steps.execution_id, error)
+                )
+            self.metrics.job_ended(job.operation, resynced.answer.output.status)
+            return resynced
+
+    async def is_wanted(self, tenant: str) -> bool | None:
+        """Whether Landlord wants the tenant's resource; ``None`` without Landlord's API.
+
+        Raises:
+            Transient: Landlord's API gives no usable answer.
+        """
+        with self._failures.translated("order"):
+            return await self._confirmer.is_wanted(tenant)
 
     def drain(self, deadline: float) -> None:
         """Begin nothing that leaves a tenant out of service beyond ``deadline``, a loop's time."""
@@ -200,12 +224,34 @@ class TenantJobs:
             operation=job.operation,
             started_at=resolved.started_at,
             placement=resolved.placement,
+            candidates=resolved.candidates,
+            is_uuid=job.is_uuid,
         )
         record = await steps.take(job.tenant, note)
-        apply = partial(self._apply, job, resolved, record)
-        applied = await self._step(job, steps, "apply", apply, Applied)
-        confirm = partial(self._confirm, job, steps.execution_id, record, applied)
-        confirmed = await self._step(job, steps, "confirm", confirm, Confirmed)
+        try:
+            confirmed = await self._worked(job, steps, resolved, record)
+        except InvalidJob as error:
+            # Landlord takes the end for a success, and the order of jobs for that of a whole one.
+            failed = partial(self._failed, error.message)
+            confirmed = await self._step(job, steps, "fail", failed, Confirmed)
+            await self._end(job, steps, resolved, confirmed)
+            raise
+        return await self._end(job, steps, resolved, confirmed)
+
+    async def _worked(
+        self, job: Job, steps: Steps, resolved: Resolved, record: Record
+    ) -> Confirmed:
+        apply = partial(self._apply, job, steps.execution_id, resolved, record)
+        confirmed = await self._step(job, steps, "apply", apply, Confirmed)
+        if reason := confirmed.applied.rolled_back:
+            # Its value is in the journal by now, so that this job never applies it again.
+            hold = partial(self._hold, reason)
+            await self._step(job, steps, "hold", hold, Confirmed)
+        return confirmed
+
+    async def _end(
+        self, job: Job, steps: Steps, resolved: Resolved | Settling, confirmed: Confirmed
+    ) -> ExecutionStatus:
         transition = answers.transition_of(job, steps.execution_id, resolved, confirmed)
         await steps.end(job.tenant, transition)
         return answers.succeeded(self.provider_type, job, transition)
@@ -219,20 +265,20 @@ class TenantJobs:
             self.provider_type, job, steps.execution_id, resolved.started_at, planned
         )
 
-    async def _settle(self, job: Job, ended: Ended, steps: Steps) -> ExecutionStatus:
+    async def _settle(self, job: Job, ended: Ended, steps: Steps) -> Resynced:
         look = partial(self._look_first, ended, steps)
         found = await self._step(job, steps, "resolve", look, Settling)
+        follow_up = self._settler.follow_up(ended, found)
         if not found.due:
-            return answers.nothing_to_mend(
+            unchanged = answers.nothing_to_mend(
                 self.provider_type, job, steps.execution_id, found.started_at
             )
+            return Resynced(unchanged, follow_up)
         note = Note(operation=job.operation, started_at=found.started_at, placement=found.placement)
         record = await steps.take(job.tenant, note)
         mend = partial(self._mend, ended, record)
         settled = await self._step(job, steps, "settle", mend, Confirmed)
-        transition = answers.transition_of(job, steps.execution_id, found, settled)
-        await steps.end(job.tenant, transition)
-        return answers.succeeded(self.provider_type, job, transition)
+        return Resynced(await self._end(job, steps, found, settled), follow_up)
 
     async def _step(
         self,
@@ -267,7 +313,8 @@ class TenantJobs:
 
     async def _resolve(self, job: Job, steps: Steps) -> Resolved:
         if job.operation is Operation.DELETE:
-            return Resolved(started_at=now())
+            candidates = await self.resolver.candidates(job)
+            return Resolved(started_at=now(), candidates=candidates)
         look = partial(steps.look, job.tenant)
         try:
             placement = await self.resolver.placement(job, look)
@@ -277,30 +324,40 @@ class TenantJobs:
             raise
         return Resolved(started_at=now(), placement=placement)
 
-    async def _apply(self, job: Job, resolved: Resolved, record: Record) -> Applied:
-        await self._in_flight.ended(job.tenant)
-        async with self.slots.one():
-            if resolved.placement is None:
-                places = record.placements or await self.resolver.candidates(job)
-                return await self._converger.destroy(job.tenant, places)
-            spec = await self.resolver.spec(job, resolved.placement)
-            return await self._converger.apply(resolved.placement.engine, spec)
-
-    async def _confirm(
-        self, job: Job, execution_id: str, record: Record, applied: Applied
+    async def _apply(
+        self, job: Job, execution_id: str, resolved: Resolved, record: Record
     ) -> Confirmed:
         await self._in_flight.ended(job.tenant)
         async with self.slots.one():
-            confirmed = await self._confirmer.confirm(job, execution_id, record, applied)
+            if resolved.placement is None:
+                places = record.placements or resolved.candidates
+                confirmed = await self._confirmer.remove(job.tenant, places)
+            else:
+                confirmed = await self._confirmer.bring(
+                    job, execution_id, record, resolved.placement
+                )
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
         return confirmed
+
+    async def _hold(self, reason: str) -> Confirmed:
+        raise ComputeRefused(
+            f"the update was rolled back, the former resource serves: {reason}",
+            hint="change the tenant's configuration",
+        )
+
+    async def _failed(self, reason: str) -> Confirmed:
+        return Confirmed(ended_at=now(), applied=Applied(outcome=Outcome.REFUSED), detail=reason)
 
     async def _look_first(self, ended: Ended, steps: Steps) -> Settling:
         if self._looks.locked():
             # Not waited for here: that would hold a drain up for as long as a step may take.
             raise Transient("many tenants are being settled just now")
         async with self._looks:
-            return await self._settler.look(ended, await steps.look(ended.tenant))
+            try:
+                record = await steps.look(ended.tenant)
+            except StillRunning:
+                return Settling(started_at=now(), too_early=True)
+            return await self._settler.look(ended, record)
 
     async def _mend(self, ended: Ended, record: Record) -> Confirmed:
         await self._in_flight.ended(ended.tenant)

@@ -1,18 +1,22 @@
-"""Settling: some time after a job has ended, what Landlord says is held against what is there.
+"""Settling: some time after a job had the tenant's lock, Landlord's word is held against the target.
 
 It closes what a job cannot: a configuration that came between the job's last look and Landlord's,
-a request of a killed job that landed after a delete, and what was changed behind everybody's back.
-It mends once and tells what it did; nothing follows on it, so that it cannot go round.
+a request of a killed job that landed after a delete, what a killed job left half-made, and what was
+changed behind everybody's back. It mends and tells what it did.
+
+It looks once early. Where an act of the tenant may still be alive then, it looks a last time when
+none can be: later than the longest step, with what a cancellation waits for. Nothing follows on that.
 """
 
 import attrs
 
-from landlord_engines_core.compute import ComputeSpec, ResourceState
+from landlord_engines_core.compute import ComputeSpec, ResourceState, observing
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.models import (
     Ended,
+    FollowUp,
     Job,
     Operation,
     Outcome,
@@ -27,6 +31,9 @@ from landlord_engines_core.tenants.plan import Action
 from landlord_engines_core.tenants.results import Applied, Confirmed, Settling
 
 __all__ = ["Settler"]
+
+_LONGEST_PAUSE = 3600.0
+"""Seconds between two looks at a tenant whose job still runs."""
 
 _REFUSALS = (ComputeRefused, RecursionError)
 """What only another configuration helps against; the second is one that is nested too deeply."""
@@ -43,36 +50,50 @@ class _Aim:
 
 @attrs.frozen(kw_only=True)
 class Settler:
-    """Settles tenants. Everything it does may be done again."""
+    """Settles tenants. Everything it does may be done again.
+
+    Attributes:
+        converger: Acts on targets.
+        resolver: Chooses engine, place and configuration.
+        landlord: Landlord's API, where the worker has its address.
+        first_look: Seconds after a job at which its tenant is looked at first.
+        last_look: Seconds after that at which no act of the tenant can be alive any more.
+    """
 
     converger: Converger
     resolver: Resolver
     landlord: LandlordClient | None
     logger: Logger
+    first_look: float
+    last_look: float
 
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """Those after whose end there is anything to find out."""
-        if self.landlord is None:
-            return (Operation.DELETE,)
-        return (Operation.PROVISION, Operation.UPDATE, Operation.DELETE)
+    def follow_up(self, ended: Ended, found: Settling) -> FollowUp | None:
+        """What is to follow on a look: another one while the job runs, and the last one."""
+        if found.too_early:
+            pause = min(self.first_look * 2.0 ** min(ended.put_off + 1, 20), _LONGEST_PAUSE)
+            return FollowUp(after=pause, ended=attrs.evolve(ended, put_off=ended.put_off + 1))
+        deleted = ended.operation == Operation.DELETE
+        if ended.last or not (deleted or ended.preempted or found.killed):
+            return None
+        return FollowUp(after=self.last_look, ended=attrs.evolve(ended, last=True))
 
     async def look(self, ended: Ended, record: Record) -> Settling:
         """Find out whether anything is to be mended, and change nothing.
+
+        A killed job is always mended: its end has to be written into the record.
 
         Raises:
             ComputeUnavailable: The target does not answer.
             LandlordUnavailable: Landlord's API gives no usable answer.
         """
-        started_at = now()
+        found = Settling(started_at=now(), killed=_was_killed(ended, record))
         try:
             aim = await self._aim(ended, record)
-            if aim is None or await self._is_true(ended.tenant, aim):
-                return Settling(started_at=started_at)
+            due = found.killed or not await self._is_true(ended.tenant, aim)
         except _REFUSALS:
-            # It is met again with the turn, and goes into the history then.
-            return Settling(started_at=started_at, due=True)
-        return Settling(started_at=started_at, due=True, placement=aim.held)
+            # It is met again with the lock, and goes into the history then.
+            return attrs.evolve(found, due=True)
+        return attrs.evolve(found, due=due, placement=aim.held if due else None)
 
     async def mend(self, ended: Ended, record: Record) -> Confirmed:
         """Look once more, and make true what is not.
@@ -86,28 +107,27 @@ class Settler:
         """
         try:
             aim = await self._aim(ended, record)
-            applied, detail = await self._mended(ended.tenant, record, aim)
+            applied, detail = await self._mended(ended, record, aim)
         except _REFUSALS as error:
             applied, detail = Applied(outcome=Outcome.REFUSED), _told(error)
         log = self.logger.warning if detail else self.logger.info
         log("settled", outcome=str(applied.outcome), detail=detail)
         return Confirmed(ended_at=now(), applied=applied, detail=detail)
 
-    async def _aim(self, ended: Ended, record: Record) -> _Aim | None:
-        """What is to be; ``None`` where that is not for settling to say."""
+    async def _aim(self, ended: Ended, record: Record) -> _Aim:
+        """What is to be."""
         nothing = _Aim(elsewhere=_places(record, ended))
         deleted = ended.operation == Operation.DELETE
         if self.landlord is None:
-            return nothing if deleted else None
+            return nothing if deleted else _UNKNOWN
         tenant = await self.landlord.tenant(ended.tenant, fresh=True)
         if tenant is None:
             # Without a delete before it, this is more likely another Landlord than a tenant's end.
-            return nothing if deleted else None
+            return nothing if deleted or ended.overrode_delete else _UNKNOWN
         if tenant.status == "archived":
             return nothing
-        if tenant.status != "ready" or not record.placements:
-            # Only the record knows where a tenant is of which Landlord does not say it.
-            return None
+        if tenant.status != "ready":
+            return _UNKNOWN
         return await self._wanted(tenant, ended, record)
 
     async def _wanted(self, tenant: Tenant, ended: Ended, record: Record) -> _Aim:
@@ -118,21 +138,23 @@ class Settler:
             operation=Operation.SETTLE,
             desired_config=tenant.desired_config,
         )
-        held = await self.resolver.placement_named_by(tenant, job, record.placements[-1])
+        held = await self.resolver.placement_named_by(tenant, job, _last(record))
         spec = await self.resolver.spec(job, held)
         elsewhere = tuple(place for place in _places(record, ended) if place != held)
         return _Aim(spec=spec, held=held, elsewhere=elsewhere)
 
     async def _is_true(self, tenant: str, aim: _Aim) -> bool:
+        """Whether the target is as it is to be; so it is where nobody says how."""
         if aim.spec is not None and aim.held is not None:
             planned = await self.converger.planned(aim.held.engine, aim.spec)
             if planned.action is not Action.NOTHING:
                 return False
         return await self.converger.clear(tenant, aim.elsewhere)
 
-    async def _mended(self, tenant: str, record: Record, aim: _Aim | None) -> tuple[Applied, str]:
-        if aim is None:
-            return Applied(outcome=Outcome.UNCHANGED), ""
+    async def _mended(self, ended: Ended, record: Record, aim: _Aim) -> tuple[Applied, str]:
+        tenant = ended.tenant
+        if aim is _UNKNOWN:
+            return await self._restored(ended, record), ""
         if aim.spec is None or aim.held is None:
             return await self._cleared(tenant, aim.elsewhere), ""
         if aim.held not in record.placements:
@@ -152,10 +174,33 @@ class Settler:
         outcome = left.outcome if unchanged else applied.outcome
         return attrs.evolve(applied, outcome=outcome, gone=left.gone), ""
 
+    async def _restored(self, ended: Ended, record: Record) -> Applied:
+        """Put back into service what a killed job left out of it, from what is on the target."""
+        outcome = Outcome.UNCHANGED
+        for placement in record.placements if _was_killed(ended, record) else ():
+            engine = self.converger.registry.engine(placement.engine)
+            observing()
+            if await engine.restore(ended.tenant, placement.place):
+                outcome = Outcome.UPDATED
+        return Applied(outcome=outcome)
+
     async def _cleared(self, tenant: str, places: tuple[Placement, ...]) -> Applied:
         left = await self.converger.destroy(tenant, places)
         await self.converger.gone(tenant, left.gone)
         return left
+
+
+_UNKNOWN = _Aim()
+"""Nobody says what is to be: Landlord does not show the tenant at rest, or cannot be asked."""
+
+
+def _was_killed(ended: Ended, record: Record) -> bool:
+    """Whether the job, which has ended, did not write its end down."""
+    return not record.has_ended(ended.execution_id) and not ended.overrode_delete
+
+
+def _last(record: Record) -> Placement | None:
+    return record.placements[-1] if record.placements else None
 
 
 def _places(record: Record, ended: Ended) -> tuple[Placement, ...]:

@@ -59,6 +59,7 @@ def understand(raw: bytes) -> Job:
         operation=_operation(body.operation or ""),
         desired_config=body.desired_config or {},
         compute_provider=body.compute_provider or "",
+        is_uuid=bool(body.tenant_uuid),
     )
 
 
