@@ -1,79 +1,159 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
+from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record, Transition
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable
-from landlord_engines_restate.rivals import Holder, Rivals, Verdict
+from landlord_engines_restate.rivals import Bid, Holder, Rivals, Verdict
 
-LONG_AGO = Holder(execution_id="inv_old", since="2020-01-01T00:00:00+00:00")
+ME = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=True)
+OTHER = Holder(execution_id="inv_old", since="2026-11-24T01:00:11+00:00", operation="update")
 FIRST, SECOND = "2026-11-24T01:00:10Z", "2026-11-24T01:00:10.045Z"
 """As text the first would be the later one: Restate leaves out a fraction that is zero."""
+LATER = "2026-11-24T01:00:12Z"
 
 ENDED = Record().ended(
     Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
 )
 
+Says = Callable[..., Rivals]
+
 
 @pytest_asyncio.fixture
-async def rivals(httpserver: HTTPServer) -> AsyncIterator[Rivals]:
+async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
+    """Rivals over a Landlord that says this of the tenant."""
     admin = AdminClient(httpserver.url_for("/"))
-    yield Rivals(admin=admin, replay=0.1)
+
+    def make(wanted: bool | None) -> Rivals:  # noqa: FBT001  # what Landlord says
+        async def is_wanted(tenant: str) -> bool | None:
+            assert tenant == "t"
+            return wanted
+
+        return Rivals(admin=admin, is_wanted=is_wanted, replay=0.1)
+
+    yield make
     await admin.aclose()
+
+
+@pytest.fixture
+def rivals(says: Says) -> Rivals:
+    return says(None)
 
 
 def shows(httpserver: HTTPServer, **created: tuple[str, str]) -> None:
     rows = [
-        {"id": one, "created_at": at, "status": status} for one, (at, status) in created.items()
+        {
+            "id": one,
+            "created_at": at,
+            "status": status.split()[0],
+            **({"completion_result": status.split()[1]} if " " in status else {}),
+        }
+        for one, (at, status) in created.items()
     ]
     httpserver.expect_request("/query").respond_with_json({"rows": rows})
 
 
-async def test_a_holder_that_ended_long_ago_is_not_asked_about(rivals: Rivals) -> None:
-    claim = await rivals.claim("inv_me", LONG_AGO, ENDED)
-
-    assert claim.verdict == Verdict.FREE
-
-
-async def test_a_holder_from_long_ago_without_an_end_is_asked_about(
-    rivals: Rivals, httpserver: HTTPServer
-) -> None:
-    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
-
-    claim = await rivals.claim("inv_me", LONG_AGO, Record())
-
-    assert claim.verdict == Verdict.RUNNING
+def asked(httpserver: HTTPServer) -> list[str]:
+    return [request.get_json()["query"] for request, _ in httpserver.log]
 
 
 @pytest.mark.parametrize(
     ("created", "verdict"),
     [
-        ({"inv_me": (FIRST, "running"), "inv_old": (SECOND, "completed")}, Verdict.SUPERSEDED),
-        ({"inv_me": (SECOND, "running"), "inv_old": (FIRST, "completed")}, Verdict.FREE),
+        (
+            {"inv_me": (FIRST, "running"), "inv_old": (SECOND, "completed success")},
+            Verdict.SUPERSEDED,
+        ),
+        ({"inv_me": (FIRST, "running"), "inv_old": (SECOND, "running")}, Verdict.SUPERSEDED),
+        ({"inv_me": (SECOND, "running"), "inv_old": (FIRST, "completed success")}, Verdict.FREE),
         ({"inv_me": (FIRST, "running"), "inv_old": (FIRST, "running")}, Verdict.RUNNING),
-        ({"inv_me": (FIRST, "running")}, Verdict.FREE),
+        ({"inv_me": (FIRST, "running"), "inv_old": (SECOND, "completed failure")}, Verdict.FREE),
+        ({"inv_me": (FIRST, "running")}, Verdict.SUPERSEDED),
+        ({"inv_me": (LATER, "running")}, Verdict.FREE),
+    ],
+    ids=[
+        "younger and done",
+        "younger and running",
+        "older and done",
+        "as old and running",
+        "younger and killed",
+        "forgotten, took the turn after my dispatch",
+        "forgotten, took the turn before my dispatch",
     ],
 )
-async def test_the_one_dispatched_last_wins_and_what_is_forgotten_has_lost(
+async def test_the_one_dispatched_last_wins_and_what_was_killed_has_lost(
     rivals: Rivals, httpserver: HTTPServer, created: dict[str, tuple[str, str]], verdict: Verdict
 ) -> None:
     shows(httpserver, **created)
 
-    assert (await rivals.claim("inv_me", LONG_AGO, Record())).verdict == verdict
+    claim = await rivals.claim(ME, OTHER, Record())
+
+    assert (claim.verdict, claim.dispatched) == (verdict, created["inv_me"][0])
+    assert "FROM sys_invocation WHERE" in asked(httpserver)[0]
+
+
+@pytest.mark.parametrize(("mine", "verdict"), [(FIRST, Verdict.SUPERSEDED), (LATER, Verdict.FREE)])
+async def test_a_holder_whose_end_and_dispatch_are_written_down_is_not_asked_about(
+    rivals: Rivals, httpserver: HTTPServer, mine: str, verdict: Verdict
+) -> None:
+    shows(httpserver, inv_me=(mine, "running"))
+    holder = Holder(execution_id="inv_old", since=LATER, dispatched=SECOND, operation="update")
+
+    assert (await rivals.claim(ME, holder, ENDED)).verdict == verdict
+
+    (query,) = asked(httpserver)
+    assert query.endswith("FROM sys_invocation_status WHERE id = 'inv_me'")
+
+
+async def test_the_dispatch_of_the_first_holder_is_asked_for_once_somebody_follows_it(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, "completed success"))
+
+    assert (await rivals.claim(ME, OTHER, ENDED)).verdict == Verdict.SUPERSEDED
+
+    assert "inv_old" in asked(httpserver)[0]
 
 
 @pytest.mark.parametrize(
-    ("status", "verdict"), [("running", Verdict.RUNNING), ("completed", Verdict.FREE)]
+    ("wanted", "verdict"),
+    [(True, Verdict.FREE), (False, Verdict.SUPERSEDED), (None, Verdict.FREE)],
+)
+async def test_what_meets_a_delete_goes_on_where_landlord_wants_the_tenant(
+    says: Says,
+    httpserver: HTTPServer,
+    wanted: bool | None,  # noqa: FBT001  # what Landlord says
+    verdict: Verdict,
+) -> None:
+    shows(httpserver, inv_me=(LATER, "running"))
+    delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
+
+    assert (await says(wanted).claim(ME, delete, ENDED)).verdict == verdict
+
+
+async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
+    says: Says, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(LATER, "running"))
+    delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
+    named = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
+
+    assert (await says(wanted=False).claim(named, delete, ENDED)).verdict == Verdict.FREE
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [("running", Verdict.RUNNING), ("completed failure", Verdict.FREE)]
 )
 async def test_what_settles_beats_no_job_whenever_it_was_sent(
     rivals: Rivals, httpserver: HTTPServer, status: str, verdict: Verdict
 ) -> None:
     shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, status))
-    settling = Holder(execution_id="inv_old", since="2020-01-01T00:00:00+00:00", settles=True)
+    settling = Holder(execution_id="inv_old", since=SECOND, settles=True)
 
-    assert (await rivals.claim("inv_me", settling, Record())).verdict == verdict
+    assert (await rivals.claim(ME, settling, Record())).verdict == verdict
 
 
 async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
@@ -84,7 +164,7 @@ async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
     httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me]})
     httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me, old]})
 
-    assert (await rivals.claim("inv_me", LONG_AGO, Record())).verdict == Verdict.SUPERSEDED
+    assert (await rivals.claim(ME, OTHER, Record())).verdict == Verdict.SUPERSEDED
 
 
 async def test_a_server_that_does_not_show_the_asking_job_decides_nothing(
@@ -93,7 +173,7 @@ async def test_a_server_that_does_not_show_the_asking_job_decides_nothing(
     shows(httpserver, inv_old=(FIRST, "completed"))
 
     with pytest.raises(AdminUnavailable, match="does not show this very job"):
-        await rivals.claim("inv_me", LONG_AGO, Record())
+        await rivals.claim(ME, OTHER, Record())
 
 
 @pytest.mark.parametrize("status", ["backing-off", "paused"])
@@ -103,12 +183,68 @@ async def test_a_holder_that_stands_still_is_killed(
     shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, status))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
-    assert (await rivals.claim("inv_me", LONG_AGO, Record())).verdict == Verdict.FREE
+    assert (await rivals.claim(ME, OTHER, Record())).verdict == Verdict.FREE
 
     httpserver.check_assertions()
 
 
-async def test_without_a_holder_the_turn_is_free(rivals: Rivals) -> None:
-    assert (await rivals.claim("inv_me", None, Record())).verdict == Verdict.FREE
-    assert (await rivals.claim("inv_old", LONG_AGO, Record())).verdict == Verdict.FREE
-    await rivals.check("inv_me", None)
+async def test_before_anybody_had_the_turn_nothing_is_checked(rivals: Rivals) -> None:
+    await rivals.check("inv_me", None, Record())
+
+
+async def test_a_job_that_lives_and_has_the_turn_may_go_on(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_old=(FIRST, "invoked"))
+
+    await rivals.check("inv_old", OTHER, Record())
+
+
+async def test_a_killed_job_that_nobody_followed_is_told_so(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_old=(FIRST, "completed failure"))
+
+    with pytest.raises(ExecutionEnded, match="nobody has followed"):
+        await rivals.check("inv_old", OTHER, Record())
+
+
+@pytest.mark.parametrize(
+    "me", [(FIRST, "invoked"), (LATER, "completed failure")], ids=["older", "younger, but killed"]
+)
+async def test_a_job_whose_turn_another_one_has_may_not_go_on(
+    rivals: Rivals, httpserver: HTTPServer, me: tuple[str, str]
+) -> None:
+    shows(httpserver, inv_me=me, inv_old=(SECOND, "invoked"))
+
+    with pytest.raises(Superseded) as raised:
+        await rivals.check("inv_me", OTHER, Record())
+    assert type(raised.value) is Superseded
+
+
+async def test_a_job_that_waits_behind_an_older_one_may_go_on(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(LATER, "invoked"), inv_old=(SECOND, "invoked"))
+
+    await rivals.check("inv_me", OTHER, Record())
+
+
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [("invoked", ""), ("completed success", "success"), ("completed failure", "failure")],
+)
+async def test_how_an_invocation_has_ended_is_told(
+    rivals: Rivals, httpserver: HTTPServer, status: str, fate: str
+) -> None:
+    shows(httpserver, inv_me=(FIRST, status))
+
+    assert await rivals.fate("inv_me") == fate
+
+
+async def test_what_restate_has_forgotten_counts_as_killed(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    shows(httpserver)
+
+    assert await rivals.fate("inv_me") == "failure"

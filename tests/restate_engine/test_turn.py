@@ -20,10 +20,11 @@ def test_the_state_that_the_first_version_wrote_is_read() -> None:
     assert codec.loads(raw, TurnState) == TurnState(holder=JOB)
 
 
-def test_a_job_that_has_yet_to_end_is_the_rival_of_what_settles() -> None:
+def test_a_job_that_has_yet_to_end_is_not_over() -> None:
     running = TurnState(holder=JOB, record=Record().begun("inv_job", NOTE))
 
-    assert running.rival("inv_job") == "inv_job"
+    assert not running.is_over("inv_job")
+    assert running.rival("inv_job") == ""
     assert running.rival("inv_other") == "inv_job"
 
 
@@ -36,6 +37,7 @@ def test_after_its_last_job_a_tenant_may_be_settled_and_after_no_other() -> None
 
 def test_a_tenant_that_is_forgotten_may_be_settled() -> None:
     assert TurnState().rival("inv_job") == ""
+    assert TurnState().is_over("inv_job")
 
 
 def test_the_end_of_what_runs_is_awaited_once() -> None:
