@@ -94,7 +94,7 @@ class Convergence:
     @property
     def _maker(self) -> Maker:
         served = (one for one in self.found.all if one.status != "created")
-        held = {volume for one in served for volume in one.volumes}
+        held = frozenset(volume for one in served for volume in one.volumes)
         mounts = Mounts(
             client=self.client, settings=self.settings, tenant=self.spec.tenant, held=held
         )

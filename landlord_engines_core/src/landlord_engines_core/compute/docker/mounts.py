@@ -7,9 +7,8 @@ has got is therefore looked at once more.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
 from typing import Any
 
 import attrs
@@ -41,7 +40,7 @@ class Mounts:
     client: DockerClient
     settings: DockerSettings
     tenant: str
-    held: Set[str] = frozenset()
+    held: frozenset[str] = frozenset()
 
     async def prepare(self, config: ContainerConfig) -> None:
         """Have each volume there that a configuration names, and refuse what the tenant may not have.
@@ -104,9 +103,10 @@ class Mounts:
 def _devices(options: Mapping[str, str]) -> Iterator[str]:
     """A folder or a device of the host; a share on another machine names none.
 
-    The engine mounts a relative path as seen from its own folder, which is the root.
+    A relative one begins at a folder that the engine tells nobody, so that it may lead anywhere.
     """
     device = options.get("device", "")
-    is_bind = "bind" in re.split(r"[\s,]+", options.get("o", ""))
-    if device.startswith("/") or is_bind:
-        yield str(PurePosixPath("/", device))
+    if device.startswith("/"):
+        yield device
+    elif "bind" in re.split(r"[\s,]+", options.get("o", "")):
+        yield "/"
