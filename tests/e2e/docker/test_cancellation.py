@@ -7,13 +7,13 @@ from contextlib import suppress
 import pytest
 import pytest_asyncio
 
-from landlord_engines_core.compute import ComputeSpec, InFlightRequests, in_flight
+from landlord_engines_core.compute import ComputeSpec, InFlightRequests, ResourceState, in_flight
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_test_target.compute_contract import healthy
 from landlord_test_target.docker import WEB, Holdings, docker, show, spec
 from landlord_test_target.gate import Gate, gate
-from landlord_test_target.harness import free_port
+from landlord_test_target.harness import free_port, wait_for
 
 Engines = Callable[..., DockerCompute]
 Ask = Callable[[], Awaitable[object]]
@@ -189,7 +189,12 @@ async def test_a_cancelled_update_starts_again_what_ran_without_serving(
     quick = {"health_timeout": 0.5}
     await engines(**quick).provision(unwell)
     former = tenant.only["Id"]
-    await asyncio.sleep(0.6)  # it has to be older than health_timeout to have failed
+
+    async def failed() -> bool:
+        seen = await engines(**quick).inspect(tenant.tenant, "")
+        return seen.state is ResourceState.FAILED
+
+    await wait_for(failed)
 
     def reached(at: str) -> None:
         if at == "update:stopped":

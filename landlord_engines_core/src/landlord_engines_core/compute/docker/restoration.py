@@ -70,7 +70,7 @@ class Restoration:
             await self._placing.take_over(former, upcoming.id)
         elif served:
             await replacement.undo()
-            await self._placing.give_up(former, upcoming.id, "the update was cut")
+            await self.client.remove(upcoming.id)
         else:
             return await self._start(former)
         return True
