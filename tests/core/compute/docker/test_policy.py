@@ -10,6 +10,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.compute.docker.policy import is_in_data_root
 from landlord_engines_core.compute.docker.schema import SCHEMA
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.docker import spec
@@ -198,7 +199,7 @@ def test_what_asks_for_nothing_is_not_refused(asked: dict[str, object]) -> None:
         ({"privileged": True}, {"privileged": True}),
         ({"capabilities": ["NET_ADMIN"]}, {"cap_add": ["cap_net_admin"]}),
         ({"devices": ["/dev/fuse"]}, {"devices": ["/dev/fuse"]}),
-        ({"bind_roots": ["/srv"]}, {"volumes": ["/srv:/data", "/srv/a/b:/more:ro"]}),
+        ({"bind_roots": ["/usr"]}, {"volumes": ["/usr:/data", "/usr/a/b:/more:ro"]}),
         (
             {"bind_roots": ["/run"], "engine_socket": True},
             {"volumes": ["/run/docker.sock:/var/run/docker.sock"]},
@@ -230,6 +231,38 @@ def test_a_link_that_leads_out_of_an_allowed_folder_is_refused(tmp_path: Path) -
 
     with pytest.raises(ComputeRefused, match="a folder of the host"):
         engine.validate({"image": "x", "volumes": [f"{tmp_path}/tenants/link:/data"]})
+
+
+@pytest.mark.parametrize(
+    ("host", "root"),
+    [("tcp://elsewhere:2376", "/usr"), ("unix:///var/run/docker.sock", "/nowhere-that-is-seen")],
+)
+def test_where_links_cannot_be_followed_only_the_roots_themselves_are_allowed(
+    host: str, root: str
+) -> None:
+    engine = from_settings({"host": host, "policy": {"bind_roots": [root]}})
+
+    engine.validate({"image": "x", "volumes": [f"{root}:/a", f"{root}/:/b"]})
+    with pytest.raises(ComputeRefused, match=r"a folder of the host in \$.volumes\[0\]"):
+        engine.validate({"image": "x", "volumes": [f"{root}/below:/a"]})
+
+
+@pytest.mark.parametrize(
+    ("source", "roots", "refused"),
+    [
+        ("/", ["/"], True),
+        ("/data/docker", ["/"], True),
+        ("/data/docker/volumes/a/_data", ["/data"], True),
+        ("/data/docker/volumes/a/_data", ["/data/docker/volumes/a"], False),
+        ("/data/docker/volumes/b/_data", ["/", "/data/docker/volumes/a"], True),
+        ("/data/other", ["/data"], False),
+        ("/data/docker-other", ["/data"], False),
+    ],
+)
+def test_what_an_engine_keeps_needs_a_root_of_its_own(
+    source: str, roots: list[str], *, refused: bool
+) -> None:
+    assert is_in_data_root(source, "/data/docker", tuple(roots)) is refused
 
 
 def test_every_refused_key_is_named_at_once() -> None:

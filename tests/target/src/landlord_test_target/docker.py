@@ -106,12 +106,13 @@ class Holdings:
         """The versions of the web server that its containers run."""
         return [int(show(one)["Config"]["Image"].rpartition(":")[2]) for one in self.ids]
 
-    def go_made(self, image: str = f"{WEB}:1") -> str:
+    def go_made(self, *more: str) -> str:
         """A container by the conventions of Landlord's own worker."""
         labels = {"owner": "landlord", "tenant_id": self.tenant, "provider": "docker"}
         options = [part for key in labels for part in ("--label", f"landlord.{key}={labels[key]}")]
         name = f"landlord-tenant-{self.tenant}"
-        return docker("run", "-d", "--name", name, "--restart=unless-stopped", *options, image)
+        options += ["--restart=unless-stopped", *more]
+        return docker("run", "-d", "--name", name, *options, f"{WEB}:1")
 
     def clear(self) -> None:
         for container in self.ids:

@@ -2,10 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiodocker
 import aiohttp
@@ -25,9 +25,12 @@ from landlord_engines_core.compute.docker.answers import (
 from landlord_engines_core.compute.docker.body import Body
 from landlord_engines_core.compute.docker.names import OWNER
 from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.in_flight import send
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["DockerClient"]
+
+T = TypeVar("T")
 
 _DOCKERS_OWN = "docker.io"
 
@@ -39,7 +42,8 @@ _NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError)
 class DockerClient:
     """Calls one Docker engine; connects with the first call.
 
-    All calls raise `ComputeUnavailable` where the engine does not answer or is in trouble, and
+    A call that changes something ends before a cancellation goes on. A pull, a look and a wait stop
+    at once. All calls raise `ComputeUnavailable` where the engine does not answer or is in trouble, and
     `ComputeRefused` where it refuses what it was asked.
     """
 
@@ -64,8 +68,10 @@ class DockerClient:
         Raises:
             Conflict: The name is taken.
         """
-        async with self._asked("create the container") as docker:
-            return (await docker.containers.create(body, name=name)).id
+        made = await self._change(
+            "create the container", lambda docker: docker.containers.create(body, name=name)
+        )
+        return made.id
 
     async def start(self, container: str) -> None:
         """Start a container; one that runs is left alone.
@@ -74,8 +80,9 @@ class DockerClient:
             StartFailed: The engine fails in doing so.
         """
         try:
-            async with self._asked("start the container") as docker:
-                await docker.containers.container(container).start()
+            await self._change(
+                "start the container", lambda docker: docker.containers.container(container).start()
+            )
         except (Gone, Conflict):
             raise
         except ComputeUnavailable as error:
@@ -89,8 +96,11 @@ class DockerClient:
     async def stop(self, container: str) -> None:
         """Stop a container; one that does not run is left alone."""
         seconds = self.settings.stop_timeout
-        async with self._asked("stop the container", seconds) as docker:
-            await docker.containers.container(container).stop(t=seconds)
+        await self._change(
+            "stop the container",
+            lambda docker: docker.containers.container(container).stop(t=seconds),
+            seconds,
+        )
 
     async def remove(self, container: str, *, volumes: bool = False) -> None:
         """Remove a container, and return once it is gone, whoever removed it.
@@ -100,8 +110,10 @@ class DockerClient:
             volumes: Whether the volumes go with it that have no name.
         """
         try:
-            async with self._asked("remove the container") as docker:
-                await docker.containers.container(container).delete(force=True, v=volumes)
+            await self._change(
+                "remove the container",
+                lambda docker: docker.containers.container(container).delete(force=True, v=volumes),
+            )
         except Gone:
             return
         except Conflict:
@@ -121,8 +133,10 @@ class DockerClient:
             Conflict: The name is taken.
         """
         try:
-            async with self._asked("rename the container") as docker:
-                await docker.containers.container(container).rename(name)
+            await self._change(
+                "rename the container",
+                lambda docker: docker.containers.container(container).rename(name),
+            )
         except (ComputeRefused, Conflict):
             if (await self.show(container))["Name"] != f"/{name}":
                 raise
@@ -163,8 +177,9 @@ class DockerClient:
             body: Body = {"Name": name, "Driver": driver, "CheckDuplicate": True}
             body["Labels"] = {OWNER: "landlord"}
             with suppress(Conflict):
-                async with self._asked("create the network") as docker:
-                    await docker.networks.create(body)
+                await self._change(
+                    "create the network", lambda docker: docker.networks.create(body)
+                )
             found = await self._networks(name)
         ours = [one["Id"] for one in found if (one.get("Labels") or {}).get(OWNER) == "landlord"]
         left = len(found)
@@ -180,8 +195,9 @@ class DockerClient:
 
     async def _remove_network(self, network: str) -> bool:
         try:
-            async with self._asked("remove a network") as docker:
-                await _network(docker, network).delete()
+            await self._change(
+                "remove a network", lambda docker: _network(docker, network).delete()
+            )
         except Gone:
             return True
         except ComputeRefused:
@@ -190,8 +206,8 @@ class DockerClient:
 
     async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Make a volume unless there is one of this name."""
-        async with self._asked("create a volume") as docker:
-            await _volumes(docker).create({"Name": name, "Labels": labels})
+        body = {"Name": name, "Labels": labels}
+        await self._change("create a volume", lambda docker: _volumes(docker).create(body))
 
     async def volume(self, name: str) -> Mapping[str, Any]:
         """All of one volume."""
@@ -209,10 +225,14 @@ class DockerClient:
     async def remove_volume(self, name: str) -> None:
         """Remove a volume, unless another container has it."""
         try:
-            async with self._asked("remove a volume") as docker:
-                await _volume(docker, name).delete()
+            await self._change("remove a volume", lambda docker: _volume(docker, name).delete())
         except (Gone, Conflict):
             return
+
+    async def data_root(self) -> str:
+        """The folder of its host in which the engine keeps everything, volumes too."""
+        async with self._asked("ask the engine for its folder") as docker:
+            return str((await docker.system.info())["DockerRootDir"])
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -227,6 +247,17 @@ class DockerClient:
             url, self._connector = _connector(self.settings)
             self._docker = aiodocker.Docker(url=url, connector=self._connector)
         return self._docker
+
+    async def _change(
+        self, what: str, call: Callable[[aiodocker.Docker], Awaitable[T]], seconds: float = 0
+    ) -> T:
+        """Send one request that changes something; the only way for those."""
+
+        async def request() -> T:
+            async with self._asked(what, seconds) as docker:
+                return await call(docker)
+
+        return await send(request)
 
     @asynccontextmanager
     async def _asked(self, what: str, seconds: float = 0) -> AsyncIterator[aiodocker.Docker]:

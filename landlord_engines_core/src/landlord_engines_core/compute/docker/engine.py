@@ -19,8 +19,11 @@ from landlord_engines_core.compute.docker.config import ContainerConfig, read
 from landlord_engines_core.compute.docker.convergence import Convergence
 from landlord_engines_core.compute.docker.found import Container, Found, find
 from landlord_engines_core.compute.docker.health import Health, health_of
+from landlord_engines_core.compute.docker.replacement import longest_carry
+from landlord_engines_core.compute.docker.restoration import Restoration
 from landlord_engines_core.compute.docker.schema import SCHEMA
 from landlord_engines_core.compute.docker.settings import DockerSettings, read_section
+from landlord_engines_core.compute.in_flight import observing
 from landlord_engines_core.compute.points import Reached, pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 
@@ -83,17 +86,13 @@ class DockerCompute(ComputeEngine):
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Make the tenant's container; one that is there is brought to ``spec``."""
-        convergence = Convergence(
-            client=self._client,
-            settings=self.settings,
-            spec=spec,
-            config=self._read(spec.config),
-            reached=self.reached,
-        )
+        config = self._read(spec.config)
+        # Only the first look counts as fresh: where somebody interferes, the job itself may be over.
+        observing()
         for _ in range(_LOOKS - 1):
             with suppress(Gone, Conflict):
-                return await convergence.run()
-        return await convergence.run()
+                return await self._converge(spec, config)
+        return await self._converge(spec, config)
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
         """Put a container of this configuration in the place of the tenant's present one."""
@@ -105,6 +104,7 @@ class DockerCompute(ComputeEngine):
         Their volumes go then, where that was asked for.
         """
         existed = False
+        observing()
         for _ in range(_LOOKS):
             found = await self._find(tenant)
             if not found.all:
@@ -114,9 +114,37 @@ class DockerCompute(ComputeEngine):
                 await self._remove(container, tenant)
         raise ComputeUnavailable("containers of the tenant appear as they are removed")
 
+    @property
+    def longest_carry(self) -> float:
+        """The request on the wire, and of a switch's way back a stop and a start."""
+        return longest_carry(self.settings)
+
+    async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+        """End an update that was cut, and start a container that was stopped from outside."""
+        observing()
+        restoration = Restoration(
+            client=self._client,
+            settings=self.settings,
+            found=await self._find(tenant),
+            name=names.current_name(self.settings.label_prefix, tenant),
+            reached=self.reached,
+        )
+        return await restoration.run()
+
     async def aclose(self) -> None:
         """Close the connections to the engine."""
         await self._client.aclose()
+
+    async def _converge(self, spec: ComputeSpec, config: ContainerConfig) -> ComputeResult:
+        convergence = Convergence(
+            client=self._client,
+            settings=self.settings,
+            found=await self._find(spec.tenant),
+            spec=spec,
+            config=config,
+            reached=self.reached,
+        )
+        return await convergence.run()
 
     def _read(self, config: Mapping[str, object]) -> ContainerConfig:
         typed = read(config)

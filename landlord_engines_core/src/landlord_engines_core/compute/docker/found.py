@@ -36,6 +36,11 @@ class Container:
         return str(self.shown["State"]["Status"])
 
     @property
+    def runs(self) -> bool:
+        """Whether it is up, or was to be just now."""
+        return self.status in ("running", "restarting")
+
+    @property
     def was_cut(self) -> bool:
         """Whether somebody stopped it, or its engine died: by itself it would have been restarted."""
         policy = self.shown["HostConfig"]["RestartPolicy"]["Name"]

@@ -1,15 +1,14 @@
 """Making a container, and all that it needs, and making sure that it is what was asked for."""
 
-from collections.abc import Iterator
-
 import attrs
 
-from landlord_engines_core.compute.docker import names, policy
+from landlord_engines_core.compute.docker import names
 from landlord_engines_core.compute.docker.answers import Conflict, StartFailed
 from landlord_engines_core.compute.docker.body import Body, differences
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.found import Container
+from landlord_engines_core.compute.docker.mounts import Mounts
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.errors import ComputeRefused
@@ -36,10 +35,16 @@ class Made:
 
 @attrs.frozen(kw_only=True)
 class Maker:
-    """Makes and starts containers."""
+    """Makes and starts containers.
+
+    Attributes:
+        mounts: What the tenant may mount.
+        reached: Told each point.
+    """
 
     client: DockerClient
     settings: DockerSettings
+    mounts: Mounts
     reached: Reached
 
     async def make(self, name: str, wanted: Made, point: str) -> str:
@@ -54,8 +59,8 @@ class Maker:
                 engine made is not what was asked for.
         """
         await self.fetch(wanted.config)
-        await self._network(wanted.config)
-        await self._volumes(wanted)
+        await self.ensure_network(wanted.config)
+        await self.mounts.prepare(wanted.config)
         try:
             made = await self.client.create(name, wanted.body)
         except Conflict:
@@ -73,14 +78,22 @@ class Maker:
         Returns:
             The id of the one that runs.
         """
-        await self._network(wanted.config)
+        await self.ensure_network(wanted.config)
         try:
             await self.client.start(container)
         except StartFailed:
-            await self.client.remove(container)
-            container = await self.make(name, wanted, point)
+            container = await self.remake(name, container, wanted, point)
             await self.client.start(container)
         return container
+
+    async def remake(self, name: str, container: str, wanted: Made, point: str) -> str:
+        """Make a container again that the engine can no longer start.
+
+        Returns:
+            The id of the new one.
+        """
+        await self.client.remove(container)
+        return await self.make(name, wanted, point)
 
     async def fetch(self, config: ContainerConfig) -> None:
         """Have the image there, as the configuration wants it fetched.
@@ -97,17 +110,23 @@ class Maker:
                 )
             await self.client.pull(config.image)
 
-    async def _network(self, config: ContainerConfig) -> None:
+    async def ensure_network(self, config: ContainerConfig) -> None:
+        """Have the network there that a configuration means."""
         settings = self.settings
         if not config.network_mode and settings.network_name not in _ENGINES_OWN:
             await self.client.ensure_network(settings.network_name, settings.network_driver)
 
-    async def _volumes(self, wanted: Made) -> None:
-        """Make the named volumes, whose labels say whose they are."""
-        labels = names.identity(self.settings.label_prefix, wanted.tenant)
-        for volume in wanted.config.mounts():
-            if not volume.is_bind:
-                await self.client.ensure_volume(volume.source, labels)
+    async def check_mounts(self, container: Container, wanted: Made) -> None:
+        """Look at what a container has mounted that was made before, maybe by a worker that died.
+
+        Raises:
+            ComputeRefused: It has what its tenant may not have.
+        """
+        await self.mounts.prepare(wanted.config)
+        if wrong := await self.mounts.wrong(container, wanted.config):
+            if container.status == "created":
+                await self.client.remove(container.id)
+            raise _unlike(wrong)
 
     async def _refuse_foreign(self, name: str, tenant: str) -> None:
         holder = Container(await self.client.show(name))
@@ -120,25 +139,17 @@ class Maker:
     async def _read_back(self, made: str, wanted: Made) -> None:
         """Compare what was made with what was asked for; what differs is removed again."""
         shown = Container(await self.client.show(made))
-        wrong = [*differences(wanted.body, shown.shown), *await self._wrong_mounts(shown)]
+        wrong = [
+            *differences(wanted.body, shown.shown),
+            *await self.mounts.wrong(shown, wanted.config),
+        ]
         if wrong:
             await self.client.remove(made)
-            raise ComputeRefused(
-                f"the engine did not make the container as it was asked to: {', '.join(wrong)}",
-                hint="what the engine, its version or a plugin makes of it has to be looked at",
-            )
-
-    async def _wrong_mounts(self, container: Container) -> list[str]:
-        """Folders of the host that are mounted without leave, by a volume's own options too."""
-        roots = self.settings.policy.bind_roots
-        folders = [one["Source"] for one in container.shown["Mounts"] if one["Type"] == "bind"]
-        for name in container.volumes:
-            options = (await self.client.volume(name)).get("Options") or {}
-            folders += _device(options.get("device", ""))
-        return ["Mounts" for folder in folders if not policy.is_allowed_bind(folder, roots)]
+            raise _unlike(wrong)
 
 
-def _device(device: str) -> Iterator[str]:
-    """A folder or a device of the host; a share on another machine does not begin with a slash."""
-    if device.startswith("/"):
-        yield device
+def _unlike(wrong: list[str]) -> ComputeRefused:
+    return ComputeRefused(
+        f"the engine did not make the container as it was asked to: {', '.join(wrong)}",
+        hint="what the engine, its version or a plugin makes of it has to be looked at",
+    )

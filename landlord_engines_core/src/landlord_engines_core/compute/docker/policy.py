@@ -13,7 +13,7 @@ from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.settings import Policy
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["capability", "check", "is_allowed_bind"]
+__all__ = ["capability", "check", "is_allowed_bind", "is_in_data_root"]
 
 _SOCKETS = ("/run/docker.sock", "/run/containerd/containerd.sock")
 
@@ -118,20 +118,51 @@ def _rights(config: ContainerConfig, policy: Policy) -> Iterator[str]:
 
 def _mounts(config: ContainerConfig, policy: Policy, host: str) -> Iterator[str]:
     for index, volume in enumerate(config.mounts()):
-        if volume.is_bind and not is_allowed_bind(volume.source, policy.bind_roots):
+        if volume.is_bind and not is_allowed_bind(volume.source, policy.bind_roots, host):
             yield f"a folder of the host in $.volumes[{index}]"
         elif volume.is_bind and _reaches_socket(volume.source, host) and not policy.engine_socket:
             yield f"the engine's socket in $.volumes[{index}]"
 
 
-def is_allowed_bind(source: str, roots: tuple[str, ...]) -> bool:
-    """Whether a folder is one of the roots or below, as written and where its links lead.
+def is_allowed_bind(source: str, roots: tuple[str, ...], host: str) -> bool:
+    """Whether a folder may be mounted: a root itself, or below one as written and in truth.
 
-    Links can be followed only on the worker's own host, which may be another than the engine's.
+    An engine follows the links of its own host and tells of none. Where they lead can be seen only
+    where the worker sees the root, too; elsewhere nothing but the roots themselves is allowed.
+
+    Args:
+        source: The folder, absolute and without ``..``.
+        roots: The folders that the policy names.
+        host: The engine's address.
     """
-    written = any(PurePosixPath(source).is_relative_to(root) for root in roots)
-    led_to = Path(source).resolve()
-    return written and any(led_to.is_relative_to(Path(root).resolve()) for root in roots)
+    folder = PurePosixPath(source)
+    if not host.startswith("unix://"):
+        return any(folder == PurePosixPath(root) for root in roots)
+    return any(
+        folder == PurePosixPath(root) or Path(root).is_dir()
+        for root in roots
+        if folder.is_relative_to(root)
+    ) and any(Path(source).resolve().is_relative_to(Path(root).resolve()) for root in roots)
+
+
+def is_in_data_root(source: str, data_root: str, roots: tuple[str, ...]) -> bool:
+    """Whether a folder holds what an engine keeps, such as volumes, or is a part of it.
+
+    Only a root that is itself in there lets tenants have it: one above it means something else.
+
+    Args:
+        source: The folder, absolute and without ``..``.
+        data_root: The engine's own folder.
+        roots: The folders that the policy names.
+    """
+    meant = any(
+        PurePosixPath(root).is_relative_to(data_root) and PurePosixPath(source).is_relative_to(root)
+        for root in roots
+    )
+    data = {PurePosixPath(data_root), PurePosixPath(Path(data_root).resolve())}
+    folders = {PurePosixPath(source), PurePosixPath(Path(source).resolve())}
+    reached = any(a.is_relative_to(b) or b.is_relative_to(a) for a in data for b in folders)
+    return reached and not meant
 
 
 def _reaches_socket(source: str, host: str) -> bool:

@@ -15,6 +15,7 @@ __all__ = ["DockerSettings", "Policy", "Registry", "read_section"]
 
 _NEAR = 0.8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_VOLUMES = re.compile(r"[A-Za-z0-9_.*?-]+")
 _CAPABILITY = re.compile(r"(CAP_)?[A-Z][A-Z_]{2,}")
 
 
@@ -28,8 +29,11 @@ class Policy:
         privileged: Run privileged.
         capabilities: Capabilities that may be added.
         devices: Devices of the host that may be had.
-        bind_roots: Folders of the host of which they, and what is below, may be mounted. Nobody
-            else may be able to write there: what a link in it leads to would be mounted.
+        bind_roots: Folders of the host that may be mounted, and where the worker sees them, what is
+            below. Nobody else may be able to write above what is mounted: what a link there leads
+            to would be mounted.
+        volumes: Volumes that any tenant may mount, by name or by pattern: ``shared-*``. They are the
+            operator's, and no delete of a tenant removes one. Without it, tenants have their own.
         engine_socket: Mount the socket of the engine, which is to rule the host.
         no_new_privileges: Keep processes from gaining privileges, by setuid programs for example.
         pids_limit: How many processes a container may have.
@@ -41,6 +45,7 @@ class Policy:
     capabilities: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     bind_roots: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
     engine_socket: bool = False
     no_new_privileges: bool = True
     pids_limit: int = 512
@@ -149,6 +154,9 @@ def _problems(settings: DockerSettings) -> list[str]:
         "policy.devices must be absolute paths without '..'": all(map(_is_root, policy.devices)),
         "policy.capabilities must be names such as NET_ADMIN": all(
             _CAPABILITY.fullmatch(one) for one in policy.capabilities
+        ),
+        "policy.volumes must be names of volumes, or patterns with '*' and '?'": all(
+            _VOLUMES.fullmatch(one) for one in policy.volumes
         ),
         "policy.pids_limit must be above zero": policy.pids_limit > 0,
         "health_timeout and request_timeout must be above zero": settings.health_timeout > 0

@@ -1,0 +1,85 @@
+"""Putting back into service what a cut switch left out of it, by what is on the engine alone.
+
+It ends an update whose worker died and whose job nobody goes on with. Where the next container is
+healthy, the update is brought to its end: were both left, an engine that comes back might start the
+two of them. Otherwise the former container serves again. Neither needs the configuration.
+"""
+
+import attrs
+
+from landlord_engines_core.compute.contract import ResourceState
+from landlord_engines_core.compute.docker.client import DockerClient
+from landlord_engines_core.compute.docker.found import Container, Found
+from landlord_engines_core.compute.docker.placing import Placing
+from landlord_engines_core.compute.docker.replacement import Replacement
+from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.points import Reached
+
+__all__ = ["Restoration"]
+
+
+@attrs.frozen(kw_only=True)
+class Restoration:
+    """One tenant's way back into service.
+
+    Attributes:
+        found: The tenant's containers, as they were seen just now.
+        name: The name that the tenant's container has.
+        reached: Told each point.
+    """
+
+    client: DockerClient
+    settings: DockerSettings
+    found: Found
+    name: str
+    reached: Reached
+
+    async def run(self) -> bool:
+        """Do what can be done.
+
+        Returns:
+            Whether anything was done.
+        """
+        current, upcoming = self.found.current, self.found.upcoming
+        if current is not None and upcoming is not None:
+            return await self._end_update(current, upcoming)
+        if current is not None:
+            return await self._start(current)
+        if upcoming is not None:
+            await self._placing.rename(upcoming.id)
+            await self._start(upcoming)
+        return upcoming is not None
+
+    async def _start(self, container: Container) -> bool:
+        """Start what was stopped from outside, by a cut act or by hand: the engine does not tell."""
+        if container.was_cut:
+            await self.client.start(container.id)
+        return container.was_cut
+
+    async def _end_update(self, former: Container, upcoming: Container) -> bool:
+        served = upcoming.replaces == former.id
+        replacement = Replacement(
+            client=self.client,
+            settings=self.settings,
+            former=former,
+            next_id=upcoming.id,
+            returns=True,
+            reached=self.reached,
+        )
+        if upcoming.runs and (not served or await self._is_healthy(replacement)):
+            await self._placing.take_over(former, upcoming.id)
+        elif served:
+            await replacement.undo()
+            await self.client.remove(upcoming.id)
+        else:
+            return await self._start(former)
+        return True
+
+    async def _is_healthy(self, replacement: Replacement) -> bool:
+        return (await replacement.health()).state is ResourceState.HEALTHY
+
+    @property
+    def _placing(self) -> Placing:
+        return Placing(
+            client=self.client, settings=self.settings, name=self.name, reached=self.reached
+        )

@@ -1,0 +1,278 @@
+"""A job that is killed ends with the request on the wire, and no kill leaves a tenant down."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+import pytest_asyncio
+
+from landlord_engines_core.compute import ComputeSpec, InFlightRequests, ResourceState, in_flight
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.errors import ExecutionEnded, Superseded
+from landlord_test_target.compute_contract import healthy
+from landlord_test_target.docker import WEB, Holdings, docker, show, spec
+from landlord_test_target.gate import Gate, gate
+from landlord_test_target.harness import free_port, wait_for
+
+Engines = Callable[..., DockerCompute]
+Ask = Callable[[], Awaitable[object]]
+
+
+async def due() -> None:
+    """The job lives."""
+
+
+def raising(error: Exception) -> Ask:
+    async def ask() -> None:
+        raise error
+
+    return ask
+
+
+async def step(engine: DockerCompute, wanted: ComputeSpec, still_due: Ask = due) -> object:
+    """Update a tenant as a step of a job does."""
+    requests = InFlightRequests(longest_carry=engine.longest_carry)
+    with requests.act(wanted.tenant, still_due):
+        return await engine.update(wanted)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def front() -> AsyncIterator[Gate]:
+    async with gate() as front:
+        yield front
+
+
+def running(tenant: Holdings) -> list[int]:
+    """The versions that run."""
+    shown = [show(one) for one in tenant.ids]
+    return [int(one["Config"]["Image"][-1]) for one in shown if one["State"]["Running"]]
+
+
+async def provisioned(engines: Engines, tenant: Holdings, **config: object) -> None:
+    first = spec(tenant.tenant, **config)
+    await engines().provision(first)
+    await healthy(engines(), first)
+
+
+async def cancelled_at(engines: Engines, point: str, wanted: ComputeSpec) -> None:
+    """Cancel an update as it reaches a point."""
+
+    def reached(at: str) -> None:
+        if at == point:
+            task.cancel()
+
+    task = asyncio.create_task(step(engines(reached), wanted))
+    with suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "config"),
+    [
+        ("/images/create", {"image": "landlord-test/none:1"}),
+        ("/images/landlord-test", {"image": f"{WEB}:1"}),
+        ("/containers/json", {"image": f"{WEB}:1"}),
+    ],
+    ids=["pull", "look for the image", "look"],
+)
+async def test_cancelled_before_its_create_a_job_stops_at_once_and_creates_nothing(
+    engines: Engines, tenant: Holdings, front: Gate, request_line: str, config: dict[str, object]
+) -> None:
+    front.kept_back = request_line
+    job = asyncio.create_task(step(engines(host=front.host), spec(tenant.tenant, **config)))
+    await front.arrived.wait()
+
+    job.cancel()
+    await asyncio.wait((job,), timeout=1)
+
+    assert job.cancelled()
+    front.open.set()
+    assert tenant.ids == []
+
+
+async def test_a_create_on_the_wire_is_waited_for_and_nothing_follows_it(
+    engines: Engines, tenant: Holdings, front: Gate
+) -> None:
+    front.kept_back = "/containers/create"
+    job = asyncio.create_task(step(engines(host=front.host), spec(tenant.tenant)))
+    await front.arrived.wait()
+
+    job.cancel()
+    await asyncio.wait((job,), timeout=0.2)
+    assert not job.done()
+    front.open.set()
+    await asyncio.wait((job,))
+
+    assert job.cancelled()
+    assert tenant.only["State"]["Status"] == "created"
+    assert await engines().destroy(tenant.tenant, "")
+    assert tenant.ids == []
+
+
+async def test_a_create_that_lands_late_starts_over_with_what_another_worker_made(
+    engines: Engines, tenant: Holdings, front: Gate
+) -> None:
+    front.kept_back = "/containers/create"
+    wanted = spec(tenant.tenant)
+    late = asyncio.create_task(step(engines(host=front.host), wanted))
+    await front.arrived.wait()
+    await engines().provision(wanted)
+    made = tenant.only["Id"]
+
+    front.open.set()
+    await late
+
+    assert tenant.only["Id"] == made
+
+
+async def test_a_stop_on_the_wire_ends_before_the_former_is_started_again(
+    engines: Engines, tenant: Holdings, front: Gate
+) -> None:
+    await provisioned(engines, tenant)
+    front.kept_back = f"/containers/{tenant.only['Id']}/stop"
+    wanted = spec(tenant.tenant, image=f"{WEB}:2")
+    job = asyncio.create_task(step(engines(host=front.host), wanted))
+    await front.arrived.wait()
+
+    job.cancel()
+    await asyncio.wait((job,), timeout=0.2)
+    assert not job.done()
+    front.open.set()
+    await asyncio.wait((job,))
+
+    assert running(tenant) == [1]
+
+
+@pytest.mark.parametrize(
+    ("point", "serving"),
+    [
+        ("update:created", 1),
+        ("update:stopped", 1),
+        ("update:started", 1),
+        ("update:healthy", 2),
+        ("update:removed", 2),
+        ("update:renamed", 2),
+    ],
+)
+async def test_cancelled_anywhere_in_an_update_one_version_serves_and_a_delete_leaves_nothing(
+    engines: Engines, tenant: Holdings, point: str, serving: int
+) -> None:
+    port = free_port()
+    ports = [{"container_port": 8080, "host_port": port}]
+    await provisioned(engines, tenant, ports=ports)
+
+    await cancelled_at(engines, point, spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
+
+    assert running(tenant) == [serving]
+    assert await engines().destroy(tenant.tenant, "")
+    assert tenant.ids == []
+
+
+@pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
+async def test_cancelled_on_its_way_back_an_update_leaves_the_former_serving(
+    engines: Engines, tenant: Holdings, point: str
+) -> None:
+    await provisioned(engines, tenant)
+
+    await cancelled_at(engines, point, spec(tenant.tenant, image="landlord-test/sick:1"))
+
+    (serving,) = (one for one in map(show, tenant.ids) if one["State"]["Running"])
+    assert serving["Config"]["Image"] == f"{WEB}:1"
+
+
+async def test_a_cancelled_update_starts_again_what_ran_without_serving(
+    engines: Engines, tenant: Holdings
+) -> None:
+    unwell = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
+    quick = {"health_timeout": 0.5}
+    await engines(**quick).provision(unwell)
+    former = tenant.only["Id"]
+
+    async def failed() -> bool:
+        seen = await engines(**quick).inspect(tenant.tenant, "")
+        return seen.state is ResourceState.FAILED
+
+    await wait_for(failed)
+
+    def reached(at: str) -> None:
+        if at == "update:stopped":
+            task.cancel()
+
+    task = asyncio.create_task(step(engines(reached, **quick), unwell))
+    await asyncio.wait((task,))
+
+    assert [one["Id"] for one in map(show, tenant.ids) if one["State"]["Running"]] == [former]
+
+
+async def test_an_update_whose_former_another_worker_starts_again_begins_anew(
+    engines: Engines, tenant: Holdings
+) -> None:
+    ports = [{"container_port": 8080, "host_port": free_port()}]
+    await provisioned(engines, tenant, ports=ports)
+    former, stopped = tenant.only["Id"], list[str]()
+
+    def reached(at: str) -> None:
+        # As the way back of an older job does that was killed.
+        if at == "update:stopped" and not stopped:
+            stopped.append(docker("start", former))
+
+    result = await engines(reached).update(spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
+
+    assert result.rolled_back == ""
+    assert tenant.versions == [2]
+    assert running(tenant) == [2]
+
+
+async def test_a_next_container_that_another_worker_removes_brings_the_former_back_first(
+    engines: Engines, tenant: Holdings
+) -> None:
+    await provisioned(engines, tenant)
+    former, story = tenant.only["Id"], list[str]()
+
+    def reached(at: str) -> None:
+        if at == "update:stopped" and at not in story:
+            (following,) = set(tenant.ids) - {former}
+            docker("rm", "-f", following)
+        story.append(at)
+
+    await engines(reached).update(spec(tenant.tenant, image=f"{WEB}:2"))
+
+    assert story.index("rollback:started") < story.index("update:created", 1)
+    assert tenant.versions == [2]
+
+
+@pytest.mark.parametrize("error", [Superseded("younger"), ExecutionEnded("killed")])
+async def test_a_worker_that_stood_still_creates_nothing_for_a_job_that_is_over(
+    engines: Engines, tenant: Holdings, monkeypatch: pytest.MonkeyPatch, error: Superseded
+) -> None:
+    monkeypatch.setattr(in_flight, "FRESH", -1.0)
+
+    with pytest.raises(type(error)):
+        await step(engines(), spec(tenant.tenant), raising(error))
+
+    assert tenant.ids == []
+
+
+@pytest.mark.parametrize(
+    ("error", "serving"), [(Superseded("younger"), []), (ExecutionEnded("killed"), [2])]
+)
+async def test_a_worker_that_stood_still_in_a_switch_ends_it_unless_a_younger_job_does(
+    engines: Engines,
+    tenant: Holdings,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Superseded,
+    serving: list[int],
+) -> None:
+    await provisioned(engines, tenant)
+
+    def reached(at: str) -> None:
+        if at == "update:stopped":
+            monkeypatch.setattr(in_flight, "FRESH", -1.0)
+
+    with pytest.raises(type(error)):
+        await step(engines(reached), spec(tenant.tenant, image=f"{WEB}:2"), raising(error))
+
+    assert running(tenant) == serving
+    assert sorted(tenant.versions) == [1, 2]

@@ -1,0 +1,110 @@
+"""A worker died in the midst of a switch and nobody goes on with its job: the tenant serves again."""
+
+from collections.abc import Callable
+
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.docker import WEB, Holdings, docker, spec
+from landlord_test_target.harness import wait_for
+
+Engines = Callable[..., DockerCompute]
+
+GOOD, BAD = f"{WEB}:2", "landlord-test/sick:1"
+
+
+def dies_at(point: str) -> Callable[[str], None]:
+    def reached(at: str) -> None:
+        if at == point:
+            raise Interrupted(at)
+
+    return reached
+
+
+async def cut(engines: Engines, tenant: Holdings, point: str, image: str) -> None:
+    """An update whose worker died at a point."""
+    await engines().provision(spec(tenant.tenant))
+    await healthy(engines(), spec(tenant.tenant))
+    with pytest.raises(Interrupted):
+        await engines(dies_at(point)).update(spec(tenant.tenant, image=image))
+
+
+async def ended(tenant: Holdings) -> None:
+    async def look() -> bool:
+        return bool(tenant.only["State"]["Status"] == "exited")
+
+    await wait_for(look)
+
+
+@pytest.mark.parametrize(
+    ("point", "image", "serving"),
+    [
+        ("update:created", GOOD, f"{WEB}:1"),
+        ("update:stopped", GOOD, f"{WEB}:1"),
+        ("update:started", GOOD, GOOD),
+        ("update:healthy", GOOD, GOOD),
+        ("update:removed", GOOD, GOOD),
+        ("update:started", BAD, f"{WEB}:1"),
+        ("rollback:stopped", BAD, f"{WEB}:1"),
+        ("rollback:started", BAD, f"{WEB}:1"),
+    ],
+)
+async def test_after_a_cut_update_one_version_serves_whole(
+    engines: Engines, tenant: Holdings, point: str, image: str, serving: str
+) -> None:
+    await cut(engines, tenant, point, image)
+
+    assert await engines().restore(tenant.tenant, "")
+
+    assert tenant.only["Config"]["Image"] == serving
+    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    await healthy(engines(), spec(tenant.tenant, image=serving))
+    assert not await engines().restore(tenant.tenant, "")
+
+
+async def test_one_that_was_stopped_is_started(engine: DockerCompute, tenant: Holdings) -> None:
+    await engine.provision(spec(tenant.tenant))
+    docker("stop", "-t0", tenant.only["Id"])
+
+    assert await engine.restore(tenant.tenant, "")
+
+    await healthy(engine, spec(tenant.tenant))
+
+
+async def test_one_that_ended_by_itself_stays_ended(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 0"], restart_policy="no"))
+    await ended(tenant)
+
+    assert not await engine.restore(tenant.tenant, "")
+
+    assert tenant.only["State"]["Status"] == "exited"
+
+
+async def test_a_tenant_without_a_container_gets_none(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    assert not await engine.restore(tenant.tenant, "")
+
+    assert tenant.ids == []
+
+
+@pytest.mark.parametrize(
+    ("point", "restored"), [("update:stopped", False), ("update:started", True)]
+)
+async def test_where_nothing_served_before_only_a_next_one_that_runs_takes_the_place(
+    engines: Engines, tenant: Holdings, point: str, *, restored: bool
+) -> None:
+    engine = engines()
+    await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
+    await ended(tenant)
+    with pytest.raises(Interrupted):
+        await engines(dies_at(point)).update(spec(tenant.tenant))
+
+    assert await engine.restore(tenant.tenant, "") is restored
+
+    state = (await engine.inspect(tenant.tenant, "")).state
+    assert (state is ResourceState.FAILED) is not restored

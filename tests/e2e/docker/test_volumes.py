@@ -1,0 +1,288 @@
+"""A volume belongs to a tenant, and a folder of the host is mounted only where the policy says so."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.errors import ComputeRefused
+from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.docker import WEB, Holdings, docker, show, spec
+from landlord_test_target.gate import gate
+
+Engines = Callable[..., DockerCompute]
+
+REFUSED = r"\$\.volumes\[0\] is a volume that Landlord did not make for this tenant"
+
+
+@pytest.fixture
+def volume(tenant: Holdings) -> Iterator[str]:
+    name = f"volume-{uuid4()}"
+    yield name
+    tenant.clear()
+    docker("volume", "rm", "-f", name)
+
+
+@pytest.fixture
+def other(volume: str) -> Iterator[Holdings]:
+    """Another tenant, whose container goes before the volume does."""
+    assert volume
+    holdings = Holdings(str(uuid4()))
+    yield holdings
+    holdings.clear()
+
+
+def mounted(tenant: Holdings) -> list[str]:
+    return [one["Name"] for one in tenant.only["Mounts"]]
+
+
+async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_it(
+    engine: DockerCompute, volume: str, tenant: Holdings, other: Holdings
+) -> None:
+    wanted = {"volumes": [f"{volume}:/data"]}
+    await engine.provision(spec(other.tenant, **wanted))
+
+    with pytest.raises(ComputeRefused, match=REFUSED) as caught:
+        await engine.provision(spec(tenant.tenant, **wanted))
+
+    assert "compute.docker.policy.volumes" in caught.value.hint
+    assert volume not in str(caught.value)
+    assert tenant.ids == []
+
+
+async def test_a_volume_stays_its_tenants_where_no_container_has_it(
+    engine: DockerCompute, volume: str, tenant: Holdings, other: Holdings
+) -> None:
+    wanted = {"volumes": [f"{volume}:/data"]}
+    await engine.provision(spec(other.tenant, **wanted))
+    await engine.destroy(other.tenant, "")
+
+    with pytest.raises(ComputeRefused, match=REFUSED):
+        await engine.provision(spec(tenant.tenant, **wanted))
+
+    await engine.provision(spec(other.tenant, **wanted))
+    assert mounted(other) == [volume]
+
+
+async def test_a_volume_that_landlord_did_not_make_is_refused(
+    engine: DockerCompute, volume: str, tenant: Holdings
+) -> None:
+    docker("volume", "create", volume)
+
+    with pytest.raises(ComputeRefused, match=REFUSED):
+        await engine.provision(spec(tenant.tenant, volumes=[f"{volume}:/data"]))
+
+    assert tenant.ids == []
+
+
+async def test_a_volume_without_a_name_that_another_tenant_has_is_refused(
+    engine: DockerCompute, tenant: Holdings, other: Holdings
+) -> None:
+    await engine.provision(spec(other.tenant, image="landlord-test/keeper:1"))
+    (unnamed,) = mounted(other)
+
+    with pytest.raises(ComputeRefused, match=REFUSED):
+        await engine.provision(spec(tenant.tenant, volumes=[f"{unnamed}:/data"]))
+
+
+async def test_an_update_to_a_refused_volume_leaves_what_serves_alone(
+    engine: DockerCompute, volume: str, tenant: Holdings
+) -> None:
+    docker("volume", "create", volume)
+    await engine.provision(spec(tenant.tenant))
+    started = tenant.only["State"]["StartedAt"]
+
+    with pytest.raises(ComputeRefused, match=REFUSED):
+        await engine.update(spec(tenant.tenant, volumes=[f"{volume}:/data"]))
+
+    assert tenant.only["State"]["StartedAt"] == started
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["there", "missing"])
+async def test_a_volume_that_the_policy_names_is_everybodys_and_goes_with_no_tenant(
+    engines: Engines,
+    volume: str,
+    tenant: Holdings,
+    other: Holdings,
+    exists: bool,  # noqa: FBT001  # pytest gives it by name
+) -> None:
+    if exists:
+        docker("volume", "create", volume)
+    engine = engines(policy={"volumes": ["volume-*"]})
+    wanted = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
+
+    await engine.provision(spec(tenant.tenant, **wanted))
+    await engine.provision(spec(other.tenant, **wanted))
+    await engine.destroy(tenant.tenant, "")
+    await engine.destroy(other.tenant, "")
+
+    assert docker("volume", "inspect", "--format", "{{.Name}}", volume) == volume
+
+
+async def test_patterns_of_the_policy_tell_large_letters_from_small(
+    engines: Engines, volume: str, tenant: Holdings
+) -> None:
+    docker("volume", "create", volume)
+
+    with pytest.raises(ComputeRefused, match=REFUSED):
+        await engines(policy={"volumes": ["VOLUME-*"]}).provision(
+            spec(tenant.tenant, volumes=[f"{volume}:/data"])
+        )
+
+
+async def test_an_adopted_tenant_keeps_its_volume_without_labels_through_updates(
+    engine: DockerCompute, volume: str, tenant: Holdings
+) -> None:
+    docker("volume", "create", volume)
+    tenant.go_made("-v", f"{volume}:/data")
+
+    for version in (2, 3):
+        wanted = spec(tenant.tenant, image=f"{WEB}:{version}", volumes=[f"{volume}:/data"])
+        await engine.update(wanted)
+        await healthy(engine, wanted)
+
+    assert mounted(tenant) == [volume]
+
+
+async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
+    engines: Engines, volume: str, tenant: Holdings, other: Holdings
+) -> None:
+    wanted = {"volumes": [f"{volume}:/data"]}
+    ends = await asyncio.gather(
+        *(engines().provision(spec(one.tenant, **wanted)) for one in (tenant, other)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(end, ComputeRefused) for end in ends) == 1
+    assert len([*tenant.ids, *other.ids]) == 1
+
+
+async def test_a_volume_that_was_made_anew_before_the_container_had_it_is_found(
+    engines: Engines, volume: str, tenant: Holdings
+) -> None:
+    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data"])
+    async with gate() as front:
+        front.kept_back = "/containers/create"
+        job = asyncio.create_task(engines(host=front.host).provision(wanted))
+        await front.arrived.wait()
+        docker("volume", "rm", volume)
+        docker("volume", "create", volume)
+        front.open.set()
+
+        with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
+            await job
+
+    assert tenant.ids == []
+
+
+async def test_a_container_that_a_dead_worker_made_is_not_started_with_anothers_volume(
+    engines: Engines, volume: str, tenant: Holdings
+) -> None:
+    def reached(at: str) -> None:
+        if at == "create:created":
+            raise Interrupted(at)
+
+    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data"])
+    async with gate() as front:
+        front.kept_back = "/containers/create"
+        dying = engines(reached, host=front.host)
+        job = asyncio.create_task(dying.provision(wanted))
+        await front.arrived.wait()
+        docker("volume", "rm", volume)
+        docker("volume", "create", volume)
+        front.open.set()
+        with pytest.raises(Interrupted):
+            await job
+
+    with pytest.raises(ComputeRefused, match=REFUSED):
+        await engines().provision(wanted)
+
+    assert tenant.only["State"]["Status"] == "created"
+
+
+def bound(volume: str, device: str) -> None:
+    """Make a volume that is a folder of the host."""
+    options = ("--opt=type=none", "--opt=o=bind", f"--opt=device={device}")
+    docker("volume", "create", *options, volume)
+
+
+@pytest.mark.parametrize("device", ["/etc", "etc"])
+async def test_a_folder_of_the_host_in_the_guise_of_a_volume_is_refused(
+    engines: Engines, volume: str, tenant: Holdings, device: str
+) -> None:
+    bound(volume, device)
+    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
+
+    with pytest.raises(ComputeRefused, match=REFUSED):
+        await engines().provision(wanted)
+    with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
+        await engines(policy={"volumes": [volume]}).provision(wanted)
+
+    assert tenant.ids == []
+
+
+async def test_a_container_is_not_started_again_with_what_the_policy_no_longer_allows(
+    engines: Engines, volume: str, tenant: Holdings
+) -> None:
+    bound(volume, "/etc")
+    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
+    await engines(policy={"volumes": [volume], "bind_roots": ["/etc"]}).provision(wanted)
+    docker("stop", "-t0", tenant.only["Id"])
+
+    with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
+        await engines(policy={"volumes": [volume]}).provision(wanted)
+
+    assert tenant.only["State"]["Status"] == "exited"
+
+
+async def test_a_container_that_was_not_read_back_is_so_before_it_is_started(
+    engines: Engines, volume: str, tenant: Holdings
+) -> None:
+    def reached(at: str) -> None:
+        if at == "create:created":
+            raise Interrupted(at)
+
+    bound(volume, "/etc")
+    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
+    with pytest.raises(Interrupted):
+        await engines(reached, policy={"volumes": [volume]}).provision(wanted)
+    assert tenant.only["State"]["Status"] == "created"
+
+    with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
+        await engines(policy={"volumes": [volume]}).provision(wanted)
+
+    assert tenant.ids == []
+
+
+async def test_a_volume_is_not_reached_by_its_folder_below_a_wide_root(
+    engines: Engines, volume: str, tenant: Holdings
+) -> None:
+    docker("volume", "create", volume)
+    folder = docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume)
+    wide = engines(policy={"bind_roots": ["/var"]})
+
+    for source in (folder, str(Path(folder).parent), "/var", "/var/lib"):
+        with pytest.raises(ComputeRefused, match=r"\$\.volumes\[0\] is a folder .* engine's own"):
+            await wide.provision(spec(tenant.tenant, volumes=[f"{source}:/data:ro"]))
+    assert tenant.ids == []
+
+    narrow = engines(policy={"bind_roots": [folder]})
+    await narrow.provision(spec(tenant.tenant, volumes=[f"{folder}:/data:ro"]))
+    assert len(tenant.ids) == 1
+
+
+async def test_where_the_worker_does_not_see_the_host_only_the_roots_themselves_are_mounted(
+    engines: Engines, tenant: Holdings, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    async with gate() as front:
+        remote = engines(host=front.host, policy={"bind_roots": [str(tmp_path)]})
+
+        with pytest.raises(ComputeRefused, match=r"a folder of the host in \$.volumes\[0\]"):
+            await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/link:/data:ro"]))
+        await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}:/data:ro"]))
+
+    assert [one["Source"] for one in show(tenant.ids[0])["Mounts"]] == [str(tmp_path)]
