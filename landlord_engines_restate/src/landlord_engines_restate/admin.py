@@ -270,7 +270,8 @@ class AdminClient:
         self, method: str, path: str, document: object = None, *, within: float = TIMEOUT
     ) -> bytes:
         if self._session is None:
-            self._session = aiohttp.ClientSession(headers=self._headers)
+            connector = aiohttp.TCPConnector(force_close=True)
+            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
         try:
             async with self._session.request(
                 method,

@@ -49,6 +49,7 @@ class Registrar:
     logger: Logger
     known: set[str] = attrs.field(factory=set)
     _has_claimed: bool = attrs.field(default=False, init=False)
+    _id: str | None = attrs.field(default=None, init=False)
 
     async def register(self) -> Registration:
         """Make the server know this worker as it is now.
@@ -64,7 +65,7 @@ class Registrar:
         if not self.on_startup:
             return await self.look()
         with self._translated():
-            ours = await self.admin.deployment_at(self.uri)
+            ours = await self._ours()
             if ours is None:
                 ours = await self._send(force=False)
             elif await self._is_to_be_read_again(ours):
@@ -79,7 +80,7 @@ class Registrar:
             RegistrationRefused: As `register`.
         """
         with self._translated():
-            ours = await self.admin.deployment_at(self.uri)
+            ours = await self._ours()
             if ours is None:
                 detail = f"a registration would add the deployment {self.uri}"
                 return Registration(state=RegistrationState.GONE, detail=detail)
@@ -99,14 +100,14 @@ class Registrar:
             RegistrationRefused: As `register`.
         """
         with self._translated():
-            ours = await self.admin.deployment_at(self.uri)
+            ours = await self._ours()
             sent = self._send(force=False) if ours is None else self._send_to(ours)
             return await self._registered(await sent)
 
     async def look(self) -> Registration:
         """Ask once what the server knows of this worker; never raises for an unreachable one."""
         try:
-            ours = await self.admin.deployment_at(self.uri)
+            ours = await self._ours()
             if ours is not None:
                 return await self._state(ours)
         except AdminUnavailable as error:
@@ -116,6 +117,14 @@ class Registrar:
                 return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         detail = f"Restate at {self.admin.url} has no deployment {self.uri}"
         return Registration(state=RegistrationState.GONE, detail=detail)
+
+    async def _ours(self) -> RegisteredDeployment | None:
+        """The deployment at this URL: by its id, which only the server can tell from a URL."""
+        ours = await self.admin.deployment(self._id) if self._id is not None else None
+        if ours is None:
+            ours = await self.admin.deployment_at(self.uri)
+            self._id = ours.id if ours is not None else None
+        return ours
 
     def _is_claimed(self, ours: RegisteredDeployment) -> bool:
         """Whether this version was the last that asked to be registered there."""
@@ -142,7 +151,7 @@ class Registrar:
 
     async def _send(self, *, force: bool) -> RegisteredDeployment:
         sent = await self._discover(force=force, dry_run=False)
-        self.logger.info("registered with Restate", uri=self.uri, admin=self.admin.url)
+        self.logger.info("registration sent to Restate", uri=self.uri, admin=self.admin.url)
         ours = await self.admin.deployment(sent.id)
         if ours is None:
             raise RegistrationFailed(f"Restate at {self.admin.url} has forgotten {self.uri} again")
