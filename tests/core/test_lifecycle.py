@@ -26,6 +26,7 @@ from landlord_engines_core.lifecycle import (
     EngineState,
     LifecycleOptions,
     _growing_pauses,
+    _Retries,
 )
 from landlord_test_target.direct import Lines
 
@@ -232,8 +233,8 @@ async def test_a_registration_that_is_gone_is_made_again() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have pauses last a thousandth of what they may, without chance."""
-    monkeypatch.setattr(backoff, "full_jitter", lambda longest: longest / 1000)
+    """Have pauses last a twentieth of what they may, without chance."""
+    monkeypatch.setattr(backoff, "full_jitter", lambda longest: longest / 20)
 
 
 @pytest.mark.usefixtures("quick")
@@ -255,13 +256,16 @@ async def test_an_outdated_registration_is_made_again_after_growing_pauses_until
     assert states[:2] == ["outdated", "yes"]
 
 
-@pytest.mark.usefixtures("quick")
-async def test_what_came_right_by_itself_begins_with_short_pauses_when_it_is_outdated_again() -> (
-    None
-):
-    engine = Engine(seen=[OUTDATED, YES, OUTDATED, OUTDATED, OUTDATED])
+def test_after_a_state_that_is_right_pauses_begin_short_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backoff, "full_jitter", lambda longest: 0 if longest == 1 else longest)
+    retries = _Retries()
 
-    await stopped(lifecycle(engine), lambda: engine.registered == 2)
+    first, second = retries.is_due(), retries.is_due()
+    retries.clear()
+
+    assert (first, second, retries.is_due()) == (True, False, True)
 
 
 def test_the_pauses_grow_up_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:

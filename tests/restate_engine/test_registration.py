@@ -113,11 +113,10 @@ class Restate:
 def restate(httpserver: HTTPServer) -> Restate:
     server = Restate()
     httpserver.expect_request("/deployments", method="POST").respond_with_handler(server.register)
-    for path, shows in (
-        ("/deployments/dp_1", server.deployment),
-        ("/services/Jobs", server.service),
-    ):
-        httpserver.expect_request(path).respond_with_handler(lambda _, shows=shows: shows())
+    httpserver.expect_request("/deployments/dp_1").respond_with_handler(
+        lambda _: server.deployment()
+    )
+    httpserver.expect_request("/services/Jobs").respond_with_handler(lambda _: server.service())
     return server
 
 
@@ -461,3 +460,26 @@ async def test_what_the_server_knows_of_this_worker_is_remembered(
     await registrar.look()
 
     assert registrar.known == {"Jobs"}
+
+
+async def test_a_deployment_that_was_seen_is_looked_at_by_its_id(
+    restate: Restate, registrar: Registrar, httpserver: HTTPServer
+) -> None:
+    restate.knows()
+    await registrar.look()
+    httpserver.clear_log()
+
+    assert (await registrar.look()).state is RegistrationState.YES
+
+    assert [request.path for request, _ in httpserver.log] == [
+        "/deployments/dp_1",
+        "/services/Jobs",
+    ]
+
+
+async def test_a_deployment_that_is_removed_is_gone(restate: Restate, registrar: Registrar) -> None:
+    restate.knows()
+    await registrar.look()
+    restate.claim = None
+
+    assert (await registrar.look()).state is RegistrationState.GONE

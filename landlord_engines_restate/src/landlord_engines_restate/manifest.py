@@ -44,7 +44,7 @@ _OTHERS = {
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
-Options = Mapping[str, float | str | None]
+Options = Mapping[str, bool | float | str | None]
 """By the admin API's names; times are seconds."""
 
 
