@@ -245,7 +245,7 @@ async def test_an_outdated_registration_is_made_again_after_growing_pauses_until
         return OUTDATED if engine.registered < 3 else YES
 
     engine, logger = Engine(registers=outdated_twice, seen=[OUTDATED] * 100), Lines()
-    running = lifecycle(engine, logger, watch_interval=0.0001)
+    running = lifecycle(engine, logger)
 
     await stopped(running, running.registered.is_set)
 
