@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from random import Random
 from time import monotonic
 from typing import Any
@@ -33,6 +34,7 @@ class Truth:
     ended: float
     claim: str
     abort_timeout: float | None
+    revision: int = 0
 
     def state(self, digest: str, abort_timeout: float) -> str:
         """What a worker of this version has to show."""
@@ -106,13 +108,14 @@ class Fleet:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Look at the admin API and at each worker all the time."""
-        watching = asyncio.create_task(self._watch())
+        watching = [asyncio.create_task(look()) for look in (self._watch_truth, self._watch)]
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in watching:
+                task.cancel()
+            ended = await asyncio.gather(*watching, return_exceptions=True)
+        assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
 
     async def lost(self) -> Counter[str]:
         """Hold each job against the target, its row and its history."""
@@ -126,9 +129,9 @@ class Fleet:
             wrong["unknown"] += await self.world.outcomes(tenant, 1) != ["created"]
         return +wrong
 
-    def untrue(self) -> list[tuple[Look, float]]:
+    def untrue(self) -> list[Look]:
         """The looks that no answer of the admin API at most so old agrees with."""
-        return [(look, age) for look in self.looks if (age := self._age(look)) > OLDEST]
+        return [one for one in self.looks if self._age(one) > OLDEST and not self._unseen(one)]
 
     def _age(self, look: Look) -> float:
         """Seconds for which Restate had shown something else when this was shown."""
@@ -140,7 +143,16 @@ class Fleet:
         )
         return next(ages, float("inf"))
 
+    def _unseen(self, look: Look) -> bool:
+        """Whether Restate read manifests twice between two looks at it, shortly before this."""
+        return any(
+            after.revision - before.revision > 1
+            for before, after in pairwise(self.truths)
+            if before.begun <= look.at and look.at - after.ended < OLDEST
+        )
+
     def table(self) -> str:
+        judged = [age for age in map(self._age, self.looks) if age <= OLDEST]
         told = {
             "rolls": self.version,
             "jobs": len(self.jobs),
@@ -149,7 +161,8 @@ class Fleet:
                 f"- {state}": count for state, count in Counter(x.state for x in self.looks).items()
             },
             "looks at the admin API": len(self.truths),
-            "longest that a worker was behind in s": round(max(map(self._age, self.looks)), 2),
+            "longest that a worker was behind in s": round(max(judged), 2),
+            "looks at what Restate showed too shortly to be seen": len(self.looks) - len(judged),
             "longest roll in s": round(max(self.seconds), 1),
         }
         return "\n".join(f"| {key} | {value} |" for key, value in told.items())
@@ -166,22 +179,32 @@ class Fleet:
 
     async def _watch(self) -> None:
         while True:
-            self.truths.append(await self._truth())
             for version, worker in list(self.workers):
+                knew = self._has_registered(worker)
                 state = await self._state(worker)
                 # It knows nothing before its first registration has been answered.
-                if state and not (state == "unknown" and not await self._has_registered(worker)):
+                if state and (knew or state != "unknown"):
                     self.looks.append(Look(version=version, at=monotonic(), state=state))
             await asyncio.sleep(0.03)
+
+    async def _watch_truth(self) -> None:
+        while True:
+            self.truths.append(await self._truth())
+            await asyncio.sleep(0.01)
 
     async def _truth(self) -> Truth:
         begun = monotonic()
         deployment = await self.world.admin.deployment_at(self.balancer.url)
         if deployment is None:
             return Truth(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
-        (timeout,) = {seconds(service.abort_timeout) for service in deployment.services}
-        claim = deployment.metadata[DIGEST_KEY]
-        return Truth(begun=begun, ended=monotonic(), claim=claim, abort_timeout=timeout)
+        (read,) = {(one.revision, seconds(one.abort_timeout)) for one in deployment.services}
+        return Truth(
+            begun=begun,
+            ended=monotonic(),
+            claim=deployment.metadata[DIGEST_KEY],
+            revision=read[0],
+            abort_timeout=read[1],
+        )
 
     async def _readyz(self, worker: Worker) -> dict[str, Any]:
         with suppress(aiohttp.ClientError):
@@ -198,7 +221,7 @@ class Fleet:
         body = await self._readyz(worker)
         return body["registration"]["state"] if body.get("state") == "serving" else ""
 
-    async def _has_registered(self, worker: Worker) -> bool:
+    def _has_registered(self, worker: Worker) -> bool:
         return any(line["message"] == "registered" for line in worker.lines())
 
 

@@ -462,11 +462,13 @@ async def test_what_the_server_knows_of_this_worker_is_remembered(
     assert registrar.known == {"Jobs"}
 
 
+@pytest.mark.parametrize("known", [False, True])
 async def test_a_deployment_that_was_seen_is_looked_at_by_its_id(
-    restate: Restate, registrar: Registrar, httpserver: HTTPServer
+    restate: Restate, registrar: Registrar, httpserver: HTTPServer, *, known: bool
 ) -> None:
-    restate.knows()
-    await registrar.look()
+    if known:
+        restate.knows()
+    await registrar.register()
     httpserver.clear_log()
 
     assert (await registrar.look()).state is RegistrationState.YES

@@ -152,6 +152,7 @@ class Registrar:
     async def _send(self, *, force: bool) -> RegisteredDeployment:
         sent = await self._discover(force=force, dry_run=False)
         self.logger.info("registration sent to Restate", uri=self.uri, admin=self.admin.url)
+        self._id = sent.id
         ours = await self.admin.deployment(sent.id)
         if ours is None:
             raise RegistrationFailed(f"Restate at {self.admin.url} has forgotten {self.uri} again")
