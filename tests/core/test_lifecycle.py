@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import attrs
+import backoff
 import pytest
 
 from landlord_engines_core.engine import (
@@ -19,11 +20,19 @@ from landlord_engines_core.errors import (
     RegistrationFailed,
     RegistrationRefused,
 )
-from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
+from landlord_engines_core.lifecycle import (
+    LONGEST_RETRY,
+    EngineLifecycle,
+    EngineState,
+    LifecycleOptions,
+    _growing_pauses,
+    _Retries,
+)
 from landlord_test_target.direct import Lines
 
 YES = Registration(state=RegistrationState.YES, detail="here")
 GONE = Registration(state=RegistrationState.GONE, detail="nowhere")
+OUTDATED = Registration(state=RegistrationState.OUTDATED, detail="another answered")
 
 
 FULL = EngineInfo(
@@ -220,6 +229,66 @@ async def test_a_registration_that_is_gone_is_made_again() -> None:
 
     states = [values["state"] for _, event, values in logger.lines if event == "registered"]
     assert states == ["yes", "gone", "yes"]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have pauses last a twentieth of what they may, without chance."""
+    monkeypatch.setattr(backoff, "full_jitter", lambda longest: longest / 20)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_outdated_registration_is_made_again_after_growing_pauses_until_it_is_right() -> (
+    None
+):
+    async def outdated_twice() -> Registration:
+        return OUTDATED if engine.registered < 3 else YES
+
+    engine, logger = Engine(registers=outdated_twice, seen=[OUTDATED] * 100), Lines()
+    running = lifecycle(engine, logger)
+
+    await stopped(running, running.registered.is_set)
+
+    assert engine.registered == 3
+    # A pause is longer than an interval: there are looks between.
+    assert len(engine.seen) < 98
+    states = [values["state"] for _, event, values in logger.lines if event == "registered"]
+    assert states[:2] == ["outdated", "yes"]
+
+
+def test_after_a_state_that_is_right_pauses_begin_short_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backoff, "full_jitter", lambda longest: 0 if longest == 1 else longest)
+    retries = _Retries()
+
+    first, second = retries.is_due(), retries.is_due()
+    retries.clear()
+
+    assert (first, second, retries.is_due()) == (True, False, True)
+
+
+def test_the_pauses_grow_up_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "full_jitter", lambda longest: longest)
+    pauses = _growing_pauses()
+
+    assert [next(pauses) for _ in range(11)] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert LONGEST_RETRY == 300
+
+
+async def test_a_registration_that_is_refused_later_ends_no_worker() -> None:
+    async def refuse_later() -> Registration:
+        if engine.registered > 1:
+            raise RegistrationRefused("a limit")
+        return YES
+
+    engine = Engine(registers=refuse_later, seen=[GONE, YES])
+    logger = Lines()
+    running = lifecycle(engine, logger, fail_fast=True, watch_interval=0.01)
+
+    await stopped(running, lambda: running.registration.state is RegistrationState.REFUSED)
+
+    assert "registration refused" in logger.events("error")
 
 
 async def test_an_engine_that_cannot_watch_is_registered_once() -> None:

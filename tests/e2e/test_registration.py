@@ -104,8 +104,42 @@ async def test_the_same_worker_registers_once(world: World) -> None:
 
     second = await world.again(first)
 
-    assert not [line for line in second.lines() if line["message"] == "registered with Restate"]
+    assert not [
+        line for line in second.lines() if line["message"] == "registration sent to Restate"
+    ]
     assert "revision 1" in (await second.logged("registered"))[0]["detail"]
+
+
+async def test_a_worker_is_found_again_however_the_host_of_its_url_is_spelled(
+    world: World,
+) -> None:
+    port = free_port()
+    config = world.config(port=port)
+    config["workflow"]["restate"]["worker_advertised_url"] = f"http://localhost:{port}"
+    first = await (await world.launch(config)).registered()
+    await first.terminate()
+    config["workflow"]["restate"]["worker_advertised_url"] = f"HTTP://LocalHost:{port}/#worker"
+
+    second = await (await world.launch(config)).registered()
+
+    sent = [line for line in second.lines() if line["message"] == "registration sent to Restate"]
+    assert not sent
+
+
+async def test_what_an_operator_changed_is_shown_and_set_back_by_make_latest(world: World) -> None:
+    worker = await world.worker()
+    url = f"{world.restate.admin_endpoint}/services/{world.service}"
+
+    async with world.http.patch(url, json={"abort_timeout": "3m"}) as response:
+        assert response.status == 200
+
+    (line, *_) = await worker.logged("registered", state=RegistrationState.REFUSED.value)
+    assert f"keeps abort_timeout of {world.service} as 180.0 where 600.0 was sent" in line["detail"]
+    code, text = await worker.command("check")
+    assert (code, "--make-latest" in text) == (4, True), text
+    code, text = await worker.command("register", "--make-latest")
+    assert code == 0, text
+    await worker.logged("registered", 2, state=RegistrationState.YES.value)
 
 
 async def test_a_worker_whose_handlers_went_is_refused_with_both_ways_out(world: World) -> None:

@@ -1,12 +1,20 @@
+import asyncio
 import re
 import socket
+from contextlib import suppress
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_restate import admin as admin_module
-from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable, literal
+from landlord_engines_restate.admin import (
+    AdminClient,
+    AdminRefused,
+    AdminUnavailable,
+    Discovered,
+    literal,
+)
 
 KEY = "a-very-secret-key"
 
@@ -111,6 +119,28 @@ async def test_a_server_that_takes_too_long_is_unavailable() -> None:
         await admin.aclose()
 
 
+async def test_each_request_has_a_connection_of_its_own() -> None:
+    connections: list[asyncio.Task[object] | None] = []
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
+        # A server that would keep the connection: it is the client that closes it.
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"}"):
+                writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"rows":[]}')
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        admin = AdminClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for _ in range(3):
+            assert await admin.query("select 1") == ()
+        await admin.aclose()
+        await asyncio.gather(*(task for task in connections if task is not None))
+
+    assert len(connections) == 3
+
+
 async def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/deployments").respond_with_data(
         status=302, headers={"Location": httpserver.url_for("/elsewhere")}
@@ -155,7 +185,9 @@ async def test_a_registration_always_says_http_11_and_force(httpserver: HTTPServ
     ).respond_with_json({"id": "dp_1", "services": []}, status=201)
     admin = AdminClient(httpserver.url_for("/"))
 
-    assert await admin.register("http://worker:9080", force=False, metadata={"a": "b"}) == "dp_1"
+    found = await admin.register("http://worker:9080", force=False, metadata={"a": "b"})
+
+    assert found == Discovered(id="dp_1")
     await admin.aclose()
 
 

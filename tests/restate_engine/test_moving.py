@@ -40,6 +40,7 @@ class Restate:
     turn: str = ""
     services: dict[str, str] = attrs.field(factory=lambda: {"Jobs": "dp_new", "JobsTurn": "dp_new"})
     asked: list[str] = attrs.field(factory=list)
+    forgotten: bool = False
 
     def answer(self, request: Request) -> Response:
         path, _, name = request.path.rpartition("/")
@@ -51,10 +52,13 @@ class Restate:
         if request.path == "/query":
             rows = self.rows(json.loads(request.data)["query"])
             return shown({"rows": rows}, 503 if rows is None else 200)
+        if path == "/deployments" and self.forgotten:
+            return shown({"message": "not found"}, 404)
         names = ("Jobs", "JobsTurn", "Other")
         deployments = (("dp_old", OLD), ("dp_new", NEW))
         return shown(
             {
+                "id": "dp_old",
                 "services": [_service(name, "dp_old") for name in names],
                 "deployments": [{"id": one, "uri": f"{uri}/"} for one, uri in deployments],
             }
@@ -345,6 +349,22 @@ async def test_a_deployment_without_the_service_is_no_version_of_it(
         await mover.move(OLD, dry_run=False)
 
     assert f"{NEW}, {OLD}" in caught.value.hint
+
+
+async def test_a_deployment_that_is_removed_between_two_looks_is_no_version_of_it(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.forgotten = True
+
+    with pytest.raises(SettingsError, match="knows no version of Jobs"):
+        await mover.move(OLD, dry_run=False)
+
+
+@pytest.mark.parametrize("uri", ["HTTP://OLD:9080/", f"{OLD}#here"])
+async def test_an_old_version_is_found_however_its_url_is_spelled(
+    restate: Restate, mover: Mover, uri: str
+) -> None:
+    assert (await mover.move(uri, dry_run=True)).old == OLD
 
 
 async def test_a_latest_version_that_came_after_the_look_is_named_by_its_id(

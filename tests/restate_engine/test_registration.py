@@ -14,93 +14,126 @@ from werkzeug import Request, Response
 from landlord_engines_core.engine import RegistrationState
 from landlord_engines_core.errors import RegistrationFailed, RegistrationRefused
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.registration import DIGEST_KEY, Expected, Registrar, seconds
+from landlord_engines_restate.manifest import DIGEST_KEY, Manifest, ServiceManifest
+from landlord_engines_restate.registration import Registrar
 
 WORKER = "http://worker:9080"
 DIGEST = "d1"
 
-JOBS = Expected(
+JOBS = ServiceManifest(
     name="Jobs",
     handlers=frozenset({"execute"}),
-    abort_timeout=600.0,
-    idempotency_retention=7 * 86400.0,
-    journal_retention=86400.0,
-    max_interval=2.0,
-    max_attempts=2_147_483_647,
+    options={
+        "public": True,
+        "execute.public": True,
+        "abort_timeout": 600.0,
+        "idempotency_retention": 7 * 86400.0,
+        "journal_retention": 86400.0,
+        "max_interval": 2.0,
+        "max_attempts": 2_147_483_647,
+        "on_max_attempts": "PAUSE",
+    },
 )
 SERVICE: dict[str, Any] = {
     "name": "Jobs",
     "deployment_id": "dp_1",
     "revision": 3,
-    "handlers": [{"name": "execute"}],
+    "handlers": [{"name": "execute", "public": True}],
+    "public": True,
+    "metadata": {DIGEST_KEY: DIGEST},
     "abort_timeout": "10m",
     "idempotency_retention": "7d",
     "journal_retention": "1d",
-    "retry_policy": {"max_interval": "2s", "max_attempts": 2_147_483_647},
+    "retry_policy": {
+        "max_interval": "2s",
+        "max_attempts": 2_147_483_647,
+        "on_max_attempts": "Pause",
+    },
 }
+
+
+def read(digest: str, **options: object) -> dict[str, Any]:
+    """The service as it is shown when the version with this digest answered the discovery."""
+    return {**SERVICE, "metadata": {DIGEST_KEY: digest}, **options}
 
 
 @attrs.define
 class Restate:
-    """A server's admin API: what it shows, and what it was sent."""
+    """A server's admin API: what it shows, who answers its discovery, and what it was sent.
 
-    deployments: list[dict[str, Any]] = attrs.field(factory=list)
-    service: dict[str, Any] = attrs.field(factory=SERVICE.copy)
-    deployed: list[dict[str, Any]] = attrs.field(factory=list)
+    Attributes:
+        claim: The digest in the deployment's metadata; ``None`` where it knows no deployment.
+        services: What it shows of the deployment.
+        latest: What it shows as the latest revision, where that is another deployment's, or none.
+        answers: What the workers say that are discovered next; the last one goes on to answer.
+    """
+
+    claim: str | None = None
+    services: list[dict[str, Any]] = attrs.field(factory=list)
+    latest: dict[str, Any] | None = None
+    answers: list[dict[str, Any]] = attrs.field(factory=lambda: [SERVICE])
     refusal: dict[str, str] | None = None
     sent: list[dict[str, Any]] = attrs.field(factory=list)
     forgets: bool = False
 
-    def knows(self, digest: str | None = DIGEST, uri: str = f"{WORKER}/") -> None:
-        metadata = {} if digest is None else {DIGEST_KEY: digest}
-        self.deployments = [{"id": "dp_1", "uri": uri, "metadata": metadata}]
-        self.deployed = [self.service]
+    def knows(self, claim: str = DIGEST, *services: dict[str, Any]) -> None:
+        self.claim, self.services = claim, list(services or [SERVICE])
 
     def register(self, request: Request) -> Response:
         document = json.loads(request.data)
-        self.sent.append(document)
         if self.refusal is not None:
             return Response(json.dumps(self.refusal), status=500)
+        if document["dry_run"] and not document["force"]:
+            return Response(json.dumps({"id": "dp_1"}))
+        self.sent.append(document)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if not document["dry_run"] and not self.forgets:
-            self.knows(document["metadata"][DIGEST_KEY])
-        return Response(json.dumps({"id": "dp_1"}), status=201)
+            self.knows(document["metadata"][DIGEST_KEY], answer)
+        return Response(json.dumps({"id": "dp_1", "services": [answer]}), status=201)
+
+    def deployment(self) -> Response:
+        if self.claim is None:
+            return Response('{"message": "not found"}', status=404)
+        metadata = {DIGEST_KEY: self.claim} if self.claim else {}
+        document = {"id": "dp_1", "metadata": metadata, "services": self.services}
+        return Response(json.dumps(document))
+
+    def service(self) -> Response:
+        latest = self.latest if self.latest is not None else next(iter(self.services), None)
+        if not latest:
+            return Response('{"message": "not found"}', status=404)
+        return Response(json.dumps(latest))
+
+    def forced(self) -> list[bool]:
+        """Which of the registrations that were not dry were by force."""
+        return [document["force"] for document in self.sent if not document["dry_run"]]
 
 
 @pytest.fixture
 def restate(httpserver: HTTPServer) -> Restate:
     server = Restate()
-
-    def shows(value: Any) -> Response:
-        return Response(json.dumps(value))
-
-    httpserver.expect_request("/deployments", method="GET").respond_with_handler(
-        lambda _: shows({"deployments": server.deployments})
-    )
     httpserver.expect_request("/deployments", method="POST").respond_with_handler(server.register)
     httpserver.expect_request("/deployments/dp_1").respond_with_handler(
-        lambda _: shows({"services": server.deployed})
+        lambda _: server.deployment()
     )
-    httpserver.expect_request("/services/Jobs").respond_with_handler(
-        lambda _: (
-            shows(server.service)
-            if server.service
-            else Response('{"message": "not found"}', status=404)
-        )
-    )
+    httpserver.expect_request("/services/Jobs").respond_with_handler(lambda _: server.service())
     return server
+
+
+def registrar_of(admin: AdminClient) -> Registrar:
+    return Registrar(
+        admin=admin,
+        uri=WORKER,
+        manifest=Manifest(digest=DIGEST, services=(JOBS,)),
+        on_startup=True,
+        logger=structlog.get_logger(),
+    )
 
 
 @pytest_asyncio.fixture
 async def registrar(httpserver: HTTPServer) -> AsyncIterator[Registrar]:
     admin = AdminClient(httpserver.url_for(""))
-    yield Registrar(
-        admin=admin,
-        uri=WORKER,
-        digest=DIGEST,
-        services=(JOBS,),
-        on_startup=True,
-        logger=structlog.get_logger(),
-    )
+    yield registrar_of(admin)
     await admin.aclose()
 
 
@@ -116,38 +149,115 @@ async def test_an_unknown_worker_is_registered_without_force(
     assert sent["metadata"] == {DIGEST_KEY: DIGEST}
 
 
-@pytest.mark.parametrize("uri", [WORKER, f"{WORKER}/", "HTTP://worker:9080", f"{WORKER}#here"])
-async def test_a_known_worker_with_the_same_digest_sends_nothing(
-    restate: Restate, registrar: Registrar, uri: str
+async def test_a_known_worker_whose_manifest_was_read_sends_nothing(
+    restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows()
 
-    registration = await attrs.evolve(registrar, uri=uri).register()
+    registration = await registrar.register()
 
     assert registration.state is RegistrationState.YES
     assert restate.sent == []
 
 
-@pytest.mark.parametrize("digest", ["d0", None])
-async def test_a_known_worker_with_another_digest_or_none_is_updated_by_force(
-    restate: Restate, registrar: Registrar, digest: str | None
+@pytest.mark.parametrize("claim", ["d0", ""])
+async def test_a_url_that_another_version_or_none_claims_is_claimed_by_force_at_the_start(
+    restate: Restate, registrar: Registrar, claim: str
 ) -> None:
-    restate.knows(digest)
+    restate.knows(claim, read("d0"))
 
     assert (await registrar.register()).state is RegistrationState.YES
 
-    (sent,) = restate.sent
-    assert sent["force"] is True
+    assert restate.forced() == [True]
+
+
+async def test_where_another_version_answers_the_worker_is_outdated_and_has_claimed_the_url(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows("d0", read("d0"))
+    restate.answers = [read("d0", abort_timeout="5m")]
+
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.OUTDATED
+    assert "another version of this worker answered" in registration.detail
+    assert restate.claim == DIGEST
+    assert await registrar.look() == registration
+
+
+async def test_a_digest_that_is_claimed_and_was_never_read_is_not_registered(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, {**SERVICE, "metadata": {}})
+
+    assert (await registrar.look()).state is RegistrationState.OUTDATED
+
+
+async def test_an_outdated_worker_forces_nothing_while_another_version_would_answer(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0"))
+    restate.answers = [read("d0")]
+
+    assert (await registrar.register()).state is RegistrationState.OUTDATED
+
+    assert restate.forced() == []
+
+
+async def test_an_outdated_worker_is_registered_once_this_version_answers(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0"))
+    restate.answers = [SERVICE, read("d0"), SERVICE]
+
+    states = [(await registrar.register()).state for _ in range(2)]
+
+    # The dry run reached this version and the registration another: the next one is right.
+    assert states == [RegistrationState.OUTDATED, RegistrationState.YES]
+    assert restate.forced() == [True, True]
+
+
+async def test_an_outdated_worker_takes_nobodys_new_jobs_away(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0"))
+    restate.latest = {**SERVICE, "deployment_id": "dp_2"}
+
+    assert (await registrar.register()).state is RegistrationState.NOT_LATEST
+
+    assert restate.sent == []
+
+
+async def test_an_outdated_worker_without_a_handler_that_was_read_there_is_refused(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0", handlers=[{"name": "execute"}, {"name": "old"}]))
+
+    with pytest.raises(RegistrationRefused, match="old"):
+        await registrar.register()
+
+    assert restate.sent == []
+
+
+async def test_a_claim_of_a_version_that_registered_later_is_left_alone(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows()
+    await registrar.register()
+    restate.knows("d2", read("d2"))
+
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.NOT_LATEST
+    assert "claimed by another version" in registration.detail
+    assert restate.sent == []
 
 
 async def test_handlers_that_went_are_named_and_nothing_is_sent(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows("d0")
-    restate.deployed = [
-        {**SERVICE, "handlers": [{"name": "execute"}, {"name": "old"}]},
-        {**SERVICE, "name": "Former"},
-    ]
+    handlers = [{"name": "execute"}, {"name": "old"}]
+    restate.knows("d0", read("d0", handlers=handlers), {**SERVICE, "name": "Former"})
 
     for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
         with pytest.raises(RegistrationRefused, match=r"handlers of Jobs .*: old") as caught:
@@ -157,40 +267,53 @@ async def test_handlers_that_went_are_named_and_nothing_is_sent(
     assert restate.sent == []
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("abort_timeout", "5m"),
-        ("idempotency_retention", "1d"),
-        ("journal_retention", None),
-        ("max_interval", "1m"),
-        ("max_attempts", 70),
-    ],
-)
-async def test_an_option_that_did_not_take_is_refused_by_name(
+DIFFERENT = [
+    ("abort_timeout", "5m"),
+    ("idempotency_retention", "1d"),
+    ("journal_retention", None),
+    ("max_interval", "1m"),
+    ("max_attempts", 70),
+    ("on_max_attempts", "Kill"),
+    ("public", False),
+    ("execute.public", False),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), DIFFERENT)
+async def test_an_option_that_did_not_take_is_refused_by_name_and_shown(
     restate: Restate, registrar: Registrar, key: str, value: object
 ) -> None:
-    if key.startswith("max_"):
-        restate.service["retry_policy"] = {**SERVICE["retry_policy"], key: value}
-    else:
-        restate.service[key] = value
+    policy = {**SERVICE["retry_policy"], key: value}
+    handlers = [{"name": "execute", "public": value}]
+    changed: dict[str, object] = {key: value}
+    if "max_" in key:
+        changed = {"retry_policy": policy}
+    if "." in key:
+        changed = {"handlers": handlers}
+    restate.answers = [read(DIGEST, **changed)]
 
     with pytest.raises(RegistrationRefused) as caught:
         await registrar.register()
 
-    wanted = getattr(JOBS, key)
     assert f"keeps {key} of Jobs as" in caught.value.message
-    assert f"where {wanted} was sent" in caught.value.message
+    assert f"where {JOBS.options[key]} was sent" in caught.value.message
+    assert "--make-latest" in caught.value.hint
+    shown = await registrar.look()
+    assert (shown.state, shown.detail) == (RegistrationState.REFUSED, caught.value.message)
+    with pytest.raises(RegistrationRefused):
+        await registrar.dry_run()
+    assert restate.forced() == [False]
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(4.567, "4s 567ms"), (5.000001, "5s")])
 async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
     restate: Restate, registrar: Registrar, sent: float, kept: str
 ) -> None:
-    restate.service["abort_timeout"] = kept
-    services = (attrs.evolve(JOBS, abort_timeout=sent),)
+    restate.answers = [read(DIGEST, abort_timeout=kept)]
+    jobs = attrs.evolve(JOBS, options={**JOBS.options, "abort_timeout": sent})
+    manifest = Manifest(digest=DIGEST, services=(jobs,))
 
-    registration = await attrs.evolve(registrar, services=services).register()
+    registration = await attrs.evolve(registrar, manifest=manifest).register()
 
     assert registration.state is RegistrationState.YES
 
@@ -199,7 +322,7 @@ async def test_where_another_deployment_is_the_latest_its_options_are_not_ours_t
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows()
-    restate.service = {**SERVICE, "deployment_id": "dp_2", "abort_timeout": "1s"}
+    restate.latest = {**SERVICE, "deployment_id": "dp_2", "abort_timeout": "1s"}
 
     registration = await registrar.register()
 
@@ -212,7 +335,7 @@ async def test_a_deployment_whose_service_is_gone_is_not_the_latest(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows()
-    restate.service = {}
+    restate.latest = {}
 
     registration = await registrar.register()
 
@@ -241,29 +364,42 @@ async def test_a_worker_that_restate_does_not_reach_is_told_where_to_look(
         assert WORKER in caught.value.hint
 
 
-async def test_make_latest_sends_by_force_whatever_the_digest(
-    restate: Restate, registrar: Registrar
+@pytest.mark.parametrize("known", [False, True])
+async def test_make_latest_sends_whatever_the_digest(
+    restate: Restate, registrar: Registrar, *, known: bool
 ) -> None:
-    restate.knows()
+    if known:
+        restate.knows()
 
     assert (await registrar.make_latest()).state is RegistrationState.YES
 
-    (sent,) = restate.sent
-    assert sent["force"] is True
+    assert restate.forced() == [known]
 
 
-@pytest.mark.parametrize(("known", "deed"), [(False, "add"), (True, "update")])
-async def test_a_dry_run_says_what_would_be_done(
-    restate: Restate, registrar: Registrar, *, known: bool, deed: str
+async def test_a_dry_run_says_that_the_worker_would_be_added(
+    restate: Restate, registrar: Registrar
 ) -> None:
-    if known:
-        restate.knows("d0")
+    registration = await registrar.dry_run()
+
+    assert f"would add the deployment {WORKER}" in registration.detail
+    assert restate.sent == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "state"),
+    [("d0", RegistrationState.NOT_LATEST), (DIGEST, RegistrationState.OUTDATED)],
+)
+async def test_a_dry_run_says_what_would_be_updated_and_why(
+    restate: Restate, registrar: Registrar, claim: str, state: RegistrationState
+) -> None:
+    restate.knows(claim, read("d0"))
 
     registration = await registrar.dry_run()
 
-    assert f"would {deed} the deployment {WORKER}" in registration.detail
-    (sent,) = restate.sent
-    assert (sent["dry_run"], sent["force"]) == (True, known)
+    assert registration.state is state
+    assert f"would update the deployment {WORKER}" in registration.detail
+    assert "another version" in registration.detail
+    assert restate.forced() == []
 
 
 async def test_a_dry_run_of_what_is_registered_only_looks(
@@ -285,27 +421,17 @@ async def test_a_worker_that_is_not_to_register_only_looks(
     assert restate.sent == []
 
 
-async def test_a_worker_of_another_version_than_is_registered_there_is_not_the_latest(
-    registrar: Registrar, restate: Restate
+async def test_a_worker_that_restate_knows_not_and_does_not_reach_is_gone(
+    restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows(digest="another")
+    restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
 
-    found = await registrar.look()
-
-    assert found.state is RegistrationState.NOT_LATEST
-    assert "as another version of this worker" in found.detail
+    assert (await registrar.look()).state is RegistrationState.GONE
 
 
 async def test_without_an_admin_api_looking_says_unknown_and_acting_fails() -> None:
     admin = AdminClient("http://127.0.0.1:9")
-    registrar = Registrar(
-        admin=admin,
-        uri=WORKER,
-        digest=DIGEST,
-        services=(JOBS,),
-        on_startup=True,
-        logger=structlog.get_logger(),
-    )
+    registrar = registrar_of(admin)
 
     assert (await registrar.look()).state is RegistrationState.UNKNOWN
     for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
@@ -326,20 +452,36 @@ async def test_an_admin_api_that_wants_a_key_makes_the_state_unknown(
     assert "who?" in registration.detail
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (None, None),
-        ("0s", 0),
-        ("999ms", 0.999),
-        ("1s 500ms", 1.5),
-        ("10m", 600),
-        ("1h 30m", 5400),
-        ("7d", 604800),
-        ("400d 3h 5s", 34570805),
-    ],
-)
-def test_times_are_read_as_restate_1_7_writes_them(
-    text: str | None, expected: float | None
+async def test_what_the_server_knows_of_this_worker_is_remembered(
+    restate: Restate, registrar: Registrar
 ) -> None:
-    assert seconds(text) == expected
+    restate.knows()
+
+    await registrar.look()
+
+    assert registrar.known == {"Jobs"}
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_deployment_that_was_seen_is_looked_at_by_its_id(
+    restate: Restate, registrar: Registrar, httpserver: HTTPServer, *, known: bool
+) -> None:
+    if known:
+        restate.knows()
+    await registrar.register()
+    httpserver.clear_log()
+
+    assert (await registrar.look()).state is RegistrationState.YES
+
+    assert [request.path for request, _ in httpserver.log] == [
+        "/deployments/dp_1",
+        "/services/Jobs",
+    ]
+
+
+async def test_a_deployment_that_is_removed_is_gone(restate: Restate, registrar: Registrar) -> None:
+    restate.knows()
+    await registrar.look()
+    restate.claim = None
+
+    assert (await registrar.look()).state is RegistrationState.GONE

@@ -75,6 +75,22 @@ def test_an_advertised_url_is_taken_as_it_is() -> None:
     assert settings(worker_advertised_url=url, worker_address=":9080").advertised_url == url
 
 
+@pytest.mark.parametrize("url", ["http://w:1?version=2", "http://w:1/base?"])
+def test_an_advertised_url_with_a_query_is_refused_when_the_worker_starts(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"worker_advertised_url .* has a query") as caught:
+        settings(worker_advertised_url=Url(url)).check()
+
+    assert "leave out all from the question mark on" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["http://bücher.example:1", "http://w:1/a b", "http://w:1/\x00"])
+def test_an_advertised_url_that_restate_does_not_take_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"worker_advertised_url .* has a character") as caught:
+        settings(worker_advertised_url=Url(url)).check()
+
+    assert "xn--" in caught.value.hint
+
+
 def test_beyond_loopback_the_advertised_url_must_be_said() -> None:
     with pytest.raises(SettingsError, match="worker_advertised_url"):
         settings(worker_address=":9080", allow_unsigned=True).check()

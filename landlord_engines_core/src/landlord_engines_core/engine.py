@@ -166,7 +166,14 @@ class RegistrationState(StrEnum):
     GONE = "gone"
     """The backend does not know this worker any more, or not yet."""
     NOT_LATEST = "not latest"
-    """The backend sends new jobs to another deployment."""
+    """The backend sends new jobs to another deployment, or takes this one for another version."""
+    OUTDATED = "outdated"
+    """Another version of the worker answered when the backend asked what it can do.
+
+    Several workers share one address, and some are still old. It is tried again until it is right.
+    """
+    REFUSED = "refused"
+    """The backend keeps something else than this worker sent; another try would not help."""
 
 
 @attrs.frozen(kw_only=True)
@@ -291,6 +298,9 @@ class WorkerEngine(abc.ABC):
     @abc.abstractmethod
     async def register(self) -> Registration:
         """Announce the worker to its backend; doing it again changes nothing.
+
+        It is called again where the registration is gone, and where it is outdated: then it must
+        leave a version alone that registered later.
 
         Raises:
             RegistrationFailed: Another try may succeed.

@@ -1,6 +1,7 @@
 """Drives one worker engine: serve, register, watch, drain, stopped."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -32,6 +33,9 @@ __all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions"]
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts to register."""
 
+LONGEST_RETRY = 300.0
+"""Seconds between two attempts where another version of the worker answered the last one."""
+
 MARGIN = 2.0
 """Seconds that an engine may be late with its shutdown before it is given up."""
 
@@ -57,6 +61,37 @@ class LifecycleOptions:
     register_timeout: float
     watch_interval: float
     fail_fast: bool
+
+
+def _growing_pauses() -> Iterator[float]:
+    longest = backoff.expo(factor=1, max_value=LONGEST_RETRY)
+    next(longest)  # It begins by waiting for what it is sent.
+    return (backoff.full_jitter(pause) for pause in longest)
+
+
+@attrs.define
+class _Retries:
+    """When to register again: after growing, jittered pauses, for as long as there is a reason."""
+
+    _pauses: Iterator[float] = attrs.field(factory=_growing_pauses, init=False)
+    _due: float = attrs.field(default=math.inf, init=False)
+
+    def wait(self) -> float:
+        """Seconds until the next attempt; the first call since `clear` sets it."""
+        if math.isinf(self._due):
+            self._due = monotonic() + next(self._pauses)
+        return max(0.0, self._due - monotonic())
+
+    def is_due(self) -> bool:
+        """Whether to try now; the next attempt is set then."""
+        if due := self.wait() == 0:
+            self._due = math.inf
+        return due
+
+    def clear(self) -> float:
+        """Begin with short pauses the next time; nothing is due until then."""
+        self._pauses, self._due = _growing_pauses(), math.inf
+        return self._due
 
 
 @attrs.define(kw_only=True)
@@ -148,16 +183,27 @@ class EngineLifecycle:
         # An engine that plans it may refuse in its own words; if it serves instead, it ends here.
         self._refuse_without_turn(Support.PLANNED)
         with self._translated():
-            await self._register()
-            while self.engine.info.supports(Capability.WATCH):
-                await asyncio.sleep(self.options.watch_interval)
-                self._note(await self._look())
-                if self.registration.state is RegistrationState.GONE:
-                    await self._register()
+            await self._register(at_start=True)
+            if self.engine.info.supports(Capability.WATCH):
+                await self._watch()
         # Nothing can be watched: this waits until it is cancelled.
         await asyncio.Event().wait()
 
-    async def _register(self) -> None:
+    async def _watch(self) -> None:
+        """Look at each interval, and register again where that is called for."""
+        retries = _Retries()
+        while True:
+            outdated = self.registration.state is RegistrationState.OUTDATED
+            pause = retries.wait() if outdated else retries.clear()
+            await asyncio.sleep(min(self.options.watch_interval, pause))
+            self._note(await self._look())
+            match self.registration.state:
+                case RegistrationState.GONE:
+                    await self._register()
+                case RegistrationState.OUTDATED if retries.is_due():
+                    await self._register()
+
+    async def _register(self, *, at_start: bool = False) -> None:
         """Register, trying again for as long as the options say."""
         announce = backoff.on_exception(
             backoff.expo,
@@ -177,13 +223,11 @@ class EngineLifecycle:
                 hint="check the backend, or raise worker.register_timeout",
             ) from error
         except RegistrationRefused as error:
-            if self.options.fail_fast:
+            if self.options.fail_fast and at_start:
                 raise
             # It goes on with the jobs that it has: they are pinned to it.
             self.logger.error("registration refused", reason=str(error))  # noqa: TRY400  # expected
-            self.registration = Registration(
-                state=RegistrationState.NOT_LATEST, detail=error.message
-            )
+            self.registration = Registration(state=RegistrationState.REFUSED, detail=error.message)
 
     async def _look(self) -> Registration:
         """Ask what the backend knows; that it cannot be asked must not end the worker."""

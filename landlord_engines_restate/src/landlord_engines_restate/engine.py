@@ -1,12 +1,10 @@
 """The Restate worker engine: an HTTP endpoint that Restate calls, and its registration there."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from restate.discovery import compute_discovery_json
 from restate.endpoint import Endpoint
 
 from landlord_engines_core.engine import (
@@ -20,6 +18,7 @@ from landlord_engines_core.engine import (
 )
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.manifest import manifest_of
 from landlord_engines_restate.moving import Mover
 from landlord_engines_restate.registration import Registrar
 from landlord_engines_restate.server import (
@@ -31,13 +30,10 @@ from landlord_engines_restate.server import (
     listening_socket,
     take_no_signals,
 )
-from landlord_engines_restate.services import build_services, expectations
+from landlord_engines_restate.services import build_services
 from landlord_engines_restate.settings import RestateSettings
 
 __all__ = ["INFO", "RestateEngine", "create_engine"]
-
-MANIFEST_VERSION = 4
-"""The form of the manifest that the digest is made of; only its stability matters."""
 
 INFO = EngineInfo(
     name="restate",
@@ -68,8 +64,7 @@ class RestateEngine(WorkerEngine):
         self._registrar = Registrar(
             admin=self._admin,
             uri=settings.advertised_url,
-            digest=_digest(endpoint),
-            services=expectations(services),
+            manifest=manifest_of(endpoint),
             on_startup=settings.worker_register_on_startup,
             logger=context.logger,
             known=known,
@@ -159,11 +154,6 @@ def create_engine(context: EngineContext) -> RestateEngine:
         SettingsError: A key of ``workflow.restate`` is missing or does not fit another.
     """
     return RestateEngine(context)
-
-
-def _digest(endpoint: Endpoint) -> str:
-    manifest = compute_discovery_json(endpoint, MANIFEST_VERSION, "request_response")
-    return hashlib.sha256(manifest.encode()).hexdigest()
 
 
 def _discovery_only(app: App) -> App:

@@ -11,6 +11,7 @@ on the old deployment. What no deployment has answered yet goes to the latest by
 import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
+from urllib.parse import urlsplit
 
 import attrs
 import backoff
@@ -19,7 +20,6 @@ from landlord_engines_core.engine import Fate, Move, Moved
 from landlord_engines_core.errors import EngineError, SettingsError
 from landlord_engines_restate.admin import AdminClient, AdminRefused, Deployment
 from landlord_engines_restate.invocations import Invocation, Invocations
-from landlord_engines_restate.registration import as_kept
 from landlord_engines_restate.settings import Names
 
 __all__ = ["Mover"]
@@ -94,7 +94,7 @@ class Mover:
         known = await self.admin.deployments()
         by_id = {one.id: one.uri.rstrip("/") for one in known}
         uris = ", ".join(sorted(by_id.values())) or "none"
-        old = next((one for one in known if as_kept(one.uri) == as_kept(uri)), None)
+        old = next((one for one in known if _as_kept(one.uri) == _as_kept(uri)), None)
         newer = await self._latest(old) if old is not None else {}
         if old is None or self.names.service not in newer:
             raise SettingsError(
@@ -111,8 +111,9 @@ class Mover:
         return old, by_id.get(latest, latest), newer
 
     async def _latest(self, old: Deployment) -> dict[str, str]:
-        names = [service.name for service in await self.admin.deployed(old.id)]
-        found = [await self.admin.service(name) for name in names]
+        deployment = await self.admin.deployment(old.id)
+        services = deployment.services if deployment is not None else ()
+        found = [await self.admin.service(service.name) for service in services]
         return {one.name: one.deployment_id for one in found if one is not None}
 
     async def _all(self, found: Iterable[Invocation], way: _Way) -> list[Move]:
@@ -196,3 +197,11 @@ class Mover:
         if fate is Fate.MOVED:
             return Fate.LEFT, f"{why}: the old one has to end it"
         return fate, f"{why}, and it is not back with the old one: {detail or 'run this again'}"
+
+
+def _as_kept(uri: str) -> str:
+    """Spell a URI as the server does: it drops a fragment and lowers the scheme and the host."""
+    parts = urlsplit(uri)
+    credentials, at, host = parts.netloc.rpartition("@")
+    netloc = f"{credentials}{at}{host.lower()}"
+    return parts._replace(netloc=netloc, fragment="").geturl().rstrip("/")

@@ -26,13 +26,12 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.claims import Claims
 from landlord_engines_restate.history import shown
 from landlord_engines_restate.journal import Pauses
-from landlord_engines_restate.registration import Expected
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.settings import Names
 from landlord_engines_restate.states import TurnStates
 from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
 
-__all__ = ["Services", "build_services", "expectations"]
+__all__ = ["Services", "build_services"]
 
 MAX_ATTEMPTS = 2_147_483_647
 """The server takes None for its own 70 and 0 for 1, and then pauses a job for ever."""
@@ -186,29 +185,6 @@ class FollowUps:
             )
         if then.settle is not None:
             _ = self.settle(ctx, then.settle)
-
-
-def expectations(services: Services) -> tuple[Expected, ...]:
-    """What Restate must show of these services once they are registered."""
-    return (
-        _expected(services.jobs, RETRIES),
-        _expected(services.turn, RETRIES),
-        _expected(services.settle, UNHURRIED),
-    )
-
-
-def _expected(service: Service | VirtualObject, retries: InvocationRetryPolicy) -> Expected:
-    assert service.abort_timeout is not None, "build_services sets it"
-    assert retries.max_interval is not None, "each policy here sets it"
-    return Expected(
-        name=service.name,
-        handlers=frozenset(service.handlers),
-        abort_timeout=service.abort_timeout.total_seconds(),
-        idempotency_retention=COMPLETION_RETENTION.total_seconds(),
-        journal_retention=JOURNAL_RETENTION.total_seconds(),
-        max_interval=retries.max_interval.total_seconds(),
-        max_attempts=MAX_ATTEMPTS,
-    )
 
 
 def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:

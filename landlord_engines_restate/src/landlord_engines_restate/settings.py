@@ -143,8 +143,13 @@ class RestateSettings:
 
     @property
     def advertised_url(self) -> str:
-        """Where Restate reaches the worker; known by itself only on loopback."""
+        """Where Restate reaches the worker; known by itself only on loopback.
+
+        Raises:
+            SettingsError: It is not known, or Restate would not call it as it is written.
+        """
         if self.worker_advertised_url is not None:
+            _check_callable(self.worker_advertised_url)
             return self.worker_advertised_url
         host, port = self.listen()
         if not _is_loopback(host):
@@ -165,6 +170,21 @@ class RestateSettings:
         service = self.service_name or DEFAULT_SERVICE
         parts = (self.worker_namespace, self.worker_service_prefix, service)
         return Names("-".join(part for part in parts if part), service)
+
+
+def _check_callable(url: str) -> None:
+    """Refuse what restate-server 1.7.12 drops from a URL, or does not take in one (observed)."""
+    if "?" in url:
+        raise SettingsError(
+            f"workflow.restate.worker_advertised_url {url} has a query, which Restate does not send",
+            hint="leave out all from the question mark on; a path or a port tells workers apart",
+        )
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise SettingsError(
+            f"workflow.restate.worker_advertised_url {url!r} has a character that Restate does not"
+            " take",
+            hint="write an international host as its xn-- form, and others percent-encoded",
+        )
 
 
 def _is_loopback(host: str) -> bool:

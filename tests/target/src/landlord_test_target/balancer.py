@@ -3,8 +3,9 @@
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
+from random import Random
 
 import attrs
 
@@ -13,14 +14,21 @@ __all__ = ["Balancer", "balanced"]
 
 @attrs.define
 class Balancer:
-    """Hands each connection to the next server in turn that takes it.
+    """Hands each connection to the next server in turn, or to one at random, that takes it.
 
     Attributes:
+        servers: They may change at any time; connections that are there stay.
+        chance: Picks the server, where it is not the next in turn.
         url: Where it listens.
     """
 
     servers: deque[tuple[str, int]]
+    chance: Random | None = None
     url: str = ""
+
+    def stand_before(self, *addresses: str) -> None:
+        """Stand before these servers from now on, each given as host:port."""
+        self.servers = deque(_parted(addresses))
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
@@ -31,24 +39,35 @@ class Balancer:
             writer.close()
 
     async def _next(self) -> tuple[StreamReader, StreamWriter] | None:
-        for _ in range(len(self.servers)):
-            self.servers.rotate(-1)
+        for server in self._order():
             with suppress(OSError):
-                return await asyncio.open_connection(*self.servers[0])
+                return await asyncio.open_connection(*server)
         return None
+
+    def _order(self) -> list[tuple[str, int]]:
+        self.servers.rotate(-1)
+        servers = list(self.servers)
+        return self.chance.sample(servers, len(servers)) if self.chance else servers
 
 
 @asynccontextmanager
-async def balanced(addresses: Iterable[str], port: int = 0) -> AsyncIterator[Balancer]:
+async def balanced(
+    addresses: Iterable[str], port: int = 0, chance: Random | None = None
+) -> AsyncIterator[Balancer]:
     """Serve in front of these, each given as host:port."""
-    parts = (address.rpartition(":") for address in addresses)
-    balancer = Balancer(deque((host, int(number)) for host, _, number in parts))
+    balancer = Balancer(deque(_parted(addresses)), chance)
     server = await asyncio.start_server(balancer.serve, "127.0.0.1", port)
     balancer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield balancer
     finally:
         server.close()
+
+
+def _parted(addresses: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        yield host, int(port)
 
 
 async def _joined(

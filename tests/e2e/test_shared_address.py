@@ -1,0 +1,295 @@
+"""Workers of two versions behind one address that picks at random who answers.
+
+The long form does twenty rolling updates and prints what came of them:
+`nox -s e2e -- -k rolling_update -n 0 -s --rolls 20`.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from random import Random
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+
+from landlord_engines_restate.manifest import DIGEST_KEY, seconds
+from landlord_test_target.balancer import Balancer, balanced
+from landlord_test_target.harness import Worker, World, wait_for
+
+OLDEST = 2.0
+"""Seconds that what `/readyz` shows may be behind Restate: ten looks of the worker."""
+
+
+@attrs.frozen(kw_only=True)
+class Truth:
+    """What the admin API showed between two times: who has claimed the URL, whose was read."""
+
+    begun: float
+    ended: float
+    claim: str
+    abort_timeout: float | None
+    revision: int = 0
+
+    def state(self, digest: str, abort_timeout: float) -> str:
+        """What a worker of this version has to show."""
+        if self.claim != digest:
+            return "not latest"
+        return "yes" if self.abort_timeout == abort_timeout else "outdated"
+
+
+@attrs.frozen(kw_only=True)
+class Look:
+    """What a worker showed."""
+
+    version: int
+    at: float
+    state: str
+
+
+@attrs.define(kw_only=True)
+class Fleet:
+    """Three workers behind one address, replaced one by one by those of the next version."""
+
+    world: World
+    balancer: Balancer
+    version: int = 0
+    workers: list[tuple[int, Worker]] = attrs.field(factory=list)
+    truths: list[Truth] = attrs.field(factory=list)
+    looks: list[Look] = attrs.field(factory=list)
+    digests: dict[int, str] = attrs.field(factory=dict)
+    jobs: dict[str, str] = attrs.field(factory=dict)
+    seconds: list[float] = attrs.field(factory=list)
+
+    @staticmethod
+    def step_timeout(version: int) -> float:
+        return 60.0 + version
+
+    async def start(self, version: int) -> Worker:
+        """Start a worker, which may register before anything is routed to it."""
+        config = self.world.config(step_timeout=f"{self.step_timeout(version)}s")
+        config["workflow"]["restate"]["worker_advertised_url"] = self.balancer.url
+        worker = await self.world.launch(config)
+        await wait_for(lambda: self._is_ready(worker))
+        self.workers.append((version, worker))
+        self._route()
+        return worker
+
+    async def stop_oldest(self) -> None:
+        _, worker = self.workers.pop(0)
+        self._route()
+        assert await worker.terminate() == 0
+
+    async def roll(self) -> None:
+        """Replace each worker while jobs are in flight, and wait until all show that it is right."""
+        begun = monotonic()
+        self.version += 1
+        for _ in range(3):
+            await asyncio.gather(*(self.send() for _ in range(3)))
+            await self.start(self.version)
+            await self.stop_oldest()
+        await self.right()
+        self.seconds.append(monotonic() - begun)
+
+    async def right(self) -> None:
+        async with asyncio.timeout(120):
+            for _, worker in self.workers:
+                while await self._state(worker) != "yes":
+                    await asyncio.sleep(0.05)
+        truth = await self._truth()
+        assert truth.abort_timeout == 2 * self.step_timeout(self.version)
+        self.digests[self.version] = truth.claim
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Look at the admin API and at each worker all the time."""
+        watching = [asyncio.create_task(look()) for look in (self._watch_truth, self._watch)]
+        try:
+            yield
+        finally:
+            for task in watching:
+                task.cancel()
+            ended = await asyncio.gather(*watching, return_exceptions=True)
+        assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
+
+    async def lost(self) -> Counter[str]:
+        """Hold each job against the target, its row and its history."""
+        wrong: Counter[str] = Counter()
+        for tenant, job in self.jobs.items():
+            assert (await self.world.done(job))["output"]["status"] == "created"
+            resources = await self.world.target.resources(tenant)
+            versions = [json.loads(resource["document"])["version"] for resource in resources]
+            wrong["lost"] += versions != [1]
+            wrong["doubled"] += len(await self.world.target.ledger(tenant, "create", "201")) != 1
+            wrong["unknown"] += await self.world.outcomes(tenant, 1) != ["created"]
+        return +wrong
+
+    def untrue(self) -> list[Look]:
+        """The looks that no answer of the admin API at most so old agrees with."""
+        return [one for one in self.looks if self._age(one) > OLDEST and not self._unseen(one)]
+
+    def _age(self, look: Look) -> float:
+        """Seconds for which Restate had shown something else when this was shown."""
+        digest, abort_timeout = self.digests[look.version], 2 * self.step_timeout(look.version)
+        ages = (
+            max(0.0, look.at - truth.ended)
+            for truth in reversed(self.truths)
+            if truth.begun <= look.at and truth.state(digest, abort_timeout) == look.state
+        )
+        return next(ages, float("inf"))
+
+    def _unseen(self, look: Look) -> bool:
+        """Whether Restate read manifests twice between two looks at it, shortly before this."""
+        return any(
+            after.revision - before.revision > 1
+            for before, after in pairwise(self.truths)
+            if before.begun <= look.at and look.at - after.ended < OLDEST
+        )
+
+    def table(self) -> str:
+        judged = [age for age in map(self._age, self.looks) if age <= OLDEST]
+        told = {
+            "rolls": self.version,
+            "jobs": len(self.jobs),
+            "looks at a worker": len(self.looks),
+            **{
+                f"- {state}": count for state, count in Counter(x.state for x in self.looks).items()
+            },
+            "looks at the admin API": len(self.truths),
+            "longest that a worker was behind in s": round(max(judged), 2),
+            "looks at what Restate showed too shortly to be seen": len(self.looks) - len(judged),
+            "longest roll in s": round(max(self.seconds), 1),
+        }
+        return "\n".join(f"| {key} | {value} |" for key, value in told.items())
+
+    def _route(self) -> None:
+        """Have the address lead to those that are there and ready, as a Service does."""
+        parts = (worker.config["workflow"]["restate"] for _, worker in self.workers)
+        self.balancer.stand_before(*(part["worker_address"] for part in parts))
+
+    async def send(self) -> None:
+        tenant = self.world.tenant()
+        await self.world.target.fault(tenant, "create", delay_before=0.3)
+        self.jobs[tenant] = await self.world.send(tenant, "provision", version=1)
+
+    async def _watch(self) -> None:
+        while True:
+            for version, worker in list(self.workers):
+                knew = self._has_registered(worker)
+                state = await self._state(worker)
+                # It knows nothing before its first registration has been answered.
+                if state and (knew or state != "unknown"):
+                    self.looks.append(Look(version=version, at=monotonic(), state=state))
+            await asyncio.sleep(0.03)
+
+    async def _watch_truth(self) -> None:
+        while True:
+            self.truths.append(await self._truth())
+            await asyncio.sleep(0.01)
+
+    async def _truth(self) -> Truth:
+        begun = monotonic()
+        deployment = await self.world.admin.deployment_at(self.balancer.url)
+        if deployment is None:
+            return Truth(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
+        (read,) = {(one.revision, seconds(one.abort_timeout)) for one in deployment.services}
+        return Truth(
+            begun=begun,
+            ended=monotonic(),
+            claim=deployment.metadata[DIGEST_KEY],
+            revision=read[0],
+            abort_timeout=read[1],
+        )
+
+    async def _readyz(self, worker: Worker) -> dict[str, Any]:
+        with suppress(aiohttp.ClientError):
+            async with self.world.http.get(f"{worker.probe_url}/readyz") as response:
+                body: dict[str, Any] = await response.json()
+                return body
+        return {}
+
+    async def _is_ready(self, worker: Worker) -> bool:
+        return bool((await self._readyz(worker)).get("ready"))
+
+    async def _state(self, worker: Worker) -> str:
+        """What it shows of its registration; nothing while it does not serve."""
+        body = await self._readyz(worker)
+        return body["registration"]["state"] if body.get("state") == "serving" else ""
+
+    def _has_registered(self, worker: Worker) -> bool:
+        return any(line["message"] == "registered" for line in worker.lines())
+
+
+async def test_a_rolling_update_behind_one_address_ends_registered_and_tells_the_truth(
+    world: World, pytestconfig: pytest.Config
+) -> None:
+    rolls, chance = pytestconfig.getoption("--rolls"), Random(pytestconfig.getoption("--seed"))
+    async with balanced((), chance=chance) as balancer:
+        fleet = Fleet(world=world, balancer=balancer)
+        for _ in range(3):
+            await fleet.start(0)
+        await fleet.right()
+
+        async with fleet.watched():
+            for _ in range(rolls):
+                await fleet.roll()
+
+        assert not await fleet.lost()
+        print(f"\n{fleet.table()}")  # noqa: T201  # the figures are what the long form is for
+        assert not fleet.untrue()
+
+
+async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_leads_here(
+    world: World,
+) -> None:
+    async with balanced(()) as balancer:
+        fleet = Fleet(world=world, balancer=balancer)
+        old = await fleet.start(0)
+        await old.registered()
+        config = world.config(step_timeout="50s")
+        config["workflow"]["restate"]["worker_advertised_url"] = balancer.url
+
+        new = await world.launch(config)
+
+        await new.logged("registered", state="outdated")
+        await old.logged("registered", state="not latest")
+        code, text = await new.command("check")
+        assert (code, "another version of this worker answered" in text) == (0, True), text
+        code, text = await new.command("register")
+        assert (code, text.split(":")[0]) == (4, "outdated")
+        # The claim that a new start finds is its own, which proves nothing.
+        assert await new.terminate() == 0
+        again = await world.launch(config)
+        await again.logged("registered", state="outdated")
+        balancer.stand_before(config["workflow"]["restate"]["worker_address"])
+        # Restate keeps its connection to the old one for as long as that is there.
+        assert await old.terminate() == 0
+        await again.registered()
+        assert len([line for line in old.lines() if line.get("state") == "yes"]) == 1
+
+
+async def test_registrations_by_force_with_other_options_break_no_job_in_flight(
+    world: World,
+) -> None:
+    async with balanced(()) as balancer:
+        fleet = Fleet(world=world, balancer=balancer)
+        worker = await (await fleet.start(0)).registered()
+        url = f"{world.restate.admin_endpoint}/services/{world.service}"
+        revisions = set()
+
+        for number in range(6):
+            await asyncio.gather(*(fleet.send() for _ in range(10)))
+            # What an operator changes here, the registration changes back.
+            async with world.http.patch(url, json={"abort_timeout": f"{number + 3}m"}) as response:
+                assert response.status == 200
+            code, text = await worker.command("register", "--make-latest")
+            assert code == 0, text
+            revisions.add(text.split("revision ")[1])
+
+        assert len(revisions) == 6
+        assert not await fleet.lost()
