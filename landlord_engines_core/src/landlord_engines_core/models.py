@@ -80,6 +80,8 @@ class Job:
         name: The tenant's name; it can change and may hold any characters.
         desired_config: The tenant's configuration; may hold secrets.
         compute_provider: The compute engine that the job itself names, or empty.
+        unreadable: What of the body could not be read, each field with the reason and without
+            values; the field is empty then. Empty where all could be read.
     """
 
     tenant: str
@@ -87,6 +89,7 @@ class Job:
     operation: Operation
     desired_config: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     compute_provider: str = ""
+    unreadable: str = ""
 
 
 @attrs.frozen

@@ -92,6 +92,10 @@ class ComputeEngine(Protocol):
 
     All methods that reach the target raise `ComputeRefused` where only another configuration helps
     and `ComputeUnavailable` where another try may.
+
+    An engine whose `place` reads nothing out of a configuration says so with the attribute
+    ``single_location = True``, which is optional: a delete whose configuration cannot be read then
+    never waits because of it.
     """
 
     @property

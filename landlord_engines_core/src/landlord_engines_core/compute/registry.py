@@ -66,6 +66,12 @@ class ComputeRegistry:
                 hint=f"add compute.{name} to the worker's settings, or change compute_provider",
             ) from None
 
+    def has_locations(self) -> bool:
+        """Whether a configuration can put a tenant elsewhere than at an engine's own location."""
+        return not all(
+            getattr(engine, "single_location", False) for engine in self._engines.values()
+        )
+
     def schema_problems(self, name: str, config: Mapping[str, object]) -> list[str]:
         """Hold a configuration, as it is, against the JSON Schema of the engine of this name.
 
