@@ -11,7 +11,7 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import attrs
 
@@ -21,18 +21,37 @@ MAX_DEPTH = 500
 """Levels of nesting that are read; each level takes some of Python's stack, also later on."""
 
 _SPACE = r"[ \t\n\r]*"
-_SIMPLE = (
-    r'(?:"[^"\\\x00-\x1f]*"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?'
-    r"|true|false|null)"
-)
 _NAME = r'"[^"\\\x00-\x1f]*"'
-# Without them each value would be a turn of Python's loop; the bound is one of the matcher's memory.
+_SCALAR = rf"(?:{_NAME}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)"
+
+
+def _list(value: str, most: int) -> str:
+    """A pattern for up to so many values, each with a comma behind it."""
+    return f"(?:{_SPACE}{value}{_SPACE},){{0,{most}}}"
+
+
+def _named(value: str) -> str:
+    return f"{_NAME}{_SPACE}:{_SPACE}{value}"
+
+
+def _leaf(opening: str, value: str, closing: str) -> str:
+    return rf"\{opening}(?:{_list(value, 20)}{_SPACE}{value})?{_SPACE}\{closing}"
+
+
+# Most of a value is walked over by these: each value would take a turn of Python's loop otherwise.
+# The bounds are there since the matcher keeps something for each turn of a group.
+_SIMPLE = f"(?:{_SCALAR}|{_leaf('[', _SCALAR, ']')}|{_leaf('{', _named(_SCALAR), '}')})"
 _RUNS = {
-    ord("]"): re.compile(rf"(?:{_SPACE}{_SIMPLE}{_SPACE},){{0,100}}"),
-    ord("}"): re.compile(rf"(?:{_SPACE}{_NAME}{_SPACE}:{_SPACE}{_SIMPLE}{_SPACE},){{0,100}}"),
+    ord("]"): re.compile(_list(_SIMPLE, 100)),
+    ord("}"): re.compile(_list(_named(_SIMPLE), 100)),
+}
+_OPENINGS = {
+    "[": re.compile(rf"(?:\[{_SPACE}){{1,1000}}"),
+    "{": re.compile(rf'(?:\{{{_SPACE}"[^"\\\x00-\x1f{{]*"{_SPACE}:{_SPACE}){{1,1000}}'),
 }
 _CLOSING = {"[": ord("]"), "{": ord("}")}
 
+_brackets = re.compile(r"[\]}]*")
 _space = re.compile(_SPACE)
 _half_pair = re.compile(r"\\u[dD][89a-fA-F]")
 _escape = re.compile(
@@ -64,12 +83,10 @@ class Member:
 
     Attributes:
         text: The value as it was written.
-        depth: Levels of nesting in the value; 0 for a scalar.
     """
 
     key: str
     text: str
-    depth: int
 
 
 def _each_byte(error: UnicodeError) -> tuple[str, int]:
@@ -131,16 +148,15 @@ def is_deep(value: object) -> bool:
     """Whether a value has more than `MAX_DEPTH` levels."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
+        containers = [inner for inner in level if isinstance(inner, dict | list)]
+        if not containers:
             return False
+        level = [
+            inner
+            for outer in containers
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
     return True
-
-
-def _inside(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def members(text: str) -> Iterator[Member]:
@@ -153,8 +169,8 @@ def members(text: str) -> Iterator[Member]:
     while not closed:
         key, at = _key(text, at)
         start = _after_space(text, at)
-        at, depth = _skip(text, start)
-        yield Member(key, text[start:at], depth)
+        at = _skip(text, start)
+        yield Member(key, text[start:at])
         at = _after_space(text, at)
         closed = text.startswith("}", at)
         at = _expect(text, at, "}" if closed else ",")
@@ -192,38 +208,57 @@ def _key(text: str, at: int) -> tuple[str, int]:
     return str(key), _expect(text, end, ":")
 
 
-def _skip(text: str, at: int) -> tuple[int, int]:
-    """Walk over one value: the position behind it, and its levels of nesting."""
-    closing, deepest = bytearray(), 0
+def _skip(text: str, at: int) -> int:
+    """Walk over one value: the position behind it."""
+    closing = bytearray()
     while True:
-        if (kind := _CLOSING.get(text[at : at + 1])) is not None:
-            closing.append(kind)
-            deepest = max(deepest, len(closing))
-            at = _after_space(text, at + 1)
-            if not text.startswith(chr(kind), at):
-                at = _next(text, at, kind)
+        if (head := text[at : at + 1]) in _CLOSING:
+            at, at_value = _open(text, at, head, closing)
+            if at_value:
                 continue
         else:
             _, at = _scalar(text, at)
         at = _close(text, at, closing)
         if not closing:
-            return at, deepest
+            return at
         at = _next(text, _expect(text, at, ","), closing[-1])
+
+
+def _open(text: str, at: int, head: str, closing: bytearray) -> tuple[int, bool]:
+    """Walk into a container, and into all that begin with it.
+
+    Returns:
+        The position, and whether it is that of a value; it is behind an opening bracket otherwise.
+    """
+    if found := _OPENINGS[head].match(text, at):
+        closing += bytes((_CLOSING[head],)) * text.count(head, at, found.end())
+        at = found.end()
+    else:
+        closing.append(_CLOSING[head])
+        at = _after_space(text, at + 1)
+    if text.startswith(chr(closing[-1]), at) and not (found and head == "{"):
+        return at, False
+    if head == "[" or not found:
+        at = _next(text, at, closing[-1])
+    return at, True
 
 
 def _close(text: str, at: int, closing: bytearray) -> int:
     """Walk over the brackets that close here."""
     while closing:
         behind = _after_space(text, at)
-        if not text.startswith(chr(closing[-1]), behind):
+        found = _brackets.match(text, behind, behind + len(closing))
+        if not found or not found[0]:
             return at
-        closing.pop()
-        at = behind + 1
+        if closing[: -len(found[0]) - 1 : -1] != found[0].encode():
+            raise NotJson(behind)
+        del closing[-len(found[0]) :]
+        at = found.end()
     return at
 
 
 def _next(text: str, at: int, kind: int) -> int:
-    """Walk over simple values up to the next value that is none, and over its name in an object."""
+    """Walk over simple values up to the next one that is none, and over its name in an object."""
     found = _RUNS[kind].match(text, at)
     at = found.end() if found else at
     if kind == _CLOSING["{"]:

@@ -268,7 +268,8 @@ class TenantJobs:
         await self._acts.settled(job.tenant)
         async with self.slots.one():
             if resolved.placement is None:
-                places = record.placements or await self.resolver.candidates(job)
+                known = any(t.ended_at for t in record.transitions)
+                places = record.placements or await self.resolver.candidates(job, known=known)
                 return await self._converger.destroy(job.tenant, places)
             spec = await self.resolver.spec(job, resolved.placement)
             return await self._converger.apply(resolved.placement.engine, spec)

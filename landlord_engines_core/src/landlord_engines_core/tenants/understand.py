@@ -113,8 +113,6 @@ def _field(key: str) -> str:
 def _read(member: jsontext.Member) -> object:
     if (size := len(member.text)) > MAX_READ:
         return _Unread(f"has {size} characters, at most {MAX_READ} are read")
-    if member.depth > jsontext.MAX_DEPTH:
-        return _TOO_DEEP
     try:
         return jsontext.loads(member.text)
     except jsontext.BadNumber:
