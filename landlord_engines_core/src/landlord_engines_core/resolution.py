@@ -139,22 +139,18 @@ class Resolver:
             key_hashes=key_hashes(config),
         )
 
-    async def candidates(self, job: Job, *, known: bool = False) -> tuple[Placement, ...]:
+    async def candidates(self, job: Job) -> tuple[Placement, ...]:
         """Where a tenant without a record could have a resource: once or twice on each engine.
 
         It refuses no configuration that can be read, and asks nobody then: one that names no valid
         place is passed over for the engine's own. Of one that cannot, Landlord's API is asked.
-
-        Args:
-            job: The delete.
-            known: The record tells of a job that ended, and so would name another location.
 
         Raises:
             ComputeRefused: The configuration cannot be read, could have named a location that an
                 engine has beside its own, and Landlord's API does not tell.
             LandlordUnavailable: Landlord's API gives no usable answer.
         """
-        desired = _without_control_keys(await self._readable_config(job, known=known))
+        desired = _without_control_keys(await self._readable_config(job))
         found: list[Placement] = []
         for name in self.registry:
             engine = self.registry.engine(name)
@@ -186,14 +182,14 @@ class Resolver:
         self.registry.check(name, config)
         return config
 
-    async def _readable_config(self, job: Job, *, known: bool) -> Mapping[str, object]:
+    async def _readable_config(self, job: Job) -> Mapping[str, object]:
         """The job's configuration, or what Landlord's API says where that cannot be read."""
-        if not job.unreadable or known or not self.registry.has_locations():
+        if not job.unreadable or not self.registry.has_locations():
             return job.desired_config
         tenant = await self._tenant_to_delete(job)
         if tenant is None:
             raise ComputeRefused(
-                f"the tenant has no record, and its resource may be where nobody can tell:"
+                f"no record tells where the tenant's resource is, and its configuration cannot be read:"
                 f" {job.unreadable}",
                 hint="correct the tenant's configuration, or send the delete with one that names its"
                 " location",

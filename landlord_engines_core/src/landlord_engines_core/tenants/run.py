@@ -268,8 +268,7 @@ class TenantJobs:
         await self._acts.settled(job.tenant)
         async with self.slots.one():
             if resolved.placement is None:
-                known = any(t.ended_at for t in record.transitions)
-                places = record.placements or await self.resolver.candidates(job, known=known)
+                places = record.placements or await self.resolver.candidates(job)
                 return await self._converger.destroy(job.tenant, places)
             spec = await self.resolver.spec(job, resolved.placement)
             return await self._converger.apply(resolved.placement.engine, spec)
