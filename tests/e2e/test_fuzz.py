@@ -184,6 +184,7 @@ async def test_whatever_is_sent_is_done_refused_or_held(
 
     assert fuzzing.results.total() == BATCH + count // QUARTERS * QUARTERS
     assert {"done", "held", "refused with 400"} <= set(fuzzing.results)
-    assert sizes[-1] - sizes[0] < 64
+    # A configuration of 4 MiB takes 110 MiB for a moment, and the heap keeps some of that room.
+    assert sizes[-1] - sizes[0] < 128
     assert await _ready(worker, world)
     assert await world.run(world.tenant(), "provision", version=1) == "created"
