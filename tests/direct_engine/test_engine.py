@@ -171,6 +171,28 @@ async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: Bench) 
     assert "names no tenant" in str((await bench.reads(job, "failed", "failed"))["error"])
 
 
+async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete(
+    bench: Bench,
+) -> None:
+    await bench.worker()
+    tenant = str(uuid4())
+    job = await bench.send(tenant, State.REQUESTED, version=1)
+    await bench.reads(job, "succeeded", "succeeded")
+    deep = '{"k":' * 10_000 + "1" + "}" * 10_000
+
+    def sent(operation: str) -> bytes:
+        fields = f'"tenant_uuid": "{tenant}", "operation": "{operation}"'
+        return f'{{{fields}, "desired_config": {deep}}}'.encode()
+
+    held = await bench.dispatcher.dispatch(sent("update"))
+    seen = await bench.reads(held, "running", "backing-off")
+    assert "$.desired_config is nested" in str(seen["error"])
+    assert (await bench.target.document(tenant))["version"] == 1
+    job = await bench.dispatcher.dispatch(sent("delete"))
+    await bench.reads(job, "succeeded", "succeeded")
+    assert await bench.target.resources(tenant) == []
+
+
 async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: Bench) -> None:
     await bench.worker()
 

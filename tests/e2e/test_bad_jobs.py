@@ -1,8 +1,10 @@
 """What is wrong with a job is said at once, or holds it until its configuration changes."""
 
+import asyncio
 from collections.abc import Mapping
 from itertools import pairwise
 
+import psutil
 import pytest
 
 from landlord_test_target.harness import World
@@ -11,13 +13,12 @@ from landlord_test_target.harness import World
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        (b"{nope", "$ is not JSON"),
-        (b"[]", "$"),
+        (b"{nope", "$ is not a JSON object, at character 1"),
+        (b"[]", "$ is not a JSON object, at character 0"),
         (b"{}", "$.tenant_uuid and $.tenant_id"),
         (b'{"tenant_uuid": "t", "operation": "frobnicate"}', "$.operation"),
         (b'{"tenant_uuid": 5}', "$.tenant_uuid must be a string"),
-        (b'{"tenant_uuid": "t", "desired_config": "x"}', "$.desired_config must be an object"),
-        (b'{"tenant_uuid": "t", "metadata": {"a": 1}}', "$.metadata"),
+        (b'{"tenant_uuid": "t", "operation": 5}', "$.operation must be a string"),
     ],
 )
 async def test_a_body_that_is_not_understood_ends_with_400_naming_the_field(
@@ -32,6 +33,48 @@ async def test_a_body_that_is_not_understood_ends_with_400_naming_the_field(
 
     assert response.status == 400
     assert named in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (b'{"k":' * 1000 + b"1" + b"}" * 1000, "$.desired_config is nested more than"),
+        (b"[" * 100_000 + b"]" * 100_000, "$.desired_config is nested more than"),
+        (b'{"k": "' + b"x" * 12_000_000 + b'"}', "$.desired_config has 12000009 characters"),
+        (b'{"k": 1e999}', "$.desired_config holds NaN, Infinity or a number"),
+        (b'"x"', "$.desired_config must be an object"),
+    ],
+    ids=["deep", "deepest", "a long text", "a large number", "no object"],
+)
+async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
+    world: World, config: bytes, named: str
+) -> None:
+    worker = await world.worker()
+    tenant = world.tenant()
+    assert worker.process is not None
+    process = psutil.Process(worker.process.pid)
+    assert await world.run(tenant, "provision", version=1) == "created"
+    memory = process.memory_info().rss
+
+    def sent(operation: str) -> bytes:
+        fields = f'{{"tenant_uuid": "{tenant}", "operation": "{operation}", "desired_config": '
+        return fields.encode() + config + b"}"
+
+    async with asyncio.TaskGroup() as group:
+        jobs = [
+            group.create_task(world.dispatcher.dispatch(sent(operation)))
+            for operation in ("update", "provision", "plan")
+        ]
+    for job in jobs:
+        await world.held(job.result(), named)
+        await world.dispatcher.kill(job.result())
+    assert (await world.target.document(tenant))["version"] == 1
+    deleted = await world.done(await world.dispatcher.dispatch(sent("delete")))
+
+    assert deleted["output"]["status"] == "deleted"
+    assert await world.target.resources(tenant) == []
+    assert await world.outcomes(tenant, 2) == ["created", "deleted"]
+    assert process.memory_info().rss - memory < 300 * 1024 * 1024
 
 
 @pytest.mark.parametrize(

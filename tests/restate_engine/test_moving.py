@@ -313,6 +313,16 @@ async def test_a_job_that_no_later_one_has_overtaken_is_moved(
     assert (await fate(mover))[0] is Fate.MOVED
 
 
+async def test_the_tenant_of_a_job_is_known_whatever_its_configuration(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.body = b'{"desired_config": ' + b"[" * 9000 + b"]" * 9000 + b', "tenant_uuid": "acme"}'
+
+    (one,) = (await mover.move(OLD, dry_run=False)).moves
+
+    assert one.tenant == "acme"
+
+
 @pytest.mark.parametrize("body", [None, b"", b"{}", b"\xff"])
 async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
     restate: Restate, mover: Mover, body: bytes | None

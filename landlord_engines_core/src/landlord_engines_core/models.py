@@ -84,6 +84,8 @@ class Job:
         desired_config: The tenant's configuration; may hold secrets.
         compute_provider: The compute engine that the job itself names, or empty.
         is_uuid: Whether the key is Landlord's UUID, which no other tenant ever gets.
+        unreadable: What of the body could not be read, each field with the reason and without
+            values; the field is empty then. Empty where all could be read.
     """
 
     tenant: str
@@ -92,6 +94,7 @@ class Job:
     desired_config: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     compute_provider: str = ""
     is_uuid: bool = False
+    unreadable: str = ""
 
 
 @attrs.frozen
@@ -187,10 +190,15 @@ class Ended:
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """What is durably known of a tenant."""
+    """What is durably known of a tenant.
+
+    Attributes:
+        deleted: Whether a delete made sure that nothing is left, and nothing was begun since.
+    """
 
     placements: tuple[Placement, ...] = ()
     transitions: tuple[Transition, ...] = ()
+    deleted: bool = False
 
     def has_ended(self, execution_id: str) -> bool:
         """Whether the end of this job has been written down."""
@@ -211,7 +219,8 @@ class Record:
                 execution_id=execution_id, operation=note.operation, started_at=note.started_at
             )
             transitions = (*transitions, start)[-HISTORY:]
-        return Record(placements=placements, transitions=transitions)
+        deleted = self.deleted and note.operation == Operation.DELETE
+        return Record(placements=placements, transitions=transitions, deleted=deleted)
 
     def ended(self, transition: Transition) -> "Record":
         """The record with this job's end in it; the same if it is already."""
@@ -220,10 +229,12 @@ class Record:
         placements = tuple(p for p in self.placements if p not in transition.gone)
         if transition.held is not None:
             placements = (*(p for p in placements if p != transition.held), transition.held)
+        deleted = self.deleted or transition.operation == Operation.DELETE
+        record = attrs.evolve(self, placements=placements, deleted=deleted and not placements)
         if not transition.tells:
-            return attrs.evolve(self, placements=placements)
+            return record
         others = tuple(t for t in self.transitions if t.execution_id != transition.execution_id)
-        return Record(placements=placements, transitions=(*others, transition)[-HISTORY:])
+        return attrs.evolve(record, transitions=(*others, transition)[-HISTORY:])
 
 
 @attrs.frozen(kw_only=True)

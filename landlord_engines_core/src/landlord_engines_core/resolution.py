@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import attrs
 
 from landlord_engines_core.cache import Cache
+from landlord_engines_core.codec import BadDocument
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient
@@ -95,9 +96,12 @@ class Resolver:
             look: Reads the tenant's record; called only where the sources before it are silent.
 
         Raises:
-            ComputeRefused: No engine, or one that is not here, or it refuses the configuration.
+            ComputeRefused: The configuration cannot be read, an engine refuses it, or there is no
+                engine, or one that is not here.
             LandlordUnavailable: Landlord's API is needed and gives no usable answer.
         """
+        if job.unreadable:
+            raise ComputeRefused(job.unreadable, hint="correct the tenant's configuration")
         name = await self._engine_name(job, look)
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).place(config))
@@ -141,14 +145,20 @@ class Resolver:
     async def candidates(self, job: Job) -> tuple[Placement, ...]:
         """Where a tenant without a record could have a resource: once or twice on each engine.
 
-        It asks nobody and refuses nothing: a configuration that names no valid place is passed over
-        for the engine's own.
+        It refuses no configuration that can be read, and asks nobody then: one that names no valid
+        place is passed over for the engine's own. Of one that cannot, Landlord's API is asked.
+
+        Raises:
+            ComputeRefused: The configuration cannot be read, could have named a location that an
+                engine has beside its own, and Landlord's API does not tell.
+            LandlordUnavailable: Landlord's API gives no usable answer.
         """
+        desired = _without_control_keys(await self._readable_config(job))
         found: list[Placement] = []
         for name in self.registry:
             engine = self.registry.engine(name)
             defaults = engine.config_defaults()
-            for config in (merge(defaults, _without_control_keys(job.desired_config)), defaults):
+            for config in (merge(defaults, desired), defaults):
                 try:
                     placement = Placement(name, engine.place(config))
                 except ComputeRefused:
@@ -174,6 +184,31 @@ class Resolver:
             )
         self.registry.check(name, config)
         return config
+
+    async def _readable_config(self, job: Job) -> Mapping[str, object]:
+        """The job's configuration, or what Landlord's API says where that cannot be read."""
+        if not job.unreadable or not self.registry.has_locations():
+            return job.desired_config
+        tenant = await self._tenant_to_delete(job)
+        if tenant is None:
+            raise ComputeRefused(
+                f"no record tells where the tenant's resource is, and its configuration cannot be read:"
+                f" {job.unreadable}",
+                hint="correct the tenant's configuration, or send the delete with one that names its"
+                " location",
+            )
+        return tenant.desired_config
+
+    async def _tenant_to_delete(self, job: Job) -> Tenant | None:
+        """Landlord's record of a tenant; ``None`` where it does not know or cannot be read."""
+        if self.landlord is None:
+            return None
+        try:
+            return await self.landlord.tenant(job.tenant, fresh=True)
+        except LandlordUnavailable as error:
+            if isinstance(error.__cause__, BadDocument):
+                return None  # the API shows the same configuration
+            raise
 
     async def _engine_name(self, job: Job, look: Callable[[], Awaitable[Record]]) -> str:
         name = self.force or job.compute_provider or named_engine(job.desired_config)

@@ -200,7 +200,7 @@ async def take(
         dispatched=claim.dispatched,
         operation=note.operation,
     )
-    record = Record(placements=record.placements).begun(me, note)
+    record = attrs.evolve(record, transitions=()).begun(me, note)
     taken = TurnState(holder=holds, record=record, preempted=preempted)
     save(ctx, attrs.evolve(taken, followed=follow(_followed(ctx.key(), taken))))
     return Taken(record=record)

@@ -1,12 +1,16 @@
 import contextlib
 import json
+import sys
 
 import pytest
 from hypothesis import given, strategies as st
 
 from landlord_engines_core.errors import InvalidJob
-from landlord_engines_core.models import Operation
-from landlord_engines_core.tenants.understand import MAX_KEY, understand
+from landlord_engines_core.jsontext import MAX_DEPTH
+from landlord_engines_core.models import Job, Operation
+from landlord_engines_core.tenants.understand import MAX_KEY, MAX_READ, understand
+
+DEEP = "[" * 100_000 + "]" * 100_000
 
 
 def body(**kinds: object) -> bytes:
@@ -47,15 +51,21 @@ def test_null_is_as_good_as_missing() -> None:
 @pytest.mark.parametrize(
     ("raw", "named"),
     [
-        (b"", "$ is not JSON"),
+        (b"", "$ is not a JSON object, at character 0"),
+        (b"[]", "$ is not a JSON object, at character 0"),
+        (b'\xef\xbb\xbf{"tenant_id": "a"}', "$ is not a JSON object, at character 0"),
+        (b'{"tenant_id": "a"} {}', "$ is not a JSON object, at character 19"),
+        (b'{"tenant_id": "a", "desired_config": {"a": }}', "$ is not a JSON object"),
+        (b'{"tenant_id": "a", "x": NaN, "y": }', "$ is not a JSON object, at character 34"),
+        (b'{"x": [' + DEEP.encode() + b"}", "$ is not a JSON object"),
         (b"{}", "$.tenant_uuid and $.tenant_id"),
         (body(operation="levitate"), "$.operation"),
         (body(tenant_uuid="x" * (MAX_KEY + 1)), "$.tenant_uuid is longer"),
         (body(tenant_uuid="", tenant_id="x" * (MAX_KEY + 1)), "$.tenant_id is longer"),
-        (body(tenant_id="x" * (MAX_KEY + 1)), "$.tenant_id is longer"),
-        (body(tenant_uuid="\ud800"), "not valid Unicode"),
-        (body(tenant_id="\ud800"), "not valid Unicode"),
-        (body(desired_config=[1]), "$.desired_config must be an object"),
+        (body(tenant_uuid=5), "$.tenant_uuid must be a string"),
+        (body(tenant_uuid=None, tenant_id=[]), "$.tenant_id must be a string"),
+        (body(operation=True), "$.operation must be a string"),
+        (body(operation=float("inf")), "$.operation holds NaN, Infinity or a number"),
     ],
 )
 def test_what_is_not_a_job_names_its_field(raw: bytes, named: str) -> None:
@@ -64,6 +74,93 @@ def test_what_is_not_a_job_names_its_field(raw: bytes, named: str) -> None:
 
     assert named in str(caught.value)
     assert caught.value.status == 400
+
+
+def raw(operation: str, **fields: str) -> bytes:
+    """A body whose fields are as they are written here."""
+    named = "".join(f', "{field}": {text}' for field, text in fields.items())
+    return f'{{"tenant_uuid": "7", "operation": "{operation}"{named}}}'.encode()
+
+
+UNREADABLE = [
+    ("[1]", "$.desired_config must be an object"),
+    ('"x"', "$.desired_config must be an object"),
+    (f'{{"a": {DEEP}}}', f"$.desired_config is nested more than {MAX_DEPTH} levels deep"),
+    (
+        '{"a":' * (MAX_DEPTH + 1) + "1" + "}" * (MAX_DEPTH + 1),
+        f"$.desired_config is nested more than {MAX_DEPTH} levels deep",
+    ),
+    (json.dumps({"a": "x" * MAX_READ}), "$.desired_config has 4194313 characters, at most 4194304"),
+    ('{"a": NaN}', "$.desired_config holds NaN, Infinity or a number"),
+    ('{"a": [-1e999]}', "$.desired_config holds NaN, Infinity or a number"),
+    (f'{{"a": {"9" * 5000}}}', "$.desired_config holds NaN, Infinity or a number"),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "why"), UNREADABLE, ids=[config[:12] for config, _ in UNREADABLE]
+)
+@pytest.mark.parametrize("operation", ["provision", "update", "delete", "plan"])
+def test_a_configuration_that_cannot_be_read_leaves_tenant_and_operation(
+    operation: str, config: str, why: str
+) -> None:
+    job = understand(raw(operation, desired_config=config))
+
+    assert (job.tenant, job.operation, job.desired_config) == ("7", operation, {})
+    assert job.unreadable.startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"compute_provider": "5"}, "$.compute_provider must be a string"),
+        ({"compute_provider": DEEP}, "$.compute_provider is nested more than"),
+        ({"tenant_id": "{}"}, "$.tenant_id must be a string"),
+        ({"tenant_id": f'"{"x" * (MAX_KEY + 1)}"'}, "$.tenant_id is longer than"),
+    ],
+)
+def test_an_engine_or_a_name_that_cannot_be_read_stops_all_but_a_delete(
+    fields: dict[str, str], why: str
+) -> None:
+    config = {"desired_config": '{"place": "east"}'}
+
+    assert understand(raw("update", **fields, **config)).unreadable.startswith(why)
+    job = understand(raw("delete", **fields, **config))
+    assert (job.unreadable, job.desired_config) == ("", {"place": "east"})
+
+
+@pytest.mark.parametrize("junk", ["1", "NaN", "1e999", DEEP, '{"a": 1}', f'"{"x" * MAX_READ}"'])
+def test_what_no_job_needs_is_not_read(junk: str) -> None:
+    job = understand(raw("update", metadata=junk, other=junk, desired_config='{"a": 1}'))
+
+    assert (job.desired_config, job.unreadable) == ({"a": 1}, "")
+
+
+def test_a_key_is_known_in_any_case_and_the_last_one_wins_as_in_go() -> None:
+    written = (
+        '{"tenant_id": "a", "OPERATION": "update", "operation": "plan", "Operation": "delete"}'
+    )
+
+    assert understand(written.encode()).operation is Operation.DELETE
+    assert understand(b'{"TENANT_UUID": "1", "tenant_uuid": "2"}').tenant == "2"
+    assert understand('{"tenant_id": "a", "de\u017fired_config": {"b": 1}}'.encode()).desired_config
+
+
+def test_half_a_character_in_a_name_is_replaced_as_in_go() -> None:
+    job = understand(body(tenant_uuid="\ud800", desired_config={"\udfff": "\ud800"}))
+
+    assert (job.tenant, job.desired_config) == ("\ufffd", {"\ufffd": "\ufffd"})
+
+
+def test_a_body_that_is_nested_deeper_than_the_stack_has_room_for_is_held_and_not_broken() -> None:
+    config = '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
+
+    def deeper(levels: int) -> Job:
+        body = raw("update", desired_config=config)
+        return deeper(levels - 1) if levels else understand(body)
+
+    assert deeper(0).unreadable == ""
+    assert "levels deep" in deeper(sys.getrecursionlimit() - 400).unreadable
 
 
 @given(st.binary())

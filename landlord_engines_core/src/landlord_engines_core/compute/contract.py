@@ -13,7 +13,7 @@ place of another through its ``switch``.
 import abc
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import attrs
 
@@ -100,9 +100,12 @@ class ComputeEngine(abc.ABC):
 
     Attributes:
         name: The name that tenants choose it by.
+        single_location: Whether `place` reads nothing out of a configuration, so that no delete
+            waits because its configuration cannot be read.
     """
 
     name: str
+    single_location: ClassVar[bool] = False
 
     @abc.abstractmethod
     def config_schema(self) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ It is the one engine that forgets everything with its process.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import attrs
 
@@ -25,6 +26,7 @@ class MockCompute(ComputeEngine):
     settings: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     resources: dict[str, ComputeSpec] = attrs.field(factory=dict, repr=False)
     name: str = attrs.field(default="mock", init=False)
+    single_location: ClassVar[bool] = True
 
     def config_schema(self) -> Mapping[str, object]:
         """Anything goes, as with Landlord's own mock."""

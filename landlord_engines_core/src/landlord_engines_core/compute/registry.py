@@ -71,6 +71,10 @@ class ComputeRegistry:
         """Seconds that any of the engines may carry a request or a switch after a cancellation."""
         return max((engine.longest_carry for engine in self._engines.values()), default=0.0)
 
+    def has_locations(self) -> bool:
+        """Whether a configuration can put a tenant elsewhere than at an engine's own location."""
+        return not all(engine.single_location for engine in self._engines.values())
+
     def schema_problems(self, name: str, config: Mapping[str, object]) -> list[str]:
         """Hold a configuration, as it is, against the JSON Schema of the engine of this name.
 

@@ -26,6 +26,7 @@ from landlord_engines_core.models import (
     Note,
     Operation,
     Outcome,
+    Placement,
     Record,
     Resynced,
 )
@@ -38,7 +39,7 @@ from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved, Settling
 from landlord_engines_core.tenants.settle import Settler
 from landlord_engines_core.tenants.slots import Slots
-from landlord_engines_core.tenants.understand import MAX_BODY, understand
+from landlord_engines_core.tenants.understand import understand
 
 __all__ = ["JobLimits", "TenantJobs"]
 
@@ -46,6 +47,9 @@ T = TypeVar("T")
 
 MARGIN = 10.0
 """Seconds after the longest step until no act of it can be alive; clocks and loops are late."""
+
+READ_AT_ONCE = 256 * 1024
+"""Bytes of a body that is read in the event loop, in some milliseconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +101,7 @@ class TenantJobs:
     _confirmer: Confirmer = attrs.field(init=False)
     _settler: Settler = attrs.field(init=False)
     _looks: asyncio.Semaphore = attrs.field(init=False)
+    _reads: asyncio.Semaphore = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -125,6 +130,7 @@ class TenantJobs:
             logger=self.logger,
         )
         self.slots = Slots(limit=self.limits.max_concurrent_jobs)
+        self._reads = asyncio.Semaphore(1)
         # Slots are for jobs: after an outage many tenants are to be settled at once.
         self._looks = asyncio.Semaphore(max(1, self.limits.max_concurrent_jobs // 10))
 
@@ -141,9 +147,7 @@ class TenantJobs:
             Transient: It is to be tried again soon.
         """
         with self.metrics.in_flight:
-            if len(body) > MAX_BODY:
-                await steps.run("resolve", partial(self._refuse_unread, steps), Resolved)
-            job = self._understood(body)
+            job = await self._understood(body)
             answer = await self._answered(job, steps)
             self.metrics.job_ended(job.operation, answer.output.status)
             return answer
@@ -191,20 +195,13 @@ class TenantJobs:
         """Return when no request to a target is under way, those of stopped jobs included."""
         await self._in_flight.all_ended()
 
-    async def _refuse_unread(self, steps: Steps) -> Resolved:
-        # Not invalid: Landlord takes a job that has ended for done, a delete too.
-        with (
-            self.metrics.step("resolve", "unknown", steps.execution_id),
-            self._failures.translated("resolve"),
-        ):
-            raise ComputeRefused(
-                f"the job's body has more than {MAX_BODY} bytes and is not read",
-                hint="make the tenant's configuration smaller",
-            )
-
-    def _understood(self, body: bytes) -> Job:
+    async def _understood(self, body: bytes) -> Job:
         try:
-            return understand(body)
+            if len(body) <= READ_AT_ONCE:
+                return understand(body)
+            # One at a time and beside the loop: it takes memory, and up to seconds.
+            async with self._reads:
+                return await asyncio.to_thread(understand, body)
         except InvalidJob:
             self.metrics.body_refused()
             raise
@@ -313,6 +310,8 @@ class TenantJobs:
 
     async def _resolve(self, job: Job, steps: Steps) -> Resolved:
         if job.operation is Operation.DELETE:
+            if job.unreadable:
+                return Resolved(started_at=now())
             candidates = await self.resolver.candidates(job)
             return Resolved(started_at=now(), candidates=candidates)
         look = partial(steps.look, job.tenant)
@@ -330,7 +329,7 @@ class TenantJobs:
         await self._in_flight.ended(job.tenant)
         async with self.slots.one():
             if resolved.placement is None:
-                places = record.placements or resolved.candidates
+                places = await self._places_to_clear(job, resolved, record)
                 confirmed = await self._confirmer.remove(job.tenant, places)
             else:
                 confirmed = await self._confirmer.bring(
@@ -338,6 +337,14 @@ class TenantJobs:
                 )
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
         return confirmed
+
+    async def _places_to_clear(
+        self, job: Job, resolved: Resolved, record: Record
+    ) -> tuple[Placement, ...]:
+        places = record.placements or resolved.candidates
+        if places or record.deleted:
+            return places
+        return await self.resolver.candidates(job)
 
     async def _hold(self, reason: str) -> Confirmed:
         raise ComputeRefused(

@@ -1,17 +1,22 @@
-"""From the bytes that were sent to a job; pure, and the only place that knows the body's form."""
+"""From the bytes that were sent to a job; pure, and the only place that knows the body's form.
+
+Tenant and operation are read first and by themselves: Landlord reads every end as success, so a job
+whose tenant can be read does not end because of what else its body holds. What cannot be read of the
+rest is told in `Job.unreadable`, and whoever needs it holds the job.
+"""
 
 from collections.abc import Mapping
 
 import attrs
 
-from landlord_engines_core import codec
+from landlord_engines_core import jsontext
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.models import Job, Operation
 
-__all__ = ["MAX_BODY", "understand"]
+__all__ = ["MAX_READ", "understand"]
 
-MAX_BODY = 4 * 1024 * 1024
-"""Bytes of a body that is read at all; read, each can take more than twenty in memory."""
+MAX_READ = 4 * 1024 * 1024
+"""Characters of a value that is read; read, each can take more than twenty bytes in memory."""
 
 MAX_KEY = 512
 """Characters of a tenant's key and name; Landlord's keys are UUIDs, its names have 255 bytes."""
@@ -27,62 +32,137 @@ _OPERATIONS = {
     "plan": Operation.PLAN,
 }
 
+_FIELDS = frozenset(("tenant_id", "tenant_uuid", "operation", "desired_config", "compute_provider"))
+"""Those of Landlord's ProvisionRequest (landlord 98ffef1) that a job is made of."""
 
-@attrs.frozen(kw_only=True)
-class _Body:
-    """Landlord's ProvisionRequest (landlord 98ffef1); it leaves out what is empty."""
+_HINT = "send Landlord's ProvisionRequest as JSON"
 
-    tenant_id: str | None = None
-    tenant_uuid: str | None = None
-    operation: str | None = None
-    desired_config: Mapping[str, object] | None = attrs.field(default=None, repr=False)
-    compute_provider: str | None = None
-    metadata: Mapping[str, str] | None = None
+
+@attrs.frozen
+class _Unread:
+    """Stands for a field's value that cannot be read, or may not have this type."""
+
+    why: str
+
+
+_TOO_DEEP = _Unread(f"is nested more than {jsontext.MAX_DEPTH} levels deep")
 
 
 def understand(raw: bytes) -> Job:
-    """Read a job.
+    """Read a job, from a body of any size and depth.
 
     Raises:
-        InvalidJob: With status 400, naming each bad field and never its value.
+        InvalidJob: It is not JSON, names no tenant or no known operation; with status 400, naming
+            the bad field and never its value.
     """
     try:
-        body = codec.loads(raw, _Body)
-    except codec.BadDocument as error:
+        fields = _fields(jsontext.decode(raw))
+    except jsontext.NotJson as error:
         raise InvalidJob(
-            f"the job's body is not understood: {error}",
+            f"$ is not a JSON object, at character {error.position}",
             hint="send Landlord's ProvisionRequest as JSON",
         ) from None
+    key, operation = _key(fields), _operation(fields)
+    config = _config(fields.get("desired_config"))
+    name = _name(fields.get("tenant_id"))
+    engine = _text(fields.get("compute_provider"))
+    needed: dict[str, object] = {"desired_config": config}
+    if operation is not Operation.DELETE:
+        needed |= {"tenant_id": name, "compute_provider": engine}
     return Job(
-        tenant=_key(body),
-        name=body.tenant_id or "",
-        operation=_operation(body.operation or ""),
-        desired_config=body.desired_config or {},
-        compute_provider=body.compute_provider or "",
-        is_uuid=bool(body.tenant_uuid),
+        tenant=key,
+        name="" if isinstance(name, _Unread) else name,
+        operation=operation,
+        is_uuid=bool(fields.get("tenant_uuid")),
+        desired_config={} if isinstance(config, _Unread) else config,
+        compute_provider="" if isinstance(engine, _Unread) else engine,
+        unreadable="; ".join(
+            f"$.{field} {value.why}"
+            for field, value in needed.items()
+            if isinstance(value, _Unread)
+        ),
     )
 
 
-def _key(body: _Body) -> str:
-    key = body.tenant_uuid or body.tenant_id
-    if not key:
-        raise InvalidJob(
-            "the job names no tenant: $.tenant_uuid and $.tenant_id are missing or empty",
-            hint="send the tenant's UUID as tenant_uuid",
-        )
-    field = "$.tenant_uuid" if body.tenant_uuid else "$.tenant_id"
-    if len(key) > MAX_KEY:
-        raise InvalidJob(f"{field} is longer than {MAX_KEY} characters")
-    if len(body.tenant_id or "") > MAX_KEY:
-        raise InvalidJob(f"$.tenant_id is longer than {MAX_KEY} characters")
+def _fields(text: str) -> Mapping[str, object]:
+    """Read the fields that a job is made of; of one that is there twice, the last.
+
+    Raises:
+        NotJson: The text is no JSON object.
+    """
+    if len(text) <= MAX_READ:
+        try:
+            document = jsontext.loads(text)
+        except (jsontext.BadNumber, RecursionError):
+            pass  # which field it is in, the members tell
+        else:
+            if isinstance(document, dict) and all(_field(key) == key for key in document):
+                return document
+    found: dict[str, jsontext.Member] = {}
+    for member in jsontext.members(text):
+        if (field := _field(member.key)) in _FIELDS:
+            found[field] = member
+    return {field: _read(member) for field, member in found.items()}
+
+
+def _field(key: str) -> str:
+    """The field that Go takes a key for, which does not look at upper and lower case."""
+    folded = key.lower().replace("\u017f", "s")
+    return folded if folded in _FIELDS else key
+
+
+def _read(member: jsontext.Member) -> object:
+    if (size := len(member.text)) > MAX_READ:
+        return _Unread(f"has {size} characters, at most {MAX_READ} are read")
     try:
-        f"{key}{body.tenant_id or ''}".encode()
-    except UnicodeEncodeError:
-        raise InvalidJob(f"{field} or $.tenant_id is not valid Unicode") from None
-    return key
+        return jsontext.loads(member.text)
+    except jsontext.BadNumber:
+        return _Unread("holds NaN, Infinity or a number that a float64 cannot hold")
+    except RecursionError:
+        return _TOO_DEEP
 
 
-def _operation(word: str) -> Operation:
+def _config(value: object) -> Mapping[str, object] | _Unread:
+    if isinstance(value, dict):
+        return _TOO_DEEP if jsontext.is_deep(value) else value
+    if value is None:
+        return {}
+    return value if isinstance(value, _Unread) else _Unread("must be an object")
+
+
+def _text(value: object) -> str | _Unread:
+    if isinstance(value, str | _Unread):
+        return value
+    return "" if value is None else _Unread("must be a string")
+
+
+def _name(value: object) -> str | _Unread:
+    name = _text(value)
+    if isinstance(name, str) and len(name) > MAX_KEY:
+        return _Unread(f"is longer than {MAX_KEY} characters")
+    return name
+
+
+def _key(fields: Mapping[str, object]) -> str:
+    """The tenant's key; not the name where a UUID was meant, which could be another tenant's."""
+    for field in ("tenant_uuid", "tenant_id"):
+        key = _text(fields.get(field))
+        if isinstance(key, _Unread):
+            raise InvalidJob(f"$.{field} {key.why}")
+        if len(key) > MAX_KEY:
+            raise InvalidJob(f"$.{field} is longer than {MAX_KEY} characters")
+        if key:
+            return key
+    raise InvalidJob(
+        "the job names no tenant: $.tenant_uuid and $.tenant_id are missing or empty",
+        hint="send the tenant's UUID as tenant_uuid",
+    )
+
+
+def _operation(fields: Mapping[str, object]) -> Operation:
+    word = _text(fields.get("operation"))
+    if isinstance(word, _Unread):
+        raise InvalidJob(f"$.operation {word.why}")
     try:
         return _OPERATIONS[word]
     except KeyError:

@@ -87,13 +87,14 @@ class Bodies:
             (10, self._hostile_name),
             (5, self._hostile_config),
             (15, self._ordinary),
+            (20, self._extreme),
         )
         weights, makers = zip(*kinds, strict=True)
         make: Callable[[], bytes] = self._random.choices(makers, weights)[0]
         return make()
 
     def _tenant(self) -> str:
-        return f"fuzzed-{self._random.randrange(60)}"
+        return f"fuzzed-{self._random.randrange(100)}"
 
     def _noise(self) -> bytes:
         return self._random.randbytes(self._random.choice((0, 1, 7, 200, 5000)))
@@ -134,6 +135,45 @@ class Bodies:
         if name == "not read" and self._random.random() < 0.9:
             config = b"{}"
         return body(self._tenant(), config, self._operation())
+
+    def _extreme(self) -> bytes:
+        """A job around a value that is deep, large, or of no type that is expected there."""
+        junk = self._random.choice((self._deep, self._large, self._odd))()
+        field = self._random.choice(("desired_config", "metadata", "other", "compute_provider"))
+        if field == "desired_config" and self._random.random() < 0.7:
+            junk = b'{"version": 1, "k": ' + junk + b"}"
+        members = [
+            b'"tenant_id": ' + json.dumps(self._tenant()).encode(),
+            b'"operation": ' + json.dumps(self._operation()).encode(),
+            f'"{field}": '.encode() + junk,
+        ]
+        if field != "desired_config":
+            members.append(b'"desired_config": {"version": %d}' % self._random.randrange(13))
+        if self._random.random() < 0.2:
+            members.append(self._random.choice((b'"OPERATION": "delete"', b'"tenant_uuid": 5')))
+        self._random.shuffle(members)
+        return b" {" + b", ".join(members) + b"}\n"
+
+    def _deep(self) -> bytes:
+        depth = int(10 ** self._random.uniform(1, 5))
+        opening, closing = self._random.choice(((b"[", b"]"), (b'{"k":', b"}"), (b'[{"k":', b"}]")))
+        if self._random.random() < 0.05:
+            closing = b"]}"
+        return opening * depth + b"1" + closing * depth
+
+    def _large(self) -> bytes:
+        """Up to some kilobytes, and now and then up to 12 MB."""
+        most = 7.07 if self._random.random() < 0.1 else 4
+        size = int(10 ** self._random.uniform(1, most))
+        if self._random.random() < 0.6:
+            return b'"' + b"x" * size + b'"'
+        piece = self._random.choice((b"1,", b'{"a":"b"},', b'"\\u00e9",'))
+        return b"[" + piece * (size // 10) + b"1]"
+
+    def _odd(self) -> bytes:
+        numbers = (b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b"01", b"-", b"1e-999", b"-0")
+        others = (b"null", b"true", b"[]", b'""', b"{}", b'"\\ud800"', b"tru", b'"\\x"', b'"\xff"')
+        return self._random.choice((*numbers, *others))
 
     def _ordinary(self) -> bytes:
         config: dict[str, object] = {"version": self._random.randrange(14)}

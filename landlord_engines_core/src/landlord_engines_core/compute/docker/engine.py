@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import ClassVar
 
 import attrs
 
@@ -47,6 +48,7 @@ class DockerCompute(ComputeEngine):
     defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     reached: Reached = pass_by
     name: str = attrs.field(default="docker", init=False)
+    single_location: ClassVar[bool] = True
     _client: DockerClient = attrs.field(init=False, repr=False)
 
     @_client.default

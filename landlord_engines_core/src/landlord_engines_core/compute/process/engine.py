@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import errorcode
 from pathlib import Path
+from typing import ClassVar
 
 import attrs
 
@@ -53,6 +54,7 @@ class ProcessCompute(ComputeEngine):
     runner: tuple[str, ...] = _RUNNER
     reached: Reached = pass_by
     name: str = attrs.field(default="process", init=False)
+    single_location: ClassVar[bool] = True
 
     def config_schema(self) -> Mapping[str, object]:
         """What a tenant's configuration may hold."""

@@ -1,0 +1,307 @@
+"""What is to come of a body, by Go's rules of JSON and the rules of a job; none of it is core's code.
+
+It reads a body with a reader of its own, which follows Go's encoding/json, and knows of each tenant
+what the last good job asked for.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_STRING = re.compile(r'"([^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*)"')
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_WORD = re.compile(r"true|false|null|NaN|-?Infinity")
+_WORDS = {"true": True, "false": False, "null": None}
+_SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+UNREADABLE = math.nan
+"""Stands for a number that a float64 cannot hold, and for the words that JSON does not have."""
+
+FIELDS = ("tenant_id", "tenant_uuid", "operation", "desired_config", "compute_provider")
+APPLIES = ("", "provision", "create", "apply", "update")
+DELETES = ("delete", "destroy")
+DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "target": {"place": "main"},
+    "target2": {"place": "main"},
+    "mock": {"placeholder": "1"},
+}
+READ, EFFECTIVE, DEEPEST, LONGEST_NAME = 4 * 1024 * 1024, 256 * 1024, 500, 512
+
+
+class NotJson(ValueError):
+    """Go would not read it."""
+
+
+def go_text(raw: bytes) -> str:
+    """Decode UTF-8, each byte that is none of it replaced."""
+    parts: list[str] = []
+    while True:
+        try:
+            return "".join((*parts, raw.decode()))
+        except UnicodeDecodeError as error:
+            parts += (raw[: error.start].decode(), "\ufffd")
+            raw = raw[error.start + 1 :]
+
+
+def go_members(text: str) -> list[tuple[str, object, int]]:
+    """Read an object: its keys in order, with the values and the characters that these take."""
+    return _Reader(text).document()
+
+
+@attrs.define
+class _Reader:
+    text: str
+    at: int = 0
+    members: list[tuple[str, object, int]] = attrs.field(factory=list)
+    stack: list[tuple[Any, str, int]] = attrs.field(factory=list)
+    """The containers that are open, with the key and the beginning of the value in each."""
+
+    def document(self) -> list[tuple[str, object, int]]:
+        if self._peek() != "{":
+            raise NotJson
+        self._value()
+        while self.stack:
+            container, _, _ = self.stack[-1]
+            self._take(",")
+            if isinstance(container, dict):
+                self._key()
+            self._value()
+        if self._peek():
+            raise NotJson
+        return self.members
+
+    def _peek(self) -> str:
+        found = _SPACE.match(self.text, self.at)
+        assert found is not None
+        self.at = found.end()
+        return self.text[self.at : self.at + 1]
+
+    def _take(self, sign: str) -> None:
+        if self._peek() != sign:
+            raise NotJson
+        self.at += 1
+
+    def _key(self) -> None:
+        if self._peek() != '"':
+            raise NotJson
+        key = self._scalar()
+        self._take(":")
+        self._peek()
+        container, _, _ = self.stack[-1]
+        self.stack[-1] = (container, key, self.at)
+
+    def _value(self) -> None:
+        """Read a value up to where a comma is to follow."""
+        while (sign := self._peek()) in ("{", "["):
+            self.at += 1
+            self.stack.append(({} if sign == "{" else [], "", 0))
+            if self._peek() in ("}", "]"):
+                break
+            if sign == "{":
+                self._key()
+        else:
+            self._attach(self._scalar())
+        while self.stack and self._peek() in ("}", "]"):
+            container, _, _ = self.stack.pop()
+            self._take("}" if isinstance(container, dict) else "]")
+            if self.stack:
+                self._attach(container)
+
+    def _attach(self, value: object) -> None:
+        container, key, begun = self.stack[-1]
+        if isinstance(container, dict):
+            container[key] = value
+            if len(self.stack) == 1:
+                self.members.append((key, value, self.at - begun))
+        else:
+            container.append(value)
+
+    def _scalar(self) -> Any:
+        if found := _STRING.match(self.text, self.at):
+            self.at = found.end()
+            return _unescaped(found[1])
+        if found := _WORD.match(self.text, self.at):
+            self.at = found.end()
+            return _WORDS.get(found[0], UNREADABLE)
+        if found := _NUMBER.match(self.text, self.at):
+            self.at = found.end()
+            number = float(found[0])
+            if math.isinf(number):
+                return UNREADABLE
+            return number if found[1] or found[2] else int(found[0])
+        raise NotJson
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    plain = _ESCAPE.sub(
+        lambda found: chr(int(found[1], 16)) if found[1] else _SHORT.get(found[2], found[2]), text
+    )
+    # Pairs become one character here, and halves the replacement character.
+    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _depth(value: object) -> int:
+    depth, level = 0, [value]
+    while level := [inner for inner in level if isinstance(inner, dict | list)]:
+        depth += 1
+        level = [below for inner in level for below in _inner(inner)]
+    return depth
+
+
+def _inner(value: Any) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _has_unreadable(value: object) -> bool:
+    level = [value]
+    while level:
+        if any(isinstance(inner, float) and math.isnan(inner) for inner in level):
+            return True
+        level = [
+            below for inner in level if isinstance(inner, dict | list) for below in _inner(inner)
+        ]
+    return False
+
+
+@attrs.frozen
+class Resource:
+    """What a tenant has."""
+
+    engine: str
+    place: str
+    config_hash: str
+
+
+@attrs.frozen
+class Expected:
+    """What is to come of a body: refused, held or done, and what its tenant has then."""
+
+    tenant: str
+    verdict: str
+    resource: Resource | None = None
+    changes: bool = False
+
+
+@attrs.frozen
+class Request:
+    """A body whose tenant and operation can be read; ``config`` is none where that cannot."""
+
+    tenant: str
+    operation: str
+    config: dict[str, Any] | None
+    provider: object
+    name: object
+
+
+def request_of(raw: bytes) -> Request | None:
+    """Read a body; ``None`` where it is no JSON, or names no tenant or no known operation."""
+    try:
+        fields, sizes = _fields(raw)
+    except NotJson:
+        return None
+    key, word = _tenant(fields), fields.get("operation")
+    word = "" if word is None else word
+    if not key or not isinstance(word, str) or word not in (*APPLIES, *DELETES, "plan"):
+        return None
+    config = _config(fields.get("desired_config"), sizes.get("desired_config", 0))
+    return Request(key, word, config, fields.get("compute_provider"), fields.get("tenant_id"))
+
+
+@attrs.define
+class Oracle:
+    """What each tenant is to have, by what came until now."""
+
+    tenants: dict[str, Resource | None] = attrs.field(factory=dict)
+
+    def expect(self, job: "Request | None") -> Expected:
+        """Say what is to come of a job after all that came before; ``None`` is none."""
+        if job is None:
+            return Expected("", "refused")
+        has = self.tenants.get(job.tenant)
+        if job.operation in DELETES:
+            # Without a record, the configuration may have named another place.
+            held = job.config is None and has is None
+            return Expected(job.tenant, "held" if held else "done", changes=not held)
+        resource = _resource(job, has)
+        if resource is None or job.operation == "plan":
+            return Expected(job.tenant, "done" if resource else "held", has)
+        return Expected(job.tenant, "done", resource, changes=True)
+
+    def follows(self, expected: Expected) -> None:
+        """Take note that this came."""
+        if expected.changes:
+            self.tenants[expected.tenant] = expected.resource
+
+
+def _fields(raw: bytes) -> tuple[dict[str, object], dict[str, int]]:
+    fields, sizes = {}, {}
+    for key, value, size in go_members(go_text(raw)):
+        # Go compares keys without regard to case, by Unicode's simple folding.
+        folded = key.replace("\u212a", "k").replace("\u017f", "s").lower()
+        if folded in FIELDS:
+            fields[folded], sizes[folded] = value, size
+    return fields, sizes
+
+
+def _tenant(fields: Mapping[str, object]) -> str:
+    for field in ("tenant_uuid", "tenant_id"):
+        value = fields.get(field)
+        if value in (None, ""):
+            continue
+        return value if isinstance(value, str) and len(value) <= LONGEST_NAME else ""
+    return ""
+
+
+def _config(value: object, size: int) -> dict[str, Any] | None:
+    """The configuration; ``None`` where it is not to be read."""
+    if value is None:
+        return {}
+    readable = isinstance(value, dict) and size <= READ and _depth(value) <= DEEPEST
+    return value if readable and not _has_unreadable(value) else None  # type: ignore[return-value]
+
+
+def _resource(job: Request, has: Resource | None) -> Resource | None:
+    """What a job asks for; ``None`` where it is held."""
+    config, named, name = job.config, job.provider, job.name
+    texts = all(value is None or isinstance(value, str) for value in (named, name))
+    if config is None or not texts or len(str(name or "")) > LONGEST_NAME:
+        return None
+    controls = (config.get(key) for key in ("compute_provider", "compute_provider_type"))
+    named = named or next((name for name in controls if isinstance(name, str) and name), "")
+    engine = str(named or (has.engine if has else "target"))
+    if engine not in DEFAULTS:
+        return None
+    effective = {**DEFAULTS[engine], **config}
+    for key in ("compute_provider", "compute_provider_type"):
+        effective.pop(key, None)
+    if len(json.dumps(effective)) > EFFECTIVE:
+        return None
+    if engine != "mock" and not _accepted(effective):
+        return None
+    text = json.dumps(effective, sort_keys=True, separators=(",", ":"))
+    place = "" if engine == "mock" else effective["place"]
+    return Resource(engine, place, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _accepted(config: Mapping[str, Any]) -> bool:
+    """Whether the target's own rules let it in."""
+    version, place, env = config.get("version", 0), config["place"], config.get("env", {})
+    whole = isinstance(version, float) and version.is_integer()
+    return (
+        (whole or (isinstance(version, int) and not isinstance(version, bool)))
+        and version != 13
+        and isinstance(place, str)
+        and len(place) <= 20
+        and isinstance(config.get("unhealthy", False), bool)
+        and isinstance(env, dict)
+        and all(isinstance(value, str) for value in env.values())
+    )
