@@ -60,6 +60,7 @@ __all__ = [
     "PluginSettingsRefused",
     "PluginWrongType",
     "ProbesFailed",
+    "Queued",
     "RegistrationError",
     "RegistrationFailed",
     "RegistrationRefused",
@@ -251,6 +252,12 @@ class Transient(JobError):
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class Queued(Transient):
+    """The step found no slot in time and keeps its place; it did nothing, and nothing failed."""
+
+    code = "LE405"
 
 
 class Superseded(JobError):

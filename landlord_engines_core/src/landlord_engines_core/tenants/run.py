@@ -35,6 +35,9 @@ __all__ = ["JobLimits", "TenantJobs"]
 
 T = TypeVar("T")
 
+_ACTING = frozenset({"apply", "confirm", "settle"})
+"""The steps that act on a target, and need a slot; their deadline begins with it."""
+
 
 @attrs.frozen(kw_only=True)
 class JobLimits:
@@ -108,7 +111,9 @@ class TenantJobs:
             fail_permanently=self.limits.fail_permanently,
             logger=self.logger,
         )
-        self.slots = Slots(limit=self.limits.max_concurrent_jobs)
+        self.slots = Slots(
+            limit=self.limits.max_concurrent_jobs, step_timeout=self.limits.step_timeout
+        )
         # Slots are for jobs: after an outage many tenants are to be settled at once.
         self._looks = asyncio.Semaphore(max(1, self.limits.max_concurrent_jobs // 10))
 
@@ -242,14 +247,17 @@ class TenantJobs:
                 counted,
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
-                return await self._bounded(name, work)
+                return await self._bounded(name, execution_id, work)
 
         return await steps.run(name, action, kind)
 
-    async def _bounded(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _bounded(self, name: str, execution_id: str, work: Callable[[], Awaitable[T]]) -> T:
+        acting = name in _ACTING
+        limit = self.limits.step_timeout
+        bound = self.slots.one(execution_id) if acting else asyncio.timeout(limit)
         try:
             with self._failures.translated(name):
-                async with asyncio.timeout(self.limits.step_timeout):
+                async with bound:
                     return await work()
         except asyncio.CancelledError:
             # By a kill, or at the end of a drain; another attempt enters the step again.
@@ -270,19 +278,17 @@ class TenantJobs:
 
     async def _apply(self, job: Job, resolved: Resolved, record: Record) -> Applied:
         await self._acts.settled(job.tenant)
-        async with self.slots.one():
-            if resolved.placement is None:
-                places = record.placements or await self.resolver.candidates(job)
-                return await self._converger.destroy(job.tenant, places)
-            spec = await self.resolver.spec(job, resolved.placement)
-            return await self._converger.apply(resolved.placement.engine, spec)
+        if resolved.placement is None:
+            places = record.placements or await self.resolver.candidates(job)
+            return await self._converger.destroy(job.tenant, places)
+        spec = await self.resolver.spec(job, resolved.placement)
+        return await self._converger.apply(resolved.placement.engine, spec)
 
     async def _confirm(
         self, job: Job, execution_id: str, record: Record, applied: Applied
     ) -> Confirmed:
         await self._acts.settled(job.tenant)
-        async with self.slots.one():
-            confirmed = await self._confirmer.confirm(job, execution_id, record, applied)
+        confirmed = await self._confirmer.confirm(job, execution_id, record, applied)
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
         return confirmed
 
@@ -295,8 +301,7 @@ class TenantJobs:
 
     async def _mend(self, ended: Ended, record: Record) -> Confirmed:
         await self._acts.settled(ended.tenant)
-        async with self.slots.one():
-            return await self._settler.mend(ended, record)
+        return await self._settler.mend(ended, record)
 
     async def _look(self, job: Job, resolved: Resolved) -> Planned:
         assert resolved.placement is not None, "only a delete has no placement"
