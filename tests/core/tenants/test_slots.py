@@ -91,7 +91,7 @@ async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> 
     assert left.value.retry_after <= 1
     assert (slots.taken, slots.waiting) == (1, 0)
     assert slots.stuck_for() > 0
-    slots.step_timeout = 60.0
+    slots.step_timeout = 5.0
     late = asyncio.create_task(hold(slots, release, "late"))
     await asyncio.sleep(0)
     early = asyncio.create_task(hold(slots, release, "early"))
@@ -99,6 +99,7 @@ async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> 
 
     assert [waiter is slots._present["early"] for waiter in slots._queue] == [True, False]
     slots.taken = 0
+    slots._give()
     release.set()
     await asyncio.gather(early, late)
     assert (slots.taken, slots.waiting) == (0, 0)
