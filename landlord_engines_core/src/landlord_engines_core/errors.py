@@ -24,7 +24,7 @@ The tree, with the stable code of each class::
     │   ├── InvalidJob                LE401  ends at once, for good
     │   ├── Held                      LE402  waits until its configuration changes
     │   ├── Transient                 LE403  is tried again soon
-    │   │   └── Queued            LE405  waits for a slot; nothing failed
+    │   │   └── Queued                LE405  waits for a slot; nothing failed
     │   └── Superseded                LE404  a younger job has the tenant's turn
     ├── ComputeError                  LE500  raised by compute engines
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
