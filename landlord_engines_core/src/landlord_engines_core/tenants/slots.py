@@ -1,7 +1,8 @@
 """How many jobs act on targets at once, and whether any still gets its turn to.
 
 A slot is given inside one call without any await: who is given one counts at once, and who leaves
-the queue cannot be given one any more. So the number of slots is a bound whoever is cancelled when.
+the queue cannot be given one any more. So no more are held than there are, whoever is cancelled when.
+A request that its step leaves on the wire is not counted: it goes on without the slot.
 """
 
 import asyncio
