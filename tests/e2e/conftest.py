@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bodies", type=int, default=300, help="how many bodies test_fuzz.py sends")
     parser.addoption("--kills", type=int, default=8, help="how many kills test_faults.py does")
+    parser.addoption(
+        "--overload", type=int, default=60, help="how many jobs test_overload.py sends"
+    )
     parser.addoption("--operations", type=int, default=40, help="how many it has asked for")
     parser.addoption("--rolls", type=int, default=2, help="how many test_shared_address.py does")
     parser.addoption("--stride", type=int, default=20, help="test_every_point.py takes each nth")

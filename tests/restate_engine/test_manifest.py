@@ -2,23 +2,25 @@ import pytest
 from restate.discovery import compute_discovery_json
 from restate.endpoint import Endpoint
 
-from landlord_engines_core.engine import HostInfo
+from landlord_engines_core.engine import EngineContext, HostInfo
 from landlord_engines_restate.admin import AdminClient, Handler, RegisteredService, RetryPolicy
 from landlord_engines_restate.manifest import DIGEST_KEY, VERSION, manifest_of, seconds
 from landlord_engines_restate.services import build_services
 from landlord_engines_restate.settings import Names
-from landlord_test_target.direct import jobs
+from landlord_test_target.direct import Lines, jobs
 
 
 def endpoint(step_timeout: float = 300.0) -> Endpoint:
-    services = build_services(
-        Names("Jobs", "Jobs"),
-        HostInfo(version="0", step_timeout=step_timeout),
-        AdminClient("http://127.0.0.1:9"),
-        jobs().run,
-        jobs().settle,
-        known=(),
+    context = EngineContext(
+        settings=None,
+        run_job=jobs().run,
+        settle=jobs().settle,
+        is_wanted=jobs().is_wanted,
+        logger=Lines(),
+        host=HostInfo(version="0", step_timeout=step_timeout),
     )
+    admin = AdminClient("http://127.0.0.1:9")
+    services = build_services(Names("Jobs", "Jobs"), context, admin, known=())
     made = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
     made.bind(services.jobs, services.turn, services.settle)
     return made

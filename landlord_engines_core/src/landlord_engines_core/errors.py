@@ -24,6 +24,7 @@ The tree, with the stable code of each class::
     │   ├── InvalidJob                LE401  ends at once, for good
     │   ├── Held                      LE402  waits until its configuration changes
     │   ├── Transient                 LE403  is tried again soon
+    │   │   └── Queued                LE407  waits for a slot; nothing failed
     │   ├── StillRunning              LE406  what is to be settled has not ended yet
     │   └── Superseded                LE404  a younger job has the tenant's turn
     │       └── ExecutionEnded        LE405  the backend shows this very execution as ended
@@ -63,6 +64,7 @@ __all__ = [
     "PluginSettingsRefused",
     "PluginWrongType",
     "ProbesFailed",
+    "Queued",
     "RegistrationError",
     "RegistrationFailed",
     "RegistrationRefused",
@@ -255,6 +257,12 @@ class Transient(JobError):
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class Queued(Transient):
+    """The step found no slot in time and keeps its place; it did nothing, and nothing failed."""
+
+    code = "LE407"
 
 
 class Superseded(JobError):

@@ -8,7 +8,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeResult, Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.errors import Held, InvalidJob, Transient
+from landlord_engines_core.errors import Held, InvalidJob, Queued, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import ExecutionState, Note, Placement, Record
 from landlord_engines_core.tenants.understand import MAX_READ
@@ -140,6 +140,19 @@ async def test_a_step_is_given_up_after_its_time() -> None:
 
     with pytest.raises(Transient, match="apply took longer"):
         await jobs(("mock", Slow()), step_timeout=0.01).run(body(), DirectSteps())
+
+
+async def test_a_step_without_a_slot_comes_back_soon_and_has_not_failed() -> None:
+    logger = Lines()
+    tenants = jobs(("mock", MockCompute()), logger=logger, step_timeout=0.01)
+    tenants.slots.taken = tenants.slots.limit
+
+    with pytest.raises(Queued, match=r"slots of worker\.max_concurrent_jobs"):
+        await tenants.run(body(), DirectSteps())
+
+    text = tenants.metrics.render()[0].decode()
+    assert 'landlord_worker_failures_total{kind="transient"} 0.0' in text
+    assert [line for line in logger.lines if line[0] in ("warning", "error")] == []
 
 
 async def test_a_cut_step_is_named_in_a_warning() -> None:

@@ -1,10 +1,15 @@
 import asyncio
+from collections.abc import Sequence
 
-from landlord_engines_core.tenants import Slots
+import pytest
+from hypothesis import given, strategies as st
+
+from landlord_engines_core.errors import Queued
+from landlord_engines_core.tenants import Slots, slots as module
 
 
-async def hold(slots: Slots, release: asyncio.Event) -> None:
-    async with slots.one():
+async def hold(slots: Slots, release: asyncio.Event, name: str = "") -> None:
+    async with slots.one(name or str(id(asyncio.current_task()))):
         await release.wait()
 
 
@@ -58,3 +63,167 @@ async def test_who_gives_up_waiting_waits_no_more() -> None:
     assert (slots.taken, slots.waiting) == (1, 0)
     release.set()
     await holding
+
+
+async def test_the_deadline_begins_with_the_slot() -> None:
+    slots, release = Slots(limit=1, step_timeout=0.2), asyncio.Event()
+    order: list[str] = []
+
+    async def act(name: str) -> None:
+        async with slots.one(name):
+            await asyncio.sleep(0.12)
+            order.append(name)
+
+    await asyncio.gather(act("first"), act("second"))
+
+    assert order == ["first", "second"]
+    with pytest.raises(TimeoutError):
+        await hold(slots, release)
+    assert slots.taken == 0
+
+
+async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> None:
+    slots, release = Slots(limit=1, step_timeout=0.05), asyncio.Event()
+    slots.taken = 1  # by somebody who holds it for longer than anyone waits
+    with pytest.raises(Queued) as left:
+        await hold(slots, release, "early")
+    assert left.value.retry_after is not None
+    assert left.value.retry_after <= 1
+    assert (slots.taken, slots.waiting) == (1, 0)
+    assert slots.stuck_for() > 0
+    slots.step_timeout = 5.0
+    late = asyncio.create_task(hold(slots, release, "late"))
+    await asyncio.sleep(0)
+    early = asyncio.create_task(hold(slots, release, "early"))
+    await asyncio.sleep(0)
+
+    assert [waiter is slots._present["early"] for waiter in slots._queue] == [True, False]
+    slots.taken = 0
+    slots._give()
+    release.set()
+    await asyncio.gather(early, late)
+    assert (slots.taken, slots.waiting) == (0, 0)
+
+
+async def test_a_place_whose_owner_stays_away_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_FOR", 0.0)
+    slots, release = Slots(limit=1, step_timeout=0.01), asyncio.Event()
+    slots.taken = 1
+    with pytest.raises(Queued):
+        await hold(slots, release, "killed")
+    assert slots.stuck_for() == 0
+
+    with pytest.raises(Queued):
+        await hold(slots, release, "next")
+
+    assert list(slots._kept) == ["next"]
+
+
+async def test_a_younger_attempt_takes_the_place_of_one_that_nobody_ended() -> None:
+    slots, release = Slots(limit=1), asyncio.Event()
+    holding = asyncio.create_task(hold(slots, release, "holds"))
+    await asyncio.sleep(0)
+    ghost = asyncio.create_task(hold(slots, release, "job"))
+    await asyncio.sleep(0)
+    behind = asyncio.create_task(hold(slots, release, "behind"))
+    await asyncio.sleep(0)
+    younger = asyncio.create_task(hold(slots, release, "job"))
+
+    with pytest.raises(Queued):
+        await ghost
+
+    assert slots._queue[0] is slots._present["job"]
+    release.set()
+    await asyncio.gather(holding, behind, younger)
+    assert (slots.taken, slots.waiting, slots._present) == (0, 0, {})
+
+
+async def test_a_slot_given_to_an_attempt_that_just_ended_goes_to_the_next() -> None:
+    slots, release = Slots(limit=1), asyncio.Event()
+    first = asyncio.create_task(hold(slots, release))
+    await asyncio.sleep(0)
+    others = await started(slots, 2, asyncio.Event())
+    given = slots._queue[0]
+    release.set()
+    while not given.told.done():
+        await asyncio.sleep(0)
+
+    others[0].cancel()
+    await asyncio.wait(others[:1])
+
+    assert (slots.taken, slots.waiting) == (1, 0)
+    others[1].cancel()
+    await asyncio.wait(others)
+    await first
+    assert slots.taken == 0
+
+
+async def test_an_attempt_that_was_replaced_and_cancelled_at_once_leaves_nothing() -> None:
+    slots, release = Slots(limit=1), asyncio.Event()
+    holding = asyncio.create_task(hold(slots, release, "holds"))
+    await asyncio.sleep(0)
+    ghost = asyncio.create_task(hold(slots, release, "job"))
+    await asyncio.sleep(0)
+    waiter = slots._present["job"]
+    younger = asyncio.create_task(hold(slots, release, "job"))
+    while not waiter.told.done():
+        await asyncio.sleep(0)
+
+    ghost.cancel()
+    await asyncio.wait((ghost,))
+
+    assert slots.waiting == 1
+    release.set()
+    await asyncio.gather(holding, younger)
+    assert (slots.taken, slots.waiting) == (0, 0)
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(("enter", "cancel", "release", "turn")),
+        st.integers(min_value=0, max_value=5),
+    ),
+    max_size=60,
+)
+
+
+@given(acts=ACTS, limit=st.integers(min_value=1, max_value=3))
+def test_no_interleaving_gives_more_slots_than_there_are_or_one_to_an_ended_attempt(
+    acts: Sequence[tuple[str, int]], limit: int
+) -> None:
+    asyncio.run(_interleaved(acts, limit))
+
+
+async def _interleaved(acts: Sequence[tuple[str, int]], limit: int) -> None:
+    slots, inside, served = Slots(limit=limit), set[object](), list[int]()
+    attempts: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+
+    async def attempt(number: int, release: asyncio.Event) -> None:
+        async with slots.one(str(number % 4)):
+            task = asyncio.current_task()
+            assert task is not None
+            assert not task.cancelling()
+            inside.add(task)
+            served.append(number)
+            try:
+                assert len(inside) <= limit
+                await release.wait()
+            finally:
+                inside.remove(task)
+
+    for act, which in acts:
+        if act == "enter":
+            release = asyncio.Event()
+            attempts.append((asyncio.create_task(attempt(len(attempts), release)), release))
+        elif act == "turn":
+            await asyncio.sleep(0)
+        elif attempts:
+            task, release = attempts[-1 - which % len(attempts)]
+            task.cancel() if act == "cancel" else release.set()
+        assert slots.taken <= limit
+        assert not (slots.waiting and slots.taken < limit)
+    for _, release in attempts:
+        release.set()
+    ends = await asyncio.gather(*(task for task, _ in attempts), return_exceptions=True)
+    assert all(end is None or isinstance(end, asyncio.CancelledError | Queued) for end in ends)
+    assert (slots.taken, slots.waiting, slots._present) == (0, 0, {})

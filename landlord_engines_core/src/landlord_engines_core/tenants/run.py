@@ -51,6 +51,9 @@ MARGIN = 10.0
 READ_AT_ONCE = 256 * 1024
 """Bytes of a body that is read in the event loop, in some milliseconds."""
 
+_ACTING = frozenset({"apply", "settle"})
+"""The steps that act on a target, and need a slot; their deadline begins with it."""
+
 
 @attrs.frozen(kw_only=True)
 class JobLimits:
@@ -129,7 +132,9 @@ class TenantJobs:
             fail_permanently=self.limits.fail_permanently,
             logger=self.logger,
         )
-        self.slots = Slots(limit=self.limits.max_concurrent_jobs)
+        self.slots = Slots(
+            limit=self.limits.max_concurrent_jobs, step_timeout=self.limits.step_timeout
+        )
         self._reads = asyncio.Semaphore(1)
         # Slots are for jobs: after an outage many tenants are to be settled at once.
         self._looks = asyncio.Semaphore(max(1, self.limits.max_concurrent_jobs // 10))
@@ -294,14 +299,17 @@ class TenantJobs:
                 self._in_flight.act(job.tenant, partial(steps.look, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
-                return await self._bounded(name, work)
+                return await self._bounded(name, execution_id, work)
 
         return await steps.run(name, action, kind)
 
-    async def _bounded(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _bounded(self, name: str, execution_id: str, work: Callable[[], Awaitable[T]]) -> T:
+        acting = name in _ACTING
+        limit = self.limits.step_timeout
+        bound = self.slots.one(execution_id) if acting else asyncio.timeout(limit)
         try:
             with self._failures.translated(name):
-                async with asyncio.timeout(self.limits.step_timeout):
+                async with bound:
                     return await work()
         except asyncio.CancelledError:
             # By a kill, or at the end of a drain; another attempt enters the step again.
@@ -327,14 +335,11 @@ class TenantJobs:
         self, job: Job, execution_id: str, resolved: Resolved, record: Record
     ) -> Confirmed:
         await self._in_flight.ended(job.tenant)
-        async with self.slots.one():
-            if resolved.placement is None:
-                places = await self._places_to_clear(job, resolved, record)
-                confirmed = await self._confirmer.remove(job.tenant, places)
-            else:
-                confirmed = await self._confirmer.bring(
-                    job, execution_id, record, resolved.placement
-                )
+        if resolved.placement is None:
+            places = await self._places_to_clear(job, resolved, record)
+            confirmed = await self._confirmer.remove(job.tenant, places)
+        else:
+            confirmed = await self._confirmer.bring(job, execution_id, record, resolved.placement)
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
         return confirmed
 
@@ -368,8 +373,7 @@ class TenantJobs:
 
     async def _mend(self, ended: Ended, record: Record) -> Confirmed:
         await self._in_flight.ended(ended.tenant)
-        async with self.slots.one():
-            return await self._settler.mend(ended, record)
+        return await self._settler.mend(ended, record)
 
     async def _look(self, job: Job, resolved: Resolved) -> Planned:
         assert resolved.placement is not None, "only a delete has no placement"
