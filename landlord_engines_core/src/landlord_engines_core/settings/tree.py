@@ -46,10 +46,11 @@ class WorkerSettings:
         hold_interval: The pause between two looks at a held job.
         watch_interval: The pause between two looks at the registration.
         register_timeout: How long --fail-fast tries to register.
-        settle_after: How long after a job's end its tenant is looked at once more, longer than
+        settle_after: How long after a job has begun its tenant is looked at once more, longer than
             Landlord's poll interval; 0 for never.
         keep_history: How long the record of a deleted tenant is kept.
-        max_concurrent_jobs: How many jobs act on targets at once.
+        max_concurrent_jobs: How many jobs act on targets at once. A job that waits for a slot loses
+            none of its step_timeout; its last failure in Restate says LE407 then, which is none.
         max_config_bytes: The largest effective configuration, as JSON text.
         on_permanent_failure: hold keeps such a job until its configuration changes; fail ends it,
             and Landlord then takes it for done.
