@@ -35,7 +35,9 @@ MENDED = [*TRIED, "end"]
 ENDED = Transition(execution_id="job", operation="update", started_at="t", ended_at="t")
 NOWHERE = Record(transitions=(ENDED,))
 HERE = attrs.evolve(NOWHERE, placements=(Placement("mock"),))
-KILLED = Record(placements=(Placement("mock"),)).begun("job", Note(operation="update", started_at="t"))
+KILLED = Record(placements=(Placement("mock"),)).begun(
+    "job", Note(operation="update", started_at="t")
+)
 
 
 @attrs.define
@@ -298,9 +300,7 @@ async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Ap
     await settle(here, steps, after("update"), api, ("b", there))
 
     assert there.resources == {}
-    assert steps.told[0].detail == (
-        "another place is wanted by now than was written down"
-    )
+    assert steps.told[0].detail == ("another place is wanted by now than was written down")
 
 
 async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
