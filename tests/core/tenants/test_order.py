@@ -112,7 +112,7 @@ async def test_a_delete_gives_way_only_to_a_later_job_that_landlord_wants(
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize(("mine", "theirs"), product((*MAKES, "delete"), repeat=2))
+@pytest.mark.parametrize(("mine", "theirs"), [*product((*MAKES, "delete"), repeat=2)])
 async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
     mine: str, theirs: str, clock: dict[str, bool]
 ) -> None:
