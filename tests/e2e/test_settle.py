@@ -295,26 +295,6 @@ async def test_without_an_api_only_a_delete_is_looked_at_again(world: World) -> 
         assert await world.target.resources(tenant) == []
 
 
-async def test_a_tenant_that_was_forgotten_meanwhile_is_looked_at_all_the_same(
-    world: World,
-) -> None:
-    await world.worker(settle_after="4s", keep_history="100ms")
-    tenant = world.tenant()
-    await world.run(tenant, "delete", version=1)
-    await landed(world, tenant)
-
-    async def look() -> bool:
-        return await world.target.resources(tenant) == []
-
-    async def forgotten() -> bool:
-        return await world.history(tenant) == []
-
-    await wait_for(forgotten)
-    assert len(await world.target.resources(tenant)) == 1
-    await wait_for(look)
-    await wait_for(forgotten)
-
-
 async def test_of_two_ends_close_together_the_last_is_settled(
     world: World, landlord: Landlord
 ) -> None:

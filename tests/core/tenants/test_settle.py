@@ -196,6 +196,15 @@ async def test_a_tenant_that_is_gone_after_its_delete_has_nothing(api: Api) -> N
     assert steps.names == MENDED
 
 
+async def test_a_deleted_tenant_whose_record_is_forgotten_is_looked_at_all_the_same() -> None:
+    compute, steps = MockCompute(), SettleSteps(record=Record())
+    await has(compute)
+
+    await settle(compute, steps, after("delete", Placement("mock")))
+
+    assert compute.resources == {}
+
+
 async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_delete(
     api: Api,
 ) -> None:
