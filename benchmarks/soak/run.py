@@ -21,15 +21,20 @@ from landlord_engines_restate.server import HttpServer, listening_socket
 
 __all__ = ["Plan", "Soaked", "soak"]
 
-SHORT_TIMES = {"settle_after": "1s", "keep_history": "3s"}
-"""So that settling and forgetting happen all the time."""
+SHORT_TIMES = {
+    "settle_after": "1s",
+    "health_timeout": "2s",
+    "step_timeout": "10s",
+    "keep_history": "35s",
+}
+"""So that settling and forgetting happen all the time; a tenant is not forgotten before its last look."""
 
 ENTRIES = 2
 """Entries of state for each tenant that is there: its turn, and its past."""
 
 LOOK_AGAIN = 1.0
 IDLE_WITHIN = 300.0
-"""Seconds; the last settling, or forgetting, comes three after the last job."""
+"""Seconds; forgetting comes 35 after the last job, settling before it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -290,6 +290,37 @@ def test_check_tells_what_a_registration_would_do(start: Start) -> None:
     assert "registration: would be new" in output
 
 
+@pytest.mark.parametrize("command", [[], ["check"]])
+@pytest.mark.parametrize(
+    ("settings", "named", "hint"),
+    [
+        (
+            ["worker.step_timeout=20s"],
+            "worker.health_timeout (60s) is not below worker.step_timeout (20s)",
+            "set worker.health_timeout below 20s",
+        ),
+        (
+            ["worker.compute_provider=slow", "worker.step_timeout=50s", "worker.health_timeout=5s"],
+            "compute engine slow may carry a request or a switch for 60s",
+            "set worker.step_timeout to 60s or more, or lower the timeouts of compute.slow",
+        ),
+        (
+            ["worker.compute_provider=slow", "worker.keep_history=7m"],
+            "worker.keep_history (420s) ends before the last look",
+            "set worker.keep_history to 430s or more",
+        ),
+    ],
+)
+def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
+    start: Start, command: list[str], settings: list[str], named: str, hint: str
+) -> None:
+    code, text = ended(start("", *(f"--set={one}" for one in settings), *command))
+
+    assert code == 2
+    assert named in text
+    assert hint in text
+
+
 def test_what_a_drain_cuts_is_named(start: Start) -> None:
     settings = ("--set=worker.compute_provider=slow", "--set=worker.drain_timeout=300ms")
     process = start("works", *settings)

@@ -92,7 +92,7 @@ async def test_what_can_be_counted_is_there_from_the_start() -> None:
 
     assert values['jobs_total{operation="delete",outcome="absent"}'] == 0
     assert values['failures_total{kind="transient"}'] == 0
-    assert values['step_seconds_count{step="confirm"}'] == 0
+    assert values['step_seconds_count{step="hold"}'] == 0
 
 
 @pytest.mark.parametrize("action", Action)
@@ -106,11 +106,12 @@ def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
 
 async def test_settling_is_counted_apart_from_jobs() -> None:
     tenants = jobs(("mock", MockCompute()))
-    await tenants.run(body(), DirectSteps())
+    job = DirectSteps()
+    await tenants.run(body(), job)
 
     gone = Ended(tenant="t", execution_id="one", operation="delete", gone=(Placement("mock"),))
     for _ in range(2):
-        await tenants.settle(gone, DirectSteps("two"))
+        await tenants.settle(gone, DirectSteps("two", job.record))
 
     assert ended(tenants) == {
         "provision created": 1,
@@ -149,9 +150,7 @@ async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
         await tenants.run(body(), DirectSteps())
 
     values = shown(tenants.metrics)
-    counts = [
-        values[f'step_seconds_count{{step="{one}"}}'] for one in ("resolve", "confirm", "plan")
-    ]
+    counts = [values[f'step_seconds_count{{step="{one}"}}'] for one in ("resolve", "apply", "hold")]
     assert counts == [1, 1, 0]
     assert values['step_seconds_sum{step="apply"}'] > 0
     assert failures(tenants) == [0, 1, 0]

@@ -46,7 +46,7 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, 
     await world.target.fault(tenant, "create", delay_after=0.3, doubles=1)
     job = await world.send(tenant, "provision", version=1)
     await world.target.asked(tenant, "create")
-    # apply has looked once already: the next look is confirm's.
+    # It has looked once already, to plan: the next look confirms.
     await world.target.fault(tenant, "inspect", delay_after=1.0)
     await world.target.asked(tenant, "inspect", 2)
 
@@ -54,7 +54,8 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, 
     await _takes_over(world, worker, where)
 
     answer = await world.done(job)
-    assert answer["output"]["status"] == "created"
+    # The next attempt finds what this one made, as it is to be.
+    assert answer["output"]["status"] == "unchanged"
     assert len(await world.target.ledger(tenant, "create")) == 1
     assert len(await world.target.resources(tenant)) == 1
 

@@ -22,7 +22,7 @@ async def found(world: World, bug: str = "", **settings: object) -> list[Finding
             while len(load.asked) < 12:
                 await asyncio.sleep(0.05)
             load.enough.set()
-        await on.quiet(within=5 if bug == "stuck" else 30)
+        await on.quiet(within=5 if bug == "stuck" else 50)
         return await Judge(stage=on, load=load, faults=[]).findings()
 
 
@@ -56,7 +56,7 @@ async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) ->
 
 
 async def test_a_job_that_is_not_written_down_is_found(world: World) -> None:
-    oracles = {one.oracle for one in await found(world, keep_history="1ms", settle_after="1s")}
+    oracles = {one.oracle for one in await found(world, keep_history="1ms", settle_after="0")}
 
     assert "not written down" in oracles
 

@@ -88,14 +88,15 @@ async def test_a_server_that_was_wiped_gets_the_worker_registered_again(own_worl
 async def test_a_worker_whose_options_changed_updates_its_deployment(world: World) -> None:
     first = await world.worker()
     await first.terminate()
-    config = {**first.config, "worker": {**first.config["worker"], "step_timeout": "1m"}}
+    changed = {**first.config["worker"], "step_timeout": "2m"}
+    config = {**first.config, "worker": changed}
 
     second = await (await world.launch(config)).registered()
 
     assert "revision 2" in (await second.logged("registered"))[0]["detail"]
     service = await world.admin.service(world.service)
     assert service is not None
-    assert service.abort_timeout == "2m"
+    assert service.abort_timeout == "4m 10s"
 
 
 async def test_the_same_worker_registers_once(world: World) -> None:

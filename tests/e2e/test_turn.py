@@ -7,7 +7,7 @@ AWKWARD = ("acme/with slash", "o'brien' OR '1'='1", "ünï-代", "a\nb", "50%", 
 
 
 async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World) -> None:
-    await world.worker(keep_history="300ms")
+    await world.worker(keep_history="300ms", settle_after="0")
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
     await world.run(tenant, "delete", version=1)
@@ -27,7 +27,7 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World)
 
 
 async def test_a_tenant_that_came_back_is_not_forgotten(world: World) -> None:
-    await world.worker(keep_history="5s")
+    await world.worker(keep_history="5s", settle_after="0")
     tenant, other = world.tenant(), world.tenant()
     await world.run(tenant, "delete", version=1)
     await world.run(tenant, "provision", version=1)

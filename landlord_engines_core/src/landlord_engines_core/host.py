@@ -35,7 +35,7 @@ from landlord_engines_core.plugins import WORKER_ENGINES, census, load_compute_e
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
-from landlord_engines_core.tenants import JobLimits, TenantJobs
+from landlord_engines_core.tenants import JobLimits, TenantJobs, check_limits
 
 __all__ = [
     "Control",
@@ -120,7 +120,7 @@ async def assembled(
 
     Raises:
         PluginError: A compute engine cannot be loaded.
-        SettingsError: The worker engine does not accept its settings.
+        SettingsError: The worker engine does not accept its settings, or limits do not fit together.
     """
     worker = settings.worker
     registry = compute_registry(settings)
@@ -128,6 +128,7 @@ async def assembled(
     metrics = Metrics()
     try:
         jobs = _jobs(name, worker, registry, landlord, metrics=metrics, logger=logger)
+        check_limits(jobs.limits, registry, keep_history=worker.keep_history)
         context = EngineContext(
             settings=settings.engine,
             run_job=jobs.run,

@@ -1,17 +1,24 @@
 import json
 from collections.abc import AsyncIterator
 
+import attrs
 import pytest
 from pytest_httpserver import HTTPServer
 
-from landlord_engines_core.compute import ComputeResult, ResourceState
+from landlord_engines_core.compute import (
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.errors import ComputeUnavailable, LandlordUnavailable, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Note, Placement, Record
-from landlord_engines_core.tenants.results import Applied
+from landlord_engines_core.tenants import TenantJobs
+from landlord_engines_core.tenants.results import Confirmed
 from landlord_engines_core.tenants.understand import understand
-from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
+from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
 
 NOT_THERE = {"error": "tenant not found"}
 
@@ -20,6 +27,28 @@ def body(operation: str = "provision", **config: object) -> bytes:
     return json.dumps(
         {"tenant_uuid": "t", "operation": operation, "desired_config": config}
     ).encode()
+
+
+async def bring(tenants: TenantJobs, raw: bytes, execution_id: str = "one") -> Confirmed:
+    """Do the work of a job on the engine that is called mock, as one attempt of its step does."""
+    return await tenants._confirmer.bring(
+        understand(raw), execution_id, Record(), Placement("mock")
+    )
+
+
+@attrs.frozen
+class Counted(ScriptedCompute):
+    """A scripted mock that keeps what it was asked for."""
+
+    asked: list[str] = attrs.field(factory=list)
+
+    async def provision(self, spec: ComputeSpec) -> ComputeResult:
+        self.asked.append("provision")
+        return await super().provision(spec)
+
+    async def update(self, spec: ComputeSpec) -> ComputeResult:
+        self.asked.append("update")
+        return await super().update(spec)
 
 
 @pytest.fixture
@@ -79,34 +108,59 @@ async def test_what_failed_after_it_was_applied_is_put_right() -> None:
     assert compute.states == []
 
 
-async def test_what_is_rolled_back_when_it_is_put_right_is_held_and_not_tried_again() -> None:
-    states = [ResourceState.FAILED, ResourceState.FAILED, ResourceState.HEALTHY]
-    compute = ScriptedCompute(states=states)
+async def test_what_is_rolled_back_when_it_is_put_right_is_told_as_the_value_of_the_step() -> None:
+    states = [ResourceState.MISSING, ResourceState.FAILED, ResourceState.FAILED]
+    compute = ScriptedCompute(states=states, results=[ComputeResult()])
     compute.results.append(ComputeResult(rolled_back="it crashed"))
-    job, again = understand(body(image="x")), jobs(("mock", compute))._confirmer.confirm
-    spec = await jobs(("mock", compute)).resolver.spec(job, Placement("mock"))
-    applied = Applied(outcome="updated", config_hash=spec.config_hash, held=Placement("mock"))
 
-    for _ in range(2):
-        with pytest.raises(ComputeRefused, match="the former resource serves: it crashed"):
-            await again(job, "one", Record(), applied)
+    confirmed = await bring(jobs(("mock", compute)), body(image="x"))
 
+    assert (confirmed.applied.outcome, confirmed.applied.rolled_back) == (
+        "rolled-back",
+        "it crashed",
+    )
     assert (compute.states, compute.results) == ([], [])
 
 
+async def test_another_attempt_in_the_same_process_watches_what_the_first_one_made() -> None:
+    starting = [ResourceState.STARTING] * 50
+    compute = Counted(states=[ResourceState.MISSING, *starting])
+    tenants = jobs(("mock", compute))
+
+    with pytest.raises(ComputeUnavailable, match="is starting, not healthy"):
+        await bring(tenants, body(image="x"))
+    compute.states.clear()
+    confirmed = await bring(tenants, body(image="x"))
+
+    assert compute.asked == ["provision"]
+    assert confirmed.applied.outcome == "created"
+
+
+async def test_an_attempt_in_another_process_goes_by_what_is_on_the_target() -> None:
+    compute = Counted(states=[ResourceState.MISSING, *[ResourceState.STARTING] * 50])
+    with pytest.raises(ComputeUnavailable):
+        await bring(jobs(("mock", compute)), body(image="x"))
+    compute.states.clear()
+
+    confirmed = await bring(jobs(("mock", compute)), body(image="x"))
+
+    assert compute.asked == ["provision"]
+    assert confirmed.applied.outcome == "unchanged"
+
+
 async def test_what_fails_again_after_it_was_put_right_is_only_watched() -> None:
-    states = [ResourceState.FAILED] * 4
-    compute = ScriptedCompute(states=[*states, ResourceState.HEALTHY])
-    job, again = understand(body(image="x")), jobs(("mock", compute))._confirmer.confirm
-    applied = Applied(outcome="created", config_hash="h", held=Placement("mock"))
+    failed = ResourceState.FAILED
+    compute = Counted(states=[ResourceState.MISSING, *[failed] * 4])
+    tenants = jobs(("mock", compute))
 
     for _ in range(2):
         with pytest.raises(ComputeUnavailable, match="is failed, not healthy"):
-            await again(job, "one", Record(), applied)
-    confirmed = await again(job, "one", Record(), applied)
+            await bring(tenants, body(image="x"))
+    confirmed = await bring(tenants, body(image="x"))
 
+    assert compute.states == []
+    assert compute.asked == ["provision", "update", "provision"]  # a mock's update provisions
     assert confirmed.applied.outcome == "created"
-    assert len(compute.resources) == 1
 
 
 async def test_what_failed_is_put_right_with_what_landlord_wants_by_now(
@@ -115,28 +169,139 @@ async def test_what_failed_is_put_right_with_what_landlord_wants_by_now(
     httpserver.expect_request("/v1/tenants/t").respond_with_json(
         {"id": "t", "status": "updating", "desired_config": {"image": "new"}}
     )
-    healthy = [ResourceState.HEALTHY] * 3
-    compute = ScriptedCompute(states=[ResourceState.FAILED, ResourceState.FAILED, *healthy])
-    confirm = jobs(("mock", compute), landlord=landlord)._confirmer.confirm
-    applied = Applied(outcome="updated", config_hash="h", held=Placement("mock"))
+    states = [ResourceState.MISSING, *[ResourceState.FAILED] * 2]
+    compute = ScriptedCompute(states=states)
 
-    await confirm(understand(body(image="old")), "one", Record(), applied)
+    confirmed = await bring(jobs(("mock", compute), landlord=landlord), body(image="old"))
 
     assert compute.resources["t"].config == {"image": "new"}
+    assert confirmed.detail == "a newer configuration was applied"
 
 
 async def test_without_an_answer_what_failed_is_put_right_with_what_the_job_wants(
     httpserver: HTTPServer, landlord: LandlordClient
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
-    healthy = [ResourceState.HEALTHY] * 2
-    compute = ScriptedCompute(states=[ResourceState.FAILED, ResourceState.FAILED, *healthy])
-    confirm = jobs(("mock", compute), landlord=landlord)._confirmer.confirm
-    applied = Applied(outcome="updated", config_hash="h", held=Placement("mock"))
+    states = [ResourceState.MISSING, *[ResourceState.FAILED] * 2]
+    compute = ScriptedCompute(states=states)
 
-    await confirm(understand(body(image="old")), "one", Record(), applied)
+    await bring(jobs(("mock", compute), landlord=landlord), body(image="old"))
 
     assert compute.resources["t"].config == {"image": "old"}
+
+
+@attrs.frozen
+class Contested(Counted):
+    """A mock whose resource another worker changes right after it was made, so many times."""
+
+    changes: list[ComputeSpec] = attrs.field(factory=list)
+
+    async def inspect(self, tenant: str, place: str) -> Observation:
+        if self.changes and tenant in self.resources:
+            self.resources[tenant] = self.changes.pop()
+        return await super().inspect(tenant, place)
+
+
+async def other(tenants: TenantJobs, **config: str) -> ComputeSpec:
+    return await tenants.resolver.spec(understand(body(**config)), Placement("mock"))
+
+
+async def test_a_healthy_resource_with_anothers_hash_is_put_right_each_time() -> None:
+    compute = Contested()
+    tenants = jobs(("mock", compute))
+    compute.changes.extend([await other(tenants, image="theirs")] * 2)
+
+    confirmed = await bring(tenants, body(image="ours"))
+
+    assert compute.resources["t"].config == {"image": "ours"}
+    assert confirmed.applied.changes == ("image changed",)
+    assert compute.changes == []
+
+
+async def test_a_resource_with_the_hash_that_landlord_wants_by_now_is_left_as_it_is(
+    httpserver: HTTPServer, landlord: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_json(
+        {"id": "t", "status": "updating", "desired_config": {"image": "new"}}
+    )
+    compute = Contested()
+    tenants = jobs(("mock", compute), landlord=landlord)
+    compute.changes.append(await other(tenants, image="new"))
+
+    confirmed = await bring(tenants, body(image="old"))
+
+    assert compute.asked == ["provision"]
+    assert compute.resources["t"].config == {"image": "new"}
+    assert confirmed.applied.config_hash == (await other(tenants, image="new")).config_hash
+
+
+async def test_only_so_many_jobs_are_remembered_whose_work_is_not_confirmed() -> None:
+    compute = ScriptedCompute(results=[ComputeResult()] * 1001)
+    tenants = jobs(("mock", compute), health_timeout=0.0)
+
+    for number in range(1001):
+        compute.states.extend([ResourceState.MISSING, ResourceState.STARTING])
+        with pytest.raises(ComputeUnavailable):
+            await bring(tenants, body(), f"job-{number}")
+
+    assert len(tenants._confirmer._work) == 1000
+    assert "job-0" not in tenants._confirmer._work
+
+
+async def test_what_is_done_is_forgotten_with_its_job() -> None:
+    tenants = jobs(("mock", MockCompute()))
+
+    await bring(tenants, body())
+
+    assert not tenants._confirmer._work
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        ("provisioning", True),
+        ("updating", True),
+        ("ready", True),
+        ("requested", False),
+        ("archiving", False),
+        ("archived", False),
+        ("failed", False),
+    ],
+)
+async def test_landlord_wants_what_it_shows_as_being_made_or_ready(
+    httpserver: HTTPServer, landlord: LandlordClient, status: str, *, wanted: bool
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_json({"id": "t", "status": status})
+
+    assert await jobs(landlord=landlord).is_wanted("t") is wanted
+
+
+async def test_landlord_does_not_want_what_it_does_not_know(
+    httpserver: HTTPServer, landlord: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_json(NOT_THERE, status=404)
+
+    assert await jobs(landlord=landlord).is_wanted("t") is False
+
+
+async def test_without_landlords_api_nobody_knows_what_it_wants_and_the_log_says_so() -> None:
+    logger = Lines()
+
+    assert await jobs(logger=logger).is_wanted("t") is None
+
+    (warning,) = logger.events("warning")
+    assert "time of dispatch decides" in warning
+
+
+async def test_without_an_answer_the_question_what_landlord_wants_is_asked_again(
+    httpserver: HTTPServer, landlord: LandlordClient
+) -> None:
+    httpserver.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
+
+    with pytest.raises(Transient) as raised:
+        await jobs(landlord=landlord).is_wanted("t")
+
+    assert isinstance(raised.value.__cause__, LandlordUnavailable)
 
 
 async def test_a_delete_leaves_no_place_of_the_record() -> None:
@@ -154,18 +319,18 @@ async def test_a_delete_leaves_no_place_of_the_record() -> None:
     assert steps.record.placements == ()
 
 
-async def test_what_lands_after_a_delete_was_applied_is_destroyed_all_the_same() -> None:
-    compute = MockCompute()
+async def test_what_a_delete_leaves_behind_goes_at_its_next_attempt() -> None:
+    compute = ScriptedCompute(states=[ResourceState.HEALTHY] * 50)
     tenants = jobs(("mock", compute))
-    await tenants.run(body(), DirectSteps())
-    applied = Applied(outcome="absent", gone=(Placement("mock"),))
+    with pytest.raises(ComputeUnavailable, match="is still there"):
+        await tenants._confirmer.remove("t", (Placement("mock"),))
+    await bring(jobs(("mock", compute)), body())
+    compute.states.clear()
 
-    confirmed = await tenants._confirmer.confirm(
-        understand(body("delete")), "two", Record(), applied
-    )
+    confirmed = await tenants._confirmer.remove("t", (Placement("mock"),))
 
     assert compute.resources == {}
-    assert confirmed.applied == applied
+    assert (confirmed.applied.outcome, confirmed.applied.gone) == ("deleted", (Placement("mock"),))
 
 
 async def test_a_delete_without_a_record_asks_each_configured_engine() -> None:

@@ -26,7 +26,7 @@ async def test_every_job_makes_the_same_calls_in_the_same_order() -> None:
     for operation in ("provision", "provision", "update", "delete", "delete"):
         steps = DirectSteps(operation)
         await tenants.run(body(operation), steps)
-        assert steps.names == ["resolve", "take", "apply", "confirm", "end"]
+        assert steps.names == ["resolve", "take", "apply", "end"]
 
 
 async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
@@ -242,40 +242,6 @@ async def test_an_api_that_is_away_at_the_end_is_told_and_does_not_hold_the_job(
 
     assert answer.output.message.startswith("Landlord's API could not be asked")
     assert logger.events("warning") == ["not asked for a newer configuration"]
-
-
-async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(api: Api) -> None:
-    landlord, compute = api.says(image="new"), ScriptedCompute()
-    first = jobs(("mock", compute))
-    await first.run(body(image="old"), DirectSteps("zero"))
-    tenants = jobs(("mock", compute), landlord=landlord)
-    compute.results.append(ComputeResult(rolled_back="it crashed"))
-
-    for _ in range(2):
-        with pytest.raises(Held, match="rolled back, the former resource serves: it crashed"):
-            await tenants.run(body(image="old"), DirectSteps())
-    await landlord.aclose()
-
-    assert compute.resources["t"].config == {"image": "old"}
-
-
-async def test_only_so_many_rolled_back_configs_are_remembered(
-    api: Api, httpserver: HTTPServer
-) -> None:
-    landlord, compute = api.says(image="new"), ScriptedCompute()
-    tenants = jobs(("mock", compute), landlord=landlord)
-    for number in range(1000):
-        tenants._confirmer._tried["t", str(number)] = "before"
-    await jobs(("mock", compute)).run(body(image="old"), DirectSteps("zero"))
-    compute.results.append(ComputeResult(rolled_back="it crashed"))
-
-    with pytest.raises(Held):
-        await tenants.run(body(image="old"), DirectSteps())
-    await landlord.aclose()
-
-    assert len(tenants._confirmer._tried) == 1000
-    assert ("t", "0") not in tenants._confirmer._tried
-    httpserver.clear()
 
 
 UNREADABLE = ['{"a":' * 1000 + "1" + "}" * 1000, json.dumps({"a": "x" * MAX_READ}), "[]", "[NaN]"]

@@ -5,25 +5,39 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core import codec
-from landlord_engines_core.compute import ComputeResult, Observation, ResourceState
+from landlord_engines_core.compute import (
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.errors import Transient
+from landlord_engines_core.errors import StillRunning, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import (
     Ended,
     ExecutionState,
     ExecutionStatus,
+    FollowUp,
     Note,
     Placement,
     Record,
+    Resynced,
+    Transition,
 )
+from landlord_engines_core.tenants.results import Settling
 from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
 
 LOOKED = ["resolve"]
 TRIED = ["resolve", "take", "settle"]
 MENDED = [*TRIED, "end"]
 
-HERE = Record(placements=(Placement("mock"),))
+ENDED = Transition(execution_id="job", operation="update", started_at="t", ended_at="t")
+NOWHERE = Record(transitions=(ENDED,))
+HERE = attrs.evolve(NOWHERE, placements=(Placement("mock"),))
+KILLED = Record(placements=(Placement("mock"),)).begun(
+    "job", Note(operation="update", started_at="t")
+)
 
 
 @attrs.define
@@ -35,6 +49,11 @@ class SettleSteps(DirectSteps):
         self.names.append("take")
         self.record = self.record.placed(note.placement)
         return self.record
+
+    @property
+    def told(self) -> tuple[Transition, ...]:
+        """What settling wrote into the history."""
+        return tuple(one for one in self.record.transitions if one.operation == "settle")
 
 
 @attrs.define
@@ -77,6 +96,17 @@ async def settle(
     *others: tuple[str, MockCompute],
     logger: Lines | None = None,
 ) -> ExecutionStatus:
+    return (await resync(compute, steps, ended, api, *others, logger=logger)).answer
+
+
+async def resync(
+    compute: MockCompute,
+    steps: SettleSteps,
+    ended: Ended,
+    api: Api | None = None,
+    *others: tuple[str, MockCompute],
+    logger: Lines | None = None,
+) -> Resynced:
     client = api.client if api is not None else None
     tenants = jobs(("mock", compute), *others, landlord=client, logger=logger)
     try:
@@ -113,7 +143,7 @@ async def test_a_newer_config_is_applied_and_told(api: Api) -> None:
     assert steps.names == MENDED
     assert compute.resources["t"].config == {"image": "new"}
     assert compute.resources["t"].name == "acme"
-    (transition,) = steps.record.transitions
+    (transition,) = steps.told
     assert (transition.operation, transition.outcome) == ("settle", "updated")
     assert transition.changes == ("image changed",)
     assert answer.output.transition == transition
@@ -127,7 +157,7 @@ async def test_a_resource_that_failed_is_repaired(api: Api) -> None:
 
     await settle(compute, steps, after("provision"), api)
 
-    assert steps.record.transitions[0].changes == ("repaired",)
+    assert steps.told[0].changes == ("repaired",)
 
 
 @pytest.mark.parametrize("status", ["requested", "provisioning", "updating", "failed"])
@@ -151,12 +181,12 @@ async def test_an_archived_tenant_has_nothing(api: Api, operation: str) -> None:
     await settle(compute, steps, after(operation), api)
 
     assert compute.resources == {}
-    assert steps.record.transitions[0].outcome == "deleted"
+    assert steps.told[0].outcome == "deleted"
     assert steps.record.placements == ()
 
 
 async def test_a_tenant_that_is_gone_after_its_delete_has_nothing(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps()
+    compute, steps = MockCompute(), SettleSteps(record=NOWHERE)
     await has(compute)
     api.says()
 
@@ -164,6 +194,15 @@ async def test_a_tenant_that_is_gone_after_its_delete_has_nothing(api: Api) -> N
 
     assert compute.resources == {}
     assert steps.names == MENDED
+
+
+async def test_a_deleted_tenant_whose_record_is_forgotten_is_looked_at_all_the_same() -> None:
+    compute, steps = MockCompute(), SettleSteps(record=Record())
+    await has(compute)
+
+    await settle(compute, steps, after("delete", Placement("mock")))
+
+    assert compute.resources == {}
 
 
 async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_delete(
@@ -185,21 +224,13 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
 async def test_without_an_api_only_a_delete_is_looked_at_again(
     operation: str, names: list[str], left: set[str]
 ) -> None:
-    compute, steps = MockCompute(), SettleSteps()
+    compute, steps = MockCompute(), SettleSteps(record=NOWHERE)
     await has(compute)
 
     await settle(compute, steps, after(operation, Placement("mock")))
 
     assert steps.names == names
     assert set(compute.resources) == left
-
-
-async def test_an_end_is_followed_only_where_there_is_something_to_find_out(api: Api) -> None:
-    with_api, without = jobs(landlord=api.client), jobs()
-
-    assert with_api.settles(60.0) == {"provision": 60.0, "update": 60.0, "delete": 60.0}
-    assert without.settles(60.0) == {"delete": 60.0}
-    assert with_api.settles(0.0) == {}
 
 
 async def test_what_is_left_where_the_job_made_sure_of_nothing_goes(api: Api) -> None:
@@ -213,7 +244,7 @@ async def test_what_is_left_where_the_job_made_sure_of_nothing_goes(api: Api) ->
     await settle(here, steps, ended, api, ("b", there), ("c", MockCompute()))
 
     assert (set(here.resources), there.resources) == ({"t"}, {})
-    (transition,) = steps.record.transitions
+    (transition,) = steps.told
     assert (transition.outcome, transition.gone) == ("deleted", ended.gone)
     assert steps.record.placements == (Placement("mock"),)
 
@@ -228,7 +259,7 @@ async def test_a_tenant_is_moved_once_it_is_healthy_there(api: Api) -> None:
 
     assert (here.resources, set(there.resources)) == ({}, {"t"})
     assert steps.record.placements == (Placement("b"),)
-    assert steps.record.transitions[0].outcome == "created"
+    assert steps.told[0].outcome == "created"
 
 
 async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api) -> None:
@@ -243,19 +274,28 @@ async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api
     await settle(here, steps, after("update"), api, ("b", there), logger=logger)
 
     assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
-    assert steps.record.transitions[0].detail == "it is failed on b, and stays elsewhere too"
+    assert steps.told[0].detail == "it is failed on b, and stays elsewhere too"
     assert set(steps.record.placements) == {Placement("mock"), Placement("b")}
     assert logger.events("warning") == ["settled"]
 
 
-async def test_a_tenant_whose_record_names_no_place_is_left_alone(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps()
-    api.says("ready")
+async def test_a_tenant_whose_record_names_no_place_gets_one_that_is_noted_first(api: Api) -> None:
+    noted: list[tuple[Placement, ...]] = []
 
-    await settle(compute, steps, after("provision"), api)
+    class Watched(MockCompute):
+        async def provision(self, spec: ComputeSpec) -> ComputeResult:
+            noted.append(steps.record.placements)
+            return await super().provision(spec)
 
-    assert compute.resources == {}
-    assert steps.names == ["resolve"]
+    compute, steps = Watched(), SettleSteps(record=NOWHERE)
+    api.says("ready", image="x")
+
+    answer = await settle(compute, steps, after("delete"), api)
+
+    assert noted == [(Placement("mock"),)]
+    assert compute.resources["t"].config == {"image": "x"}
+    assert steps.names == MENDED
+    assert answer.output.status == "created"
 
 
 async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Api) -> None:
@@ -269,9 +309,7 @@ async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Ap
     await settle(here, steps, after("update"), api, ("b", there))
 
     assert there.resources == {}
-    assert steps.record.transitions[0].detail == (
-        "another place is wanted by now than was written down"
-    )
+    assert steps.told[0].detail == ("another place is wanted by now than was written down")
 
 
 async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
@@ -282,7 +320,7 @@ async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
 
     await settle(compute, steps, after("update"), api)
 
-    (transition,) = steps.record.transitions
+    (transition,) = steps.told
     assert (transition.outcome, transition.detail) == ("rolled-back", "it crashed")
     assert compute.resources["t"].config == {"image": "old"}
 
@@ -294,7 +332,7 @@ async def test_a_config_that_is_refused_is_told_without_its_values(api: Api) -> 
 
     await settle(compute, steps, after("update"), api, logger=logger)
 
-    (transition,) = steps.record.transitions
+    (transition,) = steps.told
     assert transition.outcome == "refused"
     assert transition.detail.startswith("mock refuses the configuration: $.password breaks")
     assert steps.record.placements == HERE.placements
@@ -311,16 +349,16 @@ async def test_a_config_that_is_nested_too_deeply_is_told_and_left(api: Api) -> 
 
     await settle(Deep(), steps, after("update"), api)
 
-    assert steps.record.transitions[0].detail == "the configuration is nested too deeply"
+    assert steps.told[0].detail == "the configuration is nested too deeply"
 
 
 async def test_an_engine_that_is_not_here_is_told(api: Api) -> None:
-    steps = SettleSteps(record=Record(placements=(Placement("nomad"),)))
+    steps = SettleSteps(record=attrs.evolve(NOWHERE, placements=(Placement("nomad"),)))
     api.says("archived")
 
     await settle(MockCompute(), steps, after("update"), api)
 
-    (transition,) = steps.record.transitions
+    (transition,) = steps.told
     assert transition.outcome == "refused"
     assert "'nomad' is not configured" in transition.detail
     assert steps.record.placements == (Placement("nomad"),)
@@ -335,7 +373,7 @@ async def test_what_changed_before_the_turn_was_taken_is_left_alone(api: Api) ->
 
     assert steps.names == [*TRIED, "end"]
     assert answer.output.status == "unchanged"
-    assert steps.record.transitions == ()
+    assert steps.told == ()
     assert compute.resources["t"].config == {"image": "old"}
 
 
@@ -362,3 +400,215 @@ async def test_where_many_are_being_settled_one_more_comes_again_and_waits_for_n
     async with tenants._looks:
         with pytest.raises(Transient, match="many tenants are being settled"):
             await tenants.settle(after("delete"), SettleSteps(record=HERE))
+
+
+@attrs.frozen
+class Restorable(MockCompute):
+    """A mock that was left out of service."""
+
+    restored: list[tuple[str, str]] = attrs.field(factory=list)
+    is_down: bool = True
+
+    async def restore(self, tenant: str, place: str) -> bool:
+        self.restored.append((tenant, place))
+        return self.is_down
+
+
+class Unfinished(SettleSteps):
+    """The job still runs."""
+
+    async def look(self, tenant: str) -> Record:
+        raise StillRunning(f"the job of {tenant} has not ended")
+
+
+def last(operation: str, *gone: Placement) -> Ended:
+    return attrs.evolve(after(operation, *gone), last=True)
+
+
+async def test_a_job_that_still_runs_is_looked_at_again_later() -> None:
+    steps = Unfinished()
+
+    resynced = await resync(MockCompute(), steps, after("update"))
+
+    assert steps.names == LOOKED
+    assert resynced.answer.output.status == "unchanged"
+    assert resynced.follow_up == FollowUp(
+        after=120.0, ended=attrs.evolve(after("update"), put_off=1)
+    )
+
+
+def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
+    settler = jobs(("mock", MockCompute()))._settler
+    ended, pauses = after("update"), list[float]()
+
+    for _ in range(9):
+        follow_up = settler.follow_up(ended, Settling(started_at="t", too_early=True))
+        assert follow_up is not None
+        pauses.append(follow_up.after)
+        ended = follow_up.ended
+
+    assert pauses == [120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
+    years = attrs.evolve(ended, put_off=100_000)
+    assert settler.follow_up(years, Settling(started_at="t", too_early=True)) == FollowUp(
+        after=3600.0, ended=attrs.evolve(ended, put_off=100_001)
+    )
+
+
+@pytest.mark.parametrize("overrode_delete", [False, True])
+@pytest.mark.parametrize("operation", ["provision", "update", "delete"])
+@pytest.mark.parametrize("preempted", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("due", [False, True])
+def test_a_last_look_follows_only_where_an_act_of_the_tenant_may_be_alive(
+    operation: str, *, preempted: bool, killed: bool, due: bool, overrode_delete: bool
+) -> None:
+    settler = jobs(("mock", MockCompute()))._settler
+    ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
+    found = Settling(started_at="t", due=due, killed=killed)
+
+    follow_up = settler.follow_up(ended, found)
+
+    is_open = operation == "delete" or preempted or killed
+    assert follow_up == (
+        FollowUp(after=15.0, ended=attrs.evolve(ended, last=True)) if is_open else None
+    )
+    assert settler.follow_up(attrs.evolve(ended, last=True), found) is None
+
+
+def test_the_last_look_is_later_than_the_longest_step_and_what_it_may_carry() -> None:
+    class Slow(MockCompute):
+        longest_carry = 40.0
+
+    assert jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0)._settler.last_look > 140.0
+
+
+async def test_a_last_look_that_comes_while_the_job_runs_is_put_off_too() -> None:
+    resynced = await resync(MockCompute(), Unfinished(), last("delete"))
+
+    assert resynced.follow_up is not None
+    assert resynced.follow_up.ended.last
+
+
+@pytest.mark.parametrize("status", ["ready", "updating", None])
+async def test_a_killed_job_is_mended_with_the_lock_and_looked_at_a_last_time(
+    api: Api, status: str | None
+) -> None:
+    compute, steps = MockCompute(), SettleSteps(record=KILLED)
+    await has(compute, image="old")
+    api.says(*filter(None, [status]), image="new")
+
+    resynced = await resync(compute, steps, after("update"), api)
+
+    assert steps.names == MENDED
+    assert compute.resources["t"].config == {"image": "new" if status == "ready" else "old"}
+    assert resynced.follow_up == FollowUp(after=15.0, ended=last("update"))
+
+
+async def test_what_a_killed_delete_left_goes_without_landlords_api_too() -> None:
+    compute, steps = MockCompute(), SettleSteps(record=KILLED)
+    await has(compute)
+
+    await settle(compute, steps, after("delete"))
+
+    assert compute.resources == {}
+    assert steps.record.placements == ()
+
+
+async def test_without_an_api_what_a_killed_job_left_out_of_service_is_put_back_last() -> None:
+    compute, steps = Restorable(), SettleSteps(record=KILLED)
+
+    early = await settle(compute, steps, after("update"))
+    assert (compute.restored, early.output.status) == ([], "unchanged")
+    assert list(steps.told) == []
+
+    answer = await settle(compute, steps, last("update"))
+
+    assert compute.restored == [("t", "")]
+    assert answer.output.status == "updated"
+    assert [transition.outcome for transition in steps.told] == ["updated"]
+
+
+async def test_nothing_is_told_where_nothing_was_out_of_service() -> None:
+    compute, steps = Restorable(is_down=False), SettleSteps(record=KILLED)
+
+    answer = await settle(compute, steps, last("update"))
+
+    assert (compute.restored, answer.output.status) == ([("t", "")], "unchanged")
+    assert steps.told == ()
+
+
+async def test_what_a_job_with_an_end_left_is_not_put_back_into_service() -> None:
+    compute, steps = Restorable(), SettleSteps(record=HERE)
+
+    await settle(compute, steps, last("update"))
+
+    assert compute.restored == []
+    assert steps.names == LOOKED
+
+
+@pytest.mark.parametrize("statuses", [(), ("archived",)])
+async def test_where_a_delete_gave_way_and_landlord_wants_nothing_nothing_stays(
+    api: Api, statuses: tuple[str, ...]
+) -> None:
+    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    await has(compute)
+    api.says(*statuses)
+
+    ended = attrs.evolve(after("provision", Placement("mock")), overrode_delete=True)
+    await settle(compute, steps, ended, api)
+
+    assert compute.resources == {}
+    assert steps.record.placements == ()
+
+
+async def test_where_a_delete_gave_way_and_landlord_wants_the_tenant_it_stays(api: Api) -> None:
+    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    await has(compute)
+    api.says("ready")
+
+    ended = attrs.evolve(after("provision", Placement("mock")), overrode_delete=True)
+    await settle(compute, steps, ended, api)
+
+    assert set(compute.resources) == {"t"}
+    assert steps.names == LOOKED
+
+
+async def test_another_place_is_noted_before_anything_is_made_there(api: Api) -> None:
+    noted: list[tuple[Placement, ...]] = []
+
+    class Watched(MockCompute):
+        async def provision(self, spec: ComputeSpec) -> ComputeResult:
+            noted.append(steps.record.placements)
+            return await super().provision(spec)
+
+    here, steps = MockCompute(), SettleSteps(record=HERE)
+    await has(here)
+    api.says("ready", compute_provider="b")
+
+    await settle(here, steps, after("update"), api, ("b", Watched()))
+
+    assert noted == [(Placement("mock"), Placement("b"))]
+
+
+async def test_without_a_record_and_a_default_the_refusal_is_told(api: Api) -> None:
+    steps = SettleSteps(record=NOWHERE)
+    api.says("ready")
+
+    await settle(MockCompute(), steps, after("delete"), api, ("b", MockCompute()))
+
+    (transition,) = steps.told
+    assert transition.outcome == "refused"
+    assert transition.detail.startswith("nothing names a compute engine")
+
+
+async def test_a_move_that_finds_the_former_resource_gone_already_waits_for_nothing(
+    api: Api,
+) -> None:
+    there = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
+    steps = SettleSteps(record=HERE)
+    api.says("ready", compute_provider="b")
+
+    await settle(MockCompute(), steps, after("update"), api, ("b", there))
+
+    assert steps.told[0].gone == (Placement("mock"),)
+    assert set(there.resources) == {"t"}

@@ -110,7 +110,7 @@ class DirectEngine(WorkerEngine):
 
     async def _carry_out(self, store: Store, job: Job) -> None:
         """Try a job until it has ended, or this worker has."""
-        steps = DirectSteps(job_id=job.id, store=store, jobs=self)
+        steps = DirectSteps(job_id=job.id, store=store, jobs=self, is_wanted=self.context.is_wanted)
         attempt, pause = job.attempts, FIRST_PAUSE
         while not self._stopping.is_set():
             attempt += 1

@@ -45,6 +45,7 @@ class JobState(StrEnum):
 
 
 _UNFINISHED = "state IN ('queued', 'running', 'backing-off')"
+_UNFINISHED_STATES = (JobState.QUEUED, JobState.RUNNING, JobState.BACKING_OFF)
 
 
 @attrs.frozen(kw_only=True)
@@ -133,6 +134,11 @@ class Store:
         changes = "state = ?, reason = ?, attempts = MAX(attempts, ?)"
         sql = f"UPDATE jobs SET {changes} WHERE id = ? AND {_UNFINISHED}"  # noqa: S608  # ours
         self._database.execute(sql, (state, reason, attempts, job_id))
+
+    def is_over(self, job_id: int) -> bool:
+        """Whether a job has ended in any way; one that is not there has not."""
+        job = self.job(job_id)
+        return job is not None and job.state not in _UNFINISHED_STATES
 
     def turn(self, tenant: str) -> Turn:
         """Read a tenant's turn."""

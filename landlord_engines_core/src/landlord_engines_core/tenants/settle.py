@@ -80,7 +80,7 @@ class Settler:
     async def look(self, ended: Ended, record: Record) -> Settling:
         """Find out whether anything is to be mended, and change nothing.
 
-        A killed job is always mended: its end has to be written into the record.
+        A killed job is always mended: what it left goes out of the record only with the lock.
 
         Raises:
             ComputeUnavailable: The target does not answer.
@@ -175,9 +175,13 @@ class Settler:
         return attrs.evolve(applied, outcome=outcome, gone=left.gone), ""
 
     async def _restored(self, ended: Ended, record: Record) -> Applied:
-        """Put back into service what a killed job left out of it, from what is on the target."""
+        """Put back into service what a killed job left out of it, from what is on the target.
+
+        Only at the last look: until then another worker may still carry the job's switch.
+        """
         outcome = Outcome.UNCHANGED
-        for placement in record.placements if _was_killed(ended, record) else ():
+        is_left = ended.last and _was_killed(ended, record)
+        for placement in record.placements if is_left else ():
             engine = self.converger.registry.engine(placement.engine)
             observing()
             if await engine.restore(ended.tenant, placement.place):

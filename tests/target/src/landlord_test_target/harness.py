@@ -51,7 +51,12 @@ class World:
         }
         if api is not None:
             restate["worker_landlord_api_url"] = api
-        engines = {name: {"url": self.target.url} for name in ("target", "target2")}
+        section: dict[str, object] = {"url": self.target.url}
+        if "step_timeout" in worker:
+            # What is left out has to fit beside it.
+            worker = {"health_timeout": "500ms", **worker}
+            section["longest_carry"] = 1
+        engines = {name: dict(section) for name in ("target", "target2")}
         engines["mock"] = {"placeholder": "1"}
         quick = {
             "watch_interval": "200ms",

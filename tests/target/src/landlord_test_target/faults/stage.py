@@ -30,7 +30,12 @@ QUIET_LOOKS = 4
 PARTITIONS = 24
 """Those of a restate-server whose settings do not say how many."""
 
-QUICK = {"settle_after": "2s", "drain_timeout": "5s", "step_timeout": "10s"}
+QUICK = {
+    "settle_after": "2s",
+    "drain_timeout": "5s",
+    "step_timeout": "10s",
+    "health_timeout": "5s",
+}
 
 
 @attrs.define(kw_only=True)

@@ -1,0 +1,56 @@
+"""Limits that do not fit together, under which a job or a resync could never do its work."""
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.tenants.run import MARGIN, JobLimits
+
+__all__ = ["check_limits"]
+
+
+def check_limits(limits: JobLimits, registry: ComputeRegistry, *, keep_history: float) -> None:
+    """Check the settings of a worker against each other and against its compute engines.
+
+    Args:
+        limits: The bounds of a job.
+        registry: The compute engines.
+        keep_history: Seconds for which the record of a deleted tenant is kept.
+
+    Raises:
+        SettingsError: Naming the keys, and what to set.
+    """
+    _check_health_timeout(limits)
+    for name in registry:
+        _check_carry(limits, name, registry.engine(name).longest_carry)
+    if limits.resync_after:
+        _check_history(limits, registry.longest_carry, keep_history)
+
+
+def _check_health_timeout(limits: JobLimits) -> None:
+    step, health = limits.step_timeout, limits.health_timeout
+    if health >= step:
+        raise SettingsError(
+            f"worker.health_timeout ({health:g}s) is not below worker.step_timeout ({step:g}s):"
+            " a step would be given up while it waits for health",
+            hint=f"set worker.health_timeout below {step:g}s, or worker.step_timeout above {health:g}s",
+        )
+
+
+def _check_carry(limits: JobLimits, name: str, carry: float) -> None:
+    step = limits.step_timeout
+    if carry > step:
+        raise SettingsError(
+            f"compute engine {name} may carry a request or a switch for {carry:g}s, longer than"
+            f" worker.step_timeout ({step:g}s): a switch of that length would be cut at each attempt",
+            hint=f"set worker.step_timeout to {carry:g}s or more, or lower the timeouts of compute.{name}",
+        )
+
+
+def _check_history(limits: JobLimits, carry: float, keep_history: float) -> None:
+    needed = limits.resync_after + limits.step_timeout + carry + MARGIN
+    if keep_history < needed:
+        raise SettingsError(
+            f"worker.keep_history ({keep_history:g}s) ends before the last look at a deleted tenant,"
+            f" which comes {needed:g}s after its job began",
+            hint=f"set worker.keep_history to {needed:g}s or more, or lower worker.settle_after,"
+            " worker.step_timeout or the timeouts of the compute engines",
+        )

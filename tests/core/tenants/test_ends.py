@@ -1,0 +1,146 @@
+"""What a job's end, and what it never does again, owe to the values of its steps."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import attrs
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core import codec
+from landlord_engines_core.compute import ComputeResult, ResourceState
+from landlord_engines_core.errors import ComputeRefused, Held, InvalidJob, JobError, Transient
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.models import Placement
+from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
+
+T = TypeVar("T")
+
+
+def body(operation: str = "provision", **config: object) -> bytes:
+    document = {"tenant_uuid": "t", "operation": operation}
+    return json.dumps({**document, "desired_config": config}).encode()
+
+
+@attrs.define
+class JournaledSteps(DirectSteps):
+    """Gives the value of a step that has ended again, in whatever process the job goes on."""
+
+    journal: dict[str, bytes | JobError] = attrs.field(factory=dict)
+
+    async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
+        if name not in self.journal:
+            self.names.append(name)
+            try:
+                self.journal[name] = codec.dumps(await action())
+            except InvalidJob as error:
+                self.journal[name] = error
+        value = self.journal[name]
+        if isinstance(value, JobError):
+            raise value
+        return codec.loads(value, kind)
+
+
+async def rolls_back(compute: ScriptedCompute) -> None:
+    """Make the tenant, and have its next change come to nothing."""
+    await jobs(("mock", compute)).run(body(image="old"), DirectSteps("zero"))
+    compute.results.append(ComputeResult(rolled_back="it crashed"))
+
+
+async def test_a_rolled_back_update_is_never_applied_again_by_the_same_job() -> None:
+    compute, steps = ScriptedCompute(), JournaledSteps()
+    await rolls_back(compute)
+
+    for _ in range(3):
+        process = jobs(("mock", compute))
+        with pytest.raises(Held, match="rolled back, the former resource serves: it crashed"):
+            await process.run(body("update", image="new"), steps)
+
+    assert compute.resources["t"].config == {"image": "old"}
+    assert steps.names.count("apply") == 1
+
+
+async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(
+    httpserver: HTTPServer,
+) -> None:
+    wanted = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
+    httpserver.expect_request("/v1/tenants/t").respond_with_json(wanted)
+    httpserver.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
+    landlord = LandlordClient(httpserver.url_for("/"))
+    compute, steps = ScriptedCompute(), JournaledSteps()
+    await rolls_back(compute)
+
+    for _ in range(2):
+        with pytest.raises(Held, match="rolled back, the former resource serves: it crashed"):
+            await jobs(("mock", compute), landlord=landlord).run(body(image="old"), steps)
+    await landlord.aclose()
+
+    assert compute.resources["t"].config == {"image": "old"}
+
+
+async def test_a_job_that_is_ended_though_it_cannot_be_done_writes_its_end_first() -> None:
+    compute, steps = ScriptedCompute(), JournaledSteps()
+    compute.results.append(ComputeRefused("no such image"))
+
+    with pytest.raises(InvalidJob, match="no such image"):
+        await jobs(("mock", compute), fail_permanently=True).run(body(image="x"), steps)
+
+    assert steps.names == ["resolve", "take", "apply", "fail", "end"]
+    (transition,) = steps.record.transitions
+    assert (transition.outcome, transition.detail) == ("refused", "no such image")
+    assert steps.record.has_ended("one")
+    assert steps.record.placements == (Placement("mock"),)
+
+
+async def test_an_end_that_was_cut_is_written_by_the_next_process_with_the_same_value() -> None:
+    compute, steps = ScriptedCompute(), JournaledSteps()
+    compute.results.append(ComputeRefused("no such image"))
+
+    ends = list[str | None]()
+    for _ in range(2):
+        with pytest.raises(InvalidJob, match="no such image"):
+            await jobs(("mock", compute), fail_permanently=True).run(body(image="x"), steps)
+        ends.append(steps.record.transitions[-1].ended_at)
+
+    assert ends[0] == ends[1] is not None
+    assert steps.names.count("apply") == 1
+    assert compute.resources == {}
+
+
+async def test_a_rolled_back_update_that_ends_its_job_writes_the_reason_down() -> None:
+    compute, steps = ScriptedCompute(), JournaledSteps()
+    await rolls_back(compute)
+
+    with pytest.raises(InvalidJob, match="it crashed"):
+        await jobs(("mock", compute), fail_permanently=True).run(body(image="new"), steps)
+
+    assert steps.names == ["resolve", "take", "apply", "hold", "fail", "end"]
+    assert "it crashed" in steps.record.transitions[-1].detail
+    assert compute.resources["t"].config == {"image": "old"}
+
+
+async def test_a_job_that_is_refused_before_it_has_the_turn_writes_nothing() -> None:
+    steps = JournaledSteps()
+    unknown = json.dumps({"tenant_uuid": "t", "compute_provider": "nomad"}).encode()
+
+    with pytest.raises(InvalidJob, match="'nomad' is not configured"):
+        await jobs(("mock", ScriptedCompute()), fail_permanently=True).run(unknown, steps)
+
+    assert steps.names == ["resolve"]
+    assert steps.record.transitions == ()
+
+
+async def test_another_attempt_of_a_job_watches_what_the_one_before_it_made() -> None:
+    starting = [ResourceState.STARTING] * 50
+    compute, steps = ScriptedCompute(states=[ResourceState.MISSING, *starting]), JournaledSteps()
+    tenants = jobs(("mock", compute))
+    with pytest.raises(Transient, match="is starting, not healthy"):
+        await tenants.run(body(image="x"), steps)
+    made = compute.resources["t"]
+    compute.states.clear()
+
+    answer = await tenants.run(body(image="x"), steps)
+
+    assert compute.resources["t"] is made
+    assert answer.output.status == "created"

@@ -1,0 +1,63 @@
+"""Limits that do not fit together are refused with the keys and what to set."""
+
+import pytest
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings import WorkerSettings
+from landlord_engines_core.tenants import JobLimits, check_limits
+
+FIT = JobLimits(step_timeout=100.0, health_timeout=99.0, resync_after=30.0)
+
+
+class Carrying(MockCompute):
+    """A mock that may carry a request for a while."""
+
+    longest_carry = 40.0
+
+
+def registry() -> ComputeRegistry:
+    return ComputeRegistry({"mock": MockCompute(), "carrying": Carrying()})
+
+
+def test_the_defaults_fit() -> None:
+    check_limits(JobLimits(), registry(), keep_history=WorkerSettings().keep_history)
+
+
+def test_limits_that_just_fit_are_taken() -> None:
+    check_limits(FIT, registry(), keep_history=180.0)
+    check_limits(JobLimits(step_timeout=40.0, health_timeout=39.0), registry(), keep_history=150.0)
+
+
+def test_waiting_for_health_may_not_take_as_long_as_a_step() -> None:
+    with pytest.raises(SettingsError, match=r"worker\.health_timeout \(5s\) is not below") as error:
+        check_limits(
+            JobLimits(step_timeout=5.0, health_timeout=5.0), ComputeRegistry({}), keep_history=1e6
+        )
+
+    assert error.value.hint == "set worker.health_timeout below 5s, or worker.step_timeout above 5s"
+
+
+def test_no_engine_may_carry_a_switch_for_longer_than_a_step() -> None:
+    limits = JobLimits(step_timeout=39.5, health_timeout=5.0)
+
+    with pytest.raises(SettingsError, match="compute engine carrying may carry") as error:
+        check_limits(limits, registry(), keep_history=1e6)
+
+    assert "or lower the timeouts of compute.carrying" in str(error.value.hint)
+
+
+def test_a_record_is_kept_until_the_last_look_at_its_tenant() -> None:
+    with pytest.raises(SettingsError, match=r"worker\.keep_history \(179s\)") as error:
+        check_limits(FIT, registry(), keep_history=179.0)
+
+    assert str(error.value.hint).startswith("set worker.keep_history to 180s or more")
+
+
+def test_where_nothing_looks_at_a_tenant_again_its_record_may_be_kept_as_short_as_one_likes() -> (
+    None
+):
+    limits = JobLimits(step_timeout=100.0, health_timeout=5.0, resync_after=0.0)
+
+    check_limits(limits, registry(), keep_history=0.0)

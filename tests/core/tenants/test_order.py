@@ -1,0 +1,158 @@
+"""Which of two jobs gives way, as a table: operations, clocks, a killed one, and Landlord's word."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from landlord_engines_core.errors import Transient
+from landlord_engines_core.tenants.order import Contender, gives_way
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+MAKES = ("provision", "update")
+WORDS = (True, False, None)
+"""What Landlord wants; the last is a worker without its API."""
+
+
+class Landlord:
+    """Says one thing, and counts how often it is asked."""
+
+    def __init__(self, *, word: bool | None = None) -> None:
+        self.word = word
+        self.asked = 0
+
+    async def __call__(self) -> bool | None:
+        self.asked += 1
+        return self.word
+
+
+def holder(
+    operation: str, *, later: bool, killed: bool = False, forgotten: bool = False
+) -> Contender:
+    """The job that had the lock, dispatched before or after `job`."""
+    at = NOW + HOUR if later else NOW - HOUR
+    if forgotten:
+        return Contender(operation=operation, before=at, killed=killed)
+    return Contender(operation=operation, dispatched=at, before=at + HOUR, killed=killed)
+
+
+def job(operation: str) -> Contender:
+    return Contender(operation=operation, dispatched=NOW)
+
+
+CLOCKS = [
+    {"later": later, "forgotten": forgotten}
+    for later, forgotten in product((True, False), repeat=2)
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize(("mine", "theirs"), [*product(MAKES, MAKES), ("delete", "delete")])
+async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_is_not_asked(
+    mine: str, theirs: str, clock: dict[str, bool], *, killed: bool, word: bool | None
+) -> None:
+    landlord = Landlord(word=word)
+
+    gave_way = await gives_way(
+        job(mine), holder(theirs, killed=killed, **clock), is_uuid=True, is_wanted=landlord
+    )
+
+    assert gave_way is (clock["later"] and not killed)
+    assert landlord.asked == 0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("mine", MAKES)
+async def test_a_job_that_meets_a_delete_goes_on_only_where_landlord_wants_the_tenant(
+    mine: str, clock: dict[str, bool], *, killed: bool
+) -> None:
+    theirs = holder("delete", killed=killed, **clock)
+
+    for word in (True, False):
+        landlord = Landlord(word=word)
+        gave_way = await gives_way(job(mine), theirs, is_uuid=True, is_wanted=landlord)
+        assert gave_way is (not word)
+        assert landlord.asked == 1
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("mine", MAKES)
+async def test_without_landlords_api_the_time_of_dispatch_decides_about_a_delete_that_was_met(
+    mine: str, clock: dict[str, bool], *, killed: bool
+) -> None:
+    theirs = holder("delete", killed=killed, **clock)
+
+    gave_way = await gives_way(job(mine), theirs, is_uuid=True, is_wanted=Landlord(word=None))
+
+    assert gave_way is (clock["later"] and not killed)
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("theirs", MAKES)
+async def test_a_delete_gives_way_only_to_a_later_job_that_landlord_wants(
+    theirs: str, clock: dict[str, bool], *, killed: bool, word: bool | None
+) -> None:
+    landlord = Landlord(word=word)
+
+    gave_way = await gives_way(
+        job("delete"), holder(theirs, killed=killed, **clock), is_uuid=True, is_wanted=landlord
+    )
+
+    is_later = clock["later"] and not killed
+    assert gave_way is (is_later and word is True)
+    assert landlord.asked == int(is_later)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize(("mine", "theirs"), [*product((*MAKES, "delete"), repeat=2)])
+async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
+    mine: str, theirs: str, clock: dict[str, bool]
+) -> None:
+    landlord = Landlord(word=not clock["later"])
+
+    gave_way = await gives_way(
+        job(mine), holder(theirs, **clock), is_uuid=False, is_wanted=landlord
+    )
+
+    assert gave_way is clock["later"]
+    assert landlord.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("theirs", "gave_way"),
+    [
+        (Contender(operation="update", dispatched=NOW), False),
+        (Contender(operation="update", before=NOW), True),
+        (Contender(operation="update"), False),
+    ],
+    ids=["dispatched at once", "forgotten, and perhaps at once", "of which nothing is known"],
+)
+async def test_a_job_gives_way_at_the_same_moment_only_where_the_other_is_forgotten(
+    theirs: Contender, *, gave_way: bool
+) -> None:
+    """A bound may lie on the moment itself; a dispatch that came after the other one does not."""
+    assert await gives_way(job("update"), theirs, is_uuid=True, is_wanted=Landlord()) is gave_way
+
+
+async def test_a_job_whose_own_time_is_not_known_gives_way_to_none() -> None:
+    unknown = Contender(operation="update")
+
+    assert not await gives_way(
+        unknown, holder("update", later=True), is_uuid=True, is_wanted=Landlord()
+    )
+
+
+async def test_without_an_answer_of_landlord_nothing_is_decided() -> None:
+    async def away() -> bool | None:
+        raise Transient("Landlord's API is away")
+
+    with pytest.raises(Transient):
+        await gives_way(job("update"), holder("delete", later=False), is_uuid=True, is_wanted=away)
