@@ -15,7 +15,7 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.errors import CapabilityNotSupported, EngineRefused
-from landlord_engines_core.models import Ended, ExecutionStatus
+from landlord_engines_core.models import Ended, ExecutionStatus, Resynced
 from landlord_engines_core.steps import Steps
 from landlord_engines_stepfunctions_stub import factory
 
@@ -24,7 +24,11 @@ async def no_job_comes(body: bytes, steps: Steps) -> ExecutionStatus:
     raise AssertionError
 
 
-async def nothing_ends(ended: Ended, steps: Steps) -> ExecutionStatus:
+async def nothing_ends(ended: Ended, steps: Steps) -> Resynced:
+    raise AssertionError
+
+
+async def nobody_asks(tenant: str) -> bool | None:
     raise AssertionError
 
 
@@ -34,6 +38,7 @@ def engine() -> WorkerEngine:
         settings=factory.settings_type(),
         run_job=no_job_comes,
         settle=nothing_ends,
+        is_wanted=nobody_asks,
         logger=structlog.get_logger(),
         host=HostInfo(version="0.1.0"),
     )
