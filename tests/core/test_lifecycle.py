@@ -113,6 +113,16 @@ async def stopped(running: EngineLifecycle, condition: Callable[[], bool]) -> No
     await task
 
 
+async def test_whoever_acts_is_told_the_drains_deadline_before_the_engine_shuts_down() -> None:
+    engine, deadlines = Engine(), list[tuple[float, list[str]]]()
+    running = lifecycle(engine)
+    running.on_drain = lambda deadline: deadlines.append((deadline, list(engine.calls)))
+
+    await stopped(running, lambda: engine.registered == 1)
+
+    assert deadlines == [(running.deadline, ["serve"])]
+
+
 async def test_an_engine_serves_registers_and_is_drained() -> None:
     engine = Engine()
     running = lifecycle(engine)

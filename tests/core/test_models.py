@@ -1,3 +1,4 @@
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 
@@ -64,6 +65,41 @@ def test_a_place_is_the_same_whatever_its_resource_is_called() -> None:
     assert named == Placement("mock", "a", {"id": "2"})
     assert hash(named) == hash(Placement("mock", "a"))
     assert named != Placement("mock", "b", {"id": "1"})
+
+
+def test_a_place_can_be_told_without_what_its_resource_is_called() -> None:
+    assert Placement("mock", "a", {"id": "1"}).bare().resource_ids == {}
+    assert Placement("mock", "a", {"id": "1"}).bare() == Placement("mock", "a")
+
+
+def test_a_place_is_noted_once_and_without_a_start() -> None:
+    record = Record().placed(Placement("mock"))
+
+    assert record.placements == (Placement("mock"),)
+    assert record.transitions == ()
+    assert record.placed(Placement("mock")) is record
+    assert record.placed(None) is record
+
+
+def test_a_deletes_candidates_are_places_only_where_the_record_has_none() -> None:
+    note = Note(operation="delete", started_at="t", candidates=(Placement("a"), Placement("b")))
+
+    assert Record().begun("inv_1", note).placements == note.candidates
+    known = Record(placements=(Placement("mock"),))
+    assert known.begun("inv_1", note).placements == known.placements
+
+
+def test_settling_that_mended_nothing_leaves_no_line_and_a_killed_jobs_start_as_it_is() -> None:
+    record = Record().begun("inv_1", NOTE)
+    end = attrs.evolve(_end("inv_2", gone=(Placement("mock"),)), operation="settle")
+
+    told = record.ended(end)
+    quiet = record.ended(attrs.evolve(end, outcome=Outcome.ABSENT))
+
+    assert [t.execution_id for t in told.transitions] == ["inv_1", "inv_2"]
+    assert quiet.transitions == record.transitions
+    assert told.placements == quiet.placements == ()
+    assert not told.has_ended("inv_1")
 
 
 def test_an_end_replaces_the_start() -> None:

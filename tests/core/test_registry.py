@@ -23,6 +23,19 @@ def test_a_registry_without_engines_says_none() -> None:
         ComputeRegistry({}).engine("mock")
 
 
+def test_the_longest_carry_is_that_of_the_slowest_engine() -> None:
+    class Slow(MockCompute):
+        longest_carry = 40.0
+
+    assert ComputeRegistry({"a": Slow(), "b": MockCompute()}).longest_carry == 40.0
+    assert ComputeRegistry({}).longest_carry == 0.0
+
+
+async def test_an_engine_without_a_switch_carries_and_restores_nothing() -> None:
+    assert MockCompute().longest_carry == 0.0
+    assert not await MockCompute().restore("t", "")
+
+
 def test_every_broken_rule_is_named_by_its_path_and_no_value_is() -> None:
     registry = ComputeRegistry({"strict": ScriptedCompute(schema=SCHEMA)})
 

@@ -70,6 +70,29 @@ def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, named: 
     assert engine_of(tenant) == named
 
 
+@pytest.mark.parametrize(
+    ("tenant", "otherwise", "options", "engine"),
+    [
+        (Tenant(id="t", labels={"compute_provider": "b"}), Placement("a"), {}, "b"),
+        (Tenant(id="t", labels={"compute_provider": "b"}), Placement("a"), {"force": "a"}, "a"),
+        (Tenant(id="t"), Placement("b"), {"default": "a"}, "b"),
+        (Tenant(id="t"), None, {"default": "a"}, "a"),
+    ],
+    ids=["its own", "the override", "where it is", "the worker's default"],
+)
+async def test_landlords_record_of_a_tenant_puts_it_on_one_engine(
+    tenant: Tenant, otherwise: Placement | None, options: dict[str, str | None], engine: str
+) -> None:
+    found = await resolver("a", "b", **options).placement_named_by(tenant, job(), otherwise)
+
+    assert found == Placement(engine, "own")
+
+
+async def test_a_tenant_that_nothing_puts_anywhere_is_refused() -> None:
+    with pytest.raises(ComputeRefused, match="nothing names a compute engine"):
+        await resolver("a", "b").placement_named_by(Tenant(id="t"), job(), None)
+
+
 async def test_the_override_comes_before_the_job() -> None:
     found = await resolver("a", "b", force="b").placement(job("a"), look_at_nothing)
 

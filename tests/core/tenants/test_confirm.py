@@ -202,8 +202,8 @@ class Contested(Counted):
         return await super().inspect(tenant, place)
 
 
-async def other(tenants: TenantJobs, **config: str) -> ComputeSpec:
-    return await tenants.resolver.spec(understand(body(**config)), Placement("mock"))
+async def other(tenants: TenantJobs, *, image: str) -> ComputeSpec:
+    return await tenants.resolver.spec(understand(body(image=image)), Placement("mock"))
 
 
 async def test_a_healthy_resource_with_anothers_hash_is_put_right_each_time() -> None:

@@ -519,13 +519,13 @@ async def test_without_an_api_what_a_killed_job_left_out_of_service_is_put_back_
 
     early = await settle(compute, steps, after("update"))
     assert (compute.restored, early.output.status) == ([], "unchanged")
-    assert list(steps.told) == []
+    assert not steps.told
 
     answer = await settle(compute, steps, last("update"))
 
     assert compute.restored == [("t", "")]
     assert answer.output.status == "updated"
-    assert [transition.outcome for transition in steps.told] == ["updated"]
+    assert [one.outcome for one in steps.told] == ["updated"]
 
 
 async def test_nothing_is_told_where_nothing_was_out_of_service() -> None:
