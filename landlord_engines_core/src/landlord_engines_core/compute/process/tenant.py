@@ -117,10 +117,10 @@ class Tenant:
         if (state := seen.state) is None or state.proven is None:
             return False
         if state.pending:
-            # A refusal that was noted has its way back repeated: it is judged once more.
+            # One that was refused already is judged once more.
             await self._switch(seen, state, self._settled)
             return True
-        if seen.lives:
+        if not seen.trouble:
             return False
         await self._start("restore", state, seen)
         return True
