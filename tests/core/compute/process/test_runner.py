@@ -1,5 +1,6 @@
 """The runner by what it leaves: started as the engine starts it, and read in the tenant's folder."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -71,6 +72,42 @@ async def test_a_full_disk_does_not_stop_a_command(tmp_path: Path) -> None:
     output.write(b"does not fit")
 
     assert (tmp_path / "output.log").is_symlink()
+
+
+async def test_output_goes_on_once_the_file_for_it_can_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / "not yet" / "output.log"
+    output = runner.Output(path, 10)
+    output.write(b"lost")
+
+    path.parent.mkdir()
+    output.write(b"kept")
+    path.with_name("output.log.1").mkdir()
+    output.write(b"in the way")
+    path.with_name("output.log.1").rmdir()
+    output.write(b"later")
+
+    assert path.read_bytes() == b"keptlater"
+
+
+async def test_what_a_full_disk_did_not_take_of_a_note_is_written_once_there_is_room(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark = mark()
+    await engine.provision(spec(server(tenants_mark)))
+    path = only_folder(folder)
+    # No more than this file is full; the runner goes through it to write its note.
+    (path / "note.json.new").symlink_to("/dev/full")
+    update = asyncio.create_task(engine.update(spec(server(tenants_mark, status=204))))
+
+    async def started() -> bool:
+        found = living(tenants_mark)
+        return len(found) == 1 and found[0].environ()["STATUS"] == "204"
+
+    await wait_for(started)
+    (path / "note.json.new").unlink()
+    await update
+
+    assert (await engine.inspect("t", "")).state is ResourceState.HEALTHY
 
 
 async def test_a_command_that_closes_its_output_goes_on(engine: ProcessCompute) -> None:

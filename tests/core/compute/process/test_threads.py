@@ -3,16 +3,21 @@ import threading
 
 import pytest
 
-from landlord_engines_core.compute.process.threads import to_the_end
+from landlord_engines_core.compute import InFlightRequests
+from landlord_engines_core.compute.process.threads import send_work
+
+
+async def due() -> None:
+    """The job lives."""
 
 
 async def test_what_a_thread_returns_or_raises_is_the_callers() -> None:
-    assert await to_the_end(divmod, 7, 2) == (3, 1)
+    assert await send_work(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        await to_the_end(divmod, 7, 0)
+        await send_work(divmod, 7, 0)
 
 
-async def test_a_caller_that_is_cancelled_goes_on_once_the_work_is_done() -> None:
+async def test_a_step_that_is_cancelled_goes_on_once_the_work_is_done() -> None:
     begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -20,10 +25,14 @@ async def test_a_caller_that_is_cancelled_goes_on_once_the_work_is_done() -> Non
         go_on.wait(30)
         done.set()
 
-    caller = asyncio.ensure_future(to_the_end(work))
+    async def step() -> None:
+        with InFlightRequests(longest_carry=30).act("t", due):
+            await send_work(work)
+
+    caller = asyncio.ensure_future(step())
     await asyncio.to_thread(begun.wait, 30)
     caller.cancel()
-    await asyncio.sleep(0.05)
+    await asyncio.wait((caller,), timeout=0.05)
     waits = not caller.done()
     go_on.set()
 

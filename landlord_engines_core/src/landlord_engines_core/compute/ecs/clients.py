@@ -21,18 +21,27 @@ from landlord_engines_core.errors import ComputeUnavailable
 if TYPE_CHECKING:
     from types_aiobotocore_ecs import ECSClient
 
-__all__ = ["Clients"]
+__all__ = ["LONGEST_CALL", "Clients"]
 
 MOST = 100
 """Clients that are kept although nobody uses them; tenants name as many roles as they like."""
 
 _SESSION_NAME = "landlord-engines"
 
+_CONNECT_TIMEOUT = 5.0
+_READ_TIMEOUT = 30.0
+
+LONGEST_CALL = 2 * (_CONNECT_TIMEOUT + _READ_TIMEOUT)
+"""Seconds that one call may take: a request for a role's credentials, which STS answers, and its own.
+
+botocore's timeouts alone are no bound: the one for reading begins anew with each piece of an answer.
+"""
+
 _CONFIG = AioConfig(
     # Whoever runs a step tries it again, with growing pauses; twice over they would multiply.
     retries={"mode": "standard", "total_max_attempts": 1},
-    connect_timeout=5,
-    read_timeout=30,
+    connect_timeout=_CONNECT_TIMEOUT,
+    read_timeout=_READ_TIMEOUT,
     # No tenant waits for a connection that another one holds.
     max_pool_connections=1000,
 )

@@ -14,7 +14,7 @@ from landlord_engines_core.compute.contract import (
     ResourceState,
 )
 from landlord_engines_core.compute.ecs.act import Act
-from landlord_engines_core.compute.ecs.clients import Clients
+from landlord_engines_core.compute.ecs.clients import LONGEST_CALL, Clients
 from landlord_engines_core.compute.ecs.config import SCHEMA, EcsConfig, read
 from landlord_engines_core.compute.ecs.failures import translated
 from landlord_engines_core.compute.ecs.place import Place, place_of
@@ -128,6 +128,11 @@ class EcsCompute(ComputeEngine):
             existed = await target.delete()
         self.reached("destroy:sent")
         return existed
+
+    @property
+    def longest_carry(self) -> float:
+        """The call on the wire; rollouts are ECS's own, so that there is no way back to carry."""
+        return LONGEST_CALL
 
     async def aclose(self) -> None:
         """Close the clients."""

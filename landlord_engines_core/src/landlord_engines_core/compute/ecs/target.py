@@ -1,12 +1,22 @@
-"""The calls of ECS that concern one tenant's service."""
+"""The calls of ECS that concern one tenant's service.
 
-from collections.abc import Iterator, Mapping
+Each call that changes something is one request that a cancellation lets end. None of them is part of
+a switch: ECS itself carries out a rollout, which is one UpdateService, and keeps the former tasks
+until the next ones are steady. A CreateService has a client token, so that ECS makes one service of
+a request that it gets twice. The other calls have none: each states what is to be, by the service's
+name or ARN, and twice is as good as once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
+from landlord_engines_core.compute.ecs.clients import LONGEST_CALL
 from landlord_engines_core.compute.ecs.failures import NotThere, translated
+from landlord_engines_core.compute.in_flight import observing, send
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 if TYPE_CHECKING:
@@ -14,10 +24,13 @@ if TYPE_CHECKING:
     from types_aiobotocore_ecs.type_defs import (
         CreateServiceRequestTypeDef,
         ServiceTypeDef,
+        TagTypeDef,
         UpdateServiceRequestTypeDef,
     )
 
 __all__ = ["Target", "gone"]
+
+T = TypeVar("T")
 
 
 def gone(service: "ServiceTypeDef | None") -> bool:
@@ -38,6 +51,7 @@ class Target:
 
     async def describe(self) -> "ServiceTypeDef | None":
         """The service with its tags, a deleted one too for as long as ECS knows of it."""
+        observing()
         try:
             with translated():
                 answer = await self.client.describe_services(
@@ -57,8 +71,7 @@ class Target:
 
     async def create(self, request: "CreateServiceRequestTypeDef") -> "ServiceTypeDef":
         """Make the service."""
-        with translated():
-            answer = await self.client.create_service(**request)
+        answer = await _change(lambda: self.client.create_service(**request))
         service = answer["service"]
         if service.get("status") != "ACTIVE":
             raise ComputeUnavailable("ECS answers with a service that is going, not a new one")
@@ -67,7 +80,7 @@ class Target:
     async def update(self, request: "UpdateServiceRequestTypeDef") -> None:
         """Change what the request names and leave the rest."""
         with _still_there():
-            await self.client.update_service(**request)
+            await _change(lambda: self.client.update_service(**request))
 
     async def delete(self) -> bool:
         """Delete the service and stop its tasks.
@@ -76,32 +89,42 @@ class Target:
             Whether there was one.
         """
         try:
-            with translated():
-                await self.client.delete_service(
+            await _change(
+                lambda: self.client.delete_service(
                     cluster=self.cluster, service=self.name, force=True
                 )
+            )
         except NotThere:
             return False
         return True
 
     async def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         """Put tags on the service, over those of the same keys."""
+        pairs: list[TagTypeDef] = [{"key": key, "value": tags[key]} for key in sorted(tags)]
         with _still_there():
-            await self.client.tag_resource(
-                resourceArn=arn, tags=[{"key": key, "value": tags[key]} for key in sorted(tags)]
-            )
+            await _change(lambda: self.client.tag_resource(resourceArn=arn, tags=pairs))
 
     async def untag(self, arn: str, keys: list[str]) -> None:
         """Take tags off the service."""
         with _still_there():
-            await self.client.untag_resource(resourceArn=arn, tagKeys=keys)
+            await _change(lambda: self.client.untag_resource(resourceArn=arn, tagKeys=keys))
+
+
+async def _change(call: Callable[[], Awaitable[T]]) -> T:
+    """Make one call that changes something; the only way for those."""
+
+    async def request() -> T:
+        with translated():
+            async with asyncio.timeout(LONGEST_CALL):
+                return await call()
+
+    return await send(request)
 
 
 @contextmanager
 def _still_there() -> Iterator[None]:
     try:
-        with translated():
-            yield
+        yield
     except NotThere as error:
         raise ComputeUnavailable("the service went away meanwhile") from error
 

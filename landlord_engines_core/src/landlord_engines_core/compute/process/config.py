@@ -8,7 +8,19 @@ import attrs
 from landlord_engines_core import codec
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["SCHEMA", "Health", "Operator", "Ports", "TenantConfig", "defaults_of", "operator_of"]
+__all__ = [
+    "LONGEST_STOP_TIMEOUT",
+    "SCHEMA",
+    "Health",
+    "Operator",
+    "Ports",
+    "TenantConfig",
+    "defaults_of",
+    "operator_of",
+]
+
+LONGEST_STOP_TIMEOUT = 60
+"""Seconds that a tenant may have its command end by itself, at most."""
 
 _NO_NUL: Mapping[str, object] = {"type": "string", "not": {"pattern": "\\u0000"}}
 
@@ -41,7 +53,7 @@ SCHEMA: Mapping[str, object] = {
                 "within": {"type": "number", "exclusiveMinimum": 0, "maximum": 240},
             },
         },
-        "stop_timeout": {"type": "number", "minimum": 0, "maximum": 60},
+        "stop_timeout": {"type": "number", "minimum": 0, "maximum": LONGEST_STOP_TIMEOUT},
     },
 }
 """The JSON Schema of a tenant's effective configuration."""

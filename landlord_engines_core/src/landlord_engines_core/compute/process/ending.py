@@ -12,12 +12,18 @@ from landlord_engines_core.compute.process import processes
 from landlord_engines_core.compute.process.folder import Folder, Seen
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.pauses import pauses
+from landlord_engines_core.compute.process.threads import send_work
 from landlord_engines_core.errors import ComputeUnavailable
 
-__all__ = ["nobody_lives"]
+__all__ = ["longest_stop", "nobody_lives"]
 
 _GRACE = 10.0
 """Seconds that a busy machine may take beyond a tenant's own time to end."""
+
+
+def longest_stop(stop_timeout: float) -> float:
+    """Seconds until the processes of a tenant with this ``stop_timeout`` have ended, at most."""
+    return stop_timeout + 2 * _GRACE
 
 
 @asynccontextmanager
@@ -41,14 +47,22 @@ async def _lock(folder: Folder) -> int:
         call = _Call(folder, number)
         for pause in pauses(within):
             if (lock := await take(folder.command_lock)) is not None:
-                await asyncio.to_thread(call.strays)
-                return lock
-            await asyncio.to_thread(call.everybody)
+                return await _without_strays(call, lock)
+            await send_work(call.everybody)
             await asyncio.sleep(pause)
     raise ComputeUnavailable(
         "a process of this tenant does not end, or cannot be found",
         hint="look for processes that have the tenant's command.lock open",
     )
+
+
+async def _without_strays(call: "_Call", lock: int) -> int:
+    try:
+        await send_work(call.strays)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
 
 
 @attrs.define

@@ -29,7 +29,7 @@ from landlord_engines_core.compute.process.config import (
 )
 from landlord_engines_core.compute.process.folder import Folder, Run
 from landlord_engines_core.compute.process.ports import Claims
-from landlord_engines_core.compute.process.tenant import Tenant
+from landlord_engines_core.compute.process.tenant import LONGEST_CARRY, Tenant
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["ProcessCompute", "create_process"]
@@ -94,6 +94,16 @@ class ProcessCompute(ComputeEngine):
         """End the processes, wait until the last is gone, and remove the folder."""
         with _translated():
             return await self._tenant(tenant).destroy()
+
+    @property
+    def longest_carry(self) -> float:
+        """The work under way, and of a switch's way back a stop, a write and a start."""
+        return LONGEST_CARRY
+
+    async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+        """End an update that was cut, and start a command that served and is not there any more."""
+        with _translated():
+            return await self._tenant(tenant).restore()
 
     async def aclose(self) -> None:
         """There is nothing to close: the processes are not this worker's."""

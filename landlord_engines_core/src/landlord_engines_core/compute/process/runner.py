@@ -48,7 +48,7 @@ class Output:
     def __init__(self, path: Path, limit: int) -> None:
         self._path = path
         self._limit = limit
-        self._open()
+        self._file: int | None = None
 
     def write(self, data: bytes) -> None:
         """Write to the newer file, and begin another where it is full."""
@@ -57,14 +57,19 @@ class Output:
                 self._write(data[start : start + self._limit])
 
     def _write(self, piece: bytes) -> None:
-        if os.fstat(self._file).st_size + len(piece) > self._limit:
-            os.close(self._file)
+        file = self._opened()
+        if os.fstat(file).st_size + len(piece) > self._limit:
+            # Forgotten before it is closed: on a full disk it may be that no other can be opened.
+            self._file = None
+            os.close(file)
             self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-            self._open()
-        os.write(self._file, piece)
+            file = self._opened()
+        os.write(file, piece)
 
-    def _open(self) -> None:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    def _opened(self) -> int:
+        if self._file is None:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return self._file
 
 
 class Runner:
@@ -88,6 +93,7 @@ class Runner:
             "started": time.time(),
             "stop_timeout": self._config["stop_timeout"],
         }
+        self._unwritten = False
         self._asked = False
         self._deadline: float | None = None
 
@@ -110,14 +116,19 @@ class Runner:
         self.note(ended=True, code=child.returncode)
 
     def note(self, **news: object) -> None:
-        """Add to what the folder knows of this run; a folder that is gone needs no note."""
+        """Add to what the folder knows of this run; a folder that is gone needs no note.
+
+        What cannot be written, to a full disk, is written again while the command runs.
+        """
         self._note.update(news)
+        self._unwritten = True
         path = self.folder / "note.json"
         new = path.with_name("note.json.new")
         with suppress(OSError):
             new.touch(0o600)
             new.write_text(json.dumps(self._note))
             new.replace(path)
+            self._unwritten = False
 
     def _spawn(self) -> Popen[bytes]:
         port = str(self._wanted["port"])
@@ -171,6 +182,8 @@ class Runner:
 
     def _watch(self, child: Popen[bytes]) -> None:
         """Bring the command to its end where that is asked for, or where its folder is gone."""
+        if self._unwritten:
+            self.note()
         if self._deadline is None:
             if self._asked or not _is_at(self.lock, self.folder / "command.lock"):
                 self._deadline = time.monotonic() + self._config["stop_timeout"]

@@ -3,6 +3,10 @@
 An act holds the tenant's act lock. It ends what lives, writes down what is to run, and starts it with
 the lock that shows that nothing lives: from its fork on the runner holds that, so that neither
 another worker nor a later attempt can start a second one.
+
+An update is a switch from the stop of the former command until the next one is healthy. Here to start
+is to make. Nobody else makes anything meanwhile, since other workers wait for the act lock; a
+cancelled switch therefore starts the former command again, as long as the folder names this act.
 """
 
 import asyncio
@@ -10,30 +14,35 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 import attrs
 
 from landlord_engines_core.compute.contract import ComputeResult, Observation, ResourceState
+from landlord_engines_core.compute.in_flight import observing, switch
 from landlord_engines_core.compute.points import Reached
-from landlord_engines_core.compute.process.ending import nobody_lives
+from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
+from landlord_engines_core.compute.process.ending import longest_stop, nobody_lives
 from landlord_engines_core.compute.process.folder import Folder, Refusal, Run, Seen, State
-from landlord_engines_core.compute.process.health import condition
+from landlord_engines_core.compute.process.health import STABLE, condition
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.ports import Claims
-from landlord_engines_core.compute.process.threads import to_the_end
+from landlord_engines_core.compute.process.threads import LONGEST_WORK, send_work
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
-__all__ = ["Tenant"]
+__all__ = ["LONGEST_CARRY", "Tenant"]
 
 _BUSY = 2.0
 """Seconds to wait for another act; a lock may outlive its holder while a process is being forked."""
 
 _BEGIN = 60.0
 """Seconds for a runner to begin, on a machine that starts many."""
+
+LONGEST_CARRY = 3 * LONGEST_WORK + longest_stop(LONGEST_STOP_TIMEOUT)
+"""Seconds from a cancellation until all has ended: the work under way, a stop, a write, a start."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,12 +54,14 @@ class Tenant:
         claims: Its ports.
         runner: The command line of the runner, without its arguments.
         reached: Told the name of each point.
+        act: Begins the name of each run that this act starts, and of no other.
     """
 
     folder: Folder
     claims: Claims
     runner: tuple[str, ...]
     reached: Reached
+    act: str = attrs.field(factory=lambda: uuid4().hex, init=False)
 
     async def look(self) -> Observation:
         """What is there, and how it is."""
@@ -59,25 +70,60 @@ class Tenant:
 
     async def apply(self, run: Run) -> ComputeResult:
         """Bring the tenant to this run's configuration, whatever is there."""
-        await asyncio.to_thread(self.folder.make)
+        observing()
+        await send_work(self.folder.make)
         async with self._acting():
             seen, found = await self._look()
             if (state := seen.state) is None:
                 await self._start("create", State(wanted=run), seen)
                 return await self._settled()
-            if state.refused is not None and state.refused.config_hash == run.config_hash:
-                return await self._back(state, state.refused)
-            if state.refused is not None:
+            if (refused := state.refused) is not None:
+                if refused.config_hash == run.config_hash:
+                    return await self._switch(seen, state, lambda: self._back(state, refused))
                 state = await self._without_refusal(state)
-            proven = state.proven
-            if found.state is ResourceState.HEALTHY:
-                proven = state.wanted
-                await self._prove(state)
-            same = state.wanted.config_hash == run.config_hash
-            if not same or found.state is ResourceState.FAILED:
-                self.reached("update:noted")
-                await self._start("update", State(wanted=run, proven=proven), seen)
-            return await self._settled()
+            return await self._change(run, attrs.evolve(seen, state=state), state, found)
+
+    async def _change(
+        self, run: Run, seen: Seen, state: State, found: Observation
+    ) -> ComputeResult:
+        if found.state is ResourceState.HEALTHY:
+            state = await self._prove(state)
+            seen = attrs.evolve(seen, state=state)
+        same = state.wanted.config_hash == run.config_hash
+        if not same or found.state is ResourceState.FAILED:
+            self.reached("update:noted")
+            wanted = await self._claimed("update", run, seen)
+            following = State(wanted=wanted, proven=state.proven)
+            return await self._switch(seen, following, lambda: self._replace(following))
+        if state.pending:
+            return await self._switch(seen, state, self._settled)
+        return await self._settled()
+
+    async def restore(self) -> bool:
+        """Bring a cut update to its end, and start what served once and is not there any more.
+
+        Returns:
+            Whether anything was done.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._acting())
+            except FileNotFoundError:
+                return False
+            return await self._restore()
+
+    async def _restore(self) -> bool:
+        seen, _ = await self._look()
+        if (state := seen.state) is None or state.proven is None:
+            return False
+        if state.pending:
+            # One that was refused already is judged once more.
+            await self._switch(seen, state, self._settled)
+            return True
+        if not seen.trouble:
+            return False
+        await self._start("restore", state, seen)
+        return True
 
     async def destroy(self) -> bool:
         """End the tenant's processes and remove its folder."""
@@ -93,13 +139,14 @@ class Tenant:
         self.reached("destroy:begun")
         async with nobody_lives(self.folder):
             self.reached("destroy:ended")
-            await to_the_end(self.claims.keep)
+            await send_work(self.claims.keep)
             self.reached("destroy:released")
-            await to_the_end(shutil.rmtree, self.folder.path)
+            await send_work(shutil.rmtree, self.folder.path)
             self.reached("destroy:removed")
         return seen.state is not None
 
     async def _look(self) -> tuple[Seen, Observation]:
+        observing()
         seen = await asyncio.to_thread(self.folder.seen)
         if (state := seen.state) is None:
             return seen, Observation(state=ResourceState.MISSING)
@@ -133,7 +180,7 @@ class Tenant:
         refused = Refusal(config_hash=state.wanted.config_hash, reason=found.detail)
         if not seen.is_killed:
             state = attrs.evolve(state, refused=refused)
-            await to_the_end(self._write, state)
+            await send_work(self._write, state)
         self.reached("rollback:noted")
         return await self._back(state, refused)
 
@@ -155,7 +202,7 @@ class Tenant:
 
     async def _without_refusal(self, state: State) -> State:
         state = attrs.evolve(state, refused=None)
-        await to_the_end(self._write, state)
+        await send_work(self._write, state)
         return state
 
     async def _watched(self) -> tuple[Seen, Observation]:
@@ -167,28 +214,69 @@ class Tenant:
                 return seen, found
             await asyncio.sleep(next(pause))
 
-    async def _prove(self, state: State) -> None:
+    async def _prove(self, state: State) -> State:
+        proven = State(wanted=state.wanted, proven=state.wanted)
         if state.proven != state.wanted:
-            proven = State(wanted=state.wanted, proven=state.wanted)
-            await to_the_end(self._write, proven)
+            await send_work(self._write, proven)
+        return proven
+
+    async def _switch(
+        self, before: Seen, following: State, forward: Callable[[], Awaitable[ComputeResult]]
+    ) -> ComputeResult:
+        """Go forward such that a cancellation leaves the former command running, or the next one."""
+        former = following.proven
+        if former is None and before.lives and before.state is not None:
+            former = before.state.wanted
+        health = following.wanted.config.health
+        longest = LONGEST_CARRY + longest_stop(LONGEST_STOP_TIMEOUT) + _BEGIN
+        return await switch(
+            forward,
+            lambda: self._put_back(before, following, former),
+            longest=longest + (health.within if health is not None else STABLE),
+        )
+
+    async def _put_back(self, before: Seen, following: State, former: Run | None) -> None:
+        """Start the former command again, unless the next one took its place."""
+        seen = await asyncio.to_thread(self.folder.seen)
+        if (state := seen.state) is None or former is None or before.state is None:
+            return
+        own = state.wanted.run.startswith(self.act)
+        if not own and state.wanted.run != before.state.wanted.run:
+            # Somebody replaced the folder, and this act's lock with it.
+            return
+        if seen.lives and not state.pending and (own or state != before.state):
+            return
+        former = await self._claimed("return", former, seen)
+        await self._launch("return", attrs.evolve(state, wanted=former, proven=following.proven))
+
+    async def _replace(self, following: State) -> ComputeResult:
+        await self._launch("update", following)
+        await self._begun("update")
+        return await self._settled()
 
     async def _start(self, act: str, state: State, seen: Seen) -> None:
-        port = await to_the_end(self._port, state.wanted, seen)
-        wanted = attrs.evolve(state.wanted, run=uuid4().hex, port=port)
+        wanted = await self._claimed(act, state.wanted, seen)
+        await self._launch(act, attrs.evolve(state, wanted=wanted))
+        await self._begun(act)
+
+    async def _claimed(self, act: str, run: Run, seen: Seen) -> Run:
+        port = await send_work(self._port, run, seen)
         self.reached(f"{act}:claimed")
+        return attrs.evolve(run, run=f"{self.act}-{uuid4().hex}", port=port)
+
+    async def _launch(self, act: str, state: State) -> None:
         async with nobody_lives(self.folder) as lock:
             self.reached(f"{act}:ended")
-            await to_the_end(self._write, attrs.evolve(state, wanted=wanted))
+            await send_work(self._write, state)
             self.reached(f"{act}:written")
-            await to_the_end(self._spawn, lock)
+            await send_work(self._spawn, lock)
             self.reached(f"{act}:spawned")
-        await self._begun()
-        self.reached(f"{act}:begun")
 
-    async def _begun(self) -> None:
+    async def _begun(self, act: str) -> None:
         for pause in pauses(_BEGIN):
             seen = await asyncio.to_thread(self.folder.seen)
             if seen.noted is not None and (seen.noted.child or seen.noted.ended):
+                self.reached(f"{act}:begun")
                 return
             if not seen.lives:
                 break

@@ -1,0 +1,185 @@
+"""A job that is killed ends with the call on the wire; moto's server stands for AWS."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import attrs
+import pytest
+
+from landlord_engines_core.compute import ComputeSpec, InFlightRequests, in_flight
+from landlord_engines_core.compute.ecs import target
+from landlord_engines_core.compute.ecs.clients import LONGEST_CALL
+from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
+from landlord_test_target import aws
+from landlord_test_target.aws import Ecs
+
+CALLS = {
+    "create_service": "CreateService",
+    "describe_services": "DescribeServices",
+    "tag_resource": "TagResource",
+    "untag_resource": "UntagResource",
+    "update_service": "UpdateService",
+    "delete_service": "DeleteService",
+}
+
+
+@attrs.define
+class Held:
+    """A call that moto's server has got and does not carry out yet."""
+
+    arrived: threading.Event = attrs.field(factory=threading.Event)
+    go_on: threading.Event = attrs.field(factory=threading.Event)
+    done: int = 0
+
+    def carry_out(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.arrived.set()
+        self.go_on.wait(30)
+        self.done += 1
+        return original(*args, **kwargs)
+
+
+@pytest.fixture
+def hold(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Held]]:
+    held = Held()
+
+    def one(call: str) -> Held:
+        backend = ecs.aws.ecs()
+        carry_out = partial(held.carry_out, getattr(backend, call))
+        monkeypatch.setattr(backend, call, carry_out, raising=False)
+        return held
+
+    yield one
+    held.go_on.set()
+
+
+async def due() -> None:
+    """The job lives."""
+
+
+def raising(error: Exception) -> Callable[[], Awaitable[object]]:
+    async def ask() -> None:
+        raise error
+
+    return ask
+
+
+async def step(
+    ecs: Ecs, work: Awaitable[object], still_due: Callable[[], Awaitable[object]] = due
+) -> object:
+    """Do something as a step of a job does."""
+    requests = InFlightRequests(longest_carry=ecs.engine.longest_carry)
+    with requests.act("one", still_due):
+        return await work
+
+
+async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
+    """What a tenant is to have: a service, or a change of each kind to the one that is there."""
+    config = ecs.aws.config(tags={"a": "1", "b": "2"})
+    if not there:
+        return ecs.spec(config)
+    await ecs.engine.provision(ecs.spec(config))
+    changed = {"task_definition_arn": ecs.aws.task_definition(), "tags": {"b": "3"}}
+    return ecs.spec(config | changed)
+
+
+@pytest.mark.parametrize("call", [one for one in CALLS if one != "describe_services"])
+async def test_a_call_on_the_wire_is_waited_for_and_nothing_follows_it(
+    ecs: Ecs, hold: Callable[[str], Held], call: str
+) -> None:
+    spec = await specs(ecs, there=call != "create_service")
+    made = await ecs.calls(spec.place)
+    held = hold(call)
+    deletes = call == "delete_service"
+    work = ecs.engine.destroy("one", spec.place) if deletes else ecs.engine.update(spec)
+    job = asyncio.create_task(step(ecs, work))
+    await asyncio.to_thread(held.arrived.wait, 30)
+
+    job.cancel()
+    await asyncio.wait((job,), timeout=0.1)
+    waits = not job.done()
+    held.go_on.set()
+    await asyncio.wait((job,))
+
+    assert waits
+    assert job.cancelled()
+    assert held.done == 1
+    assert made[-1] == CALLS[call]
+
+
+async def test_a_look_is_not_waited_for(ecs: Ecs, hold: Callable[[str], Held]) -> None:
+    spec = await specs(ecs, there=True)
+    held = hold("describe_services")
+    job = asyncio.create_task(step(ecs, ecs.engine.update(spec)))
+    await asyncio.to_thread(held.arrived.wait, 30)
+
+    job.cancel()
+    await asyncio.wait((job,), timeout=5)
+
+    assert job.cancelled()
+    assert held.done == 0
+
+
+async def test_a_rollout_that_is_watched_is_left_to_ecs(ecs: Ecs) -> None:
+    spec = await specs(ecs, there=True)
+    aws.keeps_rolling(ecs.aws.service(spec.config))
+    made = await ecs.calls(spec.place)
+    sent = asyncio.Event()
+
+    def reached(point: str) -> None:
+        if point == "update:sent":
+            sent.set()
+
+    job = asyncio.create_task(step(ecs, ecs.at(reached, rollout_timeout=60).engine.update(spec)))
+    await sent.wait()
+    job.cancel()
+    await asyncio.wait((job,), timeout=5)
+
+    assert job.cancelled()
+    assert made.count("UpdateService") == 1
+    service = ecs.aws.service(spec.config)
+    assert service.task_definition == spec.config["task_definition_arn"]
+
+
+@pytest.mark.parametrize("error", [Superseded("a younger job"), ExecutionEnded("it was killed")])
+@pytest.mark.parametrize("act", ["create", "update", "delete"])
+async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ended(
+    ecs: Ecs, monkeypatch: pytest.MonkeyPatch, act: str, error: Exception
+) -> None:
+    spec = await specs(ecs, there=act != "create")
+    made = await ecs.calls(spec.place)
+    monkeypatch.setattr(in_flight, "FRESH", -1.0)
+    engine = ecs.engine
+    work = engine.destroy("one", spec.place) if act == "delete" else engine.update(spec)
+
+    with pytest.raises(type(error)):
+        await step(ecs, work, raising(error))
+
+    assert set(made) == {"DescribeServices"}
+
+
+async def test_a_job_that_still_has_the_lock_after_it_stood_still_goes_on(
+    ecs: Ecs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = await specs(ecs, there=True)
+    monkeypatch.setattr(in_flight, "FRESH", -1.0)
+
+    await step(ecs, ecs.engine.update(spec))
+
+    service = ecs.aws.service(spec.config)
+    assert service.task_definition == spec.config["task_definition_arn"]
+
+
+async def test_a_call_without_an_answer_has_a_bound(
+    ecs: Ecs, hold: Callable[[str], Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "LONGEST_CALL", 0.05)
+    spec = await specs(ecs, there=False)
+    hold("create_service")
+
+    with pytest.raises(ComputeUnavailable, match="TimeoutError"):
+        await step(ecs, ecs.engine.update(spec))
+
+    assert ecs.engine.longest_carry == LONGEST_CALL

@@ -1,0 +1,282 @@
+"""A job that is killed ends with the work under way, and no kill leaves a tenant down."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+
+from landlord_engines_core.compute import in_flight
+from landlord_engines_core.compute.process import ProcessCompute, tenant
+from landlord_engines_core.compute.process.folder import Folder, Seen, State
+from landlord_engines_core.compute.process.tenant import LONGEST_CARRY
+from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
+from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
+from landlord_test_target.harness import wait_for
+from landlord_test_target.process_acts import cancelled_at, cut_at, deaf, provisioned, serves, step
+
+
+def only_folder(folder: Path) -> Path:
+    (path,) = (path for path in folder.iterdir() if path.name != "ports")
+    return path
+
+
+@pytest.mark.parametrize("point", ["claimed", "ended", "written", "spawned", "begun"])
+async def test_cancelled_anywhere_in_a_create_a_job_starts_nothing_more(
+    engine: ProcessCompute, folder: Path, point: str
+) -> None:
+    tenants_mark = mark()
+
+    await cancelled_at(engine, f"create:{point}", spec(server(tenants_mark)))
+
+    if point not in {"spawned", "begun"}:
+        assert living(tenants_mark) == []
+    await engine.destroy("t", "")
+    assert living(tenants_mark) == []
+    assert [path.name for path in folder.rglob("*")] == ["ports"]
+
+
+@pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
+async def test_cancelled_in_an_update_before_its_end_the_former_command_serves(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+
+    await cancelled_at(engine, f"update:{point}", spec(server(tenants_mark, status=204)))
+
+    await serves(engine, tenants_mark, first)
+    younger = spec(server(tenants_mark, status=202))
+    await engine.update(younger)
+    await serves(engine, tenants_mark, younger)
+    await engine.destroy("t", "")
+    assert living(tenants_mark) == []
+
+
+async def test_cancelled_after_the_next_command_has_proved_itself_that_one_serves(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants_mark = mark()
+    await provisioned(engine, tenants_mark)
+    wanted = spec(server(tenants_mark, status=204))
+    loop, write = asyncio.get_running_loop(), Folder.write
+
+    def cancels(folder: Folder, state: State) -> None:
+        write(folder, state)
+        if state.proven == state.wanted and state.wanted.config_hash == wanted.config_hash:
+            loop.call_soon_threadsafe(job.cancel)
+
+    monkeypatch.setattr(Folder, "write", cancels)
+    job = asyncio.create_task(step(engine, wanted))
+    await asyncio.wait((job,))
+
+    await serves(engine, tenants_mark, wanted)
+
+
+@pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
+async def test_cancelled_on_the_way_back_the_former_command_serves(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+
+    await cancelled_at(engine, f"rollback:{point}", deaf(tenants_mark, within=0.2))
+
+    await serves(engine, tenants_mark, first)
+
+
+async def test_a_job_that_goes_on_with_a_cut_update_and_is_cancelled_leaves_the_former(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+    wanted = deaf(tenants_mark)
+    await cut_at(engine, "update:begun", wanted)
+    looked, condition = list[str](), tenant.condition
+
+    async def counts(*args: object) -> object:
+        looked.append("once")
+        if len(looked) == 3:
+            job.cancel()
+        return await condition(*args)  # type: ignore[arg-type]  # handed on as they are
+
+    monkeypatch.setattr(tenant, "condition", counts)
+    job = asyncio.create_task(step(engine, wanted))
+    await asyncio.wait((job,))
+
+    assert job.cancelled()
+    await serves(engine, tenants_mark, first)
+
+
+@pytest.mark.parametrize(("code", "count"), [(DEAF, 1), ("0", 0)])
+async def test_what_was_not_healthy_yet_runs_again_where_it_ran(
+    engine: ProcessCompute, code: str, count: int
+) -> None:
+    tenants_mark = mark()
+    await engine.provision(spec(server(tenants_mark) | {"command": [*PYTHON, code]}))
+
+    async def decided() -> bool:
+        return len(living(tenants_mark)) == count
+
+    await wait_for(decided)
+
+    await cancelled_at(engine, "update:ended", spec(server(tenants_mark, status=204)))
+
+    await wait_for(decided)
+
+
+@pytest.mark.parametrize("what", ["removed", "another's"])
+async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cancelled_switch(
+    engine: ProcessCompute, folder: Path, what: str
+) -> None:
+    tenants_mark = mark()
+    await provisioned(engine, tenants_mark)
+    path = only_folder(folder)
+
+    def meanwhile() -> None:
+        if what == "removed":
+            shutil.rmtree(path)
+        else:
+            state = Folder(path).seen().state
+            assert state is not None
+            Folder(path).write(attrs.evolve(state, wanted=attrs.evolve(state.wanted, run="x")))
+
+    wanted = spec(server(tenants_mark, status=204))
+    await cancelled_at(engine, "update:ended", wanted, meanwhile)
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_delete_on_another_worker_waits_for_what_a_cancelled_job_carries(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants_mark = mark()
+    arrived, go_on, spawn = threading.Event(), threading.Event(), tenant.Tenant._spawn
+
+    def held(self: tenant.Tenant, lock: int) -> None:
+        arrived.set()
+        go_on.wait(30)
+        spawn(self, lock)
+
+    monkeypatch.setattr(tenant.Tenant, "_spawn", held)
+    monkeypatch.setattr(tenant, "_BUSY", 0.05)
+    job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
+    await asyncio.to_thread(arrived.wait, 30)
+    job.cancel()
+
+    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+        await engine.destroy("t", "")
+    go_on.set()
+    await asyncio.wait((job,))
+    await engine.destroy("t", "")
+
+    assert job.cancelled()
+    assert living(tenants_mark) == []
+
+
+@pytest.mark.parametrize("error", [Superseded("a younger job"), ExecutionEnded("it was killed")])
+async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ended(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def ask() -> None:
+        raise error
+
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+    pids = [one.pid for one in living(tenants_mark)]
+    monkeypatch.setattr(in_flight, "FRESH", -1.0)
+
+    for wanted in (spec(server(tenants_mark, status=204)), spec(server(tenants_mark), "another")):
+        with pytest.raises(type(error)):
+            await step(engine, wanted, ask)
+
+    assert [one.pid for one in living(tenants_mark)] == pids
+    await serves(engine, tenants_mark, first)
+
+
+async def test_a_younger_job_ends_a_switch_as_it_is_and_its_version_serves(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants_mark = mark()
+    await provisioned(engine, tenants_mark)
+    lost: list[str] = []
+
+    async def ask() -> None:
+        if lost:
+            raise Superseded("a younger job")
+
+    def reached(at: str) -> None:
+        if at == "update:ended":
+            lost.append(at)
+
+    monkeypatch.setattr(in_flight, "FRESH", -1.0)
+    elder = spec(server(tenants_mark, status=204))
+    with pytest.raises(Superseded):
+        await step(attrs.evolve(engine, reached=reached), elder, ask)
+    assert living(tenants_mark) == []
+
+    younger = spec(server(tenants_mark, status=202))
+    await step(engine, younger)
+    await serves(engine, tenants_mark, younger)
+
+
+@pytest.mark.parametrize("point", ["create:claimed", "create:ended"])
+async def test_a_worker_stopped_before_its_create_starts_nothing_once_its_job_has_ended(
+    engine: ProcessCompute, folder: Path, point: str
+) -> None:
+    tenants_mark = mark()
+    config = json.dumps(server(tenants_mark))
+    worker = await create_subprocess_exec(
+        *(sys.executable, "-m", "landlord_test_target.stopping", str(folder), point, config),
+        stdout=PIPE,
+    )
+
+    async def stopped() -> bool:
+        return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
+
+    await wait_for(stopped)
+    # The time for which it stands still is what this is about.
+    await asyncio.sleep(2.2)
+    os.kill(worker.pid, signal.SIGCONT)
+    said, _ = await worker.communicate()
+
+    assert said == b"ExecutionEnded\n"
+    assert living(tenants_mark) == []
+    await engine.destroy("t", "")
+    assert [path.name for path in folder.rglob("*")] == ["ports"]
+
+
+async def test_a_cancellation_while_strays_are_looked_for_leaves_no_lock_held(
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants_mark = mark()
+    loop, seen = asyncio.get_running_loop(), Folder.seen
+
+    def cancels(folder: Folder) -> Seen:
+        # The third look of a create is the one for strays, under the command's lock.
+        looks.append("once")
+        if len(looks) == 3:
+            loop.call_soon_threadsafe(job.cancel)
+        return seen(folder)
+
+    looks: list[str] = []
+    monkeypatch.setattr(Folder, "seen", cancels)
+    job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
+    await asyncio.wait((job,))
+    monkeypatch.setattr(Folder, "seen", seen)
+
+    assert job.cancelled()
+    await engine.destroy("t", "")
+
+
+def test_how_long_a_job_is_carried_is_known(engine: ProcessCompute) -> None:
+    assert engine.longest_carry == LONGEST_CARRY == 110

@@ -1,0 +1,93 @@
+"""What a dead worker left out of service serves again, by what is in the folder alone."""
+
+import os
+import signal
+
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.process import ProcessCompute
+from landlord_test_target.commands import PYTHON, living, mark, server, spec
+from landlord_test_target.harness import wait_for
+from landlord_test_target.process_acts import cut_at, deaf, provisioned, serves
+
+
+@pytest.mark.parametrize("point", ["ended", "written"])
+async def test_an_update_cut_before_its_start_has_the_former_serve_again(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+    await cut_at(engine, f"update:{point}", spec(server(tenants_mark, status=204)))
+    assert living(tenants_mark) == []
+
+    assert await engine.restore("t", "")
+
+    await serves(engine, tenants_mark, first)
+
+
+@pytest.mark.parametrize("point", ["spawned", "begun"])
+async def test_a_cut_update_whose_next_command_serves_is_brought_to_its_end(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenants_mark = mark()
+    await provisioned(engine, tenants_mark)
+    wanted = spec(server(tenants_mark, status=204))
+    await cut_at(engine, f"update:{point}", wanted)
+
+    assert await engine.restore("t", "")
+
+    await serves(engine, tenants_mark, wanted)
+    assert not await engine.restore("t", "")
+
+
+@pytest.mark.parametrize("point", ["update:begun", "rollback:noted", "rollback:written"])
+async def test_a_cut_update_whose_next_command_does_not_serve_is_rolled_back(
+    engine: ProcessCompute, point: str
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+    await cut_at(engine, point, deaf(tenants_mark, within=0.2))
+
+    assert await engine.restore("t", "")
+
+    await serves(engine, tenants_mark, first)
+
+
+async def test_what_serves_or_was_never_there_or_never_served_is_left_alone(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    assert not await engine.restore("t", "")
+    first = await provisioned(engine, tenants_mark)
+    await engine.provision(first)
+    (process,) = living(tenants_mark)
+    assert not await engine.restore("t", "")
+    assert living(tenants_mark) == [process]
+
+    await engine.provision(spec({"command": [*PYTHON, "0"]}, "brief"))
+
+    async def ended() -> bool:
+        return (await engine.inspect("brief", "")).state is ResourceState.FAILED
+
+    await wait_for(ended)
+    assert not await engine.restore("brief", "")
+
+
+async def test_a_command_that_served_and_was_killed_from_outside_runs_again(
+    engine: ProcessCompute,
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+    # An apply that finds it healthy notes that.
+    await engine.provision(first)
+    (process,) = living(tenants_mark)
+    os.kill(process.pid, signal.SIGKILL)
+
+    async def ended() -> bool:
+        return (await engine.inspect("t", "")).state is ResourceState.FAILED
+
+    await wait_for(ended)
+    assert await engine.restore("t", "")
+
+    await serves(engine, tenants_mark, first)

@@ -1,0 +1,81 @@
+"""Acts of `process` on the tenant ``t`` as steps of jobs, and how they are cut."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import attrs
+import pytest
+
+from landlord_engines_core.compute import ComputeSpec, InFlightRequests, ResourceState
+from landlord_engines_core.compute.process import ProcessCompute
+from landlord_engines_core.errors import ComputeUnavailable
+from landlord_test_target.commands import DEAF, PYTHON, living, server, spec
+from landlord_test_target.harness import wait_for
+
+Ask = Callable[[], Awaitable[object]]
+
+
+async def due() -> None:
+    """The job lives."""
+
+
+async def step(engine: ProcessCompute, wanted: ComputeSpec, still_due: Ask = due) -> object:
+    """Update a tenant as a step of a job does."""
+    with InFlightRequests(longest_carry=engine.longest_carry).act(wanted.tenant, still_due):
+        return await engine.update(wanted)
+
+
+async def cancelled_at(
+    engine: ProcessCompute, point: str, wanted: ComputeSpec, meanwhile: Callable[[], None] = bool
+) -> None:
+    """Cancel an update as it reaches a point."""
+
+    def reached(at: str) -> None:
+        if at == point:
+            meanwhile()
+            raise asyncio.CancelledError
+
+    job = asyncio.create_task(step(attrs.evolve(engine, reached=reached), wanted))
+    await asyncio.wait((job,))
+    assert job.cancelled()
+
+
+async def cut_at(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
+    """End an update as a worker's death does: nothing is carried."""
+
+    def reached(at: str) -> None:
+        if at == point:
+            raise InterruptedError
+
+    with pytest.raises(ComputeUnavailable, match="InterruptedError"):
+        await attrs.evolve(engine, reached=reached).update(wanted)
+
+
+async def serves(engine: ProcessCompute, tenants_mark: str, wanted: ComputeSpec) -> None:
+    """One process of the tenant's lives, of this configuration, and it becomes healthy."""
+
+    async def look() -> bool:
+        observed = await engine.inspect(wanted.tenant, "")
+        return (observed.state, observed.config_hash) == (
+            ResourceState.HEALTHY,
+            wanted.config_hash,
+        )
+
+    await wait_for(look)
+    (process,) = living(tenants_mark)
+    env = wanted.config["env"]
+    assert isinstance(env, dict)
+    assert process.environ()["STATUS"] == env["STATUS"]
+
+
+async def provisioned(engine: ProcessCompute, tenants_mark: str) -> ComputeSpec:
+    first = spec(server(tenants_mark))
+    await engine.provision(first)
+    await serves(engine, tenants_mark, first)
+    return first
+
+
+def deaf(tenants_mark: str, within: float = 30) -> ComputeSpec:
+    """A version that does not become healthy."""
+    health = {"http": "/", "within": within}
+    return spec(server(tenants_mark, status=500) | {"command": [*PYTHON, DEAF], "health": health})
