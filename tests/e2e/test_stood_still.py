@@ -1,0 +1,64 @@
+"""A worker that stood still between its look at the target and its request asks before it sends."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from landlord_engines_core.compute import in_flight
+from landlord_test_target.harness import Worker, World
+
+
+@asynccontextmanager
+async def standing_still(world: World, worker: Worker, tenant: str) -> AsyncIterator[str]:
+    """Stop a worker once it has looked at the target for a create, for longer than looks are fresh.
+
+    Yields:
+        The job.
+    """
+    await world.target.fault(tenant, "inspect", delay_after=0.5)
+    job = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "inspect")
+    worker.signal(signal.SIGSTOP)
+    try:
+        await world.target.fault(tenant, "inspect")
+        yield job
+        # It is time itself that has to pass.
+        await asyncio.sleep(in_flight.FRESH + 1)
+    finally:
+        worker.signal(signal.SIGCONT)
+
+
+async def test_it_makes_nothing_for_a_job_that_was_killed(world: World) -> None:
+    worker, tenant = await world.worker(), world.tenant()
+
+    async with standing_still(world, worker, tenant) as job:
+        await world.dispatcher.kill(job)
+
+    # Another job shows that it goes on, and what it did not do.
+    await world.run(world.tenant(), "provision", version=1)
+    assert await world.target.ledger(tenant, "create") == []
+
+
+async def test_it_makes_nothing_after_a_delete_on_another_worker(world: World) -> None:
+    worker, tenant = await world.worker(), world.tenant()
+
+    async with standing_still(world, worker, tenant) as job:
+        await world.worker()
+        await world.dispatcher.kill(job)
+        assert await world.run(tenant, "delete", version=1) == "absent"
+
+    assert await worker.terminate() == 0
+    assert await world.target.ledger(tenant, "create") == []
+    assert await world.target.resources(tenant) == []
+
+
+async def test_it_goes_on_with_a_job_that_lives(world: World) -> None:
+    worker, tenant = await world.worker(), world.tenant()
+
+    async with standing_still(world, worker, tenant) as job:
+        pass
+
+    answer = await world.done(job)
+    assert answer["output"]["status"] == "created"
+    assert len(await world.target.ledger(tenant, "create")) == 1
