@@ -71,19 +71,21 @@ def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, named: 
 
 
 @pytest.mark.parametrize(
-    ("tenant", "otherwise", "options", "engine"),
+    ("tenant", "otherwise", "force", "engine"),
     [
-        (Tenant(id="t", labels={"compute_provider": "b"}), Placement("a"), {}, "b"),
-        (Tenant(id="t", labels={"compute_provider": "b"}), Placement("a"), {"force": "a"}, "a"),
-        (Tenant(id="t"), Placement("b"), {"default": "a"}, "b"),
-        (Tenant(id="t"), None, {"default": "a"}, "a"),
+        (Tenant(id="t", labels={"compute_provider": "b"}), Placement("a"), None, "b"),
+        (Tenant(id="t", labels={"compute_provider": "b"}), Placement("a"), "a", "a"),
+        (Tenant(id="t"), Placement("b"), None, "b"),
+        (Tenant(id="t"), None, None, "a"),
     ],
     ids=["its own", "the override", "where it is", "the worker's default"],
 )
 async def test_landlords_record_of_a_tenant_puts_it_on_one_engine(
-    tenant: Tenant, otherwise: Placement | None, options: dict[str, str | None], engine: str
+    tenant: Tenant, otherwise: Placement | None, force: str | None, engine: str
 ) -> None:
-    found = await resolver("a", "b", **options).placement_named_by(tenant, job(), otherwise)
+    puts = resolver("a", "b", force=force, default="a").placement_named_by
+
+    found = await puts(tenant, job(), otherwise)
 
     assert found == Placement(engine, "own")
 
