@@ -70,6 +70,11 @@ class Fleet:
     def step_timeout(version: int) -> float:
         return 60.0 + version
 
+    @classmethod
+    def abort_timeout(cls, version: int) -> float:
+        """Two steps, and as long as the target's engine may carry a request."""
+        return 2 * cls.step_timeout(version) + 1
+
     async def start(self, version: int) -> Worker:
         """Start a worker, which may register before anything is routed to it."""
         config = self.world.config(step_timeout=f"{self.step_timeout(version)}s")
@@ -102,7 +107,7 @@ class Fleet:
                 while await self._state(worker) != "yes":
                     await asyncio.sleep(0.05)
         truth = await self._truth()
-        assert truth.abort_timeout == 2 * self.step_timeout(self.version)
+        assert truth.abort_timeout == self.abort_timeout(self.version)
         self.digests[self.version] = truth.claim
 
     @asynccontextmanager
@@ -135,7 +140,7 @@ class Fleet:
 
     def _age(self, look: Look) -> float:
         """Seconds for which Restate had shown something else when this was shown."""
-        digest, abort_timeout = self.digests[look.version], 2 * self.step_timeout(look.version)
+        digest, abort_timeout = self.digests[look.version], self.abort_timeout(look.version)
         ages = (
             max(0.0, look.at - truth.ended)
             for truth in reversed(self.truths)
