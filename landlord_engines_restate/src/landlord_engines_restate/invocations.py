@@ -111,8 +111,7 @@ class Invocations:
     async def overtaken_by(self, job: Invocation, tenant: str) -> str:
         """The job that was dispatched after this one and has had the turn; empty if there is none.
 
-        The turn itself compares no job with one that has ended long ago, since no job arrives that
-        late: except one that stood still with a deployment that was gone.
+        Moved, such a job would only find out by itself that it has to give way.
 
         Raises:
             EngineError: Nobody can tell, or Restate's admin API gives no usable answer.
