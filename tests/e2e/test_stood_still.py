@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from landlord_engines_core.compute import in_flight
-from landlord_test_target.harness import Worker, World
+from landlord_test_target.harness import Worker, World, wait_for
 
 
 @asynccontextmanager
@@ -62,3 +62,24 @@ async def test_it_goes_on_with_a_job_that_lives(world: World) -> None:
     answer = await world.done(job)
     assert answer["output"]["status"] == "created"
     assert len(await world.target.ledger(tenant, "create")) == 1
+
+
+async def test_a_younger_job_waits_for_it_half_a_minute_and_no_longer(world: World) -> None:
+    worker, tenant = await world.worker(), world.tenant()
+    await world.target.fault(tenant, "create", delay_before=1.0)
+    job = await world.send(tenant, "provision", version=1)
+    await world.target.asked(tenant, "create")
+    worker.signal(signal.SIGSTOP)
+    try:
+        await world.worker()
+        younger = await world.send(tenant, "update", version=2)
+        await wait_for(lambda: world.target.ledger(tenant, "update"), within=60)
+        assert (await world.done(younger))["state"] == "succeeded"
+    finally:
+        worker.signal(signal.SIGCONT)
+
+    row = await world.has_status(job, "completed")
+    assert row["completion_failure"] == "[409] killed"
+    assert (await world.target.document(tenant))["version"] == 2
+    assert await worker.terminate() == 0
+    assert (await world.target.document(tenant))["version"] == 2

@@ -188,6 +188,17 @@ async def test_a_holder_that_stands_still_is_killed(
     httpserver.check_assertions()
 
 
+async def test_a_holder_that_had_its_time_to_give_way_is_killed_though_it_runs(
+    rivals: Rivals, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
+    httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
+
+    assert (await rivals.claim(ME, OTHER, Record(), insist=True)).verdict == Verdict.FREE
+
+    httpserver.check_assertions()
+
+
 async def test_before_anybody_had_the_turn_nothing_is_checked(rivals: Rivals) -> None:
     await rivals.check("inv_me", None, Record())
 

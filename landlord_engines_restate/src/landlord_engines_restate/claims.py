@@ -26,9 +26,17 @@ class Claims:
     rivals: Rivals
     pauses: journal.Pauses
 
-    async def ask(self, ctx: ObjectContext, bid: Bid, holder: Holder, record: Record) -> Claim:
+    async def ask(
+        self,
+        ctx: ObjectContext,
+        bid: Bid,
+        holder: Holder,
+        record: Record,
+        *,
+        insist: bool = False,
+    ) -> Claim:
         """Compare the job that wants the turn with the one that has it; see `Rivals.claim`."""
-        judge = partial(self.rivals.claim, bid, holder, record)
+        judge = partial(self.rivals.claim, bid, holder, record, insist=insist)
         return await journal.run(ctx, self.pauses, _STEP, judge, Claim)
 
     async def was_killed(self, ctx: ObjectContext, execution_id: str) -> bool:

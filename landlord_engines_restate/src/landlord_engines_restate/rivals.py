@@ -96,10 +96,13 @@ class Rivals:
     is_wanted: IsWanted
     replay: float = REPLAY
 
-    async def claim(self, bid: Bid, holder: Holder, record: Record) -> Claim:
+    async def claim(
+        self, bid: Bid, holder: Holder, record: Record, *, insist: bool = False
+    ) -> Claim:
         """Decide between the job that wants the turn and the one that took it last.
 
-        An older holder that stands still is killed here, since it could not give way by itself.
+        An older holder that stands still is killed here, since it could not give way by itself; so
+        is one that has had its time to, where the caller insists.
 
         Raises:
             AdminUnavailable: Restate's admin API gives no answer.
@@ -112,7 +115,7 @@ class Rivals:
             return Claim(verdict=Verdict.SUPERSEDED, dispatched=mine)
         verdict = Verdict.FREE
         if not record.has_ended(holder.execution_id):
-            verdict = await self._let_go(holder, other)
+            verdict = await self._let_go(holder, other, insist=insist)
         return Claim(verdict=verdict, dispatched=mine)
 
     async def check(self, me: str, holder: Holder | None, record: Record) -> None:
@@ -162,12 +165,12 @@ class Rivals:
             is_wanted=partial(self.is_wanted, bid.tenant),
         )
 
-    async def _let_go(self, holder: Holder, row: Row) -> Verdict:
-        """Whether an older holder still runs; one that stands still is killed."""
+    async def _let_go(self, holder: Holder, row: Row, *, insist: bool) -> Verdict:
+        """Whether an older holder still runs; one that does not give way is killed."""
         status = row.get("status", _ENDED)
         if status == _ENDED:
             return Verdict.FREE
-        if status in _STANDING_STILL:
+        if insist or status in _STANDING_STILL:
             await self.admin.kill(holder.execution_id)
             return Verdict.FREE
         return Verdict.RUNNING

@@ -61,6 +61,11 @@ FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 10.0
 """Seconds between two looks at a holder that was asked to give way."""
 
+PATIENCE = 25.0
+"""Seconds after which such a holder is killed. It may be on a worker that stands still: Restate itself
+would wait for that until its abort timeout, eleven minutes and more. What a worker that lives has on
+the wire is carried to its end all the same."""
+
 
 @attrs.frozen(kw_only=True)
 class TurnState:
@@ -278,7 +283,7 @@ def _overridden(tenant: str, holder: Holder, note: Note, record: Record) -> Ende
 
 async def _after(
     ctx: ObjectContext,
-    look: Callable[[], Awaitable[Claim]],
+    look: Callable[..., Awaitable[Claim]],
     claim: Claim,
     holder: Holder,
     record: Record,
@@ -303,15 +308,21 @@ async def _after(
 
 async def _give_way(
     ctx: ObjectContext,
-    look: Callable[[], Awaitable[Claim]],
+    look: Callable[..., Awaitable[Claim]],
     holder: Holder,
     ended: RestateDurableFuture[bytes],
 ) -> None:
-    """Cancel the holder and look again now and then: once it stands still the look kills it."""
+    """Cancel the holder and look again now and then.
+
+    Once it stands still, or has had its time, the look kills it.
+    """
     ctx.cancel_invocation(holder.execution_id)
-    pause = FIRST_PAUSE
+    pause, waited = FIRST_PAUSE, 0.0
     verdict: str = Verdict.RUNNING
     while verdict == Verdict.RUNNING:
         first, _ = await select(ended=ended, pause=ctx.sleep(timedelta(seconds=pause)))
-        verdict = Verdict.FREE if first == "ended" else (await look()).verdict
+        waited += pause
+        if first == "ended":
+            return
+        verdict = (await look(insist=waited >= PATIENCE)).verdict
         pause = min(2 * pause, LONGEST_PAUSE)
