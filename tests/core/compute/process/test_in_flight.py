@@ -18,6 +18,7 @@ import pytest
 from landlord_engines_core.compute import in_flight
 from landlord_engines_core.compute.process import ProcessCompute, tenant
 from landlord_engines_core.compute.process.folder import Folder, Seen, State
+from landlord_engines_core.compute.process.health import condition
 from landlord_engines_core.compute.process.tenant import LONGEST_CARRY
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
@@ -101,7 +102,7 @@ async def test_a_job_that_goes_on_with_a_cut_update_and_is_cancelled_leaves_the_
     first = await provisioned(engine, tenants_mark)
     wanted = deaf(tenants_mark)
     await cut_at(engine, "update:begun", wanted)
-    looked, condition = list[str](), tenant.condition
+    looked = list[str]()
 
     async def counts(*args: object) -> object:
         looked.append("once")

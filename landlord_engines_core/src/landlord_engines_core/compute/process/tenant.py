@@ -16,6 +16,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import attrs
@@ -79,7 +80,7 @@ class Tenant:
                 return await self._settled()
             if (refused := state.refused) is not None:
                 if refused.config_hash == run.config_hash:
-                    return await self._switch(seen, state, lambda: self._back(state, refused))
+                    return await self._switch(seen, state, partial(self._back, state, refused))
                 state = await self._without_refusal(state)
             return await self._change(run, attrs.evolve(seen, state=state), state, found)
 
@@ -94,7 +95,7 @@ class Tenant:
             self.reached("update:noted")
             wanted = await self._claimed("update", run, seen)
             following = State(wanted=wanted, proven=state.proven)
-            return await self._switch(seen, following, lambda: self._replace(following))
+            return await self._switch(seen, following, partial(self._replace, following))
         if state.pending:
             return await self._switch(seen, state, self._settled)
         return await self._settled()
