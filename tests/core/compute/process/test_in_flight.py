@@ -157,6 +157,25 @@ async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cance
     assert living(tenants_mark) == []
 
 
+async def test_a_full_disk_ends_an_update_before_it_stops_the_former_command(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+    # It is there already, so that the update writes nothing before its own state.
+    await engine.provision(first)
+    pids = [one.pid for one in living(tenants_mark)]
+    new = only_folder(folder) / "state.json.new"
+    new.symlink_to("/dev/full")
+
+    with pytest.raises(ComputeUnavailable, match="ENOSPC"):
+        await step(engine, spec(server(tenants_mark, status=204)))
+
+    assert [one.pid for one in living(tenants_mark)] == pids
+    new.unlink()
+    await serves(engine, tenants_mark, first)
+
+
 async def test_a_delete_on_another_worker_waits_for_what_a_cancelled_job_carries(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -266,9 +266,12 @@ class Tenant:
         return attrs.evolve(run, run=f"{self.act}-{uuid4().hex}", port=port)
 
     async def _launch(self, act: str, state: State) -> None:
+        # Before anything is stopped: on a full disk the command that runs is to go on.
+        await send_work(self.folder.prepare, state)
         async with nobody_lives(self.folder) as lock:
             self.reached(f"{act}:ended")
-            await send_work(self._write, state)
+            await send_work(self.folder.replace)
+            await send_work(self._keep_ports, state)
             self.reached(f"{act}:written")
             await send_work(self._spawn, lock)
             self.reached(f"{act}:spawned")
@@ -295,6 +298,9 @@ class Tenant:
 
     def _write(self, state: State) -> None:
         self.folder.write(state)
+        self._keep_ports(state)
+
+    def _keep_ports(self, state: State) -> None:
         self.claims.keep(state.wanted.port, state.proven.port if state.proven else 0)
 
     def _spawn(self, lock: int) -> None:
