@@ -18,6 +18,7 @@ import pytest
 from landlord_engines_core.compute import in_flight
 from landlord_engines_core.compute.process import ProcessCompute, tenant
 from landlord_engines_core.compute.process.folder import Folder, Seen, State
+from landlord_engines_core.compute.process.health import condition
 from landlord_engines_core.compute.process.tenant import LONGEST_CARRY
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
@@ -101,7 +102,7 @@ async def test_a_job_that_goes_on_with_a_cut_update_and_is_cancelled_leaves_the_
     first = await provisioned(engine, tenants_mark)
     wanted = deaf(tenants_mark)
     await cut_at(engine, "update:begun", wanted)
-    looked, condition = list[str](), tenant.condition
+    looked = list[str]()
 
     async def counts(*args: object) -> object:
         looked.append("once")
@@ -154,6 +155,25 @@ async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cance
     await cancelled_at(engine, "update:ended", wanted, meanwhile)
 
     assert living(tenants_mark) == []
+
+
+async def test_a_full_disk_ends_an_update_before_it_stops_the_former_command(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark = mark()
+    first = await provisioned(engine, tenants_mark)
+    # It is there already, so that the update writes nothing before its own state.
+    await engine.provision(first)
+    pids = [one.pid for one in living(tenants_mark)]
+    new = only_folder(folder) / "state.json.new"
+    new.symlink_to("/dev/full")
+
+    with pytest.raises(ComputeUnavailable, match="ENOSPC"):
+        await step(engine, spec(server(tenants_mark, status=204)))
+
+    assert [one.pid for one in living(tenants_mark)] == pids
+    new.unlink()
+    await serves(engine, tenants_mark, first)
 
 
 async def test_a_delete_on_another_worker_waits_for_what_a_cancelled_job_carries(

@@ -19,6 +19,10 @@ async def due() -> None:
     """The job lives."""
 
 
+def nothing() -> None:
+    """Nobody else does anything."""
+
+
 async def step(engine: ProcessCompute, wanted: ComputeSpec, still_due: Ask = due) -> object:
     """Update a tenant as a step of a job does."""
     with InFlightRequests(longest_carry=engine.longest_carry).act(wanted.tenant, still_due):
@@ -26,7 +30,7 @@ async def step(engine: ProcessCompute, wanted: ComputeSpec, still_due: Ask = due
 
 
 async def cancelled_at(
-    engine: ProcessCompute, point: str, wanted: ComputeSpec, meanwhile: Callable[[], None] = bool
+    engine: ProcessCompute, point: str, wanted: ComputeSpec, meanwhile: Callable[[], None] = nothing
 ) -> None:
     """Cancel an update as it reaches a point."""
 

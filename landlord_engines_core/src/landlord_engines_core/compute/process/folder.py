@@ -158,13 +158,24 @@ class Folder:
 
     def write(self, state: State) -> None:
         """Replace the state, durably and in one go; it may hold secrets."""
-        new = self.path / "state.json.new"
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self.prepare(state)
+        self.replace()
+
+    def prepare(self, state: State) -> None:
+        """Write a state down durably, without its being in force."""
+        descriptor = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb") as file:  # noqa: PTH123  # a Path cannot open a descriptor
             file.write(codec.dumps(state))
             file.flush()
             os.fsync(file.fileno())
-        new.replace(self.path / "state.json")
+
+    def replace(self) -> None:
+        """Have the state that was prepared be in force; a full disk does not hinder that."""
+        self._new.replace(self.path / "state.json")
+
+    @property
+    def _new(self) -> Path:
+        return self.path / "state.json.new"
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import attrs
@@ -79,7 +80,7 @@ class Tenant:
                 return await self._settled()
             if (refused := state.refused) is not None:
                 if refused.config_hash == run.config_hash:
-                    return await self._switch(seen, state, lambda: self._back(state, refused))
+                    return await self._switch(seen, state, partial(self._back, state, refused))
                 state = await self._without_refusal(state)
             return await self._change(run, attrs.evolve(seen, state=state), state, found)
 
@@ -94,7 +95,7 @@ class Tenant:
             self.reached("update:noted")
             wanted = await self._claimed("update", run, seen)
             following = State(wanted=wanted, proven=state.proven)
-            return await self._switch(seen, following, lambda: self._replace(following))
+            return await self._switch(seen, following, partial(self._replace, following))
         if state.pending:
             return await self._switch(seen, state, self._settled)
         return await self._settled()
@@ -265,9 +266,12 @@ class Tenant:
         return attrs.evolve(run, run=f"{self.act}-{uuid4().hex}", port=port)
 
     async def _launch(self, act: str, state: State) -> None:
+        # Before anything is stopped: on a full disk the command that runs is to go on.
+        await send_work(self.folder.prepare, state)
         async with nobody_lives(self.folder) as lock:
             self.reached(f"{act}:ended")
-            await send_work(self._write, state)
+            await send_work(self.folder.replace)
+            await send_work(self._keep_ports, state)
             self.reached(f"{act}:written")
             await send_work(self._spawn, lock)
             self.reached(f"{act}:spawned")
@@ -294,6 +298,9 @@ class Tenant:
 
     def _write(self, state: State) -> None:
         self.folder.write(state)
+        self._keep_ports(state)
+
+    def _keep_ports(self, state: State) -> None:
         self.claims.keep(state.wanted.port, state.proven.port if state.proven else 0)
 
     def _spawn(self, lock: int) -> None:
