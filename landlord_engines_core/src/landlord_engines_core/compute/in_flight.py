@@ -7,7 +7,7 @@ an engine does stops at once when its step is cancelled: a pull, a wait, a look.
 
 A process may stand still (SIGSTOP, a paused machine, a blocked loop) while its job is killed and
 another worker goes on. `send` therefore asks the backend first where much time has passed since the
-look at the target that the request is based on. What stands still between that question and the
+look at the target that the request is based on, or between two looks that follow each other. What stands still between that question and the
 request itself is left to the resync of the tenant.
 """
 
@@ -31,7 +31,8 @@ __all__ = ["Act", "InFlightRequests", "observing", "send", "switch"]
 T = TypeVar("T")
 
 FRESH = 5.0
-"""Seconds for which a look at the target, or an answer of the backend, may be acted on unasked."""
+"""Seconds for which a look at the target, or an answer of the backend, may be acted on unasked; and
+between two looks of one act."""
 
 
 @attrs.frozen
@@ -181,8 +182,12 @@ class Act:
     _carried_until: float | None = attrs.field(default=None, init=False)
 
     def observing(self) -> None:
-        """Count from now on how old the look at the target is."""
-        self._observed = _Clocks.now()
+        """Count from now on how old the look at the target is, unless it is too old already.
+
+        A process that stood still before it looks would see what others left, and take it for new.
+        """
+        if self._observed.elapsed() <= FRESH:
+            self._observed = _Clocks.now()
 
     def carried_until(self) -> float:
         """The loop's time up to which it is carried; the first call is that of its cancellation."""

@@ -121,6 +121,12 @@ class Converger:
         self, tenant: str, placement: Placement, *passing: ResourceState
     ) -> Observation:
         """Look again, at growing intervals, while the state is one of those that may pass."""
+        engine = self.registry.engine(placement.engine)
+
+        async def inspect() -> Observation:
+            observing()
+            return await engine.inspect(tenant, placement.place)
+
         look = backoff.on_predicate(
             backoff.expo,
             lambda observed: observed.state in passing,
@@ -129,8 +135,8 @@ class Converger:
             max_time=self.health_timeout,
             jitter=None,
             logger=None,
-        )(self.registry.engine(placement.engine).inspect)
-        observed: Observation = await look(tenant, placement.place)
+        )(inspect)
+        observed: Observation = await look()
         return observed
 
 
