@@ -185,6 +185,7 @@ def ended(record: Document, transition: Document) -> Document:
     return {
         "placements": [*placements, transition["held"]],
         "transitions": [*others, transition],
+        "deleted": False,
     }
 
 
@@ -201,6 +202,7 @@ def begun(record: Document, me: str, note: Document) -> Document:
     return {
         "placements": record["placements"] or [note["placement"]],
         "transitions": [start],
+        "deleted": False,
     }
 
 
@@ -230,7 +232,8 @@ async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document
         "operation": wish["note"]["operation"],
         "settles": False,
     }
-    ctx.set("turn", {"holder": holder, "record": record, "settling": None, "followed": False})
+    kept = dict.fromkeys(("followed", "preempted"), False)
+    ctx.set("turn", {"holder": holder, "record": record, "settling": None, **kept})
     return {"record": record, "superseded_by": ""}
 
 

@@ -80,7 +80,7 @@ class Restate:
         if "FROM state" in sql:
             turn = {"holder": {"execution_id": self.holder, "since": LATE}}
             text = self.turn or (json.dumps(turn) if self.holder else "")
-            return [{"value_utf8": text}] if text else []
+            return [{"service_key": "acme", "value_utf8": text}] if text else []
         if sql.startswith("SELECT created_at"):
             return [{"created_at": self.dispatched}] if self.dispatched else []
         status = self.states.pop(0) if len(self.states) > 1 else self.states[0]

@@ -94,3 +94,13 @@ async def test_without_an_answer_all_who_asked_are_told(
     both = await asyncio.gather(states.read("t"), states.read("u"), return_exceptions=True)
 
     assert [type(one) for one in both] == [AdminUnavailable] * 2
+
+
+@pytest.mark.parametrize("row", [{"value_utf8": "{}"}, {"service_key": "t"}])
+async def test_a_row_without_its_key_or_value_is_told_and_keeps_nobody_waiting(
+    states: TurnStates, httpserver: HTTPServer, row: dict[str, str]
+) -> None:
+    answers(httpserver, [row])
+
+    with pytest.raises(EngineFailed, match="shows a state of T without its"):
+        await states.read("t")

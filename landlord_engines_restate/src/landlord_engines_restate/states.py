@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.errors import EngineError, EngineFailed
+from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient, literal, partition_key
 from landlord_engines_restate.turn import STATE, TurnState
 
@@ -59,7 +59,7 @@ class TurnStates:
             some = tenants[first : first + MOST]
             try:
                 found = await self._found(some)
-            except EngineError as error:
+            except Exception as error:  # noqa: BLE001  # whoever asked waits for an answer
                 for tenant in some:
                     _fail(asked[tenant], error)
             else:
@@ -77,7 +77,12 @@ class TurnStates:
 
     async def _found(self, tenants: list[str]) -> Mapping[str, bytes]:
         rows = await self.admin.query(" UNION ALL ".join(map(self._look, tenants)))
-        found = {str(row["service_key"]): str(row.get("value_utf8", "")).encode() for row in rows}
+        try:
+            found = {str(row["service_key"]): str(row["value_utf8"]).encode() for row in rows}
+        except KeyError as error:
+            raise EngineFailed(
+                f"Restate at {self.admin.url} shows a state of {self.turn} without its {error}"
+            ) from error
         self._is_proven = self._is_proven or bool(found)
         if not self._is_proven:
             await self._prove()
@@ -106,7 +111,7 @@ class TurnStates:
             self._is_proven = True
 
 
-def _fail(asked: asyncio.Future[TurnState], error: EngineError) -> None:
+def _fail(asked: asyncio.Future[TurnState], error: Exception) -> None:
     asked.set_exception(error)
     # Read it, so that one nobody waits for any more is not reported as never retrieved.
     asked.exception()
