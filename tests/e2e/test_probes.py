@@ -160,7 +160,7 @@ async def test_what_jobs_came_to_is_counted_and_no_tenant_is_named(world: World)
         ("delete", "deleted"),
     ):
         assert values[f'jobs_total{{operation="{operation}",outcome="{outcome}"}}'] >= 1
-    assert values['step_seconds_count{step="confirm"}'] >= 3
+    assert values['step_seconds_count{step="apply"}'] >= 3
     assert values['failures_total{kind="held"}'] >= 1
     assert values["jobs_held"] == 1
     (build,) = (name for name in values if name.startswith("build_info"))

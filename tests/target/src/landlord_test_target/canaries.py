@@ -116,6 +116,11 @@ class Scene:
             if said:
                 await self.world.held(job, said)
             sent.append(job)
+        text = self.canaries.word("text")
+        unreadable = {"tenant_uuid": self.world.tenant(), "desired_config": text}
+        job = await self.world.dispatcher.dispatch(json.dumps(unreadable).encode())
+        await self.world.held(job, "$.desired_config")
+        sent.append(job)
         return sent
 
     async def in_trouble(self) -> list[str]:
@@ -144,8 +149,8 @@ class Scene:
         secret = self.canaries.word("body")
         bodies = (
             f'{{"tenant_uuid": "t", "desired_config": {{"a": "{secret}" nope'.encode(),
-            json.dumps({"tenant_uuid": "t", "desired_config": secret}).encode(),
-            json.dumps({"tenant_uuid": "t", "metadata": {"a": {"b": secret}}}).encode(),
+            json.dumps({"tenant_uuid": {"a": secret}}).encode(),
+            json.dumps({"tenant_uuid": "t", "operation": {"a": secret}}).encode(),
             json.dumps({"tenant_uuid": "t", "operation": secret}).encode(),
         )
         url = f"{self.world.restate.endpoint}/{self.world.service}/execute"
