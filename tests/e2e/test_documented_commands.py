@@ -5,6 +5,7 @@ is run as it is. A command that no rule here knows fails.
 """
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -101,14 +102,18 @@ class Reader:
         return f"exec {exact}" if LASTING.fullmatch(exact) else exact
 
     def _environment(self, command: str) -> Mapping[str, str]:
-        section = self.world.workers[0].config["workflow"]["restate"]
+        config = self.world.workers[0].config
+        section = config["workflow"]["restate"]
+        # A command about a worker has that worker's engines: they are in its manifest.
+        compute = json.dumps(config["compute"])
         worker = {f"WORKFLOW_RESTATE_{key.upper()}": str(value) for key, value in section.items()}
         if LASTING.fullmatch(command):
             worker["WORKFLOW_RESTATE_WORKER_ADDRESS"] = f"127.0.0.1:{free_port()}"
+            compute = '{"mock": {}}'
         return {
             **worker,
             "WORKER_PROBE_ADDRESS": "127.0.0.1:0",
-            "COMPUTE": '{"mock": {}}',
+            "COMPUTE": compute,
             "LOG_FORMAT": "json",
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "TMPDIR": str(self.folder),
