@@ -1,8 +1,9 @@
 """What Restate calls: the service that Landlord names, and the private turn; no decisions here."""
 
-from collections.abc import Container
+from collections.abc import Awaitable, Container
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import attrs
 from restate import (
@@ -32,6 +33,8 @@ from landlord_engines_restate.states import TurnStates
 from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
 
 __all__ = ["Services", "build_services"]
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS = 2_147_483_647
 """The server takes None for its own 70 and 0 for 1, and then pauses a job for ever."""
@@ -187,6 +190,13 @@ class FollowUps:
             _ = self.settle(ctx, then.settle)
 
 
+async def _freed(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except SdkInternalBaseException as error:
+        raise _let_go(error) from None
+
+
 def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
     """Free what a handler holds at once when Restate suspends it.
 
@@ -204,20 +214,14 @@ def _add_turn_handlers(
     @tenant_turn.handler("take", ingress_private=True, input_serde=raw, output_serde=raw)
     async def take(ctx: ObjectContext, wish: bytes) -> bytes:
         """Take the turn; answered once the holder has ended."""
-        try:
-            follow = partial(follow_ups.settle, ctx)
-            taken = await turn.take(ctx, claims, codec.loads(wish, turn.Take), follow)
-        except SdkInternalBaseException as error:
-            raise _let_go(error) from None
+        follow = partial(follow_ups.settle, ctx)
+        taken = await _freed(turn.take(ctx, claims, codec.loads(wish, turn.Take), follow))
         return codec.dumps(taken)
 
     @tenant_turn.handler(FORGET, ingress_private=True, input_serde=raw)
     async def forget(ctx: ObjectContext, execution_id: bytes) -> None:
         """Clear the state of a tenant that has stayed deleted."""
-        try:
-            await turn.forget(ctx, claims, execution_id.decode())
-        except SdkInternalBaseException as error:
-            raise _let_go(error) from None
+        await _freed(turn.forget(ctx, claims, execution_id.decode()))
 
     @tenant_turn.handler("end", ingress_private=True, input_serde=raw)
     async def end(ctx: ObjectContext, transition: bytes) -> None:
@@ -227,10 +231,7 @@ def _add_turn_handlers(
     @tenant_turn.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
     async def settle(ctx: ObjectContext, wish: bytes) -> bytes:
         """Take the turn to settle the tenant; answered at once."""
-        try:
-            taken = await turn.settle(ctx, claims, codec.loads(wish, turn.Settle))
-        except SdkInternalBaseException as error:
-            raise _let_go(error) from None
+        taken = await _freed(turn.settle(ctx, claims, codec.loads(wish, turn.Settle)))
         return codec.dumps(taken)
 
     return TurnCalls(name=tenant_turn.name, take=take, end=end, settle=settle)

@@ -228,8 +228,8 @@ class Oracle:
             return Expected("", "refused")
         has = self.tenants.get(job.tenant)
         if job.operation in DELETES:
-            # Without a record, the configuration may have named another place.
-            held = job.config is None and has is None
+            # Without a record, the configuration may have named another place; a delete leaves one.
+            held = job.config is None and job.tenant not in self.tenants
             return Expected(job.tenant, "held" if held else "done", changes=not held)
         resource = _resource(job, has)
         if resource is None or job.operation == "plan":
