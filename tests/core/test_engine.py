@@ -5,7 +5,6 @@ import pytest
 from landlord_engines_core.engine import (
     Capability,
     EngineInfo,
-    HostInfo,
     Registration,
     RegistrationState,
     Support,
@@ -33,10 +32,6 @@ class Plain(WorkerEngine):
 async def test_a_capability_that_is_not_declared_says_so(hook: str) -> None:
     with pytest.raises(CapabilityNotSupported, match="'plain' does not support"):
         await getattr(Plain(), hook)()
-
-
-def test_a_step_takes_its_time_and_what_its_cancellation_waits_for() -> None:
-    assert HostInfo(version="1", step_timeout=100.0, longest_carry=40.0).longest_step == 140.0
 
 
 def test_what_is_planned_is_not_supported() -> None:

@@ -130,11 +130,6 @@ class HostInfo:
     resync_after: float = 0.0
     drain_timeout: float = 30.0
 
-    @property
-    def longest_step(self) -> float:
-        """How long a step may take, its cancellation included."""
-        return self.step_timeout + self.longest_carry
-
 
 @attrs.frozen(kw_only=True)
 class EngineContext:

@@ -270,14 +270,13 @@ def _followed(tenant: str, state: TurnState) -> Ended:
 
 def _overridden(tenant: str, holder: Holder, note: Note, record: Record) -> Ended:
     """What is to be settled after a job that gave way to one that has ended: Landlord decides."""
-    deletes = Operation.DELETE in (note.operation, holder.operation)
     places = (*record.placements, *note.candidates)
     return Ended(
         tenant=tenant,
         execution_id=holder.execution_id,
         operation=holder.operation,
         gone=tuple(dict.fromkeys(placement.bare() for placement in places)),
-        overrode_delete=deletes,
+        overrode_delete=note.operation == Operation.DELETE,
     )
 
 
