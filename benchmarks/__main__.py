@@ -1,25 +1,36 @@
-"""Compares the worker with a service written by hand: `nox -s bench`, with `-- --short` in a minute.
+"""Compares the worker with services written by hand: `nox -s bench`, with `-- --short` a few minutes.
 
-One restate-server, a stub of Landlord's API, landlord-host and the bare service, each a process of
-its own; jobs are sent to both in turns. Exits with 1 only where a job costs the worker more than
-half as much again as the bare service. With `--docker` it measures containers instead, on a real
-Docker engine; see `benchmarks.containers`.
+One restate-server, a stub of Landlord's API, landlord-host, a bare service that makes the same calls,
+and the least service; each is a process of its own, and jobs are sent to them in turns. Exits with 1
+only where a job costs the worker more than half as much again as the bare service. With `--before`
+it measures another version of landlord-host beside them, with `--docker` containers instead, on a
+real Docker engine; see `benchmarks.containers`.
 """
 
 import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 
 from benchmarks import containers
-from benchmarks.load import Load, tenants
-from benchmarks.measure import LONG, SHORT, Plan, Side, measure, starts
-from benchmarks.processes import Place, bare_worker, our_worker, seen, stub
+from benchmarks.load import Load
+from benchmarks.measure import LONG, SHORT, Plan, Side, measure, side, starts
+from benchmarks.processes import (
+    Place,
+    Worker,
+    bare_worker,
+    least_worker,
+    our_worker,
+    seen,
+    server_process,
+    stub,
+)
 from benchmarks.report import table, write
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local import RestateServer, server_binary
@@ -27,27 +38,35 @@ from landlord_engines_restate.local import RestateServer, server_binary
 LIMIT = 1.5
 """What a job may cost, as a multiple of the bare service's."""
 
-SIDES = (("landlord-host", our_worker), ("bare service", bare_worker))
+Start = Callable[[Place], AbstractContextManager[Worker]]
+
+SIDES: tuple[tuple[str, Start], ...] = (
+    ("landlord-host", our_worker),
+    ("bare service", bare_worker),
+    ("least service", least_worker),
+)
 
 
-async def main(plan: Plan, into: Path) -> int:
+async def main(plan: Plan, into: Path, before: Path | None) -> int:
     """Measure, report, and return the exit code."""
+    starters = [*SIDES]
+    if before is not None:
+        other = partial(our_worker, host=before, service="TenantProvisioningBefore")
+        starters.append(("before", other))
     async with load() as sender:
         deployments = f"{sender.place.admin}/deployments"
-        took = [await starts(sender, start, plan.starts) for _, start in SIDES]
+        took = [await starts(sender, start, plan.starts) for _, start in starters]
         with ExitStack() as workers:
             sides: list[Side] = []
-            for (name, start), times in zip(SIDES, took, strict=True):
+            for (name, start), times in zip(starters, took, strict=True):
                 worker = workers.enter_context(start(sender.place))
                 await seen(sender.http, deployments, worker.uri)
-                many = tenants(plan.many)
-                sides.append(Side(name=name, worker=worker, starts=times, many_tenants=many))
-            ours, bare = sides
-            await measure(sender, plan, (ours, bare))
-    write(into, plan, ours, bare)
-    print(table(plan, ours, bare))
-    cost = ours.figure("update", lambda one: one.cost) / bare.figure("update", lambda one: one.cost)
-    return int(cost > LIMIT)
+                sides.append(side(name, worker, times, plan))
+            await measure(sender, plan, sides)
+    write(into, plan, sides)
+    print(table(plan, sides))
+    ours, bare = (one.figure("update", lambda one: one.cost) for one in sides[:2])
+    return int(ours / bare > LIMIT)
 
 
 @asynccontextmanager
@@ -67,7 +86,7 @@ async def load() -> AsyncIterator[Load]:
                         admin=server.admin_endpoint,
                         landlord=landlord,
                     )
-                    yield Load(place=place, http=http, admin=admin)
+                    yield Load(place=place, server=server_process(), http=http, admin=admin)
             finally:
                 await admin.aclose()
                 await server.stop()
@@ -75,12 +94,15 @@ async def load() -> AsyncIterator[Load]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a minute's worth, for development")
+    parser.add_argument(
+        "--short", action="store_true", help="a few minutes' worth, for development"
+    )
     parser.add_argument("--docker", action="store_true", help="measure containers instead")
     results = Path(__file__).with_name("results")
     parser.add_argument("--into", type=Path, default=results, help="the folder for results")
+    parser.add_argument("--before", type=Path, help="another version's landlord-host")
     chosen = parser.parse_args()
     if chosen.docker:
         plan = containers.SHORT if chosen.short else containers.LONG
         sys.exit(asyncio.run(containers.measure(plan)))
-    sys.exit(asyncio.run(main(SHORT if chosen.short else LONG, chosen.into)))
+    sys.exit(asyncio.run(main(SHORT if chosen.short else LONG, chosen.into, chosen.before)))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -310,17 +310,24 @@ def answer_of(job: Document, transition: Document) -> Document:
 
 
 async def main(port: int, admin: str, landlord: str) -> None:
+    """Serve until killed."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        await serve(services(Outside(http, admin, landlord)), port, admin)
+
+
+async def serve(what: Sequence[Service | VirtualObject], port: int, admin: str) -> None:
     """Listen, register, and serve until killed."""
     # It listens from here on: Restate's discovery waits in the backlog until the server is up.
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
-        app = restate.app(services(Outside(http, admin, landlord)))
-        config = uvicorn.Config(app, **SERVER)
-        serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))
-        deployment = {"uri": f"http://127.0.0.1:{port}", "use_http_11": True, "force": False}
-        async with http.post(f"{admin}/deployments", json=deployment) as response:
-            response.raise_for_status()
-        await serving
+    config = uvicorn.Config(restate.app(what), **SERVER)
+    serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))
+    deployment = {"uri": f"http://127.0.0.1:{port}", "use_http_11": True, "force": False}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{admin}/deployments", json=deployment) as response,
+    ):
+        response.raise_for_status()
+    await serving
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import aiohttp
 import attrs
+import psutil
 
-from benchmarks.processes import Place, Worker
+from benchmarks.processes import Place, Worker, used
 from landlord_engines_restate.admin import AdminClient
 
 __all__ = ["Load", "Round", "config", "tenants"]
@@ -41,6 +42,7 @@ class Round:
     jobs: int
     elapsed: float
     cpu: float
+    server_cpu: float
     latencies: Sequence[float] = attrs.field(repr=False)
     tenant_reads: int
     memory: float
@@ -55,6 +57,11 @@ class Round:
         """Milliseconds of the worker's processor time per job."""
         return 1000 * self.cpu / self.jobs
 
+    @property
+    def server_cost(self) -> float:
+        """Milliseconds of restate-server's processor time per job."""
+        return 1000 * self.server_cpu / self.jobs
+
     def within(self, share: float) -> float:
         """Milliseconds within which this share of the jobs ended."""
         return 1000 * sorted(self.latencies)[int(share * (self.jobs - 1))]
@@ -62,9 +69,10 @@ class Round:
 
 @attrs.define(kw_only=True)
 class Load:
-    """Sends jobs to workers."""
+    """Sends jobs to workers, and watches the restate-server between."""
 
     place: Place
+    server: psutil.Process
     http: aiohttp.ClientSession
     admin: AdminClient
     _version: int = attrs.field(default=0, init=False)
@@ -79,7 +87,8 @@ class Load:
     async def round(self, worker: Worker, keys: Sequence[str], jobs: int, clients: int) -> Round:
         """Send jobs, each client one after the other and each for tenants of its own."""
         latencies: list[float] = []
-        reads, cpu, began = await self.tenant_reads(), worker.cpu(), time.perf_counter()
+        reads, server = await self.tenant_reads(), used(self.server)
+        cpu, began = worker.cpu(), time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for client in range(clients):
                 own = keys[client::clients]
@@ -91,6 +100,7 @@ class Load:
             jobs=jobs,
             elapsed=elapsed,
             cpu=worker.cpu() - cpu,
+            server_cpu=used(self.server) - server,
             latencies=latencies,
             tenant_reads=await self.tenant_reads() - reads,
             memory=worker.memory(),

@@ -1,4 +1,4 @@
-"""The measurements, in their order: both sides take turns, so that a busy machine is fair."""
+"""The measurements, in their order: the sides take turns, so that a busy machine is fair."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from benchmarks.journals import look_at
 from benchmarks.load import Load, Round, tenants
 from benchmarks.processes import Place, Worker, seen
 
-__all__ = ["LONG", "SHORT", "Plan", "Side", "measure", "starts"]
+__all__ = ["LONG", "SHORT", "Kind", "Plan", "Side", "measure", "side", "starts"]
 
 FEW = 10
 """Tenants of the small measurement of costs, and its jobs under way at once."""
@@ -27,17 +27,21 @@ class Plan:
         fill: Jobs that give the few tenants a history of full length.
         few: Jobs for the few tenants while a worker knows no others, and again in the end.
         many: Tenants that are made in between, by one job each.
+        batches: Rounds in which these are made; the first is compared with the last.
         jobs: Jobs for these many tenants once they are made.
         clients: Jobs under way at once.
+        alone: Tenants that one client makes, one after the other, and jobs for them by it.
     """
 
     rounds: int = 5
     starts: int = 5
     fill: int = 500
     few: int = 500
-    many: int = 10_000
-    jobs: int = 8_500
+    many: int = 20_000
+    batches: int = 20
+    jobs: int = 5_000
     clients: int = 32
+    alone: int = 500
 
     @property
     def before(self) -> int:
@@ -47,23 +51,59 @@ class Plan:
     @property
     def after(self) -> int:
         """Jobs until it is looked at last."""
-        return self.before + self.many + self.jobs + self.few
+        return self.before + self.many + self.jobs + 2 * self.alone + self.few
+
+    def kinds(self) -> Sequence["Kind"]:
+        """All kinds of rounds, in their order."""
+        few, many, one = FEW, self.clients, 1
+        return (
+            Kind("fill", "few", self.fill, self.rounds, few),
+            Kind("few", "few", self.few, self.rounds, few),
+            Kind("make", "many", self.many, self.batches, many),
+            Kind("update", "many", self.jobs, self.rounds, many),
+            Kind("make alone", "alone", self.alone, self.rounds, one),
+            Kind("update alone", "alone", self.alone, self.rounds, one),
+            Kind("few again", "few", self.few, self.rounds, few),
+        )
+
+
+@attrs.frozen
+class Kind:
+    """Rounds of one kind.
+
+    Attributes:
+        name: What the report calls them.
+        tenants: Whose jobs they are: the few, the many, or those of one client alone.
+        jobs: In all rounds together.
+        rounds: How many there are.
+        clients: Jobs under way at once.
+    """
+
+    name: str
+    tenants: str
+    jobs: int
+    rounds: int
+    clients: int
 
 
 LONG = Plan()
-SHORT = Plan(starts=2, fill=500, few=250, many=1_000, jobs=1_250)
+SHORT = Plan(starts=2, fill=500, few=250, many=1_000, batches=5, jobs=1_000, alone=200)
 
 
 @attrs.define(kw_only=True)
 class Side:
-    """One of the two workers, its tenants, and what was measured of it."""
+    """One of the workers, its tenants, and what was measured of it."""
 
     name: str
     worker: Worker
     starts: Sequence[float]
-    few_tenants: Sequence[str] = attrs.field(factory=lambda: tenants(FEW))
-    many_tenants: Sequence[str]
+    tenants: Mapping[str, Sequence[str]]
     rounds: dict[str, list[Round]] = attrs.field(factory=dict)
+
+    def keys(self, kind: Kind, number: int) -> Sequence[str]:
+        """The tenants of a round; each of the many and of those alone is in one round of a kind."""
+        own = self.tenants[kind.tenants]
+        return own if kind.tenants == "few" else own[number :: kind.rounds]
 
     def figure(self, kind: str, look: Callable[[Round], float]) -> float:
         """The median of something over the rounds of a kind."""
@@ -71,22 +111,53 @@ class Side:
 
     def figures(self, plan: Plan) -> Mapping[str, float]:
         """Everything that the report shows, by its name."""
+        batch, made = plan.many // plan.batches, self.rounds["make"]
         return {
-            "jobs per second": self.figure("update", lambda one: one.rate),
-            "worker CPU per job, ms": self.figure("update", lambda one: one.cost),
-            "dispatch to completion, p50, ms": self.figure("update", lambda one: one.within(0.5)),
-            "dispatch to completion, p99, ms": self.figure("update", lambda one: one.within(0.99)),
+            "update: jobs per second": self.figure("update", _rate),
+            "update: worker CPU, ms": self.figure("update", _cost),
+            "update: restate-server CPU, ms": self.figure("update", _server),
+            "update: p50, ms": self.figure("update", _half),
+            "update: p99, ms": self.figure("update", lambda one: one.within(0.99)),
+            "create: jobs per second": self.figure("make", _rate),
+            "create: worker CPU, ms": self.figure("make", _cost),
+            "create: restate-server CPU, ms": self.figure("make", _server),
+            f"create: worker CPU, first {batch}, ms": _cost(made[0]),
+            f"create: worker CPU, last {batch} of {plan.many}, ms": _cost(made[-1]),
+            f"create: restate-server CPU, first {batch}, ms": _server(made[0]),
+            f"create: restate-server CPU, last {batch} of {plan.many}, ms": _server(made[-1]),
+            "create, one client alone: p50, ms": self.figure("make alone", _half),
+            "update, one client alone: p50, ms": self.figure("update alone", _half),
+            f"update, {FEW} tenants known: worker CPU, ms": self.figure("few", _cost),
+            f"update, {FEW} of {plan.many + plan.alone + FEW} tenants known: worker CPU, ms": (
+                self.figure("few again", _cost)
+            ),
             "start to registered, s": median(self.starts),
             f"memory after {plan.before} jobs, MiB": self.rounds["few"][-1].memory,
             f"memory after {plan.after} jobs, MiB": self.rounds["few again"][-1].memory,
-            "worker CPU per job that makes a tenant, ms": self.figure("make", lambda one: one.cost),
-            f"worker CPU per job, {FEW} tenants known, ms": self.figure(
-                "few", lambda one: one.cost
-            ),
-            f"worker CPU per job, {plan.many + FEW} tenants known, ms": self.figure(
-                "few again", lambda one: one.cost
-            ),
         }
+
+
+def side(name: str, worker: Worker, started: Sequence[float], plan: Plan) -> Side:
+    """A worker that is to be measured, with tenants of its own."""
+    counts = {"few": FEW, "many": plan.many, "alone": plan.alone}
+    own = {whose: tenants(count) for whose, count in counts.items()}
+    return Side(name=name, worker=worker, starts=started, tenants=own)
+
+
+def _rate(one: Round) -> float:
+    return one.rate
+
+
+def _cost(one: Round) -> float:
+    return one.cost
+
+
+def _server(one: Round) -> float:
+    return one.server_cost
+
+
+def _half(one: Round) -> float:
+    return one.within(0.5)
 
 
 async def starts(
@@ -102,34 +173,29 @@ async def starts(
     return found
 
 
-async def measure(load: Load, plan: Plan, sides: tuple[Side, Side]) -> None:
-    """Measure two workers that are registered, into their sides.
+async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
+    """Measure workers that are registered, into their sides.
+
+    The first two have to do the same for a job; what others leave out is theirs.
 
     Raises:
-        AssertionError: They did not do the same.
+        AssertionError: The first two did not do the same.
     """
-    one, other = [await look_at(load, side.worker) for side in sides]
+    one, other = [await look_at(load, side.worker) for side in sides[:2]]
     assert one == other, f"the work differs:\n{one}\n{other}"
-    for kind, jobs in (
-        ("fill", plan.fill),
-        ("few", plan.few),
-        ("make", plan.many),
-        ("update", plan.jobs),
-        ("few again", plan.few),
-    ):
-        for number in range(plan.rounds):
+    for kind in plan.kinds():
+        for number in range(kind.rounds):
             await load.new_config()
-            for side in sides:
-                keys = side.many_tenants[number :: plan.rounds]
-                if kind not in ("make", "update"):
-                    keys = side.few_tenants
-                side.rounds.setdefault(kind, []).append(
-                    await load.round(
-                        side.worker,
-                        keys,
-                        jobs=jobs // plan.rounds,
-                        clients=min(plan.clients, len(keys)),
-                    )
+            # Whose turn it is to be first changes, so that nobody always comes after the same.
+            for each in (*sides[number % len(sides) :], *sides[: number % len(sides)]):
+                done = await load.round(
+                    each.worker,
+                    each.keys(kind, number),
+                    jobs=kind.jobs // kind.rounds,
+                    clients=kind.clients,
                 )
-            first, second = (side.rounds[kind][-1].tenant_reads for side in sides)
-            assert first == second, f"{kind}: {first} reads of tenants, {second} on the other side"
+                each.rounds.setdefault(kind.name, []).append(done)
+            first, second = (each.rounds[kind.name][-1].tenant_reads for each in sides[:2])
+            assert first == second, (
+                f"{kind.name}: {first} reads of tenants, {second} on the other side"
+            )

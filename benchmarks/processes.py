@@ -5,19 +5,35 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import attrs
 import psutil
 
 from benchmarks.bare import SERVICE as BARE
+from benchmarks.least import SERVICE as LEAST
 
-__all__ = ["Place", "Worker", "bare_worker", "our_worker", "running", "seen", "stub"]
+__all__ = [
+    "HOST",
+    "Place",
+    "Worker",
+    "bare_worker",
+    "least_worker",
+    "our_worker",
+    "running",
+    "seen",
+    "server_process",
+    "stub",
+    "used",
+]
 
 HOST = Path(sys.executable).with_name("landlord-host")
+
+SERVICE = "TenantProvisioning"
 
 LOOK_AGAIN = 0.005
 WITHIN = 60.0
@@ -36,7 +52,7 @@ class Place:
 
 @attrs.frozen(kw_only=True)
 class Worker:
-    """One of the two that are compared, as a process of its own.
+    """One of those that are compared, as a process of its own.
 
     Attributes:
         service: What Landlord would call.
@@ -52,8 +68,7 @@ class Worker:
 
     def cpu(self) -> float:
         """Seconds of processor time that it and its children have used."""
-        family = (self.process, *self.process.children(recursive=True))
-        return sum(sum(one.cpu_times()[:2]) for one in family)
+        return used(self.process)
 
     def memory(self) -> float:
         """MiB that it and its children hold in memory."""
@@ -61,13 +76,32 @@ class Worker:
         return sum(one.memory_info().rss for one in family) / 2**20
 
 
+def used(process: psutil.Process) -> float:
+    """Seconds of processor time that a process and its children have used."""
+    family = (process, *process.children(recursive=True))
+    return sum(sum(one.cpu_times()[:2]) for one in family)
+
+
+def server_process() -> psutil.Process:
+    """The one restate-server that this process has started."""
+    (server,) = (one for one in psutil.Process().children() if one.name().startswith("restate"))
+    return server
+
+
 @contextmanager
-def our_worker(place: Place, **settings: str) -> Iterator[Worker]:
-    """Start landlord-host with the Restate engine, and with these settings of its own."""
+def our_worker(
+    place: Place,
+    *,
+    host: Path = HOST,
+    service: str = SERVICE,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Worker]:
+    """Start a landlord-host with the Restate engine, and with these settings of its own."""
     port = _free_port()
     restate = {
         "endpoint": place.ingress,
         "admin_endpoint": place.admin,
+        "service_name": service,
         "worker_address": f"127.0.0.1:{port}",
         "worker_landlord_api_url": place.landlord,
     }
@@ -76,10 +110,10 @@ def our_worker(place: Place, **settings: str) -> Iterator[Worker]:
     worker = {"probe_address": f"127.0.0.1:{_free_port()}", "settle_after": "0s", **settings}
     sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
-    command = (str(HOST), "--engine=restate", f"--config={config}", "--log-format=json")
+    command = (str(host), "--engine=restate", f"--config={config}", "--log-format=json")
     with running(command, place.folder / f"worker-{port}.log") as process:
         yield Worker(
-            service="TenantProvisioning",
+            service=service,
             uri=f"http://127.0.0.1:{port}/",
             process=process,
             probes=f"http://{worker['probe_address']}",
@@ -88,11 +122,24 @@ def our_worker(place: Place, **settings: str) -> Iterator[Worker]:
 
 @contextmanager
 def bare_worker(place: Place) -> Iterator[Worker]:
-    """Start the service written by hand."""
+    """Start the service written by hand that makes the same calls."""
+    with _by_hand(BARE, "benchmarks.bare", place, place.landlord) as worker:
+        yield worker
+
+
+@contextmanager
+def least_worker(place: Place) -> Iterator[Worker]:
+    """Start the least service written by hand."""
+    with _by_hand(LEAST, "benchmarks.least", place) as worker:
+        yield worker
+
+
+@contextmanager
+def _by_hand(service: str, module: str, place: Place, *more: str) -> Iterator[Worker]:
     port = _free_port()
-    command = (sys.executable, "-m", "benchmarks.bare", str(port), place.admin, place.landlord)
-    with running(command, place.folder / f"bare-{port}.log") as process:
-        yield Worker(service=BARE, uri=f"http://127.0.0.1:{port}/", process=process)
+    command = (sys.executable, "-m", module, str(port), place.admin, *more)
+    with running(command, place.folder / f"{service}-{port}.log") as process:
+        yield Worker(service=service, uri=f"http://127.0.0.1:{port}/", process=process)
 
 
 @contextmanager

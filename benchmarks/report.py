@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -14,36 +14,43 @@ from benchmarks.measure import Plan, Side
 __all__ = ["picture", "table", "write"]
 
 
-def table(plan: Plan, ours: Side, bare: Side) -> str:
-    """The figures side by side."""
-    lines = [f"| | {ours.name} | {bare.name} | ratio |", "|---|---|---|---|"]
-    others = bare.figures(plan)
+def table(plan: Plan, sides: Sequence[Side]) -> str:
+    """The figures side by side, and those of the first as multiples of the others'."""
+    ours, *others = sides
+    names = [side.name for side in sides]
+    ratios = [f"ratio to {side.name}" for side in others]
+    lines = [
+        f"| | {' | '.join([*names, *ratios])} |",
+        "|---" * (1 + len(names) + len(ratios)) + "|",
+    ]
+    found = [side.figures(plan) for side in others]
     for name, value in ours.figures(plan).items():
-        lines.append(
-            f"| {name} | {_shown(value)} | {_shown(others[name])} | {value / others[name]:.2f} |"
-        )
+        others_values = [figures[name] for figures in found]
+        shown = [_shown(one) for one in (value, *others_values)]
+        shown += [f"{value / one:.2f}" for one in others_values]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
-def write(folder: Path, plan: Plan, ours: Side, bare: Side) -> None:
+def write(folder: Path, plan: Plan, sides: Sequence[Side]) -> None:
     """Write all three into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
         "plan": attrs.asdict(plan),
-        "figures": {side.name: side.figures(plan) for side in (ours, bare)},
-        "starts": {side.name: side.starts for side in (ours, bare)},
-        "rounds": {side.name: _rounds(side) for side in (ours, bare)},
+        "figures": {side.name: side.figures(plan) for side in sides},
+        "starts": {side.name: side.starts for side in sides},
+        "rounds": {side.name: _rounds(side) for side in sides},
     }
     (folder / "results.json").write_text(json.dumps(document, indent=1))
-    (folder / "results.md").write_text(table(plan, ours, bare) + "\n")
-    picture(folder / "results.png", ours, bare)
+    (folder / "results.md").write_text(table(plan, sides) + "\n")
+    picture(folder / "results.png", sides)
 
 
-def picture(path: Path, ours: Side, bare: Side) -> None:
+def picture(path: Path, sides: Sequence[Side]) -> None:
     """Draw how long jobs took, what they cost, and how memory grew."""
     figure, (waiting, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    for side in (ours, bare):
+    for side in sides:
         rounds = [one for kind in side.rounds.values() for one in kind]
         done = [sum(one.jobs for one in rounds[: number + 1]) for number in range(len(rounds))]
         latencies = sorted(1000 * took for one in side.rounds["update"] for took in one.latencies)
@@ -68,6 +75,7 @@ def _rounds(side: Side) -> Mapping[str, object]:
                 "jobs": one.jobs,
                 "jobs_per_second": one.rate,
                 "cpu_ms": one.cost,
+                "server_cpu_ms": one.server_cost,
                 "p50_ms": one.within(0.5),
                 "p99_ms": one.within(0.99),
                 "memory_mib": one.memory,

@@ -97,7 +97,7 @@ async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
                     admin=server.admin_endpoint,
                     landlord=url,
                 )
-                with our_worker(place, **SHORT_TIMES) as worker:
+                with our_worker(place, settings=SHORT_TIMES) as worker:
                     await seen(http, f"{place.admin}/deployments", worker.uri)
                     churn = Churn(
                         landlord=landlord,
