@@ -7,19 +7,28 @@ state by the tests, as AWS documents them.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import attrs
 from moto.ec2.models import ec2_backends
 from moto.ecs.models import ecs_backends
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
 
 from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.compute.ecs.place import Place
 from landlord_engines_core.compute.points import Reached
 from landlord_engines_core.models import config_hash, key_hashes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -183,13 +192,27 @@ class Ecs:
         )
 
 
+def _one_at_a_time(app: "WSGIApplication") -> "WSGIApplication":
+    """moto walks through dictionaries to which another request's thread may add."""
+    lock = Lock()
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
+        with lock:
+            return list(app(environ, start_response))
+
+    return answer
+
+
 @contextmanager
 def running() -> Iterator[Aws]:
     """Run the server; the environment has to be as `ENVIRONMENT` says."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    moto = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
+    serving = Thread(target=server.serve_forever, daemon=True)
+    serving.start()
     try:
-        host, port = server.get_host_and_port()
-        yield Aws(endpoint=f"http://{host}:{port}")
+        yield Aws(endpoint=f"http://127.0.0.1:{server.port}")
     finally:
-        server.stop()
+        server.shutdown()
+        serving.join()
+        server.server_close()
