@@ -70,12 +70,12 @@ class Case:
     silent: bool = False
 
 
-def provision(version: int = 1, shift: float = 0.0, **more: bool) -> Job:
-    return Job("provision", version, shift, **more)
+def provision(version: int = 1, shift: float = 0.0, **ended: bool) -> Job:
+    return attrs.evolve(Job("provision", version, shift), **ended)
 
 
-def update(version: int, shift: float = 0.0, engine: str = "target", **more: bool) -> Job:
-    return Job("update", version, shift, engine, **more)
+def update(version: int, shift: float = 0.0, engine: str = "target", **ended: bool) -> Job:
+    return attrs.evolve(Job("update", version, shift, engine), **ended)
 
 
 def delete(shift: float = 0.0) -> Job:

@@ -106,7 +106,7 @@ async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> 
 
 
 async def test_those_that_came_together_do_not_leave_together() -> None:
-    slots, release = Slots(limit=1, step_timeout=0.2), asyncio.Event()
+    slots, release = Slots(limit=1), asyncio.Event()
     loop, left = asyncio.get_running_loop(), list[float]()
 
     async def wait(name: str) -> None:
@@ -115,6 +115,7 @@ async def test_those_that_came_together_do_not_leave_together() -> None:
         left.append(loop.time())
 
     (holding,) = await started(slots, 1, release)
+    slots.step_timeout = 0.2
     began = loop.time()
     await asyncio.gather(*(wait(str(number)) for number in range(30)))
 
