@@ -202,8 +202,14 @@ class Play:
     admin: SkewedAdmin
     landlord: Landlord
 
-    async def run(self, tenant: str, case: Case) -> None:
+    async def run(self, name: str, tenant: str, case: Case) -> None:
         """Return once the last job has ended."""
+        try:
+            await self._run(tenant, case)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+
+    async def _run(self, tenant: str, case: Case) -> None:
         self._says(tenant, case.says)
         sent: list[str] = []
         for number, job in enumerate(case.jobs, 1):
@@ -259,7 +265,7 @@ def _call(job: Job) -> str:
 
 
 async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> Worker:
-    config = world.config(api=api, settle_after="2s", step_timeout="4s")
+    config = world.config(api=api, settle_after="2s", step_timeout="3s")
     config["workflow"]["restate"]["admin_endpoint"] = admin.url
     return await (await world.launch(config)).registered()
 
@@ -267,7 +273,7 @@ async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> W
 async def _played(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     """What each case has left once the last look at its tenant is over."""
     tenants = {name: play.world.tenant() for name in cases}
-    await asyncio.gather(*(play.run(tenants[name], case) for name, case in cases.items()))
+    await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
     await _settled(play.world)
     assert play.admin.shown, "no job was seen with another time than Restate's"
     return {name: await _left(play.world, tenant) for name, tenant in tenants.items()}
