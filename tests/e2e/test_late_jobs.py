@@ -70,12 +70,21 @@ class Case:
     silent: bool = False
 
 
-def provision(version: int = 1, shift: float = 0.0, **ended: bool) -> Job:
-    return attrs.evolve(Job("provision", version, shift), **ended)
+def provision(
+    version: int = 1, shift: float = 0.0, *, killed: bool = False, overtaken: bool = False
+) -> Job:
+    return Job("provision", version, shift, killed=killed, overtaken=overtaken)
 
 
-def update(version: int, shift: float = 0.0, engine: str = "target", **ended: bool) -> Job:
-    return attrs.evolve(Job("update", version, shift, engine), **ended)
+def update(
+    version: int,
+    shift: float = 0.0,
+    engine: str = "target",
+    *,
+    killed: bool = False,
+    overtaken: bool = False,
+) -> Job:
+    return Job("update", version, shift, engine, killed, overtaken)
 
 
 def delete(shift: float = 0.0) -> Job:
