@@ -1,9 +1,6 @@
 """Some time after a job a tenant is held against what Landlord says, and mended."""
 
 import asyncio
-import json
-import re
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +8,6 @@ from typing import Any
 import attrs
 import pytest
 from pytest_httpserver import HTTPServer
-from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
@@ -20,40 +16,10 @@ from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target
 from landlord_test_target.harness import World, wait_for
 from landlord_test_target.landlord import RUNNING, Caller
+from landlord_test_target.tenant_api import Landlord
 
 SOON = "1s"
 ANY = ("scheduled", "pending", "ready", "running", "suspended", "backing-off", "completed")
-
-
-class Landlord:
-    """Plays Landlord's tenant API; while it is away no tenant is settled."""
-
-    def __init__(self, server: HTTPServer) -> None:
-        self.url = server.url_for("/")
-        self.tenants: dict[str, dict[str, object]] = {}
-        self.away = False
-        self.asked: list[str] = []
-        self.quick = threading.Event()
-        self.quick.set()
-        server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
-        server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
-
-    def says(self, tenant: str, status: str, engine: str = "target", **config: object) -> None:
-        self.tenants[tenant] = {
-            "id": tenant,
-            "status": status,
-            "desired_config": config,
-            "labels": {"compute_provider": engine},
-        }
-
-    def _tenant(self, request: Request) -> Response:
-        self.asked.append(request.path)
-        self.quick.wait()
-        if self.away:
-            return Response("oh", 500)
-        found = self.tenants.get(request.path.rsplit("/", 1)[1])
-        document, status = (found, 200) if found else ({"error": "Tenant not found"}, 404)
-        return Response(json.dumps(document), status, content_type="application/json")
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import asyncio
 import base64
 import gc
 import json
+import logging
 import struct
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from restate.endpoint import Endpoint
 
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.engine import EngineContext, HostInfo
+from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.services import build_services
 from landlord_engines_restate.settings import Names
@@ -69,20 +72,42 @@ async def test_steps_with_other_names_or_in_another_order_fail_the_replay(
     assert b"mismatch" in messages[ERROR]
 
 
+class Away(MockCompute):
+    """Fails in the first step."""
+
+    def place(self, config: Mapping[str, object]) -> str:
+        raise ComputeUnavailable("the target does not answer")
+
+
 async def test_what_a_suspended_handler_held_is_freed_without_the_garbage_collector() -> None:
+    left = await _left_by(MockCompute(), SUSPENSION)
+
+    assert [one for one in left if isinstance(one, Context)] == []
+
+
+async def test_the_wait_for_a_step_that_failed_is_freed_without_the_garbage_collector(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # A line that is kept keeps the error that it tells of.
+    caplog.set_level(logging.CRITICAL, "restate")
+
+    frames = [one for one in await _left_by(Away(), ERROR) if isinstance(one, FrameType)]
+
+    assert [one for one in frames if one.f_code.co_name.startswith("create_poll")] == []
+
+
+async def _left_by(compute: MockCompute, last: int) -> list[object]:
+    """What there is after an attempt that ends with such a message, and before any collection."""
     recorded: dict[str, str] = json.loads((JOURNALS / "0.1.0" / "create.json").read_text())
     first = {**recorded, "body": base64.b64encode(_just_begun(recorded)).decode()}
     gc.collect()
     gc.disable()
-
     try:
-        kinds = [kind for kind, _ in _messages(await _replayed(first, MockCompute()))]
-        held = [one for one in gc.get_objects() if isinstance(one, Context)]
+        kinds = [one for one, _ in _messages(await _replayed(first, compute))]
+        assert kinds[-1] == last, [hex(one) for one in kinds]
+        return gc.get_objects()
     finally:
         gc.enable()
-
-    assert kinds[-1] == SUSPENSION, [hex(kind) for kind in kinds]
-    assert held == []
 
 
 def _just_begun(recorded: Mapping[str, str]) -> bytes:

@@ -198,11 +198,15 @@ async def _freed(work: Awaitable[T]) -> T:
 
 
 def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
-    """Free what a handler holds at once when Restate suspends it.
+    """Free what a handler holds at once when Restate suspends it, or a step of it has failed.
 
     The SDK does so by an error which a task of its own keeps, and the error's traceback keeps that
-    task and every frame: a circle at each step of each job, for the garbage collector to find.
+    task and every frame: a circle at each step of each job, for the garbage collector to find. After
+    a failed step the cause makes another one, by a frame of the SDK that keeps it. With thousands
+    of jobs that wait for a slot the collector then stops the worker for seconds (seen: 2.9 s).
     """
+    if suspended.__cause__ is not None:
+        suspended.__cause__.__traceback__ = None
     return suspended.with_traceback(None)
 
 

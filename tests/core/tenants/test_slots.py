@@ -66,15 +66,15 @@ async def test_who_gives_up_waiting_waits_no_more() -> None:
 
 
 async def test_the_deadline_begins_with_the_slot() -> None:
-    slots, release = Slots(limit=1, step_timeout=0.2), asyncio.Event()
+    slots, release = Slots(limit=1, step_timeout=0.4), asyncio.Event()
     order: list[str] = []
 
-    async def act(name: str) -> None:
+    async def act(name: str, seconds: float) -> None:
         async with slots.one(name):
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(seconds)
             order.append(name)
 
-    await asyncio.gather(act("first"), act("second"))
+    await asyncio.gather(act("first", 0.15), act("second", 0.3))
 
     assert order == ["first", "second"]
     with pytest.raises(TimeoutError):
@@ -103,6 +103,26 @@ async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> 
     release.set()
     await asyncio.gather(early, late)
     assert (slots.taken, slots.waiting) == (0, 0)
+
+
+async def test_those_that_came_together_do_not_leave_together() -> None:
+    slots, release = Slots(limit=1), asyncio.Event()
+    loop, left = asyncio.get_running_loop(), list[float]()
+
+    async def wait(name: str) -> None:
+        with pytest.raises(Queued):
+            await hold(slots, release, name)
+        left.append(loop.time())
+
+    (holding,) = await started(slots, 1, release)
+    slots.step_timeout = 0.2
+    began = loop.time()
+    await asyncio.gather(*(wait(str(number)) for number in range(30)))
+
+    assert max(left) - min(left) > 0.04
+    assert min(left) - began >= 0.1
+    release.set()
+    await holding
 
 
 async def test_a_place_whose_owner_stays_away_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from bisect import bisect_left, insort
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import uniform
 from time import monotonic
 
 import attrs
@@ -19,6 +20,11 @@ __all__ = ["Slots"]
 
 BACK_AFTER = 0.5
 """Seconds after which a step that left the queue is to be entered again."""
+
+LEAVES_FROM = 0.5
+"""The share of its time after which a step may leave the queue. Steps that came together leave at
+different times: thousands that are entered again at once would hold up those that act (seen with
+2,000: acts of 3 s ran into their deadline of 15 s)."""
 
 KEPT_FOR = 60.0
 """Seconds for which a place is kept: far longer than a busy backend needs for ``BACK_AFTER``.
@@ -56,7 +62,7 @@ class Slots:
     Attributes:
         limit: How many there are.
         step_timeout: Seconds for which a step may act, from when it has its slot; and for which it
-            waits for one before it leaves the queue. The two together stay below the time after
+            waits for one at most before it leaves the queue. The two together stay below the time after
             which a backend takes an attempt for lost.
         taken: How many are held.
     """
@@ -114,7 +120,7 @@ class Slots:
         self._give()
         try:
             if not waiter.told.done():
-                await asyncio.wait((waiter.told,), timeout=self.step_timeout)
+                await asyncio.wait((waiter.told,), timeout=self._patience())
         except asyncio.CancelledError:
             self._withdraw(waiter)
             raise
@@ -132,6 +138,10 @@ class Slots:
             hint="raise worker.max_concurrent_jobs if jobs wait too long",
             retry_after=BACK_AFTER,
         )
+
+    def _patience(self) -> float:
+        """Seconds for which this attempt waits."""
+        return self.step_timeout * uniform(LEAVES_FROM, 1.0)  # noqa: S311  # spreads load
 
     def _enter(self, execution_id: str) -> _Waiter:
         self._forget()

@@ -1,0 +1,110 @@
+"""A job that an operator kills midway, with nobody after it, leaves one whole version."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_test_target.harness import World, wait_for
+from landlord_test_target.tenant_api import Landlord
+
+SOON = "1s"
+QUICK = "3s"
+"""The worker's step_timeout: the last look comes after it."""
+
+
+@pytest.fixture
+def landlord() -> Iterator[Landlord]:
+    with HTTPServer() as server:
+        yield Landlord(server)
+
+
+async def test_with_landlords_word_each_killed_job_is_put_right(
+    world: World, landlord: Landlord
+) -> None:
+    await world.worker(api=landlord.url, settle_after=SOON, step_timeout=QUICK)
+    moved, refused, removed = tenants = [world.tenant() for _ in range(3)]
+    for tenant in tenants:
+        landlord.says(tenant, "ready", version=1)
+        await world.run(tenant, "provision", "target", version=1)
+
+    landlord.says(moved, "updating", "target2", version=2)
+    await _killed(world, moved, "update", "delete", "target2")
+    landlord.says(moved, "ready", "target2", version=2)
+    landlord.says(refused, "updating", version=2)
+    await _killed(world, refused, "update", "update")
+    landlord.says(refused, "ready", version=1)
+    landlord.says(removed, "deleting", version=1)
+    await _killed(world, removed, "delete", "delete")
+    landlord.forgets(removed)
+
+    await _nothing_goes_on(world)
+    assert await _left(world, moved) == [("target2", 2)]
+    assert await _left(world, refused) == [("target", 1)]
+    assert await _left(world, removed) == []
+    for tenant in tenants:
+        _, killed, *_ = await world.history(tenant)
+        assert killed["ended_at"] is None
+    assert await _forgotten_later(world) == [removed]
+
+
+async def test_without_an_api_a_killed_update_leaves_one_whole_version(world: World) -> None:
+    await world.worker(settle_after=SOON, step_timeout=QUICK)
+    updated, removed = tenants = [world.tenant() for _ in range(2)]
+    for tenant in tenants:
+        await world.run(tenant, "provision", "target", version=1)
+
+    await asyncio.gather(
+        _killed(world, updated, "update", "update"), _killed(world, removed, "delete", "delete")
+    )
+
+    await _nothing_goes_on(world)
+    assert await _left(world, updated) in ([("target", 1)], [("target", 2)])
+    assert await _left(world, removed) == []
+    assert await _forgotten_later(world) == [removed]
+
+
+async def _killed(
+    world: World, tenant: str, operation: str, call: str, engine: str = "target"
+) -> None:
+    """Kill a job while the target has this call of it in hand."""
+    await world.target.fault(tenant, call, hold=1)
+    job = await world.send(tenant, operation, engine, version=2)
+    await world.target.asked(tenant, call)
+    await world.admin.kill(job)
+    await world.has_status(job, "completed")
+    await world.target.fault(tenant, call)
+
+
+async def _nothing_goes_on(world: World) -> None:
+    """Return once all looks are over, and nothing is left that Restate would go on with."""
+    sql = (
+        f"SELECT id FROM sys_invocation WHERE target_service_name LIKE '{world.service}%'"
+        " AND status <> 'completed' AND target_handler_name <> 'forget'"
+    )
+
+    async def look() -> bool:
+        return not await world.admin.query(sql)
+
+    await wait_for(look, within=60)
+
+
+async def _forgotten_later(world: World) -> Sequence[str]:
+    """The tenants whose record is to be forgotten once its time has come."""
+    sql = (
+        "SELECT DISTINCT target_service_key FROM sys_invocation"
+        f" WHERE target_service_name = '{world.service}Turn' AND target_handler_name = 'forget'"
+        " AND status = 'scheduled'"
+    )
+    return [str(row["target_service_key"]) for row in await world.admin.query(sql)]
+
+
+async def _left(world: World, tenant: str) -> Sequence[tuple[str, int]]:
+    """What serves; the record names no other place."""
+    resources = await world.target.resources(tenant)
+    recorded = [place["engine"] for place in (await world.status(tenant))["placements"]]
+    assert [resource["engine"] for resource in resources] == recorded
+    if not resources:
+        return []
+    return [(recorded[0], (await world.target.document(tenant))["version"])]

@@ -1,0 +1,55 @@
+"""Landlord's tenant API as a test makes it speak."""
+
+import json
+import re
+import threading
+
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+__all__ = ["Landlord"]
+
+
+class Landlord:
+    """Plays Landlord's tenant API.
+
+    Attributes:
+        tenants: What it knows; of any other tenant it answers 404.
+        away: It answers nothing of use; meanwhile no tenant is settled.
+        silent_about: It answers nothing of use about these tenants.
+        asked: The path of each question.
+        quick: While it is not set, answers are kept back.
+    """
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.url = server.url_for("/")
+        self.tenants: dict[str, dict[str, object]] = {}
+        self.away = False
+        self.silent_about: set[str] = set()
+        self.asked: list[str] = []
+        self.quick = threading.Event()
+        self.quick.set()
+        server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
+        server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
+
+    def says(self, tenant: str, status: str, engine: str = "target", **config: object) -> None:
+        self.tenants[tenant] = {
+            "id": tenant,
+            "status": status,
+            "desired_config": config,
+            "labels": {"compute_provider": engine},
+        }
+
+    def forgets(self, tenant: str) -> None:
+        """Know a tenant no more, as after its delete."""
+        self.tenants.pop(tenant, None)
+
+    def _tenant(self, request: Request) -> Response:
+        self.asked.append(request.path)
+        self.quick.wait()
+        tenant = request.path.rsplit("/", 1)[1]
+        if self.away or tenant in self.silent_about:
+            return Response("oh", 500)
+        found = self.tenants.get(tenant)
+        document, status = (found, 200) if found else ({"error": "Tenant not found"}, 404)
+        return Response(json.dumps(document), status, content_type="application/json")
