@@ -5,10 +5,12 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.errors import Transient
 from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.crash_loops import AttemptLosses
 from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.states import TurnStates
 from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
+from landlord_test_target.direct import Lines
 
 
 async def never(*_: object) -> bytes:
@@ -23,6 +25,7 @@ def parts(admin: AdminClient) -> dict[str, Any]:
         "states": TurnStates(admin=admin, turn="T"),
         "rivals": Rivals(admin=admin, is_wanted=never),  # type: ignore[arg-type]
         "pauses": Pauses(),
+        "losses": AttemptLosses(admin=admin, logger=Lines()),
     }
 
 

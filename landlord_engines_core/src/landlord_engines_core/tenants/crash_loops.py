@@ -1,7 +1,7 @@
 """Sets a job apart whose worker is killed each time that it is tried.
 
 Nobody can tell the job that kills its worker from the others that it had begun: all have lost their
-attempts. So each of them is tried again by itself, after a pause. The one that is innocent ends then;
+attempts. So after a pause they are tried again one after the other. Those that are innocent end then;
 the other one loses a worker once in a pause, and the pauses grow.
 """
 
@@ -30,8 +30,12 @@ FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 3600.0
 """Seconds before a job that is set apart is tried again; each time twice as many."""
 
-NEXT_LOOK = 5.0
-"""Seconds until a job looks again whether another one is still tried by itself."""
+ALONE_FOR = 5.0
+"""Seconds for which a job is tried before the next one may be. A job that kills its worker most often
+does so at once; and where a hundred were in flight on a node that died, the last must not wait long."""
+
+NEXT_LOOK = 2.0
+"""Seconds until a job looks again whether it is its turn to be tried."""
 
 _HINT = (
     "see why the worker ended, for example at its memory limit; a newer job of the tenant takes over,"
@@ -60,6 +64,7 @@ class CrashLoops:
     limit: int = 10_000
     _apart: OrderedDict[str, _Apart] = attrs.field(factory=OrderedDict, init=False)
     _tried: str = attrs.field(default="", init=False)
+    _alone_until: float = attrs.field(default=0.0, init=False)
 
     def __len__(self) -> int:
         now = monotonic()
@@ -86,7 +91,8 @@ class CrashLoops:
         if lost.count < SET_APART_FROM:
             yield
             return
-        if self._tried:
+        now = monotonic()
+        if self._tried and now < self._alone_until:
             raise SetApart(
                 f"waits until {self._tried} has been tried by itself: both have lost their worker",
                 retry_after=NEXT_LOOK,
@@ -98,11 +104,12 @@ class CrashLoops:
             lost_attempts=lost.count,
         )
         self._remember(execution_id, _Apart(lost.count, 0.0))
-        self._tried = execution_id
+        self._tried, self._alone_until = execution_id, now + ALONE_FOR
         try:
             yield
         finally:
-            self._tried = ""
+            if self._tried == execution_id:
+                self._tried = ""
 
     def told(self, execution_id: str, detail: str) -> str:
         """The detail of a job's transition, with what is remembered of its lost attempts."""

@@ -1,0 +1,191 @@
+"""A job that kills its worker each time is set apart; an innocent one is delayed by a pause."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+
+from landlord_test_target.balancer import balanced
+from landlord_test_target.engine import FIRST_PAUSE, SPARED
+from landlord_test_target.harness import Worker, World, wait_for
+
+PAUSE = 1.0
+APART = "set apart, and tried again by itself in"
+
+DEADLY = 15
+"""A version that kills the worker."""
+
+
+@attrs.define
+class Supervisor:
+    """Starts a worker again each time that it ends, as Kubernetes does."""
+
+    world: World
+    config: Mapping[str, Any]
+    environment: dict[str, str] = attrs.field(factory=lambda: {FIRST_PAUSE: str(PAUSE)})
+    workers: list[Worker] = attrs.field(factory=list)
+
+    async def run(self) -> None:
+        while True:
+            worker = await self.world.launch(self.config, **self.environment)
+            self.workers.append(worker)
+            await worker.ended(600)
+
+    @property
+    def deaths(self) -> int:
+        return sum(1 for one in self.workers if not one.lives)
+
+    def lines(self, message: str, job: str) -> list[dict[str, Any]]:
+        lines = [line for worker in self.workers for line in worker.lines()]
+        return [
+            one for one in lines if one["message"] == message and one.get("execution_id") == job
+        ]
+
+
+@asynccontextmanager
+async def supervised(world: World, config: Mapping[str, Any]) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(world, config)
+    task = asyncio.create_task(supervisor.run())
+    try:
+        yield supervisor
+    finally:
+        task.cancel()
+
+
+async def set_apart(world: World, job: str, pause: float) -> Mapping[str, Any]:
+    """Wait until a job waits for this long since it has lost its workers."""
+
+    async def look() -> Mapping[str, Any] | None:
+        row = await world.row(job)
+        return row if f"{APART} {pause:g} s" in row.get("last_failure", "") else None
+
+    found = await wait_for(look, within=120)
+    assert found is not None
+    return found
+
+
+async def ended(world: World, job: str) -> dict[str, Any]:
+    """The answer of a job that may need several workers."""
+
+    async def look() -> bool:
+        return bool((await world.row(job))["status"] == "completed")
+
+    await wait_for(look, within=120)
+    return await world.done(job)
+
+
+async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and_others_go_on(
+    world: World, http: aiohttp.ClientSession
+) -> None:
+    tenant = world.tenant()
+    async with supervised(world, world.config()) as supervisor:
+        await wait_for(lambda: _registered(supervisor))
+        deadly = await world.send(tenant, "provision", version=DEADLY)
+        row = await set_apart(world, deadly, PAUSE)
+        assert row["status"] == "backing-off"
+
+        # Its worker lives in the pause.
+        others = [await world.send(world.tenant(), "provision", version=1) for _ in range(5)]
+        for other in others:
+            assert (await ended(world, other))["output"]["status"] == "created"
+        await set_apart(world, deadly, 4 * PAUSE)
+        async with http.get(f"{supervisor.workers[-1].probe_url}/metrics") as response:
+            text = await response.text()
+        supervisor.environment[SPARED] = "1"
+        await supervisor.workers[-1].kill()
+        await ended(world, deadly)
+
+        lines = supervisor.lines("job set apart", deadly)
+        assert [line["lost_attempts"] for line in lines] == [3, 4, 5]
+        assert [line["pause"] for line in lines] == [PAUSE, 2 * PAUSE, 4 * PAUSE]
+        assert {line["tenant"] for line in lines} == {tenant}
+        tried = supervisor.lines("job that was set apart is tried by itself", deadly)
+        for put_off, again in zip(lines, tried, strict=True):
+            assert _seconds(put_off, again) >= put_off["pause"]
+        # Each attempt costs one worker; the last end was the test's.
+        assert supervisor.deaths == 6
+
+    assert re.search(r"^landlord_worker_jobs_set_apart 1\.0$", text, re.MULTILINE)
+    assert re.search(r"^landlord_worker_attempts_lost_total 1\.0$", text, re.MULTILINE)
+    (transition,) = await world.ended(tenant, 1)
+    assert transition["detail"] == "its worker had ended in the midst of it 5 times in a row"
+    assert len(await world.target.resources(tenant)) == 1
+
+
+@pytest.mark.long
+async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_pause(
+    world: World,
+) -> None:
+    slow = world.tenant()
+    await world.target.fault(slow, "inspect", delay_before=4.0)
+    async with supervised(world, world.config()) as supervisor:
+        await wait_for(lambda: _registered(supervisor))
+        innocent = await world.send(slow, "provision", version=1)
+        for kills in (1, 2, 3):
+            await world.target.asked(slow, "inspect", kills)
+            await supervisor.workers[-1].kill()
+        await set_apart(world, innocent, PAUSE)
+        await world.target.fault(slow, "inspect")
+
+        await ended(world, innocent)
+
+        (line,) = supervisor.lines("job set apart", innocent)
+        assert (line["lost_attempts"], line["pause"]) == (3, PAUSE)
+
+
+@pytest.mark.long
+async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: World) -> None:
+    configs = [world.config(), world.config()]
+    addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
+    async with (
+        balanced(addresses) as front,
+        supervised(world, _behind(configs[0], front.url)) as one,
+        supervised(world, _behind(configs[1], front.url)) as other,
+    ):
+        await wait_for(lambda: _registered(one))
+        await wait_for(lambda: _registered(other))
+        deadly = await world.send(world.tenant(), "provision", version=DEADLY)
+
+        await set_apart(world, deadly, 2 * PAUSE)
+
+        assert one.deaths + other.deaths == 4
+        await world.dispatcher.kill(deadly)
+
+
+async def test_no_path_of_the_worker_is_told_to_restate(world: World) -> None:
+    worker = await world.worker()
+    deadly = await world.send(world.tenant(), "provision", version=DEADLY)
+    assert await worker.ended() == -signal.SIGKILL
+    again = await world.launch(worker.config)
+    assert await again.ended() == -signal.SIGKILL
+
+    query = f"SELECT event_json FROM sys_journal_events WHERE id = '{deadly}'"
+    failures = [str(row["event_json"]) for row in await world.admin.query(query)]
+    assert [one for one in failures if "LE408: the worker ended in the midst" in one]
+    assert not [one for one in failures if ".py" in one]
+    await world.dispatcher.kill(deadly)
+
+
+async def _registered(supervisor: Supervisor) -> bool:
+    return any(
+        line["message"] == "registered" and line.get("state") == "yes"
+        for worker in supervisor.workers
+        for line in worker.lines()
+    )
+
+
+def _behind(config: Mapping[str, Any], url: str) -> dict[str, Any]:
+    restate = {**config["workflow"]["restate"], "worker_advertised_url": url}
+    return {**config, "workflow": {"restate": restate}}
+
+
+def _seconds(first: Mapping[str, Any], then: Mapping[str, Any]) -> float:
+    at, later = (datetime.fromisoformat(line["timestamp"]) for line in (first, then))
+    return (later - at).total_seconds()
