@@ -72,6 +72,11 @@ async def test_a_handler_finds_the_attempt_of_its_own_request() -> None:
         attempt_of("/discover", FIFTH),
     )
 
-    assert found[:2] == [Attempt(entries=2, retries=4), Attempt(entries=1, retries=0)]
-    assert found[2:] == [None, None, None]
+    assert list(found) == [
+        Attempt(entries=2, retries=4),
+        Attempt(entries=1, retries=0),
+        None,
+        None,
+        None,
+    ]
     assert current() is None
