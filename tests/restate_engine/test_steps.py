@@ -49,7 +49,7 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
     steps.alive()
 
 
-async def fails(error: Exception) -> bytes:
+async def fails(error: BaseException) -> bytes:
     raise error
 
 
