@@ -141,6 +141,25 @@ async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_paus
 
 
 @pytest.mark.long
+async def test_an_innocent_job_that_is_killed_along_with_a_deadly_one_ends_before_it(
+    world: World,
+) -> None:
+    slow = world.tenant()
+    await world.target.fault(slow, "inspect", delay_before=1.0)
+    async with supervised(world, world.config()) as supervisor:
+        await wait_for(lambda: _registered(supervisor))
+        innocent = await world.send(slow, "provision", version=1)
+        await world.target.asked(slow, "inspect")
+        deadly = await world.send(world.tenant(), "provision", version=DEADLY)
+
+        await ended(world, innocent)
+
+        assert (await world.row(deadly))["status"] != "completed"
+        assert len(supervisor.lines("job set apart", innocent)) <= 1
+        await world.dispatcher.kill(deadly)
+
+
+@pytest.mark.long
 async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: World) -> None:
     configs = [world.config(), world.config()]
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]

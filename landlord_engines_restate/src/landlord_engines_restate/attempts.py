@@ -90,9 +90,9 @@ def read_start(body: bytes) -> Attempt | None:
 
 
 def _numbers(body: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
-    while at < end:
-        tag, at = _varint(body, at)
-        value, at = _varint(body, at)
+    """The numbers up to the last one that is of interest: fields come in the order of their tags."""
+    while at < end and (tag := body[at]) >> 3 <= _RETRIES:
+        value, at = _varint(body, at + 1)
         if tag & 7 == _VARINT:
             yield tag >> 3, value
         elif tag & 7 == _DELIMITED:
