@@ -1,9 +1,7 @@
 """A worker killed with -9 inside any step: another ends the job, with one resource."""
 
-import asyncio
 import json
 import re
-import signal
 import threading
 
 import pytest
@@ -148,29 +146,6 @@ async def test_a_worker_killed_inside_a_move_leaves_the_new_place_only(world: Wo
     assert len((await world.status(tenant))["placements"]) == 1
 
 
-@pytest.mark.long
-async def test_a_job_that_kills_its_worker_each_time_keeps_no_other_from_its_end(
-    world: World,
-) -> None:
-    worker = await world.worker()
-    deadly = await world.send(world.tenant(), "provision", version=15)
-    crashes = [await worker.ended()]
-
-    async def supervised() -> None:
-        while True:
-            crashes.append(await (await world.launch(worker.config)).ended(600))
-
-    supervisor = asyncio.create_task(supervised())
-    other = await world.send(world.tenant(), "provision", version=1)
-    await _completed(world, other)
-    await world.dispatcher.kill(deadly)
-
-    assert (await world.done(other))["output"]["status"] == "created"
-    assert set(crashes) == {-signal.SIGKILL}
-    assert await world.run(world.tenant(), "provision", version=1) == "created"
-    supervisor.cancel()
-
-
 async def test_a_create_whose_answer_is_lost_makes_no_second_resource(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
@@ -194,15 +169,6 @@ async def test_a_step_that_hangs_is_entered_again_after_its_time(world: World) -
     # The late create lands on the name that the second one took.
     await wait_for(lambda: world.target.ledger(tenant, "create", "409"))
     assert len(await world.target.resources(tenant)) == 1
-
-
-async def _completed(world: World, job: str) -> None:
-    """Wait for the end of a job that may need some workers for it."""
-
-    async def look() -> bool:
-        return bool((await world.row(job))["status"] == "completed")
-
-    await wait_for(look, within=180)
 
 
 async def _has_acted(world: World, tenant: str, call: str, delay: str) -> None:

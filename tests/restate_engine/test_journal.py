@@ -1,4 +1,11 @@
-from landlord_engines_restate.journal import LONGEST_PAUSE, Pauses
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from landlord_engines_core.errors import SetApart
+from landlord_engines_restate.journal import LONGEST_PAUSE, Pauses, put_off
 
 
 def test_pauses_grow_to_a_limit_for_each_step_by_itself() -> None:
@@ -27,3 +34,20 @@ def test_only_so_many_steps_are_remembered() -> None:
 
     assert pauses.longer("a", "apply") == 0.5
     assert pauses.longer("c", "apply") == 1
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """As in the SDK, where a context manager writes the traceback of what passes it."""
+    yield
+
+
+def test_a_job_that_is_put_off_tells_restate_no_path_of_this_machine() -> None:
+    error = put_off(SetApart("it waits", retry_after=1.0))
+
+    with pytest.raises(type(error)), passing():
+        raise error
+
+    assert "".join(traceback.format_exception(error)).splitlines() == [
+        "landlord_engines_restate.journal._PutOff: LE408: it waits"
+    ]

@@ -1,14 +1,23 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from restate import SdkInternalBaseException
+from restate.exceptions import RetryableError
 
-from landlord_engines_core.errors import Transient
+from landlord_engines_core.errors import SetApart, Transient
+from landlord_engines_core.steps import NONE_LOST
+from landlord_engines_restate import attempts
 from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.attempts import Attempt
+from landlord_engines_restate.crash_loops import AttemptLosses
 from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.rivals import Rivals
+from landlord_engines_restate.services import _attempted
 from landlord_engines_restate.states import TurnStates
 from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
+from landlord_test_target.direct import Lines
 
 
 async def never(*_: object) -> bytes:
@@ -23,6 +32,7 @@ def parts(admin: AdminClient) -> dict[str, Any]:
         "states": TurnStates(admin=admin, turn="T"),
         "rivals": Rivals(admin=admin, is_wanted=never),  # type: ignore[arg-type]
         "pauses": Pauses(),
+        "losses": AttemptLosses(admin=admin, logger=Lines()),
     }
 
 
@@ -37,3 +47,34 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
 
     await admin.aclose()
     steps.alive()
+
+
+async def fails(error: BaseException) -> bytes:
+    raise error
+
+
+async def test_a_job_that_is_set_apart_is_tried_again_after_its_pause() -> None:
+    steps = RestateSteps(**parts(AdminClient("http://127.0.0.1:9")))
+
+    with pytest.raises(RetryableError, match="LE408: it waits") as raised:
+        await _attempted(fails(SetApart("it waits", retry_after=30.0)), steps)
+
+    assert raised.value.retry_after == timedelta(seconds=30)
+    assert await steps.lost_attempts() == NONE_LOST
+
+
+async def test_an_attempt_that_was_suspended_or_failed_is_not_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempt = Attempt(entries=2, retries=1)
+    monkeypatch.setattr(attempts, "current", lambda: attempt)
+    # Nothing answers at this address: a question would be logged.
+    steps = RestateSteps(**parts(AdminClient("http://127.0.0.1:9")))
+
+    with pytest.raises(SdkInternalBaseException):
+        await _attempted(fails(SdkInternalBaseException("suspended")), steps)
+
+    attempt = Attempt(entries=2, retries=2)
+    assert await steps.lost_attempts() == NONE_LOST
+    assert isinstance(steps.losses.logger, Lines)
+    assert steps.losses.logger.lines == []

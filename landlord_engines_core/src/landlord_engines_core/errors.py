@@ -24,7 +24,8 @@ The tree, with the stable code of each class::
     │   ├── InvalidJob                LE401  ends at once, for good
     │   ├── Held                      LE402  waits until its configuration changes
     │   ├── Transient                 LE403  is tried again soon
-    │   │   └── Queued                LE407  waits for a slot; nothing failed
+    │   │   ├── Queued                LE407  waits for a slot; nothing failed
+    │   │   └── SetApart              LE408  its worker was killed in the midst of it
     │   ├── StillRunning              LE406  what is to be settled has not ended yet
     │   └── Superseded                LE404  a younger job has the tenant's turn
     │       └── ExecutionEnded        LE405  the backend shows this very execution as ended
@@ -68,6 +69,7 @@ __all__ = [
     "RegistrationError",
     "RegistrationFailed",
     "RegistrationRefused",
+    "SetApart",
     "SettingsError",
     "StillNeeded",
     "StillRunning",
@@ -263,6 +265,12 @@ class Queued(Transient):
     """The step found no slot in time and keeps its place; it did nothing, and nothing failed."""
 
     code = "LE407"
+
+
+class SetApart(Transient):
+    """Earlier attempts of the job have lost their worker; it has begun nothing, and waits."""
+
+    code = "LE408"
 
 
 class Superseded(JobError):

@@ -110,6 +110,12 @@ class Metrics:
         self._jobs = self._count_jobs()
         self._failures = self._count_failures()
         self._steps = self._time_steps()
+        self._lost = Counter(
+            f"{_PREFIX}attempts_lost",
+            "Attempts of jobs that began and never ended, since their worker was killed; counted by"
+            " the worker that meets the job next.",
+            registry=self._registry,
+        )
         self._held = HeldJobs()
         self._caches: dict[str, Cache[Any, Any]] = {}
         self._registry.register(_Caches(self._caches))
@@ -160,6 +166,19 @@ class Metrics:
             if isinstance(failure, InvalidJob):
                 # A journal may tell it in its backend's own words from here on.
                 self.job_ended(operation, "invalid")
+
+    def attempt_lost(self) -> None:
+        """Count an attempt that began and never ended, since its worker was killed."""
+        self._lost.inc()
+
+    def watch_crash_loops(self, set_apart: Callable[[], float]) -> None:
+        """Show how many jobs are set apart."""
+        self._watch(
+            "jobs_set_apart",
+            "Jobs that wait, since the worker ended in the midst of them three times in a row or"
+            " more. One leaves when it is tried again. At most 10000 are counted.",
+            set_apart,
+        )
 
     def watch_cache(self, name: str, cache: Cache[Any, Any]) -> None:
         """Show a cache of answers."""

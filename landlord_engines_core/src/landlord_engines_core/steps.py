@@ -3,11 +3,30 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+import attrs
+
 from landlord_engines_core.models import Note, Record, Transition
 
-__all__ = ["Steps"]
+__all__ = ["NONE_LOST", "LostAttempts", "Steps"]
 
 T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class LostAttempts:
+    """Attempts of a job that began and never ended: their worker was killed.
+
+    Attributes:
+        count: How many there were in a row, since the job last got on or failed by itself.
+        is_new: Whether no attempt has begun and ended since the last of them.
+    """
+
+    count: int = 0
+    is_new: bool = False
+
+
+NONE_LOST = LostAttempts()
+"""What a backend says that does not count them."""
 
 
 class Steps(Protocol):
@@ -56,6 +75,13 @@ class Steps(Protocol):
         Raises:
             Superseded: The turn went to a job that was dispatched later.
             Transient: The backend did not answer.
+        """
+
+    async def lost_attempts(self) -> LostAttempts:
+        """Count the lost attempts of this job, outside of any step and without a journal entry.
+
+        It costs a question at most where an earlier attempt did not end in this process, and never
+        fails: a backend that does not answer is one that counted none.
         """
 
     def alive(self) -> None:

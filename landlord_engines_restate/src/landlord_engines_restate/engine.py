@@ -18,6 +18,7 @@ from landlord_engines_core.engine import (
 )
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.attempts import with_attempts
 from landlord_engines_restate.manifest import manifest_of
 from landlord_engines_restate.moving import Mover
 from landlord_engines_restate.registration import Registrar
@@ -59,7 +60,9 @@ class RestateEngine(WorkerEngine):
         endpoint.bind(services.jobs, services.turn, services.settle)
         for key in settings.identity_keys:
             endpoint.identity_key(key)
-        self._app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
+        app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
+        names = settings.names
+        self._app = with_attempts(app, frozenset((names.service, names.settle)))
         self._server = HttpServer(self._app)
         self._registrar = Registrar(
             admin=self._admin,

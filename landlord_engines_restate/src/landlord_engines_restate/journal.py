@@ -21,11 +21,12 @@ from landlord_engines_core.errors import (
     Held,
     InvalidJob,
     JobError,
+    SetApart,
     Superseded,
     Transient,
 )
 
-__all__ = ["JournalSerde", "Pauses", "run"]
+__all__ = ["JournalSerde", "Pauses", "put_off", "run"]
 
 T = TypeVar("T")
 
@@ -78,6 +79,24 @@ class Pauses:
     def over(self, execution_id: str, step: str) -> None:
         """Forget a step that has succeeded."""
         self._attempts.pop((execution_id, step), None)
+
+
+class _PutOff(RetryableError):
+    """Ends an attempt outside of any step."""
+
+    @property
+    def __traceback__(self) -> None:
+        """Nothing: the SDK sends it to Restate, which would show paths of this machine."""
+
+    @__traceback__.setter
+    def __traceback__(self, value: object) -> None:
+        """Keep nothing."""
+
+
+def put_off(error: SetApart) -> RetryableError:
+    """Tell Restate to try a job again that has begun nothing."""
+    assert error.retry_after is not None, "a job is set apart for a time"
+    return _PutOff(str(error), retry_after=timedelta(seconds=error.retry_after))
 
 
 async def run(

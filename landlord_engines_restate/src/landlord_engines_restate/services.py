@@ -20,13 +20,14 @@ from restate.serde import BytesSerde
 
 from landlord_engines_core import codec
 from landlord_engines_core.engine import EngineContext, HostInfo
-from landlord_engines_core.errors import InvalidJob
+from landlord_engines_core.errors import InvalidJob, SetApart
 from landlord_engines_core.models import Ended, Transition
 from landlord_engines_restate import turn
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.claims import Claims
+from landlord_engines_restate.crash_loops import AttemptLosses
 from landlord_engines_restate.history import shown
-from landlord_engines_restate.journal import Pauses
+from landlord_engines_restate.journal import Pauses, put_off
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.settings import Names
 from landlord_engines_restate.states import TurnStates
@@ -105,8 +106,13 @@ def build_services(
     claims = Claims(rivals=rivals, pauses=pauses)
     calls = _add_turn_handlers(tenant_turn, claims, follow_ups)
     _add_views(tenant_turn)
-    job_steps = partial(RestateSteps, turn=calls, states=states, rivals=rivals, pauses=pauses)
-    settle_steps = partial(SettleSteps, turn=calls, states=states, rivals=rivals, pauses=pauses)
+    losses = AttemptLosses(admin=admin, logger=context.logger)
+    job_steps = partial(
+        RestateSteps, turn=calls, states=states, rivals=rivals, pauses=pauses, losses=losses
+    )
+    settle_steps = partial(
+        SettleSteps, turn=calls, states=states, rivals=rivals, pauses=pauses, losses=losses
+    )
     jobs = _service(names.service, abort_timeout, RETRIES)
 
     @jobs.handler("execute", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
@@ -114,11 +120,9 @@ def build_services(
         """Carry out one job; the body is Landlord's ProvisionRequest."""
         steps = job_steps(execution_id=ctx.request().id, ctx=ctx)
         try:
-            return codec.dumps(await run_job(body, steps))
+            return codec.dumps(await _attempted(run_job(body, steps), steps))
         except InvalidJob as error:
             raise TerminalError(str(error), status_code=error.status) from None
-        except SdkInternalBaseException as error:
-            raise _let_go(error) from None
 
     settling = _service(names.settle, abort_timeout, UNHURRIED)
     raw = BytesSerde()
@@ -128,10 +132,7 @@ def build_services(
         """Settle a tenant some time after a job; the answer is that of a job."""
         ended = codec.loads(job, Ended)
         steps = settle_steps(execution_id=ctx.request().id, ctx=ctx, after=ended.execution_id)
-        try:
-            resynced = await settle_tenant(ended, steps)
-        except SdkInternalBaseException as error:
-            raise _let_go(error) from None
+        resynced = await _attempted(settle_tenant(ended, steps), steps)
         if (then := resynced.follow_up) is not None:
             # A delayed message, and never a sleep: that would pin this deployment.
             _send_later(ctx, names.settle, then.ended, then.after)
@@ -188,6 +189,17 @@ class FollowUps:
             )
         if then.settle is not None:
             _ = self.settle(ctx, then.settle)
+
+
+async def _attempted(work: Awaitable[T], steps: RestateSteps) -> T:
+    """Carry out an attempt, and note where it ends without losing this worker."""
+    try:
+        return await work
+    except SetApart as error:
+        raise put_off(error) from None
+    except SdkInternalBaseException as error:
+        steps.losses.ended(steps.execution_id)
+        raise _let_go(error) from None
 
 
 async def _freed(work: Awaitable[T]) -> T:

@@ -9,7 +9,9 @@ from restate import Context
 from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineError, StillRunning, Superseded, Transient
 from landlord_engines_core.models import Note, Record, Transition
+from landlord_engines_core.steps import LostAttempts
 from landlord_engines_restate import journal
+from landlord_engines_restate.crash_loops import AttemptLosses
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.states import TurnStates
 from landlord_engines_restate.turn import Settle, Take, Taken
@@ -46,6 +48,7 @@ class RestateSteps:
     states: TurnStates
     rivals: Rivals
     pauses: journal.Pauses
+    losses: AttemptLosses
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         """Run a step in Restate's journal."""
@@ -68,6 +71,10 @@ class RestateSteps:
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
         return state.record
+
+    async def lost_attempts(self) -> LostAttempts:
+        """Count them by what Restate keeps of failed attempts."""
+        return await self.losses.count(self.execution_id)
 
     def alive(self) -> None:
         """Restate needs no heartbeat."""

@@ -11,6 +11,7 @@ import attrs
 from landlord_engine_direct.store import JobState, Store, Turn
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Note, Record, Transition
+from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
 
 __all__ = ["DirectSteps", "Jobs"]
@@ -72,6 +73,10 @@ class DirectSteps:
         if self.store.is_over(self.job_id):
             raise ExecutionEnded(f"job {self.job_id} was ended")
         return record
+
+    async def lost_attempts(self) -> LostAttempts:
+        """Nobody counts them: a job of a worker that was killed is taken up as it is."""
+        return NONE_LOST
 
     def alive(self) -> None:
         """Nothing runs out here."""

@@ -35,6 +35,7 @@ from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants import answers
 from landlord_engines_core.tenants.confirm import Confirmer, now
 from landlord_engines_core.tenants.converge import Converger
+from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_engines_core.tenants.failures import Failures
 from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved, Settling
 from landlord_engines_core.tenants.settle import Settler
@@ -106,6 +107,7 @@ class TenantJobs:
     _looks: asyncio.Semaphore = attrs.field(init=False)
     _reads: asyncio.Semaphore = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
+    _crash_loops: CrashLoops = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Put the parts together that all jobs share."""
@@ -135,6 +137,8 @@ class TenantJobs:
         self.slots = Slots(
             limit=self.limits.max_concurrent_jobs, step_timeout=self.limits.step_timeout
         )
+        self._crash_loops = CrashLoops(logger=self.logger, metrics=self.metrics)
+        self.metrics.watch_crash_loops(self._crash_loops.__len__)
         self._reads = asyncio.Semaphore(1)
         # Slots are for jobs: after an outage many tenants are to be settled at once.
         self._looks = asyncio.Semaphore(max(1, self.limits.max_concurrent_jobs // 10))
@@ -151,11 +155,11 @@ class TenantJobs:
             Held: It is to be tried again after a pause, until its configuration changes.
             Transient: It is to be tried again soon.
         """
-        with self.metrics.in_flight:
-            job = await self._understood(body)
-            answer = await self._answered(job, steps)
-            self.metrics.job_ended(job.operation, answer.output.status)
-            return answer
+        lost = await steps.lost_attempts()
+        if not lost.count:
+            return await self._run(body, steps)
+        with self._crash_loops.attempt(steps.execution_id, lost, partial(_tenant, body)):
+            return await self._run(body, steps)
 
     async def settle(self, ended: Ended, steps: Steps) -> Resynced:
         """Hold what Landlord says of a tenant against what is there, and mend it.
@@ -167,6 +171,18 @@ class TenantJobs:
         Raises:
             Transient: It is to be tried again soon.
         """
+        lost = await steps.lost_attempts()
+        with self._crash_loops.attempt(steps.execution_id, lost, lambda: ended.tenant):
+            return await self._settle_tenant(ended, steps)
+
+    async def _run(self, body: bytes, steps: Steps) -> ExecutionStatus:
+        with self.metrics.in_flight:
+            job = await self._understood(body)
+            answer = await self._answered(job, steps)
+            self.metrics.job_ended(job.operation, answer.output.status)
+            return answer
+
+    async def _settle_tenant(self, ended: Ended, steps: Steps) -> Resynced:
         job = Job(tenant=ended.tenant, name="", operation=Operation.SETTLE)
         with self.metrics.in_flight:
             try:
@@ -341,7 +357,9 @@ class TenantJobs:
         else:
             confirmed = await self._confirmer.bring(job, execution_id, record, resolved.placement)
         self.logger.info("job done", outcome=str(confirmed.applied.outcome))
-        return confirmed
+        return attrs.evolve(
+            confirmed, detail=self._crash_loops.told(execution_id, confirmed.detail)
+        )
 
     async def _places_to_clear(
         self, job: Job, resolved: Resolved, record: Record
@@ -380,3 +398,11 @@ class TenantJobs:
         spec = await self.resolver.spec(job, resolved.placement)
         found = await self._converger.planned(resolved.placement.engine, spec)
         return Planned(action=found.action, changes=found.changes)
+
+
+def _tenant(body: bytes) -> str:
+    """Whose job it is, for a log line; empty where reading it might be what kills the worker."""
+    try:
+        return understand(body).tenant if len(body) <= READ_AT_ONCE else ""
+    except InvalidJob:
+        return ""

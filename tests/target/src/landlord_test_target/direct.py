@@ -20,6 +20,7 @@ from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import Note, Record, Transition
 from landlord_engines_core.resolution import Resolver
+from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_core.tenants import JobLimits, TenantJobs
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class DirectSteps:
     record: Record = attrs.field(factory=Record)
     overtaken: bool = False
     names: list[str] = attrs.field(factory=list)
+    lost: LostAttempts = NONE_LOST
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         self.names.append(name)
@@ -75,6 +77,9 @@ class DirectSteps:
         if self.overtaken:
             raise Superseded(f"another job has the turn of {tenant}")
         return self.record
+
+    async def lost_attempts(self) -> LostAttempts:
+        return self.lost
 
     def alive(self) -> None:
         """Nothing runs out here."""

@@ -1,5 +1,6 @@
 """The compute engines ``target`` and ``target2``, whose target is `landlord_test_target.server`."""
 
+import os
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from landlord_engines_core.compute import (
     send,
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.tenants import crash_loops
 
 SCHEMA: Mapping[str, object] = {
     "type": "object",
@@ -26,6 +28,12 @@ SCHEMA: Mapping[str, object] = {
         "env": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
+
+FIRST_PAUSE = "LANDLORD_TEST_FIRST_PAUSE"
+"""Names the first pause of a job that is set apart, in seconds, in a worker's environment."""
+
+SPARED = "LANDLORD_TEST_SPARED"
+"""In a worker's environment, it has version 15 no longer kill the worker."""
 
 LONGEST_CARRY = 10.0
 """Seconds where its section says nothing; a test may have the target take its time with a call."""
@@ -51,7 +59,7 @@ class TargetCompute(ComputeEngine):
             raise ComputeRefused("$.version must not be 13")
         if config.get("version") == 14:
             raise RuntimeError(f"broke over {config}")  # as a careless engine would say it
-        if config.get("version") == 15:
+        if config.get("version") == 15 and SPARED not in os.environ:
             signal.raise_signal(signal.SIGKILL)
 
     def place(self, config: Mapping[str, object]) -> str:
@@ -143,6 +151,7 @@ def create_target2(settings: Mapping[str, object]) -> TargetCompute:
 
 
 def _create(name: str, settings: Mapping[str, object]) -> TargetCompute:
+    crash_loops.FIRST_PAUSE = float(os.environ.get(FIRST_PAUSE, crash_loops.FIRST_PAUSE))
     if not isinstance(url := settings.get("url"), str):
         raise ComputeRefused(f"compute.{name}.url is missing")
     return TargetCompute(name, url, carry=float(str(settings.get("longest_carry", LONGEST_CARRY))))

@@ -1,0 +1,203 @@
+import json
+
+import pytest
+
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.errors import SetApart
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.models import Ended
+from landlord_engines_core.steps import LostAttempts
+from landlord_engines_core.tenants import TenantJobs, crash_loops, run
+from landlord_engines_core.tenants.crash_loops import CrashLoops
+from landlord_test_target.direct import DirectSteps, Lines, jobs
+
+BODY = json.dumps(
+    {
+        "tenant_id": "acme",
+        "tenant_uuid": "t",
+        "operation": "provision",
+        "compute_provider": "mock",
+        "desired_config": {"image": "nginx"},
+    }
+).encode()
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def loops(lines: Lines) -> CrashLoops:
+    return CrashLoops(logger=lines, metrics=Metrics())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(crash_loops, "monotonic", lambda: now[0])
+    return now
+
+
+def lost(count: int, *, is_new: bool = True) -> LostAttempts:
+    return LostAttempts(count=count, is_new=is_new)
+
+
+def put_off(loops: CrashLoops, count: int, execution_id: str = "one") -> SetApart:
+    with (
+        pytest.raises(SetApart) as raised,
+        loops.attempt(execution_id, lost(count), lambda: "acme"),
+    ):
+        pytest.fail("it is put off")
+    return raised.value
+
+
+def test_one_or_two_lost_attempts_cost_a_moment_and_set_nothing_apart(
+    loops: CrashLoops, lines: Lines
+) -> None:
+    assert [put_off(loops, count).retry_after for count in (1, 2)] == [0.25, 0.25]
+
+    with loops.attempt("one", lost(2, is_new=False), lambda: "acme"):
+        assert len(loops) == 0
+    assert lines.lines == []
+    assert loops.told("one", "") == ""
+
+
+def test_from_the_third_on_the_pauses_grow_up_to_an_hour(loops: CrashLoops, lines: Lines) -> None:
+    errors = [put_off(loops, count) for count in (3, 4, 5, 9, 10, 10**6)]
+
+    assert [error.retry_after for error in errors] == [30, 60, 120, 1920, 3600, 3600]
+    assert str(errors[0]).startswith(
+        "LE408: the worker ended in the midst of this job 3 times in a row: set apart,"
+        " and tried again by itself in 30 s; see why"
+    )
+    assert lines.lines[0] == (
+        "warning",
+        "job set apart",
+        {"execution_id": "one", "tenant": "acme", "lost_attempts": 3, "pause": 30.0},
+    )
+
+
+def test_a_job_that_was_set_apart_is_tried_by_itself_and_others_of_its_kind_wait(
+    loops: CrashLoops, lines: Lines
+) -> None:
+    with loops.attempt("one", lost(3, is_new=False), lambda: "acme"):
+        with (
+            pytest.raises(SetApart, match="waits until one has been tried") as busy,
+            loops.attempt("two", lost(3, is_new=False), lambda: "other"),
+        ):
+            pytest.fail("one at a time")
+        assert busy.value.retry_after == 2.0
+
+    with loops.attempt("two", lost(3, is_new=False), lambda: "other"):
+        pass
+    assert [values["tenant"] for _, _, values in lines.lines] == ["acme", "other"]
+
+
+def test_a_job_that_takes_long_holds_up_the_next_one_for_a_moment_only(
+    loops: CrashLoops, clock: list[float]
+) -> None:
+    with loops.attempt("long", lost(3, is_new=False), lambda: "acme"):
+        clock[0] += 5
+        second = loops.attempt("second", lost(3, is_new=False), lambda: "other")
+        second.__enter__()
+    with (
+        pytest.raises(SetApart, match="waits until second has been tried"),
+        loops.attempt("third", lost(3, is_new=False), lambda: "third"),
+    ):
+        pytest.fail("the end of the first one is not that of the second")
+    second.__exit__(None, None, None)
+
+    with loops.attempt("third", lost(3, is_new=False), lambda: "third"):
+        pass
+
+
+def test_the_next_one_is_tried_also_where_the_first_one_failed(loops: CrashLoops) -> None:
+    with (
+        pytest.raises(OSError, match="broken"),
+        loops.attempt("one", lost(3, is_new=False), lambda: "acme"),
+    ):
+        raise OSError("broken")
+
+    with loops.attempt("two", lost(3, is_new=False), lambda: "other"):
+        pass
+
+
+def test_a_job_counts_as_set_apart_until_it_is_tried_or_its_pause_is_long_over(
+    loops: CrashLoops, clock: list[float]
+) -> None:
+    put_off(loops, 3, "tried")
+    put_off(loops, 3, "killed meanwhile")
+    assert len(loops) == 2
+
+    with loops.attempt("tried", lost(3, is_new=False), lambda: ""):
+        assert len(loops) == 1
+    clock[0] += 61
+    assert len(loops) == 0
+
+
+def test_no_more_jobs_are_remembered_than_the_limit(lines: Lines) -> None:
+    loops = CrashLoops(logger=lines, metrics=Metrics(), limit=2)
+
+    for name in ("one", "two", "one", "three"):
+        put_off(loops, 3, name)
+
+    assert [bool(loops.told(name, "")) for name in ("one", "two", "three")] == [True, False, True]
+
+
+def test_a_transition_tells_of_lost_attempts_beside_what_it_tells_anyway(
+    loops: CrashLoops,
+) -> None:
+    put_off(loops, 4)
+
+    assert loops.told("one", "") == "its worker had ended in the midst of it 4 times in a row"
+    assert loops.told("one", "late").startswith("late; its worker had ended")
+    assert loops.told("two", "late") == "late"
+
+
+def tenants(lines: Lines) -> TenantJobs:
+    return jobs(("mock", MockCompute()), logger=lines)
+
+
+async def test_a_job_is_put_off_before_anything_of_it_is_begun(lines: Lines) -> None:
+    steps, made = DirectSteps(lost=lost(3)), tenants(lines)
+
+    with pytest.raises(SetApart):
+        await made.run(BODY, steps)
+
+    assert steps.names == []
+    assert lines.lines[0][2]["tenant"] == "t"
+    text = made.metrics.render()[0].decode()
+    assert "landlord_worker_jobs_set_apart 1.0" in text
+    assert "landlord_worker_attempts_lost_total 1.0" in text
+
+
+async def test_a_job_that_ends_after_all_says_so_in_its_transition(lines: Lines) -> None:
+    steps, made = DirectSteps(lost=lost(3, is_new=False)), tenants(lines)
+
+    await made.run(BODY, steps)
+
+    (transition,) = steps.record.transitions
+    assert transition.detail == "its worker had ended in the midst of it 3 times in a row"
+    assert "landlord_worker_jobs_set_apart 0.0" in made.metrics.render()[0].decode()
+
+
+@pytest.mark.parametrize("longest", [0, 10_000], ids=["too long", "unreadable"])
+async def test_a_body_that_may_be_what_kills_the_worker_is_not_read_for_the_log(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, longest: int
+) -> None:
+    monkeypatch.setattr(run, "READ_AT_ONCE", longest)
+
+    with pytest.raises(SetApart):
+        await tenants(lines).run(b"{" if longest else BODY, DirectSteps(lost=lost(3)))
+
+    assert lines.lines[0][2]["tenant"] == ""
+
+
+async def test_a_settling_that_loses_its_worker_is_put_off_too(lines: Lines) -> None:
+    ended = Ended(tenant="t", execution_id="one", operation="provision")
+
+    with pytest.raises(SetApart):
+        await tenants(lines).settle(ended, DirectSteps(lost=lost(3)))
+
+    assert lines.lines[0][2]["tenant"] == "t"

@@ -1,0 +1,218 @@
+"""A job that kills its worker each time is set apart; an innocent one is delayed by a pause."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+
+from landlord_test_target.balancer import balanced
+from landlord_test_target.engine import FIRST_PAUSE, SPARED
+from landlord_test_target.harness import Worker, World, wait_for
+
+PAUSE = 1.0
+APART = "set apart, and tried again by itself in"
+
+DEADLY = 15
+"""A version that kills the worker."""
+
+
+@attrs.define
+class Supervisor:
+    """Starts a worker again each time that it ends, as Kubernetes does."""
+
+    world: World
+    config: Mapping[str, Any]
+    environment: dict[str, str] = attrs.field(factory=lambda: {FIRST_PAUSE: str(PAUSE)})
+    workers: list[Worker] = attrs.field(factory=list)
+
+    async def run(self) -> None:
+        while True:
+            worker = await self.world.launch(self.config, **self.environment)
+            self.workers.append(worker)
+            await worker.ended(600)
+
+    @property
+    def deaths(self) -> int:
+        return sum(1 for one in self.workers if not one.lives)
+
+    def lines(self, message: str, job: str) -> list[dict[str, Any]]:
+        lines = [line for worker in self.workers for line in worker.lines()]
+        return [
+            one for one in lines if one["message"] == message and one.get("execution_id") == job
+        ]
+
+
+@asynccontextmanager
+async def supervised(world: World, config: Mapping[str, Any]) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(world, config)
+    task = asyncio.create_task(supervisor.run())
+    try:
+        yield supervisor
+    finally:
+        task.cancel()
+
+
+async def failures(world: World, job: str) -> list[str]:
+    """What Restate keeps of a job's failed attempts."""
+    query = f"SELECT event_json FROM sys_journal_events WHERE id = '{job}' ORDER BY appended_at"
+    return [str(row["event_json"]) for row in await world.admin.query(query)]
+
+
+async def set_apart(world: World, job: str, pause: float) -> None:
+    """Wait until a job was put off for this long since it has lost its workers."""
+
+    async def look() -> bool:
+        return any(f"{APART} {pause:g} s" in failure for failure in await failures(world, job))
+
+    await wait_for(look, within=120)
+
+
+async def ended(world: World, job: str) -> dict[str, Any]:
+    """The answer of a job that may need several workers."""
+
+    async def look() -> bool:
+        return bool((await world.row(job))["status"] == "completed")
+
+    await wait_for(look, within=120)
+    return await world.done(job)
+
+
+async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and_others_go_on(
+    world: World, http: aiohttp.ClientSession
+) -> None:
+    tenant = world.tenant()
+    async with supervised(world, world.config()) as supervisor:
+        await wait_for(lambda: _registered(supervisor))
+        deadly = await world.send(tenant, "provision", version=DEADLY)
+        await set_apart(world, deadly, PAUSE)
+
+        # Its worker lives in the pause; what is in flight at its end goes on with the next one.
+        others = [world.tenant() for _ in range(5)]
+        for job in [await world.send(other, "provision", version=1) for other in others]:
+            await ended(world, job)
+        assert [len(await world.target.resources(other)) for other in others] == [1] * 5
+        await set_apart(world, deadly, 4 * PAUSE)
+        async with http.get(f"{supervisor.workers[-1].probe_url}/metrics") as response:
+            text = await response.text()
+        supervisor.environment[SPARED] = "1"
+        await supervisor.workers[-1].kill()
+        await ended(world, deadly)
+
+        lines = supervisor.lines("job set apart", deadly)
+        counts = [line["lost_attempts"] for line in lines]
+        assert counts == list(range(3, 3 + len(lines)))
+        assert [line["pause"] for line in lines] == [PAUSE * 2 ** (count - 3) for count in counts]
+        assert {line["tenant"] for line in lines} == {tenant}
+        tried = supervisor.lines("job that was set apart is tried by itself", deadly)
+        for put_off, again in zip(lines, tried, strict=True):
+            assert _seconds(put_off, again) >= put_off["pause"]
+        # Each attempt costs one worker; the last end was the test's.
+        assert supervisor.deaths <= counts[-1] + 1
+
+    assert re.search(r"^landlord_worker_jobs_set_apart 1\.0$", text, re.MULTILINE)
+    assert re.search(r"^landlord_worker_attempts_lost_total [1-9]", text, re.MULTILINE)
+    (transition,) = await world.ended(tenant, 1)
+    assert transition["detail"] == (
+        f"its worker had ended in the midst of it {counts[-1]} times in a row"
+    )
+    assert len(await world.target.resources(tenant)) == 1
+
+
+@pytest.mark.long
+async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_pause(
+    world: World,
+) -> None:
+    slow = world.tenant()
+    await world.target.fault(slow, "inspect", delay_before=4.0)
+    async with supervised(world, world.config()) as supervisor:
+        await wait_for(lambda: _registered(supervisor))
+        innocent = await world.send(slow, "provision", version=1)
+        for kills in (1, 2, 3):
+            await world.target.asked(slow, "inspect", kills)
+            await supervisor.workers[-1].kill()
+        await set_apart(world, innocent, PAUSE)
+        await world.target.fault(slow, "inspect")
+
+        await ended(world, innocent)
+
+        (line,) = supervisor.lines("job set apart", innocent)
+        assert (line["lost_attempts"], line["pause"]) == (3, PAUSE)
+
+
+@pytest.mark.long
+async def test_an_innocent_job_that_is_killed_along_with_a_deadly_one_ends_before_it(
+    world: World,
+) -> None:
+    slow = world.tenant()
+    await world.target.fault(slow, "inspect", delay_before=1.0)
+    async with supervised(world, world.config()) as supervisor:
+        await wait_for(lambda: _registered(supervisor))
+        innocent = await world.send(slow, "provision", version=1)
+        await world.target.asked(slow, "inspect")
+        deadly = await world.send(world.tenant(), "provision", version=DEADLY)
+
+        await ended(world, innocent)
+
+        assert (await world.row(deadly))["status"] != "completed"
+        assert len(supervisor.lines("job set apart", innocent)) <= 1
+        await world.dispatcher.kill(deadly)
+
+
+@pytest.mark.long
+async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: World) -> None:
+    configs = [world.config(), world.config()]
+    addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
+    async with (
+        balanced(addresses) as front,
+        supervised(world, _behind(configs[0], front.url)) as one,
+        supervised(world, _behind(configs[1], front.url)) as other,
+    ):
+        await wait_for(lambda: _registered(one))
+        await wait_for(lambda: _registered(other))
+        deadly = await world.send(world.tenant(), "provision", version=DEADLY)
+
+        await set_apart(world, deadly, 2 * PAUSE)
+
+        # Each attempt costs one worker; of the last one nothing may be told yet.
+        lines = one.lines("job set apart", deadly) + other.lines("job set apart", deadly)
+        lost = max(line["lost_attempts"] for line in lines)
+        assert one.deaths + other.deaths <= lost + 1
+        await world.dispatcher.kill(deadly)
+
+
+async def test_no_path_of_the_worker_is_told_to_restate(world: World) -> None:
+    worker = await world.worker()
+    deadly = await world.send(world.tenant(), "provision", version=DEADLY)
+    assert await worker.ended() == -signal.SIGKILL
+    again = await world.launch(worker.config)
+    assert await again.ended() == -signal.SIGKILL
+
+    kept = await failures(world, deadly)
+    assert [one for one in kept if "LE408: the worker ended in the midst" in one]
+    assert not [one for one in kept if ".py" in one]
+    await world.dispatcher.kill(deadly)
+
+
+async def _registered(supervisor: Supervisor) -> bool:
+    return any(
+        line["message"] == "registered" and line.get("state") == "yes"
+        for worker in supervisor.workers
+        for line in worker.lines()
+    )
+
+
+def _behind(config: Mapping[str, Any], url: str) -> dict[str, Any]:
+    restate = {**config["workflow"]["restate"], "worker_advertised_url": url}
+    return {**config, "workflow": {"restate": restate}}
+
+
+def _seconds(first: Mapping[str, Any], then: Mapping[str, Any]) -> float:
+    at, later = (datetime.fromisoformat(line["timestamp"]) for line in (first, then))
+    return (later - at).total_seconds()
