@@ -40,17 +40,26 @@ class Routes:
         with suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             begun = await self._begun(head, reader)
-            port = self.ports[self._worker(begun)]
-            back_reader, back_writer = await asyncio.open_connection("127.0.0.1", port)
+            back_reader, back_writer = await self._connection(begun)
             # So that a connection which is kept decides nothing.
             back_writer.write(head[:-2] + b"connection: close\r\n\r\n" + begun)
             await asyncio.gather(_pumped(reader, back_writer), _pumped(back_reader, writer))
         writer.close()
 
-    def _worker(self, begun: bytes) -> int:
+    async def _connection(self, begun: bytes) -> tuple[StreamReader, StreamWriter]:
+        first, *others = self._order(begun)
+        with suppress(OSError):
+            return await asyncio.open_connection("127.0.0.1", first)
+        # It does not listen yet.
+        return await asyncio.open_connection("127.0.0.1", others[0] if others else first)
+
+    def _order(self, begun: bytes) -> list[int]:
+        """The ports of the workers that are up, in the order in which they are tried."""
         up = [worker for worker in range(len(self.ports)) if worker not in self.out]
-        named = _ROUTE.search(begun)
-        return int(named[1]) if named and int(named[1]) in up else self.chance.choice(up)
+        self.chance.shuffle(up)
+        if named := _ROUTE.search(begun):
+            up.sort(key=lambda worker: worker != int(named[1]))
+        return [self.ports[worker] for worker in up]
 
     @staticmethod
     async def _begun(head: bytes, reader: StreamReader) -> bytes:

@@ -2,7 +2,8 @@
 
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
@@ -14,8 +15,9 @@ from landlord_test_target.endings.plan import Times
 from landlord_test_target.endings.routes import Routes, routed
 from landlord_test_target.endings.word import Word, landlords_word
 from landlord_test_target.harness import Worker, World, free_port, wait_for
+from landlord_test_target.queue_engine.store import Store
 
-__all__ = ["Backend", "RestateBackend", "Stage", "restate_stage", "worker_settings"]
+__all__ = ["Backend", "QueueBackend", "RestateBackend", "Stage", "queue_stage", "restate_stage", "worker_settings"]
 
 
 class Backend(Protocol):
@@ -143,3 +145,70 @@ async def restate_stage(
             times=times,
             workers=workers,
         )
+
+
+@attrs.frozen(kw_only=True)
+class QueueBackend:
+    """A file, out of which workers lease jobs; Landlord's part writes them into it."""
+
+    store: Store
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self
+
+    async def dispatch(self, body: bytes) -> str:
+        return str(self.store.send(body))
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        job = self.store.job(int(execution_id))
+        assert job is not None, "it was dispatched"
+        states = {"open": "running", "done": "succeeded"}
+        return {"state": states.get(job.state, "failed")}
+
+    async def kill(self, execution_id: str) -> None:
+        self.store.stop(int(execution_id), "killed")
+
+    async def took(self, tenant: str, job: str) -> bool:
+        return str(self.store.lock(tenant).job) == job
+
+    async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
+        return [attrs.asdict(one) for one in self.store.lock(tenant).record.transitions]
+
+    async def quiet(self, within: float) -> None:
+        async def look() -> bool:
+            return not self.store.open_jobs()
+
+        await wait_for(look, within)
+
+    def take_out(self, worker: int) -> None:
+        """One that stands still takes nothing."""
+
+    def put_back(self, worker: int) -> None:
+        """One that goes on does."""
+
+
+@asynccontextmanager
+async def queue_stage(
+    folder: Path, ground: Ground, times: Times, *, api: bool
+) -> AsyncIterator[Stage]:
+    """Start two workers on one file; ``api`` tells whether they know Landlord's."""
+    path, workers = folder / f"queue-{api}.db", list[Worker]()
+    async with AsyncExitStack() as ends:
+        word = await ends.enter_async_context(landlords_word()) if api else Word()
+        store = ends.enter_context(closing(Store(path)))
+        for number in range(2):
+            settings = {**worker_settings(times), "compute_provider": ground.compute}
+            settings["probe_address"] = f"127.0.0.1:{free_port()}"
+            if api:
+                settings["landlord_api_url"] = word.url
+            config = {
+                "compute": {ground.compute: ground.section(number)},
+                "workflow": {"queue": {"path": str(path), "lease": f"{times.request_timeout:g}s"}},
+                "worker": settings,
+            }
+            worker = await Worker(config=config, folder=folder, engine="queue").start()
+            ends.push_async_callback(worker.kill)
+            workers.append(await worker.registered())
+        backend = QueueBackend(store=store)
+        yield Stage(ground=ground, backend=backend, word=word, times=times, workers=workers)
