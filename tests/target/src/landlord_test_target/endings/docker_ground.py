@@ -10,10 +10,10 @@ import aiohttp
 import attrs
 
 from landlord_test_target.docker import Holdings, address, show
-from landlord_test_target.endings.docker_wire import MOMENTS, Wire, docker_wire
+from landlord_test_target.endings.docker_wire import Wire, docker_wire
 from landlord_test_target.endings.ground import Asked, Holds
 from landlord_test_target.endings.images import Images, images
-from landlord_test_target.endings.plan import Case, Moments, Times, Work
+from landlord_test_target.endings.plan import Case, Times, Work
 from landlord_test_target.waiting import free_port
 
 __all__ = ["DockerGround", "docker_ground"]
@@ -30,8 +30,7 @@ class DockerGround:
     images: Images
     times: Times
     http: aiohttp.ClientSession
-    moments: Moments = MOMENTS
-    compute: str = "docker"
+    compute: str = attrs.field(default="docker", init=False)
     _ports: dict[str, int] = attrs.field(factory=dict)
 
     def section(self, worker: int) -> Mapping[str, object]:

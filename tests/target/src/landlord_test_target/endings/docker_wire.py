@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
+from itertools import product
 from pathlib import Path
 from time import time
 from urllib.parse import unquote
@@ -17,21 +18,18 @@ import aiohttp
 import attrs
 from aiohttp import web
 
-from landlord_test_target.endings.plan import AFTER, BEFORE, DURING, Delay, Moments
+from landlord_test_target.endings.plan import AFTER, BEFORE, DURING, Delay, Moments, Work
 from landlord_test_target.gate import SOCKET
 
 __all__ = ["MOMENTS", "Request", "Wire", "docker_wire"]
 
-MOMENTS: Moments = {
-    "pull": (BEFORE, DURING, AFTER),
-    "create": (BEFORE, DURING, AFTER),
-    "start": (BEFORE, AFTER),
-    "stop": (BEFORE, AFTER),
-    "inspect": (BEFORE, AFTER),
-    "remove": (BEFORE, AFTER),
-    "rename": (BEFORE, AFTER),
-}
-"""The answers of the last five are empty, or read at once: nothing is in their midst."""
+_MAKES = [
+    *product(("pull", "create"), (BEFORE, DURING, AFTER)),
+    # Nothing is in the midst of an answer that is empty, or read at once.
+    *product(("start", "inspect"), (BEFORE, AFTER)),
+]
+_SWITCHES = [*_MAKES, *product(("stop", "start", "remove", "rename"), (BEFORE, AFTER))]
+MOMENTS: Moments = {work: _MAKES if work is Work.PROVISION else _SWITCHES for work in Work}
 
 _CALLS = {
     "POST images/create": "pull",
@@ -88,8 +86,8 @@ class Wire:
     def delay(self, tenant: str, delays: Sequence[Delay]) -> None:
         """Have these requests of a tenant be late, counted from now on."""
         self._delays[tenant] = list(delays)
-        for call in MOMENTS:
-            self._counts[tenant, call] = 0
+        for one in delays:
+            self._counts[tenant, one.call] = 0
 
     def of(self, tenant: str) -> list[Request]:
         """What was asked for one tenant, in order."""

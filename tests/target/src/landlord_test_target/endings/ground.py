@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from landlord_test_target.endings.plan import Case, Moments
+from landlord_test_target.endings.plan import Case
 
 __all__ = ["Asked", "Ground", "Holds"]
 
@@ -44,10 +44,6 @@ class Asked:
 
 class Ground(Protocol):
     """A target."""
-
-    @property
-    def moments(self) -> Moments:
-        """The calls that may be late."""
 
     @property
     def compute(self) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import attrs
 
@@ -11,12 +12,9 @@ from landlord_test_target.target import Target
 
 __all__ = ["MOMENTS", "LedgerGround"]
 
-MOMENTS: Moments = {
-    "inspect": (BEFORE, AFTER),
-    "create": (BEFORE, AFTER),
-    "update": (BEFORE, AFTER),
-    "delete": (BEFORE, AFTER),
-}
+_PROVISION = [*product(("inspect", "create"), (BEFORE, AFTER))]
+_UPDATE = [*product(("inspect", "update"), (BEFORE, AFTER))]
+MOMENTS: Moments = {work: _PROVISION if work is Work.PROVISION else _UPDATE for work in Work}
 
 
 @attrs.frozen(kw_only=True)
@@ -25,8 +23,7 @@ class LedgerGround:
 
     target: Target
     times: Times
-    moments: Moments = MOMENTS
-    compute: str = "target"
+    compute: str = attrs.field(default="target", init=False)
 
     def section(self, worker: int) -> Mapping[str, object]:
         _ = worker

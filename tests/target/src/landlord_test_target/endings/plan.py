@@ -13,10 +13,6 @@ __all__ = ["AFTER", "BEFORE", "DURING", "Case", "Delay", "Freeze", "Moments", "T
 BEFORE, DURING, AFTER = "before", "during", "after"
 """A request is late on its way there; in the midst of its answer; or the whole answer is."""
 
-Moments = Mapping[str, tuple[str, ...]]
-"""At which moments a call may be late, by the call's name."""
-
-
 class Work(StrEnum):
     """What the job does that is killed."""
 
@@ -26,6 +22,10 @@ class Work(StrEnum):
     """An update to what says that it is not well."""
     LATE = "late"
     """An update to what never becomes healthy, and is waited for as long as may be."""
+
+
+Moments = Mapping[Work, Sequence[tuple[str, str]]]
+"""Which calls may be late, and when, by the work that sends them."""
 
 
 class Then(StrEnum):
@@ -154,25 +154,25 @@ def plan(seed: int, count: int, times: Times, moments: Moments) -> list[Case]:
     """
     chance = Random(seed)
     kinds = list(product(Work, Then))
-    first = [(call, moment) for call, at in moments.items() for moment in at]
     chance.shuffle(kinds)
-    chance.shuffle(first)
-    drawn = islice(zip(cycle(kinds), cycle(first), strict=False), count)
+    calls = {work: cycle(chance.sample(moments[work], len(moments[work]))) for work in Work}
     return [
-        _case(chance, number, kind, late, times, first)
-        for number, (kind, late) in enumerate(drawn, start=1)
+        _case(chance, number, kind, times, [next(calls[kind[0]]), *_more(chance, moments[kind[0]])])
+        for number, kind in enumerate(islice(cycle(kinds), count), start=1)
     ]
+
+
+def _more(chance: Random, calls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return chance.sample(calls, chance.randint(0, 2))
 
 
 def _case(
     chance: Random,
     number: int,
     kind: tuple[Work, Then],
-    first: tuple[str, str],
     times: Times,
-    all_calls: Sequence[tuple[str, str]],
+    late: Sequence[tuple[str, str]],
 ) -> Case:
-    late = [first, *chance.sample(all_calls, chance.randint(0, 2))]
     delays = tuple(
         Delay(
             call=call,
