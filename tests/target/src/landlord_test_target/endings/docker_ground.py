@@ -38,7 +38,7 @@ class DockerGround:
         # A switch may be carried for three requests, each with its stop.
         stop = max(0, int(self.times.step_timeout / 3 - request))
         timeouts = {"request_timeout": request, "stop_timeout": stop}
-        health = {"stable_window": 0.2, "health_timeout": self.times.step_timeout / 5}
+        health = {"stable_window": 0.2, "health_timeout": 0.15 * self.times.step_timeout}
         return {"host": self.wire.hosts[worker], **timeouts, **health}
 
     def config(self, case: Case, version: int) -> Mapping[str, object]:
@@ -89,7 +89,8 @@ class DockerGround:
         with suppress(aiohttp.ClientError, TimeoutError):
             async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=5)) as answer:
                 text = await answer.text()
-                return int(text) if tag == f"{text}-{case.tenant}" else 0
+                is_whole = text.isdecimal() and tag == f"{text}-{case.tenant}"
+                return int(text) if is_whole else 0
         return 0
 
 

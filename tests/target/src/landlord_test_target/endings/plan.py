@@ -86,7 +86,9 @@ class Case:
         work: What the job does that is killed.
         then: What follows.
         delays: What is late.
-        killed_after: Seconds from sending the job until it is killed.
+        killed_on: The call whose request is on the wire when the killing is thought of; empty for
+            the job's own sending.
+        killed_after: Seconds from then until it is killed.
         pause: Seconds from the kill until the next job is sent.
         worker: Which worker runs the job; what follows goes to the other one.
         younger: The version that a younger job asks for.
@@ -98,6 +100,7 @@ class Case:
     work: Work
     then: Then
     delays: tuple[Delay, ...]
+    killed_on: str
     killed_after: float
     pause: float
     worker: int
@@ -183,7 +186,9 @@ def _case(
         for call, moment in late
     )
     # A request that is given up is tried again: then the job goes on.
-    longest = sum(min(one.seconds, times.patience(one.call)) for one in delays)
+    waits = [min(one.seconds, times.patience(one.call)) for one in delays]
+    on_wire = chance.random() < 0.5
+    longest = waits[0] if on_wire else sum(waits) + 1
     work, then = kind
     return Case(
         number=number,
@@ -191,7 +196,8 @@ def _case(
         work=work,
         then=then,
         delays=delays,
-        killed_after=round(chance.uniform(0, longest + 1), 2),
+        killed_on=delays[0].call if on_wire else "",
+        killed_after=round(chance.uniform(0, longest), 2),
         pause=round(chance.choice((0, chance.uniform(0, times.request_timeout))), 2),
         worker=chance.randint(0, 1),
         younger=chance.choice((1, 2, 3)),

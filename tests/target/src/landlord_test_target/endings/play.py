@@ -84,7 +84,7 @@ class Player:
         self.stage.word.wants(case.tenant, "updating", config)
         story.sent = time()
         story.job = await self._send(case, operation, config, case.worker)
-        await asyncio.sleep(case.killed_after)
+        await self._until_killed(story)
         story.landed = (await dispatcher.poll(story.job)).get("state") in _RUNS
         await dispatcher.kill(story.job)
         story.killed = time()
@@ -95,6 +95,21 @@ class Player:
             await asyncio.sleep(case.pause)
             await self._follow(story)
         return story
+
+    async def _until_killed(self, story: Story) -> None:
+        case, ground, dispatcher = story.case, self.stage.ground, self.stage.backend.dispatcher
+
+        async def look() -> bool:
+            calls = [one.call for one in await ground.asked(case) if one.at >= story.sent]
+            is_there = calls.count(case.killed_on) >= case.delays[0].nth
+            # There may never be a second one.
+            return is_there or (await dispatcher.poll(story.job)).get("state") not in _RUNS
+
+        if case.killed_on:
+            with suppress(AssertionError):
+                await wait_for(look, self.stage.times.step_timeout)
+        # At any time, not at one that something tells.
+        await asyncio.sleep(case.killed_after)
 
     async def _follow(self, story: Story) -> None:
         case, word = story.case, self.stage.word

@@ -19,6 +19,9 @@ from landlord_test_target.queue_engine.store import Store
 
 __all__ = ["Backend", "QueueBackend", "RestateBackend", "Stage", "queue_stage", "restate_stage", "worker_settings"]
 
+_QUIET_LOOKS = 20
+"""Looks at which nothing is open, some 30 ms apart, until that is believed."""
+
 
 class Backend(Protocol):
     """What the cases ask of a backend beside what Landlord does."""
@@ -62,14 +65,22 @@ class RestateBackend:
         return await self.world.history(tenant)
 
     async def quiet(self, within: float) -> None:
+        looks = 0
+
         async def look() -> bool:
-            return not await self.world.admin.query(
-                "SELECT id FROM sys_invocation"
-                f" WHERE target LIKE '{self.world.service}%' AND status != 'completed'"
-                " AND target_handler_name != 'forget'"
-            )
+            # What one that has ended has sent is seen a moment later only.
+            nonlocal looks
+            looks = 0 if await self._open() else looks + 1
+            return looks >= _QUIET_LOOKS
 
         await wait_for(look, within)
+
+    async def _open(self) -> Sequence[Mapping[str, object]]:
+        return await self.world.admin.query(
+            "SELECT id FROM sys_invocation"
+            f" WHERE target LIKE '{self.world.service}%' AND status != 'completed'"
+            " AND target_handler_name != 'forget'"
+        )
 
     def take_out(self, worker: int) -> None:
         self.routes.out.add(worker)
@@ -95,7 +106,7 @@ class Stage:
     @property
     def longest(self) -> float:
         """Seconds after the last job within which the last resync has been."""
-        return 6 * self.times.step_timeout + 60
+        return 6 * self.times.step_timeout + 120
 
     def freeze(self, worker: int) -> None:
         """Have a worker stand still."""
