@@ -26,7 +26,9 @@ AT_ONCE = 8
 Play = Callable[[LedgerGround, bool], AbstractAsyncContextManager[Stage]]
 
 
-async def played(name: str, target: Target, config: pytest.Config, folder: Path, play: Play) -> None:
+async def played(
+    name: str, target: Target, config: pytest.Config, folder: Path, play: Play
+) -> None:
     """Play half of the cases with Landlord's API and half without, a worker standing still."""
     seed, count = config.getoption("seed"), config.getoption("cases")
     times = Times(step_timeout=config.getoption("step_timeout"))
@@ -49,9 +51,7 @@ async def test_one_version_serves_or_nothing_is_left_however_a_job_on_a_frozen_w
     chance = Random(pytestconfig.getoption("seed"))
 
     def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
-        return restate_stage(
-            world if api else second_world, ground, ground.times, chance, api=api
-        )
+        return restate_stage(world if api else second_world, ground, ground.times, chance, api=api)
 
     await played("ledger", world.target, pytestconfig, tmp_path, play)
 

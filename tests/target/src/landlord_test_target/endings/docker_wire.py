@@ -5,7 +5,7 @@ A request that a worker has sent reaches the engine, also where the worker has g
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -162,7 +162,7 @@ class Wire:
         return partial(_sleep, {one.moment: one.seconds for one in due})
 
 
-Late = Callable[[str], "asyncio.Future[None]"]
+Late = Callable[[str], Coroutine[None, None, None]]
 
 
 async def _sleep(delays: Mapping[str, float], moment: str) -> None:

@@ -8,10 +8,24 @@ from uuid import UUID
 
 import attrs
 
-__all__ = ["AFTER", "BEFORE", "DURING", "Case", "Delay", "Freeze", "Moments", "Then", "Times", "Work", "freezes", "plan"]
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "DURING",
+    "Case",
+    "Delay",
+    "Freeze",
+    "Moments",
+    "Then",
+    "Times",
+    "Work",
+    "freezes",
+    "plan",
+]
 
 BEFORE, DURING, AFTER = "before", "during", "after"
 """A request is late on its way there; in the midst of its answer; or the whole answer is."""
+
 
 class Work(StrEnum):
     """What the job does that is killed."""

@@ -17,7 +17,15 @@ from landlord_test_target.endings.word import Word, landlords_word
 from landlord_test_target.harness import Worker, World, free_port, wait_for
 from landlord_test_target.queue_engine.store import Store
 
-__all__ = ["Backend", "QueueBackend", "RestateBackend", "Stage", "queue_stage", "restate_stage", "worker_settings"]
+__all__ = [
+    "Backend",
+    "QueueBackend",
+    "RestateBackend",
+    "Stage",
+    "queue_stage",
+    "restate_stage",
+    "worker_settings",
+]
 
 _QUIET_LOOKS = 20
 """Looks at which nothing is open, some 30 ms apart, until that is believed."""

@@ -60,13 +60,9 @@ class QueueSteps:
             self._follow(tenant, self.job.id, note.operation, record, preempted=preempted)
         return record
 
-    def _follow(
-        self, tenant: str, job: int, operation: str, record: Record, **more: bool
-    ) -> None:
+    def _follow(self, tenant: str, job: int, operation: str, record: Record, **more: bool) -> None:
         gone = tuple(placement.bare() for placement in record.placements)
-        ended = Ended(
-            tenant=tenant, execution_id=str(job), operation=operation, gone=gone, **more
-        )
+        ended = Ended(tenant=tenant, execution_id=str(job), operation=operation, gone=gone, **more)
         self.store.send_resync(ended, self.resync_after)
 
     async def _preempt(self, tenant: str, lock: Lock, note: Note) -> None:
