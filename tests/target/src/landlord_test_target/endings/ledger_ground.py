@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
+from time import time
 
 import attrs
 
@@ -56,14 +57,16 @@ class LedgerGround:
 
     async def asked(self, case: Case) -> Sequence[Asked]:
         rows = await self.target.rows(case.tenant)
-        asked = []
-        for number, row in enumerate(rows):
-            if row["outcome"] != "asked":
-                continue
-            # Which call an answer belongs to the ledger does not tell; the next one may be it.
-            done = [one for one in rows[number + 1 :] if one["call"] == row["call"]]
-            answers = [one for one in done if one["outcome"] != "asked"]
-            answered = {"answered": answers[0]["at"], "status": answers[0]["outcome"]}
-            detail = {**row, **(answered if answers else {"answered": 0})}
-            asked.append(Asked(at=row["at"], call=row["call"], detail=detail))
-        return asked
+        return [
+            Asked(at=row["at"], call=row["call"], detail={**row, **_answer(row, rows[number:])})
+            for number, row in enumerate(rows)
+            if row["outcome"] == "asked"
+        ]
+
+
+def _answer(asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """When a call was acted on: the ledger does not tell which one, so that it is the next."""
+    for row in rows:
+        if row["call"] == asked["call"] and row["outcome"] != "asked":
+            return {"answered": row["at"], "status": row["outcome"]}
+    return {"answered": time()}
