@@ -2,7 +2,13 @@
 
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    nullcontext,
+)
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -47,8 +53,8 @@ class Backend(Protocol):
     async def quiet(self, within: float) -> None:
         """Wait until nothing is open, resyncs that are to come included."""
 
-    def take_out(self, worker: int) -> None:
-        """Send this worker nothing more."""
+    def stopping(self, worker: int) -> AbstractContextManager[object]:
+        """A worker is made to stand still within; from then on it is sent nothing."""
 
     def put_back(self, worker: int) -> None:
         """Send it jobs again."""
@@ -90,8 +96,9 @@ class RestateBackend:
             " AND target_handler_name != 'forget'"
         )
 
-    def take_out(self, worker: int) -> None:
+    def stopping(self, worker: int) -> AbstractContextManager[object]:
         self.routes.out.add(worker)
+        return nullcontext()
 
     def put_back(self, worker: int) -> None:
         self.routes.out.discard(worker)
@@ -118,8 +125,8 @@ class Stage:
 
     def freeze(self, worker: int) -> None:
         """Have a worker stand still."""
-        self.backend.take_out(worker)
-        self.workers[worker].signal(signal.SIGSTOP)
+        with self.backend.stopping(worker):
+            self.workers[worker].signal(signal.SIGSTOP)
 
     def thaw(self, worker: int) -> None:
         """Have it go on."""
@@ -200,8 +207,10 @@ class QueueBackend:
 
         await wait_for(look, within)
 
-    def take_out(self, worker: int) -> None:
-        """One that stands still takes nothing."""
+    def stopping(self, worker: int) -> AbstractContextManager[object]:
+        # One that stands still as it writes keeps the whole file, which SQLite does not end.
+        _ = worker
+        return self.store.transaction()
 
     def put_back(self, worker: int) -> None:
         """One that goes on does."""
