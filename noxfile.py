@@ -167,6 +167,18 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def endings(session: nox.Session) -> None:
+    """Kill jobs while requests are late, and look what is left: `nox -s endings -- --seed 7`.
+
+    Not part of a plain run, which plays a few. `--stories DIR` keeps what became of each case.
+    """
+    install_editable(session, "test", extra=LOCAL)
+    played = ("tests/e2e/docker/test_endings.py", "tests/e2e/test_endings.py")
+    size = ("--cases=40", "--step-timeout=20")
+    session.run("pytest", "-s", *played, *size, *session.posargs)
+
+
+@nox.session
 def cluster(session: nox.Session) -> None:
     """Kill a node of a cluster of restate-servers: `nox -s cluster`, not part of a plain run."""
     install_editable(session, "test", extra=LOCAL)

@@ -22,6 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--overload", type=int, default=60, help="how many jobs test_overload.py sends"
     )
+    parser.addoption("--cases", type=int, default=6, help="how many test_endings.py plays")
+    parser.addoption("--step-timeout", type=float, default=4.0, help="that of its workers, in s")
+    parser.addoption("--stories", type=Path, default=None, help="where it keeps their stories")
     parser.addoption("--operations", type=int, default=40, help="how many it has asked for")
     parser.addoption("--rolls", type=int, default=2, help="how many test_shared_address.py does")
     parser.addoption("--stride", type=int, default=20, help="test_every_point.py takes each nth")
@@ -83,6 +86,16 @@ def target(target_url: str, http: aiohttp.ClientSession) -> Target:
 async def world(
     restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
 ) -> AsyncIterator[World]:
+    world = World(restate=restate, target=target, http=http, folder=tmp_path)
+    yield world
+    await world.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def second_world(
+    restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
+) -> AsyncIterator[World]:
+    """Another service, with workers of its own, on the same restate-server."""
     world = World(restate=restate, target=target, http=http, folder=tmp_path)
     yield world
     await world.aclose()

@@ -1,5 +1,6 @@
 """Limits that do not fit together are refused with the keys and what to set."""
 
+import attrs
 import pytest
 
 from landlord_engines_core.compute import ComputeRegistry
@@ -46,6 +47,22 @@ def test_no_engine_may_carry_a_switch_for_longer_than_a_step() -> None:
         check_limits(limits, registry(), keep_history=1e6)
 
     assert "or lower the timeouts of compute.carrying" in str(error.value.hint)
+
+
+def test_no_engine_may_watch_an_update_for_as_long_as_a_step() -> None:
+    """It would be cut at each attempt, the tenant out of service meanwhile, and never rolled back."""
+
+    class Watching(MockCompute):
+        longest_switch = 39.0
+
+    limits = JobLimits(step_timeout=39.0, health_timeout=5.0)
+    watching = ComputeRegistry({"watching": Watching()})
+
+    with pytest.raises(SettingsError, match="compute engine watching may take 39s") as error:
+        check_limits(limits, watching, keep_history=1e6)
+
+    assert "set worker.step_timeout above 39s" in str(error.value.hint)
+    check_limits(attrs.evolve(limits, step_timeout=39.1), watching, keep_history=1e6)
 
 
 def test_a_record_is_kept_until_the_last_look_at_its_tenant() -> None:

@@ -537,6 +537,20 @@ async def test_nothing_is_told_where_nothing_was_out_of_service() -> None:
     assert steps.told == ()
 
 
+async def test_what_a_job_that_gave_way_takes_out_of_service_late_is_put_back_last() -> None:
+    """Its stop was on the wire; the next job found the resource as it wanted it."""
+    compute, steps = Restorable(), SettleSteps(record=HERE)
+    preempted = attrs.evolve(after("update"), preempted=True)
+
+    await settle(compute, steps, preempted)
+    assert compute.restored == []
+
+    answer = await settle(compute, steps, attrs.evolve(preempted, last=True))
+
+    assert compute.restored == [("t", "")]
+    assert answer.output.status == "updated"
+
+
 async def test_what_a_job_with_an_end_left_is_not_put_back_into_service() -> None:
     compute, steps = Restorable(), SettleSteps(record=HERE)
 

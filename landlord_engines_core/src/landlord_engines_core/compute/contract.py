@@ -162,6 +162,14 @@ class ComputeEngine(abc.ABC):
         """Seconds from a cancellation until a request and a switch have ended, at most."""
         return 0.0
 
+    @property
+    def longest_switch(self) -> float:
+        """Seconds that a switch takes where the next resource never becomes healthy.
+
+        A step that is shorter would cut it at each attempt; the worker refuses to start then.
+        """
+        return 0.0
+
     async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # for those that switch
         """Put into service what a switch left out of it that nobody went on with.
 

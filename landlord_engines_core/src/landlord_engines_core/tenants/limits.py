@@ -21,6 +21,7 @@ def check_limits(limits: JobLimits, registry: ComputeRegistry, *, keep_history: 
     _check_health_timeout(limits)
     for name in registry:
         _check_carry(limits, name, registry.engine(name).longest_carry)
+        _check_switch(limits, name, registry.engine(name).longest_switch)
     if limits.resync_after:
         _check_history(limits, registry.longest_carry, keep_history)
 
@@ -42,6 +43,17 @@ def _check_carry(limits: JobLimits, name: str, carry: float) -> None:
             f"compute engine {name} may carry a request or a switch for {carry:g}s, longer than"
             f" worker.step_timeout ({step:g}s): a switch of that length would be cut at each attempt",
             hint=f"set worker.step_timeout to {carry:g}s or more, or lower the timeouts of compute.{name}",
+        )
+
+
+def _check_switch(limits: JobLimits, name: str, switch: float) -> None:
+    step = limits.step_timeout
+    if step <= switch:
+        raise SettingsError(
+            f"compute engine {name} may take {switch:g}s for an update that does not become healthy,"
+            f" which is not below worker.step_timeout ({step:g}s): it would be cut at each attempt,"
+            " and never be rolled back",
+            hint=f"set worker.step_timeout above {switch:g}s, or lower the timeouts of compute.{name}",
         )
 
 

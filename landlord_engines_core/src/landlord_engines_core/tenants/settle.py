@@ -89,7 +89,8 @@ class Settler:
         found = Settling(started_at=now(), killed=_was_killed(ended, record))
         try:
             aim = await self._aim(ended, record)
-            due = found.killed or not await self._is_true(ended.tenant, aim)
+            due = found.killed or (aim is _UNKNOWN and _may_be_down(ended, record))
+            due = due or not await self._is_true(ended.tenant, aim)
         except _REFUSALS:
             # It is met again with the lock, and goes into the history then.
             return attrs.evolve(found, due=True)
@@ -175,13 +176,9 @@ class Settler:
         return attrs.evolve(applied, outcome=outcome, gone=left.gone), ""
 
     async def _restored(self, ended: Ended, record: Record) -> Applied:
-        """Put back into service what a killed job left out of it, from what is on the target.
-
-        Only at the last look: until then another worker may still carry the job's switch.
-        """
+        """Put back into service what a killed job left out of it, from what is on the target."""
         outcome = Outcome.UNCHANGED
-        is_left = ended.last and _was_killed(ended, record)
-        for placement in record.placements if is_left else ():
+        for placement in record.placements if _may_be_down(ended, record) else ():
             engine = self.converger.registry.engine(placement.engine)
             observing()
             if await engine.restore(ended.tenant, placement.place):
@@ -201,6 +198,15 @@ _UNKNOWN = _Aim()
 def _was_killed(ended: Ended, record: Record) -> bool:
     """Whether the job, which has ended, did not write its end down."""
     return not record.has_ended(ended.execution_id) and not ended.overrode_delete
+
+
+def _may_be_down(ended: Ended, record: Record) -> bool:
+    """Whether a killed job may have left the tenant out of service, this one or the one before it.
+
+    A stop that the one before had on the wire lands after this one found all as it wanted it. Only
+    the last look tells: until then another worker may still carry a switch.
+    """
+    return ended.last and (ended.preempted or _was_killed(ended, record))
 
 
 def _last(record: Record) -> Placement | None:

@@ -139,3 +139,11 @@ async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(
     assert asked == ["rename", "stop", "rename", "start"]
     assert shown["Name"] == f"/{name}"
     assert result.resource_ids == {"container_id": "x"}
+
+
+async def test_an_update_that_never_becomes_healthy_takes_its_health_timeout_and_two_stops() -> (
+    None
+):
+    engine = from_settings({"health_timeout": 280, "stop_timeout": 10})
+
+    assert engine.longest_switch == 300

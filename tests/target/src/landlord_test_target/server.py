@@ -8,7 +8,8 @@ are set to double. Every call is written to a ledger. Faults are set per tenant 
     fail, refuse, drop          how many calls answer 503, 422, or not at all after the act; -1: all
     doubles                     a create makes a second resource where there is one
 
-and as chances for every call, drawn from a seed in the order in which calls come:
+Single calls of a tenant, counted by their kind from then on, are late by so many seconds before
+their act or after it. Faults come as chances for every call too, drawn from a seed in the order in which calls come:
 
     slow        up to so many seconds before the act, and again after it
     fail, lose  the share of calls that answers 503, or not at all after the act
@@ -66,6 +67,8 @@ class Target(ThreadingHTTPServer):
         self.faults: dict[tuple[str, str], dict[str, float]] = {}
         self.chances: Mapping[str, float] = {}
         self.dice = random.Random()  # not for cryptography
+        self.delays: dict[str, list[dict[str, Any]]] = {}
+        self.counts: dict[tuple[str, str], int] = {}
         self.catching = ""
         self.caught = threading.Event()
         self.let_go = threading.Event()
@@ -90,6 +93,23 @@ class Target(ThreadingHTTPServer):
             before, fails, loses, after = (self.dice.random() for _ in range(4))
         slow, fail, lose = (self.chances.get(kind, 0) for kind in ("slow", "fail", "lose"))
         return Luck(before * slow, fails < fail, loses < lose, after * slow)
+
+    def delay(self, tenant: str, delays: list[dict[str, Any]]) -> None:
+        with self.lock:
+            self.delays[tenant] = delays
+            for one in delays:
+                self.counts[tenant, one["call"]] = 0
+
+    def late(self, tenant: str, call: str) -> dict[str, float]:
+        """How late this call of a tenant is, by moment."""
+        with self.lock:
+            count = self.counts[tenant, call] = self.counts.get((tenant, call), 0) + 1
+            due = [
+                one
+                for one in self.delays.get(tenant, ())
+                if (one["call"], one["nth"]) == (call, count)
+            ]
+        return {one["moment"]: one["seconds"] for one in due}
 
     def catch(self, moment: str) -> None:
         self.caught.clear()
@@ -140,6 +160,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/faults":
             self.server.faults[body.pop("tenant"), body.pop("call")] = body
             return self.answer(200, {})
+        if self.path == "/delays":
+            self.server.delay(**body)
+            return self.answer(200, {})
         if self.path == "/chances":
             self.server.chance(body)
             return self.answer(200, {})
@@ -159,8 +182,9 @@ class Handler(BaseHTTPRequestHandler):
         if server.due(tenant, name, "fail"):
             return self.answer(503, {"reason": "the target is in trouble"})
         server.gate("before")
-        luck = server.luck()
-        time.sleep(server.fault(tenant, name, "delay_before") + luck.before)
+        luck, late = server.luck(), server.late(tenant, name)
+        before = late.get("before", 0.0)
+        time.sleep(server.fault(tenant, name, "delay_before") + luck.before + before)
         if luck.fails:
             server.note(body, name, "failed")
             return self.answer(503, {"reason": "the target is out of luck"})
@@ -169,7 +193,8 @@ class Handler(BaseHTTPRequestHandler):
         status, document = getattr(self, f"do_{name}")(body)
         server.note(body, name, str(status))
         server.gate("after")
-        time.sleep(server.fault(tenant, name, "delay_after") + luck.after)
+        after = late.get("after", 0.0)
+        time.sleep(server.fault(tenant, name, "delay_after") + luck.after + after)
         if luck.loses:
             server.note(body, name, "lost")
         if server.due(tenant, name, "drop") or luck.loses:

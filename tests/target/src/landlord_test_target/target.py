@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -58,6 +58,10 @@ class Target:
 
     async def fault(self, tenant: str, call: str, **kinds: float) -> None:
         await self._post("faults", {"tenant": tenant, "call": call, **kinds})
+
+    async def late(self, tenant: str, delays: Sequence[Mapping[str, object]]) -> None:
+        """Have single calls be late: each with its ``call``, ``nth``, ``moment`` and ``seconds``."""
+        await self._post("delays", {"tenant": tenant, "delays": list(delays)})
 
     async def chances(self, seed: int, **kinds: float) -> None:
         """Have every call meet these chances."""

@@ -121,6 +121,11 @@ class DockerCompute(ComputeEngine):
         """The request on the wire, and of a switch's way back a stop and a start."""
         return longest_carry(self.settings)
 
+    @property
+    def longest_switch(self) -> float:
+        """The wait for health, and a stop on either way; requests are answered at once, as a rule."""
+        return self.settings.health_timeout + 2 * self.settings.stop_timeout
+
     async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
         """End an update that was cut, and start a container that was stopped from outside."""
         observing()

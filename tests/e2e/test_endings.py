@@ -1,0 +1,65 @@
+"""Jobs that are killed while requests are late and a worker stands still, and what comes after.
+
+A handful in a plain run; `nox -s endings -- --seed 7` plays forty of each with a step_timeout of 20 s.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from itertools import chain
+from math import ceil
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from landlord_test_target.endings.ledger_ground import MOMENTS, LedgerGround
+from landlord_test_target.endings.plan import Case, Times, freezes, plan
+from landlord_test_target.endings.play import Player
+from landlord_test_target.endings.stage import Stage, queue_stage, restate_stage
+from landlord_test_target.endings.story import Story, told
+from landlord_test_target.harness import Target, World
+
+AT_ONCE = 8
+
+
+Play = Callable[[LedgerGround, bool], AbstractAsyncContextManager[Stage]]
+
+
+async def played(
+    name: str, target: Target, config: pytest.Config, folder: Path, play: Play
+) -> None:
+    """Play half of the cases with Landlord's API and half without, a worker standing still."""
+    seed, count = config.getoption("seed"), config.getoption("cases")
+    times = Times(step_timeout=config.getoption("step_timeout"))
+    ground, cases = LedgerGround(target=target, times=times), plan(seed, count, times, MOMENTS)
+
+    async def some(cases: list[Case], *, api: bool) -> list[Story]:
+        still = freezes(seed, ceil(len(cases) / AT_ONCE), times)
+        async with play(ground, api) as stage:
+            return await Player(stage=stage, at_once=AT_ONCE).run(cases, still)
+
+    half = len(cases) // 2
+    stories = await asyncio.gather(some(cases[:half], api=True), some(cases[half:], api=False))
+    wrong = told(name, seed, config.getoption("stories") or folder, list(chain(*stories)))
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_one_version_serves_or_nothing_is_left_however_a_job_on_a_frozen_worker_ends(
+    world: World, second_world: World, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    chance = Random(pytestconfig.getoption("seed"))
+
+    def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
+        return restate_stage(world if api else second_world, ground, ground.times, chance, api=api)
+
+    await played("ledger", world.target, pytestconfig, tmp_path, play)
+
+
+async def test_one_version_serves_or_nothing_is_left_with_a_queue_and_leases_too(
+    target: Target, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
+        return queue_stage(tmp_path, ground, ground.times, api=api)
+
+    await played("queue", target, pytestconfig, tmp_path, play)

@@ -1,0 +1,215 @@
+"""Between workers and a Docker engine: requests that are late, and when each was asked and sent.
+
+A request that a worker has sent reaches the engine, also where the worker has given it up by then.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from http import HTTPStatus
+from itertools import product
+from pathlib import Path
+from time import time
+from urllib.parse import unquote
+
+import aiohttp
+import attrs
+from aiohttp import web
+
+from landlord_test_target.endings.plan import AFTER, BEFORE, DURING, Delay, Moments, Work
+from landlord_test_target.gate import SOCKET
+
+__all__ = ["MOMENTS", "Request", "Wire", "docker_wire"]
+
+_MAKES = [
+    *product(("pull", "create"), (BEFORE, DURING, AFTER)),
+    # Nothing is in the midst of an answer that is empty, or read at once.
+    *product(("start", "inspect"), (BEFORE, AFTER)),
+]
+_SWITCHES = [*_MAKES, *product(("stop", "start", "remove", "rename"), (BEFORE, AFTER))]
+MOMENTS: Moments = {work: _MAKES if work is Work.PROVISION else _SWITCHES for work in Work}
+
+_CALLS = {
+    "POST images/create": "pull",
+    "POST containers/create": "create",
+    "GET containers/json": "list",
+    "GET containers/ID/json": "inspect",
+    "DELETE containers/ID": "remove",
+    **{f"POST containers/ID/{call}": call for call in ("start", "stop", "rename", "wait")},
+}
+_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_CONTAINER = re.compile(r"(?<=containers/)(?!create|json)[^/]+")
+_HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host", "content-encoding"}
+
+
+@attrs.define(kw_only=True)
+class Request:
+    """One request; times are seconds since the epoch, 0 for not yet.
+
+    Attributes:
+        asked: When it was there.
+        worker: Who sent it.
+        what: Its container, as far as one is named.
+        sent: When the engine got it.
+        answered: When the engine had answered.
+    """
+
+    asked: float
+    worker: int
+    call: str
+    tenant: str
+    what: str = ""
+    sent: float = 0
+    answered: float = 0
+    status: int = 0
+    late: str = ""
+
+
+@attrs.define(kw_only=True)
+class Wire:
+    """What passes.
+
+    Attributes:
+        hosts: The engine's address for each worker.
+        requests: All that concern a tenant.
+    """
+
+    hosts: list[str] = attrs.field(factory=list)
+    requests: list[Request] = attrs.field(factory=list)
+    session: aiohttp.ClientSession
+    _delays: dict[str, list[Delay]] = attrs.field(factory=dict)
+    _counts: dict[tuple[str, str], int] = attrs.field(factory=dict)
+    _tenants: dict[str, str] = attrs.field(factory=dict)
+
+    def delay(self, tenant: str, delays: Sequence[Delay]) -> None:
+        """Have these requests of a tenant be late, counted from now on."""
+        self._delays[tenant] = list(delays)
+        for one in delays:
+            self._counts[tenant, one.call] = 0
+
+    def of(self, tenant: str) -> list[Request]:
+        """What was asked for one tenant, in order."""
+        return [one for one in self.requests if one.tenant == tenant]
+
+    async def handle(self, worker: int, incoming: web.Request) -> web.StreamResponse:
+        """Pass one request on."""
+        request = self._understood(worker, incoming)
+        late = self._late(request)
+        body = await incoming.read()
+        await late(BEFORE)
+        request.sent = time()
+        headers = _kept(incoming.headers)
+        async with self.session.request(
+            incoming.method, f"http://docker{incoming.raw_path}", data=body, headers=headers
+        ) as answer:
+            request.status = answer.status
+            if request.call == "pull":
+                return await self._streamed(incoming, answer, late, request)
+            found = await answer.read()
+        request.answered = time()
+        if request.call == "create" and request.status == HTTPStatus.CREATED:
+            made = str((await answer.json())["Id"])
+            self._tenants[made] = request.tenant
+            request.what = made
+        await late(AFTER)
+        return await _answered(incoming, answer, found, late)
+
+    async def _streamed(
+        self,
+        incoming: web.Request,
+        answer: aiohttp.ClientResponse,
+        late: "Late",
+        request: Request,
+    ) -> web.StreamResponse:
+        await late(AFTER)
+        response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+        with suppress(OSError):
+            await response.prepare(incoming)
+            await late(DURING)
+            # Where the worker has gone the engine is told so, as it would be without us.
+            async for data in answer.content.iter_any():
+                await response.write(data)
+            await response.write_eof()
+        request.answered = time()
+        return response
+
+    def _understood(self, worker: int, incoming: web.Request) -> Request:
+        path = re.sub(r"^/v[\d.]+", "", incoming.path).strip("/")
+        found = _CONTAINER.search(path)
+        container = found[0] if found else ""
+        key = f"{incoming.method} {path.replace(container, 'ID') if container else path}"
+        named = _TENANT.search(unquote(incoming.raw_path))
+        request = Request(
+            asked=time(),
+            worker=worker,
+            call=_CALLS.get(key, "other"),
+            tenant=named[0] if named else self._tenants.get(container, ""),
+            what=container,
+        )
+        if request.tenant:
+            self.requests.append(request)
+        return request
+
+    def _late(self, request: Request) -> "Late":
+        key = (request.tenant, request.call)
+        self._counts[key] = count = self._counts.get(key, 0) + 1
+        delays = self._delays.get(request.tenant, [])
+        due = [one for one in delays if (one.call, one.nth) == (request.call, count)]
+        for one in due:
+            request.late += f"{one.moment} {one.seconds:g} s "
+        return partial(_sleep, {one.moment: one.seconds for one in due})
+
+
+Late = Callable[[str], Coroutine[None, None, None]]
+
+
+async def _sleep(delays: Mapping[str, float], moment: str) -> None:
+    # It is the lateness itself that is wanted.
+    await asyncio.sleep(delays.get(moment, 0))
+
+
+async def _answered(
+    incoming: web.Request, answer: aiohttp.ClientResponse, body: bytes, late: "Late"
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+    if body:
+        response.content_length = len(body)
+    with suppress(OSError):
+        await response.prepare(incoming)
+        await late(DURING)
+        if body:
+            await response.write(body)
+        await response.write_eof()
+    return response
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key.lower() not in _HOP_BY_HOP}
+
+
+@asynccontextmanager
+async def docker_wire(folder: Path, workers: int) -> AsyncIterator[Wire]:
+    """Listen before the engine of this machine, at a socket for each worker."""
+    runners = []
+    connector = aiohttp.UnixConnector(SOCKET, limit=0)
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, auto_decompress=False
+    ) as session:
+        wire = Wire(session=session)
+        for worker in range(workers):
+            application = web.Application(client_max_size=2**24)
+            application.router.add_route("*", "/{path:.*}", partial(wire.handle, worker))
+            runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+            await runner.setup()
+            socket = folder / f"docker-{worker}"
+            await web.UnixSite(runner, str(socket)).start()
+            wire.hosts.append(f"unix://{socket}")
+            runners.append(runner)
+        try:
+            yield wire
+        finally:
+            for runner in runners:
+                await runner.cleanup()

@@ -1,0 +1,41 @@
+"""What has to be there once nothing of a case can be alive any more."""
+
+from landlord_test_target.endings.plan import Then, Work
+from landlord_test_target.endings.story import Story
+
+__all__ = ["findings", "right"]
+
+
+def findings(story: Story) -> list[str]:
+    """What is wrong, in sentences."""
+    case, holds = story.case, story.holds
+    assert holds is not None, "it was looked at"
+    if case.then is not Then.NOTHING and not story.ended:
+        return [f"what followed ({case.then}) has not ended"]
+    found = []
+    if case.then is Then.DELETE:
+        late = [one for one in story.asked if one.call == "create" and one.at > story.ended]
+        found += [f"asked to create {one.at - story.ended:.2f} s after the delete" for one in late]
+    wanted = right(story)
+    if holds.serving not in wanted:
+        found.append(f"version {holds.serving} serves and not one of {sorted(wanted)}")
+    # What never served may lie there, as long as it does not run.
+    most = 0 if case.then is Then.DELETE else 1
+    if holds.count > most or (holds.running and not holds.serving):
+        found.append(f"{holds.count} are there, of which {holds.running} run")
+    return found
+
+
+def right(story: Story) -> set[int]:
+    """The versions of which one has to serve; 0 for none."""
+    case = story.case
+    if case.then is Then.DELETE:
+        return {0}
+    if case.then is Then.YOUNGER:
+        return {case.younger}
+    if not story.took:
+        return {case.former}
+    goes = case.work in (Work.PROVISION, Work.UPDATE)
+    aim = case.version if goes else case.former
+    # Without Landlord's word nobody knows which of the two it is.
+    return {aim} if story.api else {aim, case.former}

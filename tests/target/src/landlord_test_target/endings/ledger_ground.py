@@ -1,0 +1,72 @@
+"""Cases on the tests' own target, which writes down each call as it is asked and as it is done."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from time import time
+
+import attrs
+
+from landlord_test_target.endings.ground import Asked, Holds
+from landlord_test_target.endings.plan import AFTER, BEFORE, Case, Moments, Times, Work
+from landlord_test_target.target import Target
+
+__all__ = ["MOMENTS", "LedgerGround"]
+
+_PROVISION = [*product(("inspect", "create"), (BEFORE, AFTER))]
+_UPDATE = [*product(("inspect", "update"), (BEFORE, AFTER))]
+MOMENTS: Moments = {work: _PROVISION if work is Work.PROVISION else _UPDATE for work in Work}
+
+
+@attrs.frozen(kw_only=True)
+class LedgerGround:
+    """Rows of a table; an update there takes place at once, or not at all."""
+
+    target: Target
+    times: Times
+    compute: str = attrs.field(default="target", init=False)
+
+    def section(self, worker: int) -> Mapping[str, object]:
+        _ = worker
+        return {"url": self.target.url, "longest_carry": self.times.request_timeout}
+
+    def config(self, case: Case, version: int) -> Mapping[str, object]:
+        _ = case
+        return {"version": version}
+
+    def job_config(self, case: Case) -> Mapping[str, object]:
+        config = self.config(case, case.version)
+        return {**config, "unhealthy": True} if case.work in (Work.SICK, Work.LATE) else config
+
+    async def prepare(self, cases: Sequence[Case]) -> None:
+        """The target knows tenants only by their resources."""
+
+    async def delay(self, case: Case) -> None:
+        await self.target.late(case.tenant, [attrs.asdict(one) for one in case.delays])
+
+    async def holds(self, case: Case) -> Holds:
+        found = await self.target.resources(case.tenant)
+        documents = [json.loads(one["document"]) for one in found]
+        well = [one["version"] for one in documents if not one["unhealthy"]]
+        return Holds(
+            count=len(found),
+            running=len(well),
+            serving=well[0] if len(well) == len(found) == 1 else 0,
+            detail=documents,
+        )
+
+    async def asked(self, case: Case) -> Sequence[Asked]:
+        rows = await self.target.rows(case.tenant)
+        return [
+            Asked(at=row["at"], call=row["call"], detail={**row, **_answer(row, rows[number:])})
+            for number, row in enumerate(rows)
+            if row["outcome"] == "asked"
+        ]
+
+
+def _answer(asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """When a call was acted on: the ledger does not tell which one, so that it is the next."""
+    for row in rows:
+        if row["call"] == asked["call"] and row["outcome"] != "asked":
+            return {"answered": row["at"], "status": row["outcome"]}
+    return {"answered": time()}

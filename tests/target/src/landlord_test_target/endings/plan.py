@@ -1,0 +1,219 @@
+"""Cases from a seed: what a job does, which requests are late, when it is killed, what follows."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from itertools import cycle, islice, product
+from random import Random
+from uuid import UUID
+
+import attrs
+
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "DURING",
+    "Case",
+    "Delay",
+    "Freeze",
+    "Moments",
+    "Then",
+    "Times",
+    "Work",
+    "freezes",
+    "plan",
+]
+
+BEFORE, DURING, AFTER = "before", "during", "after"
+"""A request is late on its way there; in the midst of its answer; or the whole answer is."""
+
+
+class Work(StrEnum):
+    """What the job does that is killed."""
+
+    PROVISION = "provision"
+    UPDATE = "update"
+    SICK = "sick"
+    """An update to what says that it is not well."""
+    LATE = "late"
+    """An update to what never becomes healthy, and is waited for as long as may be."""
+
+
+Moments = Mapping[Work, Sequence[tuple[str, str]]]
+"""Which calls may be late, and when, by the work that sends them."""
+
+
+class Then(StrEnum):
+    """What follows the kill."""
+
+    DELETE = "delete"
+    YOUNGER = "younger"
+    NOTHING = "nothing"
+
+
+@attrs.frozen(kw_only=True)
+class Times:
+    """The seconds that a run goes by.
+
+    Attributes:
+        step_timeout: The workers' setting; requests are late by up to twice as much.
+    """
+
+    step_timeout: float
+
+    @property
+    def request_timeout(self) -> float:
+        """Seconds after which a worker gives up a request of the target."""
+        return self.step_timeout / 4
+
+    @property
+    def longest_delay(self) -> float:
+        """Seconds by which a request may be late."""
+        return 2 * self.step_timeout
+
+    def patience(self, call: str) -> float:
+        """Seconds after which a worker gives up a call; a pull has the whole step."""
+        return self.step_timeout if call == "pull" else self.request_timeout
+
+
+@attrs.frozen(kw_only=True)
+class Delay:
+    """One request that is late.
+
+    Attributes:
+        call: Which kind.
+        nth: Which one of this kind since the job was sent, from 1.
+        moment: When.
+        seconds: By how much.
+    """
+
+    call: str
+    nth: int
+    moment: str
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """One tenant's story as it was planned.
+
+    Attributes:
+        work: What the job does that is killed.
+        then: What follows.
+        delays: What is late.
+        killed_on: The call whose request is on the wire when the killing is thought of; empty for
+            the job's own sending.
+        killed_after: Seconds from then until it is killed.
+        pause: Seconds from the kill until the next job is sent.
+        worker: Which worker runs the job; what follows goes to the other one.
+        younger: The version that a younger job asks for.
+        has_port: Whether the resource holds a port of the host.
+    """
+
+    number: int
+    tenant: str
+    work: Work
+    then: Then
+    delays: tuple[Delay, ...]
+    killed_on: str
+    killed_after: float
+    pause: float
+    worker: int
+    younger: int
+    has_port: bool
+
+    @property
+    def former(self) -> int:
+        """The version that served before; 0 for none."""
+        return 0 if self.work is Work.PROVISION else 1
+
+    @property
+    def version(self) -> int:
+        """The version that the job asks for."""
+        return 1 if self.work is Work.PROVISION else 2
+
+
+@attrs.frozen(kw_only=True)
+class Freeze:
+    """A worker stands still.
+
+    Attributes:
+        worker: Which one; it runs the jobs that are sent meanwhile before.
+        after: Seconds from the time when jobs are sent.
+        seconds: How long.
+    """
+
+    worker: int
+    after: float
+    seconds: float
+
+
+def freezes(seed: int, count: int, times: Times) -> list[Freeze]:
+    """Draw freezes; they begin when most jobs are under way."""
+    chance = Random(seed)
+    return [
+        Freeze(
+            worker=chance.randint(0, 1),
+            after=round(chance.uniform(0, times.request_timeout), 2),
+            seconds=round(chance.uniform(times.request_timeout, times.longest_delay), 2),
+        )
+        for _ in range(count)
+    ]
+
+
+def plan(seed: int, count: int, times: Times, moments: Moments) -> list[Case]:
+    """Draw cases; works and what follows come in turn, and so do the calls that are late.
+
+    Args:
+        seed: The same seed and count give the same cases.
+        count: How many.
+        times: What delays are measured by.
+        moments: The calls of the target.
+    """
+    chance = Random(seed)
+    kinds = list(product(Work, Then))
+    chance.shuffle(kinds)
+    calls = {work: cycle(chance.sample(moments[work], len(moments[work]))) for work in Work}
+    return [
+        _case(chance, number, kind, times, [next(calls[kind[0]]), *_more(chance, moments[kind[0]])])
+        for number, kind in enumerate(islice(cycle(kinds), count), start=1)
+    ]
+
+
+def _more(chance: Random, calls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return chance.sample(calls, chance.randint(0, 2))
+
+
+def _case(
+    chance: Random,
+    number: int,
+    kind: tuple[Work, Then],
+    times: Times,
+    late: Sequence[tuple[str, str]],
+) -> Case:
+    delays = tuple(
+        Delay(
+            call=call,
+            nth=chance.choice((1, 1, 2)),
+            moment=moment,
+            seconds=round(chance.uniform(0.1, times.longest_delay), 2),
+        )
+        for call, moment in late
+    )
+    # A request that is given up is tried again: then the job goes on.
+    waits = [min(one.seconds, times.patience(one.call)) for one in delays]
+    on_wire = chance.random() < 0.5
+    longest = waits[0] if on_wire else sum(waits) + 1
+    work, then = kind
+    return Case(
+        number=number,
+        tenant=str(UUID(int=chance.getrandbits(128), version=4)),
+        work=work,
+        then=then,
+        delays=delays,
+        killed_on=delays[0].call if on_wire else "",
+        killed_after=round(chance.uniform(0, longest), 2),
+        pause=round(chance.choice((0, chance.uniform(0, times.request_timeout))), 2),
+        worker=chance.randint(0, 1),
+        younger=chance.choice((1, 2, 3)),
+        has_port=chance.random() < 0.5,
+    )

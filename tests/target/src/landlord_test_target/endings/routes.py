@@ -1,0 +1,93 @@
+"""One address before two workers: where a job says which one is to run it, that one does.
+
+All else goes to a worker at random. Each request has a connection of its own.
+"""
+
+import asyncio
+import re
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from random import Random
+
+import attrs
+
+__all__ = ["Routes", "routed"]
+
+_ROUTE = re.compile(rb'"route": "(\d)"')
+_PEEKED = 65536
+"""Bytes of a job's request within which its body begins."""
+
+
+@attrs.define(kw_only=True)
+class Routes:
+    """Passes requests on.
+
+    Attributes:
+        ports: Where the workers listen.
+        chance: Picks one.
+        out: The workers that get nothing at present.
+        url: Where it listens.
+    """
+
+    ports: Sequence[int]
+    chance: Random
+    out: set[int] = attrs.field(factory=set)
+    url: str = ""
+
+    async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Serve one request."""
+        with suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            begun = await self._begun(head, reader)
+            back_reader, back_writer = await self._connection(begun)
+            # So that a connection which is kept decides nothing.
+            back_writer.write(head[:-2] + b"connection: close\r\n\r\n" + begun)
+            await asyncio.gather(_pumped(reader, back_writer), _pumped(back_reader, writer))
+        writer.close()
+
+    async def _connection(self, begun: bytes) -> tuple[StreamReader, StreamWriter]:
+        first, *others = self._order(begun)
+        with suppress(OSError):
+            return await asyncio.open_connection("127.0.0.1", first)
+        # It does not listen yet.
+        return await asyncio.open_connection("127.0.0.1", others[0] if others else first)
+
+    def _order(self, begun: bytes) -> list[int]:
+        """The ports of the workers that are up, in the order in which they are tried."""
+        up = [worker for worker in range(len(self.ports)) if worker not in self.out]
+        self.chance.shuffle(up)
+        if named := _ROUTE.search(begun):
+            up.sort(key=lambda worker: worker != int(named[1]))
+        return [self.ports[worker] for worker in up]
+
+    @staticmethod
+    async def _begun(head: bytes, reader: StreamReader) -> bytes:
+        """As much of the body as tells the way of a job."""
+        begun = b""
+        is_job = b"/execute " in head.split(b"\r\n", 1)[0]
+        while is_job and len(begun) < _PEEKED and not _ROUTE.search(begun):
+            if not (data := await reader.read(_PEEKED)):
+                break
+            begun += data
+        return begun
+
+
+@asynccontextmanager
+async def routed(ports: Sequence[int], chance: Random) -> AsyncIterator[Routes]:
+    """Listen before the workers."""
+    routes = Routes(ports=ports, chance=chance)
+    server = await asyncio.start_server(routes.connected, "127.0.0.1", 0)
+    routes.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield routes
+    finally:
+        server.close()
+
+
+async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_PEEKED):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

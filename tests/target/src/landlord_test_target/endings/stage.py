@@ -1,0 +1,242 @@
+"""Two workers on a backend, and Landlord's part."""
+
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    nullcontext,
+)
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+import attrs
+
+from landlord_engines_core.engine import Dispatcher
+from landlord_test_target.endings.ground import Ground
+from landlord_test_target.endings.plan import Times
+from landlord_test_target.endings.routes import Routes, routed
+from landlord_test_target.endings.word import Word, landlords_word
+from landlord_test_target.harness import Worker, World, free_port, wait_for
+from landlord_test_target.queue_engine.store import Store
+
+__all__ = [
+    "Backend",
+    "QueueBackend",
+    "RestateBackend",
+    "Stage",
+    "queue_stage",
+    "restate_stage",
+    "worker_settings",
+]
+
+_QUIET_LOOKS = 20
+"""Looks at which nothing is open, some 30 ms apart, until that is believed."""
+
+
+class Backend(Protocol):
+    """What the cases ask of a backend beside what Landlord does."""
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Landlord's part."""
+
+    async def took(self, tenant: str, job: str) -> bool:
+        """Whether this job has, or had last, the tenant's lock."""
+
+    async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
+        """What jobs did."""
+
+    async def quiet(self, within: float) -> None:
+        """Wait until nothing is open, resyncs that are to come included."""
+
+    def stopping(self, worker: int) -> AbstractContextManager[object]:
+        """A worker is made to stand still within; from then on it is sent nothing."""
+
+    def put_back(self, worker: int) -> None:
+        """Send it jobs again."""
+
+
+@attrs.frozen(kw_only=True)
+class RestateBackend:
+    """A restate-server."""
+
+    world: World
+    routes: Routes
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self.world.dispatcher
+
+    async def took(self, tenant: str, job: str) -> bool:
+        holder = (await self.world.status(tenant)).get("holder") or {}
+        return bool(holder.get("execution_id") == job)
+
+    async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
+        return await self.world.history(tenant)
+
+    async def quiet(self, within: float) -> None:
+        looks = 0
+
+        async def look() -> bool:
+            # What one that has ended has sent is seen a moment later only.
+            nonlocal looks
+            looks = 0 if await self._open() else looks + 1
+            return looks >= _QUIET_LOOKS
+
+        await wait_for(look, within)
+
+    async def _open(self) -> Sequence[Mapping[str, object]]:
+        return await self.world.admin.query(
+            "SELECT id FROM sys_invocation"
+            f" WHERE target LIKE '{self.world.service}%' AND status != 'completed'"
+            " AND target_handler_name != 'forget'"
+        )
+
+    def stopping(self, worker: int) -> AbstractContextManager[object]:
+        self.routes.out.add(worker)
+        return nullcontext()
+
+    def put_back(self, worker: int) -> None:
+        self.routes.out.discard(worker)
+
+
+@attrs.define(kw_only=True)
+class Stage:
+    """All that cases are played on.
+
+    Attributes:
+        word: What Landlord says; its address is empty where workers do not know it.
+    """
+
+    ground: Ground
+    backend: Backend
+    word: Word
+    times: Times
+    workers: Sequence[Worker]
+
+    @property
+    def longest(self) -> float:
+        """Seconds after the last job within which the last resync has been."""
+        return 6 * self.times.step_timeout + 120
+
+    def freeze(self, worker: int) -> None:
+        """Have a worker stand still."""
+        with self.backend.stopping(worker):
+            self.workers[worker].signal(signal.SIGSTOP)
+
+    def thaw(self, worker: int) -> None:
+        """Have it go on."""
+        self.workers[worker].signal(signal.SIGCONT)
+        self.backend.put_back(worker)
+
+
+def worker_settings(times: Times) -> dict[str, Any]:
+    """The settings of workers that go by these times."""
+    step = times.step_timeout
+    return {
+        "step_timeout": f"{step:g}s",
+        "health_timeout": f"{step / 2:g}s",
+        "settle_after": f"{min(5, step / 2):g}s",
+        "hold_interval": "1s",
+        "drain_timeout": "5s",
+    }
+
+
+@asynccontextmanager
+async def restate_stage(
+    world: World, ground: Ground, times: Times, chance: Random, *, api: bool
+) -> AsyncIterator[Stage]:
+    """Start two workers behind one address; ``api`` tells whether they know Landlord's."""
+    ports = (free_port(), free_port())
+    async with AsyncExitStack() as ends:
+        word = await ends.enter_async_context(landlords_word()) if api else Word()
+        routes = await ends.enter_async_context(routed(ports, chance))
+        workers = []
+        for worker, port in enumerate(ports):
+            settings = worker_settings(times)
+            config = world.config(
+                port=port, api=word.url or None, compute_provider=ground.compute, **settings
+            )
+            config["compute"][ground.compute] = ground.section(worker)
+            config["workflow"]["restate"]["worker_advertised_url"] = routes.url
+            workers.append(await (await world.launch(config)).registered())
+        yield Stage(
+            ground=ground,
+            backend=RestateBackend(world=world, routes=routes),
+            word=word,
+            times=times,
+            workers=workers,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class QueueBackend:
+    """A file, out of which workers lease jobs; Landlord's part writes them into it."""
+
+    store: Store
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self
+
+    async def dispatch(self, body: bytes) -> str:
+        return str(self.store.send(body))
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        job = self.store.job(int(execution_id))
+        assert job is not None, "it was dispatched"
+        states = {"open": "running", "done": "succeeded"}
+        return {"state": states.get(job.state, "failed")}
+
+    async def kill(self, execution_id: str) -> None:
+        self.store.stop(int(execution_id), "killed")
+
+    async def took(self, tenant: str, job: str) -> bool:
+        return str(self.store.lock(tenant).job) == job
+
+    async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
+        return [attrs.asdict(one) for one in self.store.lock(tenant).record.transitions]
+
+    async def quiet(self, within: float) -> None:
+        async def look() -> bool:
+            return not self.store.open_jobs()
+
+        await wait_for(look, within)
+
+    def stopping(self, worker: int) -> AbstractContextManager[object]:
+        # One that stands still as it writes keeps the whole file, which SQLite does not end.
+        _ = worker
+        return self.store.transaction()
+
+    def put_back(self, worker: int) -> None:
+        """One that goes on does."""
+
+
+@asynccontextmanager
+async def queue_stage(
+    folder: Path, ground: Ground, times: Times, *, api: bool
+) -> AsyncIterator[Stage]:
+    """Start two workers on one file; ``api`` tells whether they know Landlord's."""
+    path, workers = folder / f"queue-{api}.db", list[Worker]()
+    async with AsyncExitStack() as ends:
+        word = await ends.enter_async_context(landlords_word()) if api else Word()
+        store = ends.enter_context(closing(Store(path)))
+        for number in range(2):
+            settings = {**worker_settings(times), "compute_provider": ground.compute}
+            settings["probe_address"] = f"127.0.0.1:{free_port()}"
+            if api:
+                settings["landlord_api_url"] = word.url
+            config = {
+                "compute": {ground.compute: ground.section(number)},
+                "workflow": {"queue": {"path": str(path), "lease": f"{times.request_timeout:g}s"}},
+                "worker": settings,
+            }
+            worker = await Worker(config=config, folder=folder, engine="queue").start()
+            ends.push_async_callback(worker.kill)
+            workers.append(await worker.registered())
+        backend = QueueBackend(store=store)
+        yield Stage(ground=ground, backend=backend, word=word, times=times, workers=workers)

@@ -1,0 +1,57 @@
+"""Landlord's API for a worker: each tenant is as the test says."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+from aiohttp import web
+
+__all__ = ["Word", "landlords_word"]
+
+
+@attrs.define
+class Word:
+    """What Landlord says of tenants; of one that is not there it says 404.
+
+    Attributes:
+        url: Where it listens; empty where no worker is to ask it.
+    """
+
+    url: str = ""
+    _tenants: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+
+    def wants(self, tenant: str, status: str, config: Mapping[str, object]) -> None:
+        """Show a tenant from now on."""
+        shown = {"id": tenant, "name": f"name-{tenant}", "desired_config": dict(config)}
+        self._tenants[tenant] = {**shown, "status": status}
+
+    def forgets(self, tenant: str) -> None:
+        """Show a tenant no more."""
+        self._tenants.pop(tenant, None)
+
+    async def tenant(self, request: web.Request) -> web.Response:
+        if (shown := self._tenants.get(request.match_info["tenant"])) is None:
+            return web.json_response({"error": "tenant not found"}, status=404)
+        return web.json_response(shown)
+
+
+async def _defaults(_: web.Request) -> web.Response:
+    return web.json_response({"error": "unknown provider"}, status=400)
+
+
+@asynccontextmanager
+async def landlords_word() -> AsyncIterator[Word]:
+    """Listen."""
+    word, application = Word(), web.Application()
+    application.router.add_get("/v1/tenants/{tenant}", word.tenant)
+    application.router.add_get("/v1/compute/config", _defaults)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    word.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield word
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,164 @@
+"""A job's steps, and a resync's: nothing is journaled, and the lock is a row."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+import attrs
+
+from landlord_engines_core.errors import ExecutionEnded, StillRunning, Superseded
+from landlord_engines_core.models import Ended, Note, Operation, Record, Transition
+from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
+from landlord_test_target.queue_engine.store import Job, Lock, Store
+
+__all__ = ["QueueSteps", "ResyncSteps"]
+
+T = TypeVar("T")
+
+_LOOK = 0.05
+"""Seconds between two looks at a holder that is to give way."""
+
+
+@attrs.frozen(kw_only=True)
+class QueueSteps:
+    """The steps of one attempt."""
+
+    job: Job
+    store: Store
+    is_wanted: IsWanted
+    resync_after: float
+
+    @property
+    def execution_id(self) -> str:
+        """The row's id."""
+        return str(self.job.id)
+
+    async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
+        """Run the action: each attempt of a job runs all of them, since they converge."""
+        _ = name, kind
+        return await action()
+
+    async def take(self, tenant: str, note: Note) -> Record:
+        """Take the lock once the job that has it, and what resyncs after it, have ended."""
+        while True:
+            before = self.store.lock(tenant)
+            if before.job not in (0, self.job.id):
+                await self._preempt(tenant, before, note)
+            with self.store.transaction():
+                self._check_lease()
+                lock = self.store.lock(tenant)
+                if (lock.job, lock.resync) == (before.job, before.resync):
+                    return self._taken(tenant, lock, note)
+
+    def _taken(self, tenant: str, lock: Lock, note: Note) -> Record:
+        record = lock.record.begun(self.execution_id, note)
+        self.store.keep(tenant, Lock(job=self.job.id, record=record))
+        if lock.job != self.job.id and self.resync_after:
+            preempted = lock.job != 0 and not lock.record.has_ended(str(lock.job))
+            self._follow(tenant, self.job.id, note.operation, record, preempted=preempted)
+        return record
+
+    def _follow(self, tenant: str, job: int, operation: str, record: Record, **more: bool) -> None:
+        gone = tuple(placement.bare() for placement in record.placements)
+        ended = Ended(tenant=tenant, execution_id=str(job), operation=operation, gone=gone, **more)
+        self.store.send_resync(ended, self.resync_after)
+
+    async def _preempt(self, tenant: str, lock: Lock, note: Note) -> None:
+        """Have the job that took the lock last give way, or give way to it."""
+        me = Contender(operation=note.operation, dispatched=_moment(self.job.id))
+        holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
+        if await gives_way(me, holder, is_uuid=note.is_uuid, is_wanted=ask):
+            deletes = Operation.DELETE in (note.operation, holder.operation)
+            if lock.record.has_ended(str(lock.job)) and deletes and self.resync_after:
+                operation = holder.operation
+                self._follow(tenant, lock.job, operation, lock.record, overrode_delete=True)
+            raise Superseded(f"job {lock.job} goes first")
+        for rival in filter(None, (lock.job, lock.resync)):
+            self.store.stop(rival, "superseded")
+            await _freed(self.store, rival)
+
+    async def end(self, tenant: str, transition: Transition) -> None:
+        """Write what was done into the record, as long as the lock is this job's."""
+        with self.store.transaction():
+            self._check_lease()
+            lock = self._lock(tenant)
+            self.store.keep(tenant, attrs.evolve(lock, record=lock.record.ended(transition)))
+
+    async def look(self, tenant: str) -> Record:
+        """Read the record."""
+        lock = self._lock(tenant)
+        row = self.store.job(self.job.id)
+        if row is not None and not row.is_open:
+            raise ExecutionEnded(f"job {self.job.id} is {row.state}")
+        self._check_lease()
+        return lock.record
+
+    def alive(self) -> None:
+        """The engine extends all leases."""
+
+    def _lock(self, tenant: str) -> Lock:
+        lock = self.store.lock(tenant)
+        begun = any(one.execution_id == self.execution_id for one in lock.record.transitions)
+        if lock.job != self.job.id and (begun or self._holder(lock).is_later_than(self._me)):
+            raise Superseded(f"job {lock.job} goes first")
+        return lock
+
+    @property
+    def _me(self) -> Contender:
+        return Contender(operation="", dispatched=_moment(self.job.id))
+
+    def _holder(self, lock: Lock) -> Contender:
+        """The job that took the lock last; one that is over without an end was killed."""
+        name, row = str(lock.job), self.store.job(lock.job)
+        operations = (one.operation for one in lock.record.transitions if one.execution_id == name)
+        killed = row is not None and not row.is_open and not lock.record.has_ended(name)
+        operation = next(operations, "")
+        return Contender(operation=operation, dispatched=_moment(lock.job), killed=killed)
+
+    def _check_lease(self) -> None:
+        row = self.store.job(self.job.id)
+        if row is None or not row.is_leased or row.attempt != self.job.attempt:
+            raise Superseded(f"another attempt goes on with job {self.job.id}")
+
+
+@attrs.frozen(kw_only=True)
+class ResyncSteps(QueueSteps):
+    """The steps with which a tenant is resynced ``after`` a job; they give way to every job."""
+
+    after: int
+
+    async def take(self, tenant: str, note: Note) -> Record:
+        """Take the lock beside the job that had it, at once or not at all."""
+        with self.store.transaction():
+            lock = self._lock(tenant)
+            record = lock.record.placed(note.placement)
+            self.store.keep(tenant, attrs.evolve(lock, resync=self.job.id, record=record))
+        return record
+
+    async def look(self, tenant: str) -> Record:
+        """Read the record once the job has ended."""
+        row = self.store.job(self.after)
+        if row is not None and (row.is_open or row.is_leased):
+            raise StillRunning(f"job {self.after} has not ended yet")
+        return self._lock(tenant).record
+
+    def _lock(self, tenant: str) -> Lock:
+        self._check_lease()
+        lock = self.store.lock(tenant)
+        row = self.store.job(self.job.id)
+        if lock.job != self.after or row is None or not row.is_open:
+            raise Superseded(f"job {lock.job} took the lock")
+        return lock
+
+
+async def _freed(store: Store, job_id: int) -> None:
+    """Wait until no task can be at work on a job: the queue tells nobody."""
+    while (row := store.job(job_id)) is not None and row.is_leased:
+        await asyncio.sleep(_LOOK)
+
+
+def _moment(job_id: int) -> datetime:
+    """A time in the order of dispatch: one file gives ids in that order, and needs no clock."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)

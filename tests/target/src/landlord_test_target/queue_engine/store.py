@@ -1,0 +1,166 @@
+"""The queue: jobs with their leases, and each tenant's lock and record."""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import time
+from typing import Any
+
+import attrs
+
+from landlord_engines_core import codec
+from landlord_engines_core.models import Ended, Record
+
+__all__ = ["Job", "Lock", "Store"]
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, kind TEXT NOT NULL DEFAULT 'job',
+    state TEXT NOT NULL DEFAULT 'open', due REAL NOT NULL DEFAULT 0, reason TEXT DEFAULT '',
+    owner TEXT DEFAULT '', lease REAL NOT NULL DEFAULT 0, attempt INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS tenants (
+    tenant TEXT PRIMARY KEY, job INTEGER NOT NULL, resync INTEGER NOT NULL, record BLOB NOT NULL
+);
+"""
+
+_BUSY = 60.0
+"""Seconds for which a statement waits for another process, which may stand still as it writes."""
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One row; ids rise in the order of dispatch. Its ``kind`` is ``job`` or ``resync``.
+
+    Attributes:
+        attempt: Which one has the lease; no other one may write for the job.
+    """
+
+    id: int
+    body: bytes
+    kind: str
+    state: str
+    owner: str
+    lease: float
+    attempt: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has yet to be done; what was killed or superseded has not."""
+        return self.state == "open"
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether a task may be at work on it, one that is being stopped too."""
+        return self.lease > time()
+
+
+@attrs.frozen(kw_only=True)
+class Lock:
+    """Which job, and which resync, had a tenant's lock last (0 for none); and the record."""
+
+    job: int = 0
+    resync: int = 0
+    record: Record = attrs.field(factory=Record)
+
+
+class Store:
+    """One connection to the file. Each call takes microseconds, so that none is awaited."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+        self._database.row_factory = sqlite3.Row
+        self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Let no other process write meanwhile."""
+        self._rows("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._rows("ROLLBACK")
+            raise
+        self._rows("COMMIT")
+
+    def send(self, body: bytes) -> int:
+        """Queue a job."""
+        return int(self._rows("INSERT INTO jobs (body) VALUES (?) RETURNING id", body)[0]["id"])
+
+    def send_resync(self, ended: Ended, after: float) -> None:
+        """Queue a resync that is due after so many seconds."""
+        sql = "INSERT INTO jobs (body, kind, due) VALUES (?, 'resync', ?)"
+        self._rows(sql, codec.dumps(ended), time() + after)
+
+    def job(self, job_id: int) -> Job | None:
+        """Read a job."""
+        return next(map(_job, self._rows("SELECT * FROM jobs WHERE id = ?", job_id)), None)
+
+    def claim(self, owner: str, seconds: float) -> Job | None:
+        """Lease the oldest job that is due, if there is one."""
+        due = "SELECT id FROM jobs WHERE state = 'open' AND lease <= ?1 AND due <= ?1 ORDER BY id"
+        if not self._rows(due, time()):
+            # Whoever only looks waits for nobody who writes.
+            return None
+        sql = f"""
+            UPDATE jobs SET owner = ?2, lease = ?3, attempt = attempt + 1
+            WHERE id = ({due} LIMIT 1) RETURNING *
+        """  # ours
+        return next(map(_job, self._rows(sql, time(), owner, time() + seconds)), None)
+
+    def extend(self, owner: str, seconds: float) -> Collection[tuple[int, int]]:
+        """Extend this owner's leases that have not run out, once a third of one is over.
+
+        Returns:
+            Id and attempt of each that may go on; one that is over is leased, and not among them.
+        """
+        held = "owner = ? AND lease > ?"
+        rows = self._rows(f"SELECT * FROM jobs WHERE {held}", owner, time())  # ours
+        if any(row["lease"] < time() + seconds * 2 / 3 for row in rows):
+            sql = f"UPDATE jobs SET lease = ? WHERE {held}"  # ours
+            self._rows(sql, time() + seconds, owner, time())
+        return {(row["id"], row["attempt"]) for row in rows if row["state"] == "open"}
+
+    def release(self, job: Job, state: str, reason: str = "", pause: float = 0) -> None:
+        """Give a lease back; ``state`` is kept only by the attempt that still has it, of an open job."""
+        sql = """
+            UPDATE jobs SET owner = '', lease = 0, due = ?, reason = ?,
+                state = iif(state = 'open', ?, state)
+            WHERE id = ? AND attempt = ? AND lease > ?
+        """
+        self._rows(sql, time() + pause, reason, state, job.id, job.attempt, time())
+
+    def stop(self, job_id: int, state: str) -> None:
+        """Have a job over; its worker sees it as it extends its leases."""
+        self._rows("UPDATE jobs SET state = ? WHERE id = ? AND state = 'open'", state, job_id)
+
+    def open_jobs(self) -> int:
+        """How many have yet to be done, or are still being stopped."""
+        sql = "SELECT count(*) AS n FROM jobs WHERE state = 'open' OR lease > ?"
+        return int(self._rows(sql, time())[0]["n"])
+
+    def lock(self, tenant: str) -> Lock:
+        """Read a tenant's lock."""
+        for row in self._rows("SELECT * FROM tenants WHERE tenant = ?", tenant):
+            record = codec.loads(row["record"], Record)
+            return Lock(job=row["job"], resync=row["resync"], record=record)
+        return Lock()
+
+    def keep(self, tenant: str, lock: Lock) -> None:
+        """Write a tenant's lock."""
+        values = (tenant, lock.job, lock.resync, codec.dumps(lock.record))
+        self._rows("INSERT OR REPLACE INTO tenants VALUES (?, ?, ?, ?)", *values)
+
+    def _rows(self, sql: str, *values: object) -> list[Mapping[str, Any]]:
+        return list(self._database.execute(sql, values))
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    return Job(**{field.name: row[field.name] for field in attrs.fields(Job)})
