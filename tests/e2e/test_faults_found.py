@@ -5,7 +5,7 @@ from time import time
 
 import pytest
 
-from landlord_test_target.faults.injector import Fault
+from landlord_test_target.faults.fault import Fault
 from landlord_test_target.faults.judge import Finding, Judge
 from landlord_test_target.faults.load import Load, Operation
 from landlord_test_target.faults.stage import stage

@@ -1,14 +1,19 @@
-"""What has come of a campaign: nothing lost, nothing doubled, nothing stuck, all written down."""
+"""What has come of a campaign: nothing lost, nothing doubled, nothing stuck, all written down.
 
+It looks once everything is quiet, and again after the longest time that anything can live.
+"""
+
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from landlord_test_target.faults.injector import WITHIN, Fault
+from landlord_test_target.faults.fault import WITHIN, Fault
 from landlord_test_target.faults.load import Load
 from landlord_test_target.faults.measure import Measure
+from landlord_test_target.faults.remains import Remains
 from landlord_test_target.faults.stage import Stage
 
 __all__ = ["Finding", "Judge"]
@@ -22,12 +27,15 @@ class Finding:
     """One thing that is not as it should be.
 
     Attributes:
-        oracle: lost, wrong, doubled, left over, stuck, failed, not written down, slow.
+        oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
+            slow.
+        late: Whether it was found by the second look alone.
     """
 
     oracle: str
     tenant: str
     what: str
+    late: bool = False
 
 
 @attrs.define(kw_only=True)
@@ -49,8 +57,16 @@ class Judge:
     ledger: list[dict[str, Any]] = attrs.field(factory=list)
 
     async def findings(self) -> list[Finding]:
+        """What is found now, and what comes later: whatever lives on by now has its time to act."""
+        first = await self._look()
+        await asyncio.sleep(self.stage.parts.longest_life)
+        second = [one for one in await self._look() if one not in first]
+        return [*first, *(attrs.evolve(one, late=True) for one in second)]
+
+    async def _look(self) -> list[Finding]:
         """Everything that any oracle finds."""
         world = self.stage.world
+        self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {one: [] for one in self.load.tenants}
         for row in await world.target.everything("resources"):
             resources.setdefault(row["tenant"], []).append(row)
@@ -59,10 +75,17 @@ class Judge:
             "SELECT id, status, completion_result, completion_failure FROM sys_invocation"
             f" WHERE target_service_name = '{world.service}'"
         )
+        remains = await Remains.of(world)
         found: list[Finding] = []
         for tenant in self.load.tenants:
             record = (await self.stage.landlord.get(tenant)).body
             found += self._of_tenant(tenant, record, resources[tenant])
+            there = {(row["engine"], row["place"]) for row in resources[tenant]}
+            found += [
+                Finding(oracle="left in Restate", tenant=tenant, what=what)
+                for what in remains.wrong(tenant, there)
+                if tenant not in self.given_up
+            ]
         found += [
             Finding(
                 oracle="stuck", tenant=str(row["target"]), what=f"{row['id']} is {row['status']}"
@@ -154,4 +177,5 @@ class Judge:
         if tenant in self.load.tenants:
             told += [json.dumps(one) for one in await world.history(tenant)]
             told.append(json.dumps(await world.status(tenant)))
-        return "\n  ".join((f"{finding.oracle}: {tenant} {finding.what}", *told))
+        title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.what}"
+        return "\n  ".join((title, *told))

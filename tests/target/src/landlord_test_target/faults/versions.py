@@ -1,0 +1,63 @@
+"""Two versions of the worker under URLs of their own, of which new jobs go to one and the other.
+
+A job stays with the version that it began on. Where that is away for a while its jobs come late,
+after others that were dispatched after them.
+"""
+
+import asyncio
+
+import attrs
+
+from landlord_test_target.faults.fleet import Fleet
+from landlord_test_target.waiting import wait_for
+
+__all__ = ["Versions"]
+
+PINNED_FOR = 1.5
+"""Seconds for which new jobs go to a version before it is away."""
+
+
+@attrs.define(kw_only=True)
+class Versions:
+    """The version that all began with, and another one.
+
+    Attributes:
+        flips: How often the latest changed.
+    """
+
+    first: Fleet
+    second: Fleet
+    flips: int = 0
+    _latest: Fleet = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._latest = self.second  # which was registered last
+
+    async def flip(self) -> None:
+        """Have new jobs go to the other version, by the operator's command."""
+        await self.make_latest(self.first if self._latest is self.second else self.second)
+
+    async def make_latest(self, version: Fleet) -> None:
+        """Have new jobs go to this version; its workers, or Restate, may be away for a moment."""
+        if self._latest is version:
+            return
+
+        async def has_done() -> bool:
+            if not version.awake:
+                return False
+            code, _ = await version.awake[0].command("register", "--make-latest")
+            return code == 0
+
+        await wait_for(has_done, 120)
+        self._latest = version
+        self.flips += 1
+
+    async def second_away(self, seconds: float) -> None:
+        """Have jobs begin on the second version, and its only worker go away with them in hand."""
+        await self.make_latest(self.second)
+        await asyncio.sleep(PINNED_FOR)
+        for worker in self.second.awake:
+            await self.second.kill(worker)
+        await self.make_latest(self.first)
+        await asyncio.sleep(seconds)
+        await self.second.start()
