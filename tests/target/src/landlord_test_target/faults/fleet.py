@@ -11,9 +11,12 @@ import attrs
 from landlord_test_target.balancer import Balancer, balanced
 from landlord_test_target.faults.way import Way, way_to
 from landlord_test_target.harness import Worker, World
-from landlord_test_target.waiting import free_port
+from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["Fleet", "fleet"]
+
+STARTS = 120.0
+"""Seconds within which a worker listens, on a machine that does much else."""
 
 
 @attrs.define(kw_only=True)
@@ -44,7 +47,7 @@ class Fleet:
     async def start(self) -> Worker:
         """Start one more; returns once it listens and is behind the balancer."""
         worker = await self.world.launch(self._own_config())
-        await worker.logged("listening")
+        await wait_for(lambda: _listens(worker), STARTS)
         self.routed.append(worker)
         self._route()
         return worker
@@ -108,6 +111,13 @@ async def fleet(
         for _ in range(size):
             await workers.start()
         await workers.routed[0].registered()
-        yield workers
-        for worker in workers.frozen:
-            worker.signal(signal.SIGCONT)
+        try:
+            yield workers
+        finally:
+            for worker in workers.frozen:
+                worker.signal(signal.SIGCONT)
+
+
+async def _listens(worker: Worker) -> bool:
+    assert worker.lives, worker.text()
+    return any(line["message"] == "listening" for line in worker.lines())

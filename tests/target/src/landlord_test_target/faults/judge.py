@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from landlord_test_target.faults.fault import WITHIN, Fault
+from landlord_test_target.faults.freezes import FROZEN
 from landlord_test_target.faults.load import Load
 from landlord_test_target.faults.measure import Measure
 from landlord_test_target.faults.remains import Remains
@@ -22,13 +23,20 @@ ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
 """How jobs fail that Landlord kills, or that give way to a newer one."""
 
 
+EXCUSED = 0.05
+"""Of each freeze: a request that waits for its connection, or its turn in the loop, is sent afterwards."""
+
+ON_THE_WIRE = 1.0
+"""Seconds for which a request may be under way between a worker and the target."""
+
+
 @attrs.frozen(kw_only=True)
 class Finding:
     """One thing that is not as it should be.
 
     Attributes:
         oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
-            slow.
+            acted late, slow.
         late: Whether it was found by the second look alone.
     """
 
@@ -46,6 +54,7 @@ class Judge:
         given_up: The tenants that Landlord gave up by itself.
         jobs: All jobs that Restate knows.
         gave_way: Those that found a newer one in their place.
+        acted_late: How many requests came for a tenant that Landlord had shown as removed.
     """
 
     stage: Stage
@@ -55,15 +64,21 @@ class Judge:
     jobs: Sequence[Mapping[str, object]] = ()
     gave_way: list[str] = attrs.field(factory=list)
     ledger: list[dict[str, Any]] = attrs.field(factory=list)
+    acted_late: int = 0
+
+    @property
+    def acceptable(self) -> int:
+        """So many such requests were sent by workers that froze after they had asked."""
+        return int(EXCUSED * sum(one.kind == FROZEN for one in self.faults))
 
     async def findings(self) -> list[Finding]:
         """What is found now, and what comes later: whatever lives on by now has its time to act."""
-        first = await self._look()
+        first = await self.look()
         await asyncio.sleep(self.stage.parts.longest_life)
-        second = [one for one in await self._look() if one not in first]
+        second = [one for one in await self.look() if one not in first]
         return [*first, *(attrs.evolve(one, late=True) for one in second)]
 
-    async def _look(self) -> list[Finding]:
+    async def look(self) -> list[Finding]:
         """Everything that any oracle finds."""
         world = self.stage.world
         self.given_up = []
@@ -98,6 +113,10 @@ class Judge:
             if job.get("completion_failure", "") not in ENDED_BY_OTHERS
         ]
         found += await self._not_written_down()
+        # A worker may have been frozen between its question and its request; that is rare.
+        late = [one for tenant in self.load.tenants for one in self._acted_late(tenant)]
+        self.acted_late = len(late)
+        found += late[self.acceptable :]
         found += [
             Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
             for fault, one, took in self.measure().taken()
@@ -132,6 +151,20 @@ class Judge:
             oracle = "stuck"
         if oracle:
             yield Finding(oracle=oracle, tenant=tenant, what=what)
+
+    def _acted_late(self, tenant: str) -> Iterator[Finding]:
+        """Once Landlord shows a tenant as removed, nothing is made for it, by whatever lives on."""
+        removed = [
+            one.ended
+            for one in self.load.asked
+            if one.tenant == tenant and one.ended and one.status in ("archived", "gone")
+        ]
+        for row in self.ledger if removed else ():
+            acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
+            after = row["at"] - min(removed)
+            if acts and row["tenant"] == tenant and after > ON_THE_WIRE:
+                what = f"{row['call']} in {row['place']} {after:.1f} s after it was removed"
+                yield Finding(oracle="acted late", tenant=tenant, what=what)
 
     async def _not_written_down(self) -> list[Finding]:
         """A job that ended by itself is in its tenant's history, unless it never had the turn."""

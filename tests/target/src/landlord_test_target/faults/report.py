@@ -14,7 +14,7 @@ __all__ = ["ORACLES", "report"]
 
 ORACLES = (
     *("lost", "wrong", "doubled", "left over", "stuck", "failed", "not written down"),
-    *("left in Restate", "slow"),
+    *("left in Restate", "acted late", "slow"),
 )
 
 
@@ -27,11 +27,10 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
     found = Counter(one.oracle for one in findings)
     lines = (
         f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
-        f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand;"
-        f" {len(frozen)} freezes of {_lasting(frozen)}",
-        f"{len(late)} jobs came late; {len(clocks.skewed)} were seen by clocks"
-        f" {clocks.seconds:g} s apart; restate-server started again after"
-        f" {injector.restarts} full disks",
+        f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
+        f"{len(frozen)} freezes of {_lasting(frozen)}",
+        f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
+        f"restate-server started again after {injector.restarts} full disks",
         _counted("operations", Counter(one.kind for one in load.asked)),
         _counted("not taken by Landlord", load.refused),
         _counted("faults (landed)", _landed(injector)),
@@ -40,6 +39,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         f"given up by Landlord itself: {len(judge.given_up)}",
         ", ".join(f"{found[one]} {one}" for one in ORACLES),
         f"of these found by the second look alone: {sum(one.late for one in findings)}",
+        f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.acceptable}",
     )
     return "\n".join(lines)
 

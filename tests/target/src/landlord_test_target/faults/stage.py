@@ -79,7 +79,7 @@ class Parts:
         last_look = self.step_timeout + self.carry + MARGIN
         return self.settle_after + last_look + self.step_timeout + self.carry
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """The section ``worker``."""
         return {
             "drain_timeout": "5s",
