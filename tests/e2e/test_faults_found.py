@@ -8,9 +8,8 @@ from time import time
 
 import pytest
 
-from landlord_engines_core.compute import in_flight
 from landlord_test_target.faults.fault import Fault
-from landlord_test_target.faults.judge import Finding, Judge
+from landlord_test_target.faults.judge import ON_THE_WIRE, Finding, Judge
 from landlord_test_target.faults.load import Load, Operation
 from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.harness import World
@@ -101,7 +100,7 @@ async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
     assert (finding.oracle, finding.what[:3]) == ("failed", job[:3])
 
 
-async def test_a_worker_that_does_not_ask_after_it_stood_still_is_found(world: World) -> None:
+async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
     parts = Parts(bug="never asks", settle_after=0)
     async with judged(world, parts) as (on, judge):
         workers = on.fleets[0]
@@ -109,17 +108,16 @@ async def test_a_worker_that_does_not_ask_after_it_stood_still_is_found(world: W
         tenant = await on.landlord.create("acme", **BUGGY)
         judge.load.tenants[tenant] = "acme"
         await world.target.fault(tenant, "inspect", delay_after=0.5)
-        await world.target.asked(tenant, "inspect")
+        await world.target.asked(tenant, "inspect", 2)
         workers.freeze(frozen)
-        stood_still = time()
         await world.target.fault(tenant, "inspect")
         await workers.start()
         workers.take_out(frozen)
         # Restate would go on to use the connections that it has.
         workers.way.cut()
         await deleted(judge, tenant)
-        # It is time itself that has to pass.
-        await asyncio.sleep(max(0.0, stood_still + in_flight.FRESH + 1 - time()))
+        # What is on the wire is let go; it is time itself that has to pass.
+        await asyncio.sleep(ON_THE_WIRE)
         workers.wake(frozen)
         await world.target.asked(tenant, "create")
 

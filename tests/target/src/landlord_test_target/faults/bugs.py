@@ -4,13 +4,12 @@ bug: lost, wrong, doubled, left over    it says that it did, and did something e
      stuck                              it never updates
      slow                               it takes longer than work may take
      acts later                         it makes again what it removed, long after
-     never asks                         its worker asks nobody after it stood still
+     never asks                         it carries a chain of requests to its end, past its worker
      no order                           its worker takes any job for the one dispatched last
 """
 
 import asyncio
 from collections.abc import Mapping
-from math import inf
 
 import attrs
 
@@ -19,7 +18,6 @@ from landlord_engines_core.compute import (
     ComputeSpec,
     Observation,
     ResourceState,
-    in_flight,
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.tenants.order import Contender
@@ -41,7 +39,7 @@ class BuggyCompute(TargetCompute):
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
     _made: dict[str, ComputeSpec] = attrs.field(factory=dict, init=False)
-    _later: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _later: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
 
     async def inspect(self, tenant: str, place: str) -> Observation:
         """What was claimed, where something was."""
@@ -54,6 +52,10 @@ class BuggyCompute(TargetCompute):
         if self.bug == "elsewhere":
             await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
             return self._claim(spec)
+        if self.bug == "never asks":
+            chain = asyncio.create_task(self._unasked(spec))
+            self._later.add(chain)
+            return await asyncio.shield(chain)
         self._made[spec.tenant] = spec
         if self.bug == "doubled":
             await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
@@ -79,6 +81,11 @@ class BuggyCompute(TargetCompute):
         self._claimed.pop(tenant, None)
         return await TargetCompute.destroy(self, tenant, place)
 
+    async def _unasked(self, spec: ComputeSpec) -> ComputeResult:
+        await self.inspect(spec.tenant, spec.place)
+        await self._call("POST", "create", self._body(spec))
+        return ComputeResult(resource_ids={})
+
     async def _make_again(self, spec: ComputeSpec) -> None:
         await asyncio.sleep(LONG_AFTER)
         await TargetCompute.provision(self, spec)
@@ -93,8 +100,6 @@ class BuggyCompute(TargetCompute):
 def create_buggy(settings: Mapping[str, object]) -> BuggyCompute:
     """The engine with the bug of its settings."""
     bug, target = str(settings.get("bug", "")), create_target(settings)
-    if bug == "never asks":
-        in_flight.FRESH = inf
     if bug == "no order":
         setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # as a bug there would be
     return BuggyCompute("buggy", target.url, carry=target.carry, bug=bug)

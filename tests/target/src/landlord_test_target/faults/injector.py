@@ -23,6 +23,9 @@ Deed = Callable[[], Coroutine[None, None, None]]
 STORMY = 0.3
 """How often a fault comes before work has gone on after the one before it."""
 
+WITHIN_FREEZE = 1.0
+"""Seconds for which work may go on after a fault while a worker stands still."""
+
 AWAY = 2.0
 """Seconds for which Landlord's API is away, or answers garbage."""
 
@@ -134,7 +137,10 @@ class Injector:
             await self._gone_on(fault)
 
     async def _gone_on(self, fault: Fault) -> None:
-        while time() < fault.over + WITHIN and not all(one.ended for one in fault.running):
+        # What a worker that stands still has in hand does not go on, and is not measured either.
+        is_frozen = any(one.frozen for one in self.stage.fleets)
+        within = WITHIN_FREEZE if is_frozen else WITHIN
+        while time() < fault.over + within and not all(one.ended for one in fault.running):
             await asyncio.sleep(0.05)
 
     async def _any_awake(self) -> tuple[Fleet, Worker]:

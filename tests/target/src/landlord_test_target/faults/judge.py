@@ -17,7 +17,7 @@ from landlord_test_target.faults.measure import Measure
 from landlord_test_target.faults.remains import Remains
 from landlord_test_target.faults.stage import Stage
 
-__all__ = ["Finding", "Judge"]
+__all__ = ["ON_THE_WIRE", "Finding", "Judge"]
 
 ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
 """How jobs fail that Landlord kills, or that give way to a newer one."""
