@@ -39,6 +39,7 @@ class Size:
         frozen: How long a worker stands still, which outlasts ``step_timeout`` in any case.
         skew: How far clocks are apart.
         late: The part of the jobs that comes late.
+        held_back: For how long.
         disk: Mebibytes of the disk under restate-server.
         quiet: How long it may take until nothing is open any more.
     """
@@ -48,8 +49,10 @@ class Size:
     freezes: int
     frozen: tuple[float, float]
     step_timeout: float
+    carry: float
     skew: float
     late: float
+    held_back: tuple[float, float]
     disk: int
     outage: float
     quiet: float
@@ -64,8 +67,10 @@ class Size:
                 freezes=freezes,
                 frozen=(6.0, 8.0),
                 step_timeout=5.5,
+                carry=1.0,
                 skew=5.0,
                 late=0.1,
+                held_back=(1.0, 5.0),
                 disk=700,
                 outage=0.0,
                 quiet=120.0,
@@ -76,8 +81,10 @@ class Size:
             freezes=freezes,
             frozen=(20.0, 90.0),
             step_timeout=10.0,
+            carry=5.0,
             skew=30.0,
             late=0.05,
+            held_back=(2.0, 40.0),
             disk=3000,
             outage=40.0,
             quiet=300.0,
@@ -150,7 +157,7 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
             count=size.freezes,
             lasting=size.frozen,
         )
-        on.late.share = size.late
+        on.late.share, on.late.lasting = size.late, size.held_back
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             await injector.run(operations, group.create_task(freezer.run()))

@@ -6,6 +6,8 @@ It looks once everything is quiet, and again after the longest time that anythin
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import time
 from typing import Any
 
 import attrs
@@ -25,6 +27,9 @@ ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
 
 EXCUSED = 0.05
 """Of each freeze: a request that waits for its connection, or its turn in the loop, is sent afterwards."""
+
+ANSWERED = 10.0
+"""Seconds within which a worker shows a tenant's history."""
 
 ON_THE_WIRE = 1.0
 """Seconds for which a request may be under way between a worker and the target."""
@@ -74,9 +79,16 @@ class Judge:
     async def findings(self) -> list[Finding]:
         """What is found now, and what comes later: whatever lives on by now has its time to act."""
         first = await self.look()
-        await asyncio.sleep(self.stage.parts.longest_life)
+        await asyncio.sleep(max(0.0, self._nothing_lives() - time()))
         second = [one for one in await self.look() if one not in first]
         return [*first, *(attrs.evolve(one, late=True) for one in second)]
+
+    def _nothing_lives(self) -> float:
+        """When no act can be alive any more: neither one of a job nor one of a last look at a tenant."""
+        parts, asked = self.stage.parts, self.load.asked
+        ends = [max(one.begun, one.ended) for one in asked] + [one.over for one in self.faults]
+        ends += [one.due for one in self.stage.late.sent]
+        return max(max(ends, default=0.0) + parts.longest_life, time() + parts.longest_act)
 
     async def look(self) -> list[Finding]:
         """Everything that any oracle finds."""
@@ -170,7 +182,7 @@ class Judge:
         """A job that ended by itself is in its tenant's history, unless it never had the turn."""
         ended: set[str] = set()
         for tenant in self.load.tenants:
-            history = await self.stage.world.history(tenant)
+            history = await self._history(tenant)
             ended |= {str(one["execution_id"]) for one in history if one["ended_at"]}
         missing = [
             str(job["id"])
@@ -184,6 +196,13 @@ class Judge:
             if one not in self.gave_way
         ]
 
+    async def _history(self, tenant: str) -> list[dict[str, Any]]:
+        """What a worker shows of a tenant; nothing where none answers."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWERED):
+                return await self.stage.world.history(tenant)
+        return []
+
     async def _outcome(self, job: str) -> str:
         url = f"{self.stage.world.restate.endpoint}/restate/invocation/{job}/output"
         async with self.stage.world.http.get(url) as response:
@@ -193,7 +212,7 @@ class Judge:
 
     async def story(self, finding: Finding) -> str:
         """All that is known of a tenant, in the order of time."""
-        tenant, world = finding.tenant, self.stage.world
+        tenant = finding.tenant
         lines = [
             (one.begun, f"{one.kind} {one.config}: {one.status} at {one.ended:.2f}")
             for one in self.load.asked
@@ -208,7 +227,6 @@ class Judge:
         first = min((at for at, line in lines if not line.startswith("--")), default=0.0)
         told = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
         if tenant in self.load.tenants:
-            told += [json.dumps(one) for one in await world.history(tenant)]
-            told.append(json.dumps(await world.status(tenant)))
+            told += [json.dumps(one) for one in await self._history(tenant)]
         title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.what}"
         return "\n  ".join((title, *told))

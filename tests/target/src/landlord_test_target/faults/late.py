@@ -16,9 +16,6 @@ from landlord_engines_core.errors import EngineFailed
 
 __all__ = ["LateDispatcher", "LateJob"]
 
-SHORTEST, LONGEST = 2.0, 40.0
-"""Seconds for which a job is held back."""
-
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
@@ -39,6 +36,7 @@ class LateDispatcher:
         dispatcher: That one.
         url: Where it sends to.
         share: The part of the jobs that comes late; it may change at any time.
+        lasting: Seconds for which each is held back, at least and at most.
         sent: Those that did.
     """
 
@@ -46,6 +44,7 @@ class LateDispatcher:
     url: str
     seed: int
     share: float = 0.0
+    lasting: tuple[float, float] = (2.0, 40.0)
     sent: list[LateJob] = attrs.field(factory=list)
     _dice: Random = attrs.field(init=False)
 
@@ -60,7 +59,7 @@ class LateDispatcher:
         """
         if self._dice.random() >= self.share:
             return await self.dispatcher.dispatch(body)
-        await self.hold_back(body, self._dice.uniform(SHORTEST, LONGEST))
+        await self.hold_back(body, self._dice.uniform(*self.lasting))
         raise EngineFailed("the answer is lost")
 
     async def hold_back(self, body: bytes, seconds: float) -> LateJob:

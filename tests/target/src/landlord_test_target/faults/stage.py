@@ -76,8 +76,12 @@ class Parts:
 
         Its last look is that many seconds after the first one, and takes a step at most.
         """
-        last_look = self.step_timeout + self.carry + MARGIN
-        return self.settle_after + last_look + self.step_timeout + self.carry
+        return self.settle_after + self.longest_act + MARGIN + self.longest_act
+
+    @property
+    def longest_act(self) -> float:
+        """Seconds for which a step may act on a target, with what a cancellation waits for."""
+        return self.step_timeout + self.carry
 
     def settings(self) -> dict[str, Any]:
         """The section ``worker``."""
