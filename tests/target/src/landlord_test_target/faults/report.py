@@ -30,6 +30,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
         f"{len(frozen)} freezes of {_lasting(frozen)}",
         f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
+        f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
         f"restate-server started again after {injector.restarts} full disks",
         _counted("operations", Counter(one.kind for one in load.asked)),
         _counted("not taken by Landlord", load.refused),

@@ -5,16 +5,20 @@ after others that were dispatched after them.
 """
 
 import asyncio
+from contextlib import suppress
 
 import attrs
 
 from landlord_test_target.faults.fleet import Fleet
-from landlord_test_target.waiting import wait_for
 
 __all__ = ["Versions"]
 
 PINNED_FOR = 1.5
 """Seconds for which new jobs go to a version before it is away."""
+
+
+WITHIN = 30.0
+"""Seconds that the command may take."""
 
 
 @attrs.define(kw_only=True)
@@ -38,19 +42,19 @@ class Versions:
         await self.make_latest(self.first if self._latest is self.second else self.second)
 
     async def make_latest(self, version: Fleet) -> None:
-        """Have new jobs go to this version; its workers, or Restate, may be away for a moment."""
-        if self._latest is version:
+        """Have new jobs go to this version, if that can be done in time.
+
+        Its workers, or Restate, may be away for a moment; and where Restate's discovery meets a
+        worker that stands still, it fails.
+        """
+        if self._latest is version or not version.awake:
             return
-
-        async def has_done() -> bool:
-            if not version.awake:
-                return False
-            code, _ = await version.awake[0].command("register", "--make-latest")
-            return code == 0
-
-        await wait_for(has_done, 120)
-        self._latest = version
-        self.flips += 1
+        command = version.awake[0].command("register", "--make-latest")
+        with suppress(TimeoutError):
+            code, _ = await asyncio.wait_for(command, WITHIN)
+            if code == 0:
+                self._latest = version
+                self.flips += 1
 
     async def second_away(self, seconds: float) -> None:
         """Have jobs begin on the second version, and its only worker go away with them in hand."""
