@@ -162,7 +162,7 @@ def faults(session: nox.Session) -> None:
     """
     install_editable(session, "test", extra=LOCAL)
     campaigns = ("tests/e2e/test_faults.py", "tests/e2e/test_every_point.py")
-    size = ("--kills=150", "--operations=1000", "--stride=1")
+    size = ("--kills=150", "--freezes=40", "--operations=1000", "--stride=1")
     session.run("pytest", "-s", *campaigns, *size, *session.posargs)
 
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bodies", type=int, default=300, help="how many bodies test_fuzz.py sends")
     parser.addoption("--kills", type=int, default=8, help="how many kills test_faults.py does")
+    parser.addoption("--freezes", type=int, default=2, help="how often a worker stands still there")
     parser.addoption(
         "--overload", type=int, default=60, help="how many jobs test_overload.py sends"
     )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import attrs
 import pytest
 
-from landlord_test_target.faults.stage import Stage, stage
+from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.harness import World, wait_for
 
 CONFIG: Mapping[str, object] = {"compute_provider": "target", "version": 1, "place": "main"}
@@ -91,7 +91,7 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
 ) -> None:
     stride = pytestconfig.getoption("stride", 20)
     points = 0
-    async with stage(world, settle_after="1h") as on:
+    async with stage(world, Parts(settle_after=3600)) as on:
         crash = Crash(on)
         for way in on.ways:
             way.passing = crash.passing

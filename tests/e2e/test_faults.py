@@ -1,29 +1,100 @@
-"""The fault campaign: while tenants live, what serves them is killed, cut and spoilt.
+"""The fault campaign: while tenants live, what serves them is killed, frozen, cut, filled and spoilt.
 
 A short one in a plain run; `nox -s faults -- --kills 150 --operations 1000 --seed 7` for a long one.
 """
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
+import attrs
 import pytest
+import pytest_asyncio
 
+from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_test_target.faults.disk import SmallDisk, small_disk, why_no_disk
+from landlord_test_target.faults.fault import Moments
+from landlord_test_target.faults.freezes import Freezer
 from landlord_test_target.faults.injector import Injector
 from landlord_test_target.faults.judge import Judge
 from landlord_test_target.faults.load import Load
 from landlord_test_target.faults.report import report
-from landlord_test_target.faults.stage import stage
+from landlord_test_target.faults.stage import Parts, Stage, stage
+from landlord_test_target.faults.versions import Versions
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
 CHANCES = {"slow": 0.05, "fail": 0.03, "lose": 0.1}
 """Of each call to the target: how slow it is, and how often it fails or loses its answer."""
 
+
+@attrs.frozen(kw_only=True)
+class Size:
+    """How large a campaign is; times are seconds.
+
+    Attributes:
+        frozen: How long a worker stands still, which outlasts ``step_timeout`` in any case.
+        skew: How far clocks are apart.
+        late: The part of the jobs that comes late.
+        held_back: For how long.
+        disk: Mebibytes of the disk under restate-server.
+        quiet: How long it may take until nothing is open any more.
+    """
+
+    is_long: bool
+    kills: int
+    freezes: int
+    frozen: tuple[float, float]
+    step_timeout: float
+    carry: float
+    skew: float
+    late: float
+    held_back: tuple[float, float]
+    disk: int
+    outage: float
+    quiet: float
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> "Size":
+        kills, freezes = config.getoption("kills", 8), config.getoption("freezes", 2)
+        if kills < LONG:
+            return cls(
+                is_long=False,
+                kills=kills,
+                freezes=freezes,
+                frozen=(6.0, 8.0),
+                step_timeout=5.5,
+                carry=1.0,
+                skew=5.0,
+                late=0.1,
+                held_back=(1.0, 5.0),
+                disk=700,
+                outage=0.0,
+                quiet=120.0,
+            )
+        return cls(
+            is_long=True,
+            kills=kills,
+            freezes=freezes,
+            frozen=(20.0, 90.0),
+            step_timeout=10.0,
+            carry=5.0,
+            skew=30.0,
+            late=0.05,
+            held_back=(2.0, 40.0),
+            disk=3000,
+            outage=40.0,
+            quiet=300.0,
+        )
+
+
 LONG = 100
-"""From so many kills on two of them are long outages."""
+"""From so many kills on freezes last as long as they do, and two kills are long outages."""
+
+NO_DISK = why_no_disk()
 
 
 @pytest.fixture
@@ -33,35 +104,80 @@ def target(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Target]:
         yield Target(url=url, http=http)
 
 
+@pytest.fixture
+def size(pytestconfig: pytest.Config) -> Size:
+    return Size.of(pytestconfig)
+
+
+@pytest.fixture
+def disk(size: Size, tmp_path: Path) -> Iterator[SmallDisk | None]:
+    """A disk under restate-server, where one can be mounted."""
+    with ExitStack() as ends:
+        folder = tmp_path / "disk"
+        yield None if NO_DISK else ends.enter_context(small_disk(folder, size.disk))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_restate(tmp_path: Path, disk: SmallDisk | None) -> AsyncIterator[RestateServer]:
+    folder = (disk.folder if disk else tmp_path) / "restate"
+    server = RestateServer(binary=await server_binary(), folder=folder)
+    await server.start()
+    yield server
+    await server.kill()
+
+
+def injector_on(on: Stage, size: Size, load: Load, disk: SmallDisk | None, seed: int) -> Injector:
+    moments = Moments(target=on.world.target, load=load)
+    return Injector(
+        stage=on,
+        moments=moments,
+        load=load,
+        seed=seed,
+        kills=size.kills,
+        calm_kills=size.kills // 5,
+        outage=size.outage,
+        versions=Versions(first=on.fleets[0], second=on.fleets[1]),
+        disk=disk,
+    )
+
+
 async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
-    own_world: World, pytestconfig: pytest.Config
+    own_world: World, size: Size, disk: SmallDisk | None, pytestconfig: pytest.Config
 ) -> None:
-    seed, kills = pytestconfig.getoption("seed", 1), pytestconfig.getoption("kills", 8)
-    operations = pytestconfig.getoption("operations", 40)
+    seed, operations = pytestconfig.getoption("seed", 1), pytestconfig.getoption("operations", 40)
     await own_world.target.chances(seed, **CHANCES)
-    async with stage(own_world) as on:
+    parts = Parts(workers=2, second=True, skew=size.skew, seed=seed, step_timeout=size.step_timeout)
+    async with stage(own_world, parts) as on:
         load = Load(landlord=on.landlord, seed=seed, users=8)
-        injector = Injector(
-            stage=on, load=load, seed=seed, kills=kills, outage=40.0 if kills >= LONG else 0.0
+        injector = injector_on(on, size, load, disk, seed)
+        freezer = Freezer(
+            fleet=on.fleets[0],
+            moments=injector.moments,
+            seed=seed,
+            count=size.freezes,
+            lasting=size.frozen,
         )
+        on.late.share, on.late.lasting = size.late, size.held_back
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
-            await injector.run(operations)
+            await injector.run(operations, group.create_task(freezer.run()))
             load.enough.set()
         await own_world.target.chances(seed)
-        await on.quiet(within=60)
-        judge = Judge(stage=on, load=load, faults=injector.faults)
+        await on.quiet(within=size.quiet)
+        judge = Judge(stage=on, load=load, faults=injector.moments.faults)
         findings = await judge.findings()
         sys.stdout.write(f"\n{report(load, injector, judge, findings)}\n")
+        if NO_DISK:
+            sys.stdout.write(f"no full disk: {NO_DISK}\n")
         stories = [await judge.story(finding) for finding in findings[:5]]
 
     # A short run may share its machine with whatever else is tested.
-    wrong = [one for one in findings if kills >= LONG or one.oracle != "slow"]
+    wrong = [one for one in findings if size.is_long or one.oracle != "slow"]
     assert not wrong, "\n".join((f"seed {seed}", *stories))
     assert on.worker.lives
-    landed = sum(one.landed for one in injector.faults if one.is_kill)
+    landed = sum(one.landed for one in injector.moments.faults if one.is_kill)
     assert landed >= 0.95 * injector.killed
-    if kills >= LONG:
+    if size.is_long:
         measured = {fault.kind for fault, _, took in judge.measure().taken() if took}
         assert any(kind.endswith(" s") for kind in measured), measured
         assert len(judge.given_up) <= 0.05 * len(load.tenants)

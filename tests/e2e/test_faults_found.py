@@ -1,76 +1,205 @@
 """A planted bug is found by the oracle that is there for it."""
 
 import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import time
 
 import pytest
 
-from landlord_test_target.faults.injector import Fault
-from landlord_test_target.faults.judge import Finding, Judge
+from landlord_test_target.faults.fault import Fault
+from landlord_test_target.faults.judge import ON_THE_WIRE, Finding, Judge
 from landlord_test_target.faults.load import Load, Operation
-from landlord_test_target.faults.stage import stage
+from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.harness import World
 
+BUGGY = {"compute_provider": "buggy", "version": 1}
+PLAIN = {"compute_provider": "target", "place": "main", "version": 1}
 
-async def found(world: World, bug: str = "", **settings: object) -> list[Finding]:
+
+async def found(world: World, parts: Parts) -> list[Finding]:
     """What the judge finds of a few tenants' lives."""
-    async with stage(world, bug, **settings) as on:
-        engine, patience = ("buggy", 8.0) if bug else ("target", 60.0)
+    async with stage(world, parts) as on:
+        engine, patience = ("buggy", 8.0) if parts.bug else ("target", 60.0)
         load = Load(landlord=on.landlord, seed=3, users=3, engines=(engine,), patience=patience)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             while len(load.asked) < 12:
                 await asyncio.sleep(0.05)
             load.enough.set()
-        await on.quiet(within=5 if bug == "stuck" else 50)
-        return await Judge(stage=on, load=load, faults=[]).findings()
+        await on.quiet(within=5 if parts.bug == "stuck" else 60)
+        return await Judge(stage=on, load=load, faults=[]).look()
+
+
+@asynccontextmanager
+async def judged(world: World, parts: Parts) -> AsyncIterator[tuple[Stage, Judge]]:
+    """A stage on which the test itself does what users do, and the judge."""
+    async with stage(world, parts) as on:
+        yield on, Judge(stage=on, load=Load(landlord=on.landlord, seed=1, users=0), faults=[])
+
+
+async def created(judge: Judge, **config: object) -> str:
+    """A tenant of which the judge knows, once it is ready."""
+    tenant = await judge.stage.landlord.create("acme", **config)
+    judge.load.tenants[tenant] = "acme"
+    await judge.stage.landlord.seen(tenant, status="ready")
+    return tenant
+
+
+async def deleted(judge: Judge, tenant: str) -> None:
+    """Delete it and wait until Landlord says so."""
+    operation = Operation(tenant=tenant, kind="delete", config={}, status="gone")
+    judge.load.asked.append(operation)
+    await judge.stage.landlord.delete(tenant)
+    await judge.stage.landlord.gone(tenant)
+    operation.ended = time()
+
+
+def oracles(findings: list[Finding]) -> set[str]:
+    return {one.oracle for one in findings}
 
 
 @pytest.mark.parametrize("bug", ["lost", "wrong", "elsewhere", "doubled", "left over", "stuck"])
 async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
-    oracles = {one.oracle for one in await found(world, bug)}
+    findings = await found(world, Parts(bug=bug))
 
-    assert ("wrong" if bug == "elsewhere" else bug) in oracles
+    assert ("wrong" if bug == "elsewhere" else bug) in oracles(findings)
 
 
 async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) -> None:
-    async with stage(world, "slow") as on:
-        load = Load(landlord=on.landlord, seed=1, users=0)
-        config = {"compute_provider": "buggy", "version": 1}
-        tenant = await on.landlord.create("acme", **config)
-        await on.landlord.seen(tenant, status="ready")
-        load.tenants[tenant] = "acme"
-        await on.landlord.update(tenant, **{**config, "version": 2})
-        update = Operation(tenant=tenant, kind="update", config=config)
-        load.asked.append(update)
+    async with judged(world, Parts(bug="slow")) as (on, judge):
+        tenant = await created(judge, **BUGGY)
+        await on.landlord.update(tenant, **{**BUGGY, "version": 2})
+        update = Operation(tenant=tenant, kind="update", config=BUGGY)
+        judge.load.asked.append(update)
         fault = Fault(kind="worker -9", is_kill=True, running=[update])
+        judge.faults.append(fault)
         await on.worker.kill()
         await on.worker_again()
         fault.over = time()
         await on.landlord.seen(tenant, status="ready")
         update.ended = time()
 
-        findings = await Judge(stage=on, load=load, faults=[fault]).findings()
-
-    assert "slow" in {one.oracle for one in findings}
+        assert "slow" in oracles(await judge.look())
 
 
 async def test_a_job_that_is_not_written_down_is_found(world: World) -> None:
-    oracles = {one.oracle for one in await found(world, keep_history="1ms", settle_after="0")}
+    parts = Parts(settle_after=0, worker={"keep_history": "1ms"})
 
-    assert "not written down" in oracles
+    assert "not written down" in oracles(await found(world, parts))
 
 
 async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
-    async with stage(world) as on:
-        load = Load(landlord=on.landlord, seed=1, users=0)
+    async with judged(world, Parts()) as (on, judge):
         job = await on.world.dispatcher.dispatch(b"{}")
         await on.world.has_status(job, "completed")
 
-        (finding,) = await Judge(stage=on, load=load, faults=[]).findings()
+        (finding,) = await judge.look()
 
     assert (finding.oracle, finding.what[:3]) == ("failed", job[:3])
 
 
+async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
+    parts = Parts(bug="never asks", settle_after=0)
+    async with judged(world, parts) as (on, judge):
+        workers = on.fleets[0]
+        frozen = on.worker
+        tenant = await on.landlord.create("acme", **BUGGY)
+        judge.load.tenants[tenant] = "acme"
+        await world.target.fault(tenant, "inspect", delay_after=0.5)
+        await world.target.asked(tenant, "inspect", 2)
+        workers.freeze(frozen)
+        await world.target.fault(tenant, "inspect")
+        await workers.start()
+        workers.take_out(frozen)
+        # Restate would go on to use the connections that it has.
+        workers.way.cut()
+        await deleted(judge, tenant)
+        # What is on the wire is let go; it is time itself that has to pass.
+        await asyncio.sleep(ON_THE_WIRE)
+        workers.wake(frozen)
+        await world.target.asked(tenant, "create")
+
+        assert "acted late" in oracles(await judge.look())
+
+
+async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: World) -> None:
+    async with judged(world, Parts(bug="no order", asks_landlord=False)) as (on, judge):
+        tenant = await created(judge, **BUGGY)
+        late = await on.late.hold_back(world.body(tenant, "update", {"version": 2}, "buggy"), 1.5)
+        await on.landlord.update(tenant, **{**BUGGY, "version": 3})
+        await on.landlord.seen(tenant, status="ready")
+        await world.has_status(late.id, "completed")
+
+        assert "wrong" in oracles(await judge.look())
+
+
+async def test_settling_that_never_comes_is_found_where_clocks_are_apart(world: World) -> None:
+    async with judged(world, Parts(skew=60, settle_after=0)) as (on, judge):
+        on.clocks.share = 1.0
+        tenant = await created(judge, **PLAIN)
+        version = 1
+        while (await world.target.document(tenant))["version"] == version:
+            version += 1
+            await on.landlord.update(tenant, **{**PLAIN, "version": version})
+            await on.landlord.seen(tenant, status="ready")
+
+        assert "wrong" in oracles(await judge.look())
+
+
+async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
+    async with judged(world, Parts(second=True)) as (on, judge):
+        tenant = await created(judge, **PLAIN)
+        _, second = on.fleets
+        await second.kill(second.routed[0])
+        await on.landlord.update(tenant, **{**PLAIN, "version": 2})
+        await on.landlord.seen(tenant, workflow_sub_state="backing-off")
+
+        assert "stuck" in oracles(await judge.look())
+
+
+async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) -> None:
+    async with judged(own_world, Parts(settle_after=0)) as (on, judge):
+        tenant = await created(judge, **PLAIN)
+        await own_world.target.fault(tenant, "update", hold=1)
+        await on.landlord.update(tenant, **{**PLAIN, "version": 2})
+        await own_world.target.asked(tenant, "update")
+        await own_world.restate.kill()
+        shutil.rmtree(own_world.restate.folder / "local")
+        await own_world.restate.start()
+        await own_world.target.fault(tenant, "update")
+
+        assert {"stuck", "left in Restate"} <= oracles(await judge.look())
+
+
+async def test_what_comes_after_the_first_look_is_found_by_the_second(world: World) -> None:
+    parts = Parts(bug="acts later", settle_after=0, step_timeout=1, carry=1)
+    async with judged(world, parts) as (_, judge):
+        tenant = await created(judge, **BUGGY)
+        await deleted(judge, tenant)
+
+        findings = await judge.findings()
+
+    assert {(one.oracle, one.late) for one in findings} >= {("left over", True)}
+
+
+async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
+    async with judged(world, Parts(settle_after=0)) as (on, judge):
+        tenant = await created(judge, **PLAIN)
+        await deleted(judge, tenant)
+        await on.quiet(within=10)
+        assert await judge.look() == []
+        (forget,) = await world.admin.query(
+            "SELECT id FROM sys_invocation WHERE target_handler_name = 'forget'"
+            f" AND target_service_key = '{tenant}'"
+        )
+        await world.admin.kill(str(forget["id"]))
+
+        (finding,) = await judge.look()
+
+    assert (finding.oracle, finding.tenant) == ("left in Restate", tenant)
+
+
 async def test_without_a_bug_nothing_is_found(world: World) -> None:
-    assert await found(world) == []
+    assert await found(world, Parts()) == []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from landlord_test_target.faults.injector import Fault
+from landlord_test_target.faults.fault import Fault
 from landlord_test_target.faults.load import Operation
 from landlord_test_target.faults.measure import Measure
 

@@ -3,6 +3,9 @@
 bug: lost, wrong, doubled, left over    it says that it did, and did something else
      stuck                              it never updates
      slow                               it takes longer than work may take
+     acts later                         it makes again what it removed, long after
+     never asks                         it carries a chain of requests to its end, past its worker
+     no order                           its worker takes any job for the one dispatched last
 """
 
 import asyncio
@@ -10,14 +13,23 @@ from collections.abc import Mapping
 
 import attrs
 
-from landlord_engines_core.compute import ComputeResult, ComputeSpec, Observation, ResourceState
+from landlord_engines_core.compute import (
+    ComputeResult,
+    ComputeSpec,
+    Observation,
+    ResourceState,
+)
 from landlord_engines_core.errors import ComputeUnavailable
+from landlord_engines_core.tenants.order import Contender
 from landlord_test_target.engine import TargetCompute, create_target
 
 __all__ = ["create_buggy"]
 
 LATE = 6.0
 """Seconds, more than work may take."""
+
+LONG_AFTER = 6.0
+"""Seconds after which nobody looks any more, where nobody looks a second time."""
 
 
 @attrs.define
@@ -26,6 +38,8 @@ class BuggyCompute(TargetCompute):
 
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
+    _made: dict[str, ComputeSpec] = attrs.field(factory=dict, init=False)
+    _later: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
 
     async def inspect(self, tenant: str, place: str) -> Observation:
         """What was claimed, where something was."""
@@ -38,6 +52,11 @@ class BuggyCompute(TargetCompute):
         if self.bug == "elsewhere":
             await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
             return self._claim(spec)
+        if self.bug == "never asks":
+            chain = asyncio.create_task(self._unasked(spec))
+            self._later.add(chain)
+            return await asyncio.shield(chain)
+        self._made[spec.tenant] = spec
         if self.bug == "doubled":
             await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
         return await TargetCompute.provision(self, spec)
@@ -57,8 +76,20 @@ class BuggyCompute(TargetCompute):
         if self.bug == "left over":
             self._claimed[tenant] = Observation(state=ResourceState.MISSING)
             return True
+        if self.bug == "acts later" and (spec := self._made.pop(tenant, None)) is not None:
+            self._later.add(asyncio.create_task(self._make_again(spec)))
         self._claimed.pop(tenant, None)
         return await TargetCompute.destroy(self, tenant, place)
+
+    async def _unasked(self, spec: ComputeSpec) -> ComputeResult:
+        await self.inspect(spec.tenant, spec.place)
+        await self._call("POST", "create", self._body(spec))
+        return ComputeResult(resource_ids={})
+
+    async def _make_again(self, spec: ComputeSpec) -> None:
+        await asyncio.sleep(LONG_AFTER)
+        # Past `send`, which would ask first and then make nothing.
+        await self._call("POST", "create", self._body(spec))
 
     def _claim(self, spec: ComputeSpec) -> ComputeResult:
         self._claimed[spec.tenant] = Observation(
@@ -69,4 +100,11 @@ class BuggyCompute(TargetCompute):
 
 def create_buggy(settings: Mapping[str, object]) -> BuggyCompute:
     """The engine with the bug of its settings."""
-    return BuggyCompute("buggy", create_target(settings).url, bug=str(settings.get("bug", "")))
+    bug, target = str(settings.get("bug", "")), create_target(settings)
+    if bug == "no order":
+        setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # as a bug there would be
+    return BuggyCompute("buggy", target.url, carry=target.carry, bug=bug)
+
+
+def _is_never_later(_: Contender, __: Contender) -> bool:
+    return False

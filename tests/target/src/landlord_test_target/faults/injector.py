@@ -1,48 +1,39 @@
 """Faults, drawn from a seed, each while the target has a call in hand, before or after its act."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from time import time
 
 import attrs
 
-from landlord_test_target.faults.load import Load, Operation
+from landlord_test_target.faults.disk import SmallDisk
+from landlord_test_target.faults.fault import WITHIN, Fault, Moments
+from landlord_test_target.faults.fleet import Fleet
+from landlord_test_target.faults.load import Load
 from landlord_test_target.faults.stage import Stage
+from landlord_test_target.faults.versions import Versions
 from landlord_test_target.faults.way import State
+from landlord_test_target.harness import Worker
 
-__all__ = ["WITHIN", "Fault", "Injector"]
+__all__ = ["Injector"]
 
 Deed = Callable[[], Coroutine[None, None, None]]
 
 STORMY = 0.3
 """How often a fault comes before work has gone on after the one before it."""
 
-WITHIN = 5.0
-"""Seconds in which work is done once whoever was killed is back."""
+WITHIN_FREEZE = 1.0
+"""Seconds for which work may go on after a fault while a worker stands still."""
 
 AWAY = 2.0
 """Seconds for which Landlord's API is away, or answers garbage."""
 
+FULL = (1.0, 5.0)
+"""Seconds for which a disk is full, at least and at most."""
 
-@attrs.define(kw_only=True)
-class Fault:
-    """One fault; times are seconds of the clock.
-
-    Attributes:
-        is_kill: Whether a process was ended by it.
-        landed: Whether the target had a call in hand as it came.
-        running: The operations with a job, when it came.
-        over: When all was there again; zero is not yet.
-    """
-
-    kind: str
-    is_kill: bool
-    at: float = attrs.field(factory=time)
-    landed: bool = False
-    running: list[Operation] = attrs.field(factory=list)
-    over: float = 0.0
+SECOND_AWAY = (5.0, 20.0)
+"""Seconds for which the second version is away."""
 
 
 @attrs.define(kw_only=True)
@@ -50,73 +41,128 @@ class Injector:
     """Does the faults, one after the other.
 
     Attributes:
+        moments: When they come.
         kills: So many there are.
+        calm_kills: So many of them come once no worker stands still, so that what work takes
+            after a kill alone can be seen.
         outage: Seconds of the two long outages among them; none where it is zero.
+        versions: The versions that take turns; none where there is only one.
+        disk: That under restate-server, where it can be filled.
+        full_disks: So often it is, at least.
     """
 
     stage: Stage
+    moments: Moments
     load: Load
     seed: int
     kills: int
+    calm_kills: int = 0
     outage: float = 40.0
-    faults: list[Fault] = attrs.field(factory=list)
+    versions: Versions | None = None
+    disk: SmallDisk | None = None
+    full_disks: int = 1
+    restarts: int = 0
+    _dice: Random = attrs.field(init=False)
 
-    async def run(self, operations: int) -> None:
-        """Do faults until there were enough kills, and enough operations were asked for."""
-        dice = Random(f"faults-{self.seed}")
+    def __attrs_post_init__(self) -> None:
+        self._dice = Random(f"faults-{self.seed}")
+
+    async def run(self, operations: int, freezing: asyncio.Task[None] | None = None) -> None:
+        """Do faults until there were enough kills, enough operations, and no more freezes."""
+        await self._again_and_again(
+            lambda: (
+                len(self.load.asked) < operations
+                or (freezing is not None and not freezing.done())
+                or self.killed < self.kills - self.calm_kills
+            )
+        )
+        for _ in range(max(0, self.full_disks - self._count("disk full")) if self.disk else 0):
+            await self._one("disk full", self._disk_full)
         long = self._outages() if self.outage else {}
-        deeds: Mapping[str, tuple[float, Deed]] = {
-            "worker -9": (45, self._worker_killed),
-            "worker -15": (15, self._worker_stopped),
-            "server -9": (20, self._server_killed),
-            "connections cut": (10, self._connections_cut),
-            "Landlord away": (5, self._landlord(State.SHUT)),
-            "Landlord answers garbage": (5, self._landlord(State.SPOILT)),
-        }
-        weights = [weight for weight, _ in deeds.values()]
-        while self.killed < self.kills - len(long) or len(self.load.asked) < operations:
-            (kind,) = dice.choices(tuple(deeds), weights)
-            calm, moment = dice.random() >= STORMY, dice.choice(("before", "after"))
-            await self._one(kind, deeds[kind][1], calm=calm, moment=moment)
+        enough = self.killed + self.calm_kills
+        await self._again_and_again(lambda: self.killed < max(enough, self.kills) - len(long))
         for kind, deed in long.items():
             await self._one(kind, deed, calm=True, moment="after")
 
     @property
     def killed(self) -> int:
         """How many kills there were."""
-        return sum(one.is_kill for one in self.faults)
+        return sum(one.is_kill for one in self.moments.faults)
+
+    async def _again_and_again(self, is_needed: Callable[[], bool]) -> None:
+        deeds = self._deeds()
+        weights = [weight for weight, _ in deeds.values()]
+        while is_needed():
+            (kind,) = self._dice.choices(tuple(deeds), weights)
+            await self._one(kind, deeds[kind][1])
+
+    def _deeds(self) -> Mapping[str, tuple[float, Deed]]:
+        deeds: dict[str, tuple[float, Deed]] = {
+            "worker -9": (40, self._worker_killed),
+            "worker -15": (15, self._worker_stopped),
+            "workers -9, all": (5, self._workers_killed),
+            "server -9": (15, self._server_killed),
+            "connections cut": (10, self._connections_cut),
+            "Landlord away": (5, self._landlord(State.SHUT)),
+            "Landlord answers garbage": (5, self._landlord(State.SPOILT)),
+        }
+        if self.versions is not None:
+            deeds["latest version flipped"] = (8, self.versions.flip)
+            deeds["second version away"] = (2, self._second_away(self.versions))
+        if self.disk is not None:
+            deeds["disk full"] = (2, self._disk_full)
+        return deeds
 
     def _outages(self) -> Mapping[str, Deed]:
         return {
-            f"worker away {self.outage:g} s": lambda: self._worker_killed(self.outage),
+            f"workers away {self.outage:g} s": lambda: self._workers_killed(self.outage),
             f"server away {self.outage:g} s": lambda: self._server_killed(self.outage),
         }
 
-    async def _one(self, kind: str, deed: Deed, *, calm: bool, moment: str) -> None:
-        target = self.stage.world.target
-        landed = await target.catch(moment)
-        fault = Fault(kind=kind, is_kill=kind.startswith(("worker", "server")), landed=landed)
-        fault.running = self.load.running
-        self.faults.append(fault)
-        doing = asyncio.create_task(deed())
-        # The signal is sent before anything is waited for: the call is in hand as it comes.
-        await asyncio.sleep(0)
-        await target.let_go()
+    def _count(self, kind: str) -> int:
+        return sum(one.kind == kind for one in self.moments.faults)
+
+    async def _one(
+        self, kind: str, deed: Deed, *, calm: bool | None = None, moment: str = ""
+    ) -> None:
+        drawn = self._dice.random() >= STORMY, self._dice.choice(("before", "after"))
+        is_kill = kind.startswith(("worker", "server"))
+        async with self.moments.caught(kind, moment or drawn[1], is_kill=is_kill) as fault:
+            doing = asyncio.create_task(deed())
+            # The signal is sent before anything is waited for: the call is in hand as it comes.
+            await asyncio.sleep(0)
         await doing
         fault.over = time()
-        while calm and time() < fault.over + WITHIN and not all(one.ended for one in fault.running):
+        if drawn[0] if calm is None else calm:
+            await self._gone_on(fault)
+
+    async def _gone_on(self, fault: Fault) -> None:
+        # What a worker that stands still has in hand does not go on, and is not measured either.
+        is_frozen = any(one.frozen for one in self.stage.fleets)
+        within = WITHIN_FREEZE if is_frozen else WITHIN
+        while time() < fault.over + within and not all(one.ended for one in fault.running):
             await asyncio.sleep(0.05)
 
-    async def _worker_killed(self, away: float = 0.0) -> None:
-        assert self.stage.worker.lives, self.stage.worker.text()
-        await self.stage.worker.kill()
-        await asyncio.sleep(away)
-        await self.stage.worker_again()
+    async def _any_awake(self) -> tuple[Fleet, Worker]:
+        while not (awake := [(one, worker) for one in self.stage.fleets for worker in one.awake]):
+            await asyncio.sleep(0.05)
+        return self._dice.choice(awake)
+
+    async def _worker_killed(self) -> None:
+        fleet, worker = await self._any_awake()
+        await fleet.kill(worker)
+        await fleet.start()
 
     async def _worker_stopped(self) -> None:
-        self.stage.worker.signal(signal.SIGTERM)
-        assert await self.stage.worker.ended() == 0, self.stage.worker.text()
-        await self.stage.worker_again()
+        fleet, worker = await self._any_awake()
+        await fleet.stop(worker)
+        await fleet.start()
+
+    async def _workers_killed(self, away: float = 0.0) -> None:
+        ended = [(one, worker) for one in self.stage.fleets for worker in one.awake]
+        await asyncio.gather(*(fleet.kill(worker) for fleet, worker in ended))
+        await asyncio.sleep(away)
+        await asyncio.gather(*(fleet.start() for fleet, _ in ended))
 
     async def _server_killed(self, away: float = 0.0) -> None:
         await self.stage.world.restate.kill()
@@ -126,6 +172,23 @@ class Injector:
     async def _connections_cut(self) -> None:
         for way in self.stage.ways:
             way.cut()
+
+    def _second_away(self, versions: Versions) -> Deed:
+        return lambda: versions.second_away(self._dice.uniform(*SECOND_AWAY))
+
+    async def _disk_full(self) -> None:
+        """Fill the disk for a while; a server that does not work afterwards is started again."""
+        assert self.disk is not None, "it is not drawn without one"
+        until = time() + self._dice.uniform(*FULL)
+        try:
+            while time() < until:
+                await asyncio.to_thread(self.disk.fill)
+                await asyncio.sleep(0.1)
+        finally:
+            self.disk.free()
+        if not await self.stage.server_works():
+            self.restarts += 1
+            await self._server_killed()
 
     def _landlord(self, state: State) -> Deed:
         async def spoilt() -> None:

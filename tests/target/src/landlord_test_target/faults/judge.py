@@ -1,20 +1,38 @@
-"""What has come of a campaign: nothing lost, nothing doubled, nothing stuck, all written down."""
+"""What has come of a campaign: nothing lost, nothing doubled, nothing stuck, all written down.
 
+It looks once everything is quiet, and again after the longest time that anything can live.
+"""
+
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import time
 from typing import Any
 
 import attrs
 
-from landlord_test_target.faults.injector import WITHIN, Fault
+from landlord_test_target.faults.fault import WITHIN, Fault
+from landlord_test_target.faults.freezes import FROZEN
 from landlord_test_target.faults.load import Load
 from landlord_test_target.faults.measure import Measure
+from landlord_test_target.faults.remains import Remains
 from landlord_test_target.faults.stage import Stage
 
-__all__ = ["Finding", "Judge"]
+__all__ = ["ON_THE_WIRE", "Finding", "Judge"]
 
 ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
 """How jobs fail that Landlord kills, or that give way to a newer one."""
+
+
+EXCUSED = 0.05
+"""Of each freeze: a request that waits for its connection, or its turn in the loop, is sent afterwards."""
+
+ANSWERED = 10.0
+"""Seconds within which a worker shows a tenant's history."""
+
+ON_THE_WIRE = 1.0
+"""Seconds for which a request may be under way between a worker and the target."""
 
 
 @attrs.frozen(kw_only=True)
@@ -22,12 +40,15 @@ class Finding:
     """One thing that is not as it should be.
 
     Attributes:
-        oracle: lost, wrong, doubled, left over, stuck, failed, not written down, slow.
+        oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
+            acted late, slow.
+        late: Whether it was found by the second look alone.
     """
 
     oracle: str
     tenant: str
     what: str
+    late: bool = False
 
 
 @attrs.define(kw_only=True)
@@ -38,6 +59,7 @@ class Judge:
         given_up: The tenants that Landlord gave up by itself.
         jobs: All jobs that Restate knows.
         gave_way: Those that found a newer one in their place.
+        acted_late: How many requests came for a tenant that Landlord had shown as removed.
     """
 
     stage: Stage
@@ -47,10 +69,31 @@ class Judge:
     jobs: Sequence[Mapping[str, object]] = ()
     gave_way: list[str] = attrs.field(factory=list)
     ledger: list[dict[str, Any]] = attrs.field(factory=list)
+    acted_late: int = 0
+
+    @property
+    def acceptable(self) -> int:
+        """So many such requests were sent by workers that froze after they had asked."""
+        return int(EXCUSED * sum(one.kind == FROZEN for one in self.faults))
 
     async def findings(self) -> list[Finding]:
+        """What is found now, and what comes later: whatever lives on by now has its time to act."""
+        first = await self.look()
+        await asyncio.sleep(max(0.0, self._nothing_lives() - time()))
+        second = [one for one in await self.look() if one not in first]
+        return [*first, *(attrs.evolve(one, late=True) for one in second)]
+
+    def _nothing_lives(self) -> float:
+        """When no act can be alive any more: neither one of a job nor one of a last look at a tenant."""
+        parts, asked = self.stage.parts, self.load.asked
+        ends = [max(one.begun, one.ended) for one in asked] + [one.over for one in self.faults]
+        ends += [one.due for one in self.stage.late.sent]
+        return max(max(ends, default=0.0) + parts.longest_life, time() + parts.longest_act)
+
+    async def look(self) -> list[Finding]:
         """Everything that any oracle finds."""
         world = self.stage.world
+        self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {one: [] for one in self.load.tenants}
         for row in await world.target.everything("resources"):
             resources.setdefault(row["tenant"], []).append(row)
@@ -59,10 +102,17 @@ class Judge:
             "SELECT id, status, completion_result, completion_failure FROM sys_invocation"
             f" WHERE target_service_name = '{world.service}'"
         )
+        remains = await Remains.of(world)
         found: list[Finding] = []
         for tenant in self.load.tenants:
             record = (await self.stage.landlord.get(tenant)).body
             found += self._of_tenant(tenant, record, resources[tenant])
+            there = {(row["engine"], row["place"]) for row in resources[tenant]}
+            found += [
+                Finding(oracle="left in Restate", tenant=tenant, what=what)
+                for what in remains.wrong(tenant, there)
+                if tenant not in self.given_up
+            ]
         found += [
             Finding(
                 oracle="stuck", tenant=str(row["target"]), what=f"{row['id']} is {row['status']}"
@@ -75,6 +125,10 @@ class Judge:
             if job.get("completion_failure", "") not in ENDED_BY_OTHERS
         ]
         found += await self._not_written_down()
+        # A worker may have been frozen between its question and its request; that is rare.
+        late = [one for tenant in self.load.tenants for one in self._acted_late(tenant)]
+        self.acted_late = len(late)
+        found += late[self.acceptable :]
         found += [
             Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
             for fault, one, took in self.measure().taken()
@@ -110,11 +164,25 @@ class Judge:
         if oracle:
             yield Finding(oracle=oracle, tenant=tenant, what=what)
 
+    def _acted_late(self, tenant: str) -> Iterator[Finding]:
+        """Once Landlord shows a tenant as removed, nothing is made for it, by whatever lives on."""
+        removed = [
+            one.ended
+            for one in self.load.asked
+            if one.tenant == tenant and one.ended and one.status in ("archived", "gone")
+        ]
+        for row in self.ledger if removed else ():
+            acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
+            after = row["at"] - min(removed)
+            if acts and row["tenant"] == tenant and after > ON_THE_WIRE:
+                what = f"{row['call']} in {row['place']} {after:.1f} s after it was removed"
+                yield Finding(oracle="acted late", tenant=tenant, what=what)
+
     async def _not_written_down(self) -> list[Finding]:
         """A job that ended by itself is in its tenant's history, unless it never had the turn."""
         ended: set[str] = set()
         for tenant in self.load.tenants:
-            history = await self.stage.world.history(tenant)
+            history = await self._history(tenant)
             ended |= {str(one["execution_id"]) for one in history if one["ended_at"]}
         missing = [
             str(job["id"])
@@ -128,6 +196,13 @@ class Judge:
             if one not in self.gave_way
         ]
 
+    async def _history(self, tenant: str) -> list[dict[str, Any]]:
+        """What a worker shows of a tenant; nothing where none answers."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWERED):
+                return await self.stage.world.history(tenant)
+        return []
+
     async def _outcome(self, job: str) -> str:
         url = f"{self.stage.world.restate.endpoint}/restate/invocation/{job}/output"
         async with self.stage.world.http.get(url) as response:
@@ -137,7 +212,7 @@ class Judge:
 
     async def story(self, finding: Finding) -> str:
         """All that is known of a tenant, in the order of time."""
-        tenant, world = finding.tenant, self.stage.world
+        tenant = finding.tenant
         lines = [
             (one.begun, f"{one.kind} {one.config}: {one.status} at {one.ended:.2f}")
             for one in self.load.asked
@@ -152,6 +227,6 @@ class Judge:
         first = min((at for at, line in lines if not line.startswith("--")), default=0.0)
         told = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
         if tenant in self.load.tenants:
-            told += [json.dumps(one) for one in await world.history(tenant)]
-            told.append(json.dumps(await world.status(tenant)))
-        return "\n  ".join((f"{finding.oracle}: {tenant} {finding.what}", *told))
+            told += [json.dumps(one) for one in await self._history(tenant)]
+        title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.what}"
+        return "\n  ".join((title, *told))

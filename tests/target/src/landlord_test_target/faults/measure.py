@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import attrs
 
-from landlord_test_target.faults.injector import WITHIN, Fault
+from landlord_test_target.faults.fault import WITHIN, Fault
 from landlord_test_target.faults.load import Operation
 
 __all__ = ["Measure"]

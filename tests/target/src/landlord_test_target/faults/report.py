@@ -4,22 +4,34 @@ from collections import Counter
 from math import inf
 from statistics import median
 
+from landlord_test_target.faults.fault import Fault
+from landlord_test_target.faults.freezes import FROZEN
 from landlord_test_target.faults.injector import Injector
 from landlord_test_target.faults.judge import Finding, Judge
 from landlord_test_target.faults.load import Load
 
 __all__ = ["ORACLES", "report"]
 
-ORACLES = ("lost", "wrong", "doubled", "left over", "stuck", "failed", "not written down", "slow")
+ORACLES = (
+    *("lost", "wrong", "doubled", "left over", "stuck", "failed", "not written down"),
+    *("left in Restate", "acted late", "slow"),
+)
 
 
 def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]) -> str:
     """Everything in a few lines."""
-    kills = [one for one in injector.faults if one.is_kill]
+    faults = injector.moments.faults
+    kills = [one for one in faults if one.is_kill]
+    frozen = [one for one in faults if one.kind == FROZEN]
+    late, clocks = injector.stage.late.sent, injector.stage.clocks
     found = Counter(one.oracle for one in findings)
     lines = (
         f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
         f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
+        f"{len(frozen)} freezes of {_lasting(frozen)}",
+        f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
+        f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
+        f"restate-server started again after {injector.restarts} full disks",
         _counted("operations", Counter(one.kind for one in load.asked)),
         _counted("not taken by Landlord", load.refused),
         _counted("faults (landed)", _landed(injector)),
@@ -27,8 +39,17 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         _took(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
         ", ".join(f"{found[one]} {one}" for one in ORACLES),
+        f"of these found by the second look alone: {sum(one.late for one in findings)}",
+        f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.acceptable}",
     )
     return "\n".join(lines)
+
+
+def _lasting(frozen: list[Fault]) -> str:
+    if not frozen:
+        return "0 s"
+    seconds = sorted(one.over - one.at for one in frozen)
+    return f"{seconds[0]:.0f} to {seconds[-1]:.0f} s"
 
 
 def _counted(title: str, counts: Counter[str]) -> str:
@@ -36,8 +57,8 @@ def _counted(title: str, counts: Counter[str]) -> str:
 
 
 def _landed(injector: Injector) -> Counter[str]:
-    all_of = Counter(one.kind for one in injector.faults)
-    landed = Counter(one.kind for one in injector.faults if one.landed)
+    all_of = Counter(one.kind for one in injector.moments.faults)
+    landed = Counter(one.kind for one in injector.moments.faults if one.landed)
     return Counter({f"{kind} ({landed[kind]})": count for kind, count in all_of.items()})
 
 

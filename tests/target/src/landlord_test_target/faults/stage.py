@@ -1,41 +1,97 @@
-"""All that a campaign plays on: Landlord in memory, restate-server, one worker, the target.
+"""All that a campaign plays on: Landlord in memory, restate-server, workers, the target.
 
-The worker reaches Landlord and the target, and Restate the worker, by ways that can be cut.
+The workers reach Landlord and the target, and Restate the workers, by ways that can be cut. They are
+behind a balancer that picks one at random, and ask an admin API at which clocks may be apart.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import time
+from typing import Any
+from uuid import uuid4
 
+import aiohttp
 import attrs
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
+from landlord_engines_core.tenants.run import MARGIN
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target, create_target2
 from landlord_test_target.faults.bugs import create_buggy
+from landlord_test_target.faults.fleet import Fleet, fleet
+from landlord_test_target.faults.late import LateDispatcher
+from landlord_test_target.faults.skew import Clocks, clocks_apart
 from landlord_test_target.faults.way import Way, way_to
 from landlord_test_target.harness import Worker, World
 from landlord_test_target.landlord import Caller
-from landlord_test_target.waiting import free_port, wait_for
+from landlord_test_target.waiting import wait_for
 
-__all__ = ["Stage", "stage"]
+__all__ = ["Parts", "Stage", "stage"]
 
 INTERVALS = Intervals(reconcile=0.2, poll=0.2, retry=1.0, kill=0.2)
 """What Landlord gives up by itself is part of what is looked at: it tries at each round, five times."""
 
 QUIET_LOOKS = 4
 
+WORKS = aiohttp.ClientTimeout(total=10)
+"""Seconds within which a restate-server that works takes a call through a worker."""
+
 PARTITIONS = 24
 """Those of a restate-server whose settings do not say how many."""
 
-QUICK = {
-    "settle_after": "2s",
-    "drain_timeout": "5s",
-    "step_timeout": "10s",
-    "health_timeout": "5s",
-}
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """What a campaign plays with; times are seconds.
+
+    Attributes:
+        bug: That of the engine ``buggy``; without one there is no such engine.
+        workers: How many there are of the first version, behind one address.
+        second: Whether there is a second version.
+        skew: How far the clocks of Restate's nodes are apart.
+        seed: Draws which job meets which clock, and which worker.
+        step_timeout: A worker's; what stands still for longer was given up by others.
+        carry: For how long an engine may carry a request.
+        settle_after: A worker's.
+        asks_landlord: Whether workers have the address of Landlord's API.
+        worker: More of the worker's own settings.
+    """
+
+    bug: str = ""
+    workers: int = 1
+    second: bool = False
+    skew: float = 0.0
+    seed: int = 1
+    step_timeout: float = 10.0
+    carry: float = 5.0
+    settle_after: float = 2.0
+    asks_landlord: bool = True
+    worker: Mapping[str, object] = attrs.field(factory=dict)
+
+    @property
+    def longest_life(self) -> float:
+        """Seconds after the end of a job at which neither an act of it nor a look at it can come.
+
+        Its last look is that many seconds after the first one, and takes a step at most.
+        """
+        return self.settle_after + self.longest_act + MARGIN + self.longest_act
+
+    @property
+    def longest_act(self) -> float:
+        """Seconds for which a step may act on a target, with what a cancellation waits for."""
+        return self.step_timeout + self.carry
+
+    def settings(self) -> dict[str, Any]:
+        """The section ``worker``."""
+        return {
+            "drain_timeout": "5s",
+            "health_timeout": f"{self.step_timeout / 2:g}s",
+            "step_timeout": f"{self.step_timeout:g}s",
+            "settle_after": f"{self.settle_after:g}s",
+            **self.worker,
+        }
 
 
 @attrs.define(kw_only=True)
@@ -43,27 +99,37 @@ class Stage:
     """The parts, and what can be done to them.
 
     Attributes:
-        to_landlord: The worker's way to Landlord.
-        to_target: The worker's way to the target.
-        to_worker: Restate's way to the worker.
+        fleets: The workers, by version; the first is the one that is always there.
+        late: What Landlord dispatches with.
+        clocks: What workers ask for the times of jobs.
+        to_landlord: The workers' way to Landlord.
+        to_target: The workers' way to the target.
     """
 
+    parts: Parts
     world: World
     landlord: Caller
+    late: LateDispatcher
+    clocks: Clocks
     to_landlord: Way
     to_target: Way
-    to_worker: Way
-    worker: Worker
+    fleets: list[Fleet] = attrs.field(factory=list)
 
     @property
     def ways(self) -> tuple[Way, ...]:
         """All ways that there are."""
-        return self.to_landlord, self.to_target, self.to_worker
+        return self.to_landlord, self.to_target, *(one.way for one in self.fleets)
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that is there alone, where there is one."""
+        return self.fleets[0].routed[0]
 
     async def worker_again(self) -> None:
-        """Start the worker that was ended; returns once it listens."""
-        self.worker = await self.world.launch(self.worker.config)
-        await self.worker.logged("listening")
+        """Start another worker in the place of those that have ended; returns once it listens."""
+        first = self.fleets[0]
+        first.routed = [one for one in first.routed if one.lives]
+        await first.start()
 
     async def server_again(self) -> None:
         """Start the restate-server that was killed; returns once it leads all its partitions.
@@ -77,6 +143,15 @@ class Stage:
             return self._led() >= led + PARTITIONS
 
         await wait_for(look, 120)
+
+    async def server_works(self) -> bool:
+        """Whether the restate-server takes a call and has it done, which it writes into its log."""
+        url = f"{self.world.restate.endpoint}/{self.world.service}Turn/{uuid4()}/status"
+        try:
+            async with self.world.http.get(url, timeout=WORKS) as answer:
+                return answer.ok
+        except (aiohttp.ClientError, TimeoutError):
+            return False
 
     def _led(self) -> int:
         return self.world.restate.log.read_text(errors="replace").count("became Leader of epoch")
@@ -101,33 +176,57 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(world: World, bug: str = "", **settings: object) -> AsyncIterator[Stage]:
-    """Bring all up; ``bug`` is that of the engine ``buggy``, ``settings`` are the worker's own."""
+async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage]:
+    """Bring all up."""
+    parts = parts or Parts()
     url = {"url": world.target.url}
     engines = {"target": create_target(url), "target2": create_target2(url)}
-    if bug:
+    if parts.bug:
         engines["buggy"] = create_buggy(url)
     compute = ComputeRegistry(engines)
-    port = free_port()
+    late = LateDispatcher(
+        dispatcher=world.dispatcher,
+        url=f"{world.restate.endpoint}/{world.service}/execute/send",
+        seed=parts.seed,
+    )
     async with AsyncExitStack() as ends:
         landlord = await ends.enter_async_context(
-            landlord_in_memory(
-                world.dispatcher, compute=compute, logger=Lines(), intervals=INTERVALS
-            )
+            landlord_in_memory(late, compute=compute, logger=Lines(), intervals=INTERVALS)
         )
-        to_landlord, to_target, to_worker = [
-            await ends.enter_async_context(way_to(one))
-            for one in (landlord.url, world.target.url, f"http://127.0.0.1:{port}")
+        to_landlord, to_target = [
+            await ends.enter_async_context(way_to(one)) for one in (landlord.url, world.target.url)
         ]
-        config = world.config(port=port, api=to_landlord.url, **{**QUICK, **settings})
-        for name in engines:
-            config["compute"][name] = {"url": to_target.url, "bug": bug}
-        config["workflow"]["restate"]["worker_advertised_url"] = to_worker.url
-        yield Stage(
+        clocks = await ends.enter_async_context(
+            clocks_apart(world.restate.admin_endpoint, seed=parts.seed, seconds=parts.skew)
+        )
+        on = Stage(
+            parts=parts,
             world=world,
             landlord=Caller(url=landlord.url, http=world.http),
+            late=late,
+            clocks=clocks,
             to_landlord=to_landlord,
             to_target=to_target,
-            to_worker=to_worker,
-            worker=await (await world.launch(config)).registered(),
         )
+        config = _config(on, engines)
+        versions = [(config, parts.workers)]
+        if parts.second:
+            # The same code with another option, of which Restate is told.
+            other = {**config["worker"], "step_timeout": f"{parts.step_timeout + 1:g}s"}
+            versions.append(({**config, "worker": other}, 1))
+        for shared, size in versions:
+            workers = fleet(world, shared, size=size, seed=parts.seed)
+            on.fleets.append(await ends.enter_async_context(workers))
+        yield on
+
+
+def _config(on: Stage, engines: Mapping[str, object]) -> dict[str, Any]:
+    """What all workers share."""
+    parts = on.parts
+    api = on.to_landlord.url if parts.asks_landlord else None
+    config = on.world.config(api=api, **parts.settings())
+    config["workflow"]["restate"]["admin_endpoint"] = on.clocks.url
+    for name in engines:
+        section = {"url": on.to_target.url, "longest_carry": parts.carry, "bug": parts.bug}
+        config["compute"][name] = section
+    return config

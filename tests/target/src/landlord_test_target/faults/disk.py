@@ -1,0 +1,77 @@
+"""A disk of its own under restate-server, which another one's files fill for a while."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import attrs
+
+__all__ = ["SmallDisk", "small_disk", "why_no_disk"]
+
+PIECE = 1024 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class SmallDisk:
+    """A file system that is small enough to be filled.
+
+    Attributes:
+        folder: Where it is mounted.
+    """
+
+    folder: Path
+
+    def fill(self) -> None:
+        """Leave no room; again and again, since what its user frees is room once more."""
+        with self._ballast.open("ab", buffering=0) as ballast:
+            try:
+                while ballast.write(bytes(PIECE)):
+                    pass
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+
+    def free(self) -> None:
+        """Give the room back."""
+        self._ballast.unlink(missing_ok=True)
+
+    @property
+    def _ballast(self) -> Path:
+        return self.folder / "ballast"
+
+
+@contextmanager
+def small_disk(folder: Path, mebibytes: int) -> Iterator[SmallDisk]:
+    """Mount a disk of this size, in memory, at a folder that is made."""
+    folder.mkdir(parents=True)
+    _mount(folder, mebibytes)
+    try:
+        yield SmallDisk(folder=folder)
+    finally:
+        # Lazily: whoever still has a file open there is ended by somebody else.
+        subprocess.run(("umount", "--lazy", folder), check=True)
+
+
+def why_no_disk() -> str:
+    """Why no disk can be mounted here, or empty."""
+    if not sys.platform.startswith("linux"):
+        return "only Linux has tmpfs"
+    if os.geteuid() != 0:
+        return "only root may mount a disk"
+    with TemporaryDirectory() as folder:
+        try:
+            _mount(Path(folder), 1)
+        except (OSError, subprocess.CalledProcessError) as error:
+            return f"no disk can be mounted: {error}"
+        subprocess.run(("umount", folder), check=True)
+    return ""
+
+
+def _mount(folder: Path, mebibytes: int) -> None:
+    size = f"size={mebibytes}m,mode=0700"
+    subprocess.run(("mount", "-t", "tmpfs", "-o", size, "tmpfs", folder), check=True)

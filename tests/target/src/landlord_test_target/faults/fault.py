@@ -1,0 +1,61 @@
+"""What a fault is, and the moment at which it comes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import time
+
+import attrs
+
+from landlord_test_target.faults.load import Load, Operation
+from landlord_test_target.harness import Target
+
+__all__ = ["WITHIN", "Fault", "Moments"]
+
+WITHIN = 5.0
+"""Seconds in which work is done once whoever was killed is back."""
+
+
+@attrs.define(kw_only=True)
+class Fault:
+    """One fault; times are seconds of the clock.
+
+    Attributes:
+        is_kill: Whether a process was ended by it.
+        landed: Whether the target had a call in hand as it came.
+        running: The operations with a job, when it came.
+        over: When all was there again; zero is not yet.
+    """
+
+    kind: str
+    is_kill: bool = False
+    at: float = attrs.field(factory=time)
+    landed: bool = False
+    running: list[Operation] = attrs.field(factory=list)
+    over: float = 0.0
+
+
+@attrs.define(kw_only=True)
+class Moments:
+    """Has faults come while the target has a call in hand, one after the other.
+
+    Attributes:
+        faults: All that came.
+    """
+
+    target: Target
+    load: Load
+    faults: list[Fault] = attrs.field(factory=list)
+    _one: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def caught(self, kind: str, moment: str, *, is_kill: bool) -> AsyncIterator[Fault]:
+        """A fault that begins while a call is in hand, ``before`` its act or ``after`` it."""
+        async with self._one:
+            landed = await self.target.catch(moment)
+            fault = Fault(kind=kind, is_kill=is_kill, landed=landed, running=self.load.running)
+            self.faults.append(fault)
+            try:
+                yield fault
+            finally:
+                await self.target.let_go()

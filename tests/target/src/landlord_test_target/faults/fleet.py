@@ -1,0 +1,123 @@
+"""Workers of one version behind one address, where each connection goes to any one of them."""
+
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import attrs
+
+from landlord_test_target.balancer import Balancer, balanced
+from landlord_test_target.faults.way import Way, way_to
+from landlord_test_target.harness import Worker, World
+from landlord_test_target.waiting import free_port, wait_for
+
+__all__ = ["Fleet", "fleet"]
+
+STARTS = 120.0
+"""Seconds within which a worker listens, on a machine that does much else."""
+
+
+@attrs.define(kw_only=True)
+class Fleet:
+    """The workers, of which each may be killed, frozen and replaced.
+
+    Attributes:
+        way: Restate's way to them, whose URL is the one that they advertise.
+        size: How many are behind the balancer when all is well.
+        config: What they share.
+        routed: Those behind the balancer; one that stands still may be among them.
+        frozen: Those that stand still.
+    """
+
+    world: World
+    balancer: Balancer
+    way: Way
+    size: int
+    config: Mapping[str, Any]
+    routed: list[Worker] = attrs.field(factory=list)
+    frozen: list[Worker] = attrs.field(factory=list)
+
+    @property
+    def awake(self) -> list[Worker]:
+        """The workers that take jobs and go on with them."""
+        return [one for one in self.routed if one not in self.frozen]
+
+    async def start(self) -> Worker:
+        """Start one more; returns once it listens and is behind the balancer."""
+        worker = await self.world.launch(self._own_config())
+        await wait_for(lambda: _listens(worker), STARTS)
+        self.routed.append(worker)
+        self._route()
+        return worker
+
+    def take_out(self, worker: Worker) -> None:
+        """Send it no new connections; those that are there stay."""
+        self.routed = [one for one in self.routed if one is not worker]
+        self._route()
+
+    async def kill(self, worker: Worker) -> None:
+        """End it as a crash does."""
+        assert worker.lives, worker.text()
+        self.take_out(worker)
+        await worker.kill()
+
+    async def stop(self, worker: Worker) -> None:
+        """End it in order, as an orchestrator does: out of the balancer first."""
+        self.take_out(worker)
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended() == 0, worker.text()
+
+    def freeze(self, worker: Worker) -> None:
+        """Have it stand still, as a paused machine does."""
+        self.frozen.append(worker)
+        worker.signal(signal.SIGSTOP)
+
+    def wake(self, worker: Worker) -> None:
+        """Have it go on."""
+        worker.signal(signal.SIGCONT)
+        self.frozen = [one for one in self.frozen if one is not worker]
+
+    def _own_config(self) -> dict[str, Any]:
+        """Settings of one worker: it listens at addresses of its own."""
+        restate = {
+            **self.config["workflow"]["restate"],
+            "worker_address": f"127.0.0.1:{free_port()}",
+            "worker_advertised_url": self.way.url,
+        }
+        probes = {"probe_address": f"127.0.0.1:{free_port()}"}
+        return {
+            **self.config,
+            "workflow": {"restate": restate},
+            "worker": {**self.config["worker"], **probes},
+        }
+
+    def _route(self) -> None:
+        addresses = (one.config["workflow"]["restate"]["worker_address"] for one in self.routed)
+        self.balancer.stand_before(*addresses)
+
+
+@asynccontextmanager
+async def fleet(
+    world: World, config: Mapping[str, Any], *, size: int, seed: int
+) -> AsyncIterator[Fleet]:
+    """Bring up so many workers; returns once one of them is registered."""
+    async with (
+        balanced((), chance=Random(f"balancer-{seed}")) as balancer,
+        way_to(balancer.url) as way,
+    ):
+        workers = Fleet(world=world, balancer=balancer, way=way, size=size, config=config)
+        for _ in range(size):
+            await workers.start()
+        await workers.routed[0].registered()
+        try:
+            yield workers
+        finally:
+            for worker in workers.frozen:
+                worker.signal(signal.SIGCONT)
+
+
+async def _listens(worker: Worker) -> bool:
+    assert worker.lives, worker.text()
+    return any(line["message"] == "listening" for line in worker.lines())

@@ -1,0 +1,88 @@
+"""Jobs that come late: Restate takes one, the answer is lost on its way, and Landlord sends another.
+
+Nobody knows of the first, so that nobody kills it. It begins seconds later, when its tenant may have
+been updated or deleted since; what it was dispatched to do is over by then.
+"""
+
+from collections.abc import Mapping
+from random import Random
+from time import time
+
+import aiohttp
+import attrs
+
+from landlord_engines_core.engine import Dispatcher
+from landlord_engines_core.errors import EngineFailed
+
+__all__ = ["LateDispatcher", "LateJob"]
+
+TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+@attrs.frozen(kw_only=True)
+class LateJob:
+    """A job of which Landlord knows nothing; times are seconds of the clock."""
+
+    id: str
+    at: float
+    due: float
+
+
+@attrs.define(kw_only=True)
+class LateDispatcher:
+    """Dispatches as the one it stands before, and loses the answers to some.
+
+    Attributes:
+        dispatcher: That one.
+        url: Where it sends to.
+        share: The part of the jobs that comes late; it may change at any time.
+        lasting: Seconds for which each is held back, at least and at most.
+        sent: Those that did.
+    """
+
+    dispatcher: Dispatcher
+    url: str
+    seed: int
+    share: float = 0.0
+    lasting: tuple[float, float] = (2.0, 40.0)
+    sent: list[LateJob] = attrs.field(factory=list)
+    _dice: Random = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._dice = Random(f"late-{self.seed}")
+
+    async def dispatch(self, body: bytes) -> str:
+        """Send a job, or have it come late and say that it was not sent.
+
+        Raises:
+            EngineFailed: It was not sent, or the answer is lost.
+        """
+        if self._dice.random() >= self.share:
+            return await self.dispatcher.dispatch(body)
+        await self.hold_back(body, self._dice.uniform(*self.lasting))
+        raise EngineFailed("the answer is lost")
+
+    async def hold_back(self, body: bytes, seconds: float) -> LateJob:
+        """Have Restate take a job now, and begin it later."""
+        query = {"delay": f"{round(seconds * 1000)}ms"}
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=TIMEOUT, headers=headers) as session,
+                session.post(self.url, params=query, data=body) as answer,
+            ):
+                answer.raise_for_status()
+                job = (await answer.json())["invocationId"]
+        except aiohttp.ClientError as error:
+            raise EngineFailed(f"Restate does not take the job: {error}") from error
+        late = LateJob(id=job, at=time(), due=time() + seconds)
+        self.sent.append(late)
+        return late
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        """The state of a job."""
+        return await self.dispatcher.poll(execution_id)
+
+    async def kill(self, execution_id: str) -> None:
+        """End a job."""
+        await self.dispatcher.kill(execution_id)

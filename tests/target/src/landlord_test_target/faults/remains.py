@@ -1,0 +1,64 @@
+"""What of tenants is left in Restate once everything is quiet."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from landlord_test_target.harness import World
+
+__all__ = ["Remains"]
+
+Places = set[tuple[str, str]]
+
+
+@attrs.frozen(kw_only=True)
+class Remains:
+    """The state of tenants' locks, and what is to come.
+
+    Attributes:
+        states: By tenant.
+        to_be_forgotten: The tenants whose state is to be cleared one day.
+    """
+
+    states: Mapping[str, Mapping[str, Any]]
+    to_be_forgotten: frozenset[str]
+
+    @classmethod
+    async def of(cls, world: World) -> "Remains":
+        """Ask Restate itself."""
+        lock = f"{world.service}Turn"
+        states = await world.admin.query(
+            "SELECT service_key, value_utf8 FROM state"
+            f" WHERE service_name = '{lock}' AND key = 'turn'"
+        )
+        scheduled = await world.admin.query(
+            "SELECT target_service_key FROM sys_invocation"
+            f" WHERE target_service_name = '{lock}' AND target_handler_name = 'forget'"
+            " AND status != 'completed'"
+        )
+        return cls(
+            states={str(row["service_key"]): json.loads(str(row["value_utf8"])) for row in states},
+            to_be_forgotten=frozenset(str(row["target_service_key"]) for row in scheduled),
+        )
+
+    def wrong(self, tenant: str, there: Places) -> Iterator[str]:
+        """What should not be, for a tenant whose resources are at these places.
+
+        Args:
+            tenant: Its id.
+            there: Engine and place of each.
+        """
+        state = self.states.get(tenant)
+        if state is None:
+            if there:
+                yield "nothing of it is written down"
+            return
+        if state.get("settling") is not None:
+            yield f"{state['settling']} has settled it ever since"
+        noted = {(one["engine"], one["place"]) for one in state["record"]["placements"]}
+        if noted != there:
+            yield f"it is at {sorted(there)}, and written down is {sorted(noted)}"
+        if not noted and tenant not in self.to_be_forgotten:
+            yield "it is deleted and never forgotten"

@@ -1,0 +1,67 @@
+"""Two versions of the worker under URLs of their own, of which new jobs go to one and the other.
+
+A job stays with the version that it began on. Where that is away for a while its jobs come late,
+after others that were dispatched after them.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import attrs
+
+from landlord_test_target.faults.fleet import Fleet
+
+__all__ = ["Versions"]
+
+PINNED_FOR = 1.5
+"""Seconds for which new jobs go to a version before it is away."""
+
+
+WITHIN = 30.0
+"""Seconds that the command may take."""
+
+
+@attrs.define(kw_only=True)
+class Versions:
+    """The version that all began with, and another one.
+
+    Attributes:
+        flips: How often the latest changed.
+    """
+
+    first: Fleet
+    second: Fleet
+    flips: int = 0
+    _latest: Fleet = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._latest = self.second  # which was registered last
+
+    async def flip(self) -> None:
+        """Have new jobs go to the other version, by the operator's command."""
+        await self.make_latest(self.first if self._latest is self.second else self.second)
+
+    async def make_latest(self, version: Fleet) -> None:
+        """Have new jobs go to this version, if that can be done in time.
+
+        Its workers, or Restate, may be away for a moment; and where Restate's discovery meets a
+        worker that stands still, it fails.
+        """
+        if self._latest is version or not version.awake:
+            return
+        command = version.awake[0].command("register", "--make-latest")
+        with suppress(TimeoutError):
+            code, _ = await asyncio.wait_for(command, WITHIN)
+            if code == 0:
+                self._latest = version
+                self.flips += 1
+
+    async def second_away(self, seconds: float) -> None:
+        """Have jobs begin on the second version, and its only worker go away with them in hand."""
+        await self.make_latest(self.second)
+        await asyncio.sleep(PINNED_FOR)
+        for worker in self.second.awake:
+            await self.second.kill(worker)
+        await self.make_latest(self.first)
+        await asyncio.sleep(seconds)
+        await self.second.start()
