@@ -10,6 +10,7 @@ import attrs
 
 from landlord_engines_core.errors import ExecutionEnded, StillRunning, Superseded
 from landlord_engines_core.models import Ended, Note, Operation, Record, Transition
+from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
 from landlord_test_target.queue_engine.store import Job, Lock, Store
 
@@ -94,6 +95,10 @@ class QueueSteps:
             raise ExecutionEnded(f"job {self.job.id} is {row.state}")
         self._check_lease()
         return lock.record
+
+    async def lost_attempts(self) -> LostAttempts:
+        """Nobody counts them: a job of a process that was killed is begun again."""
+        return NONE_LOST
 
     def alive(self) -> None:
         """The engine extends all leases."""
