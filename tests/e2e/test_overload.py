@@ -96,7 +96,6 @@ async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_sl
     assert again <= {line["tenant"] for line in failed}, "a create was cut and sent again"
     assert _peak(rows) <= limit
     text = await _metrics(world, address)
-    assert f'landlord_worker_failures_total{{kind="transient"}} {len(failed)}.0' in text
     assert "landlord_worker_slots_taken 0.0" in text
 
 
