@@ -90,3 +90,19 @@ def test_a_follower_that_never_ends_is_found() -> None:
     stuck.ended = 0
 
     assert findings(stuck) == ["what followed (younger) has not ended"]
+
+
+@pytest.mark.parametrize(
+    ("api", "answered", "right"), [(False, 11.0, [2, 3]), (False, 9.5, [3]), (True, 11.0, [3])]
+)
+def test_only_without_an_api_may_an_update_in_place_win_that_was_on_the_wire_all_the_time(
+    answered: float, right: list[int], *, api: bool
+) -> None:
+    ends = []
+    for version in (1, 2, 3):
+        late = story(Work.UPDATE, Then.YOUNGER, serving(version), api=api)
+        late.killed = 9.0
+        late.asked = [Asked(at=8.0, call="update", detail={"answered": answered})]
+        ends += [] if findings(late) else [version]
+
+    assert ends == right

@@ -32,10 +32,26 @@ def right(story: Story) -> set[int]:
     if case.then is Then.DELETE:
         return {0}
     if case.then is Then.YOUNGER:
-        return {case.younger}
+        return {case.younger, *_landed_late(story)}
     if not story.took:
         return {case.former}
     goes = case.work in (Work.PROVISION, Work.UPDATE)
     aim = case.version if goes else case.former
     # Without Landlord's word nobody knows which of the two it is.
     return {aim} if story.api else {aim, case.former}
+
+
+def _landed_late(story: Story) -> set[int]:
+    """What the killed job's update in place may have made of what the younger job left.
+
+    It was on the wire for longer than that job took, which may have found all as it wanted it. The
+    target knows no former version to go back to, and without Landlord's word nobody else does.
+    """
+    case = story.case
+    is_late = any(
+        one.call == "update"
+        and one.at < story.killed
+        and float(str(one.detail["answered"])) > story.ended
+        for one in story.asked
+    )
+    return {case.version} if is_late and not story.api and case.work is Work.UPDATE else set()
