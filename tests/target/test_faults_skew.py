@@ -1,0 +1,59 @@
+"""The proxy that sets the clocks of Restate's nodes apart."""
+
+from datetime import datetime
+
+import aiohttp
+import pytest
+from pytest_httpserver import HTTPServer
+
+from landlord_test_target.faults.skew import clocks_apart
+
+ACCEPTED = "2026-11-28T12:00:00.5Z"
+ROWS = [
+    {"id": f"inv_{number}", "created_at": ACCEPTED, "status": "running"} for number in range(99)
+]
+
+
+async def shown(url: str) -> list[float]:
+    """Seconds by which each job is shown later than it was accepted."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/query", json={"query": "select *"}) as answer,
+    ):
+        rows = (await answer.json())["rows"]
+    accepted = datetime.fromisoformat(ACCEPTED)
+    return [(datetime.fromisoformat(row["created_at"]) - accepted).total_seconds() for row in rows]
+
+
+async def test_a_job_is_shown_by_the_clock_of_one_node_each_time(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/query").respond_with_json({"rows": ROWS})
+
+    async with clocks_apart(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks:
+        first, second = await shown(clocks.url), await shown(clocks.url)
+
+    assert first == second
+    assert set(first) == {-30.0, 0.0, 30.0}
+    assert len(clocks.skewed) == sum(one != 0 for one in first)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_all_else_is_passed_on_as_it_is(httpserver: HTTPServer, status: int) -> None:
+    httpserver.expect_request("/services/S", query_string="a=b").respond_with_data(
+        "{}", status=status, content_type="application/json"
+    )
+
+    async with (
+        clocks_apart(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks,
+        aiohttp.ClientSession() as session,
+        session.get(f"{clocks.url}/services/S?a=b") as answer,
+    ):
+        assert (answer.status, await answer.text()) == (status, "{}")
+
+
+async def test_an_admin_api_that_is_away_is_away_here_too() -> None:
+    async with (
+        clocks_apart("http://127.0.0.1:1", seed=7, seconds=30) as clocks,
+        aiohttp.ClientSession() as session,
+        session.get(f"{clocks.url}/health") as answer,
+    ):
+        assert answer.status == 502
