@@ -24,6 +24,7 @@ from landlord_engines_core.models import (
     Record,
     Resynced,
     Transition,
+    config_hash,
 )
 from landlord_engines_core.tenants.results import Settling
 from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
@@ -549,6 +550,23 @@ async def test_what_a_job_that_gave_way_takes_out_of_service_late_is_put_back_la
 
     assert compute.restored == [("t", "")]
     assert answer.output.status == "updated"
+
+
+@pytest.mark.parametrize("image", ["late", "wanted"])
+async def test_without_an_api_an_update_that_landed_after_the_last_job_is_told(image: str) -> None:
+    """It was on the wire for longer than the whole next job, which had found all as it wanted it."""
+    compute, lines = MockCompute(), Lines()
+    await has(compute, image=image)
+    wanted = config_hash({"image": "wanted"})
+    job = attrs.evolve(ENDED, config_hash=wanted, held=Placement("mock"))
+    steps = SettleSteps(record=Record(placements=(Placement("mock"),), transitions=(job,)))
+
+    preempted = attrs.evolve(last("update"), preempted=True)
+    await settle(compute, steps, preempted, logger=lines)
+
+    assert [one.outcome for one in steps.told] == (["refused"] if image == "late" else [])
+    assert ("landed after the last job" in str(lines)) == (image == "late")
+    assert compute.resources["t"].config == {"image": image}
 
 
 async def test_what_a_job_with_an_end_left_is_not_put_back_into_service() -> None:

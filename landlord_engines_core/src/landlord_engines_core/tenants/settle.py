@@ -155,7 +155,9 @@ class Settler:
     async def _mended(self, ended: Ended, record: Record, aim: _Aim) -> tuple[Applied, str]:
         tenant = ended.tenant
         if aim is _UNKNOWN:
-            return await self._restored(ended, record), ""
+            applied = await self._restored(ended, record)
+            await self._check_last(ended, record)
+            return applied, ""
         if aim.spec is None or aim.held is None:
             return await self._cleared(tenant, aim.elsewhere), ""
         if aim.held not in record.placements:
@@ -184,6 +186,27 @@ class Settler:
             if await engine.restore(ended.tenant, placement.place):
                 outcome = Outcome.UPDATED
         return Applied(outcome=outcome)
+
+    async def _check_last(self, ended: Ended, record: Record) -> None:
+        """Find what the job before had on the wire, and what landed after this job's end.
+
+        The record keeps a configuration's hash alone: without Landlord's API nobody can put it right.
+
+        Raises:
+            ComputeRefused: The resource has another configuration than this job left it with.
+        """
+        if not ended.last:
+            return
+        for one in record.transitions:
+            if one.execution_id != ended.execution_id or one.held is None or not one.config_hash:
+                continue
+            seen = await self.converger.started(ended.tenant, one.held)
+            if seen.config_hash not in ("", one.config_hash):
+                raise ComputeRefused(
+                    "a request of a job that gave way has landed after the last job: the resource on"
+                    f" {one.held.engine} has another configuration, and only Landlord knows the right"
+                    " one; send the tenant's job again, and set worker.landlord_api_url"
+                )
 
     async def _cleared(self, tenant: str, places: tuple[Placement, ...]) -> Applied:
         left = await self.converger.destroy(tenant, places)
