@@ -20,6 +20,9 @@ __all__ = ["Injector"]
 
 Deed = Callable[[], Coroutine[None, None, None]]
 
+RARE = ("latest version flipped", "disk full")
+"""What comes at least once, also in a short campaign."""
+
 STORMY = 0.3
 """How often a fault comes before work has gone on after the one before it."""
 
@@ -48,7 +51,7 @@ class Injector:
         outage: Seconds of the two long outages among them; none where it is zero.
         versions: The versions that take turns; none where there is only one.
         disk: That under restate-server, where it can be filled.
-        full_disks: So often it is, at least.
+        restarts: How often a server was started again after its disk had been full.
     """
 
     stage: Stage
@@ -60,7 +63,6 @@ class Injector:
     outage: float = 40.0
     versions: Versions | None = None
     disk: SmallDisk | None = None
-    full_disks: int = 1
     restarts: int = 0
     _dice: Random = attrs.field(init=False)
 
@@ -76,8 +78,8 @@ class Injector:
                 or self.killed < self.kills - self.calm_kills
             )
         )
-        for _ in range(max(0, self.full_disks - self._count("disk full")) if self.disk else 0):
-            await self._one("disk full", self._disk_full)
+        for kind in self._missing():
+            await self._one(kind, self._deeds()[kind][1])
         long = self._outages() if self.outage else {}
         enough = self.killed + self.calm_kills
         await self._again_and_again(lambda: self.killed < max(enough, self.kills) - len(long))
@@ -119,8 +121,10 @@ class Injector:
             f"server away {self.outage:g} s": lambda: self._server_killed(self.outage),
         }
 
-    def _count(self, kind: str) -> int:
-        return sum(one.kind == kind for one in self.moments.faults)
+    def _missing(self) -> list[str]:
+        """What is rare, possible, and was not drawn yet."""
+        came = {one.kind for one in self.moments.faults}
+        return [kind for kind in RARE if kind in self._deeds() and kind not in came]
 
     async def _one(
         self, kind: str, deed: Deed, *, calm: bool | None = None, moment: str = ""
