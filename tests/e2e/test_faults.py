@@ -171,8 +171,8 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
             sys.stdout.write(f"no full disk: {NO_DISK}\n")
         stories = [await judge.story(finding) for finding in findings[:5]]
 
-    # A short run may share its machine with whatever else is tested.
-    wrong = [one for one in findings if size.is_long or one.oracle != "slow"]
+    slow = [one for one in findings if one.oracle == "slow"]
+    wrong = [one for one in findings if one.oracle != "slow"]
     assert not wrong, "\n".join((f"seed {seed}", *stories))
     assert on.worker.lives
     landed = sum(one.landed for one in injector.moments.faults if one.is_kill)
@@ -181,3 +181,5 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
         measured = {fault.kind for fault, _, took in judge.measure().taken() if took}
         assert any(kind.endswith(" s") for kind in measured), measured
         assert len(judge.given_up) <= 0.05 * len(load.tenants)
+        # A machine that does other work too makes a few late, a defect makes most.
+        assert len(slow) <= 0.05 * len(list(judge.measure().taken())), slow
