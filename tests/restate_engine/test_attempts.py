@@ -25,6 +25,12 @@ def test_the_attempt_is_read_from_what_restate_sends() -> None:
     assert read_start(FIFTH) == Attempt(entries=2, retries=4)
 
 
+def test_a_number_of_more_than_one_byte_is_read_whole() -> None:
+    longer = FIFTH.replace(b"V\n", b"W\n", 1).replace(b"8\x04", b"8\xc8\x01", 1)
+
+    assert read_start(longer) == Attempt(entries=2, retries=200)
+
+
 @pytest.mark.parametrize(
     "body",
     [
