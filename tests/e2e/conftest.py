@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
@@ -87,9 +88,8 @@ def target(target_url: str, http: aiohttp.ClientSession) -> Target:
 async def world(
     restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
 ) -> AsyncIterator[World]:
-    world = World(restate=restate, target=target, http=http, folder=tmp_path)
-    yield world
-    await world.aclose()
+    async with aclosing(World(restate=restate, target=target, http=http, folder=tmp_path)) as world:
+        yield world
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -97,9 +97,8 @@ async def second_world(
     restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
 ) -> AsyncIterator[World]:
     """Another service, with workers of its own, on the same restate-server."""
-    world = World(restate=restate, target=target, http=http, folder=tmp_path)
-    yield world
-    await world.aclose()
+    async with aclosing(World(restate=restate, target=target, http=http, folder=tmp_path)) as world:
+        yield world
 
 
 @pytest_asyncio.fixture(loop_scope="session")

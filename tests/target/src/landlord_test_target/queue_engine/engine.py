@@ -1,7 +1,7 @@
 """The engine: a task for each job that this process has leased."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -79,8 +79,7 @@ class QueueEngine(WorkerEngine):
                 task.cancel()
             await asyncio.wait(tasks)
 
-    def _stop_all_but(self, leased: object) -> None:
-        assert isinstance(leased, set)
+    def _stop_all_but(self, leased: Collection[tuple[int, int]]) -> None:
         for attempt, task in self._tasks.items():
             if attempt not in leased and not task.cancelling():
                 task.cancel()
