@@ -12,6 +12,7 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_test_target.docker import Holdings, run, spec
+from landlord_test_target.listening import listening, relay
 
 Engines = Callable[..., DockerCompute]
 
@@ -87,19 +88,8 @@ def certificates(tmp_path: Path) -> Path:
     return folder
 
 
-async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-    finally:
-        writer.close()
-
-
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    inner_reader, inner_writer = await asyncio.open_unix_connection(SOCKET)
-    await asyncio.gather(
-        relay(reader, inner_writer), relay(inner_reader, writer), return_exceptions=True
-    )
+    await relay(reader, writer, await asyncio.open_unix_connection(SOCKET))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -109,9 +99,8 @@ async def address(certificates: Path) -> AsyncIterator[str]:
     context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
+    async with listening(serve, ssl=context) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "https"])
@@ -155,8 +144,7 @@ async def test_an_engine_that_another_authority_certified_is_not_spoken_to(
 async def test_an_engine_on_a_plain_port_is_reached_over_tcp(
     engines: Engines, tenant: Holdings
 ) -> None:
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(serve) as port:
         engine = engines(host=f"tcp://127.0.0.1:{port}")
 
         await engine.provision(spec(tenant.tenant))

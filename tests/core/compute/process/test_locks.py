@@ -1,5 +1,7 @@
 import asyncio
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,12 +58,23 @@ async def test_a_lock_whose_file_went_meanwhile_is_not_taken(
     assert await take(path) is None
 
 
-async def test_a_caller_that_is_cancelled_leaves_no_lock_held(tmp_path: Path) -> None:
+async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "lock"
+    really, has_it, goes_on = fcntl.flock, threading.Event(), threading.Event()
+
+    def lock(descriptor: int, operation: int) -> None:
+        really(descriptor, operation)
+        has_it.set()
+        goes_on.wait()
+
+    monkeypatch.setattr(fcntl, "flock", lock)
     taking = asyncio.ensure_future(take(path))
-    await asyncio.sleep(0)
+    await asyncio.to_thread(has_it.wait)
 
     taking.cancel()
+    goes_on.set()
     with pytest.raises(asyncio.CancelledError):
         await taking
 

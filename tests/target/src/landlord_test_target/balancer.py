@@ -9,6 +9,8 @@ from random import Random
 
 import attrs
 
+from landlord_test_target.listening import Connection, listening, relay
+
 __all__ = ["Balancer", "balanced"]
 
 
@@ -31,14 +33,12 @@ class Balancer:
         self.servers = deque(_parted(addresses))
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        try:
-            found = await self._next()
-            if found is not None:
-                await _joined((reader, writer), found)
-        finally:
-            writer.close()
+        """Treat one connection."""
+        found = await self._next()
+        if found is not None:
+            await relay(reader, writer, found)
 
-    async def _next(self) -> tuple[StreamReader, StreamWriter] | None:
+    async def _next(self) -> Connection | None:
         for server in self._order():
             with suppress(OSError):
                 return await asyncio.open_connection(*server)
@@ -56,39 +56,12 @@ async def balanced(
 ) -> AsyncIterator[Balancer]:
     """Serve in front of these, each given as host:port."""
     balancer = Balancer(deque(_parted(addresses)), chance)
-    server = await asyncio.start_server(balancer.serve, "127.0.0.1", port)
-    balancer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(balancer.serve, port=port) as own:
+        balancer.url = f"http://127.0.0.1:{own}"
         yield balancer
-    finally:
-        server.close()
 
 
 def _parted(addresses: Iterable[str]) -> Iterator[tuple[str, int]]:
     for address in addresses:
         host, _, port = address.rpartition(":")
         yield host, int(port)
-
-
-async def _joined(
-    one: tuple[StreamReader, StreamWriter], other: tuple[StreamReader, StreamWriter]
-) -> None:
-    """Carry bytes both ways; where one side goes, so does the other."""
-    ways = [
-        asyncio.create_task(_carry(one[0], other[1])),
-        asyncio.create_task(_carry(other[0], one[1])),
-    ]
-    try:
-        await asyncio.wait(ways)
-    finally:
-        for way in ways:
-            way.cancel()
-        other[1].close()
-
-
-async def _carry(reader: StreamReader, writer: StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()

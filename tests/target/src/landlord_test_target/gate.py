@@ -6,9 +6,11 @@ Kept back, a request is on the wire: the engine gets it also where whoever sent 
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import attrs
+
+from landlord_test_target.listening import listening, relay
 
 SOCKET = "/var/run/docker.sock"
 
@@ -30,35 +32,19 @@ class Gate:
 
     async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection."""
-        back_reader, back_writer = await asyncio.open_unix_connection(SOCKET)
-        try:
-            await asyncio.gather(
-                self._pumped(reader, back_writer, asks=True),
-                self._pumped(back_reader, writer, asks=False),
-            )
-        finally:
-            writer.close()
-            back_writer.close()
+        await relay(reader, writer, await asyncio.open_unix_connection(SOCKET), self._passing)
 
-    async def _pumped(self, reader: StreamReader, writer: StreamWriter, *, asks: bool) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                if asks and self.kept_back.encode() in data.split(b"\r\n", 1)[0]:
-                    self.arrived.set()
-                    await self.open.wait()
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+    async def _passing(self, data: bytes, *, asks: bool) -> bool:
+        if asks and self.kept_back.encode() in data.split(b"\r\n", 1)[0]:
+            self.arrived.set()
+            await self.open.wait()
+        return True
 
 
 @asynccontextmanager
 async def gate() -> AsyncIterator[Gate]:
     """Listen before the engine of this machine."""
     front = Gate()
-    server = await asyncio.start_server(front.connected, "127.0.0.1", 0)
-    front.host = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(front.connected) as port:
+        front.host = f"tcp://127.0.0.1:{port}"
         yield front
-    finally:
-        front.open.set()
-        server.close()

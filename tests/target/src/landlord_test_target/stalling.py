@@ -3,10 +3,12 @@
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import attrs
+
+from landlord_test_target.listening import listening, relay
 
 
 @attrs.define
@@ -25,30 +27,19 @@ class Front:
     async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection."""
         behind = urlsplit(self.behind)
-        back_reader, back_writer = await asyncio.open_connection(behind.hostname, behind.port)
-        await asyncio.gather(
-            self._pumped(reader, back_writer, asks=True),
-            self._pumped(back_reader, writer, asks=False),
-        )
+        beyond = await asyncio.open_connection(behind.hostname, behind.port)
+        await relay(reader, writer, beyond, self._passing)
 
-    async def _pumped(self, reader: StreamReader, writer: StreamWriter, *, asks: bool) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                if not self.silent:
-                    writer.write(data)
-                    await writer.drain()
-                elif asks:
-                    self.asked.set()
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+    async def _passing(self, _: bytes, *, asks: bool) -> bool:
+        if self.silent and asks:
+            self.asked.set()
+        return not self.silent
 
 
 @asynccontextmanager
 async def front_of(url: str, *, silent: bool = False) -> AsyncIterator[Front]:
     """Listen before the server at ``url``."""
     front = Front(url, silent=silent)
-    server = await asyncio.start_server(front.connected, "127.0.0.1", 0)
-    async with server:
-        front.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(front.connected) as port:
+        front.url = f"http://127.0.0.1:{port}"
         yield front

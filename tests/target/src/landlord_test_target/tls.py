@@ -4,8 +4,10 @@ import asyncio
 import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
+
+from landlord_test_target.listening import listening, relay
 
 
 @asynccontextmanager
@@ -14,19 +16,8 @@ async def tls_before(url: str, context: ssl.SSLContext) -> AsyncIterator[str]:
     behind = urlsplit(url)
 
     async def connected(reader: StreamReader, writer: StreamWriter) -> None:
-        back_reader, back_writer = await asyncio.open_connection(behind.hostname, behind.port)
-        await asyncio.gather(_pumped(reader, back_writer), _pumped(back_reader, writer))
+        beyond = await asyncio.open_connection(behind.hostname, behind.port)
+        await relay(reader, writer, beyond)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+    async with listening(connected, ssl=context) as port:
+        yield f"https://127.0.0.1:{port}"

@@ -12,6 +12,8 @@ from random import Random
 
 import attrs
 
+from landlord_test_target.listening import Connection, listening, relay
+
 __all__ = ["Routes", "routed"]
 
 _ROUTE = re.compile(rb'"route": "(\d)"')
@@ -37,16 +39,17 @@ class Routes:
 
     async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one request."""
-        with suppress(OSError, asyncio.IncompleteReadError):
+        try:
             head = await reader.readuntil(b"\r\n\r\n")
-            begun = await self._begun(head, reader)
-            back_reader, back_writer = await self._connection(begun)
-            # So that a connection which is kept decides nothing.
-            back_writer.write(head[:-2] + b"connection: close\r\n\r\n" + begun)
-            await asyncio.gather(_pumped(reader, back_writer), _pumped(back_reader, writer))
-        writer.close()
+        except asyncio.IncompleteReadError:
+            return
+        begun = await self._begun(head, reader)
+        beyond = await self._connection(begun)
+        # So that a connection which is kept decides nothing.
+        beyond[1].write(head[:-2] + b"connection: close\r\n\r\n" + begun)
+        await relay(reader, writer, beyond)
 
-    async def _connection(self, begun: bytes) -> tuple[StreamReader, StreamWriter]:
+    async def _connection(self, begun: bytes) -> Connection:
         first, *others = self._order(begun)
         with suppress(OSError):
             return await asyncio.open_connection("127.0.0.1", first)
@@ -77,17 +80,6 @@ class Routes:
 async def routed(ports: Sequence[int], chance: Random) -> AsyncIterator[Routes]:
     """Listen before the workers."""
     routes = Routes(ports=ports, chance=chance)
-    server = await asyncio.start_server(routes.connected, "127.0.0.1", 0)
-    routes.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(routes.connected) as port:
+        routes.url = f"http://127.0.0.1:{port}"
         yield routes
-    finally:
-        server.close()
-
-
-async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(_PEEKED):
-            writer.write(data)
-            await writer.drain()
-    writer.close()

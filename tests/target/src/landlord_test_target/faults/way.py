@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from landlord_test_target.listening import listening
+
 __all__ = ["State", "Way", "way_to"]
 
 PIECE = 65536
@@ -94,7 +96,6 @@ class Way:
 async def way_to(url: str) -> AsyncIterator[Way]:
     """Lay a way to this URL."""
     way = Way(to=url)
-    async with await asyncio.start_server(way.serve, "127.0.0.1") as server:
-        way.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(way.serve) as port:
+        way.url = f"http://127.0.0.1:{port}"
         yield way
-        way.cut()

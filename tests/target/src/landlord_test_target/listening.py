@@ -1,0 +1,106 @@
+"""A TCP server of a test: once its block is left, no connection and no task of it is there."""
+
+import asyncio
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from ssl import SSLContext
+from typing import Protocol
+
+import attrs
+
+__all__ = ["Connection", "Passing", "listening", "relay"]
+
+_PIECE = 65536
+"""Bytes that are read at once."""
+
+Connection = tuple[StreamReader, StreamWriter]
+
+
+class Passing(Protocol):
+    """Says whether a piece goes on, once it may; ``asks`` tells that the client sent it."""
+
+    async def __call__(self, data: bytes, /, *, asks: bool) -> bool: ...
+
+
+Connected = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+
+
+@attrs.define
+class _Connections:
+    """Those that are open, each with the task that serves it.
+
+    asyncio hands a connection to a coroutine in a task of its own. A loop that closes cancels such a
+    task before its first step, and the connection is then closed by nobody.
+    """
+
+    serve: Connected
+    tasks: set[asyncio.Task[None]] = attrs.field(factory=set)
+    over: bool = False
+
+    def accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Serve this one, unless the server has ended meanwhile."""
+        if self.over:
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._served(reader, writer))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _served(self, reader: StreamReader, writer: StreamWriter) -> None:
+        with suppress(OSError):
+            await self.serve(reader, writer)
+            writer.close()
+            await writer.wait_closed()
+
+    async def end(self) -> None:
+        self.over = True
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def listening(
+    serve: Connected, *, port: int = 0, ssl: SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve each connection with this function, and give the port.
+
+    A connection ends with the function: what was written is still sent.
+    """
+    connections = _Connections(serve)
+    server = await asyncio.start_server(connections.accept, "127.0.0.1", port, ssl=ssl)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await connections.end()
+
+
+async def _all(_: bytes, *, asks: bool) -> bool:
+    return True
+
+
+async def relay(
+    reader: StreamReader, writer: StreamWriter, beyond: Connection, passing: Passing = _all
+) -> None:
+    """Carry bytes both ways until both sides have ended; ``beyond`` is closed then."""
+    back_reader, back_writer = beyond
+
+    async def pump(source: StreamReader, sink: StreamWriter, *, asks: bool) -> None:
+        with suppress(OSError):
+            while data := await source.read(_PIECE):
+                if await passing(data, asks=asks):
+                    sink.write(data)
+                    await sink.drain()
+        sink.close()
+
+    try:
+        await asyncio.gather(
+            pump(reader, back_writer, asks=True), pump(back_reader, writer, asks=False)
+        )
+        await back_writer.wait_closed()
+    finally:
+        back_writer.transport.abort()
