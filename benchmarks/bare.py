@@ -113,11 +113,11 @@ class Outside:
         sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({wanted})"  # noqa: S608  # Restate's own ids
         headers = {"Accept": "application/json"}
         url = f"{self.admin}/query"
-        # On a connection that is kept, the answer's second segment waits for 40 ms.
-        async with (
-            aiohttp.ClientSession(headers=headers) as http,
-            http.post(url, json={"query": sql}) as response,
-        ):
+        async with self.http.post(url, json={"query": sql}, headers=headers) as response:
+            if response.connection is not None and response.connection.transport is not None:
+                # The answer's second segment waits for this, up to 40 ms otherwise.
+                its = response.connection.transport.get_extra_info("socket")
+                its.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response.raise_for_status()
             rows: list[Document] = json.loads(await response.read())["rows"]
             return {row["id"]: row for row in rows}

@@ -3,6 +3,7 @@ import re
 import socket
 from contextlib import suppress
 
+import attrs
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
@@ -15,6 +16,7 @@ from landlord_engines_restate.admin import (
     Discovered,
     literal,
 )
+from landlord_test_target.listening import listening
 
 KEY = "a-very-secret-key"
 
@@ -119,26 +121,65 @@ async def test_a_server_that_takes_too_long_is_unavailable() -> None:
         await admin.aclose()
 
 
-async def test_each_request_has_a_connection_of_its_own() -> None:
-    connections: list[asyncio.Task[object] | None] = []
+@attrs.define
+class Kept:
+    """A server that keeps connections, each for so many answers, and then hangs up on a request."""
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(asyncio.current_task())
-        # A server that would keep the connection: it is the client that closes it.
+    answers: int
+    in_two_segments: bool = False
+    connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with suppress(asyncio.IncompleteReadError):
-            while await reader.readuntil(b"}"):
-                writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"rows":[]}')
-        writer.close()
-        await writer.wait_closed()
+            for _ in range(self.answers):
+                await reader.readuntil(b"}")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n")
+                if self.in_two_segments:
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+                writer.write(b'{"rows":[]}')
+            await reader.readuntil(b"}")
 
-    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
-        admin = AdminClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        for _ in range(3):
-            assert await admin.query("select 1") == ()
-        await admin.aclose()
-        await asyncio.gather(*(task for task in connections if task is not None))
 
-    assert len(connections) == 3
+async def queried(kept: Kept, times: int) -> int:
+    """How many connections were opened for so many queries."""
+    async with listening(kept.serve) as port:
+        admin = AdminClient(f"http://127.0.0.1:{port}")
+        try:
+            for _ in range(times):
+                assert await admin.query("select 1") == ()
+        finally:
+            await admin.aclose()
+    return kept.connections
+
+
+@pytest.mark.parametrize("in_two_segments", [False, True])
+async def test_a_connection_is_kept_where_an_answer_can_be_acknowledged_at_once(
+    *, in_two_segments: bool
+) -> None:
+    assert await queried(Kept(answers=3, in_two_segments=in_two_segments), times=3) == 1
+
+
+async def test_elsewhere_each_request_has_a_connection_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admin_module, "QUICK_ACK", None)
+
+    assert await queried(Kept(answers=3, in_two_segments=True), times=3) == 3
+
+
+async def test_a_kept_connection_that_the_server_closed_is_replaced() -> None:
+    assert await queried(Kept(answers=2), times=6) == 3
+
+
+async def test_a_server_that_closes_new_connections_too_is_unavailable() -> None:
+    kept = Kept(answers=0)
+
+    with pytest.raises(AdminUnavailable):
+        await queried(kept, times=1)
+
+    assert kept.connections == 2
 
 
 async def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
