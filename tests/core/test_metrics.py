@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY, generate_latest
 from landlord_engines_core.cache import Cache
 from landlord_engines_core.compute import Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.errors import Held, InvalidJob, Transient
-from landlord_engines_core.metrics import HeldJobs, Metrics
+from landlord_engines_core.errors import Held, InvalidJob, Queued, Transient
+from landlord_engines_core.metrics import FailingJobs, Metrics
 from landlord_engines_core.models import Ended, Operation, Placement
 from landlord_engines_core.tenants import TenantJobs
 from landlord_engines_core.tenants.plan import Action
@@ -215,7 +215,7 @@ async def test_a_held_job_counts_as_one_however_often_it_is_tried_until_it_goes_
 
 
 def test_a_held_job_that_is_not_tried_again_counts_no_more() -> None:
-    held = HeldJobs()
+    held = FailingJobs(Held)
 
     held.note("killed", Held("no", retry_after=0))
     held.note("waits", Held("no", retry_after=60))
@@ -224,7 +224,7 @@ def test_a_held_job_that_is_not_tried_again_counts_no_more() -> None:
 
 
 def test_a_held_job_that_fails_in_another_way_is_not_held() -> None:
-    held = HeldJobs()
+    held = FailingJobs(Held)
     held.note("one", Held("no", retry_after=60))
 
     held.note("one", Transient("not now"))
@@ -232,8 +232,21 @@ def test_a_held_job_that_fails_in_another_way_is_not_held() -> None:
     assert len(held) == 0
 
 
+def test_a_job_between_two_retries_is_counted_until_it_is_entered_again() -> None:
+    retried = FailingJobs(Transient)
+
+    retried.note("one", Transient("not now"))
+    retried.note("another", Transient("not now", retry_after=60))
+    retried.note("waits for a slot", Queued("later"))
+    retried.note("held", Held("no", retry_after=60))
+
+    assert len(retried) == 2
+    retried.note("one", None)
+    assert len(retried) == 1
+
+
 def test_only_so_many_held_jobs_are_remembered() -> None:
-    held = HeldJobs(limit=2)
+    held = FailingJobs(Held, limit=2)
 
     for number in range(5):
         held.note(str(number), Held("no", retry_after=60))
@@ -242,7 +255,7 @@ def test_only_so_many_held_jobs_are_remembered() -> None:
 
 
 def test_held_jobs_of_which_nothing_is_heard_any_more_are_forgotten() -> None:
-    held = HeldJobs()
+    held = FailingJobs(Held)
     held.note("waits", Held("no", retry_after=60))
 
     for number in range(5):

@@ -23,6 +23,7 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World)
         "settling": None,
         "placements": [],
         "last": None,
+        "jobs": [],
     }
 
 

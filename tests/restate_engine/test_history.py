@@ -2,6 +2,7 @@ import json
 
 from landlord_engines_core.models import HISTORY, Transition
 from landlord_engines_restate.history import added, shown
+from landlord_engines_restate.open_jobs import JobState, OpenJob
 
 
 def transition(number: int, detail: str = "") -> Transition:
@@ -16,6 +17,15 @@ def test_what_is_added_is_shown_oldest_first_with_what_is_not_over_yet() -> None
     ids = [one["execution_id"] for one in json.loads(shown(lines, [transition(3)]))]
 
     assert ids == ["1", "2", "3"]
+
+
+def test_a_job_that_has_not_ended_is_shown_with_its_transition() -> None:
+    job = OpenJob(execution_id="2", state=JobState.HELD, code="LE402")
+
+    first, second = json.loads(shown(b"", [transition(1), transition(2)], [job]))
+
+    assert "job" not in first
+    assert (second["job"]["state"], second["job"]["code"]) == ("held", "LE402")
 
 
 def test_nothing_is_an_empty_list() -> None:

@@ -75,6 +75,7 @@ __all__ = [
     "StillRunning",
     "Superseded",
     "Transient",
+    "told_tenant",
 ]
 
 
@@ -213,9 +214,28 @@ class RegistrationRefused(RegistrationError):
 
 
 class JobError(LandlordEnginesError):
-    """How a job ends, or waits, other than by having done its work."""
+    """How a job ends, or waits, other than by having done its work.
+
+    Attributes:
+        tenant: Whose job it is, set for one that waits: a backend shows the text, by which the job
+            is found.
+    """
 
     code = "LE400"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.tenant = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()} {told_tenant(self.tenant)}" if self.tenant else super().__str__()
+        )
+
+
+def told_tenant(tenant: str) -> str:
+    """How the text of a job that waits names its tenant."""
+    return f"(tenant {_presentable(tenant)})"
 
 
 class InvalidJob(JobError):

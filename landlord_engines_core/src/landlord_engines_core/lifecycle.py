@@ -26,7 +26,7 @@ from landlord_engines_core.errors import (
     RegistrationFailed,
     RegistrationRefused,
 )
-from landlord_engines_core.logs import Logger
+from landlord_engines_core.logs import Logger, told
 
 __all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions"]
 
@@ -226,7 +226,7 @@ class EngineLifecycle:
             if self.options.fail_fast and at_start:
                 raise
             # It goes on with the jobs that it has: they are pinned to it.
-            self.logger.error("registration refused", reason=str(error))  # noqa: TRY400  # expected
+            self.logger.error("registration refused", **told(error))  # noqa: TRY400  # expected
             self.registration = Registration(state=RegistrationState.REFUSED, detail=error.message)
 
     async def _look(self) -> Registration:
@@ -241,7 +241,7 @@ class EngineLifecycle:
         self.registration = Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         self.logger.warning(
             "not registered yet",
-            reason=str(error),
+            **told(error),
             attempt=details["tries"],
             next_attempt_in=round(details["wait"], 3),
         )

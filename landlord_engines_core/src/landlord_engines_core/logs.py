@@ -8,7 +8,9 @@ from typing import Protocol
 import structlog
 from structlog.contextvars import bound_contextvars
 
-__all__ = ["Logger", "configure", "job_context"]
+from landlord_engines_core.errors import LandlordEnginesError
+
+__all__ = ["Logger", "configure", "job_context", "told"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -16,6 +18,14 @@ _LEVELS = {
     "warn": logging.WARNING,
     "error": logging.ERROR,
 }
+
+
+def told(error: Exception) -> dict[str, str]:
+    """The fields by which a log line tells an error: why, and the code of one of ours."""
+    if not isinstance(error, LandlordEnginesError):
+        return {"reason": str(error)}
+    hint = f"; {error.hint}" if error.hint else ""
+    return {"code": error.code, "reason": f"{error.message}{hint}"}
 
 
 class Logger(Protocol):

@@ -30,9 +30,12 @@ from landlord_engines_core.cache import Cache
 from landlord_engines_core.errors import Held, InvalidJob, JobError, Transient
 from landlord_engines_core.models import Operation, Outcome
 
-__all__ = ["HeldJobs", "Metrics"]
+__all__ = ["FailingJobs", "Metrics"]
 
 _PREFIX = "landlord_worker_"
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts where the target named none, at most: a backend lets them grow."""
 
 _MADE = (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED)
 _OUTCOMES: Mapping[str, tuple[str, ...]] = {
@@ -62,17 +65,19 @@ _KINDS: Mapping[type[JobError], str] = {
 }
 
 
-@attrs.define(kw_only=True)
-class HeldJobs:
-    """The jobs whose last attempt in this process was held.
+@attrs.define
+class FailingJobs:
+    """The jobs whose last attempt in this process failed in one way.
 
-    A held job is entered again every hold interval. One of which nothing was heard for three of
-    them was killed, or goes on in another worker: it counts no more, and is forgotten.
+    Such a job is entered again after a pause. One of which nothing was heard for three of them was
+    killed, or goes on in another worker: it counts no more, and is forgotten.
 
     Attributes:
+        kind: The failure, and no special kind of it.
         limit: How many are remembered; the one heard of longest ago goes first.
     """
 
+    kind: type[Held] | type[Transient]
     limit: int = 10_000
     _until: dict[str, float] = attrs.field(factory=dict, init=False)
 
@@ -85,9 +90,9 @@ class HeldJobs:
         """Note how an attempt of this job's step has ended."""
         if self._until:
             self._until.pop(execution_id, None)
-        if isinstance(error, Held):
-            now = monotonic()
-            self._until[execution_id] = now + 3 * error.retry_after
+        if isinstance(error, Held | Transient) and type(error) is self.kind:
+            now, pause = monotonic(), error.retry_after
+            self._until[execution_id] = now + 3 * (LONGEST_PAUSE if pause is None else pause)
             while len(self._until) > self.limit or self._first() <= now:
                 del self._until[next(iter(self._until))]
 
@@ -116,7 +121,7 @@ class Metrics:
             " the worker that meets the job next.",
             registry=self._registry,
         )
-        self._held = HeldJobs()
+        self._held, self._retried = FailingJobs(Held), FailingJobs(Transient)
         self._caches: dict[str, Cache[Any, Any]] = {}
         self._registry.register(_Caches(self._caches))
         gauge = self._gauge("jobs_in_flight", "Jobs that are being carried out here right now.")
@@ -127,6 +132,12 @@ class Metrics:
             " here that is not, or when three hold intervals passed without any: it was killed, or"
             " goes on in another worker. At most 10000 are counted.",
             self._held.__len__,
+        )
+        self._watch(
+            "jobs_retrying",
+            "Jobs whose last attempt in this process failed in a way that may pass, and that wait for"
+            " their next one. They leave as held jobs do. At most 10000 are counted.",
+            self._retried.__len__,
         )
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
@@ -161,6 +172,7 @@ class Metrics:
         finally:
             self._steps[name].observe(perf_counter() - since)
             self._held.note(execution_id, failure)
+            self._retried.note(execution_id, failure)
             if (failed := self._failures.get(type(failure))) is not None:
                 failed.inc()
             if isinstance(failure, InvalidJob):

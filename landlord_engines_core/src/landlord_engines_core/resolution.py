@@ -16,7 +16,7 @@ from landlord_engines_core.codec import BadDocument
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.logs import Logger
+from landlord_engines_core.logs import Logger, told
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import Job, Placement, Record, Tenant, config_hash, key_hashes
 
@@ -251,7 +251,7 @@ class Resolver:
         )
 
     def _stale(self, error: Exception) -> None:
-        self.logger.warning("an answer past its time is used", reason=str(error))
+        self.logger.warning("an answer past its time is used", **told(error))
 
 
 def _without_control_keys(config: Mapping[str, object]) -> dict[str, object]:

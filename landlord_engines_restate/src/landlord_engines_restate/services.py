@@ -28,6 +28,7 @@ from landlord_engines_restate.claims import Claims
 from landlord_engines_restate.crash_loops import AttemptLosses
 from landlord_engines_restate.history import shown
 from landlord_engines_restate.journal import Pauses, put_off
+from landlord_engines_restate.open_jobs import OpenJobs
 from landlord_engines_restate.rivals import Rivals
 from landlord_engines_restate.settings import Names
 from landlord_engines_restate.states import TurnStates
@@ -105,7 +106,7 @@ def build_services(
     follow_ups = FollowUps(names=names, host=host, known=known)
     claims = Claims(rivals=rivals, pauses=pauses)
     calls = _add_turn_handlers(tenant_turn, claims, follow_ups)
-    _add_views(tenant_turn)
+    _add_views(tenant_turn, OpenJobs(admin))
     losses = AttemptLosses(admin=admin, logger=context.logger)
     job_steps = partial(
         RestateSteps, turn=calls, states=states, rivals=rivals, pauses=pauses, losses=losses
@@ -253,12 +254,12 @@ def _add_turn_handlers(
     return TurnCalls(name=tenant_turn.name, take=take, end=end, settle=settle)
 
 
-def _add_views(tenant_turn: VirtualObject) -> None:
+def _add_views(tenant_turn: VirtualObject, open_jobs: OpenJobs) -> None:
     raw = BytesSerde()
 
     @tenant_turn.handler("status", kind="shared", output_serde=raw)
     async def status(ctx: ObjectSharedContext) -> bytes:
-        """Show who holds the turn, where the tenant is, and its last transition."""
+        """Show who holds the turn, where the tenant is, its last transition, and its open jobs."""
         state = await turn.load(ctx)
         return codec.dumps(
             turn.TurnStatus(
@@ -267,11 +268,13 @@ def _add_views(tenant_turn: VirtualObject) -> None:
                 settling=state.settling,
                 placements=state.record.placements,
                 last=state.record.transitions[-1] if state.record.transitions else None,
+                jobs=await open_jobs.of(ctx.key(), state.running()),
             )
         )
 
     @tenant_turn.handler("history", kind="shared", output_serde=raw)
     async def history(ctx: ObjectSharedContext) -> bytes:
-        """Show the tenant's last transitions, oldest first."""
+        """Show the tenant's last transitions, oldest first; one that is open with what it does."""
         state = await turn.load(ctx)
-        return shown(await turn.past(ctx), state.record.transitions)
+        jobs = await open_jobs.of(ctx.key(), state.running()) if state.running() else ()
+        return shown(await turn.past(ctx), state.record.transitions, jobs)

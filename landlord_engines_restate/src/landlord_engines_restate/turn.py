@@ -32,6 +32,7 @@ from landlord_engines_core.models import (
 )
 from landlord_engines_restate import history
 from landlord_engines_restate.claims import Claims
+from landlord_engines_restate.open_jobs import OpenJob
 from landlord_engines_restate.rivals import Bid, Claim, Holder, Verdict
 
 __all__ = [
@@ -84,6 +85,12 @@ class TurnState:
     settling: Holder | None = None
     followed: bool = False
     preempted: bool = False
+
+    def running(self) -> str:
+        """The job that has the turn, where its end is not written down, or empty."""
+        holder = self.holder
+        ended = holder is None or self.record.has_ended(holder.execution_id)
+        return "" if holder is None or ended else holder.execution_id
 
     def rival(self, after: str) -> str:
         """The job that has the turn where ``after`` is not the last one any more, or empty."""
@@ -143,13 +150,18 @@ class Afterwards:
 
 @attrs.frozen(kw_only=True)
 class TurnStatus:
-    """What ``status`` shows of a tenant."""
+    """What ``status`` shows of a tenant.
+
+    Attributes:
+        jobs: Those that have not ended: the holder, and any that is held or retried.
+    """
 
     tenant: str
     holder: Holder | None = None
     settling: Holder | None = None
     placements: tuple[Placement, ...] = ()
     last: Transition | None = None
+    jobs: tuple[OpenJob, ...] = ()
 
 
 async def load(ctx: ObjectContext | ObjectSharedContext) -> TurnState:

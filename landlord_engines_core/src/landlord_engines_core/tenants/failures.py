@@ -15,7 +15,7 @@ from landlord_engines_core.errors import (
     LandlordUnavailable,
     Transient,
 )
-from landlord_engines_core.logs import Logger
+from landlord_engines_core.logs import Logger, told
 
 __all__ = ["Failures"]
 
@@ -46,32 +46,39 @@ class Failures:
         except JobError:
             raise
         except ComputeRefused as error:
-            self.logger.warning("step refused", step=step, reason=str(error))
-            raise self._permanent(error) from error
+            raise self._refused(step, error) from error
         except RecursionError as error:
-            self.logger.warning("step refused", step=step, reason="nested too deeply")
             deep = ComputeRefused("the configuration is nested too deeply", hint="flatten it")
-            raise self._permanent(deep) from error
+            raise self._refused(step, deep) from error
         except (ComputeUnavailable, LandlordUnavailable) as error:
-            self.logger.warning("step failed", step=step, reason=str(error))
             retry_after = getattr(error, "retry_after", None)
-            raise Transient(error.message, hint=error.hint, retry_after=retry_after) from error
+            failed = Transient(error.message, hint=error.hint, retry_after=retry_after)
+            self.logger.warning("step failed", step=step, **told(failed))
+            raise failed from error
         except TimeoutError as error:
-            self.logger.warning("step took too long", step=step)
-            raise Transient(f"{step} took longer than worker.step_timeout") from error
+            late = Transient(f"{step} took longer than worker.step_timeout")
+            self.logger.warning("step took too long", step=step, code=late.code)
+            raise late from error
         except Exception as error:  # noqa: BLE001  # whatever a compute engine may raise
             place = _place(error)
             kind = type(error).__name__
-            self.logger.error("step broke", step=step, error=kind, place=place)  # noqa: TRY400  # a traceback may quote a configuration
-            raise Transient(
+            broken = Transient(
                 f"{step} broke with {kind} at {place}",
                 hint="this is a defect of the compute engine or the worker; please report it",
-            ) from None
+            )
+            self.logger.error(  # noqa: TRY400  # a traceback may quote a configuration
+                "step broke", step=step, code=broken.code, error=kind, place=place
+            )
+            raise broken from None
 
-    def _permanent(self, error: ComputeRefused) -> JobError:
+    def _refused(self, step: str, error: ComputeRefused) -> JobError:
+        refused: JobError
         if self.fail_permanently:
-            return InvalidJob(error.message, hint=error.hint, status=422)
-        return Held(error.message, hint=error.hint, retry_after=self.hold_interval)
+            refused = InvalidJob(error.message, hint=error.hint, status=422)
+        else:
+            refused = Held(error.message, hint=error.hint, retry_after=self.hold_interval)
+        self.logger.warning("step refused", step=step, **told(refused))
+        return refused
 
 
 def _place(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry, InFlightRequests
 from landlord_engines_core.errors import (
     ComputeRefused,
+    Held,
     InvalidJob,
     LandlordUnavailable,
     StillRunning,
@@ -315,7 +316,11 @@ class TenantJobs:
                 self._in_flight.act(job.tenant, partial(steps.look, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
-                return await self._bounded(name, execution_id, work)
+                try:
+                    return await self._bounded(name, execution_id, work)
+                except (Held, Transient) as error:
+                    error.tenant = job.tenant
+                    raise
 
         return await steps.run(name, action, kind)
 

@@ -1,0 +1,71 @@
+"""What ``status`` and ``history`` show of jobs that have not ended."""
+
+from typing import Any
+
+import pytest
+
+from landlord_test_target.harness import World, wait_for
+
+ODD = "ünï 'x' (50%) a_b"
+
+
+async def shown(world: World, tenant: str, state: str) -> dict[str, Any]:
+    """The only open job, once it is in this state."""
+
+    async def look() -> dict[str, Any] | None:
+        jobs: list[dict[str, Any]] = (await world.status(tenant))["jobs"]
+        return jobs[0] if [one["state"] for one in jobs] == [state] else None
+
+    found = await wait_for(look)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", ["", ODD])
+async def test_a_job_that_is_held_before_it_has_the_turn_is_shown(world: World, name: str) -> None:
+    worker = await world.worker(hold_interval="30s")
+    tenant = name + world.tenant()
+    job = await world.send(tenant, "provision", "nomad", version=1)
+
+    held = await shown(world, tenant, "held")
+
+    assert (held["execution_id"], held["code"]) == (job, "LE402")
+    assert "'nomad' is not configured" in held["reason"]
+    assert held["since"] < held["next_try_at"]
+    row = await world.row(job)
+    assert "LE402" in row["last_failure"]
+    (line,) = (one for one in worker.lines() if one["message"] == "step refused")
+    assert line["code"] == "LE402"
+
+
+async def test_a_job_that_is_held_in_its_work_is_shown_in_the_history_too(world: World) -> None:
+    await world.worker(hold_interval="30s")
+    tenant = world.tenant()
+    await world.run(tenant, "provision", version=1)
+    await world.target.fault(tenant, "replace", refuse=-1)
+    job = await world.send(tenant, "update", version=2)
+
+    held = await shown(world, tenant, "held")
+
+    assert held["execution_id"] == job
+    before, now = await world.history(tenant)
+    assert "job" not in before
+    assert (now["outcome"], now["job"]["state"], now["job"]["code"]) == ("", "held", "LE402")
+
+
+async def test_retried_and_running_jobs_are_told_apart(world: World) -> None:
+    await world.worker()
+    tenant, other = world.tenant(), world.tenant()
+    await world.target.fault(tenant, "create", fail=-1)
+    await world.target.fault(other, "create", delay_before=3.0)
+    await world.send(tenant, "provision", version=1)
+    await world.send(other, "provision", version=1)
+    await world.target.asked(other, "create")
+
+    running, retried = await shown(world, other, "running"), await shown(world, tenant, "retrying")
+
+    assert (running["code"], running["reason"]) == ("", "")
+    assert retried["code"] == "LE403"
+    assert retried["attempts"] >= 1
+    (transition,) = await world.history(other)
+    assert transition["job"]["state"] == "running"
