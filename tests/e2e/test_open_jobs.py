@@ -42,7 +42,7 @@ async def test_a_job_that_is_held_in_its_work_is_shown_in_the_history_too(world:
     await world.worker(hold_interval="30s")
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
-    await world.target.fault(tenant, "replace", refuse=-1)
+    await world.target.fault(tenant, "update", refuse=-1)
     job = await world.send(tenant, "update", version=2)
 
     held = await shown(world, tenant, "held")
