@@ -219,7 +219,9 @@ async def _kept(scene: Scene) -> tuple[dict[str, str], list[str]]:
 async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
     """Play the scene: what can be seen from outside, by its place, and Restate's copies of bodies."""
     config = scene.config(api)
-    worker = await (await scene.world.launch(config, "--log-level=debug")).registered()
+    # With a variable it is not forked, and its command line is its own.
+    worker = await scene.world.launch(config, "--log-level=debug", TZ="UTC")
+    await worker.registered()
     assert worker.process is not None
 
     tenant = await scene.life()

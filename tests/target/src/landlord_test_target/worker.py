@@ -14,6 +14,7 @@ from uuid import uuid4
 import attrs
 import yaml
 
+from landlord_test_target.forks import Forked, forked
 from landlord_test_target.waiting import wait_for
 
 HOST = Path(sys.executable).parent / "landlord-host"
@@ -21,14 +22,18 @@ HOST = Path(sys.executable).parent / "landlord-host"
 
 @attrs.define(kw_only=True)
 class Worker:
-    """A `landlord-host` process."""
+    """A `landlord-host` process.
+
+    Attributes:
+        environment: Variables of its own. It is forked where it has none: some are read by imports.
+    """
 
     config: Mapping[str, Any]
     folder: Path
     arguments: tuple[str, ...] = ()
     engine: str = "restate"
     environment: Mapping[str, str] = attrs.field(factory=dict)
-    process: Process | None = None
+    process: Process | Forked | None = None
     log: Path = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -49,34 +54,31 @@ class Worker:
 
     async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
         """Run the command with this worker's settings to its end: exit code and all output."""
-        process = await asyncio.create_subprocess_exec(
-            HOST,
-            f"--engine={engine}",
-            f"--config={self.write_config()}",
-            *arguments,
-            env={**os.environ, **self.environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        output = self.folder / f"output-{uuid4().hex}.log"
+        process = await self._run(
+            (f"--engine={engine}", f"--config={self.write_config()}", *arguments), output
         )
-        output, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, output.decode()
+        code = await process.wait()
+        return code, output.read_text()
 
     async def start(self) -> "Worker":
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                HOST,
-                f"--engine={self.engine}",
-                f"--config={self.write_config()}",
-                "--log-format=json",
-                *self.arguments,
+        engine, config = f"--engine={self.engine}", f"--config={self.write_config()}"
+        command = (engine, config, "--log-format=json", *self.arguments)
+        self.process = await self._run(command, self.log)
+        return self
+
+    async def _run(self, arguments: tuple[str, ...], output: Path) -> Process | Forked:
+        command = (str(HOST), *arguments)
+        if not self.environment:
+            return forked(command, output)
+        with output.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *command,
                 env={**os.environ, **self.environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        return self
 
     async def registered(self) -> "Worker":
         await self.logged("registered", state="yes")
