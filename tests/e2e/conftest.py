@@ -10,9 +10,14 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from landlord_engines_restate import local
 from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
+
+# A server that reads its log again takes longer than a user's 30 s where the machine is busy (seen at a
+# load of twenty on two cores).
+local.START_TIMEOUT = 180.0
 
 ROOT = Path(__file__).parents[2]
 
