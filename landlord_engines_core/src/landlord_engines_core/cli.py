@@ -84,7 +84,8 @@ class _Flags:
 
     def sources(self) -> Sources:
         """Read the file, and take what the environment and the flags say."""
-        return Sources.gather(self.config, os.environ, self.values)  # noqa: TID251  # the one place
+        engines = {one.name for one in census(COMPUTE_ENGINES)}
+        return Sources.gather(self.config, os.environ, self.values, engines)  # noqa: TID251  # the one place
 
 
 class _Host(click.Group):
