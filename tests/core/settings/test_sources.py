@@ -125,6 +125,14 @@ def test_an_engines_section_fills_what_worker_leaves_open() -> None:
         ({"worker": {"max_concurrent_jobs": 0}}, "worker.max_concurrent_jobs must be above"),
         ({"log": {"level": "trace"}}, "log.level must be one of debug, info, warn, error"),
         ({"workflow": "restate"}, "workflow must be a map (f.yaml)"),
+        (
+            {"worker": {"drain_timeout": 1, "drain-timeout": 2}},
+            "worker.drain-timeout and worker.drain_timeout are the same key: keep one (f.yaml)",
+        ),
+        (
+            {"workflow": {"my-engine": {}, "my_engine": {}}},
+            "workflow.my_engine and workflow.my-engine are the same key",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named_with_what_may_be_meant(

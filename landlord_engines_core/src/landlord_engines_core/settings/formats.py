@@ -82,7 +82,8 @@ def read_yaml(text: str, source: str) -> object:
 
 
 def _reader() -> YAML:
-    reader = YAML(typ="safe", pure=True)
+    # Without a list, it would import whatever lies below its folder under a certain name.
+    reader = YAML(typ="safe", pure=True, plug_ins=[])
     reader.Resolver = _CoreSchema
     # An anchor may be used again, and a warning about it would quote the file.
     reader.composer.warn_double_anchors = False

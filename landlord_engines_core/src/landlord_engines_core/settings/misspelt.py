@@ -121,8 +121,11 @@ def _below(prefix: str, known: Iterable[str]) -> list[str]:
 def _unknown(
     section: Any, prefix: str, known: Collection[str], file: str, *, only_near: bool
 ) -> Iterator[str]:
+    spelt: dict[str, object] = {}
     for key in section if isinstance(section, Mapping) else ():
         name = str(key).replace("-", "_")
+        if (other := spelt.setdefault(name, key)) != key and name in known:
+            yield f"{prefix}{key} and {prefix}{other} are the same key: keep one ({file})"
         if name in known:
             continue
         meant = _alike(name, known) if only_near else closest(name, known)
