@@ -279,7 +279,7 @@ def _find(config: Path | None, environment: Mapping[str, str]) -> Path | None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    read = read_json if path.suffix == ".json" else read_yaml
+    read = read_json if path.suffix.lower() == ".json" else read_yaml
     try:
         # Editors on Windows put a byte order mark first.
         document = read(path.read_text(encoding="utf-8-sig"), str(path))
