@@ -6,8 +6,13 @@ from typing import Any
 import attrs
 import pytest
 
+from landlord_engines_core.compute.docker import schema
+from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.ecs import config as ecs_config
+from landlord_engines_core.compute.process import config
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings import Loaded, Sources
+from landlord_engines_core.settings.compute import _MAPS
 
 ENGINES = ("docker", "mock", "my-engine", "my", "process")
 
@@ -92,6 +97,30 @@ def test_a_variable_belongs_to_the_engine_with_the_longest_name_that_fits() -> N
     compute = load(environment=environment).settings.compute
 
     assert compute == {"my-engine": {"key": "x"}, "my": {"key_two": "y"}, "mock": {}}
+
+
+def test_a_variable_may_name_a_key_inside_a_map_whose_keys_are_known() -> None:
+    document = {"compute": {"docker": {"policy": {"pids_limit": 1, "privileged": True}}}}
+    environment = {"COMPUTE_DOCKER_POLICY_PIDS_LIMIT": "2", "COMPUTE_PROCESS_PORTS_FIRST": "7"}
+
+    compute = load(document, environment).settings.compute
+
+    policy = {"pids_limit": 2, "privileged": True}
+    assert compute == {"docker": {"policy": policy}, "process": {"ports": {"first": 7}}}
+
+
+def test_the_maps_whose_keys_are_known_are_maps_of_the_engines() -> None:
+    docker = {*schema.SCHEMA["properties"], *attrs.fields_dict(DockerSettings)}  # type: ignore[misc]
+    process = {*config.SCHEMA["properties"], *attrs.fields_dict(config.Operator)}  # type: ignore[misc]
+    ecs = {*ecs_config.SCHEMA["properties"]}  # type: ignore[misc]
+
+    known = {"docker": docker, "ecs": ecs, "process": process}
+
+    assert {name: set(maps) - known[name] for name, maps in _MAPS.items()} == {
+        name: set() for name in known
+    }
+    for name, maps in _MAPS.items():
+        assert not [key for key in known[name] for one in maps if key.startswith(f"{one}_")]
 
 
 def test_an_engine_that_only_the_file_names_has_variables_too() -> None:

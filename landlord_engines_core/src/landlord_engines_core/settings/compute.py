@@ -1,8 +1,9 @@
 """The section ``compute`` out of all its sources: file, environment and flags, laid over each other.
 
 The keys of an engine's section are the engine's own, so that they are not in the settings tree. A
-variable names one key of a section, ``COMPUTE_DOCKER_NETWORK_NAME``; a flag may name a key inside a
-map too, ``compute.docker.policy.pids_limit``. A value that is JSON is read as JSON, all else is text.
+variable names one key of a section, ``COMPUTE_DOCKER_NETWORK_NAME``; a flag may name a key inside any
+map too, ``compute.docker.policy.pids_limit``, and a variable one inside maps whose keys are known. A
+value that is JSON is read as JSON, all else is text.
 """
 
 import json
@@ -30,6 +31,13 @@ _DOCKERS = {
 }
 """Keys of ``compute.docker``, and what Docker's own clients read, which beats the file as with
 Landlord."""
+
+_MAPS: Mapping[str, tuple[str, ...]] = {
+    "docker": ("health_check", "policy", "resources"),
+    "ecs": ("assume_role",),
+    "process": ("health", "ports"),
+}
+"""Maps of built-in engines whose keys are known, so that a variable can name a key inside one."""
 
 
 @attrs.frozen
@@ -179,14 +187,21 @@ def _in_flags(flags: Mapping[str, str]) -> Iterator[_Layer]:
 
 
 def _path(name: str, engines: Collection[str]) -> list[str]:
-    """Engine and key that a variable names: of two engines that fit, that of the longer name."""
+    """The path of what a variable names: of two engines that fit, that of the longer name."""
     for engine in sorted(engines, key=len, reverse=True):
         prefix = f"{_VARIABLE}_{_capitals(engine)}"
         if name == prefix:
             return [engine]
         if name.startswith(f"{prefix}_"):
-            return [engine, name.removeprefix(f"{prefix}_").lower()]
+            return [engine, *_key(engine, name.removeprefix(f"{prefix}_").lower())]
     return []
+
+
+def _key(engine: str, name: str) -> list[str]:
+    for key in _MAPS.get(engine, ()):
+        if name.startswith(f"{key}_"):
+            return [key, name.removeprefix(f"{key}_")]
+    return [name]
 
 
 def _capitals(engine: str) -> str:
