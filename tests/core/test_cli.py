@@ -110,6 +110,49 @@ def test_a_compute_engine_that_refuses_its_settings_ends_with_2(tmp_path: Path) 
     assert "compute.target.url is missing" in text
 
 
+@pytest.mark.parametrize("command_name", [(), ("check",)])
+def test_defaults_that_would_hold_every_tenant_end_the_start_and_the_check(
+    tmp_path: Path, command_name: tuple[str, ...]
+) -> None:
+    settings = {"workflow": {"restate": RESTATE}, "compute": {"docker": {"restart_policy": False}}}
+
+    code, text = command(tmp_path, "--engine=restate", *command_name, settings=settings)
+
+    assert code == 2
+    assert "LE206" in text
+    assert "compute.docker.restart_policy breaks the rule 'enum'" in text
+    assert "settings: good" not in text
+
+
+def test_what_yaml_1_2_reads_as_text_is_a_good_default(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(
+        f"workflow: {{restate: {json.dumps(RESTATE)}}}\n"
+        "compute: {docker: {restart_policy: no, labels: {on: yes}}}\n"
+    )
+
+    _, output = command(tmp_path, f"--config={path}", "--engine=restate", "check")
+
+    assert "settings: good" in output
+
+
+def test_compute_is_set_by_variables_and_flags_too(tmp_path: Path) -> None:
+    settings = {"workflow": {"restate": RESTATE}, "compute": {"docker": {"stop_timeout": 5}}}
+    flags = ("--set", "compute.docker.policy.pids_limit=9")
+
+    code, text = command(
+        tmp_path,
+        *("--engine=restate", *flags, "config"),
+        settings=settings,
+        COMPUTE_DOCKER_NETWORK_NAME="mine",
+    )
+
+    assert code == 0
+    keys = "'stop_timeout': '***', 'network_name': '***', 'policy': '***'"
+    assert f"compute = {{'docker': {{{keys}}}}}" in text
+    assert "config.json, $COMPUTE_DOCKER_NETWORK_NAME, flag" in text
+
+
 def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path) -> None:
     restate = {**RESTATE, "auth_type": "api_key", "api_key": "sesame"}
     settings = {"workflow": {"restate": restate}, "compute": {"mock": {"token": "sesame"}}}

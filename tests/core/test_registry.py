@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 
 from landlord_engines_core.compute import ComputeRegistry
@@ -62,6 +64,72 @@ def test_of_thousands_of_broken_rules_some_are_named() -> None:
 
 def test_a_configuration_that_fits_is_accepted() -> None:
     ComputeRegistry({"strict": ScriptedCompute(schema=SCHEMA)}).check("strict", {"image": "x"})
+
+
+PARTIAL = {
+    "type": "object",
+    "required": ["image"],
+    "minProperties": 3,
+    "anyOf": [{"required": ["name"]}, {"required": ["prefix"]}],
+    "additionalProperties": False,
+    "properties": {
+        "image": {"type": "string"},
+        "name": {"type": "string"},
+        "prefix": {"type": "string"},
+        "policy": {"enum": ["no", "always"]},
+        "role": {"type": "object", "required": ["arn"]},
+        "ports": {"type": "array", "items": {"type": "object", "required": ["port"]}},
+        "health": {
+            "type": "object",
+            "oneOf": [{"required": ["http"]}, {"required": ["tcp"]}],
+            "properties": {"http": {"type": "string"}, "tcp": {"const": True}},
+        },
+        "size": {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[0-9]+m$"}]},
+    },
+}
+
+
+def with_defaults(defaults: Mapping[str, object]) -> ComputeRegistry:
+    class Engine(ScriptedCompute):
+        def config_defaults(self) -> Mapping[str, object]:
+            return defaults
+
+    return ComputeRegistry({"strict": Engine(schema=PARTIAL)})
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {},
+        {"policy": "no", "size": "5m", "ports": [{"port": 1}]},
+        {"role": {"session": "x"}, "health": {"within": 5}},
+        {"health": {"tcp": True}},
+    ],
+)
+def test_defaults_may_lack_what_a_tenants_configuration_can_have(
+    defaults: Mapping[str, object],
+) -> None:
+    with_defaults(defaults).check_defaults("strict")
+
+
+@pytest.mark.parametrize(
+    ("defaults", "named"),
+    [
+        ({"policy": False}, "compute.strict.policy breaks the rule 'enum' ['no', 'always']"),
+        ({"fodler": 1}, "compute.strict breaks the rule 'additionalProperties'"),
+        ({"ports": [{}]}, "compute.strict.ports[0] breaks the rule 'required' ['port']"),
+        ({"health": {"http": "/", "tcp": True}}, "compute.strict.health breaks the rule 'oneOf'"),
+        ({"size": "hush"}, "compute.strict.size breaks the rule 'anyOf'"),
+    ],
+)
+def test_defaults_that_no_tenants_configuration_can_mend_are_refused(
+    defaults: Mapping[str, object], named: str
+) -> None:
+    with pytest.raises(ComputeRefused) as caught:
+        with_defaults(defaults).check_defaults("strict")
+
+    assert named in caught.value.message
+    assert "hush" not in caught.value.message
 
 
 async def test_a_registry_lists_its_engines_and_closes_them() -> None:

@@ -84,7 +84,8 @@ class _Flags:
 
     def sources(self) -> Sources:
         """Read the file, and take what the environment and the flags say."""
-        return Sources.gather(self.config, os.environ, self.values)  # noqa: TID251  # the one place
+        engines = {one.name for one in census(COMPUTE_ENGINES)}
+        return Sources.gather(self.config, os.environ, self.values, engines)  # noqa: TID251  # the one place
 
 
 class _Host(click.Group):
@@ -187,9 +188,7 @@ def check(flags: _Flags) -> None:
 
     Registering is tried without doing it; nothing is changed.
     """
-    chosen = flags.choose()
-    click.echo("settings: good")
-    host.run_async(_check(chosen))
+    host.run_async(_check(flags.choose()))
 
 
 @cli.command()
@@ -265,6 +264,7 @@ async def _check(chosen: _Chosen) -> None:
     settings = chosen.loaded.settings
     logger = configure(level="error", form=settings.log.format)
     async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
+        click.echo("settings: good")
         try:
             if parts.landlord is None:
                 click.echo("Landlord: not configured (worker.landlord_api_url)")

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -97,13 +98,34 @@ def compute_registry(settings: Settings) -> ComputeRegistry:
     """Make the configured engines, and those that the worker names as default or by force.
 
     Raises:
-        PluginError: One cannot be loaded, or refuses its settings.
+        PluginError: One cannot be loaded, or refuses its settings or the defaults for tenants.
     """
     worker = settings.worker
     named = (worker.compute_provider, worker.force_compute_provider)
     sections = {**{name: {} for name in named if name}, **settings.compute}
     engines = {name: _compute_engine(name, section) for name, section in sections.items()}
-    return ComputeRegistry(engines)
+    registry = ComputeRegistry(engines)
+    for name in registry:
+        _check_defaults(registry, name, worker.max_config_bytes)
+    return registry
+
+
+def _check_defaults(registry: ComputeRegistry, name: str, max_config_bytes: int) -> None:
+    """Refuse at the start what every tenant's job would be held for."""
+    hint = f"correct compute.{name}"
+    try:
+        registry.check_defaults(name)
+    except ComputeRefused as error:
+        raise PluginSettingsRefused(
+            f"the defaults of compute engine {name} are refused: {error.message}", hint=hint
+        ) from error
+    size = len(json.dumps(registry.engine(name).config_defaults()))
+    if size > max_config_bytes:
+        raise PluginSettingsRefused(
+            f"the defaults of compute engine {name} have {size} bytes, and a whole configuration"
+            f" may have {max_config_bytes}",
+            hint=f"{hint}, or raise worker.max_config_bytes",
+        )
 
 
 @asynccontextmanager

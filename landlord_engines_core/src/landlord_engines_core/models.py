@@ -30,6 +30,7 @@ __all__ = [
     "Transition",
     "config_hash",
     "key_hashes",
+    "merge",
 ]
 
 HISTORY = 50
@@ -307,3 +308,15 @@ def config_hash(config: object) -> str:
 def key_hashes(config: Mapping[str, object]) -> dict[str, str]:
     """Hash each top-level value by itself, so that a change can be named without its value."""
     return {key: config_hash(value)[:16] for key, value in config.items()}
+
+
+def merge(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Lay one configuration over another: maps merge, everything else replaces."""
+    merged = dict(below)
+    for key, value in above.items():
+        lower = merged.get(key)
+        if isinstance(lower, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(lower, value)
+        else:
+            merged[key] = value
+    return merged

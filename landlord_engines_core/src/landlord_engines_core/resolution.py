@@ -18,24 +18,20 @@ from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, told
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.models import Job, Placement, Record, Tenant, config_hash, key_hashes
+from landlord_engines_core.models import (
+    Job,
+    Placement,
+    Record,
+    Tenant,
+    config_hash,
+    key_hashes,
+    merge,
+)
 
 __all__ = ["Resolver", "merge"]
 
 _CONTROL_KEYS = ("compute_provider", "compute_provider_type")
 """Keys of a tenant's configuration that choose the engine and are not for it."""
-
-
-def merge(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Lay one configuration over another: maps merge, everything else replaces."""
-    merged = dict(below)
-    for key, value in above.items():
-        lower = merged.get(key)
-        if isinstance(lower, Mapping) and isinstance(value, Mapping):
-            merged[key] = merge(lower, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def named_engine(config: Mapping[str, object]) -> str:

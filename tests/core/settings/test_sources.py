@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,14 @@ def test_an_engines_section_fills_what_worker_leaves_open() -> None:
         ({"worker": {"max_concurrent_jobs": 0}}, "worker.max_concurrent_jobs must be above"),
         ({"log": {"level": "trace"}}, "log.level must be one of debug, info, warn, error"),
         ({"workflow": "restate"}, "workflow must be a map (f.yaml)"),
+        (
+            {"worker": {"drain_timeout": 1, "drain-timeout": 2}},
+            "worker.drain-timeout and worker.drain_timeout are the same key: keep one (f.yaml)",
+        ),
+        (
+            {"workflow": {"my-engine": {}, "my_engine": {}}},
+            "workflow.my_engine and workflow.my-engine are the same key",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named_with_what_may_be_meant(
@@ -176,8 +185,124 @@ def test_a_variable_that_is_nearly_one_of_ours_is_an_error_and_others_are_not_ou
     load(environment={"WORKER_PORT_9080_TCP": "tcp://10.0.0.1:9080", "PATH": "/bin"})
 
 
-def test_a_flag_for_an_unknown_path_is_an_error() -> None:
-    assert "worker.zzz is unknown (flag)" in refused(flags={"worker.zzz": "1"})
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("LOG_LEVL", "LOG_LEVEL"),
+        ("COMPUT", "COMPUTE"),
+        ("WORKFLOW_DEFAULT_PROVIDR", "WORKFLOW_DEFAULT_PROVIDER"),
+        ("WORKFLOW_MY_ENGINE_ENDPONT", "WORKFLOW_MY_ENGINE_ENDPOINT"),
+        ("WORKFLOW_MY_ENGIN_ENDPOINT", "WORKFLOW_MY_ENGINE_ENDPOINT"),
+        ("WORKFLOW_MY_ENGINE_API", "WORKFLOW_MY_ENGINE_API_KEY"),
+        ("WORKER_DRAIN_TIMEOUTS_", "WORKER_DRAIN_TIMEOUT"),
+        ("WORKER_CONCURRENT_JOBS", "WORKER_MAX_CONCURRENT_JOBS"),
+        ("MY_ADDRES", "MY_ADDRESS"),
+        ("LANDLORD_CONFG", "LANDLORD_CONFIG"),
+        ("worker.drain-timeout", "WORKER_DRAIN_TIMEOUT"),
+        ("log_level", "LOG_LEVEL"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error_that_names_the_right_one(name: str, meant: str) -> None:
+    named = f"the environment variable {name} is unknown; did you mean {meant}?"
+
+    assert named in refused(environment={name: "1"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LOGNAME",
+        "LOG_DIR",
+        "PATH",
+        "PROT",
+        "WORKER_COUNT",
+        "WORKER_TIMEOUT",
+        "WORKERS",
+        "WORKFLOW_ID",
+        "WORKFLOW_SFN_REGION",
+        "WORKFLOW_MY_ENGINE_ZZZ",
+        "LANDLORD_HOME",
+        # Landlord's documents name these, and nobody reads them.
+        "LANDLORD_WORKFLOW_RESTATE_ENDPOINT",
+        "LANDLORD_WORKFLOW_MY_ENGINE_ENDPOINT",
+    ],
+)
+def test_a_variable_of_somebody_else_is_passed_by(name: str) -> None:
+    assert set(load(environment={name: "1"}).origins.values()) == {"default"}
+
+
+def test_an_empty_variable_is_no_misspelt_one() -> None:
+    assert set(load(environment={"LOG_LEVL": ""}).origins.values()) == {"default"}
+
+
+@attrs.frozen(kw_only=True)
+class Ported:
+    """A section whose variable is also one of a service called as the section."""
+
+    port: int = 1
+
+
+def test_a_services_variable_is_never_taken_for_a_setting() -> None:
+    injected = {
+        "WORKFLOW_X_SERVICE_HOST": "10.0.0.1",
+        "WORKFLOW_X_SERVICE_PORT": "80",
+        "WORKFLOW_X_PORT": "tcp://10.0.0.1:80",
+        "LOG_PORT": "tcp://10.0.0.2:80",
+        "WORKER_PROBE_ADDRESS_PORT": "tcp://10.0.0.3:80",
+    }
+    by_hand = {"WORKFLOW_X_PORT": "7"}
+
+    ports = [
+        Sources(document={}, file="", environment=environment, flags={}).load("x", Ported)
+        for environment in (injected, by_hand)
+    ]
+
+    assert [one.settings.engine.port for one in ports] == [1, 7]
+
+
+def test_a_misspelt_variable_of_the_default_engine_is_told_where_nothing_names_one() -> None:
+    sources = Sources(
+        document={}, file="", environment={"WORKFLOW_DEFAULT_PROVIDR": "restate"}, flags={}
+    )
+
+    with pytest.raises(SettingsError, match="did you mean WORKFLOW_DEFAULT_PROVIDER"):
+        sources.default_engine()
+
+
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("worker.zzz", "worker.zzz is unknown (flag)"),
+        ("zzz", "zzz is unknown (flag)"),
+        ("worker.drain_timeot", "did you mean worker.drain_timeout? (flag)"),
+        ("workflow.my_engine.api", "did you mean workflow.my_engine.api_key? (flag)"),
+        ("workflow.my_engin.endpoint", "did you mean workflow.my_engine.endpoint? (flag)"),
+    ],
+)
+def test_a_flag_for_an_unknown_path_is_an_error(flag: str, named: str) -> None:
+    assert named in refused(flags={flag: "1"})
+
+
+def test_a_flag_may_have_dashes_as_in_a_file() -> None:
+    loaded = load(flags={"worker.drain-timeout": "7s", "workflow.my-engine.address": "there"})
+
+    assert loaded.settings.worker.drain_timeout == Duration(7)
+    assert loaded.settings.engine.address == "there"
+
+
+def test_what_json_does_not_have_is_refused_in_the_sections_that_are_read() -> None:
+    document = {
+        "worker": {"compute_provider": date(2026, 1, 1)},
+        "workflow": {"my-engine": {"address": {"x"}}, "temporal": {"since": date(2026, 1, 1)}},
+        "controller": {"since": date(2026, 1, 1)},
+    }
+
+    text = refused(document)
+
+    assert "worker.compute_provider is a date" in text
+    assert "workflow.my_engine.address is a set, which JSON does not have" in text
+    assert "(f.yaml)" in text
+    assert "since" not in text
 
 
 def test_everything_that_is_wrong_is_told_at_once_and_no_value_is() -> None:
@@ -236,6 +361,7 @@ def test_a_file_is_found_where_landlord_looks(
         (b"api_key: !sesame x", "is not YAML at line 1"),
         (b"api_key: sesame\0", "is not YAML"),
         (b"[" * 5000, "cannot be read"),
+        (b"worker: {}\nworker: {}", "worker is written 2 times"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, named: str) -> None:
@@ -246,6 +372,16 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, nam
         gather(path)
 
     assert "sesame" not in str(caught.value)
+
+
+def test_a_json_file_is_read_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(b'\xef\xbb\xbf{\n\t"log": {"level": "warn"}\n}')
+    assert gather(path).document == {"log": {"level": "warn"}}
+
+    path.write_text("log: {level: warn}")
+    with pytest.raises(SettingsError, match="is not JSON at line 1"):
+        gather(path)
 
 
 def test_a_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path) -> None:

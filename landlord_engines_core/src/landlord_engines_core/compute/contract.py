@@ -157,6 +157,16 @@ class ComputeEngine(abc.ABC):
     async def aclose(self) -> None:
         """Give back connections; the engine is not used afterwards."""
 
+    def validate_defaults(self) -> None:  # noqa: B027  # for those whose schema does not say it all
+        """Check of `config_defaults` what a schema cannot say, without reaching the target.
+
+        The worker asks at its start, after it held the defaults against the schema. They need not be
+        complete: a tenant's configuration may have what they lack.
+
+        Raises:
+            ComputeRefused: With the path of the bad key, never its value.
+        """
+
     @property
     def longest_carry(self) -> float:
         """Seconds from a cancellation until a request and a switch have ended, at most."""

@@ -28,6 +28,23 @@ def _pointer(error: ValidationError) -> str:
     return "/" + "/".join(str(part) for part in error.absolute_path)
 
 
+_LACKS = ("dependentRequired", "minProperties", "required")
+_CHOICES = ("anyOf", "oneOf")
+
+
+def _is_lack(error: ValidationError) -> bool:
+    """Whether more keys above can still mend this; a list is replaced whole, with all it lacks."""
+    if any(isinstance(part, int) for part in error.absolute_path):
+        return False
+    if error.validator in _CHOICES:
+        # Each of these errors tells first to which of the choices it belongs.
+        choices: dict[object, list[ValidationError]] = {}
+        for inner in error.context or ():
+            choices.setdefault(inner.schema_path[0], []).append(inner)
+        return any(all(map(_is_lack, errors)) for errors in choices.values())
+    return error.validator in _LACKS
+
+
 @attrs.frozen
 class ComputeRegistry:
     """The configured compute engines by name."""
@@ -98,6 +115,24 @@ class ComputeRegistry:
         if problems:
             raise ComputeRefused(f"{name} refuses the configuration: {'; '.join(problems)}")
         engine.validate(config)
+
+    def check_defaults(self, name: str) -> None:
+        """Check the operator's defaults, which would fail in each tenant's job otherwise.
+
+        They need not be complete: a tenant's configuration may have what they lack.
+
+        Raises:
+            ComputeRefused: One line that names each bad key and the rule, never a value.
+        """
+        engine = self.engine(name)
+        problems = sorted(
+            f"compute.{name}{error.json_path.removeprefix('$')} {_rule(error)}"
+            for error in self._validators[name].iter_errors(engine.config_defaults())
+            if not _is_lack(error)
+        )
+        if problems:
+            raise ComputeRefused("; ".join(problems[:MOST]))
+        engine.validate_defaults()
 
     async def aclose(self) -> None:
         """Close all engines, also where one of them raises."""

@@ -5,8 +5,13 @@ unknown section is an error only where it is nearly one of ours. Inside ours eve
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
+
+from landlord_engines_core.settings import compute
+from landlord_engines_core.settings.service_variables import is_service_variable
+from landlord_engines_core.settings.spelling import closest, is_typo
 
 __all__ = ["look_up", "misshapen", "near_misses", "unknown_flags", "unknown_keys", "variable"]
 
@@ -48,9 +53,15 @@ def unknown_keys(
         yield from _unknown(found, f"{section}.", keys, file, only_near=False)
 
 
-def unknown_flags(flags: Iterable[str], paths: Iterable[str]) -> Iterator[str]:
+def unknown_flags(flags: Iterable[str], paths: Collection[str]) -> Iterator[str]:
     """Name the flags that set nothing, each with what may be meant."""
-    yield from _unknown(dict.fromkeys(flags), "", set(paths), "flag", only_near=False)
+    for flag in flags:
+        section, _, key = flag.rpartition(".")
+        keys = [path.rpartition(".")[2] for path in paths if path.rpartition(".")[0] == section]
+        if keys:
+            yield from _unknown({key: None}, f"{section}.", keys, "flag", only_near=False)
+        else:
+            yield from _unknown({flag: None}, "", paths, "flag", only_near=False)
 
 
 def misshapen(document: Mapping[str, Any], engine: str, file: str) -> Iterator[str]:
@@ -61,28 +72,68 @@ def misshapen(document: Mapping[str, Any], engine: str, file: str) -> Iterator[s
             yield f"{section} must be a map ({file})"
 
 
-def near_misses(environment: Mapping[str, str], paths: Iterable[str], engine: str) -> Iterator[str]:
-    """Name the variables that are nearly one of ours."""
-    known = {variable(path) for path in paths}
-    prefixes = ("WORKER_", f"WORKFLOW_{engine.upper()}_")
+def near_misses(
+    environment: Mapping[str, str],
+    known: Collection[str],
+    engine: str,
+    compute_engines: Collection[str],
+) -> Iterator[str]:
+    """Name the variables that are nearly one of ours, but for empty ones and those of services.
+
+    Args:
+        environment: The environment's variables.
+        known: The variables that are read.
+        engine: The worker engine.
+        compute_engines: The compute engines, each of which has variables too.
+    """
     for name in sorted(environment):
-        if name.startswith(prefixes) and name not in known and (meant := _meant(name, known)):
+        ours = name in known or compute.is_compute_variable(name, compute_engines)
+        if ours or not environment[name] or is_service_variable(name, environment):
+            continue
+        if meant := _meant_variable(name, known, engine, compute_engines):
             yield f"the environment variable {name} is unknown; did you mean {meant}?"
+
+
+def _meant_variable(
+    name: str, known: Collection[str], engine: str, compute_engines: Collection[str]
+) -> str:
+    # Docker and Kubernetes take names with dots and dashes.
+    plain = re.sub("[-.]", "_", name).upper()
+    if "_" in name and plain in known:
+        return plain
+    if typos := [one for one in sorted(known) if is_typo(plain, one)]:
+        return closest(plain, typos)
+    section = f"WORKFLOW_{engine.upper()}_"
+    if plain.startswith(section):
+        # This is ours alone, so that what is alike is enough.
+        meant = closest(plain.removeprefix(section), _below(section, known))
+        return f"{section}{meant}" if meant else ""
+    meant = _alike(plain.removeprefix("WORKER_"), _below("WORKER_", known))
+    if plain.startswith("WORKER_") and meant:
+        return f"WORKER_{meant}"
+    return compute.meant_variable(plain, compute_engines)
+
+
+def _below(prefix: str, known: Iterable[str]) -> list[str]:
+    return [name.removeprefix(prefix) for name in sorted(known) if name.startswith(prefix)]
 
 
 def _unknown(
     section: Any, prefix: str, known: Collection[str], file: str, *, only_near: bool
 ) -> Iterator[str]:
+    spelt: dict[str, object] = {}
     for key in section if isinstance(section, Mapping) else ():
         name = str(key).replace("-", "_")
+        if (other := spelt.setdefault(name, key)) != key and name in known:
+            yield f"{prefix}{key} and {prefix}{other} are the same key: keep one ({file})"
         if name in known:
             continue
-        meant = _meant(name, known)
+        meant = _alike(name, known) if only_near else closest(name, known)
         if meant:
             yield f"{prefix}{key} is unknown; did you mean {prefix}{meant}? ({file})"
         elif not only_near:
             yield f"{prefix}{key} is unknown ({file})"
 
 
-def _meant(name: str, known: Collection[str]) -> str:
+def _alike(name: str, known: Collection[str]) -> str:
     return next(iter(difflib.get_close_matches(name, sorted(known), 1, _NEAR)), "")

@@ -5,13 +5,12 @@ The environment's names are the paths in capitals, as Landlord's are: ``worker.d
 ``{"environment": {"PORT": ":{}"}}``: the first that is set goes through its template.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import typed_settings as ts
-import yaml
 from typed_settings.cls_utils import deep_options
 from typed_settings.dict_utils import set_path
 from typed_settings.exceptions import InvalidSettingsError
@@ -19,6 +18,9 @@ from typed_settings.loaders import DictLoader
 from typed_settings.types import OptionInfo
 
 from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings.compute import ComputeSources, is_compute_flag
+from landlord_engines_core.settings.formats import read_json, read_yaml
+from landlord_engines_core.settings.json_values import not_json
 from landlord_engines_core.settings.kinds import Converter, expectation
 from landlord_engines_core.settings.misspelt import (
     look_up,
@@ -28,6 +30,7 @@ from landlord_engines_core.settings.misspelt import (
     unknown_keys,
     variable,
 )
+from landlord_engines_core.settings.service_variables import is_service_variable
 from landlord_engines_core.settings.tree import (
     DEFAULT_CACHE_TTL,
     Settings,
@@ -48,13 +51,6 @@ _FILLED_BY_ENGINE = {
 }
 """Keys of ``worker`` that Landlord's names in an engine's section fill too."""
 
-_DOCKERS = {
-    "host": "DOCKER_HOST",
-    "cert_path": "DOCKER_CERT_PATH",
-    "tls_verify": "DOCKER_TLS_VERIFY",
-}
-"""Keys of ``compute.docker``, and what Docker's own clients read, which wins as with Landlord."""
-
 
 @attrs.frozen(kw_only=True)
 class Loaded:
@@ -74,16 +70,23 @@ class Sources:
         file: Where it was; empty without one.
         environment: The environment's variables.
         flags: Values of flags by path.
+        compute_engines: The names of installed compute engines, by which a variable such as
+            ``COMPUTE_DOCKER_HOST`` is understood; those that the file names count too.
     """
 
     document: Mapping[str, Any] = attrs.field(repr=False)
     file: str
     environment: Mapping[str, str] = attrs.field(repr=False)
     flags: Mapping[str, str] = attrs.field(repr=False)
+    compute_engines: Collection[str] = ()
 
     @classmethod
     def gather(
-        cls, config: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]
+        cls,
+        config: Path | None,
+        environment: Mapping[str, str],
+        flags: Mapping[str, str],
+        compute_engines: Collection[str] = (),
     ) -> "Sources":
         """Find and read the file.
 
@@ -91,20 +94,34 @@ class Sources:
             config: The file that was named; without one the places that Landlord looks in.
             environment: The environment's variables.
             flags: Values of flags by path.
+            compute_engines: The names of installed compute engines.
 
         Raises:
             SettingsError: A file that was named is missing, or a file cannot be read.
         """
         path = _find(config, environment)
         document = _read(path) if path is not None else {}
-        return cls(document=document, file=str(path or ""), environment=environment, flags=flags)
+        return cls(
+            document=document,
+            file=str(path or ""),
+            environment=environment,
+            flags=flags,
+            compute_engines=compute_engines,
+        )
 
     def default_engine(self) -> str:
-        """The worker engine that ``workflow.default_provider`` names, or empty."""
+        """The worker engine that ``workflow.default_provider`` names, or empty.
+
+        Raises:
+            SettingsError: Nothing names one, and a variable's name is nearly that of this setting.
+        """
         section = self.document.get("workflow")
         in_file = section.get("default_provider", "") if isinstance(section, Mapping) else ""
-        in_environment = self.environment.get("WORKFLOW_DEFAULT_PROVIDER") or str(in_file)
-        return self.flags.get("workflow.default_provider", in_environment)
+        name = variable("workflow.default_provider")
+        named = self.flags.get("workflow.default_provider") or self.environment.get(name) or in_file
+        if not named and (misspelt := list(near_misses(self.environment, {name}, "", ()))):
+            raise SettingsError("; ".join(misspelt), hint="correct it where it was set")
+        return str(named)
 
     def load(self, engine: str, settings_type: type) -> Loaded:
         """Put the settings for one worker engine together.
@@ -114,17 +131,15 @@ class Sources:
         """
         tree = tree_for(engine, settings_type)
         options = {option.path: option for option in deep_options(tree)}
+        compute = self._compute()
         found = {**self._in_file(options), **self._in_environment(options), **self._in_flags()}
-        problems = [
-            *misshapen(self.document, attribute(engine), self.file),
-            *unknown_keys(self.document, options, attribute(engine), self.file),
-            *near_misses(self.environment, options, attribute(engine)),
-            *unknown_flags(self.flags, options),
-            *(
-                f"{path} is missing: set it in the file, or as ${variable(path)}"
-                for path, option in options.items()
-                if option.has_no_default and path not in found
-            ),
+        if sections := compute.sections():
+            found["compute"] = _Found(sections, compute.origin())
+        problems = [*compute.problems(), *self._misspelt(options, engine, compute.engines)]
+        problems += [
+            f"{path} is missing: set it in the file, or as ${variable(path)}"
+            for path, option in options.items()
+            if option.has_no_default and path not in found
         ]
         converter = Converter()
         document: dict[str, Any] = {}
@@ -136,7 +151,27 @@ class Sources:
             raise SettingsError("; ".join(problems), hint="correct each where it was set")
         loaded = _build(tree, document, converter, engine)
         origins = {path: found[path].origin if path in found else DEFAULT for path in options}
-        return _finish(loaded, engine, origins, self.environment)
+        return _finish(loaded, engine, origins, compute)
+
+    def _compute(self) -> ComputeSources:
+        return ComputeSources.gather(
+            self.document, self.file, self.environment, self.flags, self.compute_engines
+        )
+
+    def _misspelt(
+        self, options: Mapping[str, OptionInfo], engine: str, compute_engines: Collection[str]
+    ) -> Iterator[str]:
+        """Name what has a wrong form, and what nobody reads although it looks like a setting."""
+        name = attribute(engine)
+        yield from misshapen(self.document, name, self.file)
+        for section in ("log", "worker", f"workflow.{name}"):
+            for line in not_json(look_up(self.document, section), section):
+                yield f"{line} ({self.file})"
+        yield from unknown_keys(self.document, options, name, self.file)
+        known = {each for option in options.values() for each in _variables(option)}
+        known.add("LANDLORD_CONFIG")
+        yield from near_misses(self.environment, known, name, compute_engines)
+        yield from unknown_flags(self._in_flags(), options)
 
     def _in_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Found"]:
         found = {}
@@ -149,23 +184,33 @@ class Sources:
     def _in_environment(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Found"]:
         found = {}
         for path, option in options.items():
-            field = attrs.fields_dict(option.parent_cls)[option.name]
-            also = field.metadata.get("environment", {})
-            for name, template in {variable(path): "{}", **also}.items():
+            for name, template in _variables(option).items():
                 # An empty variable counts as not set, as Landlord has it.
-                if self.environment.get(name):
-                    found[path] = _Found(template.format(self.environment[name]), f"${name}")
+                value = self.environment.get(name)
+                if value and not is_service_variable(name, self.environment, ours=True):
+                    found[path] = _Found(template.format(value), f"${name}")
                     break
         return found
 
     def _in_flags(self) -> dict[str, "_Found"]:
-        return {path: _Found(value, "flag") for path, value in self.flags.items()}
+        return {
+            path.replace("-", "_"): _Found(value, "flag")
+            for path, value in self.flags.items()
+            if not is_compute_flag(path)
+        }
 
 
 @attrs.frozen
 class _Found:
     value: Any = attrs.field(repr=False)
     origin: str
+
+
+def _variables(option: OptionInfo) -> dict[str, str]:
+    """The variables of a setting, the first one that is set counts; each with its template."""
+    field = attrs.fields_dict(option.parent_cls)[option.name]
+    also: Mapping[str, str] = field.metadata.get("environment", {})
+    return {variable(option.path): "{}", **also}
 
 
 def _problem(converter: Converter, option: OptionInfo, found: _Found) -> list[str]:
@@ -188,9 +233,7 @@ def _build(tree: type, document: dict[str, Any], converter: Converter, engine: s
         ) from None
 
 
-def _finish(
-    loaded: Any, engine: str, origins: dict[str, str], environment: Mapping[str, str]
-) -> Loaded:
+def _finish(loaded: Any, engine: str, origins: dict[str, str], compute: ComputeSources) -> Loaded:
     """Let the engine's section fill what ``worker`` leaves open, and check the whole."""
     section = getattr(loaded.workflow, attribute(engine))
     worker: WorkerSettings = loaded.worker
@@ -202,24 +245,12 @@ def _finish(
     if worker.compute_cache_ttl is None:
         worker = attrs.evolve(worker, compute_cache_ttl=DEFAULT_CACHE_TTL)
     worker.check()
-    compute = _with_dockers(loaded.compute, worker, environment)
-    settings = Settings(engine=section, compute=compute, log=loaded.log, worker=worker)
-    values = dict(_leaves(attrs.evolve(loaded, worker=worker), origins))
+    named = (worker.compute_provider, worker.force_compute_provider)
+    sections = compute.sections(named)
+    origins["compute"] = compute.origin(named) or DEFAULT
+    settings = Settings(engine=section, compute=sections, log=loaded.log, worker=worker)
+    values = dict(_leaves(attrs.evolve(loaded, worker=worker, compute=sections), origins))
     return Loaded(settings=settings, origins=origins, values=values)
-
-
-def _with_dockers(
-    compute: dict[str, dict[str, Any]], worker: WorkerSettings, environment: Mapping[str, str]
-) -> dict[str, dict[str, Any]]:
-    """Let the environment fill ``compute.docker``, where this worker has that compute engine."""
-    if "docker" not in (*compute, worker.compute_provider, worker.force_compute_provider):
-        return compute
-    found: dict[str, Any] = {key: environment.get(name) for key, name in _DOCKERS.items()}
-    given = {key: value for key, value in found.items() if value}
-    if "tls_verify" in given:
-        # Docker's own clients take any text for a yes.
-        given["tls_verify"] = True
-    return {**compute, "docker": {**compute.get("docker", {}), **given}}
 
 
 def _leaves(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
@@ -248,19 +279,12 @@ def _find(config: Path | None, environment: Mapping[str, str]) -> Path | None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    read = read_json if path.suffix.lower() == ".json" else read_yaml
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        # Its text may quote the file: a secret that begins with a star reads as an unknown alias.
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise SettingsError(
-            f"{path} is not YAML{where}", hint="quote a text that holds special characters"
-        ) from None
+        # Editors on Windows put a byte order mark first.
+        document = read(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from None
-    if document is None:
-        return {}
     if not isinstance(document, Mapping):
         raise SettingsError(f"{path} does not hold a map of settings")
     return document

@@ -67,6 +67,10 @@ class DockerCompute(ComputeEngine):
         """Check form and policy."""
         self._read(config)
 
+    def validate_defaults(self) -> None:
+        """Check form and policy, whatever image a tenant may name."""
+        self._read({**self.defaults, "image": self.defaults.get("image") or "image"})
+
     def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """There is one place: the engine."""
         return ""

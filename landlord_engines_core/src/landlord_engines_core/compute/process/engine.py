@@ -72,6 +72,10 @@ class ProcessCompute(ComputeEngine):
         except codec.BadDocument as error:
             raise ComputeRefused(str(error)) from None
 
+    def validate_defaults(self) -> None:
+        """Check as `validate` does, whatever command a tenant may name."""
+        self.validate({"command": ["command"], **self.defaults})
+
     def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """There is one place: this machine."""
         return ""

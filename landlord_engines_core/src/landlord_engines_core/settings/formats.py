@@ -1,0 +1,187 @@
+"""One reader for each format of settings: JSON by Python's own, YAML 1.2 by ruamel.yaml.
+
+Both refuse a key that stands twice in one map and name its lines: of two sections ``worker`` the
+first would be lost without a word. No error quotes the text, which may hold secrets.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.resolver import VersionedResolver, implicit_resolvers
+
+from landlord_engines_core.errors import SettingsError
+
+__all__ = ["read_json", "read_yaml"]
+
+_TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>[ \t\n\r]*:)?|[{}\[\]]')
+"""What gives JSON its structure. It is looked for in documents that are known to be JSON."""
+
+_TAG = "tag:yaml.org,2002:"
+
+
+def read_json(text: str, source: str) -> object:
+    """Read a JSON document; blank text is an empty map.
+
+    ``NaN`` and ``Infinity`` pass, as Python reads them: the check of the values names their path.
+
+    Args:
+        text: The document.
+        source: The name of the document in errors: a file, or ``$COMPUTE``.
+
+    Raises:
+        SettingsError: The text is not JSON, or a map holds a key twice. The error names the lines.
+        RecursionError: The document is nested too deeply.
+        ValueError: A whole number has more than 4,300 digits.
+    """
+    if not text.strip():
+        return {}
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        # The error holds the whole text, and a traceback would show it.
+        raise SettingsError(
+            f"{source} is not JSON at line {error.lineno}",
+            hint="look there for a comma, a quote or a bracket that is missing or too many",
+        ) from None
+    _refuse(_twice_in_json(text), source)
+    return document
+
+
+def read_yaml(text: str, source: str) -> object:
+    """Read a YAML 1.2 document by the core schema; a document without content is an empty map.
+
+    Plain ``no``, ``on`` and ``0x_1`` are text. A date is read as one, although the core schema has
+    none: Landlord's reader takes it for a time, and the check of the values refuses it.
+
+    Args:
+        text: The document.
+        source: The name of the document in errors.
+
+    Raises:
+        SettingsError: The text is not YAML, or a map holds a key twice. The error names the lines.
+        RecursionError: The document is nested too deeply.
+    """
+    try:
+        node = _reader().compose(text)
+        _refuse(_twice_in_yaml(node, (), set()), source)
+        document = _reader().load(text)
+    except (YAMLError, ValueError) as error:
+        # Its text may quote the file: a secret that begins with a star reads as an unknown alias.
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        raise SettingsError(
+            f"{source} is not YAML{where}",
+            hint="quote a text that holds special characters, and indent with spaces",
+        ) from None
+    return {} if document is None else document
+
+
+def _reader() -> YAML:
+    # Without a list, it would import whatever lies below its folder under a certain name.
+    reader = YAML(typ="safe", pure=True, plug_ins=[])
+    reader.Resolver = _CoreSchema
+    # An anchor may be used again, and a warning about it would quote the file.
+    reader.composer.warn_double_anchors = False
+    return reader
+
+
+def _refuse(twice: Iterable[tuple[str, list[int]]], source: str) -> None:
+    problems = [
+        f"{path} is written {len(lines)} times in {source}, at lines {', '.join(map(str, lines))}"
+        for path, lines in twice
+    ]
+    if problems:
+        raise SettingsError("; ".join(problems), hint="keep one of them, with the content of all")
+
+
+def _repeated(
+    path: Iterable[str], lines: Mapping[str, list[int]]
+) -> Iterator[tuple[str, list[int]]]:
+    """The keys of one map that have more than one line."""
+    for key, all_lines in lines.items():
+        if len(all_lines) > 1:
+            yield ".".join(filter(None, (*path, key))), all_lines
+
+
+def _twice_in_json(text: str) -> Iterator[tuple[str, list[int]]]:
+    path: list[str] = []
+    open_maps: list[dict[str, list[int]]] = []
+    key = ""
+    line, counted = 1, 0
+    for token in _TOKEN.finditer(text):
+        line, counted = line + text.count("\n", counted, token.start()), token.start()
+        if token["colon"]:
+            key = json.loads(token["text"])
+            open_maps[-1].setdefault(key, []).append(line)
+        elif token[0] in "{[":
+            path.append(key)
+            open_maps.append({})
+            key = ""
+        elif token[0] in "}]":
+            yield from _repeated(path, open_maps.pop())
+            path.pop()
+
+
+def _twice_in_yaml(
+    node: Node | None, path: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[str, list[int]]]:
+    """Walk over the nodes, over each once: aliases lead to one node again, and even to itself."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, SequenceNode):
+        for item in node.value:
+            yield from _twice_in_yaml(item, path, seen)
+    elif isinstance(node, MappingNode):
+        lines: dict[str, list[int]] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, ScalarNode) else ""
+            if name:
+                lines.setdefault(name, []).append(key.start_mark.line + 1)
+            yield from _twice_in_yaml(value, (*path, name), seen)
+        yield from _repeated(path, lines)
+
+
+class _CoreSchema(VersionedResolver):
+    """Tells what a plain scalar is, by YAML 1.2's core schema.
+
+    ruamel.yaml 0.19.1 by itself takes ``1_000`` and ``0b1`` for numbers, and breaks on ``=``.
+    """
+
+    @property
+    def versioned_resolver(self) -> Any:
+        """The patterns by the first character of a scalar, whatever version a directive names."""
+        return _PATTERNS
+
+
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+_NO_FLOAT = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+_NUMBERS = (
+    (f"{_TAG}int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", "-+0123456789"),
+    (f"{_TAG}float", rf"(?:{_FLOAT}|{_NO_FLOAT})\Z", "-+0123456789."),
+)
+"""YAML 1.2.2, section 10.3.2; the third part holds what such a number may begin with."""
+
+
+def _patterns() -> Mapping[str, list[tuple[str, Any]]]:
+    """ruamel.yaml's patterns for YAML 1.2, with the numbers of the core schema."""
+    kept = {_TAG + name for name in ("bool", "null", "merge", "timestamp")}
+    rows: list[tuple[str, Any, Iterable[str]]] = [
+        (tag, pattern, first)
+        for versions, tag, pattern, first in implicit_resolvers
+        if (1, 2) in versions and tag in kept
+    ]
+    rows += [(tag, re.compile(pattern), first) for tag, pattern, first in _NUMBERS]
+    patterns: dict[str, list[tuple[str, Any]]] = {}
+    for tag, pattern, first in rows:
+        for character in first:
+            patterns.setdefault(character, []).append((tag, pattern))
+    return patterns
+
+
+_PATTERNS = _patterns()

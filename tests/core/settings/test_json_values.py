@@ -1,0 +1,36 @@
+import math
+from datetime import UTC, date, datetime
+
+import pytest
+
+from landlord_engines_core.settings.json_values import not_json
+
+
+def test_what_json_has_is_passed_by() -> None:
+    assert not_json({"a": [1, 1.5, "x", True, None, {"b": {}}]}, "compute") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (date(2026, 1, 1), "compute.a[0].b is a date, which JSON does not have"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "compute.a[0].b is a time"),
+        ({"x"}, "compute.a[0].b is a set"),
+        (b"x", "compute.a[0].b is binary data"),
+        (object(), "compute.a[0].b is of a kind"),
+        (math.nan, "compute.a[0].b is not a finite number"),
+        (-math.inf, "compute.a[0].b is not a finite number"),
+        ({1: "x"}, "compute.a[0].b has a key that is no text"),
+    ],
+)
+def test_what_json_does_not_have_is_named_with_its_path(value: object, named: str) -> None:
+    (line,) = not_json({"a": [{"b": value}]}, "compute")
+
+    assert named in line
+
+
+def test_a_map_that_holds_itself_is_refused() -> None:
+    itself: dict[str, object] = {}
+    itself["a"] = itself
+
+    assert not_json(itself, "compute") == ["compute is nested too deeply"]
