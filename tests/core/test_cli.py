@@ -122,9 +122,9 @@ def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path
     )
 
     assert code == 0
-    assert "worker.drain_timeout = 9.0  # $WORKER_DRAIN_TIMEOUT" in text
+    assert "worker.drain_timeout = 9s  # $WORKER_DRAIN_TIMEOUT" in text
     assert "log.format = 'json'  # flag" in text
-    assert "worker.step_timeout = 300.0  # default" in text
+    assert "worker.step_timeout = 5m  # default" in text
     assert "compute = {'mock': {'token': '***'}}" in text
     assert "sesame" not in text
 

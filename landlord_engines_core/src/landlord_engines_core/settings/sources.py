@@ -19,7 +19,7 @@ from typed_settings.loaders import DictLoader
 from typed_settings.types import OptionInfo
 
 from landlord_engines_core.errors import SettingsError
-from landlord_engines_core.settings.kinds import Converter, expectation
+from landlord_engines_core.settings.kinds import Converter, expectation, is_duration
 from landlord_engines_core.settings.misspelt import (
     look_up,
     misshapen,
@@ -58,11 +58,27 @@ _DOCKERS = {
 
 @attrs.frozen(kw_only=True)
 class Loaded:
-    """Settings, and for each path in them where the value comes from."""
+    """Settings, and for each path in them where the value comes from.
+
+    Attributes:
+        values: The value at each path, secrets masked.
+        durations: The paths whose values are seconds.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
     values: Mapping[str, object] = attrs.field(repr=False)
+    durations: frozenset[str] = frozenset()
+
+    def check(self) -> None:
+        """Have the engine's section checked by itself, where its class has a ``check``.
+
+        Raises:
+            SettingsError: It does not accept its settings.
+        """
+        check = getattr(self.settings.engine, "check", None)
+        if check is not None:
+            check()
 
 
 @attrs.frozen(kw_only=True)
@@ -136,7 +152,9 @@ class Sources:
             raise SettingsError("; ".join(problems), hint="correct each where it was set")
         loaded = _build(tree, document, converter, engine)
         origins = {path: found[path].origin if path in found else DEFAULT for path in options}
-        return _finish(loaded, engine, origins, self.environment)
+        finished = _finish(loaded, engine, origins, self.environment)
+        durations = (path for path, option in options.items() if is_duration(option.cls))
+        return attrs.evolve(finished, durations=frozenset(durations))
 
     def _in_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Found"]:
         found = {}

@@ -90,6 +90,13 @@ class EcsCompute(ComputeEngine):
         wanted.check()
         return str(place_of(wanted))
 
+    async def reach(self) -> str:
+        """Ask STS whose credentials the worker has, which needs no permission."""
+        known = read(self.defaults)
+        with translated():
+            account = await self.clients.identity(known.resolved_region)
+        return f"AWS account {account}"
+
     async def inspect(self, tenant: str, place: str) -> Observation:
         """What ECS says of the service; that of somebody else is as good as missing."""
         where = Place.read(place)
