@@ -237,7 +237,9 @@ async def test_a_registration_that_is_gone_is_made_again() -> None:
 
     await stopped(lifecycle(engine, logger), lambda: engine.registered == 2)
 
-    states = [values["state"] for _, event, values in logger.lines if event == "registration changed"]
+    states = [
+        values["state"] for _, event, values in logger.lines if event == "registration changed"
+    ]
     assert states == ["yes", "gone", "yes"]
 
 
@@ -262,7 +264,9 @@ async def test_an_outdated_registration_is_made_again_after_growing_pauses_until
     assert engine.registered == 3
     # A pause is longer than an interval: there are looks between.
     assert len(engine.seen) < 98
-    states = [values["state"] for _, event, values in logger.lines if event == "registration changed"]
+    states = [
+        values["state"] for _, event, values in logger.lines if event == "registration changed"
+    ]
     assert states[:2] == ["outdated", "yes"]
 
 

@@ -79,7 +79,7 @@ class Worker:
         return self
 
     async def registered(self) -> "Worker":
-        await self.logged("registered", state="yes")
+        await self.logged("registration changed", state="yes")
         return self
 
     def lines(self) -> list[dict[str, Any]]:
