@@ -149,6 +149,7 @@ async def test_before_it_serves_a_worker_is_alive_and_not_ready() -> None:
             "state": "new",
             "reasons": ["starting: the engine does not listen yet"],
             "registration": {"state": "unknown", "detail": "not registered yet"},
+            "targets": {},
         },
     )
 
