@@ -27,6 +27,7 @@ from landlord_engines_core.lifecycle import (
     LifecycleOptions,
     _growing_pauses,
     _Retries,
+    refuse_unable,
 )
 from landlord_test_target.direct import Lines
 
@@ -359,3 +360,15 @@ async def test_an_engine_that_listens_only_after_the_stop_changes_nothing() -> N
     running._on_started()
 
     assert running.state is EngineState.STOPPED
+
+
+@pytest.mark.parametrize("support", [Support.PLANNED, Support.UNSUPPORTED])
+def test_an_engine_that_could_not_serve_is_refused_beforehand(support: Support) -> None:
+    info = EngineInfo(name="own", capabilities={Capability.TURN: support})
+
+    with pytest.raises(EngineRefused, match="cannot give each tenant its turn"):
+        refuse_unable(Engine(info=info))
+
+
+def test_an_engine_that_can_serve_is_not_refused() -> None:
+    refuse_unable(Engine())

@@ -204,6 +204,8 @@ async def test_check_dry_runs_the_registration_and_changes_nothing(world: World)
     code, text = await worker.command("check")
 
     assert code == 0, text
+    assert "[error" not in text, "what succeeds logs no error"
+    assert '"level": "error"' not in text
     assert "settings: good" in text
     assert "a registration would add the deployment" in text
     assert await world.admin.service(world.service) is None
@@ -317,3 +319,13 @@ async def test_a_worker_with_identity_keys_answers_no_request_without_their_sign
     assert status == 401
     assert "trusts the same identity keys" in line["reason"]
     assert await world.admin.service(world.service) is None
+
+
+async def test_check_of_the_ingress_as_admin_endpoint_says_what_it_is(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["admin_endpoint"] = world.restate.endpoint
+
+    code, text = await Worker(config=config, folder=world.folder).command("check")
+
+    assert code == 4
+    assert "is Restate's ingress, not Restate's admin API" in text

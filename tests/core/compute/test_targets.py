@@ -1,5 +1,6 @@
 import asyncio
 import math
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +15,7 @@ from landlord_test_target.direct import Lines
 class Scripted(MockCompute):
     """Answers as its script says."""
 
-    answers: list[str | Exception]
+    answers: ClassVar[list[str | Exception]]
 
     async def reach(self) -> str:
         answer = self.answers.pop(0)
@@ -25,7 +26,7 @@ class Scripted(MockCompute):
 
 def scripted(*script: str | Exception) -> Scripted:
     class Engine(Scripted):
-        answers = list(script)
+        answers: ClassVar[list[str | Exception]] = list(script)
 
     return Engine()
 
