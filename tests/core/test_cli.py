@@ -10,6 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core import cli
+from landlord_engines_core.settings import LogSettings
 
 HOST = Path(sys.executable).with_name("landlord-host")
 RESTATE = {"admin_endpoint": "http://127.0.0.1:9"}
@@ -165,9 +166,9 @@ def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path
     )
 
     assert code == 0
-    assert "worker.drain_timeout = 9.0  # $WORKER_DRAIN_TIMEOUT" in text
+    assert "worker.drain_timeout = 9s  # $WORKER_DRAIN_TIMEOUT" in text
     assert "log.format = 'json'  # flag" in text
-    assert "worker.step_timeout = 300.0  # default" in text
+    assert "worker.step_timeout = 5m  # default" in text
     assert "compute = {'mock': {'token': '***'}}" in text
     assert "sesame" not in text
 
@@ -183,7 +184,9 @@ def test_check_without_landlords_address_says_so(tmp_path: Path) -> None:
     assert "Landlord: not configured" in text
 
 
-def test_check_reaches_landlord(tmp_path: Path, httpserver: HTTPServer) -> None:
+def test_check_reaches_landlord_and_tells_the_engine_that_refuses(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"tenants": [], "total": 0})
     settings = {
         "workflow": {"stepfunctions": {}},
@@ -192,8 +195,9 @@ def test_check_reaches_landlord(tmp_path: Path, httpserver: HTTPServer) -> None:
 
     code, text = command(tmp_path, "--engine", "stepfunctions", "check", settings=settings)
 
-    assert code == 0
+    assert code == 5
     assert "/v1 answers" in text
+    assert "LE302" in text
 
 
 def test_check_ends_with_3_where_landlord_does_not_answer(tmp_path: Path) -> None:
@@ -227,3 +231,116 @@ def test_on_a_terminal_what_is_waited_for_is_shown_before_it_is_seen(
 
     assert before == "  ... a page\r"
     assert capsys.readouterr().out.endswith(" s  a page\n")
+
+
+def test_help_shows_its_examples_one_to_a_line(tmp_path: Path) -> None:
+    code, text = command(tmp_path, "-h")
+
+    assert code == 0
+    assert "\\b" not in text
+    assert "  landlord-host --engine restate check    validate settings and connectivity\n" in text
+    assert "--engine NAME" in command(tmp_path, "--help")[1]
+    assert command(tmp_path, "check", "-h")[0] == 0
+
+
+def test_a_shell_is_offered_engines_levels_and_formats(tmp_path: Path) -> None:
+    def offered(words: str, at: int) -> str:
+        return command(
+            tmp_path,
+            _LANDLORD_HOST_COMPLETE="bash_complete",
+            COMP_WORDS=words,
+            COMP_CWORD=str(at),
+        )[1]
+
+    # The test's own --config comes after these words, and the shell's count.
+    assert "plain,restate" in offered("landlord-host --engine re", 2)
+    assert "plain,warn" in offered("landlord-host --log-level w", 2)
+    assert "plain,json" in offered("landlord-host --log-format j", 2)
+
+
+def test_a_targets_failure_and_the_engines_are_both_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = {"compute": {"process": {"folder": str(tmp_path / "file")}, "mock": {}}}
+
+    code, text = command(tmp_path, "--engine", "stepfunctions", "check", settings=settings)
+
+    assert code == 3
+    assert "settings: good" in text
+    assert "compute.process: not reached" in text
+    assert "compute.mock: nothing to reach" in text
+    assert "is not a folder" in text
+    assert "LE302" in text
+
+
+@pytest.mark.parametrize("name", ["check", "config"])
+def test_settings_are_never_good_above_an_error_in_them(tmp_path: Path, name: str) -> None:
+    settings = {"workflow": {"restate": {**RESTATE, "auth_type": "bogus"}}}
+
+    code, text = command(tmp_path, "--engine", "restate", name, settings=settings)
+
+    assert code == 2
+    assert "workflow.restate.auth_type is not one of" in text
+    assert "settings: good" not in text
+    assert ("auth_type = 'bogus'" in text) is (name == "config")
+
+
+def test_a_compute_engines_refusal_stands_below_no_good_settings(tmp_path: Path) -> None:
+    settings = {"compute": {"ecs": {"endpoint_ulr": "http://h"}}}
+
+    code, text = command(tmp_path, "--engine", "stepfunctions", "check", settings=settings)
+
+    assert code == 2
+    assert "compute.ecs.endpoint_ulr is unknown; did you mean compute.ecs.endpoint_url?" in text
+    assert "settings: good" not in text
+
+
+def test_a_certificate_file_that_is_missing_ends_with_2(tmp_path: Path) -> None:
+    code, text = command(
+        tmp_path, "--engine", "stepfunctions", "check", SSL_CERT_FILE="/nowhere.pem"
+    )
+
+    assert code == 2
+    assert "$SSL_CERT_FILE names /nowhere.pem" in text
+
+
+def test_a_distribution_that_cannot_be_read_is_named_and_takes_no_command_down(
+    tmp_path: Path,
+) -> None:
+    info = tmp_path / "bad-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[x]\nno equals sign\n")
+
+    code, text = command(tmp_path, "engines", PYTHONPATH=str(tmp_path))
+
+    assert code == 0
+    assert "landlord-engines-restate 0.1.0" in text
+    assert "cannot be read, reinstall it: bad 1.0: its entry_points.txt" in text
+
+
+def test_the_level_may_be_called_warning(tmp_path: Path) -> None:
+    code, text = command(
+        tmp_path,
+        *("--engine", "restate", "--log-level", "WARNING", "config"),
+        settings={"workflow": {"restate": RESTATE}},
+    )
+
+    assert code == 0
+    assert "log.level = 'warn'  # flag" in text
+    assert "worker.compute_cache_ttl = 5m  # default" in text
+    assert "workflow.restate.timeout = None  # default" in text
+
+
+@pytest.mark.parametrize(
+    ("environment", "color"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_no_color_is_heeded(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, color: bool
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(cli, "_environment", lambda: environment)
+    monkeypatch.setattr(cli, "configure", lambda **given: asked.append(given["color"]))
+
+    cli._logger("info", LogSettings())
+
+    assert asked == [color]

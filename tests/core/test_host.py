@@ -1,5 +1,6 @@
 """The host as a process that runs engines of the tests' own, installed like any other."""
 
+import json
 import os
 import re
 import signal
@@ -402,7 +403,11 @@ def test_an_address_of_the_probes_that_is_none_ends_with_2(start: Start) -> None
 
 def test_the_documents_table_of_metrics_is_what_a_worker_shows(start: Start) -> None:
     port = free_port()
-    process = start("", f"--set=worker.probe_address=127.0.0.1:{port}")
+    process = start(
+        "",
+        f"--set=worker.probe_address=127.0.0.1:{port}",
+        "--set=worker.compute_provider=mock",
+    )
 
     with said(process, "listens"):
         text = asked(port, "/metrics")[1]
@@ -421,3 +426,24 @@ def _labels(text: str, name: str) -> list[str]:
     found = re.findall(rf"^{PREFIX}{name}(?:_bucket)?\{{(.*)\}} ", text, re.MULTILINE)
     labels = {label for one in found for label in re.findall(r"(\w+)=", one)}
     return sorted(labels - {"le"})
+
+
+def test_a_worker_says_at_its_start_what_it_is_and_what_cannot_be_read(
+    start: Start, tmp_path: Path
+) -> None:
+    info = tmp_path / "bad-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[x]\nno equals sign\n")
+    process = start("", "--log-format=json")
+
+    with said(process, "listens"):
+        process.terminate()
+    code, text = ended(process)
+
+    lines = [json.loads(line) for line in text.splitlines()]
+    (starting,) = [line for line in lines if line["message"] == "worker starting"]
+    (unread,) = [line for line in lines if line["message"] == "a distribution cannot be read"]
+    assert code == 0
+    assert starting.keys() >= {"version", "engine_version"}
+    assert (starting["engine"], starting["contract"], starting["pid"]) == ("own", 1, process.pid)
+    assert unread["distribution"] == "bad 1.0"

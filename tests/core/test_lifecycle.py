@@ -27,6 +27,7 @@ from landlord_engines_core.lifecycle import (
     LifecycleOptions,
     _growing_pauses,
     _Retries,
+    refuse_unable,
 )
 from landlord_test_target.direct import Lines
 
@@ -237,7 +238,9 @@ async def test_a_registration_that_is_gone_is_made_again() -> None:
 
     await stopped(lifecycle(engine, logger), lambda: engine.registered == 2)
 
-    states = [values["state"] for _, event, values in logger.lines if event == "registered"]
+    states = [
+        values["state"] for _, event, values in logger.lines if event == "registration changed"
+    ]
     assert states == ["yes", "gone", "yes"]
 
 
@@ -262,7 +265,9 @@ async def test_an_outdated_registration_is_made_again_after_growing_pauses_until
     assert engine.registered == 3
     # A pause is longer than an interval: there are looks between.
     assert len(engine.seen) < 98
-    states = [values["state"] for _, event, values in logger.lines if event == "registered"]
+    states = [
+        values["state"] for _, event, values in logger.lines if event == "registration changed"
+    ]
     assert states[:2] == ["outdated", "yes"]
 
 
@@ -355,3 +360,15 @@ async def test_an_engine_that_listens_only_after_the_stop_changes_nothing() -> N
     running._on_started()
 
     assert running.state is EngineState.STOPPED
+
+
+@pytest.mark.parametrize("support", [Support.PLANNED, Support.UNSUPPORTED])
+def test_an_engine_that_could_not_serve_is_refused_beforehand(support: Support) -> None:
+    info = EngineInfo(name="own", capabilities={Capability.TURN: support})
+
+    with pytest.raises(EngineRefused, match="cannot give each tenant its turn"):
+        refuse_unable(Engine(info=info))
+
+
+def test_an_engine_that_can_serve_is_not_refused() -> None:
+    refuse_unable(Engine())

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
+from landlord_engines_core.compute.targets import TargetStatus
 from landlord_engines_core.engine import (
     Capability,
     EngineInfo,
@@ -21,7 +22,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.errors import ProbesFailed, RegistrationFailed
+from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.probes import Heartbeat, Probes
@@ -149,6 +150,7 @@ async def test_before_it_serves_a_worker_is_alive_and_not_ready() -> None:
             "state": "new",
             "reasons": ["starting: the engine does not listen yet"],
             "registration": {"state": "unknown", "detail": "not registered yet"},
+            "targets": {},
         },
     )
 
@@ -342,3 +344,19 @@ def test_a_heart_that_never_beat_can_be_stopped() -> None:
     heartbeat.stop()
 
     assert heartbeat.silent_for() >= 0
+
+
+async def test_targets_are_told_and_decide_nothing() -> None:
+    one = probed(Engine())
+    one.engine.listens.set()
+    denied = ComputeUnavailable("permission denied")
+    statuses = {"docker": TargetStatus(error=denied), "mock": TargetStatus(detail="here")}
+    one = attrs.evolve(one, probes=attrs.evolve(one.probes, targets=lambda: statuses))
+
+    async with answering(one):
+        _, body = await one.asked("/readyz")
+
+    assert body["targets"] == {
+        "docker": {"reached": False, "detail": "LE502: permission denied"},
+        "mock": {"reached": True, "detail": "here"},
+    }

@@ -87,7 +87,7 @@ async def test_after_a_wipe_a_worker_shows_that_it_is_registered_again(own_world
     await own_world.restate.kill()
     shutil.rmtree(own_world.restate.folder)
     await own_world.restate.start()
-    await worker.logged("registered", state="gone")
+    await worker.logged("registration changed", state="gone")
 
     await is_registered(own_world, worker, "yes")
     await shows_registration(own_world, worker, "yes")
@@ -99,7 +99,7 @@ async def test_a_worker_that_its_backend_does_not_know_shows_gone_and_then_yes(
     config = world.config()
     config["workflow"]["restate"]["worker_register_on_startup"] = False
     worker = await world.launch(config)
-    await worker.logged("registered", state="gone")
+    await worker.logged("registration changed", state="gone")
 
     await is_registered(world, worker, "gone")
     await shows_registration(world, worker, "gone")
@@ -113,9 +113,9 @@ async def test_a_worker_that_is_not_the_latest_shows_it_and_is_ready(world: Worl
     first = await world.worker()
     await world.worker()
 
-    await is_registered(world, first, "not latest")
+    await is_registered(world, first, "not-latest")
 
-    await shows_registration(world, first, "not latest")
+    await shows_registration(world, first, "not-latest")
 
 
 async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_ended(

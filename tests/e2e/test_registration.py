@@ -44,10 +44,10 @@ async def test_a_server_that_was_away_for_longer_than_a_watch_is_noticed_and_com
     worker = await own_world.worker()
 
     await own_world.restate.stop()
-    await worker.logged("registered", state="unknown")
+    await worker.logged("registration changed", state="unknown")
     await own_world.restate.start()
 
-    await worker.logged("registered", 2, state="yes")
+    await worker.logged("registration changed", 2, state="yes")
 
 
 async def test_a_server_that_stands_still_is_noticed_and_work_goes_on_once_it_moves(
@@ -63,12 +63,12 @@ async def test_a_server_that_stands_still_is_noticed_and_work_goes_on_once_it_mo
     server.send_signal(signal.SIGSTOP)
     try:
         # Its connections stay open, and nothing is answered.
-        await worker.logged("registered", state="unknown")
+        await worker.logged("registration changed", state="unknown")
         await own_world.target.fault(tenant, "create")
     finally:
         server.send_signal(signal.SIGCONT)
 
-    await worker.logged("registered", 2, state="yes")
+    await worker.logged("registration changed", 2, state="yes")
     assert (await own_world.done(job))["output"]["status"] == "created"
     assert len(await own_world.target.resources(tenant)) == 1
 
@@ -80,8 +80,8 @@ async def test_a_server_that_was_wiped_gets_the_worker_registered_again(own_worl
     shutil.rmtree(own_world.restate.folder)
     await own_world.restate.start()
 
-    await worker.logged("registered", state="gone")
-    await worker.logged("registered", 2, state="yes")
+    await worker.logged("registration changed", state="gone")
+    await worker.logged("registration changed", 2, state="yes")
     assert await own_world.run(own_world.tenant(), "provision", version=1) == "created"
 
 
@@ -93,7 +93,7 @@ async def test_a_worker_whose_options_changed_updates_its_deployment(world: Worl
 
     second = await (await world.launch(config)).registered()
 
-    assert "revision 2" in (await second.logged("registered"))[0]["detail"]
+    assert "revision 2" in (await second.logged("registration changed"))[0]["detail"]
     service = await world.admin.service(world.service)
     assert service is not None
     assert service.abort_timeout == "4m 10s"
@@ -108,7 +108,7 @@ async def test_the_same_worker_registers_once(world: World) -> None:
     assert not [
         line for line in second.lines() if line["message"] == "registration sent to Restate"
     ]
-    assert "revision 1" in (await second.logged("registered"))[0]["detail"]
+    assert "revision 1" in (await second.logged("registration changed"))[0]["detail"]
 
 
 async def test_a_worker_is_found_again_however_the_host_of_its_url_is_spelled(
@@ -134,13 +134,13 @@ async def test_what_an_operator_changed_is_shown_and_set_back_by_make_latest(wor
     async with world.http.patch(url, json={"abort_timeout": "3m"}) as response:
         assert response.status == 200
 
-    (line, *_) = await worker.logged("registered", state=RegistrationState.REFUSED.value)
+    (line, *_) = await worker.logged("registration changed", state=RegistrationState.REFUSED.value)
     assert f"keeps abort_timeout of {world.service} as 180.0 where 610.0 was sent" in line["detail"]
     code, text = await worker.command("check")
     assert (code, "--make-latest" in text) == (4, True), text
     code, text = await worker.command("register", "--make-latest")
     assert code == 0, text
-    await worker.logged("registered", 2, state=RegistrationState.YES.value)
+    await worker.logged("registration changed", 2, state=RegistrationState.YES.value)
 
 
 async def test_a_worker_whose_handlers_went_is_refused_with_both_ways_out(world: World) -> None:
@@ -177,12 +177,12 @@ async def test_without_fail_fast_a_refused_registration_is_logged_and_the_worker
 async def test_a_second_worker_is_the_latest_until_the_first_is_made_so(world: World) -> None:
     first = await world.worker()
     await world.worker()
-    await first.logged("registered", state="not latest")
+    await first.logged("registration changed", state="not-latest")
 
     code, text = await first.command("register", "--make-latest")
 
     assert (code, text.split(":")[0]) == (0, "yes")
-    await first.logged("registered", 2, state="yes")
+    await first.logged("registration changed", 2, state="yes")
 
 
 async def test_registering_where_another_is_the_latest_says_so_and_ends_with_4(
@@ -204,6 +204,8 @@ async def test_check_dry_runs_the_registration_and_changes_nothing(world: World)
     code, text = await worker.command("check")
 
     assert code == 0, text
+    assert "[error" not in text, "what succeeds logs no error"
+    assert '"level": "error"' not in text
     assert "settings: good" in text
     assert "a registration would add the deployment" in text
     assert await world.admin.service(world.service) is None
@@ -246,7 +248,7 @@ async def test_a_worker_that_is_not_to_register_only_looks(world: World) -> None
 
     worker = await world.launch(config)
 
-    await worker.logged("registered", state=RegistrationState.GONE.value)
+    await worker.logged("registration changed", state=RegistrationState.GONE.value)
     assert await world.admin.service(world.service) is None
 
 
@@ -317,3 +319,13 @@ async def test_a_worker_with_identity_keys_answers_no_request_without_their_sign
     assert status == 401
     assert "trusts the same identity keys" in line["reason"]
     assert await world.admin.service(world.service) is None
+
+
+async def test_check_of_the_ingress_as_admin_endpoint_says_what_it_is(world: World) -> None:
+    config = world.config()
+    config["workflow"]["restate"]["admin_endpoint"] = world.restate.endpoint
+
+    code, text = await Worker(config=config, folder=world.folder).command("check")
+
+    assert code == 4
+    assert "is Restate's ingress, not Restate's admin API" in text

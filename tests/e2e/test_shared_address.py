@@ -39,7 +39,7 @@ class Truth:
     def state(self, digest: str, abort_timeout: float) -> str:
         """What a worker of this version has to show."""
         if self.claim != digest:
-            return "not latest"
+            return "not-latest"
         return "yes" if self.abort_timeout == abort_timeout else "outdated"
 
 
@@ -227,7 +227,7 @@ class Fleet:
         return body["registration"]["state"] if body.get("state") == "serving" else ""
 
     def _has_registered(self, worker: Worker) -> bool:
-        return any(line["message"] == "registered" for line in worker.lines())
+        return any(line["message"] == "registration changed" for line in worker.lines())
 
 
 async def test_a_rolling_update_behind_one_address_ends_registered_and_tells_the_truth(
@@ -261,8 +261,8 @@ async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_l
 
         new = await world.launch(config)
 
-        await new.logged("registered", state="outdated")
-        await old.logged("registered", state="not latest")
+        await new.logged("registration changed", state="outdated")
+        await old.logged("registration changed", state="not-latest")
         code, text = await new.command("check")
         assert (code, "another version of this worker answered" in text) == (0, True), text
         code, text = await new.command("register")
@@ -270,7 +270,7 @@ async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_l
         # The claim that a new start finds is its own, which proves nothing.
         assert await new.terminate() == 0
         again = await world.launch(config)
-        await again.logged("registered", state="outdated")
+        await again.logged("registration changed", state="outdated")
         balancer.stand_before(config["workflow"]["restate"]["worker_address"])
         # Restate keeps its connection to the old one for as long as that is there.
         assert await old.terminate() == 0

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import signal
 from collections.abc import MutableMapping
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import restate
 
 from landlord_engines_core.errors import EngineFailed
-from landlord_engines_restate.engine import _discovery_only
+from landlord_engines_restate.engine import DISCOVERY_GRACE, _discovery_only
 from landlord_engines_restate.server import (
     App,
     HttpServer,
@@ -51,6 +52,24 @@ async def test_a_server_that_was_stopped_first_never_listens() -> None:
     await server.serve(listener, lambda: pytest.fail("it listens"))
 
     assert listener.fileno() == -1
+
+
+async def test_a_connection_that_is_open_after_a_discovery_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listener = listening_socket("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    server, listening = HttpServer(hello), asyncio.Event()
+    serving = asyncio.create_task(server.serve(listener, listening.set))
+    await listening.wait()
+
+    async with aiohttp.ClientSession() as kept:
+        async with kept.get(url) as response:
+            await response.read()
+        await server.stop(DISCOVERY_GRACE)
+    await serving
+
+    assert [line for line in caplog.records if line.levelno >= logging.WARNING] == []
 
 
 async def test_a_dry_run_answers_discovery_and_no_job() -> None:

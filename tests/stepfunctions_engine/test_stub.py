@@ -57,6 +57,11 @@ async def test_it_refuses_to_serve_with_a_next_step_and_never_says_it_started(
     assert not started
 
 
+def test_it_refuses_when_it_is_checked(engine: WorkerEngine) -> None:
+    with pytest.raises(EngineRefused, match="stub"):
+        engine.check()
+
+
 async def test_it_refuses_to_register(engine: WorkerEngine) -> None:
     with pytest.raises(EngineRefused, match="stub"):
         await engine.register()

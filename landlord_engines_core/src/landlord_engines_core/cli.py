@@ -9,13 +9,14 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
 import attrs
 import click
+from click.shell_completion import CompletionItem
 
 from landlord_engines_core import __version__, dev as local, host
 from landlord_engines_core.engine import Capability, EngineFactory, Moved, RegistrationState
@@ -28,14 +29,17 @@ from landlord_engines_core.errors import (
     SettingsError,
     StillNeeded,
 )
-from landlord_engines_core.logs import configure
+from landlord_engines_core.lifecycle import refuse_unable
+from landlord_engines_core.logs import Logger, configure
 from landlord_engines_core.plugins import (
     COMPUTE_ENGINES,
     WORKER_ENGINES,
     census,
+    damaged,
     load_worker_engine,
 )
-from landlord_engines_core.settings import Loaded, Sources
+from landlord_engines_core.settings import Loaded, LogSettings, Sources, written
+from landlord_engines_core.tls import check_certificates
 
 __all__ = ["main"]
 
@@ -69,7 +73,13 @@ class _Flags:
     fail_fast: bool
 
     def choose(self) -> _Chosen:
-        """Load the engine and its settings."""
+        """Load the engine and its settings, checked by the engine too."""
+        chosen = self.load()
+        chosen.loaded.check()
+        return chosen
+
+    def load(self) -> _Chosen:
+        """Load the engine and its settings, each value checked, and nothing between them."""
         sources = self.sources()
         name = self.engine or sources.default_engine()
         if not name:
@@ -84,8 +94,13 @@ class _Flags:
 
     def sources(self) -> Sources:
         """Read the file, and take what the environment and the flags say."""
+        check_certificates(_environment())
         engines = {one.name for one in census(COMPUTE_ENGINES)}
-        return Sources.gather(self.config, os.environ, self.values, engines)  # noqa: TID251  # the one place
+        return Sources.gather(self.config, _environment(), self.values, engines)
+
+
+def _environment() -> Mapping[str, str]:
+    return os.environ  # noqa: TID251  # the one place
 
 
 class _Host(click.Group):
@@ -97,8 +112,59 @@ class _Host(click.Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=_Host, invoke_without_command=True, context_settings={"max_content_width": 100})
-@click.option("--engine", metavar="NAME", help="The worker engine to run.")
+def _complete_engine(
+    _: click.Context, __: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the installed worker engines to a shell."""
+    return [
+        CompletionItem(one.name, help=f"{one.distribution} {one.version}")
+        for one in census(WORKER_ENGINES)
+        if one.name.startswith(incomplete)
+    ]
+
+
+_LEVELS = ("debug", "info", "warn", "error")
+_FORMATS = ("auto", "console", "json")
+
+
+def _offering(words: Iterable[str]) -> Callable[..., list[CompletionItem]]:
+    """Offer words to a shell. The settings check the value, so that the error names its origin."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+_HELP = """Run a Landlord worker.
+
+\b
+landlord-host --engine restate dev      run everything on this machine
+landlord-host --engine restate check    validate settings and connectivity
+landlord-host --engine restate          run the worker
+
+Settings come from a file, which may be Landlord's own config.yaml, from the environment
+(WORKFLOW_RESTATE_ADMIN_ENDPOINT, WORKER_DRAIN_TIMEOUT and so on) and from flags. Flags override
+the environment, which overrides the file. SIGTERM or SIGINT drains the worker; a second one ends
+it at once.
+
+Shell completion: eval "$(_LANDLORD_HOST_COMPLETE=bash_source landlord-host)"; zsh_source and
+fish_source for these shells.
+
+Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration
+gave up, 5 the engine refuses to serve, or lacks what was asked of it.
+"""
+
+
+@click.group(
+    cls=_Host,
+    help=_HELP,
+    invoke_without_command=True,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--engine", metavar="NAME", shell_complete=_complete_engine, help="The worker engine to run."
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -112,8 +178,18 @@ class _Host(click.Group):
     metavar="PATH=VALUE",
     help="Set one value, for example worker.drain_timeout=1m. May be repeated.",
 )
-@click.option("--log-level", metavar="LEVEL", help="debug, info, warn or error.")
-@click.option("--log-format", metavar="FORMAT", help="auto, console or json.")
+@click.option(
+    "--log-level",
+    metavar="LEVEL",
+    shell_complete=_offering(_LEVELS),
+    help="debug, info, warn or error.",
+)
+@click.option(
+    "--log-format",
+    metavar="FORMAT",
+    shell_complete=_offering(_FORMATS),
+    help="auto, console or json.",
+)
 @click.option("--fail-fast", is_flag=True, help="End with code 4 where registering takes too long.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 @click.version_option(__version__, prog_name="landlord-host")
@@ -129,20 +205,7 @@ def cli(
     fail_fast: bool,
     debug: bool,
 ) -> None:
-    r"""Run a Landlord worker.
-
-    \b
-    landlord-host --engine restate dev      everything on this machine
-    landlord-host --engine restate check    are the settings good, does all answer?
-    landlord-host --engine restate          run the worker
-
-    Settings come from a file, which may be Landlord's own config.yaml, from the environment
-    (WORKFLOW_RESTATE_ADMIN_ENDPOINT, WORKER_DRAIN_TIMEOUT and so on) and from flags, the later ones
-    first. SIGTERM or SIGINT drains the worker; a second one ends it at once.
-
-    Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration
-    gave up, 5 the engine refuses to serve, or lacks what was asked of it.
-    """
+    """Collect the options, and run the worker where no command is named."""
     _ = debug
     flags = dict(_assignment(one) for one in assignments)
     named = {"log.level": log_level, "log.format": log_format}
@@ -155,9 +218,16 @@ def cli(
 def _run(flags: _Flags) -> None:
     chosen = flags.choose()
     settings = chosen.loaded.settings
-    logger = configure(level=settings.log.level, form=settings.log.format)
+    logger = _logger(settings.log.level, settings.log)
     running = host.run(chosen.name, chosen.factory, settings, logger, fail_fast=flags.fail_fast)
     host.run_async(running)
+
+
+def _logger(level: str, log: LogSettings) -> Logger:
+    """Set logging up; https://no-color.org says when a terminal gets no colours."""
+    environment = _environment()
+    color = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    return configure(level=level, form=log.format, color=color)
 
 
 @cli.command()
@@ -167,6 +237,7 @@ def engines() -> None:
         click.echo(f"{group}:")
         for one in census(group):
             click.echo(f"  {one.name:<16} {one.distribution} {one.version}  {one.target}")
+    _tell_damaged()
 
 
 @cli.command()
@@ -174,19 +245,22 @@ def engines() -> None:
 def config(flags: _Flags) -> None:
     """Print each value and where it comes from.
 
-    Secrets are masked.
+    Secrets are masked. What the settings lack, or what does not fit together, is told in the end.
     """
-    loaded = flags.choose().loaded
+    loaded = flags.load().loaded
     for path, value in loaded.values.items():
-        click.echo(f"{path} = {_shown(path, value)}  # {loaded.origins[path]}")
+        shown = _duration(value) if path in loaded.durations else _shown(path, value)
+        click.echo(f"{path} = {shown}  # {loaded.origins[path]}")
+    loaded.check()
 
 
 @cli.command()
 @click.pass_obj
 def check(flags: _Flags) -> None:
-    """Check settings, Landlord and backend.
+    """Check settings, targets, Landlord and backend.
 
-    Registering is tried without doing it; nothing is changed.
+    Registering is tried without doing it; nothing is changed. All is tried before the first failure
+    decides the exit code.
     """
     host.run_async(_check(flags.choose()))
 
@@ -228,13 +302,13 @@ def dev(flags: _Flags, backend: str | None, *, demo: bool) -> None:
     Brings up a local backend, Landlord in memory and a worker, says where each listens, and what to
     try. Ctrl-C ends all of it. Tenants are local processes unless the settings name compute engines. Nothing is kept.
     """
-    chosen = flags.choose()
+    chosen = flags.load()
     log = chosen.loaded.settings.log
     parts = local.Chosen(
         name=chosen.name, factory=chosen.factory, sources=flags.sources(), backend=backend
     )
     quiet = demo and chosen.loaded.origins["log.level"] == "default"
-    logger = configure(level="error" if quiet else log.level, form=log.format)
+    logger = _logger("error" if quiet else log.level, log)
     beside = _demo if demo else _look_around
     host.run_async(local.run(parts, logger, beside))
 
@@ -262,25 +336,55 @@ def _progress(title: str) -> Iterator[None]:
 
 async def _check(chosen: _Chosen) -> None:
     settings = chosen.loaded.settings
-    logger = configure(level="error", form=settings.log.format)
+    logger = _logger("error", settings.log)
     async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
         click.echo("settings: good")
+        _tell_damaged()
         try:
-            if parts.landlord is None:
-                click.echo("Landlord: not configured (worker.landlord_api_url)")
-            else:
-                await parts.landlord.reach()
-                click.echo(f"Landlord: {parts.landlord.url} answers")
-            if parts.engine.info.supports(Capability.DRY_RUN):
-                registration = await parts.engine.dry_run_registration()
-                click.echo(f"registration: {registration.detail}")
+            errors = await _failures(parts)
         finally:
             await parts.engine.shutdown(0)
+    for error in errors[1:]:
+        click.echo(f"landlord-host: {error}", err=True)
+    if errors:
+        raise errors[0]
+
+
+async def _failures(parts: host.Host) -> list[LandlordEnginesError]:
+    """Try each part of a worker, and say what came of it."""
+    errors: list[LandlordEnginesError] = []
+    for name, status in (await parts.targets.look()).items():
+        if status.error is not None:
+            click.echo(f"compute.{name}: not reached")
+            errors.append(status.error)
+        else:
+            click.echo(f"compute.{name}: {status.detail or 'nothing to reach'}")
+    for check in (_check_landlord, _check_engine):
+        try:
+            click.echo(await check(parts))
+        except LandlordEnginesError as error:
+            errors.append(error)
+    return errors
+
+
+async def _check_landlord(parts: host.Host) -> str:
+    if parts.landlord is None:
+        return "Landlord: not configured (worker.landlord_api_url)"
+    await parts.landlord.reach()
+    return f"Landlord: {parts.landlord.url} answers"
+
+
+async def _check_engine(parts: host.Host) -> str:
+    refuse_unable(parts.engine)
+    if not parts.engine.info.supports(Capability.DRY_RUN):
+        return "registration: the engine cannot try it without doing it"
+    registration = await parts.engine.dry_run_registration()
+    return f"registration: {registration.detail}"
 
 
 async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
     settings = chosen.loaded.settings
-    logger = configure(level="error", form=settings.log.format)
+    logger = _logger("error", settings.log)
     async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
         try:
             engine = parts.engine
@@ -294,13 +398,19 @@ async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
 
 async def _move(chosen: _Chosen, old: str, *, dry_run: bool) -> None:
     settings = chosen.loaded.settings
-    logger = configure(level="error", form=settings.log.format)
+    logger = _logger("error", settings.log)
     async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
         try:
             moved = await parts.engine.move(old, dry_run=dry_run)
         finally:
             await parts.engine.shutdown(0)
     _tell(moved, dry_run=dry_run)
+
+
+def _tell_damaged() -> None:
+    """Name the distributions that cannot be read; an engine that is missed may be in one."""
+    for one in damaged():
+        click.echo(f"cannot be read, reinstall it: {one}", err=True)
 
 
 def _tell(moved: Moved, *, dry_run: bool) -> None:
@@ -332,6 +442,10 @@ def _assignment(text: str) -> tuple[str, str]:
             f"--set {path} has no value", hint="write it as --set worker.drain_timeout=1m"
         )
     return path.strip(), value
+
+
+def _duration(value: object) -> str:
+    return "None" if value is None else written(float(str(value)))
 
 
 def _shown(path: str, value: object) -> str:

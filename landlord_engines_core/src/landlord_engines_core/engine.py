@@ -160,7 +160,7 @@ class RegistrationState(StrEnum):
     """The backend cannot be asked."""
     GONE = "gone"
     """The backend does not know this worker any more, or not yet."""
-    NOT_LATEST = "not latest"
+    NOT_LATEST = "not-latest"
     """The backend sends new jobs to another deployment, or takes this one for another version."""
     OUTDATED = "outdated"
     """Another version of the worker answered when the backend asked what it can do.
@@ -309,6 +309,13 @@ class WorkerEngine(abc.ABC):
         Returns when nothing runs any more. May be called again, and before `serve`.
         """
 
+    def check(self) -> None:  # noqa: B027  # optional: most engines decline nothing
+        """Say beforehand whether `serve` would decline; it reaches nothing.
+
+        Raises:
+            EngineRefused: It would.
+        """
+
     async def dry_run_registration(self) -> Registration:
         """Say what `register` would do; it changes nothing, runs no job and needs no `serve`."""
         raise self._unsupported(Capability.DRY_RUN)
@@ -350,7 +357,8 @@ class EngineFactory:
     """What an entry point in ``landlord.worker_engines`` leads to.
 
     Attributes:
-        settings_type: The attrs class of the section ``workflow.<name>``; core loads and checks it.
+        settings_type: The attrs class of the section ``workflow.<name>``; core loads and checks it,
+            and calls its method ``check()`` where it has one, which may raise SettingsError.
         create_engine: Makes the engine, without reaching the backend. It may raise SettingsError.
         local_backend: Runs a backend on this machine for as long as it is entered; ``None`` where
             the engine has none. It is part of the factory and not of the engine, since it yields

@@ -14,6 +14,7 @@ import uvloop
 
 from landlord_engines_core import __version__
 from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
+from landlord_engines_core.compute.targets import Targets
 from landlord_engines_core.engine import (
     EngineContext,
     EngineFactory,
@@ -32,7 +33,7 @@ from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.plugins import WORKER_ENGINES, census, load_compute_engine
+from landlord_engines_core.plugins import WORKER_ENGINES, census, damaged, load_compute_engine
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
@@ -71,6 +72,7 @@ class Host:
     jobs: TenantJobs
     landlord: LandlordClient | None
     metrics: Metrics
+    targets: Targets
 
 
 @attrs.frozen(kw_only=True)
@@ -160,7 +162,8 @@ async def assembled(
             host=_host_info(worker, registry),
         )
         engine = _worker_engine(name, factory, context)
-        yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics)
+        targets = Targets(registry=registry, logger=logger)
+        yield Host(engine=engine, jobs=jobs, landlord=landlord, metrics=metrics, targets=targets)
     finally:
         try:
             if landlord is not None:
@@ -211,6 +214,7 @@ async def work(
     """
     worker = settings.worker
     async with assembled(name, factory, settings, logger) as host:
+        _tell_start(name, host.engine.info.contract, logger)
         options = LifecycleOptions(
             drain_timeout=worker.drain_timeout,
             register_timeout=worker.register_timeout,
@@ -225,7 +229,7 @@ async def work(
             on_drain=host.jobs.drain,
         )
         probes = _probes(name, host, lifecycle, worker)
-        async with probes.serving(worker.probe_address, logger):
+        async with host.targets.watched(), probes.serving(worker.probe_address, logger):
             await _until_drained(lifecycle, host.jobs, control, logger)
 
 
@@ -275,7 +279,11 @@ def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSet
     """Have everything that can be seen from outside show itself."""
     slots, metrics = host.jobs.slots, host.metrics
     probes = Probes(
-        lifecycle=lifecycle, slots=slots, metrics=metrics, longest_wait=2 * worker.step_timeout
+        lifecycle=lifecycle,
+        slots=slots,
+        metrics=metrics,
+        longest_wait=2 * worker.step_timeout,
+        targets=lambda: host.targets.statuses,
     )
     metrics.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
     metrics.watch_engine(
@@ -283,10 +291,28 @@ def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSet
         registrations=(RegistrationState, lambda: lifecycle.registration.state),
         seconds_left=lifecycle.seconds_left,
     )
+    metrics.watch_targets(host.targets.registry, host.targets.reached)
     metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
-    versions = (one.version for one in census(WORKER_ENGINES) if one.name == name)
-    metrics.tell_build(version=__version__, engine=name, engine_version=next(versions, ""))
+    metrics.tell_build(version=__version__, engine=name, engine_version=_engine_version(name))
     return probes
+
+
+def _engine_version(name: str) -> str:
+    return next((one.version for one in census(WORKER_ENGINES) if one.name == name), "")
+
+
+def _tell_start(name: str, contract: int, logger: Logger) -> None:
+    """Say what starts here, and what of the installation cannot be read."""
+    logger.info(
+        "worker starting",
+        version=__version__,
+        engine=name,
+        engine_version=_engine_version(name),
+        contract=contract,
+        pid=os.getpid(),
+    )
+    for one in damaged():
+        logger.warning("a distribution cannot be read", distribution=one.name, reason=one.reason)
 
 
 def _jobs(

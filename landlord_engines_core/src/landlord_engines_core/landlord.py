@@ -16,6 +16,7 @@ from yarl import URL
 from landlord_engines_core import codec
 from landlord_engines_core.errors import LandlordUnavailable
 from landlord_engines_core.models import Tenant
+from landlord_engines_core.tls import scheme_hint
 
 __all__ = ["LandlordClient", "versioned"]
 
@@ -119,7 +120,8 @@ class LandlordClient:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             raise LandlordUnavailable(
                 f"Landlord's API at {self.url} cannot be read: {reason}",
-                hint="check worker.landlord_api_url and that Landlord runs",
+                hint=scheme_hint(error, "worker.landlord_api_url")
+                or "check worker.landlord_api_url and that Landlord runs",
             ) from error
 
     def _read(self, path: str, status: int, body: bytes, kind: type[T]) -> T:

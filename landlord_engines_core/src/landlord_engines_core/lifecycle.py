@@ -13,6 +13,7 @@ import backoff
 
 from landlord_engines_core.engine import (
     Capability,
+    EngineInfo,
     Registration,
     RegistrationState,
     Support,
@@ -28,7 +29,7 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.logs import Logger, told
 
-__all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions"]
+__all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions", "refuse_unable"]
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts to register."""
@@ -131,7 +132,7 @@ class EngineLifecycle:
             EngineFailed: It stopped by itself.
             RegistrationError: It could not register, and is to fail fast.
         """
-        self._refuse_without_turn(Support.UNSUPPORTED)
+        _refuse_without_turn(self.engine.info, Support.UNSUPPORTED)
         self._enter(EngineState.STARTING)
         serving = asyncio.create_task(self._serve())
         registering = asyncio.create_task(self._stay_registered())
@@ -155,14 +156,6 @@ class EngineLifecycle:
             return 0.0
         return max(0.0, self._drained_by - monotonic())
 
-    def _refuse_without_turn(self, *too_little: Support) -> None:
-        info = self.engine.info
-        if info.capabilities.get(Capability.TURN, Support.UNSUPPORTED) in too_little:
-            raise EngineRefused(
-                f"worker engine {info.name} cannot give each tenant its turn",
-                hint="two jobs of one tenant could overlap; use another engine",
-            )
-
     def _enter(self, state: EngineState) -> None:
         if _ORDER.index(state) <= _ORDER.index(self.state):
             raise EngineFailed(f"the engine cannot go from {self.state} to {state}")
@@ -181,7 +174,7 @@ class EngineLifecycle:
     async def _stay_registered(self) -> None:
         await self._started.wait()
         # An engine that plans it may refuse in its own words; if it serves instead, it ends here.
-        self._refuse_without_turn(Support.PLANNED)
+        _refuse_without_turn(self.engine.info, Support.PLANNED)
         with self._translated():
             await self._register(at_start=True)
             if self.engine.info.supports(Capability.WATCH):
@@ -251,7 +244,7 @@ class EngineLifecycle:
         if registration != self.registration:
             good = registration.state is RegistrationState.YES
             log = self.logger.info if good else self.logger.warning
-            log("registered", state=registration.state.value, detail=registration.detail)
+            log("registration changed", state=registration.state.value, detail=registration.detail)
         self.registration = registration
         if registration.state is RegistrationState.YES:
             self.registered.set()
@@ -286,6 +279,24 @@ class EngineLifecycle:
             raise EngineFailed(
                 f"worker engine {self.engine.info.name} broke: {type(error).__name__}: {error}"
             ) from error
+
+
+def refuse_unable(engine: WorkerEngine) -> None:
+    """Refuse, before anything is served, an engine that would not serve.
+
+    Raises:
+        EngineRefused: It says so itself, or cannot give tenants their turn.
+    """
+    engine.check()
+    _refuse_without_turn(engine.info, Support.UNSUPPORTED, Support.PLANNED)
+
+
+def _refuse_without_turn(info: EngineInfo, *too_little: Support) -> None:
+    if info.capabilities.get(Capability.TURN, Support.UNSUPPORTED) in too_little:
+        raise EngineRefused(
+            f"worker engine {info.name} cannot give each tenant its turn",
+            hint="two jobs of one tenant could overlap; use another engine",
+        )
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -73,7 +73,7 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def configure(*, level: str, form: str) -> Logger:
+def configure(*, level: str, form: str, color: bool = True) -> Logger:
     """Set logging up for the whole process, on standard error.
 
     Ours is logged from ``level`` on, the libraries' from warnings on.
@@ -81,6 +81,7 @@ def configure(*, level: str, form: str) -> Logger:
     Args:
         level: debug, info, warn or error.
         form: development or console, production or json, or auto: console on a terminal.
+        color: Whether a terminal may be written to in colours.
 
     Returns:
         The logger to pass on.
@@ -97,7 +98,7 @@ def configure(*, level: str, form: str) -> Logger:
     rendering: list[structlog.typing.Processor] = (
         [
             _on_one_line,
-            structlog.dev.ConsoleRenderer(event_key="message", colors=stream.isatty()),
+            structlog.dev.ConsoleRenderer(event_key="message", colors=color and stream.isatty()),
         ]
         if console
         else [structlog.processors.JSONRenderer(sort_keys=True)]

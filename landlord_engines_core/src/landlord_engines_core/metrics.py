@@ -224,6 +224,17 @@ class Metrics:
         help_drain = "Seconds until the drain is over; 0 where none is under way."
         self._watch("drain_seconds_left", help_drain, seconds_left)
 
+    def watch_targets(self, engines: Iterable[str], reached: Callable[[str], float]) -> None:
+        """Show for each compute engine whether its target could be reached."""
+        gauge = self._gauge(
+            "target_reached",
+            "1 where the compute engine's target answered when it was last asked, which is each"
+            " minute; 0 where not, NaN before the first answer.",
+            "compute_engine",
+        )
+        for name in engines:
+            gauge.labels(name).set_function(partial(reached, name))
+
     def watch_loop(self, silent_for: Callable[[], float], tasks: Callable[[], float]) -> None:
         """Show how long ago the event loop was last seen running, and what it had to do then."""
         explained = (

@@ -8,13 +8,14 @@ chosen: its own managers would import every plugin, hide duplicates and lose the
 import difflib
 import sys
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 import attrs
 from stevedore.driver import DriverManager
 from stevedore.extension import ExtensionManager
 
 from landlord_engines_core.compute import ComputeFactory
+from landlord_engines_core.distributions import Damaged, Installed, installed
 from landlord_engines_core.engine import CONTRACT, EngineFactory
 from landlord_engines_core.errors import (
     PluginAmbiguous,
@@ -30,6 +31,7 @@ __all__ = [
     "WORKER_ENGINES",
     "Candidate",
     "census",
+    "damaged",
     "load_compute_engine",
     "load_worker_engine",
 ]
@@ -37,6 +39,8 @@ __all__ = [
 WORKER_ENGINES = "landlord.worker_engines"
 COMPUTE_ENGINES = "landlord.compute_engines"
 """The groups of entry points; a group without a suffix is major version 1."""
+
+_PREFIX = "landlord."
 
 _KNOWN = {
     (WORKER_ENGINES, "restate"): "landlord-engines-restate",
@@ -61,8 +65,18 @@ class Candidate:
 
 def census(group: str) -> tuple[Candidate, ...]:
     """List the engines of a group by name, importing none of them."""
-    found = (_candidate(point) for point in entry_points(group=group))
+    found = (
+        _candidate(point, one)
+        for one in installed(_PREFIX)
+        for point in one.entry_points
+        if point.group == group
+    )
     return tuple(sorted(found, key=lambda one: (one.name, one.distribution)))
+
+
+def damaged() -> tuple[Damaged, ...]:
+    """Name the distributions that are installed, and cannot be read; an engine may be in one."""
+    return tuple(one.damaged for one in installed(_PREFIX) if one.damage)
 
 
 def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
@@ -97,31 +111,31 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
     return chosen, factory
 
 
-def _candidate(point: EntryPoint) -> Candidate:
+def _candidate(point: EntryPoint, distribution: Installed) -> Candidate:
     return Candidate(
         group=point.group,
         name=point.name,
         target=point.value,
-        distribution=point.dist.name if point.dist is not None else "unknown",
-        version=point.dist.version if point.dist is not None else "unknown",
+        distribution=distribution.name,
+        version=distribution.version,
         entry_point=point,
     )
 
 
 def _choose(group: str, name: str) -> Candidate:
-    installed = census(group)
-    found = [one for one in installed if one.name == name]
+    listed = census(group)
+    found = [one for one in listed if one.name == name]
     if len(found) > 1:
         raise PluginAmbiguous(
             f"several distributions offer {name!r}: {', '.join(str(one) for one in found)}",
             hint="uninstall all but one of them",
         )
     if not found:
-        raise _missing(group, name, installed)
+        raise _missing(group, name, listed)
     return found[0]
 
 
-def _missing(group: str, name: str, installed: Iterable[Candidate]) -> PluginError:
+def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
     majors = [one for one in _other_majors(group) if one.name == name]
     if majors:
         return PluginIncompatible(
@@ -129,11 +143,13 @@ def _missing(group: str, name: str, installed: Iterable[Candidate]) -> PluginErr
             hint="upgrade landlord-engines-core, or install another version of"
             f" {majors[0].distribution}",
         )
-    names = sorted({one.name for one in installed})
+    names = sorted({one.name for one in listed})
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else "install the distribution that offers it"
     if (group, name) in _KNOWN:
         hint = f"pip install {_KNOWN[group, name]}"
+    if unreadable := damaged():
+        hint += f"; reinstall what cannot be read, {', '.join(map(str, unreadable))}"
     return PluginNotInstalled(
         f"{name!r} is not installed in {sys.executable} ({group} has: {', '.join(names) or 'none'})",
         hint=hint,
@@ -141,8 +157,9 @@ def _missing(group: str, name: str, installed: Iterable[Candidate]) -> PluginErr
 
 
 def _other_majors(group: str) -> Iterable[Candidate]:
-    groups = [one for one in entry_points().groups if one.startswith(f"{group}.v")]
-    return (candidate for one in groups for candidate in census(one))
+    groups = {point.group for one in installed(_PREFIX) for point in one.entry_points}
+    others = sorted(one for one in groups if one.startswith(f"{group}.v"))
+    return (candidate for one in others for candidate in census(one))
 
 
 def _load(chosen: Candidate) -> object:
@@ -166,18 +183,17 @@ class _One(DriverManager[object]):
             namespace=chosen.group,
             name=chosen.name,
             invoke_on_load=False,
-            on_load_failure_callback=_raise_import_failed,
+            on_load_failure_callback=self._raise_import_failed,
         )
 
     def list_entry_points(self) -> list[EntryPoint]:
         """The one, past stevedore's cache and with its distribution."""
         return [self._chosen.entry_point]
 
-
-def _raise_import_failed(
-    _: ExtensionManager[object], point: EntryPoint, error: BaseException
-) -> None:
-    raise _import_failed(_candidate(point), error) from error
+    def _raise_import_failed(
+        self, _: ExtensionManager[object], __: EntryPoint, error: BaseException
+    ) -> None:
+        raise _import_failed(self._chosen, error) from error
 
 
 def _import_failed(chosen: Candidate, error: BaseException) -> PluginImportFailed:

@@ -6,7 +6,7 @@ it. Nothing in an answer names a tenant or holds a value of a configuration.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from threading import Thread
@@ -15,8 +15,10 @@ from time import monotonic
 import attrs
 from aiohttp import web
 
+from landlord_engines_core.compute.targets import TargetStatus
 from landlord_engines_core.errors import ProbesFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState
+from landlord_engines_core.listening import listening_hint
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import Address
@@ -66,6 +68,7 @@ class Probes:
         longest_block: Seconds without a beat after which the event loop counts as blocked.
         longest_wait: Seconds for which all slots may be held while a job waits for one.
         heartbeat: Of the event loop that jobs run in.
+        targets: What the last look at the compute engines' targets has shown, by engine.
     """
 
     lifecycle: EngineLifecycle
@@ -74,6 +77,7 @@ class Probes:
     longest_block: float = 10.0
     longest_wait: float
     heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
+    targets: Callable[[], Mapping[str, TargetStatus]] = dict
 
     def why_not_alive(self) -> tuple[str, ...]:
         """What only a new start can mend; nothing while all is well."""
@@ -152,12 +156,18 @@ class Probes:
             "state": self.lifecycle.state,
             "reasons": reasons,
             "registration": {"state": registration.state, "detail": registration.detail},
+            "targets": {name: _shown(status) for name, status in self.targets().items()},
         }
         return _answer(good=not reasons, body=body)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         text, content_type = self.metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": content_type})
+
+
+def _shown(status: TargetStatus) -> Mapping[str, object]:
+    detail = status.detail if status.error is None else str(status.error)
+    return {"reached": status.is_reached, "detail": detail}
 
 
 def _answer(*, good: bool, body: Mapping[str, object]) -> web.Response:
@@ -173,5 +183,5 @@ def _listener(address: Address) -> socket.socket:
     except OSError as error:
         raise ProbesFailed(
             f"the probes cannot listen on worker.probe_address {address}: {error.strerror}",
-            hint="stop what listens there, or set worker.probe_address; empty turns them off",
+            hint=f"{listening_hint(error, int(port), 'worker.probe_address')}; empty turns them off",
         ) from error

@@ -16,6 +16,8 @@ from yarl import URL
 
 from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineError
+from landlord_engines_core.tls import scheme_hint
+from landlord_engines_restate.misdirected import who_answers
 
 __all__ = [
     "AdminClient",
@@ -40,6 +42,9 @@ REGISTRATION_TIMEOUT = 30.0
 
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """The option of a socket that acknowledges at once; Linux alone has it."""
+
+
+_NO_ANSWER = (aiohttp.ClientError, TimeoutError)
 
 
 class AdminUnavailable(EngineError):
@@ -231,8 +236,18 @@ class AdminClient:
             "dry_run": dry_run,
             "metadata": dict(metadata),
         }
-        raw = await self._call("POST", "/deployments", document, within=REGISTRATION_TIMEOUT)
-        return self._read(raw, Discovered)
+        try:
+            raw = await self._call("POST", "/deployments", document, within=REGISTRATION_TIMEOUT)
+            return self._read(raw, Discovered)
+        except AdminRefused as error:
+            if error.restate_code:
+                raise
+            await self._refuse_another()
+            raise
+        except AdminUnavailable as error:
+            if not isinstance(error.__cause__, _NO_ANSWER):
+                await self._refuse_another()
+            raise
 
     async def query(self, sql: str) -> tuple[Mapping[str, object], ...]:
         """Run a query; columns that are null are left out of a row."""
@@ -272,6 +287,19 @@ class AdminClient:
         if session is not None:
             await session.close()
 
+    async def _refuse_another(self) -> None:
+        """Say so where another server answers at this URL.
+
+        Raises:
+            AdminUnavailable: It does.
+        """
+        if whose := await who_answers(self.get):
+            raise AdminUnavailable(
+                f"what answers at {self.url} is {whose}, not Restate's admin API",
+                hint="set workflow.restate.admin_endpoint, or worker_admin_endpoint, to the admin"
+                " API, which listens on port 9070 unless that was changed",
+            ) from None
+
     async def _change(self, invocation_id: str, change: str) -> bool:
         try:
             await self._call("PATCH", f"/invocations/{quote(invocation_id, safe='')}/{change}")
@@ -292,9 +320,10 @@ class AdminClient:
                 f" {error.certificate_error}",
                 hint="have SSL_CERT_FILE name a file with its CA's certificate",
             ) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except _NO_ANSWER as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            raise self._unavailable(reason) from error
+            hint = scheme_hint(error, "workflow.restate.admin_endpoint")
+            raise self._unavailable(reason, hint) from error
         if status >= HTTPStatus.BAD_REQUEST:
             raise self._error(status, body)
         return body
@@ -357,8 +386,8 @@ class AdminClient:
             )
         return self._unavailable(told.message)
 
-    def _unavailable(self, reason: str) -> AdminUnavailable:
+    def _unavailable(self, reason: str, hint: str = "") -> AdminUnavailable:
         return AdminUnavailable(
             f"Restate's admin API at {self.url} cannot be used: {reason}",
-            hint="check workflow.restate.admin_endpoint and that restate-server runs",
+            hint=hint or "check workflow.restate.admin_endpoint and that restate-server runs",
         )

@@ -43,6 +43,10 @@ INFO = EngineInfo(
 )
 
 
+DISCOVERY_GRACE = 1.0
+"""Seconds for connections to end after a discovery: uvicorn logs an error where there are none."""
+
+
 class RestateEngine(WorkerEngine):
     """Lets a Restate server run this worker's jobs."""
 
@@ -146,7 +150,7 @@ class RestateEngine(WorkerEngine):
             await listening.wait()
             yield
         finally:
-            await server.stop(grace=0)
+            await server.stop(DISCOVERY_GRACE)
             await serving
 
 

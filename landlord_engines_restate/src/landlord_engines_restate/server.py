@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.listening import listening_hint
 
 __all__ = ["App", "HttpServer", "listening_socket", "take_no_signals"]
 
@@ -94,7 +95,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise EngineFailed(
             f"cannot listen on {host}:{port}: {error.strerror}",
-            hint="stop what listens there, or set workflow.restate.worker_address",
+            hint=listening_hint(error, port, "workflow.restate.worker_address"),
         ) from error
 
 

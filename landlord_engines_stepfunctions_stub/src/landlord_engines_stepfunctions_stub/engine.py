@@ -48,6 +48,10 @@ class StepFunctionsEngine(WorkerEngine):
         _ = started
         raise _refusal()
 
+    def check(self) -> None:
+        """Refuse."""
+        raise _refusal()
+
     async def register(self) -> Registration:
         """Refuse."""
         raise _refusal()

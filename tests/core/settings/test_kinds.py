@@ -6,9 +6,12 @@ from landlord_engines_core.settings.kinds import (
     Address,
     Converter,
     Duration,
+    LogLevel,
     Secret,
     Url,
     expectation,
+    is_duration,
+    written as as_written,
 )
 
 
@@ -98,3 +101,30 @@ def test_a_secret_is_shown_as_stars() -> None:
 )
 def test_what_is_expected_is_said_in_words(kind: object, text: str) -> None:
     assert expectation(kind) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (9.0, "9s"), (90, "1m30s"), (5400, "1h30m"), (0.5, "500ms"), (2592000, "720h")],
+)
+def test_a_duration_is_shown_as_one_writes_it(seconds: float, text: str) -> None:
+    assert as_written(seconds) == text
+    assert Converter().structure(text, Duration) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "level"), [("WARNING", "warn"), ("warn", "warn"), ("Info", "info"), ("DEBUG", "debug")]
+)
+def test_a_level_may_be_written_as_other_tools_do(text: str, level: str) -> None:
+    assert Converter().structure(text, LogLevel) == level
+
+
+def test_a_level_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # the text is the caller's
+        Converter().structure("loud", LogLevel)
+
+
+def test_a_duration_is_told_from_other_kinds() -> None:
+    assert is_duration(Duration)
+    assert is_duration(Duration | None)
+    assert not is_duration(Url | None)

@@ -180,6 +180,17 @@ class ComputeEngine(abc.ABC):
         """
         return 0.0
 
+    async def reach(self) -> str:
+        """Reach the target with the operator's own access, and change nothing.
+
+        `landlord-host check` calls it, and the worker at its start and each minute. The caller
+        gives it up after 10 seconds. An engine without a target need not define it.
+
+        Returns:
+            What answered, in a few words and without secrets; empty where nothing was asked.
+        """
+        return ""
+
     async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # for those that switch
         """Put into service what a switch left out of it that nobody went on with.
 

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.compute.unknown_keys import near_misses, properties_of
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["ComputeRegistry"]
@@ -20,6 +21,11 @@ MOST = 20
 
 def _rule(error: ValidationError) -> str:
     """Name the rule that was broken; the schema's side only, never the value."""
+    if error.validator == "additionalProperties" and error.validator_value is False:
+        schema = error.schema if isinstance(error.schema, Mapping) else {}
+        found = error.instance if isinstance(error.instance, Mapping) else {}
+        others = (str(key) for key in found if key not in properties_of(schema))
+        return f"breaks the rule 'additionalProperties', unknown: {', '.join(islice(others, MOST))}"
     rule = error.validator_value if isinstance(error.validator_value, str | int | list) else ""
     return f"breaks the rule {error.validator!r} {rule}".rstrip()
 
@@ -112,6 +118,7 @@ class ComputeRegistry:
             f"{error.json_path} {_rule(error)}"
             for error in islice(self._validators[name].iter_errors(config), MOST)
         )
+        problems += islice(near_misses(config, engine.config_schema()), MOST)
         if problems:
             raise ComputeRefused(f"{name} refuses the configuration: {'; '.join(problems)}")
         engine.validate(config)

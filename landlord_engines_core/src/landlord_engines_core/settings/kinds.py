@@ -10,10 +10,23 @@ from urllib.parse import urlsplit
 from typed_settings.converters import TSConverter
 from typed_settings.types import SecretStr
 
-__all__ = ["Address", "Converter", "Duration", "Secret", "Url", "expectation"]
+__all__ = [
+    "Address",
+    "Converter",
+    "Duration",
+    "LogLevel",
+    "Secret",
+    "Url",
+    "expectation",
+    "is_duration",
+    "written",
+]
 
 Duration = NewType("Duration", float)
 """Seconds; written as Landlord does (``1h30m``, ``500ms``) or as a bare number."""
+
+LogLevel = NewType("LogLevel", str)
+"""debug, info, warn or error; in any case, and ``warning`` too."""
 
 Url = NewType("Url", str)
 """An http or https URL with a host and without credentials."""
@@ -38,10 +51,14 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _TRUE = {"1", "t", "true", "yes", "on"}
 _FALSE = {"0", "f", "false", "no", "off"}
 
+_LEVELS = {"debug", "info", "warn", "error"}
+_ALSO_LEVELS = {"warning": "warn"}
+
 _PORTS = range(65536)
 
 _EXPECTED = {
     Address: "host:port, :port for all interfaces, or nothing",
+    LogLevel: "one of debug, info, warn, error",
     Duration: "a duration such as 30s, 1h30m or 500ms",
     Url: "an http or https URL with a host and without credentials",
     bool: "true or false",
@@ -60,6 +77,14 @@ def _duration(value: Any) -> float:
     if isinstance(value, bool) or not text or not 0 <= seconds < math.inf:
         raise ValueError
     return seconds
+
+
+def _log_level(value: Any) -> str:
+    text = str(value).lower()
+    level = _ALSO_LEVELS.get(text, text)
+    if level not in _LEVELS:
+        raise ValueError
+    return level
 
 
 def _url(value: Any) -> str:
@@ -115,6 +140,7 @@ def _sections(value: Any) -> Any:
 _NEW_KINDS: Mapping[Any, Callable[[Any], Any]] = {
     Address: _address,
     Duration: _duration,
+    LogLevel: _log_level,
     Url: _url,
 }
 """Told apart by identity: the base class compares its kinds as classes, which these are not."""
@@ -134,6 +160,22 @@ class Converter(TSConverter):
         if getattr(cl, "__origin__", None) is dict:
             obj = _sections(obj)
         return super().structure(obj, cl)
+
+
+def is_duration(kind: Any) -> bool:
+    """Whether values of this kind are seconds."""
+    return kind is Duration or Duration in getattr(kind, "__args__", ())
+
+
+def written(seconds: float) -> str:
+    """Write a duration as one does in a file: ``1h30m``, ``500ms``."""
+    left = round(seconds * 1e9)
+    parts = []
+    for unit in ("h", "m", "s", "ms", "us", "ns"):
+        count, left = divmod(left, round(_UNITS[unit] * 1e9))
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
 
 
 def expectation(kind: Any) -> str:

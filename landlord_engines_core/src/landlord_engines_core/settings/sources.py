@@ -21,7 +21,7 @@ from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings.compute import ComputeSources, is_compute_flag
 from landlord_engines_core.settings.formats import read_json, read_yaml
 from landlord_engines_core.settings.json_values import not_json
-from landlord_engines_core.settings.kinds import Converter, expectation
+from landlord_engines_core.settings.kinds import Converter, expectation, is_duration
 from landlord_engines_core.settings.misspelt import (
     look_up,
     misshapen,
@@ -54,11 +54,27 @@ _FILLED_BY_ENGINE = {
 
 @attrs.frozen(kw_only=True)
 class Loaded:
-    """Settings, and for each path in them where the value comes from."""
+    """Settings, and for each path in them where the value comes from.
+
+    Attributes:
+        values: The value at each path, secrets masked.
+        durations: The paths whose values are seconds.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
     values: Mapping[str, object] = attrs.field(repr=False)
+    durations: frozenset[str] = frozenset()
+
+    def check(self) -> None:
+        """Have the engine's section checked by itself, where its class has a ``check``.
+
+        Raises:
+            SettingsError: It does not accept its settings.
+        """
+        check = getattr(self.settings.engine, "check", None)
+        if check is not None:
+            check()
 
 
 @attrs.frozen(kw_only=True)
@@ -151,7 +167,9 @@ class Sources:
             raise SettingsError("; ".join(problems), hint="correct each where it was set")
         loaded = _build(tree, document, converter, engine)
         origins = {path: found[path].origin if path in found else DEFAULT for path in options}
-        return _finish(loaded, engine, origins, compute)
+        finished = _finish(loaded, engine, origins, compute)
+        durations = (path for path, option in options.items() if is_duration(option.cls))
+        return attrs.evolve(finished, durations=frozenset(durations))
 
     def _compute(self) -> ComputeSources:
         return ComputeSources.gather(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import attrs
 
 from landlord_engines_core.errors import SettingsError
-from landlord_engines_core.settings.kinds import Address, Duration, Url
+from landlord_engines_core.settings.kinds import Address, Duration, LogLevel, Url
 
 __all__ = ["LogSettings", "Settings", "WorkerSettings", "attribute", "tree_for"]
 
@@ -23,7 +23,7 @@ class LogSettings:
             whether a terminal is there.
     """
 
-    level: Literal["debug", "info", "warn", "error"] = "info"
+    level: LogLevel = LogLevel("info")
     format: Literal["auto", "development", "console", "production", "json"] = "auto"
 
 

@@ -15,7 +15,10 @@ from landlord_engines_core.resolution import merge
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"fodler": "/x"}, "compute.process has no 'fodler'"),
+        (
+            {"fodler": "/x"},
+            "compute.process.fodler is unknown; did you mean compute.process.folder?",
+        ),
         ({"folder": 1}, r"\$.folder must be a string"),
         ({"folder": "relative"}, "folder is not an absolute path"),
         ({"ports": {"first": 2, "last": 1}}, "ports is not a range"),

@@ -791,7 +791,7 @@ async def test_secrets_are_in_the_tenants_own_files_and_nowhere_else(
         ({"command": ["x"], "health": {"tcp": True, "http": "/"}}, "'oneOf'"),
         ({"command": ["x"], "health": {"http": "/\r\nsecret"}}, "'not'"),
         ({"command": ["x"], "health": {"http": "/\n"}}, "'not'"),
-        ({"command": ["x"], "shell": "secret"}, "'additionalProperties'"),
+        ({"command": ["x"], "comand": "secret"}, "$.comand is unknown; did you mean"),
         ({"command": ["\ud800"]}, "$.command[0] is not valid Unicode"),
         ({"command": ["x"], "env": {"\ud800": ""}}, r"$.env.\ud800 is not valid Unicode"),
         ({"command": ["x"], "env": {"A": "\ud800"}}, "$.env.A is not valid Unicode"),

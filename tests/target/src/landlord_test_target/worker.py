@@ -81,7 +81,7 @@ class Worker:
             )
 
     async def registered(self) -> "Worker":
-        await self.logged("registered", state="yes")
+        await self.logged("registration changed", state="yes")
         return self
 
     def lines(self) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from landlord_engines_core.compute.docker.answers import (
 from landlord_engines_core.compute.docker.body import Body
 from landlord_engines_core.compute.docker.names import OWNER
 from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.docker.unreachable import unreachable
 from landlord_engines_core.compute.in_flight import send
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
@@ -229,6 +230,12 @@ class DockerClient:
         except (Gone, Conflict):
             return
 
+    async def version(self) -> str:
+        """Which daemon answers, and where."""
+        async with self._asked("ask for the version") as docker:
+            version = await docker.version()
+            return f"Docker {version['Version']} at {self.settings.host}"
+
     async def data_root(self) -> str:
         """The folder of its host in which the engine keeps everything, volumes too."""
         async with self._asked("ask the engine for its folder") as docker:
@@ -266,9 +273,11 @@ class DockerClient:
             async with asyncio.timeout(self.settings.request_timeout + seconds):
                 yield self._connected()
         except aiodocker.DockerError as error:
+            if error.status == NO_CONNECTION:
+                raise unreachable(error, self.settings.host) from error
             raise meaning(what, error.status, error.message) from error
         except _NO_ANSWER as error:
-            raise silent() from error
+            raise unreachable(error, self.settings.host) from error
 
 
 # The library has no types for these.

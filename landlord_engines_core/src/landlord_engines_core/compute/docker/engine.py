@@ -75,6 +75,10 @@ class DockerCompute(ComputeEngine):
         """There is one place: the engine."""
         return ""
 
+    async def reach(self) -> str:
+        """Ask the daemon for its version."""
+        return await self._client.version()
+
     async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
         """Look at the tenant's containers."""
         found = await self._find(tenant)

@@ -1,6 +1,5 @@
 """The section ``compute.docker``: where the engine is, what tenants may do, and their defaults."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -9,11 +8,11 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute.docker.schema import SCHEMA
+from landlord_engines_core.compute.unknown_keys import properties_of, unknown_keys
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["DockerSettings", "Policy", "Registry", "read_section"]
 
-_NEAR = 0.8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _VOLUMES = re.compile(r"[A-Za-z0-9_.*?-]+")
 _CAPABILITY = re.compile(r"(CAP_)?[A-Z][A-Z_]{2,}")
@@ -102,7 +101,7 @@ def read_section(section: Mapping[str, object]) -> tuple[DockerSettings, dict[st
     Raises:
         ComputeRefused: With the path of each bad key, never its value.
     """
-    known = {field.name for field in attrs.fields(DockerSettings)}
+    known = _names(DockerSettings)
     ours = {
         key: value for key, value in section.items() if key in known and value not in ("", None)
     }
@@ -111,29 +110,24 @@ def read_section(section: Mapping[str, object]) -> tuple[DockerSettings, dict[st
         settings = codec.structure(ours, DockerSettings)
     except codec.BadDocument as error:
         raise ComputeRefused(str(error)) from None
-    problems = [*_misspelt(defaults, known), *_problems(settings)]
-    problems += _misspelt_policy(ours.get("policy"))
+    problems = [
+        *unknown_keys(section, {*known, *properties_of(SCHEMA)}),
+        *unknown_keys(_policy(ours), _names(Policy), "policy."),
+        *_problems(settings),
+    ]
     if problems:
         raise ComputeRefused("; ".join(problems))
     return settings, defaults
 
 
-def _misspelt(defaults: Mapping[str, object], known: set[str]) -> list[str]:
-    """A key that is nearly one of ours would be taken for a default, and then ignored."""
-    properties = SCHEMA["properties"]
-    assert isinstance(properties, Mapping)
-    others = sorted(known)
-    return [
-        f"{key} is unknown; did you mean {near[0]}?"
-        for key in defaults
-        if key not in properties and (near := difflib.get_close_matches(key, others, 1, _NEAR))
-    ]
+def _names(kind: type) -> set[str]:
+    return {field.name for field in attrs.fields(kind)}
 
 
-def _misspelt_policy(policy: object) -> list[str]:
-    known = {field.name for field in attrs.fields(Policy)}
-    given = policy if isinstance(policy, Mapping) else {}
-    return [f"policy.{key} is unknown" for key in given if key not in known]
+def _policy(section: Mapping[str, object]) -> Mapping[str, object]:
+    policy = section.get("policy")
+    assert isinstance(policy, Mapping | None), "it was structured"
+    return policy or {}
 
 
 def _problems(settings: DockerSettings) -> list[str]:

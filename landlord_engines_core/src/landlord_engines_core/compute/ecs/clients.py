@@ -26,6 +26,9 @@ __all__ = ["LONGEST_CALL", "Clients"]
 MOST = 100
 """Clients that are kept although nobody uses them; tenants name as many roles as they like."""
 
+_ANY_REGION = "us-east-1"
+"""Credentials of AWS's main partition are the same in all of its regions."""
+
 _SESSION_NAME = "landlord-engines"
 
 _CONNECT_TIMEOUT = 5.0
@@ -141,6 +144,22 @@ class Clients:
         finally:
             client.users -= 1
             self._close_oldest()
+
+    async def identity(self, region: str) -> str:
+        """The account that the worker's own credentials belong to.
+
+        Args:
+            region: Whose STS is asked; empty for the one that AWS's own settings name.
+        """
+        client = self._base.create_client(
+            "sts",
+            region_name=region or self._base.get_config_variable("region") or _ANY_REGION,
+            endpoint_url=self.endpoint_url,
+            config=_CONFIG,
+        )
+        async with client as sts:
+            account: str = (await sts.get_caller_identity())["Account"]
+        return account
 
     async def aclose(self) -> None:
         """Close all clients."""

@@ -22,6 +22,7 @@ from landlord_engines_core.compute.ecs.service import observed, tags_of
 from landlord_engines_core.compute.ecs.tags import belongs_to, is_of_place
 from landlord_engines_core.compute.ecs.target import Target, gone
 from landlord_engines_core.compute.points import Reached, pass_by
+from landlord_engines_core.compute.unknown_keys import properties_of, unknown_keys
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["EcsCompute", "from_settings"]
@@ -89,6 +90,13 @@ class EcsCompute(ComputeEngine):
         wanted = read(config)
         wanted.check()
         return str(place_of(wanted))
+
+    async def reach(self) -> str:
+        """Ask STS whose credentials the worker has, which needs no permission."""
+        known = read(self.defaults)
+        with translated():
+            account = await self.clients.identity(known.resolved_region)
+        return f"AWS account {account}"
 
     async def inspect(self, tenant: str, place: str) -> Observation:
         """What ECS says of the service; that of somebody else is as good as missing."""
@@ -162,6 +170,8 @@ def from_settings(settings: Mapping[str, object]) -> EcsCompute:
         ComputeRefused: A key has a wrong type, or the defaults name one service for all tenants.
     """
     own = {field.name for field in attrs.fields(_Operator)}
+    if problems := unknown_keys(settings, {*own, *properties_of(SCHEMA)}, "compute.ecs."):
+        raise ComputeRefused("; ".join(problems))
     try:
         operator = codec.structure({key: settings[key] for key in own & settings.keys()}, _Operator)
     except codec.BadDocument as error:

@@ -45,6 +45,7 @@ _UNKNOWN = (
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 )
+_OF_STS = ("AssumeRole", "GetCallerIdentity")
 _SERVER_ERROR = 500
 _TOO_MANY = 429
 
@@ -81,7 +82,7 @@ def translated() -> Iterator[None]:
 
 
 def _answered(error: ClientError) -> ComputeError:
-    action = f"{'sts' if error.operation_name == 'AssumeRole' else 'ecs'}:{error.operation_name}"
+    action = f"{'sts' if error.operation_name in _OF_STS else 'ecs'}:{error.operation_name}"
     code = _code(error)
     answer = error.response.get("ResponseMetadata", {})
     status = answer.get("HTTPStatusCode", 0)

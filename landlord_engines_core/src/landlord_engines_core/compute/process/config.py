@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_core import codec
+from landlord_engines_core.compute.unknown_keys import unknown_keys
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = [
@@ -27,7 +28,6 @@ _NO_NUL: Mapping[str, object] = {"type": "string", "not": {"pattern": "\\u0000"}
 SCHEMA: Mapping[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
-    "additionalProperties": False,
     "required": ["command"],
     "properties": {
         "command": {
@@ -45,7 +45,6 @@ SCHEMA: Mapping[str, object] = {
         "port": {"type": "integer", "minimum": 0, "maximum": 65535},
         "health": {
             "type": "object",
-            "additionalProperties": False,
             "oneOf": [{"required": ["http"]}, {"required": ["tcp"]}],
             "properties": {
                 "http": {"type": "string", "pattern": "^/", "not": {"pattern": "[^!-~]"}},
@@ -130,11 +129,8 @@ def operator_of(settings: Mapping[str, object]) -> Operator:
     Raises:
         ComputeRefused: Naming each key that is unknown or has a bad value.
     """
-    if unknown := sorted(settings.keys() - _KNOWN):
-        raise ComputeRefused(
-            f"compute.process has no {', '.join(map(repr, unknown))}",
-            hint=f"it has {', '.join(sorted(_KNOWN))}",
-        )
+    if problems := unknown_keys(settings, _KNOWN, "compute.process."):
+        raise ComputeRefused("; ".join(problems), hint=f"it has {', '.join(sorted(_KNOWN))}")
     try:
         operator = codec.structure(dict(settings), Operator)
     except codec.BadDocument as error:

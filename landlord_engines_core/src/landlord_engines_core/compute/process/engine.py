@@ -1,5 +1,6 @@
 """Tenants as local processes: for development and single hosts."""
 
+import asyncio
 import hashlib
 import os
 import sys
@@ -29,6 +30,7 @@ from landlord_engines_core.compute.process.config import (
 )
 from landlord_engines_core.compute.process.folder import Folder, Run
 from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.reach import usable_folder
 from landlord_engines_core.compute.process.tenant import LONGEST_CARRY, Tenant
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
@@ -79,6 +81,10 @@ class ProcessCompute(ComputeEngine):
     def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """There is one place: this machine."""
         return ""
+
+    async def reach(self) -> str:
+        """Look whether the folder can be used, or made; it is not made."""
+        return await asyncio.to_thread(usable_folder, Path(self.operator.folder))
 
     async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
         """Look at the tenant's folder and ask its command for its health."""

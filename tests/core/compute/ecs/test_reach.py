@@ -1,0 +1,23 @@
+import pytest
+
+from landlord_engines_core.compute.ecs.engine import from_settings
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_test_target.aws import Ecs
+
+
+async def test_sts_tells_the_account(ecs: Ecs) -> None:
+    assert await ecs.engine.reach() == "AWS account 123456789012"
+
+
+async def test_a_worker_without_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    engine = from_settings({})
+
+    with pytest.raises((ComputeUnavailable, ComputeRefused), match="has no AWS credentials"):
+        await engine.reach()
+
+    await engine.aclose()

@@ -1,0 +1,84 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from landlord_engines_core.compute.process.engine import create_process
+from landlord_engines_core.compute.process.reach import usable_folder
+from landlord_engines_core.errors import ComputeUnavailable
+
+AS_ANOTHER = """
+import os, sys
+from pathlib import Path
+from landlord_engines_core.compute.process.reach import usable_folder
+os.setgroups([]); os.setgid(54321); os.setuid(54321)
+try:
+    print(usable_folder(Path(sys.argv[1])))
+except Exception as error:
+    print(error)
+"""
+
+
+async def test_a_folder_is_reached_and_none_is_made(tmp_path: Path) -> None:
+    there = create_process({"folder": str(tmp_path)})
+    to_be_made = create_process({"folder": str(tmp_path / "a/b")})
+
+    assert await there.reach() == f"folder {tmp_path}"
+    assert await to_be_made.reach() == f"folder {tmp_path}/a/b, to be made"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below", "dangling"])
+def test_what_is_no_folder_is_named(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(ComputeUnavailable, match=f"{folder} cannot be used: .* is not a folder"):
+        usable_folder(tmp_path / folder)
+
+
+def test_a_name_that_no_system_takes_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ComputeUnavailable, match="cannot be looked at: ENAMETOOLONG"):
+        usable_folder(tmp_path / ("x" * 300))
+
+
+def test_a_read_only_file_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+
+    with pytest.raises(ComputeUnavailable, match="is on a read-only file system"):
+        usable_folder(tmp_path)
+
+
+def test_a_folder_that_may_not_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_access(*_: object, **__: object) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", no_access)
+    monkeypatch.setattr(os, "supports_effective_ids", {no_access})
+
+    with pytest.raises(ComputeUnavailable, match=f"permission denied on {tmp_path} for uid"):
+        usable_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("below", ["", "tenants"])
+def test_a_folder_of_somebody_else_is_told_with_the_uid(tmp_path: Path, below: str) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o755)
+
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ANOTHER, closed / below],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert f"permission denied on {closed} for uid 54321" in done.stdout
+    assert "set compute.process.folder" in done.stdout

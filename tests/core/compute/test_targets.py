@@ -1,0 +1,101 @@
+import asyncio
+import math
+from typing import ClassVar
+
+import pytest
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.compute.targets import Targets, reach
+from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.metrics import Metrics
+from landlord_test_target.direct import Lines
+
+
+class Scripted(MockCompute):
+    """Answers as its script says."""
+
+    answers: ClassVar[list[str | Exception]]
+
+    async def reach(self) -> str:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def scripted(*script: str | Exception) -> Scripted:
+    class Engine(Scripted):
+        answers: ClassVar[list[str | Exception]] = list(script)
+
+    return Engine()
+
+
+async def test_an_engine_without_a_target_is_reached() -> None:
+    status = await reach(MockCompute())
+
+    assert status.is_reached
+    assert status.detail == ""
+
+
+async def test_what_an_engine_raises_by_mistake_is_told_without_its_text() -> None:
+    status = await reach(scripted(KeyError("sesame")))
+
+    assert "cannot reach its target: KeyError" in str(status.error)
+    assert "sesame" not in str(status.error)
+
+
+async def test_a_target_that_gives_no_answer_is_given_up() -> None:
+    class Silent(MockCompute):
+        async def reach(self) -> str:
+            await asyncio.Event().wait()
+            return ""
+
+    status = await reach(Silent(), 0.01)
+
+    assert "gave no answer in 0.01 s" in str(status.error)
+
+
+async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -> None:
+    logger, metrics = Lines(), Metrics()
+    refused = ComputeRefused("denied")
+    engine = scripted("v1", "v1", refused, ComputeRefused("denied"), "v1")
+    targets = Targets(registry=ComputeRegistry({"own": engine}), logger=logger)
+    metrics.watch_targets(targets.registry, targets.reached)
+    shown = []
+
+    assert math.isnan(targets.reached("own"))
+    for _ in range(5):
+        await targets.look()
+        shown.append(targets.reached("own"))
+
+    assert shown == [1, 1, 0, 0, 1]
+    assert [event for _, event, _ in logger.lines] == [
+        "target reached",
+        "target not reached",
+        "target reached",
+    ]
+    assert 'landlord_worker_target_reached{compute_engine="own"} 1.0' in str(metrics.render()[0])
+
+
+@pytest.mark.parametrize("interval", [0.0])
+async def test_targets_are_looked_at_again_until_the_end(interval: float) -> None:
+    again = asyncio.Event()
+
+    class Counting(MockCompute):
+        async def reach(self) -> str:
+            looks.append(1)
+            if len(looks) > 1:
+                again.set()
+            return ""
+
+    looks: list[int] = []
+    registry = ComputeRegistry({"own": Counting()})
+    targets = Targets(registry=registry, logger=Lines(), interval=interval)
+
+    async with targets.watched():
+        await again.wait()
+    before = len(looks)
+    await asyncio.sleep(0)
+
+    assert len(looks) == before

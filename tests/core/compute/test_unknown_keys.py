@@ -1,0 +1,94 @@
+import pytest
+
+from landlord_engines_core.compute import ComputeFactory, ComputeRegistry
+from landlord_engines_core.compute.docker import create_docker
+from landlord_engines_core.compute.ecs import create_ecs
+from landlord_engines_core.compute.process import create_process
+from landlord_engines_core.errors import ComputeRefused
+from landlord_test_target.direct import ScriptedCompute
+
+ENGINES = pytest.mark.parametrize(
+    ("create", "typo", "meant"),
+    [
+        (create_docker, "netwrk_name", "network_name"),
+        (create_docker, "imagee", "image"),
+        (create_process, "foldr", "folder"),
+        (create_ecs, "endpoint_ulr", "endpoint_url"),
+        (create_ecs, "cluster_am", "cluster_arn"),
+    ],
+)
+
+
+@ENGINES
+def test_a_typo_in_a_section_is_refused_and_what_is_meant_is_named(
+    create: ComputeFactory, typo: str, meant: str
+) -> None:
+    with pytest.raises(ComputeRefused, match=rf"{typo} is unknown; did you mean .*{meant}\?"):
+        create({typo: "x"})
+
+
+@pytest.mark.parametrize("create", [create_docker, create_process, create_ecs])
+def test_a_key_of_a_section_that_is_like_no_other_is_refused_too(create: ComputeFactory) -> None:
+    with pytest.raises(ComputeRefused, match="zzzzzz is unknown"):
+        create({"zzzzzz": "x"})
+
+
+TENANTS = pytest.mark.parametrize(
+    ("name", "create", "config", "typo"),
+    [
+        ("docker", create_docker, {"image": "x"}, "read_onyl"),
+        ("process", create_process, {"command": ["x"]}, "working_foldr"),
+        (
+            "ecs",
+            create_ecs,
+            {
+                "cluster_arn": "c",
+                "task_definition_arn": "t",
+                "service_name_prefix": "p-",
+                "region": "us-east-1",
+            },
+            "lauch_type",
+        ),
+    ],
+)
+
+
+@TENANTS
+def test_a_tenants_typo_is_refused_and_any_other_key_is_passed_over(
+    name: str, create: ComputeFactory, config: dict[str, object], typo: str
+) -> None:
+    registry = ComputeRegistry({name: create({})})
+
+    registry.check(name, {**config, "zzzzzz": "hush"})
+    with pytest.raises(ComputeRefused, match=rf"\$\.{typo} is unknown; did you mean") as caught:
+        registry.check(name, {**config, typo: "hush"})
+
+    assert "hush" not in str(caught.value)
+
+
+def test_a_typo_is_found_at_any_depth_and_never_among_a_tenants_own_words() -> None:
+    registry = ComputeRegistry({"docker": create_docker({})})
+    config = {"image": "x", "env": {"imagee": "1"}, "resources": {"memroy": 1}}
+
+    with pytest.raises(ComputeRefused) as caught:
+        registry.check("docker", config)
+
+    assert "$.resources.memroy is unknown; did you mean $.resources.memory?" in str(caught.value)
+    assert "imagee" not in str(caught.value)
+
+
+def test_a_list_is_looked_through() -> None:
+    items: dict[str, object] = {"properties": {"port": {}}}
+    schema = {"properties": {"ports": {"items": items}, "names": {"items": True}}}
+    registry = ComputeRegistry({"any": ScriptedCompute(schema=schema)})
+
+    with pytest.raises(ComputeRefused, match=r"\$\.ports\[1\]\.porrt is unknown"):
+        registry.check("any", {"ports": [{"port": 1}, {"porrt": 2}], "names": ["x"]})
+
+
+def test_a_schema_that_takes_no_other_key_has_them_named() -> None:
+    schema = {"properties": {"a": {}}, "additionalProperties": False}
+    registry = ComputeRegistry({"strict": ScriptedCompute(schema=schema)})
+
+    with pytest.raises(ComputeRefused, match=r"\$ breaks the rule .*, unknown: zzzzzz$"):
+        registry.check("strict", {"a": 1, "zzzzzz": "hush"})

@@ -1,0 +1,97 @@
+"""Each test writes real metadata into a folder on the path, and damages it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.distributions import installed
+from landlord_engines_core.errors import PluginNotInstalled
+from landlord_engines_core.plugins import WORKER_ENGINES, census, damaged, load_worker_engine
+
+POINTS = f"[{WORKER_ENGINES}]\nacme = nowhere:factory\n".encode()
+METADATA = b"Metadata-Version: 2.1\nName: acme-engine\nVersion: 1.0\n"
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def into(folder: str, points: bytes = POINTS, metadata: bytes | None = METADATA) -> None:
+        info = tmp_path / folder
+        info.mkdir()
+        (info / "entry_points.txt").write_bytes(points)
+        if metadata is not None:
+            (info / "METADATA").write_bytes(metadata)
+
+    return into
+
+
+def found() -> list[str]:
+    return [str(one) for one in census(WORKER_ENGINES) if one.name == "acme"]
+
+
+@pytest.mark.parametrize(
+    ("points", "reason"),
+    [
+        (b"[console_scripts]\nno equals sign\n", "has a line without '='"),
+        (b"[console_scripts]\nx = \xff:main\n", "is not UTF-8"),
+    ],
+)
+def test_entry_points_that_cannot_be_read_take_no_other_down(
+    write: Write, points: bytes, reason: str
+) -> None:
+    write("bad-2.0.dist-info", points, b"Metadata-Version: 2.1\nName: bad\nVersion: 2.0\n")
+    write("acme_engine-1.0.dist-info")
+
+    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+    assert f"bad 2.0: its entry_points.txt {reason}" in map(str, damaged())
+
+
+@pytest.mark.parametrize("metadata", [None, b"", b"Name: \xff\n"])
+def test_a_distribution_without_metadata_goes_by_its_folders_name(
+    write: Write, metadata: bytes | None
+) -> None:
+    write("acme_engine-1.0.dist-info", metadata=metadata)
+
+    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+    assert "acme-engine 1.0: its METADATA is missing or cannot be read" in map(str, damaged())
+
+
+def test_a_folder_of_an_odd_name_is_told_by_it(write: Write) -> None:
+    write("odd.dist-info", metadata=None)
+
+    assert found() == ["acme (odd.dist-info unknown, nowhere:factory)"]
+
+
+def test_what_pip_left_behind_counts_not_at_all(write: Write) -> None:
+    write("acme_engine-1.0.dist-info")
+    write("~cme_engine-0.9.dist-info")
+    write("-cme_engine-0.8.dist-info")
+
+    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+
+
+def test_of_two_of_one_name_the_sound_one_counts(write: Write) -> None:
+    write("acme_engine-0.9.dist-info", metadata=None)
+    write("acme_engine-1.0.dist-info")
+
+    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+    assert not damaged()
+
+
+def test_the_one_that_cannot_be_read_is_named_where_an_engine_is_missed(write: Write) -> None:
+    write("bad-2.0.dist-info", b"[x]\nno equals sign\n", None)
+
+    with pytest.raises(PluginNotInstalled) as missed:
+        load_worker_engine("acme")
+
+    assert "bad 2.0: its entry_points.txt" in missed.value.hint
+
+
+def test_distributions_without_engines_are_left_out(write: Write) -> None:
+    write("acme_engine-1.0.dist-info", b"[console_scripts]\nx = y:z\n")
+
+    assert "acme-engine" not in [one.name for one in installed("landlord.")]
