@@ -112,6 +112,7 @@ class Restate:
 @pytest.fixture
 def restate(httpserver: HTTPServer) -> Restate:
     server = Restate()
+    httpserver.expect_request("/version").respond_with_json({"version": "1.7.12"})
     httpserver.expect_request("/deployments", method="POST").respond_with_handler(server.register)
     httpserver.expect_request("/deployments/dp_1").respond_with_handler(
         lambda _: server.deployment()

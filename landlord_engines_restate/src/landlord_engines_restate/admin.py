@@ -124,6 +124,11 @@ class RegisteredDeployment:
 
 
 @attrs.frozen(kw_only=True)
+class _Version:
+    version: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class _Deployments:
     deployments: tuple[Deployment, ...]
 
@@ -193,6 +198,10 @@ class AdminClient:
     async def get(self, path: str) -> bytes:
         """Read any path; what matters is mostly that it answers."""
         return await self._call("GET", path)
+
+    async def version(self) -> str:
+        """Read the server's version, for example ``1.7.12``; empty where the answer names none."""
+        return self._read(await self._call("GET", "/version"), _Version).version
 
     async def deployments(self) -> tuple[Deployment, ...]:
         """List all deployments."""

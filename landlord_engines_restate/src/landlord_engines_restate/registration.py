@@ -23,6 +23,7 @@ from landlord_engines_restate.admin import (
     RegisteredService,
 )
 from landlord_engines_restate.manifest import DIGEST_KEY, Manifest
+from landlord_engines_restate.server_version import refuse_too_old
 
 __all__ = ["Registrar"]
 
@@ -65,6 +66,7 @@ class Registrar:
         if not self.on_startup:
             return await self.look()
         with self._translated():
+            await refuse_too_old(self.admin)
             ours = await self._ours()
             if ours is None:
                 ours = await self._send(force=False)
@@ -80,6 +82,7 @@ class Registrar:
             RegistrationRefused: As `register`.
         """
         with self._translated():
+            await refuse_too_old(self.admin)
             ours = await self._ours()
             if ours is None:
                 detail = f"a registration would add the deployment {self.uri}"
@@ -100,6 +103,7 @@ class Registrar:
             RegistrationRefused: As `register`.
         """
         with self._translated():
+            await refuse_too_old(self.admin)
             ours = await self._ours()
             sent = self._send(force=False) if ours is None else self._send_to(ours)
             return await self._registered(await sent)
