@@ -39,7 +39,7 @@ class Fake:
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
         server.expect_request("/version").respond_with_json({"ApiVersion": "1.47"})
-        self.answers("GET", "/images/landlord-test/web:1/json", 200, {})
+        self.answers("GET", "/images/landlord-test/web:1/json", 200, {"Id": "sha256:web"})
 
     def answers(self, method: str, path: str, status: int, document: object) -> None:
         request = self.server.expect_request(f"/v1.47{path}", method=method)
