@@ -123,6 +123,7 @@ async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_r
     answer(httpserver, "POST", "/containers/stuck/start", 500, "failed to start shim")
     answer(httpserver, "POST", "/containers/gone/start", 404)
     answer(httpserver, "GET", "/containers/gone/json", 404)
+    answer(httpserver, "POST", "/containers/busy/start", 409)
     answer(httpserver, "POST", "/containers/lonely/start", 404, "network 6d89a0 not found")
     httpserver.expect_request("/v1.47/containers/lonely/json").respond_with_json({"Id": "lonely"})
     answer(httpserver, "POST", "/containers/bad/start", 400, "executable file not found in $PATH")
@@ -133,6 +134,8 @@ async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_r
         await client.start("lonely")
     with pytest.raises(Gone):
         await client.start("gone")
+    with pytest.raises(Conflict):
+        await client.start("busy")
     with pytest.raises(ComputeRefused, match="the image does not have the command"):
         await client.start("bad")
 
