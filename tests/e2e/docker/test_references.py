@@ -40,6 +40,17 @@ def partner(tenant: Holdings) -> Iterator[str]:
     docker("rm", "-f", name)
 
 
+@pytest.fixture
+def image(tenant: Holdings) -> Iterator[str]:
+    """The name of an image of its own for each test, which means version 1."""
+    name = f"landlord-test/moved:{tenant.tenant}"
+    docker("tag", f"{WEB}:1", name)
+    yield name
+    tenant.clear()
+    if docker("images", "-q", name):
+        docker("rmi", name)
+
+
 def make_partner(name: str) -> None:
     docker("run", "-d", "--name", name, f"{WEB}:3", "sleep", "1000")
 
@@ -185,13 +196,12 @@ async def test_a_partner_that_does_not_run_is_named(
 async def test_an_image_that_was_made_again_under_its_name_is_what_the_next_job_runs(
     engine: DockerCompute,
     tenant: Holdings,
+    image: str,
     stopped: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
-    image = f"landlord-test/moved:{tenant.tenant}"
     body = json.dumps(
         {"tenant_id": tenant.tenant, "operation": "update", "desired_config": {"image": image}}
     ).encode()
-    docker("tag", f"{WEB}:1", image)
     runs = jobs(("docker", engine), health_timeout=20)
     await runs.run(body, DirectSteps())
     if stopped:
@@ -202,15 +212,11 @@ async def test_an_image_that_was_made_again_under_its_name_is_what_the_next_job_
 
     assert [one.output.status for one in answers] == ["updated", "unchanged"]
     assert tenant.only["Image"] == docker("image", "inspect", "--format", "{{.Id}}", f"{WEB}:2")
-    tenant.clear()
-    docker("rmi", image)
 
 
 async def test_a_running_tenant_whose_image_lost_its_name_is_left_alone(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: Holdings, image: str
 ) -> None:
-    image = f"landlord-test/moved:{tenant.tenant}"
-    docker("tag", f"{WEB}:1", image)
     wanted = spec(tenant.tenant, image=image)
     await engine.provision(wanted)
     await healthy(engine, wanted)
