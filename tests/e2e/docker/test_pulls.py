@@ -1,5 +1,6 @@
 """Images from a real registry, Debian's docker-registry, with and without credentials."""
 
+import json
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
@@ -14,6 +16,9 @@ from landlord_test_target.docker import WEB, Holdings, docker, spec
 from landlord_test_target.harness import free_port, wait_for
 
 Engines = Callable[..., DockerCompute]
+
+GZIP = b"\x1f\x8b"
+"""What each layer begins with in a registry."""
 
 USER, PASSWORD = "puller", "sesame-open"
 HASH = "$2b$04$THalY.TYrocDE5gTl7k9d.LnJvvRK5wNxR752y6DVkNTB.KJEoImO"
@@ -75,7 +80,8 @@ async def registry(
     await wait_for(answers)
     yield registry
     registry.stop()
-    names = docker("images", "--format={{.Repository}}:{{.Tag}}", f"{registry.address}/*")
+    name = '{{.Repository}}{{if eq .Tag "<none>"}}@{{.Digest}}{{else}}:{{.Tag}}{{end}}'
+    names = docker("images", "--digests", f"--format={name}", f"{registry.address}/*")
     for name in names.splitlines():
         docker("rmi", name)
 
@@ -146,3 +152,83 @@ async def test_always_pulls_what_the_registry_has_by_now(
     await engine.update(spec(tenant.tenant, image=image, pull_policy="always"))
 
     assert tenant.only["Image"] != local
+
+
+@pytest.mark.parametrize("closed", [False], indirect=True)
+async def test_always_compares_the_image_behind_a_tag_and_replaces_what_runs_the_former(
+    engine: DockerCompute, tenant: Holdings, registry: Registry
+) -> None:
+    image = registry.push(1)
+    wanted = spec(tenant.tenant, image=image, pull_policy="always")
+    await engine.provision(wanted)
+    first = tenant.only
+    await engine.provision(wanted)
+    assert tenant.only["Id"] == first["Id"]
+    registry.push(2)
+
+    await engine.provision(wanted)
+
+    assert tenant.only["Image"] == docker("image", "inspect", "--format", "{{.Id}}", f"{WEB}:2")
+
+
+@pytest.mark.parametrize("closed", [False], indirect=True)
+async def test_an_image_without_the_engines_platform_is_refused_with_that_reason(
+    engine: DockerCompute, tenant: Holdings, registry: Registry, http: aiohttp.ClientSession
+) -> None:
+    image = registry.push(1)
+    media = "application/vnd.docker.distribution.manifest.v2+json"
+    address = f"http://{registry.address}/v2/web/manifests"
+    async with http.get(f"{address}/1", headers={"Accept": media}) as answer:
+        body, digest = await answer.read(), answer.headers["Docker-Content-Digest"]
+    listed = {
+        "mediaType": media,
+        "size": len(body),
+        "digest": digest,
+        "platform": {"os": "linux", "architecture": "s390x"},
+    }
+    kind = "application/vnd.docker.distribution.manifest.list.v2+json"
+    document = {"schemaVersion": 2, "mediaType": kind, "manifests": [listed]}
+    headers = {"Content-Type": kind}
+    async with http.put(f"{address}/1", data=json.dumps(document), headers=headers) as answer:
+        assert answer.status == 201
+
+    with pytest.raises(ComputeRefused, match="not made for the platform") as caught:
+        await engine.provision(spec(tenant.tenant, image=image))
+
+    assert "HTTP" not in str(caught.value)
+    assert tenant.ids == []
+
+
+@pytest.mark.parametrize("closed", [False], indirect=True)
+async def test_a_layer_that_the_registry_has_damaged_is_told_as_that(
+    engine: DockerCompute, tenant: Holdings, registry: Registry
+) -> None:
+    # The engine has the layers of its own images: this one must be another.
+    name = f"{registry.address}/web:other"
+    made = docker("run", "-d", f"{WEB}:3", "sh", "-c", f"echo {tenant.tenant} > /www/id")
+    docker("wait", made)
+    docker("commit", made, name)
+    docker("rm", "-v", made)
+    docker("push", "-q", name)
+    docker("rmi", name)
+    for blob in (registry.folder / "images").rglob("data"):
+        content = blob.read_bytes()
+        if content.startswith(GZIP):
+            blob.write_bytes(content[:-1] + b"x")
+
+    with pytest.raises(ComputeUnavailable, match="arrived damaged"):
+        await engine.provision(spec(tenant.tenant, image=name))
+
+
+async def test_a_registry_that_limits_the_rate_is_given_the_pause_that_it_asks_for(
+    engine: DockerCompute, tenant: Holdings, httpserver: HTTPServer
+) -> None:
+    """The registry is a double: a real one with limits is out of reach for a test."""
+    message = {"code": "TOOMANYREQUESTS", "message": "retry-after: 90s, allowed: 10/minute"}
+    httpserver.expect_request("/v2/").respond_with_data("")
+    httpserver.expect_request("/v2/web/manifests/1").respond_with_json({"errors": [message]}, 429)
+
+    with pytest.raises(ComputeUnavailable, match="limits the rate") as caught:
+        await engine.provision(spec(tenant.tenant, image=f"localhost:{httpserver.port}/web:1"))
+
+    assert caught.value.retry_after == 90

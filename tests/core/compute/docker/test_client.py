@@ -122,14 +122,31 @@ async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_r
 ) -> None:
     answer(httpserver, "POST", "/containers/stuck/start", 500, "failed to start shim")
     answer(httpserver, "POST", "/containers/gone/start", 404)
+    answer(httpserver, "GET", "/containers/gone/json", 404)
+    answer(httpserver, "POST", "/containers/busy/start", 409)
+    answer(httpserver, "POST", "/containers/lonely/start", 404, "network 6d89a0 not found")
+    httpserver.expect_request("/v1.47/containers/lonely/json").respond_with_json({"Id": "lonely"})
     answer(httpserver, "POST", "/containers/bad/start", 400, "executable file not found in $PATH")
 
     with pytest.raises(StartFailed):
         await client.start("stuck")
+    with pytest.raises(StartFailed):
+        await client.start("lonely")
     with pytest.raises(Gone):
         await client.start("gone")
+    with pytest.raises(Conflict):
+        await client.start("busy")
     with pytest.raises(ComputeRefused, match="the image does not have the command"):
         await client.start("bad")
+
+
+async def test_an_engine_whose_disk_is_full_is_told_whatever_it_was_to_do(
+    client: DockerClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, "POST", "/containers/x/start", 500, "write x: no space left on device")
+
+    with pytest.raises(StartFailed, match="cannot start the container: it has no space left"):
+        await client.start("x")
 
 
 async def test_an_engine_that_is_away_has_not_failed_to_start_a_container() -> None:
@@ -234,8 +251,8 @@ async def test_an_engine_without_volumes_lists_none(
         (500, "dial tcp 1.2.3.4:443: connect: connection refused", ComputeUnavailable, "answer"),
         (500, "dial tcp: lookup r: no such host", ComputeUnavailable, "does not answer"),
         (500, "net/http: TLS handshake timeout", ComputeUnavailable, "does not answer"),
-        (500, "toomanyrequests: You have reached your limit", ComputeUnavailable, "does not"),
-        (500, "write /var/lib/docker: no space left", ComputeUnavailable, r"HTTP 500"),
+        (500, "toomanyrequests: You have reached your limit", ComputeUnavailable, "limits"),
+        (500, "write /var/lib/docker: no space left", ComputeUnavailable, "has no space left"),
     ],
 )
 async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(

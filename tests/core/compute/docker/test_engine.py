@@ -39,7 +39,7 @@ class Fake:
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
         server.expect_request("/version").respond_with_json({"ApiVersion": "1.47"})
-        self.answers("GET", "/images/landlord-test/web:1/json", 200, {})
+        self.answers("GET", "/images/landlord-test/web:1/json", 200, {"Id": "sha256:web"})
 
     def answers(self, method: str, path: str, status: int, document: object) -> None:
         request = self.server.expect_request(f"/v1.47{path}", method=method)
@@ -101,6 +101,19 @@ async def test_a_configuration_of_the_wrong_form_is_refused_without_its_schema_t
 ) -> None:
     with pytest.raises(ComputeRefused, match=r"\$.image must be a string"):
         engine.validate({"image": 7})
+
+
+async def test_a_pull_whose_stream_ended_early_is_tried_again(
+    engine: DockerCompute, fake: Fake
+) -> None:
+    fake.lists()
+    fake.answers("GET", "/images/other:1/json", 404, {"message": "no such image"})
+    fake.answers("POST", "/images/create", 200, {})
+
+    with pytest.raises(ComputeUnavailable, match="not there although it was pulled"):
+        await engine.provision(spec("t", image="other:1"))
+
+    assert fake.asked("POST", "/images/create") == 1
 
 
 async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(

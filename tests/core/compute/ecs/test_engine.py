@@ -216,6 +216,21 @@ async def test_a_delete_stops_the_service_whatever_it_runs(ecs: Ecs) -> None:
     assert (await seen(ecs, spec)).state is ResourceState.MISSING
 
 
+async def test_a_delete_takes_the_service_with_its_tags_and_leaves_the_operators_definition(
+    ecs: Ecs,
+) -> None:
+    config = ecs.aws.config(tags={"team": "blue"})
+    spec = ecs.spec(config)
+    await ecs.engine.provision(spec)
+    before = ecs.aws.ecs().list_task_definitions(None)
+
+    await ecs.engine.destroy("one", spec.place)
+
+    assert before
+    assert ecs.aws.ecs().list_task_definitions(None) == before
+    assert ecs.aws.service(config).status == "INACTIVE"
+
+
 async def test_a_cluster_that_is_not_there_holds_nothing_and_takes_nothing(ecs: Ecs) -> None:
     spec = ecs.spec(ecs.aws.config(cluster_arn="nowhere", region="eu-west-1"))
 

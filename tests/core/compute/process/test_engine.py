@@ -105,6 +105,35 @@ async def test_a_tenant_lives_through_create_update_and_delete(
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
+async def test_a_rollback_and_a_delete_leave_nothing_of_what_they_remove(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark, port = mark(), free_port()
+    await serving(engine, server(tenants_mark))
+    before = sorted(path.name for path in folder.rglob("*"))
+
+    deaf = quiet_command(tenants_mark, DEAF, port=port, health={"http": "/", "within": 0.2})
+    assert (await engine.update(spec(deaf))).rolled_back
+
+    assert sorted(path.name for path in folder.rglob("*")) == before
+    await engine.destroy("t", "")
+    assert [path.name for path in folder.rglob("*")] == ["ports"]
+
+
+async def test_a_delete_removes_what_a_refused_create_left(
+    engine: ProcessCompute, folder: Path
+) -> None:
+    tenants_mark, port = mark(), free_port()
+    await serving(engine, server(tenants_mark, port=port), "other")
+    with pytest.raises(ComputeRefused, match="belongs to another tenant"):
+        await engine.provision(spec(server(tenants_mark, port=port)))
+
+    assert not await engine.destroy("t", "")
+
+    assert only_folder(folder).is_dir()
+    assert (await engine.inspect("other", "")).state is ResourceState.HEALTHY
+
+
 async def test_what_is_not_there_is_missing_and_its_delete_a_success(
     engine: ProcessCompute, folder: Path
 ) -> None:

@@ -12,7 +12,6 @@ __all__ = [
     "Gone",
     "StartFailed",
     "meaning",
-    "meaning_of_pull",
     "silent",
 ]
 
@@ -31,27 +30,11 @@ _CAUSES = {
     "range of cpus": "$.resources.cpu is more than the engine has",
     "memory limit": "$.resources.memory is less than the engine allows",
     "invalid reference format": "$.image is not the reference of an image",
+    "network of a non running container": "the container that $.network_mode names does not run",
 }
 """Parts of an engine's messages, in small letters, and what each is told as."""
 
-_UNREACHABLE = (
-    "connection refused",
-    "connection reset",
-    "no such host",
-    "timeout",
-    "deadline exceeded",
-    "temporary failure",
-    "no route to host",
-    "network is unreachable",
-    "server misbehaving",
-    "too many requests",
-    "toomanyrequests",
-    "unexpected eof",
-    "received unexpected http status: 5",
-)
-"""Parts of what an engine says of a pull that may succeed another time."""
-
-_DENIED = ("unauthorized", "authentication required", "no basic auth", "denied")
+_NO_SPACE = ("no space left", "disk quota exceeded")
 
 
 class Gone(ComputeUnavailable):
@@ -81,27 +64,21 @@ def meaning(what: str, status: int, message: str) -> ComputeUnavailable | Comput
     cause = next((told for part, told in _CAUSES.items() if part in text), "")
     if cause:
         return ComputeRefused(f"the Docker engine cannot {what}: {cause}")
-    if status == _CONFLICT or "is ambiguous" in text:
+    if any(part in text for part in _NO_SPACE):
+        return ComputeUnavailable(
+            f"the Docker engine cannot {what}: it has no space left",
+            hint="free space on the engine's host: docker system df tells what takes it",
+        )
+    return _by_status(what, status, is_ambiguous="is ambiguous" in text)
+
+
+def _by_status(
+    what: str, status: int, *, is_ambiguous: bool
+) -> ComputeUnavailable | ComputeRefused:
+    if status == _CONFLICT or is_ambiguous:
         return Conflict(f"the Docker engine cannot {what}: something else is under way")
     if status == _NOT_FOUND:
         return Gone(f"the Docker engine cannot {what}: it, or what it needs, is not there")
     if status < 500:  # noqa: PLR2004  # the engine is well, the request is not
         return ComputeRefused(f"the Docker engine refuses to {what} (HTTP {status})")
     return ComputeUnavailable(f"the Docker engine fails to {what} (HTTP {status})")
-
-
-def meaning_of_pull(status: int, message: str) -> ComputeUnavailable | ComputeRefused:
-    """What an engine's failure to pull an image means."""
-    text = message.lower()
-    if status == NO_CONNECTION:
-        return silent()
-    if any(part in text for part in _UNREACHABLE):
-        return ComputeUnavailable("the registry of the image in $.image does not answer")
-    if any(part in text for part in _DENIED):
-        return ComputeRefused(
-            "the registry denies the image in $.image, or does not have it",
-            hint="check the name, and compute.docker.registries",
-        )
-    if status == _NOT_FOUND or "not found" in text or "manifest unknown" in text:
-        return ComputeRefused("the image in $.image does not exist", hint="check name and tag")
-    return ComputeUnavailable(f"the image in $.image cannot be pulled (HTTP {status})")

@@ -6,7 +6,7 @@ or more, than it seems to. What it made is therefore read back and compared.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from landlord_engines_core.compute.contract import ComputeSpec
@@ -44,7 +44,12 @@ _NOT_SHOWN_AS_SENT = ("MemorySwap",)
 
 
 def container_body(
-    spec: ComputeSpec, config: ContainerConfig, settings: DockerSettings, *, replaces: str = ""
+    spec: ComputeSpec,
+    config: ContainerConfig,
+    settings: DockerSettings,
+    *,
+    replaces: str = "",
+    dropped: Iterable[str] = (),
 ) -> Body:
     """Build the body that makes a tenant's container.
 
@@ -53,13 +58,18 @@ def container_body(
         config: Its configuration, as read.
         settings: The operator's settings.
         replaces: The id of the serving container whose place it is to take, or empty.
+        dropped: The tenant's volumes that it leaves behind, for the delete to remove.
     """
     host = _host_config(config, settings)
     body: Body = {
         "Image": config.image,
         "Env": [f"{name}={value}" for name, value in config.env.items()],
         "ExposedPorts": {str(port): {} for port in config.ports},
-        "Labels": {**config.labels, **_labels(spec, config, settings, host, replaces)},
+        "Labels": {
+            **config.labels,
+            **_labels(spec, config, settings, host),
+            **_making(config, replaces, dropped),
+        },
         "HostConfig": host,
     }
     if command := [*config.command, *config.args]:
@@ -77,7 +87,6 @@ def _labels(
     config: ContainerConfig,
     settings: DockerSettings,
     host: Body,
-    replaces: str,
 ) -> dict[str, str]:
     """Ours, all of them always, so that a tenant's own labels cannot pass for them."""
     check = config.health_check
@@ -87,8 +96,17 @@ def _labels(
         **names.state_labels(spec),
         names.HEALTH: json.dumps(asked),
         names.LIMITS: limits_of(host),
-        names.REPLACES: replaces,
         names.REMOVE_VOLUMES: "true" if config.remove_volumes else "",
+    }
+
+
+def _making(config: ContainerConfig, replaces: str, dropped: Iterable[str]) -> dict[str, str]:
+    """What is noted of the making; which image its reference means is told as it is made."""
+    return {
+        names.REPLACES: replaces,
+        names.IMAGE: "",
+        names.PARTNER: config.partner,
+        names.DROPPED: json.dumps([*dropped]),
     }
 
 
@@ -156,7 +174,8 @@ def _in_config(body: Body, shown: Mapping[str, Any]) -> Iterator[str]:
             yield f"Config.{key}"
     if not set(body["Env"]) <= set(shown.get("Env") or ()):
         yield "Config.Env"
-    labels = {**(shown.get("Labels") or {}), names.REPLACES: body["Labels"][names.REPLACES]}
+    passing = {name: body["Labels"][name] for name in names.PASSING}
+    labels = {**(shown.get("Labels") or {}), **passing}
     if not body["Labels"].items() <= labels.items():
         yield "Config.Labels"
 

@@ -19,11 +19,11 @@ from landlord_engines_core.compute.docker.answers import (
     Gone,
     StartFailed,
     meaning,
-    meaning_of_pull,
     silent,
 )
 from landlord_engines_core.compute.docker.body import Body
 from landlord_engines_core.compute.docker.names import OWNER
+from landlord_engines_core.compute.docker.pulls import pull_error
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.docker.unreachable import unreachable
 from landlord_engines_core.compute.in_flight import send
@@ -78,13 +78,18 @@ class DockerClient:
         """Start a container; one that runs is left alone.
 
         Raises:
-            StartFailed: The engine fails in doing so.
+            StartFailed: The engine fails in doing so, or something is gone that the container names.
+            Gone: The container itself is gone.
         """
         try:
             await self._change(
                 "start the container", lambda docker: docker.containers.container(container).start()
             )
-        except (Gone, Conflict):
+        except Gone as error:
+            # The engine answers 404 for a missing network or volume as well.
+            await self.show(container)
+            raise StartFailed(error.message) from error
+        except Conflict:
             raise
         except ComputeUnavailable as error:
             if (
@@ -142,14 +147,13 @@ class DockerClient:
             if (await self.show(container))["Name"] != f"/{name}":
                 raise
 
-    async def has_image(self, image: str) -> bool:
-        """Whether the engine has an image."""
+    async def image_id(self, image: str) -> str:
+        """What an image's reference means on this engine; empty where it means nothing."""
         try:
             async with self._asked("look for the image") as docker:
-                await docker.images.inspect(image)
+                return str((await docker.images.inspect(image))["Id"])
         except Gone:
-            return False
-        return True
+            return ""
 
     async def pull(self, image: str) -> None:
         """Have the engine fetch an image.
@@ -167,13 +171,13 @@ class DockerClient:
                 auth = {"username": registry.username, "password": registry.password}
                 await docker.images.pull(_in_full(image), auth=auth)
         except aiodocker.DockerError as error:
-            raise meaning_of_pull(error.status, error.message) from error
+            raise pull_error(error.status, error.message, image) from error
         except _NO_ANSWER as error:
             raise silent() from error
 
     async def ensure_network(self, name: str, driver: str) -> None:
         """Have one network of this name: two workers that miss it at once may each make one."""
-        found = await self._networks(name)
+        found = await self.networks(name)
         if not found:
             body: Body = {"Name": name, "Driver": driver, "CheckDuplicate": True}
             body["Labels"] = {OWNER: "landlord"}
@@ -181,7 +185,7 @@ class DockerClient:
                 await self._change(
                     "create the network", lambda docker: docker.networks.create(body)
                 )
-            found = await self._networks(name)
+            found = await self.networks(name)
         ours = [one["Id"] for one in found if (one.get("Labels") or {}).get(OWNER) == "landlord"]
         left = len(found)
         # All workers take them in the same order; the engine keeps one that is in use.
@@ -189,7 +193,8 @@ class DockerClient:
             if left > 1 and await self._remove_network(network):
                 left -= 1
 
-    async def _networks(self, name: str) -> list[Mapping[str, Any]]:
+    async def networks(self, name: str) -> list[Mapping[str, Any]]:
+        """All networks of this name; an engine may have several."""
         async with self._asked("list networks") as docker:
             found = await docker.networks.list(filters={"name": [name]})
         return [one for one in found if one["Name"] == name]
@@ -204,6 +209,18 @@ class DockerClient:
         except ComputeRefused:
             return False
         return True
+
+    async def reconnect(self, container: str, network: str) -> None:
+        """Give a stopped container the network that has this name by now, in place of the former."""
+        config = {"Container": container, "Force": True}
+        await self._change(
+            "take the container off its network",
+            lambda docker: _network(docker, network).disconnect(config),
+        )
+        await self._change(
+            "connect the container",
+            lambda docker: _network(docker, network).connect({"Container": container}),
+        )
 
     async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Make a volume unless there is one of this name."""

@@ -87,6 +87,12 @@ class ContainerConfig:
     resources: Resources = attrs.field(factory=Resources)
     health_check: HealthCheck | None = None
 
+    @property
+    def partner(self) -> str:
+        """The container whose network it is to share, or nothing."""
+        prefix, _, partner = self.network_mode.partition(":")
+        return partner if prefix == "container" else ""
+
     def mounts(self) -> tuple[Volume, ...]:
         """The volumes, each in its parts."""
         return tuple(_volume(text) for text in self.volumes)

@@ -10,7 +10,7 @@ from contextlib import suppress
 import attrs
 
 from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, ResourceState
-from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker import names, removal, volumes
 from landlord_engines_core.compute.docker.answers import Gone, StartFailed
 from landlord_engines_core.compute.docker.body import container_body, differences
 from landlord_engines_core.compute.docker.client import DockerClient
@@ -20,6 +20,11 @@ from landlord_engines_core.compute.docker.health import health_of, is_up
 from landlord_engines_core.compute.docker.making import Made, Maker
 from landlord_engines_core.compute.docker.mounts import Mounts
 from landlord_engines_core.compute.docker.placing import Placing
+from landlord_engines_core.compute.docker.references import (
+    has_former_image,
+    lost_reference,
+    reattach,
+)
 from landlord_engines_core.compute.docker.replacement import Replacement
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.points import Reached
@@ -54,7 +59,7 @@ class Convergence:
             Conflict: Somebody else did the same.
         """
         for stray in self.found.strays:
-            await self.client.remove(stray.id)
+            await removal.remove(self.client, stray)
         current, upcoming = self.found.current, self.found.upcoming
         if current is None and upcoming is not None:
             # The update that made it came as far as removing the former one.
@@ -72,15 +77,17 @@ class Convergence:
         if current.status == "running":
             return ComputeResult(resource_ids=current.resource_ids)
         await self._maker.check_mounts(current, self._wanted())
+        await reattach(self.client, self.settings, current)
         return await self._started(current.id)
 
     async def _without(self, upcoming: Container, current: Container) -> Container:
         """Remove what an update made whose former container is wanted again; it may be what serves."""
         if upcoming.runs and not current.runs:
             await self._maker.ensure_network(self.config)
+            await reattach(self.client, self.settings, current)
             with suppress(StartFailed):
                 await self._replacement(current, upcoming.id, returns=True).undo()
-        await self.client.remove(upcoming.id)
+        await removal.remove(self.client, upcoming)
         return await self._shown(current.id)
 
     @property
@@ -109,7 +116,10 @@ class Convergence:
         )
 
     def _wanted(self, *, replaces: str = "") -> Made:
-        body = container_body(self.spec, self.config, self.settings, replaces=replaces)
+        dropped = volumes.dropped(self.found.current, self.config)
+        body = container_body(
+            self.spec, self.config, self.settings, replaces=replaces, dropped=dropped
+        )
         return Made(tenant=self.spec.tenant, config=self.config, body=body)
 
     async def _shown(self, container: str) -> Container:
@@ -127,10 +137,20 @@ class Convergence:
             return False
         if differences(self._wanted().body, current.shown):
             return False
+        if not await self._has_references(current):
+            return False
         if current.status != "running":
             return current.status in ("created", "exited")
         health = await health_of(current.shown, self.settings)
         return health.state is not ResourceState.FAILED
+
+    async def _has_references(self, container: Container) -> bool:
+        """Whether a container has what its configuration names, by identity; ``always`` asks anew."""
+        if await lost_reference(self.client, container):
+            return False
+        if container.runs and self.config.pull_policy == "always":
+            await self._maker.fetch(self.config)
+        return not await has_former_image(self.client, container)
 
     async def _replace(self, current: Container, upcoming: Container | None) -> ComputeResult:
         served = upcoming is not None and upcoming.replaces == current.id
@@ -138,6 +158,7 @@ class Convergence:
         wanted = self._wanted(replaces=current.id if may_return else "")
         next_id = await self._beside(current, upcoming, wanted)
         await self._maker.ensure_network(self.config)
+        await reattach(self.client, self.settings, current)
         failure = await self._replacement(current, next_id, returns=may_return).run()
         if isinstance(failure, StartFailed):
             next_id = await self._maker.remake(self._next_name, next_id, wanted, "update:created")
@@ -165,20 +186,26 @@ class Convergence:
         health = await health_of(current.shown, self.settings)
         return health.state is not ResourceState.FAILED
 
+    async def _is_next(self, upcoming: Container, wanted: Made) -> bool:
+        """Whether what an earlier attempt made is what this one would make."""
+        return (
+            upcoming.config_hash == self.spec.config_hash
+            and not differences(wanted.body, upcoming.shown)
+            and await self._has_references(upcoming)
+        )
+
     async def _beside(self, current: Container, upcoming: Container | None, wanted: Made) -> str:
         """Have the next container there; one that another update made gives way.
 
         That one may be what serves: until the image is there it stays, then the current one serves.
         """
         if upcoming is not None:
-            if upcoming.config_hash == self.spec.config_hash and not differences(
-                wanted.body, upcoming.shown
-            ):
+            if await self._is_next(upcoming, wanted):
                 await self._maker.check_mounts(upcoming, wanted)
                 return upcoming.id
             await self._maker.fetch(self.config)
             if upcoming.replaces == current.id:
                 with suppress(ComputeRefused, StartFailed, Gone):
                     await self._replacement(current, upcoming.id, returns=True).undo()
-            await self.client.remove(upcoming.id)
+            await removal.remove(self.client, upcoming)
         return await self._maker.make(self._next_name, wanted, "update:created")

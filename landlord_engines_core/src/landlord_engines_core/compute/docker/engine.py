@@ -13,13 +13,14 @@ from landlord_engines_core.compute.contract import (
     Observation,
     ResourceState,
 )
-from landlord_engines_core.compute.docker import names, policy, volumes
+from landlord_engines_core.compute.docker import names, policy, removal, volumes
 from landlord_engines_core.compute.docker.answers import Conflict, Gone
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig, read
 from landlord_engines_core.compute.docker.convergence import Convergence
 from landlord_engines_core.compute.docker.found import Container, Found, find
 from landlord_engines_core.compute.docker.health import Health, health_of
+from landlord_engines_core.compute.docker.references import has_former_image, lost_reference
 from landlord_engines_core.compute.docker.replacement import longest_carry
 from landlord_engines_core.compute.docker.restoration import Restoration
 from landlord_engines_core.compute.docker.schema import SCHEMA
@@ -86,13 +87,16 @@ class DockerCompute(ComputeEngine):
         if container is None:
             return Observation(state=ResourceState.MISSING)
         health = await self._health(found, container, tenant)
-        return Observation(
+        observed = Observation(
             state=health.state,
             config_hash=container.config_hash,
             key_hashes=container.key_hashes,
             resource_ids=container.resource_ids,
             detail=health.detail,
         )
+        if health.state is not ResourceState.HEALTHY:
+            return observed
+        return await self._compared(observed, container)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Make the tenant's container; one that is there is brought to ``spec``."""
@@ -178,18 +182,28 @@ class DockerCompute(ComputeEngine):
             return Health(ResourceState.FAILED, drift)
         return await health_of(container.shown, self.settings)
 
+    async def _compared(self, observed: Observation, container: Container) -> Observation:
+        """Tell of a healthy container whether what it names is still what it has."""
+        if problem := await lost_reference(self._client, container):
+            return attrs.evolve(observed, state=ResourceState.FAILED, detail=problem)
+        if await has_former_image(self._client, container):
+            # It serves; without a hash the next job that applies its configuration replaces it.
+            detail = "the name of its image means another image by now"
+            return attrs.evolve(observed, config_hash="", detail=detail)
+        return observed
+
     async def _remove(self, container: Container, tenant: str) -> None:
         try:
             await self._client.stop(container.id)
         except Gone:
             return
         self.reached("delete:stopped")
-        if along := container.takes_volumes_along:
+        if container.takes_volumes_along:
             identity = names.identity(self.settings.label_prefix, tenant)
             await volumes.note(self._client, container, identity)
         else:
             await volumes.forget_noted(self._client, tenant)
-        await self._client.remove(container.id, volumes=along)
+        await removal.remove(self._client, container)
         self.reached("delete:removed")
 
 

@@ -70,6 +70,36 @@ class Container:
         return bool(self._label(names.REMOVE_VOLUMES))
 
     @property
+    def dropped_volumes(self) -> list[str]:
+        """The named volumes that updates left behind and that are to be removed with the tenant."""
+        dropped: list[str] = json.loads(self._label(names.DROPPED) or "[]")
+        return dropped
+
+    @property
+    def named_volumes(self) -> list[str]:
+        """The volumes that its configuration names."""
+        named = {bind.partition(":")[0] for bind in self.shown["HostConfig"].get("Binds") or ()}
+        return [volume for volume in self.volumes if volume in named]
+
+    @property
+    def network(self) -> str:
+        """The name of the network that it was made for."""
+        mode = str(self.shown["HostConfig"]["NetworkMode"])
+        return "bridge" if mode == "default" else mode
+
+    @property
+    def network_id(self) -> str:
+        """The identity of that network; empty before the first start, and where it has none."""
+        networks = self.shown["NetworkSettings"]["Networks"]
+        return str(networks.get(self.network, {}).get("NetworkID", ""))
+
+    @property
+    def partner_id(self) -> str:
+        """The id of the container whose network it shares, or nothing."""
+        prefix, _, partner = self.network.partition(":")
+        return partner if prefix == "container" else ""
+
+    @property
     def labels(self) -> Mapping[str, str]:
         """Its labels, those of its image included."""
         labels: Mapping[str, str] = self.shown["Config"].get("Labels") or {}
@@ -96,9 +126,7 @@ class Container:
         host = self.shown["HostConfig"]
         if (limits := self._label(names.LIMITS)) and limits != limits_of(host):
             return "its limits were changed"
-        networks = self.shown["NetworkSettings"]["Networks"]
-        mode = "bridge" if host["NetworkMode"] == "default" else host["NetworkMode"]
-        if mode not in networks and not mode.startswith("container:"):
+        if self.network not in self.shown["NetworkSettings"]["Networks"] and not self.partner_id:
             return "it was taken off its network"
         return ""
 

@@ -2,20 +2,19 @@
 
 import attrs
 
-from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.answers import Conflict, StartFailed
+from landlord_engines_core.compute.docker import names, removal
+from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
 from landlord_engines_core.compute.docker.body import Body, differences
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.found import Container
 from landlord_engines_core.compute.docker.mounts import Mounts
+from landlord_engines_core.compute.docker.references import PREDEFINED_NETWORKS
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.points import Reached
-from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["Made", "Maker"]
-
-_ENGINES_OWN = ("bridge", "host", "none")
 
 
 @attrs.frozen(kw_only=True)
@@ -58,11 +57,12 @@ class Maker:
             ComputeRefused: The image does not exist, the name is somebody else's, or what the
                 engine made is not what was asked for.
         """
-        await self.fetch(wanted.config)
+        image = await self.fetch(wanted.config)
         await self.ensure_network(wanted.config)
+        await self._require_partner(wanted.config)
         await self.mounts.prepare(wanted.config)
         try:
-            made = await self.client.create(name, wanted.body)
+            made = await self.client.create(name, _noting(image, wanted.body))
         except Conflict:
             await self._refuse_foreign(name, wanted.tenant)
             raise
@@ -92,28 +92,34 @@ class Maker:
         Returns:
             The id of the new one.
         """
-        await self.client.remove(container)
+        await removal.remove(self.client, Container(await self.client.show(container)))
         return await self.make(name, wanted, point)
 
-    async def fetch(self, config: ContainerConfig) -> None:
+    async def fetch(self, config: ContainerConfig) -> str:
         """Have the image there, as the configuration wants it fetched.
+
+        Returns:
+            The image's id.
 
         Raises:
             ComputeRefused: It does not exist, or is not to be fetched.
         """
-        if config.pull_policy == "always":
-            await self.client.pull(config.image)
-        elif not await self.client.has_image(config.image):
-            if config.pull_policy == "never":
-                raise ComputeRefused(
-                    "the engine does not have the image in $.image, and $.pull_policy is never"
-                )
-            await self.client.pull(config.image)
+        if config.pull_policy != "always" and (image := await self.client.image_id(config.image)):
+            return image
+        if config.pull_policy == "never":
+            raise ComputeRefused(
+                "the engine does not have the image in $.image, and $.pull_policy is never"
+            )
+        await self.client.pull(config.image)
+        if image := await self.client.image_id(config.image):
+            return image
+        # A stream that ends early looks like one that came to its end.
+        raise ComputeUnavailable("the image in $.image is not there although it was pulled")
 
     async def ensure_network(self, config: ContainerConfig) -> None:
         """Have the network there that a configuration means."""
         settings = self.settings
-        if not config.network_mode and settings.network_name not in _ENGINES_OWN:
+        if not config.network_mode and settings.network_name not in PREDEFINED_NETWORKS:
             await self.client.ensure_network(settings.network_name, settings.network_driver)
 
     async def check_mounts(self, container: Container, wanted: Made) -> None:
@@ -125,8 +131,20 @@ class Maker:
         await self.mounts.prepare(wanted.config)
         if wrong := await self.mounts.wrong(container, wanted.config):
             if container.status == "created":
-                await self.client.remove(container.id)
+                await removal.remove(self.client, container)
             raise _unlike(wrong)
+
+    async def _require_partner(self, config: ContainerConfig) -> None:
+        """An engine makes a container that shares the network of one that does not exist."""
+        if not config.partner:
+            return
+        try:
+            await self.client.show(config.partner)
+        except Gone:
+            raise ComputeRefused(
+                "the container that $.network_mode names is not there",
+                hint="start that container, or name another one",
+            ) from None
 
     async def _refuse_foreign(self, name: str, tenant: str) -> None:
         holder = Container(await self.client.show(name))
@@ -144,8 +162,12 @@ class Maker:
             *await self.mounts.wrong(shown, wanted.config),
         ]
         if wrong:
-            await self.client.remove(made)
+            await removal.remove(self.client, shown)
             raise _unlike(wrong)
+
+
+def _noting(image: str, body: Body) -> Body:
+    return {**body, "Labels": {**body["Labels"], names.IMAGE: image}}
 
 
 def _unlike(wrong: list[str]) -> ComputeRefused:

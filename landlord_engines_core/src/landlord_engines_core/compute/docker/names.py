@@ -14,11 +14,15 @@ from landlord_engines_core.compute.contract import ComputeSpec
 
 __all__ = [
     "DIGEST",
+    "DROPPED",
     "HASH",
     "HEALTH",
+    "IMAGE",
     "KEY_HASHES",
     "LIMITS",
     "OWNER",
+    "PARTNER",
+    "PASSING",
     "REMOVE_VOLUMES",
     "REPLACES",
     "TENANT",
@@ -44,6 +48,14 @@ LIMITS = "landlord.limits"
 REPLACES = "landlord.replaces"
 """The id of the container that served when this one was made to take its place."""
 REMOVE_VOLUMES = "landlord.remove_volumes"
+IMAGE = "landlord.image_id"
+"""What the image's reference meant when this container was made."""
+PARTNER = "landlord.network_partner"
+"""The container that was named as the one whose network to share, as the configuration has it."""
+DROPPED = "landlord.dropped_volumes"
+"""The named volumes that updates left behind and that the delete is to remove."""
+PASSING = (REPLACES, IMAGE, PARTNER, DROPPED)
+"""The labels that tell of a container's making: two that are the same may differ in them."""
 VOLUMES = "landlord.volumes"
 """The names of the volumes that a delete has yet to remove; on a volume that is there to say so."""
 

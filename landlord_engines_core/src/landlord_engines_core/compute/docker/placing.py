@@ -1,8 +1,11 @@
 """What comes after a switch: of the two containers one goes, and the other has the tenant's name."""
 
+from contextlib import suppress
+
 import attrs
 
 from landlord_engines_core.compute.contract import ComputeResult
+from landlord_engines_core.compute.docker import removal
 from landlord_engines_core.compute.docker.answers import Gone
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.found import Container
@@ -31,7 +34,7 @@ class Placing:
 
     async def take_over(self, former: Container, next_id: str) -> ComputeResult:
         """Remove the former container and give the next one its name."""
-        await self.client.remove(former.id)
+        await removal.remove_replaced(self.client, former, next_id)
         self.reached("update:removed")
         await self.rename(next_id)
         self.reached("update:renamed")
@@ -39,7 +42,8 @@ class Placing:
 
     async def give_up(self, former: Container, next_id: str, reason: str) -> ComputeResult:
         """Remove the next container; it goes last, since it tells that the former served."""
-        await self.client.remove(next_id)
+        with suppress(Gone):
+            await removal.remove(self.client, Container(await self.client.show(next_id)))
         self.reached("rollback:removed")
         return ComputeResult(resource_ids=await self._resource_ids(former.id), rolled_back=reason)
 

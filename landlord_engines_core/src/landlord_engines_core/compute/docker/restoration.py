@@ -8,9 +8,11 @@ two of them. Otherwise the former container serves again. Neither needs the conf
 import attrs
 
 from landlord_engines_core.compute.contract import ResourceState
+from landlord_engines_core.compute.docker import removal
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.found import Container, Found
 from landlord_engines_core.compute.docker.placing import Placing
+from landlord_engines_core.compute.docker.references import reattach
 from landlord_engines_core.compute.docker.replacement import Replacement
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.points import Reached
@@ -53,6 +55,7 @@ class Restoration:
     async def _start(self, container: Container) -> bool:
         """Start what was stopped from outside, by a cut act or by hand: the engine does not tell."""
         if container.was_cut:
+            await reattach(self.client, self.settings, container)
             await self.client.start(container.id)
         return container.was_cut
 
@@ -69,8 +72,9 @@ class Restoration:
         if upcoming.runs and (not served or await self._is_healthy(replacement)):
             await self._placing.take_over(former, upcoming.id)
         elif served:
+            await reattach(self.client, self.settings, former)
             await replacement.undo()
-            await self.client.remove(upcoming.id)
+            await removal.remove(self.client, upcoming)
         else:
             return await self._start(former)
         return True

@@ -11,9 +11,10 @@ from typing import Any
 from landlord_engines_core.compute.docker import names
 from landlord_engines_core.compute.docker.answers import Gone
 from landlord_engines_core.compute.docker.client import DockerClient
+from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.found import Container
 
-__all__ = ["forget_noted", "note", "remove_noted"]
+__all__ = ["dropped", "forget_noted", "note", "remove_noted"]
 
 
 async def note(client: DockerClient, container: Container, identity: Mapping[str, str]) -> None:
@@ -24,9 +25,21 @@ async def note(client: DockerClient, container: Container, identity: Mapping[str
         container: A container that is about to be removed.
         identity: The labels of its tenant.
     """
-    if container.volumes:
-        labels = {**identity, names.VOLUMES: json.dumps(container.volumes)}
+    if going := [*container.volumes, *container.dropped_volumes]:
+        labels = {**identity, names.VOLUMES: json.dumps(going)}
         await client.ensure_volume(f"{container.id}-volumes", labels)
+
+
+def dropped(former: Container | None, config: ContainerConfig) -> list[str]:
+    """The named volumes that a delete is to remove although the next container does not have them.
+
+    They stay until then: an update back finds them. A configuration that keeps its volumes keeps
+    these too.
+    """
+    if former is None or not (former.takes_volumes_along and config.remove_volumes):
+        return []
+    mounted = {volume.source for volume in config.mounts()}
+    return sorted({*former.dropped_volumes, *former.named_volumes} - mounted)
 
 
 async def remove_noted(client: DockerClient, tenant: str) -> bool:

@@ -1,0 +1,229 @@
+"""What a container names was removed and made again: its tenant comes back by its next job.
+
+The network, the partner and the image are really removed and made again on a real engine.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.errors import ComputeRefused
+from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.docker import WEB, Holdings, docker, spec
+
+Engines = Callable[..., DockerCompute]
+
+SHARING = {"policy": {"container_network": True}}
+
+
+@pytest.fixture
+def network(tenant: Holdings) -> Iterator[str]:
+    """The name of a network of its own for each test, which is there."""
+    name = f"network-{tenant.tenant}"
+    docker("network", "create", name)
+    yield name
+    tenant.clear()
+    docker("network", "rm", name)
+
+
+@pytest.fixture
+def partner(tenant: Holdings) -> Iterator[str]:
+    """The name of a container whose network others share."""
+    name = f"partner-{tenant.tenant}"
+    make_partner(name)
+    yield name
+    tenant.clear()
+    docker("rm", "-f", name)
+
+
+@pytest.fixture
+def image(tenant: Holdings) -> Iterator[str]:
+    """The name of an image of its own for each test, which means version 1."""
+    name = f"landlord-test/moved:{tenant.tenant}"
+    docker("tag", f"{WEB}:1", name)
+    yield name
+    tenant.clear()
+    if docker("images", "-q", name):
+        docker("rmi", name)
+
+
+def make_partner(name: str) -> None:
+    docker("run", "-d", "--name", name, f"{WEB}:3", "sleep", "1000")
+
+
+def make_again(network: str) -> None:
+    docker("network", "rm", network)
+    docker("network", "create", network)
+
+
+async def detail(engine: DockerCompute, tenant: Holdings) -> str:
+    """What is said of a tenant whose container has failed."""
+    observed = await engine.inspect(tenant.tenant, "")
+    assert observed.state is ResourceState.FAILED
+    return observed.detail
+
+
+async def test_a_stopped_tenant_starts_on_the_network_that_was_made_again_and_keeps_its_files(
+    engines: Engines, tenant: Holdings, network: str
+) -> None:
+    engine, wanted = engines(network_name=network), spec(tenant.tenant)
+    await engine.provision(wanted)
+    before = tenant.only["Id"]
+    docker("stop", "-t0", before)
+    make_again(network)
+
+    await engine.provision(wanted)
+
+    await healthy(engine, wanted)
+    assert tenant.only["Id"] == before
+
+
+async def test_a_stopped_tenant_is_put_back_on_a_network_that_is_gone(
+    engines: Engines, tenant: Holdings, network: str
+) -> None:
+    engine, wanted = engines(network_name=network), spec(tenant.tenant)
+    await engine.provision(wanted)
+    docker("stop", "-t0", tenant.only["Id"])
+    docker("network", "rm", network)
+
+    assert await engine.restore(tenant.tenant, "")
+
+    await healthy(engine, wanted)
+
+
+async def test_the_former_comes_back_on_the_network_that_was_made_again(
+    engines: Engines, tenant: Holdings, network: str
+) -> None:
+    def reached(at: str) -> None:
+        if at == "update:stopped":
+            raise Interrupted(at)
+
+    engine, wanted = engines(network_name=network), spec(tenant.tenant)
+    sick = spec(tenant.tenant, image="landlord-test/sick:1")
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+    with pytest.raises(Interrupted):
+        await engines(reached, network_name=network).update(sick)
+    make_again(network)
+
+    assert (await engine.update(sick)).rolled_back
+
+    await healthy(engine, wanted)
+
+
+async def test_a_stopped_tenant_whose_partner_was_made_again_is_made_again(
+    engines: Engines, tenant: Holdings, partner: str
+) -> None:
+    engine = engines(**SHARING)
+    wanted = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
+    await engine.provision(wanted)
+    docker("stop", "-t0", tenant.only["Id"])
+    docker("rm", "-f", partner)
+    make_partner(partner)
+
+    await engine.provision(wanted)
+
+    await healthy(engine, wanted)
+
+
+@pytest.mark.parametrize(
+    ("acts", "told"),
+    [
+        (("rm -f {}", "run"), "made again"),
+        (("rename {} {}-old", "run"), "made again"),
+        (("restart -t0 {}",), "started again"),
+    ],
+    ids=["removed", "renamed", "restarted"],
+)
+async def test_a_running_tenant_whose_partner_is_another_one_joins_that(
+    engines: Engines, tenant: Holdings, partner: str, acts: tuple[str, ...], told: str
+) -> None:
+    engine = engines(**SHARING)
+    wanted = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+    try:
+        for act in acts:
+            if act == "run":
+                make_partner(partner)
+            else:
+                docker(*act.replace("{}", partner).split())
+        assert told in await detail(engine, tenant)
+
+        await engine.update(wanted)
+
+        await healthy(engine, wanted)
+        (now,) = json.loads(docker("container", "inspect", partner))
+        assert tenant.only["HostConfig"]["NetworkMode"] == f"container:{now['Id']}"
+    finally:
+        if "rename" in acts[0]:
+            docker("rm", "-f", f"{partner}-old")
+
+
+async def test_a_partner_that_is_not_there_is_named_and_what_serves_is_left_alone(
+    engines: Engines, tenant: Holdings, partner: str
+) -> None:
+    engine = engines(**SHARING)
+    wanted = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+    before = tenant.only["Id"]
+    docker("rm", "-f", partner)
+    assert "is gone" in await detail(engine, tenant)
+
+    with pytest.raises(ComputeRefused, match=r"\$\.network_mode names is not there"):
+        await engine.update(wanted)
+
+    assert tenant.only["Id"] == before
+    assert tenant.only["State"]["Running"]
+    make_partner(partner)
+
+
+async def test_a_partner_that_does_not_run_is_named(
+    engines: Engines, tenant: Holdings, partner: str
+) -> None:
+    docker("stop", "-t0", partner)
+
+    with pytest.raises(ComputeRefused, match=r"\$\.network_mode names does not run"):
+        await engines(**SHARING).provision(spec(tenant.tenant, network_mode=f"container:{partner}"))
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+async def test_an_image_that_was_made_again_under_its_name_is_what_the_next_job_runs(
+    engine: DockerCompute,
+    tenant: Holdings,
+    image: str,
+    stopped: bool,  # noqa: FBT001  # pytest gives it by name
+) -> None:
+    body = json.dumps(
+        {"tenant_id": tenant.tenant, "operation": "update", "desired_config": {"image": image}}
+    ).encode()
+    runs = jobs(("docker", engine), health_timeout=20)
+    await runs.run(body, DirectSteps())
+    if stopped:
+        docker("stop", "-t0", tenant.only["Id"])
+    docker("tag", f"{WEB}:2", image)
+
+    answers = [await runs.run(body, DirectSteps()) for _ in range(2)]
+
+    assert [one.output.status for one in answers] == ["updated", "unchanged"]
+    assert tenant.only["Image"] == docker("image", "inspect", "--format", "{{.Id}}", f"{WEB}:2")
+
+
+async def test_a_running_tenant_whose_image_lost_its_name_is_left_alone(
+    engine: DockerCompute, tenant: Holdings, image: str
+) -> None:
+    wanted = spec(tenant.tenant, image=image)
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+    before = tenant.only["Id"]
+    docker("rmi", image)
+
+    await engine.provision(wanted)
+
+    await healthy(engine, wanted)
+    assert tenant.only["Id"] == before

@@ -1,0 +1,190 @@
+"""What a container owns goes with it: one rule, whatever removes the container."""
+
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_test_target.compute_contract import Interrupted, healthy
+from landlord_test_target.docker import WEB, Holdings, docker, show, spec
+
+Engines = Callable[..., DockerCompute]
+
+KEEPER = "landlord-test/keeper:1"
+
+
+@attrs.frozen
+class Volumes:
+    """The volumes that a tenant's containers ever had; other tests make theirs meanwhile.
+
+    Called at each point of an act, it looks at what the tenant has at that moment.
+    """
+
+    tenant: Holdings
+    seen: set[str] = attrs.field(factory=set)
+    dies_at: list[str] = attrs.field(factory=list)
+
+    def __call__(self, at: str) -> None:
+        self.look()
+        if at in self.dies_at:
+            self.dies_at.remove(at)
+            raise Interrupted(at)
+
+    def look(self) -> None:
+        for container in self.tenant.ids:
+            self.seen.update(one["Name"] for one in show(container)["Mounts"])
+
+    @property
+    def left(self) -> set[str]:
+        self.look()
+        return self.seen & set(docker("volume", "ls", "-q").splitlines())
+
+
+@pytest.fixture
+def volumes(tenant: Holdings) -> Iterator[Volumes]:
+    volumes = Volumes(tenant)
+    yield volumes
+    left = volumes.left
+    tenant.clear()
+    for name in left:
+        docker("volume", "rm", "-f", name)
+
+
+@pytest.fixture
+def engine(engines: Engines, volumes: Volumes) -> DockerCompute:
+    return engines(volumes)
+
+
+def mounted(tenant: Holdings) -> set[str]:
+    return {one["Name"] for one in tenant.only["Mounts"]}
+
+
+@pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
+async def test_updates_remove_the_nameless_volume_of_the_former_where_volumes_are_to_go(
+    engine: DockerCompute,
+    tenant: Holdings,
+    volumes: Volumes,
+    goes: bool,  # noqa: FBT001  # pytest gives it by name
+) -> None:
+    for version in range(5):
+        wanted = spec(
+            tenant.tenant, image=KEEPER, remove_volumes=goes, env={"VERSION": str(version)}
+        )
+        await engine.update(wanted)
+
+    assert len(volumes.left) == (1 if goes else 5)
+    assert mounted(tenant) <= volumes.left
+    await engine.destroy(tenant.tenant, "")
+    assert len(volumes.left) == (0 if goes else 5)
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
+async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
+    engine: DockerCompute,
+    tenant: Holdings,
+    volumes: Volumes,
+    *,
+    before: bool,
+    after: bool,
+) -> None:
+    await engine.provision(spec(tenant.tenant, image=KEEPER, remove_volumes=before))
+    first = mounted(tenant)
+
+    await engine.update(spec(tenant.tenant, image=KEEPER, remove_volumes=after))
+
+    assert first < volumes.left
+
+
+async def test_a_rollback_removes_the_volume_of_what_failed_and_keeps_the_formers(
+    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+) -> None:
+    wanted = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+
+    ends = spec(
+        tenant.tenant, image=KEEPER, remove_volumes=True, command=["false"], restart_policy="no"
+    )
+    assert (await engine.update(ends)).rolled_back
+
+    assert volumes.left == mounted(tenant)
+
+
+@pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
+async def test_what_was_never_started_leaves_no_volume(
+    engine: DockerCompute,
+    tenant: Holdings,
+    volumes: Volumes,
+    goes: bool,  # noqa: FBT001  # pytest gives it by name
+) -> None:
+    first = spec(tenant.tenant, image=KEEPER, remove_volumes=goes)
+    await engine.provision(first)
+    await healthy(engine, first)
+    cut = spec(tenant.tenant, image=KEEPER, remove_volumes=goes, env={"A": "b"})
+    volumes.dies_at.append("update:created")
+    with pytest.raises(Interrupted):
+        await engine.update(cut)
+    assert len(volumes.left) == 2
+
+    await engine.provision(first)
+
+    assert volumes.left == mounted(tenant)
+
+
+async def test_an_orphan_goes_with_its_volume(
+    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+) -> None:
+    wanted = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
+    await engine.provision(wanted)
+    labels = tenant.only["Config"]["Labels"]
+    options = [f"--label={name}={value}" for name, value in labels.items()]
+    docker("run", "-d", *options, KEEPER)
+    assert len(volumes.left) == 2
+
+    await engine.provision(wanted)
+
+    assert volumes.left == mounted(tenant)
+
+
+async def test_what_a_restoration_removes_goes_with_its_volume(
+    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+) -> None:
+    wanted = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
+    await engine.provision(wanted)
+    await healthy(engine, wanted)
+    cut = spec(tenant.tenant, image=KEEPER, remove_volumes=True, env={"A": "b"})
+    volumes.dies_at.append("update:stopped")
+    with pytest.raises(Interrupted):
+        await engine.update(cut)
+
+    assert await engine.restore(tenant.tenant, "")
+
+    assert volumes.left == mounted(tenant)
+
+
+async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
+    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+) -> None:
+    first, second = f"first-{tenant.tenant}", f"second-{tenant.tenant}"
+    for volume, version in ((first, 1), (second, 2), (second, 3)):
+        wanted = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
+        await engine.update(spec(tenant.tenant, image=f"{WEB}:{version}", **wanted))
+    assert volumes.left == {first, second}
+
+    await engine.destroy(tenant.tenant, "")
+
+    assert volumes.left == set()
+
+
+async def test_a_configuration_that_keeps_its_volumes_keeps_those_that_were_dropped(
+    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+) -> None:
+    mine = f"mine-{tenant.tenant}"
+    await engine.provision(spec(tenant.tenant, volumes=[f"{mine}:/a"], remove_volumes=True))
+    await engine.update(spec(tenant.tenant))
+    await engine.update(spec(tenant.tenant, remove_volumes=True))
+
+    await engine.destroy(tenant.tenant, "")
+
+    assert volumes.left == {mine}
