@@ -19,6 +19,7 @@ from typed_settings.loaders import DictLoader
 from typed_settings.types import OptionInfo
 
 from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings.files import find_file, read_file
 from landlord_engines_core.settings.kinds import Converter, expectation
 from landlord_engines_core.settings.misspelt import (
     look_up,
@@ -95,7 +96,7 @@ class Sources:
         Raises:
             SettingsError: A file that was named is missing, or a file cannot be read.
         """
-        path = _find(config, environment)
+        path = find_file(config, environment)
         document = _read(path) if path is not None else {}
         return cls(document=document, file=str(path or ""), environment=environment, flags=flags)
 
@@ -230,26 +231,9 @@ def _leaves(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
         yield path, value
 
 
-def _find(config: Path | None, environment: Mapping[str, str]) -> Path | None:
-    named = config or (
-        Path(environment["LANDLORD_CONFIG"]) if environment.get("LANDLORD_CONFIG") else None
-    )
-    if named is not None:
-        if not named.is_file():
-            raise SettingsError(
-                f"the settings file {named} does not exist",
-                hint="check --config and LANDLORD_CONFIG",
-            )
-        return named
-    home = environment.get("XDG_CONFIG_HOME")
-    folders = [Path(), Path("/etc/landlord"), *([Path(home) / "landlord"] if home else [])]
-    candidates = (folder / f"config.{end}" for folder in folders for end in ("yaml", "json"))
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(read_file(path).decode("utf-8"))
     except yaml.YAMLError as error:
         # Its text may quote the file: a secret that begins with a star reads as an unknown alias.
         mark = getattr(error, "problem_mark", None)
@@ -257,7 +241,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise SettingsError(
             f"{path} is not YAML{where}", hint="quote a text that holds special characters"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from None
     if document is None:
         return {}
