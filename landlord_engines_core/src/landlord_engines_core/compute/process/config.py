@@ -128,7 +128,7 @@ def _default_folder(settings: Mapping[str, object]) -> str:
     state = state_folder()
     if state is None:
         raise ComputeRefused(
-            "this user has no home folder, and so no folder for the state of tenants",
+            "compute.process.folder is not set, and this user has no home folder to keep tenants in",
             hint="set compute.process.folder, XDG_STATE_HOME or HOME",
         )
     return str(state / "process")
