@@ -17,7 +17,7 @@ from benchmarks.soak.lives import all_tenants
 from benchmarks.soak.samples import Sample, look, state
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local import RestateServer, server_binary
-from landlord_engines_restate.server import HttpServer, listening_socket
+from landlord_engines_restate.server import HttpServer, listening_sockets
 
 __all__ = ["Plan", "Soaked", "soak"]
 
@@ -128,10 +128,10 @@ async def _idle(churn: Churn) -> None:
 async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
     """Landlord's API in this very process, which knows what it wants."""
     landlord, listens = Landlord(), asyncio.Event()
-    listener = listening_socket("127.0.0.1", 0)
-    port = listener.getsockname()[1]
+    listeners = listening_sockets("127.0.0.1", 0)
+    port = listeners[0].getsockname()[1]
     server = HttpServer(landlord)
-    serving = asyncio.create_task(server.serve(listener, listens.set))
+    serving = asyncio.create_task(server.serve(listeners, listens.set))
     try:
         await listens.wait()
         yield landlord, f"http://127.0.0.1:{port}"

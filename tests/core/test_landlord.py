@@ -45,6 +45,49 @@ async def test_a_tenant_is_read_and_unknown_keys_are_passed_over(
     assert "Cache-Control" not in httpserver.log[0][0].headers
 
 
+@pytest.fixture
+def proxy(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> HTTPServer:
+    """A proxy, which answers for what it leads to."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://ann:sesame@127.0.0.1:{httpserver.port}")
+    return httpserver
+
+
+async def test_a_proxy_of_the_environment_leads_to_landlord(
+    proxy: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.expect_request(
+        "/v1/tenants/t-1", headers={"Host": "landlord.test:8080"}
+    ).respond_with_json({"id": "t-1"})
+    client = LandlordClient("http://landlord.test:8080")
+    monkeypatch.setenv("NO_PROXY", ".test")
+    direct = LandlordClient("http://landlord.test:8080")
+
+    assert await client.tenant("t-1") == Tenant(id="t-1")
+    with pytest.raises(LandlordUnavailable) as caught:
+        await direct.tenant("t-1")
+    await client.aclose()
+    await direct.aclose()
+
+    assert "proxy" not in str(caught.value)
+    assert len(proxy.log) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_an_error_of_a_proxy_is_told_as_one(proxy: HTTPServer, scheme: str) -> None:
+    proxy.expect_request("/").respond_with_data("no", status=502)
+    client = LandlordClient(f"{scheme}://landlord.test")
+
+    with pytest.raises(LandlordUnavailable) as caught:
+        await client.tenant("t-1")
+    await client.aclose()
+
+    assert f"through the proxy 127.0.0.1:{proxy.port}" in caught.value.message
+    assert "sesame" not in str(caught.value)
+
+
 async def test_a_fresh_read_passes_caches_by(
     httpserver: HTTPServer, client: LandlordClient
 ) -> None:

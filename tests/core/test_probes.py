@@ -316,6 +316,18 @@ async def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
     )
 
 
+@pytest.mark.parametrize("address", [":0", "[::]:0"])
+async def test_all_interfaces_are_those_of_both_families(address: str) -> None:
+    one, logger = probed(Engine()), Lines()
+
+    async with one.probes.serving(Address(address), logger):
+        ((_, _, fields),) = logger.lines
+        for host in ("127.0.0.1", "[::1]"):
+            url = f"http://{host}:{fields['port']}/livez"
+            with await asyncio.to_thread(urllib.request.urlopen, url, timeout=20) as answer:
+                assert answer.status == 200
+
+
 async def test_without_an_address_nothing_listens() -> None:
     one, logger = probed(Engine()), Lines()
 

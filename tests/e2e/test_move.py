@@ -10,7 +10,7 @@ from restate import Context, Service
 from restate.endpoint import Endpoint
 from restate.serde import BytesSerde
 
-from landlord_engines_restate.server import App, HttpServer, listening_socket
+from landlord_engines_restate.server import App, HttpServer, listening_sockets
 from landlord_test_target.harness import Worker, World, free_port
 
 
@@ -284,7 +284,7 @@ async def another(world: World, handler: str) -> AsyncIterator[None]:
     app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
     port = free_port()
     server, listening = HttpServer(app), asyncio.Event()
-    serving = asyncio.create_task(server.serve(listening_socket("127.0.0.1", port), listening.set))
+    serving = asyncio.create_task(server.serve(listening_sockets("127.0.0.1", port), listening.set))
     try:
         await listening.wait()
         await world.admin.register(f"http://127.0.0.1:{port}", force=False, metadata={})

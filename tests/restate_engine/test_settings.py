@@ -24,7 +24,7 @@ def test_the_defaults_need_nothing_but_the_admin_endpoint() -> None:
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        (":9080", ("0.0.0.0", 9080)),
+        (":9080", ("", 9080)),
         ("10.0.0.7:81", ("10.0.0.7", 81)),
         ("localhost:9080", ("localhost", 9080)),
         ("[::1]:9080", ("::1", 9080)),

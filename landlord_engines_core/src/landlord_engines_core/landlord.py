@@ -16,6 +16,7 @@ from yarl import URL
 from landlord_engines_core import codec
 from landlord_engines_core.errors import LandlordUnavailable
 from landlord_engines_core.models import Tenant
+from landlord_engines_core.proxies import proxy_for, through
 from landlord_engines_core.tls import scheme_hint
 
 __all__ = ["LandlordClient", "versioned"]
@@ -48,10 +49,14 @@ class LandlordClient:
 
     Every method raises LandlordUnavailable where there is no usable answer; none of them retries,
     since each runs inside a step that is entered again.
+
+    Raises:
+        SettingsError: A proxy is to lead to Landlord, and its variable names none.
     """
 
     def __init__(self, base_url: str) -> None:
         self.url = versioned(base_url)
+        self._proxy = proxy_for(self.url)
         self._session: aiohttp.ClientSession | None = None
 
     async def tenant(self, key: str, *, fresh: bool = False) -> Tenant | None:
@@ -107,6 +112,7 @@ class LandlordClient:
                 URL(url, encoded=True),
                 params=params,
                 headers=headers,
+                proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
                 return response.status, await response.read()
@@ -119,7 +125,7 @@ class LandlordClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             raise LandlordUnavailable(
-                f"Landlord's API at {self.url} cannot be read: {reason}",
+                f"Landlord's API at {self.url} cannot be read: {through(self._proxy, reason)}",
                 hint=scheme_hint(error, "worker.landlord_api_url")
                 or "check worker.landlord_api_url and that Landlord runs",
             ) from error
@@ -127,7 +133,8 @@ class LandlordClient:
     def _read(self, path: str, status: int, body: bytes, kind: type[T]) -> T:
         if status != HTTPStatus.OK:
             raise LandlordUnavailable(
-                f"Landlord's API at {self.url} answered {path} with status {status}",
+                f"Landlord's API at {self.url} answered {path}"
+                f" with {through(self._proxy, f'status {status}')}",
                 hint="check worker.landlord_api_url and Landlord's log",
             )
         try:

@@ -6,7 +6,7 @@ it. Nothing in an answer names a tenant or holds a value of a configuration.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from threading import Thread
@@ -22,6 +22,7 @@ from landlord_engines_core.listening import listening_hint
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import Address
+from landlord_engines_core.sockets import open_listeners
 from landlord_engines_core.tenants import Slots
 
 __all__ = ["Heartbeat", "Probes"]
@@ -118,11 +119,11 @@ class Probes:
         if not address:
             yield
             return
-        listener = _listener(address)
-        host, port = listener.getsockname()[:2]
+        listeners = _listeners(address)
+        host, port = listeners[0].getsockname()[:2]
         logger.info("probes listen", host=host, port=port)
         stop: Future[None] = Future()
-        answering = self._answer(listener, stop)
+        answering = self._answer(listeners, stop)
         thread = Thread(target=asyncio.run, args=(answering,), name="probes", daemon=True)
         self.heartbeat.beat()
         thread.start()
@@ -133,7 +134,7 @@ class Probes:
             stop.set_result(None)
             thread.join()
 
-    async def _answer(self, listener: socket.socket, stop: Future[None]) -> None:
+    async def _answer(self, listeners: Sequence[socket.socket], stop: Future[None]) -> None:
         """Answer until ``stop``, in whatever thread this runs."""
         app = web.Application()
         app.router.add_get("/livez", self._livez)
@@ -141,7 +142,8 @@ class Probes:
         app.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        for listener in listeners:
+            await web.SockSite(runner, listener).start()
         await asyncio.wrap_future(stop)
         await runner.cleanup()
 
@@ -174,12 +176,10 @@ def _answer(*, good: bool, body: Mapping[str, object]) -> web.Response:
     return web.json_response(body, status=200 if good else 503)
 
 
-def _listener(address: Address) -> socket.socket:
+def _listeners(address: Address) -> list[socket.socket]:
     host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, int(port)), family=family)
+        return open_listeners(host.strip("[]"), int(port))
     except OSError as error:
         raise ProbesFailed(
             f"the probes cannot listen on worker.probe_address {address}: {error.strerror}",

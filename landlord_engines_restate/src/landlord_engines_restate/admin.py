@@ -16,6 +16,7 @@ from yarl import URL
 
 from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineError
+from landlord_engines_core.proxies import proxy_for, through
 from landlord_engines_core.tls import scheme_hint
 from landlord_engines_restate.misdirected import who_answers
 
@@ -186,6 +187,9 @@ class AdminClient:
 
     Every method raises AdminUnavailable where there is no usable answer, and AdminRefused where the
     server says no. None of them retries but where a kept connection turns out to be closed.
+
+    Raises:
+        SettingsError: A proxy is to lead to the server, and its variable names none.
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
@@ -193,6 +197,7 @@ class AdminClient:
         self._headers = {"Accept": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
+        self._proxy = proxy_for(self.url)
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str) -> bytes:
@@ -361,6 +366,7 @@ class AdminClient:
             URL(self.url + path, encoded=True),
             json=document,
             timeout=aiohttp.ClientTimeout(total=within),
+            proxy=self._proxy,
             allow_redirects=False,
         ) as response:
             _acknowledge(response)
@@ -389,7 +395,7 @@ class AdminClient:
         # A failed discovery is reported as 500; it is an answer all the same.
         if status < HTTPStatus.INTERNAL_SERVER_ERROR or code:
             return AdminRefused(
-                f"Restate's admin API at {self.url} said no: {told.message}",
+                f"Restate's admin API at {self.url} said no: {through(self._proxy, told.message)}",
                 status=status,
                 restate_code=code,
             )
@@ -397,6 +403,6 @@ class AdminClient:
 
     def _unavailable(self, reason: str, hint: str = "") -> AdminUnavailable:
         return AdminUnavailable(
-            f"Restate's admin API at {self.url} cannot be used: {reason}",
+            f"Restate's admin API at {self.url} cannot be used: {through(self._proxy, reason)}",
             hint=hint or "check workflow.restate.admin_endpoint and that restate-server runs",
         )

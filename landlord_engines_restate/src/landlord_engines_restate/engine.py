@@ -28,7 +28,7 @@ from landlord_engines_restate.server import (
     Receive,
     Scope,
     Send,
-    listening_socket,
+    listening_sockets,
     take_no_signals,
 )
 from landlord_engines_restate.services import build_services
@@ -90,10 +90,10 @@ class RestateEngine(WorkerEngine):
         self._warn()
         await take_no_signals(self._app)
         host, port = self._settings.listen()
-        listener = listening_socket(host, port)
-        self._logger.info("listening", host=host, port=port)
+        listeners = listening_sockets(host, port)
+        self._logger.info("listening", host=host or "::", port=port)
         try:
-            await self._server.serve(listener, started)
+            await self._server.serve(listeners, started)
         finally:
             await self._admin.aclose()
 
@@ -139,13 +139,13 @@ class RestateEngine(WorkerEngine):
         """Answer Restate's discovery, and no job, where the worker does not listen already."""
         host, port = self._settings.listen()
         try:
-            listener = listening_socket(host, port)
+            listeners = listening_sockets(host, port)
         except EngineFailed:
             yield
             return
         server = HttpServer(_discovery_only(self._app))
         listening = asyncio.Event()
-        serving = asyncio.create_task(server.serve(listener, listening.set))
+        serving = asyncio.create_task(server.serve(listeners, listening.set))
         try:
             await listening.wait()
             yield

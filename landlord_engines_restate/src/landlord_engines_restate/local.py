@@ -3,13 +3,14 @@
 import asyncio
 import fcntl
 import json
+import os
 import platform
 import shutil
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ import backoff
 
 from landlord_engines_core.engine import LocalBackend
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.folders import cache_folder, home_folder
 from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable
 from landlord_engines_restate.dispatcher import RestateDispatcher
 from landlord_engines_restate.settings import RestateSettings
@@ -44,6 +46,8 @@ PACKAGE = "@restatedev/restate-server"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 """Seconds."""
+
+_NO_CACHE = "put restate-server on PATH, or set XDG_CACHE_HOME to a folder that can be written to"
 
 Ports = tuple[int, int, int]
 """Of the ingress, the admin API, and what a server tells others of its kind."""
@@ -116,9 +120,14 @@ async def server_binary() -> Path:
         return Path(on_path)
     cache = _cache_folder()
     binary = cache / "node_modules" / f"{PACKAGE}-{_platform()}" / "bin" / "restate-server"
-    async with _locked(cache):
-        if not binary.exists():
-            await _install_whole(cache)
+    with _usable(cache):
+        # It is moved there whole; a cache that others fill needs no lock, and may be read-only.
+        if binary.exists():
+            return binary
+        cache.mkdir(parents=True, exist_ok=True)
+        async with _locked(cache):
+            if not binary.exists():
+                await _install_whole(cache)
     if not binary.exists():
         raise EngineFailed(f"npm installed {PACKAGE} {VERSION} without a binary for {_platform()}")
     return binary
@@ -298,9 +307,13 @@ async def _install_whole(cache: Path) -> None:
 
 
 async def _install(folder: Path) -> None:
-    """Install the npm package without its scripts: one of them sends telemetry."""
+    """Install the npm package without its scripts: one of them sends telemetry.
+
+    npm keeps its cache in the home folder, and ends where it cannot: it gets another one then.
+    """
     arguments = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder))
     process = await asyncio.create_subprocess_exec(
+        *_npms_environment(folder),
         *_npm(),
         *arguments,
         f"{PACKAGE}@{VERSION}",
@@ -320,6 +333,18 @@ async def _install(folder: Path) -> None:
         )
 
 
+def _npms_environment(folder: Path) -> tuple[str, ...]:
+    """What begins npm's command where the user's home cannot be written to, or is not there."""
+    home = home_folder()
+    if home is not None and os.access(home, os.W_OK | os.X_OK):
+        return ()
+    cache = f"npm_config_cache={folder / 'npm'}"
+    if home is not None and os.access(home, os.R_OK | os.X_OK):
+        # Its .npmrc may name the registry.
+        return ("/usr/bin/env", cache)
+    return ("/usr/bin/env", cache, f"HOME={folder}")
+
+
 def _npm() -> tuple[str, ...]:
     if npm := shutil.which("npm"):
         return (npm,)
@@ -337,9 +362,25 @@ def _npm() -> tuple[str, ...]:
 
 
 def _cache_folder() -> Path:
-    folder = Path.home() / ".cache" / "landlord-engines" / f"restate-server-{VERSION}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    cache = cache_folder()
+    if cache is None:
+        raise EngineFailed(
+            "there is no restate-server on PATH, and this user has no home folder to install it in",
+            hint=_NO_CACHE,
+        )
+    return cache / f"restate-server-{VERSION}"
+
+
+@contextmanager
+def _usable(cache: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EngineFailed(
+            "there is no restate-server on PATH, and the folder to install it in,"
+            f" {cache}, cannot be used: {error.strerror}",
+            hint=_NO_CACHE,
+        ) from error
 
 
 def _platform() -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -10,8 +10,9 @@ import uvicorn
 
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.listening import listening_hint
+from landlord_engines_core.sockets import open_listeners
 
-__all__ = ["App", "HttpServer", "listening_socket", "take_no_signals"]
+__all__ = ["App", "HttpServer", "listening_sockets", "take_no_signals"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,7 +42,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves one ASGI application on one socket, once."""
+    """Serves one ASGI application on its sockets, once."""
 
     def __init__(self, app: App) -> None:
         self._config = uvicorn.Config(
@@ -60,14 +61,15 @@ class HttpServer:
         self._stopping = False
         self._ended = asyncio.Event()
 
-    async def serve(self, listener: socket.socket, started: Callable[[], None]) -> None:
-        """Serve until `stop`; the socket is closed in the end."""
+    async def serve(self, listeners: Sequence[socket.socket], started: Callable[[], None]) -> None:
+        """Serve until `stop`; the sockets are closed in the end."""
         try:
             if self._stopping:
-                listener.close()
+                for listener in listeners:
+                    listener.close()
                 return
             self._server = _Uvicorn(self._config, started)
-            await self._server.serve(sockets=[listener])
+            await self._server.serve(sockets=list(listeners))
         finally:
             self._ended.set()
 
@@ -84,23 +86,19 @@ class HttpServer:
             await self._ended.wait()
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Open the socket to listen on.
+def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """Open the sockets to listen on; no host means all interfaces, see `open_listeners`.
 
     Raises:
         EngineFailed: The address is taken, or not this machine's.
     """
     try:
-        return socket.create_server((host, port), family=_family(host), backlog=2048)
+        return open_listeners(host, port)
     except OSError as error:
         raise EngineFailed(
             f"cannot listen on {host}:{port}: {error.strerror}",
             hint=listening_hint(error, port, "workflow.restate.worker_address"),
         ) from error
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 async def take_no_signals(app: App) -> None:

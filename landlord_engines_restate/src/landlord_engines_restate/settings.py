@@ -117,7 +117,7 @@ class RestateSettings:
         _ = self.admin_url, self.advertised_url
 
     def listen(self) -> tuple[str, int]:
-        """The host and the port to listen on; no host means all interfaces.
+        """The host and the port to listen on; no host means all interfaces, of both families.
 
         Raises:
             SettingsError: ``worker_address`` is not host:port.
@@ -128,7 +128,7 @@ class RestateSettings:
                 f"workflow.restate.worker_address {self.worker_address!r} is not host:port",
                 hint="for example 127.0.0.1:9080, or :9080 for all interfaces",
             )
-        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  # as Landlord reads it
+        return host.strip("[]"), int(port)
 
     @property
     def admin_url(self) -> str:

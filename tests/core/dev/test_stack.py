@@ -3,8 +3,8 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.dev.stack import _without_tenants
-from landlord_engines_core.errors import ComputeUnavailable
+from landlord_engines_core.dev.stack import _temporary_folder, _without_tenants
+from landlord_engines_core.errors import ComputeUnavailable, SettingsError
 
 
 class Stuck(MockCompute):
@@ -27,3 +27,14 @@ async def test_a_tenant_that_cannot_be_destroyed_is_told_once_the_others_are(
             compute.resources["other"] = None  # type: ignore[assignment]  # what it is does not matter
 
     assert compute.resources == {}
+
+
+def test_without_a_folder_for_temporary_files_the_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+
+    with pytest.raises(SettingsError, match="temporary files") as caught, _temporary_folder():
+        pytest.fail("there is a folder")
+
+    assert "TMPDIR" in caught.value.hint

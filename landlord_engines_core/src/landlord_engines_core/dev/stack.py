@@ -3,8 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -16,7 +16,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.dev.user import User
 from landlord_engines_core.devserver import landlord_in_memory
 from landlord_engines_core.engine import EngineFactory, LocalBackend, StartLocalBackend
-from landlord_engines_core.errors import CapabilityNotSupported
+from landlord_engines_core.errors import CapabilityNotSupported, SettingsError
 from landlord_engines_core.landlord import versioned
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.settings import Settings, Sources, Url
@@ -99,7 +99,7 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
 
 async def _up(chosen: Chosen, logger: Logger, parts: AsyncExitStack) -> tuple[Stack, Settings]:
     """Start backend and Landlord; they end with ``parts``, after the worker and its tenants."""
-    folder = Path(parts.enter_context(TemporaryDirectory(prefix="landlord-dev-")))
+    folder = parts.enter_context(_temporary_folder())
     start = _local_backend(chosen)
     given = chosen.settings({})
     backend = await parts.enter_async_context(start(given.engine, folder / "backend"))
@@ -121,6 +121,19 @@ async def _up(chosen: Chosen, logger: Logger, parts: AsyncExitStack) -> tuple[St
         probes=f"http://{worker.probe_address}",
     )
     return stack, attrs.evolve(settings, worker=worker)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        made = TemporaryDirectory(prefix="landlord-dev-")
+    except OSError as error:
+        raise SettingsError(
+            f"no folder for temporary files can be written to: {error.strerror}",
+            hint="set TMPDIR to one that this user may write to",
+        ) from None
+    with made as folder:
+        yield Path(folder)
 
 
 def _local_backend(chosen: Chosen) -> StartLocalBackend:

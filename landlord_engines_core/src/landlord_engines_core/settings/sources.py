@@ -19,6 +19,7 @@ from typed_settings.types import OptionInfo
 
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings.compute import ComputeSources, is_compute_flag
+from landlord_engines_core.settings.files import find_file, read_file
 from landlord_engines_core.settings.formats import read_json, read_yaml
 from landlord_engines_core.settings.json_values import not_json
 from landlord_engines_core.settings.kinds import Converter, expectation, is_duration
@@ -115,7 +116,7 @@ class Sources:
         Raises:
             SettingsError: A file that was named is missing, or a file cannot be read.
         """
-        path = _find(config, environment)
+        path = find_file(config, environment)
         document = _read(path) if path is not None else {}
         return cls(
             document=document,
@@ -279,29 +280,12 @@ def _leaves(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
         yield path, value
 
 
-def _find(config: Path | None, environment: Mapping[str, str]) -> Path | None:
-    named = config or (
-        Path(environment["LANDLORD_CONFIG"]) if environment.get("LANDLORD_CONFIG") else None
-    )
-    if named is not None:
-        if not named.is_file():
-            raise SettingsError(
-                f"the settings file {named} does not exist",
-                hint="check --config and LANDLORD_CONFIG",
-            )
-        return named
-    home = environment.get("XDG_CONFIG_HOME")
-    folders = [Path(), Path("/etc/landlord"), *([Path(home) / "landlord"] if home else [])]
-    candidates = (folder / f"config.{end}" for folder in folders for end in ("yaml", "json"))
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def _read(path: Path) -> Mapping[str, Any]:
     read = read_json if path.suffix.lower() == ".json" else read_yaml
     try:
         # Editors on Windows put a byte order mark first.
-        document = read(path.read_text(encoding="utf-8-sig"), str(path))
-    except (OSError, ValueError, RecursionError) as error:
+        document = read(read_file(path).decode("utf-8-sig"), str(path))
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from None
     if not isinstance(document, Mapping):
         raise SettingsError(f"{path} does not hold a map of settings")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
@@ -11,7 +12,7 @@ from werkzeug import Request, Response
 from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
-from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
 
 SECRET = "sesame"
 
@@ -313,6 +314,35 @@ async def test_credentials_go_to_their_own_registry_only(
     request, _ = httpserver.log[-1]
     assert request.args["fromImage"] == asked
     assert ("X-Registry-Auth" in request.headers) == sent
+
+
+async def test_docker_is_never_reached_through_a_proxy(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    httpserver.expect_request("/v1.41/containers/x/json").respond_with_json({"Id": "x"})
+    settings, _ = read_section({"host": f"tcp://127.0.0.1:{httpserver.port}"})
+    client = DockerClient(settings)
+
+    with suppress(ComputeError):
+        await client.show("x")
+    await client.aclose()
+
+    assert httpserver.log
+
+
+async def test_certificates_in_the_home_of_a_user_without_one_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    settings, _ = read_section({"host": "tcp://127.0.0.1:1", "tls_verify": True})
+
+    with pytest.raises(ComputeUnavailable, match="no home folder") as caught:
+        await DockerClient(settings).show("x")
+
+    assert "cert_path" in caught.value.hint
 
 
 @pytest.mark.parametrize("section", [{"cert_path": "/nowhere"}, {"tls_verify": True}])

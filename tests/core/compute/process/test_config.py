@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from landlord_engines_core.compute import ComputeRegistry
-from landlord_engines_core.compute.process import create_process
+from landlord_engines_core.compute.process import config, create_process
 from landlord_engines_core.compute.process.config import SCHEMA, Operator
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.resolution import merge
@@ -35,6 +35,16 @@ def test_a_bad_setting_is_refused_by_its_name(settings: dict[str, object], probl
 
 def test_tenants_are_kept_in_the_users_own_folder_unless_told_otherwise() -> None:
     assert Path(create_process({}).operator.folder).is_relative_to(Path.home())
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "state_folder", lambda: None)
+
+    with pytest.raises(ComputeRefused, match="no home folder") as caught:
+        create_process({})
+
+    assert "compute.process.folder" in caught.value.hint
+    assert create_process({"folder": "/state"}).operator.folder == "/state"
 
 
 def test_the_documented_configuration_is_accepted() -> None:

@@ -603,14 +603,16 @@ async def test_a_state_that_cannot_be_read_is_as_good_as_none(
     assert len(living(tenants_mark)) == 1
 
 
-async def test_a_folder_that_cannot_be_used_is_told_without_its_path(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_used_is_told_and_nothing_below_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    engine = create_process({"folder": str(tmp_path / "file" / "tenants")})
+    folder = tmp_path / "file" / "tenants"
+    engine = create_process({"folder": str(folder)})
 
     with pytest.raises(ComputeUnavailable, match="cannot be used: ENOTDIR") as caught:
         await engine.provision(spec({"command": ["/bin/true"]}))
 
-    assert str(tmp_path) not in str(caught.value)
+    assert f"{folder}, cannot" in caught.value.message
+    assert "compute.process.folder" in caught.value.hint
 
 
 async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(

@@ -315,15 +315,20 @@ def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
 
 
 def _tls(settings: DockerSettings) -> ssl.SSLContext:
-    folder = (
-        Path(settings.cert_path).expanduser() if settings.cert_path else Path.home() / ".docker"
-    )
+    try:
+        folder = Path(settings.cert_path or "~/.docker").expanduser()
+    except RuntimeError:
+        raise ComputeUnavailable(
+            "the certificates for the Docker engine cannot be found: this user has no home folder",
+            hint="set compute.docker.cert_path to an absolute path, or HOME",
+        ) from None
     try:
         context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
         context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     except OSError as error:
         raise ComputeUnavailable(
-            f"the certificates for the Docker engine cannot be read: {type(error).__name__}",
+            f"the certificates for the Docker engine in {folder} cannot be read:"
+            f" {type(error).__name__}",
             hint="compute.docker.cert_path is to hold ca.pem, cert.pem and key.pem",
         ) from None
     return context

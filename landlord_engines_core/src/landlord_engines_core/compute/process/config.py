@@ -8,6 +8,7 @@ import attrs
 from landlord_engines_core import codec
 from landlord_engines_core.compute.unknown_keys import unknown_keys
 from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.folders import state_folder
 
 __all__ = [
     "LONGEST_STOP_TIMEOUT",
@@ -114,9 +115,22 @@ class Operator:
         output_limit: Bytes of output kept in each of a tenant's two files.
     """
 
-    folder: str = attrs.field(factory=lambda: str(Path.home() / ".local/state/landlord/process"))
+    folder: str
     ports: Ports = Ports()
     output_limit: int = 1 << 20
+
+
+def _default_folder(settings: Mapping[str, object]) -> str:
+    """The user's own folder of state, where no other is set."""
+    if "folder" in settings:
+        return ""
+    state = state_folder()
+    if state is None:
+        raise ComputeRefused(
+            "compute.process.folder is not set, and this user has no home folder to keep tenants in",
+            hint="set compute.process.folder, XDG_STATE_HOME or HOME",
+        )
+    return str(state / "process")
 
 
 _OPERATORS = frozenset(field.name for field in attrs.fields(Operator))
@@ -132,7 +146,7 @@ def operator_of(settings: Mapping[str, object]) -> Operator:
     if problems := unknown_keys(settings, _KNOWN, "compute.process."):
         raise ComputeRefused("; ".join(problems), hint=f"it has {', '.join(sorted(_KNOWN))}")
     try:
-        operator = codec.structure(dict(settings), Operator)
+        operator = codec.structure({"folder": _default_folder(settings), **settings}, Operator)
     except codec.BadDocument as error:
         raise ComputeRefused(f"compute.process: {error}") from None
     if not Path(operator.folder).is_absolute():

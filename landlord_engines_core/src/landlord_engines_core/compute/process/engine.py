@@ -88,12 +88,12 @@ class ProcessCompute(ComputeEngine):
 
     async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
         """Look at the tenant's folder and ask its command for its health."""
-        with _translated():
+        with _translated(self.operator.folder):
             return await self._tenant(tenant).look()
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Start the command; one that runs with this configuration is adopted."""
-        with _translated():
+        with _translated(self.operator.folder):
             return await self._tenant(spec.tenant).apply(self._run(spec))
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
@@ -102,7 +102,7 @@ class ProcessCompute(ComputeEngine):
 
     async def destroy(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
         """End the processes, wait until the last is gone, and remove the folder."""
-        with _translated():
+        with _translated(self.operator.folder):
             return await self._tenant(tenant).destroy()
 
     @property
@@ -112,7 +112,7 @@ class ProcessCompute(ComputeEngine):
 
     async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
         """End an update that was cut, and start a command that served and is not there any more."""
-        with _translated():
+        with _translated(self.operator.folder):
             return await self._tenant(tenant).restore()
 
     async def aclose(self) -> None:
@@ -150,15 +150,15 @@ def create_process(settings: Mapping[str, object]) -> ProcessCompute:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(folder: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         # Its own text may name a file of the tenant's.
         name = errorcode.get(error.errno or 0, type(error).__name__)
         raise ComputeUnavailable(
-            f"the folder of this tenant's state cannot be used: {name}",
-            hint="check compute.process.folder",
+            f"the folder of this tenant's state, in {folder}, cannot be used: {name}",
+            hint="set compute.process.folder to one that this user may write to",
         ) from None
 
 

@@ -1,0 +1,108 @@
+"""Which proxy leads to a URL, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+
+The rules are those of Go's ``net/http``, and so of Landlord's worker, as they are written at
+https://pkg.go.dev/golang.org/x/net/http/httpproxy: a proxy is never used for loopback, and NO_PROXY
+holds names with their subdomains, addresses and networks, each but networks with a port if need be.
+"""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies_environment
+
+from landlord_engines_core.errors import SettingsError
+
+__all__ = ["proxy_for", "through"]
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def proxy_for(url: str) -> str | None:
+    """The URL of the proxy that leads to ``url``, or ``None`` for the direct way.
+
+    Raises:
+        SettingsError: The variable does not hold the URL of an HTTP proxy. Its value is not shown,
+            since it may hold a password.
+    """
+    target = urlsplit(url)
+    environment = getproxies_environment()
+    proxy = environment.get(target.scheme, "").strip()
+    if not proxy or _is_direct(target, environment.get("no", "")):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not _is_http(proxy):
+        raise SettingsError(
+            f"{target.scheme.upper()}_PROXY is not the URL of an HTTP proxy",
+            hint=f"for example http://proxy:3128; or name {target.hostname} in NO_PROXY",
+        )
+    return proxy
+
+
+def through(proxy: str | None, reason: str) -> str:
+    """Add to the reason of a failure through which proxy it came, without the proxy's password.
+
+    aiohttp shows the proxy's whole URL where the proxy refuses a tunnel (observed with 3.14.5).
+    """
+    if proxy is None:
+        return reason
+    credentials, at, host = urlsplit(proxy).netloc.rpartition("@")
+    return f"{reason.replace(credentials + at, '')} (through the proxy {host}; see NO_PROXY)"
+
+
+def _is_http(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in _PORTS and bool(parts.hostname)
+
+
+def _is_direct(target: SplitResult, no_proxy: str) -> bool:
+    host = (target.hostname or "").rstrip(".")
+    port = str(target.port or _PORTS.get(target.scheme, 0))
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    entries = (entry.strip().lower() for entry in no_proxy.split(","))
+    return any(_matches(entry, host, port, address) for entry in entries if entry)
+
+
+def _matches(entry: str, host: str, port: str, address: IPv4Address | IPv6Address | None) -> bool:
+    if entry == "*":
+        return True
+    if "/" in entry:
+        return address is not None and _in_network(address, entry)
+    name, wanted = _split(entry)
+    if wanted not in ("", port):
+        return False
+    if (named := _address(name)) is not None:
+        return named == address
+    name = name.removeprefix("*")
+    if name.startswith("."):
+        return host.endswith(name) and name != "."
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """The host and the port of an entry; an address of IPv6 has brackets where a port follows."""
+    if entry.startswith("["):
+        host, _, port = entry[1:].partition("]")
+        return host, port.removeprefix(":")
+    if entry.count(":") == 1:
+        host, _, port = entry.partition(":")
+        return host, port
+    return entry, ""
+
+
+def _in_network(address: IPv4Address | IPv6Address, network: str) -> bool:
+    try:
+        return address in ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -1,0 +1,74 @@
+"""Listening on both families, IPv4 and IPv6, where the machine and the name have both."""
+
+import errno
+import socket
+from contextlib import ExitStack
+from typing import Any
+
+__all__ = ["BACKLOG", "open_listeners"]
+
+BACKLOG = 2048
+
+_NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What an address says that this machine does not have, or a family that it lacks."""
+
+_EVERYWHERE = frozenset({"", "::"})
+"""The hosts that Go's ``net.Listen``, and so Landlord's worker, takes for both families."""
+
+
+def open_listeners(host: str, port: int) -> list[socket.socket]:
+    """Listen at every address of a host; all the sockets have the same port.
+
+    Args:
+        host: A name, or an address without brackets. Empty and ``::`` mean all interfaces, of both
+            families; ``0.0.0.0`` means all interfaces of IPv4.
+        port: 0 takes a free one.
+
+    Raises:
+        OSError: The name has no address, an address is taken, or none is this machine's. No socket
+            is left open then.
+    """
+    if host in _EVERYWHERE:
+        return [_everywhere(port)]
+    listeners: list[socket.socket] = []
+    absent: OSError | None = None
+    with ExitStack() as opened:
+        for family, address in _addresses(host, port):
+            at = (address[0], _port_of(listeners) or port, *address[2:])
+            try:
+                listener = socket.create_server(at, family=family, backlog=BACKLOG)
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                absent = error
+            else:
+                listeners.append(opened.enter_context(listener))
+        if absent is not None and not listeners:
+            raise absent
+        opened.pop_all()
+    return listeners
+
+
+def _everywhere(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
+            )
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+    return socket.create_server(("", port), backlog=BACKLOG)
+
+
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as error:
+        # A label of more than 63 characters does not get as far as the resolver.
+        raise OSError(errno.EINVAL, f"{host!r} is not the name of a host") from error
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _port_of(listeners: list[socket.socket]) -> int:
+    return int(listeners[0].getsockname()[1]) if listeners else 0

@@ -1,0 +1,87 @@
+"""Finding the settings file; what root may do anyway is shown by names that no one can look up."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings.files import find_file, read_file
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("landlord_engines_core.settings.files._LANDLORDS", tmp_path / "etc")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config.json"])
+def test_a_settings_file_that_is_a_folder_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+
+    with pytest.raises(SettingsError, match="is a folder") as caught:
+        find_file(None, {})
+
+    assert str(tmp_path / name) in caught.value.message
+    assert "bind mount" in caught.value.hint
+
+
+@pytest.mark.parametrize("setting", ["--config", "LANDLORD_CONFIG"])
+@pytest.mark.parametrize("problem", ["is a folder", "does not exist", "cannot be looked for"])
+def test_a_file_that_was_named_is_told_with_what_named_it(
+    tmp_path: Path, setting: str, problem: str
+) -> None:
+    path = tmp_path / "named.yaml"
+    if problem == "is a folder":
+        path.mkdir()
+    elif problem == "cannot be looked for":
+        path.symlink_to(path)
+    environment = {"LANDLORD_CONFIG": str(path)} if setting == "LANDLORD_CONFIG" else {}
+
+    with pytest.raises(SettingsError, match=problem) as caught:
+        find_file(path if setting == "--config" else None, environment)
+
+    assert str(path) in caught.value.message
+    assert setting in caught.value.message
+
+
+@pytest.mark.parametrize("where", ["the working folder", "Landlord's own", "XDG_CONFIG_HOME"])
+def test_a_folder_that_cannot_be_looked_into_is_told_with_what_names_it(
+    tmp_path: Path, where: str
+) -> None:
+    places = {
+        "the working folder": tmp_path / "config.yaml",
+        "Landlord's own": tmp_path / "etc",
+        "XDG_CONFIG_HOME": tmp_path / "xdg" / "landlord",
+    }
+    places[where].parent.mkdir(exist_ok=True)
+    places[where].symlink_to(places[where])
+
+    with pytest.raises(SettingsError, match=where) as caught:
+        find_file(None, {"XDG_CONFIG_HOME": str(tmp_path / "xdg")})
+
+    assert str(places[where].parent) in str(caught.value)
+    assert "/dev/null" in caught.value.hint
+
+
+def test_places_that_are_not_there_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "etc").write_text("no folder")
+
+    assert find_file(None, {"XDG_CONFIG_HOME": str(tmp_path / "nowhere")}) is None
+
+
+def test_no_file_and_a_pipe_may_be_named() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"log: {}")
+    os.close(writing)
+
+    assert read_file(find_file(Path("/dev/null"), {}) or Path()) == b""
+    assert read_file(find_file(Path(f"/dev/fd/{reading}"), {}) or Path()) == b"log: {}"
+    os.close(reading)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory") as caught:
+        read_file(tmp_path)
+
+    assert str(tmp_path) in caught.value.message
