@@ -18,6 +18,7 @@ from landlord_engines_restate.server import (
     listening_socket,
     take_no_signals,
 )
+from landlord_test_target.direct import Lines
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +30,7 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 async def status_of(app: App, path: str) -> int:
     listener = listening_socket("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
-    server, listening = HttpServer(app), asyncio.Event()
+    server, listening = HttpServer(app, most_connections=10, logger=Lines()), asyncio.Event()
     serving = asyncio.create_task(server.serve(listener, listening.set))
     await listening.wait()
     async with aiohttp.ClientSession() as session, session.get(url) as response:
@@ -45,7 +46,10 @@ async def test_a_server_serves_until_it_is_stopped_twice() -> None:
 
 
 async def test_a_server_that_was_stopped_first_never_listens() -> None:
-    server, listener = HttpServer(hello), listening_socket("127.0.0.1", 0)
+    server, listener = (
+        HttpServer(hello, most_connections=10, logger=Lines()),
+        listening_socket("127.0.0.1", 0),
+    )
 
     await server.stop(grace=0)
     await server.serve(listener, lambda: pytest.fail("it listens"))

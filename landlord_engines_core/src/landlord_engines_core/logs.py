@@ -8,7 +8,10 @@ from typing import Protocol
 import structlog
 from structlog.contextvars import bound_contextvars
 
-__all__ = ["Logger", "configure", "job_context"]
+from landlord_engines_core.log_repeats import Repeats
+from landlord_engines_core.streams import LineWriter
+
+__all__ = ["Logger", "configure", "dropped_lines", "flush", "job_context"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -64,7 +67,7 @@ def _printable(text: str) -> str:
 
 
 def configure(*, level: str, form: str) -> Logger:
-    """Set logging up for the whole process, on standard error.
+    """Set logging up for the whole process, on standard error; nobody who logs waits for it.
 
     Ours is logged from ``level`` on, the libraries' from warnings on.
 
@@ -92,7 +95,8 @@ def configure(*, level: str, form: str) -> Logger:
         if console
         else [structlog.processors.JSONRenderer(sort_keys=True)]
     )
-    handler = logging.StreamHandler(stream)
+    handler = LineWriter(stream.fileno())
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -110,3 +114,14 @@ def configure(*, level: str, form: str) -> Logger:
     )
     logger: Logger = structlog.stdlib.get_logger("landlord_engines")
     return logger
+
+
+def dropped_lines() -> int:
+    """How many lines standard error did not take so far."""
+    return sum(one.dropped for one in logging.getLogger().handlers if isinstance(one, LineWriter))
+
+
+def flush() -> None:
+    """Wait a moment for the lines of before to be written."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()

@@ -84,7 +84,7 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
         LandlordEnginesError: A part did not start, or failed.
     """
     control = host.Control()
-    with host.signals(control):
+    with host.handled(control, logger):
         async with AsyncExitStack() as parts:
             try:
                 starting = _up(chosen, logger, parts)
