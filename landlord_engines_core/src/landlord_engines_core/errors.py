@@ -79,6 +79,7 @@ __all__ = [
     "Superseded",
     "Transient",
     "exits_as_errors",
+    "kind_of",
 ]
 
 
@@ -348,3 +349,9 @@ def exits_as_errors() -> Iterator[None]:
         yield
     except (SystemExit, KeyboardInterrupt) as error:
         raise ExitAttempted(f"{type(error).__name__} was raised") from error
+
+
+def kind_of(error: BaseException) -> str:
+    """The name of an error's type; of an attempt to end the process, that of what was raised."""
+    cause = error.__cause__ if isinstance(error, ExitAttempted) else None
+    return type(cause or error).__name__

@@ -24,6 +24,7 @@ from landlord_engines_core.errors import (
     PluginError,
     PluginSettingsRefused,
     exits_as_errors,
+    kind_of,
 )
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
@@ -357,7 +358,7 @@ def _compute_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
     except Exception as error:
         # Its text may hold a value out of the settings.
         raise PluginSettingsRefused(
-            f"compute engine {candidate} cannot be made: {type(error).__name__}",
+            f"compute engine {candidate} cannot be made: {kind_of(error)}",
             hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
         ) from error
 
@@ -370,6 +371,6 @@ def _worker_engine(name: str, factory: EngineFactory, context: EngineContext) ->
         raise
     except Exception as error:
         raise EngineFailed(
-            f"worker engine {name} cannot be made: {type(error).__name__}",
+            f"worker engine {name} cannot be made: {kind_of(error)}",
             hint=f"check workflow.{name}, or report it to the engine's authors",
         ) from error

@@ -53,7 +53,8 @@ class LineWriter(logging.Handler):
         self._overflowed = 0
         self._failed = 0
         self._told = 0
-        Thread(target=self._work, name="log", daemon=True).start()
+        self._thread = Thread(target=self._work, name="log", daemon=True)
+        self._thread.start()
 
     @property
     def dropped(self) -> int:
