@@ -333,7 +333,7 @@ def test_a_standard_error_that_nobody_reads_any_more_is_no_error(start: Start) -
     assert process.wait(30) == 0
 
 
-def test_a_full_log_pipe_blocks_nothing_and_what_is_dropped_shows(start: Start) -> None:
+def test_a_full_log_pipe_blocks_nothing(start: Start) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with suppress(BlockingIOError):
