@@ -130,7 +130,7 @@ async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
     landlord, listens = Landlord(), asyncio.Event()
     listener = listening_socket("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    server = HttpServer(landlord)
+    server = HttpServer(landlord, most_connections=1000, logger=Lines())
     serving = asyncio.create_task(server.serve(listener, listens.set))
     try:
         await listens.wait()
