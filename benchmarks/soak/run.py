@@ -18,6 +18,7 @@ from benchmarks.soak.samples import Sample, look, state
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_engines_restate.server import HttpServer, listening_socket
+from landlord_test_target.direct import Lines
 
 __all__ = ["Plan", "Soaked", "soak"]
 
