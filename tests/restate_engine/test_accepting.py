@@ -124,6 +124,45 @@ async def test_a_connection_that_never_asks_makes_room_after_a_while(
     assert answer == b"HTTP/1.1 200 OK\r\n"
 
 
+async def test_a_connection_may_end_after_nothing_is_accepted_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accepting, "AT_ONCE", 1)
+    app = App()
+    app.may_answer.set()
+    with listening_socket("127.0.0.1", 0) as real:
+        acceptor = Acceptor(listener=real, most=10, logger=Lines())
+        acceptor.start(make(app))
+        reader, writer = await asyncio.open_connection(*real.getsockname())
+        writer.write(REQUEST)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        acceptor.stop()
+        writer.close()
+        async with asyncio.timeout(10):
+            while acceptor._open:
+                await asyncio.sleep(0.01)
+
+
+async def test_accepts_that_are_to_be_tried_again_are_not_once_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accepting, "LOOK_AGAIN", 0.2)
+    failures = [OSError(errno.EMFILE, "Too many open files")]
+    with listening_socket("127.0.0.1", 0) as real:
+        listener: Any = Listener(real, failures)
+        acceptor = Acceptor(listener=listener, most=10, logger=Lines())
+        acceptor.start(make(App()))
+        _, writer = await asyncio.open_connection(*real.getsockname())
+        async with asyncio.timeout(10):
+            while failures:
+                await asyncio.sleep(0.01)
+        acceptor.stop()
+        await asyncio.sleep(0.3)
+        writer.close()
+
+    assert acceptor._open == {}
+
+
 @attrs.define(eq=False)
 class Listener:
     """A listening socket whose accepts fail as a test says."""

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
-from threading import Thread
+from functools import partial
 from time import monotonic
 
 import attrs
@@ -22,6 +22,7 @@ from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import Address
 from landlord_engines_core.tenants import Slots
+from landlord_engines_core.threads import start_thread
 
 __all__ = ["Heartbeat", "Probes"]
 
@@ -179,9 +180,8 @@ class Probes:
         logger.info("probes listen", host=host, port=port)
         stop: Future[None] = Future()
         answering = self._answer(listener, stop)
-        thread = Thread(target=asyncio.run, args=(answering,), name="probes", daemon=True)
         self.heartbeat.beat()
-        thread.start()
+        thread = start_thread("probes", partial(asyncio.run, answering))
         try:
             yield
         finally:

@@ -24,6 +24,7 @@ from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.logs import Logger, flush
 from landlord_engines_core.plugin_frames import Engines, thread_whereabouts
 from landlord_engines_core.streams import tell
+from landlord_engines_core.threads import start_thread
 
 __all__ = ["Control", "Signals", "run_async", "signals"]
 
@@ -117,7 +118,7 @@ class Signals:
     _count: int = attrs.field(default=0, init=False)
     _seen: int = attrs.field(default=0, init=False)
     _last_beat: float = attrs.field(factory=monotonic, init=False)
-    _next_beat: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
+    _next_beat: asyncio.TimerHandle = attrs.field(init=False)
     _leaves_at: float = attrs.field(default=math.inf, init=False)
     _reports_at: float = attrs.field(default=0.0, init=False)
 
@@ -136,12 +137,11 @@ class Signals:
         if isinstance(self._loop, HostLoop):
             self._loop.owner = self
         self._beat()
-        threading.Thread(target=self._watch, name="signals", daemon=True).start()
+        start_thread("signals", self._watch)
 
     def stop(self) -> None:
         """Handle them no more; an end that was set stays: an engine may swallow every cancellation."""
-        if self._next_beat is not None:
-            self._next_beat.cancel()
+        self._next_beat.cancel()
         if isinstance(self._loop, HostLoop):
             self._loop.owner = None
         for number in self._numbers:

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event
+
+from landlord_engines_core.threads import start_thread
 
 __all__ = ["LineWriter", "open_standard_streams", "tell"]
 
@@ -53,8 +55,7 @@ class LineWriter(logging.Handler):
         self._overflowed = 0
         self._failed = 0
         self._told = 0
-        self._thread = Thread(target=self._work, name="log", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("log", self._work)
 
     @property
     def dropped(self) -> int:
@@ -92,8 +93,7 @@ class LineWriter(logging.Handler):
         batch: Sequence[bytes | Event | None] = ()
         while None not in batch:
             batch = self._batch()
-            if lines := [one for one in batch if isinstance(one, bytes)]:
-                self._write(lines)
+            self._write([one for one in batch if isinstance(one, bytes)])
             for one in batch:
                 if isinstance(one, Event):
                     one.set()
