@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from landlord_engines_core import streams
 from landlord_engines_core.streams import LineWriter, tell
 
 
@@ -66,7 +67,9 @@ def test_lines_are_written_in_their_order() -> None:
 def test_a_full_pipe_blocks_nobody_and_what_did_not_fit_is_counted_and_told(
     *,
     blocking: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(streams, "AT_ONCE", 4)
     with pipe() as (reader, writer), logging_to(writer, most=10) as (logger, handler):
         fill(writer)
         os.set_blocking(writer, blocking)
@@ -125,6 +128,7 @@ def test_a_last_line_is_told(capfd: pytest.CaptureFixture[str]) -> None:
 
 CODE = """
 import json, os, sys
+from landlord_engines_core import streams
 from landlord_engines_core.streams import open_standard_streams
 open_standard_streams()
 with open(os.devnull) as other:

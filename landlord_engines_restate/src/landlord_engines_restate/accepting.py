@@ -137,15 +137,12 @@ class Acceptor:
         connection.left = partial(self._left, connection)
         attaching = self._loop.connect_accepted_socket(lambda: connection, accepted)
         task: asyncio.Task[object] = self._loop.create_task(attaching)
-        task.add_done_callback(partial(self._attached, connection, accepted))
+        task.add_done_callback(partial(self._attached, connection))
         # The task is kept, or nobody would.
         self._open[connection] = task
 
-    def _attached(
-        self, connection: Connection, accepted: socket.socket, task: asyncio.Task[object]
-    ) -> None:
+    def _attached(self, connection: Connection, task: asyncio.Task[object]) -> None:
         if task.cancelled() or task.exception() is not None:
-            accepted.close()
             self._left(connection)
 
     def _left(self, connection: Connection) -> None:
