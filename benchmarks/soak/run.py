@@ -18,6 +18,7 @@ from benchmarks.soak.samples import Sample, look, state
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_engines_restate.server import HttpServer, listening_sockets
+from landlord_test_target.direct import Lines
 
 __all__ = ["Plan", "Soaked", "soak"]
 
@@ -130,7 +131,7 @@ async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
     landlord, listens = Landlord(), asyncio.Event()
     listeners = listening_sockets("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
-    server = HttpServer(landlord)
+    server = HttpServer(landlord, most_connections=1000, logger=Lines())
     serving = asyncio.create_task(server.serve(listeners, listens.set))
     try:
         await listens.wait()

@@ -9,9 +9,10 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,9 @@ HOST = Path(sys.executable).with_name("landlord-host")
 
 ENGINE = """
 import asyncio
+import signal
+import sys
+import time
 import attrs
 from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
@@ -46,17 +50,31 @@ class Engine(WorkerEngine):
         self.mode = context.settings.mode
         if self.mode == "not made":
             raise ValueError("sesame")
+        if self.mode == "exits when made":
+            sys.exit(0)
         self.end = asyncio.Event()
         self.run_job = context.run_job
 
     async def serve(self, started):
         if self.mode == "breaks":
             raise ZeroDivisionError
+        if self.mode == "exits":
+            sys.exit(0)
+        if self.mode == "takes":
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, print, "mine")
+            loop.remove_signal_handler(signal.SIGTERM)
+        if self.mode == "grabs":
+            signal.signal(signal.SIGTERM, lambda *_: None)
         if self.mode != "late":
             started()
+        if self.mode == "exits in a task":
+            task = asyncio.create_task(self.exit())
         if self.mode == "works":
             job = asyncio.create_task(self.run_job(BODY, DirectSteps()))
         print("listens", flush=True)
+        if self.mode == "blocks":
+            time.sleep(60)
         while self.mode == "deathless":
             try:
                 await asyncio.sleep(60)
@@ -66,7 +84,12 @@ class Engine(WorkerEngine):
         if self.mode == "works":
             job.cancel()
 
+    async def exit(self):
+        sys.exit(0)
+
     async def register(self):
+        if self.mode == "never registers":
+            await asyncio.Event().wait()
         if self.mode == "alone":
             raise RegistrationFailed("nobody there")
         if self.mode == "behind":
@@ -80,6 +103,8 @@ class Engine(WorkerEngine):
 
     async def shutdown(self, grace):
         print("drains", flush=True)
+        if self.mode == "hangs":
+            await asyncio.Event().wait()
         if self.mode != "slow":
             self.end.set()
 
@@ -127,7 +152,7 @@ def start(installed: Path) -> Iterator[Start]:
     """Start a host with a mode of the engine, in the installed engine's folder."""
     running: list[subprocess.Popen[str]] = []
 
-    def begin(mode: str, *arguments: str) -> subprocess.Popen[str]:
+    def begin(mode: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(installed)}
         process = subprocess.Popen(
             [
@@ -135,11 +160,10 @@ def start(installed: Path) -> Iterator[Start]:
                 *("--engine=own", f"--set=workflow.own.mode={mode}"),
                 *("--set=worker.probe_address=", *arguments),
             ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             cwd=installed,
             env=environment,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
         running.append(process)
         return process
@@ -164,7 +188,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, text
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_first_signal_drains_the_worker_and_ends_with_0(
     start: Start, number: signal.Signals
 ) -> None:
@@ -197,6 +221,137 @@ def test_a_second_signal_ends_even_an_engine_that_cannot_be_cancelled(start: Sta
         process.terminate()
 
     assert ended(process)[0] == 1
+
+
+def test_a_second_signal_ends_even_a_worker_whose_loop_is_blocked(start: Start) -> None:
+    process = start("blocks", "--set=worker.drain_timeout=60s")
+    with said(process, "listens"):
+        process.terminate()
+        # Of two that are the same the system may keep one.
+        process.send_signal(signal.SIGINT)
+
+    code, text = ended(process)
+
+    assert code == 1
+    assert "second signal" in text
+
+
+def test_a_blocked_loop_that_is_to_drain_ends_with_3_and_says_who_blocks_it(start: Start) -> None:
+    process = start("blocks", "--set=worker.drain_timeout=0")
+    with said(process, "listens"):
+        process.terminate()
+
+    code, text = ended(process)
+
+    assert code == 3
+    assert "the drain did not end; worker engine own at own_engine.py:" in text
+    assert "in serve" in text
+
+
+def test_a_hangup_that_nohup_ignores_ends_no_worker(start: Start) -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = start("", preexec_fn=ignore)
+    with said(process, "listens"):
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGUSR1)
+
+    assert ended(process)[0] == -signal.SIGUSR1
+
+
+@pytest.mark.parametrize("mode", ["takes", "grabs"])
+def test_an_engine_that_takes_a_signal_is_named_and_the_worker_drains(
+    start: Start, mode: str
+) -> None:
+    process = start(mode)
+    with said(process, "listens"):
+        process.terminate()
+
+    with said(process, "drains"):
+        code, text = ended(process)
+
+    assert code == 3
+    assert "a signal of the host was taken" in text
+    assert "own" in text
+    assert "took SIGTERM for itself" in text
+
+
+def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start) -> None:
+    process = start("hangs", "--set=worker.drain_timeout=0")
+    with said(process, "listens"):
+        process.terminate()
+
+    code, text = ended(process)
+
+    assert code == 3
+    assert "worker engine own did not end within its 0 s" in text
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("exits", "worker engine own broke: SystemExit"),
+        ("exits when made", "worker engine own cannot be made: SystemExit"),
+        ("exits in a task", "unexpected SystemExit in"),
+    ],
+)
+def test_an_engine_that_exits_with_0_ends_the_worker_with_3(
+    start: Start, mode: str, told: str
+) -> None:
+    code, text = ended(start(mode))
+
+    assert code == 3
+    assert told in text
+    assert "own" in text
+
+
+def test_a_registration_on_request_that_never_returns_ends_with_4(start: Start) -> None:
+    code, text = ended(start("never registers", "--set=worker.register_timeout=100ms", "register"))
+
+    assert code == 4
+    assert "not registered within 0.1 s" in text
+
+
+def test_a_closed_standard_error_is_no_error(start: Start) -> None:
+    def close() -> None:
+        os.close(2)
+
+    process = start("", "--log-level=debug", preexec_fn=close, stderr=None)
+    with said(process, "listens"):
+        process.terminate()
+
+    assert process.wait(30) == 0
+
+
+def test_a_standard_error_that_nobody_reads_any_more_is_no_error(start: Start) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start("", stderr=writer)
+    os.close(writer)
+    with said(process, "listens"):
+        process.terminate()
+
+    assert process.wait(30) == 0
+
+
+def test_a_full_log_pipe_blocks_nothing(start: Start) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b" " * 4096)
+    os.set_blocking(writer, True)
+    process = start("", stderr=writer)
+    os.close(writer)
+    with said(process, "listens"):
+        process.terminate()
+
+    with said(process, "drains"):
+        code = process.wait(30)
+
+    os.close(reader)
+    assert code == 0
 
 
 def test_a_drain_that_an_engine_never_ends_is_over_soon_after_its_timeout(start: Start) -> None:

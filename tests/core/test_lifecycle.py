@@ -47,7 +47,7 @@ class Engine(WorkerEngine):
 
     info: EngineInfo = FULL
     listens: bool = True
-    fails: Exception | None = None
+    fails: BaseException | None = None
     registers: Callable[[], Awaitable[Registration]] | None = None
     seen: list[Registration] = attrs.field(factory=list)
     hangs: bool = False
@@ -315,13 +315,49 @@ async def test_an_engine_that_cannot_watch_is_registered_once() -> None:
     assert engine.registered == 1
 
 
-async def test_an_engine_that_does_not_end_is_given_up_with_a_warning() -> None:
-    logger = Lines()
-    running = lifecycle(Engine(hangs=True), logger, drain_timeout=-1.95)
+async def test_an_engine_that_does_not_end_has_failed() -> None:
+    running = lifecycle(Engine(hangs=True), drain_timeout=-1.95)
+
+    with pytest.raises(EngineFailed, match="worker engine test did not end within"):
+        await stopped(running, lambda: running.registration == YES)
+
+    assert running.state is EngineState.STOPPED
+
+
+async def test_a_registration_that_never_returns_is_given_up_and_tried_again() -> None:
+    async def hang_once() -> Registration:
+        if engine.registered == 1:
+            await asyncio.Event().wait()
+        return YES
+
+    engine, logger = Engine(registers=hang_once), Lines()
+    running = lifecycle(engine, logger, register_timeout=0.01)
 
     await stopped(running, lambda: running.registration == YES)
 
-    assert "the engine did not end in time" in logger.events("warning")
+    (values,) = [values for _, event, values in logger.lines if event == "not registered yet"]
+    assert "register of worker engine test did not return within 0.01 s" in str(values["reason"])
+
+
+async def test_a_look_that_never_returns_leaves_the_worker_serving_and_unsure() -> None:
+    class Silent(Engine):
+        async def watch_registration(self) -> Registration:
+            await asyncio.Event().wait()
+            return YES
+
+    running = lifecycle(Silent(), register_timeout=0.01)
+
+    await stopped(running, lambda: "watch_registration" in running.registration.detail)
+
+    assert running.registration.state is RegistrationState.UNKNOWN
+
+
+@pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
+async def test_an_engine_that_exits_has_failed(exits: BaseException) -> None:
+    error = await failure(lifecycle(Engine(fails=exits)))
+
+    assert isinstance(error, EngineFailed)
+    assert f"worker engine test broke: {type(exits).__name__}" in error.message
 
 
 async def test_an_engine_that_only_plans_turns_and_serves_all_the_same_is_refused() -> None:

@@ -1,19 +1,27 @@
 """The probes over real sockets, beside an event loop that works, or does not."""
 
 import asyncio
+import errno
 import json
+import os
+import resource
+import socket
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import attrs
 import pytest
+from aiohttp import web
 
 from landlord_engines_core.compute.targets import TargetStatus
+from landlord_engines_core.descriptors import Reserve
 from landlord_engines_core.engine import (
     Capability,
     EngineInfo,
@@ -25,7 +33,7 @@ from landlord_engines_core.engine import (
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.probes import Heartbeat, Probes
+from landlord_engines_core.probes import ACCEPT_AGAIN, MOST, Door, Heartbeat, Probes
 from landlord_engines_core.settings import Address
 from landlord_engines_core.tenants import Slots
 from landlord_test_target.direct import Lines
@@ -372,3 +380,101 @@ async def test_targets_are_told_and_decide_nothing() -> None:
         "docker": {"reached": False, "detail": "LE502: permission denied"},
         "mock": {"reached": True, "detail": "here"},
     }
+
+
+async def test_without_a_free_descriptor_probes_are_answered_all_the_same() -> None:
+    one = probed(Engine())
+    async with running(one):
+        await one.asked("/readyz")
+        asking = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            ASK.format(url=f"http://127.0.0.1:{one.port}"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert asking.stdin is not None
+        assert asking.stdout is not None
+        await asking.stdout.readline()
+        with no_descriptors():
+            asking.stdin.write(b"\n")
+            answers = [await asking.stdout.readline() for _ in range(30)]
+        await asking.wait()
+
+    assert answers == [b"200\n"] * 30
+
+
+ASK = """
+import sys, urllib.request
+print(flush=True)
+sys.stdin.readline()
+for path in ("/livez", "/metrics") * 15:
+    print(urllib.request.urlopen("{url}" + path, timeout=20).status, flush=True)
+"""
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Have every descriptor taken that this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(one.name) for one in Path("/dev/fd").iterdir())
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, highest + 3), hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in taken:
+            os.close(one)
+
+
+async def test_whoever_asks_last_is_answered_however_many_keep_a_connection() -> None:
+    one = probed(Engine())
+    async with running(one):
+        idle = [await asyncio.open_connection("127.0.0.1", one.port) for _ in range(MOST + 5)]
+        status, _ = await one.asked("/livez")
+        first = await asyncio.wait_for(idle[0][0].read(), 10)
+        for _, writer in idle:
+            writer.close()
+
+    assert (status, first) == (200, b"")
+
+
+async def test_where_nothing_is_kept_back_any_more_a_probe_waits_for_a_descriptor() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = web.Application()
+    runner = web.AppRunner(app)
+    await runner.setup()
+    assert runner.server is not None
+    failures = [OSError(errno.EMFILE, "none"), BlockingIOError()]
+
+    class Listener:
+        def accept(self) -> object:
+            if failures:
+                raise failures.pop(0)
+            return listener.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(listener, name)
+
+    given: Any = Listener()
+    door = Door(listeners=[given], server=runner.server, reserve=Reserve(size=0))
+    with door.open():
+        port = listener.getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        line = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+        failures.append(OSError(errno.EMFILE, "none"))
+        _, late = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(10):
+            while failures:
+                await asyncio.sleep(0.01)
+    await asyncio.sleep(ACCEPT_AGAIN)
+    late.close()
+    await runner.cleanup()
+
+    assert line == b"HTTP/1.0 404 Not Found\r\n"

@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--overload", type=int, default=60, help="how many jobs test_overload.py sends"
     )
+    parser.addoption("--burst", type=int, default=200, help="how many test_descriptors.py sends")
     parser.addoption("--cases", type=int, default=6, help="how many test_endings.py plays")
     parser.addoption("--step-timeout", type=float, default=4.0, help="that of its workers, in s")
     parser.addoption("--stories", type=Path, default=None, help="where it keeps their stories")

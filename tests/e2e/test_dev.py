@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+import pytest
 
 from landlord_engines_core.dev import User
 from landlord_test_target.waiting import wait_for
@@ -103,6 +104,26 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
     assert left_over(tmp_path) == []
     assert await user.page(page) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+async def test_a_hangup_ends_all_of_it_and_a_kill_too(
+    tmp_path: Path, number: signal.Signals, http: aiohttp.ClientSession
+) -> None:
+    async with dev(tmp_path) as process:
+        create = shlex.split(next(line for line in await hints(process) if " POST " in line))
+        async with http.post(create[3], data=create[5]) as response:
+            created = await response.json()
+        user = User(landlord=create[3].removesuffix("/tenants"), http=http)
+        await user.is_ready(created["id"])
+        process.send_signal(number)
+        code = await asyncio.wait_for(process.wait(), 60)
+
+    async def nothing_is_left() -> bool:
+        return left_over(tmp_path) == [] and list(tmp_path.iterdir()) == []
+
+    assert code == (0 if number == signal.SIGHUP else -signal.SIGKILL)
+    await wait_for(nothing_is_left)
 
 
 async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) -> None:

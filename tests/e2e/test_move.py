@@ -11,6 +11,7 @@ from restate.endpoint import Endpoint
 from restate.serde import BytesSerde
 
 from landlord_engines_restate.server import App, HttpServer, listening_sockets
+from landlord_test_target.direct import Lines
 from landlord_test_target.harness import Worker, World, free_port
 
 
@@ -283,7 +284,8 @@ async def another(world: World, handler: str) -> AsyncIterator[None]:
     endpoint.bind(service)
     app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
     port = free_port()
-    server, listening = HttpServer(app), asyncio.Event()
+    server = HttpServer(app, most_connections=100, logger=Lines())
+    listening = asyncio.Event()
     serving = asyncio.create_task(server.serve(listening_sockets("127.0.0.1", port), listening.set))
     try:
         await listening.wait()

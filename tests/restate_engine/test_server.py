@@ -19,6 +19,7 @@ from landlord_engines_restate.server import (
     listening_sockets,
     take_no_signals,
 )
+from landlord_test_target.direct import Lines
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,7 +31,7 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 async def status_of(app: App, path: str) -> int:
     listeners = listening_sockets("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listeners[0].getsockname()[1]}{path}"
-    server, listening = HttpServer(app), asyncio.Event()
+    server, listening = HttpServer(app, most_connections=10, logger=Lines()), asyncio.Event()
     serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
     async with aiohttp.ClientSession() as session, session.get(url) as response:
@@ -48,7 +49,7 @@ async def test_a_server_serves_until_it_is_stopped_twice() -> None:
 async def test_a_server_on_all_interfaces_answers_on_both_families() -> None:
     listeners, listening = listening_sockets("", 0), asyncio.Event()
     port = listeners[0].getsockname()[1]
-    server = HttpServer(hello)
+    server = HttpServer(hello, most_connections=10, logger=Lines())
     serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
 
@@ -61,7 +62,8 @@ async def test_a_server_on_all_interfaces_answers_on_both_families() -> None:
 
 
 async def test_a_server_that_was_stopped_first_never_listens() -> None:
-    server, listeners = HttpServer(hello), listening_sockets("127.0.0.1", 0)
+    server = HttpServer(hello, most_connections=10, logger=Lines())
+    listeners = listening_sockets("127.0.0.1", 0)
 
     await server.stop(grace=0)
     await server.serve(listeners, lambda: pytest.fail("it listens"))
@@ -74,7 +76,7 @@ async def test_a_connection_that_is_open_after_a_discovery_is_no_error(
 ) -> None:
     (listener,) = listeners = listening_sockets("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    server, listening = HttpServer(hello), asyncio.Event()
+    server, listening = HttpServer(hello, most_connections=10, logger=Lines()), asyncio.Event()
     serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
 

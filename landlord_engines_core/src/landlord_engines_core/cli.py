@@ -9,10 +9,11 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import NoReturn, TypeVar
 
 import attrs
 import click
@@ -23,14 +24,17 @@ from landlord_engines_core.engine import Capability, EngineFactory, Moved, Regis
 from landlord_engines_core.errors import (
     CapabilityNotSupported,
     EngineRefused,
+    ExitAttempted,
     LandlordEnginesError,
     PluginError,
     RegistrationError,
+    RegistrationFailed,
     SettingsError,
     StillNeeded,
+    exits_as_errors,
 )
 from landlord_engines_core.lifecycle import refuse_unable
-from landlord_engines_core.logs import Logger, configure
+from landlord_engines_core.logs import Logger, configure, flush
 from landlord_engines_core.plugins import (
     COMPUTE_ENGINES,
     WORKER_ENGINES,
@@ -39,9 +43,12 @@ from landlord_engines_core.plugins import (
     load_worker_engine,
 )
 from landlord_engines_core.settings import Loaded, LogSettings, Sources, written
+from landlord_engines_core.streams import open_standard_streams, tell
 from landlord_engines_core.tls import check_certificates
 
 __all__ = ["main"]
+
+T = TypeVar("T")
 
 _EXIT_CODES: Mapping[type[LandlordEnginesError], int] = {
     SettingsError: 2,
@@ -145,8 +152,8 @@ landlord-host --engine restate          run the worker
 
 Settings come from a file, which may be Landlord's own config.yaml, from the environment
 (WORKFLOW_RESTATE_ADMIN_ENDPOINT, WORKER_DRAIN_TIMEOUT and so on) and from flags. Flags override
-the environment, which overrides the file. SIGTERM or SIGINT drains the worker; a second one ends
-it at once.
+the environment, which overrides the file. SIGTERM, SIGINT or SIGHUP drains the worker; a second
+one ends it at once.
 
 Shell completion: eval "$(_LANDLORD_HOST_COMPLETE=bash_source landlord-host)"; zsh_source and
 fish_source for these shells.
@@ -343,7 +350,7 @@ async def _check(chosen: _Chosen) -> None:
         try:
             errors = await _failures(parts)
         finally:
-            await parts.engine.shutdown(0)
+            await host.shut_down(parts.engine)
     for error in errors[1:]:
         click.echo(f"landlord-host: {error}", err=True)
     if errors:
@@ -388,12 +395,24 @@ async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
     async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
         try:
             engine = parts.engine
-            registration = await (engine.make_latest() if make_latest else engine.register())
+            call = engine.make_latest() if make_latest else engine.register()
+            registration = await _in_time(call, settings.worker.register_timeout)
         finally:
-            await parts.engine.shutdown(0)
+            await host.shut_down(parts.engine)
     click.echo(f"{registration.state}: {registration.detail}")
     if registration.state is not RegistrationState.YES:
         raise RegistrationError(f"not registered as the latest: {registration.detail}")
+
+
+async def _in_time(call: Coroutine[object, object, T], limit: float) -> T:
+    try:
+        async with asyncio.timeout(limit):
+            return await call
+    except TimeoutError as error:
+        raise RegistrationFailed(
+            f"not registered within {limit:g} s",
+            hint="check the backend, or raise worker.register_timeout",
+        ) from error
 
 
 async def _move(chosen: _Chosen, old: str, *, dry_run: bool) -> None:
@@ -403,7 +422,7 @@ async def _move(chosen: _Chosen, old: str, *, dry_run: bool) -> None:
         try:
             moved = await parts.engine.move(old, dry_run=dry_run)
         finally:
-            await parts.engine.shutdown(0)
+            await host.shut_down(parts.engine)
     _tell(moved, dry_run=dry_run)
 
 
@@ -458,29 +477,42 @@ def _shown(path: str, value: object) -> str:
 @contextmanager
 def _exit_codes(*, debug: bool) -> Iterator[None]:
     try:
-        yield
+        with exits_as_errors():
+            yield
     except LandlordEnginesError as error:
-        click.echo(f"landlord-host: {error}", err=True)
+        _print_last(str(error))
         codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
         sys.exit(next(codes, _ENGINE_FAILED))
     except host.Forced:
-        click.echo("landlord-host: ended by a second signal", err=True)
+        _print_last("ended by a second signal")
         sys.exit(_FORCED)
+    except ExitAttempted as error:
+        _end_unexpected(error.__cause__ or error)
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except Exception as error:
         if debug:
             raise
-        # Its text may hold a value out of the settings; where it happened cannot.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        click.echo(
-            f"landlord-host: unexpected {type(error).__name__} in {place.filename}:{place.lineno};"
-            " run it with --debug for the traceback, and report it",
-            err=True,
-        )
-        sys.exit(_ENGINE_FAILED)
+        _end_unexpected(error)
+
+
+def _end_unexpected(error: BaseException) -> NoReturn:
+    """Tell its type and place only: its text may hold a value out of the settings."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _print_last(
+        f"unexpected {type(error).__name__} in {place.filename}:{place.lineno};"
+        " run it with --debug for the traceback, and report it"
+    )
+    sys.exit(_ENGINE_FAILED)
+
+
+def _print_last(text: str) -> None:
+    """Write the last line, after what was logged; a standard error that is full keeps nobody."""
+    flush()
+    tell(f"landlord-host: {text}")
 
 
 def main() -> None:
     """Run the command."""
+    open_standard_streams()
     cli(prog_name="landlord-host")

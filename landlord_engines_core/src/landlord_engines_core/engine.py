@@ -120,6 +120,8 @@ class HostInfo:
         keep_history: How long the record of a deleted tenant is kept.
         resync_after: How long after a job took the lock its tenant is settled; 0 for never.
         drain_timeout: How long a drain may take.
+        max_connections: How many connections the engine may hold at once, so that the process keeps
+            descriptors for what else it opens.
     """
 
     version: str
@@ -129,6 +131,7 @@ class HostInfo:
     keep_history: float = 30 * 86400.0
     resync_after: float = 0.0
     drain_timeout: float = 30.0
+    max_connections: int = 1000
 
 
 @attrs.frozen(kw_only=True)

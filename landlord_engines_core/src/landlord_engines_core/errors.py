@@ -40,6 +40,8 @@ out of a tenant's configuration, since both end up in logs and in the backend. T
 hold may be a tenant's own words, so both are bounded in length.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "EngineFailed",
     "EngineRefused",
     "ExecutionEnded",
+    "ExitAttempted",
     "Held",
     "InvalidJob",
     "JobError",
@@ -75,6 +78,8 @@ __all__ = [
     "StillRunning",
     "Superseded",
     "Transient",
+    "exits_as_errors",
+    "kind_of",
     "told_tenant",
 ]
 
@@ -347,3 +352,26 @@ class NotSeen(LandlordEnginesError):
     """What a demo was to show did not come in time."""
 
     code = "LE701"
+
+
+class ExitAttempted(RuntimeError):
+    """A plugin's code tried to end the process: it is an error as any other."""
+
+
+@contextmanager
+def exits_as_errors() -> Iterator[None]:
+    """Have an error in place of a plugin's attempt to end the process, with whatever code.
+
+    Raises:
+        ExitAttempted: SystemExit or KeyboardInterrupt was raised.
+    """
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise ExitAttempted(f"{type(error).__name__} was raised") from error
+
+
+def kind_of(error: BaseException) -> str:
+    """The name of an error's type; of an attempt to end the process, that of what was raised."""
+    cause = error.__cause__ if isinstance(error, ExitAttempted) else None
+    return type(cause or error).__name__

@@ -4,17 +4,15 @@ import asyncio
 import gc
 import json
 import os
-import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TypeVar
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 
 import attrs
-import uvloop
 
 from landlord_engines_core import __version__
 from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
 from landlord_engines_core.compute.targets import Targets
+from landlord_engines_core.descriptors import limit, most_connections, raise_limit
 from landlord_engines_core.engine import (
     EngineContext,
     EngineFactory,
@@ -28,15 +26,24 @@ from landlord_engines_core.errors import (
     LandlordEnginesError,
     PluginError,
     PluginSettingsRefused,
+    exits_as_errors,
+    kind_of,
 )
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
-from landlord_engines_core.logs import Logger
+from landlord_engines_core.logs import Logger, dropped_lines
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.plugins import WORKER_ENGINES, census, damaged, load_compute_engine
+from landlord_engines_core.plugins import (
+    COMPUTE_ENGINES,
+    WORKER_ENGINES,
+    census,
+    damaged,
+    load_compute_engine,
+)
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.settings import Settings, WorkerSettings
+from landlord_engines_core.signals import LAST_RESORT, Control, run_async, signals
 from landlord_engines_core.tenants import JobLimits, TenantJobs, check_limits
 
 __all__ = [
@@ -45,19 +52,18 @@ __all__ = [
     "Host",
     "assembled",
     "compute_registry",
+    "handled",
     "run",
     "run_async",
-    "signals",
+    "shut_down",
     "work",
 ]
-
-T = TypeVar("T")
 
 COLLECT_AFTER = 10_000
 """How many more objects there are before the collector comes; Python's default is 700."""
 
-LAST_RESORT = 2.0
-"""Seconds after which a process ends whose engine does not let itself be cancelled."""
+LONGEST_SHUTDOWN = 10.0
+"""Seconds that an engine which never served may take to shut down."""
 
 
 class Forced(Exception):  # not an error: a second signal asked for it
@@ -73,27 +79,6 @@ class Host:
     landlord: LandlordClient | None
     metrics: Metrics
     targets: Targets
-
-
-@attrs.frozen(kw_only=True)
-class Control:
-    """What starts and ends a host from outside of it.
-
-    Attributes:
-        stop: Set by the first signal: drain.
-        force: Set by the second: end at once.
-        registered: Set by the host once the backend sends jobs to this worker.
-    """
-
-    stop: asyncio.Event = attrs.field(factory=asyncio.Event)
-    force: asyncio.Event = attrs.field(factory=asyncio.Event)
-    registered: asyncio.Event = attrs.field(factory=asyncio.Event)
-
-
-def run_async(main: Coroutine[object, object, T]) -> T:
-    """Run a coroutine on uvloop, as everything here is."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
 
 
 def compute_registry(settings: Settings) -> ComputeRegistry:
@@ -183,9 +168,22 @@ async def run(
             the probes is taken.
     """
     _collect_less()
+    _tell_of_descriptors(settings.worker, logger)
     control = Control()
-    with signals(control, settings.worker.drain_timeout):
+    with handled(control, logger, settings.worker.drain_timeout):
         await work(name, factory, settings, logger, control, fail_fast=fail_fast)
+
+
+def handled(
+    control: Control, logger: Logger, drain_timeout: float | None = None
+) -> AbstractContextManager[None]:
+    """Handle signals, and report engines that block the loop or take a signal, by their names."""
+    engines = {
+        one.target.partition(":")[0]: f"{kind} engine {one.name}"
+        for kind, group in (("worker", WORKER_ENGINES), ("compute", COMPUTE_ENGINES))
+        for one in census(group)
+    }
+    return signals(control, logger, engines=engines, drain_timeout=drain_timeout)
 
 
 async def work(
@@ -233,6 +231,23 @@ async def work(
             await _until_drained(lifecycle, host.jobs, control, logger)
 
 
+async def shut_down(engine: WorkerEngine) -> None:
+    """End an engine that serves nothing, such as that of a command which only asks.
+
+    Raises:
+        EngineFailed: It does not end.
+    """
+    try:
+        async with asyncio.timeout(LONGEST_SHUTDOWN):
+            await engine.shutdown(0)
+    except TimeoutError as error:
+        raise EngineFailed(
+            f"shutdown of worker engine {engine.info.name} did not return"
+            f" within {LONGEST_SHUTDOWN:g} s",
+            hint="report it to the engine's authors",
+        ) from error
+
+
 async def _until_drained(
     lifecycle: EngineLifecycle, jobs: TenantJobs, control: Control, logger: Logger
 ) -> None:
@@ -250,6 +265,16 @@ async def _until_drained(
     if not ended:
         raise Forced
     drained.result()
+
+
+def _tell_of_descriptors(worker: WorkerSettings, logger: Logger) -> None:
+    """Say what the limit of open files allows, and warn where it slows jobs down."""
+    files = raise_limit()
+    connections = most_connections(files)
+    few = connections < 2 * worker.max_concurrent_jobs
+    log = logger.warning if few else logger.info
+    hint = {"hint": "raise the hard limit of open files, for example to 65536"} if few else {}
+    log("open files", limit=files, connections=connections, **hint)
 
 
 def _collect_less() -> None:
@@ -293,6 +318,7 @@ def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSet
     )
     metrics.watch_targets(host.targets.registry, host.targets.reached)
     metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
+    metrics.watch_log(dropped_lines)
     metrics.tell_build(version=__version__, engine=name, engine_version=_engine_version(name))
     return probes
 
@@ -362,13 +388,15 @@ def _host_info(worker: WorkerSettings, registry: ComputeRegistry) -> HostInfo:
         keep_history=worker.keep_history,
         resync_after=worker.settle_after,
         drain_timeout=worker.drain_timeout,
+        max_connections=most_connections(limit()),
     )
 
 
 def _compute_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
     candidate, factory = load_compute_engine(name)
     try:
-        return factory(section)
+        with exits_as_errors():
+            return factory(section)
     except ComputeRefused as error:
         raise PluginSettingsRefused(
             f"compute engine {candidate} refuses its settings: {error.message}",
@@ -380,48 +408,19 @@ def _compute_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
     except Exception as error:
         # Its text may hold a value out of the settings.
         raise PluginSettingsRefused(
-            f"compute engine {candidate} cannot be made: {type(error).__name__}",
+            f"compute engine {candidate} cannot be made: {kind_of(error)}",
             hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
         ) from error
 
 
 def _worker_engine(name: str, factory: EngineFactory, context: EngineContext) -> WorkerEngine:
     try:
-        return factory.create_engine(context)
+        with exits_as_errors():
+            return factory.create_engine(context)
     except LandlordEnginesError:
         raise
     except Exception as error:
         raise EngineFailed(
-            f"worker engine {name} cannot be made: {type(error).__name__}",
+            f"worker engine {name} cannot be made: {kind_of(error)}",
             hint=f"check workflow.{name}, or report it to the engine's authors",
         ) from error
-
-
-@contextmanager
-def signals(control: Control, drain_timeout: float | None = None) -> Iterator[None]:
-    """Let the first SIGTERM or SIGINT stop, and the second force.
-
-    Args:
-        control: What they set.
-        drain_timeout: With it, timers end a process whose engine swallows every cancellation: they
-            outlive this context and die with the loop. Without it, whatever is to be ended in order
-            after the worker has its time.
-    """
-    loop = asyncio.get_running_loop()
-
-    def received() -> None:
-        if control.stop.is_set():
-            control.force.set()
-        control.stop.set()
-        if drain_timeout is not None:
-            late = LAST_RESORT if control.force.is_set() else drain_timeout + 3 * LAST_RESORT
-            loop.call_later(late, os._exit, 1 if control.force.is_set() else 3)
-
-    both = (signal.SIGTERM, signal.SIGINT)
-    for number in both:
-        loop.add_signal_handler(number, received)
-    try:
-        yield
-    finally:
-        for number in both:
-            loop.remove_signal_handler(number)

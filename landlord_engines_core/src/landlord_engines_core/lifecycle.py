@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from time import monotonic
@@ -129,7 +129,7 @@ class EngineLifecycle:
 
         Raises:
             EngineRefused: The engine declines to serve, or cannot give tenants their turn.
-            EngineFailed: It stopped by itself.
+            EngineFailed: It stopped by itself, or did not end in time.
             RegistrationError: It could not register, and is to fail fast.
         """
         _refuse_without_turn(self.engine.info, Support.UNSUPPORTED)
@@ -205,7 +205,7 @@ class EngineLifecycle:
             max_value=LONGEST_PAUSE,
             on_backoff=self._log_retry,
             logger=None,
-        )(self.engine.register)
+        )(self._announce)
         limit = self.options.register_timeout if self.options.fail_fast else None
         try:
             async with asyncio.timeout(limit):
@@ -222,12 +222,34 @@ class EngineLifecycle:
             self.logger.error("registration refused", **told(error))  # noqa: TRY400  # expected
             self.registration = Registration(state=RegistrationState.REFUSED, detail=error.message)
 
+    async def _announce(self) -> Registration:
+        """Register once, for a limited time."""
+        return await self._within_limit(self.engine.register(), "register")
+
     async def _look(self) -> Registration:
         """Ask what the backend knows; that it cannot be asked must not end the worker."""
         try:
-            return await self.engine.watch_registration()
+            return await self._within_limit(self.engine.watch_registration(), "watch_registration")
         except RegistrationError as error:
             return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
+
+    async def _within_limit(
+        self, call: Coroutine[object, object, Registration], name: str
+    ) -> Registration:
+        """Give a call of the engine up that does not return.
+
+        Raises:
+            RegistrationFailed: The time that registering may take is over.
+        """
+        limit = self.options.register_timeout
+        try:
+            async with asyncio.timeout(limit):
+                return await call
+        except TimeoutError as error:
+            raise RegistrationFailed(
+                f"{name} of worker engine {self.engine.info.name} did not return within {limit:g} s",
+                hint="check the backend, or raise worker.register_timeout",
+            ) from error
 
     def _log_retry(self, details: Mapping[str, Any]) -> None:
         error: RegistrationFailed = details["exception"]
@@ -265,17 +287,21 @@ class EngineLifecycle:
                 with self._translated():
                     await self.engine.shutdown(grace)
                 await asyncio.wait((serving,))
-        except TimeoutError:
-            self.logger.warning("the engine did not end in time", grace=grace)
+        except TimeoutError as error:
+            raise EngineFailed(
+                f"worker engine {self.engine.info.name} did not end within its {grace:g} s",
+                hint="its shutdown has to return, and its serve after that; report it to its authors",
+            ) from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Whatever an engine raises is an error of ours afterwards."""
         try:
             yield
-        except LandlordEnginesError:
+        except (LandlordEnginesError, asyncio.CancelledError, GeneratorExit):
             raise
-        except Exception as error:
+        except BaseException as error:
+            # SystemExit too: it would end the process with a code of its own, 0 at worst.
             raise EngineFailed(
                 f"worker engine {self.engine.info.name} broke: {type(error).__name__}: {error}"
             ) from error

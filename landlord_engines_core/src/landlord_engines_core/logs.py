@@ -9,8 +9,10 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from landlord_engines_core.errors import LandlordEnginesError
+from landlord_engines_core.log_repeats import Repeats
+from landlord_engines_core.streams import LineWriter
 
-__all__ = ["Logger", "configure", "job_context", "told"]
+__all__ = ["Logger", "configure", "dropped_lines", "flush", "job_context", "told"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -74,7 +76,7 @@ def _printable(text: str) -> str:
 
 
 def configure(*, level: str, form: str, color: bool = True) -> Logger:
-    """Set logging up for the whole process, on standard error.
+    """Set logging up for the whole process, on standard error; nobody who logs waits for it.
 
     Ours is logged from ``level`` on, the libraries' from warnings on.
 
@@ -103,7 +105,8 @@ def configure(*, level: str, form: str, color: bool = True) -> Logger:
         if console
         else [structlog.processors.JSONRenderer(sort_keys=True)]
     )
-    handler = logging.StreamHandler(stream)
+    handler = LineWriter(stream.fileno())
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -121,3 +124,14 @@ def configure(*, level: str, form: str, color: bool = True) -> Logger:
     )
     logger: Logger = structlog.stdlib.get_logger("landlord_engines")
     return logger
+
+
+def dropped_lines() -> int:
+    """How many lines standard error did not take so far."""
+    return sum(one.dropped for one in logging.getLogger().handlers if isinstance(one, LineWriter))
+
+
+def flush() -> None:
+    """Wait a moment for the lines of before to be written."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()

@@ -245,6 +245,10 @@ class Metrics:
             "loop_tasks", "Tasks in the event loop when it last showed that it runs.", tasks
         )
 
+    def watch_log(self, dropped: Callable[[], float]) -> None:
+        """Show how many log lines were dropped."""
+        self._registry.register(_DroppedLines(dropped))
+
     def tell_build(self, **versions: str) -> None:
         """Show what runs here: names and versions."""
         explained = "Always 1; the labels say what runs here."
@@ -292,6 +296,20 @@ class Metrics:
         gauge = self._gauge(name, explained, "state")
         for word in words:
             gauge.labels(word).set_function(partial(_is, current, word))
+
+
+class _DroppedLines(Collector):
+    """Reads the log's own number when it is asked."""
+
+    def __init__(self, dropped: Callable[[], float]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            f"{_PREFIX}log_lines_dropped",
+            "Log lines that standard error did not take: what reads it is too slow, or gone.",
+            value=self._dropped(),
+        )
 
 
 class _Caches(Collector):

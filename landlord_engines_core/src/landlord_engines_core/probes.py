@@ -6,16 +6,17 @@ it. Nothing in an answer names a tenant or holds a value of a configuration.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
-from threading import Thread
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from time import monotonic
 
 import attrs
 from aiohttp import web
 
 from landlord_engines_core.compute.targets import TargetStatus
+from landlord_engines_core.descriptors import Reserve
 from landlord_engines_core.errors import ProbesFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState
 from landlord_engines_core.listening import listening_hint
@@ -24,8 +25,15 @@ from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import Address
 from landlord_engines_core.sockets import open_listeners
 from landlord_engines_core.tenants import Slots
+from landlord_engines_core.threads import start_thread
 
 __all__ = ["Heartbeat", "Probes"]
+
+MOST = 16
+"""Connections of whoever asks at once."""
+
+ACCEPT_AGAIN = 0.2
+"""Seconds until the next try where no descriptor could be had."""
 
 
 @attrs.define
@@ -58,6 +66,59 @@ class Heartbeat:
         return monotonic() - self._last
 
 
+@attrs.define(kw_only=True, eq=False)
+class Door:
+    """Accepts the probes' connections, also where the process has no descriptor left.
+
+    Whoever asks next is let in: where too many ask, the one that came first is sent away.
+    """
+
+    listeners: Sequence[socket.socket]
+    server: web.Server
+    reserve: Reserve
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, init=False)
+    _attaching: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
+    _shut: bool = attrs.field(default=False, init=False)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Accept for as long as this is entered; the listeners are closed in the end."""
+        for listener in self.listeners:
+            listener.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            self._listen(listener)
+        try:
+            yield
+        finally:
+            self._shut = True
+            for listener in self.listeners:
+                self._loop.remove_reader(listener)
+                listener.close()
+            self.reserve.close()
+
+    def _listen(self, listener: socket.socket) -> None:
+        self.reserve.fill()
+        if not self._shut:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        self.reserve.fill()
+        for oldest in self.server.connections[: 1 - MOST]:
+            oldest.force_close()
+        try:
+            connection, _ = self.reserve.spend(listener.accept)
+        except BlockingIOError:
+            return
+        except OSError:
+            # It stays readable: asked again at once, the loop would do nothing else.
+            self._loop.remove_reader(listener)
+            self._loop.call_later(ACCEPT_AGAIN, self._listen, listener)
+            return
+        connecting = self._loop.connect_accepted_socket(self.server, connection)
+        task = self._loop.create_task(connecting)
+        self._attaching.add(task)
+        task.add_done_callback(self._attaching.discard)
+
+
 @attrs.frozen(kw_only=True)
 class Probes:
     """Says how one worker is.
@@ -70,6 +131,7 @@ class Probes:
         longest_wait: Seconds for which all slots may be held while a job waits for one.
         heartbeat: Of the event loop that jobs run in.
         targets: What the last look at the compute engines' targets has shown, by engine.
+        reserve: The descriptors by which probes are answered when all others are taken.
     """
 
     lifecycle: EngineLifecycle
@@ -79,6 +141,7 @@ class Probes:
     longest_wait: float
     heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
     targets: Callable[[], Mapping[str, TargetStatus]] = dict
+    reserve: Reserve = attrs.field(factory=lambda: Reserve(size=MOST + 2))
 
     def why_not_alive(self) -> tuple[str, ...]:
         """What only a new start can mend; nothing while all is well."""
@@ -124,9 +187,8 @@ class Probes:
         logger.info("probes listen", host=host, port=port)
         stop: Future[None] = Future()
         answering = self._answer(listeners, stop)
-        thread = Thread(target=asyncio.run, args=(answering,), name="probes", daemon=True)
         self.heartbeat.beat()
-        thread.start()
+        thread = start_thread("probes", partial(asyncio.run, answering))
         try:
             yield
         finally:
@@ -142,9 +204,9 @@ class Probes:
         app.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        for listener in listeners:
-            await web.SockSite(runner, listener).start()
-        await asyncio.wrap_future(stop)
+        assert runner.server is not None, "it is set up"
+        with Door(listeners=listeners, server=runner.server, reserve=self.reserve).open():
+            await asyncio.wrap_future(stop)
         await runner.cleanup()
 
     async def _livez(self, _: web.Request) -> web.Response:
@@ -163,7 +225,9 @@ class Probes:
         return _answer(good=not reasons, body=body)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text, content_type = self.metrics.render(request.headers.get("Accept", ""))
+        # What the process uses is read from files.
+        with self.reserve.lent():
+            text, content_type = self.metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": content_type})
 
 

@@ -67,7 +67,8 @@ class RestateEngine(WorkerEngine):
         app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
         names = settings.names
         self._app = with_attempts(app, frozenset((names.service, names.settle)))
-        self._server = HttpServer(self._app)
+        self._most_connections = context.host.max_connections
+        self._server = self._server_of(self._app)
         self._registrar = Registrar(
             admin=self._admin,
             uri=settings.advertised_url,
@@ -134,6 +135,9 @@ class RestateEngine(WorkerEngine):
         if not self._settings.identity_keys:
             self._logger.warning("requests are not checked for Restate's signature")
 
+    def _server_of(self, app: App) -> HttpServer:
+        return HttpServer(app, most_connections=self._most_connections, logger=self._logger)
+
     @asynccontextmanager
     async def _discoverable(self) -> AsyncIterator[None]:
         """Answer Restate's discovery, and no job, where the worker does not listen already."""
@@ -143,7 +147,7 @@ class RestateEngine(WorkerEngine):
         except EngineFailed:
             yield
             return
-        server = HttpServer(_discovery_only(self._app))
+        server = self._server_of(_discovery_only(self._app))
         listening = asyncio.Event()
         serving = asyncio.create_task(server.serve(listeners, listening.set))
         try:

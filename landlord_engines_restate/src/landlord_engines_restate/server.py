@@ -10,7 +10,9 @@ import uvicorn
 
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.listening import listening_hint
+from landlord_engines_core.logs import Logger
 from landlord_engines_core.sockets import open_listeners
+from landlord_engines_restate.accepting import Acceptor, Connection
 
 __all__ = ["App", "HttpServer", "listening_sockets", "take_no_signals"]
 
@@ -24,11 +26,14 @@ KEEP_ALIVE = 75
 
 
 class _Uvicorn(uvicorn.Server):
-    """A uvicorn server that leaves signals alone and says when it listens."""
+    """A uvicorn server that leaves signals alone, says when it listens, and accepts by our rule."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], acceptor: Acceptor
+    ) -> None:
         super().__init__(config)
         self._on_started = started
+        self._acceptor = acceptor
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -37,14 +42,35 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
-        await super().startup(sockets)
+        _ = sockets
+        # Without a socket of its own it accepts nothing by itself.
+        await super().startup([])
+        self._acceptor.start(self._connection)
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, and let requests end."""
+        self._acceptor.stop()
+        await super().shutdown(sockets)
+
+    def _connection(self) -> Connection:
+        return Connection(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 class HttpServer:
-    """Serves one ASGI application on its sockets, once."""
+    """Serves one ASGI application on its sockets, once.
 
-    def __init__(self, app: App) -> None:
+    Args:
+        app: The application.
+        most_connections: More are not accepted: they wait in the system's queue.
+        logger: Told where connections cannot be accepted.
+    """
+
+    def __init__(self, app: App, *, most_connections: int, logger: Logger) -> None:
+        self._most_connections = most_connections
+        self._logger = logger
         self._config = uvicorn.Config(
             app,
             http="httptools",
@@ -68,7 +94,10 @@ class HttpServer:
                 for listener in listeners:
                     listener.close()
                 return
-            self._server = _Uvicorn(self._config, started)
+            acceptor = Acceptor(
+                listeners=listeners, most=self._most_connections, logger=self._logger
+            )
+            self._server = _Uvicorn(self._config, started, acceptor)
             await self._server.serve(sockets=list(listeners))
         finally:
             self._ended.set()

@@ -7,6 +7,7 @@ from landlord_engines_core.compute import InFlightRequests, in_flight, observing
 from landlord_engines_core.errors import (
     ComputeUnavailable,
     ExecutionEnded,
+    ExitAttempted,
     Superseded,
     Transient,
 )
@@ -80,6 +81,14 @@ async def test_what_a_request_returns_or_raises_is_the_senders(requests: InFligh
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
         with pytest.raises(ComputeUnavailable):
             await send(fails)
+
+
+async def test_a_request_that_exits_ends_no_event_loop(requests: InFlightRequests) -> None:
+    async def request() -> None:
+        raise SystemExit(0)
+
+    with requests.act("t", due), pytest.raises(ExitAttempted):
+        await send(request)
 
 
 async def test_the_failure_of_a_request_whose_step_was_cancelled_goes_unreported(

@@ -67,3 +67,20 @@ def test_a_defect_is_told_by_type_and_place_and_never_by_its_text() -> None:
 
 def test_a_configuration_that_is_nested_too_deeply_is_held() -> None:
     assert isinstance(failed(RecursionError("maximum depth")), Held)
+
+
+def test_a_compute_engine_that_exits_ends_no_worker_and_is_told_by_its_module() -> None:
+    logger = Lines()
+    failures = Failures(hold_interval=30, fail_permanently=False, logger=logger)
+
+    with pytest.raises(Transient, match="apply broke with SystemExit at"):
+        _exit_in(failures)
+
+    ((level, event, values),) = logger.lines
+    assert (level, event) == ("error", "step broke")
+    assert (values["error"], values["module"]) == ("SystemExit", __name__)
+
+
+def _exit_in(failures: Failures) -> None:
+    with failures.translated("apply"):
+        raise SystemExit(0)

@@ -24,6 +24,7 @@ from landlord_engines_core.errors import (
     ComputeUnavailable,
     ExecutionEnded,
     Transient,
+    exits_as_errors,
 )
 
 __all__ = ["Act", "InFlightRequests", "observing", "send", "switch"]
@@ -148,7 +149,8 @@ class InFlightRequests:
             self.given_up += 1
 
     def _begun(self, act: "Act", request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(request)
+        # A task of its own: SystemExit would leave the event loop from here.
+        task = asyncio.create_task(_kept_alive(request))
         self._tasks.setdefault(act.tenant, set()).add(task)
         task.add_done_callback(lambda done: self._remove(act.tenant, done))
         return task
@@ -161,6 +163,11 @@ class InFlightRequests:
         if not task.cancelled():
             # Read the error, so that one nobody waits for is not reported as never retrieved.
             task.exception()
+
+
+async def _kept_alive(request: Coroutine[Any, Any, T]) -> T:
+    with exits_as_errors():
+        return await request
 
 
 @attrs.define(kw_only=True)

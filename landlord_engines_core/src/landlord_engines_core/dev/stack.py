@@ -13,6 +13,7 @@ import attrs
 
 from landlord_engines_core import host
 from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.dev.guard import guarded
 from landlord_engines_core.dev.user import User
 from landlord_engines_core.devserver import landlord_in_memory
 from landlord_engines_core.engine import EngineFactory, LocalBackend, StartLocalBackend
@@ -84,7 +85,7 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
         LandlordEnginesError: A part did not start, or failed.
     """
     control = host.Control()
-    with host.signals(control):
+    with host.handled(control, logger):
         async with AsyncExitStack() as parts:
             try:
                 starting = _up(chosen, logger, parts)
@@ -100,6 +101,7 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
 async def _up(chosen: Chosen, logger: Logger, parts: AsyncExitStack) -> tuple[Stack, Settings]:
     """Start backend and Landlord; they end with ``parts``, after the worker and its tenants."""
     folder = parts.enter_context(_temporary_folder())
+    parts.enter_context(guarded(folder))
     start = _local_backend(chosen)
     given = chosen.settings({})
     backend = await parts.enter_async_context(start(given.engine, folder / "backend"))

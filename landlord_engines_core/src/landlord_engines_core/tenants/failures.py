@@ -9,11 +9,13 @@ import attrs
 from landlord_engines_core.errors import (
     ComputeRefused,
     ComputeUnavailable,
+    ExitAttempted,
     Held,
     InvalidJob,
     JobError,
     LandlordUnavailable,
     Transient,
+    exits_as_errors,
 )
 from landlord_engines_core.logs import Logger, told
 
@@ -42,7 +44,8 @@ class Failures:
         only: its text may hold values of a configuration.
         """
         try:
-            yield
+            with exits_as_errors():
+                yield
         except JobError:
             raise
         except ComputeRefused as error:
@@ -60,14 +63,15 @@ class Failures:
             self.logger.warning("step took too long", step=step, code=late.code)
             raise late from error
         except Exception as error:  # noqa: BLE001  # whatever a compute engine may raise
-            place = _place(error)
-            kind = type(error).__name__
+            defect = error.__cause__ if isinstance(error, ExitAttempted) else error
+            place, kind = _place(defect), type(defect).__name__
+            module = _module(defect)
             broken = Transient(
                 f"{step} broke with {kind} at {place}",
                 hint="this is a defect of the compute engine or the worker; please report it",
             )
             self.logger.error(  # noqa: TRY400  # a traceback may quote a configuration
-                "step broke", step=step, code=broken.code, error=kind, place=place
+                "step broke", step=step, code=broken.code, error=kind, place=place, module=module
             )
             raise broken from None
 
@@ -81,7 +85,13 @@ class Failures:
         return refused
 
 
-def _place(error: BaseException) -> str:
+def _place(error: BaseException | None) -> str:
     """The module's function and line where an error was raised, without any path."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else None
     return f"{frames[-1].name}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+def _module(error: BaseException | None) -> str:
+    """The module in which an error was raised: its first part names the distribution."""
+    frames = list(traceback.walk_tb(error.__traceback__)) if error is not None else []
+    return str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""

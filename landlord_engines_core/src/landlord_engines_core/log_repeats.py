@@ -1,0 +1,74 @@
+"""One log line per interval for a failure that repeats, with the number of those left out."""
+
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+import attrs
+
+__all__ = ["Repeats"]
+
+INTERVAL = 10.0
+"""Seconds."""
+
+OWN = 100
+"""Lines of ours in an interval that say the same of different jobs; a library has one."""
+
+MOST_KINDS = 1000
+"""Failures that are told apart; beyond that all are forgotten."""
+
+_Kind = tuple[str, int, str, str]
+
+
+@attrs.define
+class _Seen:
+    since: float
+    passed: int = 1
+    left_out: int = 0
+
+
+@attrs.define(eq=False)
+class Repeats(logging.Filter):
+    """Lets the first lines of each kind of warning or error pass in each interval.
+
+    The first line of a later interval says how many were left out.
+    """
+
+    interval: float = INTERVAL
+    clock: Callable[[], float] = monotonic
+    _seen: dict[_Kind, _Seen] = attrs.field(factory=dict, init=False)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this line is to be written."""
+        if record.levelno < logging.WARNING:
+            return True
+        kind, now = _kind(record), self.clock()
+        seen = self._seen.get(kind)
+        if seen is None or now - seen.since >= self.interval:
+            if len(self._seen) >= MOST_KINDS:
+                self._seen.clear()
+            self._seen[kind] = _Seen(now)
+            if seen is not None and seen.left_out:
+                _annotate(record, seen.left_out)
+            return True
+        if seen.passed < (OWN if isinstance(record.msg, Mapping) else 1):
+            seen.passed += 1
+            return True
+        seen.left_out += 1
+        return False
+
+
+def _kind(record: logging.LogRecord) -> _Kind:
+    if isinstance(record.msg, Mapping):
+        reason = record.msg.get("reason", record.msg.get("error", ""))
+        return record.name, record.levelno, str(record.msg.get("message", "")), str(reason)
+    # The arguments differ where the failure is the same: a peer's port, an object's address.
+    return record.name, record.levelno, str(record.msg), ""
+
+
+def _annotate(record: logging.LogRecord, left_out: int) -> None:
+    if isinstance(record.msg, Mapping):
+        record.msg = {**record.msg, "left_out": left_out}
+    else:
+        record.msg = f"{record.getMessage()} (and {left_out} times more since the last such line)"
+        record.args = None

@@ -1,0 +1,66 @@
+"""Which engine's code a thread is in, told by its stack."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+import attrs
+
+__all__ = ["Engines", "Whereabouts", "thread_whereabouts", "whereabouts"]
+
+Engines = Mapping[str, str]
+"""What engines are called, such as ``worker engine restate``, by the module of their entry point."""
+
+_OWN = "landlord_engines_core"
+
+
+@attrs.frozen(kw_only=True)
+class Whereabouts:
+    """Where a thread is.
+
+    Attributes:
+        engine: What the engine is called whose code it is in; empty where it is in none.
+        place: File, line and function, without the folder.
+    """
+
+    engine: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.engine or 'the worker'} at {self.place}"
+
+
+def whereabouts(frame: FrameType | None, engines: Engines) -> Whereabouts:
+    """Find the innermost frame that is an engine's; without one, the innermost frame counts."""
+    frames = list(_outwards(frame))
+    for one in frames:
+        if engine := _engine_of(str(one.f_globals.get("__name__", "")), engines):
+            return Whereabouts(engine=engine, place=_place(one))
+    return Whereabouts(engine="", place=_place(frames[0]) if frames else "an unknown place")
+
+
+def thread_whereabouts(ident: int, engines: Engines) -> Whereabouts:
+    """Say where the thread of this identity is at this moment."""
+    return whereabouts(sys._current_frames().get(ident), engines)  # noqa: SLF001  # its documented name
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _engine_of(module: str, engines: Engines) -> str:
+    for target, name in engines.items():
+        package = target.partition(".")[0]
+        # Built-in engines share their distribution with the host.
+        owned = target if package == _OWN else package
+        if module == owned or module.startswith(f"{owned}."):
+            return name
+    return ""
+
+
+def _place(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{Path(code.co_filename).name}:{frame.f_lineno} in {code.co_name}"

@@ -1,0 +1,143 @@
+"""Standard error as it is in the field: full, closed, or gone; nobody who logs ever waits for it."""
+
+import logging
+import os
+import select
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Event
+
+from landlord_engines_core.threads import start_thread
+
+__all__ = ["LineWriter", "open_standard_streams", "tell"]
+
+MOST_LINES = 10_000
+"""Lines that wait to be written; a later one is dropped."""
+
+AT_ONCE = 256
+"""Lines in one write."""
+
+PATIENCE = 2.0
+"""Seconds that a process which ends waits for its last lines to be taken."""
+
+
+def open_standard_streams() -> None:
+    """Open the null device where a standard stream is closed.
+
+    The next file or socket would get its descriptor otherwise, and what is printed would end there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # open as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  # as above
+
+
+class LineWriter(logging.Handler):
+    """Writes log lines to a descriptor in a thread of its own.
+
+    Lines that do not fit into the queue, and lines that the descriptor does not take, are dropped
+    and counted. Once it takes lines again, one line says how many.
+    """
+
+    def __init__(self, descriptor: int, *, most: int = MOST_LINES) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._most = most
+        self._queue: SimpleQueue[bytes | Event | None] = SimpleQueue()
+        self._overflowed = 0
+        self._failed = 0
+        self._told = 0
+        self._thread = start_thread("log", self._work)
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were dropped so far."""
+        return self._overflowed + self._failed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a line."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  # as every handler does: logging ends nothing
+            self.handleError(record)
+            return
+        if self._queue.qsize() >= self._most:
+            self._overflowed += 1
+            return
+        self.put(line)
+
+    def put(self, line: str) -> None:
+        """Queue a line as it is, however many wait."""
+        self._queue.put(f"{line}\n".encode(errors="backslashreplace"))
+
+    def flush(self, within: float = PATIENCE) -> None:
+        """Wait until all lines of before are written, ``within`` seconds at most."""
+        written = Event()
+        self._queue.put(written)
+        written.wait(within)
+
+    def close(self) -> None:
+        """Take no line any more; those of before are still written, if the process lives on."""
+        self._queue.put(None)
+        super().close()
+
+    def _work(self) -> None:
+        batch: Sequence[bytes | Event | None] = ()
+        while None not in batch:
+            batch = self._batch()
+            self._write([one for one in batch if isinstance(one, bytes)])
+            for one in batch:
+                if isinstance(one, Event):
+                    one.set()
+
+    def _batch(self) -> Sequence[bytes | Event | None]:
+        batch = [self._queue.get()]
+        with suppress(Empty):
+            while len(batch) < AT_ONCE:
+                batch.append(self._queue.get_nowait())
+        return batch
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        try:
+            self._write_all(b"".join(lines))
+            if (dropped := self.dropped) > self._told:
+                self._write_all(self._notice(dropped - self._told))
+                self._told = dropped
+        except (OSError, ValueError):
+            self._failed += len(lines)
+
+    def _write_all(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                # Whoever shares the descriptor has made it non-blocking.
+                select.select([], [self._descriptor], [], 1.0)
+
+    def _notice(self, count: int) -> bytes:
+        record = logging.LogRecord(
+            "landlord_engines",
+            logging.WARNING,
+            __file__,
+            0,
+            "%d log lines were dropped: standard error did not take them",
+            (count,),
+            None,
+        )
+        return f"{self.format(record)}\n".encode(errors="backslashreplace")
+
+
+def tell(line: str) -> None:
+    """Write one line to standard error, and wait for it no longer than `PATIENCE`."""
+    writer = LineWriter(2)
+    writer.put(line)
+    writer.flush()
+    writer.close()

@@ -1,0 +1,106 @@
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from landlord_engines_core import descriptors
+from landlord_engines_core.descriptors import Reserve, most_connections
+
+CODE = """
+import resource
+from landlord_engines_core.descriptors import limit, raise_limit
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
+print(limit(), raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["64", "128", "128", "128"]
+
+
+def test_where_the_system_does_not_take_the_hard_one_its_own_maximum_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = [(256, resource.RLIM_INFINITY)]
+
+    def set_limit(_: int, wanted: tuple[int, int]) -> None:
+        if wanted[0] == resource.RLIM_INFINITY:
+            raise ValueError
+        limits.append(wanted)
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+
+    assert descriptors.raise_limit() == descriptors.OPEN_MAX
+
+
+def test_a_limit_that_nothing_raises_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int, __: tuple[int, int]) -> None:
+        raise OSError
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+
+    assert descriptors.raise_limit() == descriptors.UNLIMITED
+
+
+@pytest.mark.parametrize(("files", "connections"), [(256, 64), (400, 112), (1024, 320), (16, 8)])
+def test_connections_get_a_third_of_what_is_not_reserved(files: int, connections: int) -> None:
+    assert most_connections(files) == connections
+
+
+def test_what_finds_no_descriptor_gets_one_that_was_kept_back() -> None:
+    reserve = Reserve(size=2)
+    reserve.fill()
+    kept = len(reserve)
+    tries = 0
+
+    def act() -> str:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise OSError(errno.EMFILE, "none")
+        return "done"
+
+    assert (kept, reserve.spend(act), len(reserve)) == (2, "done", 1)
+    reserve.close()
+    assert len(reserve) == 0
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ECONNABORTED])
+def test_another_failure_and_an_empty_reserve_are_told(number: int) -> None:
+    def act() -> None:
+        raise OSError(number, "no")
+
+    with pytest.raises(OSError, match="no"):
+        Reserve(size=1).spend(act)
+
+
+def test_a_descriptor_is_lent_for_a_moment() -> None:
+    reserve = Reserve(size=1)
+    with reserve.lent():
+        nothing = len(reserve)
+    with reserve.lent():
+        lent = len(reserve)
+
+    assert (nothing, lent, len(reserve)) == (0, 0, 1)
+    reserve.close()
+
+
+def test_a_reserve_is_filled_as_far_as_there_are_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "none")
+
+    monkeypatch.setattr(os, "open", refuse)
+    reserve = Reserve(size=3)
+
+    reserve.fill()
+
+    assert len(reserve) == 0

@@ -1,0 +1,38 @@
+import sys
+
+from landlord_engines_core.plugin_frames import thread_whereabouts, whereabouts
+
+
+def test_code_of_an_engine_is_told_by_its_distribution() -> None:
+    package = __name__.partition(".")[0]
+
+    found = whereabouts(sys._getframe(), {f"{package}.engine": "worker engine own"})
+
+    assert found.engine == "worker engine own"
+    assert found.place.startswith("test_plugin_frames.py:")
+    assert found.place.endswith("in test_code_of_an_engine_is_told_by_its_distribution")
+
+
+def test_a_built_in_engine_is_told_by_its_module() -> None:
+    exec_globals: dict[str, object] = {
+        "__name__": "landlord_engines_core.compute.docker.client",
+        "sys": sys,
+    }
+    exec("def frame(): return sys._getframe()", exec_globals)
+    frame = exec_globals["frame"]()  # type: ignore[operator]
+    engines = {
+        "landlord_engines_core.compute.mock": "compute engine mock",
+        "landlord_engines_core.compute.docker": "compute engine docker",
+    }
+
+    assert whereabouts(frame, engines).engine == "compute engine docker"
+
+
+def test_outside_of_engines_the_innermost_place_is_told() -> None:
+    found = whereabouts(sys._getframe(), {})
+
+    assert str(found).startswith("the worker at test_plugin_frames.py:")
+
+
+def test_a_thread_that_is_no_more_is_nowhere() -> None:
+    assert thread_whereabouts(-1, {}).place == "an unknown place"

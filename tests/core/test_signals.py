@@ -1,0 +1,213 @@
+"""The host's signals, sent to this very process."""
+
+import asyncio
+import math
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from threading import Event
+
+import attrs
+import pytest
+
+from landlord_engines_core import signals as module
+from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.signals import Control, HostLoop, Signals, run_async, signals
+from landlord_test_target.direct import Lines
+
+ENGINES = {__name__: "worker engine test"}
+
+
+@attrs.define(eq=False)
+class Leaving:
+    """Stands in for the end of the process."""
+
+    codes: list[int] = attrs.field(factory=list)
+    left: Event = attrs.field(factory=Event)
+
+    def __call__(self, code: int) -> None:
+        self.codes.append(code)
+        self.left.set()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_RESORT", 0.02)
+    monkeypatch.setattr(module, "BEAT", 0.02)
+
+
+@contextmanager
+def handled(
+    leaving: Leaving,
+    *,
+    drain_timeout: float | None = 0.0,
+    longest_block: float = 60.0,
+    logger: Lines | None = None,
+) -> Iterator[Signals]:
+    handling = Signals(
+        control=Control(),
+        engines=ENGINES,
+        logger=logger or Lines(),
+        drain_timeout=drain_timeout,
+        longest_block=longest_block,
+        leave=leaving,
+    )
+    handling.start()
+    try:
+        yield handling
+    finally:
+        handling.stop()
+
+
+async def test_the_first_signal_stops_and_the_second_forces() -> None:
+    with handled(Leaving(), drain_timeout=60) as handling:
+        control = handling.control
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.wait_for(control.stop.wait(), 10)
+        forced = control.force.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(control.force.wait(), 10)
+
+    assert not forced
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_drain_that_does_not_end_is_ended_with_3_and_a_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    leaving = Leaving()
+    with handled(leaving):
+        signal.raise_signal(signal.SIGTERM)
+    # The loop is blocked here.
+    assert leaving.left.wait(20)
+
+    assert leaving.codes == [3]
+    assert "LE301: the drain did not end; worker engine test at test_signals.py:" in (
+        capfd.readouterr().err
+    )
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("drain_timeout", [60.0, None])
+async def test_a_second_signal_ends_the_process_though_the_loop_is_blocked(
+    drain_timeout: float | None,
+) -> None:
+    leaving = Leaving()
+    with handled(leaving, drain_timeout=drain_timeout):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert leaving.left.wait(20)
+
+    assert leaving.codes == [1]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_where_the_loop_runs_what_is_beside_the_worker_has_its_time() -> None:
+    leaving = Leaving()
+    with handled(leaving, drain_timeout=None) as handling:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(handling.control.force.wait(), 10)
+        async with asyncio.timeout(10):
+            while handling._leaves_at < math.inf:
+                await asyncio.sleep(0.01)
+
+    assert leaving.codes == []
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_blocked_loop_is_reported_once_by_who_blocks_it() -> None:
+    logger = Lines()
+    with handled(Leaving(), longest_block=0.1, logger=logger):
+        until = time.monotonic() + 20
+        while not logger.lines and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+
+    ((level, event, values),) = logger.lines
+    assert (level, event) == ("error", "the event loop is blocked")
+    assert values["by"] == "worker engine test"
+    assert str(values["place"]).startswith("test_signals.py:")
+
+
+def failure(main: Coroutine[object, object, None]) -> str:
+    """Run it on the host's own loop until it fails."""
+    with pytest.raises(EngineFailed) as caught:
+        run_async(main)
+    return caught.value.message
+
+
+def test_a_handler_that_the_loop_is_asked_for_stays_the_hosts() -> None:
+    logger, mine = Lines(), list[str]()
+
+    async def main() -> None:
+        control = Control()
+        with signals(control, logger, engines=ENGINES):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGUSR1, mine.append, "usr1")
+            loop.add_signal_handler(signal.SIGTERM, mine.append, "term")
+            removed = (
+                loop.remove_signal_handler(signal.SIGTERM),
+                loop.remove_signal_handler(signal.SIGUSR1),
+            )
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.wait_for(control.stop.wait(), 10)
+        assert removed == (False, True)
+
+    message = failure(main())
+
+    assert message.startswith("worker engine test at test_signals.py:")
+    assert message.endswith("took SIGTERM for itself")
+    assert mine == []
+    assert logger.events("error") == ["a signal of the host was taken"]
+
+
+def test_a_handler_that_was_set_in_the_hosts_place_hides_no_signal() -> None:
+    seen = list[int]()
+
+    async def main() -> None:
+        control = Control()
+        with signals(control, Lines(), engines=ENGINES):
+            signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.wait_for(control.stop.wait(), 10)
+
+    assert failure(main()) == f"a handler of {__name__} took SIGTERM for itself"
+    assert seen == [signal.SIGTERM]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_signal_that_is_ignored_is_taken_back_soon() -> None:
+    async def main() -> None:
+        with signals(Control(), Lines(), engines=ENGINES):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            async with asyncio.timeout(10):
+                while signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+                    await asyncio.sleep(0.01)
+
+    assert failure(main()).endswith("took SIGTERM for itself")
+
+
+def test_a_hangup_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    async def main() -> None:
+        with signals(Control(), Lines(), engines={}):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    try:
+        run_async(main())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_without_an_owner_the_hosts_loop_is_as_any_other() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, HostLoop)
+        loop.add_signal_handler(signal.SIGUSR1, sys.exit)
+        assert loop.remove_signal_handler(signal.SIGUSR1)
+
+    run_async(main())

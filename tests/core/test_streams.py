@@ -1,0 +1,157 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core import streams
+from landlord_engines_core.streams import LineWriter, tell
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    try:
+        yield reader, writer
+    finally:
+        for one in (reader, writer):
+            with suppress(OSError):
+                os.close(one)
+
+
+@contextmanager
+def logging_to(descriptor: int, most: int = 10_000) -> Iterator[tuple[logging.Logger, LineWriter]]:
+    writer = LineWriter(descriptor, most=most)
+    logger = logging.getLogger("tests.streams")
+    logger.propagate = False
+    logger.addHandler(writer)
+    yield logger, writer
+    logger.removeHandler(writer)
+    writer.close()
+
+
+def fill(descriptor: int) -> None:
+    os.set_blocking(descriptor, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(descriptor, b"x" * 4096)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(descriptor, b"x")
+
+
+def drain(descriptor: int) -> bytes:
+    os.set_blocking(descriptor, False)
+    data = b""
+    with suppress(BlockingIOError):
+        while piece := os.read(descriptor, 1 << 16):
+            data += piece
+    return data
+
+
+def test_lines_are_written_in_their_order() -> None:
+    with pipe() as (reader, writer), logging_to(writer) as (logger, handler):
+        for number in range(1000):
+            logger.warning("%d", number)
+        handler.flush(20)
+
+        assert drain(reader).split() == [str(one).encode() for one in range(1000)]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_full_pipe_blocks_nobody_and_what_did_not_fit_is_counted_and_told(
+    *,
+    blocking: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "AT_ONCE", 4)
+    with pipe() as (reader, writer), logging_to(writer, most=10) as (logger, handler):
+        fill(writer)
+        os.set_blocking(writer, blocking)
+        for number in range(1000):
+            logger.warning("%d", number)
+        handler.flush(0.01)
+        dropped = handler.dropped
+        rest = drain(reader)
+        handler.flush(20)
+        logger.warning("after")
+        handler.flush(20)
+        rest += drain(reader)
+
+    assert 1000 - 10 - 256 - 1 <= dropped < 1000
+    assert f"{dropped} log lines were dropped: standard error did not take them" in rest.decode()
+    assert rest.endswith(b"after\n")
+
+
+def test_a_reader_that_is_gone_is_no_error_and_counted() -> None:
+    with pipe() as (reader, writer), logging_to(writer) as (logger, handler):
+        os.close(reader)
+        logger.warning("hello")
+        handler.flush(20)
+
+        assert handler.dropped == 1
+
+
+def test_a_line_that_cannot_be_formatted_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with pipe() as (reader, writer), logging_to(writer) as (logger, handler):
+        logger.warning("%d", "no number")
+        logger.warning("after")
+        handler.flush(20)
+
+        assert drain(reader) == b"after\n"
+
+
+def test_a_closed_writer_ends_its_thread_after_the_lines_of_before() -> None:
+    with pipe() as (reader, writer):
+        handler = LineWriter(writer)
+        handler.put("last")
+        handler.close()
+        handler._thread.join(20)
+
+        assert drain(reader) == b"last\n"
+        assert not handler._thread.is_alive()
+
+
+def test_a_last_line_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    tell("over")
+
+    assert capfd.readouterr().err == "over\n"
+
+
+CODE = """
+import json, os, sys
+from landlord_engines_core import streams
+from landlord_engines_core.streams import open_standard_streams
+open_standard_streams()
+with open(os.devnull) as other:
+    number = other.fileno()
+print("lost", file=sys.stderr)
+print("lost", flush=True)
+with open({report!r}, "w") as report:
+    json.dump([number, sys.stdout is None, sys.stderr is None], report)
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ""])
+def test_a_closed_standard_stream_leads_nowhere(closed: str, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    script = f'exec "$0" -c "$1" {closed}'
+    subprocess.run(
+        ["sh", "-c", script, sys.executable, CODE.format(report=str(report))],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    number, *missing = json.loads(report.read_text())
+
+    assert number > 2
+    assert missing == [False, False]

@@ -1,0 +1,105 @@
+"""Many more jobs than descriptors: all are done, the probes answer, and the log stays short."""
+
+import asyncio
+import resource
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+
+from landlord_test_target.harness import Worker, World, wait_for
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux'")
+
+LONGEST_LOG = 5_000_000
+"""Bytes."""
+
+
+async def launch(world: World, soft: int, hard: int, worker: Worker | None = None) -> Worker:
+    """Start a worker with these limits of open files, which are there before it looks."""
+    config = worker.config if worker is not None else world.config(compute_provider="mock")
+    started = await world.launch(config)
+    assert started.process is not None
+    resource.prlimit(started.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    return await started.registered()
+
+
+@asynccontextmanager
+async def alive(world: World, worker: Worker) -> AsyncIterator[None]:
+    """See that the worker says each second, within a second, that it lives."""
+    answers: list[int] = []
+
+    async def look() -> None:
+        while True:
+            began = monotonic()
+            async with asyncio.timeout(10), world.http.get(f"{worker.probe_url}/livez") as response:
+                answers.append(response.status)
+            await asyncio.sleep(max(0.0, 1.0 - (monotonic() - began)))
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.wait((looking,))
+    assert looking.cancelled(), "a probe had no answer in time"
+    assert answers
+    assert set(answers) == {200}
+
+
+async def sent(world: World, count: int) -> None:
+    for _ in range(count // 50):
+        await asyncio.gather(*(world.send(world.tenant(), "provision") for _ in range(50)))
+
+
+async def all_done(world: World, count: int) -> None:
+    sql = (
+        "SELECT status, completion_result FROM sys_invocation"
+        f" WHERE target_service_name = '{world.service}'"
+    )
+
+    async def look() -> bool:
+        rows = await world.admin.query(sql)
+        assert len(rows) >= count
+        return all(row["status"] == "completed" for row in rows)
+
+    await wait_for(look, 60 + count / 5)
+    rows = await world.admin.query(sql)
+    assert {row["completion_result"] for row in rows} == {"success"}
+
+
+@pytest.mark.parametrize("files", [256, 400])
+async def test_at_a_low_hard_limit_all_jobs_are_done_and_the_worker_is_alive(
+    world: World, files: int, pytestconfig: pytest.Config
+) -> None:
+    count = pytestconfig.getoption("--burst")
+    worker = await launch(world, files, files)
+
+    async with alive(world, worker):
+        await sent(world, count)
+        await all_done(world, count)
+
+    assert worker.log.stat().st_size < LONGEST_LOG
+    await worker.logged("open files", limit=files)
+    assert "cannot be accepted" not in worker.text()
+
+
+async def test_jobs_that_wait_for_a_worker_with_a_low_soft_limit_are_all_done(
+    world: World, pytestconfig: pytest.Config
+) -> None:
+    count = pytestconfig.getoption("--burst")
+    first = await launch(world, 256, 4096)
+    await first.terminate()
+    await sent(world, count)
+
+    worker = await launch(world, 256, 4096, first)
+    assert worker.process is not None
+    raised = resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE)
+    async with alive(world, worker):
+        await all_done(world, count)
+        await asyncio.sleep(0.1)
+
+    assert raised == (4096, 4096)
+    assert worker.log.stat().st_size < LONGEST_LOG
