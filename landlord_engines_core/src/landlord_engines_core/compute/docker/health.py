@@ -90,7 +90,8 @@ def _window(shown: Mapping[str, Any], settings: DockerSettings) -> float:
 
 def _uptime(state: Mapping[str, Any]) -> float:
     started = datetime.fromisoformat(state["StartedAt"])
-    return (datetime.now(UTC) - started).total_seconds()
+    # A start in the future is of a clock that was set back since: it is no reason to wait for ever.
+    return abs((datetime.now(UTC) - started).total_seconds())
 
 
 def _stopped(state: Mapping[str, Any]) -> str:
