@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -59,6 +60,6 @@ def test_a_process_that_is_gone_is_nobodys() -> None:
 def test_a_system_that_names_no_boot_is_told_from_one_that_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "_BOOT_ID", runner.Path("/no/such/file"))
+    monkeypatch.setattr(runner, "_BOOT_ID", Path("/no/such/file"))
 
     assert boot_id() == ""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.compute.process import removal
 from landlord_engines_core.compute.process.removal import remove
 
 NOBODY = 65534
@@ -150,7 +149,7 @@ def test_the_locks_and_the_state_go_last(tmp_path: Path, monkeypatch: pytest.Mon
         gone.append(name)
         unlink(name, dir_fd=dir_fd)
 
-    monkeypatch.setattr(removal.os, "unlink", told)
+    monkeypatch.setattr(os, "unlink", told)
     remove(top)
 
     assert set(gone[:2]) == {"a", "z"}

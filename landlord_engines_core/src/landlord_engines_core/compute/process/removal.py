@@ -69,7 +69,7 @@ def _folders(top: int) -> list[str]:
 
 
 def _names(folder: int) -> list[str]:
-    return os.listdir(folder)  # noqa: PTH208  # a Path cannot list a descriptor
+    return os.listdir(folder)
 
 
 def _is_folder(parent: int, name: str) -> bool:
