@@ -1,7 +1,16 @@
 import inspect
+import math
+
+import pytest
 
 from landlord_engines_core import errors
-from landlord_engines_core.errors import LONGEST, LandlordEnginesError, Transient
+from landlord_engines_core.errors import (
+    LONGEST,
+    LONGEST_PAUSE,
+    ComputeUnavailable,
+    LandlordEnginesError,
+    Transient,
+)
 
 CLASSES = [
     kind
@@ -38,3 +47,21 @@ def test_a_message_is_bounded_whatever_a_tenant_named() -> None:
     assert "x (7 characters more); y" in text
     assert text.endswith("y (1 characters more)")
     assert len(text) < 2 * LONGEST + 100
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [
+        (None, None),
+        (0.0, 0.0),
+        (7.0, 7.0),
+        (86_400.0, LONGEST_PAUSE),
+        (math.inf, LONGEST_PAUSE),
+        (-1.0, None),
+        (math.nan, None),
+    ],
+)
+def test_a_pause_that_any_target_asks_for_has_a_bound(
+    asked: float | None, pause: float | None
+) -> None:
+    assert ComputeUnavailable("busy", retry_after=asked).retry_after == pause

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pytest_httpserver import HTTPServer
 
+from landlord_engines_core import landlord
 from landlord_engines_core.errors import LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient, versioned
 from landlord_engines_core.models import Tenant
@@ -214,3 +215,13 @@ async def test_an_address_where_nobody_answers_is_no_answer(url: str) -> None:
 
 async def test_a_client_that_was_never_used_closes() -> None:
     await LandlordClient("http://landlord").aclose()
+
+
+async def test_an_answer_without_an_end_is_not_read_to_its_end(
+    httpserver: HTTPServer, client: LandlordClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landlord, "LONGEST_BODY", 1000)
+    httpserver.expect_request("/v1/tenants/t-1").respond_with_data("[" * 1001)
+
+    with pytest.raises(LandlordUnavailable, match="answered with more than 1000 bytes"):
+        await client.tenant("t-1")

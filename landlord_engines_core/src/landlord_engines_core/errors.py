@@ -87,6 +87,9 @@ __all__ = [
 LONGEST = 2000
 """Characters of a message; what a tenant names may be as long as its configuration."""
 
+LONGEST_PAUSE = 300.0
+"""Seconds until the next try, at most, whatever a target asks for."""
+
 
 class LandlordEnginesError(Exception):
     """The base of all errors of this framework.
@@ -332,14 +335,20 @@ class ComputeUnavailable(ComputeError):
     """The target did not answer, or not now.
 
     Attributes:
-        retry_after: Seconds after which the target asked to be tried again, if it did.
+        retry_after: Seconds after which the target asked to be tried again, if it did; never more
+            than ``LONGEST_PAUSE``, whatever it asked for, and ``None`` for what is no pause.
     """
 
     code = "LE502"
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.retry_after = retry_after
+        self.retry_after = _bounded(retry_after)
+
+
+def _bounded(pause: float | None) -> float | None:
+    # A NaN is greater than nothing, and less than nothing too.
+    return min(pause, LONGEST_PAUSE) if pause is not None and pause >= 0 else None
 
 
 class LandlordUnavailable(LandlordEnginesError):

@@ -24,6 +24,9 @@ __all__ = ["LandlordClient", "versioned"]
 TIMEOUT = 10.0
 """Seconds for one request, connecting included."""
 
+LONGEST_BODY = 1 << 26
+"""Bytes of one answer that are read, at most."""
+
 T = TypeVar("T")
 
 _VERSION = re.compile(r"v\d+")
@@ -115,7 +118,7 @@ class LandlordClient:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                return response.status, await response.read()
+                return response.status, await self._body(response)
         except aiohttp.ClientConnectorCertificateError as error:
             raise LandlordUnavailable(
                 f"Landlord's API at {self.url} shows a certificate that is not trusted:"
@@ -129,6 +132,17 @@ class LandlordClient:
                 hint=scheme_hint(error, "worker.landlord_api_url")
                 or "check worker.landlord_api_url and that Landlord runs",
             ) from error
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > LONGEST_BODY:
+                raise LandlordUnavailable(
+                    f"Landlord's API at {self.url} answered with more than {LONGEST_BODY} bytes",
+                    hint="check that worker.landlord_api_url leads to Landlord",
+                )
+        return bytes(body)
 
     def _read(self, path: str, status: int, body: bytes, kind: type[T]) -> T:
         if status != HTTPStatus.OK:

@@ -36,6 +36,7 @@ def container(
         (partial(container), "healthy", ""),
         (partial(container, uptime=1), "starting", "not run for long"),
         (partial(container, uptime=-100), "healthy", ""),
+        (partial(container, uptime=-100, restarts=3), "healthy", ""),
         (partial(container, uptime=15, restarts=1), "starting", "not run for long"),
         (partial(container, uptime=25, restarts=1), "healthy", ""),
         (partial(container, uptime=70, restarts=1000), "healthy", ""),

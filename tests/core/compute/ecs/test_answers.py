@@ -11,7 +11,12 @@ from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ComputeSpec, ResourceState
 from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
-from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
+from landlord_engines_core.errors import (
+    LONGEST_PAUSE,
+    ComputeError,
+    ComputeRefused,
+    ComputeUnavailable,
+)
 from landlord_engines_core.models import config_hash, key_hashes
 
 SECRET = "hunter2"
@@ -133,8 +138,16 @@ async def test_throttling_and_trouble_of_the_server_may_pass(
     assert len(aws.asked) == 1
 
 
-@pytest.mark.parametrize(("told", "seconds"), [("7", 7.0), ("Fri, 01 Jan 2027 00:00:00 GMT", None)])
-async def test_a_pause_that_aws_asks_for_is_passed_on(
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("7", 7.0),
+        ("86400", LONGEST_PAUSE),
+        ("9" * 400, LONGEST_PAUSE),
+        ("Fri, 01 Jan 2027 00:00:00 GMT", None),
+    ],
+)
+async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(
     aws: Answers, engine: EcsCompute, told: str, seconds: float | None
 ) -> None:
     aws.refuse("DescribeServices", "ThrottlingException", Retry_After=told)

@@ -9,6 +9,7 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import health
 from landlord_engines_core.compute.process.config import Health, TenantConfig
 from landlord_engines_core.compute.process.folder import Note, Run
+from landlord_engines_core.compute.process.runner import uptime
 from landlord_test_target.harness import free_port
 
 
@@ -85,3 +86,18 @@ async def test_without_a_check_it_is_enough_to_run_whatever_the_clock_does(
     age: float, state: ResourceState
 ) -> None:
     assert await judged(None, age=age) is state
+
+
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+async def test_a_clock_that_is_set_changes_no_commands_age(
+    monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    config = TenantConfig(command=("x",), health=None)
+    run = Run(run="1", port=1, config=config, config_hash="", key_hashes={}, output_limit=1)
+    note = Note(run="1", pid=1, started=time.time(), uptime=uptime(), stop_timeout=0)
+    stepped = time.time() + step
+    monkeypatch.setattr(time, "time", lambda: stepped)
+
+    state, _ = await health.condition(run, note)
+
+    assert state is ResourceState.STARTING

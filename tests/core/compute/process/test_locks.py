@@ -95,3 +95,30 @@ async def test_an_error_that_a_cancelled_caller_would_have_met_is_forgotten(tmp_
     with pytest.raises(asyncio.CancelledError):
         await taking
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_lock_that_may_not_be_opened_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, exists: bool
+) -> None:
+    # Root is refused nothing: the real thing, as another user, is in test_removal.py.
+    folder = tmp_path / "tenant"
+    folder.mkdir()
+    path = folder / "lock"
+    if exists:
+        path.touch(0)
+    folder.chmod(0o500)
+    really = os.open
+
+    def closed(file: Path, flags: int, mode: int) -> int:
+        if folder.stat().st_mode & 0o777 != 0o700:
+            raise PermissionError
+        return really(file, flags, mode)
+
+    monkeypatch.setattr(os, "open", closed)
+    held = await take(path)
+    monkeypatch.undo()
+
+    assert held is not None
+    assert path.stat().st_mode & 0o777 == 0o600
+    os.close(held)

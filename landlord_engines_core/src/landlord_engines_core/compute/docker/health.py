@@ -58,8 +58,7 @@ async def health_of(shown: Mapping[str, Any], settings: DockerSettings) -> Healt
         return _checked(answers=answers, late=late)
     if "Health" in state and state["Health"]["Status"] != "none":
         return _own_check(state["Health"]["Status"])
-    # A clock that was set back, or another than the engine's, must not make it start for ever.
-    if 0 <= _uptime(state) < _window(shown, settings):
+    if _uptime(state) < _window(shown, settings):
         return Health(ResourceState.STARTING, "it has not run for long")
     return Health(ResourceState.HEALTHY)
 
@@ -90,7 +89,9 @@ def _window(shown: Mapping[str, Any], settings: DockerSettings) -> float:
 
 def _uptime(state: Mapping[str, Any]) -> float:
     started = datetime.fromisoformat(state["StartedAt"])
-    return (datetime.now(UTC) - started).total_seconds()
+    # A start in the future is of a clock that was set back since, or of another than the engine's:
+    # such a container must not start for ever.
+    return abs((datetime.now(UTC) - started).total_seconds())
 
 
 def _stopped(state: Mapping[str, Any]) -> str:

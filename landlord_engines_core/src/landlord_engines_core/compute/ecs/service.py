@@ -155,9 +155,9 @@ def _same_network(config: EcsConfig, service: "ServiceTypeDef") -> bool:
         return True
     subnets, groups, public = _network_of(service)
     return (
-        sorted(config.subnets) == subnets
+        set(config.subnets) == set(subnets)
         # Without any, ECS uses those of the network itself, and may name them.
-        and (not config.security_groups or sorted(config.security_groups) == groups)
+        and (not config.security_groups or set(config.security_groups) == set(groups))
         and ("ENABLED" if config.assign_public_ip else "DISABLED") == public
     )
 

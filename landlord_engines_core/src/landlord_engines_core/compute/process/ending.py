@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import attrs
 
 from landlord_engines_core.compute.process import processes
-from landlord_engines_core.compute.process.folder import Folder, Seen
+from landlord_engines_core.compute.process.folder import Folder, Note, Seen
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.pauses import pauses
+from landlord_engines_core.compute.process.processes import Started, is_started
 from landlord_engines_core.compute.process.threads import send_work
 from landlord_engines_core.errors import ComputeUnavailable
 
@@ -82,7 +83,7 @@ class _Call:
         seen = self.folder.seen()
         force = self.number is signal.SIGKILL
         if seen.lives and seen.note is not None:
-            self._tell(seen.note.pid, seen.note.started)
+            self._tell(seen.note.pid, seen.note.ticks, seen.note)
         if force or not seen.lives:
             self._left_behind(seen)
 
@@ -95,15 +96,16 @@ class _Call:
 
     def _left_behind(self, seen: Seen) -> None:
         note = seen.note
-        if note is not None and note.child and self._tell(note.child, note.started):
+        if note is not None and note.child and self._tell(note.child, note.child_ticks, note):
             processes.send_to_group(note.child, self.number)
         for pid in processes.marked(str(self.folder.path)):
             if pid not in self.told:
                 self.told.add(pid)
                 processes.send(pid, self.number)
 
-    def _tell(self, pid: int, noted: float) -> bool:
-        if pid in self.told or not processes.is_from(pid, noted):
+    def _tell(self, pid: int, ticks: int, note: Note) -> bool:
+        noted = Started(pid=pid, boot_id=note.boot_id, ticks=ticks, wall=note.started)
+        if pid in self.told or not is_started(noted, str(self.folder.path)):
             return False
         self.told.add(pid)
         processes.send(pid, self.number)

@@ -78,7 +78,11 @@ class Note:
     """What a runner did.
 
     Attributes:
-        started: Seconds since the epoch.
+        started: Seconds since the epoch; for notes that have no more than that.
+        uptime: The same by a clock that nobody sets; zero in the notes of former versions.
+        boot_id: The boot that this was noted in; empty in the notes of former versions.
+        ticks: When the runner started, in the kernel's ticks since the boot.
+        child_ticks: When the command did.
         child: The command's process, and the leader of its group.
         code: How the command ended: its exit code, or below zero the signal.
         problem: The name of the system's error where the command could not be started.
@@ -88,6 +92,10 @@ class Note:
     pid: int
     started: float
     stop_timeout: float
+    uptime: float = 0.0
+    boot_id: str = ""
+    ticks: int = 0
+    child_ticks: int = 0
     child: int | None = None
     ended: bool = False
     code: int = 0

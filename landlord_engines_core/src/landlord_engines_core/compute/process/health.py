@@ -7,6 +7,7 @@ import time
 from landlord_engines_core.compute.contract import ResourceState
 from landlord_engines_core.compute.process.config import Health
 from landlord_engines_core.compute.process.folder import Note, Run
+from landlord_engines_core.compute.process.runner import uptime
 
 __all__ = ["condition"]
 
@@ -36,8 +37,10 @@ async def condition(run: Run, note: Note | None) -> tuple[ResourceState, str]:
 
 
 def _is_young(note: Note, within: float) -> bool:
-    # A clock that was set back must not make a tenant start for ever.
-    return 0 <= time.time() - note.started < within
+    # The notes of former versions have the wall clock's time alone: set back, it must not make a
+    # tenant start for ever.
+    age = uptime() - note.uptime if note.uptime else time.time() - note.started
+    return 0 <= age < within
 
 
 async def _answers(port: int, health: Health) -> bool:

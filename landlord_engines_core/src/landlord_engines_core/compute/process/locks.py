@@ -8,13 +8,15 @@ import fcntl
 import os
 from pathlib import Path
 
+from landlord_engines_core.compute.process.removal import regain
+
 __all__ = ["is_held", "take"]
 
 
 def is_held(path: Path) -> bool:
     """Whether somebody holds this lock exclusively."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = _open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
@@ -45,8 +47,19 @@ async def take(path: Path) -> int | None:
         raise
 
 
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags, 0o600)
+    except PermissionError:
+        # A tenant has the worker's own user, and may have taken its access away.
+        regain(path.parent, 0o700)
+        if path.exists():
+            regain(path, 0o600)
+        return os.open(path, flags, 0o600)
+
+
 def _take(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), path.stat()):

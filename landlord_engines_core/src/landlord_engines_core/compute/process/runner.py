@@ -24,7 +24,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from typing import Any
 
-__all__ = ["MARK", "Runner", "main"]
+__all__ = ["MARK", "Runner", "boot_id", "main", "start_ticks", "uptime"]
 
 MARK = "LANDLORD_PROCESS_FOLDER"
 """The environment variable by which a tenant's processes are known; its value is the folder."""
@@ -35,8 +35,37 @@ _WATCH = 2.0
 _LINGER = 0.05
 """Seconds between two looks at what is left of a group."""
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 _PIPE = 1 << 16
 """Bytes that a pipe holds at most."""
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot, proc(5); empty where the system has none."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def start_ticks(pid: int) -> int:
+    """Ticks from the boot until this process started, proc(5); zero where nobody tells.
+
+    Together with the boot's id they tell a process from any other that had or gets its number. No
+    step of the clock changes them.
+    """
+    try:
+        line = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    # A command's name may hold spaces and parentheses: what counts begins after the last one.
+    return int(line.rpartition(b")")[2].split()[19])
+
+
+def uptime() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, and that nobody sets."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Output:
@@ -91,6 +120,9 @@ class Runner:
             "run": self._wanted["run"],
             "pid": os.getpid(),
             "started": time.time(),
+            "uptime": uptime(),
+            "boot_id": boot_id(),
+            "ticks": start_ticks(os.getpid()),
             "stop_timeout": self._config["stop_timeout"],
         }
         self._unwritten = False
@@ -110,7 +142,12 @@ class Runner:
             self.note(ended=True, problem=errno.errorcode[number])
             return
         self.reached("runner:spawned")
-        self.note(child=child.pid, started=time.time())
+        self.note(
+            child=child.pid,
+            child_ticks=start_ticks(child.pid),
+            started=time.time(),
+            uptime=uptime(),
+        )
         self.reached("runner:running")
         self._keep(child)
         self.note(ended=True, code=child.returncode)

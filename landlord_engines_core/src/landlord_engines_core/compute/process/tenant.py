@@ -12,7 +12,6 @@ cancelled switch therefore starts the former command again, as long as the folde
 import asyncio
 import math
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,6 +30,7 @@ from landlord_engines_core.compute.process.health import STABLE, condition
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.removal import remove
 from landlord_engines_core.compute.process.threads import LONGEST_WORK, send_work
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
@@ -142,7 +142,7 @@ class Tenant:
             self.reached("destroy:ended")
             await send_work(self.claims.keep)
             self.reached("destroy:released")
-            await send_work(shutil.rmtree, self.folder.path)
+            await send_work(remove, self.folder.path)
             self.reached("destroy:removed")
         return seen.state is not None
 

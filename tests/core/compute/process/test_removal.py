@@ -1,0 +1,155 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.compute.process.removal import remove
+
+NOBODY = 65534
+
+AS_NOBODY = f"""
+import asyncio, os, sys
+from pathlib import Path
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+"""
+"""A worker that is not root: root is refused nothing by modes."""
+
+
+def run_as_nobody(code: str, folder: Path) -> None:
+    if os.getuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    # A descriptor instead of a path: others' folders above may be closed to that user.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        path = [one for one in sys.path if one]
+        subprocess.run(
+            [sys.executable, "-c", PREPARE + AS_NOBODY + code, str(descriptor), *path],
+            pass_fds=(descriptor,),
+            check=True,
+        )
+    finally:
+        os.close(descriptor)
+
+
+PREPARE = """
+import concurrent.futures.thread, os, sys
+os.fchdir(int(sys.argv[1])); sys.path += sys.argv[2:]
+from landlord_engines_core.compute.process import locks, removal
+"""
+
+
+def test_what_a_tenant_closed_to_its_own_user_is_removed(tmp_path: Path) -> None:
+    run_as_nobody(
+        """
+top = Path("tenant")
+(top / "work/a/b").mkdir(parents=True)
+(top / "work/a/b/file").touch(0o400)
+(top / "work/empty").mkdir()
+for path, mode in (("work/a/b", 0o500), ("work/a", 0), ("work/empty", 0), ("work", 0o555), ("", 0)):
+    (top / path).chmod(mode)
+removal.remove(top)
+assert not top.exists()
+""",
+        tmp_path,
+    )
+
+
+def test_a_lock_that_a_tenant_closed_is_taken_all_the_same(tmp_path: Path) -> None:
+    run_as_nobody(
+        """
+top = Path("tenant")
+top.mkdir()
+for make in (lambda: None, lambda: (top / "lock").chmod(0), lambda: top.chmod(0)):
+    make()
+    assert not locks.is_held(top / "lock")
+    held = asyncio.run(locks.take(top / "lock"))
+    assert held is not None
+    os.close(held)
+""",
+        tmp_path,
+    )
+
+
+def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
+    outside, top = tmp_path / "outside", tmp_path / "tenant"
+    outside.mkdir(mode=0o500)
+    (outside / "kept").touch(0o400)
+    (top / "deep").mkdir(parents=True)
+    for place in (top, top / "deep"):
+        (place / "folder").symlink_to(outside)
+        (place / "file").symlink_to(outside / "kept")
+        (place / "nowhere").symlink_to("/no/such/place")
+    os.link(outside / "kept", top / "deep" / "hard")
+    (top / "work").symlink_to(outside)
+
+    remove(top)
+
+    assert not top.exists()
+    assert [path.name for path in outside.iterdir()] == ["kept"]
+    assert outside.stat().st_mode & 0o777 == 0o500
+    assert (outside / "kept").stat().st_mode & 0o777 == 0o400
+
+
+def test_a_folder_that_is_a_link_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "tenant").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(OSError, match="tenant"):
+        remove(tmp_path / "tenant")
+
+    assert (tmp_path / "outside").is_dir()
+
+
+def test_a_tree_deeper_than_any_stack_or_path_is_removed(tmp_path: Path) -> None:
+    top = tmp_path / "tenant"
+    top.mkdir()
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+
+    remove(top)
+
+    assert not top.exists()
+
+
+def test_sockets_pipes_many_files_and_odd_names_are_removed(tmp_path: Path) -> None:
+    top = tmp_path / "tenant"
+    work = top / "work"
+    work.mkdir(parents=True)
+    os.mkfifo(work / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        folder = os.open(work, os.O_RDONLY)
+        server.bind(f"/proc/self/fd/{folder}/socket")
+        os.close(folder)
+        for number in range(2000):
+            (work / f"{number}").touch()
+        (work / os.fsdecode(b"\xff\n -rf")).touch()
+        remove(top)
+
+    assert not top.exists()
+
+
+def test_the_locks_and_the_state_go_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = tmp_path / "tenant"
+    (top / "work").mkdir(parents=True)
+    for name in ("act.lock", "a", "state.json", "z"):
+        (top / name).touch()
+    gone: list[str] = []
+    unlink = os.unlink
+
+    def told(name: str, *, dir_fd: int) -> None:
+        gone.append(name)
+        unlink(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", told)
+    remove(top)
+
+    assert set(gone[:2]) == {"a", "z"}
