@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from landlord_engines_restate import accepting
 from landlord_engines_restate.accepting import Acceptor, Connection
-from landlord_engines_restate.server import HttpServer, Receive, Scope, Send
+from landlord_engines_restate.server import HttpServer, Receive, Scope, Send, listening_sockets
 from landlord_test_target.direct import Lines
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
