@@ -95,3 +95,10 @@ def test_distributions_without_engines_are_left_out(write: Write) -> None:
     write("acme_engine-1.0.dist-info", b"[console_scripts]\nx = y:z\n")
 
     assert "acme-engine" not in [one.name for one in installed("landlord.")]
+
+
+def test_of_two_sound_ones_of_one_name_one_counts(write: Write) -> None:
+    write("acme_engine-1.0.dist-info")
+    write("acme_engine-0.9.dist-info")
+
+    assert len(found()) == 1

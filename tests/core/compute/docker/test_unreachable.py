@@ -90,3 +90,9 @@ def test_permission_denied_is_told_whoever_asks() -> None:
 
     assert "permission denied on the Docker socket /run/docker.sock" in error.message
     assert "group_add" in error.hint
+
+
+def test_another_failure_of_a_socket_is_told_with_the_setting() -> None:
+    error = unreachable(ValueError("odd"), "unix:///run/docker.sock")
+
+    assert "check compute.docker.host" in error.hint
