@@ -173,8 +173,18 @@ def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path
     assert "sesame" not in text
 
 
-def test_check_without_landlords_address_says_so(tmp_path: Path) -> None:
-    settings = {"workflow": {"restate": RESTATE}}
+def test_what_is_passed_over_is_told_at_the_start(tmp_path: Path) -> None:
+    settings = {"log": {"development": False}}
+
+    code, text = command(tmp_path, "--engine=stepfunctions", settings=settings)
+
+    assert code == 5
+    assert "is not read" in text
+    assert "log.development" in text
+
+
+def test_what_is_passed_over_and_missed_is_told_by_check(tmp_path: Path) -> None:
+    settings = {"workflow": {"restate": {**RESTATE, "auth_token": "a-secret"}}}
 
     address = {"LANDLORD_RESTATE_WORKER_ADDRESS": "127.0.0.1:19099"}
     code, text = command(tmp_path, "--engine=restate", "check", settings=settings, **address)
@@ -182,6 +192,9 @@ def test_check_without_landlords_address_says_so(tmp_path: Path) -> None:
     assert code == 4
     assert "settings: good" in text
     assert "Landlord: not configured" in text
+    assert "stays unnoticed" in text
+    assert "workflow.restate.auth_token" in text
+    assert "a-secret" not in text
 
 
 def test_check_reaches_landlord_and_tells_the_engine_that_refuses(

@@ -226,6 +226,8 @@ def _run(flags: _Flags) -> None:
     chosen = flags.choose()
     settings = chosen.loaded.settings
     logger = _logger(settings.log.level, settings.log)
+    for path in chosen.loaded.passed_over:
+        logger.warning("a setting that is in Landlord's examples is not read", setting=path)
     running = host.run(chosen.name, chosen.factory, settings, logger, fail_fast=flags.fail_fast)
     host.run_async(running)
 
@@ -347,6 +349,8 @@ async def _check(chosen: _Chosen) -> None:
     async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
         click.echo("settings: good")
         _tell_damaged()
+        for path in chosen.loaded.passed_over:
+            click.echo(f"not read, although Landlord's examples have it: {path}", err=True)
         try:
             errors = await _failures(parts)
         finally:
@@ -376,7 +380,9 @@ async def _failures(parts: host.Host) -> list[LandlordEnginesError]:
 
 async def _check_landlord(parts: host.Host) -> str:
     if parts.landlord is None:
-        return "Landlord: not configured (worker.landlord_api_url)"
+        return (
+            f"Landlord: not configured (worker.landlord_api_url), so that {host.WITHOUT_LANDLORD}"
+        )
     await parts.landlord.reach()
     return f"Landlord: {parts.landlord.url} answers"
 

@@ -62,6 +62,11 @@ __all__ = [
 COLLECT_AFTER = 10_000
 """How many more objects there are before the collector comes; Python's default is 700."""
 
+WITHOUT_LANDLORD = (
+    "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
+)
+"""What it means that Landlord's API is not configured; Landlord's own example names none."""
+
 LONGEST_SHUTDOWN = 10.0
 """Seconds that an engine which never served may take to shut down."""
 
@@ -213,6 +218,12 @@ async def work(
     worker = settings.worker
     async with assembled(name, factory, settings, logger) as host:
         _tell_start(name, host.engine.info.contract, logger)
+        if host.landlord is None:
+            logger.warning(
+                "Landlord's API is not configured",
+                setting="worker.landlord_api_url",
+                consequence=WITHOUT_LANDLORD,
+            )
         options = LifecycleOptions(
             drain_timeout=worker.drain_timeout,
             register_timeout=worker.register_timeout,

@@ -154,6 +154,24 @@ class Strict:
     size: int = attrs.field(default=1, validator=attrs.validators.lt(5))
 
 
+def test_what_landlords_examples_have_and_its_worker_does_not_read_is_passed_over() -> None:
+    document = {
+        "log": {"development": False},
+        "workflow": {"defaultProvider": "restate", "restate": {"auth_token": "secret"}},
+    }
+    environment = {"WORKFLOW_RESTATE_AUTH_TOKEN": "secret"}
+
+    loaded = load(document, environment, engine="restate")
+
+    assert loaded.passed_over == (
+        "log.development",
+        "workflow.defaultProvider",
+        "workflow.restate.auth_token",
+        "$WORKFLOW_RESTATE_AUTH_TOKEN",
+    )
+    assert load().passed_over == ()
+
+
 def test_a_key_that_an_engine_needs_and_nobody_set_is_named() -> None:
     sources = Sources(document={}, file="", environment={}, flags={})
 

@@ -13,11 +13,23 @@ from landlord_engines_core.settings import compute
 from landlord_engines_core.settings.service_variables import is_service_variable
 from landlord_engines_core.settings.spelling import closest, is_typo
 
-__all__ = ["look_up", "misshapen", "near_misses", "unknown_flags", "unknown_keys", "variable"]
+__all__ = [
+    "PASSED_OVER",
+    "look_up",
+    "misshapen",
+    "near_misses",
+    "passed_over",
+    "unknown_flags",
+    "unknown_keys",
+    "variable",
+]
 
 _OURS = ("compute", "log", "workflow", "worker")
 _LANDLORDS = ("mock", "restate", "step_functions", "temporal")
 """Landlord's own sections of ``workflow``, however much they look like the chosen engine's."""
+
+PASSED_OVER = ("log.development", "workflow.defaultProvider", "workflow.restate.auth_token")
+"""What Landlord's own examples have, and neither its worker nor this one reads (Landlord 98ffef1)."""
 
 _NEAR = 0.8
 
@@ -44,13 +56,23 @@ def unknown_keys(
     yield from _unknown(document, "", _OURS, file, only_near=True)
     workflow = document.get("workflow")
     if isinstance(workflow, Mapping):
-        others = {key: None for key in workflow if key not in _LANDLORDS}
+        passed = (*_LANDLORDS, "defaultProvider")
+        others = {key: None for key in workflow if key not in passed}
         ours = ("default_provider", engine)
         yield from _unknown(others, "workflow.", ours, file, only_near=True)
     for section in ("log", "worker", f"workflow.{engine}"):
         keys = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == section]
         found = look_up(document, section)
+        if isinstance(found, Mapping):
+            found = {key: None for key in found if f"{section}.{key}" not in PASSED_OVER}
         yield from _unknown(found, f"{section}.", keys, file, only_near=False)
+
+
+def passed_over(document: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The settings of Landlord's examples that are there, and that nobody reads."""
+    names = {path: variable(path) for path in PASSED_OVER}
+    in_file = [path for path in names if look_up(document, path) is not None]
+    return (*in_file, *(f"${name}" for name in names.values() if name in environment))
 
 
 def unknown_flags(flags: Iterable[str], paths: Collection[str]) -> Iterator[str]:

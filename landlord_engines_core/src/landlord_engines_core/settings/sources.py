@@ -24,9 +24,11 @@ from landlord_engines_core.settings.formats import read_json, read_yaml
 from landlord_engines_core.settings.json_values import not_json
 from landlord_engines_core.settings.kinds import Converter, expectation, is_duration
 from landlord_engines_core.settings.misspelt import (
+    PASSED_OVER,
     look_up,
     misshapen,
     near_misses,
+    passed_over,
     unknown_flags,
     unknown_keys,
     variable,
@@ -60,12 +62,14 @@ class Loaded:
     Attributes:
         values: The value at each path, secrets masked.
         durations: The paths whose values are seconds.
+        passed_over: Settings of Landlord's examples that are there, and that nobody reads.
     """
 
     settings: Settings
     origins: Mapping[str, str]
     values: Mapping[str, object] = attrs.field(repr=False)
     durations: frozenset[str] = frozenset()
+    passed_over: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Have the engine's section checked by itself, where its class has a ``check``.
@@ -170,7 +174,11 @@ class Sources:
         origins = {path: found[path].origin if path in found else DEFAULT for path in options}
         finished = _finish(loaded, engine, origins, compute)
         durations = (path for path, option in options.items() if is_duration(option.cls))
-        return attrs.evolve(finished, durations=frozenset(durations))
+        return attrs.evolve(
+            finished,
+            durations=frozenset(durations),
+            passed_over=passed_over(self.document, self.environment),
+        )
 
     def _compute(self) -> ComputeSources:
         return ComputeSources.gather(
@@ -188,7 +196,7 @@ class Sources:
                 yield f"{line} ({self.file})"
         yield from unknown_keys(self.document, options, name, self.file)
         known = {each for option in options.values() for each in _variables(option)}
-        known.add("LANDLORD_CONFIG")
+        known |= {"LANDLORD_CONFIG", *(variable(path) for path in PASSED_OVER)}
         yield from near_misses(self.environment, known, name, compute_engines)
         yield from unknown_flags(self._in_flags(), options)
 
