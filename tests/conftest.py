@@ -3,7 +3,13 @@
 `pytest --hypothesis-profile=search` looks further, and elsewhere each time.
 """
 
+import signal
+
 from hypothesis import settings
+
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Under nohup. A worker leaves an ignored signal ignored; a handler is not passed on to it.
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 settings.register_profile(
     "same", derandomize=True, database=None, deadline=None, max_examples=100, print_blob=True

@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.pulls import pull_error
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.errors import LONGEST_PAUSE, ComputeRefused, ComputeUnavailable
 
 DIGEST = f"sha256:{'0' * 64}"
 
@@ -94,7 +94,8 @@ async def test_what_may_pass_is_tried_again_with_its_cause(
     ("message", "pause"),
     [
         ("toomanyrequests: retry-after: 308.402µs, allowed: 44000/minute", 1),
-        ("toomanyrequests: Retry-After: 1h2m3.5s", 3723.5),
+        ("toomanyrequests: Retry-After: 0h2m3.5s", 123.5),
+        ("toomanyrequests: Retry-After: 1h2m3.5s", LONGEST_PAUSE),
         ("429 Too Many Requests, retry after 90 seconds", 90),
         ("toomanyrequests: You have reached your pull rate limit", 60),
         ("toomanyrequests: retry-after: soon", 60),

@@ -30,6 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 CAUGHT_FOR = 10.0
 """Seconds for which a caught call, and whoever waits for one, is held at most."""
@@ -39,7 +40,8 @@ CREATE TABLE resources (
     id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT, engine TEXT, place TEXT, document TEXT
 );
 CREATE TABLE ledger (
-    at REAL, tenant TEXT, engine TEXT, place TEXT, call TEXT, config_hash TEXT, outcome TEXT
+    at REAL, tenant TEXT, engine TEXT, place TEXT, call TEXT, config_hash TEXT, outcome TEXT,
+    request TEXT
 );
 """
 
@@ -80,9 +82,15 @@ class Target(ThreadingHTTPServer):
         with self.lock:
             return [dict(row) for row in self.database.execute(sql, values)]
 
-    def note(self, body: dict[str, Any], call: str, outcome: str) -> None:
+    def note(self, body: dict[str, Any], call: str, outcome: str, request: str) -> None:
         values = (body["tenant"], body["engine"], body["place"], call, body.get("config_hash", ""))
-        self.rows("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", time.time(), *values, outcome)
+        self.rows(
+            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            time.time(),
+            *values,
+            outcome,
+            request,
+        )
 
     def chance(self, chances: dict[str, float]) -> None:
         self.dice.seed(chances.pop("seed"))
@@ -175,8 +183,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.call(self.path.strip("/"), body)
 
     def call(self, name: str, body: dict[str, Any]) -> None:
-        server, tenant = self.server, body["tenant"]
-        server.note(body, name, "asked")
+        server, tenant, request = self.server, body["tenant"], uuid4().hex
+        server.note(body, name, "asked", request)
         if server.due(tenant, name, "refuse"):
             return self.answer(422, {"reason": "the target refuses this"})
         if server.due(tenant, name, "fail"):
@@ -186,17 +194,17 @@ class Handler(BaseHTTPRequestHandler):
         before = late.get("before", 0.0)
         time.sleep(server.fault(tenant, name, "delay_before") + luck.before + before)
         if luck.fails:
-            server.note(body, name, "failed")
+            server.note(body, name, "failed", request)
             return self.answer(503, {"reason": "the target is out of luck"})
         while server.fault(tenant, name, "hold"):
             time.sleep(0.02)
         status, document = getattr(self, f"do_{name}")(body)
-        server.note(body, name, str(status))
+        server.note(body, name, str(status), request)
         server.gate("after")
         after = late.get("after", 0.0)
         time.sleep(server.fault(tenant, name, "delay_after") + luck.after + after)
         if luck.loses:
-            server.note(body, name, "lost")
+            server.note(body, name, "lost", request)
         if server.due(tenant, name, "drop") or luck.loses:
             self.close_connection = True
             return None

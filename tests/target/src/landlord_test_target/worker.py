@@ -20,12 +20,20 @@ from landlord_test_target.waiting import wait_for
 HOST = Path(sys.executable).parent / "landlord-host"
 
 
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+_AT_START = _variables()
+
+
 @attrs.define(kw_only=True)
 class Worker:
     """A `landlord-host` process.
 
     Attributes:
-        environment: Variables of its own. It is forked where it has none: some are read by imports.
+        environment: Variables of its own. It is forked where it has none, nor the test: some are read
+            by imports.
     """
 
     config: Mapping[str, Any]
@@ -69,7 +77,7 @@ class Worker:
 
     async def _run(self, arguments: tuple[str, ...], output: Path) -> Process | Forked:
         command = (str(HOST), *arguments)
-        if not self.environment:
+        if not self.environment and _variables() == _AT_START:
             return forked(command, output)
         with output.open("ab") as log:
             return await asyncio.create_subprocess_exec(

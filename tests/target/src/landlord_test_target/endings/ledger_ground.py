@@ -65,8 +65,8 @@ class LedgerGround:
 
 
 def _answer(asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """When a call was acted on: the ledger does not tell which one, so that it is the next."""
+    """When a call was acted on; where it was not yet, now."""
     for row in rows:
-        if row["call"] == asked["call"] and row["outcome"] != "asked":
+        if row["request"] == asked["request"] and row["outcome"] != "asked":
             return {"answered": row["at"], "status": row["outcome"]}
     return {"answered": time()}
