@@ -93,7 +93,7 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests that need no backend, on each Python that is there."""
     install_editable(session, "test")
-    args = ("-n", "auto", "--ignore=tests/e2e")
+    args = ("-n", "auto", "--durations=25", "--ignore=tests/e2e")
     if session.python == OWN:
         measured_pytest(session, "tests", *args)
     else:
@@ -105,7 +105,7 @@ def e2e(session: nox.Session) -> None:
     """Run the tests against a real restate-server."""
     install_editable(session, "test", extra="[container,local]" if LOCAL else CONTAINER)
     # The tests mostly wait for processes: more of them than cores fit side by side.
-    measured_pytest(session, "e2e", "-v", "-n", "4", "tests/e2e")
+    measured_pytest(session, "e2e", "-v", "-n", "4", "--durations=40", "tests/e2e")
 
 
 @nox.session
