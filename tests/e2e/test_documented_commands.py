@@ -16,6 +16,7 @@ from pathlib import Path
 
 import attrs
 import pytest_asyncio
+import trustme
 
 from landlord_test_target.harness import World, free_port
 
@@ -91,6 +92,7 @@ class Reader:
             "http://127.0.0.1:9070": restate.admin_endpoint,
             "http://127.0.0.1:9082": self.world.workers[0].probe_url,
             "http://worker-v1:9080": self.old,
+            "/etc/ssl/private-ca.pem": str(self.folder / "ca.pem"),
             "UUID": self.tenant,
             "TenantProvisioning": self.world.service,
             "curl ": "curl --silent --show-error --fail ",
@@ -142,6 +144,7 @@ async def reader(own_world: World, wheels: Path, tmp_path: Path) -> Reader:
     own_world.workers.reverse()
     tenant = own_world.tenant()
     await own_world.run(tenant, "provision", version=1)
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     address = old.config["workflow"]["restate"]["worker_address"]
     return Reader(
         world=own_world, old=f"http://{address}", tenant=tenant, wheels=wheels, folder=tmp_path

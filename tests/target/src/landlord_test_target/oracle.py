@@ -4,6 +4,7 @@ It reads a body with a reader of its own, which follows Go's encoding/json, and 
 what the last good job asked for.
 """
 
+import difflib
 import hashlib
 import json
 import math
@@ -304,4 +305,11 @@ def _accepted(config: Mapping[str, Any]) -> bool:
         and isinstance(config.get("unhealthy", False), bool)
         and isinstance(env, dict)
         and all(isinstance(value, str) for value in env.values())
+        and not any(_is_typo(key) for key in config)
     )
+
+
+def _is_typo(key: str) -> bool:
+    """Whether a key is nearly one that the target knows."""
+    known = ("env", "place", "unhealthy", "version")
+    return key not in known and bool(difflib.get_close_matches(key, known, 1, 0.8))
