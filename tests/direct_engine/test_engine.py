@@ -249,3 +249,12 @@ async def test_restate_cannot_be_imported_where_these_workers_run(bench: Bench) 
 
     assert code == 2
     assert "not here" in output or "ImportError" in output
+
+
+async def test_check_says_that_the_engine_cannot_try_a_registration(bench: Bench) -> None:
+    worker = await bench.worker()
+
+    code, output = await worker.command("check", engine="direct")
+
+    assert code == 0, output
+    assert "registration: the engine cannot try it without doing it" in output

@@ -59,8 +59,6 @@ def silent() -> ComputeUnavailable:
 def meaning(what: str, status: int, message: str) -> ComputeUnavailable | ComputeRefused:
     """What an engine's failure to do something means."""
     text = message.lower()
-    if status == NO_CONNECTION:
-        return silent()
     cause = next((told for part, told in _CAUSES.items() if part in text), "")
     if cause:
         return ComputeRefused(f"the Docker engine cannot {what}: {cause}")
