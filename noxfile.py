@@ -93,7 +93,8 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests that need no backend, on each Python that is there."""
     install_editable(session, "test")
-    args = ("-n", "auto", "--durations=25", "--ignore=tests/e2e")
+    # Many tests wait for processes: more of them than cores fit side by side.
+    args = ("-n", "4", "--durations=25", "--ignore=tests/e2e")
     if session.python == OWN:
         measured_pytest(session, "tests", *args)
     else:
