@@ -33,6 +33,9 @@ def logging_to(descriptor: int, most: int = 10_000) -> Iterator[tuple[logging.Lo
     yield logger, writer
     logger.removeHandler(writer)
     writer.close()
+    # The descriptor's number is the next test's: what is still to be written would get there. A
+    # thread that writes to a full pipe ends as that is closed.
+    writer._thread.join(2)
 
 
 def fill(descriptor: int) -> None:

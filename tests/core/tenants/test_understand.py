@@ -160,7 +160,9 @@ def test_a_body_that_is_nested_deeper_than_the_stack_has_room_for_is_held_and_no
         return deeper(levels - 1) if levels else understand(body)
 
     assert deeper(0).unreadable == ""
-    assert "levels deep" in deeper(sys.getrecursionlimit() - 400).unreadable
+    unreadable = deeper(sys.getrecursionlimit() - 400).unreadable
+    # From 3.12 on, C code has a stack limit of its own, so that there is room.
+    assert "levels deep" in unreadable or (sys.version_info >= (3, 12) and not unreadable)
 
 
 @given(st.binary())
