@@ -9,11 +9,11 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import attrs
 import click
@@ -28,12 +28,11 @@ from landlord_engines_core.errors import (
     LandlordEnginesError,
     PluginError,
     RegistrationError,
-    RegistrationFailed,
     SettingsError,
     StillNeeded,
     exits_as_errors,
 )
-from landlord_engines_core.lifecycle import refuse_unable
+from landlord_engines_core.lifecycle import refuse_unable, within_limit
 from landlord_engines_core.logs import Logger, configure, flush
 from landlord_engines_core.plugins import (
     COMPUTE_ENGINES,
@@ -47,8 +46,6 @@ from landlord_engines_core.streams import open_standard_streams, tell
 from landlord_engines_core.tls import check_certificates
 
 __all__ = ["main"]
-
-T = TypeVar("T")
 
 _EXIT_CODES: Mapping[type[LandlordEnginesError], int] = {
     SettingsError: 2,
@@ -402,23 +399,13 @@ async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
         try:
             engine = parts.engine
             call = engine.make_latest() if make_latest else engine.register()
-            registration = await _in_time(call, settings.worker.register_timeout)
+            what = f"the registration by worker engine {engine.info.name}"
+            registration = await within_limit(call, settings.worker.register_timeout, what)
         finally:
             await host.shut_down(parts.engine)
     click.echo(f"{registration.state}: {registration.detail}")
     if registration.state is not RegistrationState.YES:
         raise RegistrationError(f"not registered as the latest: {registration.detail}")
-
-
-async def _in_time(call: Coroutine[object, object, T], limit: float) -> T:
-    try:
-        async with asyncio.timeout(limit):
-            return await call
-    except TimeoutError as error:
-        raise RegistrationFailed(
-            f"not registered within {limit:g} s",
-            hint="check the backend, or raise worker.register_timeout",
-        ) from error
 
 
 async def _move(chosen: _Chosen, old: str, *, dry_run: bool) -> None:

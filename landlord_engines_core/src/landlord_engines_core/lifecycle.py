@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import backoff
@@ -29,7 +29,9 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.logs import Logger, told
 
-__all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions", "refuse_unable"]
+__all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions", "refuse_unable", "within_limit"]
+
+T = TypeVar("T")
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts to register."""
@@ -224,32 +226,20 @@ class EngineLifecycle:
 
     async def _announce(self) -> Registration:
         """Register once, for a limited time."""
-        return await self._within_limit(self.engine.register(), "register")
+        return await self._in_time(self.engine.register(), "register")
 
     async def _look(self) -> Registration:
         """Ask what the backend knows; that it cannot be asked must not end the worker."""
         try:
-            return await self._within_limit(self.engine.watch_registration(), "watch_registration")
+            return await self._in_time(self.engine.watch_registration(), "watch_registration")
         except RegistrationError as error:
             return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
 
-    async def _within_limit(
+    async def _in_time(
         self, call: Coroutine[object, object, Registration], name: str
     ) -> Registration:
-        """Give a call of the engine up that does not return.
-
-        Raises:
-            RegistrationFailed: The time that registering may take is over.
-        """
-        limit = self.options.register_timeout
-        try:
-            async with asyncio.timeout(limit):
-                return await call
-        except TimeoutError as error:
-            raise RegistrationFailed(
-                f"{name} of worker engine {self.engine.info.name} did not return within {limit:g} s",
-                hint="check the backend, or raise worker.register_timeout",
-            ) from error
+        what = f"{name} of worker engine {self.engine.info.name}"
+        return await within_limit(call, self.options.register_timeout, what)
 
     def _log_retry(self, details: Mapping[str, Any]) -> None:
         error: RegistrationFailed = details["exception"]
@@ -323,6 +313,27 @@ def _refuse_without_turn(info: EngineInfo, *too_little: Support) -> None:
             f"worker engine {info.name} cannot give each tenant its turn",
             hint="two jobs of one tenant could overlap; use another engine",
         )
+
+
+async def within_limit(call: Coroutine[object, object, T], limit: float, what: str) -> T:
+    """Give a call of an engine's up that does not return.
+
+    Args:
+        call: Registers, or looks at what is registered.
+        limit: Seconds that it has.
+        what: What is called, for the error.
+
+    Raises:
+        RegistrationFailed: The time is over.
+    """
+    try:
+        async with asyncio.timeout(limit):
+            return await call
+    except TimeoutError as error:
+        raise RegistrationFailed(
+            f"{what} did not return within {limit:g} s",
+            hint="check the backend, or raise worker.register_timeout",
+        ) from error
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -34,8 +34,8 @@ __all__ = ["FailingJobs", "Metrics"]
 
 _PREFIX = "landlord_worker_"
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts where the target named none, at most: a backend lets them grow."""
+_BACKOFF = 30.0
+"""Seconds until a backend tries a job again, at most, where the target named no pause."""
 
 _MADE = (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED)
 _OUTCOMES: Mapping[str, tuple[str, ...]] = {
@@ -92,7 +92,7 @@ class FailingJobs:
             self._until.pop(execution_id, None)
         if isinstance(error, Held | Transient) and type(error) is self.kind:
             now, pause = monotonic(), error.retry_after
-            self._until[execution_id] = now + 3 * (LONGEST_PAUSE if pause is None else pause)
+            self._until[execution_id] = now + 3 * (_BACKOFF if pause is None else pause)
             while len(self._until) > self.limit or self._first() <= now:
                 del self._until[next(iter(self._until))]
 

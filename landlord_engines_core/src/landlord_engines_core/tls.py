@@ -10,6 +10,9 @@ __all__ = ["check_certificates", "scheme_hint"]
 
 _FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
+_PLAIN = ("wrong_version_number", "wrong version number", "record layer failure")
+"""What OpenSSL says where the answer to its greeting is not TLS; by version."""
+
 
 def check_certificates(environment: Mapping[str, str]) -> None:
     """Check what OpenSSL reads from the environment; it passes over what is not there.
@@ -40,7 +43,3 @@ def scheme_hint(error: BaseException, setting: str) -> str:
     if any(part in text for part in _PLAIN):
         return f"what listens there speaks no TLS: write http:// in {setting}"
     return ""
-
-
-_PLAIN = ("wrong_version_number", "wrong version number", "record layer failure")
-"""What OpenSSL says where the answer to its greeting is not TLS; by version."""

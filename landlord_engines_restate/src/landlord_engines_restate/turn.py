@@ -88,9 +88,8 @@ class TurnState:
 
     def running(self) -> str:
         """The job that has the turn, where its end is not written down, or empty."""
-        holder = self.holder
-        ended = holder is None or self.record.has_ended(holder.execution_id)
-        return "" if holder is None or ended else holder.execution_id
+        last = self.holder.execution_id if self.holder is not None else ""
+        return "" if self.is_over(last) else last
 
     def rival(self, after: str) -> str:
         """The job that has the turn where ``after`` is not the last one any more, or empty."""

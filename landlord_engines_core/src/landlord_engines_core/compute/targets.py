@@ -10,7 +10,7 @@ import attrs
 from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.registry import ComputeRegistry
 from landlord_engines_core.errors import ComputeError, ComputeUnavailable
-from landlord_engines_core.logs import Logger
+from landlord_engines_core.logs import Logger, told
 
 __all__ = ["REACH_INTERVAL", "REACH_TIMEOUT", "TargetStatus", "Targets", "reach"]
 
@@ -106,4 +106,4 @@ class Targets:
         if status.error is None:
             self.logger.info("target reached", compute_engine=name, detail=status.detail)
         else:
-            self.logger.warning("target not reached", compute_engine=name, reason=str(status.error))
+            self.logger.warning("target not reached", compute_engine=name, **told(status.error))

@@ -5,12 +5,11 @@ A tenant's configuration may hold more, as with Landlord, whose providers pass o
 know; a key that is nearly a known one is a typo all the same, and is refused.
 """
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["near_misses", "properties_of", "unknown_keys"]
+from landlord_engines_core.spelling import alike
 
-_NEAR = 0.8
+__all__ = ["near_misses", "properties_of", "unknown_keys"]
 
 
 def unknown_keys(
@@ -18,7 +17,7 @@ def unknown_keys(
 ) -> list[str]:
     """Name each key of an operator's section that is not known, with what may be meant."""
     return [
-        _told(f"{prefix}{key}", f"{prefix}{meant}" if (meant := _meant(key, known)) else "")
+        _told(f"{prefix}{key}", f"{prefix}{meant}" if (meant := alike(key, known)) else "")
         for key in section
         if key not in known
     ]
@@ -39,7 +38,7 @@ def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -
     for key, value in config.items():
         if key in known:
             yield from near_misses(value, _mapping(known[key]), f"{path}.{key}")
-        elif meant := _meant(str(key), known):
+        elif meant := alike(str(key), known):
             yield _told(f"{path}.{key}", f"{path}.{meant}")
 
 
@@ -50,10 +49,6 @@ def properties_of(schema: Mapping[str, object]) -> Mapping[str, object]:
 
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _meant(key: str, known: Collection[str]) -> str:
-    return next(iter(difflib.get_close_matches(key, sorted(known), 1, _NEAR)), "")
 
 
 def _told(key: str, meant: str) -> str:

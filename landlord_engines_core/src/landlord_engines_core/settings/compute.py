@@ -17,7 +17,7 @@ from landlord_engines_core.models import merge
 from landlord_engines_core.settings.formats import read_json
 from landlord_engines_core.settings.json_values import not_json
 from landlord_engines_core.settings.service_variables import is_service_variable
-from landlord_engines_core.settings.spelling import is_typo
+from landlord_engines_core.spelling import is_typo
 
 __all__ = ["ComputeSources", "is_compute_flag", "is_compute_variable", "meant_variable"]
 

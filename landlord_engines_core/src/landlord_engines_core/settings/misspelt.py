@@ -4,14 +4,13 @@ Landlord's file has sections that are not a worker's, and a newer Landlord may h
 unknown section is an error only where it is nearly one of ours. Inside ours every key must be known.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from landlord_engines_core.settings import compute
 from landlord_engines_core.settings.service_variables import is_service_variable
-from landlord_engines_core.settings.spelling import closest, is_typo
+from landlord_engines_core.spelling import alike, closest, is_typo
 
 __all__ = [
     "PASSED_OVER",
@@ -30,8 +29,6 @@ _LANDLORDS = ("mock", "restate", "step_functions", "temporal")
 
 PASSED_OVER = ("log.development", "workflow.defaultProvider", "workflow.restate.auth_token")
 """What Landlord's own examples have, and neither its worker nor this one reads (Landlord 98ffef1)."""
-
-_NEAR = 0.8
 
 
 def variable(path: str) -> str:
@@ -130,7 +127,7 @@ def _meant_variable(
         # This is ours alone, so that what is alike is enough.
         meant = closest(plain.removeprefix(section), _below(section, known))
         return f"{section}{meant}" if meant else ""
-    meant = _alike(plain.removeprefix("WORKER_"), _below("WORKER_", known))
+    meant = alike(plain.removeprefix("WORKER_"), _below("WORKER_", known))
     if plain.startswith("WORKER_") and meant:
         return f"WORKER_{meant}"
     return compute.meant_variable(plain, compute_engines)
@@ -150,12 +147,8 @@ def _unknown(
             yield f"{prefix}{key} and {prefix}{other} are the same key: keep one ({file})"
         if name in known:
             continue
-        meant = _alike(name, known) if only_near else closest(name, known)
+        meant = alike(name, known) if only_near else closest(name, known)
         if meant:
             yield f"{prefix}{key} is unknown; did you mean {prefix}{meant}? ({file})"
         elif not only_near:
             yield f"{prefix}{key} is unknown ({file})"
-
-
-def _alike(name: str, known: Collection[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, sorted(known), 1, _NEAR)), "")

@@ -92,11 +92,12 @@ def _run(command: tuple[str, ...], environment: Mapping[str, str], folder: str, 
         os.dup2(descriptor, stream)
     os.close(descriptor)
     sys.argv = list(command)
-    # What an interpreter does at its end is not done for a fork; coverage writes its data then.
-    from landlord_engines_core.cli import main  # not in the process that asks
+    # Here and not above: the process that asks for a fork needs none of it.
+    from landlord_engines_core.cli import main
 
     try:
         main()
     finally:
         sys.stdout.flush()
+        # A fork ends without them, and coverage writes its data then.
         atexit._run_exitfuncs()

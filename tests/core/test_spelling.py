@@ -1,6 +1,6 @@
 import pytest
 
-from landlord_engines_core.settings.spelling import closest, is_typo
+from landlord_engines_core.spelling import closest, is_typo
 
 KEYS = (
     "admin_endpoint",

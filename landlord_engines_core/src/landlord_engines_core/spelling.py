@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Collection
 
-__all__ = ["closest", "is_typo"]
+__all__ = ["alike", "closest", "is_typo"]
 
 _NEAR = 0.8
 
@@ -18,6 +18,11 @@ def is_typo(name: str, meant: str) -> bool:
     return 0 < _slips(name, meant, slips) <= slips
 
 
+def alike(name: str, known: Collection[str]) -> str:
+    """The known name that looks most like this one, or empty where none is near."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), 1, _NEAR)), "")
+
+
 def closest(name: str, known: Collection[str]) -> str:
     """The known name that is meant, or empty.
 
@@ -26,8 +31,8 @@ def closest(name: str, known: Collection[str]) -> str:
     """
     if typos := [one for one in sorted(known) if is_typo(name, one)]:
         return min(typos, key=lambda one: _slips(name, one, 2))
-    if alike := difflib.get_close_matches(name, sorted(known), 1, _NEAR):
-        return alike[0]
+    if near := alike(name, known):
+        return near
     if cut := [one for one in sorted(known) if one.startswith(f"{name}_")]:
         return min(cut, key=len)
     first = name.partition("_")[0]
