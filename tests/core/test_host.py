@@ -310,7 +310,7 @@ def test_a_registration_on_request_that_never_returns_ends_with_4(start: Start) 
     code, text = ended(start("never registers", "--set=worker.register_timeout=100ms", "register"))
 
     assert code == 4
-    assert "not registered within 0.1 s" in text
+    assert "did not return within 0.1 s" in text
 
 
 def test_a_closed_standard_error_is_no_error(start: Start) -> None:
