@@ -9,6 +9,9 @@ __all__ = ["unreachable"]
 
 _SOCKET = "unix://"
 
+_TOLD = (PermissionError, FileNotFoundError, NotADirectoryError, ConnectionRefusedError)
+"""The system's errors that say more than that nobody answers."""
+
 
 def unreachable(error: BaseException, host: str) -> ComputeUnavailable:
     """Tell apart what only the operator can change: no access, no socket, nothing behind it.
@@ -37,9 +40,6 @@ def unreachable(error: BaseException, host: str) -> ComputeUnavailable:
         hint="start dockerd, mount its socket into the worker's container, or set"
         " compute.docker.host or DOCKER_HOST",
     )
-
-
-_TOLD = (PermissionError, FileNotFoundError, NotADirectoryError, ConnectionRefusedError)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -33,7 +33,7 @@ def remove(path: Path) -> None:
         OSError: Something in it cannot be removed by this user; all else that came before it is.
     """
     regain(path, 0o700)
-    with _opened(path.name, path.parent) as top:
+    with _opened(path) as top:
         while folders := _folders(top):
             for name in folders:
                 _flatten(top, name)
@@ -69,6 +69,7 @@ def _folders(top: int) -> list[str]:
 
 
 def _names(folder: int) -> list[str]:
+    # pathlib lists no descriptor.
     return os.listdir(folder)
 
 
@@ -77,8 +78,8 @@ def _is_folder(parent: int, name: str) -> bool:
 
 
 @contextmanager
-def _opened(name: str, parent: Path) -> Iterator[int]:
-    folder = os.open(parent / name, _OWN)
+def _opened(path: Path) -> Iterator[int]:
+    folder = os.open(path, _OWN)
     try:
         yield folder
     finally:
