@@ -200,7 +200,8 @@ async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: 
 async def test_a_signal_before_the_settings_are_read_is_the_systems_to_obey(
     world: World, matrix: Matrix
 ) -> None:
-    worker = await world.launch(world.config())
+    worker = Worker(config=world.config(), folder=world.folder, forked=False)
+    world.workers.append(await worker.start())
 
     end = await matrix.ended(
         "Python starts", worker, signal.SIGTERM, note="ended by the system: nothing was begun"

@@ -34,6 +34,8 @@ class Worker:
     Attributes:
         environment: Variables of its own. It is forked where it has none, nor the test: some are read
             by imports.
+        forked: Whether it may be: a signal that comes at once is lost then, for Python forgets what a
+            fork has not handled yet.
     """
 
     config: Mapping[str, Any]
@@ -41,6 +43,7 @@ class Worker:
     arguments: tuple[str, ...] = ()
     engine: str = "restate"
     environment: Mapping[str, str] = attrs.field(factory=dict)
+    forked: bool = True
     process: Process | Forked | None = None
     log: Path = attrs.field(init=False)
 
@@ -77,7 +80,7 @@ class Worker:
 
     async def _run(self, arguments: tuple[str, ...], output: Path) -> Process | Forked:
         command = (str(HOST), *arguments)
-        if not self.environment and _variables() == _AT_START:
+        if self.forked and not self.environment and _variables() == _AT_START:
             return forked(command, output)
         with output.open("ab") as log:
             return await asyncio.create_subprocess_exec(
