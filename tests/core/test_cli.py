@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core import cli
 from landlord_engines_core.settings import LogSettings
+from landlord_test_target.forks import forked
 
 HOST = Path(sys.executable).with_name("landlord-host")
 RESTATE = {"admin_endpoint": "http://127.0.0.1:9"}
@@ -21,25 +23,18 @@ def command(
 ) -> tuple[int, str]:
     config = folder / "config.json"
     config.write_text(json.dumps(settings if settings is not None else {}))
-    done = subprocess.run(
-        [HOST, "--config", config, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(folder),
-            "WORKER_PROBE_ADDRESS": "127.0.0.1:0",
-            **_coverage(),
-            **environment,
-        },
-    )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout + done.stderr
+    output = folder / f"output-{uuid4().hex}"
+    arguments = (str(HOST), "--config", str(config), *arguments)
+    code = forked(arguments, output, {**variables(folder), **environment}).join()
+    text = output.read_text()
+    assert "Traceback" not in text
+    return code, text
 
 
-def _coverage() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+def variables(folder: Path) -> dict[str, str]:
+    coverage = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+    own = {"HOME": str(folder), "WORKER_PROBE_ADDRESS": "127.0.0.1:0"}
+    return {"PATH": "/usr/bin:/bin", **own, **coverage}
 
 
 def test_the_installed_engines_are_listed_with_their_distributions(tmp_path: Path) -> None:
@@ -323,11 +318,16 @@ def test_a_distribution_that_cannot_be_read_is_named_and_takes_no_command_down(
     info.mkdir()
     (info / "entry_points.txt").write_text("[x]\nno equals sign\n")
 
-    code, text = command(tmp_path, "engines", PYTHONPATH=str(tmp_path))
+    done = subprocess.run(
+        [HOST, "engines"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**variables(tmp_path), "PYTHONPATH": str(tmp_path)},
+    )
 
-    assert code == 0
-    assert "landlord-engines-restate 0.1.0" in text
-    assert "cannot be read, reinstall it: bad 1.0: its entry_points.txt" in text
+    assert "landlord-engines-restate 0.1.0" in done.stdout
+    assert "cannot be read, reinstall it: bad 1.0: its entry_points.txt" in done.stderr
 
 
 def test_the_level_may_be_called_warning(tmp_path: Path) -> None:

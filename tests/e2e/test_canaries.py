@@ -17,7 +17,14 @@ def command(canaries: Canaries, where: str) -> dict[str, object]:
     return {"command": ["sleep", "600"], **env(canaries, where)}
 
 
-@pytest.mark.parametrize("engine", ["mock", "target", "process"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("mock", marks=pytest.mark.long),
+        "target",
+        pytest.param("process", marks=pytest.mark.long),
+    ],
+)
 async def test_a_secret_is_nowhere_but_in_restates_copy_of_the_body(
     own_world: World, engine: str
 ) -> None:

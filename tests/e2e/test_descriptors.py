@@ -70,7 +70,7 @@ async def all_done(world: World, count: int) -> None:
     assert {row["completion_result"] for row in rows} == {"success"}
 
 
-@pytest.mark.parametrize("files", [256, 400])
+@pytest.mark.parametrize("files", [256, pytest.param(400, marks=pytest.mark.long)])
 async def test_at_a_low_hard_limit_all_jobs_are_done_and_the_worker_is_alive(
     world: World, files: int, pytestconfig: pytest.Config
 ) -> None:

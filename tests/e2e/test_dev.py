@@ -63,6 +63,7 @@ async def hints(process: Process) -> list[str]:
     raise AssertionError(lines)
 
 
+@pytest.mark.long
 async def test_the_demo_walks_one_tenant_and_leaves_nothing(tmp_path: Path) -> None:
     async with dev(tmp_path, "--demo") as process:
         output, errors = await process.communicate()

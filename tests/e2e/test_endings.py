@@ -56,6 +56,7 @@ async def test_one_version_serves_or_nothing_is_left_however_a_job_on_a_frozen_w
     await played("ledger", world.target, pytestconfig, tmp_path, play)
 
 
+@pytest.mark.long
 async def test_one_version_serves_or_nothing_is_left_with_a_queue_and_leases_too(
     target: Target, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

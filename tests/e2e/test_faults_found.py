@@ -60,6 +60,7 @@ def oracles(findings: list[Finding]) -> set[str]:
     return {one.oracle for one in findings}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", ["lost", "wrong", "elsewhere", "doubled", "left over", "stuck"])
 async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
     findings = await found(world, Parts(bug=bug))
@@ -67,6 +68,7 @@ async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
     assert ("wrong" if bug == "elsewhere" else bug) in oracles(findings)
 
 
+@pytest.mark.long
 async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) -> None:
     async with judged(world, Parts(bug="slow")) as (on, judge):
         tenant = await created(judge, **BUGGY)
@@ -148,6 +150,7 @@ async def test_settling_that_never_comes_is_found_where_clocks_are_apart(world: 
         assert "wrong" in oracles(await judge.look())
 
 
+@pytest.mark.long
 async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
     async with judged(world, Parts(second=True)) as (on, judge):
         tenant = await created(judge, **PLAIN)
@@ -173,6 +176,7 @@ async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) ->
         assert {"stuck", "left in Restate"} <= oracles(await judge.look())
 
 
+@pytest.mark.long
 async def test_what_comes_after_the_first_look_is_found_by_the_second(world: World) -> None:
     parts = Parts(bug="acts later", settle_after=0, step_timeout=1, carry=1)
     async with judged(world, parts) as (_, judge):
@@ -201,5 +205,6 @@ async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
     assert (finding.oracle, finding.tenant) == ("left in Restate", tenant)
 
 
+@pytest.mark.long
 async def test_without_a_bug_nothing_is_found(world: World) -> None:
     assert await found(world, Parts()) == []

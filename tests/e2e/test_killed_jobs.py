@@ -49,6 +49,7 @@ async def test_with_landlords_word_each_killed_job_is_put_right(
     assert await _forgotten_later(world) == [removed]
 
 
+@pytest.mark.long
 async def test_without_an_api_a_killed_update_leaves_one_whole_version(world: World) -> None:
     await world.worker(settle_after=SOON, step_timeout=QUICK)
     updated, removed = tenants = [world.tenant() for _ in range(2)]

@@ -3,10 +3,13 @@
 Memory cannot be judged by so few jobs; that is what the long form is for.
 """
 
+import pytest
+
 from benchmarks.soak.lives import LIVES
 from benchmarks.soak.run import Plan, soak
 
 
+@pytest.mark.long
 async def test_tenants_come_and_go_and_leave_nothing_behind() -> None:
     plan = Plan(jobs=120, tenants=24, every=60, clients=8)
 

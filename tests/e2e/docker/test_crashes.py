@@ -49,16 +49,23 @@ async def test_a_worker_killed_in_a_create_leaves_one_container(
     await healthy(engine, spec(tenant.tenant))
 
 
-@pytest.mark.parametrize("then", ["the same", "the former", "another"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        pytest.param("the same", marks=pytest.mark.long),
+        pytest.param("the former", marks=pytest.mark.long),
+        "another",
+    ],
+)
 @pytest.mark.parametrize(
     "point",
     [
         "update:created",
         "update:stopped",
-        "update:started",
+        pytest.param("update:started", marks=pytest.mark.long),
         "update:healthy",
-        "update:removed",
-        "update:renamed",
+        pytest.param("update:removed", marks=pytest.mark.long),
+        pytest.param("update:renamed", marks=pytest.mark.long),
     ],
 )
 async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
@@ -78,7 +85,13 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
 
 
 @pytest.mark.parametrize(
-    "point", ["update:started", "rollback:stopped", "rollback:started", "rollback:removed"]
+    "point",
+    [
+        "update:started",
+        "rollback:stopped",
+        pytest.param("rollback:started", marks=pytest.mark.long),
+        pytest.param("rollback:removed", marks=pytest.mark.long),
+    ],
 )
 async def test_a_worker_killed_in_an_update_that_fails_leaves_the_former_serving(
     engine: DockerCompute, tenant: Holdings, point: str
@@ -94,7 +107,14 @@ async def test_a_worker_killed_in_an_update_that_fails_leaves_the_former_serving
     await healthy(engine, spec(tenant.tenant))
 
 
-@pytest.mark.parametrize("point", ["update:healthy", "update:removed", "update:renamed"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "update:healthy",
+        pytest.param("update:removed", marks=pytest.mark.long),
+        pytest.param("update:renamed", marks=pytest.mark.long),
+    ],
+)
 async def test_what_has_become_healthy_serves_on_whatever_goes_wrong_after_it(
     tenant: Holdings, point: str
 ) -> None:
@@ -109,7 +129,14 @@ async def test_what_has_become_healthy_serves_on_whatever_goes_wrong_after_it(
     assert tenant.only["State"]["StartedAt"] == serving["State"]["StartedAt"]
 
 
-@pytest.mark.parametrize("point", ["update:stopped", "update:started", "update:healthy"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("update:stopped", marks=pytest.mark.long),
+        "update:started",
+        pytest.param("update:healthy", marks=pytest.mark.long),
+    ],
+)
 async def test_a_former_that_its_engine_starts_again_gives_way_all_the_same(
     engine: DockerCompute, tenant: Holdings, point: str
 ) -> None:

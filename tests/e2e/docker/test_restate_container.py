@@ -84,6 +84,7 @@ async def outcome(backend: LocalBackend, tenant: str, operation: str) -> object:
         return (await response.json(content_type=None))["output"]["status"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("worker")
 async def test_it_carries_a_tenant_from_create_to_delete(backend: LocalBackend) -> None:
     tenant = str(uuid4())
@@ -126,6 +127,7 @@ async def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path: Pat
     assert left_over(server.image) == []
 
 
+@pytest.mark.long
 async def test_a_container_that_somebody_removed_is_no_trouble_in_the_end(tmp_path: Path) -> None:
     server = RestateContainer(binary=await server_binary(), folder=tmp_path / "data")
     await server.start()

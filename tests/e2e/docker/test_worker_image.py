@@ -111,6 +111,7 @@ async def registered(container: str, http: aiohttp.ClientSession, probes: int) -
         return False
 
 
+@pytest.mark.long
 async def test_it_carries_a_tenant_without_rights_and_ends_in_order(
     world: World, container: str, composed: Mapping[str, Any], probes: int
 ) -> None:

@@ -60,6 +60,13 @@ class Forked:
         """Kill it."""
         self._process.kill()
 
+    def join(self) -> int:
+        """Stand still until its end; its exit code."""
+        self._process.join()
+        code = self.returncode
+        assert code is not None, "its end was told"
+        return code
+
     async def wait(self) -> int:
         """Wait for its end; its exit code."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -73,11 +80,21 @@ class Forked:
         return code
 
 
-def forked(command: tuple[str, ...], output: Path) -> Forked:
-    """Run ``landlord-host`` with this command line, its output appended to a file."""
+def forked(
+    command: tuple[str, ...], output: Path, environment: Mapping[str, str] | None = None
+) -> Forked:
+    """Run ``landlord-host`` with this command line, its output appended to a file.
+
+    Args:
+        command: What it finds as ``sys.argv``.
+        output: Its standard output and error.
+        environment: Its variables, those of this process where there are none: what is imported
+            already does not see them.
+    """
     output.touch()
+    variables = dict(os.environ if environment is None else environment)
     process = _SERVER.Process(
-        target=_run, args=(command, dict(os.environ), str(Path.cwd()), str(output)), daemon=True
+        target=_run, args=(command, variables, str(Path.cwd()), str(output)), daemon=True
     )
     process.start()
     return Forked(process)
