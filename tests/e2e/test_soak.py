@@ -1,4 +1,4 @@
-"""The short form of `nox -s soak`: each kind of visit, its outcome, and what is left of tenants.
+"""A small `nox -s soak`: each kind of visit, its outcome, and what is left of tenants.
 
 Memory cannot be judged by so few jobs; that is what the long form is for.
 """

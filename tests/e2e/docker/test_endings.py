@@ -1,6 +1,6 @@
 """Jobs that are killed while requests to a real Docker engine are late, and what comes after.
 
-A handful in a plain run; `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
+A few in a plain run; `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
 """
 
 import asyncio
