@@ -27,7 +27,8 @@ from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
 from landlord_engines_core.compute.process.ending import longest_stop, nobody_lives
 from landlord_engines_core.compute.process.folder import Folder, Refusal, Run, Seen, State
 from landlord_engines_core.compute.process.health import STABLE, condition
-from landlord_engines_core.compute.process.locks import take
+from landlord_engines_core.compute.process.locks import clear, take
+from landlord_engines_core.compute.process.obstacles import refuse_mounts
 from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.ports import Claims
 from landlord_engines_core.compute.process.removal import remove
@@ -140,7 +141,9 @@ class Tenant:
         self.reached("destroy:begun")
         async with nobody_lives(self.folder):
             self.reached("destroy:ended")
-            await send_work(self.claims.keep)
+            # Before anything is given back: what is mounted there keeps the tenant as it is.
+            await send_work(refuse_mounts, self.folder.path)
+            await send_work(self.claims.give_up)
             self.reached("destroy:released")
             await send_work(remove, self.folder.path)
             self.reached("destroy:removed")
@@ -304,6 +307,7 @@ class Tenant:
         self.claims.keep(state.wanted.port, state.proven.port if state.proven else 0)
 
     def _spawn(self, lock: int) -> None:
+        clear(self.folder.runner_lock)
         subprocess.run(  # noqa: S603  # our own program; the tenant's values are in the folder
             [*self.runner, str(self.folder.path), str(lock)],
             cwd=self.folder.path,
