@@ -109,15 +109,15 @@ def test_who_may_not_clear_a_flag_is_told_the_path_and_the_command(
     (top / "state.json").unlink()
     flag(top / protected, "+i")
 
-    path = f"tenant/{protected}".rstrip("/")
+    named = f"tenant/{protected}".rstrip("/")
     run_as_nobody(
         f"""
 from landlord_engines_core.errors import ComputeRefused
 try:
     removal.remove(Path("tenant"))
 except ComputeRefused as error:
-    assert "{path} in the tenant's folder is immutable" in str(error), error
-    assert "chattr -i -a {path}`" in error.hint, error
+    assert "{named} in the tenant's folder is immutable" in str(error), error
+    assert "chattr -i -a {named}`" in error.hint, error
 else:
     raise SystemExit("it is removed")
 """,

@@ -103,8 +103,9 @@ class _Call:
     def everybody(self) -> None:
         """Tell the runner, or those that it left behind."""
         seen = self.folder.seen()
-        self._runner(seen.note)
-        if self.number is signal.SIGKILL or not seen.lives:
+        runner = self._runner(seen.note)
+        # Where the runner's lock is held and its note names nobody, a tenant changed the note.
+        if self.number is signal.SIGKILL or not seen.lives or not runner:
             self._left_behind(seen.note)
 
     def strays(self) -> bool:
@@ -121,11 +122,8 @@ class _Call:
         if note is not None and note.child and self._tell(note.child, note.child_ticks, note):
             processes.send_to_group(note.child, self.number)
         if self.number is signal.SIGKILL:
-            return processes.kill_all(folder)
-        found = processes.marked(folder)
-        for pid in found:
-            self._send(pid)
-        return bool(found)
+            return processes.tell_all(folder, processes.kill, until_none=True)
+        return processes.tell_all(folder, self._send)
 
     def _tell(self, pid: int, ticks: int, note: Note) -> bool:
         """Tell a process that is noted, and return whether it lives."""

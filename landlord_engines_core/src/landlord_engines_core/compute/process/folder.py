@@ -20,12 +20,14 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute.process.config import TenantConfig
-from landlord_engines_core.compute.process.locks import is_held
+from landlord_engines_core.compute.process.locks import clear, is_held
 from landlord_engines_core.compute.process.runner import open_file, renew_file
 
 __all__ = ["Folder", "Note", "Refusal", "Run", "Seen", "State"]
 
 T = TypeVar("T")
+
+_FILES = ("runner.lock", "state.json", "state.json.new", "note.json", "note.json.new")
 
 _LARGEST = 64 << 20
 """Bytes of a document that are read; a tenant can make its own as large as it likes."""
@@ -179,7 +181,13 @@ class Folder:
         self.replace()
 
     def prepare(self, state: State) -> None:
-        """Write a state down durably, without its being in force."""
+        """Write a state down durably, without its being in force.
+
+        What a tenant put in the place of a file is removed: nothing is to fail on it once the former
+        command is stopped.
+        """
+        for name in _FILES:
+            clear(self.path / name)
         with os.fdopen(renew_file(self._new), "wb") as file:
             file.write(codec.dumps(state))
             file.flush()

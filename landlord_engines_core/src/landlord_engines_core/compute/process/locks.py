@@ -77,19 +77,28 @@ def _take(path: Path) -> int | None:
 
 
 def clear(path: Path) -> None:
-    """Remove what stands where a lock belongs, unless another worker is about to.
+    """Remove what stands where a file belongs, unless another worker is about to.
 
     The folder's own lock is held meanwhile: nobody removes the lock that another one just made.
     """
+    if not _is_in_the_way(path):
+        return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not stat.S_ISREG(path.lstat().st_mode):
+        if _is_in_the_way(path):
             remove_name(path)
-    except (BlockingIOError, FileNotFoundError):
+    except BlockingIOError:
         pass
     finally:
         os.close(folder)
+
+
+def _is_in_the_way(path: Path) -> bool:
+    try:
+        return not stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _give_back(taking: "asyncio.Future[int | None]") -> None:

@@ -107,7 +107,7 @@ class Claims:
         return True
 
     def _note(self, port: str) -> None:
-        if self._noted.is_symlink() or self._noted.is_file():
+        if self._noted.is_symlink() or (self._noted.exists() and not self._noted.is_dir()):
             remove_name(self._noted)
         self._noted.mkdir(mode=0o700, exist_ok=True)
         with suppress(FileExistsError):

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import psutil
 
 from landlord_engines_core.compute.process.runner import MARK, boot_id, start_ticks
 
-__all__ = ["Started", "is_started", "kill_all", "marked", "send", "send_to_group"]
+__all__ = ["Started", "is_started", "kill", "kill_holders", "send", "send_to_group", "tell_all"]
 
 _SLACK = 2.0
 """Seconds by which the start of a process and the time of a note may differ by rounding."""
@@ -57,36 +58,41 @@ def is_started(noted: Started, folder: str) -> bool:
         return False
 
 
-def marked(folder: str) -> list[int]:
-    """All processes that were started for the tenant with this folder, wherever they went."""
-    return [pid for pid in psutil.pids() if _has_mark(pid, folder)]
+def tell_all(folder: str, tell: Callable[[int], None], *, until_none: bool = False) -> bool:
+    """Tell each process that was started for the tenant with this folder, wherever it went.
 
+    A look at every process takes longer than one takes to fork and end. So those that are new since the
+    look before are looked at again, without a pause, until none of them is the tenant's, or ended
+    before it could be asked: such a one may have left a child.
 
-def kill_all(folder: str) -> bool:
-    """Kill the tenant's processes, and what they fork while they are looked for.
-
-    A look at every process takes longer than a process takes to fork and end. After the first look
-    only those are looked at that are new since the one before, without a pause.
+    Args:
+        folder: The tenant's folder.
+        tell: Told the number of each, at once.
+        until_none: Go on for a while after one was found too, since what is told ends.
 
     Returns:
         Whether there was one.
     """
     known: set[int] = set()
-    some, end = False, time.monotonic() + _CHASE
-    while True:
+    found, end = False, time.monotonic() + _CHASE
+    while time.monotonic() < end:
         there = set(psutil.pids())
-        looks = {pid: _has_mark(pid, folder) for pid in there - known}
-        found = {pid for pid, is_tenants in looks.items() if is_tenants}
-        for pid in found:
-            _kill(pid)
-        some = some or bool(found)
-        # One that ended before it could be looked at may have left a child.
-        if (not found and None not in looks.values()) or time.monotonic() > end:
-            return some
-        known = there - found
+        answers = {_told(pid, folder, tell) for pid in there - known}
+        found = found or True in answers
+        if known and (answers <= {False} or (found and not until_none)):
+            break
+        known = there
+    return found
 
 
-def _kill(pid: int) -> None:
+def _told(pid: int, folder: str, tell: Callable[[int], None]) -> bool | None:
+    is_tenants = _has_mark(pid, folder)
+    if is_tenants:
+        tell(pid)
+    return is_tenants
+
+
+def kill(pid: int) -> None:
     """Kill a process with its group: the kernel lets none be forked into a group that it kills.
 
     Its own child is in that group until it leaves it.
@@ -97,13 +103,31 @@ def _kill(pid: int) -> None:
     send(pid, signal.SIGKILL)
 
 
+def kill_holders(folder: Path, lock: Path) -> None:
+    """Kill those of the tenant's processes that have this lock, or the folder itself, open."""
+
+    def tell(pid: int) -> None:
+        if any(_has_open(pid, path) for path in (lock, folder)):
+            kill(pid)
+
+    tell_all(str(folder), tell)
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    with suppress(OSError):
+        there = path.lstat()
+        return any(os.path.samestat(there, file.stat()) for file in (_PROC / f"{pid}/fd").iterdir())
+    return False
+
+
 def _has_mark(pid: int, folder: str) -> bool | None:
-    """Whether a process has the folder in its environment; ``None`` if it ended meanwhile."""
+    """Whether a process has the folder in its environment; ``None`` if it has ended, and has none."""
     try:
-        if _PROC.is_dir():
-            entries = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-            return os.fsencode(f"{MARK}={folder}") in entries
-        return psutil.Process(pid).environ().get(MARK) == folder
+        if not _PROC.is_dir():
+            return psutil.Process(pid).environ().get(MARK) == folder
+        with open(f"{_PROC}/{pid}/environ", "rb") as file:  # noqa: PTH123  # a Path is slower
+            environment = file.read()
+        return os.fsencode(f"{MARK}={folder}") in environment.split(b"\0") if environment else None
     except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
         return None
     except (psutil.Error, OSError):

@@ -23,11 +23,12 @@ import attrs
 from landlord_engines_core.compute.contract import ComputeResult, Observation, ResourceState
 from landlord_engines_core.compute.in_flight import observing, switch
 from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.process import processes
 from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
 from landlord_engines_core.compute.process.ending import longest_stop, nobody_lives
 from landlord_engines_core.compute.process.folder import Folder, Refusal, Run, Seen, State
 from landlord_engines_core.compute.process.health import STABLE, condition
-from landlord_engines_core.compute.process.locks import clear, take
+from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.obstacles import refuse_mounts
 from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.ports import Claims
@@ -131,10 +132,14 @@ class Tenant:
         """End the tenant's processes and remove its folder."""
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._acting())
+                await stack.enter_async_context(self._acting(self._kill_holders))
             except FileNotFoundError:
                 return False
             return await self._destroy()
+
+    def _kill_holders(self) -> None:
+        # A tenant can hold the worker's lock, or keep it from being made: that must not stop its delete.
+        processes.kill_holders(self.folder.path, self.folder.act_lock)
 
     async def _destroy(self) -> bool:
         seen = await asyncio.to_thread(self.folder.seen)
@@ -307,7 +312,6 @@ class Tenant:
         self.claims.keep(state.wanted.port, state.proven.port if state.proven else 0)
 
     def _spawn(self, lock: int) -> None:
-        clear(self.folder.runner_lock)
         subprocess.run(  # noqa: S603  # our own program; the tenant's values are in the folder
             [*self.runner, str(self.folder.path), str(lock)],
             cwd=self.folder.path,
@@ -319,19 +323,24 @@ class Tenant:
         )
 
     @asynccontextmanager
-    async def _acting(self) -> AsyncIterator[None]:
+    async def _acting(self, insist: Callable[[], None] | None = None) -> AsyncIterator[None]:
         lock = await self._act_lock()
+        if lock is None and insist is not None:
+            await send_work(insist)
+            lock = await self._act_lock()
+        if lock is None:
+            raise ComputeUnavailable("another worker is acting on this tenant")
         try:
             yield
         finally:
             os.close(lock)
 
-    async def _act_lock(self) -> int:
+    async def _act_lock(self) -> int | None:
         for pause in pauses(_BUSY):
             if (lock := await take(self.folder.act_lock)) is not None:
                 return lock
             await asyncio.sleep(pause)
-        raise ComputeUnavailable("another worker is acting on this tenant")
+        return None
 
 
 def _ids(seen: Seen) -> dict[str, str]:
