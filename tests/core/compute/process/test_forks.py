@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.process import ProcessCompute, ending
+from landlord_engines_core.compute.process import ProcessCompute, ending, processes
 from landlord_engines_core.compute.process.locks import is_held
+from landlord_engines_core.errors import ComputeUnavailable
 from landlord_test_target.commands import PYTHON, spec
 from landlord_test_target.harness import wait_for
 
@@ -63,3 +64,26 @@ async def test_a_chain_of_forks_is_ended_in_bounded_time(
     # What was killed gives its locks back one after the other.
     await wait_for(ended, within=1)
     assert [path.name for path in folder.rglob("*")] == ["ports"]
+
+
+async def test_one_without_a_lock_that_does_not_end_is_told_instead_of_passed_over(
+    engine: ProcessCompute, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_GRACE", 0.1)
+    alive = tmp_path / "alive"
+    code = CHAIN.format(first=f"{GIVEN_UP}; os.setsid", each="time.sleep(1000)")
+    await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0}))
+
+    async def forks() -> bool:
+        observed = await engine.inspect("t", "")
+        return observed.state is ResourceState.FAILED and is_held(alive)
+
+    await wait_for(forks)
+    with monkeypatch.context() as patched:
+        patched.setattr(processes, "kill", lambda _: None)
+        with pytest.raises(ComputeUnavailable, match="of this tenant does not end") as caught:
+            await engine.destroy("t", "")
+
+    assert "LANDLORD_PROCESS_FOLDER=" in caught.value.hint
+    assert is_held(alive)
+    assert await engine.destroy("t", "")

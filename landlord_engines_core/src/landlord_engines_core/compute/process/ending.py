@@ -31,28 +31,32 @@ def longest_stop(stop_timeout: float) -> float:
 
 
 @asynccontextmanager
-async def nobody_lives(folder: Folder) -> AsyncIterator[int]:
+async def nobody_lives(folder: Folder, *, is_new: bool = False) -> AsyncIterator[int]:
     """End the tenant's processes; none can be started meanwhile but with the yielded lock.
+
+    Args:
+        folder: The tenant's folder.
+        is_new: Nothing is known to have run there: a look at every process of the machine is saved.
 
     Raises:
         ComputeUnavailable: One does not end.
     """
-    lock = await _lock(folder)
+    lock = await _lock(folder, is_new=is_new)
     try:
         yield lock
     finally:
         os.close(lock)
 
 
-async def _lock(folder: Folder) -> int:
+async def _lock(folder: Folder, *, is_new: bool) -> int:
     seen = await asyncio.to_thread(folder.seen)
     own = _own_time(seen.note)
     end = time.monotonic() + longest_stop(own)
     for number, within in ((signal.SIGTERM, own + _GRACE), (signal.SIGKILL, _GRACE)):
-        call = _Call(folder, number)
+        call = _Call(folder, number, is_new=is_new)
         for pause in pauses(within):
             if (lock := await take(folder.command_lock)) is not None:
-                return await _without_strays(folder, lock, own, end)
+                return await _without_strays(call, lock, own, end)
             await send_work(call.everybody)
             await asyncio.sleep(pause)
     raise ComputeUnavailable(
@@ -66,14 +70,14 @@ def _own_time(note: Note | None) -> float:
     return min(LONGEST_STOP_TIMEOUT, note.stop_timeout) if note is not None else 0.0
 
 
-async def _without_strays(folder: Folder, lock: int, own: float, end: float) -> int:
+async def _without_strays(before: "_Call", lock: int, own: float, end: float) -> int:
     """End those that hold no lock: they gave it up, or its file was replaced."""
     try:
         for number, until in (
             (signal.SIGTERM, min(time.monotonic() + own, end - _GRACE)),
             (signal.SIGKILL, end),
         ):
-            call = _Call(folder, number)
+            call = attrs.evolve(before, number=number, told=set())
             for pause in pauses(until - time.monotonic()):
                 if not await send_work(call.strays):
                     return lock
@@ -84,7 +88,7 @@ async def _without_strays(folder: Folder, lock: int, own: float, end: float) -> 
     os.close(lock)
     raise ComputeUnavailable(
         "a process of this tenant does not end",
-        hint=f"look for processes with {MARK}={folder.path} in their environment",
+        hint=f"look for processes with {MARK}={before.folder.path} in their environment",
     )
 
 
@@ -98,6 +102,7 @@ class _Call:
 
     folder: Folder
     number: signal.Signals
+    is_new: bool = attrs.field(default=False, kw_only=True)
     told: set[int] = attrs.field(factory=set)
 
     def everybody(self) -> None:
@@ -111,6 +116,8 @@ class _Call:
     def strays(self) -> bool:
         """Tell whoever there is, whatever the locks say; return whether there was anybody."""
         note = self.folder.seen().note
+        if note is None and self.is_new:
+            return False
         runner = self._runner(note)
         return self._left_behind(note) or runner
 

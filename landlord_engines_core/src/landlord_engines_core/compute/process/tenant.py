@@ -276,7 +276,7 @@ class Tenant:
     async def _launch(self, act: str, state: State) -> None:
         # Before anything is stopped: on a full disk the command that runs is to go on.
         await send_work(self.folder.prepare, state)
-        async with nobody_lives(self.folder) as lock:
+        async with nobody_lives(self.folder, is_new=act == "create") as lock:
             self.reached(f"{act}:ended")
             await send_work(self.folder.replace)
             await send_work(self._keep_ports, state)
