@@ -69,7 +69,6 @@ async def test_a_chain_of_forks_is_ended_in_bounded_time(
 async def test_one_without_a_lock_that_does_not_end_is_told_instead_of_passed_over(
     engine: ProcessCompute, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 0.1)
     alive = tmp_path / "alive"
     code = CHAIN.format(first=f"{GIVEN_UP}; os.setsid", each="time.sleep(1000)")
     await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0}))
@@ -80,6 +79,7 @@ async def test_one_without_a_lock_that_does_not_end_is_told_instead_of_passed_ov
 
     await wait_for(forks)
     with monkeypatch.context() as patched:
+        patched.setattr(ending, "_GRACE", 0.1)
         patched.setattr(processes, "kill", lambda _: None)
         with pytest.raises(ComputeUnavailable, match="of this tenant does not end") as caught:
             await engine.destroy("t", "")
