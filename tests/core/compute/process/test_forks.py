@@ -42,7 +42,7 @@ async def test_a_chain_of_forks_is_ended_in_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
     chain: tuple[str, str],
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 1.5)
+    monkeypatch.setattr(ending, "_GRACE", 2.0)
     alive = tmp_path / "alive"
     code = CHAIN.format(first=chain[0], each=chain[1])
     await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0.2}))

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def tell_all(folder: str, tell: Callable[[int], None], *, until_none: bool = Fal
     """Tell each process that was started for the tenant with this folder, wherever it went.
 
     A look at every process takes longer than one takes to fork and end. So those that are new since the
-    look before are looked at again, without a pause, until none of them is the tenant's, or ended
+    look before are asked next, without a pause, until none of them is the tenant's, or has ended
     before it could be asked: such a one may have left a child.
 
     Args:
@@ -73,16 +73,26 @@ def tell_all(folder: str, tell: Callable[[int], None], *, until_none: bool = Fal
     Returns:
         Whether there was one.
     """
-    known: set[int] = set()
-    found, end = False, time.monotonic() + _CHASE
+    first, found, end = True, False, time.monotonic() + _CHASE
+    newest = _newest()
+    pids: Iterable[int] = psutil.pids()
     while time.monotonic() < end:
-        there = set(psutil.pids())
-        answers = {_told(pid, folder, tell) for pid in there - known}
+        answers = {_told(pid, folder, tell) for pid in pids}
         found = found or True in answers
-        if known and (answers <= {False} or (found and not until_none)):
+        if not first and (answers <= {False} or (found and not until_none)):
             break
-        known = there
+        first, before, newest = False, newest, _newest()
+        # The kernel counts up, and begins anew at its limit.
+        pids = range(before + 1, newest + 1) if 0 < before <= newest else psutil.pids()
     return found
+
+
+def _newest() -> int:
+    """The number that a process or thread was given last, proc(5); zero where nobody tells."""
+    try:
+        return int((_PROC / "loadavg").read_bytes().split()[-1])
+    except OSError:
+        return 0
 
 
 def _told(pid: int, folder: str, tell: Callable[[int], None]) -> bool | None:
@@ -128,7 +138,7 @@ def _has_mark(pid: int, folder: str) -> bool | None:
         with open(f"{_PROC}/{pid}/environ", "rb") as file:  # noqa: PTH123  # a Path is slower
             environment = file.read()
         return os.fsencode(f"{MARK}={folder}") in environment.split(b"\0") if environment else None
-    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
+    except (FileNotFoundError, ProcessLookupError):
         return None
     except (psutil.Error, OSError):
         return False
