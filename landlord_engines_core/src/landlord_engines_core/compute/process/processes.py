@@ -74,16 +74,19 @@ def tell_all(folder: str, tell: Callable[[int], None], *, until_none: bool = Fal
         Whether there was one.
     """
     first, found, end = True, False, time.monotonic() + _CHASE
-    newest = _newest()
-    pids: Iterable[int] = psutil.pids()
+    newest, unsure = _newest(), set[int]()
+    fresh: Iterable[int] = psutil.pids()
     while time.monotonic() < end:
-        answers = {_told(pid, folder, tell) for pid in pids}
-        found = found or True in answers
-        if not first and (answers <= {False} or (found and not until_none)):
+        answers = {pid: _told(pid, folder, tell) for pid in {*unsure, *fresh}}
+        found = found or True in answers.values()
+        # A number is given before its process can be seen: it is asked once more.
+        unsure = {pid for pid in fresh if answers[pid] is None}
+        is_over = not unsure and True not in answers.values()
+        if not first and (is_over or (found and not until_none)):
             break
         first, before, newest = False, newest, _newest()
         # The kernel counts up, and begins anew at its limit.
-        pids = range(before + 1, newest + 1) if 0 < before <= newest else psutil.pids()
+        fresh = range(before + 1, newest + 1) if 0 < before <= newest else psutil.pids()
     return found
 
 
