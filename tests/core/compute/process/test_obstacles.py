@@ -9,6 +9,7 @@ import pytest
 
 from landlord_engines_core.compute.process import inode_flags, mount_points, removal
 from landlord_engines_core.compute.process.engine import ProcessCompute
+from landlord_engines_core.compute.process.obstacles import not_permitted
 from landlord_engines_core.compute.process.removal import remove
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.commands import living, mark, server, spec
@@ -287,3 +288,36 @@ async def test_any_name_in_a_tenants_folder_is_removed_and_a_link_alone(tmp_path
     removal.remove_name(tmp_path / "folder")
 
     assert [path.name for path in tmp_path.iterdir()] == ["outside"]
+
+
+def test_what_a_file_is_not_is_no_protection(top: Path) -> None:
+    os.mkfifo(top / "pipe")
+    descriptor = os.open(top, os.O_RDONLY)
+    try:
+        assert not inode_flags.is_protected(descriptor, "pipe")
+        with inode_flags.unprotected(descriptor, "pipe"):
+            pass
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("flags")
+@pytest.mark.parametrize("protected", ["work", "."])
+def test_a_refusal_names_what_is_protected(
+    top: Path, monkeypatch: pytest.MonkeyPatch, protected: str
+) -> None:
+    # As for a user who may not clear it; the real one, in a process of its own, is above.
+    def denied(*_: object) -> int:
+        raise PermissionError(1, "denied")
+
+    flag(top / protected, "+i")
+    descriptor = os.open(top, os.O_RDONLY)
+    try:
+        error = not_permitted(descriptor, top / "work", PermissionError(1, "denied"))
+        monkeypatch.setattr(inode_flags, "_set", denied)
+        with pytest.raises(ComputeRefused, match="chattr -i -a"):
+            remove(top)
+    finally:
+        os.close(descriptor)
+
+    assert f"chattr -i -a {(top / protected).resolve()}`" in error.hint

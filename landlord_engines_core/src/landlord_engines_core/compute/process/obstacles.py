@@ -6,32 +6,18 @@ Only a person helps against any of it: the delete is held, and goes on by itself
 import errno
 import os
 import shlex
-import stat
 from pathlib import Path
 
 from landlord_engines_core.compute.process.inode_flags import is_protected
 from landlord_engines_core.compute.process.mount_points import mounts_below
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["kind_of_file", "mounted", "not_permitted", "refuse_mounts", "shown"]
+__all__ = ["mounted", "not_permitted", "refuse_mounts", "shown"]
 
 _NAMED = 3
 """How many mounts are named; one message has a bound."""
 
 _GOES_ON = "the delete then goes on by itself"
-
-_KINDS = {
-    stat.S_IFREG: "a file",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-}
-
-
-def kind_of_file(mode: int) -> str:
-    """What a file is, in words, by its mode."""
-    return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
 def shown(path: Path) -> str:
