@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute import in_flight
-from landlord_engines_core.compute.process import ProcessCompute, tenant
+from landlord_engines_core.compute.process import ProcessCompute, folder as tenants_folder, tenant
 from landlord_engines_core.compute.process.folder import Folder, Seen, State
 from landlord_engines_core.compute.process.health import condition
 from landlord_engines_core.compute.process.tenant import LONGEST_CARRY
@@ -158,21 +158,19 @@ async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cance
 
 
 async def test_a_full_disk_ends_an_update_before_it_stops_the_former_command(
-    engine: ProcessCompute, folder: Path
+    engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
     first = await provisioned(engine, tenants_mark)
     # It is there already, so that the update writes nothing before its own state.
     await engine.provision(first)
     pids = [one.pid for one in living(tenants_mark)]
-    new = only_folder(folder) / "state.json.new"
-    new.symlink_to("/dev/full")
-
-    with pytest.raises(ComputeUnavailable, match="ENOSPC"):
-        await step(engine, spec(server(tenants_mark, status=204)))
+    with monkeypatch.context() as patched:
+        patched.setattr(tenants_folder, "renew_file", lambda _: os.open("/dev/full", os.O_WRONLY))
+        with pytest.raises(ComputeUnavailable, match="ENOSPC"):
+            await step(engine, spec(server(tenants_mark, status=204)))
 
     assert [one.pid for one in living(tenants_mark)] == pids
-    new.unlink()
     await serves(engine, tenants_mark, first)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import os
 import subprocess
 import sys
@@ -8,8 +9,13 @@ from pathlib import Path
 import attrs
 import pytest
 
-from landlord_engines_core.compute.process import runner
-from landlord_engines_core.compute.process.processes import Started, is_started
+from landlord_engines_core.compute.process import processes, runner
+from landlord_engines_core.compute.process.processes import (
+    Started,
+    is_started,
+    kill_holders,
+    tell_all,
+)
 from landlord_engines_core.compute.process.runner import MARK, boot_id, start_ticks
 
 FOLDER = "/tenants/one"
@@ -63,3 +69,60 @@ def test_a_system_that_names_no_boot_is_told_from_one_that_does(
     monkeypatch.setattr(runner, "_BOOT_ID", Path("/no/such/file"))
 
     assert boot_id() == ""
+
+
+def test_a_zombie_is_not_the_one_that_was_noted_any_more() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    try:
+        assert noted(pid).ticks
+        assert not is_started(noted(pid), FOLDER)
+    finally:
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("proc", [Path("/proc"), Path("/no/such/folder")])
+def test_a_tenants_process_is_found_by_its_environment(
+    pid: int, monkeypatch: pytest.MonkeyPatch, proc: Path
+) -> None:
+    monkeypatch.setattr(processes, "_PROC", proc)
+    told: list[int] = []
+
+    assert tell_all(FOLDER, told.append)
+    assert set(told) == {pid}
+    assert not tell_all("/tenants/another", told.append)
+
+
+def test_those_that_may_not_be_looked_at_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("builtins.open", denied)
+
+    assert not tell_all(FOLDER, lambda _: None)
+
+
+def test_those_that_end_before_they_are_asked_are_followed_for_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers = itertools.count(1 << 30)
+    monkeypatch.setattr(processes, "_newest", lambda: next(numbers))
+    monkeypatch.setattr(processes, "_CHASE", 0.05)
+    begun = time.monotonic()
+
+    assert not tell_all(FOLDER, lambda _: None)
+
+    assert time.monotonic() - begun >= 0.05
+
+
+def test_a_process_of_the_tenant_that_holds_no_lock_is_left_alone(
+    pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_has_mark", lambda one, _: one == pid)
+
+    kill_holders(tmp_path, tmp_path / "no lock")
+
+    assert start_ticks(pid)
+    assert is_started(noted(pid), FOLDER)

@@ -1,45 +1,12 @@
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from landlord_engines_core.compute.process.removal import remove
-
-NOBODY = 65534
-
-AS_NOBODY = f"""
-import asyncio, os, sys
-from pathlib import Path
-if os.getuid() == 0:
-    os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
-"""
-"""A worker that is not root: root is refused nothing by modes."""
-
-
-def run_as_nobody(code: str, folder: Path) -> None:
-    if os.getuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-    # A descriptor instead of a path: others' folders above may be closed to that user.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        path = [one for one in sys.path if one]
-        subprocess.run(
-            [sys.executable, "-c", PREPARE + AS_NOBODY + code, str(descriptor), *path],
-            pass_fds=(descriptor,),
-            check=True,
-        )
-    finally:
-        os.close(descriptor)
-
-
-PREPARE = """
-import concurrent.futures.thread, os, sys
-os.fchdir(int(sys.argv[1])); sys.path += sys.argv[2:]
-from landlord_engines_core.compute.process import locks, removal
-"""
+from landlord_test_target.nobody import run_as_nobody
 
 
 def test_what_a_tenant_closed_to_its_own_user_is_removed(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import attrs
 
 from landlord_engines_core.compute.process import processes
-from landlord_engines_core.compute.process.folder import Folder, Note, Seen
+from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
+from landlord_engines_core.compute.process.folder import Folder, Note
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.processes import Started, is_started
+from landlord_engines_core.compute.process.runner import MARK
 from landlord_engines_core.compute.process.threads import send_work
 from landlord_engines_core.errors import ComputeUnavailable
 
@@ -28,27 +31,32 @@ def longest_stop(stop_timeout: float) -> float:
 
 
 @asynccontextmanager
-async def nobody_lives(folder: Folder) -> AsyncIterator[int]:
+async def nobody_lives(folder: Folder, *, is_new: bool = False) -> AsyncIterator[int]:
     """End the tenant's processes; none can be started meanwhile but with the yielded lock.
+
+    Args:
+        folder: The tenant's folder.
+        is_new: Nothing is known to have run there: a look at every process of the machine is saved.
 
     Raises:
         ComputeUnavailable: One does not end.
     """
-    lock = await _lock(folder)
+    lock = await _lock(folder, is_new=is_new)
     try:
         yield lock
     finally:
         os.close(lock)
 
 
-async def _lock(folder: Folder) -> int:
+async def _lock(folder: Folder, *, is_new: bool) -> int:
     seen = await asyncio.to_thread(folder.seen)
-    own = seen.note.stop_timeout if seen.note is not None else 0.0
+    own = _own_time(seen.note)
+    end = time.monotonic() + longest_stop(own)
     for number, within in ((signal.SIGTERM, own + _GRACE), (signal.SIGKILL, _GRACE)):
-        call = _Call(folder, number)
+        call = _Call(folder, number, is_new=is_new)
         for pause in pauses(within):
             if (lock := await take(folder.command_lock)) is not None:
-                return await _without_strays(call, lock)
+                return await _without_strays(call, lock, own, end)
             await send_work(call.everybody)
             await asyncio.sleep(pause)
     raise ComputeUnavailable(
@@ -57,18 +65,36 @@ async def _lock(folder: Folder) -> int:
     )
 
 
-async def _without_strays(call: "_Call", lock: int) -> int:
+def _own_time(note: Note | None) -> float:
+    # A tenant can write any number into its note, and NaN; the bound is first for that.
+    return min(LONGEST_STOP_TIMEOUT, note.stop_timeout) if note is not None else 0.0
+
+
+async def _without_strays(before: "_Call", lock: int, own: float, end: float) -> int:
+    """End those that hold no lock: they gave it up, or its file was replaced."""
     try:
-        await send_work(call.strays)
+        for number, until in (
+            (signal.SIGTERM, min(time.monotonic() + own, end - _GRACE)),
+            (signal.SIGKILL, end),
+        ):
+            call = attrs.evolve(before, number=number, told=set())
+            for pause in pauses(until - time.monotonic()):
+                if not await send_work(call.strays):
+                    return lock
+                await asyncio.sleep(pause)
     except BaseException:
         os.close(lock)
         raise
-    return lock
+    os.close(lock)
+    raise ComputeUnavailable(
+        "a process of this tenant does not end",
+        hint=f"look for processes with {MARK}={before.folder.path} in their environment",
+    )
 
 
 @attrs.define
 class _Call:
-    """Tells each process once that it is to end.
+    """Tells each process once that it is to end, and by force as often as it is found.
 
     The runner ends its command, group and all. Others are looked for only where there is no runner,
     and by force also beside one, since that takes a look at every process of the machine.
@@ -76,37 +102,45 @@ class _Call:
 
     folder: Folder
     number: signal.Signals
+    is_new: bool = attrs.field(default=False, kw_only=True)
     told: set[int] = attrs.field(factory=set)
 
     def everybody(self) -> None:
         """Tell the runner, or those that it left behind."""
         seen = self.folder.seen()
-        force = self.number is signal.SIGKILL
-        if seen.lives and seen.note is not None:
-            self._tell(seen.note.pid, seen.note.ticks, seen.note)
-        if force or not seen.lives:
-            self._left_behind(seen)
+        runner = self._runner(seen.note)
+        # Where the runner's lock is held and its note names nobody, a tenant changed the note.
+        if self.number is signal.SIGKILL or not seen.lives or not runner:
+            self._left_behind(seen.note)
 
-    def strays(self) -> None:
-        """Kill those that hold no lock any more, where the runner could not."""
-        seen = self.folder.seen()
-        if seen.note is not None and not seen.note.ended:
-            for pid in processes.marked(str(self.folder.path)):
-                processes.send(pid, signal.SIGKILL)
+    def strays(self) -> bool:
+        """Tell whoever there is, whatever the locks say; return whether there was anybody."""
+        note = self.folder.seen().note
+        if note is None and self.is_new:
+            return False
+        runner = self._runner(note)
+        return self._left_behind(note) or runner
 
-    def _left_behind(self, seen: Seen) -> None:
-        note = seen.note
+    def _runner(self, note: Note | None) -> bool:
+        return note is not None and self._tell(note.pid, note.ticks, note)
+
+    def _left_behind(self, note: Note | None) -> bool:
+        folder = str(self.folder.path)
         if note is not None and note.child and self._tell(note.child, note.child_ticks, note):
             processes.send_to_group(note.child, self.number)
-        for pid in processes.marked(str(self.folder.path)):
-            if pid not in self.told:
-                self.told.add(pid)
-                processes.send(pid, self.number)
+        if self.number is signal.SIGKILL:
+            return processes.tell_all(folder, processes.kill, until_none=True)
+        return processes.tell_all(folder, self._send)
 
     def _tell(self, pid: int, ticks: int, note: Note) -> bool:
+        """Tell a process that is noted, and return whether it lives."""
         noted = Started(pid=pid, boot_id=note.boot_id, ticks=ticks, wall=note.started)
-        if pid in self.told or not is_started(noted, str(self.folder.path)):
-            return False
-        self.told.add(pid)
-        processes.send(pid, self.number)
-        return True
+        lives = is_started(noted, str(self.folder.path))
+        if lives:
+            self._send(pid)
+        return lives
+
+    def _send(self, pid: int) -> None:
+        if pid not in self.told:
+            self.told.add(pid)
+            processes.send(pid, self.number)

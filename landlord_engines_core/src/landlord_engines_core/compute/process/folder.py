@@ -20,11 +20,17 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute.process.config import TenantConfig
-from landlord_engines_core.compute.process.locks import is_held
+from landlord_engines_core.compute.process.locks import clear, is_held
+from landlord_engines_core.compute.process.runner import open_file, renew_file
 
 __all__ = ["Folder", "Note", "Refusal", "Run", "Seen", "State"]
 
 T = TypeVar("T")
+
+_FILES = ("runner.lock", "state.json", "state.json.new", "note.json", "note.json.new")
+
+_LARGEST = 64 << 20
+"""Bytes of a document that are read; a tenant can make its own as large as it likes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -151,6 +157,11 @@ class Folder:
         """Held by whatever lives."""
         return self.path / "command.lock"
 
+    @property
+    def runner_lock(self) -> Path:
+        """Held by the runner alone."""
+        return self.path / "runner.lock"
+
     def make(self) -> None:
         """Make it, for nobody else to look into."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -161,7 +172,7 @@ class Folder:
         """Look at everything at once."""
         state = _read(self.path / "state.json", State)
         # In this order: what a runner that is no more has noted is all that it ever will.
-        lives = is_held(self.path / "runner.lock")
+        lives = is_held(self.runner_lock)
         return Seen(state=state, note=_read(self.path / "note.json", Note), lives=lives)
 
     def write(self, state: State) -> None:
@@ -170,9 +181,14 @@ class Folder:
         self.replace()
 
     def prepare(self, state: State) -> None:
-        """Write a state down durably, without its being in force."""
-        descriptor = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a Path cannot open a descriptor
+        """Write a state down durably, without its being in force.
+
+        What a tenant put in the place of a file is removed: nothing is to fail on it once the former
+        command is stopped.
+        """
+        for name in _FILES:
+            clear(self.path / name)
+        with os.fdopen(renew_file(self._new), "wb") as file:
             file.write(codec.dumps(state))
             file.flush()
             os.fsync(file.fileno())
@@ -189,6 +205,7 @@ class Folder:
 def _read(path: Path, kind: type[T]) -> T | None:
     """Read a document; one that is not readable is as good as none."""
     try:
-        return codec.loads(path.read_bytes(), kind)
+        with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
+            return codec.loads(file.read(_LARGEST), kind)
     except (OSError, codec.BadDocument):
         return None

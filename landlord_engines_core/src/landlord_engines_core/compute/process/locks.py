@@ -6,18 +6,20 @@ Nobody unlocks: the lock is given back when the last descriptor is closed, whoev
 import asyncio
 import fcntl
 import os
+import stat
 from pathlib import Path
 
-from landlord_engines_core.compute.process.removal import regain
+from landlord_engines_core.compute.process.removal import remove_name, usable
+from landlord_engines_core.compute.process.runner import NotAFile, open_file
 
-__all__ = ["is_held", "take"]
+__all__ = ["clear", "is_held", "take"]
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds this lock exclusively."""
+    """Whether somebody holds this lock exclusively; what is no file is no lock."""
     try:
         descriptor = _open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotAFile):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -49,25 +51,54 @@ async def take(path: Path) -> int | None:
 
 def _open(path: Path, flags: int) -> int:
     try:
-        return os.open(path, flags, 0o600)
+        return open_file(path, flags)
     except PermissionError:
         # A tenant has the worker's own user, and may have taken its access away.
-        regain(path.parent, 0o700)
+        usable(path.parent, 0o700)
         if path.exists():
-            regain(path, 0o600)
-        return os.open(path, flags, 0o600)
+            usable(path, 0o600)
+        return open_file(path, flags)
 
 
 def _take(path: Path) -> int | None:
-    descriptor = _open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        descriptor = _open(path, os.O_RDWR | os.O_CREAT)
+    except NotAFile:
+        clear(path)
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
+        if os.path.samestat(os.fstat(descriptor), path.lstat()):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
     os.close(descriptor)
     return None
+
+
+def clear(path: Path) -> None:
+    """Remove what stands where a file belongs, unless another worker is about to.
+
+    The folder's own lock is held meanwhile: nobody removes the lock that another one just made.
+    """
+    if not _is_in_the_way(path):
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_in_the_way(path):
+            remove_name(path)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(folder)
+
+
+def _is_in_the_way(path: Path) -> bool:
+    try:
+        return not stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _give_back(taking: "asyncio.Future[int | None]") -> None:

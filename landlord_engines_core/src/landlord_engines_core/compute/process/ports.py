@@ -5,16 +5,21 @@ A tenant notes a port in its own folder before it claims it, so that no crash le
 
 import errno
 import itertools
+import re
 import socket
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
 
 from landlord_engines_core.compute.process.config import Ports
+from landlord_engines_core.compute.process.removal import remove_name
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["Claims"]
+
+_NUMBER = re.compile(r"[0-9]{1,5}")
 
 
 @attrs.frozen
@@ -63,26 +68,50 @@ class Claims:
 
     def keep(self, *ports: int) -> None:
         """Give back all of this tenant's ports but these."""
-        for noted in self._noted.glob("*"):
+        for noted in self._notes():
             if int(noted.name) not in ports:
-                if self._owner(noted.name) == self.tenant.name:
-                    self._link(noted.name).unlink()
-                noted.unlink()
+                self._give_back(noted.name)
+                remove_name(noted)
+
+    def give_up(self) -> None:
+        """Give back all of this tenant's ports, whatever became of its own notes of them."""
+        for link in self._links.glob("*"):
+            self._give_back(link.name)
+
+    def _give_back(self, port: str) -> None:
+        if self._owner(port) == self.tenant.name:
+            self._link(port).unlink()
+
+    def _notes(self) -> list[Path]:
+        # The tenant can change this folder: there may be a link in its place, and any names.
+        if self._noted.is_symlink():
+            return []
+        return [path for path in self._noted.glob("*") if _NUMBER.fullmatch(path.name)]
 
     @property
     def _noted(self) -> Path:
         return self.tenant / "ports"
 
+    @property
+    def _links(self) -> Path:
+        return self.tenant.parent / "ports"
+
     def _claim(self, port: int) -> bool:
         link = self._link(str(port))
         link.parent.mkdir(mode=0o700, exist_ok=True)
-        self._noted.mkdir(mode=0o700, exist_ok=True)
-        (self._noted / str(port)).touch(0o600)
+        self._note(str(port))
         try:
             link.symlink_to(self.tenant.name)
         except FileExistsError:
             return self._owner(str(port)) == self.tenant.name
         return True
+
+    def _note(self, port: str) -> None:
+        if self._noted.is_symlink() or (self._noted.exists() and not self._noted.is_dir()):
+            remove_name(self._noted)
+        self._noted.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            (self._noted / port).touch(0o600, exist_ok=False)
 
     def _owner(self, port: str) -> str:
         try:
@@ -91,7 +120,7 @@ class Claims:
             return ""
 
     def _link(self, port: str) -> Path:
-        return self.tenant.parent / "ports" / port
+        return self._links / port
 
 
 def _is_free(port: int) -> bool:

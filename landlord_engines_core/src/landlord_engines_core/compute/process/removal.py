@@ -1,86 +1,163 @@
 """Removing a tenant's folder, whatever the tenant made in it.
 
-No link is followed. Of a tree of any depth, two folders are open at a time: each folder is moved to the
-top before it is emptied. What stays after a failure or a crash is removed by the next attempt.
+No link is followed, no mount is crossed, and no flag of chattr(1) is in the way where the worker may
+clear it. Of a tree of any depth, two folders are open at a time: each folder is moved to the top before
+it is emptied. What stays after a failure or a crash is removed by the next attempt.
 """
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
-__all__ = ["regain", "remove"]
+import attrs
 
-_OWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from landlord_engines_core.compute.process.inode_flags import unprotected
+from landlord_engines_core.compute.process.mount_points import mount_id
+from landlord_engines_core.compute.process.obstacles import (
+    mounted,
+    not_permitted,
+    refuse_mounts,
+)
+
+__all__ = ["remove", "remove_name", "usable"]
+
+T = TypeVar("T")
+
+_OWN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_DENIED = (errno.EPERM, errno.EACCES)
 
 
-def regain(path: Path, mode: int) -> None:
+def usable(path: Path, mode: int) -> None:
     """Have the worker's user use this again, where a tenant with the same user took that away.
 
     Raises:
-        OSError: It is not there, or another user's.
+        ComputeRefused: The worker's user may not; the text says why.
+        OSError: It is not there.
     """
-    if not path.is_symlink():
-        path.chmod(mode)
+    with _opened(path.parent) as above:
+        if not stat.S_ISLNK(above.mode(path.name)):
+            above.act(path.name, lambda: os.chmod(path.name, mode, dir_fd=above.descriptor))
 
 
 def remove(path: Path) -> None:
     """Remove a folder with all that is in it; the locks, and what tells of the tenant, last.
 
     Raises:
-        OSError: Something in it cannot be removed by this user; all else that came before it is.
+        ComputeRefused: A person has to help: something is mounted in it, or may not be removed by
+            this user. Of a folder with a mount nothing is removed.
+        OSError: Something in it cannot be removed; all else that came before it is.
     """
-    regain(path, 0o700)
-    with _opened(path) as top:
-        while folders := _folders(top):
-            for name in folders:
-                _flatten(top, name)
-        for name in sorted(_names(top), key=lambda name: name.endswith((".json", ".lock"))):
-            os.unlink(name, dir_fd=top)
-    path.rmdir()
+    refuse_mounts(path)
+    with _opened(path.parent) as above:
+        with above.entered(path.name) as top:
+            _empty(top)
+        above.act(path.name, lambda: os.rmdir(path.name, dir_fd=above.descriptor))
 
 
-def _flatten(top: int, name: str) -> None:
+def remove_name(path: Path) -> None:
+    """Remove whatever has this name in a tenant's folder, a link itself and not what it leads to.
+
+    Raises:
+        ComputeRefused: As `remove` does.
+        OSError: As `remove` does.
+    """
+    with _opened(path.parent) as above:
+        if not above.has_folder(path.name):
+            above.unlink(path.name)
+            return
+    remove(path)
+
+
+@attrs.frozen
+class _Folder:
+    """A folder that is open."""
+
+    descriptor: int
+    path: Path
+
+    def names(self) -> list[str]:
+        return os.listdir(self.descriptor)  # noqa: PTH208  # pathlib lists no descriptor
+
+    def folders(self) -> list[str]:
+        return [name for name in self.names() if self.has_folder(name)]
+
+    def has_folder(self, name: str) -> bool:
+        return stat.S_ISDIR(self.mode(name))
+
+    def mode(self, name: str) -> int:
+        return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mode
+
+    def unlink(self, name: str) -> None:
+        self.act(name, lambda: os.unlink(name, dir_fd=self.descriptor))
+
+    @contextmanager
+    def entered(self, name: str) -> Iterator["_Folder"]:
+        """Open a folder in this one for its removal, unless something is mounted there."""
+        flags = _OWN | os.O_NOFOLLOW
+        descriptor = self.act(name, lambda: os.open(name, flags, dir_fd=self.descriptor))
+        try:
+            if mount_id(descriptor) != mount_id(self.descriptor):
+                raise mounted(self.path / name)
+            self.act(name, lambda: os.fchmod(descriptor, 0o700))
+            yield _Folder(descriptor, self.path / name)
+        finally:
+            os.close(descriptor)
+
+    def act(self, name: str, act: Callable[[], T]) -> T:
+        """Do this to what has a name here, and where it is denied take the hindrance away first."""
+        try:
+            return act()
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                raise mounted(self.path / name) from None
+            if error.errno not in _DENIED:
+                raise
+        try:
+            with unprotected(self.descriptor, name):
+                if self.has_folder(name):
+                    # Nobody of the tenant lives by now who could put a link in its place.
+                    os.chmod(name, 0o700, dir_fd=self.descriptor)
+                return act()
+        except PermissionError as error:
+            raise not_permitted(self.descriptor, self.path / name, error) from None
+
+
+def _empty(top: _Folder) -> None:
+    while folders := top.folders():
+        for name in folders:
+            _flatten(top, name)
+    for name in sorted(top.names(), key=lambda name: name.endswith((".json", ".lock"))):
+        top.unlink(name)
+
+
+def _flatten(top: _Folder, name: str) -> None:
     """Remove one folder in the top; those in it are moved beside it."""
-    _use(top, name)
-    folder = os.open(name, _OWN, dir_fd=top)
-    try:
-        for child in _names(folder):
-            if _is_folder(folder, child):
-                # To move a folder changes its own entry of the folder above.
-                _use(folder, child)
-                os.rename(child, uuid4().hex, src_dir_fd=folder, dst_dir_fd=top)
+    with top.entered(name) as folder:
+        for child in folder.names():
+            if folder.has_folder(child):
+                _move_up(folder, child, top)
             else:
-                os.unlink(child, dir_fd=folder)
-    finally:
-        os.close(folder)
-    os.rmdir(name, dir_fd=top)
+                folder.unlink(child)
+    top.act(name, lambda: os.rmdir(name, dir_fd=top.descriptor))
 
 
-def _use(parent: int, name: str) -> None:
-    # Nobody of the tenant lives by now who could put a link in its place.
-    os.chmod(name, 0o700, dir_fd=parent)
+def _move_up(folder: _Folder, child: str, top: _Folder) -> None:
+    def move() -> None:
+        places = (folder.descriptor, top.descriptor)
+        os.rename(child, uuid4().hex, src_dir_fd=places[0], dst_dir_fd=places[1])
 
-
-def _folders(top: int) -> list[str]:
-    return [name for name in _names(top) if _is_folder(top, name)]
-
-
-def _names(folder: int) -> list[str]:
-    # pathlib lists no descriptor.
-    return os.listdir(folder)
-
-
-def _is_folder(parent: int, name: str) -> bool:
-    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    folder.act(child, move)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    folder = os.open(path, _OWN)
+def _opened(path: Path) -> Iterator[_Folder]:
+    descriptor = os.open(path, _OWN)
     try:
-        yield folder
+        yield _Folder(descriptor, path)
     finally:
-        os.close(folder)
+        os.close(descriptor)

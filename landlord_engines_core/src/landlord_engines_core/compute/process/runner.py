@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,17 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from typing import Any
 
-__all__ = ["MARK", "Runner", "boot_id", "main", "start_ticks", "uptime"]
+__all__ = [
+    "MARK",
+    "NotAFile",
+    "Runner",
+    "boot_id",
+    "main",
+    "open_file",
+    "renew_file",
+    "start_ticks",
+    "uptime",
+]
 
 MARK = "LANDLORD_PROCESS_FOLDER"
 """The environment variable by which a tenant's processes are known; its value is the folder."""
@@ -68,6 +79,51 @@ def uptime() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+class NotAFile(OSError):
+    """Something else stands where a file of the tenant's folder belongs: it was not touched.
+
+    Attributes:
+        mode: What it is, as stat(2) has it.
+    """
+
+    def __init__(self, path: Path, mode: int) -> None:
+        super().__init__(errno.EEXIST, "not a regular file", str(path))
+        self.mode = mode
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Open a file in a tenant's folder, whatever the tenant put in its place.
+
+    No link is followed, no FIFO is waited for, and no device is opened.
+
+    Raises:
+        NotAFile: Something else is there.
+        OSError: It cannot be opened.
+    """
+    with suppress(FileNotFoundError):
+        _check_file(path, path.lstat().st_mode)
+    # Somebody may have replaced it since the look.
+    safely = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags | safely, 0o600)
+    try:
+        _check_file(path, os.fstat(descriptor).st_mode)
+    except NotAFile:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def renew_file(path: Path) -> int:
+    """Open a new, empty file for writing; one of this name before, or a link, is removed."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _check_file(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise NotAFile(path, mode)
+
+
 class Output:
     """A file of limited size, and one older file beside it.
 
@@ -97,7 +153,7 @@ class Output:
 
     def _opened(self) -> int:
         if self._file is None:
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = open_file(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return self._file
 
 
@@ -162,8 +218,8 @@ class Runner:
         path = self.folder / "note.json"
         new = path.with_name("note.json.new")
         with suppress(OSError):
-            new.touch(0o600)
-            new.write_text(json.dumps(self._note))
+            with os.fdopen(renew_file(new), "w") as file:
+                file.write(json.dumps(self._note))
             new.replace(path)
             self._unwritten = False
 
@@ -266,7 +322,7 @@ def _pass_by(_: str) -> None:
 def main(arguments: Sequence[str], reached: Callable[[str], None] = _pass_by) -> None:
     """Leave the worker's family; return there at once, and here when the command has ended."""
     folder, lock = Path(arguments[0]), int(arguments[1])
-    held = os.open(folder / "runner.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    held = open_file(folder / "runner.lock", os.O_RDWR | os.O_CREAT)
     # Only somebody who looks whether it is held is ever waited for. It stays held by both.
     fcntl.flock(held, fcntl.LOCK_EX)
     if os.fork() == 0:

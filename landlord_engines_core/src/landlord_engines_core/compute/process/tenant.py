@@ -23,11 +23,13 @@ import attrs
 from landlord_engines_core.compute.contract import ComputeResult, Observation, ResourceState
 from landlord_engines_core.compute.in_flight import observing, switch
 from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.process import processes
 from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
 from landlord_engines_core.compute.process.ending import longest_stop, nobody_lives
 from landlord_engines_core.compute.process.folder import Folder, Refusal, Run, Seen, State
 from landlord_engines_core.compute.process.health import STABLE, condition
 from landlord_engines_core.compute.process.locks import take
+from landlord_engines_core.compute.process.obstacles import refuse_mounts
 from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.ports import Claims
 from landlord_engines_core.compute.process.removal import remove
@@ -130,17 +132,23 @@ class Tenant:
         """End the tenant's processes and remove its folder."""
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._acting())
+                await stack.enter_async_context(self._acting(self._kill_holders))
             except FileNotFoundError:
                 return False
             return await self._destroy()
+
+    def _kill_holders(self) -> None:
+        # A tenant can hold the worker's lock, or keep it from being made: that must not stop its delete.
+        processes.kill_holders(self.folder.path, self.folder.act_lock)
 
     async def _destroy(self) -> bool:
         seen = await asyncio.to_thread(self.folder.seen)
         self.reached("destroy:begun")
         async with nobody_lives(self.folder):
             self.reached("destroy:ended")
-            await send_work(self.claims.keep)
+            # Before anything is given back: what is mounted there keeps the tenant as it is.
+            await send_work(refuse_mounts, self.folder.path)
+            await send_work(self.claims.give_up)
             self.reached("destroy:released")
             await send_work(remove, self.folder.path)
             self.reached("destroy:removed")
@@ -268,7 +276,7 @@ class Tenant:
     async def _launch(self, act: str, state: State) -> None:
         # Before anything is stopped: on a full disk the command that runs is to go on.
         await send_work(self.folder.prepare, state)
-        async with nobody_lives(self.folder) as lock:
+        async with nobody_lives(self.folder, is_new=act == "create") as lock:
             self.reached(f"{act}:ended")
             await send_work(self.folder.replace)
             await send_work(self._keep_ports, state)
@@ -315,19 +323,24 @@ class Tenant:
         )
 
     @asynccontextmanager
-    async def _acting(self) -> AsyncIterator[None]:
+    async def _acting(self, insist: Callable[[], None] | None = None) -> AsyncIterator[None]:
         lock = await self._act_lock()
+        if lock is None and insist is not None:
+            await send_work(insist)
+            lock = await self._act_lock()
+        if lock is None:
+            raise ComputeUnavailable("another worker is acting on this tenant")
         try:
             yield
         finally:
             os.close(lock)
 
-    async def _act_lock(self) -> int:
+    async def _act_lock(self) -> int | None:
         for pause in pauses(_BUSY):
             if (lock := await take(self.folder.act_lock)) is not None:
                 return lock
             await asyncio.sleep(pause)
-        raise ComputeUnavailable("another worker is acting on this tenant")
+        return None
 
 
 def _ids(seen: Seen) -> dict[str, str]:

@@ -1,0 +1,89 @@
+"""Tenants whose processes fork on while they are ended."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.process import ProcessCompute, ending, processes
+from landlord_engines_core.compute.process.locks import is_held
+from landlord_engines_core.errors import ComputeUnavailable
+from landlord_test_target.commands import PYTHON, spec
+from landlord_test_target.harness import wait_for
+
+CHAIN = """
+import fcntl, os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.fork() and os._exit(0)
+os.setsid()
+{first}
+alive = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(alive, fcntl.LOCK_EX)
+while True:
+    if os.fork():
+        os._exit(0)
+    {each}
+    time.sleep(0.003)
+"""
+"""A process that is another one every few milliseconds; a lock tells whether there still is one."""
+
+DOUBLE = "os.setsid(); os.fork() and os._exit(0); os.setsid()"
+GIVEN_UP = "os.closerange(0, 100)"
+
+
+@pytest.mark.parametrize(
+    "chain", [("", "pass"), (GIVEN_UP, "os.setsid()"), (GIVEN_UP, DOUBLE), ("", DOUBLE)]
+)
+async def test_a_chain_of_forks_is_ended_in_bounded_time(
+    engine: ProcessCompute,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chain: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(ending, "_GRACE", 2.0)
+    alive = tmp_path / "alive"
+    code = CHAIN.format(first=chain[0], each=chain[1])
+    await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0.2}))
+
+    async def forks() -> bool:
+        observed = await engine.inspect("t", "")
+        return observed.state is ResourceState.FAILED and is_held(alive)
+
+    await wait_for(forks)
+    begun = time.monotonic()
+    assert await engine.destroy("t", "")
+
+    took = time.monotonic() - begun
+    assert took < ending.longest_stop(0.2) + 1
+
+    async def ended() -> bool:
+        return not is_held(alive)
+
+    # What was killed gives its locks back one after the other.
+    await wait_for(ended, within=1)
+    assert [path.name for path in folder.rglob("*")] == ["ports"]
+
+
+async def test_one_without_a_lock_that_does_not_end_is_told_instead_of_passed_over(
+    engine: ProcessCompute, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = tmp_path / "alive"
+    code = CHAIN.format(first=f"{GIVEN_UP}; os.setsid", each="time.sleep(1000)")
+    await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0}))
+
+    async def forks() -> bool:
+        observed = await engine.inspect("t", "")
+        return observed.state is ResourceState.FAILED and is_held(alive)
+
+    await wait_for(forks)
+    with monkeypatch.context() as patched:
+        patched.setattr(ending, "_GRACE", 0.1)
+        patched.setattr(processes, "kill", lambda _: None)
+        with pytest.raises(ComputeUnavailable, match="of this tenant does not end") as caught:
+            await engine.destroy("t", "")
+
+    assert "LANDLORD_PROCESS_FOLDER=" in caught.value.hint
+    assert is_held(alive)
+    assert await engine.destroy("t", "")

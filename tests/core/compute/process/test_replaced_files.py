@@ -1,0 +1,293 @@
+"""A tenant that puts something else in the place of the engine's own files."""
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from landlord_engines_core.compute import ResourceState
+from landlord_engines_core.compute.process import ProcessCompute, removal, runner, tenant
+from landlord_engines_core.compute.process.config import Ports
+from landlord_engines_core.compute.process.folder import Folder
+from landlord_engines_core.compute.process.locks import clear, is_held, take
+from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.runner import NotAFile, open_file
+from landlord_engines_core.errors import ComputeUnavailable
+from landlord_test_target.commands import PYTHON, living, mark, server, spec
+from landlord_test_target.harness import wait_for
+
+FILES = ("act.lock", "command.lock", "runner.lock", "state.json", "note.json", "output.log", "work")
+NEW = ("state.json.new", "note.json.new", "output.log.1")
+
+Make = Callable[[Path], None]
+
+
+def folder_of(folder: Path) -> Path:
+    (path,) = (path for path in folder.iterdir() if path.name != "ports")
+    return path
+
+
+def a_folder(path: Path) -> None:
+    (path / "deep").mkdir(parents=True)
+    (path / "deep" / "file").touch()
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to(path.parents[2] / "outside" / "kept")
+
+
+def a_link_to_a_folder(path: Path) -> None:
+    path.symlink_to(path.parents[2] / "outside")
+
+
+def a_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_device(path: Path) -> None:
+    try:
+        os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("only root makes a device")
+
+
+HOLDS = """
+import fcntl, os, sys, time
+held = os.open("../" + sys.argv[1], os.O_RDONLY)
+while True:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        break
+    except BlockingIOError:
+        time.sleep(0.01)
+if sys.argv[1] == ".":
+    os.unlink("../act.lock")
+    os.mkdir("../act.lock")
+open("holds", "w").close()
+time.sleep(1000)
+"""
+"""Holds the lock with this name, or keeps others from making one."""
+
+KINDS = (a_folder, a_link, a_link_to_a_folder, a_fifo, a_device)
+
+
+def replace_all(top: Path, make: Make) -> None:
+    for name in (*FILES, *NEW, "ports"):
+        path = top / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        make(path)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("kept", "20001"):
+        (outside / name).write_text("data")
+    return outside
+
+
+@pytest.mark.parametrize("make", KINDS)
+async def test_a_tenant_whose_files_are_all_something_else_is_deleted_with_its_processes_and_ports(
+    engine: ProcessCompute, folder: Path, outside: Path, make: Make
+) -> None:
+    tenants_mark = mark()
+    await engine.provision(spec(server(tenants_mark)))
+    replace_all(folder_of(folder), make)
+
+    async with asyncio.timeout(20):
+        await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+    assert [path.name for path in folder.rglob("*")] == ["ports"]
+    assert {path.name: path.read_text() for path in outside.iterdir()} == {
+        "kept": "data",
+        "20001": "data",
+    }
+
+
+@pytest.mark.parametrize("make", KINDS)
+async def test_a_tenant_whose_files_are_all_something_else_can_be_updated(
+    engine: ProcessCompute, folder: Path, outside: Path, make: Make
+) -> None:
+    tenants_mark = mark()
+    await engine.provision(spec(server(tenants_mark)))
+    replace_all(folder_of(folder), make)
+    removal.remove_name(folder_of(folder) / "work")
+    config = server(tenants_mark, status=204)
+
+    async with asyncio.timeout(20):
+        await engine.update(spec(config))
+
+    async def serves() -> bool:
+        return (await engine.inspect("t", "")).state is ResourceState.HEALTHY
+
+    await wait_for(serves)
+    (process,) = living(tenants_mark)
+    assert process.environ()["STATUS"] == "204"
+    assert (outside / "kept").read_text() == "data"
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_what_is_no_file_is_not_opened_and_told_for_what_it_is(tmp_path: Path, make: Make) -> None:
+    path = tmp_path / "a" / "b" / "c" / "file"
+    path.parent.mkdir(parents=True)
+    make(path)
+
+    with pytest.raises(NotAFile) as caught:
+        open_file(path, os.O_RDWR)
+
+    assert caught.value.mode == path.lstat().st_mode
+    assert not is_held(path)
+
+
+def test_what_takes_a_files_place_after_the_look_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    really = os.open
+
+    def late(file: Path, flags: int, mode: int) -> int:
+        os.mkfifo(file)
+        return really(file, flags, mode)
+
+    monkeypatch.setattr(os, "open", late)
+
+    with pytest.raises(NotAFile):
+        open_file(path, os.O_RDONLY)
+
+
+async def test_a_lock_is_taken_where_something_else_stood(tmp_path: Path) -> None:
+    a_folder(tmp_path / "lock")
+
+    assert await take(tmp_path / "lock") is None
+    held = await take(tmp_path / "lock")
+
+    assert held is not None
+    clear(tmp_path / "lock")
+    assert is_held(tmp_path / "lock")
+    os.close(held)
+
+
+def test_what_another_worker_is_about_to_clear_is_left_to_it(tmp_path: Path) -> None:
+    a_folder(tmp_path / "lock")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    clear(tmp_path / "lock")
+    assert (tmp_path / "lock").is_dir()
+
+    os.close(descriptor)
+    clear(tmp_path / "lock")
+    assert not (tmp_path / "lock").exists()
+    clear(tmp_path / "lock")
+
+
+@pytest.mark.parametrize(
+    "lies",
+    [
+        {"stop_timeout": 1e9},
+        {"pid": -1, "child": -1, "boot_id": "", "ticks": 0},
+        {"pid": 10**30, "child": 10**30, "boot_id": "", "ticks": 0},
+        {"pid": "secret"},
+    ],
+)
+async def test_a_note_that_a_tenant_wrote_delays_no_delete(
+    engine: ProcessCompute, folder: Path, lies: dict[str, object]
+) -> None:
+    tenants_mark = mark()
+    await engine.provision(spec(server(tenants_mark)))
+    note = folder_of(folder) / "note.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), **lies}))
+
+    async with asyncio.timeout(20):
+        await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+def test_a_document_is_read_up_to_a_bound(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "t")
+    folder.make()
+    with (folder.path / "state.json").open("wb") as file:
+        file.truncate(1 << 40)
+
+    assert folder.seen().state is None
+
+
+def test_notes_of_ports_may_hold_anything(tmp_path: Path, outside: Path) -> None:
+    tenant = tmp_path / "tenants" / "t"
+    tenant.mkdir(parents=True)
+    claims = Claims(tenant, Ports())
+    port = claims.chosen(0, own=0)
+    (tenant / "ports" / "no number").touch()
+    (tenant / "ports" / "20002").mkdir()
+
+    claims.keep()
+    assert not (tenant.parent / "ports" / str(port)).is_symlink()
+    shutil.rmtree(tenant / "ports")
+    (tenant / "ports").symlink_to(outside)
+    claims.keep()
+    assert (outside / "20001").exists()
+
+    claims.chosen(0, own=0)
+    assert not (tenant / "ports").is_symlink()
+    assert len(list(outside.iterdir())) == 2
+
+
+def test_output_goes_to_no_fifo_and_no_link(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "other").touch()
+
+    for name in ("fifo", "link"):
+        runner.Output(tmp_path / name, 10).write(b"x")
+
+    assert (tmp_path / "other").read_bytes() == b""
+
+
+@pytest.mark.parametrize("held", ["act.lock", "."])
+async def test_a_tenant_that_holds_the_workers_lock_is_deleted_all_the_same(
+    engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    monkeypatch.setattr(tenant, "_BUSY", 0.2)
+    tenants_mark = mark()
+    env = {"TENANT_MARK": tenants_mark}
+    await engine.provision(spec({"command": [*PYTHON, HOLDS, held], "env": env}))
+
+    async def holds() -> bool:
+        return (folder_of(folder) / "work" / "holds").exists()
+
+    await wait_for(holds)
+    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+        await engine.update(spec(server(tenants_mark)))
+    assert living(tenants_mark)
+
+    assert await engine.destroy("t", "")
+
+    assert living(tenants_mark) == []
+
+
+async def test_a_worker_that_acts_is_waited_for_by_a_delete(
+    engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant, "_BUSY", 0.2)
+    tenants_mark = mark()
+    await engine.provision(spec(server(tenants_mark)))
+    held = await take(folder_of(folder) / "act.lock")
+    assert held is not None
+
+    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+        await engine.destroy("t", "")
+
+    assert living(tenants_mark)
+    os.close(held)
+    assert await engine.destroy("t", "")

@@ -1,0 +1,41 @@
+"""Code run as a worker's that is not root: root is refused nothing by modes and flags."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["NOBODY", "run_as_nobody"]
+
+NOBODY = 65534
+
+AS_NOBODY = f"""
+import asyncio, os, sys
+from pathlib import Path
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+"""
+
+
+def run_as_nobody(code: str, folder: Path) -> None:
+    """Run code with `locks` and `removal` in a folder that is made that user's."""
+    if os.getuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    # A descriptor instead of a path: others' folders above may be closed to that user.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        path = [one for one in sys.path if one]
+        subprocess.run(
+            [sys.executable, "-c", PREPARE + AS_NOBODY + code, str(descriptor), *path],
+            pass_fds=(descriptor,),
+            check=True,
+        )
+    finally:
+        os.close(descriptor)
+
+
+PREPARE = """
+import concurrent.futures.thread, os, sys
+os.fchdir(int(sys.argv[1])); sys.path += sys.argv[2:]
+from landlord_engines_core.compute.process import locks, removal
+"""
