@@ -20,13 +20,17 @@ os.setsid()
 {first}
 alive = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 fcntl.flock(alive, fcntl.LOCK_EX)
-while True:
+until = time.monotonic() + 60
+while time.monotonic() < until:
     if os.fork():
         os._exit(0)
     {each}
     time.sleep(0.003)
 """
-"""A process that is another one every few milliseconds; a lock tells whether there still is one."""
+"""A process that is another one every few milliseconds; a lock tells whether there still is one.
+
+It ends by itself after a minute: it would outlive a test that is killed, and slow the whole machine.
+"""
 
 DOUBLE = "os.setsid(); os.fork() and os._exit(0); os.setsid()"
 GIVEN_UP = "os.closerange(0, 100)"
