@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.compute.process.locks import is_held, take
+from landlord_engines_core.compute.process.locks import clear, is_held, take
 from landlord_test_target.harness import wait_for
 
 
@@ -122,3 +122,22 @@ async def test_a_lock_that_may_not_be_opened_is_opened_again(
     assert held is not None
     assert path.stat().st_mode & 0o777 == 0o600
     os.close(held)
+
+
+def test_what_another_worker_cleared_meanwhile_is_not_cleared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    path.mkdir()
+    really = fcntl.flock
+
+    def lock(descriptor: int, operation: int) -> None:
+        path.rmdir()
+        path.touch()
+        really(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+
+    clear(path)
+
+    assert path.is_file()

@@ -1,5 +1,6 @@
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -126,3 +127,10 @@ def test_a_process_of_the_tenant_that_holds_no_lock_is_left_alone(
 
     assert start_ticks(pid)
     assert is_started(noted(pid), FOLDER)
+
+
+def test_what_has_this_workers_session_is_killed_without_its_group() -> None:
+    with subprocess.Popen(["/bin/sleep", "1000"]) as child:
+        processes.kill(child.pid)
+
+        assert child.wait() == -signal.SIGKILL

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.compute.process.removal import remove
+from landlord_engines_core.compute.process.removal import remove, usable
 from landlord_test_target.nobody import run_as_nobody
 
 
@@ -124,3 +124,13 @@ def test_the_locks_and_the_state_go_last(tmp_path: Path, monkeypatch: pytest.Mon
     remove(top)
 
     assert set(gone[:2]) == {"a", "z"}
+
+
+def test_a_link_is_not_made_usable_and_neither_is_what_it_leads_to(tmp_path: Path) -> None:
+    outside, link = tmp_path / "outside", tmp_path / "link"
+    outside.touch(0o400)
+    link.symlink_to(outside)
+
+    usable(link, 0o700)
+
+    assert outside.stat().st_mode & 0o777 == 0o400
