@@ -223,5 +223,5 @@ async def test_an_answer_without_an_end_is_not_read_to_its_end(
     monkeypatch.setattr(landlord, "LONGEST_BODY", 1000)
     httpserver.expect_request("/v1/tenants/t-1").respond_with_data("[" * 1001)
 
-    with pytest.raises(LandlordUnavailable, match="answered with more than 1000 bytes"):
+    with pytest.raises(LandlordUnavailable, match="the answer has more than 1000 bytes"):
         await client.tenant("t-1")

@@ -102,6 +102,18 @@ async def test_trouble_and_garbage_count_as_unavailable(
         await call(httpserver)
 
 
+async def test_an_answer_without_end_is_read_up_to_a_bound(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_module, "LONGEST_BODY", 1000)
+    httpserver.expect_request("/deployments").respond_with_data(" " * 1001)
+
+    with pytest.raises(AdminUnavailable, match="more than 1000 bytes") as caught:
+        await call(httpserver)
+
+    assert "workflow.restate.admin_endpoint" in caught.value.hint
+
+
 async def test_a_proxy_of_the_environment_leads_to_the_server(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

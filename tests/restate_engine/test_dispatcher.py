@@ -113,6 +113,15 @@ async def test_an_ingress_that_answers_something_else_is_an_error(
         await dispatcher.dispatch(b"{}")
 
 
+async def test_an_ingress_that_answers_without_end_is_an_error(
+    registered: HTTPServer, dispatcher: RestateDispatcher
+) -> None:
+    registered.expect_request(SEND).respond_with_data(" " * (1 << 20), status=200)
+
+    with pytest.raises(EngineFailed, match="more than 65536 bytes"):
+        await dispatcher.dispatch(b"{}")
+
+
 async def test_an_ingress_that_is_not_there_is_an_error(registered: HTTPServer) -> None:
     async with aclosing(AdminClient(registered.url_for(""))) as admin:
         dispatcher = RestateDispatcher(

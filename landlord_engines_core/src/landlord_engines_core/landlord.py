@@ -14,6 +14,7 @@ import attrs
 from yarl import URL
 
 from landlord_engines_core import codec
+from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import LandlordUnavailable
 from landlord_engines_core.models import Tenant
 from landlord_engines_core.proxies import proxy_for, through
@@ -134,15 +135,13 @@ class LandlordClient:
             ) from error
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > LONGEST_BODY:
-                raise LandlordUnavailable(
-                    f"Landlord's API at {self.url} answered with more than {LONGEST_BODY} bytes",
-                    hint="check that worker.landlord_api_url leads to Landlord",
-                )
-        return bytes(body)
+        try:
+            return await read_body(response.content.iter_any(), LONGEST_BODY)
+        except LongBody as error:
+            raise LandlordUnavailable(
+                f"Landlord's API at {self.url} cannot be read: {error}",
+                hint="check that worker.landlord_api_url leads to Landlord",
+            ) from error
 
     def _read(self, path: str, status: int, body: bytes, kind: type[T]) -> T:
         if status != HTTPStatus.OK:

@@ -15,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 from yarl import URL
 
 from landlord_engines_core import codec
+from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import EngineError
 from landlord_engines_core.proxies import proxy_for, through
 from landlord_engines_core.tls import scheme_hint
@@ -40,6 +41,10 @@ TIMEOUT = 10.0
 REGISTRATION_TIMEOUT = 30.0
 """Seconds; a registration includes Restate's own call to the worker."""
 
+
+LONGEST_BODY = 1 << 28
+"""Bytes of one answer that are read, at most: the longest body that Restate takes is 32 MiB, and a
+query shows each of its bytes as a number of up to three digits with a comma."""
 
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """The option of a socket that acknowledges at once; Linux alone has it."""
@@ -370,7 +375,14 @@ class AdminClient:
             allow_redirects=False,
         ) as response:
             _acknowledge(response)
-            return response.status, await response.read()
+            return response.status, await self._body(response)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await read_body(response.content.iter_any(), LONGEST_BODY)
+        except LongBody as error:
+            hint = "check that workflow.restate.admin_endpoint leads to Restate's admin API"
+            raise self._unavailable(str(error), hint) from error
 
     async def _find(self, path: str, kind: type[T]) -> T | None:
         try:

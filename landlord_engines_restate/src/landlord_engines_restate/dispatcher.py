@@ -11,12 +11,16 @@ import aiohttp
 import attrs
 
 from landlord_engines_core import codec
+from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient, literal
 
 __all__ = ["RestateDispatcher"]
 
 TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+LONGEST_ANSWER = 1 << 16
+"""Bytes of one answer of the ingress that are read, at most; it holds an id."""
 
 _STATES = {
     "pending": ("pending", "waiting"),
@@ -80,7 +84,7 @@ class RestateDispatcher:
                 f"Restate's ingress {self.ingress} cannot be reached: {error}",
                 hint="check workflow.restate.endpoint and that restate-server runs",
             ) from error
-        except codec.BadDocument as error:
+        except (codec.BadDocument, LongBody) as error:
             raise EngineFailed(
                 f"Restate's ingress {self.ingress} answered with something else: {error}"
             ) from error
@@ -108,7 +112,7 @@ class RestateDispatcher:
                 url, params={"idempotency_key": _key(body)}, data=BytesIO(body)
             ) as response,
         ):
-            return response.status, await response.read()
+            return response.status, await read_body(response.content.iter_any(), LONGEST_ANSWER)
 
 
 def _key(body: bytes) -> str:

@@ -1,7 +1,6 @@
 """Invocations as a Restate server shows them: where each stands, and for which tenant it is."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 import attrs
 
@@ -10,6 +9,7 @@ from landlord_engines_core.errors import EngineFailed, InvalidJob
 from landlord_engines_core.models import Ended
 from landlord_engines_core.tenants.understand import understand
 from landlord_engines_restate.admin import AdminClient, literal
+from landlord_engines_restate.dates import read_date
 from landlord_engines_restate.settings import Names
 from landlord_engines_restate.states import TurnStates
 
@@ -124,7 +124,7 @@ class Invocations:
             f"SELECT created_at FROM sys_invocation WHERE id = {literal(holder.execution_id)}"  # noqa: S608  # quoted
         )
         dispatched = str(rows[0]["created_at"]) if rows else holder.since
-        later = datetime.fromisoformat(dispatched) > datetime.fromisoformat(job.created_at)
+        later = read_date(dispatched) > read_date(job.created_at)
         if later and not rows:
             # It took the turn after its dispatch, which may have been before this job's.
             raise EngineFailed(

@@ -6,7 +6,6 @@ to say (`landlord_engines_core.tenants.order`).
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 
@@ -17,6 +16,7 @@ from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record
 from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, literal
+from landlord_engines_restate.dates import read_date
 
 __all__ = ["Bid", "Claim", "Holder", "Rivals", "Verdict"]
 
@@ -137,7 +137,7 @@ class Rivals:
             if ended:
                 raise ExecutionEnded(f"Restate shows {me} as ended, and nobody has followed it")
             return
-        asks = Contender(operation="", dispatched=_time(rows[me]["created_at"]))
+        asks = Contender(operation="", dispatched=read_date(rows[me]["created_at"]))
         other = _contender(holder, rows.get(holder.execution_id, {}), record)
         if ended or other.is_later_than(asks):
             raise Superseded(f"{holder.execution_id} has the tenant's lock")
@@ -157,7 +157,7 @@ class Rivals:
     async def _gives_way(
         self, bid: Bid, mine: str, holder: Holder, other: Row, record: Record
     ) -> bool:
-        asks = Contender(operation=bid.operation, dispatched=_time(mine))
+        asks = Contender(operation=bid.operation, dispatched=read_date(mine))
         return await gives_way(
             asks,
             _contender(holder, other, record),
@@ -218,14 +218,8 @@ def _contender(holder: Holder, row: Row, record: Record) -> Contender:
     dispatched = row.get("created_at") or holder.dispatched
     return Contender(
         operation=holder.operation,
-        dispatched=_time(dispatched) if dispatched else None,
-        before=_time(holder.since),
+        dispatched=read_date(dispatched) if dispatched else None,
+        before=read_date(holder.since),
         killed=row.get("completion_result") == "failure"
         and not record.has_ended(holder.execution_id),
     )
-
-
-def _time(text: str) -> datetime:
-    # Restate leaves the fraction out where it is zero.
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -144,7 +144,10 @@ async def test_throttling_and_trouble_of_the_server_may_pass(
         ("7", 7.0),
         ("86400", LONGEST_PAUSE),
         ("9" * 400, LONGEST_PAUSE),
-        ("Fri, 01 Jan 2027 00:00:00 GMT", None),
+        ("Fri, 01 Jan 9999 00:00:00 GMT", LONGEST_PAUSE),
+        ("Fri, 02 Jan 1970 00:00:00 GMT", 0.0),
+        ("Fri, 01 Jan 9999 00:00:00", None),
+        ("soon", None),
     ],
 )
 async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(

@@ -4,8 +4,9 @@ No text of AWS is passed on: it may quote a configuration. Its codes and the nam
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 
 from botocore.exceptions import (
     ClientError,
@@ -89,12 +90,22 @@ def _answered(error: ClientError) -> ComputeError:
     if code in _ABSENT:
         return NotThere(f"AWS refuses {action}: {code}")
     if code in _BUSY or status >= _SERVER_ERROR or status == _TOO_MANY:
-        pause = answer.get("HTTPHeaders", {}).get("retry-after", "")
         return ComputeUnavailable(
-            f"AWS cannot do {action} now: {code}",
-            retry_after=float(pause) if pause.isdecimal() else None,
+            f"AWS cannot do {action} now: {code}", retry_after=_pause(answer.get("HTTPHeaders", {}))
         )
     return ComputeRefused(f"AWS refuses {action}: {code}", hint=_hint(code, action))
+
+
+def _pause(headers: Mapping[str, str]) -> float | None:
+    """The seconds that ``Retry-After`` asks for, RFC 9110: a number, or a date by the same clock."""
+    asked = headers.get("retry-after", "")
+    if asked.isdecimal():
+        return float(asked)
+    try:
+        until = parsedate_to_datetime(asked)
+        return max(0.0, (until - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def _code(error: ClientError) -> str:
