@@ -52,6 +52,9 @@ class Engine(WorkerEngine):
             raise ValueError("sesame")
         if self.mode == "exits when made":
             sys.exit(0)
+        if self.mode == "blocks when made":
+            print("listens", flush=True)
+            time.sleep(60)
         self.end = asyncio.Event()
         self.run_job = context.run_job
 
@@ -113,6 +116,7 @@ factory = EngineFactory(settings_type=Settings, create_engine=Engine)
 
 COMPUTE = """
 import asyncio
+import time
 from landlord_engines_core.compute import send
 from landlord_engines_core.compute.mock import MockCompute
 
@@ -123,6 +127,13 @@ class Slow(MockCompute):
     async def provision(self, spec):
         print("asked", flush=True)
         await send(lambda: asyncio.sleep(60))
+
+class Stuck(MockCompute):
+    name = "stuck"
+
+    async def provision(self, spec):
+        print("asked", flush=True)
+        time.sleep(60)
 
 def broken(settings):
     raise KeyError("sesame")
@@ -140,6 +151,7 @@ def installed(tmp_path: Path) -> Path:
     (info / "entry_points.txt").write_text(
         "[landlord.worker_engines]\nown = own_engine:factory\n"
         "[landlord.compute_engines]\nbroken = own_compute:broken\nslow = own_compute:Slow\n"
+        "stuck = own_compute:Stuck\n"
     )
     return tmp_path
 
@@ -246,6 +258,30 @@ def test_a_blocked_loop_that_is_to_drain_ends_with_3_and_says_who_blocks_it(star
     assert code == 3
     assert "the drain did not end; worker engine own at own_engine.py:" in text
     assert "in serve" in text
+
+
+def test_an_engine_that_blocks_while_it_is_made_is_named_with_its_line(start: Start) -> None:
+    process = start("blocks when made", "--set=worker.drain_timeout=0")
+    with said(process, "listens"):
+        process.terminate()
+
+    code, text = ended(process)
+
+    assert code == 3
+    assert "the drain did not end; worker engine own at own_engine.py:" in text
+    assert "in __init__" in text
+
+
+def test_a_compute_engine_that_blocks_the_drain_is_named_with_its_line(start: Start) -> None:
+    process = start("works", "--set=worker.compute_provider=stuck", "--set=worker.drain_timeout=0")
+    with said(process, "listens"), said(process, "asked"):
+        process.terminate()
+
+    code, text = ended(process)
+
+    assert code == 3
+    assert "the drain did not end; compute engine stuck at own_compute.py:" in text
+    assert "in provision" in text
 
 
 def test_a_hangup_that_nohup_ignores_ends_no_worker(start: Start) -> None:
