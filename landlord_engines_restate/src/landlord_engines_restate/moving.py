@@ -157,7 +157,6 @@ class Mover:
     async def _resumed(self, now: Invocation, deployment: str, way: _Way) -> tuple[Fate, str]:
         """Have an invocation that stands still go on with a deployment."""
         if has_to_pause := now.status not in _RESUMABLE:
-            await self.admin.pause(now.id)
             paused = await self._paused(now.id)
             if paused is None:
                 return Fate.ENDED, ""
@@ -173,11 +172,17 @@ class Mover:
         return (Fate.MOVED if taken else Fate.RUNNING), ""
 
     async def _paused(self, invocation_id: str) -> Invocation | None:
+        """Pause it, and ask again while it goes on: the server once lost a pause that it took."""
+
+        async def pause() -> Invocation | None:
+            await self.admin.pause(invocation_id)
+            return await self._shown.now(invocation_id)
+
         look = _look_again(
             lambda now: now is not None and now.status not in _RESUMABLE,
             max_time=self.patience,
-        )(self._shown.now)
-        now: Invocation | None = await look(invocation_id)
+        )(pause)
+        now: Invocation | None = await look()
         return now
 
     async def _tried(self, invocation_id: str, way: _Way) -> tuple[Fate, str]:
