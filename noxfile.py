@@ -34,6 +34,10 @@ CONTAINER = "[container]"
 ENGINES = "[docker,ecs]"
 
 
+WHOLE = ("-m", "long or not long")
+"""Has pytest take the long tests of a file, too."""
+
+
 def install(session: nox.Session, *what: str, group: str | None = None) -> None:
     """Install with every version pinned, those of the build tools too."""
     pins = str(ROOT / "constraints.txt")
@@ -163,7 +167,7 @@ def faults(session: nox.Session) -> None:
     """
     install_editable(session, "test", extra=LOCAL)
     campaigns = ("tests/e2e/test_faults.py", "tests/e2e/test_every_point.py")
-    size = ("--kills=150", "--freezes=40", "--operations=1000", "--stride=1")
+    size = (*WHOLE, "--kills=150", "--freezes=40", "--operations=1000", "--stride=1")
     session.run("pytest", "-s", *campaigns, *size, *session.posargs)
 
 
@@ -175,7 +179,7 @@ def endings(session: nox.Session) -> None:
     """
     install_editable(session, "test", extra=LOCAL)
     played = ("tests/e2e/docker/test_endings.py", "tests/e2e/test_endings.py")
-    size = ("--cases=40", "--step-timeout=20")
+    size = (*WHOLE, "--cases=40", "--step-timeout=20")
     session.run("pytest", "-s", *played, *size, *session.posargs)
 
 

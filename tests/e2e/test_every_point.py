@@ -85,7 +85,16 @@ async def over(on: Stage, tenant: str, status: str, count: int) -> None:
     await wait_for(look)
 
 
-@pytest.mark.parametrize("operation", ["create", "update", "move", "same again", "archive"])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "create",
+        "update",
+        "move",
+        pytest.param("same again", marks=pytest.mark.long),
+        pytest.param("archive", marks=pytest.mark.long),
+    ],
+)
 async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
     world: World, operation: str, pytestconfig: pytest.Config
 ) -> None:

@@ -49,3 +49,9 @@ class TestMock(ComputeContract):
     @pytest.fixture
     def subject(self) -> Subject:
         return MockSubject()
+
+
+async def test_what_has_no_hash_counts_as_different_unless_an_engine_says_otherwise() -> None:
+    assert not await MockCompute().matches(
+        ComputeSpec(tenant="t", name="t", place="", config={}, config_hash="")
+    )

@@ -63,7 +63,7 @@ class Observation:
     """What was seen on the target.
 
     Attributes:
-        config_hash: The hash that was kept beside the resource; empty if unknown.
+        config_hash: The hash that was kept beside the resource; empty if unknown, see `matches`.
         key_hashes: The hashes by key that were kept, if any.
         resource_ids: What the target calls the resource.
         detail: One sentence for a person, for example why it failed.
@@ -190,6 +190,14 @@ class ComputeEngine(abc.ABC):
             What answered, in a few words and without secrets; empty where nothing was asked.
         """
         return ""
+
+    async def matches(self, spec: ComputeSpec) -> bool:  # noqa: ARG002  # for those that adopt
+        """Whether a resource whose hash is not known is what ``spec`` asks for; looks, changes nothing.
+
+        It is asked where `inspect` shows a resource without a hash, for example one that Landlord's
+        own worker made. Where it is so, the resource is left as it is.
+        """
+        return False
 
     async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # for those that switch
         """Put into service what a switch left out of it that nobody went on with.

@@ -150,7 +150,11 @@ class Confirmer:
         """
         observed = await self.converger.started(job.tenant, placement)
         right = work.applied.config_hash
-        if observed.state is ResourceState.HEALTHY and observed.config_hash == right:
+        # What has no hash was compared by itself, just before.
+        same = observed.config_hash == right or (
+            not observed.config_hash and work.applied.outcome is Outcome.UNCHANGED
+        )
+        if observed.state is ResourceState.HEALTHY and same:
             return
         if observed.state is ResourceState.STARTING:
             raise unhealthy(placement, observed)

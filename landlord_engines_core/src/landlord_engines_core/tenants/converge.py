@@ -6,6 +6,7 @@ import attrs
 import backoff
 
 from landlord_engines_core.compute import (
+    ComputeEngine,
     ComputeRegistry,
     ComputeResult,
     ComputeSpec,
@@ -35,14 +36,13 @@ class Converger:
 
     async def planned(self, engine: str, spec: ComputeSpec) -> Plan:
         """Say what `apply` would do now."""
-        observed = await self.registry.engine(engine).inspect(spec.tenant, spec.place)
-        return plan(spec, observed)
+        return plan(spec, await _observed(self.registry.engine(engine), spec))
 
     async def apply(self, engine: str, spec: ComputeSpec) -> Applied:
         """Bring the tenant to ``spec`` on this engine, whatever is there now."""
         compute = self.registry.engine(engine)
         observing()
-        observed = await compute.inspect(spec.tenant, spec.place)
+        observed = await _observed(compute, spec)
         decision = plan(spec, observed)
         if decision.action is Action.NOTHING:
             result = ComputeResult(resource_ids=observed.resource_ids)
@@ -138,6 +138,15 @@ class Converger:
         )(inspect)
         observed: Observation = await look()
         return observed
+
+
+async def _observed(compute: ComputeEngine, spec: ComputeSpec) -> Observation:
+    """Look at a tenant; one without a hash has that of ``spec`` where it is what that asks for."""
+    observed = await compute.inspect(spec.tenant, spec.place)
+    is_there = observed.state in (ResourceState.HEALTHY, ResourceState.STARTING)
+    if is_there and not observed.config_hash and await compute.matches(spec):
+        return attrs.evolve(observed, config_hash=spec.config_hash)
+    return observed
 
 
 def unhealthy(placement: Placement, observed: Observation) -> ComputeUnavailable:

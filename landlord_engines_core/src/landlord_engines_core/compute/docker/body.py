@@ -12,6 +12,7 @@ from typing import Any
 from landlord_engines_core.compute.contract import ComputeSpec
 from landlord_engines_core.compute.docker import names
 from landlord_engines_core.compute.docker.config import ContainerConfig
+from landlord_engines_core.compute.docker.images import is_same_image
 from landlord_engines_core.compute.docker.policy import capability
 from landlord_engines_core.compute.docker.settings import DockerSettings
 
@@ -113,6 +114,11 @@ def _making(config: ContainerConfig, replaces: str, dropped: Iterable[str]) -> d
 def limits_of(host_config: Mapping[str, Any]) -> str:
     """A digest of the values that somebody may change behind our back."""
     values = {key: host_config.get(key) or 0 for key in _LIMITS}
+    policy = host_config.get("RestartPolicy") or {}
+    values["RestartPolicy"] = {
+        "Name": policy.get("Name") or "no",
+        "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
+    }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -169,12 +175,14 @@ def _in_host_config(body: Body, shown: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _in_config(body: Body, shown: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("Image", "Cmd", "User"):
+    if not is_same_image(str(shown.get("Image", "")), body["Image"]):
+        yield "Config.Image"
+    for key in ("Cmd", "User"):
         if key in body and shown.get(key) != body[key]:
             yield f"Config.{key}"
     if not set(body["Env"]) <= set(shown.get("Env") or ()):
         yield "Config.Env"
-    passing = {name: body["Labels"][name] for name in names.PASSING}
+    passing = {name: body["Labels"][name] for name in names.PASSING if name in body["Labels"]}
     labels = {**(shown.get("Labels") or {}), **passing}
     if not body["Labels"].items() <= labels.items():
         yield "Config.Labels"
@@ -184,6 +192,9 @@ def _plain(key: str, value: Any) -> Any:
     """A value so that what means the same is the same: engines show an empty list as null."""
     if key == "CapAdd":
         return sorted(capability(name) for name in value or ())
+    if key == "NetworkMode" and value == "default":
+        # An engine before 1.44 of its API shows its default network so.
+        return "bridge"
     if key == "NetworkMode" and str(value).startswith("container:"):
         # An engine shows the other one's id, however it was named.
         return "container:"

@@ -22,6 +22,7 @@ from landlord_engines_core.compute.docker.answers import (
     silent,
 )
 from landlord_engines_core.compute.docker.body import Body
+from landlord_engines_core.compute.docker.images import in_full, registry_of
 from landlord_engines_core.compute.docker.names import OWNER
 from landlord_engines_core.compute.docker.pulls import pull_error
 from landlord_engines_core.compute.docker.settings import DockerSettings
@@ -33,7 +34,6 @@ __all__ = ["DockerClient"]
 
 T = TypeVar("T")
 
-_DOCKERS_OWN = "docker.io"
 
 _NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError)
 """The last two where what answers is not an engine."""
@@ -149,11 +149,16 @@ class DockerClient:
 
     async def image_id(self, image: str) -> str:
         """What an image's reference means on this engine; empty where it means nothing."""
+        return str((await self.image(image)).get("Id", ""))
+
+    async def image(self, image: str) -> Mapping[str, Any]:
+        """All of an image, by its reference or id; empty where there is none."""
         try:
             async with self._asked("look for the image") as docker:
-                return str((await docker.images.inspect(image))["Id"])
+                shown: Mapping[str, Any] = await docker.images.inspect(image)
+                return shown
         except Gone:
-            return ""
+            return {}
 
     async def pull(self, image: str) -> None:
         """Have the engine fetch an image.
@@ -162,14 +167,14 @@ class DockerClient:
             ComputeRefused: There is no such image, or the registry does not give it to us.
             ComputeUnavailable: The registry does not answer.
         """
-        registry = self.settings.registries.get(_registry_of(image))
+        registry = self.settings.registries.get(registry_of(image))
         docker = self._connected()
         try:
             if registry is None:
                 await docker.images.pull(image)
             else:
                 auth = {"username": registry.username, "password": registry.password}
-                await docker.images.pull(_in_full(image), auth=auth)
+                await docker.images.pull(in_full(image), auth=auth)
         except aiodocker.DockerError as error:
             raise pull_error(error.status, error.message, image) from error
         except _NO_ANSWER as error:
@@ -332,17 +337,3 @@ def _tls(settings: DockerSettings) -> ssl.SSLContext:
             hint="compute.docker.cert_path is to hold ca.pem, cert.pem and key.pem",
         ) from None
     return context
-
-
-def _registry_of(image: str) -> str:
-    """The address of an image's registry, by Docker's rule for telling it from a folder."""
-    first, slash, _ = image.partition("/")
-    is_address = slash and ("." in first or ":" in first or first == "localhost")
-    return first if is_address else _DOCKERS_OWN
-
-
-def _in_full(image: str) -> str:
-    """An image with the address of its registry, without which aiodocker sends no credentials."""
-    if _registry_of(image) != _DOCKERS_OWN or image.startswith(f"{_DOCKERS_OWN}/"):
-        return image
-    return f"{_DOCKERS_OWN}/{image}" if "/" in image else f"{_DOCKERS_OWN}/library/{image}"

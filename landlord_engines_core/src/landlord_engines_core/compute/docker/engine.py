@@ -14,7 +14,9 @@ from landlord_engines_core.compute.contract import (
     ResourceState,
 )
 from landlord_engines_core.compute.docker import names, policy, removal, volumes
+from landlord_engines_core.compute.docker.adoption import is_as_wanted
 from landlord_engines_core.compute.docker.answers import Conflict, Gone
+from landlord_engines_core.compute.docker.body import container_body
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig, read
 from landlord_engines_core.compute.docker.convergence import Convergence
@@ -97,6 +99,15 @@ class DockerCompute(ComputeEngine):
         if health.state is not ResourceState.HEALTHY:
             return observed
         return await self._compared(observed, container)
+
+    async def matches(self, spec: ComputeSpec) -> bool:
+        """Whether the container that Landlord's own worker made is what ``spec`` would make."""
+        found, config = await self._find(spec.tenant), self._read(spec.config)
+        container = found.current
+        if container is None or container.config_hash or config.remove_volumes:
+            return False
+        body = container_body(spec, config, self.settings)
+        return await is_as_wanted(self._client, container, body)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Make the tenant's container; one that is there is brought to ``spec``."""

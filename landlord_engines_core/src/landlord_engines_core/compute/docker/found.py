@@ -31,6 +31,12 @@ class Container:
         return str(self.shown["Name"]).removeprefix("/")
 
     @property
+    def created(self) -> str:
+        """When it was made, as text that sorts: engines leave a fraction's last zeros out."""
+        whole, _, fraction = str(self.shown["Created"]).removesuffix("Z").partition(".")
+        return f"{whole}.{fraction:0<9}"
+
+    @property
     def status(self) -> str:
         """What it does: created, running, paused, restarting, removing, exited or dead."""
         return str(self.shown["State"]["Status"])
@@ -172,9 +178,7 @@ def _told_apart(shown: Iterable[Container], prefix: str, tenant: str) -> Found:
     current = by_name.pop(names.current_name(prefix, tenant), None)
     upcoming = by_name.pop(names.next_name(prefix, tenant), None)
     # One that was renamed, or named by another prefix: what runs comes first, then what is older.
-    others = sorted(
-        by_name.values(), key=lambda one: (one.status != "running", one.shown["Created"])
-    )
+    others = sorted(by_name.values(), key=lambda one: (one.status != "running", one.created))
     if current is None and others:
         current, *others = others
     return Found(current=current, upcoming=upcoming, strays=tuple(others))

@@ -1,0 +1,29 @@
+import pytest
+
+from landlord_engines_core.compute.docker.images import is_same_image
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("nginx:1", "library/nginx:1"),
+        ("team/web", "docker.io/team/web"),
+        ("localhost:5000/web", "localhost:5000/web:latest"),
+    ],
+)
+def test_names_that_mean_one_image_are_the_same(one: str, other: str) -> None:
+    assert is_same_image(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("nginx:1", "nginx:2"),
+        ("nginx", "team/nginx"),
+        ("localhost:5000/web", "web"),
+        ("web", f"web@sha256:{'0' * 64}"),
+    ],
+)
+def test_others_are_not(one: str, other: str) -> None:
+    assert not is_same_image(one, other)

@@ -1,0 +1,92 @@
+"""A container of Landlord's own worker goes on as it is where nothing differs."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_test_target.docker import SETTINGS, WEB, Holdings, docker, spec
+from landlord_test_target.harness import World
+
+MADE: Mapping[str, object] = {
+    "image": f"docker.io/{WEB}:1",
+    "env": {"COLOUR": "red"},
+    "ports": [{"container_port": 8080}],
+    "labels": {"team": "blue"},
+}
+OPTIONS = ("--env", "COLOUR=red", "--publish", "0.0.0.0::8080", "--label", "team=blue")
+"""The same as Landlord's own worker has it made."""
+
+
+async def test_the_first_update_without_a_difference_restarts_nothing(
+    world: World, tenant: Holdings
+) -> None:
+    config = world.config(compute_provider="docker", settle_after="1s")
+    config["compute"]["docker"] = SETTINGS
+    await (await world.launch(config)).registered()
+    made = tenant.go_made(*OPTIONS)
+    before = tenant.only
+
+    outcomes = [await world.run(tenant.tenant, "update", "docker", **MADE) for _ in range(2)]
+
+    assert outcomes == ["unchanged", "unchanged"]
+    assert tenant.ids == [made]
+    assert tenant.only["State"] == before["State"]
+    assert await world.run(tenant.tenant, "update", "docker", **{**MADE, "image": f"{WEB}:2"})
+    assert tenant.versions == [2]
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"image": f"{WEB}:2"},
+        {"env": {}},
+        {"env": {"COLOUR": "blue"}},
+        {"ports": []},
+        {"labels": {"team": "red"}},
+        {"command": ["sleep", "1000"]},
+        {"user": "nobody"},
+        {"restart_policy": "always"},
+        {"resources": {"memory": 64}},
+        {"health_check": {"type": "tcp", "port": 8080}},
+        {"remove_volumes": True},
+        {"volumes": ["data:/data"]},
+        {"read_only": True},
+    ],
+    ids=str,
+)
+async def test_whatever_differs_is_seen(
+    engine: DockerCompute, tenant: Holdings, differs: dict[str, object]
+) -> None:
+    tenant.go_made(*OPTIONS)
+    assert await engine.matches(spec(tenant.tenant, **MADE))
+
+    assert not await engine.matches(spec(tenant.tenant, **{**MADE, **differs}))
+
+
+async def test_a_container_whose_image_has_another_name_by_now_differs(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    docker("tag", f"{WEB}:1", f"{WEB}:{tenant.tenant}")
+    labels = [("owner", "landlord"), ("tenant_id", tenant.tenant), ("provider", "docker")]
+    options = [part for key, value in labels for part in ("--label", f"landlord.{key}={value}")]
+    name = f"landlord-tenant-{tenant.tenant}"
+    options += ["--restart=unless-stopped", f"--name={name}"]
+    docker("run", "-d", *options, f"{WEB}:{tenant.tenant}")
+    wanted = spec(tenant.tenant, image=f"{WEB}:{tenant.tenant}")
+    assert await engine.matches(wanted)
+
+    docker("tag", f"{WEB}:2", f"{WEB}:{tenant.tenant}")
+    try:
+        assert not await engine.matches(wanted)
+    finally:
+        docker("rmi", "-f", f"{WEB}:{tenant.tenant}")
+
+
+async def test_where_there_is_none_or_one_of_ours_nothing_is_to_be_adopted(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
+    assert not await engine.matches(spec(tenant.tenant))
+    await engine.provision(spec(tenant.tenant))
+
+    assert not await engine.matches(spec(tenant.tenant))
