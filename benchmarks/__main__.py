@@ -22,7 +22,7 @@ from benchmarks import containers
 from benchmarks.load import Load
 from benchmarks.measure import LONG, SHORT, Plan, Side, measure, side, starts
 from benchmarks.processes import (
-    Place,
+    Location,
     Worker,
     bare_worker,
     least_worker,
@@ -38,7 +38,7 @@ from landlord_engines_restate.local import RestateServer, server_binary
 LIMIT = 1.5
 """What a job may cost, as a multiple of the bare service's."""
 
-Start = Callable[[Place], AbstractContextManager[Worker]]
+Start = Callable[[Location], AbstractContextManager[Worker]]
 
 SIDES: tuple[tuple[str, Start], ...] = (
     ("landlord-host", our_worker),
@@ -54,12 +54,12 @@ async def main(plan: Plan, into: Path, before: Path | None) -> int:
         other = partial(our_worker, host=before, service="TenantProvisioningBefore")
         starters.append(("before", other))
     async with load() as sender:
-        deployments = f"{sender.place.admin}/deployments"
+        deployments = f"{sender.location.admin}/deployments"
         took = [await starts(sender, start, plan.starts) for _, start in starters]
         with ExitStack() as workers:
             sides: list[Side] = []
             for (name, start), times in zip(starters, took, strict=True):
-                worker = workers.enter_context(start(sender.place))
+                worker = workers.enter_context(start(sender.location))
                 await seen(sender.http, deployments, worker.uri)
                 sides.append(side(name, worker, times, plan))
             await measure(sender, plan, sides)
@@ -80,13 +80,13 @@ async def load() -> AsyncIterator[Load]:
             try:
                 with stub(Path(folder)) as landlord:
                     await seen(http, f"{landlord}/counts")
-                    place = Place(
+                    location = Location(
                         folder=Path(folder),
                         ingress=server.endpoint,
                         admin=server.admin_endpoint,
                         landlord=landlord,
                     )
-                    yield Load(place=place, server=server_process(), http=http, admin=admin)
+                    yield Load(location=location, server=server_process(), http=http, admin=admin)
             finally:
                 await admin.aclose()
                 await server.stop()

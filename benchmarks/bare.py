@@ -130,7 +130,10 @@ async def resolve(outside: Outside, job: Document) -> Document:
     found = await outside.cached(key, lambda: outside.tenant(tenant))
     await outside.cached("defaults", outside.defaults)
     engine = found["labels"]["compute_provider"]
-    return {"started_at": now(), "placement": {"engine": engine, "place": "", "resource_ids": {}}}
+    return {
+        "started_at": now(),
+        "placement": {"engine": engine, "location": "", "resource_ids": {}},
+    }
 
 
 async def apply(outside: Outside, job: Document) -> Document:
@@ -146,8 +149,8 @@ async def apply(outside: Outside, job: Document) -> Document:
         "outcome": "created" if before is None else updated,
         "config_hash": hashlib.sha256(text.encode()).hexdigest(),
         "changes": [f"{key} changed" for key in changed],
-        "held": {"engine": "mock", "place": "", "resource_ids": {"tenant": tenant}},
-        "gone": [],
+        "placement": {"engine": "mock", "location": "", "resource_ids": {"tenant": tenant}},
+        "removed": [],
         "rolled_back": "",
     }
 
@@ -181,9 +184,11 @@ async def claim(outside: Outside, me: str, holder: Document) -> Document:
 def ended(record: Document, transition: Document) -> Document:
     """The record with the end of a job in it."""
     others = [t for t in record["transitions"] if t["execution_id"] != transition["execution_id"]]
-    placements = [p for p in record["placements"] if p["engine"] != transition["held"]["engine"]]
+    placements = [
+        p for p in record["placements"] if p["engine"] != transition["placement"]["engine"]
+    ]
     return {
-        "placements": [*placements, transition["held"]],
+        "placements": [*placements, transition["placement"]],
         "transitions": [*others, transition],
         "deleted": False,
     }
@@ -193,7 +198,7 @@ def begun(record: Document, me: str, note: Document) -> Document:
     """The record with the start of a job in it, and of the past only where the tenant is."""
     start = {
         **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
-        **dict.fromkeys(("ended_at", "held")),
+        **dict.fromkeys(("ended_at", "placement")),
         **dict.fromkeys(("changes", "gone"), ()),
         "execution_id": me,
         "operation": note["operation"],
@@ -207,10 +212,10 @@ def begun(record: Document, me: str, note: Document) -> Document:
 
 
 async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document:
-    """Give the turn to a job once the holder has ended."""
+    """Give the lock to a job once the holder has ended."""
     me = wish["execution_id"]
     empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
-    state: Document = await ctx.get("turn", type_hint=dict) or empty
+    state: Document = await ctx.get("lock", type_hint=dict) or empty
     holder, record = state["holder"], state["record"]
     claimed: Document = {"verdict": "free", "dispatched": ""}
     if holder is not None:
@@ -230,31 +235,31 @@ async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document
         "since": wish["note"]["started_at"],
         "dispatched": claimed["dispatched"],
         "operation": wish["note"]["operation"],
-        "settles": False,
+        "is_resync": False,
     }
     kept = dict.fromkeys(("followed", "preempted"), False)
-    ctx.set("turn", {"holder": holder, "record": record, "settling": None, **kept})
+    ctx.set("lock", {"holder": holder, "record": record, "resync": None, **kept})
     return {"record": record, "superseded_by": ""}
 
 
 async def end(ctx: ObjectContext, transition: Document) -> None:
     """Write down what a job did."""
-    state: Document | None = await ctx.get("turn", type_hint=dict)
+    state: Document | None = await ctx.get("lock", type_hint=dict)
     if state is None or state["holder"]["execution_id"] != transition["execution_id"]:
         return
-    ctx.set("turn", {**state, "record": ended(state["record"], transition)})
+    ctx.set("lock", {**state, "record": ended(state["record"], transition)})
 
 
 def services(outside: Outside) -> tuple[Service, VirtualObject]:
     """The service that is called, and the private object that it calls."""
-    turn = VirtualObject(f"{SERVICE}Turn", **OPTIONS)
+    lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
-    @turn.handler("take", ingress_private=True)
+    @lock.handler("acquire", ingress_private=True)
     async def _take(ctx: ObjectContext, wish: Document) -> Document:
         return await take(outside, ctx, wish)
 
-    @turn.handler("end", ingress_private=True)
+    @lock.handler("complete", ingress_private=True)
     async def _end(ctx: ObjectContext, transition: Document) -> None:
         await end(ctx, transition)
 
@@ -271,7 +276,7 @@ def services(outside: Outside) -> tuple[Service, VirtualObject]:
         ctx.object_send(_end, key=tenant, arg=transition)
         return answer_of(job, transition)
 
-    return jobs, turn
+    return jobs, lock
 
 
 def transition_of(me: str, job: Document, resolved: Document, confirmed: Document) -> Document:
@@ -301,7 +306,7 @@ def answer_of(job: Document, transition: Document) -> Document:
             "tenant_id": job["tenant_uuid"],
             "provider_type": "mock",
             "status": transition["outcome"],
-            "resource_ids": transition["held"]["resource_ids"],
+            "resource_ids": transition["placement"]["resource_ids"],
             "changes": transition["changes"],
             "message": "",
             "transition": transition,

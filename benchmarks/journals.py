@@ -33,11 +33,11 @@ async def look_at(load: Load, worker: Worker) -> Seen:
     (tenant,) = tenants(1)
     await load.new_config()
     await load.job(worker, tenant)
-    await load.settled()
+    await load.resynced()
     await load.new_config()
     before = await load.tenant_reads()
     job = await load.job(worker, tenant)
-    await load.settled()
+    await load.resynced()
     return Seen(
         journals=await _journals(load, job),
         state=await _state(load, worker, tenant),
@@ -67,7 +67,7 @@ async def _entries(load: Load, invocation: str) -> list[tuple[str, str]]:
 async def _state(load: Load, worker: Worker, tenant: str) -> dict[str, object]:
     rows = await load.admin.query(
         "SELECT key, value_utf8 FROM state"  # noqa: S608  # quoted
-        f" WHERE service_name = {literal(worker.service + 'Turn')}"
+        f" WHERE service_name = {literal(worker.service + 'Tenant')}"
         f" AND service_key = {literal(tenant)}"
     )
     return {str(row["key"]): _form(json.loads(str(row["value_utf8"]))) for row in rows}

@@ -19,7 +19,7 @@ SERVICE = "Least"
 
 
 async def take(ctx: ObjectContext, me: str) -> None:
-    """Give the turn to a job once the holder has ended."""
+    """Give the lock to a job once the holder has ended."""
     holder = await ctx.get("holder", type_hint=str)
     if holder:
         await ctx.attach_invocation(holder, type_hint=dict)
@@ -43,14 +43,14 @@ async def apply(resources: dict[str, Document], job: Document) -> Document:
 def services() -> tuple[Service, VirtualObject]:
     """The service that is called, and the private object that it calls."""
     resources: dict[str, Document] = {}
-    turn = VirtualObject(f"{SERVICE}Turn", **OPTIONS)
+    lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
-    @turn.handler("take", ingress_private=True)
+    @lock.handler("acquire", ingress_private=True)
     async def _take(ctx: ObjectContext, me: str) -> None:
         await take(ctx, me)
 
-    @turn.handler("end", ingress_private=True)
+    @lock.handler("complete", ingress_private=True)
     async def _end(ctx: ObjectContext, me: str) -> None:
         await end(ctx, me)
 
@@ -62,7 +62,7 @@ def services() -> tuple[Service, VirtualObject]:
         ctx.object_send(_end, key=tenant, arg=me)
         return {"execution_id": me, "state": "succeeded", "output": applied}
 
-    return jobs, turn
+    return jobs, lock
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import aiohttp
 import attrs
 import psutil
 
-from benchmarks.processes import Place, Worker, used
+from benchmarks.processes import Location, Worker, used
 from landlord_engines_restate.admin import AdminClient
 
 __all__ = ["Load", "Round", "config", "tenants"]
@@ -71,7 +71,7 @@ class Round:
 class Load:
     """Sends jobs to workers, and watches the restate-server between."""
 
-    place: Place
+    location: Location
     server: psutil.Process
     http: aiohttp.ClientSession
     admin: AdminClient
@@ -80,7 +80,7 @@ class Load:
     async def new_config(self) -> None:
         """Have Landlord want something else of every tenant."""
         self._version += 1
-        url = f"{self.place.landlord}/config"
+        url = f"{self.location.landlord}/config"
         async with self.http.put(url, json=config(self._version)) as response:
             response.raise_for_status()
 
@@ -95,7 +95,7 @@ class Load:
                 share = len(range(client, jobs, clients))
                 group.create_task(self._client(worker, own, share, latencies))
         elapsed = time.perf_counter() - began
-        await self.settled()
+        await self.resynced()
         return Round(
             jobs=jobs,
             elapsed=elapsed,
@@ -114,7 +114,7 @@ class Load:
             "operation": "provision",
             "desired_config": config(self._version),
         }
-        url = f"{self.place.ingress}/{worker.service}/execute"
+        url = f"{self.location.ingress}/{worker.service}/execute"
         async with self.http.post(url, json=body) as response:
             response.raise_for_status()
             answer: Mapping[str, Any] = await response.json(content_type=None)
@@ -122,7 +122,7 @@ class Load:
         execution_id: str = answer["execution_id"]
         return execution_id
 
-    async def settled(self) -> None:
+    async def resynced(self) -> None:
         """Wait until what jobs have sent is done too."""
         while await self.admin.query(
             "SELECT id FROM sys_invocation WHERE status <> 'completed' LIMIT 1"
@@ -131,7 +131,7 @@ class Load:
 
     async def tenant_reads(self) -> int:
         """How often tenants were read from Landlord so far."""
-        async with self.http.get(f"{self.place.landlord}/counts") as response:
+        async with self.http.get(f"{self.location.landlord}/counts") as response:
             counts: Mapping[str, int] = await response.json()
             return counts.get("tenant", 0)
 

@@ -9,7 +9,7 @@ import attrs
 
 from benchmarks.journals import look_at
 from benchmarks.load import Load, Round, tenants
-from benchmarks.processes import Place, Worker, seen
+from benchmarks.processes import Location, Worker, seen
 
 __all__ = ["LONG", "SHORT", "Kind", "Plan", "Side", "measure", "side", "starts"]
 
@@ -161,14 +161,14 @@ def _half(one: Round) -> float:
 
 
 async def starts(
-    load: Load, start: Callable[[Place], AbstractContextManager[Worker]], count: int
+    load: Load, start: Callable[[Location], AbstractContextManager[Worker]], count: int
 ) -> list[float]:
     """Seconds from the start of a process until Restate shows its deployment, each time anew."""
     found: list[float] = []
     for _ in range(count):
         began = time.perf_counter()
-        with start(load.place) as worker:
-            await seen(load.http, f"{load.place.admin}/deployments", worker.uri)
+        with start(load.location) as worker:
+            await seen(load.http, f"{load.location.admin}/deployments", worker.uri)
             found.append(time.perf_counter() - began)
     return found
 

@@ -19,7 +19,7 @@ from benchmarks.least import SERVICE as LEAST
 
 __all__ = [
     "HOST",
-    "Place",
+    "Location",
     "Worker",
     "bare_worker",
     "least_worker",
@@ -41,7 +41,7 @@ WITHIN = 60.0
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class Location:
     """Where everything is: the two APIs, the ingress, and a folder for logs and settings."""
 
     folder: Path
@@ -90,7 +90,7 @@ def server_process() -> psutil.Process:
 
 @contextmanager
 def our_worker(
-    place: Place,
+    location: Location,
     *,
     host: Path = HOST,
     service: str = SERVICE,
@@ -99,19 +99,19 @@ def our_worker(
     """Start a landlord-host with the Restate engine, and with these settings of its own."""
     port = _free_port()
     restate = {
-        "endpoint": place.ingress,
-        "admin_endpoint": place.admin,
+        "endpoint": location.ingress,
+        "admin_endpoint": location.admin,
         "service_name": service,
         "worker_address": f"127.0.0.1:{port}",
-        "worker_landlord_api_url": place.landlord,
+        "worker_landlord_api_url": location.landlord,
     }
-    config = place.folder / f"worker-{port}.json"
-    # Settling comes a minute after a job; the service written by hand has nothing of the kind.
-    worker = {"probe_address": f"127.0.0.1:{_free_port()}", "settle_after": "0s", **settings}
+    config = location.folder / f"worker-{port}.json"
+    # The resync comes a minute after a job; the service written by hand has nothing of the kind.
+    worker = {"probe_address": f"127.0.0.1:{_free_port()}", "resync_after": "0s", **settings}
     sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
     command = (str(host), "--engine=restate", f"--config={config}", "--log-format=json")
-    with running(command, place.folder / f"worker-{port}.log") as process:
+    with running(command, location.folder / f"worker-{port}.log") as process:
         yield Worker(
             service=service,
             uri=f"http://127.0.0.1:{port}/",
@@ -121,24 +121,24 @@ def our_worker(
 
 
 @contextmanager
-def bare_worker(place: Place) -> Iterator[Worker]:
+def bare_worker(location: Location) -> Iterator[Worker]:
     """Start the service written by hand that makes the same calls."""
-    with _by_hand(BARE, "benchmarks.bare", place, place.landlord) as worker:
+    with _by_hand(BARE, "benchmarks.bare", location, location.landlord) as worker:
         yield worker
 
 
 @contextmanager
-def least_worker(place: Place) -> Iterator[Worker]:
+def least_worker(location: Location) -> Iterator[Worker]:
     """Start the least service written by hand."""
-    with _by_hand(LEAST, "benchmarks.least", place) as worker:
+    with _by_hand(LEAST, "benchmarks.least", location) as worker:
         yield worker
 
 
 @contextmanager
-def _by_hand(service: str, module: str, place: Place, *more: str) -> Iterator[Worker]:
+def _by_hand(service: str, module: str, location: Location, *more: str) -> Iterator[Worker]:
     port = _free_port()
-    command = (sys.executable, "-m", module, str(port), place.admin, *more)
-    with running(command, place.folder / f"{service}-{port}.log") as process:
+    command = (sys.executable, "-m", module, str(port), location.admin, *more)
+    with running(command, location.folder / f"{service}-{port}.log") as process:
         yield Worker(service=service, uri=f"http://127.0.0.1:{port}/", process=process)
 
 

@@ -47,7 +47,7 @@ async def main() -> int:
                 tenant = str(uuid4())
                 for operation, config, _ in SENT:
                     await carry_out(backend.dispatcher, body(tenant, operation, config))
-                url = f"{backend.settings['endpoint']}/{settings.names.turn}/{tenant}/history"
+                url = f"{backend.settings['endpoint']}/{settings.names.lock}/{tenant}/history"
                 return report(await finished_history(url))
 
 
@@ -67,7 +67,7 @@ async def worker(folder: Path, backend: Mapping[str, str]) -> AsyncIterator[None
         async with asyncio.timeout(WITHIN):
             while line := await process.stderr.readline():
                 print(f"  {line.decode().rstrip()}")
-                if b'"state": "yes"' in line:
+                if b'"state": "registered"' in line:
                     break
             else:
                 sys.exit(f"landlord-host ended with {await process.wait()}")

@@ -1,7 +1,7 @@
 """A hundred thousand jobs on ten thousand tenants that come and go: `nox -s soak`.
 
 One restate-server, Landlord's API in this process, and one landlord-host. Exits with 1 where the
-worker's memory, open files, tasks or caches, or the turns' state, rise over the second half.
+worker's memory, open files, tasks or caches, or the locks' state, rise over the second half.
 """
 
 import argparse

@@ -23,7 +23,7 @@ create, update, delete: One job each.
 repeat: A job with the configuration that is in force already.
 hold: A job that is held, is killed as Landlord does once the configuration changes, and the next.
 remake: A delete and at once a job that makes the tenant anew.
-drift: An update, and Landlord wants something else right after it: settling finds that.
+drift: An update, and Landlord wants something else right after it: the resync finds that.
 archive: A delete, as Landlord has it; the tenant never comes back, another takes its place.
 """
 
@@ -40,7 +40,7 @@ class Tenant:
         number: Its place among the others.
         key: What Landlord calls it now.
         version: The configuration that was wanted last.
-        lives: Whether it has a resource, and so a state in its turn.
+        lives: Whether it has a resource, and so a state in its lock.
     """
 
     number: int

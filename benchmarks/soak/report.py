@@ -22,8 +22,8 @@ ROWS = {
     "tasks": ("tasks in the event loop", ""),
     "engine_cache": ("cached answers about tenants", ""),
     "defaults_cache": ("cached answers about engines", ""),
-    "state_rows": ("entries of the turns' state", ""),
-    "state_bytes": ("bytes of the turns' state", "bytes"),
+    "state_rows": ("entries of the locks' state", ""),
+    "state_bytes": ("bytes of the locks' state", "bytes"),
     "server_rss": ("restate-server's memory", "bytes"),
     "server_disk": ("restate-server's disk", "bytes"),
 }

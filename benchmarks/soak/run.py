@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import attrs
 
-from benchmarks.processes import Place, our_worker, seen
+from benchmarks.processes import Location, our_worker, seen
 from benchmarks.soak.churn import Churn, Landlord
 from benchmarks.soak.lives import all_tenants
 from benchmarks.soak.samples import Sample, look, state
@@ -23,19 +23,19 @@ from landlord_test_target.direct import Lines
 __all__ = ["Plan", "Soaked", "soak"]
 
 SHORT_TIMES = {
-    "settle_after": "1s",
+    "resync_after": "1s",
     "health_timeout": "2s",
     "step_timeout": "10s",
-    "keep_history": "35s",
+    "history_retention": "35s",
 }
-"""So that settling and forgetting happen all the time; a tenant is not forgotten before its last look."""
+"""So that the resync and forgetting happen all the time; a tenant is not forgotten before its last look."""
 
 ENTRIES = 2
-"""Entries of state for each tenant that is there: its turn, and its past."""
+"""Entries of state for each tenant that is there: its lock, and its past."""
 
 LOOK_AGAIN = 1.0
 IDLE_WITHIN = 300.0
-"""Seconds; forgetting comes 35 after the last job, settling before it."""
+"""Seconds; forgetting comes 35 after the last job, the resync before it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -92,18 +92,18 @@ async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
         admin = AdminClient(server.admin_endpoint)
         try:
             async with aiohttp.ClientSession() as http, _landlord() as (landlord, url):
-                place = Place(
+                location = Location(
                     folder=Path(name),
                     ingress=server.endpoint,
                     admin=server.admin_endpoint,
                     landlord=url,
                 )
-                with our_worker(place, settings=SHORT_TIMES) as worker:
-                    await seen(http, f"{place.admin}/deployments", worker.uri)
+                with our_worker(location, settings=SHORT_TIMES) as worker:
+                    await seen(http, f"{location.admin}/deployments", worker.uri)
                     churn = Churn(
                         landlord=landlord,
                         worker=worker,
-                        execute=f"{place.ingress}/{worker.service}/execute",
+                        execute=f"{location.ingress}/{worker.service}/execute",
                         http=http,
                         admin=admin,
                         tenants=all_tenants(plan.tenants),

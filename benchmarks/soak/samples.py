@@ -49,7 +49,7 @@ class Sample:
         tasks: Tasks in the worker's event loop.
         engine_cache: Answers about tenants that the worker keeps.
         defaults_cache: Answers about compute engines that it keeps.
-        state_rows: Entries in the state of all turns.
+        state_rows: Entries in the state of all locks.
         state_bytes: Their values.
         server_rss: Bytes of restate-server's memory.
         server_disk: Bytes that restate-server wrote and kept.
@@ -70,7 +70,7 @@ class Sample:
 
 
 async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
-    """Look at the worker from outside, at its metrics, at the turns, and at restate-server."""
+    """Look at the worker from outside, at its metrics, at the locks, and at restate-server."""
     process = churn.worker.process
     memory = process.memory_full_info()
     shown = await _metrics(churn)
@@ -92,10 +92,10 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
 
 
 async def state(churn: Churn) -> tuple[int, int]:
-    """The number of entries that the turns keep, and the bytes of their values."""
+    """The number of entries that the locks keep, and the bytes of their values."""
     (found,) = await churn.admin.query(
         "SELECT count(*) AS entries, sum(octet_length(value_utf8)) AS size FROM state"  # noqa: S608  # quoted
-        f" WHERE service_name = {literal(churn.worker.service + 'Turn')}"
+        f" WHERE service_name = {literal(churn.worker.service + 'Tenant')}"
     )
     return int(str(found["entries"])), int(str(found.get("size", 0)))
 

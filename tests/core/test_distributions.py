@@ -7,7 +7,7 @@ import pytest
 
 from landlord_engines_core.distributions import installed
 from landlord_engines_core.errors import PluginNotInstalled
-from landlord_engines_core.plugins import WORKER_ENGINES, census, damaged, load_worker_engine
+from landlord_engines_core.plugins import WORKER_ENGINES, damaged, list_engines, load_worker_engine
 
 POINTS = f"[{WORKER_ENGINES}]\nacme = nowhere:factory\n".encode()
 METADATA = b"Metadata-Version: 2.1\nName: acme-engine\nVersion: 1.0\n"
@@ -30,7 +30,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def found() -> list[str]:
-    return [str(one) for one in census(WORKER_ENGINES) if one.name == "acme"]
+    return [str(one) for one in list_engines(WORKER_ENGINES) if one.name == "acme"]
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from landlord_engines_core.errors import CapabilityNotSupported
 class Plain(WorkerEngine):
     """An engine with the three hooks that it must have."""
 
-    info = EngineInfo(name="plain", capabilities={Capability.TURN: Support.FULL})
+    info = EngineInfo(name="plain", capabilities={Capability.TENANT_LOCK: Support.FULL})
 
     async def serve(self, started: Callable[[], None]) -> None:
         started()
 
     async def register(self) -> Registration:
-        return Registration(state=RegistrationState.YES)
+        return Registration(state=RegistrationState.REGISTERED)
 
     async def shutdown(self, grace: float) -> None:
         """Nothing runs."""
@@ -38,5 +38,5 @@ def test_what_is_planned_is_not_supported() -> None:
     info = EngineInfo(name="x", capabilities={Capability.WATCH: Support.PLANNED})
 
     assert not info.supports(Capability.WATCH)
-    assert not info.supports(Capability.TURN)
-    assert Plain.info.supports(Capability.TURN)
+    assert not info.supports(Capability.TENANT_LOCK)
+    assert Plain.info.supports(Capability.TENANT_LOCK)

@@ -97,12 +97,12 @@ class Engine(WorkerEngine):
             raise RegistrationFailed("nobody there")
         if self.mode == "behind":
             return Registration(state=RegistrationState.NOT_LATEST, detail="another is")
-        return Registration(state=RegistrationState.YES)
+        return Registration(state=RegistrationState.REGISTERED)
 
     async def dry_run_registration(self):
         if self.mode == "raises":
             raise RuntimeError("sesame")
-        return Registration(state=RegistrationState.YES, detail="would be new")
+        return Registration(state=RegistrationState.REGISTERED, detail="would be new")
 
     async def shutdown(self, grace):
         print("drains", flush=True)
@@ -497,9 +497,9 @@ def test_check_tells_what_a_registration_would_do(start: Start) -> None:
             "set worker.step_timeout to 60s or more, or lower the timeouts of compute.slow",
         ),
         (
-            ["worker.compute_provider=slow", "worker.keep_history=7m"],
-            "worker.keep_history (420s) ends before the last look",
-            "set worker.keep_history to 430s or more",
+            ["worker.compute_provider=slow", "worker.history_retention=7m"],
+            "worker.history_retention (420s) ends before the last look",
+            "set worker.history_retention to 430s or more",
         ),
     ],
 )
@@ -522,7 +522,7 @@ def test_what_a_drain_cuts_is_named(start: Start) -> None:
     code, text = ended(process)
 
     assert code == 0
-    assert "step cut" in text
+    assert "step cancelled" in text
     assert '"step": "apply"' in text
     assert "requests to targets were cut" in text
 
@@ -568,7 +568,7 @@ def test_the_probes_answer_until_the_drain_is_over(start: Start) -> None:
     assert (ready[0], alive[0]) == (503, 200)
     assert '"reasons": ["draining' in ready[1]
     assert metrics['state{state="draining"}'] == 1
-    assert 0 < metrics["drain_seconds_left"] <= 60
+    assert 0 < metrics["drain_remaining_seconds"] <= 60
     process.terminate()
     assert ended(process)[0] == 1
 

@@ -31,13 +31,14 @@ from landlord_engines_core.lifecycle import (
 )
 from landlord_test_target.direct import Lines
 
-YES = Registration(state=RegistrationState.YES, detail="here")
-GONE = Registration(state=RegistrationState.GONE, detail="nowhere")
+YES = Registration(state=RegistrationState.REGISTERED, detail="here")
+GONE = Registration(state=RegistrationState.UNREGISTERED, detail="nowhere")
 OUTDATED = Registration(state=RegistrationState.OUTDATED, detail="another answered")
 
 
 FULL = EngineInfo(
-    name="test", capabilities=dict.fromkeys((Capability.TURN, Capability.WATCH), Support.FULL)
+    name="test",
+    capabilities=dict.fromkeys((Capability.TENANT_LOCK, Capability.WATCH), Support.FULL),
 )
 
 
@@ -83,7 +84,7 @@ class Engine(WorkerEngine):
 def lifecycle(
     engine: WorkerEngine, logger: Lines | None = None, **options: float
 ) -> EngineLifecycle:
-    known = {"drain_timeout": 1.0, "register_timeout": 0.2, "watch_interval": 0.005}
+    known = {"drain_timeout": 1.0, "register_timeout": 0.2, "registration_check_interval": 0.005}
     given = {"fail_fast": False, **known, **options}
     return EngineLifecycle(
         engine=engine,
@@ -156,7 +157,7 @@ async def test_a_stop_during_a_registration_cancels_it() -> None:
     assert engine.calls[-1] == "shutdown"
 
 
-async def test_an_engine_that_cannot_give_turns_is_refused() -> None:
+async def test_an_engine_that_cannot_give_locks_is_refused() -> None:
     engine = Engine(EngineInfo(name="loose"))
 
     assert isinstance(await failure(lifecycle(engine)), EngineRefused)
@@ -241,7 +242,7 @@ async def test_a_registration_that_is_gone_is_made_again() -> None:
     states = [
         values["state"] for _, event, values in logger.lines if event == "registration changed"
     ]
-    assert states == ["yes", "gone", "yes"]
+    assert states == ["registered", "unregistered", "registered"]
 
 
 @pytest.fixture
@@ -268,7 +269,7 @@ async def test_an_outdated_registration_is_made_again_after_growing_pauses_until
     states = [
         values["state"] for _, event, values in logger.lines if event == "registration changed"
     ]
-    assert states[:2] == ["outdated", "yes"]
+    assert states[:2] == ["outdated", "registered"]
 
 
 def test_after_a_state_that_is_right_pauses_begin_short_again(
@@ -299,7 +300,7 @@ async def test_a_registration_that_is_refused_later_ends_no_worker() -> None:
 
     engine = Engine(registers=refuse_later, seen=[GONE, YES])
     logger = Lines()
-    running = lifecycle(engine, logger, fail_fast=True, watch_interval=0.01)
+    running = lifecycle(engine, logger, fail_fast=True, registration_check_interval=0.01)
 
     await stopped(running, lambda: running.registration.state is RegistrationState.REFUSED)
 
@@ -307,7 +308,7 @@ async def test_a_registration_that_is_refused_later_ends_no_worker() -> None:
 
 
 async def test_an_engine_that_cannot_watch_is_registered_once() -> None:
-    engine = Engine(EngineInfo(name="blind", capabilities={Capability.TURN: Support.FULL}))
+    engine = Engine(EngineInfo(name="blind", capabilities={Capability.TENANT_LOCK: Support.FULL}))
     running = lifecycle(engine)
 
     await stopped(running, lambda: running.registration == YES)
@@ -361,7 +362,7 @@ async def test_an_engine_that_exits_has_failed(exits: BaseException) -> None:
 
 
 async def test_an_engine_that_only_plans_turns_and_serves_all_the_same_is_refused() -> None:
-    planned = EngineInfo(name="hasty", capabilities={Capability.TURN: Support.PLANNED})
+    planned = EngineInfo(name="hasty", capabilities={Capability.TENANT_LOCK: Support.PLANNED})
     engine = Engine(planned)
 
     assert isinstance(await failure(lifecycle(engine)), EngineRefused)
@@ -400,9 +401,9 @@ async def test_an_engine_that_listens_only_after_the_stop_changes_nothing() -> N
 
 @pytest.mark.parametrize("support", [Support.PLANNED, Support.UNSUPPORTED])
 def test_an_engine_that_could_not_serve_is_refused_beforehand(support: Support) -> None:
-    info = EngineInfo(name="own", capabilities={Capability.TURN: support})
+    info = EngineInfo(name="own", capabilities={Capability.TENANT_LOCK: support})
 
-    with pytest.raises(EngineRefused, match="cannot give each tenant its turn"):
+    with pytest.raises(EngineRefused, match="cannot give each tenant its lock"):
         refuse_unable(Engine(info=info))
 
 

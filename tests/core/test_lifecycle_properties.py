@@ -21,7 +21,8 @@ from landlord_test_target.direct import Lines
 
 ORDER = list(EngineState)
 INFO = EngineInfo(
-    name="made-up", capabilities=dict.fromkeys((Capability.TURN, Capability.WATCH), Support.FULL)
+    name="made-up",
+    capabilities=dict.fromkeys((Capability.TENANT_LOCK, Capability.WATCH), Support.FULL),
 )
 
 
@@ -50,7 +51,7 @@ class MadeUp(WorkerEngine):
         if self.lasts is None:
             await self.down.wait()
         else:
-            await turns(self.lasts)
+            await locks(self.lasts)
 
     async def register(self) -> Registration:
         return self._next()
@@ -64,13 +65,13 @@ class MadeUp(WorkerEngine):
             self.down.set()
 
     def _next(self) -> Registration:
-        seen = self.seen.pop(0) if self.seen else Registration(state=RegistrationState.YES)
+        seen = self.seen.pop(0) if self.seen else Registration(state=RegistrationState.REGISTERED)
         if isinstance(seen, Exception):
             raise seen
         return seen
 
 
-async def turns(count: int) -> None:
+async def locks(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -92,7 +93,10 @@ engines = st.builds(
 def lifecycle(engine: WorkerEngine, logger: Lines, *, fail_fast: bool = False) -> EngineLifecycle:
     # One that does not end is given up at once: the margin is all there is.
     options = LifecycleOptions(
-        drain_timeout=-1.99, register_timeout=5.0, watch_interval=0.0, fail_fast=fail_fast
+        drain_timeout=-1.99,
+        register_timeout=5.0,
+        registration_check_interval=0.0,
+        fail_fast=fail_fast,
     )
     return EngineLifecycle(engine=engine, options=options, logger=logger)
 
@@ -106,7 +110,7 @@ async def test_whatever_an_engine_does_it_is_stopped_once_and_only_moves_forward
     running = lifecycle(engine, logger, fail_fast=fail_fast)
     task = asyncio.create_task(running.run(stop))
 
-    await turns(stop_after)
+    await locks(stop_after)
     stop.set()
     with suppress(LandlordEnginesError):
         await task

@@ -10,7 +10,7 @@ from landlord_engines_core.compute import Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, InvalidJob, Queued, Transient
 from landlord_engines_core.metrics import FailingJobs, Metrics
-from landlord_engines_core.models import Ended, Operation, Placement
+from landlord_engines_core.models import CompletedJob, Operation, Placement
 from landlord_engines_core.tenants import TenantJobs
 from landlord_engines_core.tenants.plan import Action
 from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
@@ -39,7 +39,10 @@ def ended(tenants: TenantJobs) -> Mapping[str, float]:
 
 def failures(tenants: TenantJobs) -> list[float]:
     values = shown(tenants.metrics)
-    return [values[f'failures_total{{kind="{kind}"}}'] for kind in ("held", "transient", "invalid")]
+    return [
+        values[f'attempt_failures_total{{kind="{kind}"}}']
+        for kind in ("held", "transient", "invalid")
+    ]
 
 
 async def test_jobs_are_counted_by_operation_and_outcome() -> None:
@@ -91,8 +94,8 @@ async def test_what_can_be_counted_is_there_from_the_start() -> None:
     values = shown(jobs(("mock", MockCompute())).metrics)
 
     assert values['jobs_total{operation="delete",outcome="absent"}'] == 0
-    assert values['failures_total{kind="transient"}'] == 0
-    assert values['step_seconds_count{step="hold"}'] == 0
+    assert values['attempt_failures_total{kind="transient"}'] == 0
+    assert values['step_duration_seconds_count{step="hold"}'] == 0
 
 
 @pytest.mark.parametrize("action", Action)
@@ -104,19 +107,21 @@ def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
     assert shown(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
 
 
-async def test_settling_is_counted_apart_from_jobs() -> None:
+async def test_resync_is_counted_apart_from_jobs() -> None:
     tenants = jobs(("mock", MockCompute()))
     job = DirectSteps()
     await tenants.run(body(), job)
 
-    gone = Ended(tenant="t", execution_id="one", operation="delete", gone=(Placement("mock"),))
+    gone = CompletedJob(
+        tenant="t", execution_id="one", operation="delete", removed=(Placement("mock"),)
+    )
     for _ in range(2):
-        await tenants.settle(gone, DirectSteps("two", job.record))
+        await tenants.resync(gone, DirectSteps("two", job.record))
 
     assert ended(tenants) == {
         "provision created": 1,
-        "settle deleted": 1,
-        "settle unchanged": 1,
+        "resync deleted": 1,
+        "resync unchanged": 1,
     }
 
 
@@ -150,9 +155,12 @@ async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
         await tenants.run(body(), DirectSteps())
 
     values = shown(tenants.metrics)
-    counts = [values[f'step_seconds_count{{step="{one}"}}'] for one in ("resolve", "apply", "hold")]
+    counts = [
+        values[f'step_duration_seconds_count{{step="{one}"}}']
+        for one in ("resolve", "apply", "hold")
+    ]
     assert counts == [1, 1, 0]
-    assert values['step_seconds_sum{step="apply"}'] > 0
+    assert values['step_duration_seconds_sum{step="apply"}'] > 0
     assert failures(tenants) == [0, 1, 0]
 
 
@@ -160,10 +168,10 @@ async def test_a_job_is_in_flight_while_it_is_carried_out() -> None:
     entered, release = asyncio.Event(), asyncio.Event()
 
     class Slow(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> Observation:
+        async def inspect(self, tenant: str, location: str) -> Observation:
             entered.set()
             await release.wait()
-            return await super().inspect(tenant, place)
+            return await super().inspect(tenant, location)
 
     tenants = jobs(("mock", Slow()))
     running = asyncio.create_task(tenants.run(body(), DirectSteps()))
@@ -181,7 +189,7 @@ async def test_a_job_that_is_cut_is_in_flight_no_more_and_has_not_failed() -> No
     entered = asyncio.Event()
 
     class Slow(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> Observation:
+        async def inspect(self, tenant: str, location: str) -> Observation:
             entered.set()
             await asyncio.Event().wait()
             raise AssertionError
@@ -195,7 +203,7 @@ async def test_a_job_that_is_cut_is_in_flight_no_more_and_has_not_failed() -> No
     values = shown(tenants.metrics)
     assert values["jobs_in_flight"] == 0
     assert tenants.slots.taken == 0
-    assert values['step_seconds_count{step="apply"}'] == 1
+    assert values['step_duration_seconds_count{step="apply"}'] == 1
     assert failures(tenants) == [0, 0, 0]
 
 
@@ -284,7 +292,7 @@ async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -
 
     asking = [asyncio.create_task(look(fresh, "a", ask)) for _ in range(2)]
     await asyncio.sleep(0)
-    open_questions = shown(metrics)['cache_asks_in_flight{cache="engine"}']
+    open_questions = shown(metrics)['cache_fetches_in_flight{cache="engine"}']
     gate.set()
     await asyncio.gather(*asking, look(stale, "a", ask))
     await look(fresh, "a", ask)

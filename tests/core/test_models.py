@@ -6,7 +6,7 @@ from landlord_engines_core import codec
 from landlord_engines_core.models import (
     HISTORY,
     Job,
-    Note,
+    JobStart,
     Operation,
     Outcome,
     Placement,
@@ -17,14 +17,16 @@ from landlord_engines_core.models import (
     key_hashes,
 )
 
-NOTE = Note(operation="provision", started_at="2026-01-01T00:00:00Z", placement=Placement("mock"))
+NOTE = JobStart(
+    operation="provision", started_at="2026-01-01T00:00:00Z", placement=Placement("mock")
+)
 
 
 def _end(
     execution_id: str = "inv_1",
     *,
-    held: Placement | None = None,
-    gone: tuple[Placement, ...] = (),
+    placement: Placement | None = None,
+    removed: tuple[Placement, ...] = (),
 ) -> Transition:
     return Transition(
         execution_id=execution_id,
@@ -32,13 +34,13 @@ def _end(
         started_at="2026-01-01T00:00:00Z",
         ended_at="2026-01-01T00:00:01Z",
         outcome=Outcome.CREATED,
-        held=held,
-        gone=gone,
+        placement=placement,
+        removed=removed,
     )
 
 
-def test_a_jobs_start_and_place_are_in_its_record_before_its_end() -> None:
-    record = Record().begun("inv_1", NOTE)
+def test_a_jobs_start_and_location_are_in_its_record_before_its_end() -> None:
+    record = Record().with_start("inv_1", NOTE)
 
     assert record.placements == (Placement("mock"),)
     assert [(t.execution_id, t.ended_at) for t in record.transitions] == [("inv_1", None)]
@@ -46,20 +48,22 @@ def test_a_jobs_start_and_place_are_in_its_record_before_its_end() -> None:
 
 
 def test_noting_the_same_start_again_changes_nothing() -> None:
-    record = Record().begun("inv_1", NOTE)
+    record = Record().with_start("inv_1", NOTE)
 
-    assert record.begun("inv_1", NOTE) == record
+    assert record.with_start("inv_1", NOTE) == record
 
 
 def test_a_start_without_a_place_keeps_the_places() -> None:
     record = Record(placements=(Placement("mock"),))
 
-    noted = record.begun("inv_1", Note(operation="delete", started_at="2026-01-01T00:00:00Z"))
+    noted = record.with_start(
+        "inv_1", JobStart(operation="delete", started_at="2026-01-01T00:00:00Z")
+    )
 
     assert noted.placements == record.placements
 
 
-def test_a_place_is_the_same_whatever_its_resource_is_called() -> None:
+def test_a_location_is_the_same_whatever_its_resource_is_called() -> None:
     named = Placement("mock", "a", {"id": "1"})
 
     assert named == Placement("mock", "a", {"id": "2"})
@@ -67,34 +71,34 @@ def test_a_place_is_the_same_whatever_its_resource_is_called() -> None:
     assert named != Placement("mock", "b", {"id": "1"})
 
 
-def test_a_place_can_be_told_without_what_its_resource_is_called() -> None:
+def test_a_location_can_be_told_without_what_its_resource_is_called() -> None:
     assert Placement("mock", "a", {"id": "1"}).bare().resource_ids == {}
     assert Placement("mock", "a", {"id": "1"}).bare() == Placement("mock", "a")
 
 
-def test_a_place_is_noted_once_and_without_a_start() -> None:
-    record = Record().placed(Placement("mock"))
+def test_a_location_is_noted_once_and_without_a_start() -> None:
+    record = Record().with_placement(Placement("mock"))
 
     assert record.placements == (Placement("mock"),)
     assert record.transitions == ()
-    assert record.placed(Placement("mock")) is record
-    assert record.placed(None) is record
+    assert record.with_placement(Placement("mock")) is record
+    assert record.with_placement(None) is record
 
 
-def test_a_deletes_candidates_are_places_only_where_the_record_has_none() -> None:
-    note = Note(operation="delete", started_at="t", candidates=(Placement("a"), Placement("b")))
+def test_a_deletes_candidates_are_locations_only_where_the_record_has_none() -> None:
+    note = JobStart(operation="delete", started_at="t", candidates=(Placement("a"), Placement("b")))
 
-    assert Record().begun("inv_1", note).placements == note.candidates
+    assert Record().with_start("inv_1", note).placements == note.candidates
     known = Record(placements=(Placement("mock"),))
-    assert known.begun("inv_1", note).placements == known.placements
+    assert known.with_start("inv_1", note).placements == known.placements
 
 
-def test_settling_that_mended_nothing_leaves_no_line_and_a_killed_jobs_start_as_it_is() -> None:
-    record = Record().begun("inv_1", NOTE)
-    end = attrs.evolve(_end("inv_2", gone=(Placement("mock"),)), operation="settle")
+def test_resync_that_repaired_nothing_leaves_no_line_and_a_killed_jobs_start_as_it_is() -> None:
+    record = Record().with_start("inv_1", NOTE)
+    end = attrs.evolve(_end("inv_2", removed=(Placement("mock"),)), operation="resync")
 
-    told = record.ended(end)
-    quiet = record.ended(attrs.evolve(end, outcome=Outcome.ABSENT))
+    told = record.with_end(end)
+    quiet = record.with_end(attrs.evolve(end, outcome=Outcome.ABSENT))
 
     assert [t.execution_id for t in told.transitions] == ["inv_1", "inv_2"]
     assert quiet.transitions == record.transitions
@@ -103,25 +107,25 @@ def test_settling_that_mended_nothing_leaves_no_line_and_a_killed_jobs_start_as_
 
 
 def test_an_end_replaces_the_start() -> None:
-    record = Record().begun("inv_1", NOTE)
+    record = Record().with_start("inv_1", NOTE)
 
-    ended = record.ended(_end(held=Placement("mock", "", {"id": "1"})))
+    ended = record.with_end(_end(placement=Placement("mock", "", {"id": "1"})))
 
     assert ended.has_ended("inv_1")
-    assert ended.transitions == (_end(held=Placement("mock")),)
+    assert ended.transitions == (_end(placement=Placement("mock")),)
     assert [p.resource_ids for p in ended.placements] == [{"id": "1"}]
 
 
 def test_an_end_that_is_written_already_changes_nothing() -> None:
-    record = Record().ended(_end(held=Placement("mock")))
+    record = Record().with_end(_end(placement=Placement("mock")))
 
-    assert record.ended(_end(gone=(Placement("mock"),))) is record
+    assert record.with_end(_end(removed=(Placement("mock"),))) is record
 
 
-def test_where_nothing_is_left_no_longer_counts_as_a_place() -> None:
+def test_where_nothing_is_left_no_longer_counts_as_a_location() -> None:
     record = Record(placements=(Placement("mock"), Placement("docker", "host")))
 
-    ended = record.ended(_end(gone=(Placement("docker", "host", {"id": "1"}),)))
+    ended = record.with_end(_end(removed=(Placement("docker", "host", {"id": "1"}),)))
 
     assert ended.placements == (Placement("mock"),)
 
@@ -129,20 +133,20 @@ def test_where_nothing_is_left_no_longer_counts_as_a_place() -> None:
 def test_the_place_of_the_last_job_comes_last() -> None:
     record = Record(placements=(Placement("mock"), Placement("docker")))
 
-    ended = record.ended(_end(held=Placement("mock")))
+    ended = record.with_end(_end(placement=Placement("mock")))
 
     assert ended.placements == (Placement("docker"), Placement("mock"))
 
 
 def test_an_end_without_a_start_is_written_all_the_same() -> None:
-    assert Record().ended(_end("inv_9")).has_ended("inv_9")
+    assert Record().with_end(_end("inv_9")).has_ended("inv_9")
 
 
 def test_a_record_keeps_its_latest_transitions_only() -> None:
     record = Record()
 
     for number in range(HISTORY + 5):
-        record = record.begun(f"inv_{number}", NOTE).ended(_end(f"inv_{number}"))
+        record = record.with_start(f"inv_{number}", NOTE).with_end(_end(f"inv_{number}"))
 
     assert len(record.transitions) == HISTORY
     assert record.transitions[0].execution_id == "inv_5"
@@ -163,7 +167,11 @@ def test_a_record_of_a_newer_version_stays_readable() -> None:
 
 
 def test_a_record_reads_back_as_it_was_written() -> None:
-    record = Record().begun("inv_1", NOTE).ended(_end(held=Placement("mock", "a", {"id": "1"})))
+    record = (
+        Record()
+        .with_start("inv_1", NOTE)
+        .with_end(_end(placement=Placement("mock", "a", {"id": "1"})))
+    )
 
     assert codec.loads(codec.dumps(record), Record) == record
 

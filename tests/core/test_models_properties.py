@@ -4,7 +4,7 @@ from hypothesis import given, strategies as st
 
 from landlord_engines_core.models import (
     HISTORY,
-    Note,
+    JobStart,
     Placement,
     Record,
     Transition,
@@ -14,7 +14,7 @@ from landlord_engines_core.models import (
 from landlord_test_target.strategies import configs, placements, records, transitions, values
 
 notes = st.builds(
-    Note,
+    JobStart,
     operation=st.sampled_from(("provision", "delete")),
     started_at=st.just("2026-01-01T00:00:00.000Z"),
     placement=st.none() | placements,
@@ -55,43 +55,45 @@ def test_only_the_keys_that_changed_have_other_hashes(
 
 
 @given(records, ids, notes)
-def test_a_start_can_be_noted_any_number_of_times(record: Record, job: str, note: Note) -> None:
-    once = record.begun(job, note)
+def test_a_start_can_be_noted_any_number_of_times(record: Record, job: str, note: JobStart) -> None:
+    once = record.with_start(job, note)
 
-    assert once.begun(job, note) == once
+    assert once.with_start(job, note) == once
     assert set(record.placements) <= set(once.placements)
     assert note.placement is None or note.placement in once.placements
 
 
 @given(records, transitions)
 def test_an_end_can_be_written_any_number_of_times(record: Record, end: Transition) -> None:
-    once = record.ended(end)
+    once = record.with_end(end)
 
-    assert once.ended(end) is once
+    assert once.with_end(end) is once
     assert once.has_ended(end.execution_id)
 
 
 @given(records, transitions)
-def test_after_an_end_a_place_is_known_unless_it_is_gone(record: Record, end: Transition) -> None:
+def test_after_an_end_a_location_is_known_unless_it_is_gone(
+    record: Record, end: Transition
+) -> None:
     wanted = set(record.placements)
     if not record.has_ended(end.execution_id):
-        wanted = (wanted - set(end.gone)) | ({end.held} if end.held else set())
+        wanted = (wanted - set(end.removed)) | ({end.placement} if end.placement else set())
 
-    assert set(record.ended(end).placements) == wanted
+    assert set(record.with_end(end).placements) == wanted
 
 
 @given(st.lists(st.tuples(notes, transitions) | notes, max_size=130))
 def test_a_record_holds_each_job_once_in_order_and_never_more_than_its_limit(
-    jobs: list[tuple[Note, Transition] | Note],
+    jobs: list[tuple[JobStart, Transition] | JobStart],
 ) -> None:
     record, begun = Record(), []
     for number, job in enumerate(jobs):
         name = f"inv_{number}"
         note, end = job if isinstance(job, tuple) else (job, None)
-        record = record.begun(name, note)
+        record = record.with_start(name, note)
         if end is not None:
-            named = {"execution_id": name, "operation": end.operation, "held": end.held}
-            record = record.ended(
+            named = {"execution_id": name, "operation": end.operation, "placement": end.placement}
+            record = record.with_end(
                 Transition(started_at=note.started_at, ended_at=end.ended_at, **named)  # type: ignore[arg-type]
             )
         begun.append(name)
@@ -101,7 +103,7 @@ def test_a_record_holds_each_job_once_in_order_and_never_more_than_its_limit(
 
 
 @given(placements)
-def test_a_placement_is_known_by_engine_and_place_alone(placement: Placement) -> None:
-    bare = Placement(placement.engine, placement.place)
+def test_a_placement_is_known_by_engine_and_location_alone(placement: Placement) -> None:
+    bare = Placement(placement.engine, placement.location)
 
     assert (placement, hash(placement)) == (bare, hash(bare))

@@ -9,8 +9,8 @@ def test_code_of_an_engine_is_told_by_its_distribution() -> None:
     found = whereabouts(sys._getframe(), {f"{package}.engine": "worker engine own"})
 
     assert found.engine == "worker engine own"
-    assert found.place.startswith("test_plugin_frames.py:")
-    assert found.place.endswith("in test_code_of_an_engine_is_told_by_its_distribution")
+    assert found.location.startswith("test_plugin_frames.py:")
+    assert found.location.endswith("in test_code_of_an_engine_is_told_by_its_distribution")
 
 
 def test_a_built_in_engine_is_told_by_its_module() -> None:
@@ -35,4 +35,4 @@ def test_outside_of_engines_the_innermost_place_is_told() -> None:
 
 
 def test_a_thread_that_is_no_more_is_nowhere() -> None:
-    assert thread_whereabouts(-1, {}).place == "an unknown place"
+    assert thread_whereabouts(-1, {}).location == "an unknown location"

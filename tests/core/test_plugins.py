@@ -18,7 +18,7 @@ from landlord_engines_core.errors import (
 from landlord_engines_core.plugins import (
     COMPUTE_ENGINES,
     WORKER_ENGINES,
-    census,
+    list_engines,
     load_compute_engine,
     load_worker_engine,
 )
@@ -56,10 +56,10 @@ def refused(name: str) -> PluginError:
 def test_the_census_imports_nothing_and_names_each_distribution(install: Install) -> None:
     install("broken", "sick", "raise SystemExit")
 
-    found = {str(one): one.version for one in census(WORKER_ENGINES)}
+    found = {str(one): one.version for one in list_engines(WORKER_ENGINES)}
 
     assert any(text.startswith("sick (broken 1.0, ") for text in found)
-    assert any(one.name == "mock" for one in census(COMPUTE_ENGINES))
+    assert any(one.name == "mock" for one in list_engines(COMPUTE_ENGINES))
 
 
 def test_an_engine_is_loaded_with_where_it_came_from() -> None:

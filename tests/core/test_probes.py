@@ -40,14 +40,14 @@ from landlord_test_target.direct import Lines
 
 ANY_PORT = Address("127.0.0.1:0")
 
-TURN = EngineInfo(name="test", capabilities={Capability.TURN: Support.FULL})
+TENANT_LOCK = EngineInfo(name="test", capabilities={Capability.TENANT_LOCK: Support.FULL})
 
 
 @attrs.define(eq=False)
 class Engine(WorkerEngine):
     """Listens, registers, ends and blocks when a test says so."""
 
-    info: EngineInfo = TURN
+    info: EngineInfo = TENANT_LOCK
     listens: asyncio.Event = attrs.field(factory=asyncio.Event)
     reachable: bool = True
     drained: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -63,7 +63,7 @@ class Engine(WorkerEngine):
     async def register(self) -> Registration:
         if not self.reachable:
             raise RegistrationFailed("http://admin does not answer")
-        return Registration(state=RegistrationState.YES, detail="here")
+        return Registration(state=RegistrationState.REGISTERED, detail="here")
 
     async def shutdown(self, grace: float) -> None:
         await self.drained.wait()
@@ -105,7 +105,7 @@ class Probed:
 
 def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 60.0) -> Probed:
     options = LifecycleOptions(
-        drain_timeout=30, register_timeout=60, watch_interval=60, fail_fast=False
+        drain_timeout=30, register_timeout=60, registration_check_interval=60, fail_fast=False
     )
     probes = Probes(
         lifecycle=EngineLifecycle(engine=engine, options=options, logger=Lines()),
@@ -190,10 +190,10 @@ async def test_a_registration_is_told() -> None:
     one.engine.listens.set()
 
     async with running(one):
-        await until(lambda: one.lifecycle.registration.state is RegistrationState.YES)
+        await until(lambda: one.lifecycle.registration.state is RegistrationState.REGISTERED)
         status, body = await one.asked("/readyz")
 
-    assert (status, body["registration"]) == (200, {"state": "yes", "detail": "here"})
+    assert (status, body["registration"]) == (200, {"state": "registered", "detail": "here"})
 
 
 async def test_a_worker_that_drains_is_alive_and_not_ready_and_says_how_long_it_may_take() -> None:
@@ -285,7 +285,7 @@ async def test_metrics_are_shown_in_prometheus_form() -> None:
 
     assert status == 200
     assert "# TYPE landlord_worker_jobs_in_flight gauge" in text
-    assert "landlord_worker_loop_silent_seconds 0." in text
+    assert "landlord_worker_event_loop_heartbeat_age_seconds 0." in text
     assert "landlord_worker_loop_tasks 1.0" in text
 
 

@@ -122,7 +122,7 @@ def test_defaults_may_lack_what_a_tenants_configuration_can_have(
         ({"size": "hush"}, "compute.strict.size breaks the rule 'anyOf'"),
     ],
 )
-def test_defaults_that_no_tenants_configuration_can_mend_are_refused(
+def test_defaults_that_no_tenants_configuration_can_repair_are_refused(
     defaults: Mapping[str, object], named: str
 ) -> None:
     with pytest.raises(ComputeRefused) as caught:

@@ -13,11 +13,11 @@ from landlord_test_target.direct import Lines
 class Placed(MockCompute):
     """A mock with places; it refuses one of them."""
 
-    def place(self, config: object) -> str:
-        place = config.get("place", "own") if isinstance(config, dict) else "own"
-        if place == "moon":
+    def location(self, config: object) -> str:
+        location = config.get("location", "own") if isinstance(config, dict) else "own"
+        if location == "moon":
             raise ComputeRefused("$.place is out of reach")
-        return str(place)
+        return str(location)
 
 
 def resolver(
@@ -111,7 +111,7 @@ async def test_the_record_comes_before_the_default() -> None:
     async def look() -> Record:
         return Record(placements=(Placement("b"),))
 
-    found = await resolver("a", "b", default="a").placement(job(place="east"), look)
+    found = await resolver("a", "b", default="a").placement(job(location="east"), look)
 
     assert found == Placement("b", "east")
 
@@ -138,7 +138,7 @@ async def test_the_engine_gets_its_defaults_and_no_control_keys() -> None:
     spec = await chosen.spec(job("a", image="x", compute_provider="a"), Placement("a", "p"))
 
     assert spec.config == {"size": 1, "image": "x"}
-    assert spec.place == "p"
+    assert spec.location == "p"
     assert set(spec.key_hashes) == {"size", "image"}
 
 
@@ -175,7 +175,7 @@ async def test_an_answer_past_its_time_serves_and_is_logged(httpserver: HTTPServ
     await landlord.aclose()
 
     assert configs == [{"size": 2}, {"size": 2}]
-    assert logger.events("warning") == ["an answer past its time is used"]
+    assert logger.events("warning") == ["using stale cache entry"]
 
 
 async def test_a_config_over_the_limit_is_refused_with_both_sizes() -> None:
@@ -183,14 +183,16 @@ async def test_a_config_over_the_limit_is_refused_with_both_sizes() -> None:
         await resolver("a").effective_config("a", {"env": "x" * 2000})
 
 
-async def test_a_tenant_without_a_record_may_be_at_the_jobs_or_the_engines_own_place() -> None:
-    found = await resolver("a", "b").candidates(job(place="east"))
+async def test_a_tenant_without_a_record_may_be_at_the_jobs_or_the_engines_own_location() -> None:
+    found = await resolver("a", "b").candidates(job(location="east"))
 
-    assert found == tuple(Placement(name, place) for name in "ab" for place in ("east", "own"))
+    assert found == tuple(
+        Placement(name, location) for name in "ab" for location in ("east", "own")
+    )
 
 
-async def test_a_place_that_the_engine_refuses_is_passed_over() -> None:
-    assert await resolver("a").candidates(job(place="moon")) == (Placement("a", "own"),)
+async def test_a_location_that_the_engine_refuses_is_passed_over() -> None:
+    assert await resolver("a").candidates(job(location="moon")) == (Placement("a", "own"),)
     assert await resolver("a").candidates(job()) == (Placement("a", "own"),)
 
 

@@ -129,7 +129,7 @@ async def test_a_blocked_loop_is_reported_once_by_who_blocks_it() -> None:
     ((level, event, values),) = logger.lines
     assert (level, event) == ("error", "the event loop is blocked")
     assert values["by"] == "worker engine test"
-    assert str(values["place"]).startswith("test_signals.py:")
+    assert str(values["location"]).startswith("test_signals.py:")
 
 
 def failure(main: Coroutine[object, object, None]) -> str:

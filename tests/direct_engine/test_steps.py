@@ -11,7 +11,7 @@ import pytest
 from landlord_engine_direct.steps import DirectSteps
 from landlord_engine_direct.store import JobState, Store
 from landlord_engines_core.errors import ExecutionEnded, Superseded
-from landlord_engines_core.models import Note, Transition
+from landlord_engines_core.models import JobStart, Transition
 
 
 @attrs.define
@@ -51,16 +51,16 @@ class File:
 
     async def ended(self, steps: DirectSteps, operation: str) -> None:
         """Have a job of this kind write its end."""
-        await steps.take("t", note(operation))
+        await steps.acquire("t", note(operation))
         done = Transition(
             execution_id=steps.execution_id, operation=operation, started_at="t", ended_at="t"
         )
-        await steps.end("t", done)
+        await steps.complete("t", done)
         self.store.mark(steps.job_id, JobState.COMPLETED)
 
 
-def note(operation: str = "update") -> Note:
-    return Note(operation=operation, started_at="t", is_uuid=True)
+def note(operation: str = "update") -> JobStart:
+    return JobStart(operation=operation, started_at="t", is_uuid=True)
 
 
 @pytest.fixture
@@ -69,48 +69,48 @@ def file(tmp_path: Path) -> Iterator[File]:
         yield File(store)
 
 
-async def test_a_younger_job_takes_the_turn_and_the_older_one_loses_it(file: File) -> None:
+async def test_a_younger_job_takes_the_lock_and_the_older_one_loses_it(file: File) -> None:
     older, younger = file.send(), file.send()
-    await older.take("t", note())
+    await older.acquire("t", note())
 
-    await younger.take("t", note())
+    await younger.acquire("t", note())
 
     assert file.process.stopped == [older.job_id]
-    for call in (older.look("t"), older.take("t", note())):
+    for call in (older.read_record("t"), older.acquire("t", note())):
         with pytest.raises(Superseded) as raised:
             await call
         # In a switch this ends it, which the end of the job alone would not.
         assert not isinstance(raised.value, ExecutionEnded)
-    assert (await younger.look("t")).transitions
+    assert (await younger.read_record("t")).transitions
 
 
-async def test_a_job_that_takes_its_turn_again_stops_nobody(file: File) -> None:
+async def test_a_job_that_takes_its_lock_again_stops_nobody(file: File) -> None:
     job = file.send()
-    await job.take("t", note())
+    await job.acquire("t", note())
 
-    await job.take("t", note())
+    await job.acquire("t", note())
 
     assert file.process.stopped == []
 
 
 async def test_a_job_that_was_killed_sees_that_it_has_ended(file: File) -> None:
     job = file.send()
-    await job.take("t", note())
-    await job.look("t")
+    await job.acquire("t", note())
+    await job.read_record("t")
 
     file.store.mark(job.job_id, JobState.KILLED)
 
     with pytest.raises(ExecutionEnded):
-        await job.look("t")
+        await job.read_record("t")
 
 
 async def test_a_job_that_was_killed_supersedes_none(file: File) -> None:
     older, younger = file.send(), file.send()
-    await younger.take("t", note())
+    await younger.acquire("t", note())
     file.store.mark(younger.job_id, JobState.KILLED)
 
-    await older.look("t")
-    await older.take("t", note())
+    await older.read_record("t")
+    await older.acquire("t", note())
 
     assert file.process.stopped == [younger.job_id]
 
@@ -119,7 +119,7 @@ async def test_a_job_that_has_ended_supersedes_an_older_one(file: File) -> None:
     older, younger = file.send(), file.send()
     await file.ended(younger, "update")
 
-    for call in (older.look("t"), older.take("t", note())):
+    for call in (older.read_record("t"), older.acquire("t", note())):
         with pytest.raises(Superseded):
             await call
 
@@ -133,10 +133,10 @@ async def test_after_a_delete_a_job_goes_on_only_where_landlord_wants_the_tenant
     file.word = word
 
     if taken:
-        await job.take("t", note("provision"))
+        await job.acquire("t", note("provision"))
     else:
         with pytest.raises(Superseded):
-            await job.take("t", note("provision"))
+            await job.acquire("t", note("provision"))
 
 
 @pytest.mark.parametrize(("word", "taken"), [(True, False), (False, True), (None, True)])
@@ -148,18 +148,18 @@ async def test_an_older_delete_gives_way_only_to_what_landlord_wants(
     file.word = word
 
     if taken:
-        await delete.take("t", note("delete"))
+        await delete.acquire("t", note("delete"))
     else:
         with pytest.raises(Superseded):
-            await delete.take("t", note("delete"))
+            await delete.acquire("t", note("delete"))
 
 
-async def test_an_older_delete_that_goes_first_keeps_its_turn(file: File) -> None:
+async def test_an_older_delete_that_goes_first_keeps_its_lock(file: File) -> None:
     delete, job = file.send(), file.send()
     await file.ended(job, "provision")
     await file.ended(delete, "delete")
 
-    assert file.store.turn("t").job == delete.job_id
+    assert file.store.lock("t").job == delete.job_id
 
 
 def test_a_row_that_is_not_there_has_not_ended(file: File) -> None:

@@ -116,7 +116,7 @@ async def test_a_tenant_with_a_refused_config_can_be_deleted(
 
 
 async def test_a_target_that_refuses_holds_the_job_with_its_reason(world: World) -> None:
-    await world.worker(hold_interval="200ms")
+    await world.worker(hold_retry_interval="200ms")
     tenant = world.tenant()
     await world.target.fault(tenant, "create", refuse=2)
 

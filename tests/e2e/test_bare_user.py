@@ -108,7 +108,7 @@ async def test_a_worker_needs_no_home_and_no_folder(own_restate: RestateServer) 
     process = await as_bare_user(**worker_of(own_restate))
     assert process.stderr is not None
     async with asyncio.timeout(60):
-        while b'"state": "yes"' not in (line := await process.stderr.readline()):
+        while b'"state": "registered"' not in (line := await process.stderr.readline()):
             assert line
 
     process.send_signal(signal.SIGTERM)

@@ -202,7 +202,7 @@ async def test_no_path_of_the_worker_is_told_to_restate(world: World) -> None:
 
 async def _registered(supervisor: Supervisor) -> bool:
     return any(
-        line["message"] == "registration changed" and line.get("state") == "yes"
+        line["message"] == "registration changed" and line.get("state") == "registered"
         for worker in supervisor.workers
         for line in worker.lines()
     )

@@ -87,7 +87,7 @@ async def test_a_worker_killed_inside_resolve_leaves_one_resource(world: World, 
 
 
 @pytest.mark.parametrize("where", ["restarted", "another"])
-async def test_a_worker_killed_while_a_job_waits_for_its_turn_leaves_one_resource(
+async def test_a_worker_killed_while_a_job_waits_for_its_lock_leaves_one_resource(
     world: World, where: str
 ) -> None:
     worker = await world.worker()
@@ -126,14 +126,14 @@ async def test_a_worker_killed_inside_an_update_or_a_delete_ends_with_what_was_a
     assert await _versions(world, tenant) == left
 
 
-async def test_a_worker_killed_inside_a_move_leaves_the_new_place_only(world: World) -> None:
+async def test_a_worker_killed_inside_a_move_leaves_the_new_location_only(world: World) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    await world.run(tenant, "provision", version=1, place="east")
+    await world.run(tenant, "provision", version=1, location="east")
     await world.target.fault(tenant, "create", doubles=1)
     await world.target.fault(tenant, "delete", delay_before=1.0)
 
-    job = await world.send(tenant, "update", version=2, place="west")
+    job = await world.send(tenant, "update", version=2, location="west")
     await world.target.asked(tenant, "delete")
     await worker.kill()
     await world.again(worker)
@@ -141,7 +141,7 @@ async def test_a_worker_killed_inside_a_move_leaves_the_new_place_only(world: Wo
     await world.done(job)
     assert await _versions(world, tenant) == [2]
     (resource,) = await world.target.resources(tenant)
-    assert resource["place"] == "west"
+    assert resource["location"] == "west"
     await world.ended(tenant, 2)
     assert len((await world.status(tenant))["placements"]) == 1
 
@@ -195,5 +195,5 @@ async def _takes_over(world: World, worker: Worker, where: str) -> None:
     """
     config = {**worker.config}
     if where == "another":
-        config["worker"] = {**config["worker"], "hold_interval": "29s"}
+        config["worker"] = {**config["worker"], "hold_retry_interval": "29s"}
     await (await world.launch(config)).registered()

@@ -68,7 +68,9 @@ class Reader:
         """Run a command as it stands, with this machine's addresses for the reader's."""
         process = await self._start(command)
         if LASTING.fullmatch(command):
-            await _said(process, "Ctrl-C ends" if command.endswith(" dev") else '"state": "yes"')
+            await _said(
+                process, "Ctrl-C ends" if command.endswith(" dev") else '"state": "registered"'
+            )
             os.killpg(process.pid, signal.SIGINT)
         async with asyncio.timeout(120):
             output, _ = await process.communicate()

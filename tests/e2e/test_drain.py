@@ -50,7 +50,7 @@ async def test_a_step_that_outlives_the_drain_is_named_and_ends_on_the_next_work
 
     assert await worker.terminate() == 0
 
-    (cut,) = await worker.logged("step cut")
+    (cut,) = await worker.logged("step cancelled")
     assert (cut["step"], cut["tenant"]) == ("apply", tenant)
     await world.again(worker)
     await world.done(job)

@@ -115,7 +115,7 @@ async def test_steps_in_flight_end_and_their_jobs_go_on_elsewhere(
     end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
-    assert not any(line["message"] == "step cut" for line in worker.lines())
+    assert not any(line["message"] == "step cancelled" for line in worker.lines())
     await world.again(worker)
     for job, tenant in zip(jobs, tenants, strict=True):
         assert (await world.done(job))["output"]["status"] == "created"
@@ -145,7 +145,7 @@ async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_wor
 
     assert end.code == 0
     assert SHORT <= end.seconds < SHORT + LATE
-    (cut,) = await worker.logged("step cut")
+    (cut,) = await worker.logged("step cancelled")
     assert (cut["step"], cut["tenant"], cut["execution_id"]) == ("apply", tenant, job)
     await worker.logged("requests to targets were cut at the drain's deadline")
     await world.done(job)

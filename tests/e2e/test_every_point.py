@@ -16,10 +16,10 @@ import pytest
 from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.harness import World, wait_for
 
-CONFIG: Mapping[str, object] = {"compute_provider": "target", "version": 1, "place": "main"}
+CONFIG: Mapping[str, object] = {"compute_provider": "target", "version": 1, "location": "main"}
 CHANGES: Mapping[str, Mapping[str, object]] = {
     "update": {**CONFIG, "version": 2},
-    "move": {**CONFIG, "place": "east"},
+    "move": {**CONFIG, "location": "east"},
     "same again": CONFIG,
 }
 
@@ -74,7 +74,7 @@ async def over(on: Stage, tenant: str, status: str, count: int) -> None:
     """
     await on.landlord.seen(tenant, status=status)
     sql = (
-        f"SELECT id FROM sys_invocation WHERE target_service_name = '{on.world.service}Turn'"
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{on.world.service}Tenant'"
         f" AND target_service_key = '{tenant}' AND target_handler_name = 'end'"
         " AND status = 'completed'"
     )
@@ -100,7 +100,7 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
 ) -> None:
     stride = pytestconfig.getoption("stride", 20)
     points = 0
-    async with stage(world, Parts(settle_after=3600)) as on:
+    async with stage(world, Parts(resync_after=3600)) as on:
         crash = Crash(on)
         for way in on.ways:
             way.passing = crash.passing
@@ -127,9 +127,9 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
 async def judge(on: Stage, operation: str, tenant: str) -> None:
     target = on.world.target
     config = CHANGES.get(operation, CONFIG)
-    wanted = [] if operation == "archive" else [(config["version"], config["place"])]
+    wanted = [] if operation == "archive" else [(config["version"], config["location"])]
     documents = [json.loads(row["document"]) for row in await target.resources(tenant)]
-    assert [(one["version"], one["place"]) for one in documents] == wanted
+    assert [(one["version"], one["location"]) for one in documents] == wanted
     made = 2 if operation == "move" else 1
     assert len(await target.ledger(tenant, "create", "201")) == made
     history = await on.world.history(tenant)

@@ -15,7 +15,7 @@ from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.harness import World
 
 BUGGY = {"compute_provider": "buggy", "version": 1}
-PLAIN = {"compute_provider": "target", "place": "main", "version": 1}
+PLAIN = {"compute_provider": "target", "location": "main", "version": 1}
 
 
 async def found(world: World, parts: Parts) -> list[Finding]:
@@ -87,7 +87,7 @@ async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) ->
 
 
 async def test_a_job_that_is_not_written_down_is_found(world: World) -> None:
-    parts = Parts(settle_after=0, worker={"keep_history": "1ms"})
+    parts = Parts(resync_after=0, worker={"history_retention": "1ms"})
 
     assert "not written down" in oracles(await found(world, parts))
 
@@ -103,7 +103,7 @@ async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
 
 
 async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
-    parts = Parts(bug="never asks", settle_after=0)
+    parts = Parts(bug="never asks", resync_after=0)
     async with judged(world, parts) as (on, judge):
         workers = on.fleets[0]
         frozen = on.worker
@@ -137,8 +137,8 @@ async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: W
         assert "wrong" in oracles(await judge.look())
 
 
-async def test_settling_that_never_comes_is_found_where_clocks_are_apart(world: World) -> None:
-    async with judged(world, Parts(skew=60, settle_after=0)) as (on, judge):
+async def test_resync_that_never_comes_is_found_where_clocks_are_apart(world: World) -> None:
+    async with judged(world, Parts(skew=60, resync_after=0)) as (on, judge):
         on.clocks.share = 1.0
         tenant = await created(judge, **PLAIN)
         version = 1
@@ -163,7 +163,7 @@ async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
 
 
 async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) -> None:
-    async with judged(own_world, Parts(settle_after=0)) as (on, judge):
+    async with judged(own_world, Parts(resync_after=0)) as (on, judge):
         tenant = await created(judge, **PLAIN)
         await own_world.target.fault(tenant, "update", hold=1)
         await on.landlord.update(tenant, **{**PLAIN, "version": 2})
@@ -178,7 +178,7 @@ async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) ->
 
 @pytest.mark.long
 async def test_what_comes_after_the_first_look_is_found_by_the_second(world: World) -> None:
-    parts = Parts(bug="acts later", settle_after=0, step_timeout=1, carry=1)
+    parts = Parts(bug="acts later", resync_after=0, step_timeout=1, carry=1)
     async with judged(world, parts) as (_, judge):
         tenant = await created(judge, **BUGGY)
         await deleted(judge, tenant)
@@ -189,7 +189,7 @@ async def test_what_comes_after_the_first_look_is_found_by_the_second(world: Wor
 
 
 async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
-    async with judged(world, Parts(settle_after=0)) as (on, judge):
+    async with judged(world, Parts(resync_after=0)) as (on, judge):
         tenant = await created(judge, **PLAIN)
         await deleted(judge, tenant)
         await on.quiet(within=10)

@@ -87,7 +87,7 @@ class Fuzzing:
         there: dict[str, set[Resource]] = {}
         for row in await self.world.target.everything("resources"):
             digest = json.loads(row["document"])["config_hash"]
-            found = Resource(row["engine"], row["place"], digest)
+            found = Resource(row["engine"], row["location"], digest)
             there.setdefault(row["tenant"], set()).add(found)
         for expected in round_:
             wanted = self.oracle.tenants.get(expected.tenant)
@@ -101,9 +101,9 @@ class Fuzzing:
 
         async def look() -> bool:
             status = await self.world.status(tenant)
-            places = {(one["engine"], one["place"]) for one in status["placements"]}
+            locations = {(one["engine"], one["location"]) for one in status["placements"]}
             last = status["last"]
-            return places == ({(wanted.engine, wanted.place)} if wanted else set()) and (
+            return locations == ({(wanted.engine, wanted.location)} if wanted else set()) and (
                 last["ended_at"] and last["config_hash"] == (wanted.config_hash if wanted else "")
             )
 

@@ -56,7 +56,7 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
     wanted = ["created", "updated", "deleted"]
     assert {name: life for name, life in zip(tenants, lives, strict=True) if life != wanted} == {}
     logged = [json.loads(line) for line in worker.text().splitlines()]
-    done = [line["tenant"] for line in logged if line["message"] == "job done"]
+    done = [line["tenant"] for line in logged if line["message"] == "job completed"]
     assert sorted(done) == sorted(3 * list(tenants.values()))
     assert not any(line["message"] == "forged" for line in logged)
 

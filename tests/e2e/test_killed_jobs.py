@@ -23,7 +23,7 @@ def landlord() -> Iterator[Landlord]:
 async def test_with_landlords_word_each_killed_job_is_put_right(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON, step_timeout=QUICK)
+    await world.worker(api=landlord.url, resync_after=SOON, step_timeout=QUICK)
     moved, refused, removed = tenants = [world.tenant() for _ in range(3)]
     for tenant in tenants:
         landlord.says(tenant, "ready", version=1)
@@ -51,7 +51,7 @@ async def test_with_landlords_word_each_killed_job_is_put_right(
 
 @pytest.mark.long
 async def test_without_an_api_a_killed_update_leaves_one_whole_version(world: World) -> None:
-    await world.worker(settle_after=SOON, step_timeout=QUICK)
+    await world.worker(resync_after=SOON, step_timeout=QUICK)
     updated, removed = tenants = [world.tenant() for _ in range(2)]
     for tenant in tenants:
         await world.run(tenant, "provision", "target", version=1)
@@ -95,7 +95,7 @@ async def _forgotten_later(world: World) -> Sequence[str]:
     """The tenants whose record is to be forgotten once its time has come."""
     sql = (
         "SELECT DISTINCT target_service_key FROM sys_invocation"
-        f" WHERE target_service_name = '{world.service}Turn' AND target_handler_name = 'forget'"
+        f" WHERE target_service_name = '{world.service}Tenant' AND target_handler_name = 'forget'"
         " AND status = 'scheduled'"
     )
     return [str(row["target_service_key"]) for row in await world.admin.query(sql)]
@@ -104,7 +104,7 @@ async def _forgotten_later(world: World) -> Sequence[str]:
 async def _left(world: World, tenant: str) -> Sequence[tuple[str, int]]:
     """What serves; the record names no other place."""
     resources = await world.target.resources(tenant)
-    recorded = [place["engine"] for place in (await world.status(tenant))["placements"]]
+    recorded = [location["engine"] for location in (await world.status(tenant))["placements"]]
     assert [resource["engine"] for resource in resources] == recorded
     if not resources:
         return []

@@ -216,7 +216,7 @@ async def test_the_record_names_the_engine_where_job_and_landlord_are_silent(
     assert answer["output"]["provider_type"] == "target2"
 
 
-async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_turn(
+async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_lock(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url)

@@ -274,7 +274,7 @@ def _call(job: Job) -> str:
 
 
 async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> Worker:
-    config = world.config(api=api, settle_after="2s", step_timeout="3s")
+    config = world.config(api=api, resync_after="2s", step_timeout="3s")
     config["workflow"]["restate"]["admin_endpoint"] = admin.url
     return await (await world.launch(config)).registered()
 
@@ -283,7 +283,7 @@ async def _played(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     """What each case has left once the last look at its tenant is over."""
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
-    await _settled(play.world)
+    await _resynced(play.world)
     assert play.admin.shown, "no job was seen with another time than Restate's"
     return {name: await _left(play.world, tenant) for name, tenant in tenants.items()}
 
@@ -292,9 +292,9 @@ def _wanted(cases: Mapping[str, Case]) -> Mapping[str, Left]:
     return {name: (case.left, [case.left[0]] if case.left else []) for name, case in cases.items()}
 
 
-async def _settled(world: World) -> None:
+async def _resynced(world: World) -> None:
     """Return once no look at any tenant is to come."""
-    where = f"target_service_name IN ('{world.service}', '{world.service}Settle')"
+    where = f"target_service_name IN ('{world.service}', '{world.service}Resync')"
     sql = f"SELECT id FROM sys_invocation WHERE {where} AND status <> 'completed'"
 
     async def look() -> bool:
@@ -305,7 +305,7 @@ async def _settled(world: World) -> None:
 
 async def _left(world: World, tenant: str) -> Left:
     status = await world.status(tenant)
-    recorded = [place["engine"] for place in status["placements"]]
+    recorded = [location["engine"] for location in status["placements"]]
     if not (resources := await world.target.resources(tenant)):
         return None, recorded
     engine = ", ".join(resource["engine"] for resource in resources)

@@ -83,27 +83,29 @@ async def test_another_compute_engine_takes_the_tenant_over(world: World, operat
     (resource,) = await world.target.resources(tenant)
     assert resource["engine"] == "target2"
     last = (await world.ended(tenant, 2))[1]
-    assert last["held"]["engine"] == "target2"
-    assert [gone["engine"] for gone in last["gone"]] == ["target"]
+    assert last["placement"]["engine"] == "target2"
+    assert [gone["engine"] for gone in last["removed"]] == ["target"]
 
 
-async def test_another_place_is_provisioned_before_the_former_one_goes(world: World) -> None:
+async def test_another_location_is_provisioned_before_the_former_one_goes(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
-    await world.run(tenant, "provision", version=1, place="east")
+    await world.run(tenant, "provision", version=1, location="east")
 
-    await world.run(tenant, "update", version=1, place="west")
+    await world.run(tenant, "update", version=1, location="west")
 
     (resource,) = await world.target.resources(tenant)
-    assert resource["place"] == "west"
+    assert resource["location"] == "west"
     (made,) = (
-        row for row in await world.target.ledger(tenant, "create", "201") if row["place"] == "west"
+        row
+        for row in await world.target.ledger(tenant, "create", "201")
+        if row["location"] == "west"
     )
     (removed,) = await world.target.ledger(tenant, "delete", "200")
     assert made["at"] < removed["at"]
     await world.ended(tenant, 2)
     assert (await world.status(tenant))["placements"] == [
-        {"engine": "target", "place": "west", "resource_ids": {"id": str(resource["id"])}}
+        {"engine": "target", "location": "west", "resource_ids": {"id": str(resource["id"])}}
     ]
 
 
@@ -123,7 +125,7 @@ async def test_a_delete_without_a_record_finds_the_resource_on_every_engine(worl
 
 
 async def test_a_rolled_back_update_is_held_and_applied_only_once(world: World) -> None:
-    await world.worker(hold_interval="100ms")
+    await world.worker(hold_retry_interval="100ms")
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
 
@@ -140,7 +142,7 @@ async def test_a_rolled_back_update_is_held_and_applied_only_once(world: World) 
     assert await world.run(tenant, "update", version=3) == "updated"
 
 
-async def test_what_never_becomes_healthy_is_not_done_until_a_config_mends_it(
+async def test_what_never_becomes_healthy_is_not_done_until_a_config_repairs_it(
     world: World,
 ) -> None:
     await world.worker()
@@ -156,7 +158,7 @@ async def test_what_never_becomes_healthy_is_not_done_until_a_config_mends_it(
     assert (first["ended_at"], second["outcome"]) == (None, "updated")
 
 
-async def test_a_plan_changes_nothing_and_takes_no_turn(world: World) -> None:
+async def test_a_plan_changes_nothing_and_takes_no_lock(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)

@@ -68,7 +68,7 @@ async def running_job(world: World, tenant: str) -> str:
 
 
 async def waiting_job(world: World, tenant: str) -> tuple[str, str]:
-    """A job that runs, and one that waits for its turn after it."""
+    """A job that runs, and one that waits for the lock after it."""
     holder = await running_job(world, tenant)
     waiting = await world.send(tenant, "update", version=2)
     await world.has_status(waiting, "suspended")
@@ -76,12 +76,12 @@ async def waiting_job(world: World, tenant: str) -> tuple[str, str]:
 
 
 async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(world: World) -> None:
-    old = await world.worker(hold_interval="30s")
+    old = await world.worker(hold_retry_interval="30s")
     held, failing, waited = (f"{kind}-{world.tenant()}" for kind in ("held", "failing", "waited"))
     holds = await held_job(world, held)
     fails = await backing_off_job(world, failing)
     holder, waits = await waiting_job(world, waited)
-    await world.worker(hold_interval="1s")
+    await world.worker(hold_retry_interval="1s")
 
     code, told = await move(world, "--dry-run", old=old)
 
@@ -90,14 +90,14 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
 
     code, text = await move_waiting(world, fails, old=old)
 
-    # The call of the turn waits as its job does.
+    # The call of the lock waits as its job does.
     assert sum(one.startswith("moved") for one in text.splitlines()) == 4
     assert line(text, holds).startswith(f"moved {world.service}/execute tenant '{held}'")
     assert line(text, holds).endswith("was backing-off")
     assert line(text, fails).endswith("was backing-off")
     assert line(text, waits).endswith("was suspended")
     assert line(text, holder).startswith("running")
-    assert f"moved {world.service}Turn/take tenant '{waited}'" in " ".join(text.split())
+    assert f"moved {world.service}Tenant/acquire tenant '{waited}'" in " ".join(text.split())
     assert code == 3
     assert f"LE304: 1 still need {url(old)}" in text
 
@@ -118,12 +118,12 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
 
 
 async def test_jobs_of_a_version_that_is_gone_go_on_with_the_new_one(world: World) -> None:
-    old = await world.worker(settle_after="1s")
-    running, settled = world.tenant(), world.tenant()
+    old = await world.worker(resync_after="1s")
+    running, resynced = world.tenant(), world.tenant()
     job = await running_job(world, running)
-    await world.run(settled, "delete", version=1)
-    await world.target.fault(settled, "inspect", fail=-1)
-    await old.logged("step failed", tenant=settled)
+    await world.run(resynced, "delete", version=1)
+    await world.target.fault(resynced, "inspect", fail=-1)
+    await old.logged("step failed", tenant=resynced)
     await old.kill()
     await world.target.fault(running, "create")
     untried = await world.send(world.tenant(), "provision", version=1)
@@ -134,7 +134,7 @@ async def test_jobs_of_a_version_that_is_gone_go_on_with_the_new_one(world: Worl
 
     assert code == 0, text
     assert line(text, job).endswith("was backing-off")
-    assert f"{world.service}Settle/settle tenant '{settled}'" in " ".join(text.split())
+    assert f"{world.service}Resync/resync tenant '{resynced}'" in " ".join(text.split())
     # No version had answered it yet, so that it need not be moved.
     assert untried not in text
     assert await world.done(job)
@@ -180,7 +180,7 @@ async def test_a_job_that_a_younger_one_has_overtaken_is_killed_and_not_moved(
 
     for told in (dry, text):
         assert line(told, older).startswith("killed")
-        assert line(told, older).endswith(f"{younger} was dispatched later and has had the turn")
+        assert line(told, older).endswith(f"{younger} was dispatched later and has had the lock")
     assert code == 0, text
     assert (await world.row(older))["completion_failure"] == "[409] killed"
     assert (await world.target.document(tenant))["version"] == 2
@@ -217,7 +217,7 @@ async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_i
         assert code == 3, text
         assert "the latest version cannot go on with its journal: the old one" in line(text, job)
         assert line(text, waiting).startswith("left")
-        # It serves no turn, so that there is none to go on with.
+        # It serves no lock, so that there is none to go on with.
         assert text.count("no other version serves it") == 1
 
         for tenant in (failing, waited):

@@ -22,8 +22,8 @@ async def shown(world: World, tenant: str, state: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["", ODD])
-async def test_a_job_that_is_held_before_it_has_the_turn_is_shown(world: World, name: str) -> None:
-    worker = await world.worker(hold_interval="30s")
+async def test_a_job_that_is_held_before_it_has_the_lock_is_shown(world: World, name: str) -> None:
+    worker = await world.worker(hold_retry_interval="30s")
     tenant = name + world.tenant()
     job = await world.send(tenant, "provision", "nomad", version=1)
 
@@ -39,7 +39,7 @@ async def test_a_job_that_is_held_before_it_has_the_turn_is_shown(world: World, 
 
 
 async def test_a_job_that_is_held_in_its_work_is_shown_in_the_history_too(world: World) -> None:
-    await world.worker(hold_interval="30s")
+    await world.worker(hold_retry_interval="30s")
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
     await world.target.fault(tenant, "update", refuse=-1)

@@ -94,7 +94,7 @@ async def test_a_killed_holder_lets_the_next_job_in(world: World) -> None:
 async def test_fifty_jobs_that_are_killed_at_once_leave_nothing_that_goes_on(
     world: World,
 ) -> None:
-    await world.worker(settle_after="0")
+    await world.worker(resync_after="0")
     tenants = [world.tenant() for _ in range(50)]
     for tenant in tenants:
         await world.target.fault(tenant, "create", fail=-1)

@@ -64,21 +64,21 @@ async def test_a_worker_without_an_admin_api_is_ready_though_not_known_to_be_reg
     assert own_world.restate.admin_endpoint in body["registration"]["detail"]
     await shows_registration(own_world, worker, "unknown")
     await own_world.restate.start()
-    await is_registered(own_world, worker, "yes")
-    await shows_registration(own_world, worker, "yes")
+    await is_registered(own_world, worker, "registered")
+    await shows_registration(own_world, worker, "registered")
 
 
 async def test_an_admin_api_that_goes_away_and_comes_back_shows(own_world: World) -> None:
     worker = await own_world.worker()
-    await is_registered(own_world, worker, "yes")
+    await is_registered(own_world, worker, "registered")
 
     await own_world.restate.stop()
     await is_registered(own_world, worker, "unknown")
     await shows_registration(own_world, worker, "unknown")
     await own_world.restate.start()
 
-    await is_registered(own_world, worker, "yes")
-    await shows_registration(own_world, worker, "yes")
+    await is_registered(own_world, worker, "registered")
+    await shows_registration(own_world, worker, "registered")
 
 
 async def test_after_a_wipe_a_worker_shows_that_it_is_registered_again(own_world: World) -> None:
@@ -87,10 +87,10 @@ async def test_after_a_wipe_a_worker_shows_that_it_is_registered_again(own_world
     await own_world.restate.kill()
     shutil.rmtree(own_world.restate.folder)
     await own_world.restate.start()
-    await worker.logged("registration changed", state="gone")
+    await worker.logged("registration changed", state="unregistered")
 
-    await is_registered(own_world, worker, "yes")
-    await shows_registration(own_world, worker, "yes")
+    await is_registered(own_world, worker, "registered")
+    await shows_registration(own_world, worker, "registered")
 
 
 async def test_a_worker_that_its_backend_does_not_know_shows_gone_and_then_yes(
@@ -99,14 +99,14 @@ async def test_a_worker_that_its_backend_does_not_know_shows_gone_and_then_yes(
     config = world.config()
     config["workflow"]["restate"]["worker_register_on_startup"] = False
     worker = await world.launch(config)
-    await worker.logged("registration changed", state="gone")
+    await worker.logged("registration changed", state="unregistered")
 
-    await is_registered(world, worker, "gone")
-    await shows_registration(world, worker, "gone")
+    await is_registered(world, worker, "unregistered")
+    await shows_registration(world, worker, "unregistered")
     code, _ = await worker.command("register", "--make-latest")
 
     assert code == 0
-    await is_registered(world, worker, "yes")
+    await is_registered(world, worker, "registered")
 
 
 async def test_a_worker_that_is_not_the_latest_shows_it_and_is_ready(world: World) -> None:
@@ -135,11 +135,11 @@ async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_en
 
     assert (status, body["ready"], body["state"]) == (503, False, "draining")
     assert body["reasons"][0].startswith("draining: at most ")
-    assert body["registration"]["state"] == "yes"
+    assert body["registration"]["state"] == "registered"
     assert living == 200
     assert values['state{state="draining"}'] == 1
-    assert 0 < values["drain_seconds_left"] <= 10
-    assert (values["jobs_in_flight"], values["slots_taken"]) == (1, 1)
+    assert 0 < values["drain_remaining_seconds"] <= 10
+    assert (values["jobs_in_flight"], values["slots_used"]) == (1, 1)
     assert await ending == 0
 
 
@@ -160,8 +160,8 @@ async def test_what_jobs_came_to_is_counted_and_no_tenant_is_named(world: World)
         ("delete", "deleted"),
     ):
         assert values[f'jobs_total{{operation="{operation}",outcome="{outcome}"}}'] >= 1
-    assert values['step_seconds_count{step="apply"}'] >= 3
-    assert values['failures_total{kind="held"}'] >= 1
+    assert values['step_duration_seconds_count{step="apply"}'] >= 3
+    assert values['attempt_failures_total{kind="held"}'] >= 1
     assert values["jobs_held"] == 1
     (build,) = (name for name in values if name.startswith("build_info"))
     assert 'engine="restate",engine_version="0.1.0",version="0.1.0"' in build
@@ -171,7 +171,7 @@ async def test_what_jobs_came_to_is_counted_and_no_tenant_is_named(world: World)
 
 
 async def test_a_held_job_that_may_go_on_is_not_counted_as_held(world: World) -> None:
-    worker = await world.worker(hold_interval="300ms", step_timeout="20s")
+    worker = await world.worker(hold_retry_interval="300ms", step_timeout="20s")
     tenant = world.tenant()
     await world.target.fault(tenant, "create", refuse=1)
     job = await world.send(tenant, "provision", version=1)
@@ -179,5 +179,5 @@ async def test_a_held_job_that_may_go_on_is_not_counted_as_held(world: World) ->
     await world.done(job)
 
     values = await counted(world, worker)
-    assert values['failures_total{kind="held"}'] >= 1
+    assert values['attempt_failures_total{kind="held"}'] >= 1
     assert values["jobs_held"] == 0

@@ -47,7 +47,7 @@ async def test_a_server_that_was_away_for_longer_than_a_watch_is_noticed_and_com
     await worker.logged("registration changed", state="unknown")
     await own_world.restate.start()
 
-    await worker.logged("registration changed", 2, state="yes")
+    await worker.logged("registration changed", 2, state="registered")
 
 
 async def test_a_server_that_stands_still_is_noticed_and_work_goes_on_once_it_moves(
@@ -68,7 +68,7 @@ async def test_a_server_that_stands_still_is_noticed_and_work_goes_on_once_it_mo
     finally:
         server.send_signal(signal.SIGCONT)
 
-    await worker.logged("registration changed", 2, state="yes")
+    await worker.logged("registration changed", 2, state="registered")
     assert (await own_world.done(job))["output"]["status"] == "created"
     assert len(await own_world.target.resources(tenant)) == 1
 
@@ -80,8 +80,8 @@ async def test_a_server_that_was_wiped_gets_the_worker_registered_again(own_worl
     shutil.rmtree(own_world.restate.folder)
     await own_world.restate.start()
 
-    await worker.logged("registration changed", state="gone")
-    await worker.logged("registration changed", 2, state="yes")
+    await worker.logged("registration changed", state="unregistered")
+    await worker.logged("registration changed", 2, state="registered")
     assert await own_world.run(own_world.tenant(), "provision", version=1) == "created"
 
 
@@ -140,7 +140,7 @@ async def test_what_an_operator_changed_is_shown_and_set_back_by_make_latest(wor
     assert (code, "--make-latest" in text) == (4, True), text
     code, text = await worker.command("register", "--make-latest")
     assert code == 0, text
-    await worker.logged("registration changed", 2, state=RegistrationState.YES.value)
+    await worker.logged("registration changed", 2, state=RegistrationState.REGISTERED.value)
 
 
 async def test_a_worker_whose_handlers_went_is_refused_with_both_ways_out(world: World) -> None:
@@ -181,8 +181,8 @@ async def test_a_second_worker_is_the_latest_until_the_first_is_made_so(world: W
 
     code, text = await first.command("register", "--make-latest")
 
-    assert (code, text.split(":")[0]) == (0, "yes")
-    await first.logged("registration changed", 2, state="yes")
+    assert (code, text.split(":")[0]) == (0, "registered")
+    await first.logged("registration changed", 2, state="registered")
 
 
 async def test_registering_where_another_is_the_latest_says_so_and_ends_with_4(
@@ -248,7 +248,7 @@ async def test_a_worker_that_is_not_to_register_only_looks(world: World) -> None
 
     worker = await world.launch(config)
 
-    await worker.logged("registration changed", state=RegistrationState.GONE.value)
+    await worker.logged("registration changed", state=RegistrationState.UNREGISTERED.value)
     assert await world.admin.service(world.service) is None
 
 
@@ -262,7 +262,7 @@ async def test_a_prefix_is_part_of_every_name_and_warned_of(world: World) -> Non
         "Landlord calls the service without namespace and prefix, and will not find it"
     )
     assert line["serves"] == f"blue-{world.service}"
-    assert await world.admin.service(f"blue-{world.service}Turn") is not None
+    assert await world.admin.service(f"blue-{world.service}Tenant") is not None
 
 
 async def test_beyond_loopback_without_keys_ends_with_2_naming_the_two_keys(world: World) -> None:

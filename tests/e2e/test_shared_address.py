@@ -275,7 +275,7 @@ async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_l
         # Restate keeps its connection to the old one for as long as that is there.
         assert await old.terminate() == 0
         await again.registered()
-        assert len([line for line in old.lines() if line.get("state") == "yes"]) == 1
+        assert len([line for line in old.lines() if line.get("state") == "registered"]) == 1
 
 
 async def test_registrations_by_force_with_other_options_break_no_job_in_flight(

@@ -96,9 +96,9 @@ async def test_a_request_that_restate_did_not_sign_is_refused_and_runs_nothing(
 
 async def test_a_captured_signature_opens_no_other_path(signed: Signed) -> None:
     captured = KEY.headers(signed.execute)
-    turn = f"/invoke/{signed.world.service}Turn"
+    lock = f"/invoke/{signed.world.service}Tenant"
 
-    others = (f"{turn}/take", f"{turn}/end", f"{turn}/forget", "/discover")
+    others = (f"{lock}/take", f"{lock}/end", f"{lock}/forget", "/discover")
     statuses = [await signed.answer(path, captured) for path in others]
 
     assert statuses == [401] * len(others)

@@ -36,7 +36,7 @@ async def test_faults_are_counted_for_one_tenant_and_call(world: World) -> None:
 
 
 def _body(world: World) -> dict[str, Any]:
-    return {"tenant": world.tenant(), "engine": "target", "place": "main"}
+    return {"tenant": world.tenant(), "engine": "target", "location": "main"}
 
 
 async def _create(world: World, body: dict[str, Any]) -> int:

@@ -72,7 +72,7 @@ class Rolls:
 
     async def _next_version(self) -> Worker:
         """The same worker under another URL and with an option that Restate is told."""
-        return await self.world.worker(hold_interval="1s", step_timeout=f"{self.done + 60}s")
+        return await self.world.worker(hold_retry_interval="1s", step_timeout=f"{self.done + 60}s")
 
     async def _moved(self, new: Worker, old: Worker) -> int:
         url = f"http://{old.config['workflow']['restate']['worker_address']}"
@@ -167,7 +167,7 @@ async def test_a_new_version_loses_no_operation_in_flight(
     world: World, count: int, of_each: int
 ) -> None:
     rolls = Rolls(world=world)
-    worker = await world.worker(hold_interval="1s", step_timeout="59s")
+    worker = await world.worker(hold_retry_interval="1s", step_timeout="59s")
 
     for _ in range(count):
         worker = await rolls.roll(worker, of_each)
@@ -175,5 +175,5 @@ async def test_a_new_version_loses_no_operation_in_flight(
     print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
     assert not +rolls.wrong, rolls.table()
     assert rolls.fates["left"] == 0
-    # The turn's call that runs at the first look may end before the second.
+    # The lock's call that runs at the first look may end before the second.
     assert rolls.fates["moved"] >= 3 * of_each * count

@@ -94,7 +94,7 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "docker": "core/compute/docker/test_policy.py"
         "::test_a_hostile_configuration_is_refused_before_any_engine_call",
     },
-    "Moves tenants between its own places": {
+    "Moves tenants between its own locations": {
         "ecs": "core/compute/ecs/test_lifecycle.py"
         "::test_another_cluster_gets_the_tenant_before_the_former_one_loses_it",
     },

@@ -74,7 +74,7 @@ async def test_a_handler_finds_the_attempt_of_its_own_request() -> None:
         attempt_of("/invoke/Jobs/execute", FIFTH, FIRST),
         attempt_of("/behind/a/path/invoke/Jobs/execute", FIRST),
         attempt_of("/invoke/Jobs/execute", b"else"),
-        attempt_of("/invoke/Turn/take", FIFTH),
+        attempt_of("/invoke/Tenant/acquire", FIFTH),
         attempt_of("/discover", FIFTH),
     )
 

@@ -15,7 +15,7 @@ def engine(logger: Lines | None = None, **settings: object) -> RestateEngine:
     context = EngineContext(
         settings=RestateSettings(admin_endpoint=Url("http://127.0.0.1:9"), **settings),  # type: ignore[arg-type]
         run_job=jobs().run,
-        settle=jobs().settle,
+        resync=jobs().resync,
         is_wanted=jobs().is_wanted,
         logger=logger if logger is not None else Lines(),
         host=HostInfo(version="0"),

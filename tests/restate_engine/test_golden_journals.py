@@ -75,7 +75,7 @@ async def test_steps_with_other_names_or_in_another_order_fail_the_replay(
 class Away(MockCompute):
     """Fails in the first step."""
 
-    def place(self, config: Mapping[str, object]) -> str:
+    def location(self, config: Mapping[str, object]) -> str:
         raise ComputeUnavailable("the target does not answer")
 
 
@@ -142,7 +142,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
     context = EngineContext(
         settings=None,
         run_job=tenants.run,
-        settle=tenants.settle,
+        resync=tenants.resync,
         is_wanted=tenants.is_wanted,
         logger=Lines(),
         host=HostInfo(version="0"),
@@ -150,7 +150,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
     names = Names("TenantProvisioning", "TenantProvisioning")
     services = build_services(names, context, admin, known=())
     endpoint = Endpoint()  # type: ignore[no-untyped-call]
-    endpoint.bind(services.jobs, services.turn)
+    endpoint.bind(services.jobs, services.lock)
     body = base64.b64decode(recorded["body"])
     requests = [{"type": "http.request", "body": body, "more_body": False}]
     answer = bytearray()

@@ -14,7 +14,7 @@ def endpoint(step_timeout: float = 300.0) -> Endpoint:
     context = EngineContext(
         settings=None,
         run_job=jobs().run,
-        settle=jobs().settle,
+        resync=jobs().resync,
         is_wanted=jobs().is_wanted,
         logger=Lines(),
         host=HostInfo(version="0", step_timeout=step_timeout),
@@ -22,15 +22,15 @@ def endpoint(step_timeout: float = 300.0) -> Endpoint:
     admin = AdminClient("http://127.0.0.1:9")
     services = build_services(Names("Jobs", "Jobs"), context, admin, known=())
     made = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
-    made.bind(services.jobs, services.turn, services.settle)
+    made.bind(services.jobs, services.lock, services.resync)
     return made
 
 
 def test_a_manifest_names_each_service_with_its_handlers_and_every_option_that_is_set() -> None:
     manifest = manifest_of(endpoint())
 
-    assert [service.name for service in manifest.services] == ["Jobs", "JobsTurn", "JobsSettle"]
-    service, turn, _ = manifest.services
+    assert [service.name for service in manifest.services] == ["Jobs", "JobsTenant", "JobsResync"]
+    service, lock, _ = manifest.services
     assert service.handlers == {"execute"}
     assert service.options == {
         "public": True,
@@ -44,8 +44,8 @@ def test_a_manifest_names_each_service_with_its_handlers_and_every_option_that_i
         "max_attempts": 2_147_483_647,
         "on_max_attempts": "PAUSE",
     }
-    assert turn.options["take.public"] is False
-    assert turn.options["history.public"] is True
+    assert lock.options["acquire.public"] is False
+    assert lock.options["history.public"] is True
 
 
 def test_each_service_carries_the_digest_which_changes_with_any_option() -> None:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from landlord_engines_core.engine import Fate, Moved
+from landlord_engines_core.engine import MoveOutcome, MoveReport
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_restate import moving
 from landlord_engines_restate.admin import AdminClient
@@ -37,8 +37,10 @@ class Restate:
     unfit: tuple[str, ...] = ()
     dispatched: str = ""
     entry: str = ""
-    turn: str = ""
-    services: dict[str, str] = attrs.field(factory=lambda: {"Jobs": "dp_new", "JobsTurn": "dp_new"})
+    lock: str = ""
+    services: dict[str, str] = attrs.field(
+        factory=lambda: {"Jobs": "dp_new", "JobsTenant": "dp_new"}
+    )
     asked: list[str] = attrs.field(factory=list)
     forgotten: bool = False
 
@@ -54,7 +56,7 @@ class Restate:
             return shown({"rows": rows}, 503 if rows is None else 200)
         if path == "/deployments" and self.forgotten:
             return shown({"message": "not found"}, 404)
-        names = ("Jobs", "JobsTurn", "Other")
+        names = ("Jobs", "JobsTenant", "Other")
         deployments = (("dp_old", OLD), ("dp_new", NEW))
         return shown(
             {
@@ -78,8 +80,8 @@ class Restate:
             shown_as = self.entry or json.dumps(entry)
             return [] if self.body is None else [{"entry_json": shown_as}]
         if "FROM state" in sql:
-            turn = {"holder": {"execution_id": self.holder, "since": LATE}}
-            text = self.turn or (json.dumps(turn) if self.holder else "")
+            lock = {"holder": {"execution_id": self.holder, "since": LATE}}
+            text = self.lock or (json.dumps(lock) if self.holder else "")
             return [{"service_key": "acme", "value_utf8": text}] if text else []
         if sql.startswith("SELECT created_at"):
             return [{"created_at": self.dispatched}] if self.dispatched else []
@@ -124,8 +126,8 @@ async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover
     await admin.aclose()
 
 
-async def fate(mover: Mover, *, dry_run: bool = False) -> tuple[Fate, str]:
-    moved: Moved = await mover.move(OLD, dry_run=dry_run)
+async def fate(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, str]:
+    moved: MoveReport = await mover.move(OLD, dry_run=dry_run)
     (one,) = moved.moves
     return one.fate, one.detail
 
@@ -133,15 +135,15 @@ async def fate(mover: Mover, *, dry_run: bool = False) -> tuple[Fate, str]:
 @pytest.mark.parametrize(
     ("states", "becomes"),
     [
-        (["suspended", "completed"], Fate.ENDED),
-        (["suspended", "running"], Fate.RUNNING),
-        (["backing-off", "backing-off", "running", "completed"], Fate.ENDED),
-        (["backing-off", "backing-off", "running", "paused"], Fate.MOVED),
-        (["running", "backing-off", "suspended"], Fate.MOVED),
+        (["suspended", "completed"], MoveOutcome.ENDED),
+        (["suspended", "running"], MoveOutcome.RUNNING),
+        (["backing-off", "backing-off", "running", "completed"], MoveOutcome.ENDED),
+        (["backing-off", "backing-off", "running", "paused"], MoveOutcome.MOVED),
+        (["running", "backing-off", "suspended"], MoveOutcome.MOVED),
     ],
 )
 async def test_what_changes_between_two_looks_is_taken_as_it_is_then(
-    restate: Restate, mover: Mover, states: list[str], becomes: Fate
+    restate: Restate, mover: Mover, states: list[str], becomes: MoveOutcome
 ) -> None:
     restate.states = states
 
@@ -155,9 +157,9 @@ async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_ste
 
     moved = await mover.move(OLD, dry_run=False)
 
-    assert moved.moves[0].fate is Fate.LEFT
+    assert moved.moves[0].fate is MoveOutcome.LEFT
     assert moved.moves[0].detail.endswith("run this again then")
-    assert moved.still_there == 1
+    assert moved.remaining == 1
     assert set(restate.asked) == {"pause"}
 
 
@@ -167,7 +169,7 @@ async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
     restate.failure = "RT0010"
     restate.states = ["running", "running", "running", "paused", "suspended"]
 
-    assert await fate(mover) == (Fate.MOVED, "")
+    assert await fate(mover) == (MoveOutcome.MOVED, "")
     assert restate.asked == ["pause", "pause", "resume latest"]
 
 
@@ -176,7 +178,7 @@ async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(
 ) -> None:
     restate.refused = ("resume",)
 
-    assert await fate(mover) == (Fate.RUNNING, "")
+    assert await fate(mover) == (MoveOutcome.RUNNING, "")
     assert restate.asked == ["resume latest"]
 
 
@@ -187,7 +189,7 @@ async def test_what_cannot_be_moved_for_a_passing_reason_is_left_with_the_reason
 
     became, why = await fate(mover)
 
-    assert became is Fate.LEFT
+    assert became is MoveOutcome.LEFT
     assert "cannot be used: broken" in why
 
 
@@ -200,7 +202,7 @@ async def test_what_does_not_fit_the_latest_is_given_back_to_the_old(
 
     became, why = await fate(mover)
 
-    assert became is Fate.LEFT
+    assert became is MoveOutcome.LEFT
     assert why.endswith("the old one has to end it")
     assert restate.asked == ["pause", "resume latest", "pause", "resume dp_old"]
 
@@ -211,7 +213,7 @@ async def test_what_still_runs_when_a_misfit_would_have_shown_counts_as_moved(
     monkeypatch.setattr(moving, "FIRST_ATTEMPT", 0.05)
     restate.states = ["suspended", "suspended", "running"]
 
-    assert await fate(mover) == (Fate.MOVED, "")
+    assert await fate(mover) == (MoveOutcome.MOVED, "")
 
 
 async def test_a_job_whose_rival_restate_has_forgotten_is_left_for_people_to_decide(
@@ -221,14 +223,16 @@ async def test_a_job_whose_rival_restate_has_forgotten_is_left_for_people_to_dec
 
     became, why = await fate(mover)
 
-    assert became is Fate.LEFT
+    assert became is MoveOutcome.LEFT
     assert why.startswith("Restate has forgotten when inv_2 was dispatched")
     assert restate.asked == []
 
 
-@pytest.mark.parametrize(("refused", "becomes"), [((), Fate.KILLED), (("kill",), Fate.ENDED)])
+@pytest.mark.parametrize(
+    ("refused", "becomes"), [((), MoveOutcome.KILLED), (("kill",), MoveOutcome.ENDED)]
+)
 async def test_a_job_that_a_later_one_has_overtaken_is_killed(
-    restate: Restate, mover: Mover, refused: tuple[str, ...], becomes: Fate
+    restate: Restate, mover: Mover, refused: tuple[str, ...], becomes: MoveOutcome
 ) -> None:
     restate.holder, restate.dispatched = "inv_2", LATE
     restate.refused = refused
@@ -247,19 +251,19 @@ async def test_what_was_sent_in_a_form_of_another_restate_is_left(
 
     became, why = await fate(mover)
 
-    assert became is Fate.LEFT
+    assert became is MoveOutcome.LEFT
     assert "in another form than 1.7" in why
 
 
-async def test_a_turn_that_cannot_be_read_leaves_the_job_where_it_is(
+async def test_a_lock_that_cannot_be_read_leaves_the_job_where_it_is(
     restate: Restate, mover: Mover
 ) -> None:
-    restate.turn = "[]"
+    restate.lock = "[]"
 
     became, why = await fate(mover)
 
-    assert became is Fate.LEFT
-    assert "no state of JobsTurn that can be read" in why
+    assert became is MoveOutcome.LEFT
+    assert "no state of JobsTenant that can be read" in why
 
 
 async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(
@@ -269,7 +273,7 @@ async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(
 
     became, why = await fate(mover)
 
-    assert became is Fate.LEFT
+    assert became is MoveOutcome.LEFT
     assert "no such protocol" in why
     assert restate.asked == ["pause", "resume latest", "resume dp_old"]
 
@@ -279,7 +283,7 @@ async def test_one_that_was_paused_already_stays_so_where_the_latest_does_not_ta
 ) -> None:
     restate.states, restate.unfit = ["paused"], ("latest",)
 
-    assert (await fate(mover))[0] is Fate.LEFT
+    assert (await fate(mover))[0] is MoveOutcome.LEFT
     assert restate.asked == ["resume latest"]
 
 
@@ -289,7 +293,7 @@ async def test_a_misfit_that_does_not_get_back_is_told(restate: Restate, mover: 
 
     became, why = await fate(mover)
 
-    assert became is Fate.LEFT
+    assert became is MoveOutcome.LEFT
     assert "it is not back with the old one: it began to run" in why
 
 
@@ -300,7 +304,7 @@ async def test_what_cannot_be_watched_after_its_move_is_told(
 
     became, why = await fate(mover)
 
-    assert became is Fate.MOVED
+    assert became is MoveOutcome.MOVED
     assert why.startswith("whether it goes on there could not be seen")
 
 
@@ -310,7 +314,7 @@ async def test_a_job_that_no_later_one_has_overtaken_is_moved(
 ) -> None:
     restate.holder, restate.created = holder, created
 
-    assert (await fate(mover))[0] is Fate.MOVED
+    assert (await fate(mover))[0] is MoveOutcome.MOVED
 
 
 async def test_the_tenant_of_a_job_is_known_whatever_its_configuration(
@@ -331,15 +335,15 @@ async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
 
     (one,) = (await mover.move(OLD, dry_run=False)).moves
 
-    assert (one.tenant, one.fate) == ("", Fate.MOVED)
+    assert (one.tenant, one.fate) == ("", MoveOutcome.MOVED)
 
 
 async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> None:
-    for status, becomes in (("paused", Fate.MOVED), ("running", Fate.RUNNING)):
+    for status, becomes in (("paused", MoveOutcome.MOVED), ("running", MoveOutcome.RUNNING)):
         restate.states = [status]
         assert (await fate(mover, dry_run=True))[0] is becomes
     restate.states, restate.holder, restate.dispatched = ["backing-off"], "inv_2", LATE
-    assert (await fate(mover, dry_run=True))[0] is Fate.KILLED
+    assert (await fate(mover, dry_run=True))[0] is MoveOutcome.KILLED
 
     assert restate.asked == []
 
@@ -347,7 +351,7 @@ async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> Non
 async def test_what_no_other_version_serves_stays(restate: Restate, mover: Mover) -> None:
     restate.service = "Other"
 
-    assert await fate(mover) == (Fate.LEFT, "no other version serves it")
+    assert await fate(mover) == (MoveOutcome.LEFT, "no other version serves it")
 
 
 async def test_a_deployment_without_the_service_is_no_version_of_it(

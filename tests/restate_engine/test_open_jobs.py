@@ -75,7 +75,7 @@ async def test_a_job_is_shown_by_what_restate_keeps_of_its_last_attempt(
     )
 
 
-async def test_a_job_that_has_not_the_turn_is_found_by_the_tenant_in_its_error(
+async def test_a_job_that_has_not_the_lock_is_found_by_the_tenant_in_its_error(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
     asked = restate_shows(httpserver, {**ROW, "id": "inv_2"}, failing=("inv_2",))
@@ -86,7 +86,7 @@ async def test_a_job_that_has_not_the_turn_is_found_by_the_tenant_in_its_error(
     assert "'(tenant o''brien)'" in asked[0]
 
 
-async def test_the_job_that_has_the_turn_comes_first_and_once(
+async def test_the_job_that_has_the_lock_comes_first_and_once(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
     first, second = {**ROW, "id": "inv_0"}, {**ROW, "id": "inv_1"}

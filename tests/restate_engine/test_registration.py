@@ -143,7 +143,7 @@ async def test_an_unknown_worker_is_registered_without_force(
 ) -> None:
     registration = await registrar.register()
 
-    assert registration.state is RegistrationState.YES
+    assert registration.state is RegistrationState.REGISTERED
     assert registration.detail == f"{WORKER} is deployment dp_1, revision 3"
     (sent,) = restate.sent
     assert (sent["force"], sent["dry_run"], sent["use_http_11"]) == (False, False, True)
@@ -157,7 +157,7 @@ async def test_a_known_worker_whose_manifest_was_read_sends_nothing(
 
     registration = await registrar.register()
 
-    assert registration.state is RegistrationState.YES
+    assert registration.state is RegistrationState.REGISTERED
     assert restate.sent == []
 
 
@@ -167,7 +167,7 @@ async def test_a_url_that_another_version_or_none_claims_is_claimed_by_force_at_
 ) -> None:
     restate.knows(claim, read("d0"))
 
-    assert (await registrar.register()).state is RegistrationState.YES
+    assert (await registrar.register()).state is RegistrationState.REGISTERED
 
     assert restate.forced() == [True]
 
@@ -214,7 +214,7 @@ async def test_an_outdated_worker_is_registered_once_this_version_answers(
     states = [(await registrar.register()).state for _ in range(2)]
 
     # The dry run reached this version and the registration another: the next one is right.
-    assert states == [RegistrationState.OUTDATED, RegistrationState.YES]
+    assert states == [RegistrationState.OUTDATED, RegistrationState.REGISTERED]
     assert restate.forced() == [True, True]
 
 
@@ -316,7 +316,7 @@ async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
 
     registration = await attrs.evolve(registrar, manifest=manifest).register()
 
-    assert registration.state is RegistrationState.YES
+    assert registration.state is RegistrationState.REGISTERED
 
 
 async def test_where_another_deployment_is_the_latest_its_options_are_not_ours_to_judge(
@@ -372,7 +372,7 @@ async def test_make_latest_sends_whatever_the_digest(
     if known:
         restate.knows()
 
-    assert (await registrar.make_latest()).state is RegistrationState.YES
+    assert (await registrar.make_latest()).state is RegistrationState.REGISTERED
 
     assert restate.forced() == [known]
 
@@ -408,7 +408,7 @@ async def test_a_dry_run_of_what_is_registered_only_looks(
 ) -> None:
     restate.knows()
 
-    assert (await registrar.dry_run()).state is RegistrationState.YES
+    assert (await registrar.dry_run()).state is RegistrationState.REGISTERED
     assert restate.sent == []
 
 
@@ -417,7 +417,7 @@ async def test_a_worker_that_is_not_to_register_only_looks(
 ) -> None:
     registration = await attrs.evolve(registrar, on_startup=False).register()
 
-    assert registration.state is RegistrationState.GONE
+    assert registration.state is RegistrationState.UNREGISTERED
     assert WORKER in registration.detail
     assert restate.sent == []
 
@@ -427,7 +427,7 @@ async def test_a_worker_that_restate_knows_not_and_does_not_reach_is_gone(
 ) -> None:
     restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
 
-    assert (await registrar.look()).state is RegistrationState.GONE
+    assert (await registrar.look()).state is RegistrationState.UNREGISTERED
 
 
 async def test_without_an_admin_api_looking_says_unknown_and_acting_fails() -> None:
@@ -472,7 +472,7 @@ async def test_a_deployment_that_was_seen_is_looked_at_by_its_id(
     await registrar.register()
     httpserver.clear_log()
 
-    assert (await registrar.look()).state is RegistrationState.YES
+    assert (await registrar.look()).state is RegistrationState.REGISTERED
 
     assert [request.path for request, _ in httpserver.log] == [
         "/deployments/dp_1",
@@ -485,4 +485,4 @@ async def test_a_deployment_that_is_removed_is_gone(restate: Restate, registrar:
     await registrar.look()
     restate.claim = None
 
-    assert (await registrar.look()).state is RegistrationState.GONE
+    assert (await registrar.look()).state is RegistrationState.UNREGISTERED

@@ -159,7 +159,7 @@ def test_every_name_derives_from_one(values: dict[str, str], service: str) -> No
     names = settings(**values).names
 
     assert names.service == service
-    assert names.turn == f"{service}Turn"
+    assert names.lock == f"{service}Tenant"
     assert names.landlord_calls == values.get("service_name", "TenantProvisioning")
 
 

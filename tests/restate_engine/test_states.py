@@ -8,15 +8,15 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, partition_key
-from landlord_engines_restate.states import TurnStates
+from landlord_engines_restate.states import LockStates
 
 FOUND = {"service_key": "t", "value_utf8": json.dumps({"record": {"placements": []}})}
 
 
 @pytest_asyncio.fixture
-async def states(httpserver: HTTPServer) -> AsyncIterator[TurnStates]:
+async def states(httpserver: HTTPServer) -> AsyncIterator[LockStates]:
     admin = AdminClient(httpserver.url_for("/"))
-    yield TurnStates(admin=admin, turn="T")
+    yield LockStates(admin=admin, lock="T")
     await admin.aclose()
 
 
@@ -30,7 +30,7 @@ def queries(httpserver: HTTPServer) -> list[str]:
 
 
 async def test_a_state_is_sought_where_restate_keeps_it(
-    states: TurnStates, httpserver: HTTPServer
+    states: LockStates, httpserver: HTTPServer
 ) -> None:
     answers(httpserver, [FOUND], [])
 
@@ -43,7 +43,7 @@ async def test_a_state_is_sought_where_restate_keeps_it(
 
 
 async def test_those_who_ask_at_the_same_time_share_a_query(
-    states: TurnStates, httpserver: HTTPServer
+    states: LockStates, httpserver: HTTPServer
 ) -> None:
     answers(httpserver, [FOUND])
 
@@ -54,7 +54,7 @@ async def test_those_who_ask_at_the_same_time_share_a_query(
 
 
 async def test_an_empty_answer_counts_once_a_row_has_proven_where_states_are(
-    states: TurnStates, httpserver: HTTPServer
+    states: LockStates, httpserver: HTTPServer
 ) -> None:
     proof = {"service_key": "x", "partition": str(partition_key("x"))}
     answers(httpserver, [], [], [], [proof], [])
@@ -66,7 +66,7 @@ async def test_an_empty_answer_counts_once_a_row_has_proven_where_states_are(
 
 
 async def test_a_server_that_keeps_states_elsewhere_is_told_apart(
-    states: TurnStates, httpserver: HTTPServer
+    states: LockStates, httpserver: HTTPServer
 ) -> None:
     answers(httpserver, [], [{"service_key": "x", "partition": "17"}])
 
@@ -75,7 +75,7 @@ async def test_a_server_that_keeps_states_elsewhere_is_told_apart(
 
 
 async def test_a_state_that_cannot_be_read_fails_its_tenant_alone(
-    states: TurnStates, httpserver: HTTPServer
+    states: LockStates, httpserver: HTTPServer
 ) -> None:
     answers(httpserver, [FOUND, {"service_key": "bad", "value_utf8": "{"}])
 
@@ -87,7 +87,7 @@ async def test_a_state_that_cannot_be_read_fails_its_tenant_alone(
 
 
 async def test_without_an_answer_all_who_asked_are_told(
-    states: TurnStates, httpserver: HTTPServer
+    states: LockStates, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/query").respond_with_data("down", status=503)
 
@@ -98,7 +98,7 @@ async def test_without_an_answer_all_who_asked_are_told(
 
 @pytest.mark.parametrize("row", [{"value_utf8": "{}"}, {"service_key": "t"}])
 async def test_a_row_without_its_key_or_value_is_told_and_keeps_nobody_waiting(
-    states: TurnStates, httpserver: HTTPServer, row: dict[str, str]
+    states: LockStates, httpserver: HTTPServer, row: dict[str, str]
 ) -> None:
     answers(httpserver, [row])
 

@@ -13,10 +13,10 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.attempts import Attempt
 from landlord_engines_restate.crash_loops import AttemptLosses
 from landlord_engines_restate.journal import Pauses
-from landlord_engines_restate.rivals import Rivals
+from landlord_engines_restate.ordering import DispatchOrder
 from landlord_engines_restate.services import _attempted
-from landlord_engines_restate.states import TurnStates
-from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
+from landlord_engines_restate.states import LockStates
+from landlord_engines_restate.steps import LockCalls, RestateSteps, ResyncSteps
 from landlord_test_target.direct import Lines
 
 
@@ -28,9 +28,9 @@ def parts(admin: AdminClient) -> dict[str, Any]:
     return {
         "execution_id": "inv_1",
         "ctx": None,  # a look has none to call with
-        "turn": TurnCalls(name="T", take=never, end=never, settle=never),  # type: ignore[arg-type]
-        "states": TurnStates(admin=admin, turn="T"),
-        "rivals": Rivals(admin=admin, is_wanted=never),  # type: ignore[arg-type]
+        "lock": LockCalls(name="T", acquire=never, complete=never, resync=never),  # type: ignore[arg-type]
+        "states": LockStates(admin=admin, lock="T"),
+        "order": DispatchOrder(admin=admin, is_wanted=never),  # type: ignore[arg-type]
         "pauses": Pauses(),
         "losses": AttemptLosses(admin=admin, logger=Lines()),
     }
@@ -41,12 +41,11 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
     admin = AdminClient(httpserver.url_for("/"))
     steps = RestateSteps(**parts(admin))
 
-    for one in (steps, SettleSteps(**parts(admin), after="inv_job")):
+    for one in (steps, ResyncSteps(**parts(admin), after="inv_job")):
         with pytest.raises(Transient, match="cannot be used"):
-            await one.look("t")
+            await one.read_record("t")
 
     await admin.aclose()
-    steps.alive()
 
 
 async def fails(error: BaseException) -> bytes:

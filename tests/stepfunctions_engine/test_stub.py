@@ -15,7 +15,7 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.errors import CapabilityNotSupported, EngineRefused
-from landlord_engines_core.models import Ended, ExecutionStatus, Resynced
+from landlord_engines_core.models import CompletedJob, ExecutionStatus, Resynced
 from landlord_engines_core.steps import Steps
 from landlord_engines_stepfunctions_stub import factory
 
@@ -24,7 +24,7 @@ async def no_job_comes(body: bytes, steps: Steps) -> ExecutionStatus:
     raise AssertionError
 
 
-async def nothing_ends(ended: Ended, steps: Steps) -> Resynced:
+async def nothing_ends(ended: CompletedJob, steps: Steps) -> Resynced:
     raise AssertionError
 
 
@@ -37,7 +37,7 @@ def engine() -> WorkerEngine:
     context = EngineContext(
         settings=factory.settings_type(),
         run_job=no_job_comes,
-        settle=nothing_ends,
+        resync=nothing_ends,
         is_wanted=nobody_asks,
         logger=structlog.get_logger(),
         host=HostInfo(version="0.1.0"),
@@ -75,7 +75,7 @@ async def test_it_may_be_shut_down_before_it_served_and_again(engine: WorkerEngi
 def test_it_declares_nothing_as_there(engine: WorkerEngine) -> None:
     assert set(engine.info.capabilities) == set(Capability)
     assert Support.FULL not in engine.info.capabilities.values()
-    assert engine.info.capabilities[Capability.TURN] is Support.PLANNED
+    assert engine.info.capabilities[Capability.TENANT_LOCK] is Support.PLANNED
     assert engine.info.contract == contract.CONTRACT
 
 

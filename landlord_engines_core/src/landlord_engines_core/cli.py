@@ -20,16 +20,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from landlord_engines_core import __version__, dev as local, host
-from landlord_engines_core.engine import Capability, EngineFactory, Moved, RegistrationState
+from landlord_engines_core.engine import Capability, EngineFactory, MoveReport, RegistrationState
 from landlord_engines_core.errors import (
     CapabilityNotSupported,
+    DeploymentInUse,
     EngineRefused,
     ExitAttempted,
     LandlordEnginesError,
     PluginError,
     RegistrationError,
     SettingsError,
-    StillNeeded,
     exits_as_errors,
 )
 from landlord_engines_core.lifecycle import refuse_unable, within_limit
@@ -37,8 +37,8 @@ from landlord_engines_core.logs import Logger, configure, flush
 from landlord_engines_core.plugins import (
     COMPUTE_ENGINES,
     WORKER_ENGINES,
-    census,
     damaged,
+    list_engines,
     load_worker_engine,
 )
 from landlord_engines_core.settings import Loaded, LogSettings, Sources, written
@@ -99,7 +99,7 @@ class _Flags:
     def sources(self) -> Sources:
         """Read the file, and take what the environment and the flags say."""
         check_certificates(_environment())
-        engines = {one.name for one in census(COMPUTE_ENGINES)}
+        engines = {one.name for one in list_engines(COMPUTE_ENGINES)}
         return Sources.gather(self.config, _environment(), self.values, engines)
 
 
@@ -122,7 +122,7 @@ def _complete_engine(
     """Offer the installed worker engines to a shell."""
     return [
         CompletionItem(one.name, help=f"{one.distribution} {one.version}")
-        for one in census(WORKER_ENGINES)
+        for one in list_engines(WORKER_ENGINES)
         if one.name.startswith(incomplete)
     ]
 
@@ -241,7 +241,7 @@ def engines() -> None:
     """List the installed engines."""
     for group in (WORKER_ENGINES, COMPUTE_ENGINES):
         click.echo(f"{group}:")
-        for one in census(group):
+        for one in list_engines(group):
             click.echo(f"  {one.name:<16} {one.distribution} {one.version}  {one.target}")
     _tell_damaged()
 
@@ -343,7 +343,7 @@ def _progress(title: str) -> Iterator[None]:
 async def _check(chosen: _Chosen) -> None:
     settings = chosen.loaded.settings
     logger = _logger("error", settings.log)
-    async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
+    async with host.build_worker(chosen.name, chosen.factory, settings, logger) as parts:
         click.echo("settings: good")
         _tell_damaged()
         for path in chosen.loaded.passed_over:
@@ -395,7 +395,7 @@ async def _check_engine(parts: host.Host) -> str:
 async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
     settings = chosen.loaded.settings
     logger = _logger("error", settings.log)
-    async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
+    async with host.build_worker(chosen.name, chosen.factory, settings, logger) as parts:
         try:
             engine = parts.engine
             call = engine.make_latest() if make_latest else engine.register()
@@ -404,14 +404,14 @@ async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
         finally:
             await host.shut_down(parts.engine)
     click.echo(f"{registration.state}: {registration.detail}")
-    if registration.state is not RegistrationState.YES:
+    if registration.state is not RegistrationState.REGISTERED:
         raise RegistrationError(f"not registered as the latest: {registration.detail}")
 
 
 async def _move(chosen: _Chosen, old: str, *, dry_run: bool) -> None:
     settings = chosen.loaded.settings
     logger = _logger("error", settings.log)
-    async with host.assembled(chosen.name, chosen.factory, settings, logger) as parts:
+    async with host.build_worker(chosen.name, chosen.factory, settings, logger) as parts:
         try:
             moved = await parts.engine.move(old, dry_run=dry_run)
         finally:
@@ -425,7 +425,7 @@ def _tell_damaged() -> None:
         click.echo(f"cannot be read, reinstall it: {one}", err=True)
 
 
-def _tell(moved: Moved, *, dry_run: bool) -> None:
+def _tell(moved: MoveReport, *, dry_run: bool) -> None:
     """Say what became of each, and whether the old version may go."""
     for one in moved.moves:
         why = f": {one.detail}" if one.detail else ""
@@ -439,9 +439,9 @@ def _tell(moved: Moved, *, dry_run: bool) -> None:
         click.echo(f"dry run, nothing was changed; from {moved.old} to {moved.latest}: {told}")
         return
     click.echo(f"from {moved.old} to {moved.latest}: {told}")
-    if moved.still_there:
-        raise StillNeeded(
-            f"{moved.still_there} still need {moved.old}",
+    if moved.remaining:
+        raise DeploymentInUse(
+            f"{moved.remaining} still need {moved.old}",
             hint="let it serve until they have ended, and run this again",
         )
     click.echo(f"nothing needs {moved.old} any more: it may go")
@@ -476,7 +476,7 @@ def _exit_codes(*, debug: bool) -> Iterator[None]:
         _print_last(str(error))
         codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
         sys.exit(next(codes, _ENGINE_FAILED))
-    except host.Forced:
+    except host.ForcedExit:
         _print_last("ended by a second signal")
         sys.exit(_FORCED)
     except ExitAttempted as error:
@@ -490,10 +490,10 @@ def _exit_codes(*, debug: bool) -> Iterator[None]:
 
 
 def _end_unexpected(error: BaseException) -> NoReturn:
-    """Tell its type and place only: its text may hold a value out of the settings."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    """Tell its type and location only: its text may hold a value out of the settings."""
+    location = traceback.extract_tb(error.__traceback__)[-1]
     _print_last(
-        f"unexpected {type(error).__name__} in {place.filename}:{place.lineno};"
+        f"unexpected {type(error).__name__} in {location.filename}:{location.lineno};"
         " run it with --debug for the traceback, and report it"
     )
     sys.exit(_ENGINE_FAILED)

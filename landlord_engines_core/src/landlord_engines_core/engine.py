@@ -17,7 +17,7 @@ import attrs
 
 from landlord_engines_core.errors import CapabilityNotSupported
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.models import Ended, ExecutionStatus, Resynced
+from landlord_engines_core.models import CompletedJob, ExecutionStatus, Resynced
 from landlord_engines_core.steps import Steps
 from landlord_engines_core.tenants.order import IsWanted
 
@@ -28,15 +28,15 @@ __all__ = [
     "EngineContext",
     "EngineFactory",
     "EngineInfo",
-    "Fate",
     "HostInfo",
     "LocalBackend",
-    "Move",
-    "Moved",
+    "MoveOutcome",
+    "MoveReport",
+    "MoveResult",
     "Registration",
     "RegistrationState",
+    "ResyncTenant",
     "RunJob",
-    "SettleTenant",
     "StartLocalBackend",
     "Support",
     "WorkerEngine",
@@ -52,13 +52,13 @@ Raises InvalidJob (end the job), Held or Transient (try again); cancelling its t
 """
 
 
-SettleTenant = Callable[[Ended, Steps], Awaitable[Resynced]]
-"""Settles a tenant: holds it against what Landlord says, and mends it.
+ResyncTenant = Callable[[CompletedJob, Steps], Awaitable[Resynced]]
+"""Resyncs a tenant: holds it against what Landlord says, and repairs it.
 
 The steps are those of an execution of its own. Their ``take`` and ``look`` raise Superseded unless
 the job is still the last that had the lock, and has ended; ``look`` raises StillRunning where it has
 not, and takes a job that the backend shows as ended for ended, though nobody wrote that down.
-``take`` writes the note's place into the record and no start; ``end`` writes a transition that has
+``take`` writes the note's location into the record and no start; ``end`` writes a transition that has
 none. Where the answer has a follow-up, the engine calls it again with that, so much later. Raises
 Transient (try again); cancelling its task stops it.
 """
@@ -73,14 +73,14 @@ class Support(StrEnum):
 
 
 class Capability(StrEnum):
-    """What an engine may be able to do; `TURN` is the one that it must."""
+    """What an engine may be able to do; `TENANT_LOCK` is the one that it must."""
 
-    TURN = "turn"
+    TENANT_LOCK = "tenant-lock"
     """One job at a time for each tenant, the one dispatched last wins."""
     JOURNAL = "journal"
     """The value of a finished step is remembered."""
-    SETTLE = "settle"
-    """``settle`` is called some time after each job, a killed one too, and gives way to any job."""
+    RESYNC = "resync"
+    """``resync`` is called some time after each job, a killed one too, and gives way to any job."""
     DRY_RUN = "dry-run-registration"
     WATCH = "watch-registration"
     MAKE_LATEST = "make-latest"
@@ -117,8 +117,8 @@ class HostInfo:
         version: The version of landlord-engines-core.
         step_timeout: After this long a step is given up and entered again.
         longest_carry: How long after its cancellation a step may go on, for a request to end.
-        keep_history: How long the record of a deleted tenant is kept.
-        resync_after: How long after a job took the lock its tenant is settled; 0 for never.
+        history_retention: How long the record of a deleted tenant is kept.
+        resync_after: How long after a job took the lock its tenant is resynced; 0 for never.
         drain_timeout: How long a drain may take.
         max_connections: How many connections the engine may hold at once, so that the process keeps
             descriptors for what else it opens.
@@ -128,7 +128,7 @@ class HostInfo:
     contract: int = CONTRACT
     step_timeout: float = 300.0
     longest_carry: float = 0.0
-    keep_history: float = 30 * 86400.0
+    history_retention: float = 30 * 86400.0
     resync_after: float = 0.0
     drain_timeout: float = 30.0
     max_connections: int = 1000
@@ -141,7 +141,7 @@ class EngineContext:
     Attributes:
         settings: An instance of the factory's ``settings_type``.
         run_job: Carries out one job.
-        settle: Settles a tenant, for an engine that can put something off.
+        resync: Resyncs a tenant, for an engine that can put something off.
         is_wanted: Whether Landlord wants a tenant's resource, for `tenants.order`.
         logger: Where the engine logs.
         host: What the host says of itself.
@@ -149,7 +149,7 @@ class EngineContext:
 
     settings: Any
     run_job: RunJob
-    settle: SettleTenant
+    resync: ResyncTenant
     is_wanted: IsWanted
     logger: Logger
     host: HostInfo
@@ -158,10 +158,10 @@ class EngineContext:
 class RegistrationState(StrEnum):
     """Whether the backend would send jobs to this worker."""
 
-    YES = "yes"
+    REGISTERED = "registered"
     UNKNOWN = "unknown"
     """The backend cannot be asked."""
-    GONE = "gone"
+    UNREGISTERED = "unregistered"
     """The backend does not know this worker any more, or not yet."""
     NOT_LATEST = "not-latest"
     """The backend sends new jobs to another deployment, or takes this one for another version."""
@@ -186,12 +186,12 @@ class Registration:
     detail: str = ""
 
 
-class Fate(StrEnum):
+class MoveOutcome(StrEnum):
     """What became of an execution that an old version of the worker had begun."""
 
     MOVED = "moved"
     KILLED = "killed"
-    """A job dispatched later has had the tenant's turn; this one must not go on."""
+    """A job dispatched later has had the tenant's lock; this one must not go on."""
     ENDED = "ended"
     """It ended by itself meanwhile."""
     RUNNING = "running"
@@ -201,7 +201,7 @@ class Fate(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Move:
+class MoveResult:
     """What became of one execution, or would in a dry run.
 
     Attributes:
@@ -216,12 +216,12 @@ class Move:
     what: str
     tenant: str
     state: str
-    fate: Fate
+    fate: MoveOutcome
     detail: str = ""
 
 
 @attrs.frozen(kw_only=True)
-class Moved:
+class MoveReport:
     """What came of a move.
 
     Attributes:
@@ -233,8 +233,8 @@ class Moved:
 
     old: str
     latest: str
-    moves: tuple[Move, ...]
-    still_there: int
+    moves: tuple[MoveResult, ...]
+    remaining: int
 
 
 class Dispatcher(Protocol):
@@ -275,7 +275,7 @@ class WorkerEngine(abc.ABC):
     """Connects the worker to one workflow backend.
 
     It translates transport and durability and nothing else. It hands each body as it came to
-    ``run_job``, gives every tenant its turn, and maps the errors of ``run_job`` to its backend. The
+    ``run_job``, gives every tenant its lock, and maps the errors of ``run_job`` to its backend. The
     optional methods are called only where ``info`` declares them in full.
     """
 
@@ -331,7 +331,7 @@ class WorkerEngine(abc.ABC):
         """Have the backend send new jobs to this worker, whatever else is registered."""
         raise self._unsupported(Capability.MAKE_LATEST)
 
-    async def move(self, old: str, *, dry_run: bool) -> Moved:
+    async def move(self, old: str, *, dry_run: bool) -> MoveReport:
         """Have the latest version go on with what the version at the URL ``old`` has begun.
 
         What runs there at this moment is left alone. It needs no `serve`, and may be done at any

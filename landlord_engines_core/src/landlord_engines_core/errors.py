@@ -16,7 +16,7 @@ The tree, with the stable code of each class::
     │   ├── EngineFailed              LE301
     │   ├── EngineRefused             LE302  it declines to serve at all
     │   ├── CapabilityNotSupported    LE303
-    │   ├── StillNeeded               LE304  an old version may not go yet
+    │   ├── DeploymentInUse           LE304  an old version may not go yet
     │   └── RegistrationError         LE310
     │       ├── RegistrationFailed    LE311  worth another try
     │       └── RegistrationRefused   LE312  another try will not help
@@ -26,14 +26,14 @@ The tree, with the stable code of each class::
     │   ├── Transient                 LE403  is tried again soon
     │   │   ├── Queued                LE407  waits for a slot; nothing failed
     │   │   └── SetApart              LE408  its worker was killed in the midst of it
-    │   ├── StillRunning              LE406  what is to be settled has not ended yet
-    │   └── Superseded                LE404  a younger job has the tenant's turn
+    │   ├── StillRunning              LE406  what is to be resynced has not ended yet
+    │   └── Superseded                LE404  a younger job has the tenant's lock
     │       └── ExecutionEnded        LE405  the backend shows this very execution as ended
     ├── ComputeError                  LE500  raised by compute engines
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
     │   └── ComputeUnavailable        LE502  may work later
     ├── LandlordUnavailable           LE601  Landlord's API gave no usable answer
-    └── NotSeen                       LE701  a demo did not see what was to come
+    └── DemoFailed                    LE701  a demo did not see what was to come
 
 A message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a value
 out of a tenant's configuration, since both end up in logs and in the backend. The names that they
@@ -49,6 +49,8 @@ __all__ = [
     "ComputeError",
     "ComputeRefused",
     "ComputeUnavailable",
+    "DemoFailed",
+    "DeploymentInUse",
     "EngineError",
     "EngineFailed",
     "EngineRefused",
@@ -59,7 +61,6 @@ __all__ = [
     "JobError",
     "LandlordEnginesError",
     "LandlordUnavailable",
-    "NotSeen",
     "PluginAmbiguous",
     "PluginError",
     "PluginImportFailed",
@@ -74,7 +75,6 @@ __all__ = [
     "RegistrationRefused",
     "SetApart",
     "SettingsError",
-    "StillNeeded",
     "StillRunning",
     "Superseded",
     "Transient",
@@ -197,7 +197,7 @@ class CapabilityNotSupported(EngineError):
     code = "LE303"
 
 
-class StillNeeded(EngineError):
+class DeploymentInUse(EngineError):
     """After a move, something that the old version of the worker has begun still needs it."""
 
     code = "LE304"
@@ -302,7 +302,7 @@ class SetApart(Transient):
 
 
 class Superseded(JobError):
-    """A job that was dispatched later has the tenant's turn; this one must touch nothing more."""
+    """A job that was dispatched later has the tenant's lock; this one must touch nothing more."""
 
     code = "LE404"
 
@@ -314,7 +314,7 @@ class ExecutionEnded(Superseded):
 
 
 class StillRunning(JobError):
-    """The job that a tenant is to be settled after has not ended yet."""
+    """The job that a tenant is to be resynced after has not ended yet."""
 
     code = "LE406"
 
@@ -357,7 +357,7 @@ class LandlordUnavailable(LandlordEnginesError):
     code = "LE601"
 
 
-class NotSeen(LandlordEnginesError):
+class DemoFailed(LandlordEnginesError):
     """What a demo was to show did not come in time."""
 
     code = "LE701"

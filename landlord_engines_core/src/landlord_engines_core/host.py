@@ -36,8 +36,8 @@ from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.plugins import (
     COMPUTE_ENGINES,
     WORKER_ENGINES,
-    census,
     damaged,
+    list_engines,
     load_compute_engine,
 )
 from landlord_engines_core.probes import Probes
@@ -48,9 +48,9 @@ from landlord_engines_core.tenants import JobLimits, TenantJobs, check_limits
 
 __all__ = [
     "Control",
-    "Forced",
+    "ForcedExit",
     "Host",
-    "assembled",
+    "build_worker",
     "compute_registry",
     "handled",
     "run",
@@ -71,7 +71,7 @@ LONGEST_SHUTDOWN = 10.0
 """Seconds that an engine which never served may take to shut down."""
 
 
-class Forced(Exception):  # not an error: a second signal asked for it
+class ForcedExit(Exception):  # not an error: a second signal asked for it
     """A second signal ended the host before its drain was over."""
 
 
@@ -121,7 +121,7 @@ def _check_defaults(registry: ComputeRegistry, name: str, max_config_bytes: int)
 
 
 @asynccontextmanager
-async def assembled(
+async def build_worker(
     name: str, factory: EngineFactory, settings: Settings, logger: Logger
 ) -> AsyncIterator[Host]:
     """Build all parts of a worker, and close them in the end.
@@ -142,11 +142,11 @@ async def assembled(
     metrics = Metrics()
     try:
         jobs = _jobs(name, worker, registry, landlord, metrics=metrics, logger=logger)
-        check_limits(jobs.limits, registry, keep_history=worker.keep_history)
+        check_limits(jobs.limits, registry, history_retention=worker.history_retention)
         context = EngineContext(
             settings=settings.engine,
             run_job=jobs.run,
-            settle=jobs.settle,
+            resync=jobs.resync,
             is_wanted=jobs.is_wanted,
             logger=logger,
             host=_host_info(worker, registry),
@@ -172,7 +172,7 @@ async def run(
         LandlordEnginesError: The engine refused, failed, or could not register; or the address of
             the probes is taken.
     """
-    _collect_less()
+    _tune_gc()
     _tell_of_descriptors(settings.worker, logger)
     control = Control()
     with handled(control, logger, settings.worker.drain_timeout):
@@ -186,7 +186,7 @@ def handled(
     engines = {
         one.target.partition(":")[0]: f"{kind} engine {one.name}"
         for kind, group in (("worker", WORKER_ENGINES), ("compute", COMPUTE_ENGINES))
-        for one in census(group)
+        for one in list_engines(group)
     }
     return signals(control, logger, engines=engines, drain_timeout=drain_timeout)
 
@@ -216,7 +216,7 @@ async def work(
             the probes is taken.
     """
     worker = settings.worker
-    async with assembled(name, factory, settings, logger) as host:
+    async with build_worker(name, factory, settings, logger) as host:
         _tell_start(name, host.engine.info.contract, logger)
         if host.landlord is None:
             logger.warning(
@@ -227,7 +227,7 @@ async def work(
         options = LifecycleOptions(
             drain_timeout=worker.drain_timeout,
             register_timeout=worker.register_timeout,
-            watch_interval=worker.watch_interval,
+            registration_check_interval=worker.registration_check_interval,
             fail_fast=fail_fast,
         )
         lifecycle = EngineLifecycle(
@@ -274,7 +274,7 @@ async def _until_drained(
         drained.cancel()
         await asyncio.wait((drained,), timeout=LAST_RESORT)
     if not ended:
-        raise Forced
+        raise ForcedExit
     drained.result()
 
 
@@ -288,7 +288,7 @@ def _tell_of_descriptors(worker: WorkerSettings, logger: Logger) -> None:
     log("open files", limit=files, connections=connections, **hint)
 
 
-def _collect_less() -> None:
+def _tune_gc() -> None:
     """Spare jobs the garbage collector's work: left alone, it takes a tenth of their time.
 
     What is there by now stays, so that it need not be looked at again. Jobs leave next to nothing
@@ -306,7 +306,7 @@ async def _drained(
     await lifecycle.run(stop)
     with suppress(TimeoutError):
         async with asyncio.timeout_at(lifecycle.deadline):
-            await jobs.settled()
+            await jobs.wait_in_flight()
     if jobs.cut:
         logger.warning("requests to targets were cut at the drain's deadline", count=jobs.cut)
 
@@ -335,7 +335,7 @@ def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSet
 
 
 def _engine_version(name: str) -> str:
-    return next((one.version for one in census(WORKER_ENGINES) if one.name == name), "")
+    return next((one.version for one in list_engines(WORKER_ENGINES) if one.name == name), "")
 
 
 def _tell_start(name: str, contract: int, logger: Logger) -> None:
@@ -375,10 +375,10 @@ def _jobs(
     limits = JobLimits(
         step_timeout=worker.step_timeout,
         health_timeout=worker.health_timeout,
-        hold_interval=worker.hold_interval,
+        hold_retry_interval=worker.hold_retry_interval,
         fail_permanently=worker.on_permanent_failure == "fail",
         max_concurrent_jobs=worker.max_concurrent_jobs,
-        resync_after=worker.settle_after,
+        resync_after=worker.resync_after,
     )
     return TenantJobs(
         resolver=resolver,
@@ -396,8 +396,8 @@ def _host_info(worker: WorkerSettings, registry: ComputeRegistry) -> HostInfo:
         version=__version__,
         step_timeout=worker.step_timeout,
         longest_carry=registry.longest_carry,
-        keep_history=worker.keep_history,
-        resync_after=worker.settle_after,
+        history_retention=worker.history_retention,
+        resync_after=worker.resync_after,
         drain_timeout=worker.drain_timeout,
         max_connections=most_connections(limit()),
     )

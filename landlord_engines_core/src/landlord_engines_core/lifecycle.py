@@ -62,7 +62,7 @@ class LifecycleOptions:
 
     drain_timeout: float
     register_timeout: float
-    watch_interval: float
+    registration_check_interval: float
     fail_fast: bool
 
 
@@ -130,11 +130,11 @@ class EngineLifecycle:
         Returns once everything has ended, within the drain timeout and a small margin.
 
         Raises:
-            EngineRefused: The engine declines to serve, or cannot give tenants their turn.
+            EngineRefused: The engine declines to serve, or cannot give tenants their lock.
             EngineFailed: It stopped by itself, or did not end in time.
             RegistrationError: It could not register, and is to fail fast.
         """
-        _refuse_without_turn(self.engine.info, Support.UNSUPPORTED)
+        _refuse_without_lock(self.engine.info, Support.UNSUPPORTED)
         self._enter(EngineState.STARTING)
         serving = asyncio.create_task(self._serve())
         registering = asyncio.create_task(self._stay_registered())
@@ -176,7 +176,7 @@ class EngineLifecycle:
     async def _stay_registered(self) -> None:
         await self._started.wait()
         # An engine that plans it may refuse in its own words; if it serves instead, it ends here.
-        _refuse_without_turn(self.engine.info, Support.PLANNED)
+        _refuse_without_lock(self.engine.info, Support.PLANNED)
         with self._translated():
             await self._register(at_start=True)
             if self.engine.info.supports(Capability.WATCH):
@@ -190,10 +190,10 @@ class EngineLifecycle:
         while True:
             outdated = self.registration.state is RegistrationState.OUTDATED
             pause = retries.wait() if outdated else retries.clear()
-            await asyncio.sleep(min(self.options.watch_interval, pause))
+            await asyncio.sleep(min(self.options.registration_check_interval, pause))
             self._note(await self._look())
             match self.registration.state:
-                case RegistrationState.GONE:
+                case RegistrationState.UNREGISTERED:
                     await self._register()
                 case RegistrationState.OUTDATED if retries.is_due():
                     await self._register()
@@ -254,11 +254,11 @@ class EngineLifecycle:
     def _note(self, registration: Registration) -> None:
         """Log a change of the registration, once."""
         if registration != self.registration:
-            good = registration.state is RegistrationState.YES
+            good = registration.state is RegistrationState.REGISTERED
             log = self.logger.info if good else self.logger.warning
             log("registration changed", state=registration.state.value, detail=registration.detail)
         self.registration = registration
-        if registration.state is RegistrationState.YES:
+        if registration.state is RegistrationState.REGISTERED:
             self.registered.set()
 
     async def _drain(self, serving: asyncio.Task[None]) -> None:
@@ -301,16 +301,16 @@ def refuse_unable(engine: WorkerEngine) -> None:
     """Refuse, before anything is served, an engine that would not serve.
 
     Raises:
-        EngineRefused: It says so itself, or cannot give tenants their turn.
+        EngineRefused: It says so itself, or cannot give tenants their lock.
     """
     engine.check()
-    _refuse_without_turn(engine.info, Support.UNSUPPORTED, Support.PLANNED)
+    _refuse_without_lock(engine.info, Support.UNSUPPORTED, Support.PLANNED)
 
 
-def _refuse_without_turn(info: EngineInfo, *too_little: Support) -> None:
-    if info.capabilities.get(Capability.TURN, Support.UNSUPPORTED) in too_little:
+def _refuse_without_lock(info: EngineInfo, *too_little: Support) -> None:
+    if info.capabilities.get(Capability.TENANT_LOCK, Support.UNSUPPORTED) in too_little:
         raise EngineRefused(
-            f"worker engine {info.name} cannot give each tenant its turn",
+            f"worker engine {info.name} cannot give each tenant its lock",
             hint="two jobs of one tenant could overlap; use another engine",
         )
 

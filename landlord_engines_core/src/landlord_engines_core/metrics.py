@@ -43,7 +43,7 @@ _OUTCOMES: Mapping[str, tuple[str, ...]] = {
     Operation.UPDATE: (*_MADE, "superseded", "invalid", "other"),
     Operation.DELETE: (Outcome.DELETED, Outcome.ABSENT, "superseded", "invalid", "other"),
     Operation.PLAN: ("provision", "update", "nothing", "superseded", "invalid", "other"),
-    Operation.SETTLE: (
+    Operation.RESYNC: (
         *_MADE,
         Outcome.DELETED,
         Outcome.ABSENT,
@@ -56,7 +56,7 @@ _OUTCOMES: Mapping[str, tuple[str, ...]] = {
 }
 """How a job of each operation can end; what a journal of a later version says is ``other``."""
 
-_STEPS = ("resolve", "apply", "hold", "fail", "plan", "settle")
+_STEPS = ("resolve", "apply", "hold", "fail", "plan", "resync")
 _BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _KINDS: Mapping[type[JobError], str] = {
     Held: "held",
@@ -201,7 +201,7 @@ class Metrics:
     ) -> None:
         """Show how many jobs act on targets, and how many wait to."""
         self._watch("slots", "How many jobs may act on targets at once.", lambda: limit)
-        self._watch("slots_taken", "Jobs that act on targets right now.", taken)
+        self._watch("slots_used", "Jobs that act on targets right now.", taken)
         self._watch("slots_waiting", "Jobs that wait for a slot to act on a target.", waiting)
 
     def watch_engine(
@@ -222,7 +222,7 @@ class Metrics:
         help_registration = "1 for what the backend is known to know of this worker, else 0."
         self._watch_word("registration", help_registration, *registrations)
         help_drain = "Seconds until the drain is over; 0 where none is under way."
-        self._watch("drain_seconds_left", help_drain, seconds_left)
+        self._watch("drain_remaining_seconds", help_drain, seconds_left)
 
     def watch_targets(self, engines: Iterable[str], reached: Callable[[str], float]) -> None:
         """Show for each compute engine whether its target could be reached."""
@@ -240,7 +240,7 @@ class Metrics:
         explained = (
             "Seconds since the event loop last showed that it runs, which it does each second."
         )
-        self._watch("loop_silent_seconds", explained, silent_for)
+        self._watch("event_loop_heartbeat_age_seconds", explained, silent_for)
         self._watch(
             "loop_tasks", "Tasks in the event loop when it last showed that it runs.", tasks
         )
@@ -267,7 +267,7 @@ class Metrics:
 
     def _count_failures(self) -> Mapping[type[Any], Counter]:
         counter = Counter(
-            f"{_PREFIX}failures",
+            f"{_PREFIX}attempt_failures",
             "Attempts of a step, and bodies, that failed, by kind.",
             ("kind",),
             registry=self._registry,
@@ -276,7 +276,7 @@ class Metrics:
 
     def _time_steps(self) -> Mapping[str, Histogram]:
         histogram = Histogram(
-            f"{_PREFIX}step_seconds",
+            f"{_PREFIX}step_duration_seconds",
             "How long each attempt of a step took, however it ended.",
             ("step",),
             buckets=_BUCKETS,
@@ -326,7 +326,7 @@ class _Caches(Collector):
             labels=("cache", "result"),
         )
         asking = GaugeMetricFamily(
-            f"{_PREFIX}cache_asks_in_flight",
+            f"{_PREFIX}cache_fetches_in_flight",
             "Questions to Landlord's API that a cache waits for.",
             labels=("cache",),
         )

@@ -14,12 +14,12 @@ import attrs
 
 __all__ = [
     "HISTORY",
-    "Ended",
+    "CompletedJob",
     "ExecutionState",
     "ExecutionStatus",
     "FollowUp",
     "Job",
-    "Note",
+    "JobStart",
     "Operation",
     "Outcome",
     "Output",
@@ -42,14 +42,14 @@ _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class Operation(StrEnum):
-    """What a job asks for; Landlord sends provision, update and delete, and nobody settle."""
+    """What a job asks for; Landlord sends provision, update and delete, and nobody resync."""
 
     PROVISION = "provision"
     UPDATE = "update"
     DELETE = "delete"
     PLAN = "plan"
-    SETTLE = "settle"
-    """What follows on a job by itself: see `landlord_engines_core.tenants.settle`."""
+    RESYNC = "resync"
+    """What follows on a job by itself: see `landlord_engines_core.tenants.resync`."""
 
 
 class Outcome(StrEnum):
@@ -64,7 +64,7 @@ class Outcome(StrEnum):
     ROLLED_BACK = "rolled-back"
     """An update did not become healthy; the former resource serves again."""
     REFUSED = "refused"
-    """The configuration or an engine did not let it: what settling found to mend, or a job that
+    """The configuration or an engine did not let it: what the resync found to repair, or a job that
     ``worker.on_permanent_failure`` ended."""
 
 
@@ -104,21 +104,21 @@ class Placement:
 
     Attributes:
         engine: The compute engine.
-        place: Where on its target, for example a cluster; empty where there is only one.
+        location: Where on its target, for example a cluster; empty where there is only one.
         resource_ids: What the target calls the resource; not part of a placement's identity.
     """
 
     engine: str
-    place: str = ""
+    location: str = ""
     resource_ids: Mapping[str, str] = attrs.field(factory=dict, eq=False, hash=False)
 
     def bare(self) -> "Placement":
         """The same without its resource ids."""
-        return Placement(self.engine, self.place)
+        return Placement(self.engine, self.location)
 
 
 @attrs.frozen(kw_only=True)
-class Note:
+class JobStart:
     """What is written down before a job's first act.
 
     Attributes:
@@ -140,8 +140,8 @@ class Transition:
     """What one job did. Without ``ended_at`` the job is running, or was killed.
 
     Attributes:
-        held: Where the tenant's resource is afterwards.
-        gone: Where the job made sure that nothing is left.
+        placement: Where the tenant's resource is afterwards.
+        removed: Where the job made sure that nothing is left.
         changes: What an update changed, in words and names of keys, never values.
         detail: One sentence for a person, or empty.
     """
@@ -153,36 +153,36 @@ class Transition:
     outcome: str = ""
     config_hash: str = ""
     changes: tuple[str, ...] = ()
-    held: Placement | None = None
-    gone: tuple[Placement, ...] = ()
+    placement: Placement | None = None
+    removed: tuple[Placement, ...] = ()
     detail: str = ""
 
     @property
     def tells(self) -> bool:
-        """Whether it belongs into the history: settling that found nothing to mend does not."""
+        """Whether it belongs into the history: the resync that found nothing to repair does not."""
         nothing = self.outcome in (Outcome.UNCHANGED, Outcome.ABSENT)
-        return self.operation != Operation.SETTLE or not nothing
+        return self.operation != Operation.RESYNC or not nothing
 
 
 @attrs.frozen(kw_only=True)
-class Ended:
-    """A job that had the tenant's lock, as far as settling has to know it.
+class CompletedJob:
+    """A job that had the tenant's lock, as far as the resync has to know it.
 
     Attributes:
         tenant: The tenant's key.
-        gone: Where the tenant had a resource when the job began, or the job made sure that nothing
+        removed: Where the tenant had a resource when the job began, or the job made sure that nothing
             is left.
         preempted: Whether the job before it did not end by itself, so that an act of that one may
             land later.
         overrode_delete: Whether a delete gave way to it.
         last: Whether no act of the tenant can be alive any more, so that this is the last look.
-        put_off: How often settling was put off since the job still ran.
+        put_off: How often the resync was put off since the job still ran.
     """
 
     tenant: str
     execution_id: str
     operation: str
-    gone: tuple[Placement, ...] = ()
+    removed: tuple[Placement, ...] = ()
     preempted: bool = False
     overrode_delete: bool = False
     last: bool = False
@@ -205,15 +205,15 @@ class Record:
         """Whether the end of this job has been written down."""
         return any(t.execution_id == execution_id and t.ended_at for t in self.transitions)
 
-    def placed(self, placement: Placement | None) -> "Record":
+    def with_placement(self, placement: Placement | None) -> "Record":
         """The record with one more place in it, where it is not already."""
         if placement is None or placement in self.placements:
             return self
         return attrs.evolve(self, placements=(*self.placements, placement))
 
-    def begun(self, execution_id: str, note: Note) -> "Record":
+    def with_start(self, execution_id: str, note: JobStart) -> "Record":
         """The record with this job's start and its place in it; the same if they are already."""
-        placements = self.placed(note.placement).placements or note.candidates
+        placements = self.with_placement(note.placement).placements or note.candidates
         transitions = self.transitions
         if all(t.execution_id != execution_id for t in transitions):
             start = Transition(
@@ -223,13 +223,16 @@ class Record:
         deleted = self.deleted and note.operation == Operation.DELETE
         return Record(placements=placements, transitions=transitions, deleted=deleted)
 
-    def ended(self, transition: Transition) -> "Record":
+    def with_end(self, transition: Transition) -> "Record":
         """The record with this job's end in it; the same if it is already."""
         if self.has_ended(transition.execution_id):
             return self
-        placements = tuple(p for p in self.placements if p not in transition.gone)
-        if transition.held is not None:
-            placements = (*(p for p in placements if p != transition.held), transition.held)
+        placements = tuple(p for p in self.placements if p not in transition.removed)
+        if transition.placement is not None:
+            placements = (
+                *(p for p in placements if p != transition.placement),
+                transition.placement,
+            )
         deleted = self.deleted or transition.operation == Operation.DELETE
         record = attrs.evolve(self, placements=placements, deleted=deleted and not placements)
         if not transition.tells:
@@ -270,15 +273,15 @@ class ExecutionStatus:
 
 @attrs.frozen(kw_only=True)
 class FollowUp:
-    """Another settling that is to follow, ``after`` so many seconds."""
+    """Another the resync that is to follow, ``after`` so many seconds."""
 
     after: float
-    ended: Ended
+    ended: CompletedJob
 
 
 @attrs.frozen
 class Resynced:
-    """What came of settling: an answer in the form of a job's, and what is to follow on it."""
+    """What came of resync: an answer in the form of a job's, and what is to follow on it."""
 
     answer: ExecutionStatus
     follow_up: FollowUp | None = None

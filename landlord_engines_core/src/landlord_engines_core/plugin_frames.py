@@ -21,14 +21,14 @@ class Whereabouts:
 
     Attributes:
         engine: What the engine is called whose code it is in; empty where it is in none.
-        place: File, line and function, without the folder.
+        location: File, line and function, without the folder.
     """
 
     engine: str
-    place: str
+    location: str
 
     def __str__(self) -> str:
-        return f"{self.engine or 'the worker'} at {self.place}"
+        return f"{self.engine or 'the worker'} at {self.location}"
 
 
 def whereabouts(frame: FrameType | None, engines: Engines) -> Whereabouts:
@@ -36,8 +36,10 @@ def whereabouts(frame: FrameType | None, engines: Engines) -> Whereabouts:
     frames = list(_outwards(frame))
     for one in frames:
         if engine := _engine_of(str(one.f_globals.get("__name__", "")), engines):
-            return Whereabouts(engine=engine, place=_place(one))
-    return Whereabouts(engine="", place=_place(frames[0]) if frames else "an unknown place")
+            return Whereabouts(engine=engine, location=_location(one))
+    return Whereabouts(
+        engine="", location=_location(frames[0]) if frames else "an unknown location"
+    )
 
 
 def thread_whereabouts(ident: int, engines: Engines) -> Whereabouts:
@@ -61,6 +63,6 @@ def _engine_of(module: str, engines: Engines) -> str:
     return ""
 
 
-def _place(frame: FrameType) -> str:
+def _location(frame: FrameType) -> str:
     code = frame.f_code
     return f"{Path(code.co_filename).name}:{frame.f_lineno} in {code.co_name}"

@@ -30,8 +30,8 @@ __all__ = [
     "COMPUTE_ENGINES",
     "WORKER_ENGINES",
     "Candidate",
-    "census",
     "damaged",
+    "list_engines",
     "load_compute_engine",
     "load_worker_engine",
 ]
@@ -63,7 +63,7 @@ class Candidate:
         return f"{self.name} ({self.distribution} {self.version}, {self.target})"
 
 
-def census(group: str) -> tuple[Candidate, ...]:
+def list_engines(group: str) -> tuple[Candidate, ...]:
     """List the engines of a group by name, importing none of them."""
     found = (
         _candidate(point, one)
@@ -123,7 +123,7 @@ def _candidate(point: EntryPoint, distribution: Installed) -> Candidate:
 
 
 def _choose(group: str, name: str) -> Candidate:
-    listed = census(group)
+    listed = list_engines(group)
     found = [one for one in listed if one.name == name]
     if len(found) > 1:
         raise PluginAmbiguous(
@@ -159,12 +159,12 @@ def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
 def _other_majors(group: str) -> Iterable[Candidate]:
     groups = {point.group for one in installed(_PREFIX) for point in one.entry_points}
     others = sorted(one for one in groups if one.startswith(f"{group}.v"))
-    return (candidate for one in others for candidate in census(one))
+    return (candidate for one in others for candidate in list_engines(one))
 
 
 def _load(chosen: Candidate) -> object:
     try:
-        manager = _One(chosen)
+        manager = _SingleEntryPointManager(chosen)
     except PluginError:
         raise
     except (AssertionError, SystemExit) as error:
@@ -174,7 +174,7 @@ def _load(chosen: Candidate) -> object:
     return manager.extensions[0].plugin
 
 
-class _One(DriverManager[object]):
+class _SingleEntryPointManager(DriverManager[object]):
     """Has stevedore load exactly the entry point that the census chose."""
 
     def __init__(self, chosen: Candidate) -> None:

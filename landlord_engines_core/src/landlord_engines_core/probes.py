@@ -144,7 +144,7 @@ class Probes:
     reserve: Reserve = attrs.field(factory=lambda: Reserve(size=MOST + 2))
 
     def why_not_alive(self) -> tuple[str, ...]:
-        """What only a new start can mend; nothing while all is well."""
+        """What only a new start can repair; nothing while all is well."""
         reasons = []
         if (silent := self.heartbeat.silent_for()) > self.longest_block:
             reasons.append(f"the event loop has been blocked for {silent:.0f} s")

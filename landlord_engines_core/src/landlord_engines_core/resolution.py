@@ -1,4 +1,4 @@
-"""Which compute engine and place a tenant gets, and with which configuration.
+"""Which compute engine and location a tenant gets, and with which configuration.
 
 The engine is named by the first of: the worker's override, the job, Landlord's API (cached), the
 tenant's record, the worker's default or its only engine. The configuration is layered: the
@@ -100,7 +100,7 @@ class Resolver:
             raise ComputeRefused(job.unreadable, hint="correct the tenant's configuration")
         name = await self._engine_name(job, look)
         config = await self.effective_config(name, job.desired_config)
-        return Placement(name, self.registry.engine(name).place(config))
+        return Placement(name, self.registry.engine(name).location(config))
 
     async def placement_named_by(
         self, tenant: Tenant, job: Job, otherwise: Placement | None
@@ -119,7 +119,7 @@ class Resolver:
         name = self.force or engine_of(tenant)
         name = name or (otherwise.engine if otherwise is not None else self._default_name())
         config = await self.effective_config(name, job.desired_config)
-        return Placement(name, self.registry.engine(name).place(config))
+        return Placement(name, self.registry.engine(name).location(config))
 
     async def spec(self, job: Job, placement: Placement) -> ComputeSpec:
         """What this job wants at a place that was chosen before.
@@ -132,7 +132,7 @@ class Resolver:
         return ComputeSpec(
             tenant=job.tenant,
             name=job.name,
-            place=placement.place,
+            location=placement.location,
             config=config,
             config_hash=config_hash(config),
             key_hashes=key_hashes(config),
@@ -156,7 +156,7 @@ class Resolver:
             defaults = engine.config_defaults()
             for config in (merge(defaults, desired), defaults):
                 try:
-                    placement = Placement(name, engine.place(config))
+                    placement = Placement(name, engine.location(config))
                 except ComputeRefused:
                     continue
                 if placement not in found:
@@ -247,7 +247,7 @@ class Resolver:
         )
 
     def _stale(self, error: Exception) -> None:
-        self.logger.warning("an answer past its time is used", **told(error))
+        self.logger.warning("using stale cache entry", **told(error))
 
 
 def _without_control_keys(config: Mapping[str, object]) -> dict[str, object]:

@@ -226,7 +226,7 @@ class Signals:
                 "the event loop is blocked",
                 seconds=round(now - self._last_beat),
                 by=where.engine,
-                place=where.place,
+                location=where.location,
             )
 
     def _end_process(self) -> None:

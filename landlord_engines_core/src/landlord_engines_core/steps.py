@@ -1,11 +1,11 @@
-"""What a job may ask of the backend that runs it: durable steps and the tenant's turn."""
+"""What a job may ask of the backend that runs it: durable steps and the tenant's lock."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import attrs
 
-from landlord_engines_core.models import Note, Record, Transition
+from landlord_engines_core.models import JobStart, Record, Transition
 
 __all__ = ["NONE_LOST", "LostAttempts", "Steps"]
 
@@ -53,8 +53,8 @@ class Steps(Protocol):
             Superseded: As the action raised it.
         """
 
-    async def take(self, tenant: str, note: Note) -> Record:
-        """Take the tenant's turn and hold it until the job has ended.
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
+        """Take the tenant's lock and hold it until the job has ended.
 
         Of several jobs the one dispatched last gets it; whoever holds it gives way. ``note`` is
         durable before this returns.
@@ -63,17 +63,17 @@ class Steps(Protocol):
             The tenant's record, with the note in it; it may lack the transitions of other jobs.
 
         Raises:
-            Superseded: A job that was dispatched later has, or had, the turn.
+            Superseded: A job that was dispatched later has, or had, the lock.
         """
 
-    async def end(self, tenant: str, transition: Transition) -> None:
+    async def complete(self, tenant: str, transition: Transition) -> None:
         """Write what the job did into the tenant's record."""
 
-    async def look(self, tenant: str) -> Record:
-        """Read the record inside an action, without taking the turn and without a journal entry.
+    async def read_record(self, tenant: str) -> Record:
+        """Read the record inside an action, without acquiring the lock and without a journal entry.
 
         Raises:
-            Superseded: The turn went to a job that was dispatched later.
+            Superseded: The lock went to a job that was dispatched later.
             Transient: The backend did not answer.
         """
 
@@ -83,6 +83,3 @@ class Steps(Protocol):
         It costs a question at most where an earlier attempt did not end in this process, and never
         fails: a backend that does not answer is one that counted none.
         """
-
-    def alive(self) -> None:
-        """Tell the backend that work goes on, where a job's lease could otherwise run out."""

@@ -1,4 +1,4 @@
-"""What a turn asks about jobs, each question a step of its journal."""
+"""What a lock asks about jobs, each question a step of its journal."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ from restate import ObjectContext
 
 from landlord_engines_core.models import Record
 from landlord_engines_restate import journal
-from landlord_engines_restate.rivals import Bid, Claim, Holder, Rivals, Verdict
+from landlord_engines_restate.ordering import Bid, Claim, DispatchOrder, Holder, Verdict
 
 __all__ = ["Claims"]
 
@@ -19,11 +19,11 @@ class Claims:
     """Asks, and keeps the answer in the journal.
 
     Attributes:
-        rivals: Compares jobs.
+        order: Compares jobs.
         pauses: Of questions that get no answer.
     """
 
-    rivals: Rivals
+    order: DispatchOrder
     pauses: journal.Pauses
 
     async def ask(
@@ -35,8 +35,8 @@ class Claims:
         *,
         insist: bool = False,
     ) -> Claim:
-        """Compare the job that wants the turn with the one that has it; see `Rivals.claim`."""
-        judge = partial(self.rivals.claim, bid, holder, record, insist=insist)
+        """Compare the job that wants the lock with the one that has it; see `DispatchOrder.claim`."""
+        judge = partial(self.order.claim, bid, holder, record, insist=insist)
         return await journal.run(ctx, self.pauses, _STEP, judge, Claim)
 
     async def was_killed(self, ctx: ObjectContext, execution_id: str) -> bool:
@@ -45,5 +45,5 @@ class Claims:
         return (await journal.run(ctx, self.pauses, _STEP, fate, Claim)).verdict == Verdict.FREE
 
     async def _fate(self, execution_id: str) -> Claim:
-        killed = await self.rivals.fate(execution_id) == "failure"
+        killed = await self.order.fate(execution_id) == "failure"
         return Claim(verdict=Verdict.FREE if killed else Verdict.RUNNING)

@@ -17,7 +17,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
 
 from landlord_engines_core.errors import EngineFailed
-from landlord_engines_restate.local import VERSION, NotUp, Ports, config_text, free_ports, up
+from landlord_engines_restate.local import VERSION, NotReady, Ports, config_text, free_ports, up
 
 __all__ = ["RestateContainer"]
 
@@ -99,7 +99,7 @@ class RestateContainer:
         container = await _whole(self._run)
         try:
             await up(self, asyncio.to_thread(container.wait))
-        except NotUp as error:
+        except NotReady as error:
             said = b"".join(await _whole(container.get_logs)).decode(errors="replace")
             raise EngineFailed(
                 f"restate-server did not start in its container: {error}",

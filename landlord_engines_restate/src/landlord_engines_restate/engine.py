@@ -11,7 +11,7 @@ from landlord_engines_core.engine import (
     Capability,
     EngineContext,
     EngineInfo,
-    Moved,
+    MoveReport,
     Registration,
     Support,
     WorkerEngine,
@@ -61,12 +61,12 @@ class RestateEngine(WorkerEngine):
         known: set[str] = set()
         services = build_services(settings.names, context, self._admin, known=known)
         endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
-        endpoint.bind(services.jobs, services.turn, services.settle)
+        endpoint.bind(services.jobs, services.lock, services.resync)
         for key in settings.identity_keys:
             endpoint.identity_key(key)
         app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
         names = settings.names
-        self._app = with_attempts(app, frozenset((names.service, names.settle)))
+        self._app = with_attempts(app, frozenset((names.service, names.resync)))
         self._most_connections = context.host.max_connections
         self._server = self._server_of(self._app)
         self._registrar = Registrar(
@@ -120,7 +120,7 @@ class RestateEngine(WorkerEngine):
         """Register again, by force."""
         return await self._registrar.make_latest()
 
-    async def move(self, old: str, *, dry_run: bool) -> Moved:
+    async def move(self, old: str, *, dry_run: bool) -> MoveReport:
         """Move what stands still on the deployment at this URL; see `Mover`."""
         return await self._mover.move(old, dry_run=dry_run)
 

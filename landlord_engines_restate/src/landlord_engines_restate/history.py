@@ -1,6 +1,6 @@
 """A tenant's past transitions as lines of JSON, which are added to and shown without being read.
 
-They lie beside the turn's state, so that a job with fifty others behind it costs no more than the
+They lie beside the lock's state, so that a job with fifty others behind it costs no more than the
 first.
 """
 

@@ -6,12 +6,12 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineFailed, InvalidJob
-from landlord_engines_core.models import Ended
-from landlord_engines_core.tenants.understand import understand
+from landlord_engines_core.models import CompletedJob
+from landlord_engines_core.tenants.parsing import parse_job
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.dates import read_date
 from landlord_engines_restate.settings import Names
-from landlord_engines_restate.states import TurnStates
+from landlord_engines_restate.states import LockStates
 
 __all__ = ["Invocation", "Invocations"]
 
@@ -85,7 +85,7 @@ class Invocations:
 
     async def tenant(self, one: Invocation) -> str:
         """Read for which tenant it is; empty where it has ended or names none."""
-        if one.service == self.names.turn:
+        if one.service == self.names.lock:
             return one.key
         rows = await self.admin.query(
             f"SELECT entry_json FROM sys_journal WHERE id = {literal(one.id)} AND index = 0"  # noqa: S608  # quoted
@@ -94,8 +94,8 @@ class Invocations:
             return ""
         body = self._body(one, rows[0])
         try:
-            settles = one.service == self.names.settle
-            return codec.loads(body, Ended).tenant if settles else understand(body).tenant
+            is_resync = one.service == self.names.resync
+            return codec.loads(body, CompletedJob).tenant if is_resync else parse_job(body).tenant
         except (codec.BadDocument, InvalidJob):
             return ""
 
@@ -109,14 +109,14 @@ class Invocations:
             ) from error
 
     async def overtaken_by(self, job: Invocation, tenant: str) -> str:
-        """The job that was dispatched after this one and has had the turn; empty if there is none.
+        """The job that was dispatched after this one and has had the lock; empty if there is none.
 
         Moved, such a job would only find out by itself that it has to give way.
 
         Raises:
             EngineError: Nobody can tell, or Restate's admin API gives no usable answer.
         """
-        states = TurnStates(admin=self.admin, turn=self.names.turn)
+        states = LockStates(admin=self.admin, lock=self.names.lock)
         holder = (await states.read(tenant)).holder
         if holder is None or holder.execution_id == job.id:
             return ""
@@ -126,7 +126,7 @@ class Invocations:
         dispatched = str(rows[0]["created_at"]) if rows else holder.since
         later = read_date(dispatched) > read_date(job.created_at)
         if later and not rows:
-            # It took the turn after its dispatch, which may have been before this job's.
+            # It acquired the lock after its dispatch, which may have been before this job's.
             raise EngineFailed(
                 f"Restate has forgotten when {holder.execution_id} was dispatched, which had the"
                 " turn last: end the job where it is, or kill it"

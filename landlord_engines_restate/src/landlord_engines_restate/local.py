@@ -29,7 +29,7 @@ from landlord_engines_restate.settings import RestateSettings
 __all__ = [
     "VERSION",
     "LocalServer",
-    "NotUp",
+    "NotReady",
     "Ports",
     "RestateServer",
     "backend_on",
@@ -71,7 +71,7 @@ class LocalServer(Protocol):
         """End it."""
 
 
-class NotUp(Exception):  # each way to run a server says more, and then raises EngineFailed
+class NotReady(Exception):  # each way to run a server says more, and then raises EngineFailed
     """A server ended, or did not answer in time."""
 
 
@@ -189,11 +189,11 @@ class RestateServer:
             await up(self, self._process.wait())
         except BaseException as error:
             await self.kill()
-            if isinstance(error, NotUp):
+            if isinstance(error, NotReady):
                 raise self._did_not_start(error) from error
             raise
 
-    def _did_not_start(self, reason: NotUp) -> EngineFailed:
+    def _did_not_start(self, reason: NotReady) -> EngineFailed:
         tail = self.log.read_text(errors="replace").splitlines()[-10:]
         return EngineFailed(
             f"restate-server did not start: {reason}", hint="\n".join((f"see {self.log}:", *tail))
@@ -264,10 +264,10 @@ async def up(server: LocalServer, end: Coroutine[object, object, int]) -> None:
         async with asyncio.timeout(START_TIMEOUT):
             await asyncio.wait((ended, healthy), return_when=asyncio.FIRST_COMPLETED)
         if not healthy.done():
-            raise NotUp(f"it ended with status {ended.result()}")
+            raise NotReady(f"it ended with status {ended.result()}")
         healthy.result()
     except TimeoutError as error:
-        raise NotUp("no answer in time") from error
+        raise NotReady("no answer in time") from error
     finally:
         for task in (ended, healthy):
             task.cancel()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 import backoff
 
-from landlord_engines_core.engine import Fate, Move, Moved
+from landlord_engines_core.engine import MoveOutcome, MoveReport, MoveResult
 from landlord_engines_core.errors import EngineError, SettingsError
 from landlord_engines_restate.admin import AdminClient, AdminRefused, Deployment
 from landlord_engines_restate.invocations import Invocation, Invocations
@@ -36,7 +36,7 @@ _UNFIT = {
     "RT0012": "the latest version does not serve it",
     "RT0016": "the latest version cannot go on with its journal",
 }
-"""Restate's codes of failures that another attempt on the same deployment cannot mend."""
+"""Restate's codes of failures that another attempt on the same deployment cannot repair."""
 
 _look_again = partial(
     backoff.on_predicate, backoff.expo, factor=0.02, max_value=0.5, jitter=None, logger=None
@@ -72,21 +72,21 @@ class Mover:
     def _of_the_server(self) -> Invocations:
         return Invocations(admin=self.admin, names=self.names)
 
-    async def move(self, uri: str, *, dry_run: bool) -> Moved:
+    async def move(self, uri: str, *, dry_run: bool) -> MoveReport:
         """Move all that stands still; see `WorkerEngine.move`."""
         old, latest, newer = await self._deployments(uri)
         way = _Way(old=old.id, newer=newer, dry_run=dry_run)
         found = await self._shown.begun_by(old.id)
-        # A job that is killed takes its call of the turn with it.
+        # A job that is killed takes its call of the lock with it.
         jobs = [one for one in found if one.service == self.names.service]
         others = [one for one in found if one.service != self.names.service]
         moves = [*await self._all(jobs, way), *await self._all(others, way)]
         left = await self._shown.begun_by(old.id)
-        return Moved(
+        return MoveReport(
             old=old.uri.rstrip("/"),
             latest=latest,
             moves=tuple(moves),
-            still_there=len(left),
+            remaining=len(left),
         )
 
     async def _deployments(self, uri: str) -> tuple[Deployment, str, Mapping[str, str]]:
@@ -116,18 +116,18 @@ class Mover:
         found = [await self.admin.service(service.name) for service in services]
         return {one.name: one.deployment_id for one in found if one is not None}
 
-    async def _all(self, found: Iterable[Invocation], way: _Way) -> list[Move]:
+    async def _all(self, found: Iterable[Invocation], way: _Way) -> list[MoveResult]:
         return await asyncio.gather(*(self._one(one, way) for one in found))
 
-    async def _one(self, found: Invocation, way: _Way) -> Move:
+    async def _one(self, found: Invocation, way: _Way) -> MoveResult:
         tenant = ""
         async with self._slots:
             try:
                 tenant = await self._shown.tenant(found)
                 fate, detail = await self._carried(found, tenant, way)
             except EngineError as error:
-                fate, detail = Fate.LEFT, error.message
-        return Move(
+                fate, detail = MoveOutcome.LEFT, error.message
+        return MoveResult(
             execution_id=found.id,
             what=f"{found.service}/{found.handler}",
             tenant=tenant,
@@ -136,32 +136,37 @@ class Mover:
             detail=detail,
         )
 
-    async def _carried(self, found: Invocation, tenant: str, way: _Way) -> tuple[Fate, str]:
+    async def _carried(self, found: Invocation, tenant: str, way: _Way) -> tuple[MoveOutcome, str]:
         if way.newer.get(found.service, way.old) == way.old:
-            return Fate.LEFT, "no other version serves it"
+            return MoveOutcome.LEFT, "no other version serves it"
         is_job = found.service == self.names.service
         rival = await self._shown.overtaken_by(found, tenant) if is_job else ""
-        why = f"{rival} was dispatched later and has had the turn" if rival else ""
+        why = f"{rival} was dispatched later and has had the lock" if rival else ""
         now = await self._shown.now(found.id)
         if now is None:
-            return Fate.ENDED, ""
+            return MoveOutcome.ENDED, ""
         if not now.stands_still:
-            return Fate.RUNNING, ""
+            return MoveOutcome.RUNNING, ""
         if way.dry_run:
-            return (Fate.KILLED if rival else Fate.MOVED), why
+            return (MoveOutcome.KILLED if rival else MoveOutcome.MOVED), why
         if rival:
-            return (Fate.KILLED if await self.admin.kill(now.id) else Fate.ENDED), why
+            return (MoveOutcome.KILLED if await self.admin.kill(now.id) else MoveOutcome.ENDED), why
         fate, detail = await self._resumed(now, "latest", way)
-        return await self._tried(now.id, way) if fate is Fate.MOVED else (fate, detail)
+        return await self._tried(now.id, way) if fate is MoveOutcome.MOVED else (fate, detail)
 
-    async def _resumed(self, now: Invocation, deployment: str, way: _Way) -> tuple[Fate, str]:
+    async def _resumed(
+        self, now: Invocation, deployment: str, way: _Way
+    ) -> tuple[MoveOutcome, str]:
         """Have an invocation that stands still go on with a deployment."""
         if has_to_pause := now.status not in _RESUMABLE:
             paused = await self._paused(now.id)
             if paused is None:
-                return Fate.ENDED, ""
+                return MoveOutcome.ENDED, ""
             if paused.status not in _RESUMABLE:
-                return Fate.LEFT, "it began to run, and pauses after its step: run this again then"
+                return (
+                    MoveOutcome.LEFT,
+                    "it began to run, and pauses after its step: run this again then",
+                )
         try:
             taken = await self.admin.resume(now.id, deployment)
         except AdminRefused:
@@ -169,7 +174,7 @@ class Mover:
                 # Nobody but this move has paused it: it would stand still for ever.
                 await self.admin.resume(now.id, way.old)
             raise
-        return (Fate.MOVED if taken else Fate.RUNNING), ""
+        return (MoveOutcome.MOVED if taken else MoveOutcome.RUNNING), ""
 
     async def _paused(self, invocation_id: str) -> Invocation | None:
         """Pause it, and ask again while it goes on: the server once lost a pause that it took."""
@@ -185,7 +190,7 @@ class Mover:
         now: Invocation | None = await look()
         return now
 
-    async def _tried(self, invocation_id: str, way: _Way) -> tuple[Fate, str]:
+    async def _tried(self, invocation_id: str, way: _Way) -> tuple[MoveOutcome, str]:
         """Watch its first attempt with the latest; what does not fit there goes back to the old."""
         look = _look_again(
             lambda now: now is not None and not (now.rests or now.failure in _UNFIT),
@@ -194,13 +199,13 @@ class Mover:
         try:
             now: Invocation | None = await look(invocation_id)
         except EngineError as error:
-            return Fate.MOVED, f"whether it goes on there could not be seen: {error.message}"
+            return MoveOutcome.MOVED, f"whether it goes on there could not be seen: {error.message}"
         if now is None or now.failure not in _UNFIT or now.tried_on == way.old:
-            return Fate.MOVED, ""
+            return MoveOutcome.MOVED, ""
         fate, detail = await self._resumed(now, way.old, way)
         why = _UNFIT[now.failure]
-        if fate is Fate.MOVED:
-            return Fate.LEFT, f"{why}: the old one has to end it"
+        if fate is MoveOutcome.MOVED:
+            return MoveOutcome.LEFT, f"{why}: the old one has to end it"
         return fate, f"{why}, and it is not back with the old one: {detail or 'run this again'}"
 
 

@@ -1,7 +1,7 @@
 """What a tenant's jobs are doing that have not ended, as Restate shows it.
 
 A job that is held writes nothing down: its attempts end in errors, of which Restate keeps the last one.
-One that is held before it has the tenant's turn is found by that error's text, which names the tenant.
+One that is held before it has the tenant's lock is found by that error's text, which names the tenant.
 """
 
 import re
@@ -80,11 +80,11 @@ class OpenJobs:
     admin: AdminClient
 
     async def of(self, tenant: str, holder: str) -> tuple[OpenJob, ...]:
-        """Those that have not ended, the one that has the turn first.
+        """Those that have not ended, the one that has the lock first.
 
         Args:
             tenant: Whose jobs.
-            holder: The job that has the turn, or empty.
+            holder: The job that has the lock, or empty.
         """
         try:
             known = [holder] if holder else []

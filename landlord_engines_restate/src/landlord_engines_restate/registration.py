@@ -86,7 +86,7 @@ class Registrar:
             ours = await self._ours()
             if ours is None:
                 detail = f"a registration would add the deployment {self.uri}"
-                return Registration(state=RegistrationState.GONE, detail=detail)
+                return Registration(state=RegistrationState.UNREGISTERED, detail=detail)
             if self._is_claimed(ours) and not await self._is_outdated(ours):
                 return await self._registered(ours)
             self._refuse_if_handlers_went(ours)
@@ -120,7 +120,7 @@ class Registrar:
             if error.restate_code != UNREACHABLE:
                 return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         detail = f"Restate at {self.admin.url} has no deployment {self.uri}"
-        return Registration(state=RegistrationState.GONE, detail=detail)
+        return Registration(state=RegistrationState.UNREGISTERED, detail=detail)
 
     async def _ours(self) -> RegisteredDeployment | None:
         """The deployment at this URL: by its id, which only the server can tell from a URL."""
@@ -213,7 +213,7 @@ class Registrar:
             return RegistrationState.OUTDATED, told
         if differences := self.manifest.differences(ours.services):
             return RegistrationState.REFUSED, f"and Restate keeps {'; '.join(differences)}"
-        return RegistrationState.YES, f"revision {latest.revision}"
+        return RegistrationState.REGISTERED, f"revision {latest.revision}"
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What Restate calls: the service that Landlord names, and the private turn; no decisions here."""
+"""What Restate calls: the service that Landlord names, and the private lock; no decisions here."""
 
 from collections.abc import Awaitable, Container
 from datetime import timedelta
@@ -21,18 +21,18 @@ from restate.serde import BytesSerde
 from landlord_engines_core import codec
 from landlord_engines_core.engine import EngineContext, HostInfo
 from landlord_engines_core.errors import InvalidJob, SetApart
-from landlord_engines_core.models import Ended, Transition
-from landlord_engines_restate import turn
+from landlord_engines_core.models import CompletedJob, Transition
+from landlord_engines_restate import lock
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.claims import Claims
 from landlord_engines_restate.crash_loops import AttemptLosses
 from landlord_engines_restate.history import shown
 from landlord_engines_restate.journal import Pauses, put_off
 from landlord_engines_restate.open_jobs import OpenJobs
-from landlord_engines_restate.rivals import Rivals
+from landlord_engines_restate.ordering import DispatchOrder
 from landlord_engines_restate.settings import Names
-from landlord_engines_restate.states import TurnStates
-from landlord_engines_restate.steps import RestateSteps, SettleSteps, TurnCalls
+from landlord_engines_restate.states import LockStates
+from landlord_engines_restate.steps import LockCalls, RestateSteps, ResyncSteps
 
 __all__ = ["Services", "build_services"]
 
@@ -57,10 +57,10 @@ RETRIES = InvocationRetryPolicy(
 )
 
 FORGET = "forget"
-SETTLE = "settle"
+RESYNC = "resync"
 """Handlers that are sent to by name, some time after an end."""
 
-UNHURRIED = InvocationRetryPolicy(
+BACKGROUND_RETRIES = InvocationRetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     exponentiation_factor=2.0,
     max_interval=timedelta(seconds=30),
@@ -75,8 +75,8 @@ class Services:
     """The three services of a worker."""
 
     jobs: Service
-    turn: VirtualObject
-    settle: Service
+    lock: VirtualObject
+    resync: Service
 
 
 def build_services(
@@ -90,29 +90,29 @@ def build_services(
         admin: Restate's admin API.
         known: The names of the services that Restate was seen to know; they become more.
     """
-    host, run_job, settle_tenant = context.host, context.run_job, context.settle
+    host, run_job, resync_tenant = context.host, context.run_job, context.resync
     pauses = Pauses()
-    rivals = Rivals(admin=admin, is_wanted=context.is_wanted)
-    states = TurnStates(admin=admin, turn=names.turn)
+    order = DispatchOrder(admin=admin, is_wanted=context.is_wanted)
+    states = LockStates(admin=admin, lock=names.lock)
     # A step that outlives the abort timeout is started again while it still runs.
     abort_timeout = timedelta(seconds=2 * host.step_timeout + host.longest_carry)
-    tenant_turn = VirtualObject(
-        names.turn,
+    tenant_lock = VirtualObject(
+        names.lock,
         abort_timeout=abort_timeout,
         idempotency_retention=COMPLETION_RETENTION,
         journal_retention=JOURNAL_RETENTION,
         invocation_retry_policy=RETRIES,
     )
     follow_ups = FollowUps(names=names, host=host, known=known)
-    claims = Claims(rivals=rivals, pauses=pauses)
-    calls = _add_turn_handlers(tenant_turn, claims, follow_ups)
-    _add_views(tenant_turn, OpenJobs(admin))
+    claims = Claims(order=order, pauses=pauses)
+    calls = _add_lock_handlers(tenant_lock, claims, follow_ups)
+    _add_views(tenant_lock, OpenJobs(admin))
     losses = AttemptLosses(admin=admin, logger=context.logger)
     job_steps = partial(
-        RestateSteps, turn=calls, states=states, rivals=rivals, pauses=pauses, losses=losses
+        RestateSteps, lock=calls, states=states, order=order, pauses=pauses, losses=losses
     )
-    settle_steps = partial(
-        SettleSteps, turn=calls, states=states, rivals=rivals, pauses=pauses, losses=losses
+    resync_steps = partial(
+        ResyncSteps, lock=calls, states=states, order=order, pauses=pauses, losses=losses
     )
     jobs = _service(names.service, abort_timeout, RETRIES)
 
@@ -125,21 +125,21 @@ def build_services(
         except InvalidJob as error:
             raise TerminalError(str(error), status_code=error.status) from None
 
-    settling = _service(names.settle, abort_timeout, UNHURRIED)
+    resync_service = _service(names.resync, abort_timeout, BACKGROUND_RETRIES)
     raw = BytesSerde()
 
-    @settling.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
-    async def settle(ctx: Context, job: bytes) -> bytes:
-        """Settle a tenant some time after a job; the answer is that of a job."""
-        ended = codec.loads(job, Ended)
-        steps = settle_steps(execution_id=ctx.request().id, ctx=ctx, after=ended.execution_id)
-        resynced = await _attempted(settle_tenant(ended, steps), steps)
+    @resync_service.handler(RESYNC, ingress_private=True, input_serde=raw, output_serde=raw)
+    async def resync(ctx: Context, job: bytes) -> bytes:
+        """Resync a tenant some time after a job; the answer is that of a job."""
+        ended = codec.loads(job, CompletedJob)
+        steps = resync_steps(execution_id=ctx.request().id, ctx=ctx, after=ended.execution_id)
+        resynced = await _attempted(resync_tenant(ended, steps), steps)
         if (then := resynced.follow_up) is not None:
             # A delayed message, and never a sleep: that would pin this deployment.
-            _send_later(ctx, names.settle, then.ended, then.after)
+            _send_later(ctx, names.resync, then.ended, then.after)
         return codec.dumps(resynced.answer)
 
-    return Services(jobs=jobs, turn=tenant_turn, settle=settling)
+    return Services(jobs=jobs, lock=tenant_lock, resync=resync_service)
 
 
 def _service(name: str, abort_timeout: timedelta, retries: InvocationRetryPolicy) -> Service:
@@ -152,8 +152,10 @@ def _service(name: str, abort_timeout: timedelta, retries: InvocationRetryPolicy
     )
 
 
-def _send_later(ctx: Context | ObjectContext, service: str, ended: Ended, after: float) -> None:
-    ctx.generic_send(service, SETTLE, codec.dumps(ended), send_delay=timedelta(seconds=after))
+def _send_later(
+    ctx: Context | ObjectContext, service: str, ended: CompletedJob, after: float
+) -> None:
+    ctx.generic_send(service, RESYNC, codec.dumps(ended), send_delay=timedelta(seconds=after))
 
 
 @attrs.frozen(kw_only=True)
@@ -162,7 +164,7 @@ class FollowUps:
 
     Attributes:
         names: What the services are called.
-        host: When a tenant is settled, and forgotten.
+        host: When a tenant is resynced, and forgotten.
         known: The names of the services that Restate was seen to know.
     """
 
@@ -170,26 +172,26 @@ class FollowUps:
     host: HostInfo
     known: Container[str]
 
-    def settle(self, ctx: ObjectContext, ended: Ended) -> bool:
-        """Send for the settling of a tenant; whether that could be done."""
-        # Restate holds a request up that is for a service it does not know, and with it the turn.
-        if not self.host.resync_after or self.names.settle not in self.known:
+    def resync(self, ctx: ObjectContext, ended: CompletedJob) -> bool:
+        """Send for the the resync of a tenant; whether that could be done."""
+        # Restate holds a request up that is for a service it does not know, and with it the lock.
+        if not self.host.resync_after or self.names.resync not in self.known:
             return False
-        _send_later(ctx, self.names.settle, ended, self.host.resync_after)
+        _send_later(ctx, self.names.resync, ended, self.host.resync_after)
         return True
 
-    def after_end(self, ctx: ObjectContext, then: turn.Afterwards) -> None:
+    def after_end(self, ctx: ObjectContext, then: lock.EndResult) -> None:
         """Send for what an end asks for."""
         if then.forget:
             ctx.generic_send(
-                self.names.turn,
+                self.names.lock,
                 FORGET,
                 then.forget.encode(),
                 key=ctx.key(),
-                send_delay=timedelta(seconds=self.host.keep_history),
+                send_delay=timedelta(seconds=self.host.history_retention),
             )
-        if then.settle is not None:
-            _ = self.settle(ctx, then.settle)
+        if then.resync is not None:
+            _ = self.resync(ctx, then.resync)
 
 
 async def _attempted(work: Awaitable[T], steps: RestateSteps) -> T:
@@ -200,17 +202,17 @@ async def _attempted(work: Awaitable[T], steps: RestateSteps) -> T:
         raise put_off(error) from None
     except SdkInternalBaseException as error:
         steps.losses.ended(steps.execution_id)
-        raise _let_go(error) from None
+        raise _drop_traceback(error) from None
 
 
 async def _freed(work: Awaitable[T]) -> T:
     try:
         return await work
     except SdkInternalBaseException as error:
-        raise _let_go(error) from None
+        raise _drop_traceback(error) from None
 
 
-def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
+def _drop_traceback(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
     """Free what a handler holds at once when Restate suspends it, or a step of it has failed.
 
     The SDK does so by an error which a task of its own keeps, and the error's traceback keeps that
@@ -223,58 +225,60 @@ def _let_go(suspended: SdkInternalBaseException) -> SdkInternalBaseException:
     return suspended.with_traceback(None)
 
 
-def _add_turn_handlers(
-    tenant_turn: VirtualObject, claims: Claims, follow_ups: FollowUps
-) -> TurnCalls:
+def _add_lock_handlers(
+    tenant_lock: VirtualObject, claims: Claims, follow_ups: FollowUps
+) -> LockCalls:
     raw = BytesSerde()
 
-    @tenant_turn.handler("take", ingress_private=True, input_serde=raw, output_serde=raw)
-    async def take(ctx: ObjectContext, wish: bytes) -> bytes:
-        """Take the turn; answered once the holder has ended."""
-        follow = partial(follow_ups.settle, ctx)
-        taken = await _freed(turn.take(ctx, claims, codec.loads(wish, turn.Take), follow))
+    @tenant_lock.handler("acquire", ingress_private=True, input_serde=raw, output_serde=raw)
+    async def acquire(ctx: ObjectContext, request: bytes) -> bytes:
+        """Acquire the lock; answered once the holder has ended."""
+        follow = partial(follow_ups.resync, ctx)
+        taken = await _freed(
+            lock.acquire(ctx, claims, codec.loads(request, lock.AcquireRequest), follow)
+        )
         return codec.dumps(taken)
 
-    @tenant_turn.handler(FORGET, ingress_private=True, input_serde=raw)
+    @tenant_lock.handler(FORGET, ingress_private=True, input_serde=raw)
     async def forget(ctx: ObjectContext, execution_id: bytes) -> None:
         """Clear the state of a tenant that has stayed deleted."""
-        await _freed(turn.forget(ctx, claims, execution_id.decode()))
+        await _freed(lock.forget(ctx, claims, execution_id.decode()))
 
-    @tenant_turn.handler("end", ingress_private=True, input_serde=raw)
-    async def end(ctx: ObjectContext, transition: bytes) -> None:
+    @tenant_lock.handler("complete", ingress_private=True, input_serde=raw)
+    async def complete(ctx: ObjectContext, transition: bytes) -> None:
         """Write down what a job did."""
-        follow_ups.after_end(ctx, await turn.end(ctx, codec.loads(transition, Transition)))
+        follow_ups.after_end(ctx, await lock.complete(ctx, codec.loads(transition, Transition)))
 
-    @tenant_turn.handler(SETTLE, ingress_private=True, input_serde=raw, output_serde=raw)
-    async def settle(ctx: ObjectContext, wish: bytes) -> bytes:
-        """Take the turn to settle the tenant; answered at once."""
-        taken = await _freed(turn.settle(ctx, claims, codec.loads(wish, turn.Settle)))
+    @tenant_lock.handler(RESYNC, ingress_private=True, input_serde=raw, output_serde=raw)
+    async def resync(ctx: ObjectContext, request: bytes) -> bytes:
+        """Acquire the lock to resync the tenant; answered at once."""
+        taken = await _freed(lock.resync(ctx, claims, codec.loads(request, lock.ResyncRequest)))
         return codec.dumps(taken)
 
-    return TurnCalls(name=tenant_turn.name, take=take, end=end, settle=settle)
+    return LockCalls(name=tenant_lock.name, acquire=acquire, complete=complete, resync=resync)
 
 
-def _add_views(tenant_turn: VirtualObject, open_jobs: OpenJobs) -> None:
+def _add_views(tenant_lock: VirtualObject, open_jobs: OpenJobs) -> None:
     raw = BytesSerde()
 
-    @tenant_turn.handler("status", kind="shared", output_serde=raw)
+    @tenant_lock.handler("status", kind="shared", output_serde=raw)
     async def status(ctx: ObjectSharedContext) -> bytes:
-        """Show who holds the turn, where the tenant is, its last transition, and its open jobs."""
-        state = await turn.load(ctx)
+        """Show who holds the lock, where the tenant is, its last transition, and its open jobs."""
+        state = await lock.load(ctx)
         return codec.dumps(
-            turn.TurnStatus(
+            lock.TenantStatus(
                 tenant=ctx.key(),
                 holder=state.holder,
-                settling=state.settling,
+                resync=state.resync,
                 placements=state.record.placements,
                 last=state.record.transitions[-1] if state.record.transitions else None,
                 jobs=await open_jobs.of(ctx.key(), state.running()),
             )
         )
 
-    @tenant_turn.handler("history", kind="shared", output_serde=raw)
+    @tenant_lock.handler("history", kind="shared", output_serde=raw)
     async def history(ctx: ObjectSharedContext) -> bytes:
         """Show the tenant's last transitions, oldest first; one that is open with what it does."""
-        state = await turn.load(ctx)
+        state = await lock.load(ctx)
         jobs = await open_jobs.of(ctx.key(), state.running()) if state.running() else ()
-        return shown(await turn.past(ctx), state.record.transitions, jobs)
+        return shown(await lock.past(ctx), state.record.transitions, jobs)

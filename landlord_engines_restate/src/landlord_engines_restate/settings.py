@@ -26,14 +26,14 @@ class Names:
     landlord_calls: str
 
     @property
-    def turn(self) -> str:
-        """The private virtual object that holds the turns."""
-        return f"{self.service}Turn"
+    def lock(self) -> str:
+        """The private virtual object that holds the locks."""
+        return f"{self.service}Tenant"
 
     @property
-    def settle(self) -> str:
-        """The private service that settles tenants."""
-        return f"{self.service}Settle"
+    def resync(self) -> str:
+        """The private service that resyncs tenants."""
+        return f"{self.service}Resync"
 
 
 @attrs.frozen(kw_only=True)

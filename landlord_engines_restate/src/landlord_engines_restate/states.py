@@ -1,4 +1,4 @@
-"""A tenant's turn as Restate's admin API shows it, for actions, which have no context to call with.
+"""A tenant's lock as Restate's admin API shows it, for actions, which have no context to call with.
 
 Restate keeps the state of a virtual object by a partition key, which is computed from the object's
 key. A query that names it looks at one place; one that does not reads the state of every object:
@@ -14,16 +14,16 @@ import attrs
 from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient, literal, partition_key
-from landlord_engines_restate.turn import STATE, TurnState
+from landlord_engines_restate.lock import STATE, LockState
 
-__all__ = ["TurnStates"]
+__all__ = ["LockStates"]
 
 MOST = 100
 """Tenants that one query asks for."""
 
 
 @attrs.define(kw_only=True)
-class TurnStates:
+class LockStates:
     """Reads turns; those that are asked for at the same time share a query.
 
     Attributes:
@@ -32,16 +32,16 @@ class TurnStates:
     """
 
     admin: AdminClient
-    turn: str
-    _asked: dict[str, asyncio.Future[TurnState]] = attrs.field(factory=dict, init=False)
+    lock: str
+    _asked: dict[str, asyncio.Future[LockState]] = attrs.field(factory=dict, init=False)
     _asking: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
     _is_proven: bool = attrs.field(default=False, init=False)
 
-    async def read(self, tenant: str) -> TurnState:
-        """Read a tenant's turn; one that was never taken has an empty state.
+    async def read(self, tenant: str) -> LockState:
+        """Read a tenant's lock; one that was never taken has an empty state.
 
         Raises:
-            EngineError: Restate's admin API gives no answer, or one that is no turn's state.
+            EngineError: Restate's admin API gives no answer, or one that is no lock's state.
         """
         if tenant not in self._asked:
             self._asked[tenant] = asyncio.get_running_loop().create_future()
@@ -66,12 +66,12 @@ class TurnStates:
                 for tenant in some:
                     self._answer(asked[tenant], found.get(tenant))
 
-    def _answer(self, asked: asyncio.Future[TurnState], raw: bytes | None) -> None:
+    def _answer(self, asked: asyncio.Future[LockState], raw: bytes | None) -> None:
         try:
-            asked.set_result(codec.loads(raw, TurnState) if raw is not None else TurnState())
+            asked.set_result(codec.loads(raw, LockState) if raw is not None else LockState())
         except codec.BadDocument as error:
             broken = EngineFailed(
-                f"Restate at {self.admin.url} shows no state of {self.turn} that can be read: {error}"
+                f"Restate at {self.admin.url} shows no state of {self.lock} that can be read: {error}"
             )
             _fail(asked, broken)
 
@@ -81,7 +81,7 @@ class TurnStates:
             found = {str(row["service_key"]): str(row["value_utf8"]).encode() for row in rows}
         except KeyError as error:
             raise EngineFailed(
-                f"Restate at {self.admin.url} shows a state of {self.turn} without its {error}"
+                f"Restate at {self.admin.url} shows a state of {self.lock} without its {error}"
             ) from error
         self._is_proven = self._is_proven or bool(found)
         if not self._is_proven:
@@ -91,27 +91,27 @@ class TurnStates:
     def _look(self, tenant: str) -> str:
         return (
             "SELECT service_key, value_utf8 FROM state"  # noqa: S608  # each value is quoted
-            f" WHERE partition_key = {partition_key(tenant)} AND service_name = {literal(self.turn)}"
+            f" WHERE partition_key = {partition_key(tenant)} AND service_name = {literal(self.lock)}"
             f" AND service_key = {literal(tenant)} AND key = {literal(STATE)}"
         )
 
     async def _prove(self) -> None:
-        """Hold the computed key against that of any row of the turns, if there is one by now."""
+        """Hold the computed key against that of any row of the locks, if there is one by now."""
         rows = await self.admin.query(
             "SELECT service_key, CAST(partition_key AS VARCHAR) AS partition FROM state"  # noqa: S608  # quoted
-            f" WHERE service_name = {literal(self.turn)} LIMIT 1"
+            f" WHERE service_name = {literal(self.lock)} LIMIT 1"
         )
         for row in rows:
             if str(row["partition"]) != str(partition_key(str(row["service_key"]))):
                 raise EngineFailed(
-                    f"Restate at {self.admin.url} keeps the state of {self.turn} by partition keys"
+                    f"Restate at {self.admin.url} keeps the state of {self.lock} by partition keys"
                     " that this worker computes in another way",
                     hint="use a restate-server of a version that `landlord-host engines` names",
                 )
             self._is_proven = True
 
 
-def _fail(asked: asyncio.Future[TurnState], error: Exception) -> None:
+def _fail(asked: asyncio.Future[LockState], error: Exception) -> None:
     asked.set_exception(error)
     # Read it, so that one nobody waits for any more is not reported as never retrieved.
     asked.exception()

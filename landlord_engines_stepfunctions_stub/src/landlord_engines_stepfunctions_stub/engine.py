@@ -32,13 +32,13 @@ class StepFunctionsEngine(WorkerEngine):
     info = EngineInfo(
         name="stepfunctions",
         capabilities={
-            Capability.TURN: Support.PLANNED,
+            Capability.TENANT_LOCK: Support.PLANNED,
             Capability.JOURNAL: Support.PLANNED,
             Capability.DRY_RUN: Support.PLANNED,
             Capability.WATCH: Support.PLANNED,
             Capability.MAKE_LATEST: Support.UNSUPPORTED,
             Capability.MOVE: Support.UNSUPPORTED,
-            Capability.SETTLE: Support.PLANNED,
+            Capability.RESYNC: Support.PLANNED,
         },
         backends="AWS Step Functions, Standard workflows",
     )

@@ -53,5 +53,5 @@ class TestMock(ComputeContract):
 
 async def test_what_has_no_hash_counts_as_different_unless_an_engine_says_otherwise() -> None:
     assert not await MockCompute().matches(
-        ComputeSpec(tenant="t", name="t", place="", config={}, config_hash="")
+        ComputeSpec(tenant="t", name="t", location="", config={}, config_hash="")
     )

@@ -37,7 +37,7 @@ class Engine(WorkerEngine):
 
     async def register(self):
         self.registered.set()
-        return Registration(state=RegistrationState.YES)
+        return Registration(state=RegistrationState.REGISTERED)
 
     async def shutdown(self, grace):
         pass

@@ -8,8 +8,8 @@ from landlord_engines_core.errors import ComputeUnavailable, SettingsError
 
 
 class Stuck(MockCompute):
-    async def destroy(self, tenant: str, place: str) -> bool:
-        await super().destroy(tenant, place)
+    async def destroy(self, tenant: str, location: str) -> bool:
+        await super().destroy(tenant, location)
         if tenant == "stuck":
             raise ComputeUnavailable("it does not end")
         return True

@@ -6,7 +6,7 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.dev import User
-from landlord_engines_core.errors import NotSeen
+from landlord_engines_core.errors import DemoFailed
 
 
 @pytest_asyncio.fixture
@@ -19,7 +19,7 @@ async def test_what_does_not_come_in_time_is_named(user: User) -> None:
     async def nothing() -> bool:
         return False
 
-    with pytest.raises(NotSeen, match="a miracle was not seen within"):
+    with pytest.raises(DemoFailed, match="a miracle was not seen within"):
         await user.sees("a miracle", nothing)
 
 
@@ -28,14 +28,14 @@ async def test_a_tenant_that_does_not_become_ready_is_not_waited_for_for_ever(
 ) -> None:
     httpserver.expect_request("/v1/tenants/x").respond_with_json({"status": "failed"})
 
-    with pytest.raises(NotSeen, match="the tenant ready was not seen"):
+    with pytest.raises(DemoFailed, match="the tenant ready was not seen"):
         await user.is_ready("x")
 
 
 async def test_a_refusal_of_landlords_is_told(user: User, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"error": "no"}, status=400)
 
-    with pytest.raises(NotSeen, match="answered POST tenants with 400"):
+    with pytest.raises(DemoFailed, match="answered POST tenants with 400"):
         await user.create("x", {})
 
 

@@ -63,7 +63,7 @@ class Replay:
         async def look() -> bool:
             nonlocal found
             found = await self.landlord.call(request["method"], path, raw)
-            return request["method"] != "GET" or settled(found, response)
+            return request["method"] != "GET" or resynced(found, response)
 
         await wait_for(look)
         assert found is not None
@@ -75,7 +75,7 @@ class Replay:
         return FORMS[0][1].sub(self.id, path)
 
 
-def settled(answer: Answer, response: dict[str, Any]) -> bool:
+def resynced(answer: Answer, response: dict[str, Any]) -> bool:
     if answer.status != response["status"]:
         return False
     recorded = response["body"]

@@ -49,22 +49,22 @@ def test_a_file_that_was_named_is_told_with_what_named_it(
 def test_a_folder_that_cannot_be_looked_into_is_told_with_what_names_it(
     tmp_path: Path, where: str
 ) -> None:
-    places = {
+    locations = {
         "the working folder": tmp_path / "config.yaml",
         "Landlord's own": tmp_path / "etc",
         "XDG_CONFIG_HOME": tmp_path / "xdg" / "landlord",
     }
-    places[where].parent.mkdir(exist_ok=True)
-    places[where].symlink_to(places[where])
+    locations[where].parent.mkdir(exist_ok=True)
+    locations[where].symlink_to(locations[where])
 
     with pytest.raises(SettingsError, match=where) as caught:
         find_file(None, {"XDG_CONFIG_HOME": str(tmp_path / "xdg")})
 
-    assert str(places[where].parent) in str(caught.value)
+    assert str(locations[where].parent) in str(caught.value)
     assert "/dev/null" in caught.value.hint
 
 
-def test_places_that_are_not_there_are_passed_over(tmp_path: Path) -> None:
+def test_locations_that_are_not_there_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "etc").write_text("no folder")
 
     assert find_file(None, {"XDG_CONFIG_HOME": str(tmp_path / "nowhere")}) is None

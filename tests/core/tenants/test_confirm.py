@@ -14,10 +14,10 @@ from landlord_engines_core.compute import (
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeUnavailable, LandlordUnavailable, Transient
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.models import Note, Placement, Record
+from landlord_engines_core.models import JobStart, Placement, Record
 from landlord_engines_core.tenants import TenantJobs
+from landlord_engines_core.tenants.parsing import parse_job
 from landlord_engines_core.tenants.results import Confirmed
-from landlord_engines_core.tenants.understand import understand
 from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
 
 NOT_THERE = {"error": "tenant not found"}
@@ -31,9 +31,7 @@ def body(operation: str = "provision", **config: object) -> bytes:
 
 async def bring(tenants: TenantJobs, raw: bytes, execution_id: str = "one") -> Confirmed:
     """Do the work of a job on the engine that is called mock, as one attempt of its step does."""
-    return await tenants._confirmer.bring(
-        understand(raw), execution_id, Record(), Placement("mock")
-    )
+    return await tenants._confirmer.bring(parse_job(raw), execution_id, Record(), Placement("mock"))
 
 
 @attrs.frozen
@@ -95,7 +93,7 @@ async def test_a_tenant_that_moved_is_destroyed_where_it_was_and_the_record_forg
 
     assert (set(old.resources), set(new.resources)) == (set(), {"t"})
     assert second.record.placements == (Placement("new"),)
-    assert second.record.transitions[-1].gone == (Placement("old"),)
+    assert second.record.transitions[-1].removed == (Placement("old"),)
 
 
 async def test_what_failed_after_it_was_applied_is_put_right() -> None:
@@ -196,14 +194,14 @@ class Contested(Counted):
 
     changes: list[ComputeSpec] = attrs.field(factory=list)
 
-    async def inspect(self, tenant: str, place: str) -> Observation:
+    async def inspect(self, tenant: str, location: str) -> Observation:
         if self.changes and tenant in self.resources:
             self.resources[tenant] = self.changes.pop()
-        return await super().inspect(tenant, place)
+        return await super().inspect(tenant, location)
 
 
 async def other(tenants: TenantJobs, *, image: str) -> ComputeSpec:
-    return await tenants.resolver.spec(understand(body(image=image)), Placement("mock"))
+    return await tenants.resolver.spec(parse_job(body(image=image)), Placement("mock"))
 
 
 async def test_a_healthy_resource_with_anothers_hash_is_put_right_each_time() -> None:
@@ -304,13 +302,13 @@ async def test_without_an_answer_the_question_what_landlord_wants_is_asked_again
     assert isinstance(raised.value.__cause__, LandlordUnavailable)
 
 
-async def test_a_delete_leaves_no_place_of_the_record() -> None:
+async def test_a_delete_leaves_no_location_of_the_record() -> None:
     a, b = MockCompute(), MockCompute()
     first = DirectSteps("one")
     await jobs(("a", a), ("b", b), force="a").run(body(), first)
     await jobs(("a", a), ("b", b), force="b").run(body(), DirectSteps("stray"))
-    note = Note(operation="update", started_at="t", placement=Placement("b"))
-    steps = DirectSteps("two", first.record.begun("killed", note))
+    note = JobStart(operation="update", started_at="t", placement=Placement("b"))
+    steps = DirectSteps("two", first.record.with_start("killed", note))
 
     answer = await jobs(("a", a), ("b", b)).run(body("delete"), steps)
 
@@ -330,7 +328,10 @@ async def test_what_a_delete_leaves_behind_goes_at_its_next_attempt() -> None:
     confirmed = await tenants._confirmer.remove("t", (Placement("mock"),))
 
     assert compute.resources == {}
-    assert (confirmed.applied.outcome, confirmed.applied.gone) == ("deleted", (Placement("mock"),))
+    assert (confirmed.applied.outcome, confirmed.applied.removed) == (
+        "deleted",
+        (Placement("mock"),),
+    )
 
 
 async def test_a_delete_without_a_record_asks_each_configured_engine() -> None:
@@ -342,7 +343,7 @@ async def test_a_delete_without_a_record_asks_each_configured_engine() -> None:
 
     assert answer.output.status == "deleted"
     assert b.resources == {}
-    assert steps.record.transitions[-1].gone == (Placement("a"), Placement("b"))
+    assert steps.record.transitions[-1].removed == (Placement("a"), Placement("b"))
 
 
 async def test_a_delete_that_finds_nothing_is_done() -> None:

@@ -5,7 +5,7 @@ import pytest
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import SetApart
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.models import Ended
+from landlord_engines_core.models import CompletedJob
 from landlord_engines_core.steps import LostAttempts
 from landlord_engines_core.tenants import TenantJobs, crash_loops, run
 from landlord_engines_core.tenants.crash_loops import CrashLoops
@@ -194,10 +194,10 @@ async def test_a_body_that_may_be_what_kills_the_worker_is_not_read_for_the_log(
     assert lines.lines[0][2]["tenant"] == ""
 
 
-async def test_a_settling_that_loses_its_worker_is_put_off_too(lines: Lines) -> None:
-    ended = Ended(tenant="t", execution_id="one", operation="provision")
+async def test_a_resync_that_loses_its_worker_is_put_off_too(lines: Lines) -> None:
+    ended = CompletedJob(tenant="t", execution_id="one", operation="provision")
 
     with pytest.raises(SetApart):
-        await tenants(lines).settle(ended, DirectSteps(lost=lost(3)))
+        await tenants(lines).resync(ended, DirectSteps(lost=lost(3)))
 
     assert lines.lines[0][2]["tenant"] == "t"

@@ -120,7 +120,7 @@ async def test_a_rolled_back_update_that_ends_its_job_writes_the_reason_down() -
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_job_that_is_refused_before_it_has_the_turn_writes_nothing() -> None:
+async def test_a_job_that_is_refused_before_it_has_the_lock_writes_nothing() -> None:
     steps = JournaledSteps()
     unknown = json.dumps({"tenant_uuid": "t", "compute_provider": "nomad"}).encode()
 

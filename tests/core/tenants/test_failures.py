@@ -15,7 +15,7 @@ from landlord_test_target.direct import Lines
 
 
 def failed(error: Exception, *, permanently: bool = False) -> JobError:
-    failures = Failures(hold_interval=30, fail_permanently=permanently, logger=Lines())
+    failures = Failures(hold_retry_interval=30, fail_permanently=permanently, logger=Lines())
     with pytest.raises(JobError) as caught, failures.translated("apply"):
         raise error
     return caught.value
@@ -71,13 +71,13 @@ def test_a_configuration_that_is_nested_too_deeply_is_held() -> None:
 
 def test_a_compute_engine_that_exits_ends_no_worker_and_is_told_by_its_module() -> None:
     logger = Lines()
-    failures = Failures(hold_interval=30, fail_permanently=False, logger=logger)
+    failures = Failures(hold_retry_interval=30, fail_permanently=False, logger=logger)
 
     with pytest.raises(Transient, match="apply broke with SystemExit at"):
         _exit_in(failures)
 
     ((level, event, values),) = logger.lines
-    assert (level, event) == ("error", "step broke")
+    assert (level, event) == ("error", "step crashed")
     assert (values["error"], values["module"]) == ("SystemExit", __name__)
 
 

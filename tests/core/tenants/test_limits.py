@@ -23,18 +23,22 @@ def registry() -> ComputeRegistry:
 
 
 def test_the_defaults_fit() -> None:
-    check_limits(JobLimits(), registry(), keep_history=WorkerSettings().keep_history)
+    check_limits(JobLimits(), registry(), history_retention=WorkerSettings().history_retention)
 
 
 def test_limits_that_just_fit_are_taken() -> None:
-    check_limits(FIT, registry(), keep_history=180.0)
-    check_limits(JobLimits(step_timeout=40.0, health_timeout=39.0), registry(), keep_history=150.0)
+    check_limits(FIT, registry(), history_retention=180.0)
+    check_limits(
+        JobLimits(step_timeout=40.0, health_timeout=39.0), registry(), history_retention=150.0
+    )
 
 
 def test_waiting_for_health_may_not_take_as_long_as_a_step() -> None:
     with pytest.raises(SettingsError, match=r"worker\.health_timeout \(5s\) is not below") as error:
         check_limits(
-            JobLimits(step_timeout=5.0, health_timeout=5.0), ComputeRegistry({}), keep_history=1e6
+            JobLimits(step_timeout=5.0, health_timeout=5.0),
+            ComputeRegistry({}),
+            history_retention=1e6,
         )
 
     assert error.value.hint == "set worker.health_timeout below 5s, or worker.step_timeout above 5s"
@@ -44,7 +48,7 @@ def test_no_engine_may_carry_a_switch_for_longer_than_a_step() -> None:
     limits = JobLimits(step_timeout=39.5, health_timeout=5.0)
 
     with pytest.raises(SettingsError, match="compute engine carrying may carry") as error:
-        check_limits(limits, registry(), keep_history=1e6)
+        check_limits(limits, registry(), history_retention=1e6)
 
     assert "or lower the timeouts of compute.carrying" in str(error.value.hint)
 
@@ -59,17 +63,17 @@ def test_no_engine_may_watch_an_update_for_as_long_as_a_step() -> None:
     watching = ComputeRegistry({"watching": Watching()})
 
     with pytest.raises(SettingsError, match="compute engine watching may take 39s") as error:
-        check_limits(limits, watching, keep_history=1e6)
+        check_limits(limits, watching, history_retention=1e6)
 
     assert "set worker.step_timeout above 39s" in str(error.value.hint)
-    check_limits(attrs.evolve(limits, step_timeout=39.1), watching, keep_history=1e6)
+    check_limits(attrs.evolve(limits, step_timeout=39.1), watching, history_retention=1e6)
 
 
 def test_a_record_is_kept_until_the_last_look_at_its_tenant() -> None:
-    with pytest.raises(SettingsError, match=r"worker\.keep_history \(179s\)") as error:
-        check_limits(FIT, registry(), keep_history=179.0)
+    with pytest.raises(SettingsError, match=r"worker\.history_retention \(179s\)") as error:
+        check_limits(FIT, registry(), history_retention=179.0)
 
-    assert str(error.value.hint).startswith("set worker.keep_history to 180s or more")
+    assert str(error.value.hint).startswith("set worker.history_retention to 180s or more")
 
 
 def test_where_nothing_looks_at_a_tenant_again_its_record_may_be_kept_as_short_as_one_likes() -> (
@@ -77,4 +81,4 @@ def test_where_nothing_looks_at_a_tenant_again_its_record_may_be_kept_as_short_a
 ):
     limits = JobLimits(step_timeout=100.0, health_timeout=5.0, resync_after=0.0)
 
-    check_limits(limits, registry(), keep_history=0.0)
+    check_limits(limits, registry(), history_retention=0.0)

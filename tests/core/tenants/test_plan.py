@@ -4,7 +4,7 @@ from landlord_engines_core.compute import ComputeSpec, Observation, ResourceStat
 from landlord_engines_core.tenants.plan import Action, Plan, plan
 
 SPEC = ComputeSpec(
-    tenant="t", name="n", place="", config={}, config_hash="new", key_hashes={"a": "1", "b": "2"}
+    tenant="t", name="n", location="", config={}, config_hash="new", key_hashes={"a": "1", "b": "2"}
 )
 
 

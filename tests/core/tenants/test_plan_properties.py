@@ -10,7 +10,7 @@ states = st.sampled_from(ResourceState)
 
 def spec(config: dict[str, object]) -> ComputeSpec:
     hashes = {"config_hash": config_hash(config), "key_hashes": key_hashes(config)}
-    return ComputeSpec(tenant="t", name="n", place="", config=config, **hashes)  # type: ignore[arg-type]
+    return ComputeSpec(tenant="t", name="n", location="", config=config, **hashes)  # type: ignore[arg-type]
 
 
 def seen(state: ResourceState, config: dict[str, object], *, by_key: bool = True) -> Observation:

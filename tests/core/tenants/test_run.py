@@ -10,8 +10,8 @@ from landlord_engines_core.compute import ComputeResult, Observation, ResourceSt
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, InvalidJob, Queued, Transient
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.models import ExecutionState, Note, Placement, Record
-from landlord_engines_core.tenants.understand import MAX_READ
+from landlord_engines_core.models import ExecutionState, JobStart, Placement, Record
+from landlord_engines_core.tenants.parsing import MAX_READ
 from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
 
 
@@ -115,8 +115,8 @@ async def test_a_resource_that_a_delete_leaves_behind_is_tried_again() -> None:
 
 
 async def test_a_delete_is_held_where_the_record_names_an_engine_that_is_not_here() -> None:
-    note = Note(operation="provision", started_at="t", placement=Placement("nomad"))
-    steps = DirectSteps("two", Record().begun("one", note))
+    note = JobStart(operation="provision", started_at="t", placement=Placement("nomad"))
+    steps = DirectSteps("two", Record().with_start("one", note))
 
     with pytest.raises(Held, match="'nomad' is not configured"):
         await jobs(("mock", MockCompute())).run(body("delete"), steps)
@@ -134,9 +134,9 @@ async def test_a_rolled_back_update_is_held_without_values() -> None:
 
 async def test_a_step_is_given_up_after_its_time() -> None:
     class Slow(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> Observation:
+        async def inspect(self, tenant: str, location: str) -> Observation:
             await asyncio.Event().wait()
-            return await super().inspect(tenant, place)
+            return await super().inspect(tenant, location)
 
     with pytest.raises(Transient, match="apply took longer"):
         await jobs(("mock", Slow()), step_timeout=0.01).run(body(), DirectSteps())
@@ -151,7 +151,7 @@ async def test_a_step_without_a_slot_comes_back_soon_and_has_not_failed() -> Non
         await tenants.run(body(), DirectSteps())
 
     text = tenants.metrics.render()[0].decode()
-    assert 'landlord_worker_failures_total{kind="transient"} 0.0' in text
+    assert 'landlord_worker_attempt_failures_total{kind="transient"} 0.0' in text
     assert [line for line in logger.lines if line[0] in ("warning", "error")] == []
 
 
@@ -159,10 +159,10 @@ async def test_a_cut_step_is_named_in_a_warning() -> None:
     logger, entered = Lines(), asyncio.Event()
 
     class Slow(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> Observation:
+        async def inspect(self, tenant: str, location: str) -> Observation:
             entered.set()
             await asyncio.Event().wait()
-            return await super().inspect(tenant, place)
+            return await super().inspect(tenant, location)
 
     tenants = jobs(("mock", Slow()), logger=logger)
     running = asyncio.create_task(tenants.run(body(), DirectSteps()))
@@ -171,8 +171,8 @@ async def test_a_cut_step_is_named_in_a_warning() -> None:
     await asyncio.wait((running,))
 
     assert running.cancelled()
-    assert ("warning", "step cut", {"step": "apply"}) in logger.lines
-    await tenants.settled()
+    assert ("warning", "step cancelled", {"step": "apply"}) in logger.lines
+    await tenants.wait_in_flight()
 
 
 @attrs.define
@@ -226,7 +226,7 @@ async def test_a_newer_config_for_another_engine_has_to_wait(api: Api) -> None:
     await landlord.aclose()
 
     assert "t" in compute.resources
-    assert "a newer configuration asks for another place and has to wait" in logger.events(
+    assert "a newer configuration asks for another location and has to wait" in logger.events(
         "warning"
     )
 
@@ -288,8 +288,8 @@ class Located(MockCompute):
 
     single_location = False
 
-    def place(self, config: Mapping[str, object]) -> str:
-        return str(config.get("place", "own"))
+    def location(self, config: Mapping[str, object]) -> str:
+        return str(config.get("location", "own"))
 
 
 async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another_location() -> None:
@@ -299,20 +299,20 @@ async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another
         await tenants.run(unreadable("delete", "[]"), steps)
 
     known = DirectSteps("two")
-    await tenants.run(body(place="east"), known)
+    await tenants.run(body(location="east"), known)
     known.execution_id = "three"
     assert (await tenants.run(unreadable("delete", "[]"), known)).output.status == "deleted"
 
 
 async def test_landlord_tells_where_a_tenant_is_that_has_no_record(api: Api) -> None:
-    landlord = api.says("deleting", place="east")
+    landlord = api.says("deleting", location="east")
     tenants, steps = jobs(("located", Located()), landlord=landlord), DirectSteps()
 
     answer = await tenants.run(unreadable("delete", "[]"), steps)
     await landlord.aclose()
 
     assert answer.output.status == "absent"
-    gone = {placement.place for placement in steps.record.transitions[0].gone}
+    gone = {placement.location for placement in steps.record.transitions[0].removed}
     assert gone == {"east", "own"}
 
 

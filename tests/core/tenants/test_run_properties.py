@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from landlord_engines_core import codec
 from landlord_engines_core.compute import ComputeResult, ComputeSpec, Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.models import Note, Record
+from landlord_engines_core.models import JobStart, Record
 from landlord_test_target.direct import DirectSteps, jobs
 
 T = TypeVar("T")
@@ -51,26 +51,26 @@ class Shelf(MockCompute):
     fuse: Fuse
 
     def config_defaults(self) -> Mapping[str, object]:
-        return {"place": "main"}
+        return {"location": "main"}
 
-    def place(self, config: Mapping[str, object]) -> str:
-        return str(config["place"])
+    def location(self, config: Mapping[str, object]) -> str:
+        return str(config["location"])
 
-    async def inspect(self, tenant: str, place: str) -> Observation:
+    async def inspect(self, tenant: str, location: str) -> Observation:
         self.fuse.burn()
-        if (spec := self.target.get((self.called, place, tenant))) is None:
+        if (spec := self.target.get((self.called, location, tenant))) is None:
             return Observation(state=ResourceState.MISSING)
         return Observation(state=ResourceState.HEALTHY, config_hash=spec.config_hash)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         self.fuse.burn()
-        self.target[self.called, spec.place, spec.tenant] = spec
+        self.target[self.called, spec.location, spec.tenant] = spec
         self.fuse.burn()
         return ComputeResult(resource_ids={"id": spec.tenant})
 
-    async def destroy(self, tenant: str, place: str) -> bool:
+    async def destroy(self, tenant: str, location: str) -> bool:
         self.fuse.burn()
-        existed = self.target.pop((self.called, place, tenant), None) is not None
+        existed = self.target.pop((self.called, location, tenant), None) is not None
         self.fuse.burn()
         return existed
 
@@ -90,8 +90,8 @@ class ReplayedSteps(DirectSteps):
         self.fuse.burn()
         return codec.loads(self.journal[name], kind)
 
-    async def take(self, tenant: str, note: Note) -> Record:
-        record = await super().take(tenant, note)
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
+        record = await super().acquire(tenant, note)
         self.fuse.burn()
         return record
 
@@ -101,14 +101,14 @@ class Wish:
     """Where a tenant is to be, and in which version."""
 
     engine: str
-    place: str
+    location: str
     version: int
 
 
 wishes = st.builds(
     Wish,
     engine=st.sampled_from(ENGINES),
-    place=st.sampled_from(("main", "other")),
+    location=st.sampled_from(("main", "other")),
     version=st.integers(1, 3),
 )
 tenants = st.sampled_from(TENANTS)
@@ -144,11 +144,11 @@ class TenantLifecycle(RuleBasedStateMachine):
 
     @rule(tenant=tenants, wish=wishes, operation=st.sampled_from(["update", "delete"]), at=crashes)
     def is_killed_on_the_way(self, tenant: str, wish: Wish, operation: str, at: list[int]) -> None:
-        """Landlord gives a job up; what it left is the next job's to mend."""
+        """Landlord gives a job up; what it left is the next job's to repair."""
         before = self.names(tenant)
         ended = self.attempts(self.steps(tenant), tenant, operation, wish, [*at, 0], give_up=True)
         assert not ended
-        new = {(wish.engine, wish.place, tenant)} if operation == "update" else set()
+        new = {(wish.engine, wish.location, tenant)} if operation == "update" else set()
         assert self.names(tenant) <= before | new
         self.left_behind[tenant] |= before | new
         self.wanted[tenant] = None
@@ -172,7 +172,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         for tenant in TENANTS:
             wish, names = self.wanted[tenant], self.names(tenant)
             if wish is not None:
-                name = (wish.engine, wish.place, tenant)
+                name = (wish.engine, wish.location, tenant)
                 assert names == {name}
                 assert self.target[name].config["version"] == wish.version
             else:
@@ -181,7 +181,7 @@ class TenantLifecycle(RuleBasedStateMachine):
     @invariant()
     def what_is_there_is_in_the_record(self) -> None:
         for tenant in TENANTS:
-            known = {(one.engine, one.place, tenant) for one in self.records[tenant].placements}
+            known = {(one.engine, one.location, tenant) for one in self.records[tenant].placements}
             assert self.names(tenant) <= known
 
     def done(self, tenant: str, operation: str, wish: Wish, at: list[int]) -> str:
@@ -190,7 +190,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         steps = self.steps(tenant)
         (outcome,) = self.attempts(steps, tenant, operation, wish, at)
         # Only a move has two for a while, and never a third.
-        assert self.names(tenant) <= before | {(wish.engine, wish.place, tenant)}
+        assert self.names(tenant) <= before | {(wish.engine, wish.location, tenant)}
         assert [one.execution_id for one in steps.record.transitions][-1] == steps.execution_id
         return outcome
 
@@ -209,7 +209,7 @@ class TenantLifecycle(RuleBasedStateMachine):
             "tenant_uuid": tenant,
             "operation": operation,
             "compute_provider": wish.engine,
-            "desired_config": {"place": wish.place, "version": wish.version},
+            "desired_config": {"location": wish.location, "version": wish.version},
         }
         points: list[int | None] = list(at) if give_up else [*at, None]
         for point in points:

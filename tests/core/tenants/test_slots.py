@@ -125,7 +125,9 @@ async def test_those_that_came_together_do_not_leave_together() -> None:
     await holding
 
 
-async def test_a_place_whose_owner_stays_away_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_location_whose_owner_stays_away_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "KEPT_FOR", 0.0)
     slots, release = Slots(limit=1, step_timeout=0.01), asyncio.Event()
     slots.taken = 1
@@ -200,7 +202,7 @@ async def test_an_attempt_that_was_replaced_and_cancelled_at_once_leaves_nothing
 
 ACTS = st.lists(
     st.tuples(
-        st.sampled_from(("enter", "cancel", "release", "turn")),
+        st.sampled_from(("enter", "cancel", "release", "lock")),
         st.integers(min_value=0, max_value=5),
     ),
     max_size=60,
@@ -235,7 +237,7 @@ async def _interleaved(acts: Sequence[tuple[str, int]], limit: int) -> None:
         if act == "enter":
             release = asyncio.Event()
             attempts.append((asyncio.create_task(attempt(len(attempts), release)), release))
-        elif act == "turn":
+        elif act == "lock":
             await asyncio.sleep(0)
         elif attempts:
             task, release = attempts[-1 - which % len(attempts)]

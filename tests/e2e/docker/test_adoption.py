@@ -21,7 +21,7 @@ OPTIONS = ("--env", "COLOUR=red", "--publish", "0.0.0.0::8080", "--label", "team
 async def test_the_first_update_without_a_difference_restarts_nothing(
     world: World, tenant: Holdings
 ) -> None:
-    config = world.config(compute_provider="docker", settle_after="1s")
+    config = world.config(compute_provider="docker", resync_after="1s")
     config["compute"]["docker"] = SETTINGS
     await (await world.launch(config)).registered()
     made = tenant.go_made(*OPTIONS)

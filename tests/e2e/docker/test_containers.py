@@ -98,7 +98,7 @@ async def test_a_free_port_is_found_and_told(
             assert await answer.text() == "1"
 
 
-async def test_a_port_that_is_taken_is_refused_by_name_and_mended_by_another(
+async def test_a_port_that_is_taken_is_refused_by_name_and_repaired_by_another(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     taken = free_port()

@@ -82,7 +82,7 @@ class Tenants:
 
         async def once() -> None:
             await self.converger.apply("docker", wanted)
-            await self.converger.healthy(wanted.tenant, Placement("docker", wanted.place))
+            await self.converger.healthy(wanted.tenant, Placement("docker", wanted.location))
 
         await insisted(once)
 
@@ -105,11 +105,11 @@ class Tenants:
         assert sorted(volumes) == sorted(f"of-{tenant}" for tenant in self.wanted)
         assert docker("network", "ls", "-q", "--filter", f"name={NETWORK}").count("\n") == 0
 
-        async def settled() -> bool:
+        async def resynced() -> bool:
             return self._running() == dict.fromkeys(known, 1)
 
         with suppress(AssertionError):
-            await wait_for(settled, within=20)
+            await wait_for(resynced, within=20)
         self.lost |= self._running().keys() - set(known)
         assert self._running() == dict.fromkeys(known, 1)
 

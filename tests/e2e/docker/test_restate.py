@@ -40,7 +40,7 @@ async def test_a_tenant_lives_in_a_container_from_create_to_delete(
 async def test_an_update_that_fails_is_held_while_the_former_container_serves(
     world: World, tenant: Holdings
 ) -> None:
-    await started(world, hold_interval="200ms")
+    await started(world, hold_retry_interval="200ms")
     await world.run(tenant.tenant, "provision")
     former = tenant.ids
 
@@ -113,7 +113,7 @@ async def test_a_tenant_moves_to_another_compute_engine_and_back(
 async def test_what_the_policy_refuses_is_held_and_never_reaches_the_engine(
     world: World, tenant: Holdings
 ) -> None:
-    worker = await started(world, hold_interval="200ms")
+    worker = await started(world, hold_retry_interval="200ms")
 
     job = await world.send(tenant.tenant, "provision", privileged=True, env={"KEY": "sesame"})
     row = await world.held(job, "$.privileged")

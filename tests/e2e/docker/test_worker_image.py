@@ -106,7 +106,7 @@ async def registered(container: str, http: aiohttp.ClientSession, probes: int) -
     assert running == "true", docker("logs", container)
     try:
         async with http.get(f"http://127.0.0.1:{probes}/readyz") as response:
-            return response.ok and '"yes"' in await response.text()
+            return response.ok and '"registered"' in await response.text()
     except aiohttp.ClientError:
         return False
 

@@ -48,7 +48,9 @@ class DirectEngine(WorkerEngine):
     """Runs the jobs of one file; each goes on after a restart of the worker."""
 
     info = EngineInfo(
-        name="direct", capabilities={Capability.TURN: Support.FULL}, backends="SQLite 3.35 or later"
+        name="direct",
+        capabilities={Capability.TENANT_LOCK: Support.FULL},
+        backends="SQLite 3.35 or later",
     )
     settings: DirectSettings
     context: EngineContext
@@ -72,7 +74,7 @@ class DirectEngine(WorkerEngine):
     async def register(self) -> Registration:
         """Whoever writes into the file reaches this worker."""
         return Registration(
-            state=RegistrationState.YES, detail=f"jobs are read from {self.settings.path}"
+            state=RegistrationState.REGISTERED, detail=f"jobs are read from {self.settings.path}"
         )
 
     async def shutdown(self, grace: float) -> None:

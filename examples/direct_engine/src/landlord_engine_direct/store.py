@@ -1,4 +1,4 @@
-"""The backend: a SQLite file with the jobs that were sent, and each tenant's turn."""
+"""The backend: a SQLite file with the jobs that were sent, and each tenant's lock."""
 
 import fcntl
 import sqlite3
@@ -13,7 +13,7 @@ from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineFailed, EngineRefused
 from landlord_engines_core.models import Record
 
-__all__ = ["Job", "JobState", "Store", "Turn"]
+__all__ = ["Job", "JobState", "Store", "TenantLock"]
 
 SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -60,8 +60,8 @@ class Job:
 
 
 @attrs.frozen(kw_only=True)
-class Turn:
-    """Which job has, or last had, a tenant's turn; 0 where none ever had. And the record."""
+class TenantLock:
+    """Which job has, or last had, a tenant's lock; 0 where none ever had. And the record."""
 
     job: int = 0
     record: Record = attrs.field(factory=Record)
@@ -140,17 +140,17 @@ class Store:
         job = self.job(job_id)
         return job is not None and job.state not in _UNFINISHED_STATES
 
-    def turn(self, tenant: str) -> Turn:
-        """Read a tenant's turn."""
+    def lock(self, tenant: str) -> TenantLock:
+        """Read a tenant's lock."""
         sql = "SELECT job, record FROM turns WHERE tenant = ?"
         for job, record in self._database.execute(sql, (tenant,)):
-            return Turn(job=job, record=codec.loads(record, Record))
-        return Turn()
+            return TenantLock(job=job, record=codec.loads(record, Record))
+        return TenantLock()
 
-    def keep(self, tenant: str, turn: Turn) -> None:
-        """Write a tenant's turn."""
+    def keep(self, tenant: str, lock: TenantLock) -> None:
+        """Write a tenant's lock."""
         sql = "INSERT OR REPLACE INTO turns VALUES (?, ?, ?)"
-        self._database.execute(sql, (tenant, turn.job, codec.dumps(turn.record)))
+        self._database.execute(sql, (tenant, lock.job, codec.dumps(lock.record)))
 
     def _jobs(self, where: str, *values: object) -> Iterator[Job]:
         # Whoever writes a row by hand writes text.

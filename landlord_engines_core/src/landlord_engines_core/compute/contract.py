@@ -34,7 +34,7 @@ class ResourceState(StrEnum):
     STARTING = "starting"
     HEALTHY = "healthy"
     FAILED = "failed"
-    """It is there and will not become healthy by waiting; an update mends it."""
+    """It is there and will not become healthy by waiting; an update repairs it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +44,7 @@ class ComputeSpec:
     Attributes:
         tenant: The stable key of the tenant.
         name: The tenant's name, for people to read; not unique over time.
-        place: Where on the target.
+        location: Where on the target.
         config: The effective configuration, defaults included; may hold secrets.
         config_hash: The hash of ``config``, to be kept beside the resource.
         key_hashes: The hash of each top-level value of ``config``, to be kept where there is room.
@@ -52,7 +52,7 @@ class ComputeSpec:
 
     tenant: str
     name: str
-    place: str
+    location: str
     config: Mapping[str, object] = attrs.field(repr=False)
     config_hash: str
     key_hashes: Mapping[str, str] = attrs.field(factory=dict)
@@ -100,7 +100,7 @@ class ComputeEngine(abc.ABC):
 
     Attributes:
         name: The name that tenants choose it by.
-        single_location: Whether `place` reads nothing out of a configuration, so that no delete
+        single_location: Whether `location` reads nothing out of a configuration, so that no delete
             waits because its configuration cannot be read.
     """
 
@@ -124,17 +124,17 @@ class ComputeEngine(abc.ABC):
         """
 
     @abc.abstractmethod
-    def place(self, config: Mapping[str, object]) -> str:
-        """Where this configuration puts a tenant; the engine's own place where it names none.
+    def location(self, config: Mapping[str, object]) -> str:
+        """Where this configuration puts a tenant; the engine's own location where it names none.
 
         A delete asks with a configuration that was held against no schema.
 
         Raises:
-            ComputeRefused: It names what can be no place.
+            ComputeRefused: It names what can be no location.
         """
 
     @abc.abstractmethod
-    async def inspect(self, tenant: str, place: str) -> Observation:
+    async def inspect(self, tenant: str, location: str) -> Observation:
         """Look at the target. What is not there is an observation, not an error."""
 
     @abc.abstractmethod
@@ -146,7 +146,7 @@ class ComputeEngine(abc.ABC):
         """Bring the tenant's resource to ``spec``; the former one serves again if that fails."""
 
     @abc.abstractmethod
-    async def destroy(self, tenant: str, place: str) -> bool:
+    async def destroy(self, tenant: str, location: str) -> bool:
         """Remove the tenant's resource.
 
         Returns:
@@ -199,7 +199,7 @@ class ComputeEngine(abc.ABC):
         """
         return False
 
-    async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # for those that switch
+    async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # for those that switch
         """Put into service what a switch left out of it that nobody went on with.
 
         It knows no configuration and goes by what is on the target alone. It is called once no act

@@ -39,11 +39,11 @@ class MockCompute(ComputeEngine):
     def validate(self, config: Mapping[str, object]) -> None:
         """Accept everything."""
 
-    def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
+    def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """There is one place."""
         return ""
 
-    async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
+    async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """What the dictionary says."""
         if (spec := self.resources.get(tenant)) is None:
             return Observation(state=ResourceState.MISSING)
@@ -63,7 +63,7 @@ class MockCompute(ComputeEngine):
         """Replace the specification in the dictionary."""
         return await self.provision(spec)
 
-    async def destroy(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+    async def destroy(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
         """Take the specification out of the dictionary."""
         return self.resources.pop(tenant, None) is not None
 

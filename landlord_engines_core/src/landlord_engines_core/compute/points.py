@@ -6,9 +6,9 @@ its ``reached`` at each; tests put a function there that kills the process.
 
 from collections.abc import Callable
 
-__all__ = ["Reached", "pass_by"]
+__all__ = ["Failpoint", "pass_by"]
 
-Reached = Callable[[str], None]
+Failpoint = Callable[[str], None]
 """Told the name of each point, for example ``create:spawned``."""
 
 

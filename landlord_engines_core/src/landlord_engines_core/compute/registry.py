@@ -39,7 +39,7 @@ _CHOICES = ("anyOf", "oneOf")
 
 
 def _is_lack(error: ValidationError) -> bool:
-    """Whether more keys above can still mend this; a list is replaced whole, with all it lacks."""
+    """Whether more keys above can still repair this; a list is replaced whole, with all it lacks."""
     if any(isinstance(part, int) for part in error.absolute_path):
         return False
     if error.validator in _CHOICES:

@@ -44,7 +44,7 @@ class Walk:
         """Walk the whole way.
 
         Raises:
-            NotSeen: Something was not as it should be.
+            DemoFailed: Something was not as it should be.
         """
         with self.progress("create: the tenant's page says version one"):
             tenant = await self.user.create("demo", self._config("version one"))
@@ -55,8 +55,8 @@ class Walk:
             await self._says("version two")
         with self.progress("the same update: nothing is done, the process is the same"):
             await self._same(tenant)
-        with self.progress("its process is killed: the next update mends it"):
-            await self._mended(tenant)
+        with self.progress("its process is killed: the next update repairs it"):
+            await self._repaired(tenant)
         with self.progress("a bad update: rolled back, the page still says version two"):
             await self._rolled_back(tenant)
         with self.progress("delete: the page and the tenant are gone"):
@@ -87,7 +87,7 @@ class Walk:
 
         await self.user.sees("the same process", look)
 
-    async def _mended(self, tenant: str) -> None:
+    async def _repaired(self, tenant: str) -> None:
         before = await self._says("version two")
         os.kill(int(before.split()[-1]), signal.SIGKILL)
 

@@ -193,7 +193,7 @@ async def _without_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIte
         engines = [registry.engine(name) for name in registry]
         ended = await asyncio.gather(
             *(
-                engine.destroy(tenant, engine.place(engine.config_defaults()))
+                engine.destroy(tenant, engine.location(engine.config_defaults()))
                 for engine in engines
                 for tenant in tenants
             ),

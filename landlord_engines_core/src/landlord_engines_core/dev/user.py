@@ -10,7 +10,7 @@ import aiohttp
 import attrs
 import backoff
 
-from landlord_engines_core.errors import NotSeen
+from landlord_engines_core.errors import DemoFailed
 
 __all__ = ["User"]
 
@@ -93,13 +93,13 @@ class User:
         """Look again and again until there is something to see.
 
         Raises:
-            NotSeen: There was nothing in time.
+            DemoFailed: There was nothing in time.
         """
         again = backoff.on_predicate(
             backoff.expo, factor=0.05, max_value=0.5, max_time=self.within, jitter=None, logger=None
         )(look)
         if not (seen := await again()):
-            raise NotSeen(
+            raise DemoFailed(
                 f"{what} was not seen within {self.within:g} s", hint="see what the worker logs"
             )
         found: T = seen
@@ -112,6 +112,6 @@ class User:
         async with self.http.request(method, url, json=document) as response:
             answer = await response.read()
             if response.status >= HTTPStatus.BAD_REQUEST:
-                raise NotSeen(f"Landlord answered {method} {path} with {response.status}")
+                raise DemoFailed(f"Landlord answered {method} {path} with {response.status}")
             shown: Mapping[str, Any] = json.loads(answer)
             return shown

@@ -156,15 +156,15 @@ def _engine_name(
 
 def _named(declaration: Declaration, former: TenantRecord | None) -> Iterator[str]:
     sources: list[tuple[Mapping[str, object], str]] = []
-    sources += _places(declaration.compute_config, declaration.labels, declaration.annotations)
+    sources += _locations(declaration.compute_config, declaration.labels, declaration.annotations)
     if former is not None:
-        sources += _places(former.desired_config, former.labels, former.annotations)
+        sources += _locations(former.desired_config, former.labels, former.annotations)
     for source, key in sources:
         if isinstance(name := source.get(key), str) and name:
             yield name
 
 
-def _places(
+def _locations(
     config: Mapping[str, object] | None,
     labels: Mapping[str, object] | None,
     annotations: Mapping[str, object] | None,

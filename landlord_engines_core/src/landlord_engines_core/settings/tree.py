@@ -43,12 +43,12 @@ class WorkerSettings:
         drain_timeout: How long steps in flight may take to end after the first signal.
         step_timeout: After this long a step is given up and entered again.
         health_timeout: How long a resource may take to become healthy.
-        hold_interval: The pause between two looks at a held job.
-        watch_interval: The pause between two looks at the registration.
+        hold_retry_interval: The pause between two looks at a held job.
+        registration_check_interval: The pause between two looks at the registration.
         register_timeout: How long --fail-fast tries to register.
-        settle_after: How long after a job has begun its tenant is looked at once more, longer than
+        resync_after: How long after a job has begun its tenant is looked at once more, longer than
             Landlord's poll interval; 0 for never.
-        keep_history: How long the record of a deleted tenant is kept.
+        history_retention: How long the record of a deleted tenant is kept.
         max_concurrent_jobs: How many jobs act on targets at once. A job that waits for a slot loses
             none of its step_timeout; its last failure in Restate says LE407 then, which is none.
         max_config_bytes: The largest effective configuration, as JSON text.
@@ -64,11 +64,11 @@ class WorkerSettings:
     drain_timeout: Duration = Duration(30.0)
     step_timeout: Duration = Duration(300.0)
     health_timeout: Duration = Duration(60.0)
-    hold_interval: Duration = Duration(30.0)
-    watch_interval: Duration = Duration(10.0)
+    hold_retry_interval: Duration = Duration(30.0)
+    registration_check_interval: Duration = Duration(10.0)
     register_timeout: Duration = Duration(60.0)
-    settle_after: Duration = Duration(60.0)
-    keep_history: Duration = Duration(30 * 86400.0)
+    resync_after: Duration = Duration(60.0)
+    history_retention: Duration = Duration(30 * 86400.0)
     max_concurrent_jobs: int = 100
     max_config_bytes: int = 256 * 1024
     on_permanent_failure: Literal["hold", "fail"] = "hold"
@@ -82,8 +82,8 @@ class WorkerSettings:
         for key in (
             "step_timeout",
             "health_timeout",
-            "hold_interval",
-            "watch_interval",
+            "hold_retry_interval",
+            "registration_check_interval",
             "register_timeout",
             "max_concurrent_jobs",
             "max_config_bytes",

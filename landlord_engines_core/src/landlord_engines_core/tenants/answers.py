@@ -9,13 +9,13 @@ from landlord_engines_core.models import (
     Output,
     Transition,
 )
-from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved, Settling
+from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved, ResyncCheck
 
-__all__ = ["nothing_to_mend", "planned", "succeeded", "superseded", "transition_of"]
+__all__ = ["nothing_to_repair", "planned", "succeeded", "superseded", "transition_of"]
 
 
 def transition_of(
-    job: Job, execution_id: str, resolved: Resolved | Settling, confirmed: Confirmed
+    job: Job, execution_id: str, resolved: Resolved | ResyncCheck, confirmed: Confirmed
 ) -> Transition:
     """Sum up a job that has ended."""
     applied = confirmed.applied
@@ -27,15 +27,15 @@ def transition_of(
         outcome=applied.outcome,
         config_hash=applied.config_hash,
         changes=applied.changes,
-        held=applied.held,
-        gone=applied.gone,
+        placement=applied.placement,
+        removed=applied.removed,
         detail=confirmed.detail,
     )
 
 
 def succeeded(provider_type: str, job: Job, transition: Transition) -> ExecutionStatus:
     """Answer for a job that did its work."""
-    held = transition.held
+    held = transition.placement
     return ExecutionStatus(
         execution_id=transition.execution_id,
         provider_type=provider_type,
@@ -67,10 +67,10 @@ def planned(
     )
 
 
-def nothing_to_mend(
+def nothing_to_repair(
     provider_type: str, job: Job, execution_id: str, started_at: str
 ) -> ExecutionStatus:
-    """Answer where settling left everything as it was."""
+    """Answer where the resync left everything as it was."""
     return ExecutionStatus(
         execution_id=execution_id,
         provider_type=provider_type,

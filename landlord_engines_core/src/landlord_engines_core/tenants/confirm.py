@@ -86,13 +86,13 @@ class Confirmer:
         return found is not None and found.status in _WANTED
 
     async def remove(self, tenant: str, placements: tuple[Placement, ...]) -> Confirmed:
-        """Return once the tenant has no resource at these places.
+        """Return once the tenant has no resource at these locations.
 
         Raises:
             ComputeUnavailable: One is not gone yet.
         """
         applied = await self.converger.destroy(tenant, placements)
-        await self.converger.gone(tenant, applied.gone)
+        await self.converger.gone(tenant, applied.removed)
         return Confirmed(ended_at=now(), applied=applied)
 
     async def bring(
@@ -121,13 +121,13 @@ class Confirmer:
         await self._healthy(job, work, placement)
         detail = await self._newest(job, work, placement)
         applied = work.applied
-        held = applied.held or placement
+        held = applied.placement or placement
         left = await self.converger.destroy(
-            job.tenant, [place for place in record.placements if place != held]
+            job.tenant, [location for location in record.placements if location != held]
         )
-        await self.converger.gone(job.tenant, left.gone)
+        await self.converger.gone(job.tenant, left.removed)
         return Confirmed(
-            ended_at=now(), applied=attrs.evolve(applied, gone=left.gone), detail=detail
+            ended_at=now(), applied=attrs.evolve(applied, removed=left.removed), detail=detail
         )
 
     def _begun(self, execution_id: str, applied: Applied) -> _Work:
@@ -229,6 +229,6 @@ class Confirmer:
             return None
         newer = attrs.evolve(job, desired_config=tenant.desired_config)
         if await self.resolver.placement_named_by(tenant, newer, placement) != placement:
-            self.logger.warning("a newer configuration asks for another place and has to wait")
+            self.logger.warning("a newer configuration asks for another location and has to wait")
             return None
         return await self.resolver.spec(newer, placement)

@@ -57,12 +57,12 @@ class Converger:
             outcome=outcome,
             config_hash=spec.config_hash,
             changes=result.changes or decision.changes,
-            held=Placement(engine, spec.place, result.resource_ids),
+            placement=Placement(engine, spec.location, result.resource_ids),
             rolled_back=result.rolled_back,
         )
 
     async def destroy(self, tenant: str, placements: Iterable[Placement]) -> Applied:
-        """Remove the tenant's resources at all these places.
+        """Remove the tenant's resources at all these locations.
 
         Raises:
             ComputeRefused: An engine that may hold a resource is not on this worker.
@@ -72,20 +72,20 @@ class Converger:
         for placement in placements:
             compute = self.registry.engine(placement.engine)
             observing()
-            existed |= await compute.destroy(tenant, placement.place)
-            gone.append(Placement(placement.engine, placement.place))
+            existed |= await compute.destroy(tenant, placement.location)
+            gone.append(Placement(placement.engine, placement.location))
         outcome = Outcome.DELETED if existed else Outcome.ABSENT
-        return Applied(outcome=outcome, gone=tuple(gone))
+        return Applied(outcome=outcome, removed=tuple(gone))
 
     async def clear(self, tenant: str, placements: Iterable[Placement]) -> bool:
-        """Whether none of these places holds a resource of the tenant, at one look.
+        """Whether none of these locations holds a resource of the tenant, at one look.
 
         Raises:
             ComputeRefused: An engine that may hold a resource is not on this worker.
         """
         for placement in placements:
             compute = self.registry.engine(placement.engine)
-            observed = await compute.inspect(tenant, placement.place)
+            observed = await compute.inspect(tenant, placement.location)
             if observed.state is not ResourceState.MISSING:
                 return False
         return True
@@ -106,7 +106,7 @@ class Converger:
         return observed
 
     async def gone(self, tenant: str, placements: Iterable[Placement]) -> None:
-        """Wait until none of these places holds a resource of the tenant.
+        """Wait until none of these locations holds a resource of the tenant.
 
         Raises:
             ComputeUnavailable: One still does.
@@ -125,7 +125,7 @@ class Converger:
 
         async def inspect() -> Observation:
             observing()
-            return await engine.inspect(tenant, placement.place)
+            return await engine.inspect(tenant, placement.location)
 
         look = backoff.on_predicate(
             backoff.expo,
@@ -142,7 +142,7 @@ class Converger:
 
 async def _observed(compute: ComputeEngine, spec: ComputeSpec) -> Observation:
     """Look at a tenant; one without a hash has that of ``spec`` where it is what that asks for."""
-    observed = await compute.inspect(spec.tenant, spec.place)
+    observed = await compute.inspect(spec.tenant, spec.location)
     is_there = observed.state in (ResourceState.HEALTHY, ResourceState.STARTING)
     if is_there and not observed.config_hash and await compute.matches(spec):
         return attrs.evolve(observed, config_hash=spec.config_hash)

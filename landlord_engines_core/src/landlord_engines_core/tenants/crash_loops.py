@@ -35,7 +35,7 @@ ALONE_FOR = 5.0
 does so at once; and where a hundred were in flight on a node that died, the last must not wait long."""
 
 NEXT_LOOK = 2.0
-"""Seconds until a job looks again whether it is its turn to be tried."""
+"""Seconds until a job looks again whether it is its lock to be tried."""
 
 _HINT = (
     "see why the worker ended, for example at its memory limit; a newer job of the tenant takes over,"

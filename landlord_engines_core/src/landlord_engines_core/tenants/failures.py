@@ -27,12 +27,12 @@ class Failures:
     """Decides how a job fails by the kind of the error, never by the place.
 
     Attributes:
-        hold_interval: Seconds between two looks at a held job.
+        hold_retry_interval: Seconds between two looks at a held job.
         fail_permanently: End a job that would be held.
         logger: Where each failure is logged, once per attempt.
     """
 
-    hold_interval: float
+    hold_retry_interval: float
     fail_permanently: bool
     logger: Logger
 
@@ -40,7 +40,7 @@ class Failures:
     def translated(self, step: str) -> Iterator[None]:
         """Raise InvalidJob, Held, Transient or Superseded in place of anything else.
 
-        Cancellation passes. What nobody foresaw is tried again, and told by its type and place
+        Cancellation passes. What nobody foresaw is tried again, and told by its type and location
         only: its text may hold values of a configuration.
         """
         try:
@@ -64,14 +64,19 @@ class Failures:
             raise late from error
         except Exception as error:  # noqa: BLE001  # whatever a compute engine may raise
             defect = error.__cause__ if isinstance(error, ExitAttempted) else error
-            place, kind = _place(defect), type(defect).__name__
+            location, kind = _location(defect), type(defect).__name__
             module = _module(defect)
             broken = Transient(
-                f"{step} broke with {kind} at {place}",
+                f"{step} broke with {kind} at {location}",
                 hint="this is a defect of the compute engine or the worker; please report it",
             )
             self.logger.error(  # noqa: TRY400  # a traceback may quote a configuration
-                "step broke", step=step, code=broken.code, error=kind, place=place, module=module
+                "step crashed",
+                step=step,
+                code=broken.code,
+                error=kind,
+                location=location,
+                module=module,
             )
             raise broken from None
 
@@ -80,15 +85,15 @@ class Failures:
         if self.fail_permanently:
             refused = InvalidJob(error.message, hint=error.hint, status=422)
         else:
-            refused = Held(error.message, hint=error.hint, retry_after=self.hold_interval)
+            refused = Held(error.message, hint=error.hint, retry_after=self.hold_retry_interval)
         self.logger.warning("step refused", step=step, **told(refused))
         return refused
 
 
-def _place(error: BaseException | None) -> str:
+def _location(error: BaseException | None) -> str:
     """The module's function and line where an error was raised, without any path."""
     frames = traceback.extract_tb(error.__traceback__) if error is not None else None
-    return f"{frames[-1].name}:{frames[-1].lineno}" if frames else "an unknown place"
+    return f"{frames[-1].name}:{frames[-1].lineno}" if frames else "an unknown location"
 
 
 def _module(error: BaseException | None) -> str:

@@ -7,13 +7,13 @@ from landlord_engines_core.tenants.run import MARGIN, JobLimits
 __all__ = ["check_limits"]
 
 
-def check_limits(limits: JobLimits, registry: ComputeRegistry, *, keep_history: float) -> None:
+def check_limits(limits: JobLimits, registry: ComputeRegistry, *, history_retention: float) -> None:
     """Check the settings of a worker against each other and against its compute engines.
 
     Args:
         limits: The bounds of a job.
         registry: The compute engines.
-        keep_history: Seconds for which the record of a deleted tenant is kept.
+        history_retention: Seconds for which the record of a deleted tenant is kept.
 
     Raises:
         SettingsError: Naming the keys, and what to set.
@@ -23,7 +23,7 @@ def check_limits(limits: JobLimits, registry: ComputeRegistry, *, keep_history: 
         _check_carry(limits, name, registry.engine(name).longest_carry)
         _check_switch(limits, name, registry.engine(name).longest_switch)
     if limits.resync_after:
-        _check_history(limits, registry.longest_carry, keep_history)
+        _check_history(limits, registry.longest_carry, history_retention)
 
 
 def _check_health_timeout(limits: JobLimits) -> None:
@@ -57,12 +57,12 @@ def _check_switch(limits: JobLimits, name: str, switch: float) -> None:
         )
 
 
-def _check_history(limits: JobLimits, carry: float, keep_history: float) -> None:
+def _check_history(limits: JobLimits, carry: float, history_retention: float) -> None:
     needed = limits.resync_after + limits.step_timeout + carry + MARGIN
-    if keep_history < needed:
+    if history_retention < needed:
         raise SettingsError(
-            f"worker.keep_history ({keep_history:g}s) ends before the last look at a deleted tenant,"
+            f"worker.history_retention ({history_retention:g}s) ends before the last look at a deleted tenant,"
             f" which comes {needed:g}s after its job began",
-            hint=f"set worker.keep_history to {needed:g}s or more, or lower worker.settle_after,"
+            hint=f"set worker.history_retention to {needed:g}s or more, or lower worker.resync_after,"
             " worker.step_timeout or the timeouts of the compute engines",
         )

@@ -7,7 +7,7 @@ import attrs
 
 from landlord_engines_core.models import Placement
 
-__all__ = ["Applied", "Confirmed", "Planned", "Resolved", "Settling"]
+__all__ = ["Applied", "Confirmed", "Planned", "Resolved", "ResyncCheck"]
 
 
 @attrs.frozen(kw_only=True)
@@ -31,16 +31,16 @@ class Applied:
     Attributes:
         outcome: A word of `Outcome`.
         config_hash: Of the effective configuration that was applied.
-        held: Where the resource is.
-        gone: Where nothing is left.
+        placement: Where the resource is.
+        removed: Where nothing is left.
         rolled_back: Why an update did not take, without values; empty if it did.
     """
 
     outcome: str
     config_hash: str = ""
     changes: tuple[str, ...] = ()
-    held: Placement | None = None
-    gone: tuple[Placement, ...] = ()
+    placement: Placement | None = None
+    removed: tuple[Placement, ...] = ()
     rolled_back: str = ""
 
 
@@ -54,11 +54,11 @@ class Confirmed:
 
 
 @attrs.frozen(kw_only=True)
-class Settling:
-    """The value of ``resolve`` when settling.
+class ResyncCheck:
+    """The value of ``resolve`` when the resync.
 
     Attributes:
-        due: Whether something is to be mended.
+        due: Whether something is to be repaired.
         placement: Where a resource is wanted, if one is.
         too_early: Whether the job has not ended yet.
         killed: Whether the job ended without having written its end down.

@@ -21,10 +21,10 @@ from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger, job_context
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import (
-    Ended,
+    CompletedJob,
     ExecutionStatus,
     Job,
-    Note,
+    JobStart,
     Operation,
     Outcome,
     Placement,
@@ -38,10 +38,10 @@ from landlord_engines_core.tenants.confirm import Confirmer, now
 from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_engines_core.tenants.failures import Failures
-from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved, Settling
-from landlord_engines_core.tenants.settle import Settler
+from landlord_engines_core.tenants.parsing import parse_job
+from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved, ResyncCheck
+from landlord_engines_core.tenants.resync import Resyncer
 from landlord_engines_core.tenants.slots import Slots
-from landlord_engines_core.tenants.understand import understand
 
 __all__ = ["JobLimits", "TenantJobs"]
 
@@ -53,7 +53,7 @@ MARGIN = 10.0
 READ_AT_ONCE = 256 * 1024
 """Bytes of a body that is read in the event loop, in some milliseconds."""
 
-_ACTING = frozenset({"apply", "settle"})
+_ACTING = frozenset({"apply", "resync"})
 """The steps that act on a target, and need a slot; their deadline begins with it."""
 
 
@@ -64,7 +64,7 @@ class JobLimits:
     Attributes:
         step_timeout: After this long a step is given up, and entered again.
         health_timeout: How long a resource may take to become healthy.
-        hold_interval: The pause between two looks at a held job.
+        hold_retry_interval: The pause between two looks at a held job.
         fail_permanently: End a job that would be held; Landlord then takes it for done.
         max_concurrent_jobs: How many jobs act on targets at once.
         resync_after: How long after its job a tenant is looked at once more.
@@ -72,7 +72,7 @@ class JobLimits:
 
     step_timeout: float = 300.0
     health_timeout: float = 60.0
-    hold_interval: float = 30.0
+    hold_retry_interval: float = 30.0
     fail_permanently: bool = False
     max_concurrent_jobs: int = 100
     resync_after: float = 60.0
@@ -104,7 +104,7 @@ class TenantJobs:
     _in_flight: InFlightRequests = attrs.field(init=False)
     _converger: Converger = attrs.field(init=False)
     _confirmer: Confirmer = attrs.field(init=False)
-    _settler: Settler = attrs.field(init=False)
+    _settler: Resyncer = attrs.field(init=False)
     _looks: asyncio.Semaphore = attrs.field(init=False)
     _reads: asyncio.Semaphore = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
@@ -122,7 +122,7 @@ class TenantJobs:
             landlord=self.landlord,
             logger=self.logger,
         )
-        self._settler = Settler(
+        self._settler = Resyncer(
             converger=self._converger,
             resolver=self.resolver,
             landlord=self.landlord,
@@ -131,7 +131,7 @@ class TenantJobs:
             last_look=self.limits.step_timeout + self.registry.longest_carry + MARGIN,
         )
         self._failures = Failures(
-            hold_interval=self.limits.hold_interval,
+            hold_retry_interval=self.limits.hold_retry_interval,
             fail_permanently=self.limits.fail_permanently,
             logger=self.logger,
         )
@@ -141,7 +141,7 @@ class TenantJobs:
         self._crash_loops = CrashLoops(logger=self.logger, metrics=self.metrics)
         self.metrics.watch_crash_loops(self._crash_loops.__len__)
         self._reads = asyncio.Semaphore(1)
-        # Slots are for jobs: after an outage many tenants are to be settled at once.
+        # Slots are for jobs: after an outage many tenants are to be resynced at once.
         self._looks = asyncio.Semaphore(max(1, self.limits.max_concurrent_jobs // 10))
 
     async def run(self, body: bytes, steps: Steps) -> ExecutionStatus:
@@ -162,8 +162,8 @@ class TenantJobs:
         with self._crash_loops.attempt(steps.execution_id, lost, partial(_tenant, body)):
             return await self._run(body, steps)
 
-    async def settle(self, ended: Ended, steps: Steps) -> Resynced:
-        """Hold what Landlord says of a tenant against what is there, and mend it.
+    async def resync(self, ended: CompletedJob, steps: Steps) -> Resynced:
+        """Hold what Landlord says of a tenant against what is there, and repair it.
 
         Args:
             ended: The job that had the tenant's lock last.
@@ -174,7 +174,7 @@ class TenantJobs:
         """
         lost = await steps.lost_attempts()
         with self._crash_loops.attempt(steps.execution_id, lost, lambda: ended.tenant):
-            return await self._settle_tenant(ended, steps)
+            return await self._resync_tenant(ended, steps)
 
     async def _run(self, body: bytes, steps: Steps) -> ExecutionStatus:
         with self.metrics.in_flight:
@@ -183,11 +183,11 @@ class TenantJobs:
             self.metrics.job_ended(job.operation, answer.output.status)
             return answer
 
-    async def _settle_tenant(self, ended: Ended, steps: Steps) -> Resynced:
-        job = Job(tenant=ended.tenant, name="", operation=Operation.SETTLE)
+    async def _resync_tenant(self, ended: CompletedJob, steps: Steps) -> Resynced:
+        job = Job(tenant=ended.tenant, name="", operation=Operation.RESYNC)
         with self.metrics.in_flight:
             try:
-                resynced = await self._settle(job, ended, steps)
+                resynced = await self._resync(job, ended, steps)
             except Superseded as error:
                 resynced = Resynced(
                     answers.superseded(self.provider_type, job, steps.execution_id, error)
@@ -213,17 +213,17 @@ class TenantJobs:
         """How many requests to targets were given up before their end, or are still under way."""
         return self._in_flight.given_up + len(self._in_flight)
 
-    async def settled(self) -> None:
+    async def wait_in_flight(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
         await self._in_flight.all_ended()
 
     async def _understood(self, body: bytes) -> Job:
         try:
             if len(body) <= READ_AT_ONCE:
-                return understand(body)
+                return parse_job(body)
             # One at a time and beside the loop: it takes memory, and up to seconds.
             async with self._reads:
-                return await asyncio.to_thread(understand, body)
+                return await asyncio.to_thread(parse_job, body)
         except InvalidJob:
             self.metrics.body_refused()
             raise
@@ -239,14 +239,14 @@ class TenantJobs:
     async def _carry_out(self, job: Job, steps: Steps) -> ExecutionStatus:
         resolve = partial(self._resolve, job, steps)
         resolved = await self._step(job, steps, "resolve", resolve, Resolved)
-        note = Note(
+        note = JobStart(
             operation=job.operation,
             started_at=resolved.started_at,
             placement=resolved.placement,
             candidates=resolved.candidates,
             is_uuid=job.is_uuid,
         )
-        record = await steps.take(job.tenant, note)
+        record = await steps.acquire(job.tenant, note)
         try:
             confirmed = await self._worked(job, steps, resolved, record)
         except InvalidJob as error:
@@ -269,10 +269,10 @@ class TenantJobs:
         return confirmed
 
     async def _end(
-        self, job: Job, steps: Steps, resolved: Resolved | Settling, confirmed: Confirmed
+        self, job: Job, steps: Steps, resolved: Resolved | ResyncCheck, confirmed: Confirmed
     ) -> ExecutionStatus:
         transition = answers.transition_of(job, steps.execution_id, resolved, confirmed)
-        await steps.end(job.tenant, transition)
+        await steps.complete(job.tenant, transition)
         return answers.succeeded(self.provider_type, job, transition)
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
@@ -284,20 +284,22 @@ class TenantJobs:
             self.provider_type, job, steps.execution_id, resolved.started_at, planned
         )
 
-    async def _settle(self, job: Job, ended: Ended, steps: Steps) -> Resynced:
+    async def _resync(self, job: Job, ended: CompletedJob, steps: Steps) -> Resynced:
         look = partial(self._look_first, ended, steps)
-        found = await self._step(job, steps, "resolve", look, Settling)
+        found = await self._step(job, steps, "resolve", look, ResyncCheck)
         follow_up = self._settler.follow_up(ended, found)
         if not found.due:
-            unchanged = answers.nothing_to_mend(
+            unchanged = answers.nothing_to_repair(
                 self.provider_type, job, steps.execution_id, found.started_at
             )
             return Resynced(unchanged, follow_up)
-        note = Note(operation=job.operation, started_at=found.started_at, placement=found.placement)
-        record = await steps.take(job.tenant, note)
-        mend = partial(self._mend, ended, record)
-        settled = await self._step(job, steps, "settle", mend, Confirmed)
-        return Resynced(await self._end(job, steps, found, settled), follow_up)
+        note = JobStart(
+            operation=job.operation, started_at=found.started_at, placement=found.placement
+        )
+        record = await steps.acquire(job.tenant, note)
+        repair = partial(self._repair, ended, record)
+        resynced = await self._step(job, steps, "resync", repair, Confirmed)
+        return Resynced(await self._end(job, steps, found, resynced), follow_up)
 
     async def _step(
         self,
@@ -313,7 +315,7 @@ class TenantJobs:
             counted = self.metrics.step(name, job.operation, execution_id)
             with (
                 counted,
-                self._in_flight.act(job.tenant, partial(steps.look, job.tenant)),
+                self._in_flight.act(job.tenant, partial(steps.read_record, job.tenant)),
                 job_context(tenant=job.tenant, operation=job.operation, execution_id=execution_id),
             ):
                 try:
@@ -334,7 +336,7 @@ class TenantJobs:
                     return await work()
         except asyncio.CancelledError:
             # By a kill, or at the end of a drain; another attempt enters the step again.
-            self.logger.warning("step cut", step=name)
+            self.logger.warning("step cancelled", step=name)
             raise
 
     async def _resolve(self, job: Job, steps: Steps) -> Resolved:
@@ -343,11 +345,11 @@ class TenantJobs:
                 return Resolved(started_at=now())
             candidates = await self.resolver.candidates(job)
             return Resolved(started_at=now(), candidates=candidates)
-        look = partial(steps.look, job.tenant)
+        look = partial(steps.read_record, job.tenant)
         try:
             placement = await self.resolver.placement(job, look)
         except (ComputeRefused, LandlordUnavailable):
-            # A job that waits here holds no turn: only a look tells it that it was overtaken.
+            # A job that waits here holds no lock: only a look tells it that it was overtaken.
             await look()
             raise
         return Resolved(started_at=now(), placement=placement)
@@ -357,21 +359,21 @@ class TenantJobs:
     ) -> Confirmed:
         await self._in_flight.ended(job.tenant)
         if resolved.placement is None:
-            places = await self._places_to_clear(job, resolved, record)
-            confirmed = await self._confirmer.remove(job.tenant, places)
+            locations = await self._locations_to_clear(job, resolved, record)
+            confirmed = await self._confirmer.remove(job.tenant, locations)
         else:
             confirmed = await self._confirmer.bring(job, execution_id, record, resolved.placement)
-        self.logger.info("job done", outcome=str(confirmed.applied.outcome))
+        self.logger.info("job completed", outcome=str(confirmed.applied.outcome))
         return attrs.evolve(
             confirmed, detail=self._crash_loops.told(execution_id, confirmed.detail)
         )
 
-    async def _places_to_clear(
+    async def _locations_to_clear(
         self, job: Job, resolved: Resolved, record: Record
     ) -> tuple[Placement, ...]:
-        places = record.placements or resolved.candidates
-        if places or record.deleted:
-            return places
+        locations = record.placements or resolved.candidates
+        if locations or record.deleted:
+            return locations
         return await self.resolver.candidates(job)
 
     async def _hold(self, reason: str) -> Confirmed:
@@ -383,20 +385,20 @@ class TenantJobs:
     async def _failed(self, reason: str) -> Confirmed:
         return Confirmed(ended_at=now(), applied=Applied(outcome=Outcome.REFUSED), detail=reason)
 
-    async def _look_first(self, ended: Ended, steps: Steps) -> Settling:
+    async def _look_first(self, ended: CompletedJob, steps: Steps) -> ResyncCheck:
         if self._looks.locked():
             # Not waited for here: that would hold a drain up for as long as a step may take.
-            raise Transient("many tenants are being settled just now")
+            raise Transient("many tenants are being resynced just now")
         async with self._looks:
             try:
-                record = await steps.look(ended.tenant)
+                record = await steps.read_record(ended.tenant)
             except StillRunning:
-                return Settling(started_at=now(), too_early=True)
+                return ResyncCheck(started_at=now(), too_early=True)
             return await self._settler.look(ended, record)
 
-    async def _mend(self, ended: Ended, record: Record) -> Confirmed:
+    async def _repair(self, ended: CompletedJob, record: Record) -> Confirmed:
         await self._in_flight.ended(ended.tenant)
-        return await self._settler.mend(ended, record)
+        return await self._settler.repair(ended, record)
 
     async def _look(self, job: Job, resolved: Resolved) -> Planned:
         assert resolved.placement is not None, "only a delete has no placement"
@@ -408,6 +410,6 @@ class TenantJobs:
 def _tenant(body: bytes) -> str:
     """Whose job it is, for a log line; empty where reading it might be what kills the worker."""
     try:
-        return understand(body).tenant if len(body) <= READ_AT_ONCE else ""
+        return parse_job(body).tenant if len(body) <= READ_AT_ONCE else ""
     except InvalidJob:
         return ""

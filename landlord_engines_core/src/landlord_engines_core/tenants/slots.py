@@ -1,4 +1,4 @@
-"""How many jobs act on targets at once, and whether any still gets its turn to.
+"""How many jobs act on targets at once, and whether any still gets its lock to.
 
 A slot is given inside one call without any await: who is given one counts at once, and who leaves
 the queue cannot be given one any more. So no more are held than there are, whoever is cancelled when.
@@ -29,7 +29,7 @@ different times: thousands that are entered again at once would hold up those th
 KEPT_FOR = 60.0
 """Seconds for which a place is kept: far longer than a busy backend needs for ``BACK_AFTER``.
 
-A kept place holds up nobody: it is passed over. The bound is only for the memory of killed jobs.
+A kept location holds up nobody: it is passed over. The bound is only for the memory of killed jobs.
 """
 
 
@@ -113,7 +113,7 @@ class Slots:
     def _awaited(self) -> bool:
         now = monotonic()
         # The copy is one act of the interpreter: the event loop may write meanwhile.
-        return any(place.until > now for place in list(self._kept.values()))
+        return any(location.until > now for location in list(self._kept.values()))
 
     async def _given(self, execution_id: str) -> None:
         waiter = self._enter(execution_id)
@@ -146,8 +146,8 @@ class Slots:
     def _enter(self, execution_id: str) -> _Waiter:
         self._forget()
         number = self._asked = self._asked + 1
-        if (place := self._kept.pop(execution_id, None)) is not None:
-            number = place.number
+        if (location := self._kept.pop(execution_id, None)) is not None:
+            number = location.number
         # A backend that starts an attempt has given up the one before, even unseen from here.
         older = self._present.get(execution_id)
         if older is not None and not older.told.done():

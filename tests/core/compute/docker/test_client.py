@@ -9,7 +9,7 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
+from landlord_engines_core.compute.docker.answers import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
 from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
@@ -58,7 +58,7 @@ async def test_the_version_that_the_engine_speaks_is_spoken(
     [
         (400, ComputeRefused, r"refuses to inspect a container \(HTTP 400\)"),
         (403, ComputeRefused, r"HTTP 403"),
-        (404, Gone, "not there"),
+        (404, NotFound, "not there"),
         (409, Conflict, "something else is under way"),
         (500, ComputeUnavailable, r"fails to inspect a container \(HTTP 500\)"),
         (503, ComputeUnavailable, r"HTTP 503"),
@@ -133,7 +133,7 @@ async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_r
         await client.start("stuck")
     with pytest.raises(StartFailed):
         await client.start("lonely")
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         await client.start("gone")
     with pytest.raises(Conflict):
         await client.start("busy")

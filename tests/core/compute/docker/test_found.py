@@ -14,4 +14,4 @@ def test_the_older_one_is_told_by_dates_whose_last_zeros_are_left_out() -> None:
     found = _told_apart(map(made, reversed(dates)), "landlord", "t")
 
     assert found.current is not None
-    assert [one.id for one in (found.current, *found.strays)] == dates
+    assert [one.id for one in (found.current, *found.orphans)] == dates

@@ -66,7 +66,7 @@ def streams(httpserver: HTTPServer, message: str) -> None:
 
 
 @pytest.mark.parametrize(("message", "told"), PERMANENT)
-async def test_what_only_another_image_mends_is_refused(
+async def test_what_only_another_image_repairs_is_refused(
     client: DockerClient, httpserver: HTTPServer, message: str, told: str
 ) -> None:
     streams(httpserver, message)

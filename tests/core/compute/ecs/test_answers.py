@@ -94,7 +94,7 @@ def spec(engine: EcsCompute, **changes: object) -> ComputeSpec:
     return ComputeSpec(
         tenant="one",
         name="acme",
-        place=engine.place(config),
+        location=engine.location(config),
         config=config,
         config_hash=config_hash(config),
         key_hashes=key_hashes(config),
@@ -226,7 +226,7 @@ async def test_a_reason_for_not_describing_that_is_not_missing_is_no_absence(
 
     for call in (engine.inspect, engine.destroy):
         with pytest.raises(kind, match=reason):
-            await call("one", spec(engine).place)
+            await call("one", spec(engine).location)
 
 
 async def test_a_name_that_was_taken_meanwhile_is_looked_at_again(
@@ -291,7 +291,7 @@ async def test_a_delete_of_what_just_went_is_done(
     aws.give("DescribeServices", {"services": [SERVICE]})
     aws.refuse("DeleteService", code)
 
-    assert not await engine.destroy("one", spec(engine).place)
+    assert not await engine.destroy("one", spec(engine).location)
 
 
 @pytest.mark.parametrize(
@@ -417,7 +417,7 @@ async def test_an_endpoint_that_nobody_listens_at_may_come_back(environment: Non
     engine = from_settings({"endpoint_url": "http://127.0.0.1:9"})
     try:
         with pytest.raises(ComputeUnavailable, match="EndpointConnectionError"):
-            await engine.inspect("one", spec(engine).place)
+            await engine.inspect("one", spec(engine).location)
     finally:
         await engine.aclose()
 
@@ -433,10 +433,12 @@ async def test_a_call_that_hangs_holds_up_no_other_tenant(environment: None) -> 
     with _threaded() as server:
         server.expect_request("/", method="POST").respond_with_handler(answer)
         engine = from_settings({"endpoint_url": server.url_for("")})
-        place = spec(engine).place
-        slow = [asyncio.create_task(engine.inspect("slow", place)) for _ in range(20)]
+        location = spec(engine).location
+        slow = [asyncio.create_task(engine.inspect("slow", location)) for _ in range(20)]
 
-        others = await asyncio.gather(*(engine.inspect(f"{number}", place) for number in range(20)))
+        others = await asyncio.gather(
+            *(engine.inspect(f"{number}", location) for number in range(20))
+        )
 
         held_up = [one for one in slow if not one.done()]
         release.set()

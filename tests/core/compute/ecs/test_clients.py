@@ -11,7 +11,7 @@ from werkzeug import Request, Response
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.ecs.clients import Clients
 from landlord_engines_core.compute.ecs.engine import from_settings
-from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import REGION, Aws, Ecs
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 OTHER = "111122223333"
 ROLE = f"arn:aws:iam::{OTHER}:role/tenants"
-PLACE = Place(region=REGION, cluster="one", service="t-*")
+PLACE = Location(region=REGION, cluster="one", service="t-*")
 
 
-async def opened(clients: Clients, place: Place) -> "ECSClient":
-    async with clients.ecs(place) as client:
+async def opened(clients: Clients, location: Location) -> "ECSClient":
+    async with clients.ecs(location) as client:
         return client
 
 
@@ -116,12 +116,12 @@ async def test_with_a_role_the_service_is_in_the_roles_account(ecs: Ecs) -> None
     spec = ecs.spec(config)
 
     await ecs.engine.provision(spec)
-    found = await ecs.engine.inspect("one", spec.place)
+    found = await ecs.engine.inspect("one", spec.location)
 
     assert list(ecs.aws.services(cluster)) == ["landlord-tenant-one"]
     assert found.state is ResourceState.HEALTHY
-    assert "session=acme" in spec.place
-    assert await ecs.engine.destroy("one", spec.place)
+    assert "session=acme" in spec.location
+    assert await ecs.engine.destroy("one", spec.location)
 
 
 def sts(lifetime: timedelta) -> Response:
@@ -148,9 +148,9 @@ async def inspected(httpserver: HTTPServer, lifetime: timedelta, times: int) -> 
     httpserver.expect_request("/", method="POST").respond_with_handler(answer)
     settings = {"endpoint_url": httpserver.url_for(""), "external_ids": {ROLE: "hush"}}
     engine = from_settings(settings)
-    place = str(Place(region=REGION, cluster="one", service="t-*", role=ROLE))
+    location = str(Location(region=REGION, cluster="one", service="t-*", role=ROLE))
     for _ in range(times):
-        await engine.inspect("one", place)
+        await engine.inspect("one", location)
     await engine.aclose()
     assert "hush" not in repr(engine)
     return [request for request, _ in httpserver.log if "X-Amz-Target" not in request.headers]
@@ -188,10 +188,10 @@ async def test_a_role_that_may_not_be_assumed_is_named_by_its_action(
         content_type="text/xml",
     )
     engine = from_settings({"endpoint_url": httpserver.url_for("")})
-    place = str(Place(region=REGION, cluster="one", service="t-*", role=ROLE))
+    location = str(Location(region=REGION, cluster="one", service="t-*", role=ROLE))
 
     with pytest.raises(ComputeRefused, match="sts:AssumeRole: AccessDenied") as refused:
-        await engine.inspect("one", place)
+        await engine.inspect("one", location)
 
     assert "hunter2" not in str(refused.value)
     await engine.aclose()
@@ -204,9 +204,9 @@ async def test_without_credentials_the_worker_says_so(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     engine = from_settings({"endpoint_url": httpserver.url_for("")})
-    place = str(Place(region=REGION, cluster="one", service="t-*", role=role))
+    location = str(Location(region=REGION, cluster="one", service="t-*", role=role))
 
     with pytest.raises(ComputeUnavailable, match="no AWS credentials"):
-        await engine.inspect("one", place)
+        await engine.inspect("one", location)
 
     await engine.aclose()

@@ -137,7 +137,7 @@ def test_an_external_id_of_a_tenant_has_to_be_the_one_that_finds_it_again(
     with pytest.raises(ComputeRefused, match="external_id"):
         engine.validate(LEAST | {"assume_role": role | {"external_id": "other"}})
 
-    assert SECRET not in engine.place(LEAST | {"assume_role": role})
+    assert SECRET not in engine.location(LEAST | {"assume_role": role})
 
 
 def test_the_engine_is_called_ecs() -> None:

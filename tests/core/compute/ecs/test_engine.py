@@ -9,7 +9,7 @@ from landlord_test_target.aws import Ecs, becomes_steady, keeps_rolling
 
 
 async def seen(ecs: Ecs, spec: ComputeSpec) -> Observation:
-    return await ecs.engine.inspect(spec.tenant, spec.place)
+    return await ecs.engine.inspect(spec.tenant, spec.location)
 
 
 async def test_a_tenant_becomes_a_service_with_landlords_tags(ecs: Ecs) -> None:
@@ -63,7 +63,7 @@ async def test_whatever_a_configuration_names_reaches_the_service(ecs: Ecs) -> N
 async def test_ten_times_is_as_once(ecs: Ecs) -> None:
     config = ecs.aws.config(desired_count=1, subnets=ecs.aws.subnets(), tags={"a": "b"})
     spec = ecs.spec(config)
-    calls = await ecs.calls(spec.place)
+    calls = await ecs.calls(spec.location)
 
     for _ in range(10):
         await ecs.engine.provision(spec)
@@ -208,8 +208,8 @@ async def test_a_delete_stops_the_service_whatever_it_runs(ecs: Ecs) -> None:
     spec = ecs.spec(config)
     await ecs.engine.provision(spec)
 
-    existed = await ecs.engine.destroy("one", spec.place)
-    again = await ecs.engine.destroy("one", spec.place)
+    existed = await ecs.engine.destroy("one", spec.location)
+    again = await ecs.engine.destroy("one", spec.location)
 
     assert (existed, again) == (True, False)
     assert ecs.aws.service(config).status == "INACTIVE"
@@ -224,7 +224,7 @@ async def test_a_delete_takes_the_service_with_its_tags_and_leaves_the_operators
     await ecs.engine.provision(spec)
     before = ecs.aws.ecs().list_task_definitions(None)
 
-    await ecs.engine.destroy("one", spec.place)
+    await ecs.engine.destroy("one", spec.location)
 
     assert before
     assert ecs.aws.ecs().list_task_definitions(None) == before
@@ -235,7 +235,7 @@ async def test_a_cluster_that_is_not_there_holds_nothing_and_takes_nothing(ecs: 
     spec = ecs.spec(ecs.aws.config(cluster_arn="nowhere", region="eu-west-1"))
 
     assert (await seen(ecs, spec)).state is ResourceState.MISSING
-    assert not await ecs.engine.destroy("one", spec.place)
+    assert not await ecs.engine.destroy("one", spec.location)
     with pytest.raises(ComputeRefused, match="ecs:CreateService: ClusterNotFoundException"):
         await ecs.engine.provision(spec)
 
@@ -264,7 +264,7 @@ async def test_a_service_of_landlords_own_worker_is_adopted_and_changed(ecs: Ecs
         "deploymentCircuitBreaker": {"enable": True, "rollback": True}
     }
     assert (await seen(ecs, spec)).config_hash == spec.config_hash
-    assert await ecs.engine.destroy("one", spec.place)
+    assert await ecs.engine.destroy("one", spec.location)
 
 
 @pytest.mark.parametrize("tags", [[], [{"key": "landlord.tenant_id", "value": "two"}]])
@@ -278,7 +278,7 @@ async def test_a_service_of_somebody_else_is_neither_taken_nor_deleted(
     spec = ecs.spec(config)
 
     assert (await seen(ecs, spec)).state is ResourceState.MISSING
-    assert not await ecs.engine.destroy("one", spec.place)
+    assert not await ecs.engine.destroy("one", spec.location)
     with pytest.raises(ComputeRefused, match="not marked as this tenant's"):
         await ecs.engine.provision(spec)
 
@@ -296,7 +296,7 @@ async def test_another_launch_type_is_refused_with_the_way_to_it(ecs: Ecs) -> No
     assert "service_name_prefix" in refused.value.hint
 
 
-async def test_a_new_spelling_of_the_same_place_never_deletes_the_service(ecs: Ecs) -> None:
+async def test_a_new_spelling_of_the_same_location_never_deletes_the_service(ecs: Ecs) -> None:
     config = ecs.aws.config()
     before = ecs.spec(config)
     await ecs.engine.provision(before)
@@ -305,9 +305,9 @@ async def test_a_new_spelling_of_the_same_place_never_deletes_the_service(ecs: E
 
     unknown = await seen(ecs, after)
     await ecs.engine.provision(after)
-    existed = await ecs.engine.destroy("one", before.place)
+    existed = await ecs.engine.destroy("one", before.location)
 
-    assert before.place != after.place
+    assert before.location != after.location
     assert unknown.state is ResourceState.MISSING
     assert not existed
     assert (await seen(ecs, before)).state is ResourceState.MISSING
@@ -324,7 +324,7 @@ async def test_a_task_definition_without_a_revision_is_the_newest(ecs: Ecs, name
     await ecs.engine.provision(spec)
     # After the first update the circuit breaker is there, which moto forgets at first.
     await ecs.engine.update(spec)
-    calls = await ecs.calls(spec.place)
+    calls = await ecs.calls(spec.location)
 
     result = await ecs.engine.update(spec)
 
@@ -339,7 +339,7 @@ async def test_many_tenants_at_once_do_not_disturb_each_other(ecs: Ecs) -> None:
     await asyncio.gather(*map(ecs.engine.provision, specs))
     found = await asyncio.gather(*(seen(ecs, spec) for spec in specs))
     existed = await asyncio.gather(
-        *(ecs.engine.destroy(spec.tenant, spec.place) for spec in specs[::2])
+        *(ecs.engine.destroy(spec.tenant, spec.location) for spec in specs[::2])
     )
 
     services = ecs.aws.services(str(config["cluster_arn"]))
@@ -370,7 +370,7 @@ async def test_a_tenants_key_may_hold_any_characters(ecs: Ecs, tenant: str) -> N
 
     await ecs.engine.provision(spec)
     found = await seen(ecs, spec)
-    existed = await ecs.engine.destroy(tenant, spec.place)
+    existed = await ecs.engine.destroy(tenant, spec.location)
 
     assert (found.state, found.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
     assert existed

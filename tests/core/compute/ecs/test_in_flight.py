@@ -90,10 +90,10 @@ async def test_a_call_on_the_wire_is_waited_for_and_nothing_follows_it(
     ecs: Ecs, hold: Callable[[str], Held], call: str
 ) -> None:
     spec = await specs(ecs, there=call != "create_service")
-    made = await ecs.calls(spec.place)
+    made = await ecs.calls(spec.location)
     held = hold(call)
     deletes = call == "delete_service"
-    work = ecs.engine.destroy("one", spec.place) if deletes else ecs.engine.update(spec)
+    work = ecs.engine.destroy("one", spec.location) if deletes else ecs.engine.update(spec)
     job = asyncio.create_task(step(ecs, work))
     await asyncio.to_thread(held.arrived.wait, 30)
 
@@ -125,7 +125,7 @@ async def test_a_look_is_not_waited_for(ecs: Ecs, hold: Callable[[str], Held]) -
 async def test_a_rollout_that_is_watched_is_left_to_ecs(ecs: Ecs) -> None:
     spec = await specs(ecs, there=True)
     aws.keeps_rolling(ecs.aws.service(spec.config))
-    made = await ecs.calls(spec.place)
+    made = await ecs.calls(spec.location)
     sent = asyncio.Event()
 
     def reached(point: str) -> None:
@@ -149,10 +149,10 @@ async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ende
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch, act: str, error: Exception
 ) -> None:
     spec = await specs(ecs, there=act != "create")
-    made = await ecs.calls(spec.place)
+    made = await ecs.calls(spec.location)
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
     engine = ecs.engine
-    work = engine.destroy("one", spec.place) if act == "delete" else engine.update(spec)
+    work = engine.destroy("one", spec.location) if act == "delete" else engine.update(spec)
 
     with pytest.raises(type(error)):
         await step(ecs, work, raising(error))

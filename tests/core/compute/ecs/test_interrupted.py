@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec, ResourceState
-from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.compute.points import pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Placement
@@ -41,7 +41,7 @@ async def converges(ecs: Ecs, spec: ComputeSpec) -> None:
     await converger(ecs).apply("ecs", spec)
 
     again = await converger(ecs).apply("ecs", spec)
-    seen = await converger(ecs).healthy("one", Placement("ecs", spec.place))
+    seen = await converger(ecs).healthy("one", Placement("ecs", spec.location))
     service = ecs.aws.service(spec.config)
     tags = ecs.aws.tags(service)
     assert again.outcome == "unchanged"
@@ -91,10 +91,10 @@ async def test_a_delete_that_ends_in_the_middle_is_a_delete_when_made_again(ecs:
     await ecs.engine.provision(spec)
 
     with pytest.raises(Interrupted):
-        await ecs.at(lambda _: stop("raised")).engine.destroy("one", spec.place)
+        await ecs.at(lambda _: stop("raised")).engine.destroy("one", spec.location)
 
-    assert not await ecs.engine.destroy("one", spec.place)
-    await converger(ecs).gone("one", [Placement("ecs", spec.place)])
+    assert not await ecs.engine.destroy("one", spec.location)
+    await converger(ecs).gone("one", [Placement("ecs", spec.location)])
 
 
 @pytest.mark.parametrize("when", ["before-send", "after-call"])
@@ -111,7 +111,7 @@ async def test_a_call_that_is_lost_before_or_after_it_was_done_is_made_good(
         client.meta.events.unregister(f"{when}.ecs.{call}", lost)
         raise ReadTimeoutError(endpoint_url="")
 
-    async with ecs.engine.clients.ecs(Place.read(spec.place)) as client:
+    async with ecs.engine.clients.ecs(Location.read(spec.location)) as client:
         client.meta.events.register(f"{when}.ecs.{call}", lost)
     with pytest.raises(ComputeUnavailable, match="ReadTimeoutError"):
         await ecs.engine.update(spec)

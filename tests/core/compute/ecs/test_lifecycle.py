@@ -93,7 +93,7 @@ async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
         ("destroy:sent", [], [name]),
     ]
     (placement,) = tenant.record.placements
-    assert str(there["cluster_arn"]) in placement.place
+    assert str(there["cluster_arn"]) in placement.location
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
         {"region": "eu-west-1", "cluster_arn": "its short name"},
     ],
 )
-async def test_another_name_or_another_way_to_the_same_place_leaves_one_service(
+async def test_another_name_or_another_way_to_the_same_location_leaves_one_service(
     ecs: Ecs, tenant: Tenant, changes: dict[str, object]
 ) -> None:
     config = ecs.aws.config()

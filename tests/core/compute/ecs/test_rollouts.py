@@ -71,7 +71,7 @@ async def test_after_a_rollback_the_former_configuration_is_the_one_that_is_ther
     await update.run(lambda service: fails(service, REASON))
     update.service.deployments[0]["rolloutState"] = "COMPLETED"
 
-    seen = await update.ecs.engine.inspect("one", update.before.place)
+    seen = await update.ecs.engine.inspect("one", update.before.location)
 
     assert (seen.state, seen.config_hash) == (ResourceState.HEALTHY, update.before.config_hash)
 
@@ -88,10 +88,10 @@ async def test_ecs_own_way_back_is_noticed(update: Update) -> None:
 async def test_ecs_own_way_back_is_noticed_also_where_the_service_still_names_what_failed(
     update: Update,
 ) -> None:
-    def went_back(service: Any) -> None:
+    def was_rolled_back(service: Any) -> None:
         goes_back(service, service.task_definition, REASON)
 
-    result = await update.run(went_back)
+    result = await update.run(was_rolled_back)
 
     assert result.rolled_back == REASON
 
@@ -112,7 +112,7 @@ async def test_ecs_own_way_back_between_two_attempts_is_noticed(
     if forgotten:
         # In time ECS forgets what failed.
         update.service.deployments.pop()
-    calls = await update.ecs.calls(update.spec.place)
+    calls = await update.ecs.calls(update.spec.location)
 
     result = await update.run(pass_by_service)
 
@@ -177,10 +177,10 @@ async def test_a_failure_of_an_earlier_rollout_is_not_taken_for_this_ones(update
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
 
 
-async def test_a_first_rollout_that_fails_is_told_and_an_update_mends_it(update: Update) -> None:
+async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(update: Update) -> None:
     fails(update.service, REASON)
 
-    seen = await update.ecs.engine.inspect("one", update.before.place)
+    seen = await update.ecs.engine.inspect("one", update.before.location)
     result = await update.run(
         lambda service: service.deployments[0].update(rolloutState="COMPLETED")
     )

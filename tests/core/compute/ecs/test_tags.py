@@ -4,9 +4,9 @@ from hypothesis import given, strategies as st
 from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.compute.ecs import tags
 from landlord_engines_core.compute.ecs.config import MAX_TAGS, EcsConfig
-from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.ecs.location import Location
 
-PLACE = Place(region="r", cluster="c", service="t-*")
+PLACE = Location(region="r", cluster="c", service="t-*")
 TEXT = st.text(max_size=300) | st.just("\ud800half")
 
 
@@ -14,7 +14,7 @@ def spec(**key_hashes: str) -> ComputeSpec:
     return ComputeSpec(
         tenant="one",
         name="acme",
-        place=str(PLACE),
+        location=str(PLACE),
         config={},
         config_hash="f" * 64,
         key_hashes=key_hashes,

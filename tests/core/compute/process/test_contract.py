@@ -40,7 +40,7 @@ class ProcessSubject(Subject):
             "update:written",
             "update:spawned",
             "update:begun",
-            "update:settled",
+            "update:stable",
         ),
         "delete": ("destroy:begun", "destroy:ended", "destroy:released", "destroy:removed"),
     }

@@ -18,7 +18,7 @@ from landlord_test_target.commands import living, mark, server
 from landlord_test_target.direct import DirectSteps, jobs
 
 CREATE = ["claimed", "ended", "written", "spawned", "begun"]
-UPDATE = ["noted", *CREATE, "settled"]
+UPDATE = ["noted", *CREATE, "stable"]
 RUNNER = ["begun", "noted", "spawned", "running"]
 DESTROY = ["begun", "ended", "released", "removed"]
 
@@ -109,7 +109,7 @@ async def test_a_worker_killed_inside_an_update_leaves_one_process_with_the_new_
     outcome = await again(engine, "update", config)
 
     assert code == -signal.SIGKILL
-    assert outcome == ("unchanged" if point == "update:settled" else "updated")
+    assert outcome == ("unchanged" if point == "update:stable" else "updated")
     await one_serves(engine, tenant, 204)
 
 

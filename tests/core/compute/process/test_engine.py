@@ -394,7 +394,7 @@ async def test_a_command_that_ended_has_failed_and_says_how(
     assert (await seen(engine, ResourceState.FAILED)).detail == detail
 
 
-async def test_a_command_that_crashed_is_mended_by_the_next_apply_and_keeps_its_port(
+async def test_a_command_that_crashed_is_repaired_by_the_next_apply_and_keeps_its_port(
     engine: ProcessCompute,
 ) -> None:
     tenants_mark = mark()
@@ -845,7 +845,7 @@ def test_a_good_configuration_is_accepted(engine: ProcessCompute) -> None:
 
     ComputeRegistry({"process": engine}).check("process", config)
 
-    assert engine.place(config) == ""
+    assert engine.location(config) == ""
 
 
 def test_what_is_not_the_operators_alone_is_a_default_for_tenants() -> None:

@@ -8,7 +8,7 @@ from werkzeug import Response
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import health
 from landlord_engines_core.compute.process.config import Health, TenantConfig
-from landlord_engines_core.compute.process.folder import Note, Run
+from landlord_engines_core.compute.process.folder import Run, RunnerStatus
 from landlord_engines_core.compute.process.runner import uptime
 from landlord_test_target.harness import free_port
 
@@ -16,7 +16,7 @@ from landlord_test_target.harness import free_port
 async def judged(check: Health | None, port: int = 1, age: float = 0.0) -> ResourceState:
     config = TenantConfig(command=("x",), health=check)
     run = Run(run="1", port=port, config=config, config_hash="", key_hashes={}, output_limit=1)
-    note = Note(run="1", pid=1, started=time.time() - age, stop_timeout=0)
+    note = RunnerStatus(run="1", pid=1, started=time.time() - age, stop_timeout=0)
     state, _ = await health.condition(run, note)
     return state
 
@@ -94,7 +94,7 @@ async def test_a_clock_that_is_set_changes_no_commands_age(
 ) -> None:
     config = TenantConfig(command=("x",), health=None)
     run = Run(run="1", port=1, config=config, config_hash="", key_hashes={}, output_limit=1)
-    note = Note(run="1", pid=1, started=time.time(), uptime=uptime(), stop_timeout=0)
+    note = RunnerStatus(run="1", pid=1, started=time.time(), uptime=uptime(), stop_timeout=0)
     stepped = time.time() + step
     monkeypatch.setattr(time, "time", lambda: stepped)
 

@@ -17,7 +17,7 @@ import pytest
 
 from landlord_engines_core.compute import in_flight
 from landlord_engines_core.compute.process import ProcessCompute, folder as tenants_folder, tenant
-from landlord_engines_core.compute.process.folder import Folder, Seen, State
+from landlord_engines_core.compute.process.folder import Folder, FolderState, State
 from landlord_engines_core.compute.process.health import condition
 from landlord_engines_core.compute.process.tenant import LONGEST_CARRY
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
@@ -73,7 +73,7 @@ async def test_cancelled_after_the_next_command_has_proved_itself_that_one_serve
 
     def cancels(folder: Folder, state: State) -> None:
         write(folder, state)
-        if state.proven == state.wanted and state.wanted.config_hash == wanted.config_hash:
+        if state.last_healthy == state.wanted and state.wanted.config_hash == wanted.config_hash:
             loop.call_soon_threadsafe(job.cancel)
 
     monkeypatch.setattr(Folder, "write", cancels)
@@ -279,7 +279,7 @@ async def test_a_cancellation_while_strays_are_looked_for_leaves_no_lock_held(
     tenants_mark = mark()
     loop, seen = asyncio.get_running_loop(), Folder.seen
 
-    def cancels(folder: Folder) -> Seen:
+    def cancels(folder: Folder) -> FolderState:
         # The third look of a create is the one for strays, under the command's lock.
         looks.append("once")
         if len(looks) == 3:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core.compute.process.config import Ports
-from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.ports import PortClaims
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.harness import free_port
 
 
-def claims(folder: Path, name: str, ports: Ports) -> Claims:
+def claims(folder: Path, name: str, ports: Ports) -> PortClaims:
     (folder / name).mkdir(exist_ok=True)
-    return Claims(folder / name, ports)
+    return PortClaims(folder / name, ports)
 
 
 @pytest.fixture

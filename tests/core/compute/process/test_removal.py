@@ -46,10 +46,10 @@ def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
     outside.mkdir(mode=0o500)
     (outside / "kept").touch(0o400)
     (top / "deep").mkdir(parents=True)
-    for place in (top, top / "deep"):
-        (place / "folder").symlink_to(outside)
-        (place / "file").symlink_to(outside / "kept")
-        (place / "nowhere").symlink_to("/no/such/place")
+    for location in (top, top / "deep"):
+        (location / "folder").symlink_to(outside)
+        (location / "file").symlink_to(outside / "kept")
+        (location / "nowhere").symlink_to("/no/such/place")
     os.link(outside / "kept", top / "deep" / "hard")
     (top / "work").symlink_to(outside)
 

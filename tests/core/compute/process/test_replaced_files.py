@@ -15,7 +15,7 @@ from landlord_engines_core.compute.process import ProcessCompute, removal, runne
 from landlord_engines_core.compute.process.config import Ports
 from landlord_engines_core.compute.process.folder import Folder
 from landlord_engines_core.compute.process.locks import clear, is_held, take
-from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.ports import PortClaims
 from landlord_engines_core.compute.process.runner import NotAFile, open_file
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_test_target.commands import PYTHON, living, mark, server, spec
@@ -149,7 +149,7 @@ def test_what_is_no_file_is_not_opened_and_told_for_what_it_is(tmp_path: Path, m
     assert not is_held(path)
 
 
-def test_what_takes_a_files_place_after_the_look_is_not_waited_for(
+def test_what_takes_a_files_location_after_the_look_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
@@ -226,7 +226,7 @@ def test_a_document_is_read_up_to_a_bound(tmp_path: Path) -> None:
 def test_notes_of_ports_may_hold_anything(tmp_path: Path, outside: Path) -> None:
     tenant = tmp_path / "tenants" / "t"
     tenant.mkdir(parents=True)
-    claims = Claims(tenant, Ports())
+    claims = PortClaims(tenant, Ports())
     port = claims.chosen(0, own=0)
     (tenant / "ports" / "no number").touch()
     (tenant / "ports" / "20002").mkdir()

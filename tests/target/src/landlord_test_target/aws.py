@@ -23,8 +23,8 @@ from werkzeug.serving import make_server
 
 from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.compute.ecs.engine import EcsCompute
-from landlord_engines_core.compute.ecs.place import Place
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.ecs.location import Location
+from landlord_engines_core.compute.points import Failpoint
 from landlord_engines_core.models import config_hash, key_hashes
 
 if TYPE_CHECKING:
@@ -160,18 +160,18 @@ class Ecs:
     engine: EcsCompute
     points: list[str]
 
-    async def calls(self, place: str) -> list[str]:
+    async def calls(self, location: str) -> list[str]:
         """The names of all calls for a place from now on, as they are made."""
         names: list[str] = []
 
         def called(model: Any, **_: object) -> None:
             names.append(model.name)
 
-        async with self.engine.clients.ecs(Place.read(place)) as client:
+        async with self.engine.clients.ecs(Location.read(location)) as client:
             client.meta.events.register("before-call.ecs", called)
         return names
 
-    def at(self, reached: Reached, *, rollout_timeout: float = 5.0) -> "Ecs":
+    def at(self, reached: Failpoint, *, rollout_timeout: float = 5.0) -> "Ecs":
         """The same with something that happens at each point."""
 
         def both(point: str) -> None:
@@ -185,7 +185,7 @@ class Ecs:
         return ComputeSpec(
             tenant=tenant,
             name="acme",
-            place=self.engine.place(config),
+            location=self.engine.location(config),
             config=config,
             config_hash=config_hash(config),
             key_hashes=key_hashes(config),

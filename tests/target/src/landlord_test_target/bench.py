@@ -60,7 +60,7 @@ class Bench:
                 await worker.ended()
 
     def config(self, **worker: object) -> dict[str, Any]:
-        quick = {"hold_interval": "200ms", "drain_timeout": "10s", "probe_address": ""}
+        quick = {"hold_retry_interval": "200ms", "drain_timeout": "10s", "probe_address": ""}
         return {
             "compute": {"target": {"url": self.target.url}},
             "workflow": {"direct": {**self.backend.settings, "poll_interval": "20ms"}},

@@ -41,7 +41,7 @@ def env(canaries: Canaries, where: str) -> dict[str, object]:
 
 @contextmanager
 def wrong_landlord(canaries: Canaries) -> Iterator[str]:
-    """Landlord's API, which answers with a secret in the wrong place; its URL."""
+    """Landlord's API, which answers with a secret in the wrong location; its URL."""
     with HTTPServer() as server:
         server.expect_request("/v1/compute/config").respond_with_json({"error": "x"}, status=400)
         wrong = {"id": 5, "desired_config": canaries.word("api"), "labels": {"a": [1]}}
@@ -69,9 +69,9 @@ class Scene:
 
     def config(self, api: str) -> dict[str, Any]:
         quick: dict[str, Any] = {
-            "hold_interval": "200ms",
+            "hold_retry_interval": "200ms",
             "health_timeout": "5s",
-            "settle_after": "100ms",
+            "resync_after": "100ms",
         }
         config = self.world.config(api=api, **quick)
         secret = self.canaries.word

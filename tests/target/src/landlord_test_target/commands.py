@@ -62,7 +62,7 @@ def spec(config: Mapping[str, object], tenant: str = "t") -> ComputeSpec:
     return ComputeSpec(
         tenant=tenant,
         name=tenant,
-        place="",
+        location="",
         config=config,
         config_hash=config_hash(config),
         key_hashes=key_hashes(config),

@@ -133,7 +133,7 @@ def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> Com
     return ComputeSpec(
         tenant=tenant,
         name=f"name of {tenant}",
-        place=subject.engine().place(config),
+        location=subject.engine().location(config),
         config=config,
         config_hash=config_hash(config),
         key_hashes=key_hashes(config),
@@ -144,7 +144,7 @@ async def healthy(engine: ComputeEngine, wanted: ComputeSpec) -> Observation:
     """Wait until a tenant's resource is healthy."""
 
     async def look() -> Observation | None:
-        observed = await engine.inspect(wanted.tenant, wanted.place)
+        observed = await engine.inspect(wanted.tenant, wanted.location)
         return observed if observed.state is ResourceState.HEALTHY else None
 
     found = await wait_for(look)
@@ -169,10 +169,10 @@ class ComputeContract:
     ) -> None:
         engine, wanted = subject.engine(), spec(subject, subject.tenant())
 
-        assert await engine.inspect(wanted.tenant, wanted.place) == Observation(
+        assert await engine.inspect(wanted.tenant, wanted.location) == Observation(
             state=ResourceState.MISSING
         )
-        assert not await engine.destroy(wanted.tenant, wanted.place)
+        assert not await engine.destroy(wanted.tenant, wanted.location)
 
     async def test_a_resource_keeps_the_hashes_that_it_was_made_with(
         self, subject: Subject
@@ -201,7 +201,7 @@ class ComputeContract:
         assert not any(one.rolled_back for one in updated)
         assert await subject.versions(tenant) == [2]
 
-        gone = [await engine.destroy(tenant, first.place) for _ in range(10)]
+        gone = [await engine.destroy(tenant, first.location) for _ in range(10)]
         assert gone == [True, *[False] * 9]
         assert await subject.versions(tenant) == []
 
@@ -217,7 +217,7 @@ class ComputeContract:
         assert observed.config_hash == wanted.config_hash
         assert adopted.resource_ids == made.resource_ids
         assert await subject.versions(tenant) == [1]
-        assert await another.destroy(tenant, wanted.place)
+        assert await another.destroy(tenant, wanted.location)
         assert await subject.versions(tenant) == []
 
     async def test_provision_of_what_is_there_otherwise_updates_it(self, subject: Subject) -> None:
@@ -248,7 +248,7 @@ class ComputeContract:
 
             await subject.disturb(wanted.tenant, drift)
 
-            seen = await engine.inspect(wanted.tenant, wanted.place)
+            seen = await engine.inspect(wanted.tenant, wanted.location)
             assert plan(wanted, seen).action is not Action.NOTHING, drift
             await engine.update(wanted)
             after = await healthy(engine, wanted)
@@ -287,7 +287,7 @@ class ComputeContract:
             tenant = await _cut(subject, act, point)
 
             another = subject.engine()
-            await another.destroy(tenant, spec(subject, tenant).place)
+            await another.destroy(tenant, spec(subject, tenant).location)
 
             assert await subject.versions(tenant) == [], point
 
@@ -307,7 +307,7 @@ class ComputeContract:
     async def test_the_same_at_once_from_two_workers_makes_one(self, subject: Subject) -> None:
         tenant = subject.tenant()
         workers = [subject.engine(), subject.engine()]
-        place = spec(subject, tenant).place
+        location = spec(subject, tenant).location
         for version in (1, 2):
             wanted = spec(subject, tenant, version)
             acts = (partial(workers[n % 2].provision, wanted) for n in range(6))
@@ -315,7 +315,7 @@ class ComputeContract:
             await healthy(workers[0], wanted)
             assert await subject.versions(tenant) == [version]
 
-        deletes = (partial(workers[n % 2].destroy, tenant, place) for n in range(6))
+        deletes = (partial(workers[n % 2].destroy, tenant, location) for n in range(6))
         gone = await asyncio.gather(*map(insisted, deletes))
 
         assert any(gone)
@@ -327,13 +327,13 @@ class ComputeContract:
         wanted = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
         await asyncio.gather(*(engine.provision(one) for one in wanted))
 
-        await engine.destroy(tenants[0], wanted[0].place)
+        await engine.destroy(tenants[0], wanted[0].location)
 
         for number, one in enumerate(wanted[1:], 1):
             observed = await healthy(engine, one)
             assert observed.config_hash == one.config_hash
             assert await subject.versions(one.tenant) == [number % 2 + 1]
-        gone = await asyncio.gather(*(engine.destroy(one.tenant, one.place) for one in wanted))
+        gone = await asyncio.gather(*(engine.destroy(one.tenant, one.location) for one in wanted))
         assert gone == [False, *[True] * (len(wanted) - 1)]
 
     async def test_values_of_any_characters_arrive_as_they_are_or_are_refused(
@@ -425,7 +425,7 @@ async def _prepared(subject: Subject, tenant: str, act: str) -> None:
 
 def _acted(engine: ComputeEngine, subject: Subject, tenant: str, act: str) -> Awaitable[object]:
     if act == "delete":
-        return engine.destroy(tenant, spec(subject, tenant).place)
+        return engine.destroy(tenant, spec(subject, tenant).location)
     return engine.provision(spec(subject, tenant, 2))
 
 

@@ -18,7 +18,7 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Superseded
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.models import Note, Record, Transition
+from landlord_engines_core.models import JobStart, Record, Transition
 from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_core.tenants import JobLimits, TenantJobs
@@ -62,27 +62,24 @@ class DirectSteps:
         self.names.append(name)
         return codec.loads(codec.dumps(await action()), kind)
 
-    async def take(self, tenant: str, note: Note) -> Record:
-        await self.look(tenant)
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
+        await self.read_record(tenant)
         self.names.append("take")
-        self.record = self.record.begun(self.execution_id, note)
+        self.record = self.record.with_start(self.execution_id, note)
         return self.record
 
-    async def end(self, tenant: str, transition: Transition) -> None:
+    async def complete(self, tenant: str, transition: Transition) -> None:
         _ = tenant
         self.names.append("end")
-        self.record = self.record.ended(transition)
+        self.record = self.record.with_end(transition)
 
-    async def look(self, tenant: str) -> Record:
+    async def read_record(self, tenant: str) -> Record:
         if self.overtaken:
             raise Superseded(f"another job has the turn of {tenant}")
         return self.record
 
     async def lost_attempts(self) -> LostAttempts:
         return self.lost
-
-    def alive(self) -> None:
-        """Nothing runs out here."""
 
 
 @attrs.frozen
@@ -97,8 +94,8 @@ class ScriptedCompute(MockCompute):
     def config_schema(self) -> Mapping[str, object]:
         return self.schema
 
-    async def inspect(self, tenant: str, place: str) -> Observation:
-        observed = await super().inspect(tenant, place)
+    async def inspect(self, tenant: str, location: str) -> Observation:
+        observed = await super().inspect(tenant, location)
         if self.states:
             return attrs.evolve(observed, state=self.states.pop(0), detail="as scripted")
         return observed
@@ -109,8 +106,8 @@ class ScriptedCompute(MockCompute):
             raise result
         return result
 
-    async def destroy(self, tenant: str, place: str) -> bool:
-        return True if self.stubborn else await super().destroy(tenant, place)
+    async def destroy(self, tenant: str, location: str) -> bool:
+        return True if self.stubborn else await super().destroy(tenant, location)
 
 
 def jobs(

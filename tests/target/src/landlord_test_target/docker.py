@@ -74,7 +74,7 @@ def spec(tenant: str, **config: object) -> ComputeSpec:
     return ComputeSpec(
         tenant=tenant,
         name=f"name of {tenant}",
-        place="",
+        location="",
         config=config,
         config_hash=config_hash(config),
         key_hashes=key_hashes(config),

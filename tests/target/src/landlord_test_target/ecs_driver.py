@@ -23,15 +23,15 @@ async def main(endpoint: str, act: str, tenant: str, config_text: str, point: st
 
     config = json.loads(config_text)
     engine = attrs.evolve(from_settings({"endpoint_url": endpoint}), reached=reached)
-    place = engine.place(config)
+    location = engine.location(config)
     if act == "destroy":
-        await engine.destroy(tenant, place)
+        await engine.destroy(tenant, location)
     else:
         await engine.provision(
             ComputeSpec(
                 tenant=tenant,
                 name="acme",
-                place=place,
+                location=location,
                 config=config,
                 config_hash=config_hash(config),
                 key_hashes=key_hashes(config),

@@ -23,7 +23,7 @@ SCHEMA: Mapping[str, object] = {
     "type": "object",
     "properties": {
         "version": {"type": "integer"},
-        "place": {"type": "string", "maxLength": 20},
+        "location": {"type": "string", "maxLength": 20},
         "unhealthy": {"type": "boolean"},
         "env": {"type": "object", "additionalProperties": {"type": "string"}},
     },
@@ -52,7 +52,7 @@ class TargetCompute(ComputeEngine):
         return SCHEMA
 
     def config_defaults(self) -> Mapping[str, object]:
-        return {"place": "main"}
+        return {"location": "main"}
 
     def validate(self, config: Mapping[str, object]) -> None:
         if config.get("version") == 13:
@@ -62,15 +62,15 @@ class TargetCompute(ComputeEngine):
         if config.get("version") == 15 and SPARED not in os.environ:
             signal.raise_signal(signal.SIGKILL)
 
-    def place(self, config: Mapping[str, object]) -> str:
-        place = config["place"]
-        if not isinstance(place, str) or len(place) > 20:
+    def location(self, config: Mapping[str, object]) -> str:
+        location = config["location"]
+        if not isinstance(location, str) or len(location) > 20:
             # A delete's configuration was held against no schema.
-            raise ComputeRefused("$.place is no place")
-        return place
+            raise ComputeRefused("$.place is no location")
+        return location
 
-    async def inspect(self, tenant: str, place: str) -> Observation:
-        status, found = await self._call("GET", "inspect", {"tenant": tenant, "place": place})
+    async def inspect(self, tenant: str, location: str) -> Observation:
+        status, found = await self._call("GET", "inspect", {"tenant": tenant, "location": location})
         if status == 404:
             return Observation(state=ResourceState.MISSING)
         state = ResourceState.FAILED if found["unhealthy"] else ResourceState.HEALTHY
@@ -95,8 +95,8 @@ class TargetCompute(ComputeEngine):
         rolled_back = "it did not become healthy" if "rolled_back" in found else ""
         return ComputeResult(resource_ids={"id": str(found["id"])}, rolled_back=rolled_back)
 
-    async def destroy(self, tenant: str, place: str) -> bool:
-        status, _ = await self._send("delete", {"tenant": tenant, "place": place})
+    async def destroy(self, tenant: str, location: str) -> bool:
+        status, _ = await self._send("delete", {"tenant": tenant, "location": location})
         return status == 200
 
     @property
@@ -110,7 +110,7 @@ class TargetCompute(ComputeEngine):
     def _body(self, spec: ComputeSpec) -> dict[str, object]:
         return {
             "tenant": spec.tenant,
-            "place": spec.place,
+            "location": spec.location,
             "config_hash": spec.config_hash,
             "key_hashes": dict(spec.key_hashes),
             "unhealthy": bool(spec.config.get("unhealthy")),

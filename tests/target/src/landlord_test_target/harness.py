@@ -59,7 +59,7 @@ class World:
         engines = {name: dict(section) for name in ("target", "target2")}
         engines["mock"] = {"placeholder": "1"}
         quick = {
-            "watch_interval": "200ms",
+            "registration_check_interval": "200ms",
             "drain_timeout": "10s",
             "compute_provider": "target",
             "probe_address": f"127.0.0.1:{free_port()}",
@@ -162,7 +162,7 @@ class World:
         return found
 
     async def history(self, tenant: str) -> list[dict[str, Any]]:
-        history: list[dict[str, Any]] = await self._turn(tenant, "history")
+        history: list[dict[str, Any]] = await self._lock(tenant, "history")
         return history
 
     async def ended(self, tenant: str, count: int) -> list[dict[str, Any]]:
@@ -178,7 +178,7 @@ class World:
         return [one["outcome"] for one in await self.ended(tenant, count)]
 
     async def status(self, tenant: str) -> dict[str, Any]:
-        status: dict[str, Any] = await self._turn(tenant, "status")
+        status: dict[str, Any] = await self._lock(tenant, "status")
         return status
 
     async def aclose(self) -> None:
@@ -193,9 +193,9 @@ class World:
                 await worker.kill()
             await self.admin.aclose()
 
-    async def _turn(self, tenant: str, handler: str) -> Any:
+    async def _lock(self, tenant: str, handler: str) -> Any:
         # A tenant may be called "..", which clients take for a part of the path.
         key = quote(tenant, safe="").replace(".", "%2E")
-        url = URL(f"{self.restate.endpoint}/{self.service}Turn/{key}/{handler}", encoded=True)
+        url = URL(f"{self.restate.endpoint}/{self.service}Tenant/{key}/{handler}", encoded=True)
         async with self.http.get(url) as response:
             return await response.json(content_type=None)

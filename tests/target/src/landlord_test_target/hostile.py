@@ -49,8 +49,8 @@ CONFIGS: Mapping[str, bytes] = {
     "a name that is half a character": rb'{"compute_provider": "\ud800"}',
     "an engine with a long name": json.dumps({"compute_provider": "x" * 200_000}).encode(),
     "an engine's name for a terminal": rb'{"compute_provider": "\u001b[2J\n{}"}',
-    "a place that is too long": json.dumps({"place": "x" * 200_000}).encode(),
-    "a place for a shell": json.dumps({"place": "$(id)/../.."}).encode(),
+    "a place that is too long": json.dumps({"location": "x" * 200_000}).encode(),
+    "a place for a shell": json.dumps({"location": "$(id)/../.."}).encode(),
     "numbers": b'{"a": 1e999, "b": -0.0, "c": 1e-999}',
     "a number without end": b'{"a": ' + b"9" * 10_000 + b"}",
     "not a number": b'{"a": NaN}',
@@ -113,14 +113,14 @@ class Bodies:
     def _damaged(self) -> bytes:
         raw = bytearray(self._ordinary())
         for _ in range(self._random.randrange(1, 6)):
-            place = self._random.randrange(len(raw))
+            location = self._random.randrange(len(raw))
             match self._random.randrange(3):
                 case 0:
-                    raw[place] ^= 1 << self._random.randrange(8)
+                    raw[location] ^= 1 << self._random.randrange(8)
                 case 1:
-                    del raw[place : place + self._random.randrange(1, 20)]
+                    del raw[location : location + self._random.randrange(1, 20)]
                 case _:
-                    raw[place:place] = self._random.choice(
+                    raw[location:location] = self._random.choice(
                         (b'"', b"{", b"null", b"\\u", b"\0", b"9")
                     )
             raw = raw or bytearray(b"{")

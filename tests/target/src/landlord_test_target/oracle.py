@@ -29,8 +29,8 @@ FIELDS = ("tenant_id", "tenant_uuid", "operation", "desired_config", "compute_pr
 APPLIES = ("", "provision", "create", "apply", "update")
 DELETES = ("delete", "destroy")
 DEFAULTS: Mapping[str, Mapping[str, object]] = {
-    "target": {"place": "main"},
-    "target2": {"place": "main"},
+    "target": {"location": "main"},
+    "target2": {"location": "main"},
     "mock": {"placeholder": "1"},
 }
 READ, EFFECTIVE, DEEPEST, LONGEST_NAME = 4 * 1024 * 1024, 256 * 1024, 500, 512
@@ -178,7 +178,7 @@ class Resource:
     """What a tenant has."""
 
     engine: str
-    place: str
+    location: str
     config_hash: str
 
 
@@ -229,7 +229,7 @@ class Oracle:
             return Expected("", "refused")
         has = self.tenants.get(job.tenant)
         if job.operation in DELETES:
-            # Without a record, the configuration may have named another place; a delete leaves one.
+            # Without a record, the configuration may have named another location; a delete leaves one.
             held = job.config is None and job.tenant not in self.tenants
             return Expected(job.tenant, "held" if held else "done", changes=not held)
         resource = _resource(job, has)
@@ -289,19 +289,19 @@ def _resource(job: Request, has: Resource | None) -> Resource | None:
     if engine != "mock" and not _accepted(effective):
         return None
     text = json.dumps(effective, sort_keys=True, separators=(",", ":"))
-    place = "" if engine == "mock" else effective["place"]
-    return Resource(engine, place, hashlib.sha256(text.encode()).hexdigest())
+    location = "" if engine == "mock" else effective["location"]
+    return Resource(engine, location, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _accepted(config: Mapping[str, Any]) -> bool:
     """Whether the target's own rules let it in."""
-    version, place, env = config.get("version", 0), config["place"], config.get("env", {})
+    version, location, env = config.get("version", 0), config["location"], config.get("env", {})
     whole = isinstance(version, float) and version.is_integer()
     return (
         (whole or (isinstance(version, int) and not isinstance(version, bool)))
         and version != 13
-        and isinstance(place, str)
-        and len(place) <= 20
+        and isinstance(location, str)
+        and len(location) <= 20
         and isinstance(config.get("unhealthy", False), bool)
         and isinstance(env, dict)
         and all(isinstance(value, str) for value in env.values())
@@ -311,5 +311,5 @@ def _accepted(config: Mapping[str, Any]) -> bool:
 
 def _is_typo(key: str) -> bool:
     """Whether a key is nearly one that the target knows."""
-    known = ("env", "place", "unhealthy", "version")
+    known = ("env", "location", "unhealthy", "version")
     return key not in known and bool(difflib.get_close_matches(key, known, 1, 0.8))

@@ -83,7 +83,13 @@ class Target(ThreadingHTTPServer):
             return [dict(row) for row in self.database.execute(sql, values)]
 
     def note(self, body: dict[str, Any], call: str, outcome: str, request: str) -> None:
-        values = (body["tenant"], body["engine"], body["place"], call, body.get("config_hash", ""))
+        values = (
+            body["tenant"],
+            body["engine"],
+            body["location"],
+            call,
+            body.get("config_hash", ""),
+        )
         self.rows(
             "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             time.time(),
@@ -160,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
             table = url.path.strip("/")
             sql = f"SELECT * FROM {table} WHERE ?1 IN ('', tenant) ORDER BY rowid"
             return self.answer(200, self.server.rows(sql, query.get("tenant", "")))
-        query.setdefault("place", "")
+        query.setdefault("location", "")
         return self.call("inspect", query)
 
     def do_POST(self) -> None:
@@ -223,7 +229,7 @@ class Handler(BaseHTTPRequestHandler):
             )
             RETURNING id
         """
-        name = (body["tenant"], body["engine"], body["place"])
+        name = (body["tenant"], body["engine"], body["location"])
         doubles = self.server.fault(body["tenant"], "create", "doubles")
         made = self.server.rows(sql, *name, json.dumps(body), doubles)
         return (201 if made else 409), self.find(body)
@@ -241,12 +247,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_delete(self, body: dict[str, Any]) -> tuple[int, object]:
         found = self.find(body)
         sql = "DELETE FROM resources WHERE tenant = ? AND engine = ? AND place = ?"
-        self.server.rows(sql, body["tenant"], body["engine"], body["place"])
+        self.server.rows(sql, body["tenant"], body["engine"], body["location"])
         return (200, {}) if found else (404, {})
 
     def find(self, body: dict[str, Any]) -> dict[str, Any]:
         sql = "SELECT id, document FROM resources WHERE tenant = ? AND engine = ? AND place = ?"
-        rows = self.server.rows(sql, body["tenant"], body["engine"], body["place"])
+        rows = self.server.rows(sql, body["tenant"], body["engine"], body["location"])
         return {**json.loads(rows[0]["document"]), "id": str(rows[0]["id"])} if rows else {}
 
     def answer(self, status: int, document: object) -> None:

@@ -24,7 +24,7 @@ words = st.sampled_from(("", "a", "b", "c"))
 placements = st.builds(
     Placement,
     engine=words,
-    place=words,
+    location=words,
     resource_ids=st.dictionaries(words, texts, max_size=2),
 )
 
@@ -36,8 +36,8 @@ transitions = st.builds(
     ended_at=st.just("2026-01-01T00:00:01.000Z"),
     outcome=words,
     changes=st.lists(texts, max_size=2).map(tuple),
-    held=st.none() | placements,
-    gone=st.lists(placements, max_size=3).map(tuple),
+    placement=st.none() | placements,
+    removed=st.lists(placements, max_size=3).map(tuple),
 )
 
 records = st.builds(

@@ -15,7 +15,7 @@ class Landlord:
 
     Attributes:
         tenants: What it knows; of any other tenant it answers 404.
-        away: It answers nothing of use; meanwhile no tenant is settled.
+        away: It answers nothing of use; meanwhile no tenant is resynced.
         silent_about: It answers nothing of use about these tenants.
         asked: The path of each question.
         quick: While it is not set, answers are kept back.

@@ -92,7 +92,7 @@ class Worker:
             )
 
     async def registered(self) -> "Worker":
-        await self.logged("registration changed", state="yes")
+        await self.logged("registration changed", state="registered")
         return self
 
     def lines(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 __all__ = [
     "NO_CONNECTION",
     "Conflict",
-    "Gone",
+    "NotFound",
     "StartFailed",
     "meaning",
     "silent",
@@ -37,7 +37,7 @@ _CAUSES = {
 _NO_SPACE = ("no space left", "disk quota exceeded")
 
 
-class Gone(ComputeUnavailable):
+class NotFound(ComputeUnavailable):
     """What was asked for is not there, or not any more; looking again tells what is."""
 
 
@@ -76,7 +76,7 @@ def _by_status(
     if status == _CONFLICT or is_ambiguous:
         return Conflict(f"the Docker engine cannot {what}: something else is under way")
     if status == _NOT_FOUND:
-        return Gone(f"the Docker engine cannot {what}: it, or what it needs, is not there")
+        return NotFound(f"the Docker engine cannot {what}: it, or what it needs, is not there")
     if status < 500:  # noqa: PLR2004  # the engine is well, the request is not
         return ComputeRefused(f"the Docker engine refuses to {what} (HTTP {status})")
     return ComputeUnavailable(f"the Docker engine fails to {what} (HTTP {status})")

@@ -16,7 +16,7 @@ from aiodocker.volumes import DockerVolume, DockerVolumes
 from landlord_engines_core.compute.docker.answers import (
     NO_CONNECTION,
     Conflict,
-    Gone,
+    NotFound,
     StartFailed,
     meaning,
     silent,
@@ -85,7 +85,7 @@ class DockerClient:
             await self._change(
                 "start the container", lambda docker: docker.containers.container(container).start()
             )
-        except Gone as error:
+        except NotFound as error:
             # The engine answers 404 for a missing network or volume as well.
             await self.show(container)
             raise StartFailed(error.message) from error
@@ -120,7 +120,7 @@ class DockerClient:
                 "remove the container",
                 lambda docker: docker.containers.container(container).delete(force=True, v=volumes),
             )
-        except Gone:
+        except NotFound:
             return
         except Conflict:
             await self._removed(container)
@@ -129,7 +129,7 @@ class DockerClient:
         try:
             async with self._asked("remove the container") as docker:
                 await docker.containers.container(container).wait(condition="removed")
-        except Gone:
+        except NotFound:
             return
 
     async def rename(self, container: str, name: str) -> None:
@@ -157,7 +157,7 @@ class DockerClient:
             async with self._asked("look for the image") as docker:
                 shown: Mapping[str, Any] = await docker.images.inspect(image)
                 return shown
-        except Gone:
+        except NotFound:
             return {}
 
     async def pull(self, image: str) -> None:
@@ -209,7 +209,7 @@ class DockerClient:
             await self._change(
                 "remove a network", lambda docker: _network(docker, network).delete()
             )
-        except Gone:
+        except NotFound:
             return True
         except ComputeRefused:
             return False
@@ -249,7 +249,7 @@ class DockerClient:
         """Remove a volume, unless another container has it."""
         try:
             await self._change("remove a volume", lambda docker: _volume(docker, name).delete())
-        except (Gone, Conflict):
+        except (NotFound, Conflict):
             return
 
     async def version(self) -> str:

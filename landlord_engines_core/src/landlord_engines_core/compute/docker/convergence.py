@@ -11,13 +11,13 @@ import attrs
 
 from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.docker import names, removal, volumes
-from landlord_engines_core.compute.docker.answers import Gone, StartFailed
+from landlord_engines_core.compute.docker.answers import NotFound, StartFailed
 from landlord_engines_core.compute.docker.body import container_body, differences
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
-from landlord_engines_core.compute.docker.found import Container, Found
+from landlord_engines_core.compute.docker.found import Container, TenantContainers
 from landlord_engines_core.compute.docker.health import health_of, is_up
-from landlord_engines_core.compute.docker.making import Made, Maker
+from landlord_engines_core.compute.docker.making import ContainerBuilder, ContainerRequest
 from landlord_engines_core.compute.docker.mounts import Mounts
 from landlord_engines_core.compute.docker.placing import Placing
 from landlord_engines_core.compute.docker.references import (
@@ -27,7 +27,7 @@ from landlord_engines_core.compute.docker.references import (
 )
 from landlord_engines_core.compute.docker.replacement import Replacement
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.points import Failpoint
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Convergence"]
@@ -46,10 +46,10 @@ class Convergence:
 
     client: DockerClient
     settings: DockerSettings
-    found: Found
+    found: TenantContainers
     spec: ComputeSpec
     config: ContainerConfig
-    reached: Reached
+    reached: Failpoint
 
     async def run(self) -> ComputeResult:
         """Do what is left to do.
@@ -58,7 +58,7 @@ class Convergence:
             Gone: What was just there is not any more.
             Conflict: Somebody else did the same.
         """
-        for stray in self.found.strays:
+        for stray in self.found.orphans:
             await removal.remove(self.client, stray)
         current, upcoming = self.found.current, self.found.upcoming
         if current is None and upcoming is not None:
@@ -99,13 +99,13 @@ class Convergence:
         return names.next_name(self.settings.label_prefix, self.spec.tenant)
 
     @property
-    def _maker(self) -> Maker:
+    def _maker(self) -> ContainerBuilder:
         served = (one for one in self.found.all if one.status != "created")
         held = frozenset(volume for one in served for volume in one.volumes)
         mounts = Mounts(
             client=self.client, settings=self.settings, tenant=self.spec.tenant, held=held
         )
-        return Maker(
+        return ContainerBuilder(
             client=self.client, settings=self.settings, mounts=mounts, reached=self.reached
         )
 
@@ -115,12 +115,12 @@ class Convergence:
             client=self.client, settings=self.settings, name=self._name, reached=self.reached
         )
 
-    def _wanted(self, *, replaces: str = "") -> Made:
+    def _wanted(self, *, replaces: str = "") -> ContainerRequest:
         dropped = volumes.dropped(self.found.current, self.config)
         body = container_body(
             self.spec, self.config, self.settings, replaces=replaces, dropped=dropped
         )
-        return Made(tenant=self.spec.tenant, config=self.config, body=body)
+        return ContainerRequest(tenant=self.spec.tenant, config=self.config, body=body)
 
     async def _shown(self, container: str) -> Container:
         return Container(await self.client.show(container))
@@ -186,7 +186,7 @@ class Convergence:
         health = await health_of(current.shown, self.settings)
         return health.state is not ResourceState.FAILED
 
-    async def _is_next(self, upcoming: Container, wanted: Made) -> bool:
+    async def _is_next(self, upcoming: Container, wanted: ContainerRequest) -> bool:
         """Whether what an earlier attempt made is what this one would make."""
         return (
             upcoming.config_hash == self.spec.config_hash
@@ -194,7 +194,9 @@ class Convergence:
             and await self._has_references(upcoming)
         )
 
-    async def _beside(self, current: Container, upcoming: Container | None, wanted: Made) -> str:
+    async def _beside(
+        self, current: Container, upcoming: Container | None, wanted: ContainerRequest
+    ) -> str:
         """Have the next container there; one that another update made gives way.
 
         That one may be what serves: until the image is there it stays, then the current one serves.
@@ -205,7 +207,7 @@ class Convergence:
                 return upcoming.id
             await self._maker.fetch(self.config)
             if upcoming.replaces == current.id:
-                with suppress(ComputeRefused, StartFailed, Gone):
+                with suppress(ComputeRefused, StartFailed, NotFound):
                     await self._replacement(current, upcoming.id, returns=True).undo()
             await removal.remove(self.client, upcoming)
         return await self._maker.make(self._next_name, wanted, "update:created")

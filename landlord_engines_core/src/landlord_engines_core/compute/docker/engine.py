@@ -15,12 +15,12 @@ from landlord_engines_core.compute.contract import (
 )
 from landlord_engines_core.compute.docker import names, policy, removal, volumes
 from landlord_engines_core.compute.docker.adoption import is_as_wanted
-from landlord_engines_core.compute.docker.answers import Conflict, Gone
+from landlord_engines_core.compute.docker.answers import Conflict, NotFound
 from landlord_engines_core.compute.docker.body import container_body
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig, read
 from landlord_engines_core.compute.docker.convergence import Convergence
-from landlord_engines_core.compute.docker.found import Container, Found, find
+from landlord_engines_core.compute.docker.found import Container, TenantContainers, find
 from landlord_engines_core.compute.docker.health import Health, health_of
 from landlord_engines_core.compute.docker.references import has_former_image, lost_reference
 from landlord_engines_core.compute.docker.replacement import longest_carry
@@ -28,7 +28,7 @@ from landlord_engines_core.compute.docker.restoration import Restoration
 from landlord_engines_core.compute.docker.schema import SCHEMA
 from landlord_engines_core.compute.docker.settings import DockerSettings, read_section
 from landlord_engines_core.compute.in_flight import observing
-from landlord_engines_core.compute.points import Reached, pass_by
+from landlord_engines_core.compute.points import Failpoint, pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 
 __all__ = ["DockerCompute", "from_settings"]
@@ -49,7 +49,7 @@ class DockerCompute(ComputeEngine):
 
     settings: DockerSettings
     defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
-    reached: Reached = pass_by
+    reached: Failpoint = pass_by
     name: str = attrs.field(default="docker", init=False)
     single_location: ClassVar[bool] = True
     _client: DockerClient = attrs.field(init=False, repr=False)
@@ -74,7 +74,7 @@ class DockerCompute(ComputeEngine):
         """Check form and policy, whatever image a tenant may name."""
         self._read({**self.defaults, "image": self.defaults.get("image") or "image"})
 
-    def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
+    def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """There is one place: the engine."""
         return ""
 
@@ -82,7 +82,7 @@ class DockerCompute(ComputeEngine):
         """Ask the daemon for its version."""
         return await self._client.version()
 
-    async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
+    async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """Look at the tenant's containers."""
         found = await self._find(tenant)
         container = found.current or found.upcoming
@@ -115,7 +115,7 @@ class DockerCompute(ComputeEngine):
         # Only the first look counts as fresh: where somebody interferes, the job itself may be over.
         observing()
         for _ in range(_LOOKS - 1):
-            with suppress(Gone, Conflict):
+            with suppress(NotFound, Conflict):
                 return await self._converge(spec, config)
         return await self._converge(spec, config)
 
@@ -123,7 +123,7 @@ class DockerCompute(ComputeEngine):
         """Put a container of this configuration in the place of the tenant's present one."""
         return await self.provision(spec)
 
-    async def destroy(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+    async def destroy(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
         """Stop and remove all of the tenant's containers, and return once none is there.
 
         Their volumes go then, where that was asked for.
@@ -149,7 +149,7 @@ class DockerCompute(ComputeEngine):
         """The wait for health, and a stop on either way; requests are answered at once, as a rule."""
         return self.settings.health_timeout + 2 * self.settings.stop_timeout
 
-    async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+    async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
         """End an update that was cut, and start a container that was stopped from outside."""
         observing()
         restoration = Restoration(
@@ -181,11 +181,11 @@ class DockerCompute(ComputeEngine):
         policy.check(config, typed, self.settings.policy, self.settings.host)
         return typed
 
-    async def _find(self, tenant: str) -> Found:
+    async def _find(self, tenant: str) -> TenantContainers:
         return await find(self._client, self.settings.label_prefix, tenant)
 
-    async def _health(self, found: Found, container: Container, tenant: str) -> Health:
-        if found.upcoming is not None or found.strays:
+    async def _health(self, found: TenantContainers, container: Container, tenant: str) -> Health:
+        if found.upcoming is not None or found.orphans:
             return Health(ResourceState.FAILED, "there is more than one, or one half in its place")
         if container.name != names.current_name(self.settings.label_prefix, tenant):
             return Health(ResourceState.FAILED, "it does not have its name")
@@ -206,7 +206,7 @@ class DockerCompute(ComputeEngine):
     async def _remove(self, container: Container, tenant: str) -> None:
         try:
             await self._client.stop(container.id)
-        except Gone:
+        except NotFound:
             return
         self.reached("delete:stopped")
         if container.takes_volumes_along:
@@ -218,7 +218,7 @@ class DockerCompute(ComputeEngine):
         self.reached("delete:removed")
 
 
-def from_settings(section: Mapping[str, object], *, reached: Reached = pass_by) -> DockerCompute:
+def from_settings(section: Mapping[str, object], *, reached: Failpoint = pass_by) -> DockerCompute:
     """Make the engine from its section, without reaching it.
 
     Raises:

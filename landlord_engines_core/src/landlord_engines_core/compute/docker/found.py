@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 
 from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.answers import Gone
+from landlord_engines_core.compute.docker.answers import NotFound
 from landlord_engines_core.compute.docker.body import limits_of
 from landlord_engines_core.compute.docker.client import DockerClient
 
-__all__ = ["Container", "Found", "find"]
+__all__ = ["Container", "TenantContainers", "find"]
 
 
 @attrs.frozen
@@ -141,7 +141,7 @@ class Container:
 
 
 @attrs.frozen(kw_only=True)
-class Found:
+class TenantContainers:
     """A tenant's containers.
 
     Attributes:
@@ -152,15 +152,15 @@ class Found:
 
     current: Container | None = None
     upcoming: Container | None = None
-    strays: tuple[Container, ...] = ()
+    orphans: tuple[Container, ...] = ()
 
     @property
     def all(self) -> tuple[Container, ...]:
         """All of them."""
-        return tuple(one for one in (self.current, self.upcoming, *self.strays) if one is not None)
+        return tuple(one for one in (self.current, self.upcoming, *self.orphans) if one is not None)
 
 
-async def find(client: DockerClient, prefix: str, tenant: str) -> Found:
+async def find(client: DockerClient, prefix: str, tenant: str) -> TenantContainers:
     """Look for a tenant's containers by their labels."""
     listed = await client.containers(names.filters(tenant))
     shown = []
@@ -168,12 +168,12 @@ async def find(client: DockerClient, prefix: str, tenant: str) -> Found:
         if names.belongs_to(one.get("Labels") or {}, tenant):
             try:
                 shown.append(Container(await client.show(one["Id"])))
-            except Gone:
+            except NotFound:
                 continue
     return _told_apart(shown, prefix, tenant)
 
 
-def _told_apart(shown: Iterable[Container], prefix: str, tenant: str) -> Found:
+def _told_apart(shown: Iterable[Container], prefix: str, tenant: str) -> TenantContainers:
     by_name = {one.name: one for one in shown}
     current = by_name.pop(names.current_name(prefix, tenant), None)
     upcoming = by_name.pop(names.next_name(prefix, tenant), None)
@@ -181,4 +181,4 @@ def _told_apart(shown: Iterable[Container], prefix: str, tenant: str) -> Found:
     others = sorted(by_name.values(), key=lambda one: (one.status != "running", one.created))
     if current is None and others:
         current, *others = others
-    return Found(current=current, upcoming=upcoming, strays=tuple(others))
+    return TenantContainers(current=current, upcoming=upcoming, orphans=tuple(others))

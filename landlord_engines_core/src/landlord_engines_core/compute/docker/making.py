@@ -3,7 +3,7 @@
 import attrs
 
 from landlord_engines_core.compute.docker import names, removal
-from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
+from landlord_engines_core.compute.docker.answers import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.body import Body, differences
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
@@ -11,14 +11,14 @@ from landlord_engines_core.compute.docker.found import Container
 from landlord_engines_core.compute.docker.mounts import Mounts
 from landlord_engines_core.compute.docker.references import PREDEFINED_NETWORKS
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.points import Failpoint
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
-__all__ = ["Made", "Maker"]
+__all__ = ["ContainerBuilder", "ContainerRequest"]
 
 
 @attrs.frozen(kw_only=True)
-class Made:
+class ContainerRequest:
     """What a container is to be.
 
     Attributes:
@@ -33,7 +33,7 @@ class Made:
 
 
 @attrs.frozen(kw_only=True)
-class Maker:
+class ContainerBuilder:
     """Makes and starts containers.
 
     Attributes:
@@ -44,9 +44,9 @@ class Maker:
     client: DockerClient
     settings: DockerSettings
     mounts: Mounts
-    reached: Reached
+    reached: Failpoint
 
-    async def make(self, name: str, wanted: Made, point: str) -> str:
+    async def make(self, name: str, wanted: ContainerRequest, point: str) -> str:
         """Make a container, without starting it.
 
         Returns:
@@ -70,7 +70,7 @@ class Maker:
         await self._read_back(made, wanted)
         return made
 
-    async def start(self, name: str, container: str, wanted: Made, point: str) -> str:
+    async def start(self, name: str, container: str, wanted: ContainerRequest, point: str) -> str:
         """Start a container; one that the engine can no longer start is made again, once.
 
         An engine that was killed between the two may never start what it made.
@@ -86,7 +86,7 @@ class Maker:
             await self.client.start(container)
         return container
 
-    async def remake(self, name: str, container: str, wanted: Made, point: str) -> str:
+    async def remake(self, name: str, container: str, wanted: ContainerRequest, point: str) -> str:
         """Make a container again that the engine can no longer start.
 
         Returns:
@@ -122,7 +122,7 @@ class Maker:
         if not config.network_mode and settings.network_name not in PREDEFINED_NETWORKS:
             await self.client.ensure_network(settings.network_name, settings.network_driver)
 
-    async def check_mounts(self, container: Container, wanted: Made) -> None:
+    async def check_mounts(self, container: Container, wanted: ContainerRequest) -> None:
         """Look at what a container has mounted that was made before, maybe by a worker that died.
 
         Raises:
@@ -140,7 +140,7 @@ class Maker:
             return
         try:
             await self.client.show(config.partner)
-        except Gone:
+        except NotFound:
             raise ComputeRefused(
                 "the container that $.network_mode names is not there",
                 hint="start that container, or name another one",
@@ -154,7 +154,7 @@ class Maker:
                 hint="remove or rename that container",
             )
 
-    async def _read_back(self, made: str, wanted: Made) -> None:
+    async def _read_back(self, made: str, wanted: ContainerRequest) -> None:
         """Compare what was made with what was asked for; what differs is removed again."""
         shown = Container(await self.client.show(made))
         wrong = [

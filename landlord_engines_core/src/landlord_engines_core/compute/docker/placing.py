@@ -6,13 +6,13 @@ import attrs
 
 from landlord_engines_core.compute.contract import ComputeResult
 from landlord_engines_core.compute.docker import removal
-from landlord_engines_core.compute.docker.answers import Gone
+from landlord_engines_core.compute.docker.answers import NotFound
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.found import Container
 from landlord_engines_core.compute.docker.replacement import longest_carry
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.in_flight import switch
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.points import Failpoint
 from landlord_engines_core.errors import ComputeUnavailable
 
 __all__ = ["Placing"]
@@ -30,7 +30,7 @@ class Placing:
     client: DockerClient
     settings: DockerSettings
     name: str
-    reached: Reached
+    reached: Failpoint
 
     async def take_over(self, former: Container, next_id: str) -> ComputeResult:
         """Remove the former container and give the next one its name."""
@@ -42,7 +42,7 @@ class Placing:
 
     async def give_up(self, former: Container, next_id: str, reason: str) -> ComputeResult:
         """Remove the next container; it goes last, since it tells that the former served."""
-        with suppress(Gone):
+        with suppress(NotFound):
             await removal.remove(self.client, Container(await self.client.show(next_id)))
         self.reached("rollback:removed")
         return ComputeResult(resource_ids=await self._resource_ids(former.id), rolled_back=reason)
@@ -51,7 +51,7 @@ class Placing:
         """Give a container the tenant's name."""
         try:
             await self.client.rename(container, self.name)
-        except Gone:
+        except NotFound:
             # Of one that it is just restarting, an engine misses the network.
             await self._rename_stopped(container)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.answers import Gone
+from landlord_engines_core.compute.docker.answers import NotFound
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.found import Container
 from landlord_engines_core.compute.docker.settings import DockerSettings
@@ -23,7 +23,7 @@ PREDEFINED_NETWORKS = ("bridge", "default", "host", "none")
 async def lost_reference(client: DockerClient, container: Container) -> str:
     """Why a container cannot go on with what it names; empty if it can.
 
-    A stopped container whose network was made again is not lost: `reattach` mends that.
+    A stopped container whose network was made again is not lost: `reattach` repairs that.
     """
     if partner := container.partner_id:
         return await _lost_partner(client, container, partner)
@@ -73,7 +73,7 @@ async def _has_former_network(client: DockerClient, container: Container) -> boo
 async def _lost_partner(client: DockerClient, container: Container, partner_id: str) -> str:
     try:
         partner = await client.show(container.labels.get(names.PARTNER) or partner_id)
-    except Gone:
+    except NotFound:
         return "the container whose network it shares is gone"
     if partner["Id"] != partner_id:
         return "the container whose network it shares was made again"
@@ -87,7 +87,7 @@ async def _lost_volume(client: DockerClient, mount: dict[str, Any]) -> str:
     """Compare a mount with its volume: an engine gives volumes no id, and only a driver tells more."""
     try:
         volume = await client.volume(mount["Name"])
-    except Gone:
+    except NotFound:
         return "a volume of it is gone"
     same = volume.get("Driver") == mount.get("Driver")
     return "" if same else "a volume of it was made again by another driver"

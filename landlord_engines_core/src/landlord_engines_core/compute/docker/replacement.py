@@ -12,13 +12,13 @@ import attrs
 import backoff
 
 from landlord_engines_core.compute.contract import ResourceState
-from landlord_engines_core.compute.docker.answers import Conflict, Gone, StartFailed
+from landlord_engines_core.compute.docker.answers import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.found import Container
 from landlord_engines_core.compute.docker.health import Health, health_of
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.in_flight import observing, switch
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.points import Failpoint
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Replacement", "longest_carry"]
@@ -48,7 +48,7 @@ class Replacement:
     former: Container
     next_id: str
     returns: bool
-    reached: Reached
+    reached: Failpoint
 
     async def run(self) -> ComputeRefused | StartFailed | None:
         """Let the next container serve; where it cannot, the former serves again.
@@ -108,7 +108,7 @@ class Replacement:
         self.reached("update:stopped")
         try:
             failure = await self._failure()
-        except (Gone, Conflict):
+        except (NotFound, Conflict):
             await self._back()
             raise
         if failure is not None:
@@ -142,7 +142,7 @@ class Replacement:
     async def _back(self) -> None:
         if not (self.returns or self.former.runs):
             return
-        with suppress(Gone):
+        with suppress(NotFound):
             await self.client.stop(self.next_id)
         self.reached("rollback:stopped")
         await self.client.start(self.former.id)

@@ -10,12 +10,12 @@ import attrs
 from landlord_engines_core.compute.contract import ResourceState
 from landlord_engines_core.compute.docker import removal
 from landlord_engines_core.compute.docker.client import DockerClient
-from landlord_engines_core.compute.docker.found import Container, Found
+from landlord_engines_core.compute.docker.found import Container, TenantContainers
 from landlord_engines_core.compute.docker.placing import Placing
 from landlord_engines_core.compute.docker.references import reattach
 from landlord_engines_core.compute.docker.replacement import Replacement
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.points import Failpoint
 
 __all__ = ["Restoration"]
 
@@ -32,9 +32,9 @@ class Restoration:
 
     client: DockerClient
     settings: DockerSettings
-    found: Found
+    found: TenantContainers
     name: str
-    reached: Reached
+    reached: Failpoint
 
     async def run(self) -> bool:
         """Do what can be done.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.answers import Gone
+from landlord_engines_core.compute.docker.answers import NotFound
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.found import Container
@@ -71,7 +71,7 @@ async def _remove(client: DockerClient, name: str, tenant: str) -> None:
     """Remove a volume that was made for this tenant, and no other."""
     try:
         shown = await client.volume(name)
-    except Gone:
+    except NotFound:
         return
     if _labels(shown, tenant):
         await client.remove_volume(name)

@@ -7,8 +7,8 @@ import backoff
 
 from landlord_engines_core.compute.contract import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.ecs.config import EcsConfig
-from landlord_engines_core.compute.ecs.place import Place
-from landlord_engines_core.compute.ecs.requests import creation, difference, way_back
+from landlord_engines_core.compute.ecs.location import Location
+from landlord_engines_core.compute.ecs.requests import creation, difference, rollback_request
 from landlord_engines_core.compute.ecs.service import (
     applied_digest,
     attempt,
@@ -18,23 +18,23 @@ from landlord_engines_core.compute.ecs.service import (
     resource_ids,
     serves,
     tags_of,
-    went_back,
+    was_rolled_back,
 )
 from landlord_engines_core.compute.ecs.tags import ATTEMPT, applied_tags, belongs_to, stale
 from landlord_engines_core.compute.ecs.target import Target, gone
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.points import Failpoint
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecs.type_defs import ServiceTypeDef, UpdateServiceRequestTypeDef
 
-__all__ = ["Act"]
+__all__ = ["ServiceUpdate"]
 
 _WENT_BACK = "ECS serves what was there before"
 
 
 @attrs.frozen(kw_only=True)
-class Act:
+class ServiceUpdate:
     """One attempt to give a tenant what its specification says; it may be made again.
 
     The hash of the configuration is the last thing that is written, so that an attempt which was
@@ -48,9 +48,9 @@ class Act:
     target: Target
     spec: ComputeSpec
     config: EcsConfig
-    place: Place
+    location: Location
     rollout_timeout: float
-    reached: Reached
+    reached: Failpoint
 
     async def run(self) -> ComputeResult:
         """Create the service, or change the one that is there."""
@@ -78,7 +78,7 @@ class Act:
             )
 
     async def _create(self, former: "ServiceTypeDef | None") -> ComputeResult:
-        request = creation(self.spec, self.config, self.place, former)
+        request = creation(self.spec, self.config, self.location, former)
         try:
             service = await self.target.create(request)
         except ComputeRefused:
@@ -91,11 +91,11 @@ class Act:
         return ComputeResult(resource_ids=resource_ids(service))
 
     async def _change(self, before: "ServiceTypeDef") -> ComputeResult:
-        if went_back(self.spec.config_hash, before):
+        if was_rolled_back(self.spec.config_hash, before):
             why = next(iter(given_up(self.config, before).values()), _WENT_BACK)
             return await self._gone_back(before, why)
         request = difference(self.config, before)
-        back = way_back(request, before)
+        back = rollback_request(request, before)
         if request is not None:
             if "taskDefinition" in request and back is not None:
                 await self._begin(request, before)
@@ -175,7 +175,7 @@ class Act:
         """Write down what was applied, its hash last."""
         counted = self.config.desired_count is not None
         applied = applied_digest(service, counted=counted)
-        wanted = applied_tags(self.spec, self.place, self.config, applied)
+        wanted = applied_tags(self.spec, self.location, self.config, applied)
         present = tags_of(service)
         if old := stale(present, wanted):
             await self.target.untag(service["serviceArn"], old)

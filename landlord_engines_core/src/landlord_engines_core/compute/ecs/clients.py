@@ -15,7 +15,7 @@ from aiobotocore.credentials import (
 )
 from aiobotocore.session import AioSession, get_session
 
-from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.errors import ComputeUnavailable
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ class Clients:
     _closing: set["asyncio.Task[None]"] = attrs.field(factory=set, init=False, repr=False)
 
     @asynccontextmanager
-    async def ecs(self, place: Place) -> "AsyncIterator[ECSClient]":
+    async def ecs(self, location: Location) -> "AsyncIterator[ECSClient]":
         """The client for a place; those who ask for the same one share it."""
-        access = _Access(place.region, place.role, place.session)
+        access = _Access(location.region, location.role, location.session)
         client = self._clients.pop(access, None) or self._opening(access)
         # The one that was used last stands last.
         self._clients[access] = client

@@ -13,15 +13,15 @@ from landlord_engines_core.compute.contract import (
     Observation,
     ResourceState,
 )
-from landlord_engines_core.compute.ecs.act import Act
+from landlord_engines_core.compute.ecs.act import ServiceUpdate
 from landlord_engines_core.compute.ecs.clients import LONGEST_CALL, Clients
 from landlord_engines_core.compute.ecs.config import SCHEMA, EcsConfig, read
 from landlord_engines_core.compute.ecs.failures import translated
-from landlord_engines_core.compute.ecs.place import Place, place_of
+from landlord_engines_core.compute.ecs.location import Location, location_of
 from landlord_engines_core.compute.ecs.service import observed, tags_of
-from landlord_engines_core.compute.ecs.tags import belongs_to, is_of_place
+from landlord_engines_core.compute.ecs.tags import belongs_to, is_of_location
 from landlord_engines_core.compute.ecs.target import Target, gone
-from landlord_engines_core.compute.points import Reached, pass_by
+from landlord_engines_core.compute.points import Failpoint, pass_by
 from landlord_engines_core.compute.unknown_keys import properties_of, unknown_keys
 from landlord_engines_core.errors import ComputeRefused
 
@@ -59,7 +59,7 @@ class EcsCompute(ComputeEngine):
     clients: Clients
     external_ids: Mapping[str, str] = attrs.field(repr=False)
     rollout_timeout: float
-    reached: Reached = pass_by
+    reached: Failpoint = pass_by
     name: str = attrs.field(default="ecs", init=False)
 
     def config_schema(self) -> Mapping[str, object]:
@@ -78,10 +78,10 @@ class EcsCompute(ComputeEngine):
         """
         wanted = read(config)
         wanted.check()
-        place_of(wanted)
+        location_of(wanted)
         self._check_external_id(wanted)
 
-    def place(self, config: Mapping[str, object]) -> str:
+    def location(self, config: Mapping[str, object]) -> str:
         """Region, cluster, service and role.
 
         Raises:
@@ -89,7 +89,7 @@ class EcsCompute(ComputeEngine):
         """
         wanted = read(config)
         wanted.check()
-        return str(place_of(wanted))
+        return str(location_of(wanted))
 
     async def reach(self) -> str:
         """Ask STS whose credentials the worker has, which needs no permission."""
@@ -98,27 +98,27 @@ class EcsCompute(ComputeEngine):
             account = await self.clients.identity(known.resolved_region)
         return f"AWS account {account}"
 
-    async def inspect(self, tenant: str, place: str) -> Observation:
+    async def inspect(self, tenant: str, location: str) -> Observation:
         """What ECS says of the service; that of somebody else is as good as missing."""
-        where = Place.read(place)
+        where = Location.read(location)
         async with self._target(tenant, where) as target:
             service = await target.describe()
         if service is None or gone(service):
             return Observation(state=ResourceState.MISSING)
         tags = tags_of(service)
-        if not (belongs_to(tenant, tags) and is_of_place(where, tags)):
+        if not (belongs_to(tenant, tags) and is_of_location(where, tags)):
             return Observation(state=ResourceState.MISSING)
         return observed(service)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Make the service, or bring the one that is there to the specification."""
-        place = Place.read(spec.place)
-        async with self._target(spec.tenant, place) as target:
-            act = Act(
+        location = Location.read(spec.location)
+        async with self._target(spec.tenant, location) as target:
+            act = ServiceUpdate(
                 target=target,
                 spec=spec,
                 config=read(spec.config),
-                place=place,
+                location=location,
                 rollout_timeout=self.rollout_timeout,
                 reached=self.reached,
             )
@@ -128,11 +128,11 @@ class EcsCompute(ComputeEngine):
         """As `provision`: both ask for the same state."""
         return await self.provision(spec)
 
-    async def destroy(self, tenant: str, place: str) -> bool:
+    async def destroy(self, tenant: str, location: str) -> bool:
         """Delete the service; its tasks are stopped by ECS, which `inspect` shows until then."""
-        if (await self.inspect(tenant, place)).state is ResourceState.MISSING:
+        if (await self.inspect(tenant, location)).state is ResourceState.MISSING:
             return False
-        async with self._target(tenant, Place.read(place)) as target:
+        async with self._target(tenant, Location.read(location)) as target:
             existed = await target.delete()
         self.reached("destroy:sent")
         return existed
@@ -147,11 +147,13 @@ class EcsCompute(ComputeEngine):
         await self.clients.aclose()
 
     @asynccontextmanager
-    async def _target(self, tenant: str, place: Place) -> AsyncIterator[Target]:
+    async def _target(self, tenant: str, location: Location) -> AsyncIterator[Target]:
         async with AsyncExitStack() as stack:
             with translated():
-                client = await stack.enter_async_context(self.clients.ecs(place))
-            yield Target(client=client, cluster=place.cluster, name=place.service_name(tenant))
+                client = await stack.enter_async_context(self.clients.ecs(location))
+            yield Target(
+                client=client, cluster=location.cluster, name=location.service_name(tenant)
+            )
 
     def _check_external_id(self, config: EcsConfig) -> None:
         role = config.assume_role

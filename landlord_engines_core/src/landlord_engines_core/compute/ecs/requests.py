@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from landlord_engines_core.compute.contract import ComputeSpec
 from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.digest import digest
-from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.compute.ecs.service import broken, network, serves
 from landlord_engines_core.compute.ecs.tags import owner_tags
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         UpdateServiceRequestTypeDef,
     )
 
-__all__ = ["creation", "difference", "way_back"]
+__all__ = ["creation", "difference", "rollback_request"]
 
 _BREAKER: "DeploymentCircuitBreakerTypeDef" = {"enable": True, "rollback": True}
 """With it ECS gives up a rollout that fails, says so, and goes back to what served before."""
@@ -28,21 +28,21 @@ _FIRST_COUNT = 1
 
 
 def creation(
-    spec: ComputeSpec, config: EcsConfig, place: Place, former: "ServiceTypeDef | None"
+    spec: ComputeSpec, config: EcsConfig, location: Location, former: "ServiceTypeDef | None"
 ) -> "CreateServiceRequestTypeDef":
     """The request for a tenant's service.
 
     Args:
         spec: What the tenant is to have.
         config: The configuration in it.
-        place: Where.
+        location: Where.
         former: A deleted service of this name that ECS still knows of.
     """
     count = config.desired_count
-    tags = owner_tags(spec.tenant, place, config)
+    tags = owner_tags(spec.tenant, location, config)
     request: CreateServiceRequestTypeDef = {
-        "cluster": place.cluster,
-        "serviceName": place.service_name(spec.tenant),
+        "cluster": location.cluster,
+        "serviceName": location.service_name(spec.tenant),
         "taskDefinition": config.task_definition_arn,
         "desiredCount": _FIRST_COUNT if count is None else count,
         "deploymentConfiguration": {"deploymentCircuitBreaker": _BREAKER},
@@ -59,7 +59,7 @@ def creation(
 def _token(spec: ComputeSpec, former: "ServiceTypeDef | None") -> str:
     """The same for each attempt, another one once the service was deleted."""
     life = str(former.get("createdAt", "")) if former else ""
-    text = f"{spec.tenant}\n{spec.place}\n{spec.config_hash}\n{life}"
+    text = f"{spec.tenant}\n{spec.location}\n{spec.config_hash}\n{life}"
     return digest(text)[:32]
 
 
@@ -88,7 +88,7 @@ def difference(
     return request if len(request) > address else None
 
 
-def way_back(
+def rollback_request(
     request: "UpdateServiceRequestTypeDef | None", before: "ServiceTypeDef"
 ) -> "UpdateServiceRequestTypeDef | None":
     """The request that undoes another; ``None`` where there was nothing good to go back to."""

@@ -25,7 +25,7 @@ __all__ = [
     "resource_ids",
     "serves",
     "tags_of",
-    "went_back",
+    "was_rolled_back",
 ]
 
 
@@ -108,7 +108,7 @@ def attempt(config_hash: str, before: "ServiceTypeDef") -> str:
     return f"{config_hash}.{former}.{_primary(before).get('id', '')}"
 
 
-def went_back(config_hash: str, service: "ServiceTypeDef") -> bool:
+def was_rolled_back(config_hash: str, service: "ServiceTypeDef") -> bool:
     """Whether a rollout of this configuration was begun, and the former state rolled out since.
 
     That is how it looks when ECS went back while nobody watched: its failed deployment is only

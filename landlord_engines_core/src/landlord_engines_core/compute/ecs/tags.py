@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from landlord_engines_core.compute.contract import ComputeSpec
 from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.digest import digest
-from landlord_engines_core.compute.ecs.place import Place
+from landlord_engines_core.compute.ecs.location import Location
 
 __all__ = [
     "APPLIED",
@@ -14,7 +14,7 @@ __all__ = [
     "HASH",
     "applied_tags",
     "belongs_to",
-    "is_of_place",
+    "is_of_location",
     "key_hashes_in",
     "owner_tags",
     "stale",
@@ -39,31 +39,31 @@ _MARK = 5
 """Hex digits that stand for a tag's key: those of all that there may be fit into one tag."""
 
 
-def owner_tags(tenant: str, place: Place, config: EcsConfig) -> dict[str, str]:
+def owner_tags(tenant: str, location: Location, config: EcsConfig) -> dict[str, str]:
     """The tags of a new service: those that the configuration names, and ours over them."""
     return {
         **config.tags,
         "landlord.owner": "landlord",
         "landlord.provider": "ecs",
         _TENANT: _value(tenant),
-        _PLACE: place.mark,
+        _PLACE: location.mark,
         _CONFIGURED: "".join(sorted(_mark(key) for key in config.tags)),
     }
 
 
 def applied_tags(
-    spec: ComputeSpec, place: Place, config: EcsConfig, applied: str
+    spec: ComputeSpec, location: Location, config: EcsConfig, applied: str
 ) -> dict[str, str]:
     """All tags of a service that has the specification's configuration.
 
     Args:
         spec: The specification.
-        place: Where the service is.
+        location: Where the service is.
         config: The configuration in the specification.
         applied: Stands for what the service was seen to have afterwards.
     """
     tags = {
-        **owner_tags(spec.tenant, place, config),
+        **owner_tags(spec.tenant, location, config),
         HASH: spec.config_hash,
         APPLIED: applied,
     }
@@ -77,12 +77,12 @@ def belongs_to(tenant: str, tags: Mapping[str, str]) -> bool:
     return tags.get(_TENANT) == _value(tenant)
 
 
-def is_of_place(place: Place, tags: Mapping[str, str]) -> bool:
-    """Whether a service is under this place's name, not under another name for the same place.
+def is_of_location(location: Location, tags: Mapping[str, str]) -> bool:
+    """Whether a service is under this place's name, not under another name for the same location.
 
     Landlord's own worker leaves no such mark; its services are of any place where they are found.
     """
-    return tags.get(_PLACE, place.mark) == place.mark
+    return tags.get(_PLACE, location.mark) == location.mark
 
 
 def key_hashes_in(tags: Mapping[str, str]) -> dict[str, str]:

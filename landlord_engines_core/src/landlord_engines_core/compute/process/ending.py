@@ -10,16 +10,16 @@ from contextlib import asynccontextmanager
 import attrs
 
 from landlord_engines_core.compute.process import processes
+from landlord_engines_core.compute.process.backoff import backoff_delays
 from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
-from landlord_engines_core.compute.process.folder import Folder, Note
+from landlord_engines_core.compute.process.folder import Folder, RunnerStatus
 from landlord_engines_core.compute.process.locks import take
-from landlord_engines_core.compute.process.pauses import pauses
 from landlord_engines_core.compute.process.processes import Started, is_started
 from landlord_engines_core.compute.process.runner import MARK
 from landlord_engines_core.compute.process.threads import send_work
 from landlord_engines_core.errors import ComputeUnavailable
 
-__all__ = ["longest_stop", "nobody_lives"]
+__all__ = ["longest_stop", "stop_all"]
 
 _GRACE = 10.0
 """Seconds that a busy machine may take beyond a tenant's own time to end."""
@@ -31,7 +31,7 @@ def longest_stop(stop_timeout: float) -> float:
 
 
 @asynccontextmanager
-async def nobody_lives(folder: Folder, *, is_new: bool = False) -> AsyncIterator[int]:
+async def stop_all(folder: Folder, *, is_new: bool = False) -> AsyncIterator[int]:
     """End the tenant's processes; none can be started meanwhile but with the yielded lock.
 
     Args:
@@ -54,7 +54,7 @@ async def _lock(folder: Folder, *, is_new: bool) -> int:
     end = time.monotonic() + longest_stop(own)
     for number, within in ((signal.SIGTERM, own + _GRACE), (signal.SIGKILL, _GRACE)):
         call = _Call(folder, number, is_new=is_new)
-        for pause in pauses(within):
+        for pause in backoff_delays(within):
             if (lock := await take(folder.command_lock)) is not None:
                 return await _without_strays(call, lock, own, end)
             await send_work(call.everybody)
@@ -65,7 +65,7 @@ async def _lock(folder: Folder, *, is_new: bool) -> int:
     )
 
 
-def _own_time(note: Note | None) -> float:
+def _own_time(note: RunnerStatus | None) -> float:
     # A tenant can write any number into its note, and NaN; the bound is first for that.
     return min(LONGEST_STOP_TIMEOUT, note.stop_timeout) if note is not None else 0.0
 
@@ -78,7 +78,7 @@ async def _without_strays(before: "_Call", lock: int, own: float, end: float) ->
             (signal.SIGKILL, end),
         ):
             call = attrs.evolve(before, number=number, told=set())
-            for pause in pauses(until - time.monotonic()):
+            for pause in backoff_delays(until - time.monotonic()):
                 if not await send_work(call.strays):
                     return lock
                 await asyncio.sleep(pause)
@@ -121,10 +121,10 @@ class _Call:
         runner = self._runner(note)
         return self._left_behind(note) or runner
 
-    def _runner(self, note: Note | None) -> bool:
+    def _runner(self, note: RunnerStatus | None) -> bool:
         return note is not None and self._tell(note.pid, note.ticks, note)
 
-    def _left_behind(self, note: Note | None) -> bool:
+    def _left_behind(self, note: RunnerStatus | None) -> bool:
         folder = str(self.folder.path)
         if note is not None and note.child and self._tell(note.child, note.child_ticks, note):
             processes.send_to_group(note.child, self.number)
@@ -132,7 +132,7 @@ class _Call:
             return processes.tell_all(folder, processes.kill, until_none=True)
         return processes.tell_all(folder, self._send)
 
-    def _tell(self, pid: int, ticks: int, note: Note) -> bool:
+    def _tell(self, pid: int, ticks: int, note: RunnerStatus) -> bool:
         """Tell a process that is noted, and return whether it lives."""
         noted = Started(pid=pid, boot_id=note.boot_id, ticks=ticks, wall=note.started)
         lives = is_started(noted, str(self.folder.path))

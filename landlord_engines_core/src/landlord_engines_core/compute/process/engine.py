@@ -19,7 +19,7 @@ from landlord_engines_core.compute.contract import (
     ComputeSpec,
     Observation,
 )
-from landlord_engines_core.compute.points import Reached, pass_by
+from landlord_engines_core.compute.points import Failpoint, pass_by
 from landlord_engines_core.compute.process import runner
 from landlord_engines_core.compute.process.config import (
     SCHEMA,
@@ -29,7 +29,7 @@ from landlord_engines_core.compute.process.config import (
     operator_of,
 )
 from landlord_engines_core.compute.process.folder import Folder, Run
-from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.ports import PortClaims
 from landlord_engines_core.compute.process.reach import usable_folder
 from landlord_engines_core.compute.process.tenant import LONGEST_CARRY, Tenant
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
@@ -54,7 +54,7 @@ class ProcessCompute(ComputeEngine):
     operator: Operator
     defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     runner: tuple[str, ...] = _RUNNER
-    reached: Reached = pass_by
+    reached: Failpoint = pass_by
     name: str = attrs.field(default="process", init=False)
     single_location: ClassVar[bool] = True
 
@@ -78,7 +78,7 @@ class ProcessCompute(ComputeEngine):
         """Check as `validate` does, whatever command a tenant may name."""
         self.validate({"command": ["command"], **self.defaults})
 
-    def place(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
+    def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """There is one place: this machine."""
         return ""
 
@@ -86,7 +86,7 @@ class ProcessCompute(ComputeEngine):
         """Look whether the folder can be used, or made; it is not made."""
         return await asyncio.to_thread(usable_folder, Path(self.operator.folder))
 
-    async def inspect(self, tenant: str, place: str) -> Observation:  # noqa: ARG002  # as above
+    async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """Look at the tenant's folder and ask its command for its health."""
         with _translated(self.operator.folder):
             return await self._tenant(tenant).look()
@@ -100,7 +100,7 @@ class ProcessCompute(ComputeEngine):
         """End the old process and start the new; the old again if the new does not serve in time."""
         return await self.provision(spec)
 
-    async def destroy(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+    async def destroy(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
         """End the processes, wait until the last is gone, and remove the folder."""
         with _translated(self.operator.folder):
             return await self._tenant(tenant).destroy()
@@ -110,7 +110,7 @@ class ProcessCompute(ComputeEngine):
         """The work under way, and of a switch's way back a stop, a write and a start."""
         return LONGEST_CARRY
 
-    async def restore(self, tenant: str, place: str) -> bool:  # noqa: ARG002  # as above
+    async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
         """End an update that was cut, and start a command that served and is not there any more."""
         with _translated(self.operator.folder):
             return await self._tenant(tenant).restore()
@@ -124,7 +124,7 @@ class ProcessCompute(ComputeEngine):
         folder = Path(self.operator.folder) / digest
         return Tenant(
             folder=Folder(folder),
-            claims=Claims(folder, self.operator.ports),
+            claims=PortClaims(folder, self.operator.ports),
             runner=self.runner,
             reached=self.reached,
         )

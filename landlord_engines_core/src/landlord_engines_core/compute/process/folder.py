@@ -23,7 +23,7 @@ from landlord_engines_core.compute.process.config import TenantConfig
 from landlord_engines_core.compute.process.locks import clear, is_held
 from landlord_engines_core.compute.process.runner import open_file, renew_file
 
-__all__ = ["Folder", "Note", "Refusal", "Run", "Seen", "State"]
+__all__ = ["FailedConfig", "Folder", "FolderState", "Run", "RunnerStatus", "State"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Run:
 
 
 @attrs.frozen(kw_only=True)
-class Refusal:
+class FailedConfig:
     """A configuration that did not become healthy, and why."""
 
     config_hash: str
@@ -70,17 +70,20 @@ class State:
     """
 
     wanted: Run
-    proven: Run | None = None
-    refused: Refusal | None = None
+    last_healthy: Run | None = None
+    refused: FailedConfig | None = None
 
     @property
     def pending(self) -> bool:
         """Whether an update has yet to show that it serves."""
-        return self.proven is not None and self.proven.config_hash != self.wanted.config_hash
+        return (
+            self.last_healthy is not None
+            and self.last_healthy.config_hash != self.wanted.config_hash
+        )
 
 
 @attrs.frozen(kw_only=True)
-class Note:
+class RunnerStatus:
     """What a runner did.
 
     Attributes:
@@ -109,15 +112,15 @@ class Note:
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
+class FolderState:
     """A look at a folder; ``lives`` tells whether the runner does."""
 
     state: State | None
-    note: Note | None
+    note: RunnerStatus | None
     lives: bool
 
     @property
-    def noted(self) -> Note | None:
+    def noted(self) -> RunnerStatus | None:
         """The note of the run that is wanted; there is none before its runner wrote it."""
         if self.state is None or self.note is None or self.note.run != self.state.wanted.run:
             return None
@@ -168,12 +171,14 @@ class Folder:
         self.path.mkdir(mode=0o700, exist_ok=True)
         (self.path / "work").mkdir(mode=0o700, exist_ok=True)
 
-    def seen(self) -> Seen:
+    def seen(self) -> FolderState:
         """Look at everything at once."""
         state = _read(self.path / "state.json", State)
         # In this order: what a runner that is no more has noted is all that it ever will.
         lives = is_held(self.runner_lock)
-        return Seen(state=state, note=_read(self.path / "note.json", Note), lives=lives)
+        return FolderState(
+            state=state, note=_read(self.path / "note.json", RunnerStatus), lives=lives
+        )
 
     def write(self, state: State) -> None:
         """Replace the state, durably and in one go; it may hold secrets."""

@@ -6,7 +6,7 @@ import time
 
 from landlord_engines_core.compute.contract import ResourceState
 from landlord_engines_core.compute.process.config import Health
-from landlord_engines_core.compute.process.folder import Note, Run
+from landlord_engines_core.compute.process.folder import Run, RunnerStatus
 from landlord_engines_core.compute.process.runner import uptime
 
 __all__ = ["condition"]
@@ -21,7 +21,7 @@ _PATIENCE = 5.0
 """Seconds for one answer, or the bound where that is less; what takes longer does not serve."""
 
 
-async def condition(run: Run, note: Note | None) -> tuple[ResourceState, str]:
+async def condition(run: Run, note: RunnerStatus | None) -> tuple[ResourceState, str]:
     """Judge a command whose runner lives, and say in words what is wrong with it."""
     if note is None:
         return ResourceState.STARTING, ""
@@ -36,7 +36,7 @@ async def condition(run: Run, note: Note | None) -> tuple[ResourceState, str]:
     return ResourceState.FAILED, "the command does not pass its health check"
 
 
-def _is_young(note: Note, within: float) -> bool:
+def _is_young(note: RunnerStatus, within: float) -> bool:
     # The notes of former versions have the wall clock's time alone: set back, it must not make a
     # tenant start for ever.
     age = uptime() - note.uptime if note.uptime else time.time() - note.started

@@ -17,13 +17,13 @@ from landlord_engines_core.compute.process.config import Ports
 from landlord_engines_core.compute.process.removal import remove_name
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
-__all__ = ["Claims"]
+__all__ = ["PortClaims"]
 
 _NUMBER = re.compile(r"[0-9]{1,5}")
 
 
 @attrs.frozen
-class Claims:
+class PortClaims:
     """The claims of one tenant among those of all.
 
     Attributes:

@@ -148,8 +148,8 @@ def _flatten(top: _Folder, name: str) -> None:
 
 def _move_up(folder: _Folder, child: str, top: _Folder) -> None:
     def move() -> None:
-        places = (folder.descriptor, top.descriptor)
-        os.rename(child, uuid4().hex, src_dir_fd=places[0], dst_dir_fd=places[1])
+        locations = (folder.descriptor, top.descriptor)
+        os.rename(child, uuid4().hex, src_dir_fd=locations[0], dst_dir_fd=locations[1])
 
     folder.act(child, move)
 

@@ -22,16 +22,22 @@ import attrs
 
 from landlord_engines_core.compute.contract import ComputeResult, Observation, ResourceState
 from landlord_engines_core.compute.in_flight import observing, switch
-from landlord_engines_core.compute.points import Reached
+from landlord_engines_core.compute.points import Failpoint
 from landlord_engines_core.compute.process import processes
+from landlord_engines_core.compute.process.backoff import backoff_delays
 from landlord_engines_core.compute.process.config import LONGEST_STOP_TIMEOUT
-from landlord_engines_core.compute.process.ending import longest_stop, nobody_lives
-from landlord_engines_core.compute.process.folder import Folder, Refusal, Run, Seen, State
+from landlord_engines_core.compute.process.ending import longest_stop, stop_all
+from landlord_engines_core.compute.process.folder import (
+    FailedConfig,
+    Folder,
+    FolderState,
+    Run,
+    State,
+)
 from landlord_engines_core.compute.process.health import STABLE, condition
 from landlord_engines_core.compute.process.locks import take
 from landlord_engines_core.compute.process.obstacles import refuse_mounts
-from landlord_engines_core.compute.process.pauses import pauses
-from landlord_engines_core.compute.process.ports import Claims
+from landlord_engines_core.compute.process.ports import PortClaims
 from landlord_engines_core.compute.process.removal import remove
 from landlord_engines_core.compute.process.threads import LONGEST_WORK, send_work
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
@@ -61,9 +67,9 @@ class Tenant:
     """
 
     folder: Folder
-    claims: Claims
+    claims: PortClaims
     runner: tuple[str, ...]
-    reached: Reached
+    reached: Failpoint
     act: str = attrs.field(factory=lambda: uuid4().hex, init=False)
 
     async def look(self) -> Observation:
@@ -79,7 +85,7 @@ class Tenant:
             seen, found = await self._look()
             if (state := seen.state) is None:
                 await self._start("create", State(wanted=run), seen)
-                return await self._settled()
+                return await self._stable()
             if (refused := state.refused) is not None:
                 if refused.config_hash == run.config_hash:
                     return await self._switch(seen, state, partial(self._back, state, refused))
@@ -87,7 +93,7 @@ class Tenant:
             return await self._change(run, attrs.evolve(seen, state=state), state, found)
 
     async def _change(
-        self, run: Run, seen: Seen, state: State, found: Observation
+        self, run: Run, seen: FolderState, state: State, found: Observation
     ) -> ComputeResult:
         if found.state is ResourceState.HEALTHY:
             state = await self._prove(state)
@@ -96,11 +102,11 @@ class Tenant:
         if not same or found.state is ResourceState.FAILED:
             self.reached("update:noted")
             wanted = await self._claimed("update", run, seen)
-            following = State(wanted=wanted, proven=state.proven)
+            following = State(wanted=wanted, last_healthy=state.last_healthy)
             return await self._switch(seen, following, partial(self._replace, following))
         if state.pending:
-            return await self._switch(seen, state, self._settled)
-        return await self._settled()
+            return await self._switch(seen, state, self._stable)
+        return await self._stable()
 
     async def restore(self) -> bool:
         """Bring a cut update to its end, and start what served once and is not there any more.
@@ -117,11 +123,11 @@ class Tenant:
 
     async def _restore(self) -> bool:
         seen, _ = await self._look()
-        if (state := seen.state) is None or state.proven is None:
+        if (state := seen.state) is None or state.last_healthy is None:
             return False
         if state.pending:
             # One that was refused already is judged once more.
-            await self._switch(seen, state, self._settled)
+            await self._switch(seen, state, self._stable)
             return True
         if not seen.trouble:
             return False
@@ -144,7 +150,7 @@ class Tenant:
     async def _destroy(self) -> bool:
         seen = await asyncio.to_thread(self.folder.seen)
         self.reached("destroy:begun")
-        async with nobody_lives(self.folder):
+        async with stop_all(self.folder):
             self.reached("destroy:ended")
             # Before anything is given back: what is mounted there keeps the tenant as it is.
             await send_work(refuse_mounts, self.folder.path)
@@ -154,7 +160,7 @@ class Tenant:
             self.reached("destroy:removed")
         return seen.state is not None
 
-    async def _look(self) -> tuple[Seen, Observation]:
+    async def _look(self) -> tuple[FolderState, Observation]:
         observing()
         seen = await asyncio.to_thread(self.folder.seen)
         if (state := seen.state) is None:
@@ -163,7 +169,7 @@ class Tenant:
         if not detail:
             how, detail = await condition(state.wanted, seen.noted)
         # What has yet to prove itself is not in force: the next attempt has to see it through.
-        known = state.proven if state.pending and state.proven else state.wanted
+        known = state.last_healthy if state.pending and state.last_healthy else state.wanted
         return seen, Observation(
             state=how,
             config_hash="" if state.pending else known.config_hash,
@@ -172,10 +178,10 @@ class Tenant:
             detail=detail,
         )
 
-    async def _settled(self) -> ComputeResult:
+    async def _stable(self) -> ComputeResult:
         """See an update through: wait for it to serve, and go back if it does not."""
         seen, found = await self._look()
-        if (state := seen.state) is None or state.proven is None or not state.pending:
+        if (state := seen.state) is None or state.last_healthy is None or not state.pending:
             if seen.noted is not None and seen.noted.problem:
                 raise ComputeRefused(
                     found.detail, hint="check the tenant's command and its working folder"
@@ -184,18 +190,18 @@ class Tenant:
         seen, found = await self._watched()
         if found.state is ResourceState.HEALTHY:
             await self._prove(state)
-            self.reached("update:settled")
+            self.reached("update:stable")
             return ComputeResult(resource_ids=_ids(seen))
-        refused = Refusal(config_hash=state.wanted.config_hash, reason=found.detail)
+        refused = FailedConfig(config_hash=state.wanted.config_hash, reason=found.detail)
         if not seen.is_killed:
             state = attrs.evolve(state, refused=refused)
             await send_work(self._write, state)
         self.reached("rollback:noted")
         return await self._back(state, refused)
 
-    async def _back(self, state: State, refused: Refusal) -> ComputeResult:
+    async def _back(self, state: State, refused: FailedConfig) -> ComputeResult:
         """Have the former configuration serve, from wherever an earlier attempt left off."""
-        former = state.proven
+        former = state.last_healthy
         assert former is not None, "what is refused had one before it"
         seen, found = await self._look()
         if state.pending or found.state is ResourceState.FAILED:
@@ -214,9 +220,9 @@ class Tenant:
         await send_work(self._write, state)
         return state
 
-    async def _watched(self) -> tuple[Seen, Observation]:
+    async def _watched(self) -> tuple[FolderState, Observation]:
         """Look until it is decided; a command that starts has its own bound."""
-        pause = pauses(math.inf)
+        pause = backoff_delays(math.inf)
         while True:
             seen, found = await self._look()
             if found.state is not ResourceState.STARTING:
@@ -224,16 +230,16 @@ class Tenant:
             await asyncio.sleep(next(pause))
 
     async def _prove(self, state: State) -> State:
-        proven = State(wanted=state.wanted, proven=state.wanted)
-        if state.proven != state.wanted:
-            await send_work(self._write, proven)
-        return proven
+        last_healthy = State(wanted=state.wanted, last_healthy=state.wanted)
+        if state.last_healthy != state.wanted:
+            await send_work(self._write, last_healthy)
+        return last_healthy
 
     async def _switch(
-        self, before: Seen, following: State, forward: Callable[[], Awaitable[ComputeResult]]
+        self, before: FolderState, following: State, forward: Callable[[], Awaitable[ComputeResult]]
     ) -> ComputeResult:
         """Go forward such that a cancellation leaves the former command running, or the next one."""
-        former = following.proven
+        former = following.last_healthy
         if former is None and before.lives and before.state is not None:
             former = before.state.wanted
         health = following.wanted.config.health
@@ -244,7 +250,7 @@ class Tenant:
             longest=longest + (health.within if health is not None else STABLE),
         )
 
-    async def _put_back(self, before: Seen, following: State, former: Run | None) -> None:
+    async def _put_back(self, before: FolderState, following: State, former: Run | None) -> None:
         """Start the former command again, unless the next one took its place."""
         seen = await asyncio.to_thread(self.folder.seen)
         if (state := seen.state) is None or former is None or before.state is None:
@@ -256,19 +262,21 @@ class Tenant:
         if seen.lives and not state.pending and (own or state != before.state):
             return
         former = await self._claimed("return", former, seen)
-        await self._launch("return", attrs.evolve(state, wanted=former, proven=following.proven))
+        await self._launch(
+            "return", attrs.evolve(state, wanted=former, last_healthy=following.last_healthy)
+        )
 
     async def _replace(self, following: State) -> ComputeResult:
         await self._launch("update", following)
         await self._begun("update")
-        return await self._settled()
+        return await self._stable()
 
-    async def _start(self, act: str, state: State, seen: Seen) -> None:
+    async def _start(self, act: str, state: State, seen: FolderState) -> None:
         wanted = await self._claimed(act, state.wanted, seen)
         await self._launch(act, attrs.evolve(state, wanted=wanted))
         await self._begun(act)
 
-    async def _claimed(self, act: str, run: Run, seen: Seen) -> Run:
+    async def _claimed(self, act: str, run: Run, seen: FolderState) -> Run:
         port = await send_work(self._port, run, seen)
         self.reached(f"{act}:claimed")
         return attrs.evolve(run, run=f"{self.act}-{uuid4().hex}", port=port)
@@ -276,7 +284,7 @@ class Tenant:
     async def _launch(self, act: str, state: State) -> None:
         # Before anything is stopped: on a full disk the command that runs is to go on.
         await send_work(self.folder.prepare, state)
-        async with nobody_lives(self.folder, is_new=act == "create") as lock:
+        async with stop_all(self.folder, is_new=act == "create") as lock:
             self.reached(f"{act}:ended")
             await send_work(self.folder.replace)
             await send_work(self._keep_ports, state)
@@ -285,7 +293,7 @@ class Tenant:
             self.reached(f"{act}:spawned")
 
     async def _begun(self, act: str) -> None:
-        for pause in pauses(_BEGIN):
+        for pause in backoff_delays(_BEGIN):
             seen = await asyncio.to_thread(self.folder.seen)
             if seen.noted is not None and (seen.noted.child or seen.noted.ended):
                 self.reached(f"{act}:begun")
@@ -295,7 +303,7 @@ class Tenant:
             await asyncio.sleep(pause)
         raise ComputeUnavailable("what keeps the command did not begin")
 
-    def _port(self, run: Run, seen: Seen) -> int:
+    def _port(self, run: Run, seen: FolderState) -> int:
         before = seen.state.wanted if seen.state is not None else None
         own = before.port if before is not None and seen.lives else 0
         if run.config.port:
@@ -309,7 +317,7 @@ class Tenant:
         self._keep_ports(state)
 
     def _keep_ports(self, state: State) -> None:
-        self.claims.keep(state.wanted.port, state.proven.port if state.proven else 0)
+        self.claims.keep(state.wanted.port, state.last_healthy.port if state.last_healthy else 0)
 
     def _spawn(self, lock: int) -> None:
         subprocess.run(  # noqa: S603  # our own program; the tenant's values are in the folder
@@ -336,14 +344,14 @@ class Tenant:
             os.close(lock)
 
     async def _act_lock(self) -> int | None:
-        for pause in pauses(_BUSY):
+        for pause in backoff_delays(_BUSY):
             if (lock := await take(self.folder.act_lock)) is not None:
                 return lock
             await asyncio.sleep(pause)
         return None
 
 
-def _ids(seen: Seen) -> dict[str, str]:
+def _ids(seen: FolderState) -> dict[str, str]:
     if seen.state is None:
         return {}
     ids = {"port": str(seen.state.wanted.port)}

@@ -140,8 +140,8 @@ def worker_settings(times: Times) -> dict[str, Any]:
     return {
         "step_timeout": f"{step:g}s",
         "health_timeout": f"{step / 2:g}s",
-        "settle_after": f"{min(5, step / 2):g}s",
-        "hold_interval": "1s",
+        "resync_after": f"{min(5, step / 2):g}s",
+        "hold_retry_interval": "1s",
         "drain_timeout": "5s",
     }
 

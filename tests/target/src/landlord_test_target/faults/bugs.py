@@ -41,16 +41,16 @@ class BuggyCompute(TargetCompute):
     _made: dict[str, ComputeSpec] = attrs.field(factory=dict, init=False)
     _later: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
 
-    async def inspect(self, tenant: str, place: str) -> Observation:
+    async def inspect(self, tenant: str, location: str) -> Observation:
         """What was claimed, where something was."""
-        return self._claimed.get(tenant) or await TargetCompute.inspect(self, tenant, place)
+        return self._claimed.get(tenant) or await TargetCompute.inspect(self, tenant, location)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
         """Make it, or not, or twice."""
         if self.bug == "lost":
             return self._claim(spec)
         if self.bug == "elsewhere":
-            await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
+            await TargetCompute.provision(self, attrs.evolve(spec, location="elsewhere"))
             return self._claim(spec)
         if self.bug == "never asks":
             chain = asyncio.create_task(self._unasked(spec))
@@ -58,7 +58,7 @@ class BuggyCompute(TargetCompute):
             return await asyncio.shield(chain)
         self._made[spec.tenant] = spec
         if self.bug == "doubled":
-            await TargetCompute.provision(self, attrs.evolve(spec, place="elsewhere"))
+            await TargetCompute.provision(self, attrs.evolve(spec, location="elsewhere"))
         return await TargetCompute.provision(self, spec)
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
@@ -71,7 +71,7 @@ class BuggyCompute(TargetCompute):
             await asyncio.sleep(LATE)
         return await TargetCompute.update(self, spec)
 
-    async def destroy(self, tenant: str, place: str) -> bool:
+    async def destroy(self, tenant: str, location: str) -> bool:
         """Remove it, or not."""
         if self.bug == "left over":
             self._claimed[tenant] = Observation(state=ResourceState.MISSING)
@@ -79,10 +79,10 @@ class BuggyCompute(TargetCompute):
         if self.bug == "acts later" and (spec := self._made.pop(tenant, None)) is not None:
             self._later.add(asyncio.create_task(self._make_again(spec)))
         self._claimed.pop(tenant, None)
-        return await TargetCompute.destroy(self, tenant, place)
+        return await TargetCompute.destroy(self, tenant, location)
 
     async def _unasked(self, spec: ComputeSpec) -> ComputeResult:
-        await self.inspect(spec.tenant, spec.place)
+        await self.inspect(spec.tenant, spec.location)
         await self._call("POST", "create", self._body(spec))
         return ComputeResult(resource_ids={})
 

@@ -196,8 +196,8 @@ class Injector:
 
     def _landlord(self, state: State) -> Deed:
         async def spoilt() -> None:
-            self.stage.to_landlord.turn(state)
+            self.stage.to_landlord.lock(state)
             await asyncio.sleep(AWAY)
-            self.stage.to_landlord.turn(State.OPEN)
+            self.stage.to_landlord.lock(State.OPEN)
 
         return spoilt

@@ -26,7 +26,7 @@ ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
 
 
 EXCUSED = 0.05
-"""Of each freeze: a request that waits for its connection, or its turn in the loop, is sent afterwards."""
+"""Of each freeze: a request that waits for its connection, or its lock in the loop, is sent afterwards."""
 
 ANSWERED = 10.0
 """Seconds within which a worker shows a tenant's history."""
@@ -107,7 +107,7 @@ class Judge:
         for tenant in self.load.tenants:
             record = (await self.stage.landlord.get(tenant)).body
             found += self._of_tenant(tenant, record, resources[tenant])
-            there = {(row["engine"], row["place"]) for row in resources[tenant]}
+            there = {(row["engine"], row["location"]) for row in resources[tenant]}
             found += [
                 Finding(oracle="left in Restate", tenant=tenant, what=what)
                 for what in remains.wrong(tenant, there)
@@ -145,10 +145,11 @@ class Judge:
     ) -> Iterator[Finding]:
         status = record.get("status", "gone")
         resources = [
-            (row["engine"], row["place"], json.loads(row["document"])["version"]) for row in there
+            (row["engine"], row["location"], json.loads(row["document"])["version"])
+            for row in there
         ]
         config = record.get("desired_config", {})
-        wanted = tuple(config.get(key) for key in ("compute_provider", "place", "version"))
+        wanted = tuple(config.get(key) for key in ("compute_provider", "location", "version"))
         what = f"Landlord says {status} and wants {wanted}, there is {resources}"
         oracle = ""
         if len(there) > 1:
@@ -175,11 +176,11 @@ class Judge:
             acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
             after = row["at"] - min(removed)
             if acts and row["tenant"] == tenant and after > ON_THE_WIRE:
-                what = f"{row['call']} in {row['place']} {after:.1f} s after it was removed"
+                what = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
                 yield Finding(oracle="acted late", tenant=tenant, what=what)
 
     async def _not_written_down(self) -> list[Finding]:
-        """A job that ended by itself is in its tenant's history, unless it never had the turn."""
+        """A job that ended by itself is in its tenant's history, unless it never had the lock."""
         ended: set[str] = set()
         for tenant in self.load.tenants:
             history = await self._history(tenant)
@@ -220,7 +221,7 @@ class Judge:
         ]
         lines += [(fault.at, f"-- {fault.kind}, over at {fault.over:.2f}") for fault in self.faults]
         lines += [
-            (row["at"], f"target: {row['engine']} {row['place']} {row['call']} {row['outcome']}")
+            (row["at"], f"target: {row['engine']} {row['location']} {row['call']} {row['outcome']}")
             for row in self.ledger
             if row["tenant"] == tenant
         ]

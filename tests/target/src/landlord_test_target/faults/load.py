@@ -106,7 +106,7 @@ class Load:
     def _config(self, dice: Random) -> Mapping[str, object]:
         return {
             "compute_provider": dice.choice(self.engines),
-            "place": dice.choice(("main", "east")),
+            "location": dice.choice(("main", "east")),
             "version": dice.randrange(100, 1_000_000),
         }
 

@@ -28,7 +28,7 @@ class Remains:
     @classmethod
     async def of(cls, world: World) -> "Remains":
         """Ask Restate itself."""
-        lock = f"{world.service}Turn"
+        lock = f"{world.service}Tenant"
         states = await world.admin.query(
             "SELECT service_key, value_utf8 FROM state"
             f" WHERE service_name = '{lock}' AND key = 'turn'"
@@ -44,20 +44,20 @@ class Remains:
         )
 
     def wrong(self, tenant: str, there: Places) -> Iterator[str]:
-        """What should not be, for a tenant whose resources are at these places.
+        """What should not be, for a tenant whose resources are at these locations.
 
         Args:
             tenant: Its id.
-            there: Engine and place of each.
+            there: Engine and location of each.
         """
         state = self.states.get(tenant)
         if state is None:
             if there:
                 yield "nothing of it is written down"
             return
-        if state.get("settling") is not None:
-            yield f"{state['settling']} has settled it ever since"
-        noted = {(one["engine"], one["place"]) for one in state["record"]["placements"]}
+        if state.get("resync") is not None:
+            yield f"{state['the resync']} has resynced it ever since"
+        noted = {(one["engine"], one["location"]) for one in state["record"]["placements"]}
         if noted != there:
             yield f"it is at {sorted(there)}, and written down is {sorted(noted)}"
         if not noted and tenant not in self.to_be_forgotten:

@@ -54,7 +54,7 @@ class Parts:
         seed: Draws which job meets which clock, and which worker.
         step_timeout: A worker's; what stands still for longer was given up by others.
         carry: For how long an engine may carry a request.
-        settle_after: A worker's.
+        resync_after: A worker's.
         asks_landlord: Whether workers have the address of Landlord's API.
         worker: More of the worker's own settings.
     """
@@ -66,7 +66,7 @@ class Parts:
     seed: int = 1
     step_timeout: float = 10.0
     carry: float = 5.0
-    settle_after: float = 2.0
+    resync_after: float = 2.0
     asks_landlord: bool = True
     worker: Mapping[str, object] = attrs.field(factory=dict)
 
@@ -76,7 +76,7 @@ class Parts:
 
         Its last look is that many seconds after the first one, and takes a step at most.
         """
-        return self.settle_after + self.longest_act + MARGIN + self.longest_act
+        return self.resync_after + self.longest_act + MARGIN + self.longest_act
 
     @property
     def longest_act(self) -> float:
@@ -89,7 +89,7 @@ class Parts:
             "drain_timeout": "5s",
             "health_timeout": f"{self.step_timeout / 2:g}s",
             "step_timeout": f"{self.step_timeout:g}s",
-            "settle_after": f"{self.settle_after:g}s",
+            "resync_after": f"{self.resync_after:g}s",
             **self.worker,
         }
 
@@ -146,7 +146,7 @@ class Stage:
 
     async def server_works(self) -> bool:
         """Whether the restate-server takes a call and has it done, which it writes into its log."""
-        url = f"{self.world.restate.endpoint}/{self.world.service}Turn/{uuid4()}/status"
+        url = f"{self.world.restate.endpoint}/{self.world.service}Tenant/{uuid4()}/status"
         try:
             async with self.world.http.get(url, timeout=WORKS) as answer:
                 return answer.ok

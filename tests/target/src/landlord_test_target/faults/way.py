@@ -45,7 +45,7 @@ class Way:
     _state: State = State.OPEN
     _open: set[StreamWriter] = attrs.field(factory=set)
 
-    def turn(self, state: State) -> None:
+    def lock(self, state: State) -> None:
         """Treat connections like this from now on; those that are open are cut."""
         self._state = state
         self.cut()

@@ -19,7 +19,7 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.errors import Held, InvalidJob, Transient
-from landlord_engines_core.models import Ended
+from landlord_engines_core.models import CompletedJob
 from landlord_engines_core.settings.kinds import Duration
 from landlord_test_target.queue_engine.steps import QueueSteps, ResyncSteps
 from landlord_test_target.queue_engine.store import Job, Store
@@ -47,7 +47,8 @@ class QueueEngine(WorkerEngine):
     """Works on the jobs of one file, beside any number of others."""
 
     info = EngineInfo(
-        name="queue", capabilities={Capability.TURN: Support.FULL, Capability.SETTLE: Support.FULL}
+        name="queue",
+        capabilities={Capability.TENANT_LOCK: Support.FULL, Capability.RESYNC: Support.FULL},
     )
     settings: QueueSettings
     context: EngineContext
@@ -68,7 +69,7 @@ class QueueEngine(WorkerEngine):
 
     async def register(self) -> Registration:
         """Whoever writes into the file reaches this worker."""
-        return Registration(state=RegistrationState.YES, detail=self.settings.path)
+        return Registration(state=RegistrationState.REGISTERED, detail=self.settings.path)
 
     async def shutdown(self, grace: float) -> None:
         """Begin nothing more; what is under way gets its time, and goes on elsewhere."""
@@ -118,11 +119,11 @@ class QueueEngine(WorkerEngine):
             steps = QueueSteps(job=job, store=store, is_wanted=wanted, resync_after=after)
             await context.run_job(job.body, steps)
             return
-        ended = codec.loads(job.body, Ended)
+        ended = codec.loads(job.body, CompletedJob)
         resync = ResyncSteps(
             job=job, store=store, is_wanted=wanted, resync_after=0, after=int(ended.execution_id)
         )
-        if (then := (await context.settle(ended, resync)).follow_up) is not None:
+        if (then := (await context.resync(ended, resync)).follow_up) is not None:
             store.send_resync(then.ended, then.after)
 
 

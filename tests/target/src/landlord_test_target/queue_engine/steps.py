@@ -9,7 +9,7 @@ from typing import TypeVar
 import attrs
 
 from landlord_engines_core.errors import ExecutionEnded, StillRunning, Superseded
-from landlord_engines_core.models import Ended, Note, Operation, Record, Transition
+from landlord_engines_core.models import CompletedJob, JobStart, Operation, Record, Transition
 from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
 from landlord_test_target.queue_engine.store import Job, Lock, Store
@@ -41,7 +41,7 @@ class QueueSteps:
         _ = name, kind
         return await action()
 
-    async def take(self, tenant: str, note: Note) -> Record:
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
         """Take the lock once the job that has it, and what resyncs after it, have ended."""
         while True:
             before = self.store.lock(tenant)
@@ -53,8 +53,8 @@ class QueueSteps:
                 if (lock.job, lock.resync) == (before.job, before.resync):
                     return self._taken(tenant, lock, note)
 
-    def _taken(self, tenant: str, lock: Lock, note: Note) -> Record:
-        record = lock.record.begun(self.execution_id, note)
+    def _taken(self, tenant: str, lock: Lock, note: JobStart) -> Record:
+        record = lock.record.with_start(self.execution_id, note)
         self.store.keep(tenant, Lock(job=self.job.id, record=record))
         if lock.job != self.job.id and self.resync_after:
             preempted = lock.job != 0 and not lock.record.has_ended(str(lock.job))
@@ -63,10 +63,12 @@ class QueueSteps:
 
     def _follow(self, tenant: str, job: int, operation: str, record: Record, **more: bool) -> None:
         gone = tuple(placement.bare() for placement in record.placements)
-        ended = Ended(tenant=tenant, execution_id=str(job), operation=operation, gone=gone, **more)
+        ended = CompletedJob(
+            tenant=tenant, execution_id=str(job), operation=operation, removed=gone, **more
+        )
         self.store.send_resync(ended, self.resync_after)
 
-    async def _preempt(self, tenant: str, lock: Lock, note: Note) -> None:
+    async def _preempt(self, tenant: str, lock: Lock, note: JobStart) -> None:
         """Have the job that took the lock last give way, or give way to it."""
         me = Contender(operation=note.operation, dispatched=_moment(self.job.id))
         holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
@@ -80,14 +82,14 @@ class QueueSteps:
             self.store.stop(rival, "superseded")
             await _freed(self.store, rival)
 
-    async def end(self, tenant: str, transition: Transition) -> None:
+    async def complete(self, tenant: str, transition: Transition) -> None:
         """Write what was done into the record, as long as the lock is this job's."""
         with self.store.transaction():
             self._check_lease()
             lock = self._lock(tenant)
-            self.store.keep(tenant, attrs.evolve(lock, record=lock.record.ended(transition)))
+            self.store.keep(tenant, attrs.evolve(lock, record=lock.record.with_end(transition)))
 
-    async def look(self, tenant: str) -> Record:
+    async def read_record(self, tenant: str) -> Record:
         """Read the record."""
         lock = self._lock(tenant)
         row = self.store.job(self.job.id)
@@ -99,9 +101,6 @@ class QueueSteps:
     async def lost_attempts(self) -> LostAttempts:
         """Nobody counts them: a job of a process that was killed is begun again."""
         return NONE_LOST
-
-    def alive(self) -> None:
-        """The engine extends all leases."""
 
     def _lock(self, tenant: str) -> Lock:
         lock = self.store.lock(tenant)
@@ -134,15 +133,15 @@ class ResyncSteps(QueueSteps):
 
     after: int
 
-    async def take(self, tenant: str, note: Note) -> Record:
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
         """Take the lock beside the job that had it, at once or not at all."""
         with self.store.transaction():
             lock = self._lock(tenant)
-            record = lock.record.placed(note.placement)
+            record = lock.record.with_placement(note.placement)
             self.store.keep(tenant, attrs.evolve(lock, resync=self.job.id, record=record))
         return record
 
-    async def look(self, tenant: str) -> Record:
+    async def read_record(self, tenant: str) -> Record:
         """Read the record once the job has ended."""
         row = self.store.job(self.after)
         if row is not None and (row.is_open or row.is_leased):

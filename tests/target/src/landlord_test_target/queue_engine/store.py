@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.models import Ended, Record
+from landlord_engines_core.models import CompletedJob, Record
 
 __all__ = ["Job", "Lock", "Store"]
 
@@ -94,7 +94,7 @@ class Store:
         """Queue a job."""
         return int(self._rows("INSERT INTO jobs (body) VALUES (?) RETURNING id", body)[0]["id"])
 
-    def send_resync(self, ended: Ended, after: float) -> None:
+    def send_resync(self, ended: CompletedJob, after: float) -> None:
         """Queue a resync that is due after so many seconds."""
         sql = "INSERT INTO jobs (body, kind, due) VALUES (?, 'resync', ?)"
         self._rows(sql, codec.dumps(ended), time() + after)

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.models import Job, Operation
-from landlord_engines_core.tenants.understand import MAX_KEY, understand
+from landlord_engines_core.tenants.parsing import MAX_KEY, parse_job
 from landlord_test_target.strategies import configs, values
 
 SECRET = "sesame-3f1c"
@@ -33,7 +33,7 @@ def test_any_names_and_configuration_that_utf8_holds_make_a_job(
 ) -> None:
     document = {"tenant_uuid": key, "tenant_id": name, "desired_config": config}
 
-    job = understand(json.dumps(document).encode())
+    job = parse_job(json.dumps(document).encode())
 
     assert (job.tenant, job.name, job.desired_config) == (key, name, whole(config))
     assert job.operation is Operation.PROVISION
@@ -42,7 +42,7 @@ def test_any_names_and_configuration_that_utf8_holds_make_a_job(
 @given(st.dictionaries(st.sampled_from(["tenant_id", "tenant_uuid", "operation", "x"]), values))
 def test_a_job_always_has_a_key_that_a_backend_can_hold(document: dict[str, object]) -> None:
     with contextlib.suppress(InvalidJob):
-        job = understand(json.dumps(document).encode())
+        job = parse_job(json.dumps(document).encode())
 
         assert 0 < len(job.tenant) <= MAX_KEY
         assert len(job.name) <= MAX_KEY
@@ -58,7 +58,7 @@ def test_no_error_tells_a_value(field: str, value: object) -> None:
     raw = json.dumps({"tenant_uuid": "t", "operation": SECRET, field: value}).encode()
 
     with pytest.raises(InvalidJob) as caught:
-        understand(raw)
+        parse_job(raw)
 
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
@@ -80,6 +80,6 @@ def test_both_ways_to_read_a_body_read_the_same(document: dict[str, object], oth
 
 def _read(text: str) -> Job | str:
     try:
-        return understand(text.encode())
+        return parse_job(text.encode())
     except InvalidJob as error:
         return str(error)

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.jsontext import MAX_DEPTH
 from landlord_engines_core.models import Job, Operation
-from landlord_engines_core.tenants.understand import MAX_KEY, MAX_READ, understand
+from landlord_engines_core.tenants.parsing import MAX_KEY, MAX_READ, parse_job
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -32,18 +32,18 @@ def body(**kinds: object) -> bytes:
     ],
 )
 def test_landlords_words_and_their_aliases_are_known(word: str, operation: Operation) -> None:
-    assert understand(body(operation=word)).operation is operation
+    assert parse_job(body(operation=word)).operation is operation
 
 
 def test_the_uuid_is_the_key_and_the_name_only_without_it() -> None:
-    assert understand(body()).tenant == "7"
-    assert understand(body(tenant_uuid=None)).tenant == "acme"
-    assert understand(body()).name == "acme"
-    assert understand(body(tenant_id=None)).name == ""
+    assert parse_job(body()).tenant == "7"
+    assert parse_job(body(tenant_uuid=None)).tenant == "acme"
+    assert parse_job(body()).name == "acme"
+    assert parse_job(body(tenant_id=None)).name == ""
 
 
 def test_null_is_as_good_as_missing() -> None:
-    job = understand(body(desired_config=None, compute_provider=None, metadata=None))
+    job = parse_job(body(desired_config=None, compute_provider=None, metadata=None))
 
     assert (job.desired_config, job.compute_provider) == ({}, "")
 
@@ -70,7 +70,7 @@ def test_null_is_as_good_as_missing() -> None:
 )
 def test_what_is_not_a_job_names_its_field(raw: bytes, named: str) -> None:
     with pytest.raises(InvalidJob) as caught:
-        understand(raw)
+        parse_job(raw)
 
     assert named in str(caught.value)
     assert caught.value.status == 400
@@ -104,7 +104,7 @@ UNREADABLE = [
 def test_a_configuration_that_cannot_be_read_leaves_tenant_and_operation(
     operation: str, config: str, why: str
 ) -> None:
-    job = understand(raw(operation, desired_config=config))
+    job = parse_job(raw(operation, desired_config=config))
 
     assert (job.tenant, job.operation, job.desired_config) == ("7", operation, {})
     assert job.unreadable.startswith(why)
@@ -122,16 +122,16 @@ def test_a_configuration_that_cannot_be_read_leaves_tenant_and_operation(
 def test_an_engine_or_a_name_that_cannot_be_read_stops_all_but_a_delete(
     fields: dict[str, str], why: str
 ) -> None:
-    config = {"desired_config": '{"place": "east"}'}
+    config = {"desired_config": '{"location": "east"}'}
 
-    assert understand(raw("update", **fields, **config)).unreadable.startswith(why)
-    job = understand(raw("delete", **fields, **config))
-    assert (job.unreadable, job.desired_config) == ("", {"place": "east"})
+    assert parse_job(raw("update", **fields, **config)).unreadable.startswith(why)
+    job = parse_job(raw("delete", **fields, **config))
+    assert (job.unreadable, job.desired_config) == ("", {"location": "east"})
 
 
 @pytest.mark.parametrize("junk", ["1", "NaN", "1e999", DEEP, '{"a": 1}', f'"{"x" * MAX_READ}"'])
 def test_what_no_job_needs_is_not_read(junk: str) -> None:
-    job = understand(raw("update", metadata=junk, other=junk, desired_config='{"a": 1}'))
+    job = parse_job(raw("update", metadata=junk, other=junk, desired_config='{"a": 1}'))
 
     assert (job.desired_config, job.unreadable) == ({"a": 1}, "")
 
@@ -141,13 +141,13 @@ def test_a_key_is_known_in_any_case_and_the_last_one_wins_as_in_go() -> None:
         '{"tenant_id": "a", "OPERATION": "update", "operation": "plan", "Operation": "delete"}'
     )
 
-    assert understand(written.encode()).operation is Operation.DELETE
-    assert understand(b'{"TENANT_UUID": "1", "tenant_uuid": "2"}').tenant == "2"
-    assert understand('{"tenant_id": "a", "de\u017fired_config": {"b": 1}}'.encode()).desired_config
+    assert parse_job(written.encode()).operation is Operation.DELETE
+    assert parse_job(b'{"TENANT_UUID": "1", "tenant_uuid": "2"}').tenant == "2"
+    assert parse_job('{"tenant_id": "a", "de\u017fired_config": {"b": 1}}'.encode()).desired_config
 
 
 def test_half_a_character_in_a_name_is_replaced_as_in_go() -> None:
-    job = understand(body(tenant_uuid="\ud800", desired_config={"\udfff": "\ud800"}))
+    job = parse_job(body(tenant_uuid="\ud800", desired_config={"\udfff": "\ud800"}))
 
     assert (job.tenant, job.desired_config) == ("\ufffd", {"\ufffd": "\ufffd"})
 
@@ -157,7 +157,7 @@ def test_a_body_that_is_nested_deeper_than_the_stack_has_room_for_is_held_and_no
 
     def deeper(levels: int) -> Job:
         body = raw("update", desired_config=config)
-        return deeper(levels - 1) if levels else understand(body)
+        return deeper(levels - 1) if levels else parse_job(body)
 
     assert deeper(0).unreadable == ""
     unreadable = deeper(sys.getrecursionlimit() - 400).unreadable
@@ -168,4 +168,4 @@ def test_a_body_that_is_nested_deeper_than_the_stack_has_room_for_is_held_and_no
 @given(st.binary())
 def test_no_bytes_are_anything_but_a_job_or_invalid(raw: bytes) -> None:
     with contextlib.suppress(InvalidJob):
-        understand(raw)
+        parse_job(raw)

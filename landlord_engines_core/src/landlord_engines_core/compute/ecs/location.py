@@ -9,7 +9,7 @@ from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["Place", "place_of"]
+__all__ = ["Location", "location_of"]
 
 _PLAIN = re.compile(r"(?!sha256-)[A-Za-z0-9_-]+")
 _LONGEST = 255
@@ -17,7 +17,7 @@ _DIGESTED = "sha256-"
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class Location:
     """A region, a cluster, the service's name there, and the role that reaches it.
 
     Attributes:
@@ -38,7 +38,7 @@ class Place:
         return urlencode(known, safe=":/*", errors="surrogatepass", quote_via=quote)
 
     @classmethod
-    def read(cls, text: str) -> "Place":
+    def read(cls, text: str) -> "Location":
         """Read a place out of a tenant's record.
 
         Raises:
@@ -72,7 +72,7 @@ class Place:
         return prefix[: _LONGEST - len(end)] + end
 
 
-def place_of(config: EcsConfig) -> Place:
+def location_of(config: EcsConfig) -> Location:
     """Where a configuration puts its tenant.
 
     Raises:
@@ -94,7 +94,7 @@ def place_of(config: EcsConfig) -> Place:
             hint="set it for the tenant, or for all in compute.ecs",
         )
     role = config.assume_role
-    return Place(
+    return Location(
         region=config.resolved_region,
         cluster=config.cluster_arn,
         service=config.service_name or f"{config.service_name_prefix}*",

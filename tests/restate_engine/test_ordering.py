@@ -7,7 +7,7 @@ from pytest_httpserver import HTTPServer
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record, Transition
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable
-from landlord_engines_restate.rivals import Bid, Holder, Rivals, Verdict
+from landlord_engines_restate.ordering import Bid, DispatchOrder, Holder, Verdict
 
 ME = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=True)
 OTHER = Holder(execution_id="inv_old", since="2026-11-24T01:00:11+00:00", operation="update")
@@ -15,11 +15,11 @@ FIRST, SECOND = "2026-11-24T01:00:10Z", "2026-11-24T01:00:10.045Z"
 """As text the first would be the later one: Restate leaves out a fraction that is zero."""
 LATER = "2026-11-24T01:00:12Z"
 
-ENDED = Record().ended(
+ENDED = Record().with_end(
     Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
 )
 
-Says = Callable[..., Rivals]
+Says = Callable[..., DispatchOrder]
 
 
 @pytest_asyncio.fixture
@@ -27,19 +27,19 @@ async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
     """Rivals over a Landlord that says this of the tenant."""
     admin = AdminClient(httpserver.url_for("/"))
 
-    def make(wanted: bool | None) -> Rivals:  # noqa: FBT001  # what Landlord says
+    def make(wanted: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says
         async def is_wanted(tenant: str) -> bool | None:
             assert tenant == "t"
             return wanted
 
-        return Rivals(admin=admin, is_wanted=is_wanted, replay=0.1)
+        return DispatchOrder(admin=admin, is_wanted=is_wanted, replay=0.1)
 
     yield make
     await admin.aclose()
 
 
 @pytest.fixture
-def rivals(says: Says) -> Rivals:
+def order(says: Says) -> DispatchOrder:
     return says(None)
 
 
@@ -80,16 +80,19 @@ def asked(httpserver: HTTPServer) -> list[str]:
         "older and done",
         "as old and running",
         "younger and killed",
-        "forgotten, took the turn after my dispatch",
-        "forgotten, took the turn before my dispatch",
+        "forgotten, acquired the lock after my dispatch",
+        "forgotten, acquired the lock before my dispatch",
     ],
 )
 async def test_the_one_dispatched_last_wins_and_what_was_killed_has_lost(
-    rivals: Rivals, httpserver: HTTPServer, created: dict[str, tuple[str, str]], verdict: Verdict
+    order: DispatchOrder,
+    httpserver: HTTPServer,
+    created: dict[str, tuple[str, str]],
+    verdict: Verdict,
 ) -> None:
     shows(httpserver, **created)
 
-    claim = await rivals.claim(ME, OTHER, Record())
+    claim = await order.claim(ME, OTHER, Record())
 
     assert (claim.verdict, claim.dispatched) == (verdict, created["inv_me"][0])
     assert "FROM sys_invocation WHERE" in asked(httpserver)[0]
@@ -97,23 +100,23 @@ async def test_the_one_dispatched_last_wins_and_what_was_killed_has_lost(
 
 @pytest.mark.parametrize(("mine", "verdict"), [(FIRST, Verdict.SUPERSEDED), (LATER, Verdict.FREE)])
 async def test_a_holder_whose_end_and_dispatch_are_written_down_is_not_asked_about(
-    rivals: Rivals, httpserver: HTTPServer, mine: str, verdict: Verdict
+    order: DispatchOrder, httpserver: HTTPServer, mine: str, verdict: Verdict
 ) -> None:
     shows(httpserver, inv_me=(mine, "running"))
     holder = Holder(execution_id="inv_old", since=LATER, dispatched=SECOND, operation="update")
 
-    assert (await rivals.claim(ME, holder, ENDED)).verdict == verdict
+    assert (await order.claim(ME, holder, ENDED)).verdict == verdict
 
     (query,) = asked(httpserver)
     assert query.endswith("FROM sys_invocation_status WHERE id = 'inv_me'")
 
 
 async def test_the_dispatch_of_the_first_holder_is_asked_for_once_somebody_follows_it(
-    rivals: Rivals, httpserver: HTTPServer
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, "completed success"))
 
-    assert (await rivals.claim(ME, OTHER, ENDED)).verdict == Verdict.SUPERSEDED
+    assert (await order.claim(ME, OTHER, ENDED)).verdict == Verdict.SUPERSEDED
 
     assert "inv_old" in asked(httpserver)[0]
 
@@ -147,98 +150,98 @@ async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
 @pytest.mark.parametrize(
     ("status", "verdict"), [("running", Verdict.RUNNING), ("completed failure", Verdict.FREE)]
 )
-async def test_what_settles_beats_no_job_whenever_it_was_sent(
-    rivals: Rivals, httpserver: HTTPServer, status: str, verdict: Verdict
+async def test_what_resyncs_beats_no_job_whenever_it_was_sent(
+    order: DispatchOrder, httpserver: HTTPServer, status: str, verdict: Verdict
 ) -> None:
     shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, status))
-    settling = Holder(execution_id="inv_old", since=SECOND, settles=True)
+    resync = Holder(execution_id="inv_old", since=SECOND, is_resync=True)
 
-    assert (await rivals.claim(ME, settling, Record())).verdict == verdict
+    assert (await order.claim(ME, resync, Record())).verdict == verdict
 
 
 async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
-    rivals: Rivals, httpserver: HTTPServer
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     me = {"id": "inv_me", "created_at": FIRST, "status": "running"}
     old = {"id": "inv_old", "created_at": SECOND, "status": "completed"}
     httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me]})
     httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me, old]})
 
-    assert (await rivals.claim(ME, OTHER, Record())).verdict == Verdict.SUPERSEDED
+    assert (await order.claim(ME, OTHER, Record())).verdict == Verdict.SUPERSEDED
 
 
 async def test_a_server_that_does_not_show_the_asking_job_decides_nothing(
-    rivals: Rivals, httpserver: HTTPServer
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_old=(FIRST, "completed"))
 
     with pytest.raises(AdminUnavailable, match="does not show this very job"):
-        await rivals.claim(ME, OTHER, Record())
+        await order.claim(ME, OTHER, Record())
 
 
 @pytest.mark.parametrize("status", ["backing-off", "paused"])
 async def test_a_holder_that_stands_still_is_killed(
-    rivals: Rivals, httpserver: HTTPServer, status: str
+    order: DispatchOrder, httpserver: HTTPServer, status: str
 ) -> None:
     shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, status))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
-    assert (await rivals.claim(ME, OTHER, Record())).verdict == Verdict.FREE
+    assert (await order.claim(ME, OTHER, Record())).verdict == Verdict.FREE
 
     httpserver.check_assertions()
 
 
 async def test_a_holder_that_had_its_time_to_give_way_is_killed_though_it_runs(
-    rivals: Rivals, httpserver: HTTPServer
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
-    assert (await rivals.claim(ME, OTHER, Record(), insist=True)).verdict == Verdict.FREE
+    assert (await order.claim(ME, OTHER, Record(), insist=True)).verdict == Verdict.FREE
 
     httpserver.check_assertions()
 
 
-async def test_before_anybody_had_the_turn_nothing_is_checked(rivals: Rivals) -> None:
-    await rivals.check("inv_me", None, Record())
+async def test_before_anybody_had_the_lock_nothing_is_checked(order: DispatchOrder) -> None:
+    await order.check("inv_me", None, Record())
 
 
-async def test_a_job_that_lives_and_has_the_turn_may_go_on(
-    rivals: Rivals, httpserver: HTTPServer
+async def test_a_job_that_lives_and_has_the_lock_may_go_on(
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_old=(FIRST, "invoked"))
 
-    await rivals.check("inv_old", OTHER, Record())
+    await order.check("inv_old", OTHER, Record())
 
 
 async def test_a_killed_job_that_nobody_followed_is_told_so(
-    rivals: Rivals, httpserver: HTTPServer
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_old=(FIRST, "completed failure"))
 
     with pytest.raises(ExecutionEnded, match="nobody has followed"):
-        await rivals.check("inv_old", OTHER, Record())
+        await order.check("inv_old", OTHER, Record())
 
 
 @pytest.mark.parametrize(
     "me", [(FIRST, "invoked"), (LATER, "completed failure")], ids=["older", "younger, but killed"]
 )
-async def test_a_job_whose_turn_another_one_has_may_not_go_on(
-    rivals: Rivals, httpserver: HTTPServer, me: tuple[str, str]
+async def test_a_job_whose_lock_another_one_has_may_not_go_on(
+    order: DispatchOrder, httpserver: HTTPServer, me: tuple[str, str]
 ) -> None:
     shows(httpserver, inv_me=me, inv_old=(SECOND, "invoked"))
 
     with pytest.raises(Superseded) as raised:
-        await rivals.check("inv_me", OTHER, Record())
+        await order.check("inv_me", OTHER, Record())
     assert type(raised.value) is Superseded
 
 
 async def test_a_job_that_waits_behind_an_older_one_may_go_on(
-    rivals: Rivals, httpserver: HTTPServer
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_me=(LATER, "invoked"), inv_old=(SECOND, "invoked"))
 
-    await rivals.check("inv_me", OTHER, Record())
+    await order.check("inv_me", OTHER, Record())
 
 
 @pytest.mark.parametrize(
@@ -246,16 +249,16 @@ async def test_a_job_that_waits_behind_an_older_one_may_go_on(
     [("invoked", ""), ("completed success", "success"), ("completed failure", "failure")],
 )
 async def test_how_an_invocation_has_ended_is_told(
-    rivals: Rivals, httpserver: HTTPServer, status: str, fate: str
+    order: DispatchOrder, httpserver: HTTPServer, status: str, fate: str
 ) -> None:
     shows(httpserver, inv_me=(FIRST, status))
 
-    assert await rivals.fate("inv_me") == fate
+    assert await order.fate("inv_me") == fate
 
 
 async def test_what_restate_has_forgotten_counts_as_killed(
-    rivals: Rivals, httpserver: HTTPServer
+    order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver)
 
-    assert await rivals.fate("inv_me") == "failure"
+    assert await order.fate("inv_me") == "failure"

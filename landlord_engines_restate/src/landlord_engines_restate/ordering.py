@@ -1,4 +1,4 @@
-"""Which of two jobs goes first, and whether the one that had the turn last still runs.
+"""Which of two jobs goes first, and whether the one that had the lock last still runs.
 
 Restate's ids carry no time and jobs may arrive in any order after an outage, so the admin API is
 asked: ``created_at`` is when an invocation was accepted. What each answer means for the two is core's
@@ -18,7 +18,7 @@ from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, literal
 from landlord_engines_restate.dates import read_date
 
-__all__ = ["Bid", "Claim", "Holder", "Rivals", "Verdict"]
+__all__ = ["Bid", "Claim", "DispatchOrder", "Holder", "Verdict"]
 
 REPLAY = 5.0
 """Seconds for which an invocation that is not shown is looked for again: a server that was killed
@@ -33,7 +33,7 @@ Row = Mapping[str, str]
 
 
 class Verdict(StrEnum):
-    """What a claim of the turn comes to."""
+    """What a claim of the lock comes to."""
 
     FREE = "free"
     RUNNING = "running"
@@ -43,20 +43,20 @@ class Verdict(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Holder:
-    """The job that took the turn last; it may have ended since.
+    """The job that acquired the lock last; it may have ended since.
 
     Attributes:
-        since: When it took the turn at the latest, which is after its dispatch.
+        since: When it acquired the lock at the latest, which is after its dispatch.
         dispatched: When Restate accepted it; empty where nobody had to ask.
         operation: What it does; empty where an earlier version wrote it.
-        settles: It is no job but settles the tenant, and gives way to any job.
+        resyncs: It is no job but resyncs the tenant, and gives way to any job.
     """
 
     execution_id: str
     since: str
     dispatched: str = ""
     operation: str = ""
-    settles: bool = False
+    is_resync: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +83,7 @@ class Claim:
 
 
 @attrs.frozen(kw_only=True)
-class Rivals:
+class DispatchOrder:
     """Compares jobs by asking Restate's admin API.
 
     Attributes:
@@ -99,7 +99,7 @@ class Rivals:
     async def claim(
         self, bid: Bid, holder: Holder, record: Record, *, insist: bool = False
     ) -> Claim:
-        """Decide between the job that wants the turn and the one that took it last.
+        """Decide between the job that wants the lock and the one that took it last.
 
         An older holder that stands still is killed here, since it could not give way by itself; so
         is one that has had its time to, where the caller insists.
@@ -111,21 +111,21 @@ class Rivals:
         rows = await self._rows(bid.execution_id, holder, record)
         mine = rows[bid.execution_id]["created_at"]
         other = rows.get(holder.execution_id, {})
-        if not holder.settles and await self._gives_way(bid, mine, holder, other, record):
+        if not holder.is_resync and await self._gives_way(bid, mine, holder, other, record):
             return Claim(verdict=Verdict.SUPERSEDED, dispatched=mine)
         verdict = Verdict.FREE
         if not record.has_ended(holder.execution_id):
-            verdict = await self._let_go(holder, other, insist=insist)
+            verdict = await self._drop_traceback(holder, other, insist=insist)
         return Claim(verdict=verdict, dispatched=mine)
 
     async def check(self, me: str, holder: Holder | None, record: Record) -> None:
-        """Make sure that this job lives, and that no job dispatched later has taken the turn.
+        """Make sure that this job lives, and that no job dispatched later has acquired the lock.
 
-        Before anybody has had the turn nothing is asked: such a job has done nothing yet.
+        Before anybody has had the lock nothing is asked: such a job has done nothing yet.
 
         Raises:
-            ExecutionEnded: Restate shows this job as ended, and it was the last to have the turn.
-            Superseded: A younger job has the turn.
+            ExecutionEnded: Restate shows this job as ended, and it was the last to have the lock.
+            Superseded: A younger job has the lock.
             AdminUnavailable: Restate's admin API gives no answer.
         """
         if holder is None:
@@ -165,7 +165,7 @@ class Rivals:
             is_wanted=partial(self.is_wanted, bid.tenant),
         )
 
-    async def _let_go(self, holder: Holder, row: Row, *, insist: bool) -> Verdict:
+    async def _drop_traceback(self, holder: Holder, row: Row, *, insist: bool) -> Verdict:
         """Whether an older holder still runs; one that does not give way is killed."""
         status = row.get("status", _ENDED)
         if status == _ENDED:

@@ -1,4 +1,4 @@
-"""Settling: what Landlord says decides, what is there is mended, once."""
+"""The resync: what Landlord says decides, what is there is repaired, once."""
 
 import attrs
 import pytest
@@ -15,46 +15,46 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import StillRunning, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import (
-    Ended,
+    CompletedJob,
     ExecutionState,
     ExecutionStatus,
     FollowUp,
-    Note,
+    JobStart,
     Placement,
     Record,
     Resynced,
     Transition,
     config_hash,
 )
-from landlord_engines_core.tenants.results import Settling
+from landlord_engines_core.tenants.results import ResyncCheck
 from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
 
 LOOKED = ["resolve"]
-TRIED = ["resolve", "take", "settle"]
+TRIED = ["resolve", "take", "resync"]
 MENDED = [*TRIED, "end"]
 
 ENDED = Transition(execution_id="job", operation="update", started_at="t", ended_at="t")
 NOWHERE = Record(transitions=(ENDED,))
 HERE = attrs.evolve(NOWHERE, placements=(Placement("mock"),))
-KILLED = Record(placements=(Placement("mock"),)).begun(
-    "job", Note(operation="update", started_at="t")
+KILLED = Record(placements=(Placement("mock"),)).with_start(
+    "job", JobStart(operation="update", started_at="t")
 )
 
 
 @attrs.define
-class SettleSteps(DirectSteps):
-    """A turn that writes down no start, as settling has none."""
+class ResyncSteps(DirectSteps):
+    """A turn that writes down no start, as the resync has none."""
 
-    async def take(self, tenant: str, note: Note) -> Record:
-        await self.look(tenant)
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
+        await self.read_record(tenant)
         self.names.append("take")
-        self.record = self.record.placed(note.placement)
+        self.record = self.record.with_placement(note.placement)
         return self.record
 
     @property
     def told(self) -> tuple[Transition, ...]:
-        """What settling wrote into the history."""
-        return tuple(one for one in self.record.transitions if one.operation == "settle")
+        """What the resync wrote into the history."""
+        return tuple(one for one in self.record.transitions if one.operation == "resync")
 
 
 @attrs.define
@@ -85,14 +85,14 @@ def api(httpserver: HTTPServer) -> Api:
     return Api(httpserver, LandlordClient(httpserver.url_for("/")))
 
 
-def after(operation: str, *gone: Placement) -> Ended:
-    return Ended(tenant="t", execution_id="job", operation=operation, gone=gone)
+def after(operation: str, *gone: Placement) -> CompletedJob:
+    return CompletedJob(tenant="t", execution_id="job", operation=operation, removed=gone)
 
 
-async def settle(
+async def resync_answer(
     compute: MockCompute,
-    steps: SettleSteps,
-    ended: Ended,
+    steps: ResyncSteps,
+    ended: CompletedJob,
     api: Api | None = None,
     *others: tuple[str, MockCompute],
     logger: Lines | None = None,
@@ -102,8 +102,8 @@ async def settle(
 
 async def resync(
     compute: MockCompute,
-    steps: SettleSteps,
-    ended: Ended,
+    steps: ResyncSteps,
+    ended: CompletedJob,
     api: Api | None = None,
     *others: tuple[str, MockCompute],
     logger: Lines | None = None,
@@ -111,7 +111,7 @@ async def resync(
     client = api.client if api is not None else None
     tenants = jobs(("mock", compute), *others, landlord=client, logger=logger)
     try:
-        return await tenants.settle(ended, steps)
+        return await tenants.resync(ended, steps)
     finally:
         if client is not None:
             await client.aclose()
@@ -123,51 +123,51 @@ async def has(compute: MockCompute, **config: object) -> None:
     await tenants.run(codec.dumps({"tenant_uuid": "t", "desired_config": config}), DirectSteps())
 
 
-async def test_what_is_as_landlord_says_takes_no_turn(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+async def test_what_is_as_landlord_says_takes_no_lock(api: Api) -> None:
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="x")
     api.says("ready", image="x")
 
-    answer = await settle(compute, steps, after("provision"), api)
+    answer = await resync_answer(compute, steps, after("provision"), api)
 
     assert steps.names == LOOKED
     assert (answer.state, answer.output.status) == (ExecutionState.SUCCEEDED, "unchanged")
 
 
 async def test_a_newer_config_is_applied_and_told(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says("ready", image="new")
 
-    answer = await settle(compute, steps, after("provision"), api)
+    answer = await resync_answer(compute, steps, after("provision"), api)
 
     assert steps.names == MENDED
     assert compute.resources["t"].config == {"image": "new"}
     assert compute.resources["t"].name == "acme"
     (transition,) = steps.told
-    assert (transition.operation, transition.outcome) == ("settle", "updated")
+    assert (transition.operation, transition.outcome) == ("resync", "updated")
     assert transition.changes == ("image changed",)
     assert answer.output.transition == transition
 
 
 async def test_a_resource_that_failed_is_repaired(api: Api) -> None:
-    compute, steps = ScriptedCompute(), SettleSteps(record=HERE)
+    compute, steps = ScriptedCompute(), ResyncSteps(record=HERE)
     await has(compute)
     compute.states.extend([ResourceState.FAILED] * 2)
     api.says("ready")
 
-    await settle(compute, steps, after("provision"), api)
+    await resync_answer(compute, steps, after("provision"), api)
 
     assert steps.told[0].changes == ("repaired",)
 
 
 @pytest.mark.parametrize("status", ["requested", "provisioning", "updating", "failed"])
 async def test_what_is_neither_ready_nor_archived_is_left_alone(api: Api, status: str) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says(status, image="new")
 
-    await settle(compute, steps, after("provision"), api)
+    await resync_answer(compute, steps, after("provision"), api)
 
     assert steps.names == LOOKED
     assert compute.resources["t"].config == {"image": "old"}
@@ -175,11 +175,11 @@ async def test_what_is_neither_ready_nor_archived_is_left_alone(api: Api, status
 
 @pytest.mark.parametrize("operation", ["provision", "delete"])
 async def test_an_archived_tenant_has_nothing(api: Api, operation: str) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute)
     api.says("archived")
 
-    await settle(compute, steps, after(operation), api)
+    await resync_answer(compute, steps, after(operation), api)
 
     assert compute.resources == {}
     assert steps.told[0].outcome == "deleted"
@@ -187,21 +187,21 @@ async def test_an_archived_tenant_has_nothing(api: Api, operation: str) -> None:
 
 
 async def test_a_tenant_that_is_gone_after_its_delete_has_nothing(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=NOWHERE)
+    compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
     await has(compute)
     api.says()
 
-    await settle(compute, steps, after("delete", Placement("mock")), api)
+    await resync_answer(compute, steps, after("delete", Placement("mock")), api)
 
     assert compute.resources == {}
     assert steps.names == MENDED
 
 
 async def test_a_deleted_tenant_whose_record_is_forgotten_is_looked_at_all_the_same() -> None:
-    compute, steps = MockCompute(), SettleSteps(record=Record())
+    compute, steps = MockCompute(), ResyncSteps(record=Record())
     await has(compute)
 
-    await settle(compute, steps, after("delete", Placement("mock")))
+    await resync_answer(compute, steps, after("delete", Placement("mock")))
 
     assert compute.resources == {}
 
@@ -209,11 +209,11 @@ async def test_a_deleted_tenant_whose_record_is_forgotten_is_looked_at_all_the_s
 async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_delete(
     api: Api,
 ) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute)
     api.says()
 
-    await settle(compute, steps, after("update"), api)
+    await resync_answer(compute, steps, after("update"), api)
 
     assert set(compute.resources) == {"t"}
     assert steps.names == LOOKED
@@ -225,10 +225,10 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
 async def test_without_an_api_only_a_delete_is_looked_at_again(
     operation: str, names: list[str], left: set[str]
 ) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=NOWHERE)
+    compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
     await has(compute)
 
-    await settle(compute, steps, after(operation, Placement("mock")))
+    await resync_answer(compute, steps, after(operation, Placement("mock")))
 
     assert steps.names == names
     assert set(compute.resources) == left
@@ -236,27 +236,27 @@ async def test_without_an_api_only_a_delete_is_looked_at_again(
 
 async def test_what_is_left_where_the_job_made_sure_of_nothing_goes(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
-    steps = SettleSteps(record=HERE)
+    steps = ResyncSteps(record=HERE)
     await has(here)
     await has(there)
     api.says("ready")
 
     ended = after("update", Placement("c"), Placement("b"))
-    await settle(here, steps, ended, api, ("b", there), ("c", MockCompute()))
+    await resync_answer(here, steps, ended, api, ("b", there), ("c", MockCompute()))
 
     assert (set(here.resources), there.resources) == ({"t"}, {})
     (transition,) = steps.told
-    assert (transition.outcome, transition.gone) == ("deleted", ended.gone)
+    assert (transition.outcome, transition.removed) == ("deleted", ended.removed)
     assert steps.record.placements == (Placement("mock"),)
 
 
 async def test_a_tenant_is_moved_once_it_is_healthy_there(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
-    steps = SettleSteps(record=HERE)
+    steps = ResyncSteps(record=HERE)
     await has(here)
     api.says("ready", compute_provider="b")
 
-    await settle(here, steps, after("update"), api, ("b", there))
+    await resync_answer(here, steps, after("update"), api, ("b", there))
 
     assert (here.resources, set(there.resources)) == ({}, {"t"})
     assert steps.record.placements == (Placement("b"),)
@@ -268,19 +268,21 @@ async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api
     there = ScriptedCompute(
         states=[ResourceState.MISSING, ResourceState.MISSING, ResourceState.FAILED]
     )
-    steps, logger = SettleSteps(record=HERE), Lines()
+    steps, logger = ResyncSteps(record=HERE), Lines()
     await has(here)
     api.says("ready", compute_provider="b")
 
-    await settle(here, steps, after("update"), api, ("b", there), logger=logger)
+    await resync_answer(here, steps, after("update"), api, ("b", there), logger=logger)
 
     assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
     assert steps.told[0].detail == "it is failed on b, and stays elsewhere too"
     assert set(steps.record.placements) == {Placement("mock"), Placement("b")}
-    assert logger.events("warning") == ["settled"]
+    assert logger.events("warning") == ["stable"]
 
 
-async def test_a_tenant_whose_record_names_no_place_gets_one_that_is_noted_first(api: Api) -> None:
+async def test_a_tenant_whose_record_names_no_location_gets_one_that_is_noted_first(
+    api: Api,
+) -> None:
     noted: list[tuple[Placement, ...]] = []
 
     class Watched(MockCompute):
@@ -288,10 +290,10 @@ async def test_a_tenant_whose_record_names_no_place_gets_one_that_is_noted_first
             noted.append(steps.record.placements)
             return await super().provision(spec)
 
-    compute, steps = Watched(), SettleSteps(record=NOWHERE)
+    compute, steps = Watched(), ResyncSteps(record=NOWHERE)
     api.says("ready", image="x")
 
-    answer = await settle(compute, steps, after("delete"), api)
+    answer = await resync_answer(compute, steps, after("delete"), api)
 
     assert noted == [(Placement("mock"),)]
     assert compute.resources["t"].config == {"image": "x"}
@@ -301,25 +303,25 @@ async def test_a_tenant_whose_record_names_no_place_gets_one_that_is_noted_first
 
 async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
-    steps = SettleSteps(record=HERE)
+    steps = ResyncSteps(record=HERE)
     await has(here, image="old")
     first = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
     api.server.expect_ordered_request("/v1/tenants/t").respond_with_json(first)
     api.says("ready", image="new", compute_provider="b")
 
-    await settle(here, steps, after("update"), api, ("b", there))
+    await resync_answer(here, steps, after("update"), api, ("b", there))
 
     assert there.resources == {}
-    assert steps.told[0].detail == ("another place is wanted by now than was written down")
+    assert steps.told[0].detail == ("another location is wanted by now than was written down")
 
 
 async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
-    compute, steps = ScriptedCompute(), SettleSteps(record=HERE)
+    compute, steps = ScriptedCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says("ready", image="new")
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
-    await settle(compute, steps, after("update"), api)
+    await resync_answer(compute, steps, after("update"), api)
 
     (transition,) = steps.told
     assert (transition.outcome, transition.detail) == ("rolled-back", "it crashed")
@@ -328,10 +330,10 @@ async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
 
 async def test_a_config_that_is_refused_is_told_without_its_values(api: Api) -> None:
     schema = {"properties": {"password": {"type": "integer"}}}
-    compute, steps, logger = ScriptedCompute(schema=schema), SettleSteps(record=HERE), Lines()
+    compute, steps, logger = ScriptedCompute(schema=schema), ResyncSteps(record=HERE), Lines()
     api.says("ready", password="canary")
 
-    await settle(compute, steps, after("update"), api, logger=logger)
+    await resync_answer(compute, steps, after("update"), api, logger=logger)
 
     (transition,) = steps.told
     assert transition.outcome == "refused"
@@ -342,22 +344,22 @@ async def test_a_config_that_is_refused_is_told_without_its_values(api: Api) -> 
 
 async def test_a_config_that_is_nested_too_deeply_is_told_and_left(api: Api) -> None:
     class Deep(MockCompute):
-        async def inspect(self, tenant: str, place: str) -> Observation:
+        async def inspect(self, tenant: str, location: str) -> Observation:
             raise RecursionError
 
-    steps = SettleSteps(record=HERE)
+    steps = ResyncSteps(record=HERE)
     api.says("ready")
 
-    await settle(Deep(), steps, after("update"), api)
+    await resync_answer(Deep(), steps, after("update"), api)
 
     assert steps.told[0].detail == "the configuration is nested too deeply"
 
 
 async def test_an_engine_that_is_not_here_is_told(api: Api) -> None:
-    steps = SettleSteps(record=attrs.evolve(NOWHERE, placements=(Placement("nomad"),)))
+    steps = ResyncSteps(record=attrs.evolve(NOWHERE, placements=(Placement("nomad"),)))
     api.says("archived")
 
-    await settle(MockCompute(), steps, after("update"), api)
+    await resync_answer(MockCompute(), steps, after("update"), api)
 
     (transition,) = steps.told
     assert transition.outcome == "refused"
@@ -365,12 +367,12 @@ async def test_an_engine_that_is_not_here_is_told(api: Api) -> None:
     assert steps.record.placements == (Placement("nomad"),)
 
 
-async def test_what_changed_before_the_turn_was_taken_is_left_alone(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+async def test_what_changed_before_the_lock_was_taken_is_left_alone(api: Api) -> None:
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says("ready", "updating", image="new")
 
-    answer = await settle(compute, steps, after("update"), api)
+    answer = await resync_answer(compute, steps, after("update"), api)
 
     assert steps.names == [*TRIED, "end"]
     assert answer.output.status == "unchanged"
@@ -379,10 +381,10 @@ async def test_what_changed_before_the_turn_was_taken_is_left_alone(api: Api) ->
 
 
 async def test_a_job_that_came_first_is_given_way_to(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps(overtaken=True)
+    compute, steps = MockCompute(), ResyncSteps(overtaken=True)
     api.says("ready")
 
-    answer = await settle(compute, steps, after("update"), api)
+    answer = await resync_answer(compute, steps, after("update"), api)
 
     assert (answer.state, answer.output.status) == (ExecutionState.CANCELLED, "superseded")
     assert compute.resources == {}
@@ -392,15 +394,15 @@ async def test_without_an_answer_of_the_api_it_is_tried_again(api: Api) -> None:
     api.server.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
 
     with pytest.raises(Transient, match="answered tenants/t with status 500"):
-        await settle(MockCompute(), SettleSteps(record=HERE), after("update"), api)
+        await resync_answer(MockCompute(), ResyncSteps(record=HERE), after("update"), api)
 
 
-async def test_where_many_are_being_settled_one_more_comes_again_and_waits_for_nothing() -> None:
+async def test_where_many_are_being_resynced_one_more_comes_again_and_waits_for_nothing() -> None:
     tenants = jobs(("mock", MockCompute()), max_concurrent_jobs=1)
 
     async with tenants._looks:
-        with pytest.raises(Transient, match="many tenants are being settled"):
-            await tenants.settle(after("delete"), SettleSteps(record=HERE))
+        with pytest.raises(Transient, match="many tenants are being resynced"):
+            await tenants.resync(after("delete"), ResyncSteps(record=HERE))
 
 
 @attrs.frozen
@@ -410,19 +412,19 @@ class Restorable(MockCompute):
     restored: list[tuple[str, str]] = attrs.field(factory=list)
     is_down: bool = True
 
-    async def restore(self, tenant: str, place: str) -> bool:
-        self.restored.append((tenant, place))
+    async def restore(self, tenant: str, location: str) -> bool:
+        self.restored.append((tenant, location))
         return self.is_down
 
 
-class Unfinished(SettleSteps):
+class Unfinished(ResyncSteps):
     """The job still runs."""
 
-    async def look(self, tenant: str) -> Record:
+    async def read_record(self, tenant: str) -> Record:
         raise StillRunning(f"the job of {tenant} has not ended")
 
 
-def last(operation: str, *gone: Placement) -> Ended:
+def last(operation: str, *gone: Placement) -> CompletedJob:
     return attrs.evolve(after(operation, *gone), last=True)
 
 
@@ -443,14 +445,14 @@ def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
     ended, pauses = after("update"), list[float]()
 
     for _ in range(9):
-        follow_up = settler.follow_up(ended, Settling(started_at="t", too_early=True))
+        follow_up = settler.follow_up(ended, ResyncCheck(started_at="t", too_early=True))
         assert follow_up is not None
         pauses.append(follow_up.after)
         ended = follow_up.ended
 
     assert pauses == [120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
     years = attrs.evolve(ended, put_off=100_000)
-    assert settler.follow_up(years, Settling(started_at="t", too_early=True)) == FollowUp(
+    assert settler.follow_up(years, ResyncCheck(started_at="t", too_early=True)) == FollowUp(
         after=3600.0, ended=attrs.evolve(ended, put_off=100_001)
     )
 
@@ -465,7 +467,7 @@ def test_a_last_look_follows_only_where_an_act_of_the_tenant_may_be_alive(
 ) -> None:
     settler = jobs(("mock", MockCompute()))._settler
     ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
-    found = Settling(started_at="t", due=due, killed=killed)
+    found = ResyncCheck(started_at="t", due=due, killed=killed)
 
     follow_up = settler.follow_up(ended, found)
 
@@ -491,10 +493,10 @@ async def test_a_last_look_that_comes_while_the_job_runs_is_put_off_too() -> Non
 
 
 @pytest.mark.parametrize("status", ["ready", "updating", None])
-async def test_a_killed_job_is_mended_with_the_lock_and_looked_at_a_last_time(
+async def test_a_killed_job_is_repaired_with_the_lock_and_looked_at_a_last_time(
     api: Api, status: str | None
 ) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=KILLED)
+    compute, steps = MockCompute(), ResyncSteps(record=KILLED)
     await has(compute, image="old")
     api.says(*filter(None, [status]), image="new")
 
@@ -506,23 +508,23 @@ async def test_a_killed_job_is_mended_with_the_lock_and_looked_at_a_last_time(
 
 
 async def test_what_a_killed_delete_left_goes_without_landlords_api_too() -> None:
-    compute, steps = MockCompute(), SettleSteps(record=KILLED)
+    compute, steps = MockCompute(), ResyncSteps(record=KILLED)
     await has(compute)
 
-    await settle(compute, steps, after("delete"))
+    await resync_answer(compute, steps, after("delete"))
 
     assert compute.resources == {}
     assert steps.record.placements == ()
 
 
 async def test_without_an_api_what_a_killed_job_left_out_of_service_is_put_back_last() -> None:
-    compute, steps = Restorable(), SettleSteps(record=KILLED)
+    compute, steps = Restorable(), ResyncSteps(record=KILLED)
 
-    early = await settle(compute, steps, after("update"))
+    early = await resync_answer(compute, steps, after("update"))
     assert (compute.restored, early.output.status) == ([], "unchanged")
     assert not steps.told
 
-    answer = await settle(compute, steps, last("update"))
+    answer = await resync_answer(compute, steps, last("update"))
 
     assert compute.restored == [("t", "")]
     assert answer.output.status == "updated"
@@ -530,9 +532,9 @@ async def test_without_an_api_what_a_killed_job_left_out_of_service_is_put_back_
 
 
 async def test_nothing_is_told_where_nothing_was_out_of_service() -> None:
-    compute, steps = Restorable(is_down=False), SettleSteps(record=KILLED)
+    compute, steps = Restorable(is_down=False), ResyncSteps(record=KILLED)
 
-    answer = await settle(compute, steps, last("update"))
+    answer = await resync_answer(compute, steps, last("update"))
 
     assert (compute.restored, answer.output.status) == ([("t", "")], "unchanged")
     assert steps.told == ()
@@ -540,13 +542,13 @@ async def test_nothing_is_told_where_nothing_was_out_of_service() -> None:
 
 async def test_what_a_job_that_gave_way_takes_out_of_service_late_is_put_back_last() -> None:
     """Its stop was on the wire; the next job found the resource as it wanted it."""
-    compute, steps = Restorable(), SettleSteps(record=HERE)
+    compute, steps = Restorable(), ResyncSteps(record=HERE)
     preempted = attrs.evolve(after("update"), preempted=True)
 
-    await settle(compute, steps, preempted)
+    await resync_answer(compute, steps, preempted)
     assert compute.restored == []
 
-    answer = await settle(compute, steps, attrs.evolve(preempted, last=True))
+    answer = await resync_answer(compute, steps, attrs.evolve(preempted, last=True))
 
     assert compute.restored == [("t", "")]
     assert answer.output.status == "updated"
@@ -558,11 +560,11 @@ async def test_without_an_api_an_update_that_landed_after_the_last_job_is_told(i
     compute, lines = MockCompute(), Lines()
     await has(compute, image=image)
     wanted = config_hash({"image": "wanted"})
-    job = attrs.evolve(ENDED, config_hash=wanted, held=Placement("mock"))
-    steps = SettleSteps(record=Record(placements=(Placement("mock"),), transitions=(job,)))
+    job = attrs.evolve(ENDED, config_hash=wanted, placement=Placement("mock"))
+    steps = ResyncSteps(record=Record(placements=(Placement("mock"),), transitions=(job,)))
 
     preempted = attrs.evolve(last("update"), preempted=True)
-    await settle(compute, steps, preempted, logger=lines)
+    await resync_answer(compute, steps, preempted, logger=lines)
 
     assert [one.outcome for one in steps.told] == (["refused"] if image == "late" else [])
     assert ("landed after the last job" in str(lines)) == (image == "late")
@@ -570,9 +572,9 @@ async def test_without_an_api_an_update_that_landed_after_the_last_job_is_told(i
 
 
 async def test_what_a_job_with_an_end_left_is_not_put_back_into_service() -> None:
-    compute, steps = Restorable(), SettleSteps(record=HERE)
+    compute, steps = Restorable(), ResyncSteps(record=HERE)
 
-    await settle(compute, steps, last("update"))
+    await resync_answer(compute, steps, last("update"))
 
     assert compute.restored == []
     assert steps.names == LOOKED
@@ -582,30 +584,30 @@ async def test_what_a_job_with_an_end_left_is_not_put_back_into_service() -> Non
 async def test_where_a_delete_gave_way_and_landlord_wants_nothing_nothing_stays(
     api: Api, statuses: tuple[str, ...]
 ) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute)
     api.says(*statuses)
 
     ended = attrs.evolve(after("provision", Placement("mock")), overrode_delete=True)
-    await settle(compute, steps, ended, api)
+    await resync_answer(compute, steps, ended, api)
 
     assert compute.resources == {}
     assert steps.record.placements == ()
 
 
 async def test_where_a_delete_gave_way_and_landlord_wants_the_tenant_it_stays(api: Api) -> None:
-    compute, steps = MockCompute(), SettleSteps(record=HERE)
+    compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute)
     api.says("ready")
 
     ended = attrs.evolve(after("provision", Placement("mock")), overrode_delete=True)
-    await settle(compute, steps, ended, api)
+    await resync_answer(compute, steps, ended, api)
 
     assert set(compute.resources) == {"t"}
     assert steps.names == LOOKED
 
 
-async def test_another_place_is_noted_before_anything_is_made_there(api: Api) -> None:
+async def test_another_location_is_noted_before_anything_is_made_there(api: Api) -> None:
     noted: list[tuple[Placement, ...]] = []
 
     class Watched(MockCompute):
@@ -613,20 +615,20 @@ async def test_another_place_is_noted_before_anything_is_made_there(api: Api) ->
             noted.append(steps.record.placements)
             return await super().provision(spec)
 
-    here, steps = MockCompute(), SettleSteps(record=HERE)
+    here, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(here)
     api.says("ready", compute_provider="b")
 
-    await settle(here, steps, after("update"), api, ("b", Watched()))
+    await resync_answer(here, steps, after("update"), api, ("b", Watched()))
 
     assert noted == [(Placement("mock"), Placement("b"))]
 
 
 async def test_without_a_record_and_a_default_the_refusal_is_told(api: Api) -> None:
-    steps = SettleSteps(record=NOWHERE)
+    steps = ResyncSteps(record=NOWHERE)
     api.says("ready")
 
-    await settle(MockCompute(), steps, after("delete"), api, ("b", MockCompute()))
+    await resync_answer(MockCompute(), steps, after("delete"), api, ("b", MockCompute()))
 
     (transition,) = steps.told
     assert transition.outcome == "refused"
@@ -637,10 +639,10 @@ async def test_a_move_that_finds_the_former_resource_gone_already_waits_for_noth
     api: Api,
 ) -> None:
     there = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
-    steps = SettleSteps(record=HERE)
+    steps = ResyncSteps(record=HERE)
     api.says("ready", compute_provider="b")
 
-    await settle(MockCompute(), steps, after("update"), api, ("b", there))
+    await resync_answer(MockCompute(), steps, after("update"), api, ("b", there))
 
-    assert steps.told[0].gone == (Placement("mock"),)
+    assert steps.told[0].removed == (Placement("mock"),)
     assert set(there.resources) == {"t"}

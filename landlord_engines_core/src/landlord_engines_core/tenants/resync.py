@@ -1,8 +1,8 @@
-"""Settling: some time after a job had the tenant's lock, Landlord's word is held against the target.
+"""The resync: some time after a job had the tenant's lock, Landlord's word is held against the target.
 
 It closes what a job cannot: a configuration that came between the job's last look and Landlord's,
 a request of a killed job that landed after a delete, what a killed job left half-made, and what was
-changed behind everybody's back. It mends and tells what it did.
+changed behind everybody's back. It repairs and tells what it did.
 
 It looks once early. Where an act of the tenant may still be alive then, it looks a last time when
 none can be: later than the longest step, with what a cancellation waits for. Nothing follows on that.
@@ -15,7 +15,7 @@ from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.models import (
-    Ended,
+    CompletedJob,
     FollowUp,
     Job,
     Operation,
@@ -28,9 +28,9 @@ from landlord_engines_core.resolution import Resolver
 from landlord_engines_core.tenants.confirm import now
 from landlord_engines_core.tenants.converge import Converger
 from landlord_engines_core.tenants.plan import Action
-from landlord_engines_core.tenants.results import Applied, Confirmed, Settling
+from landlord_engines_core.tenants.results import Applied, Confirmed, ResyncCheck
 
-__all__ = ["Settler"]
+__all__ = ["Resyncer"]
 
 _LONGEST_PAUSE = 3600.0
 """Seconds between two looks at a tenant whose job still runs."""
@@ -44,13 +44,13 @@ class _Aim:
     """What is to be: ``spec`` at ``held``, where there is one, and nothing ``elsewhere``."""
 
     spec: ComputeSpec | None = None
-    held: Placement | None = None
+    placement: Placement | None = None
     elsewhere: tuple[Placement, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
-class Settler:
-    """Settles tenants. Everything it does may be done again.
+class Resyncer:
+    """Resyncs tenants. Everything it does may be done again.
 
     Attributes:
         converger: Acts on targets.
@@ -67,7 +67,7 @@ class Settler:
     first_look: float
     last_look: float
 
-    def follow_up(self, ended: Ended, found: Settling) -> FollowUp | None:
+    def follow_up(self, ended: CompletedJob, found: ResyncCheck) -> FollowUp | None:
         """What is to follow on a look: another one while the job runs, and the last one."""
         if found.too_early:
             pause = min(self.first_look * 2.0 ** min(ended.put_off + 1, 20), _LONGEST_PAUSE)
@@ -77,16 +77,16 @@ class Settler:
             return None
         return FollowUp(after=self.last_look, ended=attrs.evolve(ended, last=True))
 
-    async def look(self, ended: Ended, record: Record) -> Settling:
-        """Find out whether anything is to be mended, and change nothing.
+    async def look(self, ended: CompletedJob, record: Record) -> ResyncCheck:
+        """Find out whether anything is to be repaired, and change nothing.
 
-        A killed job is always mended: what it left goes out of the record only with the lock.
+        A killed job is always repaired: what it left goes out of the record only with the lock.
 
         Raises:
             ComputeUnavailable: The target does not answer.
             LandlordUnavailable: Landlord's API gives no usable answer.
         """
-        found = Settling(started_at=now(), killed=_was_killed(ended, record))
+        found = ResyncCheck(started_at=now(), killed=_was_killed(ended, record))
         try:
             aim = await self._aim(ended, record)
             due = found.killed or (aim is _UNKNOWN and _may_be_down(ended, record))
@@ -94,9 +94,9 @@ class Settler:
         except _REFUSALS:
             # It is met again with the lock, and goes into the history then.
             return attrs.evolve(found, due=True)
-        return attrs.evolve(found, due=due, placement=aim.held if due else None)
+        return attrs.evolve(found, due=due, placement=aim.placement if due else None)
 
-    async def mend(self, ended: Ended, record: Record) -> Confirmed:
+    async def repair(self, ended: CompletedJob, record: Record) -> Confirmed:
         """Look once more, and make true what is not.
 
         What is refused or rolled back is told and left alone: there is no job to hold with it, and
@@ -108,16 +108,16 @@ class Settler:
         """
         try:
             aim = await self._aim(ended, record)
-            applied, detail = await self._mended(ended, record, aim)
+            applied, detail = await self._repaired(ended, record, aim)
         except _REFUSALS as error:
             applied, detail = Applied(outcome=Outcome.REFUSED), _told(error)
         log = self.logger.warning if detail else self.logger.info
-        log("settled", outcome=str(applied.outcome), detail=detail)
+        log("stable", outcome=str(applied.outcome), detail=detail)
         return Confirmed(ended_at=now(), applied=applied, detail=detail)
 
-    async def _aim(self, ended: Ended, record: Record) -> _Aim:
+    async def _aim(self, ended: CompletedJob, record: Record) -> _Aim:
         """What is to be."""
-        nothing = _Aim(elsewhere=_places(record, ended))
+        nothing = _Aim(elsewhere=_locations(record, ended))
         deleted = ended.operation == Operation.DELETE
         if self.landlord is None:
             return nothing if deleted else _UNKNOWN
@@ -131,63 +131,65 @@ class Settler:
             return _UNKNOWN
         return await self._wanted(tenant, ended, record)
 
-    async def _wanted(self, tenant: Tenant, ended: Ended, record: Record) -> _Aim:
+    async def _wanted(self, tenant: Tenant, ended: CompletedJob, record: Record) -> _Aim:
         """The configuration that Landlord takes for the one in force, at its place alone."""
         job = Job(
             tenant=ended.tenant,
             name=tenant.name,
-            operation=Operation.SETTLE,
+            operation=Operation.RESYNC,
             desired_config=tenant.desired_config,
         )
         held = await self.resolver.placement_named_by(tenant, job, _last(record))
         spec = await self.resolver.spec(job, held)
-        elsewhere = tuple(place for place in _places(record, ended) if place != held)
-        return _Aim(spec=spec, held=held, elsewhere=elsewhere)
+        elsewhere = tuple(location for location in _locations(record, ended) if location != held)
+        return _Aim(spec=spec, placement=held, elsewhere=elsewhere)
 
     async def _is_true(self, tenant: str, aim: _Aim) -> bool:
         """Whether the target is as it is to be; so it is where nobody says how."""
-        if aim.spec is not None and aim.held is not None:
-            planned = await self.converger.planned(aim.held.engine, aim.spec)
+        if aim.spec is not None and aim.placement is not None:
+            planned = await self.converger.planned(aim.placement.engine, aim.spec)
             if planned.action is not Action.NOTHING:
                 return False
         return await self.converger.clear(tenant, aim.elsewhere)
 
-    async def _mended(self, ended: Ended, record: Record, aim: _Aim) -> tuple[Applied, str]:
+    async def _repaired(
+        self, ended: CompletedJob, record: Record, aim: _Aim
+    ) -> tuple[Applied, str]:
         tenant = ended.tenant
         if aim is _UNKNOWN:
             applied = await self._restored(ended, record)
             await self._check_last(ended, record)
             return applied, ""
-        if aim.spec is None or aim.held is None:
+        if aim.spec is None or aim.placement is None:
             return await self._cleared(tenant, aim.elsewhere), ""
-        if aim.held not in record.placements:
+        if aim.placement not in record.placements:
             # What is made where no record leads would never be found again.
-            raise ComputeRefused("another place is wanted by now than was written down")
-        applied = await self.converger.apply(aim.held.engine, aim.spec)
+            raise ComputeRefused("another location is wanted by now than was written down")
+        applied = await self.converger.apply(aim.placement.engine, aim.spec)
         if applied.rolled_back:
             return applied, applied.rolled_back
         if await self.converger.clear(tenant, aim.elsewhere):
-            return attrs.evolve(applied, gone=aim.elsewhere), ""
+            return attrs.evolve(applied, removed=aim.elsewhere), ""
         # Only a move waits: what serves elsewhere goes once the new resource does.
-        seen = await self.converger.started(tenant, aim.held)
+        seen = await self.converger.started(tenant, aim.placement)
         if seen.state is not ResourceState.HEALTHY:
-            return applied, f"it is {seen.state} on {aim.held.engine}, and stays elsewhere too"
+            return applied, f"it is {seen.state} on {aim.placement.engine}, and stays elsewhere too"
         left = await self._cleared(tenant, aim.elsewhere)
         unchanged = applied.outcome == Outcome.UNCHANGED
         outcome = left.outcome if unchanged else applied.outcome
-        return attrs.evolve(applied, outcome=outcome, gone=left.gone), ""
+        return attrs.evolve(applied, outcome=outcome, removed=left.removed), ""
 
-    async def _restored(self, ended: Ended, record: Record) -> Applied:
+    async def _restored(self, ended: CompletedJob, record: Record) -> Applied:
         """Put back into service what a killed job left out of it, from what is on the target."""
         outcome = Outcome.UNCHANGED
         for placement in record.placements if _may_be_down(ended, record) else ():
             engine = self.converger.registry.engine(placement.engine)
             observing()
-            if await engine.restore(ended.tenant, placement.place):
+            if await engine.restore(ended.tenant, placement.location):
                 outcome = Outcome.UPDATED
         return Applied(outcome=outcome)
 
-    async def _check_last(self, ended: Ended, record: Record) -> None:
+    async def _check_last(self, ended: CompletedJob, record: Record) -> None:
         """Find what the job before had on the wire, and what landed after this job's end.
 
         The record keeps a configuration's hash alone: without Landlord's API nobody can put it right.
@@ -198,19 +200,23 @@ class Settler:
         if not ended.last:
             return
         for one in record.transitions:
-            if one.execution_id != ended.execution_id or one.held is None or not one.config_hash:
+            if (
+                one.execution_id != ended.execution_id
+                or one.placement is None
+                or not one.config_hash
+            ):
                 continue
-            seen = await self.converger.started(ended.tenant, one.held)
+            seen = await self.converger.started(ended.tenant, one.placement)
             if seen.config_hash not in ("", one.config_hash):
                 raise ComputeRefused(
                     "a request of a job that gave way has landed after the last job: the resource on"
-                    f" {one.held.engine} has another configuration, and only Landlord knows the right"
+                    f" {one.placement.engine} has another configuration, and only Landlord knows the right"
                     " one; send the tenant's job again, and set worker.landlord_api_url"
                 )
 
-    async def _cleared(self, tenant: str, places: tuple[Placement, ...]) -> Applied:
-        left = await self.converger.destroy(tenant, places)
-        await self.converger.gone(tenant, left.gone)
+    async def _cleared(self, tenant: str, locations: tuple[Placement, ...]) -> Applied:
+        left = await self.converger.destroy(tenant, locations)
+        await self.converger.gone(tenant, left.removed)
         return left
 
 
@@ -218,12 +224,12 @@ _UNKNOWN = _Aim()
 """Nobody says what is to be: Landlord does not show the tenant at rest, or cannot be asked."""
 
 
-def _was_killed(ended: Ended, record: Record) -> bool:
+def _was_killed(ended: CompletedJob, record: Record) -> bool:
     """Whether the job, which has ended, did not write its end down."""
     return not record.has_ended(ended.execution_id) and not ended.overrode_delete
 
 
-def _may_be_down(ended: Ended, record: Record) -> bool:
+def _may_be_down(ended: CompletedJob, record: Record) -> bool:
     """Whether a killed job may have left the tenant out of service, this one or the one before it.
 
     A stop that the one before had on the wire lands after this one found all as it wanted it. Only
@@ -236,9 +242,9 @@ def _last(record: Record) -> Placement | None:
     return record.placements[-1] if record.placements else None
 
 
-def _places(record: Record, ended: Ended) -> tuple[Placement, ...]:
+def _locations(record: Record, ended: CompletedJob) -> tuple[Placement, ...]:
     """Wherever the tenant has, had or may have got a resource."""
-    return tuple(dict.fromkeys((*record.placements, *ended.gone)))
+    return tuple(dict.fromkeys((*record.placements, *ended.removed)))
 
 
 def _told(error: BaseException) -> str:

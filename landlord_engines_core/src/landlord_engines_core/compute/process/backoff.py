@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
-__all__ = ["pauses"]
+__all__ = ["backoff_delays"]
 
 
-def pauses(within: float) -> Iterator[float]:
+def backoff_delays(within: float) -> Iterator[float]:
     """Pauses that grow from 10 to 250 ms, at least one, until this many seconds are over."""
     end = time.monotonic() + within
     pause = 0.01

@@ -1,4 +1,4 @@
-"""Some time after a job a tenant is held against what Landlord says, and mended."""
+"""Some time after a job a tenant is held against what Landlord says, and repaired."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -28,14 +28,14 @@ def landlord() -> Iterator[Landlord]:
         yield Landlord(server)
 
 
-async def settles(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
-    """What Restate shows of this world's settles, oldest first, once all have one of these.
+async def is_resync(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
+    """What Restate shows of this world's resyncs, oldest first, once all have one of these.
 
     Those whose time has not come are left out: a delete has a last one, a good while later.
     """
     sql = (
         "SELECT id, status, completion_failure, completed_at FROM sys_invocation"
-        f" WHERE target_service_name = '{world.service}Settle' ORDER BY created_at"
+        f" WHERE target_service_name = '{world.service}Resync' ORDER BY created_at"
     )
 
     async def look() -> list[Mapping[str, Any]]:
@@ -46,9 +46,9 @@ async def settles(world: World, *statuses: str, count: int = 1) -> list[Mapping[
     return await wait_for(look)
 
 
-async def settled(world: World, count: int = 1) -> list[str]:
-    """What each settle has answered, once all are over."""
-    rows = await settles(world, "completed", count=count)
+async def resynced(world: World, count: int = 1) -> list[str]:
+    """What each resync has answered, once all are over."""
+    rows = await is_resync(world, "completed", count=count)
     return [await _status(world, str(row["id"])) for row in rows]
 
 
@@ -65,7 +65,7 @@ async def landed(world: World, tenant: str, **document: object) -> None:
     body = {
         "tenant": tenant,
         "engine": "target",
-        "place": "main",
+        "location": "main",
         "config_hash": "late",
         "key_hashes": {},
         "unhealthy": False,
@@ -77,7 +77,7 @@ async def landed(world: World, tenant: str, **document: object) -> None:
 
 async def lost(world: World, tenant: str) -> None:
     """Somebody deletes the resource behind everybody's back."""
-    body = {"tenant": tenant, "engine": "target", "place": "main"}
+    body = {"tenant": tenant, "engine": "target", "location": "main"}
     async with world.http.post(f"{world.target.url}/delete", json=body) as response:
         assert response.status == 200
 
@@ -112,7 +112,7 @@ async def test_a_config_that_came_between_a_jobs_end_and_landlords_look_is_appli
         intervals=quick,
         max_retries=1000,
     ) as running:
-        await world.worker(api=running.url, settle_after="5s")
+        await world.worker(api=running.url, resync_after="5s")
         user = Caller(url=running.url, http=world.http)
         tenant = await user.create("acme", compute_provider="target", version=1)
         await world.ended(tenant, 1)
@@ -123,38 +123,38 @@ async def test_a_config_that_came_between_a_jobs_end_and_landlords_look_is_appli
 
         assert answer.status == 200
         assert (await world.target.document(tenant))["version"] == 1
-        job, settle = await world.ended(tenant, 2)
+        job, resync = await world.ended(tenant, 2)
         assert (job["operation"], job["outcome"]) == ("provision", "created")
-        assert (settle["operation"], settle["outcome"]) == ("settle", "updated")
-        assert settle["changes"] == ["version changed"]
+        assert (resync["operation"], resync["outcome"]) == ("resync", "updated")
+        assert resync["changes"] == ["version changed"]
         assert (await world.target.document(tenant))["version"] == 2
-    assert len(await settles(world, "completed")) == 1
+    assert len(await is_resync(world, "completed")) == 1
 
 
 async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed(
     world: World,
 ) -> None:
-    first = await world.worker(settle_after="5s")
+    first = await world.worker(resync_after="5s")
     tenant = world.tenant()
     await world.target.fault(tenant, "create", hold=1)
     await world.send(tenant, "provision", version=1)
     await world.target.asked(tenant, "create")
-    await world.worker(settle_after="5s")
+    await world.worker(resync_after="5s")
     await first.kill()
 
     assert await world.run(tenant, "delete", version=1) == "absent"
     await world.target.fault(tenant, "create")
 
-    *_, delete, settle = await world.ended(tenant, 2)
-    assert (delete["operation"], settle["operation"]) == ("delete", "settle")
-    assert settle["outcome"] == "deleted"
+    *_, delete, resync = await world.ended(tenant, 2)
+    assert (delete["operation"], resync["operation"]) == ("delete", "resync")
+    assert resync["outcome"] == "deleted"
     assert await world.target.resources(tenant) == []
     assert len(await world.target.ledger(tenant, "create", "201")) == 1
 
 
 @pytest.mark.parametrize("behind", ["deleted", "changed"])
 async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) -> None:
-    worker = await world.worker(api=landlord.url, settle_after=SOON)
+    worker = await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=1)
     landlord.away = True
@@ -170,10 +170,10 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     assert outcomes == ["created", "created" if behind == "deleted" else "updated"]
     assert (await world.target.document(tenant))["version"] == 1
     status = await world.status(tenant)
-    (place,) = status["placements"]
-    assert place["resource_ids"] == {"id": str((await world.target.resources(tenant))[0]["id"])}
-    assert (status["settling"], status["last"]["operation"]) == (None, "settle")
-    (line,) = await worker.logged("settled", operation="settle", tenant=tenant)
+    (location,) = status["placements"]
+    assert location["resource_ids"] == {"id": str((await world.target.resources(tenant))[0]["id"])}
+    assert (status["resync"], status["last"]["operation"]) == (None, "resync")
+    (line,) = await worker.logged("stable", operation="resync", tenant=tenant)
     assert line["execution_id"] == status["last"]["execution_id"]
     assert (line["level"], line["outcome"]) == ("info", outcomes[-1])
 
@@ -181,35 +181,35 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
 async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
 
-    assert await settled(world) == ["unchanged"]
+    assert await resynced(world) == ["unchanged"]
 
     assert len(await world.history(tenant)) == 1
-    assert (await world.status(tenant))["settling"] is None
+    assert (await world.status(tenant))["resync"] is None
 
 
 @pytest.mark.parametrize("status", ["failed", "updating", "provisioning", "archiving"])
 async def test_what_landlord_is_busy_with_is_left_alone(
     world: World, landlord: Landlord, status: str
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
     landlord.says(tenant, status, version=2)
     landlord.away = False
 
-    assert await settled(world) == ["unchanged"]
+    assert await resynced(world) == ["unchanged"]
 
     assert (await world.target.document(tenant))["version"] == 1
 
 
 async def test_an_archived_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
@@ -223,7 +223,7 @@ async def test_an_archived_tenant_has_nothing_left(world: World, landlord: Landl
 
 
 async def test_a_removed_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
@@ -239,17 +239,17 @@ async def test_a_removed_tenant_has_nothing_left(world: World, landlord: Landlor
 async def test_a_landlord_that_never_knew_a_tenant_costs_it_nothing(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     await world.run(tenant, "provision", "target", version=1)
 
-    assert await settled(world) == ["unchanged"]
+    assert await resynced(world) == ["unchanged"]
 
     assert len(await world.target.resources(tenant)) == 1
 
 
 async def test_without_an_api_only_a_delete_says_what_is_to_be(world: World) -> None:
-    await world.worker(settle_after="3s")
+    await world.worker(resync_after="3s")
     created, deleted = world.tenant(), world.tenant()
     await world.run(created, "provision", version=1)
     await world.run(deleted, "provision", version=1)
@@ -259,15 +259,15 @@ async def test_without_an_api_only_a_delete_says_what_is_to_be(world: World) -> 
 
     assert await world.outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
-    assert sorted(await settled(world, 3)) == ["deleted", "superseded", "unchanged"]
+    assert sorted(await resynced(world, 3)) == ["deleted", "superseded", "unchanged"]
     for tenant in (created, deleted):
         assert await world.target.resources(tenant) == []
 
 
-async def test_of_two_ends_close_together_the_last_is_settled(
+async def test_of_two_ends_close_together_the_last_is_resynced(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=2)
     landlord.away = True
@@ -279,14 +279,14 @@ async def test_of_two_ends_close_together_the_last_is_settled(
 
     assert await world.outcomes(tenant, 3) == ["created", "updated", "created"]
 
-    assert await settled(world, 2) == ["superseded", "created"]
+    assert await resynced(world, 2) == ["superseded", "created"]
     assert len(await world.target.ledger(tenant, "create")) == 2
 
 
-async def test_a_settle_that_has_looked_gives_way_to_a_job_that_took_the_turn_first(
+async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_first(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after="2s")
+    await world.worker(api=landlord.url, resync_after="2s")
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
@@ -304,37 +304,37 @@ async def test_a_settle_that_has_looked_gives_way_to_a_job_that_took_the_turn_fi
     landlord.quick.set()
 
     async def over() -> bool:
-        return "completed" in [row["status"] for row in await settles(world, *ANY)]
+        return "completed" in [row["status"] for row in await is_resync(world, *ANY)]
 
     await wait_for(over)
     await world.target.fault(tenant, "create")
     await world.done(job)
-    assert await settled(world, 2) == ["superseded", "unchanged"]
+    assert await resynced(world, 2) == ["superseded", "unchanged"]
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_a_settle_that_waits_for_the_api_keeps_nobody_waiting(
+async def test_a_resync_that_waits_for_the_api_keeps_nobody_waiting(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=2)
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
-    await settles(world, "backing-off")
+    await is_resync(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=2)
     answer = await world.done(job)
     landlord.away = False
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    assert await settled(world, 2) == ["superseded", "unchanged"]
+    assert await resynced(world, 2) == ["superseded", "unchanged"]
 
 
-async def test_a_settle_that_stands_still_gives_way_within_a_second(
+async def test_a_resync_that_stands_still_gives_way_within_a_second(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
@@ -342,7 +342,7 @@ async def test_a_settle_that_stands_still_gives_way_within_a_second(
     landlord.says(tenant, "ready", version=2)
     landlord.away = False
     await world.target.asked(tenant, "update")
-    await settles(world, "backing-off")
+    await is_resync(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=3)
     landlord.says(tenant, "ready", version=3)
@@ -351,7 +351,7 @@ async def test_a_settle_that_stands_still_gives_way_within_a_second(
     answer = await world.done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    killed, _ = await settles(world, *ANY, count=2)
+    killed, _ = await is_resync(world, *ANY, count=2)
     assert killed["completion_failure"] == "[409] killed"
     gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
@@ -360,10 +360,10 @@ async def test_a_settle_that_stands_still_gives_way_within_a_second(
     assert (await world.target.document(tenant))["version"] == 3
 
 
-async def test_a_settle_that_acts_ends_its_act_and_then_gives_way(
+async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
     world: World, landlord: Landlord
 ) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
@@ -374,23 +374,23 @@ async def test_a_settle_that_acts_ends_its_act_and_then_gives_way(
 
     job = await world.send(tenant, "update", "target", version=3)
     landlord.says(tenant, "ready", version=3)
-    await _waits_for_the_settle(world)
+    await _waits_for_the_resync(world)
     await world.target.fault(tenant, "update")
     answer = await world.done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     assert (await world.target.document(tenant))["version"] == 3
-    first, _ = await settles(world, *ANY, count=2)
+    first, _ = await is_resync(world, *ANY, count=2)
     assert first["completion_failure"] == "[409] cancelled"
     acts = await world.target.rows(tenant)
     updates = [one["outcome"] for one in acts if one["call"] == "update"]
     assert updates == ["asked", "200", "asked", "200"]
 
 
-async def _waits_for_the_settle(world: World) -> None:
-    """Return once a job's take has asked the settle to give way, and sleeps until it has."""
+async def _waits_for_the_resync(world: World) -> None:
+    """Return once a job's take has asked the resync to give way, and sleeps until it has."""
     sql = (
-        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Turn'"
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
         " AND target_handler_name = 'take' AND status = 'suspended'"
     )
 
@@ -400,10 +400,10 @@ async def _waits_for_the_settle(world: World) -> None:
     await wait_for(look)
 
 
-async def test_what_a_killed_worker_was_settling_is_settled_after_it(
+async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
     world: World, landlord: Landlord
 ) -> None:
-    worker = await world.worker(api=landlord.url, settle_after=SOON)
+    worker = await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=1)
     landlord.away = True
@@ -423,41 +423,41 @@ async def test_what_a_killed_worker_was_settling_is_settled_after_it(
 
 
 async def test_a_config_that_is_rolled_back_is_tried_once(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
     landlord.says(tenant, "ready", version=2, unhealthy=True)
     landlord.away = False
 
-    _, settle = await world.ended(tenant, 2)
+    _, resync = await world.ended(tenant, 2)
 
-    assert settle["outcome"] == "rolled-back"
-    assert settle["detail"] == "it did not become healthy"
-    assert len(await settles(world, "completed")) == 1
+    assert resync["outcome"] == "rolled-back"
+    assert resync["detail"] == "it did not become healthy"
+    assert len(await is_resync(world, "completed")) == 1
     assert len(await world.target.ledger(tenant, "update")) == 1
     assert (await world.target.document(tenant))["version"] == 1
 
 
 async def test_a_config_that_is_refused_is_told_and_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
     landlord.says(tenant, "ready", version=13)
     landlord.away = False
 
-    _, settle = await world.ended(tenant, 2)
+    _, resync = await world.ended(tenant, 2)
 
-    assert (settle["outcome"], settle["detail"]) == ("refused", "$.version must not be 13")
-    assert len(await settles(world, "completed")) == 1
+    assert (resync["outcome"], resync["detail"]) == ("refused", "$.version must not be 13")
+    assert len(await is_resync(world, "completed")) == 1
     assert (await world.target.document(tenant))["version"] == 1
-    (place,) = (await world.status(tenant))["placements"]
-    assert place["resource_ids"]
+    (location,) = (await world.status(tenant))["placements"]
+    assert location["resource_ids"]
 
 
 async def test_a_tenant_is_moved_to_another_engine(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, settle_after=SOON)
+    await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
@@ -468,15 +468,15 @@ async def test_a_tenant_is_moved_to_another_engine(world: World, landlord: Landl
 
     (only,) = await world.target.resources(tenant)
     assert only["engine"] == "target2"
-    (place,) = (await world.status(tenant))["placements"]
-    assert place["engine"] == "target2"
+    (location,) = (await world.status(tenant))["placements"]
+    assert location["engine"] == "target2"
 
 
-async def test_with_a_delay_of_zero_nobody_is_settled(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, settle_after="0")
+async def test_with_a_delay_of_zero_nobody_is_resynced(world: World, landlord: Landlord) -> None:
+    await world.worker(api=landlord.url, resync_after="0")
     tenant = world.tenant()
     await world.run(tenant, "provision", "target", version=1)
     await world.ended(tenant, 1)
 
-    sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Settle'"
+    sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Resync'"
     assert await world.admin.query(sql) == ()

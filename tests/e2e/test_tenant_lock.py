@@ -1,4 +1,4 @@
-"""What the turn keeps of a tenant, and for how long."""
+"""What the lock keeps of a tenant, and for how long."""
 
 from landlord_engines_restate.admin import literal, partition_key
 from landlord_test_target.harness import World, wait_for
@@ -7,7 +7,7 @@ AWKWARD = ("acme/with slash", "o'brien' OR '1'='1", "ünï-代", "a\nb", "50%", 
 
 
 async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World) -> None:
-    await world.worker(keep_history="300ms", settle_after="0")
+    await world.worker(history_retention="300ms", resync_after="0")
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
     await world.run(tenant, "delete", version=1)
@@ -20,7 +20,7 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World)
     assert await world.status(tenant) == {
         "tenant": tenant,
         "holder": None,
-        "settling": None,
+        "resync": None,
         "placements": [],
         "last": None,
         "jobs": [],
@@ -28,7 +28,7 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World)
 
 
 async def test_a_tenant_that_came_back_is_not_forgotten(world: World) -> None:
-    await world.worker(keep_history="5s", settle_after="0")
+    await world.worker(history_retention="5s", resync_after="0")
     tenant, other = world.tenant(), world.tenant()
     await world.run(tenant, "delete", version=1)
     await world.run(tenant, "provision", version=1)
@@ -78,7 +78,7 @@ async def test_awkward_keys_are_tenants_like_any_other(world: World) -> None:
         assert await world.outcomes(tenant, 3) == ["created", "unchanged", "deleted"]
 
 
-async def test_restate_keeps_a_turn_where_a_look_seeks_it(world: World) -> None:
+async def test_restate_keeps_a_lock_where_a_look_seeks_it(world: World) -> None:
     await world.worker()
     for key in AWKWARD:
         tenant = f"{key} {world.tenant()}"
@@ -95,7 +95,7 @@ async def test_restate_keeps_a_turn_where_a_look_seeks_it(world: World) -> None:
 async def _waits_for_the_holder(world: World) -> None:
     """Return once a take has asked the holder to give way, and sleeps until it has."""
     sql = (
-        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Turn'"
+        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
         " AND target_handler_name = 'take' AND status = 'suspended'"
     )
 

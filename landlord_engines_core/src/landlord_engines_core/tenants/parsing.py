@@ -13,7 +13,7 @@ from landlord_engines_core import jsontext
 from landlord_engines_core.errors import InvalidJob
 from landlord_engines_core.models import Job, Operation
 
-__all__ = ["MAX_READ", "understand"]
+__all__ = ["MAX_READ", "parse_job"]
 
 MAX_READ = 4 * 1024 * 1024
 """Characters of a value that is read; read, each can take more than twenty bytes in memory."""
@@ -48,7 +48,7 @@ class _Unread:
 _TOO_DEEP = _Unread(f"is nested more than {jsontext.MAX_DEPTH} levels deep")
 
 
-def understand(raw: bytes) -> Job:
+def parse_job(raw: bytes) -> Job:
     """Read a job, from a body of any size and depth.
 
     Raises:

@@ -4,45 +4,45 @@ import pytest
 from hypothesis import given, strategies as st
 
 from landlord_engines_core.compute.ecs.config import EcsConfig
-from landlord_engines_core.compute.ecs.place import Place, place_of
+from landlord_engines_core.compute.ecs.location import Location, location_of
 from landlord_engines_core.errors import ComputeRefused
 
 NAMES = st.text(alphabet=f"{string.ascii_letters}{string.digits}-_", min_size=1, max_size=255)
 TEXT = st.text(min_size=1, max_size=300) | st.just("\ud800half")
 
 
-def test_a_place_is_readable() -> None:
+def test_a_location_is_readable() -> None:
     config = EcsConfig(
         cluster_arn="arn:aws:ecs:eu-west-1:123456789012:cluster/one",
         task_definition_arn="web",
         service_name_prefix="t-",
     )
 
-    assert str(place_of(config)) == (
+    assert str(location_of(config)) == (
         "region=eu-west-1&cluster=arn:aws:ecs:eu-west-1:123456789012:cluster/one&service=t-*"
     )
 
 
 @given(region=NAMES, cluster=TEXT, service=NAMES, role=st.just("") | TEXT)
-def test_a_place_is_read_as_it_was_written(
+def test_a_location_is_read_as_it_was_written(
     region: str, cluster: str, service: str, role: str
 ) -> None:
-    place = Place(region=region, cluster=cluster, service=f"{service}*", role=role)
+    location = Location(region=region, cluster=cluster, service=f"{service}*", role=role)
 
-    assert Place.read(str(place)) == place
+    assert Location.read(str(location)) == location
 
 
 @pytest.mark.parametrize("text", ["", "one", "host=a", "region=a", "region=a&region=b&x"])
-def test_a_place_of_another_engine_is_refused(text: str) -> None:
+def test_a_location_of_another_engine_is_refused(text: str) -> None:
     with pytest.raises(ComputeRefused, match="none of ecs"):
-        Place.read(text)
+        Location.read(text)
 
 
 @given(prefix=NAMES, tenant=TEXT)
 def test_any_tenant_has_a_name_that_ecs_takes(prefix: str, tenant: str) -> None:
-    place = Place(region="r", cluster="c", service=f"{prefix}*")
+    location = Location(region="r", cluster="c", service=f"{prefix}*")
 
-    name = place.service_name(tenant)
+    name = location.service_name(tenant)
 
     assert 1 <= len(name) <= 255
     assert set(name) <= set(f"{string.ascii_letters}{string.digits}-_")
@@ -50,21 +50,21 @@ def test_any_tenant_has_a_name_that_ecs_takes(prefix: str, tenant: str) -> None:
 
 @given(tenants=st.sets(TEXT | NAMES, min_size=2, max_size=2))
 def test_two_tenants_never_share_a_name(tenants: set[str]) -> None:
-    place = Place(region="r", cluster="c", service="t-*")
+    location = Location(region="r", cluster="c", service="t-*")
 
-    assert len({place.service_name(tenant) for tenant in tenants}) == 2
+    assert len({location.service_name(tenant) for tenant in tenants}) == 2
 
 
 def test_a_key_that_looks_like_a_digest_is_no_other_tenants() -> None:
-    place = Place(region="r", cluster="c", service="t-*")
-    digested = place.service_name("a b").removeprefix("t-")
+    location = Location(region="r", cluster="c", service="t-*")
+    digested = location.service_name("a b").removeprefix("t-")
 
-    assert place.service_name(digested) != place.service_name("a b")
+    assert location.service_name(digested) != location.service_name("a b")
 
 
 def test_a_uuid_is_in_the_name_as_landlords_own_worker_has_it() -> None:
     tenant = "0b7f8a2e-6b1c-4b39-9f7e-2a1f0c9d8e77"
-    place = Place(region="r", cluster="c", service="landlord-tenant-*")
+    location = Location(region="r", cluster="c", service="landlord-tenant-*")
 
-    assert place.service_name(tenant) == f"landlord-tenant-{tenant}"
-    assert Place(region="r", cluster="c", service="acme").service_name(tenant) == "acme"
+    assert location.service_name(tenant) == f"landlord-tenant-{tenant}"
+    assert Location(region="r", cluster="c", service="acme").service_name(tenant) == "acme"

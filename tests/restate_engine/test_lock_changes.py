@@ -1,4 +1,4 @@
-"""What a turn answers and keeps, over a context that runs each step at once."""
+"""What a lock answers and keeps, over a context that runs each step at once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
@@ -9,26 +9,26 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core import codec
-from landlord_engines_core.models import Ended, Note, Placement, Record, Transition
-from landlord_engines_restate import turn
+from landlord_engines_core.models import CompletedJob, JobStart, Placement, Record, Transition
+from landlord_engines_restate import lock
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.claims import Claims
 from landlord_engines_restate.journal import Pauses
-from landlord_engines_restate.rivals import Holder, Rivals
+from landlord_engines_restate.ordering import DispatchOrder, Holder
 
 EARLY, LATE = "2026-11-24T01:00:10Z", "2026-11-24T01:00:12Z"
 HERE = Placement("mock")
 HOLDER = Holder(execution_id="inv_old", since=LATE, dispatched=LATE, operation="update")
 DONE = Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
-BEGUN = Record().begun("inv_old", Note(operation="update", started_at="t", placement=HERE))
-SETTLES = Holder(execution_id="inv_settle", since=LATE, settles=True)
+BEGUN = Record().with_start("inv_old", JobStart(operation="update", started_at="t", placement=HERE))
+SETTLES = Holder(execution_id="inv_resync", since=LATE, is_resync=True)
 
 
 class Context:
     """Stands in for Restate's: it keeps the state of one object."""
 
-    def __init__(self, state: turn.TurnState) -> None:
-        self.kept: dict[str, bytes] = {turn.STATE: codec.dumps(state)}
+    def __init__(self, state: lock.LockState) -> None:
+        self.kept: dict[str, bytes] = {lock.STATE: codec.dumps(state)}
 
     def key(self) -> str:
         return "t"
@@ -50,8 +50,8 @@ class Context:
     def clear_all(self) -> None:
         self.kept.clear()
 
-    def state(self) -> turn.TurnState:
-        return codec.loads(self.kept[turn.STATE], turn.TurnState)
+    def state(self) -> lock.LockState:
+        return codec.loads(self.kept[lock.STATE], lock.LockState)
 
 
 @pytest_asyncio.fixture
@@ -60,8 +60,8 @@ async def claims(httpserver: HTTPServer) -> AsyncIterator[Claims]:
         raise AssertionError
 
     admin = AdminClient(httpserver.url_for("/"))
-    rivals = Rivals(admin=admin, is_wanted=nobody_asks, replay=0.1)
-    yield Claims(rivals=rivals, pauses=Pauses())
+    order = DispatchOrder(admin=admin, is_wanted=nobody_asks, replay=0.1)
+    yield Claims(order=order, pauses=Pauses())
     await admin.aclose()
 
 
@@ -70,29 +70,31 @@ def shows(httpserver: HTTPServer, job: str, status: str, result: str = "") -> No
     httpserver.expect_request("/query").respond_with_json({"rows": [row]})
 
 
-async def test_what_gives_way_to_a_job_that_has_ended_is_settled_by_landlords_word(
+async def test_what_gives_way_to_a_job_that_has_ended_is_resynced_by_landlords_word(
     claims: Claims, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, "inv_me", "running")
-    followed: list[Ended] = []
+    followed: list[CompletedJob] = []
     record = ended_here()
-    ctx: Any = Context(turn.TurnState(holder=HOLDER, record=record))
-    wish = turn.Take(execution_id="inv_me", note=Note(operation="update", started_at="t"))
+    ctx: Any = Context(lock.LockState(holder=HOLDER, record=record))
+    request = lock.AcquireRequest(
+        execution_id="inv_me", note=JobStart(operation="update", started_at="t")
+    )
 
-    def follow(ended: Ended) -> bool:
+    def follow(ended: CompletedJob) -> bool:
         followed.append(ended)
         return True
 
-    taken = await turn.take(ctx, claims, wish, follow)
+    taken = await lock.acquire(ctx, claims, request, follow)
 
     assert taken.superseded_by == "inv_old"
     (ended,) = followed
-    assert (ended.execution_id, ended.gone, ended.overrode_delete) == ("inv_old", (HERE,), False)
+    assert (ended.execution_id, ended.removed, ended.overrode_delete) == ("inv_old", (HERE,), False)
     assert ctx.state().holder == HOLDER
 
 
 def ended_here() -> Record:
-    return Record(placements=(HERE,)).ended(DONE)
+    return Record(placements=(HERE,)).with_end(DONE)
 
 
 @pytest.mark.parametrize(
@@ -100,18 +102,18 @@ def ended_here() -> Record:
     [("completed", "failure", ""), ("invoked", "", "inv_old")],
     ids=["killed", "running"],
 )
-async def test_a_tenant_is_settled_after_a_killed_job_and_not_during_one(
+async def test_a_tenant_is_resynced_after_a_killed_job_and_not_during_one(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, superseded_by: str
 ) -> None:
     shows(httpserver, "inv_old", status, result)
-    ctx: Any = Context(turn.TurnState(holder=HOLDER, record=BEGUN))
-    note = Note(operation="settle", started_at="t")
-    wish = turn.Settle(execution_id="inv_settle", after="inv_old", note=note)
+    ctx: Any = Context(lock.LockState(holder=HOLDER, record=BEGUN))
+    note = JobStart(operation="resync", started_at="t")
+    request = lock.ResyncRequest(execution_id="inv_resync", after="inv_old", note=note)
 
-    taken = await turn.settle(ctx, claims, wish)
+    taken = await lock.resync(ctx, claims, request)
 
     assert taken.superseded_by == superseded_by
-    assert (ctx.state().settling is None) == bool(superseded_by)
+    assert (ctx.state().resync is None) == bool(superseded_by)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +121,13 @@ async def test_a_tenant_is_settled_after_a_killed_job_and_not_during_one(
     [("completed", "failure", False), ("invoked", "", True)],
     ids=["killed", "running"],
 )
-async def test_a_killed_settling_keeps_no_record_from_being_forgotten(
+async def test_a_killed_resync_keeps_no_record_from_being_forgotten(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, *, is_kept: bool
 ) -> None:
-    shows(httpserver, "inv_settle", status, result)
-    gone = Record().ended(DONE)
-    ctx: Any = Context(turn.TurnState(holder=HOLDER, record=gone, settling=SETTLES))
+    shows(httpserver, "inv_resync", status, result)
+    gone = Record().with_end(DONE)
+    ctx: Any = Context(lock.LockState(holder=HOLDER, record=gone, resync=SETTLES))
 
-    await turn.forget(ctx, claims, "inv_old")
+    await lock.forget(ctx, claims, "inv_old")
 
     assert bool(ctx.kept) == is_kept
