@@ -1,17 +1,14 @@
 """A new version under a new URL: what the old one has begun goes on, and the old one may go."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 import pytest
 from restate import Context, Service
-from restate.endpoint import Endpoint
 from restate.serde import BytesSerde
 
-from landlord_engines_restate.server import App, HttpServer, listening_sockets
-from landlord_test_target.direct import Lines
+from landlord_test_target.endpoints import serving
 from landlord_test_target.harness import Worker, World, free_port, wait_for
 
 
@@ -296,17 +293,5 @@ async def another(world: World, handler: str) -> AsyncIterator[None]:
         await ctx.run_typed("another step", act)
         return body
 
-    endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
-    endpoint.bind(service)
-    app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
-    port = free_port()
-    server = HttpServer(app, most_connections=100, logger=Lines())
-    listening = asyncio.Event()
-    serving = asyncio.create_task(server.serve(listening_sockets("127.0.0.1", port), listening.set))
-    try:
-        await listening.wait()
-        await world.admin.register(f"http://127.0.0.1:{port}", force=False, metadata={})
+    async with serving(world, service):
         yield
-    finally:
-        await server.stop(grace=0)
-        await serving

@@ -16,6 +16,7 @@ from landlord_engines_core.errors import RegistrationFailed, RegistrationRefused
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.manifest import DIGEST_KEY, Manifest, ServiceManifest
 from landlord_engines_restate.registration import Registrar
+from landlord_engines_restate.settings import Names
 
 WORKER = "http://worker:9080"
 DIGEST = "d1"
@@ -118,12 +119,14 @@ def restate(httpserver: HTTPServer) -> Restate:
         lambda _: server.deployment()
     )
     httpserver.expect_request("/services/Jobs").respond_with_handler(lambda _: server.service())
+    httpserver.expect_request("/services/JobsTurn").respond_with_data("no", status=404)
     return server
 
 
 def registrar_of(admin: AdminClient) -> Registrar:
     return Registrar(
         admin=admin,
+        names=Names(service="Jobs", landlord_calls="Jobs"),
         uri=WORKER,
         manifest=Manifest(digest=DIGEST, services=(JOBS,)),
         on_startup=True,

@@ -71,6 +71,7 @@ class RestateEngine(WorkerEngine):
         self._server = self._server_of(self._app)
         self._registrar = Registrar(
             admin=self._admin,
+            names=settings.names,
             uri=settings.advertised_url,
             manifest=manifest_of(endpoint),
             on_startup=settings.worker_register_on_startup,

@@ -22,8 +22,10 @@ from landlord_engines_restate.admin import (
     RegisteredDeployment,
     RegisteredService,
 )
+from landlord_engines_restate.former_names import refuse_former_names
 from landlord_engines_restate.manifest import DIGEST_KEY, Manifest
 from landlord_engines_restate.server_version import refuse_too_old
+from landlord_engines_restate.settings import Names
 
 __all__ = ["Registrar"]
 
@@ -37,6 +39,7 @@ class Registrar:
 
     Attributes:
         admin: Restate's admin API.
+        names: What the worker's services are called.
         uri: Where Restate reaches the worker.
         manifest: What the worker answers a discovery with.
         on_startup: Whether to register at all, or to leave that to the operator.
@@ -44,6 +47,7 @@ class Registrar:
     """
 
     admin: AdminClient
+    names: Names
     uri: str
     manifest: Manifest
     on_startup: bool
@@ -66,7 +70,7 @@ class Registrar:
         if not self.on_startup:
             return await self.look()
         with self._translated():
-            await refuse_too_old(self.admin)
+            await self._refuse_server()
             ours = await self._ours()
             if ours is None:
                 ours = await self._send(force=False)
@@ -82,7 +86,7 @@ class Registrar:
             RegistrationRefused: As `register`.
         """
         with self._translated():
-            await refuse_too_old(self.admin)
+            await self._refuse_server()
             ours = await self._ours()
             if ours is None:
                 detail = f"a registration would add the deployment {self.uri}"
@@ -103,7 +107,7 @@ class Registrar:
             RegistrationRefused: As `register`.
         """
         with self._translated():
-            await refuse_too_old(self.admin)
+            await self._refuse_server()
             ours = await self._ours()
             sent = self._send(force=False) if ours is None else self._send_to(ours)
             return await self._registered(await sent)
@@ -121,6 +125,10 @@ class Registrar:
                 return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         detail = f"Restate at {self.admin.url} has no deployment {self.uri}"
         return Registration(state=RegistrationState.UNREGISTERED, detail=detail)
+
+    async def _refuse_server(self) -> None:
+        await refuse_too_old(self.admin)
+        await refuse_former_names(self.admin, self.names)
 
     async def _ours(self) -> RegisteredDeployment | None:
         """The deployment at this URL: by its id, which only the server can tell from a URL."""

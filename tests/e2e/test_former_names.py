@@ -1,0 +1,34 @@
+"""A worker does not begin beside what a version with other names has not ended."""
+
+from restate import ObjectContext, VirtualObject
+from restate.serde import BytesSerde
+
+from landlord_test_target.endpoints import serving
+from landlord_test_target.harness import World
+
+
+async def test_records_under_the_former_names_are_named_with_the_way_and_the_way_works(
+    world: World,
+) -> None:
+    former = VirtualObject(f"{world.service}Turn")
+
+    @former.handler("take", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
+    async def take(ctx: ObjectContext, body: bytes) -> bytes:
+        ctx.set("turn", body, serde=BytesSerde())
+        return body
+
+    async with serving(world, former):
+        url = f"{world.restate.endpoint}/{world.service}Turn/t/take"
+        async with world.http.post(url, data=b"{}") as response:
+            assert response.status == 200
+        worker = await world.launch(world.config())
+
+        assert await worker.ended() == 4
+        assert f"tenants' records under the former name {world.service}Turn" in worker.text()
+        (way,) = (word for word in worker.text().split() if word.endswith("?force=true."))
+
+        async with world.http.delete(way.removesuffix(".")) as response:
+            assert response.status < 300
+
+        await world.again(worker)
+        assert await world.run(world.tenant(), "provision", version=1) == "created"

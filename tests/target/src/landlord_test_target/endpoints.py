@@ -1,0 +1,32 @@
+"""Other code than the worker's, served to Restate."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from restate import Service, VirtualObject
+from restate.endpoint import Endpoint
+
+from landlord_engines_restate.server import App, HttpServer, listening_sockets
+from landlord_test_target.direct import Lines
+from landlord_test_target.harness import World, free_port
+
+
+@asynccontextmanager
+async def serving(world: World, *services: Service | VirtualObject) -> AsyncIterator[None]:
+    """Serve these services, registered as the latest version."""
+    endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
+    for service in services:
+        endpoint.bind(service)
+    app: App = endpoint.app()  # type: ignore[no-untyped-call]  # as above
+    port = free_port()
+    server = HttpServer(app, most_connections=100, logger=Lines())
+    listening = asyncio.Event()
+    task = asyncio.create_task(server.serve(listening_sockets("127.0.0.1", port), listening.set))
+    try:
+        await listening.wait()
+        await world.admin.register(f"http://127.0.0.1:{port}", force=False, metadata={})
+        yield
+    finally:
+        await server.stop(grace=0)
+        await task
