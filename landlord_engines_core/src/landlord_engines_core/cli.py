@@ -310,18 +310,18 @@ def dev(flags: _Flags, backend: str | None, *, demo: bool) -> None:
     """
     chosen = flags.load()
     log = chosen.loaded.settings.log
-    parts = local.Chosen(
+    parts = local.EngineSelection(
         name=chosen.name, factory=chosen.factory, sources=flags.sources(), backend=backend
     )
     quiet = demo and chosen.loaded.origins["log.level"] == "default"
     logger = _logger("error" if quiet else log.level, log)
-    beside = _demo if demo else _look_around
-    host.run_async(local.run(parts, logger, beside))
+    foreground = _demo if demo else _look_around
+    host.run_async(local.run(parts, logger, foreground))
 
 
 async def _demo(stack: local.Stack) -> None:
     async with local.User.of(stack.landlord) as user:
-        await local.Walk(user=user, port=local.free_port(), progress=_progress).through()
+        await local.Demo(user=user, port=local.free_port(), progress=_progress).run()
 
 
 async def _look_around(stack: local.Stack) -> None:

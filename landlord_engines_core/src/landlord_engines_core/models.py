@@ -158,7 +158,7 @@ class Transition:
     detail: str = ""
 
     @property
-    def tells(self) -> bool:
+    def is_notable(self) -> bool:
         """Whether it belongs into the history: the resync that found nothing to repair does not."""
         nothing = self.outcome in (Outcome.UNCHANGED, Outcome.ABSENT)
         return self.operation != Operation.RESYNC or not nothing
@@ -235,7 +235,7 @@ class Record:
             )
         deleted = self.deleted or transition.operation == Operation.DELETE
         record = attrs.evolve(self, placements=placements, deleted=deleted and not placements)
-        if not transition.tells:
+        if not transition.is_notable:
             return record
         others = tuple(t for t in self.transitions if t.execution_id != transition.execution_id)
         return attrs.evolve(record, transitions=(*others, transition)[-HISTORY:])

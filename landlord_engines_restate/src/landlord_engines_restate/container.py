@@ -17,7 +17,14 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
 
 from landlord_engines_core.errors import EngineFailed
-from landlord_engines_restate.local import VERSION, NotReady, Ports, config_text, free_ports, up
+from landlord_engines_restate.local import (
+    VERSION,
+    NotReady,
+    Ports,
+    config_text,
+    free_ports,
+    wait_ready,
+)
 
 __all__ = ["RestateContainer"]
 
@@ -98,7 +105,7 @@ class RestateContainer:
     async def _start(self) -> None:
         container = await _whole(self._run)
         try:
-            await up(self, asyncio.to_thread(container.wait))
+            await wait_ready(self, asyncio.to_thread(container.wait))
         except NotReady as error:
             said = b"".join(await _whole(container.get_logs)).decode(errors="replace")
             raise EngineFailed(

@@ -37,7 +37,7 @@ __all__ = [
     "free_ports",
     "local_backend",
     "server_binary",
-    "up",
+    "wait_ready",
 ]
 
 VERSION = "1.7.12"
@@ -186,7 +186,7 @@ class RestateServer:
                 start_new_session=True,
             )
         try:
-            await up(self, self._process.wait())
+            await wait_ready(self, self._process.wait())
         except BaseException as error:
             await self.kill()
             if isinstance(error, NotReady):
@@ -247,7 +247,7 @@ bind-port = {admin}
 """
 
 
-async def up(server: LocalServer, end: Coroutine[object, object, int]) -> None:
+async def wait_ready(server: LocalServer, end: Coroutine[object, object, int]) -> None:
     """Return once admin API and ingress answer.
 
     Args:

@@ -20,7 +20,7 @@ async def test_what_does_not_come_in_time_is_named(user: User) -> None:
         return False
 
     with pytest.raises(DemoFailed, match="a miracle was not seen within"):
-        await user.sees("a miracle", nothing)
+        await user.wait_for("a miracle", nothing)
 
 
 async def test_a_tenant_that_does_not_become_ready_is_not_waited_for_for_ever(

@@ -441,18 +441,18 @@ async def test_a_job_that_still_runs_is_looked_at_again_later() -> None:
 
 
 def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
-    settler = jobs(("mock", MockCompute()))._settler
+    resyncer = jobs(("mock", MockCompute()))._resyncer
     ended, pauses = after("update"), list[float]()
 
     for _ in range(9):
-        follow_up = settler.follow_up(ended, ResyncCheck(started_at="t", too_early=True))
+        follow_up = resyncer.follow_up(ended, ResyncCheck(started_at="t", too_early=True))
         assert follow_up is not None
         pauses.append(follow_up.after)
         ended = follow_up.ended
 
     assert pauses == [120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
     years = attrs.evolve(ended, put_off=100_000)
-    assert settler.follow_up(years, ResyncCheck(started_at="t", too_early=True)) == FollowUp(
+    assert resyncer.follow_up(years, ResyncCheck(started_at="t", too_early=True)) == FollowUp(
         after=3600.0, ended=attrs.evolve(ended, put_off=100_001)
     )
 
@@ -461,28 +461,28 @@ def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
 @pytest.mark.parametrize("operation", ["provision", "update", "delete"])
 @pytest.mark.parametrize("preempted", [False, True])
 @pytest.mark.parametrize("killed", [False, True])
-@pytest.mark.parametrize("due", [False, True])
+@pytest.mark.parametrize("needs_repair", [False, True])
 def test_a_last_look_follows_only_where_an_act_of_the_tenant_may_be_alive(
-    operation: str, *, preempted: bool, killed: bool, due: bool, overrode_delete: bool
+    operation: str, *, preempted: bool, killed: bool, needs_repair: bool, overrode_delete: bool
 ) -> None:
-    settler = jobs(("mock", MockCompute()))._settler
+    resyncer = jobs(("mock", MockCompute()))._resyncer
     ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
-    found = ResyncCheck(started_at="t", due=due, killed=killed)
+    found = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
 
-    follow_up = settler.follow_up(ended, found)
+    follow_up = resyncer.follow_up(ended, found)
 
     is_open = operation == "delete" or preempted or killed
     assert follow_up == (
         FollowUp(after=15.0, ended=attrs.evolve(ended, last=True)) if is_open else None
     )
-    assert settler.follow_up(attrs.evolve(ended, last=True), found) is None
+    assert resyncer.follow_up(attrs.evolve(ended, last=True), found) is None
 
 
 def test_the_last_look_is_later_than_the_longest_step_and_what_it_may_carry() -> None:
     class Slow(MockCompute):
         longest_carry = 40.0
 
-    assert jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0)._settler.last_look > 140.0
+    assert jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0)._resyncer.last_look > 140.0
 
 
 async def test_a_last_look_that_comes_while_the_job_runs_is_put_off_too() -> None:

@@ -82,7 +82,7 @@ class Tenants:
 
         async def once() -> None:
             await self.converger.apply("docker", wanted)
-            await self.converger.healthy(wanted.tenant, Placement("docker", wanted.location))
+            await self.converger.wait_healthy(wanted.tenant, Placement("docker", wanted.location))
 
         await insisted(once)
 

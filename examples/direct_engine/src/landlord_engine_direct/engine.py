@@ -21,7 +21,7 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.errors import Held, InvalidJob, SettingsError, Transient
-from landlord_engines_core.settings.kinds import Duration
+from landlord_engines_core.settings.types import Duration
 
 __all__ = ["DirectEngine", "DirectSettings", "create_engine"]
 

@@ -10,7 +10,7 @@ import attrs
 
 from landlord_engines_core.dev.user import User
 
-__all__ = ["Progress", "Walk", "command_of"]
+__all__ = ["Demo", "Progress", "command_of"]
 
 Progress = Callable[[str], AbstractContextManager[object]]
 """Entered with what is about to be seen, left once it was seen."""
@@ -22,7 +22,7 @@ def command_of(page: str) -> list[str]:
 
 
 @attrs.define(kw_only=True)
-class Walk:
+class Demo:
     """Takes one tenant from create to delete.
 
     Attributes:
@@ -40,7 +40,7 @@ class Walk:
         """The tenant's page."""
         return f"http://127.0.0.1:{self.port}/"
 
-    async def through(self) -> None:
+    async def run(self) -> None:
         """Walk the whole way.
 
         Raises:
@@ -76,7 +76,7 @@ class Walk:
             lines = await self.user.page(self.url)
             return lines[1] if lines[:1] == [page] else ""
 
-        return await self.user.sees(f"a page that says {page!r}", look)
+        return await self.user.wait_for(f"a page that says {page!r}", look)
 
     async def _same(self, tenant: str) -> None:
         before = await self._says("version two")
@@ -85,7 +85,7 @@ class Walk:
         async def look() -> bool:
             return await self._says("version two") == before
 
-        await self.user.sees("the same process", look)
+        await self.user.wait_for("the same process", look)
 
     async def _repaired(self, tenant: str) -> None:
         before = await self._says("version two")
@@ -94,7 +94,7 @@ class Walk:
         async def nothing() -> bool:
             return not await self.user.page(self.url)
 
-        await self.user.sees("a page that is down", nothing)
+        await self.user.wait_for("a page that is down", nothing)
         await self._updated(tenant, "version two")
         await self._says("version two")
 
@@ -105,7 +105,7 @@ class Walk:
         async def held() -> bool:
             return (await self.user.tenant(tenant)).get("workflow_sub_state") == "backing-off"
 
-        await self.user.sees("the update held", held)
+        await self.user.wait_for("the update held", held)
         await self._says("version two")
 
     async def _deleted(self, tenant: str) -> None:
@@ -114,9 +114,9 @@ class Walk:
         async def gone() -> bool:
             return not await self.user.tenant(tenant)
 
-        await self.user.sees("the tenant gone", gone)
+        await self.user.wait_for("the tenant gone", gone)
 
         async def down() -> bool:
             return not await self.user.page(self.url)
 
-        await self.user.sees("the page gone", down)
+        await self.user.wait_for("the page gone", down)

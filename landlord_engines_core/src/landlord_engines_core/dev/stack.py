@@ -23,13 +23,13 @@ from landlord_engines_core.logs import Logger
 from landlord_engines_core.settings import Settings, Sources, Url
 from landlord_engines_core.settings.tree import attribute
 
-__all__ = ["Beside", "Chosen", "Stack", "free_port", "run"]
+__all__ = ["EngineSelection", "Foreground", "Stack", "free_port", "run"]
 
 T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
-class Chosen:
+class EngineSelection:
     """A worker engine, and what was said of its settings.
 
     Attributes:
@@ -62,7 +62,7 @@ class Stack:
     probes: str
 
 
-Beside = Callable[[Stack], Awaitable[None]]
+Foreground = Callable[[Stack], Awaitable[None]]
 """What is done while all of it is up; when it returns, all of it is ended."""
 
 
@@ -70,15 +70,15 @@ class _Stopped(Exception):  # not an error: a signal asked for it
     """A signal came before the worker ran."""
 
 
-async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
-    """Bring everything up, and end it after ``beside`` has returned or at the first signal.
+async def run(chosen: EngineSelection, logger: Logger, foreground: Foreground) -> None:
+    """Bring everything up, and end it after ``foreground`` has returned or at the first signal.
 
     Nothing is left running, tenants included, and no file is left.
 
     Args:
         chosen: The worker engine; what the local parts need goes above its settings.
         logger: Where everything logs.
-        beside: Called once the worker is registered.
+        foreground: Called once the worker is registered.
 
     Raises:
         CapabilityNotSupported: The engine has no local backend, or none of this name.
@@ -95,10 +95,12 @@ async def run(chosen: Chosen, logger: Logger, beside: Beside) -> None:
             worker = host.work(
                 chosen.name, chosen.factory, settings, logger, control, fail_fast=True
             )
-            await _with_worker(worker, control, lambda: beside(stack))
+            await _with_worker(worker, control, lambda: foreground(stack))
 
 
-async def _up(chosen: Chosen, logger: Logger, parts: AsyncExitStack) -> tuple[Stack, Settings]:
+async def _up(
+    chosen: EngineSelection, logger: Logger, parts: AsyncExitStack
+) -> tuple[Stack, Settings]:
     """Start backend and Landlord; they end with ``parts``, after the worker and its tenants."""
     folder = parts.enter_context(_temporary_folder())
     parts.enter_context(guarded(folder))
@@ -138,7 +140,7 @@ def _temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _local_backend(chosen: Chosen) -> StartLocalBackend:
+def _local_backend(chosen: EngineSelection) -> StartLocalBackend:
     named = chosen.factory.other_local_backends
     start = chosen.factory.local_backend if chosen.backend is None else named.get(chosen.backend)
     if start is not None:
@@ -161,13 +163,13 @@ def _backends(name: str, backend: LocalBackend) -> dict[str, str]:
 async def _with_worker(
     worker: Coroutine[object, object, None],
     control: host.Control,
-    beside: Callable[[], Awaitable[None]],
+    foreground: Callable[[], Awaitable[None]],
 ) -> None:
     """Run the worker, and beside it what waits for its registration; end both with the first."""
 
     async def once_registered() -> None:
         await control.registered.wait()
-        await beside()
+        await foreground()
 
     working = asyncio.create_task(worker)
     looking = asyncio.create_task(once_registered())

@@ -79,7 +79,7 @@ class User:
         async def look() -> bool:
             return (await self.tenant(tenant)).get("status") == "ready"
 
-        await self.sees("the tenant ready", look)
+        await self.wait_for("the tenant ready", look)
 
     async def page(self, url: str) -> list[str]:
         """The lines of a page; none where nothing answers."""
@@ -89,7 +89,7 @@ class User:
         except aiohttp.ClientError:
             return []
 
-    async def sees(self, what: str, look: Callable[[], Awaitable[T]]) -> T:
+    async def wait_for(self, what: str, look: Callable[[], Awaitable[T]]) -> T:
         """Look again and again until there is something to see.
 
         Raises:

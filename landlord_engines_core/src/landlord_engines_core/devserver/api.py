@@ -13,11 +13,11 @@ from uuid import uuid4
 import attrs
 from aiohttp import web
 
-from landlord_engines_core.devserver.desk import Desk
 from landlord_engines_core.devserver.gojson import Struct, encode
 from landlord_engines_core.devserver.listing import Listing
 from landlord_engines_core.devserver.records import State, TenantRecord
-from landlord_engines_core.devserver.rules import Refusal, declared, discovered
+from landlord_engines_core.devserver.tenant_api import TenantApi
+from landlord_engines_core.devserver.validation import Refusal, declared, discovered
 from landlord_engines_core.devserver.wire import rfc3339, tenant_response
 
 __all__ = ["Api", "listening"]
@@ -32,7 +32,7 @@ _OTHER_VERSION = re.compile(r"/v(?!1(/|$))[^/]+(/.*)?")
 class Api:
     """The routes."""
 
-    desk: Desk
+    desk: TenantApi
 
     def app(self) -> web.Application:
         """All routes; bodies are of any size, as with Landlord."""

@@ -9,8 +9,8 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver.api import Api, listening
 from landlord_engines_core.devserver.controller import Controller, Intervals
-from landlord_engines_core.devserver.desk import Desk
 from landlord_engines_core.devserver.records import Tenants
+from landlord_engines_core.devserver.tenant_api import TenantApi
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.logs import Logger
 
@@ -54,7 +54,7 @@ async def landlord_in_memory(
         OSError: It cannot listen there.
     """
     tenants = Tenants()
-    desk = Desk(tenants=tenants, compute=compute, dispatcher=dispatcher, logger=logger)
+    desk = TenantApi(tenants=tenants, compute=compute, dispatcher=dispatcher, logger=logger)
     controller = Controller(
         tenants=tenants,
         dispatcher=dispatcher,

@@ -9,7 +9,7 @@ import attrs
 
 from landlord_engines_core.devserver.gojson import Struct
 from landlord_engines_core.devserver.records import State, TenantRecord, Tenants
-from landlord_engines_core.devserver.rules import Refusal
+from landlord_engines_core.devserver.validation import Refusal
 from landlord_engines_core.devserver.wire import tenant_response
 
 __all__ = ["Listing"]

@@ -4,9 +4,9 @@ Landlord's own ``config.yaml`` is read as it is; the sections of it that are not
 alone. Precedence: defaults < file < environment < flags.
 """
 
-from landlord_engines_core.settings.kinds import Address, Duration, Secret, Url, written
 from landlord_engines_core.settings.sources import Loaded, Sources
 from landlord_engines_core.settings.tree import LogSettings, Settings, WorkerSettings
+from landlord_engines_core.settings.types import Address, Duration, Secret, Url, written
 
 __all__ = [
     "Address",

@@ -22,8 +22,16 @@ from landlord_engines_core.settings.compute import ComputeSources, is_compute_fl
 from landlord_engines_core.settings.files import find_file, read_file
 from landlord_engines_core.settings.formats import read_json, read_yaml
 from landlord_engines_core.settings.json_values import not_json
-from landlord_engines_core.settings.kinds import Converter, expectation, is_duration
-from landlord_engines_core.settings.misspelt import (
+from landlord_engines_core.settings.service_variables import is_service_variable
+from landlord_engines_core.settings.tree import (
+    DEFAULT_CACHE_TTL,
+    Settings,
+    WorkerSettings,
+    attribute,
+    tree_for,
+)
+from landlord_engines_core.settings.types import Converter, expectation, is_duration
+from landlord_engines_core.settings.unknown_keys import (
     PASSED_OVER,
     look_up,
     misshapen,
@@ -32,14 +40,6 @@ from landlord_engines_core.settings.misspelt import (
     unknown_flags,
     unknown_keys,
     variable,
-)
-from landlord_engines_core.settings.service_variables import is_service_variable
-from landlord_engines_core.settings.tree import (
-    DEFAULT_CACHE_TTL,
-    Settings,
-    WorkerSettings,
-    attribute,
-    tree_for,
 )
 
 __all__ = ["Loaded", "Sources"]

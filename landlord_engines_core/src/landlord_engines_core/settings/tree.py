@@ -6,7 +6,7 @@ from typing import Any, Literal
 import attrs
 
 from landlord_engines_core.errors import SettingsError
-from landlord_engines_core.settings.kinds import Address, Duration, LogLevel, Url
+from landlord_engines_core.settings.types import Address, Duration, LogLevel, Url
 
 __all__ = ["LogSettings", "Settings", "WorkerSettings", "attribute", "tree_for"]
 

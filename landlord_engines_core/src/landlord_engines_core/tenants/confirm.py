@@ -92,7 +92,7 @@ class Confirmer:
             ComputeUnavailable: One is not gone yet.
         """
         applied = await self.converger.destroy(tenant, placements)
-        await self.converger.gone(tenant, applied.removed)
+        await self.converger.wait_removed(tenant, applied.removed)
         return Confirmed(ended_at=now(), applied=applied)
 
     async def bring(
@@ -125,7 +125,7 @@ class Confirmer:
         left = await self.converger.destroy(
             job.tenant, [location for location in record.placements if location != held]
         )
-        await self.converger.gone(job.tenant, left.removed)
+        await self.converger.wait_removed(job.tenant, left.removed)
         return Confirmed(
             ended_at=now(), applied=attrs.evolve(applied, removed=left.removed), detail=detail
         )
@@ -148,7 +148,7 @@ class Confirmer:
         What fails once more is only watched: put right at every look, a resource that is slow to
         come up never would.
         """
-        observed = await self.converger.started(job.tenant, placement)
+        observed = await self.converger.wait_started(job.tenant, placement)
         right = work.applied.config_hash
         # What has no hash was compared by itself, just before.
         same = observed.config_hash == right or (
@@ -184,7 +184,7 @@ class Confirmer:
         return newer or await self.resolver.spec(job, placement)
 
     async def _there(self, tenant: str, placement: Placement) -> None:
-        observed = await self.converger.healthy(tenant, placement)
+        observed = await self.converger.wait_healthy(tenant, placement)
         if observed.state is ResourceState.MISSING:
             raise ComputeUnavailable(
                 f"the resource on {placement.engine} vanished once it was made"

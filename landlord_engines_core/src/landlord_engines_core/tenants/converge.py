@@ -77,7 +77,7 @@ class Converger:
         outcome = Outcome.DELETED if existed else Outcome.ABSENT
         return Applied(outcome=outcome, removed=tuple(gone))
 
-    async def clear(self, tenant: str, placements: Iterable[Placement]) -> bool:
+    async def is_absent(self, tenant: str, placements: Iterable[Placement]) -> bool:
         """Whether none of these locations holds a resource of the tenant, at one look.
 
         Raises:
@@ -90,22 +90,22 @@ class Converger:
                 return False
         return True
 
-    async def started(self, tenant: str, placement: Placement) -> Observation:
+    async def wait_started(self, tenant: str, placement: Placement) -> Observation:
         """Wait while the resource starts, and say what came of it."""
         return await self._watch(tenant, placement, ResourceState.STARTING)
 
-    async def healthy(self, tenant: str, placement: Placement) -> Observation:
+    async def wait_healthy(self, tenant: str, placement: Placement) -> Observation:
         """Wait until the resource is healthy, or missing.
 
         Raises:
             ComputeUnavailable: It failed, or was not healthy in time.
         """
-        observed = await self.started(tenant, placement)
+        observed = await self.wait_started(tenant, placement)
         if observed.state in (ResourceState.STARTING, ResourceState.FAILED):
             raise unhealthy(placement, observed)
         return observed
 
-    async def gone(self, tenant: str, placements: Iterable[Placement]) -> None:
+    async def wait_removed(self, tenant: str, placements: Iterable[Placement]) -> None:
         """Wait until none of these locations holds a resource of the tenant.
 
         Raises:

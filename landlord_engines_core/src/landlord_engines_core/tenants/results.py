@@ -65,7 +65,7 @@ class ResyncCheck:
     """
 
     started_at: str
-    due: bool = False
+    needs_repair: bool = False
     placement: Placement | None = None
     too_early: bool = False
     killed: bool = False

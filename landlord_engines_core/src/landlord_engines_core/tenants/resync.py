@@ -93,8 +93,8 @@ class Resyncer:
             due = due or not await self._is_true(ended.tenant, aim)
         except _REFUSALS:
             # It is met again with the lock, and goes into the history then.
-            return attrs.evolve(found, due=True)
-        return attrs.evolve(found, due=due, placement=aim.placement if due else None)
+            return attrs.evolve(found, needs_repair=True)
+        return attrs.evolve(found, needs_repair=due, placement=aim.placement if due else None)
 
     async def repair(self, ended: CompletedJob, record: Record) -> Confirmed:
         """Look once more, and make true what is not.
@@ -150,7 +150,7 @@ class Resyncer:
             planned = await self.converger.planned(aim.placement.engine, aim.spec)
             if planned.action is not Action.NOTHING:
                 return False
-        return await self.converger.clear(tenant, aim.elsewhere)
+        return await self.converger.is_absent(tenant, aim.elsewhere)
 
     async def _repaired(
         self, ended: CompletedJob, record: Record, aim: _Aim
@@ -161,20 +161,20 @@ class Resyncer:
             await self._check_last(ended, record)
             return applied, ""
         if aim.spec is None or aim.placement is None:
-            return await self._cleared(tenant, aim.elsewhere), ""
+            return await self._destroy_and_wait(tenant, aim.elsewhere), ""
         if aim.placement not in record.placements:
             # What is made where no record leads would never be found again.
             raise ComputeRefused("another location is wanted by now than was written down")
         applied = await self.converger.apply(aim.placement.engine, aim.spec)
         if applied.rolled_back:
             return applied, applied.rolled_back
-        if await self.converger.clear(tenant, aim.elsewhere):
+        if await self.converger.is_absent(tenant, aim.elsewhere):
             return attrs.evolve(applied, removed=aim.elsewhere), ""
         # Only a move waits: what serves elsewhere goes once the new resource does.
-        seen = await self.converger.started(tenant, aim.placement)
+        seen = await self.converger.wait_started(tenant, aim.placement)
         if seen.state is not ResourceState.HEALTHY:
             return applied, f"it is {seen.state} on {aim.placement.engine}, and stays elsewhere too"
-        left = await self._cleared(tenant, aim.elsewhere)
+        left = await self._destroy_and_wait(tenant, aim.elsewhere)
         unchanged = applied.outcome == Outcome.UNCHANGED
         outcome = left.outcome if unchanged else applied.outcome
         return attrs.evolve(applied, outcome=outcome, removed=left.removed), ""
@@ -206,7 +206,7 @@ class Resyncer:
                 or not one.config_hash
             ):
                 continue
-            seen = await self.converger.started(ended.tenant, one.placement)
+            seen = await self.converger.wait_started(ended.tenant, one.placement)
             if seen.config_hash not in ("", one.config_hash):
                 raise ComputeRefused(
                     "a request of a job that gave way has landed after the last job: the resource on"
@@ -214,9 +214,9 @@ class Resyncer:
                     " one; send the tenant's job again, and set worker.landlord_api_url"
                 )
 
-    async def _cleared(self, tenant: str, locations: tuple[Placement, ...]) -> Applied:
+    async def _destroy_and_wait(self, tenant: str, locations: tuple[Placement, ...]) -> Applied:
         left = await self.converger.destroy(tenant, locations)
-        await self.converger.gone(tenant, left.removed)
+        await self.converger.wait_removed(tenant, left.removed)
         return left
 
 

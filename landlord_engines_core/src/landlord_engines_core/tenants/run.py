@@ -104,7 +104,7 @@ class TenantJobs:
     _in_flight: InFlightRequests = attrs.field(init=False)
     _converger: Converger = attrs.field(init=False)
     _confirmer: Confirmer = attrs.field(init=False)
-    _settler: Resyncer = attrs.field(init=False)
+    _resyncer: Resyncer = attrs.field(init=False)
     _looks: asyncio.Semaphore = attrs.field(init=False)
     _reads: asyncio.Semaphore = attrs.field(init=False)
     _failures: Failures = attrs.field(init=False)
@@ -122,7 +122,7 @@ class TenantJobs:
             landlord=self.landlord,
             logger=self.logger,
         )
-        self._settler = Resyncer(
+        self._resyncer = Resyncer(
             converger=self._converger,
             resolver=self.resolver,
             landlord=self.landlord,
@@ -287,8 +287,8 @@ class TenantJobs:
     async def _resync(self, job: Job, ended: CompletedJob, steps: Steps) -> Resynced:
         look = partial(self._look_first, ended, steps)
         found = await self._step(job, steps, "resolve", look, ResyncCheck)
-        follow_up = self._settler.follow_up(ended, found)
-        if not found.due:
+        follow_up = self._resyncer.follow_up(ended, found)
+        if not found.needs_repair:
             unchanged = answers.nothing_to_repair(
                 self.provider_type, job, steps.execution_id, found.started_at
             )
@@ -394,11 +394,11 @@ class TenantJobs:
                 record = await steps.read_record(ended.tenant)
             except StillRunning:
                 return ResyncCheck(started_at=now(), too_early=True)
-            return await self._settler.look(ended, record)
+            return await self._resyncer.look(ended, record)
 
     async def _repair(self, ended: CompletedJob, record: Record) -> Confirmed:
         await self._in_flight.ended(ended.tenant)
-        return await self._settler.repair(ended, record)
+        return await self._resyncer.repair(ended, record)
 
     async def _look(self, job: Job, resolved: Resolved) -> Planned:
         assert resolved.placement is not None, "only a delete has no placement"

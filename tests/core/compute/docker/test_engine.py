@@ -121,10 +121,10 @@ async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(
 ) -> None:
     wanted = spec("t")
     body = container_body(wanted, read(wanted.config), engine.settings)
-    name, upcoming = (one("landlord", "t") for one in (names.current_name, names.next_name))
+    name, replacement = (one("landlord", "t") for one in (names.current_name, names.next_name))
     shown = {
         "Id": "x",
-        "Name": f"/{upcoming}",
+        "Name": f"/{replacement}",
         "State": {"Status": "running", "StartedAt": "2020-01-01T00:00:00Z"},
         "RestartCount": 0,
         "Config": body,

@@ -41,7 +41,7 @@ async def converges(ecs: Ecs, spec: ComputeSpec) -> None:
     await converger(ecs).apply("ecs", spec)
 
     again = await converger(ecs).apply("ecs", spec)
-    seen = await converger(ecs).healthy("one", Placement("ecs", spec.location))
+    seen = await converger(ecs).wait_healthy("one", Placement("ecs", spec.location))
     service = ecs.aws.service(spec.config)
     tags = ecs.aws.tags(service)
     assert again.outcome == "unchanged"
@@ -94,7 +94,7 @@ async def test_a_delete_that_ends_in_the_middle_is_a_delete_when_made_again(ecs:
         await ecs.at(lambda _: stop("raised")).engine.destroy("one", spec.location)
 
     assert not await ecs.engine.destroy("one", spec.location)
-    await converger(ecs).gone("one", [Placement("ecs", spec.location)])
+    await converger(ecs).wait_removed("one", [Placement("ecs", spec.location)])
 
 
 @pytest.mark.parametrize("when", ["before-send", "after-call"])

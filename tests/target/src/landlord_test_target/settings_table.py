@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from landlord_engines_core.settings import LogSettings, Secret, WorkerSettings
-from landlord_engines_core.settings.kinds import Duration
+from landlord_engines_core.settings.types import Duration
 from landlord_engines_restate import RestateSettings
 
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"

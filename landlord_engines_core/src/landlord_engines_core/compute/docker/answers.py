@@ -11,8 +11,8 @@ __all__ = [
     "Conflict",
     "NotFound",
     "StartFailed",
-    "meaning",
     "silent",
+    "to_error",
 ]
 
 NO_CONNECTION = 900
@@ -56,7 +56,7 @@ def silent() -> ComputeUnavailable:
     )
 
 
-def meaning(what: str, status: int, message: str) -> ComputeUnavailable | ComputeRefused:
+def to_error(what: str, status: int, message: str) -> ComputeUnavailable | ComputeRefused:
     """What an engine's failure to do something means."""
     text = message.lower()
     cause = next((told for part, told in _CAUSES.items() if part in text), "")

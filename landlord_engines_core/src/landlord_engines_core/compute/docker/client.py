@@ -18,8 +18,8 @@ from landlord_engines_core.compute.docker.answers import (
     Conflict,
     NotFound,
     StartFailed,
-    meaning,
     silent,
+    to_error,
 )
 from landlord_engines_core.compute.docker.body import Body
 from landlord_engines_core.compute.docker.images import in_full, registry_of
@@ -297,7 +297,7 @@ class DockerClient:
         except aiodocker.DockerError as error:
             if error.status == NO_CONNECTION:
                 raise unreachable(error, self.settings.host) from error
-            raise meaning(what, error.status, error.message) from error
+            raise to_error(what, error.status, error.message) from error
         except _NO_ANSWER as error:
             raise unreachable(error, self.settings.host) from error
 

@@ -60,18 +60,18 @@ class Convergence:
         """
         for stray in self.found.orphans:
             await removal.remove(self.client, stray)
-        current, upcoming = self.found.current, self.found.upcoming
-        if current is None and upcoming is not None:
+        current, replacement = self.found.current, self.found.replacement
+        if current is None and replacement is not None:
             # The update that made it came as far as removing the former one.
-            await self._placing.rename(upcoming.id)
-            current, upcoming = await self._shown(upcoming.id), None
+            await self._placing.rename(replacement.id)
+            current, replacement = await self._shown(replacement.id), None
         if current is None:
             made = await self._maker.make(self._name, self._wanted(), "create:created")
             return await self._started(made)
         if not await self._is_right(current):
-            return await self._replace(current, upcoming)
-        if upcoming is not None:
-            current = await self._without(upcoming, current)
+            return await self._replace(current, replacement)
+        if replacement is not None:
+            current = await self._without(replacement, current)
         if current.name != self._name:
             await self._placing.rename(current.id)
         if current.status == "running":
@@ -80,14 +80,14 @@ class Convergence:
         await reattach(self.client, self.settings, current)
         return await self._started(current.id)
 
-    async def _without(self, upcoming: Container, current: Container) -> Container:
+    async def _without(self, replacement: Container, current: Container) -> Container:
         """Remove what an update made whose former container is wanted again; it may be what serves."""
-        if upcoming.runs and not current.runs:
+        if replacement.runs and not current.runs:
             await self._maker.ensure_network(self.config)
             await reattach(self.client, self.settings, current)
             with suppress(StartFailed):
-                await self._replacement(current, upcoming.id, returns=True).undo()
-        await removal.remove(self.client, upcoming)
+                await self._replacement(current, replacement.id, returns=True).undo()
+        await removal.remove(self.client, replacement)
         return await self._shown(current.id)
 
     @property
@@ -152,11 +152,11 @@ class Convergence:
             await self._maker.fetch(self.config)
         return not await has_former_image(self.client, container)
 
-    async def _replace(self, current: Container, upcoming: Container | None) -> ComputeResult:
-        served = upcoming is not None and upcoming.replaces == current.id
+    async def _replace(self, current: Container, replacement: Container | None) -> ComputeResult:
+        served = replacement is not None and replacement.replaces == current.id
         may_return = served or await self._serves(current)
         wanted = self._wanted(replaces=current.id if may_return else "")
-        next_id = await self._beside(current, upcoming, wanted)
+        next_id = await self._beside(current, replacement, wanted)
         await self._maker.ensure_network(self.config)
         await reattach(self.client, self.settings, current)
         failure = await self._replacement(current, next_id, returns=may_return).run()
@@ -186,28 +186,28 @@ class Convergence:
         health = await health_of(current.shown, self.settings)
         return health.state is not ResourceState.FAILED
 
-    async def _is_next(self, upcoming: Container, wanted: ContainerRequest) -> bool:
+    async def _is_next(self, replacement: Container, wanted: ContainerRequest) -> bool:
         """Whether what an earlier attempt made is what this one would make."""
         return (
-            upcoming.config_hash == self.spec.config_hash
-            and not differences(wanted.body, upcoming.shown)
-            and await self._has_references(upcoming)
+            replacement.config_hash == self.spec.config_hash
+            and not differences(wanted.body, replacement.shown)
+            and await self._has_references(replacement)
         )
 
     async def _beside(
-        self, current: Container, upcoming: Container | None, wanted: ContainerRequest
+        self, current: Container, replacement: Container | None, wanted: ContainerRequest
     ) -> str:
         """Have the next container there; one that another update made gives way.
 
         That one may be what serves: until the image is there it stays, then the current one serves.
         """
-        if upcoming is not None:
-            if await self._is_next(upcoming, wanted):
-                await self._maker.check_mounts(upcoming, wanted)
-                return upcoming.id
+        if replacement is not None:
+            if await self._is_next(replacement, wanted):
+                await self._maker.check_mounts(replacement, wanted)
+                return replacement.id
             await self._maker.fetch(self.config)
-            if upcoming.replaces == current.id:
+            if replacement.replaces == current.id:
                 with suppress(ComputeRefused, StartFailed, NotFound):
-                    await self._replacement(current, upcoming.id, returns=True).undo()
-            await removal.remove(self.client, upcoming)
+                    await self._replacement(current, replacement.id, returns=True).undo()
+            await removal.remove(self.client, replacement)
         return await self._maker.make(self._next_name, wanted, "update:created")

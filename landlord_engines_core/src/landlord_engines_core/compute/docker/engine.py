@@ -85,7 +85,7 @@ class DockerCompute(ComputeEngine):
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """Look at the tenant's containers."""
         found = await self._find(tenant)
-        container = found.current or found.upcoming
+        container = found.current or found.replacement
         if container is None:
             return Observation(state=ResourceState.MISSING)
         health = await self._health(found, container, tenant)
@@ -185,7 +185,7 @@ class DockerCompute(ComputeEngine):
         return await find(self._client, self.settings.label_prefix, tenant)
 
     async def _health(self, found: TenantContainers, container: Container, tenant: str) -> Health:
-        if found.upcoming is not None or found.orphans:
+        if found.replacement is not None or found.orphans:
             return Health(ResourceState.FAILED, "there is more than one, or one half in its place")
         if container.name != names.current_name(self.settings.label_prefix, tenant):
             return Health(ResourceState.FAILED, "it does not have its name")

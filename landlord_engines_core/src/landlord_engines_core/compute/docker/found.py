@@ -151,13 +151,15 @@ class TenantContainers:
     """
 
     current: Container | None = None
-    upcoming: Container | None = None
+    replacement: Container | None = None
     orphans: tuple[Container, ...] = ()
 
     @property
     def all(self) -> tuple[Container, ...]:
         """All of them."""
-        return tuple(one for one in (self.current, self.upcoming, *self.orphans) if one is not None)
+        return tuple(
+            one for one in (self.current, self.replacement, *self.orphans) if one is not None
+        )
 
 
 async def find(client: DockerClient, prefix: str, tenant: str) -> TenantContainers:
@@ -176,9 +178,9 @@ async def find(client: DockerClient, prefix: str, tenant: str) -> TenantContaine
 def _told_apart(shown: Iterable[Container], prefix: str, tenant: str) -> TenantContainers:
     by_name = {one.name: one for one in shown}
     current = by_name.pop(names.current_name(prefix, tenant), None)
-    upcoming = by_name.pop(names.next_name(prefix, tenant), None)
+    replacement = by_name.pop(names.next_name(prefix, tenant), None)
     # One that was renamed, or named by another prefix: what runs comes first, then what is older.
     others = sorted(by_name.values(), key=lambda one: (one.status != "running", one.created))
     if current is None and others:
         current, *others = others
-    return TenantContainers(current=current, upcoming=upcoming, orphans=tuple(others))
+    return TenantContainers(current=current, replacement=replacement, orphans=tuple(others))

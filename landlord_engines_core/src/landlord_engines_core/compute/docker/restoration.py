@@ -42,15 +42,15 @@ class Restoration:
         Returns:
             Whether anything was done.
         """
-        current, upcoming = self.found.current, self.found.upcoming
-        if current is not None and upcoming is not None:
-            return await self._end_update(current, upcoming)
+        current, replacement = self.found.current, self.found.replacement
+        if current is not None and replacement is not None:
+            return await self._end_update(current, replacement)
         if current is not None:
             return await self._start(current)
-        if upcoming is not None:
-            await self._placing.rename(upcoming.id)
-            await self._start(upcoming)
-        return upcoming is not None
+        if replacement is not None:
+            await self._placing.rename(replacement.id)
+            await self._start(replacement)
+        return replacement is not None
 
     async def _start(self, container: Container) -> bool:
         """Start what was stopped from outside, by a cut act or by hand: the engine does not tell."""
@@ -59,28 +59,28 @@ class Restoration:
             await self.client.start(container.id)
         return container.was_cut
 
-    async def _end_update(self, former: Container, upcoming: Container) -> bool:
-        served = upcoming.replaces == former.id
-        replacement = Replacement(
+    async def _end_update(self, former: Container, replacement: Container) -> bool:
+        served = replacement.replaces == former.id
+        switch = Replacement(
             client=self.client,
             settings=self.settings,
             former=former,
-            next_id=upcoming.id,
+            next_id=replacement.id,
             returns=True,
             reached=self.reached,
         )
-        if upcoming.runs and (not served or await self._is_healthy(replacement)):
-            await self._placing.take_over(former, upcoming.id)
+        if replacement.runs and (not served or await self._is_healthy(switch)):
+            await self._placing.take_over(former, replacement.id)
         elif served:
             await reattach(self.client, self.settings, former)
-            await replacement.undo()
-            await removal.remove(self.client, upcoming)
+            await switch.undo()
+            await removal.remove(self.client, replacement)
         else:
             return await self._start(former)
         return True
 
-    async def _is_healthy(self, replacement: Replacement) -> bool:
-        return (await replacement.health()).state is ResourceState.HEALTHY
+    async def _is_healthy(self, switch: Replacement) -> bool:
+        return (await switch.health()).state is ResourceState.HEALTHY
 
     @property
     def _placing(self) -> Placing:

@@ -12,10 +12,10 @@ from landlord_engines_core.compute.ecs.requests import creation, difference, rol
 from landlord_engines_core.compute.ecs.service import (
     applied_digest,
     attempt,
-    broken,
     given_up,
     observed,
     resource_ids,
+    rollout_failed,
     serves,
     tags_of,
     was_rolled_back,
@@ -106,7 +106,7 @@ class ServiceUpdate:
         why = self._newly_given_up(after, before)
         if why or not serves(self.config, after):
             return await self._gone_back(after, why or _WENT_BACK)
-        if broken(after) and back is not None:
+        if rollout_failed(after) and back is not None:
             await self.target.update(back)
             self.reached("update:rolled-back")
             return await self._gone_back(after, observed(after).detail)

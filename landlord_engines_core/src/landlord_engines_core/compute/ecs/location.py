@@ -53,7 +53,7 @@ class Location:
             ) from None
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """Short text that stands for this place, however long that is."""
         return digest(str(self))[:32]
 

@@ -6,7 +6,7 @@ from landlord_engines_core.compute.contract import ComputeSpec
 from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.compute.ecs.location import Location
-from landlord_engines_core.compute.ecs.service import broken, network, serves
+from landlord_engines_core.compute.ecs.service import network, rollout_failed, serves
 from landlord_engines_core.compute.ecs.tags import owner_tags
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def difference(
         # What is left out of it would go back to ECS's own defaults.
         with_breaker = {**deployment, "deploymentCircuitBreaker": _BREAKER}
         request["deploymentConfiguration"] = cast("DeploymentConfigurationTypeDef", with_breaker)
-    if broken(service) and serves(config, service):
+    if rollout_failed(service) and serves(config, service):
         request["forceNewDeployment"] = True
     return request if len(request) > address else None
 
@@ -92,7 +92,7 @@ def rollback_request(
     request: "UpdateServiceRequestTypeDef | None", before: "ServiceTypeDef"
 ) -> "UpdateServiceRequestTypeDef | None":
     """The request that undoes another; ``None`` where there was nothing good to go back to."""
-    if request is None or broken(before):
+    if request is None or rollout_failed(before):
         return None
     back = _addressed_to(before)
     address = len(back)

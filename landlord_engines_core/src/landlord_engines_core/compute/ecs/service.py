@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = [
     "applied_digest",
     "attempt",
-    "broken",
     "given_up",
     "network",
     "observed",
     "resource_ids",
+    "rollout_failed",
     "serves",
     "tags_of",
     "was_rolled_back",
@@ -120,7 +120,7 @@ def was_rolled_back(config_hash: str, service: "ServiceTypeDef") -> bool:
     return was == same and former != deployment
 
 
-def broken(service: "ServiceTypeDef") -> bool:
+def rollout_failed(service: "ServiceTypeDef") -> bool:
     """Whether the newest rollout failed and nothing took its place."""
     return _health(service)[0] is ResourceState.FAILED
 

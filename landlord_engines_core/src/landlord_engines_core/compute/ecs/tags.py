@@ -46,7 +46,7 @@ def owner_tags(tenant: str, location: Location, config: EcsConfig) -> dict[str, 
         "landlord.owner": "landlord",
         "landlord.provider": "ecs",
         _TENANT: _value(tenant),
-        _PLACE: location.mark,
+        _PLACE: location.fingerprint,
         _CONFIGURED: "".join(sorted(_mark(key) for key in config.tags)),
     }
 
@@ -82,7 +82,7 @@ def is_of_location(location: Location, tags: Mapping[str, str]) -> bool:
 
     Landlord's own worker leaves no such mark; its services are of any place where they are found.
     """
-    return tags.get(_PLACE, location.mark) == location.mark
+    return tags.get(_PLACE, location.fingerprint) == location.fingerprint
 
 
 def key_hashes_in(tags: Mapping[str, str]) -> dict[str, str]:

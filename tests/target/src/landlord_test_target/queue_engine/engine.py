@@ -20,7 +20,7 @@ from landlord_engines_core.engine import (
 )
 from landlord_engines_core.errors import Held, InvalidJob, Transient
 from landlord_engines_core.models import CompletedJob
-from landlord_engines_core.settings.kinds import Duration
+from landlord_engines_core.settings.types import Duration
 from landlord_test_target.queue_engine.steps import QueueSteps, ResyncSteps
 from landlord_test_target.queue_engine.store import Job, Store
 

@@ -2,7 +2,7 @@ from typing import Literal
 
 import pytest
 
-from landlord_engines_core.settings.kinds import (
+from landlord_engines_core.settings.types import (
     Address,
     Converter,
     Duration,

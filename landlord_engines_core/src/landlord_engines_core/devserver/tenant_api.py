@@ -7,24 +7,24 @@ from uuid import uuid4
 import attrs
 
 from landlord_engines_core.compute import ComputeRegistry
-from landlord_engines_core.devserver import rules
+from landlord_engines_core.devserver import validation
 from landlord_engines_core.devserver.records import (
     DELETE_AFTER_ARCHIVE,
     State,
     TenantRecord,
     Tenants,
 )
-from landlord_engines_core.devserver.rules import Declaration, Refusal
+from landlord_engines_core.devserver.validation import Declaration, Refusal
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.logs import Logger, told
 
-__all__ = ["Desk"]
+__all__ = ["TenantApi"]
 
 _GOING = (State.ARCHIVING, State.ARCHIVED, State.DELETING)
 
 
 @attrs.frozen(kw_only=True)
-class Desk:
+class TenantApi:
     """Takes the requests that change tenants; each method raises `Refusal`.
 
     Attributes:
@@ -47,14 +47,14 @@ class Desk:
 
     def create(self, declaration: Declaration) -> TenantRecord:
         """Keep a new tenant."""
-        name = rules.checked_name(declaration.name)
-        rules.check_config(self.compute, declaration)
+        name = validation.checked_name(declaration.name)
+        validation.check_config(self.compute, declaration)
         self._refuse_taken(name)
         return self.tenants.add(
             TenantRecord(
                 id=str(uuid4()),
                 name=name,
-                desired_config=rules.required_config(declaration),
+                desired_config=validation.required_config(declaration),
                 labels=declaration.labels or {},
                 annotations=declaration.annotations or {},
             )
@@ -64,10 +64,10 @@ class Desk:
         """Keep another configuration; only for a tenant that is ready it starts anything."""
         if record.status is State.ARCHIVED:
             raise Refusal(HTTPStatus.CONFLICT, "Tenant is archived")
-        rules.check_config(self.compute, declaration, record)
+        validation.check_config(self.compute, declaration, record)
         name = record.name
         if declaration.name is not None:
-            name = rules.checked_name(declaration.name)
+            name = validation.checked_name(declaration.name)
         if record.status is State.FAILED:
             raise Refusal(HTTPStatus.CONFLICT, "Cannot update tenant in failed state")
         if name != record.name:
@@ -75,7 +75,7 @@ class Desk:
         changed = attrs.evolve(
             record,
             name=name,
-            desired_config=rules.required_config(declaration),
+            desired_config=validation.required_config(declaration),
             labels=_given(declaration.labels, record.labels),
             annotations=_given(declaration.annotations, record.annotations),
         )
