@@ -53,7 +53,7 @@ def refused(name: str) -> PluginError:
     return caught.value
 
 
-def test_the_census_imports_nothing_and_names_each_distribution(install: Install) -> None:
+def test_the_list_imports_nothing_and_names_each_distribution(install: Install) -> None:
     install("broken", "sick", "raise SystemExit")
 
     found = {str(one): one.version for one in list_engines(WORKER_ENGINES)}

@@ -16,7 +16,7 @@ class Placed(MockCompute):
     def location(self, config: object) -> str:
         location = config.get("location", "own") if isinstance(config, dict) else "own"
         if location == "moon":
-            raise ComputeRefused("$.place is out of reach")
+            raise ComputeRefused("$.location is out of reach")
         return str(location)
 
 

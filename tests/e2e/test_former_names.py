@@ -14,7 +14,7 @@ async def test_records_under_the_former_names_are_named_with_the_way_and_the_way
 
     @former.handler("take", accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def take(ctx: ObjectContext, body: bytes) -> bytes:
-        ctx.set("turn", body, serde=BytesSerde())
+        ctx.set("lock", body, serde=BytesSerde())
         return body
 
     async with serving(world, former):

@@ -24,7 +24,7 @@ Says = Callable[..., DispatchOrder]
 
 @pytest_asyncio.fixture
 async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
-    """Rivals over a Landlord that says this of the tenant."""
+    """The order over a Landlord that says this of the tenant."""
     admin = AdminClient(httpserver.url_for("/"))
 
     def make(wanted: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says

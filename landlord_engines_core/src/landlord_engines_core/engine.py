@@ -228,7 +228,7 @@ class MoveReport:
         old: The old version's URL, as the backend spells it.
         latest: The URL of the version that new jobs go to.
         moves: One for each execution that was found.
-        still_there: How many need the old version after it; in a dry run, how many need it now.
+        remaining: How many need the old version after it; in a dry run, how many need it now.
     """
 
     old: str

@@ -206,13 +206,13 @@ class Record:
         return any(t.execution_id == execution_id and t.ended_at for t in self.transitions)
 
     def with_placement(self, placement: Placement | None) -> "Record":
-        """The record with one more place in it, where it is not already."""
+        """The record with one more placement in it, where it is not already."""
         if placement is None or placement in self.placements:
             return self
         return attrs.evolve(self, placements=(*self.placements, placement))
 
     def with_start(self, execution_id: str, note: JobStart) -> "Record":
-        """The record with this job's start and its place in it; the same if they are already."""
+        """The record with this job's start and its placement in it; the same if they are already."""
         placements = self.with_placement(note.placement).placements or note.candidates
         transitions = self.transitions
         if all(t.execution_id != execution_id for t in transitions):

@@ -1,6 +1,6 @@
 """Finding and loading engines by their entry points; the only door to stevedore.
 
-The census reads metadata and imports nothing. stevedore then loads the one entry point that was
+The list reads metadata and imports nothing. stevedore then loads the one entry point that was
 chosen: its own managers would import every plugin, hide duplicates and lose the causes of failures
 (observed with stevedore 5.10).
 """
@@ -175,7 +175,7 @@ def _load(chosen: Candidate) -> object:
 
 
 class _SingleEntryPointManager(DriverManager[object]):
-    """Has stevedore load exactly the entry point that the census chose."""
+    """Has stevedore load exactly the entry point that was chosen."""
 
     def __init__(self, chosen: Candidate) -> None:
         self._chosen = chosen

@@ -54,7 +54,7 @@ def _last_engine(record: Record) -> str:
 
 @attrs.define(kw_only=True)
 class Resolver:
-    """Finds each tenant's compute engine, place and configuration.
+    """Finds each tenant's compute engine, location and configuration.
 
     Attributes:
         registry: The compute engines of this worker.
@@ -85,7 +85,7 @@ class Resolver:
         self.metrics.watch_cache("defaults", self._defaults)
 
     async def placement(self, job: Job, look: Callable[[], Awaitable[Record]]) -> Placement:
-        """Choose the compute engine and the place for a job, and check its configuration.
+        """Choose the compute engine and the location for a job, and check its configuration.
 
         Args:
             job: A job that provisions or updates.
@@ -122,7 +122,7 @@ class Resolver:
         return Placement(name, self.registry.engine(name).location(config))
 
     async def spec(self, job: Job, placement: Placement) -> ComputeSpec:
-        """What this job wants at a place that was chosen before.
+        """What this job wants at a location that was chosen before.
 
         Raises:
             ComputeRefused: The engine is not here, or refuses the configuration.
@@ -142,7 +142,7 @@ class Resolver:
         """Where a tenant without a record could have a resource: once or twice on each engine.
 
         It refuses no configuration that can be read, and asks nobody then: one that names no valid
-        place is passed over for the engine's own. Of one that cannot, Landlord's API is asked.
+        location is passed over for the engine's own. Of one that cannot, Landlord's API is asked.
 
         Raises:
             ComputeRefused: The configuration cannot be read, could have named a location that an

@@ -129,7 +129,7 @@ class Invocations:
             # It acquired the lock after its dispatch, which may have been before this job's.
             raise EngineFailed(
                 f"Restate has forgotten when {holder.execution_id} was dispatched, which had the"
-                " turn last: end the job where it is, or kill it"
+                " lock last: end the job where it is, or kill it"
             )
         return holder.execution_id if later else ""
 

@@ -61,7 +61,7 @@ class Holder:
 
 @attrs.frozen(kw_only=True)
 class Bid:
-    """A job that asks for the turn of a tenant."""
+    """A job that asks for a tenant's lock."""
 
     tenant: str
     execution_id: str

@@ -28,7 +28,7 @@ class LockStates:
 
     Attributes:
         admin: Restate's admin API.
-        turn: What the virtual object is called.
+        lock: What the virtual object is called.
     """
 
     admin: AdminClient

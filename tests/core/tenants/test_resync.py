@@ -43,7 +43,7 @@ KILLED = Record(placements=(Placement("mock"),)).with_start(
 
 @attrs.define
 class ResyncSteps(DirectSteps):
-    """A turn that writes down no start, as the resync has none."""
+    """A lock that writes down no start, as the resync has none."""
 
     async def acquire(self, tenant: str, note: JobStart) -> Record:
         await self.read_record(tenant)

@@ -21,7 +21,7 @@ TENANTS = ("t-1", "t-10")
 ENGINES = ("left", "right")
 
 Name = tuple[str, str, str]
-"""Engine, place and tenant: what a target holds unique."""
+"""Engine, location and tenant: what a target holds unique."""
 
 
 class Crash(BaseException):

@@ -40,7 +40,7 @@ class MockCompute(ComputeEngine):
         """Accept everything."""
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
-        """There is one place."""
+        """There is one location."""
         return ""
 
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above

@@ -54,7 +54,7 @@ class Resyncer:
 
     Attributes:
         converger: Acts on targets.
-        resolver: Chooses engine, place and configuration.
+        resolver: Chooses engine, location and configuration.
         landlord: Landlord's API, where the worker has its address.
         first_look: Seconds after a job at which its tenant is looked at first.
         last_look: Seconds after that at which no act of the tenant can be alive any more.
@@ -132,7 +132,7 @@ class Resyncer:
         return await self._wanted(tenant, ended, record)
 
     async def _wanted(self, tenant: Tenant, ended: CompletedJob, record: Record) -> _Aim:
-        """The configuration that Landlord takes for the one in force, at its place alone."""
+        """The configuration that Landlord takes for the one in force, at its location alone."""
         job = Job(
             tenant=ended.tenant,
             name=tenant.name,

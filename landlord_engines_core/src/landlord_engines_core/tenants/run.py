@@ -83,7 +83,7 @@ class TenantJobs:
     """Runs jobs; one for the whole process.
 
     Attributes:
-        resolver: Chooses engine, place and configuration.
+        resolver: Chooses engine, location and configuration.
         registry: The compute engines.
         landlord: Landlord's API, where the worker has its address.
         limits: The bounds of a job.

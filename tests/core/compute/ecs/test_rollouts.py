@@ -76,7 +76,7 @@ async def test_after_a_rollback_the_former_configuration_is_the_one_that_is_ther
     assert (seen.state, seen.config_hash) == (ResourceState.HEALTHY, update.before.config_hash)
 
 
-async def test_ecs_own_way_back_is_noticed(update: Update) -> None:
+async def test_ecs_own_rollback_is_noticed(update: Update) -> None:
     former = str(update.config["task_definition_arn"])
 
     result = await update.run(lambda service: goes_back(service, former, REASON))
@@ -85,7 +85,7 @@ async def test_ecs_own_way_back_is_noticed(update: Update) -> None:
     assert "update:rolled-back" not in update.ecs.points
 
 
-async def test_ecs_own_way_back_is_noticed_also_where_the_service_still_names_what_failed(
+async def test_ecs_own_rollback_is_noticed_also_where_the_service_still_names_what_failed(
     update: Update,
 ) -> None:
     def was_rolled_back(service: Any) -> None:
@@ -97,7 +97,7 @@ async def test_ecs_own_way_back_is_noticed_also_where_the_service_still_names_wh
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-async def test_ecs_own_way_back_between_two_attempts_is_noticed(
+async def test_ecs_own_rollback_between_two_attempts_is_noticed(
     update: Update,
     *,
     forgotten: bool,
@@ -120,7 +120,7 @@ async def test_ecs_own_way_back_between_two_attempts_is_noticed(
     assert set(calls) == {"DescribeServices", "UntagResource"}
 
 
-async def test_a_way_back_to_another_revision_of_the_same_name_is_noticed_between_two_attempts(
+async def test_a_rollback_to_another_revision_of_the_same_name_is_noticed_between_two_attempts(
     ecs: Ecs,
 ) -> None:
     before = ecs.spec(ecs.aws.config())
@@ -155,7 +155,9 @@ async def test_what_was_rolled_back_is_tried_again_by_a_later_job(update: Update
     assert "landlord.attempt" not in update.ecs.aws.tags(update.service)
 
 
-async def test_a_service_that_keeps_showing_the_former_state_went_back(update: Update) -> None:
+async def test_a_service_that_keeps_showing_the_former_state_was_rolled_back(
+    update: Update,
+) -> None:
     former = str(update.config["task_definition_arn"])
 
     def undone(service: Any) -> None:

@@ -273,14 +273,14 @@ async def test_a_worker_stopped_before_its_create_starts_nothing_once_its_job_ha
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
-async def test_a_cancellation_while_strays_are_looked_for_leaves_no_lock_held(
+async def test_a_cancellation_while_orphans_are_looked_for_leaves_no_lock_held(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
     loop, seen = asyncio.get_running_loop(), Folder.seen
 
     def cancels(folder: Folder) -> FolderState:
-        # The third look of a create is the one for strays, under the command's lock.
+        # The third look of a create is the one for orphans, under the command's lock.
         looks.append("once")
         if len(looks) == 3:
             loop.call_soon_threadsafe(job.cancel)

@@ -161,7 +161,7 @@ class Ecs:
     points: list[str]
 
     async def calls(self, location: str) -> list[str]:
-        """The names of all calls for a place from now on, as they are made."""
+        """The names of all calls for a location from now on, as they are made."""
         names: list[str] = []
 
         def called(model: Any, **_: object) -> None:

@@ -75,7 +75,7 @@ class DirectSteps:
 
     async def read_record(self, tenant: str) -> Record:
         if self.overtaken:
-            raise Superseded(f"another job has the turn of {tenant}")
+            raise Superseded(f"another job has the lock of {tenant}")
         return self.record
 
     async def lost_attempts(self) -> LostAttempts:

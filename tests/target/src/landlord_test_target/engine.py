@@ -66,7 +66,7 @@ class TargetCompute(ComputeEngine):
         location = config["location"]
         if not isinstance(location, str) or len(location) > 20:
             # A delete's configuration was held against no schema.
-            raise ComputeRefused("$.place is no location")
+            raise ComputeRefused("$.location is no location")
         return location
 
     async def inspect(self, tenant: str, location: str) -> Observation:

@@ -1,6 +1,6 @@
 """The target: resources of tenants in SQLite behind HTTP, in a process of its own.
 
-A resource's name (engine, place, tenant) is unique, as on real targets, unless a tenant's creates
+A resource's name (engine, location, tenant) is unique, as on real targets, unless a tenant's creates
 are set to double. Every call is written to a ledger. Faults are set per tenant and call:
 
     delay_before, delay_after   seconds before or after the act
@@ -37,10 +37,10 @@ CAUGHT_FOR = 10.0
 
 SCHEMA = """
 CREATE TABLE resources (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT, engine TEXT, place TEXT, document TEXT
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT, engine TEXT, location TEXT, document TEXT
 );
 CREATE TABLE ledger (
-    at REAL, tenant TEXT, engine TEXT, place TEXT, call TEXT, config_hash TEXT, outcome TEXT,
+    at REAL, tenant TEXT, engine TEXT, location TEXT, call TEXT, config_hash TEXT, outcome TEXT,
     request TEXT
 );
 """
@@ -223,9 +223,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_create(self, body: dict[str, Any]) -> tuple[int, object]:
         # Looked and made in one statement, so that of two at once one makes it.
         sql = """
-            INSERT INTO resources (tenant, engine, place, document) SELECT ?1, ?2, ?3, ?4
+            INSERT INTO resources (tenant, engine, location, document) SELECT ?1, ?2, ?3, ?4
             WHERE ?5 OR NOT EXISTS (
-                SELECT 1 FROM resources WHERE tenant = ?1 AND engine = ?2 AND place = ?3
+                SELECT 1 FROM resources WHERE tenant = ?1 AND engine = ?2 AND location = ?3
             )
             RETURNING id
         """
@@ -246,12 +246,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_delete(self, body: dict[str, Any]) -> tuple[int, object]:
         found = self.find(body)
-        sql = "DELETE FROM resources WHERE tenant = ? AND engine = ? AND place = ?"
+        sql = "DELETE FROM resources WHERE tenant = ? AND engine = ? AND location = ?"
         self.server.rows(sql, body["tenant"], body["engine"], body["location"])
         return (200, {}) if found else (404, {})
 
     def find(self, body: dict[str, Any]) -> dict[str, Any]:
-        sql = "SELECT id, document FROM resources WHERE tenant = ? AND engine = ? AND place = ?"
+        sql = "SELECT id, document FROM resources WHERE tenant = ? AND engine = ? AND location = ?"
         rows = self.server.rows(sql, body["tenant"], body["engine"], body["location"])
         return {**json.loads(rows[0]["document"]), "id": str(rows[0]["id"])} if rows else {}
 

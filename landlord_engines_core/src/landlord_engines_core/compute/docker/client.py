@@ -79,7 +79,7 @@ class DockerClient:
 
         Raises:
             StartFailed: The engine fails in doing so, or something is gone that the container names.
-            Gone: The container itself is gone.
+            NotFound: The container itself is gone.
         """
         try:
             await self._change(

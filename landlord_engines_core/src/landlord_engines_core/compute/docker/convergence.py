@@ -55,7 +55,7 @@ class Convergence:
         """Do what is left to do.
 
         Raises:
-            Gone: What was just there is not any more.
+            NotFound: What was just there is not any more.
             Conflict: Somebody else did the same.
         """
         for stray in self.found.orphans:

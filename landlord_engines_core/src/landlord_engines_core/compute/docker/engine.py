@@ -75,7 +75,7 @@ class DockerCompute(ComputeEngine):
         self._read({**self.defaults, "image": self.defaults.get("image") or "image"})
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
-        """There is one place: the engine."""
+        """There is one location: the engine."""
         return ""
 
     async def reach(self) -> str:

@@ -146,8 +146,8 @@ class TenantContainers:
 
     Attributes:
         current: The one that serves, or should.
-        upcoming: The one that an update made to take its place.
-        strays: Others with the tenant's labels, which should not be there.
+        replacement: The one that an update made to take its place.
+        orphans: Others with the tenant's labels, which should not be there.
     """
 
     current: Container | None = None

@@ -24,7 +24,7 @@ async def remove_replaced(client: DockerClient, former: Container, next_id: str)
     """Remove a container whose place another has taken.
 
     Raises:
-        Gone: The other one is not there any more.
+        NotFound: The other one is not there any more.
     """
     following = Container(await client.show(next_id))
     owned = former.takes_volumes_along and following.takes_volumes_along

@@ -57,7 +57,7 @@ class Replacement:
             Why the next one does not serve.
 
         Raises:
-            Gone: One of them is not there any more.
+            NotFound: One of them is not there any more.
             Conflict: Somebody else starts or stops them at this moment.
         """
         return await switch(self._forward, self._back, longest=self._longest)
@@ -66,7 +66,7 @@ class Replacement:
         """Let the former container serve again, in whose place the next one was put.
 
         Raises:
-            Gone: The former is not there any more.
+            NotFound: The former is not there any more.
         """
         await switch(self._back, self._back, longest=self._longest)
 

@@ -1,6 +1,6 @@
 """The compute engine ``ecs``: one service on Amazon ECS for each tenant.
 
-A service is found by its name in the place's cluster, and its tags say whose it is and what was
+A service is found by its name in the location's cluster, and its tags say whose it is and what was
 applied to it; this process remembers nothing. It needs aiobotocore, which the extra ``ecs`` brings;
 without it everything else works.
 """

@@ -133,7 +133,7 @@ class Clients:
 
     @asynccontextmanager
     async def ecs(self, location: Location) -> "AsyncIterator[ECSClient]":
-        """The client for a place; those who ask for the same one share it."""
+        """The client for a location; those who ask for the same one share it."""
         access = _Access(location.region, location.role, location.session)
         client = self._clients.pop(access, None) or self._opening(access)
         # The one that was used last stands last.

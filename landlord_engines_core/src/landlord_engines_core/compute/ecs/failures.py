@@ -100,12 +100,15 @@ def _pause(headers: Mapping[str, str]) -> float | None:
     """The seconds that ``Retry-After`` asks for, RFC 9110: a number, or a date by the same clock."""
     asked = headers.get("retry-after", "")
     if asked.isdecimal():
-        return float(asked)
-    try:
-        until = parsedate_to_datetime(asked)
-        return max(0.0, (until - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
-    except (ValueError, TypeError):
-        return None
+        seconds = float(asked)
+    else:
+        try:
+            until, now = map(parsedate_to_datetime, (asked, headers.get("date", "")))
+            seconds = (until - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    # Without a pause of its own an error is tried again after growing ones, and not at once.
+    return seconds if seconds > 0 else None
 
 
 def _code(error: ClientError) -> str:

@@ -39,22 +39,22 @@ class Location:
 
     @classmethod
     def read(cls, text: str) -> "Location":
-        """Read a place out of a tenant's record.
+        """Read a location out of a tenant's record.
 
         Raises:
-            ComputeRefused: It is not a place of this engine.
+            ComputeRefused: It is not a location of this engine.
         """
         try:
             return cls(**dict(parse_qsl(text, strict_parsing=True, errors="surrogatepass")))
         except (TypeError, ValueError):
             raise ComputeRefused(
-                "the tenant's record holds a place that is none of ecs",
+                "the tenant's record holds a location that is none of ecs",
                 hint="was another compute engine called ecs when the record was written?",
             ) from None
 
     @property
     def fingerprint(self) -> str:
-        """Short text that stands for this place, however long that is."""
+        """Short text that stands for this location, however long that is."""
         return digest(str(self))[:32]
 
     def service_name(self, tenant: str) -> str:

@@ -78,9 +78,9 @@ def belongs_to(tenant: str, tags: Mapping[str, str]) -> bool:
 
 
 def is_of_location(location: Location, tags: Mapping[str, str]) -> bool:
-    """Whether a service is under this place's name, not under another name for the same location.
+    """Whether a service is under this location's name, not under another name for the same location.
 
-    Landlord's own worker leaves no such mark; its services are of any place where they are found.
+    Landlord's own worker leaves no such mark; its services are of any location where they are found.
     """
     return tags.get(_PLACE, location.fingerprint) == location.fingerprint
 

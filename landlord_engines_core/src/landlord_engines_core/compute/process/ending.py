@@ -56,7 +56,7 @@ async def _lock(folder: Folder, *, is_new: bool) -> int:
         call = _Call(folder, number, is_new=is_new)
         for pause in backoff_delays(within):
             if (lock := await take(folder.command_lock)) is not None:
-                return await _without_strays(call, lock, own, end)
+                return await _without_orphans(call, lock, own, end)
             await send_work(call.everybody)
             await asyncio.sleep(pause)
     raise ComputeUnavailable(
@@ -70,7 +70,7 @@ def _own_time(note: RunnerStatus | None) -> float:
     return min(LONGEST_STOP_TIMEOUT, note.stop_timeout) if note is not None else 0.0
 
 
-async def _without_strays(before: "_Call", lock: int, own: float, end: float) -> int:
+async def _without_orphans(before: "_Call", lock: int, own: float, end: float) -> int:
     """End those that hold no lock: they gave it up, or its file was replaced."""
     try:
         for number, until in (
@@ -79,7 +79,7 @@ async def _without_strays(before: "_Call", lock: int, own: float, end: float) ->
         ):
             call = attrs.evolve(before, number=number, told=set())
             for pause in backoff_delays(until - time.monotonic()):
-                if not await send_work(call.strays):
+                if not await send_work(call.has_orphans):
                     return lock
                 await asyncio.sleep(pause)
     except BaseException:
@@ -113,7 +113,7 @@ class _Call:
         if self.number is signal.SIGKILL or not seen.lives or not runner:
             self._left_behind(seen.note)
 
-    def strays(self) -> bool:
+    def has_orphans(self) -> bool:
         """Tell whoever there is, whatever the locks say; return whether there was anybody."""
         note = self.folder.seen().note
         if note is None and self.is_new:

@@ -79,7 +79,7 @@ class ProcessCompute(ComputeEngine):
         self.validate({"command": ["command"], **self.defaults})
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
-        """There is one place: this machine."""
+        """There is one location: this machine."""
         return ""
 
     async def reach(self) -> str:

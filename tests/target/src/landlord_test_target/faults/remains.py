@@ -31,7 +31,7 @@ class Remains:
         lock = f"{world.service}Tenant"
         states = await world.admin.query(
             "SELECT service_key, value_utf8 FROM state"
-            f" WHERE service_name = '{lock}' AND key = 'turn'"
+            f" WHERE service_name = '{lock}' AND key = 'lock'"
         )
         scheduled = await world.admin.query(
             "SELECT target_service_key FROM sys_invocation"
