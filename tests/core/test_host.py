@@ -43,7 +43,7 @@ class Settings:
 class Engine(WorkerEngine):
     info = EngineInfo(
         name="own",
-        capabilities={Capability.TURN: Support.FULL, Capability.DRY_RUN: Support.FULL},
+        capabilities={Capability.TENANT_LOCK: Support.FULL, Capability.DRY_RUN: Support.FULL},
     )
 
     def __init__(self, context):

@@ -21,7 +21,7 @@ HERE = Placement("mock")
 HOLDER = Holder(execution_id="inv_old", since=LATE, dispatched=LATE, operation="update")
 DONE = Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
 BEGUN = Record().with_start("inv_old", JobStart(operation="update", started_at="t", placement=HERE))
-SETTLES = Holder(execution_id="inv_resync", since=LATE, is_resync=True)
+RESYNC = Holder(execution_id="inv_resync", since=LATE, is_resync=True)
 
 
 class Context:
@@ -126,7 +126,7 @@ async def test_a_killed_resync_keeps_no_record_from_being_forgotten(
 ) -> None:
     shows(httpserver, "inv_resync", status, result)
     gone = Record().with_end(DONE)
-    ctx: Any = Context(lock.LockState(holder=HOLDER, record=gone, resync=SETTLES))
+    ctx: Any = Context(lock.LockState(holder=HOLDER, record=gone, resync=RESYNC))
 
     await lock.forget(ctx, claims, "inv_old")
 

@@ -25,7 +25,7 @@ class Settings:
     mode: str = ""
 
 class Engine(WorkerEngine):
-    info = EngineInfo(name="own", capabilities={Capability.TURN: Support.FULL})
+    info = EngineInfo(name="own", capabilities={Capability.TENANT_LOCK: Support.FULL})
 
     def __init__(self, context):
         self.registered = asyncio.Event()
