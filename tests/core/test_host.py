@@ -460,7 +460,7 @@ def test_an_unexpected_error_has_its_traceback_where_it_is_asked_for(start: Star
 def test_a_worker_is_registered_once_on_request(start: Start) -> None:
     process = start("", "register")
 
-    with said(process, "drains"), said(process, "yes:"):
+    with said(process, "drains"), said(process, "registered:"):
         pass
 
     assert ended(process)[0] == 0

@@ -75,7 +75,7 @@ async def over(on: Stage, tenant: str, status: str, count: int) -> None:
     await on.landlord.seen(tenant, status=status)
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name = '{on.world.service}Tenant'"
-        f" AND target_service_key = '{tenant}' AND target_handler_name = 'end'"
+        f" AND target_service_key = '{tenant}' AND target_handler_name = 'complete'"
         " AND status = 'completed'"
     )
 

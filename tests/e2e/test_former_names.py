@@ -23,12 +23,12 @@ async def test_records_under_the_former_names_are_named_with_the_way_and_the_way
             assert response.status == 200
         worker = await world.launch(world.config())
 
-        assert await worker.ended() == 4
-        assert f"tenants' records under the former name {world.service}Turn" in worker.text()
-        (way,) = (word for word in worker.text().split() if word.endswith("?force=true."))
+        refused, *_ = await worker.logged("registration refused")
+        assert f"tenants' records under the former name {world.service}Turn" in refused["reason"]
+        (way,) = (word for word in refused["reason"].split() if "?force=true" in word)
 
         async with world.http.delete(way.removesuffix(".")) as response:
             assert response.status < 300
 
-        await world.again(worker)
+        await worker.registered()
         assert await world.run(world.tenant(), "provision", version=1) == "created"

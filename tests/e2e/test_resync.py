@@ -391,7 +391,7 @@ async def _waits_for_the_resync(world: World) -> None:
     """Return once a job's take has asked the resync to give way, and sleeps until it has."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
-        " AND target_handler_name = 'take' AND status = 'suspended'"
+        " AND target_handler_name = 'acquire' AND status = 'suspended'"
     )
 
     async def look() -> bool:

@@ -96,7 +96,7 @@ async def _waits_for_the_holder(world: World) -> None:
     """Return once a take has asked the holder to give way, and sleeps until it has."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
-        " AND target_handler_name = 'take' AND status = 'suspended'"
+        " AND target_handler_name = 'acquire' AND status = 'suspended'"
     )
 
     async def look() -> bool:

@@ -14,7 +14,7 @@ _APART = 131
 """How far from each other two processes begin that were started one after the other."""
 
 
-async def wait_for(look: Callable[[], Awaitable[T]], within: float = 30.0) -> T:
+async def wait_for(look: Callable[[], Awaitable[T]], within: float = 60.0) -> T:
     """Look again and again until there is something to see."""
     try:
         async with asyncio.timeout(within):
