@@ -44,6 +44,7 @@ async def test_the_first_update_without_a_difference_restarts_nothing(
         {"env": {"COLOUR": "blue"}},
         {"ports": []},
         {"labels": {"team": "red"}},
+        {"labels": {}},
         {"command": ["sleep", "1000"]},
         {"user": "nobody"},
         {"restart_policy": "always"},

@@ -10,6 +10,8 @@ from landlord_engines_core.compute.docker.images import is_same_image
         ("nginx:1", "library/nginx:1"),
         ("team/web", "docker.io/team/web"),
         ("localhost:5000/web", "localhost:5000/web:latest"),
+        ("docker.io/nginx", "index.docker.io/library/nginx"),
+        ("nginx:1@sha256:aa", "nginx@sha256:aa"),
     ],
 )
 def test_names_that_mean_one_image_are_the_same(one: str, other: str) -> None:

@@ -43,22 +43,23 @@ def _unlike(body: Body, shown: Mapping[str, Any], image: Mapping[str, Any]) -> I
     host["PortBindings"] = _bindings(host["PortBindings"])
     theirs = {**shown["HostConfig"], "PortBindings": _bindings(shown["HostConfig"]["PortBindings"])}
     yield from differences(
-        {**body, "HostConfig": host, "Labels": dict(_own_labels(body))},
+        {**body, "HostConfig": host, "Labels": {}},
         {**shown, "HostConfig": theirs},
     )
     config = shown["Config"]
     if _variables(config) != {**_variables(image), **_variables(body)}:
         yield "Config.Env"
+    if _labels(config) != {**_labels(image), **_labels(body)}:
+        yield "Config.Labels"
     for key in ("Cmd", "Entrypoint", "User"):
         if (config.get(key) or None) != (body.get(key) or image.get(key) or None):
             yield f"Config.{key}"
 
 
-def _own_labels(body: Body) -> Iterator[tuple[str, str]]:
-    """The tenant's labels: ours say of a configuration what this container cannot say."""
-    for name, value in body["Labels"].items():
-        if not name.startswith("landlord."):
-            yield name, value
+def _labels(config: Mapping[str, Any]) -> dict[str, str]:
+    """Labels but ours, which say of a configuration what this container cannot say."""
+    labels: Mapping[str, str] = config.get("Labels") or {}
+    return {name: value for name, value in labels.items() if not name.startswith("landlord.")}
 
 
 def _variables(config: Mapping[str, Any]) -> dict[str, str]:
@@ -68,6 +69,9 @@ def _variables(config: Mapping[str, Any]) -> dict[str, str]:
 def _bindings(bindings: Mapping[str, Any] | None) -> Body:
     """Ports of the host, without the address where it is any: Landlord's own worker names 0.0.0.0."""
     return {
-        port: [{**one, "HostIp": ""} if one["HostIp"] in _ANY_ADDRESS else one for one in several]
+        port: [
+            {**one, "HostIp": ""} if one.get("HostIp", "") in _ANY_ADDRESS else one
+            for one in several
+        ]
         for port, several in (bindings or {}).items()
     }

@@ -21,9 +21,16 @@ def in_full(image: str) -> str:
 
 def is_same_image(one: str, other: str) -> bool:
     """Whether two names mean one image; an engine may show another than it was given."""
-    return _with_tag(in_full(one)) == _with_tag(in_full(other))
+    return _normalized(one) == _normalized(other)
 
 
-def _with_tag(image: str) -> str:
-    last = image.rpartition("/")[2]
-    return image if ":" in last or "@" in last else f"{image}:latest"
+def _normalized(image: str) -> str:
+    """A name with its registry, its folder and its tag, or with its digest alone."""
+    for docker in (f"index.{DOCKERS_OWN}/", f"{DOCKERS_OWN}/"):
+        image = image.removeprefix(docker)
+    name, _, digest = in_full(image).partition("@")
+    folder, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    return (
+        f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
+    )
