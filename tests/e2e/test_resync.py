@@ -388,7 +388,7 @@ async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
 
 
 async def _waits_for_the_resync(world: World) -> None:
-    """Return once a job's take has asked the resync to give way, and sleeps until it has."""
+    """Return once a job's ``acquire`` has asked the resync to give way, and sleeps until it has."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
         " AND target_handler_name = 'acquire' AND status = 'suspended'"

@@ -93,7 +93,7 @@ async def test_restate_keeps_a_lock_where_a_look_seeks_it(world: World) -> None:
 
 
 async def _waits_for_the_holder(world: World) -> None:
-    """Return once a take has asked the holder to give way, and sleeps until it has."""
+    """Return once an ``acquire`` has asked the holder to give way, and sleeps until it has."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
         " AND target_handler_name = 'acquire' AND status = 'suspended'"

@@ -273,7 +273,7 @@ class ExecutionStatus:
 
 @attrs.frozen(kw_only=True)
 class FollowUp:
-    """Another the resync that is to follow, ``after`` so many seconds."""
+    """Another resync that is to follow, ``after`` so many seconds."""
 
     after: float
     ended: CompletedJob

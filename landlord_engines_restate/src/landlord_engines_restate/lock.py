@@ -76,7 +76,7 @@ class LockState:
         holder: The job that acquired the lock last.
         the resync: What resyncs the tenant after that job, or has done so.
         record: The places, and what this job and this resync did.
-        followed: Whether the job's take has sent for the the resync that follows it.
+        followed: Whether the job's call of ``acquire`` has sent for the resync that follows it.
         preempted: Whether the job before it did not end by itself.
     """
 
@@ -139,7 +139,7 @@ class EndResult:
     """What has come of an end.
 
     Attributes:
-        resync: What is to resync the tenant, where the take has not sent for that.
+        resync: What is to resync the tenant, where ``acquire`` has not sent for that.
         forget: Where nothing of the tenant is left: its last job, after which to forget it.
     """
 
@@ -191,7 +191,7 @@ async def acquire(
         ctx: The lock's.
         claims: Asks about jobs.
         request: Who asks.
-        follow: Sends for the the resync of the tenant; whether it could.
+        follow: Sends for the resync of the tenant; whether it could.
     """
     state = await load(ctx)
     holder, me, note = state.holder, request.execution_id, request.note
@@ -242,7 +242,7 @@ async def resync(ctx: ObjectContext, claims: Claims, request: ResyncRequest) -> 
 
 
 async def complete(ctx: ObjectContext, transition: Transition) -> EndResult:
-    """Write down what was done, once; the next job's take may have done so already."""
+    """Write down what was done, once; the next job's ``acquire`` may have done so already."""
     state = await load(ctx)
     if not state.awaits(transition.execution_id):
         return EndResult()

@@ -173,7 +173,7 @@ class FollowUps:
     known: Container[str]
 
     def resync(self, ctx: ObjectContext, ended: CompletedJob) -> bool:
-        """Send for the the resync of a tenant; whether that could be done."""
+        """Send for the resync of a tenant; whether that could be done."""
         # Restate holds a request up that is for a service it does not know, and with it the lock.
         if not self.host.resync_after or self.names.resync not in self.known:
             return False

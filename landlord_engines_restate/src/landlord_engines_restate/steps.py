@@ -60,7 +60,7 @@ class RestateSteps:
         return _taken(await self.ctx.object_call(self.lock.acquire, key=tenant, arg=request))
 
     async def complete(self, tenant: str, transition: Transition) -> None:
-        """Send the end to the lock; a call could wait for ever behind the next job's take."""
+        """Send the end to the lock; a call could wait for ever behind the next job's ``acquire``."""
         self.ctx.object_send(self.lock.complete, key=tenant, arg=codec.dumps(transition))
 
     async def read_record(self, tenant: str) -> Record:
