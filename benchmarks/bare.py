@@ -199,7 +199,7 @@ def begun(record: Document, me: str, note: Document) -> Document:
     start = {
         **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
         **dict.fromkeys(("ended_at", "placement")),
-        **dict.fromkeys(("changes", "gone"), ()),
+        **dict.fromkeys(("changes", "removed"), ()),
         "execution_id": me,
         "operation": note["operation"],
         "started_at": note["started_at"],

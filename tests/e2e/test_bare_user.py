@@ -44,7 +44,8 @@ done
 mount -o remount,ro "$home"
 mount -o remount,bind,ro /
 cd /
-exec setpriv --reuid=54321 --regid=54321 --clear-groups env -i "$@"
+uid=$((100000 + RANDOM))
+exec setpriv --reuid=$uid --regid=$uid --clear-groups env -i "$@"
 """
 
 pytestmark = pytest.mark.skipif(

@@ -82,7 +82,7 @@ async def test_any_configuration_is_applied_refused_or_held(world: World, engine
 
 async def test_for_people_control_characters_are_shown_and_not_obeyed(world: World) -> None:
     worker = await world.launch(world.config(), "--log-format=console", "--log-level=debug")
-    await wait_for(lambda: _contains(worker.text, "state=yes"))
+    await wait_for(lambda: _contains(worker.text, "state=registered"))
 
     config = b'{"compute_provider": "\\u001b[2J\\nforged"}'
     bodies = (body(f"{name}{uuid4().hex}"[:512], config) for name in NAMES.values())

@@ -40,7 +40,7 @@ class Truth:
         """What a worker of this version has to show."""
         if self.claim != digest:
             return "not-latest"
-        return "yes" if self.abort_timeout == abort_timeout else "outdated"
+        return "registered" if self.abort_timeout == abort_timeout else "outdated"
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +104,7 @@ class Fleet:
     async def right(self) -> None:
         async with asyncio.timeout(120):
             for _, worker in self.workers:
-                while await self._state(worker) != "yes":
+                while await self._state(worker) != "registered":
                     await asyncio.sleep(0.05)
         truth = await self._truth()
         assert truth.abort_timeout == self.abort_timeout(self.version)
