@@ -42,7 +42,7 @@ _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class Operation(StrEnum):
-    """What a job asks for; Landlord sends provision, update and delete, and nobody resync."""
+    """What a job asks for; Landlord sends provision, update and delete, and nobody a resync."""
 
     PROVISION = "provision"
     UPDATE = "update"
@@ -281,7 +281,7 @@ class FollowUp:
 
 @attrs.frozen
 class Resynced:
-    """What came of resync: an answer in the form of a job's, and what is to follow on it."""
+    """What came of a resync: an answer in the form of a job's, and what is to follow on it."""
 
     answer: ExecutionStatus
     follow_up: FollowUp | None = None

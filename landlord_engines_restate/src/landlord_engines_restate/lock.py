@@ -128,7 +128,7 @@ class ResyncRequest:
 
 @attrs.frozen(kw_only=True)
 class AcquireResponse:
-    """The answer to `AcquireRequest` and `Resync`: the record, or the job that has the lock instead."""
+    """The answer to both requests: the record, or the job that has the lock instead."""
 
     record: Record = attrs.field(factory=Record)
     superseded_by: str = ""

@@ -55,7 +55,7 @@ class Confirmed:
 
 @attrs.frozen(kw_only=True)
 class ResyncCheck:
-    """The value of ``resolve`` when the resync.
+    """The value of ``resolve`` in a resync.
 
     Attributes:
         due: Whether something is to be repaired.
