@@ -248,8 +248,13 @@ def test_a_second_signal_ends_even_a_worker_whose_loop_is_blocked(start: Start) 
     assert "second signal" in text
 
 
-def test_a_blocked_loop_that_is_to_drain_ends_with_3_and_says_who_blocks_it(start: Start) -> None:
-    process = start("blocks", "--set=worker.drain_timeout=0")
+@pytest.mark.parametrize(
+    ("mode", "where"), [("blocks", "in serve"), ("blocks when made", "in __init__")]
+)
+def test_an_engine_that_blocks_the_drain_is_named_with_its_line(
+    start: Start, mode: str, where: str
+) -> None:
+    process = start(mode, "--set=worker.drain_timeout=0")
     with said(process, "listens"):
         process.terminate()
 
@@ -257,19 +262,7 @@ def test_a_blocked_loop_that_is_to_drain_ends_with_3_and_says_who_blocks_it(star
 
     assert code == 3
     assert "the drain did not end; worker engine own at own_engine.py:" in text
-    assert "in serve" in text
-
-
-def test_an_engine_that_blocks_while_it_is_made_is_named_with_its_line(start: Start) -> None:
-    process = start("blocks when made", "--set=worker.drain_timeout=0")
-    with said(process, "listens"):
-        process.terminate()
-
-    code, text = ended(process)
-
-    assert code == 3
-    assert "the drain did not end; worker engine own at own_engine.py:" in text
-    assert "in __init__" in text
+    assert where in text
 
 
 def test_a_compute_engine_that_blocks_the_drain_is_named_with_its_line(start: Start) -> None:

@@ -28,7 +28,7 @@ def landlord() -> Iterator[Landlord]:
         yield Landlord(server)
 
 
-async def is_resync(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
+async def resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
     """What Restate shows of this world's resyncs, oldest first, once all have one of these.
 
     Those whose time has not come are left out: a delete has a last one, a good while later.
@@ -48,7 +48,7 @@ async def is_resync(world: World, *statuses: str, count: int = 1) -> list[Mappin
 
 async def resynced(world: World, count: int = 1) -> list[str]:
     """What each resync has answered, once all are over."""
-    rows = await is_resync(world, "completed", count=count)
+    rows = await resyncs(world, "completed", count=count)
     return [await _status(world, str(row["id"])) for row in rows]
 
 
@@ -128,7 +128,7 @@ async def test_a_config_that_came_between_a_jobs_end_and_landlords_look_is_appli
         assert (resync["operation"], resync["outcome"]) == ("resync", "updated")
         assert resync["changes"] == ["version changed"]
         assert (await world.target.document(tenant))["version"] == 2
-    assert len(await is_resync(world, "completed")) == 1
+    assert len(await resyncs(world, "completed")) == 1
 
 
 async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed(
@@ -304,7 +304,7 @@ async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_fi
     landlord.quick.set()
 
     async def over() -> bool:
-        return "completed" in [row["status"] for row in await is_resync(world, *ANY)]
+        return "completed" in [row["status"] for row in await resyncs(world, *ANY)]
 
     await wait_for(over)
     await world.target.fault(tenant, "create")
@@ -321,7 +321,7 @@ async def test_a_resync_that_waits_for_the_api_keeps_nobody_waiting(
     landlord.says(tenant, "ready", version=2)
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
-    await is_resync(world, "backing-off")
+    await resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=2)
     answer = await world.done(job)
@@ -342,7 +342,7 @@ async def test_a_resync_that_stands_still_gives_way_within_a_second(
     landlord.says(tenant, "ready", version=2)
     landlord.away = False
     await world.target.asked(tenant, "update")
-    await is_resync(world, "backing-off")
+    await resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=3)
     landlord.says(tenant, "ready", version=3)
@@ -351,7 +351,7 @@ async def test_a_resync_that_stands_still_gives_way_within_a_second(
     answer = await world.done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    killed, _ = await is_resync(world, *ANY, count=2)
+    killed, _ = await resyncs(world, *ANY, count=2)
     assert killed["completion_failure"] == "[409] killed"
     gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
@@ -374,30 +374,17 @@ async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
 
     job = await world.send(tenant, "update", "target", version=3)
     landlord.says(tenant, "ready", version=3)
-    await _waits_for_the_resync(world)
+    await world.acquire_waits()
     await world.target.fault(tenant, "update")
     answer = await world.done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     assert (await world.target.document(tenant))["version"] == 3
-    first, _ = await is_resync(world, *ANY, count=2)
+    first, _ = await resyncs(world, *ANY, count=2)
     assert first["completion_failure"] == "[409] cancelled"
     acts = await world.target.rows(tenant)
     updates = [one["outcome"] for one in acts if one["call"] == "update"]
     assert updates == ["asked", "200", "asked", "200"]
-
-
-async def _waits_for_the_resync(world: World) -> None:
-    """Return once a job's ``acquire`` has asked the resync to give way, and sleeps until it has."""
-    sql = (
-        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
-        " AND target_handler_name = 'acquire' AND status = 'suspended'"
-    )
-
-    async def look() -> bool:
-        return bool(await world.admin.query(sql))
-
-    await wait_for(look)
 
 
 async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
@@ -434,7 +421,7 @@ async def test_a_config_that_is_rolled_back_is_tried_once(world: World, landlord
 
     assert resync["outcome"] == "rolled-back"
     assert resync["detail"] == "it did not become healthy"
-    assert len(await is_resync(world, "completed")) == 1
+    assert len(await resyncs(world, "completed")) == 1
     assert len(await world.target.ledger(tenant, "update")) == 1
     assert (await world.target.document(tenant))["version"] == 1
 
@@ -450,7 +437,7 @@ async def test_a_config_that_is_refused_is_told_and_left(world: World, landlord:
     _, resync = await world.ended(tenant, 2)
 
     assert (resync["outcome"], resync["detail"]) == ("refused", "$.version must not be 13")
-    assert len(await is_resync(world, "completed")) == 1
+    assert len(await resyncs(world, "completed")) == 1
     assert (await world.target.document(tenant))["version"] == 1
     (location,) = (await world.status(tenant))["placements"]
     assert location["resource_ids"]

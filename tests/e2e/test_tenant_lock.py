@@ -53,7 +53,7 @@ async def test_a_job_that_is_cancelled_while_it_waits_lets_nobody_in_too_early(
     await world.target.asked(tenant, "create")
     waiting = await world.send(tenant, "update", version=2)
     await world.has_status(waiting, "suspended")
-    await _waits_for_the_holder(world)
+    await world.acquire_waits()
 
     url = f"{world.restate.admin_endpoint}/invocations/{waiting}/cancel"
     async with world.http.patch(url) as response:
@@ -90,16 +90,3 @@ async def test_restate_keeps_a_lock_where_a_look_seeks_it(world: World) -> None:
 
         # Another answer costs a look its speed, not its result: it reads the state of all then.
         assert [row["partition_key"] for row in rows] == [partition_key(tenant)] * 2
-
-
-async def _waits_for_the_holder(world: World) -> None:
-    """Return once an ``acquire`` has asked the holder to give way, and sleeps until it has."""
-    sql = (
-        f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Tenant'"
-        " AND target_handler_name = 'acquire' AND status = 'suspended'"
-    )
-
-    async def look() -> bool:
-        return bool(await world.admin.query(sql))
-
-    await wait_for(look)

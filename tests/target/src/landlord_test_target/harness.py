@@ -161,6 +161,18 @@ class World:
         assert found is not None
         return found
 
+    async def acquire_waits(self) -> None:
+        """Return once an ``acquire`` has asked the holder to give way, and sleeps until it has."""
+        sql = (
+            f"SELECT id FROM sys_invocation WHERE target_service_name = '{self.service}Tenant'"
+            " AND target_handler_name = 'acquire' AND status = 'suspended'"
+        )
+
+        async def look() -> bool:
+            return bool(await self.admin.query(sql))
+
+        await wait_for(look)
+
     async def history(self, tenant: str) -> list[dict[str, Any]]:
         history: list[dict[str, Any]] = await self._lock(tenant, "history")
         return history
