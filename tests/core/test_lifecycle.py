@@ -361,6 +361,26 @@ async def test_an_engine_that_exits_has_failed(exits: BaseException) -> None:
     assert f"worker engine test broke: {type(exits).__name__}" in error.message
 
 
+@pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
+@pytest.mark.parametrize("hook", ["register", "watch_registration", "shutdown"])
+async def test_an_engine_that_exits_in_any_hook_has_failed(
+    monkeypatch: pytest.MonkeyPatch, hook: str, exits: BaseException
+) -> None:
+    async def leave(*_: object) -> Registration:
+        raise exits
+
+    engine, stop = Engine(), asyncio.Event()
+    monkeypatch.setattr(Engine, hook, leave)
+    running = lifecycle(engine)
+    if hook == "shutdown":
+        stop.set()
+
+    with pytest.raises(EngineFailed, match=f"worker engine test broke: {type(exits).__name__}"):
+        await running.run(stop)
+
+    assert running.state is EngineState.STOPPED
+
+
 async def test_an_engine_that_only_plans_turns_and_serves_all_the_same_is_refused() -> None:
     planned = EngineInfo(name="hasty", capabilities={Capability.TENANT_LOCK: Support.PLANNED})
     engine = Engine(planned)

@@ -15,18 +15,18 @@ from landlord_test_target.direct import Lines
 class Scripted(MockCompute):
     """Answers as its script says."""
 
-    answers: ClassVar[list[str | Exception]]
+    answers: ClassVar[list[str | BaseException]]
 
     async def reach(self) -> str:
         answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
 
-def scripted(*script: str | Exception) -> Scripted:
+def scripted(*script: str | BaseException) -> Scripted:
     class Engine(Scripted):
-        answers: ClassVar[list[str | Exception]] = list(script)
+        answers: ClassVar[list[str | BaseException]] = list(script)
 
     return Engine()
 
@@ -43,6 +43,13 @@ async def test_what_an_engine_raises_by_mistake_is_told_without_its_text() -> No
 
     assert "cannot reach its target: KeyError" in str(status.error)
     assert "sesame" not in str(status.error)
+
+
+@pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
+async def test_an_engine_that_exits_while_it_reaches_ends_no_worker(exits: BaseException) -> None:
+    status = await reach(scripted(exits))
+
+    assert f"cannot reach its target: {type(exits).__name__}" in str(status.error)
 
 
 async def test_a_target_that_gives_no_answer_is_given_up() -> None:

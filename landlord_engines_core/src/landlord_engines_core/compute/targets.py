@@ -9,7 +9,12 @@ import attrs
 
 from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.registry import ComputeRegistry
-from landlord_engines_core.errors import ComputeError, ComputeUnavailable
+from landlord_engines_core.errors import (
+    ComputeError,
+    ComputeUnavailable,
+    exits_as_errors,
+    kind_of,
+)
 from landlord_engines_core.logs import Logger, told
 
 __all__ = ["REACH_INTERVAL", "REACH_TIMEOUT", "TargetStatus", "Targets", "reach"]
@@ -42,15 +47,16 @@ class TargetStatus:
 async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # it is a bound of ours, not the caller's
     """Have an engine reach its target, whatever it raises, within ``timeout`` seconds."""
     try:
-        async with asyncio.timeout(timeout):
-            return TargetStatus(detail=await engine.reach())
+        with exits_as_errors():
+            async with asyncio.timeout(timeout):
+                return TargetStatus(detail=await engine.reach())
     except ComputeError as error:
         return TargetStatus(error=error)
     except TimeoutError:
         told = f"the target of the compute engine {engine.name} gave no answer in {timeout:g} s"
         return TargetStatus(error=ComputeUnavailable(told, hint=f"check compute.{engine.name}"))
     except Exception as error:  # noqa: BLE001  # its text may hold a value out of the settings
-        told = f"compute engine {engine.name} cannot reach its target: {type(error).__name__}"
+        told = f"compute engine {engine.name} cannot reach its target: {kind_of(error)}"
         return TargetStatus(
             error=ComputeUnavailable(told, hint="report it to the authors of the engine")
         )
