@@ -23,19 +23,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--bodies", type=int, default=80, help="how many bodies test_fuzz.py sends")
+    parser.addoption("--bodies", type=int, default=40, help="how many bodies test_fuzz.py sends")
     parser.addoption("--kills", type=int, default=4, help="how many kills test_faults.py does")
     parser.addoption("--freezes", type=int, default=1, help="how often a worker stands still there")
     parser.addoption(
         "--overload", type=int, default=60, help="how many jobs test_overload.py sends"
     )
     parser.addoption("--burst", type=int, default=200, help="how many test_descriptors.py sends")
-    parser.addoption("--cases", type=int, default=4, help="how many test_endings.py plays")
+    parser.addoption("--cases", type=int, default=2, help="how many test_endings.py plays")
     parser.addoption("--step-timeout", type=float, default=4.0, help="that of its workers, in s")
     parser.addoption("--stories", type=Path, default=None, help="where it keeps their stories")
     parser.addoption("--operations", type=int, default=20, help="how many it has asked for")
-    parser.addoption("--rolls", type=int, default=2, help="how many test_shared_address.py does")
-    parser.addoption("--stride", type=int, default=20, help="test_every_point.py takes each nth")
+    parser.addoption("--rolls", type=int, default=1, help="how many test_shared_address.py does")
+    parser.addoption("--stride", type=int, default=40, help="test_every_point.py takes each nth")
     parser.addoption("--seed", type=int, default=1, help="which bodies, load and faults")
 
 

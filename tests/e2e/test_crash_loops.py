@@ -84,6 +84,7 @@ async def ended(world: World, job: str) -> dict[str, Any]:
     return await world.done(job)
 
 
+@pytest.mark.long
 async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and_others_go_on(
     world: World, http: aiohttp.ClientSession
 ) -> None:

@@ -1,6 +1,6 @@
 """The fault campaign: while tenants live, what serves them is killed, frozen, cut, filled and spoilt.
 
-A short one in a plain run; `nox -s faults -- --kills 150 --operations 1000 --seed 7` for a long one.
+A short one with the long tests; `nox -s faults -- --kills 150 --operations 1000 --seed 7` for a long one.
 """
 
 import asyncio
@@ -141,6 +141,7 @@ def injector_on(on: Stage, size: Size, load: Load, disk: SmallDisk | None, seed:
     )
 
 
+@pytest.mark.long
 async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
     own_world: World, size: Size, disk: SmallDisk | None, pytestconfig: pytest.Config
 ) -> None:

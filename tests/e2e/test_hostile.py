@@ -104,6 +104,7 @@ async def test_a_name_that_no_tenant_can_have_ends_with_400(world: World) -> Non
     assert (result, said[:5]) == ("failure", "[400]")
 
 
+@pytest.mark.long
 async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: World) -> None:
     worker = await world.worker(compute_provider="mock")
     assert worker.process is not None

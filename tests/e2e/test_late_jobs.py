@@ -181,6 +181,7 @@ async def admin(world: World) -> AsyncIterator[SkewedAdmin]:
         yield front
 
 
+@pytest.mark.long
 async def test_late_and_skewed_jobs_leave_what_landlord_wants(
     world: World, landlord: Landlord, admin: SkewedAdmin
 ) -> None:

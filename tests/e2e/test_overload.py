@@ -55,6 +55,7 @@ class Jobs:
         return not rows
 
 
+@pytest.mark.long
 async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_slot(
     world: World, pytestconfig: pytest.Config
 ) -> None:

@@ -278,6 +278,7 @@ async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_l
         assert len([line for line in old.lines() if line.get("state") == "registered"]) == 1
 
 
+@pytest.mark.long
 async def test_registrations_by_force_with_other_options_break_no_job_in_flight(
     world: World,
 ) -> None:

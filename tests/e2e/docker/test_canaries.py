@@ -1,10 +1,13 @@
 """Secrets of a tenant with a container are nowhere but where they have to be."""
 
+import pytest
+
 from landlord_test_target.canaries import Canaries, Scene, check_nowhere, searched, wrong_landlord
 from landlord_test_target.docker import SETTINGS, WEB
 from landlord_test_target.harness import World
 
 
+@pytest.mark.long
 async def test_a_secret_is_nowhere_but_in_restates_copy_of_the_body(own_world: World) -> None:
     canaries = Canaries()
     section = {**SETTINGS, "image": f"{WEB}:1"}

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import attrs
 import pytest
+from botocore.loaders import create_loader
 
 from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
 from landlord_test_target import aws
@@ -13,6 +14,15 @@ def environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for key, value in aws.ENVIRONMENT.items():
             patch.setenv(key, value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_descriptions() -> Iterator[None]:
+    """Have botocore read its descriptions of AWS's services once, and not in each test."""
+    loader = create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", lambda _: loader)
         yield
 
 
