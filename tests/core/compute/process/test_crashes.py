@@ -2,11 +2,10 @@
 
 import json
 import signal
-import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -15,7 +14,9 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.errors import Held
 from landlord_test_target.commands import living, mark, server
+from landlord_test_target.crashing import carry_out
 from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.forks import forked_call
 
 CREATE = ["claimed", "ended", "written", "spawned", "begun"]
 UPDATE = ["noted", *CREATE, "stable"]
@@ -35,17 +36,10 @@ def body(operation: str, config: Mapping[str, object]) -> dict[str, Any]:
 
 async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) -> tuple[int, str]:
     """Carry out jobs in a worker of their own: its exit code, and all that it said."""
-    process = await create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "landlord_test_target.crashing",
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    said = await process.communicate(json.dumps({"settings": settings, "bodies": bodies}).encode())
-    assert process.returncode is not None
-    return process.returncode, b"".join(said).decode()
+    with NamedTemporaryFile() as output:
+        log = Path(output.name)
+        code = await forked_call(partial(carry_out, settings, bodies), log).wait()
+        return code, log.read_text()
 
 
 async def again(engine: ProcessCompute, operation: str, config: Mapping[str, object]) -> str:

@@ -3,9 +3,7 @@
     crash_at: update:written    the point, also one of the runner's
     victim: worker              or runner, for the runner's points
 
-    echo '{"settings": {...}, "bodies": [{...}]}' | python -m landlord_test_target.crashing
-
-carries out jobs with it, one after the other, and prints the answers.
+`carry_out` carries out jobs with it, one after the other, and prints the answers.
 """
 
 import asyncio
@@ -13,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +36,12 @@ def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
     return attrs.evolve(engine, reached=reached, runner=launch)
 
 
-async def carry_out(settings: Mapping[str, Any], bodies: list[Mapping[str, Any]]) -> None:
+def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
+    """Carry out jobs in this process."""
+    asyncio.run(_carry_out(settings, bodies))
+
+
+async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
     tenants = jobs(("process", create_crashing(settings)), health_timeout=20.0, step_timeout=60.0)
     for number, body in enumerate(bodies):
         answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
@@ -56,7 +59,4 @@ def keep(point: str, victim: int, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
-    else:
-        asyncio.run(carry_out(**json.load(sys.stdin)))
+    keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -10,14 +10,15 @@ import atexit
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import attrs
 
-__all__ = ["Forked", "forked"]
+__all__ = ["Forked", "forked", "forked_call"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -26,6 +27,7 @@ _SERVER.set_forkserver_preload(
         "landlord_engines_core.host",
         "landlord_engines_restate.engine",
         "landlord_engines_restate.server",
+        "landlord_test_target.crashing",
         "landlord_test_target.engine",
         "uvloop",
         __name__,
@@ -91,16 +93,31 @@ def forked(
         environment: Its variables, those of this process where there are none: what is imported
             already does not see them.
     """
+    return forked_call(partial(_run_host, command), output, environment)
+
+
+def forked_call(
+    call: Callable[[], object], output: Path, environment: Mapping[str, str] | None = None
+) -> Forked:
+    """Call a function that can be pickled; output and variables as `forked` has them."""
     output.touch()
     variables = dict(os.environ if environment is None else environment)
     process = _SERVER.Process(
-        target=_run, args=(command, variables, str(Path.cwd()), str(output)), daemon=True
+        target=_run, args=(call, variables, str(Path.cwd()), str(output)), daemon=True
     )
     process.start()
     return Forked(process)
 
 
-def _run(command: tuple[str, ...], environment: Mapping[str, str], folder: str, log: str) -> None:
+def _run_host(command: tuple[str, ...]) -> None:
+    sys.argv = list(command)
+    # Here and not above: the process that asks for a fork needs none of it.
+    from landlord_engines_core.cli import main
+
+    main()
+
+
+def _run(call: Callable[[], object], environment: Mapping[str, str], folder: str, log: str) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -108,12 +125,8 @@ def _run(command: tuple[str, ...], environment: Mapping[str, str], folder: str, 
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)
-    sys.argv = list(command)
-    # Here and not above: the process that asks for a fork needs none of it.
-    from landlord_engines_core.cli import main
-
     try:
-        main()
+        call()
     finally:
         sys.stdout.flush()
         # A fork ends without them, and coverage writes its data then.
