@@ -98,7 +98,7 @@ async def over(on: Stage, tenant: str, status: str, count: int) -> None:
 async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
     world: World, operation: str, pytestconfig: pytest.Config
 ) -> None:
-    stride = pytestconfig.getoption("stride", 40)
+    stride = pytestconfig.getoption("stride", 25)
     points = 0
     async with stage(world, Parts(resync_after=3600)) as on:
         crash = Crash(on)
