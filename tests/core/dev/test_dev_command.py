@@ -147,7 +147,8 @@ def test_a_backend_that_an_engine_does_not_have_gets_the_names_of_those_it_has(d
 
 
 def test_a_worker_that_breaks_ends_all_of_it(dev: Start, tmp_path: Path) -> None:
-    process = dev("own", "dev")
+    # The operator's section of a compute engine is taken as it is.
+    process = dev("own", f"--set=compute.process.folder={tmp_path / 'tenants'}", "dev")
 
     output, errors = process.communicate(timeout=60)
 
