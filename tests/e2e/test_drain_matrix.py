@@ -1,6 +1,6 @@
 """The end of a worker, whatever it is at when the signal comes: its exit code, and how long it takes.
 
-With `-s` the table of docs/reliability.md is printed; with `-m long` an idle worker is ended a hundred
+With `-s` the table of docs/reliability/load.md is printed; with `-m long` an idle worker is ended a hundred
 times. What is idle, or waits for others, must not wait for the deadline; how quick it is otherwise is
 the machine's affair, but for the long form.
 """
