@@ -1,4 +1,4 @@
-"""The table of compute engines in the documents says what is tested, no more and no less."""
+"""The table of compute engines in the documents says exactly what the tests check."""
 
 import runpy
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ MODULES = {
     "docker": "e2e/docker/test_contract.py",
     "ecs": "core/compute/ecs/test_contract.py",
 }
-"""Where each engine is held to the contract."""
+"""The module that runs the contract's suite with each engine."""
 
 RULES = {
     "Reports a missing resource as missing, and its delete succeeds": (
@@ -56,7 +56,7 @@ RULES = {
     "Reveals no secret": ("test_a_secret_is_told_to_nobody",),
     "Its schema is JSON Schema 2020-12": ("test_the_schema_is_one_and_accepts_what_the_tests_use",),
 }
-"""The contract's rules, each with the tests of the suite that hold engines to it."""
+"""The contract's rules, each with its tests in the suite."""
 
 FEATURES: Mapping[str, Mapping[str, str]] = {
     "Its tenants outlive the worker": {
@@ -107,31 +107,31 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
         "::test_without_its_extra_core_works_and_the_engine_names_what_to_install",
     },
 }
-"""What engines can do beyond the rules, and for each that can the test that shows it."""
+"""Features beyond the rules, each with a test of every engine that has it."""
 
 FACTS = (
     "During an update the tenant is",
     "The configuration's hash is in",
     "Secrets on the target are in",
 )
-"""Rows that say how instead of whether."""
+"""Rows with facts, which no test checks."""
 
 
 def table() -> dict[str, dict[str, str]]:
-    """The cells of the first table by row and engine."""
+    """Read the cells of the first table by row and engine."""
     lines = (ROOT / "docs" / "compute" / "engines.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line[:1] == "|"]
     (_, *engines), _, *rest = rows
     assert engines == list(MODULES)
-    wanted = len(RULES) + len(FEATURES) + len(FACTS)
-    return {row: dict(zip(engines, cells, strict=True)) for row, *cells in rest[:wanted]}
+    count = len(RULES) + len(FEATURES) + len(FACTS)
+    return {row: dict(zip(engines, cells, strict=True)) for row, *cells in rest[:count]}
 
 
 @cache
 def held_to_the_contract(engine: str) -> tuple[type[ComputeContract], type[Subject]]:
-    """An engine's suite and its subject."""
-    there: Mapping[str, Any] = runpy.run_path(str(ROOT / "tests" / MODULES[engine]))
-    kinds = [kind for kind in there.values() if isinstance(kind, type)]
+    """Load an engine's suite and its subject."""
+    namespace: Mapping[str, Any] = runpy.run_path(str(ROOT / "tests" / MODULES[engine]))
+    kinds = [kind for kind in namespace.values() if isinstance(kind, type)]
     (suite,) = (kind for kind in kinds if ComputeContract in kind.__bases__)
     (subject,) = (kind for kind in kinds if Subject in kind.__bases__)
     return suite, subject
@@ -142,7 +142,7 @@ def own_tests(suite: type) -> set[str]:
 
 
 def keeps(engine: str, rule: str) -> bool:
-    """Whether the suite tries this rule with this engine."""
+    """Check whether the suite tries this rule with this engine."""
     suite, subject = held_to_the_contract(engine)
     # The tests are the suite's, not the engine's own of the same name.
     assert not own_tests(suite) & own_tests(ComputeContract)

@@ -1,11 +1,16 @@
-"""Documents name tests, pages and settings; these have to be there."""
+"""Documents name tests, pages, settings and outputs, and all of these exist."""
 
 import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from landlord_test_target.settings_table import written
+from landlord_engine_direct.store import Store
+from landlord_test_target import help_page, settings_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,14 +25,14 @@ PAGES = sorted(
 
 def test_every_test_that_the_list_of_defects_names_is_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", DEFECTS))
-    there = {
+    defined = {
         name
         for path in (ROOT / "tests").rglob("*.py")
         for name in re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8"))
     }
 
     assert named
-    assert named <= there
+    assert named <= defined
 
 
 def test_every_defect_has_a_row() -> None:
@@ -39,8 +44,16 @@ def test_every_defect_has_a_row() -> None:
 def test_the_table_of_settings_is_that_of_the_settings_tree() -> None:
     document = (ROOT / "docs" / "operating" / "configure.md").read_text(encoding="utf-8")
 
-    assert document == written(document), (
+    assert document == settings_table.written(document), (
         "run `python -m landlord_test_target.settings_table docs/operating/configure.md`"
+    )
+
+
+def test_the_help_of_each_command_is_what_the_command_prints() -> None:
+    document = (ROOT / "docs" / "operating" / "commands.md").read_text(encoding="utf-8")
+
+    assert document == help_page.written(document), (
+        "run `python -m landlord_test_target.help_page docs/operating/commands.md`"
     )
 
 
@@ -55,9 +68,9 @@ def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8"))
 
     for target, anchor in links:
-        there = (page.parent / target) if target else page
-        assert there.exists(), target
-        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
@@ -69,3 +82,34 @@ def test_every_page_is_linked_from_the_readme() -> None:
     pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
 
     assert {page for page in pages if not page.startswith("decisions/")} <= linked
+
+
+def test_the_stub_ends_as_its_readme_shows(tmp_path: Path) -> None:
+    readme = ROOT / "landlord_engines_stepfunctions_stub" / "README.md"
+    session = re.findall(r"^```\n(.*?)^```$", readme.read_text(), re.MULTILINE | re.DOTALL)[0]
+    command, *output, _, code = session.splitlines()
+
+    ran = subprocess.run(
+        [Path(sys.executable).parent / "landlord-host", *command.split()[2:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert command.startswith("$ landlord-host ")
+    assert ran.stderr.splitlines()[-1:] == output
+    assert ran.returncode == int(code)
+
+
+def test_the_direct_engine_takes_the_jobs_of_its_readme(tmp_path: Path) -> None:
+    readme = (ROOT / "examples" / "direct_engine" / "README.md").read_text()
+    insert, select = re.findall(r'^sqlite3 jobs.db "(.*)"$', readme, re.MULTILINE)
+    Store(tmp_path / "jobs.db").close()
+
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as database:
+        database.execute(insert.replace('\\"', '"'))
+        rows = database.execute(select).fetchall()
+
+    assert rows == [(1, "queued", 0, "")]
