@@ -61,11 +61,14 @@ def test_a_document_is_read_without_its_code_and_its_addresses() -> None:
     ]
 
 
-def test_sources_are_read_in_docstrings_calls_and_comments() -> None:
-    source = '"""Doc."""\n\n# One\n# comment.\nx = 1  # Other.\nfail(f"no {x} is there", "short")\n'
+def test_sources_are_read_in_their_texts_and_comments() -> None:
+    source = (
+        '"""Fail with a text."""\n\n# One\n# comment.\nx = 1  # Other.\n\n'
+        'fail(f"no {x} at {\', \'.join(y)}", "short")\n'
+    )
 
     assert [(text.line, text.content) for text in texts_of_source(source)] == [
-        (1, "Doc."),
-        (6, "no X is there"),
+        (1, "Fail with a text."),
+        (7, "no X at X"),
         (3, "One comment. Other."),
     ]

@@ -96,22 +96,23 @@ def texts_of_document(document: str) -> Iterator[Text]:
 
 
 def texts_of_source(source: str) -> Iterator[Text]:
-    """Read the docstrings, the comments and the texts that calls are given of a Python file."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and (text := _string(node.value)) is not None:
+    """Read the texts of a few words or more, docstrings included, and the comments of a Python file."""
+    tree = ast.parse(source)
+    # The parts of an f-string are read with it, not as texts of their own.
+    f_strings = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    parts = {part for node in f_strings for part in ast.walk(node) if part is not node}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.expr) or node in parts:
+            continue
+        text = _text(node) or ""
+        if len(text.split()) >= _SHORTEST_TEXT:
             yield Text(node.lineno, text)
-        if isinstance(node, ast.Call):
-            for part in (*node.args, *(keyword.value for keyword in node.keywords)):
-                text = _string(part)
-                if text is not None and len(text.split()) >= _SHORTEST_TEXT:
-                    yield Text(part.lineno, text)
     yield from _comments(source)
 
 
-def _string(node: ast.expr) -> str | None:
+def _text(node: ast.AST) -> str | None:
     if isinstance(node, ast.JoinedStr):
-        parts = (_string(part) for part in node.values)
-        return "".join("X" if part is None else part for part in parts)
+        return "".join("X" if (part := _text(value)) is None else part for value in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
