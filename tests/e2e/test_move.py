@@ -8,6 +8,7 @@ import pytest
 from restate import Context, Service
 from restate.serde import BytesSerde
 
+from landlord_test_target.documents import form, shown
 from landlord_test_target.endpoints import serving
 from landlord_test_target.harness import Worker, World, free_port, wait_for
 
@@ -97,6 +98,9 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     assert f"moved {world.service}Tenant/acquire tenant '{waited}'" in " ".join(text.split())
     assert code == 3
     assert f"LE304: 1 still need {url(old)}" in text
+    documented = next(one.output for one in shown("docs/operating/upgrade.md") if one.output)
+    printed = text.replace(world.service, "TenantProvisioning")
+    assert form(documented) <= form(printed)
 
     for tenant in (held, failing, waited):
         await world.target.fault(tenant, "create")
