@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from landlord_engine_direct.store import Store
-from landlord_test_target import help_page, settings_table
+from landlord_test_target.settings_table import written
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,16 +44,8 @@ def test_every_defect_has_a_row() -> None:
 def test_the_table_of_settings_is_that_of_the_settings_tree() -> None:
     document = (ROOT / "docs" / "operating" / "configure.md").read_text(encoding="utf-8")
 
-    assert document == settings_table.written(document), (
+    assert document == written(document), (
         "run `python -m landlord_test_target.settings_table docs/operating/configure.md`"
-    )
-
-
-def test_the_help_of_each_command_is_what_the_command_prints() -> None:
-    document = (ROOT / "docs" / "operating" / "commands.md").read_text(encoding="utf-8")
-
-    assert document == help_page.written(document), (
-        "run `python -m landlord_test_target.help_page docs/operating/commands.md`"
     )
 
 
