@@ -88,6 +88,10 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
 
     code, text = await move_waiting(world, fails, old=old)
 
+    documented = next(one.output for one in shown("docs/operating/upgrade.md") if one.output)
+    printed = text.replace(world.service, "TenantProvisioning")
+    assert form(documented) <= form(printed)
+
     # The call of the lock waits as its job does.
     assert sum(one.startswith("moved") for one in text.splitlines()) == 4
     assert line(text, holds).startswith(f"moved {world.service}/execute tenant '{held}'")
@@ -98,9 +102,6 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     assert f"moved {world.service}Tenant/acquire tenant '{waited}'" in " ".join(text.split())
     assert code == 3
     assert f"LE304: 1 still need {url(old)}" in text
-    documented = next(one.output for one in shown("docs/operating/upgrade.md") if one.output)
-    printed = text.replace(world.service, "TenantProvisioning")
-    assert form(documented) <= form(printed)
 
     for tenant in (held, failing, waited):
         await world.target.fault(tenant, "create")

@@ -15,8 +15,8 @@ NAMES = (
 def modules() -> Iterator[str]:
     for name in NAMES:
         yield name
-        for module in pkgutil.walk_packages(import_module(name).__path__, f"{name}."):
-            yield module.name
+        for found in pkgutil.walk_packages(import_module(name).__path__, f"{name}."):
+            yield found.name
 
 
 def bare(module: ModuleType) -> bool:
@@ -35,4 +35,4 @@ def test_a_module_lists_its_public_names_once_and_has_them(name: str) -> None:
 
     assert public is not None or bare(module)
     assert len(public or ()) == len(set(public or ()))
-    assert not [public_name for public_name in public or () if not hasattr(module, public_name)]
+    assert not [one for one in public or () if not hasattr(module, one)]
