@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from landlord_test_target.sentences import faults, faults_of, texts_of_document, texts_of_source
+from landlord_test_target.sentences import (
+    faults,
+    faults_of,
+    sentences,
+    texts_of_document,
+    texts_of_source,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +52,17 @@ def test_a_page_is_read_in_one_sitting(path: Path) -> None:
 )
 def test_each_fault_is_named(sentence: str, fault: list[str]) -> None:
     assert list(faults_of(sentence)) == fault
+
+
+def test_a_text_ends_at_full_stops_and_items_and_its_drawings_are_no_sentences() -> None:
+    text = "One `a.b`. Two:\n\n├── a drawing\n- three\nx: four"
+
+    assert [sentence for sentence in sentences(text) if sentence] == [
+        "One `a.b`.",
+        "Two:",
+        "- three",
+        "x: four",
+    ]
 
 
 def test_a_document_is_read_without_its_code_and_its_addresses() -> None:

@@ -28,6 +28,7 @@ DIALECT = re.compile(
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?:\*\*)?\s+(?=[A-Z`*\[])")
 _PARAGRAPH_END = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*]|\w+(?: \([^)]*\))?: ))")
+_DRAWING = re.compile(r"^.*[\u2500-\u257f].*$", re.MULTILINE)
 _SHORTEST_TEXT = 4
 
 
@@ -67,8 +68,8 @@ def faults_of(sentence: str, longest: int = LONGEST) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Split a text at its paragraphs, its list items and its full stops."""
-    for paragraph in _PARAGRAPH_END.split(text):
+    """Split a text at its paragraphs, its list items and its full stops; drawings are left out."""
+    for paragraph in _PARAGRAPH_END.split(_DRAWING.sub("", text)):
         yield from _SENTENCE_END.split(" ".join(paragraph.split()))
 
 
