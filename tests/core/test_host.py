@@ -598,8 +598,8 @@ def test_the_documents_table_of_metrics_is_what_a_worker_shows(start: Start) -> 
 
     kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", text, re.MULTILINE)
     shown = {(name, kind, *_labels(text, name)) for name, kind in kinds}
-    operating = (ROOT / "docs" / "operating.md").read_text()
-    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (\w+) \|([^|]*)\|", operating, re.MULTILINE)
+    document = (ROOT / "docs" / "operating" / "monitor.md").read_text()
+    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (\w+) \|([^|]*)\|", document, re.MULTILINE)
     told = {(name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     assert told == shown
     process.terminate()

@@ -1,6 +1,6 @@
 """The end of a worker, whatever it is at when the signal comes: its exit code, and how long it takes.
 
-With `-s` the table of docs/reliability.md is printed; with `-m long` an idle worker is ended a hundred
+With `-s` the table of docs/reliability/load.md is printed; with `-m long` an idle worker is ended a hundred
 times. What is idle, or waits for others, must not wait for the deadline; how quick it is otherwise is
 the machine's affair, but for the long form.
 """
@@ -68,7 +68,8 @@ class Matrix:
 def matrix() -> Iterator[Matrix]:
     matrix = Matrix()
     yield matrix
-    head = ("when the signal comes", "`drain_timeout` (s)", "exit code", "signal to exit", "seen")
+    timings = ("`drain_timeout` (s)", "exit code", "signal to exit")
+    head = ("situation at the signal", *timings, "observed")
     lines = (f"| {' | '.join(head)} |", "|---" * len(head) + "|", *matrix.rows)
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
 
@@ -111,7 +112,7 @@ async def test_steps_in_flight_end_and_their_jobs_go_on_elsewhere(
     jobs = [await world.send(tenant, "provision", version=1) for tenant in tenants]
     await asyncio.gather(*(world.target.asked(tenant, "create") for tenant in tenants))
 
-    cell, seen = f"ten {kind} steps ({delay} s) in flight", "all ended, none was done again"
+    cell, seen = f"ten {kind} steps ({delay} s) in flight", "all ended, none was repeated"
     end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
@@ -137,7 +138,10 @@ async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_wor
 ) -> None:
     worker, tenant, job = await hung(world, drain_timeout=f"{SHORT}s")
 
-    cell, seen = "a hung step in flight", "cut and named; another worker ended it: one resource"
+    cell, seen = (
+        "a hung step in flight",
+        "cancelled and named; another worker ended it: one resource",
+    )
     end = await matrix.ended(cell, worker, signal.SIGTERM, drain=SHORT, note=seen)
     await world.again(worker)
     await world.target.asked(tenant, "create", 2)
@@ -179,7 +183,7 @@ async def test_a_job_that_is_held_is_not_waited_for(world: World, matrix: Matrix
     held = await world.send(world.tenant(), "provision", version=13)
     await world.held(held, "must not be 13")
 
-    cell, seen = "a held job", "it stays held"
+    cell, seen = "a held job", "the job stays held"
     end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
@@ -192,7 +196,7 @@ async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: 
     worker = await world.launch(config, "--log-level=debug")
     await worker.logged("engine state", now="starting")
 
-    end = await matrix.ended("it starts, and does not listen yet", worker, signal.SIGTERM)
+    end = await matrix.ended("the worker starts, and does not listen yet", worker, signal.SIGTERM)
 
     assert (end.code, end.seconds < SOON) == (0, True)
 

@@ -8,6 +8,7 @@ import pytest
 from restate import Context, Service
 from restate.serde import BytesSerde
 
+from landlord_test_target.documents import form, shown
 from landlord_test_target.endpoints import serving
 from landlord_test_target.harness import Worker, World, free_port, wait_for
 
@@ -86,6 +87,10 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     assert await pinned(world, old) == 5
 
     code, text = await move_waiting(world, fails, old=old)
+
+    documented = next(one.output for one in shown("docs/operating/upgrade.md") if one.output)
+    printed = text.replace(world.service, "TenantProvisioning")
+    assert form(documented) <= form(printed)
 
     # The call of the lock waits as its job does.
     assert sum(one.startswith("moved") for one in text.splitlines()) == 4

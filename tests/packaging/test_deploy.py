@@ -37,8 +37,8 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
 def test_the_pods_environment_is_a_workers_and_its_grace_is_longer_than_the_drain() -> None:
     service, pod = kubernetes()
     (container,) = pod["containers"]
-    environment = {one["name"]: one.get("value", KEY) for one in container["env"]}
-    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    environment = {variable["name"]: variable.get("value", KEY) for variable in container["env"]}
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
 
     settings = settings_of(environment)
 

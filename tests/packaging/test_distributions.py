@@ -30,8 +30,8 @@ ENTRY_POINTS = {
 
 def project(name: str) -> dict[str, Any]:
     text = (ROOT / name / "pyproject.toml").read_text(encoding="utf-8")
-    found: dict[str, Any] = tomllib.loads(text)["project"]
-    return found
+    about: dict[str, Any] = tomllib.loads(text)["project"]
+    return about
 
 
 def sources(name: str) -> set[str]:
@@ -63,7 +63,7 @@ def test_a_distribution_pins_nothing_and_classifies_only_pythons_that_it_allows(
     assert about["name"] == name.replace("_", "-")
     assert about["license"] == "Apache-2.0"
     assert about["requires-python"] == ">=3.11"
-    assert not [wanted for wanted in about["dependencies"] if "==" in wanted]
+    assert not [pinned for pinned in about["dependencies"] if "==" in pinned]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,10 +102,10 @@ def test_sdist_and_wheel_hold_the_sources_and_nothing_else(name: str, tmp_path: 
 def test_each_entry_point_is_installed_and_leads_to_a_factory(
     group: str, name: str, package: str
 ) -> None:
-    (found,) = entry_points(group=group, name=name)
+    (entry_point,) = entry_points(group=group, name=name)
 
-    assert found.module.partition(".")[0] == package
-    assert callable(found.load()) or hasattr(found.load(), "create_engine")
+    assert entry_point.module.partition(".")[0] == package
+    assert callable(entry_point.load()) or hasattr(entry_point.load(), "create_engine")
 
 
 def test_no_entry_point_is_declared_beyond_those() -> None:

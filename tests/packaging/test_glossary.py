@@ -65,14 +65,14 @@ def texts() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("retired", RETIRED, ids=RETIRED.get)
 def test_a_retired_word_is_nowhere_but_in_decision_records(retired: str) -> None:
     pattern = re.compile(retired)
-    found = [
+    uses = [
         f"{name}: {line.strip()}"
         for name, text in texts()
         for line in text.splitlines()
         if pattern.search(line)
     ]
 
-    assert found == [], f"it is called {RETIRED[retired]} now"
+    assert uses == [], f"it is called {RETIRED[retired]} now"
 
 
 def words() -> list[str]:

@@ -24,7 +24,7 @@ def test_no_path_of_a_machine_and_no_registry_host_is_committed() -> None:
     listed = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True)
     files = [ROOT / name for name in listed.stdout.split("\0") if name]
 
-    found = [
+    faults = [
         f"{path.relative_to(ROOT)}: {text}"
         for path in files
         if path.is_file()
@@ -33,7 +33,7 @@ def test_no_path_of_a_machine_and_no_registry_host_is_committed() -> None:
     ]
 
     assert files
-    assert not found
+    assert not faults
 
 
 def test_the_constraints_are_exact_versions_without_addresses() -> None:

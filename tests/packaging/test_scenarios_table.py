@@ -1,4 +1,4 @@
-"""The table of scenarios in docs/reliability.md names tests; these have to be there."""
+"""The tables of docs/reliability/ name the tests of each scenario and of each kind of mistake."""
 
 import re
 from functools import cache
@@ -9,24 +9,32 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 SCENARIOS = tuple(f"S{number}" for number in range(1, 16))
+KINDS = tuple("ABCDEFGHIJKLMNOPQRSTU")
+TABLES = {"scenarios": SCENARIOS, "field-faults": KINDS}
 
 
 @cache
-def table() -> dict[str, list[str]]:
-    """The tests that each row names, as path::name."""
-    document = (ROOT / "docs" / "reliability.md").read_text()
-    rows = re.findall(r"^\| (S\d+) \|.*\| (.*) \|$", document, re.MULTILINE)
-    return {row: [one.strip("`") for one in cell.split(", ")] for row, cell in rows}
+def table(page: str) -> dict[str, list[str]]:
+    """Read the tests of each row, as path::name."""
+    document = (ROOT / "docs" / "reliability" / f"{page}.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z]\d*) \|.*\| (.*) \|$", document, re.MULTILINE)
+    tests: dict[str, list[str]] = {}
+    for row, cell in rows:
+        tests.setdefault(row, []).extend(test.strip("`") for test in cell.split(", "))
+    return tests
 
 
-def test_every_scenario_has_a_row() -> None:
-    assert tuple(table()) == SCENARIOS
+@pytest.mark.parametrize("page", TABLES)
+def test_every_scenario_has_a_row(page: str) -> None:
+    assert tuple(table(page)) == TABLES[page]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_test_that_a_scenario_names_is_there(scenario: str) -> None:
-    named = [one.split("::") for one in table()[scenario]]
+@pytest.mark.parametrize(
+    ("page", "row"), [(page, row) for page, rows in TABLES.items() for row in rows]
+)
+def test_every_test_that_a_row_names_is_there(page: str, row: str) -> None:
+    named = [test.split("::") for test in table(page)[row]]
 
     for path, name in named:
-        source = (ROOT / "tests" / path).read_text()
+        source = (ROOT / "tests" / path).read_text(encoding="utf-8")
         assert re.search(rf"^ *(async )?def {name}\(", source, re.MULTILINE), f"{path}::{name}"

@@ -48,9 +48,8 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_documented_configuration_is_accepted() -> None:
-    text = (Path(__file__).parents[4] / "docs" / "compute-engines.md").read_text()
-    section = text[text.index("\n## process") :].split("\n## ")[1]
-    operators, tenants = map(yaml.safe_load, re.findall("```yaml\n(.*?)```", section, re.DOTALL))
+    text = (Path(__file__).parents[4] / "docs" / "compute" / "process.md").read_text()
+    operators, tenants = map(yaml.safe_load, re.findall("```yaml\n(.*?)```", text, re.DOTALL))
 
     engine = create_process(operators["compute"]["process"])
     config = merge(engine.config_defaults(), tenants)
@@ -60,7 +59,7 @@ def test_the_documented_configuration_is_accepted() -> None:
 
 
 def test_every_key_is_documented() -> None:
-    text = (Path(__file__).parents[4] / "docs" / "compute-engines.md").read_text()
+    text = (Path(__file__).parents[4] / "docs" / "compute" / "process.md").read_text()
     keys = {*SCHEMA["properties"], *(field.name for field in attrs.fields(Operator))}  # type: ignore[misc]
 
     assert {key for key in keys if f"\n| `{key}` |" not in text} == set()

@@ -1,6 +1,6 @@
 """Writes the table of settings into a document, out of the settings tree and its docstrings.
 
-    python -m landlord_test_target.settings_table docs/operating.md
+    python -m landlord_test_target.settings_table docs/operating/configure.md
 
 The table stands between two markers; a test compares it with the tree.
 """

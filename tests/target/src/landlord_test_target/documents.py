@@ -1,0 +1,65 @@
+"""Commands that documents show, and the form in which their output is compared with a real one."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+ROOT = Path(__file__).parents[4]
+
+_BLOCKS = re.compile(r"^```sh\n(.*?)^```\n(?:\n```\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+
+_VARYING = (
+    (r"https?://[\w.:-]+", "URL"),
+    (r"\b(inv|dp)_[\w…]+", "ID"),
+    (r"'[^']*'", "NAME"),
+    (r"\b\d+(\.\d+)?\b", "N"),
+)
+"""Parts of an output that differ in each run."""
+
+
+@attrs.frozen
+class Shown:
+    """A command of a document, and the output that the document shows for it."""
+
+    document: str
+    command: str
+    output: str = ""
+
+
+def shown(document: str) -> Iterator[Shown]:
+    """List the commands in the blocks marked `sh`; the block after one shows the last one's output."""
+    path = ROOT / document
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for block, output in _BLOCKS.findall(text):
+        lines = (
+            re.sub(r"\s+#.*|^#.*", "", line) for line in block.replace("\\\n", " ").splitlines()
+        )
+        *others, last = (line.strip() for line in lines if line.strip())
+        yield from (Shown(document, command) for command in others)
+        yield Shown(document, last, output)
+
+
+def form(output: str) -> set[str]:
+    """Reduce each line to the part that is the same in each run."""
+    return {_form_of_line(line) for line in output.splitlines() if line.strip()}
+
+
+def _form_of_line(line: str) -> str:
+    if line.startswith("{"):
+        return json.dumps(_shape(json.loads(line)))
+    for pattern, kind in _VARYING:
+        line = re.sub(pattern, kind, line)
+    return " ".join(line.split())
+
+
+def _shape(value: Any) -> Any:
+    """Name the type of each value; a map of maps has one shape for all its keys."""
+    if not isinstance(value, Mapping):
+        return type(value).__name__
+    if value and all(isinstance(inner, Mapping) for inner in value.values()):
+        return {"*": _shape(next(iter(value.values())))}
+    return {key: _shape(inner) for key, inner in value.items()}
