@@ -33,7 +33,8 @@ from benchmarks.processes import (
 )
 from benchmarks.report import table, write
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 
 LIMIT = 1.5
 """What a job may cost, as a multiple of the bare service's."""

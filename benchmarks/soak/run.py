@@ -16,8 +16,9 @@ from benchmarks.soak.churn import Churn, Landlord
 from benchmarks.soak.lives import all_tenants
 from benchmarks.soak.samples import Sample, look, state
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.local import RestateServer, server_binary
-from landlord_engines_restate.server import HttpServer, listening_sockets
+from landlord_engines_restate.endpoint.server import HttpServer, open_sockets
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.direct import Lines
 
 __all__ = ["Plan", "Soaked", "soak"]
@@ -129,7 +130,7 @@ async def _idle(churn: Churn) -> None:
 async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
     """Landlord's API in this very process, which knows what it wants."""
     landlord, listens = Landlord(), asyncio.Event()
-    listeners = listening_sockets("127.0.0.1", 0)
+    listeners = open_sockets("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
     server = HttpServer(landlord, most_connections=1000, logger=Lines())
     serving = asyncio.create_task(server.serve(listeners, listens.set))

@@ -8,7 +8,7 @@ import psutil
 
 from benchmarks.soak.churn import Churn
 from landlord_engines_restate.admin import literal
-from landlord_engines_restate.local import RestateServer
+from landlord_engines_restate.local.server import RestateServer
 
 __all__ = ["JUDGED_FROM", "LIMITS", "Sample", "look", "rises", "slope"]
 

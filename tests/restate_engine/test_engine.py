@@ -37,8 +37,8 @@ async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_made() ->
 async def test_with_identity_keys_nobody_is_warned_of_missing_signatures() -> None:
     signed, unsigned = Lines(), Lines()
 
-    engine(signed, identity_keys=(KEY,))._warn()
-    engine(unsigned)._warn()
+    engine(signed, identity_keys=(KEY,))._warn_about_settings()
+    engine(unsigned)._warn_about_settings()
 
     assert signed.events("warning") == []
     assert unsigned.events("warning") == ["requests are not checked for Restate's signature"]

@@ -23,7 +23,8 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.engine import EngineContext, HostInfo
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.services import build_services
+from landlord_engines_restate.admin.known_services import KnownServices
+from landlord_engines_restate.jobs.services import build_services
 from landlord_engines_restate.settings import Names
 from landlord_test_target.direct import Lines, jobs
 
@@ -148,7 +149,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
         host=HostInfo(version="0"),
     )
     names = Names("TenantProvisioning", "TenantProvisioning")
-    services = build_services(names, context, admin, known=())
+    services = build_services(names, context, admin, known=KnownServices())
     endpoint = Endpoint()  # type: ignore[no-untyped-call]
     endpoint.bind(services.jobs, services.lock)
     body = base64.b64decode(recorded["body"])

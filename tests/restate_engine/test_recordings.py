@@ -16,7 +16,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.dispatcher import RestateDispatcher
+from landlord_engines_restate.local.dispatcher import RestateDispatcher
 from landlord_test_target.direct import Lines
 from landlord_test_target.landlord import Caller
 from landlord_test_target.waiting import wait_for
