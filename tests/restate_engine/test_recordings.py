@@ -40,7 +40,7 @@ SHOWN: dict[str, dict[str, object]] = {
     "completed": {"status": "ready", "sub_state": "succeeded", "retry_count": None},
     "suspended": {"status": "provisioning", "sub_state": "waiting", "retry_count": 0},
 }
-"""What a tenant shows of an invocation's recorded row, as was observed of Landlord."""
+"""Tenant's state for an invocation's recorded row, as observed on Landlord."""
 
 
 @pytest_asyncio.fixture

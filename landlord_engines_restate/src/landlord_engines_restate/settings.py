@@ -91,6 +91,19 @@ class RestateSettings:
         Raises:
             SettingsError: Keys contradict each other, or one is missing.
         """
+        self._check_api_key()
+        self._check_identity_keys()
+        host, _ = self.listen_address()
+        if not _is_loopback(host) and not self.identity_keys and not self.allow_unsigned:
+            raise SettingsError(
+                f"workflow.restate.worker_address {self.worker_address} can be reached from other"
+                " machines, and the worker cannot tell Restate's requests from others",
+                hint="set workflow.restate.identity_keys to Restate's public keys, or"
+                " workflow.restate.allow_unsigned to true where the network admits Restate only",
+            )
+        _ = self.admin_url, self.advertised_url
+
+    def _check_api_key(self) -> None:
         if self.auth_type not in ("", "none", "api_key", "iam"):
             raise SettingsError(
                 "workflow.restate.auth_type is not one of none, api_key, iam",
@@ -106,21 +119,14 @@ class RestateSettings:
                 "workflow.restate.api_key has a character that no header can hold",
                 hint="check for a line break at its end",
             )
+
+    def _check_identity_keys(self) -> None:
         for number, key in enumerate(self.identity_keys):
             if not key.startswith(KEY_PREFIX):
                 raise SettingsError(
                     f"workflow.restate.identity_keys[{number}] is not a public key of Restate",
-                    hint=f"use the key that restate-server logs at its start; it begins with {KEY_PREFIX}",
+                    hint=f"use the key that restate-server logs at its start: {KEY_PREFIX}...",
                 )
-        host, _ = self.listen_address()
-        if not _is_loopback(host) and not self.identity_keys and not self.allow_unsigned:
-            raise SettingsError(
-                f"workflow.restate.worker_address {self.worker_address} can be reached from other"
-                " machines, and the worker cannot tell Restate's requests from others",
-                hint="set workflow.restate.identity_keys to Restate's public keys, or"
-                " workflow.restate.allow_unsigned to true where the network admits Restate only",
-            )
-        _ = self.admin_url, self.advertised_url
 
     def listen_address(self) -> tuple[str, int]:
         """Return the host and the port to listen on; no host means all interfaces, IPv4 and IPv6.

@@ -26,14 +26,14 @@ async def test_the_ingress_is_told_by_name(httpserver: HTTPServer) -> None:
 
     told = await registering(httpserver.url_for("/"))
 
-    assert "Restate's ingress answers at" in told
+    assert "is Restate's ingress, not Restate's admin API" in told
     assert "workflow.restate.admin_endpoint" in told
 
 
 async def test_landlords_api_is_told_by_name(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"tenants": [], "total": 0})
 
-    assert "Landlord's API answers at" in await registering(httpserver.url_for("/"))
+    assert "is Landlord's API" in await registering(httpserver.url_for("/"))
 
 
 async def test_what_answers_with_a_page_and_is_none_of_them_is_told_as_it_is(

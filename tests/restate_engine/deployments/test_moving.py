@@ -1,4 +1,4 @@
-"""What a move makes of what changes between two looks; tests/e2e/test_move.py has the usual."""
+"""Moves while invocations change between two looks; tests/e2e/test_move.py has the usual moves."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a worker makes of a Restate server's odd answers; tests/e2e has the usual ones."""
+"""Registrations with a Restate server's odd responses; tests/e2e has the usual ones."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What a lock answers and keeps, over a context that runs each step at once."""
+"""Responses and state of a lock, over a context that runs each step at once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What a lock's state tells; how it changes is tried against a real restate-server."""
+"""Questions to a lock's state; tests/e2e changes it on a real restate-server."""
 
 import json
 

@@ -99,14 +99,8 @@ class AdminClient:
                 "POST", "/deployments", document, within=REGISTRATION_TIMEOUT
             )
             return self._transport.parse(body, Discovery)
-        except AdminRefused as error:
-            if error.restate_code:
-                raise
-            # Without Restate's code the refusal may come from a server of another kind.
-            await self._refuse_other_server()
-            raise
-        except AdminUnavailable as error:
-            if not isinstance(error.__cause__, NO_RESPONSE):
+        except (AdminRefused, AdminUnavailable) as error:
+            if _may_be_other_server(error):
                 await self._refuse_other_server()
             raise
 
@@ -152,7 +146,7 @@ class AdminClient:
         """Raise AdminUnavailable where a known server of another kind answers at this URL."""
         if server := await identify_server(self.get):
             raise AdminUnavailable(
-                f"{server} answers at {self.url}, not Restate's admin API",
+                f"the server at {self.url} is {server}, not Restate's admin API",
                 hint="set workflow.restate.admin_endpoint, or worker_admin_endpoint, to the admin"
                 " API, which listens on port 9070 by default",
             ) from None
@@ -174,3 +168,10 @@ class AdminClient:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
+
+
+def _may_be_other_server(error: AdminRefused | AdminUnavailable) -> bool:
+    """Whether the response may come from a server of another kind: it lacks Restate's code."""
+    if isinstance(error, AdminRefused):
+        return not error.restate_code
+    return not isinstance(error.__cause__, NO_RESPONSE)

@@ -21,6 +21,12 @@ __all__ = ["Invocation", "Invocations"]
 _UNREACHED = "RT0010"
 """Restate's code of an attempt that did not reach the deployment."""
 
+_COLUMNS = (
+    "id, status, created_at, target_service_name AS service, target_handler_name AS handler,"
+    " target_service_key AS key, last_attempt_deployment_id AS tried_on,"
+    " last_failure_error_code AS failure"
+)
+
 
 @attrs.frozen(kw_only=True)
 class Invocation:
@@ -142,11 +148,7 @@ class Invocations:
 
     async def _query(self, where: str) -> list[Invocation]:
         rows = await self.admin.query(
-            "SELECT id, status, created_at,"  # noqa: S608  # quoted
-            " target_service_name AS service, target_handler_name AS handler,"
-            " target_service_key AS key, last_attempt_deployment_id AS tried_on,"
-            " last_failure_error_code AS failure"
-            f" FROM sys_invocation WHERE {where} AND status <> '{Status.COMPLETED}'"
-            " ORDER BY created_at, id"
+            f"SELECT {_COLUMNS} FROM sys_invocation WHERE {where}"  # noqa: S608  # quoted
+            f" AND status <> '{Status.COMPLETED}' ORDER BY created_at, id"
         )
         return [Invocation(**{key: str(value) for key, value in row.items()}) for row in rows]

@@ -87,28 +87,35 @@ def build_services(
         admin: Restate's admin API.
         known: The services that Restate was seen to know.
     """
-    host, pauses = context.host, Pauses()
-    order = DispatchOrder(admin=admin, is_wanted=context.is_wanted)
+    host = context.host
     # A shorter abort timeout would start a step again while its first run still acts.
     options = _options(timedelta(seconds=2 * host.step_timeout + host.longest_carry))
     tenant_lock = VirtualObject(names.lock, invocation_retry_policy=RETRIES, **options)
+    jobs = Service(names.service, invocation_retry_policy=RETRIES, **options)
+    resync = Service(names.resync, invocation_retry_policy=BACKGROUND_RETRIES, **options)
+    follow_ups = FollowUps(names=names, host=host, known=known)
+    tools = _build_tools(tenant_lock, follow_ups, context, admin)
+    JobHandlers(names=names, context=context, tools=tools).add_to(jobs, resync)
+    return Services(jobs=jobs, lock=tenant_lock, resync=resync)
+
+
+def _build_tools(
+    tenant_lock: VirtualObject, follow_ups: FollowUps, context: EngineContext, admin: AdminClient
+) -> StepTools:
+    """Add the lock's handlers to its virtual object, and build the tools of the steps that call it."""
+    pauses, order = Pauses(), DispatchOrder(admin=admin, is_wanted=context.is_wanted)
     lock_handlers = LockHandlers(
         claims=Claims(order=order, pauses=pauses),
-        follow_ups=FollowUps(names=names, host=host, known=known),
+        follow_ups=follow_ups,
         open_jobs=OpenJobs(admin),
     )
-    tools = StepTools(
+    return StepTools(
         lock=lock_handlers.add_to(tenant_lock),
-        reader=LockReader(admin=admin, lock=names.lock),
+        reader=LockReader(admin=admin, lock=tenant_lock.name),
         order=order,
         pauses=pauses,
         losses=AttemptLosses(admin=admin, logger=context.logger),
     )
-    handlers = JobHandlers(names=names, context=context, tools=tools)
-    jobs = Service(names.service, invocation_retry_policy=RETRIES, **options)
-    resync = Service(names.resync, invocation_retry_policy=BACKGROUND_RETRIES, **options)
-    handlers.add_to(jobs, resync)
-    return Services(jobs=jobs, lock=tenant_lock, resync=resync)
 
 
 def _options(abort_timeout: timedelta) -> dict[str, Any]:

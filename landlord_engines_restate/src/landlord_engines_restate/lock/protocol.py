@@ -101,18 +101,23 @@ async def acquire(
     # a tenant has had.
     past = history.append_lines(await load_past(ctx), record.transitions)
     ctx.set(PAST, past, serde=BytesSerde())
-    new_holder = Holder(
-        execution_id=me,
-        since=note.started_at,
-        dispatched=claim.dispatched,
-        operation=note.operation,
-    )
-    record = attrs.evolve(record, transitions=()).with_start(me, note)
-    acquired = LockState(holder=new_holder, record=record, preempted=preempted)
+    acquired = _with_holder(record, request, dispatched=claim.dispatched, preempted=preempted)
     # The resync is sent for now, not at the job's end: a killed job never reaches its end.
     followed = send_resync(_completed_job(ctx.key(), acquired))
     save_state(ctx, attrs.evolve(acquired, followed=followed))
-    return AcquireResponse(record=record)
+    return AcquireResponse(record=acquired.record)
+
+
+def _with_holder(
+    record: Record, request: AcquireRequest, *, dispatched: str, preempted: bool
+) -> LockState:
+    """Return the state in which the job that asks holds the lock."""
+    me, note = request.execution_id, request.note
+    holder = Holder(
+        execution_id=me, since=note.started_at, dispatched=dispatched, operation=note.operation
+    )
+    started = attrs.evolve(record, transitions=()).with_start(me, note)
+    return LockState(holder=holder, record=started, preempted=preempted)
 
 
 async def resync(ctx: ObjectContext, claims: Claims, request: ResyncRequest) -> AcquireResponse:
