@@ -75,8 +75,8 @@ async def test_no_error_and_no_repr_shows_the_api_key(httpserver: HTTPServer, st
 
 
 async def test_a_refusal_carries_what_restate_said_and_its_code(httpserver: HTTPServer) -> None:
-    told = {"message": "[META0003] cannot reach it", "restate_code": "META0003"}
-    httpserver.expect_request("/deployments").respond_with_json(told, status=500)
+    refusal = {"message": "[META0003] cannot reach it", "restate_code": "META0003"}
+    httpserver.expect_request("/deployments").respond_with_json(refusal, status=500)
 
     with pytest.raises(AdminRefused, match="cannot reach it") as caught:
         await call(httpserver)
@@ -256,9 +256,9 @@ async def test_a_registration_always_says_http_11_and_force(httpserver: HTTPServ
     ).respond_with_json({"id": "dp_1", "services": []}, status=201)
     admin = AdminClient(httpserver.url_for("/"))
 
-    found = await admin.register("http://worker:9080", force=False, metadata={"a": "b"})
+    discovery = await admin.register("http://worker:9080", force=False, metadata={"a": "b"})
 
-    assert found == Discovery(id="dp_1")
+    assert discovery == Discovery(id="dp_1")
     await admin.aclose()
 
 

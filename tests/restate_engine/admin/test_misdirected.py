@@ -24,10 +24,10 @@ async def test_the_ingress_is_told_by_name(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/version").respond_with_json(refusal, 400)
     httpserver.expect_request("/restate/health").respond_with_json({"services": []})
 
-    told = await registering(httpserver.url_for("/"))
+    message = await registering(httpserver.url_for("/"))
 
-    assert "is Restate's ingress, not Restate's admin API" in told
-    assert "workflow.restate.admin_endpoint" in told
+    assert "is Restate's ingress, not Restate's admin API" in message
+    assert "workflow.restate.admin_endpoint" in message
 
 
 async def test_landlords_api_is_told_by_name(httpserver: HTTPServer) -> None:

@@ -22,13 +22,13 @@ async def asked(httpserver: HTTPServer) -> None:
 
 def knows(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
     """The former lock is registered, and the server keeps this of it."""
-    shown = {"name": "JobsTurn", "deployment_id": "dp_1", "revision": 1, "handlers": []}
-    httpserver.expect_request("/services/JobsTurn").respond_with_json({**shown, "public": False})
+    service = {"name": "JobsTurn", "deployment_id": "dp_1", "revision": 1, "handlers": []}
+    httpserver.expect_request("/services/JobsTurn").respond_with_json({**service, "public": False})
 
     def rows(request: Request) -> Response:
         asks_for_records = "FROM state" in json.loads(request.data)["query"]
-        found = records if asks_for_records else open_jobs
-        return Response(json.dumps({"rows": [{"id": "x"}] if found else []}))
+        has_rows = records if asks_for_records else open_jobs
+        return Response(json.dumps({"rows": [{"id": "x"}] if has_rows else []}))
 
     httpserver.expect_request("/query").respond_with_handler(rows)
 

@@ -27,9 +27,9 @@ def endpoint(step_timeout: float = 300.0) -> Endpoint:
     )
     admin = AdminClient("http://127.0.0.1:9")
     services = build_services(Names("Jobs", "Jobs"), context, admin, known=KnownServices())
-    made = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
-    made.bind(services.jobs, services.lock, services.resync)
-    return made
+    bound = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
+    bound.bind(services.jobs, services.lock, services.resync)
+    return bound
 
 
 def test_a_manifest_names_each_service_with_its_handlers_and_every_option_that_is_set() -> None:
@@ -55,11 +55,11 @@ def test_a_manifest_names_each_service_with_its_handlers_and_every_option_that_i
 
 
 def test_each_service_carries_the_digest_which_changes_with_any_option() -> None:
-    made = endpoint()
+    bound = endpoint()
 
-    manifest = build_manifest(made)
+    manifest = build_manifest(bound)
 
-    sent = compute_discovery_json(made, VERSION, "request_response")
+    sent = compute_discovery_json(bound, VERSION, "request_response")
     assert sent.count(manifest.digest) == len(manifest.services)
     assert build_manifest(endpoint()).digest == manifest.digest
     assert build_manifest(endpoint(step_timeout=299.0)).digest != manifest.digest

@@ -49,31 +49,31 @@ class Restate:
         path, _, name = request.path.rpartition("/")
         if path == "/services":
             known = name in self.services
-            return shown(_service(name, self.services.get(name, "")), 200 if known else 404)
+            return respond(_service(name, self.services.get(name, "")), 200 if known else 404)
         if path.startswith("/invocations"):
             return self.change(name, request.args.get("deployment", ""))
         if request.path == "/query":
             rows = self.rows(json.loads(request.data)["query"])
-            return shown({"rows": rows}, 503 if rows is None else 200)
+            return respond({"rows": rows}, 503 if rows is None else 200)
         if path == "/deployments" and self.forgotten:
-            return shown({"message": "not found"}, 404)
+            return respond({"message": "not found"}, 404)
         names = ("Jobs", "JobsTenant", "Other")
         deployments = (("dp_old", OLD), ("dp_new", NEW))
-        return shown(
+        return respond(
             {
                 "id": "dp_old",
                 "services": [_service(name, "dp_old") for name in names],
-                "deployments": [{"id": one, "uri": f"{uri}/"} for one, uri in deployments],
+                "deployments": [{"id": name, "uri": f"{uri}/"} for name, uri in deployments],
             }
         )
 
     def change(self, name: str, deployment: str) -> Response:
         self.asked.append(f"{name} {deployment}".strip())
         if deployment in self.unfit:
-            return shown({"message": "no such protocol"}, 400)
+            return respond({"message": "no such protocol"}, 400)
         if name in self.broken:
-            return shown({"message": "broken"}, 503)
-        return shown({"message": "no"}, 409 if name in self.refused else 200)
+            return respond({"message": "broken"}, 503)
+        return respond({"message": "no"}, 409 if name in self.refused else 200)
 
     def rows(self, sql: str) -> list[dict[str, str]] | None:
         if "sys_journal" in sql:
@@ -106,7 +106,7 @@ class Restate:
         )
 
 
-def shown(document: Any, status: int = 200) -> Response:
+def respond(document: Any, status: int = 200) -> Response:
     return Response(json.dumps(document), status=status)
 
 
@@ -130,8 +130,8 @@ async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover
 
 async def fate(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, str]:
     moved: MoveReport = await mover.move(OLD, dry_run=dry_run)
-    (one,) = moved.moves
-    return one.fate, one.detail
+    (result,) = moved.moves
+    return result.fate, result.detail
 
 
 @pytest.mark.parametrize(
@@ -332,9 +332,9 @@ async def test_the_tenant_of_a_job_is_known_whatever_its_configuration(
 ) -> None:
     restate.body = b'{"desired_config": ' + b"[" * 9000 + b"]" * 9000 + b', "tenant_uuid": "acme"}'
 
-    (one,) = (await mover.move(OLD, dry_run=False)).moves
+    (result,) = (await mover.move(OLD, dry_run=False)).moves
 
-    assert one.tenant == "acme"
+    assert result.tenant == "acme"
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{}", b"\xff"])
@@ -343,9 +343,9 @@ async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
 ) -> None:
     restate.body = body
 
-    (one,) = (await mover.move(OLD, dry_run=False)).moves
+    (result,) = (await mover.move(OLD, dry_run=False)).moves
 
-    assert (one.tenant, one.fate) == ("", MoveOutcome.MOVED)
+    assert (result.tenant, result.fate) == ("", MoveOutcome.MOVED)
 
 
 async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> None:

@@ -302,8 +302,11 @@ async def test_an_option_that_did_not_take_is_refused_by_name_and_shown(
     assert f"keeps {key} of Jobs as" in caught.value.message
     assert f"where {JOBS.options[key]} was sent" in caught.value.message
     assert "--make-latest" in caught.value.hint
-    shown = await registrar.look()
-    assert (shown.state, shown.detail) == (RegistrationState.REFUSED, caught.value.message)
+    registration = await registrar.look()
+    assert (registration.state, registration.detail) == (
+        RegistrationState.REFUSED,
+        caught.value.message,
+    )
     with pytest.raises(RegistrationRefused):
         await registrar.dry_run()
     assert restate.forced() == [False]

@@ -75,7 +75,7 @@ async def attempt_of(path: str, *chunks: bytes) -> Attempt | None:
 
 
 async def test_a_handler_finds_the_attempt_of_its_own_request() -> None:
-    found = await asyncio.gather(
+    attempts_read = await asyncio.gather(
         attempt_of("/invoke/Jobs/execute", FIFTH, FIRST),
         attempt_of("/behind/a/path/invoke/Jobs/execute", FIRST),
         attempt_of("/invoke/Jobs/execute", b"else"),
@@ -83,7 +83,7 @@ async def test_a_handler_finds_the_attempt_of_its_own_request() -> None:
         attempt_of("/discover", FIFTH),
     )
 
-    assert list(found) == [
+    assert list(attempts_read) == [
         Attempt(entries=2, retries=4),
         Attempt(entries=1, retries=0),
         None,

@@ -41,7 +41,7 @@ def attempt(monkeypatch: pytest.MonkeyPatch) -> list[Attempt | None]:
 
 
 def shows(httpserver: HTTPServer, *failures: Mapping[str, str]) -> None:
-    rows = [{"event_json": json.dumps({"ty": "TransientError", **one})} for one in failures]
+    rows = [{"event_json": json.dumps({"ty": "TransientError", **failure})} for failure in failures]
     httpserver.expect_request("/query").respond_with_json({"rows": rows})
 
 

@@ -44,9 +44,9 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
     admin = AdminClient(httpserver.url_for("/"))
     steps = RestateSteps(**parts(admin))
 
-    for one in (steps, ResyncSteps(**parts(admin), after="inv_job")):
+    for each in (steps, ResyncSteps(**parts(admin), after="inv_job")):
         with pytest.raises(Transient, match="cannot be used"):
-            await one.read_record("t")
+            await each.read_record("t")
 
     await admin.aclose()
 

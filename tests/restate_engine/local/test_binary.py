@@ -40,10 +40,10 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_a_server_on_path_wins(tools: Path) -> None:
-    found = write_program(tools / "restate-server", "#!/bin/sh")
+    program = write_program(tools / "restate-server", "#!/bin/sh")
     write_program(tools / "npm", NPM)
 
-    assert await server_binary() == found
+    assert await server_binary() == program
 
 
 async def test_npm_installs_it_once_without_running_scripts(tools: Path, tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ from landlord_engines_restate.local.dispatcher import RestateDispatcher
 WIRE = Path(__file__).parents[2] / "data" / "landlord-wire"
 DISPATCHES: list[dict[str, Any]] = json.loads((WIRE / "restate-dispatch.json").read_text())
 POLLS: list[dict[str, Any]] = [
-    one
-    for one in json.loads((WIRE / "restate-polling.json").read_text())
-    if one["request"]["path"] == "/query"
+    exchange
+    for exchange in json.loads((WIRE / "restate-polling.json").read_text())
+    if exchange["request"]["path"] == "/query"
 ]
 KILLS: list[dict[str, Any]] = [
-    one
-    for one in json.loads((WIRE / "restate-polling.json").read_text())
-    if one["request"]["method"] == "PATCH"
+    exchange
+    for exchange in json.loads((WIRE / "restate-polling.json").read_text())
+    if exchange["request"]["method"] == "PATCH"
 ]
 SERVICE = {"name": "TenantProvisioning", "deployment_id": "dp_1", "revision": 1}
 SEND = "/TenantProvisioning/execute/send"

@@ -14,7 +14,10 @@ def transition(number: int, detail: str = "") -> Transition:
 def test_what_is_added_is_shown_oldest_first_with_what_is_not_over_yet() -> None:
     lines = append_lines(append_lines(b"", [transition(1)]), [transition(2)])
 
-    ids = [one["execution_id"] for one in json.loads(render_history(lines, [transition(3)]))]
+    ids = [
+        transition_shown["execution_id"]
+        for transition_shown in json.loads(render_history(lines, [transition(3)]))
+    ]
 
     assert ids == ["1", "2", "3"]
 
@@ -36,11 +39,14 @@ def test_nothing_is_an_empty_list() -> None:
 def test_only_the_last_ones_are_kept_and_shown() -> None:
     lines = append_lines(b"", [transition(number) for number in range(HISTORY + 5)])
 
-    shown_ids = [one["execution_id"] for one in json.loads(render_history(lines, [transition(99)]))]
+    ids = [
+        transition_shown["execution_id"]
+        for transition_shown in json.loads(render_history(lines, [transition(99)]))
+    ]
 
     assert len(lines.splitlines()) == HISTORY
-    assert len(shown_ids) == HISTORY
-    assert shown_ids[-1] == "99"
+    assert len(ids) == HISTORY
+    assert ids[-1] == "99"
 
 
 def test_a_line_break_in_a_text_breaks_no_line() -> None:

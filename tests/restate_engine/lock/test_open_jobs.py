@@ -32,15 +32,15 @@ def restate_shows(
     def answer(request: Request) -> Response:
         asked.append(json.loads(request.get_data())["query"])
         memory = "sys_invocation_state" in asked[-1]
-        found = [{"id": one} for one in failing] if memory else list(rows)
-        return Response(json.dumps({"rows": found}), content_type="application/json")
+        answer = [{"id": job} for job in failing] if memory else list(rows)
+        return Response(json.dumps({"rows": answer}), content_type="application/json")
 
     httpserver.expect_request("/query").respond_with_handler(answer)
     return asked
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "expected"),
     [
         (
             {"last_failure": "[500] LE402: no; do (tenant t)"},
@@ -57,9 +57,12 @@ def restate_shows(
     ],
 )
 async def test_a_job_is_shown_by_what_restate_keeps_of_its_last_attempt(
-    open_jobs: OpenJobs, httpserver: HTTPServer, row: dict[str, object], told: tuple[str, str, str]
+    open_jobs: OpenJobs,
+    httpserver: HTTPServer,
+    row: dict[str, object],
+    expected: tuple[str, str, str],
 ) -> None:
-    state, code, reason = told
+    state, code, reason = expected
     restate_shows(httpserver, {**ROW, "retry_count": 3, "next_retry_at": "later", **row})
 
     assert await open_jobs.list_jobs("t", "inv_1") == (
@@ -92,7 +95,7 @@ async def test_the_job_that_has_the_lock_comes_first_and_once(
     first, second = {**ROW, "id": "inv_0"}, {**ROW, "id": "inv_1"}
     restate_shows(httpserver, first, second, failing=("inv_0", "inv_1"))
 
-    assert [one.execution_id for one in await open_jobs.list_jobs("t", "inv_1")] == [
+    assert [job.execution_id for job in await open_jobs.list_jobs("t", "inv_1")] == [
         "inv_1",
         "inv_0",
     ]

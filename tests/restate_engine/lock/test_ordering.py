@@ -27,10 +27,10 @@ async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
     """The order over a Landlord that says this of the tenant."""
     admin = AdminClient(httpserver.url_for("/"))
 
-    def make(wanted: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says
+    def make(desired: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says
         async def is_wanted(tenant: str) -> bool | None:
             assert tenant == "t"
-            return wanted
+            return desired
 
         return DispatchOrder(admin=admin, is_wanted=is_wanted, replay=0.1)
 
@@ -46,12 +46,12 @@ def order(says: Says) -> DispatchOrder:
 def shows(httpserver: HTTPServer, **created: tuple[str, str]) -> None:
     rows = [
         {
-            "id": one,
+            "id": job,
             "created_at": at,
             "status": status.split()[0],
             **({"completion_result": status.split()[1]} if " " in status else {}),
         }
-        for one, (at, status) in created.items()
+        for job, (at, status) in created.items()
     ]
     httpserver.expect_request("/query").respond_with_json({"rows": rows})
 
@@ -122,19 +122,19 @@ async def test_the_dispatch_of_the_first_holder_is_asked_for_once_somebody_follo
 
 
 @pytest.mark.parametrize(
-    ("wanted", "verdict"),
+    ("desired", "verdict"),
     [(True, Verdict.FREE), (False, Verdict.SUPERSEDED), (None, Verdict.FREE)],
 )
 async def test_what_meets_a_delete_goes_on_where_landlord_wants_the_tenant(
     says: Says,
     httpserver: HTTPServer,
-    wanted: bool | None,  # noqa: FBT001  # what Landlord says
+    desired: bool | None,  # noqa: FBT001  # what Landlord says
     verdict: Verdict,
 ) -> None:
     shows(httpserver, inv_me=(LATER, "running"))
     delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
 
-    assert (await says(wanted).compare(ME, delete, ENDED)).verdict == verdict
+    assert (await says(desired).compare(ME, delete, ENDED)).verdict == verdict
 
 
 async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
@@ -144,7 +144,7 @@ async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
     delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
     named = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
 
-    assert (await says(wanted=False).compare(named, delete, ENDED)).verdict == Verdict.FREE
+    assert (await says(desired=False).compare(named, delete, ENDED)).verdict == Verdict.FREE
 
 
 @pytest.mark.parametrize(

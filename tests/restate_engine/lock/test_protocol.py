@@ -75,7 +75,7 @@ async def test_what_gives_way_to_a_job_that_has_ended_is_resynced_by_landlords_w
     claims: Claims, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, "inv_me", "running")
-    followed: list[CompletedJob] = []
+    resyncs: list[CompletedJob] = []
     record = ended_here()
     ctx: Any = Context(LockState(holder=HOLDER, record=record))
     request = AcquireRequest(
@@ -83,13 +83,13 @@ async def test_what_gives_way_to_a_job_that_has_ended_is_resynced_by_landlords_w
     )
 
     def follow(ended: CompletedJob) -> bool:
-        followed.append(ended)
+        resyncs.append(ended)
         return True
 
-    taken = await protocol.acquire(ctx, claims, request, follow)
+    response = await protocol.acquire(ctx, claims, request, follow)
 
-    assert taken.superseded_by == "inv_old"
-    (ended,) = followed
+    assert response.superseded_by == "inv_old"
+    (ended,) = resyncs
     assert (ended.execution_id, ended.removed, ended.overrode_delete) == ("inv_old", (HERE,), False)
     assert ctx.state().holder == HOLDER
 
@@ -111,9 +111,9 @@ async def test_a_tenant_is_resynced_after_a_killed_job_and_not_during_one(
     note = JobStart(operation="resync", started_at="t")
     request = ResyncRequest(execution_id="inv_resync", after="inv_old", note=note)
 
-    taken = await protocol.resync(ctx, claims, request)
+    response = await protocol.resync(ctx, claims, request)
 
-    assert taken.superseded_by == superseded_by
+    assert response.superseded_by == superseded_by
     assert (ctx.state().resync is None) == bool(superseded_by)
 
 
@@ -126,8 +126,8 @@ async def test_a_killed_resync_keeps_no_record_from_being_forgotten(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, *, is_kept: bool
 ) -> None:
     shows(httpserver, "inv_resync", status, result)
-    gone = Record().with_end(DONE)
-    ctx: Any = Context(LockState(holder=HOLDER, record=gone, resync=RESYNC))
+    deleted = Record().with_end(DONE)
+    ctx: Any = Context(LockState(holder=HOLDER, record=deleted, resync=RESYNC))
 
     await protocol.forget(ctx, claims, "inv_old")
 

@@ -93,7 +93,7 @@ async def test_without_an_answer_all_who_asked_are_told(
 
     both = await asyncio.gather(states.read("t"), states.read("u"), return_exceptions=True)
 
-    assert [type(one) for one in both] == [AdminUnavailable] * 2
+    assert [type(error) for error in both] == [AdminUnavailable] * 2
 
 
 @pytest.mark.parametrize("row", [{"value_utf8": "{}"}, {"service_key": "t"}])
