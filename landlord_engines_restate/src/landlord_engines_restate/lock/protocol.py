@@ -88,8 +88,8 @@ async def acquire(
         claim = await compare()
         if claim.verdict == Verdict.SUPERSEDED:
             if record.has_ended(holder.execution_id):
-                # The holder has ended and this job does nothing. Only a resync notices a change of
-                # Landlord's that came between the two.
+                # The clocks of Restate's nodes differ, so that this verdict may be wrong. A resync
+                # corrects a wrong one soon: it follows Landlord's configuration.
                 send_resync(_overridden_job(ctx.key(), holder, note, record))
             return AcquireResponse(superseded_by=holder.execution_id)
         record = await _wait_for_end(ctx, compare, claim, holder, record)
