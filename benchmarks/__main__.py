@@ -1,10 +1,10 @@
 """Compares the worker with services written by hand: `nox -s bench`, with `-- --short` a few minutes.
 
-One restate-server, a stub of Landlord's API, landlord-host, a bare service that makes the same calls,
-and the least service; each is a process of its own, and jobs are sent to them in turns. Exits with 1
-only where a job costs the worker more than half as much again as the bare service. With `--before`
-it measures another version of landlord-host beside them, with `--docker` containers instead, on a
-real Docker engine; see `benchmarks.containers`.
+It runs one restate-server, a stub of Landlord's API, landlord-host, a bare service with the same calls,
+and the smallest service. Each is a process of its own, and they get jobs alternately. The exit code is
+1 where a job costs the worker more than `LIMIT` times as much as the bare service. `--before` adds another
+version of landlord-host. `--docker` measures containers of a real Docker daemon instead; see
+`benchmarks.containers`.
 """
 
 import argparse
@@ -33,10 +33,11 @@ from benchmarks.processes import (
 )
 from benchmarks.report import table, write
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 
 LIMIT = 1.5
-"""What a job may cost, as a multiple of the bare service's."""
+"""Largest cost of a job, as a multiple of the bare service's."""
 
 Start = Callable[[Location], AbstractContextManager[Worker]]
 

@@ -1,8 +1,8 @@
-"""The yardstick: a Restate service that does what the worker does, by hand and without a framework.
+"""The yardstick: a Restate service that does the worker's work, written by hand without a framework.
 
-The same two steps, the same call and send, the same state and the same requests to Landlord and
-to Restate's admin API, on dictionaries and the SDK's own serialisation. What is not needed for
-jobs that go well is left out: settings, failures, holds, drains, logs, deletes.
+It has the same two steps, the same call and send, the same state, and the same requests to Landlord and
+Restate's admin API. Its values are dictionaries in the SDK's own serialisation. It leaves out all that
+a successful job does not need: settings, failures, holds, drains, logs, deletes.
 
     python -m benchmarks.bare PORT ADMIN LANDLORD
 """
@@ -63,17 +63,17 @@ SERVER: dict[str, Any] = {
 
 Document = dict[str, Any]
 
-# Without it the SDK inspects the signature of each step's function, which costs 7 % of a job.
+# Without a serde the SDK inspects the signature of each step's function, which costs 7 % of a job.
 AS_JSON: RunOptions[Document] = RunOptions(serde=JsonSerde())
 
 
 def now() -> str:
-    """The time as RFC 3339 text."""
+    """Return the time as RFC 3339 text."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class Outside:
-    """Landlord, Restate's admin API, and a target in memory."""
+class Clients:
+    """Clients of Landlord and Restate's admin API, and a target in memory."""
 
     def __init__(self, http: aiohttp.ClientSession, admin: str, landlord: str) -> None:
         self.http = http
@@ -87,19 +87,19 @@ class Outside:
         url = f"{self.landlord}/v1/tenants/{tenant}"
         async with self.http.get(url, headers={"Cache-Control": "no-cache"}) as response:
             response.raise_for_status()
-            found: Document = json.loads(await response.read())
-            return found
+            answer: Document = json.loads(await response.read())
+            return answer
 
     async def defaults(self) -> Document:
         """Read Landlord's defaults for the compute engine."""
         url = f"{self.landlord}/v1/compute/config"
         async with self.http.get(url, params={"provider": "mock"}) as response:
             response.raise_for_status()
-            found: Document = json.loads(await response.read())["defaults"]
-            return found
+            answer: Document = json.loads(await response.read())["defaults"]
+            return answer
 
     async def cached(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """An answer of Landlord's that may be some minutes old."""
+        """Return an answer of Landlord's, at most `CACHE_TTL` seconds old."""
         until, value = self.cache.get(key, (0.0, None))
         if monotonic() >= until:
             value = await ask()
@@ -107,15 +107,15 @@ class Outside:
         return value
 
     async def invocations(self, *ids: str) -> dict[str, Document]:
-        """Ask Restate when these invocations began, and what they are doing."""
-        wanted = ", ".join(f"'{one}'" for one in ids)
+        """Ask Restate for the dispatch and the status of invocations."""
+        quoted = ", ".join(f"'{each}'" for each in ids)
         columns = "id, created_at, status, completion_result"
-        sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({wanted})"  # noqa: S608  # Restate's own ids
+        sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({quoted})"  # noqa: S608  # Restate's own ids
         headers = {"Accept": "application/json"}
         url = f"{self.admin}/query"
         async with self.http.post(url, json={"query": sql}, headers=headers) as response:
             if response.connection is not None and response.connection.transport is not None:
-                # The answer's second segment waits for this, up to 40 ms otherwise.
+                # Without an acknowledgement the second segment comes up to 40 ms later.
                 its = response.connection.transport.get_extra_info("socket")
                 its.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response.raise_for_status()
@@ -123,25 +123,25 @@ class Outside:
             return {row["id"]: row for row in rows}
 
 
-async def resolve(outside: Outside, job: Document) -> Document:
-    """Ask Landlord which engine the tenant has."""
+async def resolve(clients: Clients, job: Document) -> Document:
+    """Ask Landlord for the tenant's engine."""
     tenant = job["tenant_uuid"]
     key = f"{tenant} {json.dumps(job['desired_config'], sort_keys=True)}"
-    found = await outside.cached(key, lambda: outside.tenant(tenant))
-    await outside.cached("defaults", outside.defaults)
-    engine = found["labels"]["compute_provider"]
+    answer = await clients.cached(key, lambda: clients.tenant(tenant))
+    await clients.cached("defaults", clients.defaults)
+    engine = answer["labels"]["compute_provider"]
     return {
         "started_at": now(),
         "placement": {"engine": engine, "location": "", "resource_ids": {}},
     }
 
 
-async def apply(outside: Outside, job: Document) -> Document:
-    """Put the configuration in force."""
+async def apply(clients: Clients, job: Document) -> Document:
+    """Apply the configuration to the target."""
     tenant = job["tenant_uuid"]
-    config = {**await outside.cached("defaults", outside.defaults), **job["desired_config"]}
-    before = outside.resources.get(tenant)
-    outside.resources[tenant] = config
+    config = {**await clients.cached("defaults", clients.defaults), **job["desired_config"]}
+    before = clients.resources.get(tenant)
+    clients.resources[tenant] = config
     text = json.dumps(config, sort_keys=True)
     changed = [] if before is None else [key for key in config if config[key] != before.get(key)]
     updated = "updated" if changed else "unchanged"
@@ -155,34 +155,34 @@ async def apply(outside: Outside, job: Document) -> Document:
     }
 
 
-async def confirm(outside: Outside, job: Document, applied: Document) -> Document:
-    """Make sure that it is still what Landlord wants."""
+async def confirm(clients: Clients, job: Document, applied: Document) -> Document:
+    """Make sure that Landlord still wants this configuration."""
     tenant = job["tenant_uuid"]
-    assert tenant in outside.resources
-    found = await outside.tenant(tenant)
-    if found["status"] in {"provisioning", "updating", "ready"}:
-        assert found["desired_config"] == job["desired_config"]
+    assert tenant in clients.resources
+    answer = await clients.tenant(tenant)
+    if answer["status"] in {"provisioning", "updating", "ready"}:
+        assert answer["desired_config"] == job["desired_config"]
     return {"ended_at": now(), "applied": applied, "detail": ""}
 
 
-async def work(outside: Outside, job: Document) -> Document:
-    """Put the configuration in force, and make sure of it."""
-    return await confirm(outside, job, await apply(outside, job))
+async def apply_and_confirm(clients: Clients, job: Document) -> Document:
+    """Apply the configuration, and confirm it with Landlord."""
+    return await confirm(clients, job, await apply(clients, job))
 
 
-async def claim(outside: Outside, me: str, holder: Document) -> Document:
-    """Ask Restate whether another job was dispatched later."""
+async def claim(clients: Clients, me: str, holder: Document) -> Document:
+    """Ask Restate whether the holder was dispatched later."""
     other = holder["execution_id"]
     known = holder["dispatched"]
-    found = await outside.invocations(*((me,) if known else (me, other)))
-    mine = found[me]["created_at"]
-    its = known or found[other]["created_at"]
+    answer = await clients.invocations(*((me,) if known else (me, other)))
+    mine = answer[me]["created_at"]
+    its = known or answer[other]["created_at"]
     later = datetime.fromisoformat(its) > datetime.fromisoformat(mine)
     return {"verdict": "superseded" if later else "free", "dispatched": mine}
 
 
-def ended(record: Document, transition: Document) -> Document:
-    """The record with the end of a job in it."""
+def with_end(record: Document, transition: Document) -> Document:
+    """Return the record with a job's end."""
     others = [t for t in record["transitions"] if t["execution_id"] != transition["execution_id"]]
     placements = [
         p for p in record["placements"] if p["engine"] != transition["placement"]["engine"]
@@ -194,8 +194,8 @@ def ended(record: Document, transition: Document) -> Document:
     }
 
 
-def begun(record: Document, me: str, note: Document) -> Document:
-    """The record with the start of a job in it, and of the past only where the tenant is."""
+def with_start(record: Document, me: str, note: Document) -> Document:
+    """Return the record's placements with a job's start, without the past transitions."""
     start = {
         **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
         **dict.fromkeys(("ended_at", "placement")),
@@ -211,30 +211,30 @@ def begun(record: Document, me: str, note: Document) -> Document:
     }
 
 
-async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document:
+async def acquire(clients: Clients, ctx: ObjectContext, request: Document) -> Document:
     """Give the lock to a job once the holder has ended."""
-    me = wish["execution_id"]
+    me = request["execution_id"]
     empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
     state: Document = await ctx.get("lock", type_hint=dict) or empty
     holder, record = state["holder"], state["record"]
-    claimed: Document = {"verdict": "free", "dispatched": ""}
+    verdict: Document = {"verdict": "free", "dispatched": ""}
     if holder is not None:
-        ask = partial(claim, outside, me, holder)
-        claimed = await ctx.run_typed("claim", ask, AS_JSON)
-    if claimed["verdict"] == "superseded":
+        ask = partial(claim, clients, me, holder)
+        verdict = await ctx.run_typed("claim", ask, AS_JSON)
+    if verdict["verdict"] == "superseded":
         return {"record": record, "superseded_by": holder["execution_id"]}
-    if holder is not None and not all(one["ended_at"] for one in record["transitions"]):
+    if holder is not None and not all(each["ended_at"] for each in record["transitions"]):
         answer = await ctx.attach_invocation(holder["execution_id"], type_hint=dict)
-        record = ended(record, answer["output"]["transition"])
+        record = with_end(record, answer["output"]["transition"])
     lines = (await ctx.get("past", serde=BytesSerde()) or b"").splitlines()
-    lines += [json.dumps(one).encode() for one in record["transitions"]]
+    lines += [json.dumps(each).encode() for each in record["transitions"]]
     ctx.set("past", b"\n".join(lines[-HISTORY:]), serde=BytesSerde())
-    record = begun(record, me, wish["note"])
+    record = with_start(record, me, request["note"])
     holder = {
         "execution_id": me,
-        "since": wish["note"]["started_at"],
-        "dispatched": claimed["dispatched"],
-        "operation": wish["note"]["operation"],
+        "since": request["note"]["started_at"],
+        "dispatched": verdict["dispatched"],
+        "operation": request["note"]["operation"],
         "is_resync": False,
     }
     kept = dict.fromkeys(("followed", "preempted"), False)
@@ -242,45 +242,47 @@ async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document
     return {"record": record, "superseded_by": ""}
 
 
-async def end(ctx: ObjectContext, transition: Document) -> None:
-    """Write down what a job did."""
+async def complete(ctx: ObjectContext, transition: Document) -> None:
+    """Record the end of a job."""
     state: Document | None = await ctx.get("lock", type_hint=dict)
     if state is None or state["holder"]["execution_id"] != transition["execution_id"]:
         return
-    ctx.set("lock", {**state, "record": ended(state["record"], transition)})
+    ctx.set("lock", {**state, "record": with_end(state["record"], transition)})
 
 
-def services(outside: Outside) -> tuple[Service, VirtualObject]:
-    """The service that is called, and the private object that it calls."""
+def services(clients: Clients) -> tuple[Service, VirtualObject]:
+    """Build the job's service, and the private object that it calls."""
     lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
     @lock.handler("acquire", ingress_private=True)
-    async def _take(ctx: ObjectContext, wish: Document) -> Document:
-        return await take(outside, ctx, wish)
+    async def _acquire(ctx: ObjectContext, request: Document) -> Document:
+        return await acquire(clients, ctx, request)
 
     @lock.handler("complete", ingress_private=True)
-    async def _end(ctx: ObjectContext, transition: Document) -> None:
-        await end(ctx, transition)
+    async def _complete(ctx: ObjectContext, transition: Document) -> None:
+        await complete(ctx, transition)
 
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
         me, tenant = ctx.request().id, job["tenant_uuid"]
-        resolved = await ctx.run_typed("resolve", partial(resolve, outside, job), AS_JSON)
+        resolved = await ctx.run_typed("resolve", partial(resolve, clients, job), AS_JSON)
         note = {"operation": job["operation"], **resolved}
-        taken = await ctx.object_call(_take, key=tenant, arg={"execution_id": me, "note": note})
-        if taken["superseded_by"]:
+        acquired = await ctx.object_call(
+            _acquire, key=tenant, arg={"execution_id": me, "note": note}
+        )
+        if acquired["superseded_by"]:
             return {"execution_id": me, "state": "cancelled"}
-        confirmed = await ctx.run_typed("apply", partial(work, outside, job), AS_JSON)
+        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, clients, job), AS_JSON)
         transition = transition_of(me, job, resolved, confirmed)
-        ctx.object_send(_end, key=tenant, arg=transition)
+        ctx.object_send(_complete, key=tenant, arg=transition)
         return answer_of(job, transition)
 
     return jobs, lock
 
 
 def transition_of(me: str, job: Document, resolved: Document, confirmed: Document) -> Document:
-    """Sum up a job that has ended."""
+    """Return the transition of an ended job."""
     applied = {key: value for key, value in confirmed["applied"].items() if key != "rolled_back"}
     return {
         **applied,
@@ -293,7 +295,7 @@ def transition_of(me: str, job: Document, resolved: Document, confirmed: Documen
 
 
 def answer_of(job: Document, transition: Document) -> Document:
-    """Landlord's ExecutionStatus."""
+    """Return Landlord's ExecutionStatus."""
     return {
         "execution_id": transition["execution_id"],
         "workflow_id": "",
@@ -317,12 +319,12 @@ def answer_of(job: Document, transition: Document) -> Document:
 async def main(port: int, admin: str, landlord: str) -> None:
     """Serve until killed."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
-        await serve(services(Outside(http, admin, landlord)), port, admin)
+        await serve(services(Clients(http, admin, landlord)), port, admin)
 
 
 async def serve(what: Sequence[Service | VirtualObject], port: int, admin: str) -> None:
     """Listen, register, and serve until killed."""
-    # It listens from here on: Restate's discovery waits in the backlog until the server is up.
+    # The socket listens before the server runs: Restate's discovery waits in its backlog.
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     config = uvicorn.Config(restate.app(what), **SERVER)
     serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))

@@ -15,12 +15,12 @@ __all__ = ["Seen", "look_at"]
 
 @attrs.frozen(kw_only=True)
 class Seen:
-    """What a job left behind; two of these are equal where the work was the same.
+    """Traces of a job; they are equal where the work was the same.
 
     Attributes:
-        journals: By handler, the kind and the name of each entry.
-        state: By key, the form of the tenant's state: its keys, without its values.
-        tenant_reads: Requests to Landlord.
+        journals: Kind and name of each journal entry, by handler.
+        state: The keys of the tenant's state without their values, by entry.
+        tenant_reads: Number of requests to Landlord.
     """
 
     journals: dict[str, list[tuple[str, str]]]
@@ -29,7 +29,7 @@ class Seen:
 
 
 async def look_at(load: Load, worker: Worker) -> Seen:
-    """Carry out two jobs of one tenant on a worker and look at what the second left behind."""
+    """Run two jobs of one tenant on a worker, and return the traces of the second."""
     (tenant,) = tenants(1)
     await load.new_config()
     await load.job(worker, tenant)

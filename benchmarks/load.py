@@ -37,7 +37,7 @@ def config(version: int) -> Mapping[str, object]:
 
 @attrs.frozen(kw_only=True)
 class Round:
-    """What some jobs on one worker took; times are seconds."""
+    """Costs of a round of jobs on one worker; times are seconds."""
 
     jobs: int
     elapsed: float

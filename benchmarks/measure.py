@@ -1,4 +1,4 @@
-"""The measurements, in their order: the sides take turns, so that a busy machine is fair."""
+"""The measurements in their order; the sides alternate, so that a busy machine slows all alike."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,18 +19,18 @@ FEW = 10
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How much is measured, on each side; jobs are for all rounds together.
+    """Extent of the measurements on each side; a number of jobs counts all rounds.
 
     Attributes:
-        rounds: Rounds of each kind, of which the median counts.
-        starts: How often each side is started.
+        rounds: Rounds of each kind; the report shows their median.
+        starts: Number of starts of each side.
         fill: Jobs that give the few tenants a history of full length.
-        few: Jobs for the few tenants while a worker knows no others, and again in the end.
-        many: Tenants that are made in between, by one job each.
-        batches: Rounds in which these are made; the first is compared with the last.
-        jobs: Jobs for these many tenants once they are made.
-        clients: Jobs under way at once.
-        alone: Tenants that one client makes, one after the other, and jobs for them by it.
+        few: Jobs for the few tenants, before the worker knows others and again at the end.
+        many: Tenants created in between, by one job each.
+        batches: Rounds that create them; the first is compared with the last.
+        jobs: Jobs for these tenants after that.
+        clients: Jobs that run at the same time.
+        alone: Tenants that a single client creates one after the other, and then updates.
     """
 
     rounds: int = 5
@@ -45,12 +45,12 @@ class Plan:
 
     @property
     def before(self) -> int:
-        """Jobs until the memory is looked at first."""
+        """Number of jobs before the first look at the memory."""
         return self.fill + self.few
 
     @property
     def after(self) -> int:
-        """Jobs until it is looked at last."""
+        """Number of jobs before the last look at the memory."""
         return self.before + self.many + self.jobs + 2 * self.alone + self.few
 
     def kinds(self) -> Sequence["Kind"]:
@@ -72,11 +72,11 @@ class Kind:
     """Rounds of one kind.
 
     Attributes:
-        name: What the report calls them.
-        tenants: Whose jobs they are: the few, the many, or those of one client alone.
-        jobs: In all rounds together.
-        rounds: How many there are.
-        clients: Jobs under way at once.
+        name: Their name in the report.
+        tenants: The jobs' tenants: the few, the many, or those of the single client.
+        jobs: Number of jobs in all rounds.
+        rounds: Number of rounds.
+        clients: Jobs that run at the same time.
     """
 
     name: str
@@ -92,7 +92,7 @@ SHORT = Plan(starts=2, fill=500, few=250, many=1_000, batches=5, jobs=1_000, alo
 
 @attrs.define(kw_only=True)
 class Side:
-    """One of the workers, its tenants, and what was measured of it."""
+    """One of the workers, its tenants, and its measurements."""
 
     name: str
     worker: Worker
@@ -106,11 +106,11 @@ class Side:
         return own if kind.tenants == "few" else own[number :: kind.rounds]
 
     def figure(self, kind: str, look: Callable[[Round], float]) -> float:
-        """The median of something over the rounds of a kind."""
+        """Return the median of a figure over the rounds of a kind."""
         return median(look(one) for one in self.rounds[kind])
 
     def figures(self, plan: Plan) -> Mapping[str, float]:
-        """Everything that the report shows, by its name."""
+        """Return all figures of the report, by name."""
         batch, made = plan.many // plan.batches, self.rounds["make"]
         return {
             "update: jobs per second": self.figure("update", _rate),
@@ -138,7 +138,7 @@ class Side:
 
 
 def side(name: str, worker: Worker, started: Sequence[float], plan: Plan) -> Side:
-    """A worker that is to be measured, with tenants of its own."""
+    """Build the side of a worker, with tenants of its own."""
     counts = {"few": FEW, "many": plan.many, "alone": plan.alone}
     own = {whose: tenants(count) for whose, count in counts.items()}
     return Side(name=name, worker=worker, starts=started, tenants=own)
@@ -163,30 +163,30 @@ def _half(one: Round) -> float:
 async def starts(
     load: Load, start: Callable[[Location], AbstractContextManager[Worker]], count: int
 ) -> list[float]:
-    """Seconds from the start of a process until Restate shows its deployment, each time anew."""
-    found: list[float] = []
+    """Measure the seconds from a process's start until Restate shows its deployment, several times."""
+    took: list[float] = []
     for _ in range(count):
         began = time.perf_counter()
         with start(load.location) as worker:
             await seen(load.http, f"{load.location.admin}/deployments", worker.uri)
-            found.append(time.perf_counter() - began)
-    return found
+            took.append(time.perf_counter() - began)
+    return took
 
 
 async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
-    """Measure workers that are registered, into their sides.
+    """Measure registered workers, and add the rounds to their sides.
 
-    The first two have to do the same for a job; what others leave out is theirs.
+    The first two sides must do the same work for a job. Other sides may do less.
 
     Raises:
-        AssertionError: The first two did not do the same.
+        AssertionError: The first two did different work.
     """
     one, other = [await look_at(load, side.worker) for side in sides[:2]]
     assert one == other, f"the work differs:\n{one}\n{other}"
     for kind in plan.kinds():
         for number in range(kind.rounds):
             await load.new_config()
-            # Whose turn it is to be first changes, so that nobody always comes after the same.
+            # The order rotates, so that no side always follows the same other side.
             for each in (*sides[number % len(sides) :], *sides[: number % len(sides)]):
                 done = await load.round(
                     each.worker,

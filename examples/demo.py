@@ -20,7 +20,7 @@ import aiohttp
 
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_restate import RestateSettings
-from landlord_engines_restate.local import local_backend
+from landlord_engines_restate.local.backends import local_backend
 
 SENT = (
     ("provision", {"image": "nginx:1"}, "created"),

@@ -1,7 +1,7 @@
-"""What the tenants of a soak go through: the same in every run, and steady after four rounds.
+"""Lives of a soak's tenants: the same in every run, and in a steady state after four rounds.
 
-A tenant is visited once in a round. A life is four visits; then another life begins in its place.
-The first lives are cut so that in each round a quarter of the tenants ends and another begins.
+Each round visits every tenant once. A life is four visits, and another life follows it. The first lives
+are shortened, so that in each round a quarter of the tenants ends and another quarter begins.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ LIVES = (
 """The visits of a life.
 
 create, update, delete: One job each.
-repeat: A job with the configuration that is in force already.
-hold: A job that is held, is killed as Landlord does once the configuration changes, and the next.
-remake: A delete and at once a job that makes the tenant anew.
-drift: An update, and Landlord wants something else right after it: the resync finds that.
-archive: A delete, as Landlord has it; the tenant never comes back, another takes its place.
+repeat: A job with the applied configuration.
+hold: A job that is held and killed, as Landlord kills it once the configuration changes, and the next job.
+remake: A delete, and at once a job that creates the tenant again.
+drift: An update, after which Landlord's configuration changes: the resync finds the change.
+archive: A delete for ever, as Landlord does it; another tenant follows.
 """
 
 LENGTH = 4
@@ -34,12 +34,12 @@ KEYS = UUID("c6b1c1c5-56e8-4a3a-8f9c-1d6a9d3f2f5e")
 
 @attrs.define(kw_only=True)
 class Tenant:
-    """One tenant, or its successors, and what it goes through.
+    """A tenant and its successors, with their visits.
 
     Attributes:
-        number: Its place among the others.
-        key: What Landlord calls it now.
-        version: The configuration that was wanted last.
+        number: Its position among the tenants.
+        key: Landlord's current key for it.
+        version: The latest desired configuration.
         lives: Whether it has a resource, and so a state in its lock.
     """
 
@@ -55,7 +55,7 @@ class Tenant:
         self._ahead = self._visits()
 
     def next(self) -> str:
-        """What is done at the next visit; nothing before it is born."""
+        """Return the next visit; it is empty before the first life begins."""
         return next(self._ahead)
 
     def _visits(self) -> Iterator[str]:
@@ -74,5 +74,5 @@ class Tenant:
 
 
 def all_tenants(how_many: int) -> list[Tenant]:
-    """Tenants of which nobody knows yet."""
+    """Return tenants that do not exist yet."""
     return [Tenant(number=number) for number in range(how_many)]

@@ -1,4 +1,4 @@
-"""What a soak showed as numbers, as a table in Markdown, and as a picture."""
+"""The result of a soak as JSON, as a table in Markdown, and as a picture."""
 
 import json
 import platform
@@ -30,7 +30,7 @@ ROWS = {
 
 
 def table(soaked: Soaked) -> str:
-    """What each was at first, at half and at the end, and by how much it rose."""
+    """Return each value at the start, in the middle and at the end, with its slope."""
     samples = soaked.samples
     three = (samples[0], samples[(len(samples) - 1) // 2], samples[-1])
     jobs = " | ".join(f"after {one.jobs:,} jobs" for one in three)
@@ -44,7 +44,7 @@ def table(soaked: Soaked) -> str:
 
 
 def write(folder: Path, soaked: Soaked) -> None:
-    """Write all three into a folder."""
+    """Write JSON, table and picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
@@ -59,7 +59,7 @@ def write(folder: Path, soaked: Soaked) -> None:
 
 
 def picture(path: Path, soaked: Soaked) -> None:
-    """Draw everything over the jobs."""
+    """Draw all values over the number of jobs."""
     jobs = [one.jobs for one in soaked.samples]
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
     panels = (

@@ -1,4 +1,4 @@
-"""A soak: jobs without end on one worker, with a look at it every few thousand."""
+"""A soak: many jobs on one worker, with a look at the worker every few thousand."""
 
 import asyncio
 import tempfile
@@ -16,8 +16,9 @@ from benchmarks.soak.churn import Churn, Landlord
 from benchmarks.soak.lives import all_tenants
 from benchmarks.soak.samples import Sample, look, state
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.local import RestateServer, server_binary
-from landlord_engines_restate.server import HttpServer, listening_sockets
+from landlord_engines_restate.endpoint.server import HttpServer, open_sockets
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.direct import Lines
 
 __all__ = ["Plan", "Soaked", "soak"]
@@ -28,25 +29,25 @@ SHORT_TIMES = {
     "step_timeout": "10s",
     "history_retention": "35s",
 }
-"""So that the resync and forgetting happen all the time; a tenant is not forgotten before its last look."""
+"""Times that are short enough for resyncs and forgetting to happen all the time."""
 
 ENTRIES = 2
-"""Entries of state for each tenant that is there: its lock, and its past."""
+"""State entries of each tenant that exists: its lock, and its past."""
 
 LOOK_AGAIN = 1.0
 IDLE_WITHIN = 300.0
-"""Seconds; forgetting comes 35 after the last job, the resync before it."""
+"""Seconds until the server must be idle: a tenant is forgotten 35 s after its last job."""
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How long a soak is.
+    """Extent of a soak.
 
     Attributes:
-        jobs: Jobs in all.
-        tenants: Tenants, three quarters of which are there at any time.
+        jobs: Number of jobs.
+        tenants: Number of tenants, of which three quarters exist at any time.
         every: Jobs between two looks.
-        clients: Jobs under way at once.
+        clients: Jobs that run at the same time.
     """
 
     jobs: int = 100_000
@@ -57,7 +58,7 @@ class Plan:
 
 @attrs.frozen(kw_only=True)
 class Soaked:
-    """What was seen so far, and what the tenants went through."""
+    """The samples so far, and the tenants' visits."""
 
     plan: Plan
     samples: Sequence[Sample]
@@ -65,27 +66,27 @@ class Soaked:
 
 
 async def soak(plan: Plan) -> AsyncIterator[Soaked]:
-    """Run a soak on a restate-server and a worker of its own; tells all that was seen at each look.
+    """Run a soak on its own restate-server and worker, and yield all samples at each look.
 
     Raises:
-        AssertionError: A job did something else than it should, a deleted tenant is not
-            forgotten, or a living one has no state.
-        TimeoutError: Something stays under way.
+        AssertionError: A job had the wrong outcome, a deleted tenant is not forgotten, or a
+            tenant that exists has no state.
+        TimeoutError: An invocation does not end.
     """
     samples: list[Sample] = []
-    async with _begun(plan) as (churn, server):
+    async with _start(plan) as (churn, server):
         began = time.monotonic()
         for goal in range(plan.every, plan.jobs + 1, plan.every):
             await churn.until(goal)
-            await _idle(churn)
+            await _wait_idle(churn)
             seconds = time.monotonic() - began
             samples.append(await look(churn, server, seconds))
             yield Soaked(plan=plan, samples=samples, visits=churn.visits)
 
 
 @asynccontextmanager
-async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
-    """Start everything; the worker is registered then."""
+async def _start(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
+    """Start the servers and the worker, and wait until it is registered."""
     with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
         server = RestateServer(binary=await server_binary(), folder=Path(name) / "restate")
         await server.start()
@@ -115,8 +116,8 @@ async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
             await server.stop()
 
 
-async def _idle(churn: Churn) -> None:
-    """Wait until nothing is under way nor to come; then exactly the tenants there have a state."""
+async def _wait_idle(churn: Churn) -> None:
+    """Wait until every invocation has ended, and check that only existing tenants have state."""
     sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
     async with asyncio.timeout(IDLE_WITHIN):
         while await churn.admin.query(sql):
@@ -127,9 +128,9 @@ async def _idle(churn: Churn) -> None:
 
 @asynccontextmanager
 async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
-    """Landlord's API in this very process, which knows what it wants."""
+    """Serve Landlord's API in this process."""
     landlord, listens = Landlord(), asyncio.Event()
-    listeners = listening_sockets("127.0.0.1", 0)
+    listeners = open_sockets("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
     server = HttpServer(landlord, most_connections=1000, logger=Lines())
     serving = asyncio.create_task(server.serve(listeners, listens.set))

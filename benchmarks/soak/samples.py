@@ -1,4 +1,4 @@
-"""What is looked at during a soak, and whether it stays the same."""
+"""The values that a soak samples, and their limits."""
 
 from collections.abc import Sequence
 from statistics import linear_regression
@@ -8,7 +8,7 @@ import psutil
 
 from benchmarks.soak.churn import Churn
 from landlord_engines_restate.admin import literal
-from landlord_engines_restate.local import RestateServer
+from landlord_engines_restate.local.server import RestateServer
 
 __all__ = ["JUDGED_FROM", "LIMITS", "Sample", "look", "rises", "slope"]
 
@@ -24,35 +24,37 @@ LIMITS = {
     "state_rows": 10.0,
     "state_bytes": SMALL,
 }
-"""By how much each may rise in a thousand jobs.
+"""Largest rise of each value in a thousand jobs.
 
-Memory: 65 bytes a job; the least that Python could keep of one, its id as text, takes 80 and more.
-What malloc holds differs by a MiB from look to look, which moves the slope by a third of that.
-Bytes of state: a sixth of a transition a job. Entries: they are counted exactly at each look, and
-how many tenants there are just then differs by a few dozen. Connections come and go, up to twenty.
+- Memory: 65 bytes a job. The id of a job as text, the least that Python could keep of it, takes 80 or
+  more. The memory that malloc holds differs by a MiB from look to look, which moves the slope by a third
+  of that.
+- Bytes of state: a sixth of a transition a job.
+- Entries: each look counts them exactly. The number of tenants at a look differs by a few dozen.
+- Files: up to twenty connections open and close.
 """
 
 JUDGED_FROM = 50_000
-"""Jobs from which a run is judged: in fewer the cache does not reach its bound in the first half."""
+"""Smallest number of jobs for a judgement: with fewer the cache is not full at half the run."""
 
 
 @attrs.frozen(kw_only=True)
 class Sample:
-    """What was seen while nothing was under way.
+    """Values at one look, while no invocation runs.
 
     Attributes:
-        jobs: Jobs until then.
-        seconds: Since the start.
+        jobs: Number of jobs before the look.
+        seconds: Seconds since the start.
         rss: Bytes of the worker's memory.
-        uss: Those of them that are the worker's alone.
+        uss: Bytes of it that no other process shares.
         files: The worker's open file descriptors.
         tasks: Tasks in the worker's event loop.
-        engine_cache: Answers about tenants that the worker keeps.
-        defaults_cache: Answers about compute engines that it keeps.
+        engine_cache: Cached answers about tenants.
+        defaults_cache: Cached answers about compute engines.
         state_rows: Entries in the state of all locks.
-        state_bytes: Their values.
+        state_bytes: Bytes of their values.
         server_rss: Bytes of restate-server's memory.
-        server_disk: Bytes that restate-server wrote and kept.
+        server_disk: Bytes of restate-server's files.
     """
 
     jobs: int
@@ -73,7 +75,7 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
     """Look at the worker from outside, at its metrics, at the locks, and at restate-server."""
     process = churn.worker.process
     memory = process.memory_full_info()
-    shown = await _metrics(churn)
+    metrics = await _metrics(churn)
     rows, size = await state(churn)
     return Sample(
         jobs=churn.jobs,
@@ -81,37 +83,37 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
         rss=memory.rss,
         uss=memory.uss,
         files=process.num_fds(),
-        tasks=shown["landlord_worker_loop_tasks"],
-        engine_cache=shown['landlord_worker_cache_entries{cache="engine"}'],
-        defaults_cache=shown['landlord_worker_cache_entries{cache="defaults"}'],
+        tasks=metrics["landlord_worker_loop_tasks"],
+        engine_cache=metrics['landlord_worker_cache_entries{cache="engine"}'],
+        defaults_cache=metrics['landlord_worker_cache_entries{cache="defaults"}'],
         state_rows=rows,
         state_bytes=size,
         server_rss=_process_of(server).memory_info().rss,
-        server_disk=sum(one.stat().st_size for one in server.folder.rglob("*") if one.is_file()),
+        server_disk=sum(each.stat().st_size for each in server.folder.rglob("*") if each.is_file()),
     )
 
 
 async def state(churn: Churn) -> tuple[int, int]:
-    """The number of entries that the locks keep, and the bytes of their values."""
-    (found,) = await churn.admin.query(
+    """Count the entries of the locks' state, and the bytes of their values."""
+    (row,) = await churn.admin.query(
         "SELECT count(*) AS entries, sum(octet_length(value_utf8)) AS size FROM state"  # noqa: S608  # quoted
         f" WHERE service_name = {literal(churn.worker.service + 'Tenant')}"
     )
-    return int(str(found["entries"])), int(str(found.get("size", 0)))
+    return int(str(row["entries"])), int(str(row.get("size", 0)))
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:
-    """By how much something rises in a thousand jobs: a least-squares line over the second half."""
+    """Return a value's rise in a thousand jobs: a least-squares line over the second half."""
     half = samples[-1].jobs / 2
-    later = [one for one in samples if one.jobs >= half]
+    later = [each for each in samples if each.jobs >= half]
     if len(later) == 1:
         return 0.0
-    thousands = [one.jobs / 1000 for one in later]
-    return linear_regression(thousands, [float(getattr(one, name)) for one in later]).slope
+    thousands = [each.jobs / 1000 for each in later]
+    return linear_regression(thousands, [float(getattr(each, name)) for each in later]).slope
 
 
 def rises(samples: Sequence[Sample]) -> dict[str, float]:
-    """What rises by more than its limit, and by how much; nothing where the run is too short."""
+    """Return the slopes above their limit; none where the run is too short."""
     if samples[-1].jobs < JUDGED_FROM:
         return {}
     slopes = {name: slope(samples, name) for name in LIMITS}
@@ -128,6 +130,8 @@ async def _metrics(churn: Churn) -> dict[str, int]:
 def _process_of(server: RestateServer) -> psutil.Process:
     folder = str(server.folder)
     (process,) = (
-        one for one in psutil.Process().children() if any(folder in word for word in one.cmdline())
+        each
+        for each in psutil.Process().children()
+        if any(folder in word for word in each.cmdline())
     )
     return process

@@ -234,6 +234,36 @@ async def test_a_refused_registration_leaves_the_worker_serving() -> None:
     assert "handlers went" in str(logger.lines)
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("seen", [GONE, OUTDATED])
+async def test_a_refusal_that_repeats_is_logged_once(seen: Registration) -> None:
+    async def refuse() -> Registration:
+        raise RegistrationRefused("handlers went")
+
+    engine, logger = Engine(registers=refuse, seen=[seen] * 1000), Lines()
+
+    await stopped(lifecycle(engine, logger), lambda: engine.registered == 4)
+
+    logged = [event for _, event, _ in logger.lines if event.startswith("registration")]
+    assert logged == ["registration refused"]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
+    async def refuse_twice() -> Registration:
+        if engine.registered < 3:
+            raise RegistrationRefused("handlers went")
+        return YES
+
+    engine, logger = Engine(registers=refuse_twice, seen=[GONE, GONE]), Lines()
+    running = lifecycle(engine, logger)
+
+    await stopped(running, running.registered.is_set)
+
+    logged = [event for _, event, _ in logger.lines if event.startswith("registration")]
+    assert logged == ["registration refused", "registration changed"]
+
+
 async def test_a_registration_that_is_gone_is_made_again() -> None:
     engine, logger = Engine(seen=[YES, GONE]), Lines()
 

@@ -10,14 +10,15 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from landlord_engines_restate import local
-from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_engines_restate.local import server as local_server
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
 # A server that reads its log again takes longer than a user's 30 s where the machine is busy (seen at a
 # load of twenty on two cores).
-local.START_TIMEOUT = 180.0
+local_server.START_TIMEOUT = 180.0
 
 ROOT = Path(__file__).parents[2]
 

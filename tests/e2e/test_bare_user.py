@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.harness import free_port
 
 ROOT = Path(__file__).parents[2]

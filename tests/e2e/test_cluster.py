@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from landlord_engines_core.errors import EngineError
-from landlord_engines_restate.local import server_binary
+from landlord_engines_restate.local.binary import server_binary
 from landlord_test_target.balancer import balanced
 from landlord_test_target.cluster import Cluster, cluster
 from landlord_test_target.harness import Target, World, free_port, wait_for

@@ -14,7 +14,8 @@ import attrs
 import pytest
 import pytest_asyncio
 
-from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.faults.disk import SmallDisk, small_disk, why_no_disk
 from landlord_test_target.faults.fault import Moments
 from landlord_test_target.faults.freezes import Freezer

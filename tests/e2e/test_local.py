@@ -5,7 +5,9 @@ from pathlib import Path
 
 import aiohttp
 
-from landlord_engines_restate.local import RestateServer, local_backend, server_binary
+from landlord_engines_restate.local.backends import local_backend
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 from landlord_engines_restate.settings import RestateSettings
 from landlord_test_target.harness import World
 

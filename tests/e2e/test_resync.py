@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
-from landlord_engines_restate.dispatcher import RestateDispatcher
+from landlord_engines_restate.local.dispatcher import RestateDispatcher
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target
 from landlord_test_target.harness import World, wait_for

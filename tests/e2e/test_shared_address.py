@@ -18,7 +18,7 @@ import aiohttp
 import attrs
 import pytest
 
-from landlord_engines_restate.manifest import DIGEST_KEY, seconds
+from landlord_engines_restate.deployments.manifest import DIGEST_KEY, read_seconds
 from landlord_test_target.balancer import Balancer, balanced
 from landlord_test_target.harness import Worker, World, wait_for
 
@@ -202,7 +202,7 @@ class Fleet:
         deployment = await self.world.admin.deployment_at(self.balancer.url)
         if deployment is None:
             return Truth(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
-        (read,) = {(one.revision, seconds(one.abort_timeout)) for one in deployment.services}
+        (read,) = {(one.revision, read_seconds(one.abort_timeout)) for one in deployment.services}
         return Truth(
             begun=begun,
             ended=monotonic(),

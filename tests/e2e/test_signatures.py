@@ -8,7 +8,7 @@ import attrs
 import pytest
 import pytest_asyncio
 
-from landlord_engines_restate.local import server_binary
+from landlord_engines_restate.local.binary import server_binary
 from landlord_test_target.harness import Target, Worker, World
 from landlord_test_target.signing import Key, SigningServer
 

@@ -18,4 +18,4 @@ def test_each_path_of_the_architecture_is_there(path: str) -> None:
 def test_each_part_of_a_job_is_opened_somewhere() -> None:
     opened = {Path(path).stem for path in PATHS}
 
-    assert opened >= {"parsing", "run", "resync", "resolution", "failures", "services", "lock"}
+    assert opened >= {"parsing", "run", "resync", "resolution", "failures", "services", "protocol"}

@@ -43,7 +43,7 @@ def test_the_pods_environment_is_a_workers_and_its_grace_is_longer_than_the_drai
     settings = settings_of(environment)
 
     assert pod["terminationGracePeriodSeconds"] > settings.worker.drain_timeout + 5
-    assert settings.engine.listen() == ("", ports["jobs"])
+    assert settings.engine.listen_address() == ("", ports["jobs"])
     assert settings.worker.probe_address == f":{ports['probes']}"
     assert settings.engine.advertised_url == (
         f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"

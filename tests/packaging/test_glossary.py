@@ -41,10 +41,10 @@ KEPT = (
     "tests/data/",
     "tests/packaging/test_glossary.py",
     # They know what a server may still hold.
-    "landlord_engines_restate/src/landlord_engines_restate/former_names.py",
+    "landlord_engines_restate/src/landlord_engines_restate/deployments/former_names.py",
     "tests/e2e/test_former_names.py",
-    "tests/restate_engine/test_former_names.py",
-    "tests/restate_engine/test_registration.py",
+    "tests/restate_engine/deployments/test_former_names.py",
+    "tests/restate_engine/deployments/test_registration.py",
 )
 
 

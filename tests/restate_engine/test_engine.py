@@ -20,13 +20,13 @@ def engine(logger: Lines | None = None, **settings: object) -> RestateEngine:
         logger=logger if logger is not None else Lines(),
         host=HostInfo(version="0"),
     )
-    made = factory.create_engine(context)
-    assert isinstance(made, RestateEngine)
-    return made
+    restate_engine = factory.create_engine(context)
+    assert isinstance(restate_engine, RestateEngine)
+    return restate_engine
 
 
 async def test_every_capability_is_there() -> None:
-    assert all(engine().info.supports(one) for one in Capability)
+    assert all(engine().info.supports(capability) for capability in Capability)
 
 
 async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_made() -> None:
@@ -37,18 +37,18 @@ async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_made() ->
 async def test_with_identity_keys_nobody_is_warned_of_missing_signatures() -> None:
     signed, unsigned = Lines(), Lines()
 
-    engine(signed, identity_keys=(KEY,))._warn()
-    engine(unsigned)._warn()
+    engine(signed, identity_keys=(KEY,))._warn_about_settings()
+    engine(unsigned)._warn_about_settings()
 
     assert signed.events("warning") == []
     assert unsigned.events("warning") == ["requests are not checked for Restate's signature"]
 
 
 async def test_a_shutdown_before_anything_else_is_no_error() -> None:
-    made = engine()
+    restate_engine = engine()
 
-    await made.shutdown(0)
-    await made.shutdown(0)
+    await restate_engine.shutdown(0)
+    await restate_engine.shutdown(0)
 
 
 async def test_the_local_backend_is_that_of_restate(

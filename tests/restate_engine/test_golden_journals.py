@@ -1,7 +1,7 @@
-"""Journals that released versions wrote are replayed by this one.
+"""Replays of journals that released versions wrote.
 
-They were recorded by ``python -m landlord_test_target.recorder tests/data/journals/VERSION`` between
-a real restate-server and a worker; a folder is added with each release and none is ever changed.
+``python -m landlord_test_target.recorder tests/data/journals/VERSION`` recorded them between a real
+restate-server and a worker. Each release adds a folder, and none is ever changed.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.engine import EngineContext, HostInfo
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.services import build_services
+from landlord_engines_restate.admin.known_services import KnownServices
+from landlord_engines_restate.jobs.services import build_services
 from landlord_engines_restate.settings import Names
 from landlord_test_target.direct import Lines, jobs
 
@@ -82,7 +83,7 @@ class Away(MockCompute):
 async def test_what_a_suspended_handler_held_is_freed_without_the_garbage_collector() -> None:
     left = await _left_by(MockCompute(), SUSPENSION)
 
-    assert [one for one in left if isinstance(one, Context)] == []
+    assert [each for each in left if isinstance(each, Context)] == []
 
 
 async def test_the_wait_for_a_step_that_failed_is_freed_without_the_garbage_collector(
@@ -91,20 +92,20 @@ async def test_the_wait_for_a_step_that_failed_is_freed_without_the_garbage_coll
     # A line that is kept keeps the error that it tells of.
     caplog.set_level(logging.CRITICAL, "restate")
 
-    frames = [one for one in await _left_by(Away(), ERROR) if isinstance(one, FrameType)]
+    frames = [each for each in await _left_by(Away(), ERROR) if isinstance(each, FrameType)]
 
-    assert [one for one in frames if one.f_code.co_name.startswith("create_poll")] == []
+    assert [frame for frame in frames if frame.f_code.co_name.startswith("create_poll")] == []
 
 
 async def _left_by(compute: MockCompute, last: int) -> list[object]:
-    """What there is after an attempt that ends with such a message, and before any collection."""
+    """Return all objects after an attempt that ends with such a message, before any collection."""
     recorded: dict[str, str] = json.loads((JOURNALS / "0.1.0" / "create.json").read_text())
     first = {**recorded, "body": base64.b64encode(_just_begun(recorded)).decode()}
     gc.collect()
     gc.disable()
     try:
-        kinds = [one for one, _ in _messages(await _replayed(first, compute))]
-        assert kinds[-1] == last, [hex(one) for one in kinds]
+        kinds = [kind for kind, _ in _messages(await _replayed(first, compute))]
+        assert kinds[-1] == last, [hex(kind) for kind in kinds]
         return gc.get_objects()
     finally:
         gc.enable()
@@ -148,7 +149,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
         host=HostInfo(version="0"),
     )
     names = Names("TenantProvisioning", "TenantProvisioning")
-    services = build_services(names, context, admin, known=())
+    services = build_services(names, context, admin, known=KnownServices())
     endpoint = Endpoint()  # type: ignore[no-untyped-call]
     endpoint.bind(services.jobs, services.lock)
     body = base64.b64decode(recorded["body"])

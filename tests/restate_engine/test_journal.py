@@ -5,35 +5,35 @@ from contextlib import contextmanager
 import pytest
 
 from landlord_engines_core.errors import SetApart
-from landlord_engines_restate.journal import LONGEST_PAUSE, Pauses, put_off
+from landlord_engines_restate.journal import LONGEST_PAUSE, Pauses, retry_later
 
 
 def test_pauses_grow_to_a_limit_for_each_step_by_itself() -> None:
     pauses = Pauses()
 
-    grown = [pauses.longer("inv_1", "apply") for _ in range(9)]
+    grown = [pauses.next_pause("inv_1", "apply") for _ in range(9)]
 
     assert grown[:4] == [0.5, 1, 2, 4]
     assert grown[-1] == LONGEST_PAUSE
-    assert pauses.longer("inv_1", "confirm") == 0.5
+    assert pauses.next_pause("inv_1", "confirm") == 0.5
 
 
 def test_a_step_that_succeeded_starts_over() -> None:
     pauses = Pauses()
-    pauses.longer("inv_1", "apply")
+    pauses.next_pause("inv_1", "apply")
 
-    pauses.over("inv_1", "apply")
+    pauses.reset("inv_1", "apply")
 
-    assert pauses.longer("inv_1", "apply") == 0.5
+    assert pauses.next_pause("inv_1", "apply") == 0.5
 
 
 def test_only_so_many_steps_are_remembered() -> None:
     pauses = Pauses(limit=2)
     for name in ("a", "b", "c"):
-        pauses.longer(name, "apply")
+        pauses.next_pause(name, "apply")
 
-    assert pauses.longer("a", "apply") == 0.5
-    assert pauses.longer("c", "apply") == 1
+    assert pauses.next_pause("a", "apply") == 0.5
+    assert pauses.next_pause("c", "apply") == 1
 
 
 @contextmanager
@@ -43,11 +43,11 @@ def passing() -> Iterator[None]:
 
 
 def test_a_job_that_is_put_off_tells_restate_no_path_of_this_machine() -> None:
-    error = put_off(SetApart("it waits", retry_after=1.0))
+    error = retry_later(SetApart("it waits", retry_after=1.0))
 
     with pytest.raises(type(error)), passing():
         raise error
 
     assert "".join(traceback.format_exception(error)).splitlines() == [
-        "landlord_engines_restate.journal._PutOff: LE408: it waits"
+        "landlord_engines_restate.journal._RetryLater: LE408: it waits"
     ]

@@ -16,7 +16,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.dispatcher import RestateDispatcher
+from landlord_engines_restate.local.dispatcher import RestateDispatcher
 from landlord_test_target.direct import Lines
 from landlord_test_target.landlord import Caller
 from landlord_test_target.waiting import wait_for
@@ -24,8 +24,8 @@ from landlord_test_target.waiting import wait_for
 WIRE = Path(__file__).parents[1] / "data" / "landlord-wire"
 DISPATCHES: list[dict[str, Any]] = json.loads((WIRE / "restate-dispatch.json").read_text())
 POLLING: list[dict[str, Any]] = json.loads((WIRE / "restate-polling.json").read_text())
-POLLS = [one for one in POLLING if one["request"]["method"] == "POST"]
-KILLS = [one for one in POLLING if one["request"]["method"] == "PATCH"]
+POLLS = [exchange for exchange in POLLING if exchange["request"]["method"] == "POST"]
+KILLS = [exchange for exchange in POLLING if exchange["request"]["method"] == "PATCH"]
 
 SHOWN: dict[str, dict[str, object]] = {
     "paused": {
@@ -40,7 +40,7 @@ SHOWN: dict[str, dict[str, object]] = {
     "completed": {"status": "ready", "sub_state": "succeeded", "retry_count": None},
     "suspended": {"status": "provisioning", "sub_state": "waiting", "retry_count": 0},
 }
-"""What a tenant shows of an invocation's recorded row, as was observed of Landlord."""
+"""Tenant's state for an invocation's recorded row, as observed on Landlord."""
 
 
 @pytest_asyncio.fixture
@@ -78,8 +78,11 @@ def on_the_wire(request: Request) -> dict[str, str]:
 
 
 def sent(httpserver: HTTPServer, method: str, path: str) -> list[Request]:
-    requests = [request for request, _ in httpserver.log]
-    return [one for one in requests if one.method == method and one.path.startswith(path)]
+    return [
+        request
+        for request, _ in httpserver.log
+        if request.method == method and request.path.startswith(path)
+    ]
 
 
 async def test_every_recorded_dispatch_is_sent_field_by_field_as_it_was_recorded(
@@ -117,7 +120,7 @@ async def test_every_recorded_row_shows_in_a_tenant_as_it_did_in_landlord(
     execution_id = recorded["body"]["query"].split("'")[1]
     rows = response["body"]["rows"]
     status = rows[0]["status"] if rows else "gone"
-    shown = SHOWN[status]
+    expected = SHOWN[status]
     httpserver.expect_request("/TenantProvisioning/execute/send").respond_with_json(
         {"invocationId": execution_id, "status": "Accepted"}, status=202
     )
@@ -131,17 +134,17 @@ async def test_every_recorded_row_shows_in_a_tenant_as_it_did_in_landlord(
         return len(sent(httpserver, "POST", "/query")) >= 2
 
     seen = await landlord.seen(
-        tenant, status=shown["status"], workflow_sub_state=shown["sub_state"]
+        tenant, status=expected["status"], workflow_sub_state=expected["sub_state"]
     )
-    if shown["retry_count"] is not None:
-        seen = await landlord.seen(tenant, workflow_retry_count=shown["retry_count"])
+    if expected["retry_count"] is not None:
+        seen = await landlord.seen(tenant, workflow_retry_count=expected["retry_count"])
         await wait_for(polled)
         seen = (await landlord.get(tenant)).body
-    word = shown.get("word", "completed" if status == "completed" else shown["sub_state"])
+    word = expected.get("word", "completed" if status == "completed" else expected["sub_state"])
     running = status != "completed"
     assert seen["status_message"] == f"Workflow execution {word}: {execution_id}"
     assert seen.get("workflow_execution_id") == (execution_id if running else None)
-    assert seen.get("workflow_retry_count") == shown["retry_count"]
+    assert seen.get("workflow_retry_count") == expected["retry_count"]
     assert "workflow_error_message" not in seen
     assert len(sent(httpserver, "POST", "/TenantProvisioning")) == 1
 
@@ -171,7 +174,8 @@ async def test_a_delete_sends_the_recorded_kill_and_goes_on_whatever_is_answered
 
 def test_all_recorded_polling_is_replayed() -> None:
     statuses = {
-        rows[0]["status"] if (rows := one["response"]["body"]["rows"]) else "gone" for one in POLLS
+        rows[0]["status"] if (rows := exchange["response"]["body"]["rows"]) else "gone"
+        for exchange in POLLS
     }
 
     assert (len(DISPATCHES), len(POLLS), len(KILLS), len(POLLING)) == (15, 6, 2, 8)

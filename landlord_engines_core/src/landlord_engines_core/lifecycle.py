@@ -55,6 +55,9 @@ class EngineState(StrEnum):
 
 _ORDER = list(EngineState)
 
+_REGISTERS_AGAIN = (RegistrationState.UNREGISTERED, RegistrationState.OUTDATED)
+"""States in which the engine registers again."""
+
 
 @attrs.frozen(kw_only=True)
 class LifecycleOptions:
@@ -186,13 +189,19 @@ class EngineLifecycle:
 
     async def _watch(self) -> None:
         """Look at each interval, and register again where that is called for."""
-        retries = _Retries()
+        retries, looked = _Retries(), self.registration
         while True:
-            outdated = self.registration.state is RegistrationState.OUTDATED
+            is_refused = self.registration.state is RegistrationState.REFUSED
+            state = looked.state if is_refused else self.registration.state
+            outdated = state is RegistrationState.OUTDATED
             pause = retries.wait() if outdated else retries.clear()
             await asyncio.sleep(min(self.options.registration_check_interval, pause))
-            self._note(await self._look())
-            match self.registration.state:
+            looked = await self._look()
+            # After a refusal the look shows the state that led to it. Noting that state would log
+            # it, and the next refusal, again at each look.
+            if not (is_refused and looked.state in _REGISTERS_AGAIN):
+                self._note(looked)
+            match looked.state:
                 case RegistrationState.UNREGISTERED:
                     await self._register()
                 case RegistrationState.OUTDATED if retries.is_due():
@@ -221,8 +230,10 @@ class EngineLifecycle:
             if self.options.fail_fast and at_start:
                 raise
             # It goes on with the jobs that it has: they are pinned to it.
-            self.logger.error("registration refused", **told(error))  # noqa: TRY400  # expected
-            self.registration = Registration(state=RegistrationState.REFUSED, detail=error.message)
+            refused = Registration(state=RegistrationState.REFUSED, detail=error.message)
+            if refused != self.registration:
+                self.logger.error("registration refused", **told(error))  # noqa: TRY400  # expected
+            self.registration = refused
 
     async def _announce(self) -> Registration:
         """Register once, for a limited time."""

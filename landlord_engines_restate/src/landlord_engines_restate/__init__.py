@@ -1,9 +1,8 @@
 """The Landlord worker engine for Restate."""
 
 from landlord_engines_core.engine import EngineFactory
-from landlord_engines_restate.backends import container_backend
 from landlord_engines_restate.engine import RestateEngine, create_engine
-from landlord_engines_restate.local import local_backend
+from landlord_engines_restate.local.backends import container_backend, local_backend
 from landlord_engines_restate.settings import RestateSettings
 
 __all__ = ["RestateEngine", "RestateSettings", "factory"]
@@ -16,4 +15,4 @@ factory = EngineFactory(
     local_backend=local_backend,
     other_local_backends={"container": container_backend},
 )
-"""The target of the entry point ``restate``."""
+"""Target of the entry point ``restate``."""

@@ -18,20 +18,21 @@ from landlord_engines_core.engine import (
 )
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.attempts import with_attempts
-from landlord_engines_restate.manifest import manifest_of
-from landlord_engines_restate.moving import Mover
-from landlord_engines_restate.registration import Registrar
-from landlord_engines_restate.server import (
+from landlord_engines_restate.admin.known_services import KnownServices
+from landlord_engines_restate.deployments.manifest import build_manifest
+from landlord_engines_restate.deployments.moving import Mover
+from landlord_engines_restate.deployments.registration import Registrar
+from landlord_engines_restate.endpoint.server import (
     App,
     HttpServer,
     Receive,
     Scope,
     Send,
-    listening_sockets,
-    take_no_signals,
+    open_sockets,
+    prevent_signal_handler,
 )
-from landlord_engines_restate.services import build_services
+from landlord_engines_restate.jobs.attempts import with_attempts
+from landlord_engines_restate.jobs.services import build_services
 from landlord_engines_restate.settings import RestateSettings
 
 __all__ = ["INFO", "RestateEngine", "create_engine"]
@@ -42,9 +43,9 @@ INFO = EngineInfo(
     backends="restate-server 1.7",
 )
 
-
 DISCOVERY_GRACE = 1.0
-"""Seconds for connections to end after a discovery: uvicorn logs an error where there are none."""
+"""Seconds that connections have to end after a discovery."""
+# Without any, uvicorn logs an error about requests that it cancels.
 
 
 class RestateEngine(WorkerEngine):
@@ -58,9 +59,9 @@ class RestateEngine(WorkerEngine):
         self._settings = settings
         self._logger = context.logger
         self._admin = AdminClient(settings.admin_url, settings.bearer)
-        known: set[str] = set()
+        known = KnownServices()
         services = build_services(settings.names, context, self._admin, known=known)
-        endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK leaves it so
+        endpoint = Endpoint()  # type: ignore[no-untyped-call]  # the SDK has no type here
         endpoint.bind(services.jobs, services.lock, services.resync)
         for key in settings.identity_keys:
             endpoint.identity_key(key)
@@ -68,12 +69,12 @@ class RestateEngine(WorkerEngine):
         names = settings.names
         self._app = with_attempts(app, frozenset((names.service, names.resync)))
         self._most_connections = context.host.max_connections
-        self._server = self._server_of(self._app)
+        self._server = self._build_server(self._app)
         self._registrar = Registrar(
             admin=self._admin,
             names=settings.names,
             uri=settings.advertised_url,
-            manifest=manifest_of(endpoint),
+            manifest=build_manifest(endpoint),
             on_startup=settings.worker_register_on_startup,
             logger=context.logger,
             known=known,
@@ -81,18 +82,18 @@ class RestateEngine(WorkerEngine):
         self._mover = Mover(
             admin=self._admin,
             names=settings.names,
-            # As long as Restate waits for a step, whose worker gives it up before that.
+            # Restate aborts a step after this time, and the step's worker cancels it before.
             patience=2 * context.host.step_timeout + context.host.longest_carry,
         )
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Listen for Restate until `shutdown`."""
-        # The SDK logs each step that is to be tried again as an error, beside our own line.
+        # The SDK logs each failed step as an error, in addition to our own line.
         logging.getLogger("restate.server_context").setLevel(logging.CRITICAL)
-        self._warn()
-        await take_no_signals(self._app)
-        host, port = self._settings.listen()
-        listeners = listening_sockets(host, port)
+        self._warn_about_settings()
+        await prevent_signal_handler(self._app)
+        host, port = self._settings.listen_address()
+        listeners = open_sockets(host, port)
         self._logger.info("listening", host=host or "::", port=port)
         try:
             await self._server.serve(listeners, started)
@@ -100,11 +101,11 @@ class RestateEngine(WorkerEngine):
             await self._admin.aclose()
 
     async def register(self) -> Registration:
-        """Register with Restate's admin API; see `Registrar`."""
+        """Register with Restate's admin API; see `Registrar.register`."""
         return await self._registrar.register()
 
     async def shutdown(self, grace: float) -> None:
-        """Stop listening and let steps in flight end; Restate goes on with the rest elsewhere."""
+        """Stop listening and let running steps end; Restate continues their jobs on another worker."""
         await self._server.stop(grace)
         await self._admin.aclose()
 
@@ -114,18 +115,18 @@ class RestateEngine(WorkerEngine):
             return await self._registrar.dry_run()
 
     async def watch_registration(self) -> Registration:
-        """Look at the deployment and at who gets new jobs."""
+        """Look at the deployment, and at which deployment gets new jobs."""
         return await self._registrar.look()
 
     async def make_latest(self) -> Registration:
-        """Register again, by force."""
+        """Register again, so that new jobs go to this worker."""
         return await self._registrar.make_latest()
 
     async def move(self, old: str, *, dry_run: bool) -> MoveReport:
-        """Move what stands still on the deployment at this URL; see `Mover`."""
+        """Move the jobs of the deployment at this URL to the latest; see `Mover`."""
         return await self._mover.move(old, dry_run=dry_run)
 
-    def _warn(self) -> None:
+    def _warn_about_settings(self) -> None:
         names = self._settings.names
         if names.service != names.landlord_calls:
             self._logger.warning(
@@ -136,19 +137,20 @@ class RestateEngine(WorkerEngine):
         if not self._settings.identity_keys:
             self._logger.warning("requests are not checked for Restate's signature")
 
-    def _server_of(self, app: App) -> HttpServer:
+    def _build_server(self, app: App) -> HttpServer:
         return HttpServer(app, most_connections=self._most_connections, logger=self._logger)
 
     @asynccontextmanager
     async def _discoverable(self) -> AsyncIterator[None]:
-        """Answer Restate's discovery, and no job, where the worker does not listen already."""
-        host, port = self._settings.listen()
+        """Answer Restate's discovery, and no job, unless the worker listens already."""
+        host, port = self._settings.listen_address()
         try:
-            listeners = listening_sockets(host, port)
+            listeners = open_sockets(host, port)
         except EngineFailed:
+            # The address is in use, by a worker that answers the discovery itself.
             yield
             return
-        server = self._server_of(_discovery_only(self._app))
+        server = self._build_server(_discovery_only(self._app))
         listening = asyncio.Event()
         serving = asyncio.create_task(server.serve(listeners, listening.set))
         try:
@@ -160,7 +162,7 @@ class RestateEngine(WorkerEngine):
 
 
 def create_engine(context: EngineContext) -> RestateEngine:
-    """Make the engine; nothing is reached yet.
+    """Build the engine, without any request yet.
 
     Raises:
         SettingsError: A key of ``workflow.restate`` is missing or does not fit another.

@@ -1,6 +1,6 @@
 """The section ``workflow.restate``: Landlord's keys under Landlord's names, and three of ours.
 
-What a key means to Landlord was read in and observed on Landlord 98ffef1.
+The meanings of Landlord's keys were read in the source of Landlord 98ffef1 and observed there.
 """
 
 from ipaddress import ip_address
@@ -20,7 +20,7 @@ PORTS = range(1, 65536)
 
 @attrs.frozen
 class Names:
-    """What the worker's services are called on Restate; all derive from one name."""
+    """Names of the worker's services on Restate; all derive from one name."""
 
     service: str
     landlord_calls: str
@@ -38,28 +38,28 @@ class Names:
 
 @attrs.frozen(kw_only=True)
 class RestateSettings:
-    """How the worker and Restate reach each other.
+    """Addresses and credentials of the worker and of Restate.
 
     Attributes:
         endpoint: Restate's ingress.
         admin_endpoint: Restate's admin API.
-        execution_mechanism: Landlord's; without effect here.
-        service_name: What Landlord calls; empty means TenantProvisioning.
+        execution_mechanism: Landlord's; it has no effect here.
+        service_name: The service that Landlord calls; empty means TenantProvisioning.
         auth_type: none, api_key or iam; iam adds nothing, as with Landlord.
         api_key: Sent to the admin API as a bearer token where auth_type is api_key.
-        timeout: Landlord's; without effect here.
-        retry_attempts: Landlord's; without effect here, see worker.register_timeout.
+        timeout: Landlord's; it has no effect here.
+        retry_attempts: Landlord's; it has no effect here, see worker.register_timeout.
         worker_register_on_startup: Whether the worker registers itself.
-        worker_admin_endpoint: The admin API as the worker reaches it, if it differs.
-        worker_namespace: A prefix of the service's name; Landlord does not call it.
-        worker_service_prefix: A prefix of the service's name; Landlord does not call it.
+        worker_admin_endpoint: The admin API's URL for the worker, if it differs.
+        worker_namespace: A prefix of the service's name; Landlord does not use it in its calls.
+        worker_service_prefix: A prefix of the service's name; Landlord does not use it in its calls.
         worker_landlord_api_url: Also worker.landlord_api_url.
         worker_compute_provider: Also worker.compute_provider.
         worker_compute_cache_ttl: Also worker.compute_cache_ttl.
         worker_advertised_url: Where Restate reaches the worker.
         worker_address: Where the worker listens, as host:port or :port.
-        identity_keys: Restate's public keys; only requests that it signed are answered.
-        allow_unsigned: Answer anybody although the worker listens beyond loopback.
+        identity_keys: Restate's public keys; the worker answers only requests signed with one of them.
+        allow_unsigned: Answer unsigned requests although the worker listens beyond loopback.
     """
 
     endpoint: Url | None = None
@@ -86,38 +86,50 @@ class RestateSettings:
     allow_unsigned: bool = False
 
     def check(self) -> None:
-        """Check what holds between several keys.
+        """Check the keys that depend on each other.
 
         Raises:
-            SettingsError: Naming the keys and what to set.
+            SettingsError: Keys contradict each other, or one is missing.
         """
+        self._check_api_key()
+        self._check_identity_keys()
+        host, _ = self.listen_address()
+        if not _is_loopback(host) and not self.identity_keys and not self.allow_unsigned:
+            raise SettingsError(
+                f"workflow.restate.worker_address {self.worker_address} can be reached from other"
+                " machines, and the worker cannot tell Restate's requests from others",
+                hint="set workflow.restate.identity_keys to Restate's public keys, or"
+                " workflow.restate.allow_unsigned to true where the network admits Restate only",
+            )
+        _ = self.admin_url, self.advertised_url
+
+    def _check_api_key(self) -> None:
         if self.auth_type not in ("", "none", "api_key", "iam"):
-            raise SettingsError("workflow.restate.auth_type is not one of none, api_key, iam")
+            raise SettingsError(
+                "workflow.restate.auth_type is not one of none, api_key, iam",
+                hint="set it to one of these",
+            )
         if self.auth_type == "api_key" and not self.api_key:
-            raise SettingsError("workflow.restate.auth_type is api_key and api_key is not set")
+            raise SettingsError(
+                "workflow.restate.auth_type is api_key and api_key is not set",
+                hint="set workflow.restate.api_key, or auth_type to none",
+            )
         if self.bearer is not None and not self.bearer.isprintable():
             raise SettingsError(
                 "workflow.restate.api_key has a character that no header can hold",
-                hint="look for a line break at its end",
+                hint="check for a line break at its end",
             )
+
+    def _check_identity_keys(self) -> None:
         for number, key in enumerate(self.identity_keys):
             if not key.startswith(KEY_PREFIX):
                 raise SettingsError(
                     f"workflow.restate.identity_keys[{number}] is not a public key of Restate",
-                    hint=f"restate-server logs its own at the start; it begins with {KEY_PREFIX}",
+                    hint=f"use the key that restate-server logs at its start: {KEY_PREFIX}...",
                 )
-        host, _ = self.listen()
-        if not _is_loopback(host) and not self.identity_keys and not self.allow_unsigned:
-            raise SettingsError(
-                f"workflow.restate.worker_address {self.worker_address} can be reached from other"
-                " machines, and nothing tells Restate's requests from others",
-                hint="set workflow.restate.identity_keys to Restate's public keys, or"
-                " workflow.restate.allow_unsigned to true where the network does it",
-            )
-        _ = self.admin_url, self.advertised_url
 
-    def listen(self) -> tuple[str, int]:
-        """The host and the port to listen on; no host means all interfaces, of both families.
+    def listen_address(self) -> tuple[str, int]:
+        """Return the host and the port to listen on; no host means all interfaces, IPv4 and IPv6.
 
         Raises:
             SettingsError: ``worker_address`` is not host:port.
@@ -126,13 +138,13 @@ class RestateSettings:
         if not colon or not port.isdecimal() or int(port) not in PORTS:
             raise SettingsError(
                 f"workflow.restate.worker_address {self.worker_address!r} is not host:port",
-                hint="for example 127.0.0.1:9080, or :9080 for all interfaces",
+                hint="set it to 127.0.0.1:9080, for example, or to :9080 for all interfaces",
             )
         return host.strip("[]"), int(port)
 
     @property
     def admin_url(self) -> str:
-        """The admin API as the worker reaches it."""
+        """The admin API's URL for the worker."""
         url = self.worker_admin_endpoint or self.admin_endpoint
         if url is None:
             raise SettingsError(
@@ -143,15 +155,15 @@ class RestateSettings:
 
     @property
     def advertised_url(self) -> str:
-        """Where Restate reaches the worker; known by itself only on loopback.
+        """The URL at which Restate reaches the worker; on loopback it follows from the address.
 
         Raises:
-            SettingsError: It is not known, or Restate would not call it as it is written.
+            SettingsError: It is missing, or Restate would call another URL.
         """
         if self.worker_advertised_url is not None:
             _check_callable(self.worker_advertised_url)
             return self.worker_advertised_url
-        host, port = self.listen()
+        host, port = self.listen_address()
         if not _is_loopback(host):
             raise SettingsError(
                 "workflow.restate.worker_advertised_url is not set",
@@ -161,28 +173,31 @@ class RestateSettings:
 
     @property
     def bearer(self) -> str | None:
-        """The admin API's key, where one is to be sent."""
+        """The admin API's key, if ``auth_type`` asks for one."""
         return str(self.api_key) if self.auth_type == "api_key" and self.api_key else None
 
     @property
     def names(self) -> Names:
-        """What the services are called."""
+        """Names of the worker's services."""
         service = self.service_name or DEFAULT_SERVICE
         parts = (self.worker_namespace, self.worker_service_prefix, service)
         return Names("-".join(part for part in parts if part), service)
 
 
 def _check_callable(url: str) -> None:
-    """Refuse what restate-server 1.7.12 drops from a URL, or does not take in one (observed)."""
+    """Refuse a URL of which restate-server 1.7.12 drops or rejects a part (observed).
+
+    Raises:
+        SettingsError: The URL has a query, or a character that Restate rejects.
+    """
     if "?" in url:
         raise SettingsError(
             f"workflow.restate.worker_advertised_url {url} has a query, which Restate does not send",
-            hint="leave out all from the question mark on; a path or a port tells workers apart",
+            hint="remove the query; use a path or a port to tell workers apart",
         )
     if not url.isascii() or not url.isprintable() or " " in url:
         raise SettingsError(
-            f"workflow.restate.worker_advertised_url {url!r} has a character that Restate does not"
-            " take",
+            f"workflow.restate.worker_advertised_url {url!r} has a character that Restate rejects",
             hint="write an international host as its xn-- form, and others percent-encoded",
         )
 

@@ -17,8 +17,8 @@ import pytest_asyncio
 from landlord_engines_core.engine import LocalBackend
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate import RestateSettings, factory
-from landlord_engines_restate.container import RestateContainer
-from landlord_engines_restate.local import server_binary
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.container import RestateContainer
 from landlord_test_target.docker import docker, run
 from landlord_test_target.harness import Worker, World, wait_for
 

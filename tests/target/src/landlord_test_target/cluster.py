@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from landlord_engines_restate.local import RestateServer
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.balancer import balanced
 
 __all__ = ["Cluster", "Node", "cluster"]

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from restate import Service, VirtualObject
 from restate.endpoint import Endpoint
 
-from landlord_engines_restate.server import App, HttpServer, listening_sockets
+from landlord_engines_restate.endpoint.server import App, HttpServer, open_sockets
 from landlord_test_target.direct import Lines
 from landlord_test_target.harness import World, free_port
 
@@ -22,7 +22,7 @@ async def serving(world: World, *services: Service | VirtualObject) -> AsyncIter
     port = free_port()
     server = HttpServer(app, most_connections=100, logger=Lines())
     listening = asyncio.Event()
-    task = asyncio.create_task(server.serve(listening_sockets("127.0.0.1", port), listening.set))
+    task = asyncio.create_task(server.serve(open_sockets("127.0.0.1", port), listening.set))
     try:
         await listening.wait()
         await world.admin.register(f"http://127.0.0.1:{port}", force=False, metadata={})

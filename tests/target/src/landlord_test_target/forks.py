@@ -26,7 +26,7 @@ _SERVER.set_forkserver_preload(
         "landlord_engines_core.cli",
         "landlord_engines_core.host",
         "landlord_engines_restate.engine",
-        "landlord_engines_restate.server",
+        "landlord_engines_restate.endpoint.server",
         "landlord_test_target.crashing",
         "landlord_test_target.engine",
         "uvloop",

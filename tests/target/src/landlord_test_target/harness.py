@@ -14,8 +14,8 @@ import attrs
 from yarl import URL
 
 from landlord_engines_restate.admin import AdminClient
-from landlord_engines_restate.dispatcher import RestateDispatcher
-from landlord_engines_restate.local import RestateServer
+from landlord_engines_restate.local.dispatcher import RestateDispatcher
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.target import Target
 from landlord_test_target.waiting import free_port, wait_for
 from landlord_test_target.worker import Worker

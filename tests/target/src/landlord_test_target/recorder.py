@@ -17,7 +17,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from landlord_engines_restate.local import RestateServer, server_binary
+from landlord_engines_restate.local.binary import server_binary
+from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.harness import Target, World, free_port
 
 SERVICE = "TenantProvisioning"

@@ -1,0 +1,30 @@
+"""Restate's admin API, as far as a worker needs it; no other package calls it.
+
+Response formats were observed on restate-server 1.7.12.
+"""
+
+from landlord_engines_restate.admin.client import AdminClient
+from landlord_engines_restate.admin.errors import AdminRefused, AdminUnavailable
+from landlord_engines_restate.admin.queries import literal, partition_key
+from landlord_engines_restate.admin.responses import (
+    Deployment,
+    Discovery,
+    Handler,
+    RegisteredDeployment,
+    RegisteredService,
+    RetryPolicy,
+)
+
+__all__ = [
+    "AdminClient",
+    "AdminRefused",
+    "AdminUnavailable",
+    "Deployment",
+    "Discovery",
+    "Handler",
+    "RegisteredDeployment",
+    "RegisteredService",
+    "RetryPolicy",
+    "literal",
+    "partition_key",
+]

@@ -1,0 +1,1 @@
+"""The worker as a deployment of Restate: manifest, registration, and moves between versions."""

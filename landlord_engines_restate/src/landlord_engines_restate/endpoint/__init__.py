@@ -1,0 +1,1 @@
+"""The HTTP endpoint that Restate calls: its server, and the connections that it accepts."""

@@ -1,0 +1,1 @@
+"""Jobs on Restate: the services that Restate calls, a job's steps, and its lost attempts."""

@@ -1,0 +1,107 @@
+"""A job's steps on Restate: journaled runs, one call for the lock, one message for the end."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import attrs
+from restate import Context
+
+from landlord_engines_core import codec
+from landlord_engines_core.errors import EngineError, StillRunning, Superseded, Transient
+from landlord_engines_core.models import JobStart, Record, Transition
+from landlord_engines_core.steps import LostAttempts
+from landlord_engines_restate import journal
+from landlord_engines_restate.jobs.crash_loops import AttemptLosses
+from landlord_engines_restate.lock.handlers import LockCalls
+from landlord_engines_restate.lock.ordering import DispatchOrder
+from landlord_engines_restate.lock.reader import LockReader
+from landlord_engines_restate.lock.state import AcquireRequest, AcquireResponse, ResyncRequest
+
+__all__ = ["RestateSteps", "ResyncSteps", "StepTools"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class StepTools:
+    """Objects that the steps of all jobs share."""
+
+    lock: LockCalls
+    reader: LockReader
+    order: DispatchOrder
+    pauses: journal.Pauses
+    losses: AttemptLosses
+
+
+@attrs.frozen(kw_only=True)
+class RestateSteps:
+    """Steps of one job; every attempt of the job has its own."""
+
+    execution_id: str
+    ctx: Context
+    tools: StepTools
+
+    async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
+        """Run a step in Restate's journal."""
+        return await journal.run(self.ctx, self.tools.pauses, name, action, kind)
+
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
+        """Call the lock; it answers once the holder has ended."""
+        request = codec.dumps(AcquireRequest(execution_id=self.execution_id, note=note))
+        call = self.ctx.object_call(self.tools.lock.acquire, key=tenant, arg=request)
+        return _read_record(await call)
+
+    async def complete(self, tenant: str, transition: Transition) -> None:
+        """Send the end to the lock."""
+        # A call would wait without end behind the next job's acquire, which waits for this job.
+        self.ctx.object_send(self.tools.lock.complete, key=tenant, arg=codec.dumps(transition))
+
+    async def read_record(self, tenant: str) -> Record:
+        """Read the lock's state over the admin API; a step has no context to call the lock with."""
+        try:
+            state = await self.tools.reader.read(tenant)
+            await self.tools.order.check_current(self.execution_id, state.holder, state.record)
+        except EngineError as error:
+            raise Transient(error.message, hint=error.hint) from error
+        return state.record
+
+    async def lost_attempts(self) -> LostAttempts:
+        """Count the job's lost attempts from Restate's list of failed attempts."""
+        return await self.tools.losses.count(self.execution_id)
+
+
+@attrs.frozen(kw_only=True)
+class ResyncSteps(RestateSteps):
+    """Steps of a tenant's resync, which every job preempts.
+
+    Attributes:
+        after: The job that the resync follows.
+    """
+
+    after: str
+
+    async def acquire(self, tenant: str, note: JobStart) -> Record:
+        """Call the lock; it answers at once."""
+        request = ResyncRequest(execution_id=self.execution_id, after=self.after, note=note)
+        call = self.ctx.object_call(self.tools.lock.resync, key=tenant, arg=codec.dumps(request))
+        return _read_record(await call)
+
+    async def read_record(self, tenant: str) -> Record:
+        """Read the lock's state; the job must still be the tenant's last one, and have ended."""
+        order = self.tools.order
+        try:
+            state = await self.tools.reader.read(tenant)
+            if later := state.later_job(self.after):
+                raise Superseded(f"{later} acquired the lock")
+            if not state.has_ended(self.after) and not await order.has_failed(self.after):
+                raise StillRunning(f"{self.after} has not ended, or has not recorded its end yet")
+        except EngineError as error:
+            raise Transient(error.message, hint=error.hint) from error
+        return state.record
+
+
+def _read_record(answer: bytes) -> Record:
+    response = codec.loads(answer, AcquireResponse)
+    if response.superseded_by:
+        raise Superseded(f"{response.superseded_by} was dispatched later")
+    return response.record

@@ -1,0 +1,142 @@
+"""A restate-server in a container; the only importer of testcontainers and its dependencies."""
+
+import asyncio
+import platform
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import attrs
+import certifi
+from docker.errors import DockerException, NotFound  # type: ignore[import-untyped]  # it has no types
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.image import DockerImage
+
+from landlord_engines_core.errors import EngineFailed
+from landlord_engines_restate.local.binary import VERSION
+from landlord_engines_restate.local.server import (
+    NotReady,
+    Ports,
+    config_text,
+    free_ports,
+    wait_ready,
+)
+
+__all__ = ["RestateContainer"]
+
+T = TypeVar("T")
+
+# restate-server panics without a bundle of CA certificates (observed on 1.7.12).
+DOCKERFILE = """\
+FROM scratch
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY restate.toml /restate.toml
+COPY restate-server /restate-server
+ENTRYPOINT ["/restate-server", "--no-logo", "--config-file=/restate.toml"]
+"""
+
+# testcontainers would pull Ryuk, a container that removes leftovers. This module pulls nothing.
+testcontainers_config.ryuk_disabled = True
+
+
+@attrs.define(kw_only=True)
+class RestateContainer:
+    """A restate-server in a container that shares this machine's network.
+
+    The server reaches a worker on loopback, and no other machine reaches either of them.
+
+    Attributes:
+        binary: The program, for Linux and statically linked.
+        folder: Where the image's build context is written.
+        image: The name of the image.
+    """
+
+    binary: Path
+    folder: Path
+    image: str = attrs.field(init=False)
+    _ports: Ports = attrs.field(init=False, factory=free_ports)
+    _resources: ExitStack = attrs.field(init=False, factory=ExitStack)
+
+    @image.default
+    def _name_image(self) -> str:
+        return f"landlord-engines/restate-server:{VERSION}-{uuid4().hex[:12]}"
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the ingress."""
+        return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def admin_endpoint(self) -> str:
+        """URL of the admin API."""
+        return f"http://127.0.0.1:{self._ports[1]}"
+
+    async def start(self) -> None:
+        """Build the image, start the container and return once the server answers.
+
+        Raises:
+            EngineFailed: The Docker daemon is missing or refuses, or the server does not answer.
+        """
+        if platform.system() != "Linux":
+            raise EngineFailed(
+                "a restate-server in a container needs Linux, whose network it shares",
+                hint="leave out `--backend container`",
+            )
+        try:
+            await self._start()
+        except BaseException as error:
+            await self.stop()
+            if isinstance(error, DockerException | OSError):
+                raise EngineFailed(
+                    f"the Docker daemon could not run a restate-server: {error}",
+                    hint="check that `docker info` reaches the daemon from this shell",
+                ) from error
+            raise
+
+    async def stop(self) -> None:
+        """Remove the container with its data, and the image."""
+        with suppress(NotFound):
+            await _run_to_end(self._resources.close)
+
+    async def _start(self) -> None:
+        container = await _run_to_end(self._run_container)
+        try:
+            await wait_ready(self, asyncio.to_thread(container.wait))
+        except NotReady as error:
+            logs = b"".join(await _run_to_end(container.get_logs)).decode(errors="replace")
+            raise EngineFailed(
+                f"restate-server did not start in its container: {error}",
+                hint="\n".join(logs.splitlines()[-10:]),
+            ) from error
+
+    def _run_container(self) -> DockerContainer:
+        # Without no_cache two servers share layers, and the first to stop removes those of both.
+        image = DockerImage(path=self._write_context(), tag=self.image, no_cache=True)
+        self._resources.enter_context(image)
+        container = DockerContainer(self.image).with_kwargs(network="host", cap_drop=["ALL"])
+        return self._resources.enter_context(container)
+
+    def _write_context(self) -> Path:
+        """Write the image's build context and return its folder."""
+        context = self.folder / "image"
+        context.mkdir(parents=True)
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        (context / "restate.toml").write_text(config_text(self._ports, "/restate-data"))
+        shutil.copy(certifi.where(), context / "ca-certificates.crt")
+        shutil.copy(self.binary, context / "restate-server")
+        return context
+
+
+async def _run_to_end(work: Callable[[], T]) -> T:
+    """Run a function in a thread to its end; a cancellation is raised only after that."""
+    # A thread cannot be cancelled: without this wait a container would appear after the clean-up.
+    working = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        raise

@@ -1,0 +1,53 @@
+"""Questions of a lock about jobs; each answer is a step in the lock's journal."""
+
+from functools import partial
+
+import attrs
+from restate import ObjectContext
+
+from landlord_engines_core.models import Record
+from landlord_engines_restate import journal
+from landlord_engines_restate.lock.ordering import Bid, Claim, DispatchOrder, Holder, Verdict
+
+__all__ = ["Claims"]
+
+_STEP = "claim"
+
+
+@attrs.frozen(kw_only=True)
+class Claims:
+    """Asks about jobs and journals the answers.
+
+    An answer changes with time, and a replayed handler must take the same branch again. So every
+    answer has to come from the journal.
+
+    Attributes:
+        order: Compares jobs.
+        pauses: Pauses between retries of a question.
+    """
+
+    order: DispatchOrder
+    pauses: journal.Pauses
+
+    async def compare(
+        self,
+        ctx: ObjectContext,
+        bid: Bid,
+        holder: Holder,
+        record: Record,
+        *,
+        kill_running: bool = False,
+    ) -> Claim:
+        """Compare the job that asks for the lock with the holder; see `DispatchOrder.compare`."""
+        compare = partial(self.order.compare, bid, holder, record, kill_running=kill_running)
+        return await journal.run(ctx, self.pauses, _STEP, compare, Claim)
+
+    async def has_failed(self, ctx: ObjectContext, execution_id: str) -> bool:
+        """Whether a job ended without success; see `DispatchOrder.has_failed`."""
+        ask = partial(self._ask_failed, execution_id)
+        return (await journal.run(ctx, self.pauses, _STEP, ask, Claim)).verdict == Verdict.FREE
+
+    async def _ask_failed(self, execution_id: str) -> Claim:
+        # The answer is journaled as a Claim: journals of released versions hold it in this form.
+        failed = await self.order.has_failed(execution_id)
+        return Claim(verdict=Verdict.FREE if failed else Verdict.RUNNING)

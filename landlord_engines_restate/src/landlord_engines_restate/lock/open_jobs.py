@@ -1,0 +1,137 @@
+"""A tenant's jobs that have not ended, as Restate shows them.
+
+A held job writes no state. Its attempts end in errors, and Restate keeps the last one. A job that is
+held before it has the tenant's lock is found by that error's text, which names the tenant.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+
+from landlord_engines_core.errors import (
+    EngineError,
+    Held,
+    Queued,
+    SetApart,
+    Transient,
+    told_tenant,
+)
+from landlord_engines_restate.admin import AdminClient, literal
+from landlord_engines_restate.admin.queries import Status
+
+__all__ = ["JobState", "OpenJob", "OpenJobs"]
+
+_CODE = re.compile(r"\b(LE\d{3}): (.*)", re.DOTALL)
+
+Row = Mapping[str, object]
+
+
+class JobState(StrEnum):
+    """State of a job that has not ended."""
+
+    RUNNING = "running"
+    HELD = "held"
+    """It waits until a configuration changes, and looks at it every `hold_retry_interval`."""
+    RETRYING = "retrying"
+    QUEUED = "queued"
+    """It waits for a slot."""
+    SET_APART = "set-apart"
+    """It lost its worker several times, and waits before the next attempt."""
+    PAUSED = "paused"
+    """It waits until an operator resumes it."""
+    UNKNOWN = "unknown"
+    """Restate's admin API gave no usable response."""
+
+
+_BY_CODE = {
+    Held.code: JobState.HELD,
+    Queued.code: JobState.QUEUED,
+    SetApart.code: JobState.SET_APART,
+    Transient.code: JobState.RETRYING,
+}
+
+
+@attrs.frozen(kw_only=True)
+class OpenJob:
+    """A job that has not ended.
+
+    Attributes:
+        since: When Restate accepted it, as RFC 3339 text.
+        attempts: Number of attempts since it last made progress.
+        code: Code of the last attempt's error, ours or Restate's; empty where no attempt failed.
+        reason: Message of an error of ours, which never holds a value of a configuration.
+        next_try_at: When Restate starts the next attempt, as RFC 3339 text; empty without a time.
+    """
+
+    execution_id: str
+    state: JobState
+    since: str = ""
+    attempts: int = 0
+    code: str = ""
+    reason: str = ""
+    next_try_at: str = ""
+
+
+@attrs.frozen
+class OpenJobs:
+    """Lists a tenant's open jobs."""
+
+    admin: AdminClient
+
+    async def list_jobs(self, tenant: str, holder: str) -> tuple[OpenJob, ...]:
+        """List a tenant's jobs that have not ended, the lock's holder first.
+
+        Args:
+            tenant: The tenant's key.
+            holder: The job that holds the lock, or an empty text.
+        """
+        try:
+            holders = [holder] if holder else []
+            ids = tuple(dict.fromkeys([*holders, *await self._find_failing(tenant)]))
+            rows = await self._query_jobs(ids) if ids else {}
+        except EngineError as error:
+            unknown = JobState.UNKNOWN
+            return (
+                OpenJob(execution_id=holder, state=unknown, code=error.code, reason=error.message),
+            )
+        return tuple(_open_job(rows[job]) for job in ids if job in rows)
+
+    async def _find_failing(self, tenant: str) -> list[str]:
+        # Restate has this table in memory, with only the invocations that run or back off.
+        rows = await self.admin.query(
+            "SELECT id FROM sys_invocation_state"  # noqa: S608  # quoted
+            f" WHERE strpos(last_failure, {literal(told_tenant(tenant))}) > 0"
+        )
+        return sorted(str(row["id"]) for row in rows)
+
+    async def _query_jobs(self, ids: tuple[str, ...]) -> Mapping[str, Row]:
+        quoted = ", ".join(map(literal, ids))
+        rows = await self.admin.query(
+            "SELECT id, status, created_at, retry_count, next_retry_at, last_failure,"  # noqa: S608  # quoted
+            f" last_failure_error_code FROM sys_invocation WHERE id IN ({quoted})"
+            f" AND status <> '{Status.COMPLETED}'"
+        )
+        return {str(row["id"]): row for row in rows}
+
+
+def _open_job(row: Row) -> OpenJob:
+    own_error = _CODE.search(str(row.get("last_failure", "")))
+    return OpenJob(
+        execution_id=str(row["id"]),
+        state=_state(str(row["status"]), own_error[1] if own_error else ""),
+        since=str(row["created_at"]),
+        attempts=int(str(row.get("retry_count", 0))),
+        code=own_error[1] if own_error else str(row.get("last_failure_error_code", "")),
+        reason=own_error[2] if own_error else "",
+        next_try_at=str(row.get("next_retry_at", "")),
+    )
+
+
+def _state(status: str, code: str) -> JobState:
+    if status == Status.PAUSED:
+        return JobState.PAUSED
+    if status == Status.BACKING_OFF:
+        return _BY_CODE.get(code, JobState.RETRYING)
+    return JobState.RUNNING

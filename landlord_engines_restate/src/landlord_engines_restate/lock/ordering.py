@@ -1,0 +1,231 @@
+"""Which of two jobs goes first, and whether the holder of a lock still runs.
+
+Restate's ids carry no time, and jobs may arrive in any order after an outage. So the admin API is
+asked for ``created_at``, the time at which Restate accepted an invocation. This module collects the
+facts; the rule itself is core's (`landlord_engines_core.tenants.order`).
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import partial
+
+import attrs
+import backoff
+
+from landlord_engines_core.errors import ExecutionEnded, Superseded
+from landlord_engines_core.models import Record
+from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
+from landlord_engines_restate.admin import AdminClient, AdminUnavailable, literal
+from landlord_engines_restate.admin.dates import read_date
+from landlord_engines_restate.admin.queries import IGNORES_CANCEL, Status
+
+__all__ = ["Bid", "Claim", "DispatchOrder", "Holder", "Verdict", "to_contender"]
+
+REPLAY = 5.0
+"""Seconds for which a missing invocation is looked for again."""
+# A killed server lacks rows until it has read its log again (observed on 1.7.12, for milliseconds).
+
+Row = Mapping[str, str]
+
+
+class Verdict(StrEnum):
+    """Result of comparing a job with the holder."""
+
+    FREE = "free"
+    """The holder has ended, or was killed."""
+    RUNNING = "running"
+    """The holder is older and still runs."""
+    SUPERSEDED = "superseded"
+    """The holder was dispatched later: the job that asks must not run."""
+
+
+@attrs.frozen(kw_only=True)
+class Holder:
+    """The job that acquired the lock last; it may have ended.
+
+    Attributes:
+        since: A time after its dispatch, at which it asked for the lock.
+        dispatched: When Restate accepted it; empty where nobody had to ask.
+        operation: Its operation; empty where an earlier version wrote the state.
+        is_resync: Whether it is a resync, which every job preempts.
+    """
+
+    execution_id: str
+    since: str
+    dispatched: str = ""
+    operation: str = ""
+    is_resync: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Bid:
+    """A job's bid for a tenant's lock."""
+
+    tenant: str
+    execution_id: str
+    operation: str
+    is_uuid: bool
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """Result of a comparison, as it is journaled.
+
+    Attributes:
+        verdict: A value of `Verdict`.
+        dispatched: When Restate accepted the job that asks, as Restate writes it.
+    """
+
+    verdict: str
+    dispatched: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class DispatchOrder:
+    """Compares jobs by the times at which Restate accepted them.
+
+    Attributes:
+        admin: Restate's admin API.
+        is_wanted: Asks Landlord whether a tenant's resource is desired.
+        replay: Seconds after which a missing invocation counts as forgotten.
+    """
+
+    admin: AdminClient
+    is_wanted: IsWanted
+    replay: float = REPLAY
+
+    async def compare(
+        self, bid: Bid, holder: Holder, record: Record, *, kill_running: bool = False
+    ) -> Claim:
+        """Compare the job that asks for the lock with the holder.
+
+        An older holder whose code does not run is killed here, because a cancellation does not reach
+        it. With ``kill_running`` an older holder is killed even while its code runs.
+
+        Raises:
+            AdminUnavailable: Restate's admin API gave no usable response.
+            Transient: Landlord's API has to decide, and gave no usable response.
+        """
+        rows = await self._query_contenders(bid.execution_id, holder, record)
+        dispatched = rows[bid.execution_id]["created_at"]
+        holder_row = rows.get(holder.execution_id, {})
+        if not holder.is_resync and await self._is_superseded(
+            bid, dispatched, to_contender(holder, holder_row, record)
+        ):
+            return Claim(verdict=Verdict.SUPERSEDED, dispatched=dispatched)
+        verdict = Verdict.FREE
+        if not record.has_ended(holder.execution_id):
+            verdict = await self._check_older(holder, holder_row, kill_running=kill_running)
+        return Claim(verdict=verdict, dispatched=dispatched)
+
+    async def check_current(self, me: str, holder: Holder | None, record: Record) -> None:
+        """Make sure that this job lives and that no later job has acquired the lock.
+
+        Raises:
+            ExecutionEnded: Restate shows this job as ended, and it was the last holder.
+            Superseded: A later job has the lock.
+            AdminUnavailable: Restate's admin API gave no usable response.
+        """
+        # A job that runs before anybody held the lock has done nothing yet: there is nothing to stop.
+        if holder is None:
+            return
+        ids = dict.fromkeys((me, holder.execution_id))
+        rows = await self._query_until_shown(me, "", ids, "sys_invocation_status")
+        has_ended = rows[me]["status"] == Status.COMPLETED
+        if holder.execution_id == me:
+            if has_ended:
+                raise ExecutionEnded(f"Restate shows {me} as ended, and no later job has the lock")
+            return
+        job = Contender(operation="", dispatched=read_date(rows[me]["created_at"]))
+        other = to_contender(holder, rows.get(holder.execution_id, {}), record)
+        if has_ended or other.is_later_than(job):
+            raise Superseded(f"{holder.execution_id} has the tenant's lock")
+
+    async def has_failed(self, execution_id: str) -> bool:
+        """Whether a job ended without success: failed, cancelled, killed, or forgotten by Restate.
+
+        Raises:
+            AdminUnavailable: Restate's admin API gave no usable response.
+        """
+        rows = await self._query_rows("sys_invocation_status", (execution_id,))
+        row = rows.get(execution_id)
+        if row is None:
+            return True
+        is_success = row.get("completion_result", "failure") == "success"
+        return row["status"] == Status.COMPLETED and not is_success
+
+    async def _is_superseded(self, bid: Bid, dispatched: str, holder: Contender) -> bool:
+        job = Contender(operation=bid.operation, dispatched=read_date(dispatched))
+        return await gives_way(
+            job,
+            holder,
+            # Without the holder's operation a delete cannot be told apart: the times decide then.
+            is_uuid=bid.is_uuid and bool(holder.operation),
+            is_wanted=partial(self.is_wanted, bid.tenant),
+        )
+
+    async def _check_older(self, holder: Holder, row: Row, *, kill_running: bool) -> Verdict:
+        """Decide whether an older holder still runs, and kill one that a cancel does not end."""
+        # Restate forgets an invocation only after its end.
+        status = row.get("status", Status.COMPLETED)
+        if status == Status.COMPLETED:
+            return Verdict.FREE
+        if kill_running or status in IGNORES_CANCEL:
+            await self.admin.kill(holder.execution_id)
+            return Verdict.FREE
+        return Verdict.RUNNING
+
+    async def _query_contenders(self, me: str, holder: Holder, record: Record) -> Mapping[str, Row]:
+        """Read the two jobs' rows, as far as the record does not have the facts, in one query."""
+        other = holder.execution_id
+        if not record.has_ended(other):
+            # Only the view sys_invocation tells a running holder from one that backs off. It costs
+            # twice as much as sys_invocation_status.
+            return await self._query_until_shown(me, other, (me, other), "sys_invocation")
+        # The record has the holder's end. With its dispatch too, its row holds nothing new.
+        ids = (me,) if holder.dispatched else (me, other)
+        return await self._query_until_shown(me, "", ids, "sys_invocation_status")
+
+    async def _query_until_shown(
+        self, me: str, other: str, ids: Iterable[str], table: str
+    ) -> Mapping[str, Row]:
+        """Read rows; where ``other`` is missing, look for it again for `replay` seconds.
+
+        Raises:
+            AdminUnavailable: The row of ``me`` is missing.
+        """
+        query = backoff.on_predicate(
+            backoff.constant,
+            lambda rows: bool(other) and other not in rows,
+            interval=self.replay / 20,
+            max_time=self.replay,
+            jitter=None,
+            logger=None,
+        )(self._query_rows)
+        rows: Mapping[str, Row] = await query(table, tuple(ids))
+        if me not in rows:
+            raise AdminUnavailable(
+                f"Restate at {self.admin.url} does not show this job, {me}, yet",
+                hint="wait: the job is tried again",
+            )
+        return rows
+
+    async def _query_rows(self, table: str, ids: tuple[str, ...]) -> Mapping[str, Row]:
+        quoted = ", ".join(map(literal, ids))
+        where = f"id IN ({quoted})" if len(ids) > 1 else f"id = {quoted}"
+        rows = await self.admin.query(
+            f"SELECT id, created_at, status, completion_result FROM {table} WHERE {where}"  # noqa: S608  # quoted
+        )
+        return {str(row["id"]): {key: str(value) for key, value in row.items()} for row in rows}
+
+
+def to_contender(holder: Holder, row: Row, record: Record) -> Contender:
+    """Describe a holder for the rule: by Restate's row where there is one, else by the lock's state."""
+    dispatched = row.get("created_at") or holder.dispatched
+    return Contender(
+        operation=holder.operation,
+        dispatched=read_date(dispatched) if dispatched else None,
+        before=read_date(holder.since),
+        killed=row.get("completion_result") == "failure"
+        and not record.has_ended(holder.execution_id),
+    )

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from landlord_engines_core.errors import RegistrationRefused
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.deployments.former_names import refuse_former_names
+from landlord_engines_restate.settings import Names
+
+NAMES = Names(service="Jobs", landlord_calls="Jobs")
+
+
+async def asked(httpserver: HTTPServer) -> None:
+    admin = AdminClient(httpserver.url_for(""))
+    try:
+        await refuse_former_names(admin, NAMES)
+    finally:
+        await admin.aclose()
+
+
+def knows(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
+    """The former lock is registered, and the server keeps this of it."""
+    service = {"name": "JobsTurn", "deployment_id": "dp_1", "revision": 1, "handlers": []}
+    httpserver.expect_request("/services/JobsTurn").respond_with_json({**service, "public": False})
+
+    def rows(request: Request) -> Response:
+        asks_for_records = "FROM state" in json.loads(request.data)["query"]
+        has_rows = records if asks_for_records else open_jobs
+        return Response(json.dumps({"rows": [{"id": "x"}] if has_rows else []}))
+
+    httpserver.expect_request("/query").respond_with_handler(rows)
+
+
+@pytest.mark.parametrize(
+    ("open_jobs", "records", "kept"),
+    [(True, False, "jobs that have not ended"), (False, True, "tenants' records")],
+)
+async def test_what_is_kept_under_the_former_names_is_named_with_the_way(
+    httpserver: HTTPServer, *, open_jobs: bool, records: bool, kept: str
+) -> None:
+    knows(httpserver, open_jobs=open_jobs, records=records)
+
+    with pytest.raises(
+        RegistrationRefused, match=f"{kept} under the former name JobsTurn"
+    ) as caught:
+        await asked(httpserver)
+
+    assert "/deployments/dp_1?force=true" in caught.value.hint
+
+
+async def test_a_former_version_that_left_nothing_is_no_trouble(httpserver: HTTPServer) -> None:
+    knows(httpserver, open_jobs=False, records=False)
+
+    await asked(httpserver)
+
+
+async def test_a_server_that_never_knew_the_former_names_is_asked_no_more(
+    httpserver: HTTPServer,
+) -> None:
+    httpserver.expect_request("/services/JobsTurn").respond_with_json({}, status=404)
+
+    await asked(httpserver)
+
+    assert len(httpserver.log) == 1

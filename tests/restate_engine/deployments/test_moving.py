@@ -1,0 +1,399 @@
+"""Moves while invocations change between two looks; tests/e2e/test_move.py has the usual moves."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import attrs
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from landlord_engines_core.engine import MoveOutcome, MoveReport
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.deployments import moving
+from landlord_engines_restate.deployments.moving import Mover
+from landlord_engines_restate.settings import Names
+
+OLD, NEW = "http://old:9080", "http://new:9080"
+EARLY, LATE, LATER = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
+
+
+@attrs.define
+class Restate:
+    """A server whose one invocation is found in one state after the other, then in the last."""
+
+    states: list[str] = attrs.field(factory=lambda: ["suspended"])
+    service: str = "Jobs"
+    body: bytes | None = b'{"tenant_uuid": "acme"}'
+    failure: str = ""
+    holder: str = ""
+    created: str = EARLY
+    refused: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+    dispatched: str = ""
+    entry: str = ""
+    lock: str = ""
+    services: dict[str, str] = attrs.field(
+        factory=lambda: {"Jobs": "dp_new", "JobsTenant": "dp_new"}
+    )
+    asked: list[str] = attrs.field(factory=list)
+    forgotten: bool = False
+    result: str = ""
+
+    def answer(self, request: Request) -> Response:
+        path, _, name = request.path.rpartition("/")
+        if path == "/services":
+            known = name in self.services
+            return respond(_service(name, self.services.get(name, "")), 200 if known else 404)
+        if path.startswith("/invocations"):
+            return self.change(name, request.args.get("deployment", ""))
+        if request.path == "/query":
+            rows = self.rows(json.loads(request.data)["query"])
+            return respond({"rows": rows}, 503 if rows is None else 200)
+        if path == "/deployments" and self.forgotten:
+            return respond({"message": "not found"}, 404)
+        names = ("Jobs", "JobsTenant", "Other")
+        deployments = (("dp_old", OLD), ("dp_new", NEW))
+        return respond(
+            {
+                "id": "dp_old",
+                "services": [_service(name, "dp_old") for name in names],
+                "deployments": [{"id": name, "uri": f"{uri}/"} for name, uri in deployments],
+            }
+        )
+
+    def change(self, name: str, deployment: str) -> Response:
+        self.asked.append(f"{name} {deployment}".strip())
+        if deployment in self.unfit:
+            return respond({"message": "no such protocol"}, 400)
+        if name in self.broken:
+            return respond({"message": "broken"}, 503)
+        return respond({"message": "no"}, 409 if name in self.refused else 200)
+
+    def rows(self, sql: str) -> list[dict[str, str]] | None:
+        if "sys_journal" in sql:
+            entry = {"Command": {"Input": {"payload": list(self.body or b"")}}}
+            shown_as = self.entry or json.dumps(entry)
+            return [] if self.body is None else [{"entry_json": shown_as}]
+        if "FROM state" in sql:
+            lock = {"holder": {"execution_id": self.holder, "since": LATE}}
+            text = self.lock or (json.dumps(lock) if self.holder else "")
+            return [{"service_key": "acme", "value_utf8": text}] if text else []
+        if sql.startswith("SELECT created_at"):
+            row = {"created_at": self.dispatched, "completion_result": self.result}
+            return [row] if self.dispatched else []
+        status = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if status == "broken":
+            return None
+        row = {
+            "id": "inv_1",
+            "service": self.service,
+            "handler": "execute",
+            "key": "acme",
+            "status": status,
+            "created_at": self.created,
+            "tried_on": "dp_new",
+        }
+        return (
+            []
+            if status == "completed"
+            else [row | ({"failure": self.failure} if self.failure else {})]
+        )
+
+
+def respond(document: Any, status: int = 200) -> Response:
+    return Response(json.dumps(document), status=status)
+
+
+def _service(name: str, deployment: str) -> dict[str, Any]:
+    return {"name": name, "deployment_id": deployment, "revision": 1}
+
+
+@pytest.fixture
+def restate(httpserver: HTTPServer) -> Restate:
+    server = Restate()
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(server.answer)
+    return server
+
+
+@pytest_asyncio.fixture
+async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover]:
+    admin = AdminClient(httpserver.url_for(""))
+    yield Mover(admin=admin, names=Names("Jobs", "Jobs"), patience=0.05)
+    await admin.aclose()
+
+
+async def fate(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, str]:
+    moved: MoveReport = await mover.move(OLD, dry_run=dry_run)
+    (result,) = moved.moves
+    return result.fate, result.detail
+
+
+@pytest.mark.parametrize(
+    ("states", "becomes"),
+    [
+        (["suspended", "completed"], MoveOutcome.ENDED),
+        (["suspended", "running"], MoveOutcome.RUNNING),
+        (["backing-off", "backing-off", "running", "completed"], MoveOutcome.ENDED),
+        (["backing-off", "backing-off", "running", "paused"], MoveOutcome.MOVED),
+        (["running", "backing-off", "suspended"], MoveOutcome.MOVED),
+    ],
+)
+async def test_what_changes_between_two_looks_is_taken_as_it_is_then(
+    restate: Restate, mover: Mover, states: list[str], becomes: MoveOutcome
+) -> None:
+    restate.states = states
+
+    assert (await fate(mover))[0] is becomes
+
+
+async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_step(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states = ["backing-off", "backing-off", "running"]
+
+    moved = await mover.move(OLD, dry_run=False)
+
+    assert moved.moves[0].fate is MoveOutcome.LEFT
+    assert moved.moves[0].detail.endswith("run this again then")
+    assert moved.remaining == 1
+    assert set(restate.asked) == {"pause"}
+
+
+async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.failure = "RT0010"
+    restate.states = ["running", "running", "running", "paused", "suspended"]
+
+    assert await fate(mover) == (MoveOutcome.MOVED, "")
+    assert restate.asked == ["pause", "pause", "resume latest"]
+
+
+async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.refused = ("resume",)
+
+    assert await fate(mover) == (MoveOutcome.RUNNING, "")
+    assert restate.asked == ["resume latest"]
+
+
+async def test_what_cannot_be_moved_for_a_passing_reason_is_left_with_the_reason(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.broken = ("resume",)
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.LEFT
+    assert "cannot be used: broken" in why
+
+
+@pytest.mark.parametrize("failure", ["RT0012", "RT0016"])
+async def test_what_does_not_fit_the_latest_is_given_back_to_the_old(
+    restate: Restate, mover: Mover, failure: str
+) -> None:
+    restate.failure = failure
+    restate.states = ["backing-off", "backing-off", "paused", "backing-off", "paused"]
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.LEFT
+    assert why.endswith("the old one has to end it")
+    assert restate.asked == ["pause", "resume latest", "pause", "resume dp_old"]
+
+
+async def test_what_still_runs_when_a_misfit_would_have_shown_counts_as_moved(
+    restate: Restate, mover: Mover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "FIRST_ATTEMPT", 0.05)
+    restate.states = ["suspended", "suspended", "running"]
+
+    assert await fate(mover) == (MoveOutcome.MOVED, "")
+
+
+async def test_a_job_whose_rival_restate_has_forgotten_is_left_for_people_to_decide(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.holder = "inv_2"
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.LEFT
+    assert why.startswith("Restate has forgotten when inv_2 was dispatched")
+    assert restate.asked == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "becomes"), [((), MoveOutcome.KILLED), (("kill",), MoveOutcome.ENDED)]
+)
+async def test_a_job_that_a_later_one_has_overtaken_is_killed(
+    restate: Restate, mover: Mover, refused: tuple[str, ...], becomes: MoveOutcome
+) -> None:
+    restate.holder, restate.dispatched = "inv_2", LATE
+    restate.refused = refused
+
+    became, why = await fate(mover)
+
+    assert became is becomes
+    assert "inv_2" in why
+    assert restate.asked == ["kill"]
+
+
+async def test_what_was_sent_in_a_form_of_another_restate_is_left(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.entry = '{"Command": {"Other": {"payload": []}}}'
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.LEFT
+    assert "in another form than restate-server 1.7" in why
+
+
+async def test_a_lock_that_cannot_be_read_leaves_the_job_where_it_is(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.lock = "[]"
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.LEFT
+    assert "the state of JobsTenant on Restate at" in why
+
+
+async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states, restate.unfit = ["backing-off", "backing-off", "paused"], ("latest",)
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.LEFT
+    assert "no such protocol" in why
+    assert restate.asked == ["pause", "resume latest", "resume dp_old"]
+
+
+async def test_one_that_was_paused_already_stays_so_where_the_latest_does_not_take_it(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states, restate.unfit = ["paused"], ("latest",)
+
+    assert (await fate(mover))[0] is MoveOutcome.LEFT
+    assert restate.asked == ["resume latest"]
+
+
+async def test_a_misfit_that_does_not_get_back_is_told(restate: Restate, mover: Mover) -> None:
+    restate.failure = "RT0016"
+    restate.states = ["suspended", "suspended", "backing-off", "running"]
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.LEFT
+    assert "it is not back with the old one: it began to run" in why
+
+
+async def test_what_cannot_be_watched_after_its_move_is_told(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.states = ["suspended", "suspended", "broken", "running"]
+
+    became, why = await fate(mover)
+
+    assert became is MoveOutcome.MOVED
+    assert why.startswith("whether it goes on there could not be seen")
+
+
+@pytest.mark.parametrize(("holder", "created"), [("inv_2", LATER), ("inv_1", EARLY)])
+async def test_a_job_that_no_later_one_has_overtaken_is_moved(
+    restate: Restate, mover: Mover, holder: str, created: str
+) -> None:
+    restate.holder, restate.created = holder, created
+
+    assert (await fate(mover))[0] is MoveOutcome.MOVED
+
+
+async def test_a_later_job_that_was_killed_before_its_end_overtakes_none(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.holder, restate.dispatched, restate.result = "inv_2", LATE, "failure"
+
+    assert (await fate(mover))[0] is MoveOutcome.MOVED
+
+
+async def test_the_tenant_of_a_job_is_known_whatever_its_configuration(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.body = b'{"desired_config": ' + b"[" * 9000 + b"]" * 9000 + b', "tenant_uuid": "acme"}'
+
+    (result,) = (await mover.move(OLD, dry_run=False)).moves
+
+    assert result.tenant == "acme"
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{}", b"\xff"])
+async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
+    restate: Restate, mover: Mover, body: bytes | None
+) -> None:
+    restate.body = body
+
+    (result,) = (await mover.move(OLD, dry_run=False)).moves
+
+    assert (result.tenant, result.fate) == ("", MoveOutcome.MOVED)
+
+
+async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> None:
+    for status, becomes in (("paused", MoveOutcome.MOVED), ("running", MoveOutcome.RUNNING)):
+        restate.states = [status]
+        assert (await fate(mover, dry_run=True))[0] is becomes
+    restate.states, restate.holder, restate.dispatched = ["backing-off"], "inv_2", LATE
+    assert (await fate(mover, dry_run=True))[0] is MoveOutcome.KILLED
+
+    assert restate.asked == []
+
+
+async def test_what_no_other_version_serves_stays(restate: Restate, mover: Mover) -> None:
+    restate.service = "Other"
+
+    assert await fate(mover) == (MoveOutcome.LEFT, "no other version serves it")
+
+
+async def test_a_deployment_without_the_service_is_no_version_of_it(
+    restate: Restate, mover: Mover
+) -> None:
+    del restate.services["Jobs"]
+
+    with pytest.raises(SettingsError, match="knows no version of Jobs") as caught:
+        await mover.move(OLD, dry_run=False)
+
+    assert f"{NEW}, {OLD}" in caught.value.hint
+
+
+async def test_a_deployment_that_is_removed_between_two_looks_is_no_version_of_it(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.forgotten = True
+
+    with pytest.raises(SettingsError, match="knows no version of Jobs"):
+        await mover.move(OLD, dry_run=False)
+
+
+@pytest.mark.parametrize("uri", ["HTTP://OLD:9080/", f"{OLD}#here"])
+async def test_an_old_version_is_found_however_its_url_is_spelled(
+    restate: Restate, mover: Mover, uri: str
+) -> None:
+    assert (await mover.move(uri, dry_run=True)).old == OLD
+
+
+async def test_a_latest_version_that_came_after_the_look_is_named_by_its_id(
+    restate: Restate, mover: Mover
+) -> None:
+    restate.services["Jobs"] = "dp_newer"
+
+    assert (await mover.move(OLD, dry_run=True)).latest == "dp_newer"

@@ -1,0 +1,494 @@
+"""Registrations with a Restate server's odd responses; tests/e2e has the usual ones."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import attrs
+import pytest
+import pytest_asyncio
+import structlog
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from landlord_engines_core.engine import RegistrationState
+from landlord_engines_core.errors import RegistrationFailed, RegistrationRefused
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.deployments.manifest import DIGEST_KEY, Manifest, ServiceManifest
+from landlord_engines_restate.deployments.registration import Registrar
+from landlord_engines_restate.settings import Names
+
+WORKER = "http://worker:9080"
+DIGEST = "d1"
+
+JOBS = ServiceManifest(
+    name="Jobs",
+    handlers=frozenset({"execute"}),
+    options={
+        "public": True,
+        "execute.public": True,
+        "abort_timeout": 600.0,
+        "idempotency_retention": 7 * 86400.0,
+        "journal_retention": 86400.0,
+        "max_interval": 2.0,
+        "max_attempts": 2_147_483_647,
+        "on_max_attempts": "PAUSE",
+    },
+)
+SERVICE: dict[str, Any] = {
+    "name": "Jobs",
+    "deployment_id": "dp_1",
+    "revision": 3,
+    "handlers": [{"name": "execute", "public": True}],
+    "public": True,
+    "metadata": {DIGEST_KEY: DIGEST},
+    "abort_timeout": "10m",
+    "idempotency_retention": "7d",
+    "journal_retention": "1d",
+    "retry_policy": {
+        "max_interval": "2s",
+        "max_attempts": 2_147_483_647,
+        "on_max_attempts": "Pause",
+    },
+}
+
+
+def read(digest: str, **options: object) -> dict[str, Any]:
+    """The service as it is shown when the version with this digest answered the discovery."""
+    return {**SERVICE, "metadata": {DIGEST_KEY: digest}, **options}
+
+
+@attrs.define
+class Restate:
+    """A server's admin API: what it shows, who answers its discovery, and what it was sent.
+
+    Attributes:
+        claim: The digest in the deployment's metadata; ``None`` where it knows no deployment.
+        services: What it shows of the deployment.
+        latest: What it shows as the latest revision, where that is another deployment's, or none.
+        answers: What the workers say that are discovered next; the last one goes on to answer.
+    """
+
+    claim: str | None = None
+    services: list[dict[str, Any]] = attrs.field(factory=list)
+    latest: dict[str, Any] | None = None
+    answers: list[dict[str, Any]] = attrs.field(factory=lambda: [SERVICE])
+    refusal: dict[str, str] | None = None
+    sent: list[dict[str, Any]] = attrs.field(factory=list)
+    forgets: bool = False
+
+    def knows(self, claim: str = DIGEST, *services: dict[str, Any]) -> None:
+        self.claim, self.services = claim, list(services or [SERVICE])
+
+    def register(self, request: Request) -> Response:
+        document = json.loads(request.data)
+        if self.refusal is not None:
+            return Response(json.dumps(self.refusal), status=500)
+        if document["dry_run"] and not document["force"]:
+            return Response(json.dumps({"id": "dp_1"}))
+        self.sent.append(document)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if not document["dry_run"] and not self.forgets:
+            self.knows(document["metadata"][DIGEST_KEY], answer)
+        return Response(json.dumps({"id": "dp_1", "services": [answer]}), status=201)
+
+    def deployment(self) -> Response:
+        if self.claim is None:
+            return Response('{"message": "not found"}', status=404)
+        metadata = {DIGEST_KEY: self.claim} if self.claim else {}
+        document = {"id": "dp_1", "metadata": metadata, "services": self.services}
+        return Response(json.dumps(document))
+
+    def service(self) -> Response:
+        latest = self.latest if self.latest is not None else next(iter(self.services), None)
+        if not latest:
+            return Response('{"message": "not found"}', status=404)
+        return Response(json.dumps(latest))
+
+    def forced(self) -> list[bool]:
+        """Which of the registrations that were not dry were by force."""
+        return [document["force"] for document in self.sent if not document["dry_run"]]
+
+
+@pytest.fixture
+def restate(httpserver: HTTPServer) -> Restate:
+    server = Restate()
+    httpserver.expect_request("/version").respond_with_json({"version": "1.7.12"})
+    httpserver.expect_request("/deployments", method="POST").respond_with_handler(server.register)
+    httpserver.expect_request("/deployments/dp_1").respond_with_handler(
+        lambda _: server.deployment()
+    )
+    httpserver.expect_request("/services/Jobs").respond_with_handler(lambda _: server.service())
+    httpserver.expect_request("/services/JobsTurn").respond_with_data("no", status=404)
+    return server
+
+
+def registrar_of(admin: AdminClient) -> Registrar:
+    return Registrar(
+        admin=admin,
+        names=Names(service="Jobs", landlord_calls="Jobs"),
+        uri=WORKER,
+        manifest=Manifest(digest=DIGEST, services=(JOBS,)),
+        on_startup=True,
+        logger=structlog.get_logger(),
+    )
+
+
+@pytest_asyncio.fixture
+async def registrar(httpserver: HTTPServer) -> AsyncIterator[Registrar]:
+    admin = AdminClient(httpserver.url_for(""))
+    yield registrar_of(admin)
+    await admin.aclose()
+
+
+async def test_an_unknown_worker_is_registered_without_force(
+    restate: Restate, registrar: Registrar
+) -> None:
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.REGISTERED
+    assert registration.detail == f"{WORKER} is deployment dp_1, revision 3"
+    (sent,) = restate.sent
+    assert (sent["force"], sent["dry_run"], sent["use_http_11"]) == (False, False, True)
+    assert sent["metadata"] == {DIGEST_KEY: DIGEST}
+
+
+async def test_a_known_worker_whose_manifest_was_read_sends_nothing(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows()
+
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.REGISTERED
+    assert restate.sent == []
+
+
+@pytest.mark.parametrize("claim", ["d0", ""])
+async def test_a_url_that_another_version_or_none_claims_is_claimed_by_force_at_the_start(
+    restate: Restate, registrar: Registrar, claim: str
+) -> None:
+    restate.knows(claim, read("d0"))
+
+    assert (await registrar.register()).state is RegistrationState.REGISTERED
+
+    assert restate.forced() == [True]
+
+
+async def test_where_another_version_answers_the_worker_is_outdated_and_has_claimed_the_url(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows("d0", read("d0"))
+    restate.answers = [read("d0", abort_timeout="5m")]
+
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.OUTDATED
+    assert "another version of this worker answered" in registration.detail
+    assert restate.claim == DIGEST
+    assert await registrar.look() == registration
+
+
+async def test_a_digest_that_is_claimed_and_was_never_read_is_not_registered(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, {**SERVICE, "metadata": {}})
+
+    assert (await registrar.look()).state is RegistrationState.OUTDATED
+
+
+async def test_an_outdated_worker_forces_nothing_while_another_version_would_answer(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0"))
+    restate.answers = [read("d0")]
+
+    assert (await registrar.register()).state is RegistrationState.OUTDATED
+
+    assert restate.forced() == []
+
+
+async def test_an_outdated_worker_is_registered_once_this_version_answers(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0"))
+    restate.answers = [SERVICE, read("d0"), SERVICE]
+
+    states = [(await registrar.register()).state for _ in range(2)]
+
+    # The dry run reached this version and the registration another: the next one is right.
+    assert states == [RegistrationState.OUTDATED, RegistrationState.REGISTERED]
+    assert restate.forced() == [True, True]
+
+
+async def test_an_outdated_worker_takes_nobodys_new_jobs_away(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0"))
+    restate.latest = {**SERVICE, "deployment_id": "dp_2"}
+
+    assert (await registrar.register()).state is RegistrationState.NOT_LATEST
+
+    assert restate.sent == []
+
+
+async def test_an_outdated_worker_without_a_handler_that_was_read_there_is_refused(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows(DIGEST, read("d0", handlers=[{"name": "execute"}, {"name": "old"}]))
+
+    with pytest.raises(RegistrationRefused, match="old"):
+        await registrar.register()
+
+    assert restate.sent == []
+
+
+async def test_a_claim_of_a_version_that_registered_later_is_left_alone(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows()
+    await registrar.register()
+    restate.knows("d2", read("d2"))
+
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.NOT_LATEST
+    assert "claimed by another version" in registration.detail
+    assert restate.sent == []
+
+
+async def test_handlers_that_went_are_named_and_nothing_is_sent(
+    restate: Restate, registrar: Registrar
+) -> None:
+    handlers = [{"name": "execute"}, {"name": "old"}]
+    restate.knows("d0", read("d0", handlers=handlers), {**SERVICE, "name": "Former"})
+
+    for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
+        with pytest.raises(RegistrationRefused, match=r"handlers of Jobs .*: old") as caught:
+            await attempt()
+        assert "another worker_advertised_url" in caught.value.hint
+        assert "remove the old deployment" in caught.value.hint
+    assert restate.sent == []
+
+
+DIFFERENT = [
+    ("abort_timeout", "5m"),
+    ("idempotency_retention", "1d"),
+    ("journal_retention", None),
+    ("max_interval", "1m"),
+    ("max_attempts", 70),
+    ("on_max_attempts", "Kill"),
+    ("public", False),
+    ("execute.public", False),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), DIFFERENT)
+async def test_an_option_that_did_not_take_is_refused_by_name_and_shown(
+    restate: Restate, registrar: Registrar, key: str, value: object
+) -> None:
+    policy = {**SERVICE["retry_policy"], key: value}
+    handlers = [{"name": "execute", "public": value}]
+    changed: dict[str, object] = {key: value}
+    if "max_" in key:
+        changed = {"retry_policy": policy}
+    if "." in key:
+        changed = {"handlers": handlers}
+    restate.answers = [read(DIGEST, **changed)]
+
+    with pytest.raises(RegistrationRefused) as caught:
+        await registrar.register()
+
+    assert f"keeps {key} of Jobs as" in caught.value.message
+    assert f"where {JOBS.options[key]} was sent" in caught.value.message
+    assert "--make-latest" in caught.value.hint
+    registration = await registrar.look()
+    assert (registration.state, registration.detail) == (
+        RegistrationState.REFUSED,
+        caught.value.message,
+    )
+    with pytest.raises(RegistrationRefused):
+        await registrar.dry_run()
+    assert restate.forced() == [False]
+
+
+@pytest.mark.parametrize(("sent", "kept"), [(4.567, "4s 567ms"), (5.000001, "5s")])
+async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
+    restate: Restate, registrar: Registrar, sent: float, kept: str
+) -> None:
+    restate.answers = [read(DIGEST, abort_timeout=kept)]
+    jobs = attrs.evolve(JOBS, options={**JOBS.options, "abort_timeout": sent})
+    manifest = Manifest(digest=DIGEST, services=(jobs,))
+
+    registration = await attrs.evolve(registrar, manifest=manifest).register()
+
+    assert registration.state is RegistrationState.REGISTERED
+
+
+async def test_where_another_deployment_is_the_latest_its_options_are_not_ours_to_judge(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows()
+    restate.latest = {**SERVICE, "deployment_id": "dp_2", "abort_timeout": "1s"}
+
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.NOT_LATEST
+    assert "new jobs go to dp_2" in registration.detail
+    assert "landlord-host register --make-latest" in registration.detail
+
+
+async def test_a_deployment_whose_service_is_gone_is_not_the_latest(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows()
+    restate.latest = {}
+
+    registration = await registrar.register()
+
+    assert registration.state is RegistrationState.NOT_LATEST
+    assert "new jobs go to none" in registration.detail
+
+
+async def test_a_server_that_forgets_at_once_is_worth_another_try(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.forgets = True
+
+    with pytest.raises(RegistrationFailed, match="does not show"):
+        await registrar.register()
+
+
+async def test_a_worker_that_restate_does_not_reach_is_told_where_to_look(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
+
+    for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
+        with pytest.raises(RegistrationFailed, match="META0003") as caught:
+            await attempt()
+        assert "worker_advertised_url" in caught.value.hint
+        assert WORKER in caught.value.hint
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_make_latest_sends_whatever_the_digest(
+    restate: Restate, registrar: Registrar, *, known: bool
+) -> None:
+    if known:
+        restate.knows()
+
+    assert (await registrar.make_latest()).state is RegistrationState.REGISTERED
+
+    assert restate.forced() == [known]
+
+
+async def test_a_dry_run_says_that_the_worker_would_be_added(
+    restate: Restate, registrar: Registrar
+) -> None:
+    registration = await registrar.dry_run()
+
+    assert f"would add the deployment {WORKER}" in registration.detail
+    assert restate.sent == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "state"),
+    [("d0", RegistrationState.NOT_LATEST), (DIGEST, RegistrationState.OUTDATED)],
+)
+async def test_a_dry_run_says_what_would_be_updated_and_why(
+    restate: Restate, registrar: Registrar, claim: str, state: RegistrationState
+) -> None:
+    restate.knows(claim, read("d0"))
+
+    registration = await registrar.dry_run()
+
+    assert registration.state is state
+    assert f"would update the deployment {WORKER}" in registration.detail
+    assert "another version" in registration.detail
+    assert restate.forced() == []
+
+
+async def test_a_dry_run_of_what_is_registered_only_looks(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows()
+
+    assert (await registrar.dry_run()).state is RegistrationState.REGISTERED
+    assert restate.sent == []
+
+
+async def test_a_worker_that_is_not_to_register_only_looks(
+    restate: Restate, registrar: Registrar
+) -> None:
+    registration = await attrs.evolve(registrar, on_startup=False).register()
+
+    assert registration.state is RegistrationState.UNREGISTERED
+    assert WORKER in registration.detail
+    assert restate.sent == []
+
+
+async def test_a_worker_that_restate_knows_not_and_does_not_reach_is_gone(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
+
+    assert (await registrar.look()).state is RegistrationState.UNREGISTERED
+
+
+async def test_without_an_admin_api_looking_says_unknown_and_acting_fails() -> None:
+    admin = AdminClient("http://127.0.0.1:9")
+    registrar = registrar_of(admin)
+
+    assert (await registrar.look()).state is RegistrationState.UNKNOWN
+    for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
+        with pytest.raises(RegistrationFailed) as caught:
+            await attempt()
+        assert "workflow.restate.admin_endpoint" in caught.value.hint
+    await admin.aclose()
+
+
+async def test_an_admin_api_that_wants_a_key_makes_the_state_unknown(
+    httpserver: HTTPServer, registrar: Registrar
+) -> None:
+    httpserver.expect_request("/deployments").respond_with_json({"message": "who?"}, status=401)
+
+    registration = await registrar.look()
+
+    assert registration.state is RegistrationState.UNKNOWN
+    assert "who?" in registration.detail
+
+
+async def test_what_the_server_knows_of_this_worker_is_remembered(
+    restate: Restate, registrar: Registrar
+) -> None:
+    restate.knows()
+
+    await registrar.look()
+
+    assert "Jobs" in registrar.known
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_deployment_that_was_seen_is_looked_at_by_its_id(
+    restate: Restate, registrar: Registrar, httpserver: HTTPServer, *, known: bool
+) -> None:
+    if known:
+        restate.knows()
+    await registrar.register()
+    httpserver.clear_log()
+
+    assert (await registrar.look()).state is RegistrationState.REGISTERED
+
+    assert [request.path for request, _ in httpserver.log] == [
+        "/deployments/dp_1",
+        "/services/Jobs",
+    ]
+
+
+async def test_a_deployment_that_is_removed_is_gone(restate: Restate, registrar: Registrar) -> None:
+    restate.knows()
+    await registrar.look()
+    restate.claim = None
+
+    assert (await registrar.look()).state is RegistrationState.UNREGISTERED

@@ -1,0 +1,143 @@
+import json
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.steps import NONE_LOST, LostAttempts
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.jobs import attempts
+from landlord_engines_restate.jobs.attempts import Attempt
+from landlord_engines_restate.jobs.crash_loops import AttemptLosses
+from landlord_test_target.direct import Lines
+
+LOST = {
+    "error_message": "unexpected error while reading the response body: error reading a body from"
+    " connection",
+    "restate_doc_error_code": "RT0010",
+}
+AWAY = {
+    "error_message": "error when calling 'http://w/': unable to reach the remote endpoint.\nReason:"
+    " client error (Connect)",
+    "restate_doc_error_code": "RT0010",
+}
+ANSWER = {"error_message": "LE408: the worker ended", "restate_doc_error_code": "RT0007"}
+FAILED = {"error_message": "LE403: no answer", "restate_doc_error_code": "RT0007"}
+
+
+@pytest_asyncio.fixture
+async def losses(httpserver: HTTPServer) -> AsyncIterator[AttemptLosses]:
+    admin = AdminClient(httpserver.url_for("/"))
+    yield AttemptLosses(admin=admin, logger=Lines(), limit=2)
+    await admin.aclose()
+
+
+@pytest.fixture
+def attempt(monkeypatch: pytest.MonkeyPatch) -> list[Attempt | None]:
+    now: list[Attempt | None] = [Attempt(entries=2, retries=1)]
+    monkeypatch.setattr(attempts, "current_attempt", lambda: now[0])
+    return now
+
+
+def shows(httpserver: HTTPServer, *failures: Mapping[str, str]) -> None:
+    rows = [{"event_json": json.dumps({"ty": "TransientError", **failure})} for failure in failures]
+    httpserver.expect_request("/query").respond_with_json({"rows": rows})
+
+
+@pytest.mark.usefixtures("attempt")
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [
+        ((), LostAttempts(count=0, is_new=False)),
+        ((AWAY,), LostAttempts(count=0, is_new=False)),
+        ((LOST,), LostAttempts(count=1, is_new=True)),
+        ((LOST, AWAY), LostAttempts(count=1, is_new=True)),
+        ((LOST, ANSWER), LostAttempts(count=1, is_new=False)),
+        ((LOST, ANSWER, AWAY), LostAttempts(count=1, is_new=False)),
+        ((LOST, ANSWER, LOST, AWAY, ANSWER, LOST), LostAttempts(count=3, is_new=True)),
+        ((LOST, ANSWER, LOST, FAILED), LostAttempts(count=0, is_new=False)),
+        ((LOST, ANSWER, FAILED, LOST), LostAttempts(count=1, is_new=True)),
+    ],
+)
+async def test_what_restate_keeps_of_failed_attempts_tells_how_many_were_lost_in_a_row(
+    losses: AttemptLosses,
+    httpserver: HTTPServer,
+    failures: tuple[Mapping[str, str], ...],
+    expected: LostAttempts,
+) -> None:
+    shows(httpserver, *failures)
+
+    assert await losses.count("inv_1") == expected
+
+
+@pytest.mark.usefixtures("attempt")
+async def test_only_failures_since_the_last_entry_of_this_very_job_are_asked_for(
+    losses: AttemptLosses, httpserver: HTTPServer
+) -> None:
+    shows(httpserver)
+
+    await losses.count("inv_1")
+
+    (request,) = (request for request, _ in httpserver.log)
+    query = request.get_json()["query"]
+    assert "id = 'inv_1'" in query
+    assert "after_journal_entry_index = 1" in query
+
+
+@pytest.mark.parametrize("first", [None, Attempt(entries=2, retries=0)])
+async def test_a_first_attempt_asks_nothing(
+    losses: AttemptLosses,
+    httpserver: HTTPServer,
+    attempt: list[Attempt | None],
+    first: Attempt | None,
+) -> None:
+    attempt[0] = first
+
+    losses.note_end("inv_0")
+    assert await losses.count("inv_1") == NONE_LOST
+
+    assert httpserver.log == []
+
+
+async def test_an_attempt_that_follows_one_which_ended_here_asks_nothing(
+    losses: AttemptLosses, httpserver: HTTPServer, attempt: list[Attempt | None]
+) -> None:
+    shows(httpserver, LOST)
+    losses.note_end("inv_1")
+
+    attempt[0] = Attempt(entries=2, retries=2)
+    assert await losses.count("inv_1") == NONE_LOST
+    assert httpserver.log == []
+
+    # Another worker had one meanwhile.
+    attempt[0] = Attempt(entries=2, retries=3)
+    assert (await losses.count("inv_1")).count == 1
+
+
+async def test_the_job_that_ended_here_longest_ago_is_forgotten_first(
+    losses: AttemptLosses, httpserver: HTTPServer, attempt: list[Attempt | None]
+) -> None:
+    shows(httpserver)
+    for name in ("inv_1", "inv_2", "inv_1", "inv_3"):
+        losses.note_end(name)
+    attempt[0] = Attempt(entries=2, retries=2)
+
+    for name in ("inv_1", "inv_3"):
+        await losses.count(name)
+    assert httpserver.log == []
+    await losses.count("inv_2")
+    assert len(httpserver.log) == 1
+
+
+@pytest.mark.usefixtures("attempt")
+@pytest.mark.parametrize("answer", ["down", '{"rows": [{}]}'])
+async def test_a_job_goes_on_where_nobody_can_tell(
+    losses: AttemptLosses, httpserver: HTTPServer, answer: str
+) -> None:
+    httpserver.expect_request("/query").respond_with_data(answer)
+
+    assert await losses.count("inv_1") == NONE_LOST
+
+    assert isinstance(losses.logger, Lines)
+    assert losses.logger.events("warning") == ["lost attempts cannot be counted"]

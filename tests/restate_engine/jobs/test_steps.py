@@ -1,0 +1,82 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from restate import SdkInternalBaseException
+from restate.exceptions import RetryableError
+
+from landlord_engines_core.errors import SetApart, Transient
+from landlord_engines_core.steps import NONE_LOST
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.jobs import attempts
+from landlord_engines_restate.jobs.attempts import Attempt
+from landlord_engines_restate.jobs.crash_loops import AttemptLosses
+from landlord_engines_restate.jobs.services import run_attempt
+from landlord_engines_restate.jobs.steps import RestateSteps, ResyncSteps, StepTools
+from landlord_engines_restate.journal import Pauses
+from landlord_engines_restate.lock.handlers import LockCalls
+from landlord_engines_restate.lock.ordering import DispatchOrder
+from landlord_engines_restate.lock.reader import LockReader
+from landlord_test_target.direct import Lines
+
+
+async def never(*_: object) -> bytes:
+    raise AssertionError
+
+
+def parts(admin: AdminClient) -> dict[str, Any]:
+    return {
+        "execution_id": "inv_1",
+        "ctx": None,  # a look has none to call with
+        "tools": StepTools(
+            lock=LockCalls(name="T", acquire=never, complete=never, resync=never),  # type: ignore[arg-type]
+            reader=LockReader(admin=admin, lock="T"),
+            order=DispatchOrder(admin=admin, is_wanted=never),  # type: ignore[arg-type]
+            pauses=Pauses(),
+            losses=AttemptLosses(admin=admin, logger=Lines()),
+        ),
+    }
+
+
+async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/query").respond_with_data("down", status=503)
+    admin = AdminClient(httpserver.url_for("/"))
+    steps = RestateSteps(**parts(admin))
+
+    for each in (steps, ResyncSteps(**parts(admin), after="inv_job")):
+        with pytest.raises(Transient, match="cannot be used"):
+            await each.read_record("t")
+
+    await admin.aclose()
+
+
+async def fails(error: BaseException) -> bytes:
+    raise error
+
+
+async def test_a_job_that_is_set_apart_is_tried_again_after_its_pause() -> None:
+    steps = RestateSteps(**parts(AdminClient("http://127.0.0.1:9")))
+
+    with pytest.raises(RetryableError, match="LE408: it waits") as raised:
+        await run_attempt(fails(SetApart("it waits", retry_after=30.0)), steps)
+
+    assert raised.value.retry_after == timedelta(seconds=30)
+    assert await steps.lost_attempts() == NONE_LOST
+
+
+async def test_an_attempt_that_was_suspended_or_failed_is_not_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempt = Attempt(entries=2, retries=1)
+    monkeypatch.setattr(attempts, "current_attempt", lambda: attempt)
+    # Nothing answers at this address: a question would be logged.
+    steps = RestateSteps(**parts(AdminClient("http://127.0.0.1:9")))
+
+    with pytest.raises(SdkInternalBaseException):
+        await run_attempt(fails(SdkInternalBaseException("suspended")), steps)
+
+    attempt = Attempt(entries=2, retries=2)
+    assert await steps.lost_attempts() == NONE_LOST
+    assert isinstance(steps.tools.losses.logger, Lines)
+    assert steps.tools.losses.logger.lines == []

@@ -1,0 +1,264 @@
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core.errors import ExecutionEnded, Superseded
+from landlord_engines_core.models import Record, Transition
+from landlord_engines_restate.admin import AdminClient, AdminUnavailable
+from landlord_engines_restate.lock.ordering import Bid, DispatchOrder, Holder, Verdict
+
+ME = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=True)
+OTHER = Holder(execution_id="inv_old", since="2026-11-24T01:00:11+00:00", operation="update")
+FIRST, SECOND = "2026-11-24T01:00:10Z", "2026-11-24T01:00:10.045Z"
+"""As text the first would be the later one: Restate leaves out a fraction that is zero."""
+LATER = "2026-11-24T01:00:12Z"
+
+ENDED = Record().with_end(
+    Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
+)
+
+Says = Callable[..., DispatchOrder]
+
+
+@pytest_asyncio.fixture
+async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
+    """The order over a Landlord that says this of the tenant."""
+    admin = AdminClient(httpserver.url_for("/"))
+
+    def make(desired: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says
+        async def is_wanted(tenant: str) -> bool | None:
+            assert tenant == "t"
+            return desired
+
+        return DispatchOrder(admin=admin, is_wanted=is_wanted, replay=0.1)
+
+    yield make
+    await admin.aclose()
+
+
+@pytest.fixture
+def order(says: Says) -> DispatchOrder:
+    return says(None)
+
+
+def shows(httpserver: HTTPServer, **created: tuple[str, str]) -> None:
+    rows = [
+        {
+            "id": job,
+            "created_at": at,
+            "status": status.split()[0],
+            **({"completion_result": status.split()[1]} if " " in status else {}),
+        }
+        for job, (at, status) in created.items()
+    ]
+    httpserver.expect_request("/query").respond_with_json({"rows": rows})
+
+
+def asked(httpserver: HTTPServer) -> list[str]:
+    return [request.get_json()["query"] for request, _ in httpserver.log]
+
+
+@pytest.mark.parametrize(
+    ("created", "verdict"),
+    [
+        (
+            {"inv_me": (FIRST, "running"), "inv_old": (SECOND, "completed success")},
+            Verdict.SUPERSEDED,
+        ),
+        ({"inv_me": (FIRST, "running"), "inv_old": (SECOND, "running")}, Verdict.SUPERSEDED),
+        ({"inv_me": (SECOND, "running"), "inv_old": (FIRST, "completed success")}, Verdict.FREE),
+        ({"inv_me": (FIRST, "running"), "inv_old": (FIRST, "running")}, Verdict.RUNNING),
+        ({"inv_me": (FIRST, "running"), "inv_old": (SECOND, "completed failure")}, Verdict.FREE),
+        ({"inv_me": (FIRST, "running")}, Verdict.SUPERSEDED),
+        ({"inv_me": (LATER, "running")}, Verdict.FREE),
+    ],
+    ids=[
+        "younger and done",
+        "younger and running",
+        "older and done",
+        "as old and running",
+        "younger and killed",
+        "forgotten, acquired the lock after my dispatch",
+        "forgotten, acquired the lock before my dispatch",
+    ],
+)
+async def test_the_one_dispatched_last_wins_and_what_was_killed_has_lost(
+    order: DispatchOrder,
+    httpserver: HTTPServer,
+    created: dict[str, tuple[str, str]],
+    verdict: Verdict,
+) -> None:
+    shows(httpserver, **created)
+
+    claim = await order.compare(ME, OTHER, Record())
+
+    assert (claim.verdict, claim.dispatched) == (verdict, created["inv_me"][0])
+    assert "FROM sys_invocation WHERE" in asked(httpserver)[0]
+
+
+@pytest.mark.parametrize(("mine", "verdict"), [(FIRST, Verdict.SUPERSEDED), (LATER, Verdict.FREE)])
+async def test_a_holder_whose_end_and_dispatch_are_written_down_is_not_asked_about(
+    order: DispatchOrder, httpserver: HTTPServer, mine: str, verdict: Verdict
+) -> None:
+    shows(httpserver, inv_me=(mine, "running"))
+    holder = Holder(execution_id="inv_old", since=LATER, dispatched=SECOND, operation="update")
+
+    assert (await order.compare(ME, holder, ENDED)).verdict == verdict
+
+    (query,) = asked(httpserver)
+    assert query.endswith("FROM sys_invocation_status WHERE id = 'inv_me'")
+
+
+async def test_the_dispatch_of_the_first_holder_is_asked_for_once_somebody_follows_it(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, "completed success"))
+
+    assert (await order.compare(ME, OTHER, ENDED)).verdict == Verdict.SUPERSEDED
+
+    assert "inv_old" in asked(httpserver)[0]
+
+
+@pytest.mark.parametrize(
+    ("desired", "verdict"),
+    [(True, Verdict.FREE), (False, Verdict.SUPERSEDED), (None, Verdict.FREE)],
+)
+async def test_what_meets_a_delete_goes_on_where_landlord_wants_the_tenant(
+    says: Says,
+    httpserver: HTTPServer,
+    desired: bool | None,  # noqa: FBT001  # what Landlord says
+    verdict: Verdict,
+) -> None:
+    shows(httpserver, inv_me=(LATER, "running"))
+    delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
+
+    assert (await says(desired).compare(ME, delete, ENDED)).verdict == verdict
+
+
+async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
+    says: Says, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(LATER, "running"))
+    delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
+    named = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
+
+    assert (await says(desired=False).compare(named, delete, ENDED)).verdict == Verdict.FREE
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [("running", Verdict.RUNNING), ("completed failure", Verdict.FREE)]
+)
+async def test_what_resyncs_beats_no_job_whenever_it_was_sent(
+    order: DispatchOrder, httpserver: HTTPServer, status: str, verdict: Verdict
+) -> None:
+    shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, status))
+    resync = Holder(execution_id="inv_old", since=SECOND, is_resync=True)
+
+    assert (await order.compare(ME, resync, Record())).verdict == verdict
+
+
+async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    me = {"id": "inv_me", "created_at": FIRST, "status": "running"}
+    old = {"id": "inv_old", "created_at": SECOND, "status": "completed"}
+    httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me]})
+    httpserver.expect_ordered_request("/query").respond_with_json({"rows": [me, old]})
+
+    assert (await order.compare(ME, OTHER, Record())).verdict == Verdict.SUPERSEDED
+
+
+async def test_a_server_that_does_not_show_the_asking_job_decides_nothing(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_old=(FIRST, "completed"))
+
+    with pytest.raises(AdminUnavailable, match="does not show this job"):
+        await order.compare(ME, OTHER, Record())
+
+
+@pytest.mark.parametrize("status", ["backing-off", "paused"])
+async def test_a_holder_that_stands_still_is_killed(
+    order: DispatchOrder, httpserver: HTTPServer, status: str
+) -> None:
+    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, status))
+    httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
+
+    assert (await order.compare(ME, OTHER, Record())).verdict == Verdict.FREE
+
+    httpserver.check_assertions()
+
+
+async def test_a_holder_that_had_its_time_to_give_way_is_killed_though_it_runs(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
+    httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
+
+    assert (await order.compare(ME, OTHER, Record(), kill_running=True)).verdict == Verdict.FREE
+
+    httpserver.check_assertions()
+
+
+async def test_before_anybody_had_the_lock_nothing_is_checked(order: DispatchOrder) -> None:
+    await order.check_current("inv_me", None, Record())
+
+
+async def test_a_job_that_lives_and_has_the_lock_may_go_on(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_old=(FIRST, "invoked"))
+
+    await order.check_current("inv_old", OTHER, Record())
+
+
+async def test_a_killed_job_that_nobody_followed_is_told_so(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_old=(FIRST, "completed failure"))
+
+    with pytest.raises(ExecutionEnded, match="no later job has the lock"):
+        await order.check_current("inv_old", OTHER, Record())
+
+
+@pytest.mark.parametrize(
+    "me", [(FIRST, "invoked"), (LATER, "completed failure")], ids=["older", "younger, but killed"]
+)
+async def test_a_job_whose_lock_another_one_has_may_not_go_on(
+    order: DispatchOrder, httpserver: HTTPServer, me: tuple[str, str]
+) -> None:
+    shows(httpserver, inv_me=me, inv_old=(SECOND, "invoked"))
+
+    with pytest.raises(Superseded) as raised:
+        await order.check_current("inv_me", OTHER, Record())
+    assert type(raised.value) is Superseded
+
+
+async def test_a_job_that_waits_behind_an_older_one_may_go_on(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, inv_me=(LATER, "invoked"), inv_old=(SECOND, "invoked"))
+
+    await order.check_current("inv_me", OTHER, Record())
+
+
+@pytest.mark.parametrize(
+    ("status", "has_failed"),
+    [("invoked", False), ("completed success", False), ("completed failure", True)],
+)
+async def test_how_an_invocation_has_ended_is_told(
+    order: DispatchOrder, httpserver: HTTPServer, status: str, *, has_failed: bool
+) -> None:
+    shows(httpserver, inv_me=(FIRST, status))
+
+    assert await order.has_failed("inv_me") == has_failed
+
+
+async def test_what_restate_has_forgotten_counts_as_killed(
+    order: DispatchOrder, httpserver: HTTPServer
+) -> None:
+    shows(httpserver)
+
+    assert await order.has_failed("inv_me")

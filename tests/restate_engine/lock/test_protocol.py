@@ -1,0 +1,134 @@
+"""Responses and state of a lock, over a context that runs each step at once."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pytest_httpserver import HTTPServer
+
+from landlord_engines_core import codec
+from landlord_engines_core.models import CompletedJob, JobStart, Placement, Record, Transition
+from landlord_engines_restate.admin import AdminClient
+from landlord_engines_restate.journal import Pauses
+from landlord_engines_restate.lock import protocol
+from landlord_engines_restate.lock.claims import Claims
+from landlord_engines_restate.lock.ordering import DispatchOrder, Holder
+from landlord_engines_restate.lock.state import STATE, AcquireRequest, LockState, ResyncRequest
+
+EARLY, LATE = "2026-11-24T01:00:10Z", "2026-11-24T01:00:12Z"
+HERE = Placement("mock")
+HOLDER = Holder(execution_id="inv_old", since=LATE, dispatched=LATE, operation="update")
+DONE = Transition(execution_id="inv_old", operation="update", started_at="t", ended_at="u")
+BEGUN = Record().with_start("inv_old", JobStart(operation="update", started_at="t", placement=HERE))
+RESYNC = Holder(execution_id="inv_resync", since=LATE, is_resync=True)
+
+
+class Context:
+    """Stands in for Restate's: it keeps the state of one object."""
+
+    def __init__(self, state: LockState) -> None:
+        self.kept: dict[str, bytes] = {STATE: codec.dumps(state)}
+
+    def key(self) -> str:
+        return "t"
+
+    def request(self) -> SimpleNamespace:
+        return SimpleNamespace(id="inv_me")
+
+    async def get(self, name: str, serde: object) -> bytes | None:
+        return self.kept.get(name)
+
+    def set(self, name: str, value: bytes, serde: object) -> None:
+        self.kept[name] = value
+
+    async def run_typed(
+        self, name: str, action: Callable[[], Awaitable[Any]], options: object
+    ) -> Any:  # the SDK's signature
+        return await action()
+
+    def clear_all(self) -> None:
+        self.kept.clear()
+
+    def state(self) -> LockState:
+        return codec.loads(self.kept[STATE], LockState)
+
+
+@pytest_asyncio.fixture
+async def claims(httpserver: HTTPServer) -> AsyncIterator[Claims]:
+    async def nobody_asks(tenant: str) -> bool | None:
+        raise AssertionError
+
+    admin = AdminClient(httpserver.url_for("/"))
+    order = DispatchOrder(admin=admin, is_wanted=nobody_asks, replay=0.1)
+    yield Claims(order=order, pauses=Pauses())
+    await admin.aclose()
+
+
+def shows(httpserver: HTTPServer, job: str, status: str, result: str = "") -> None:
+    row = {"id": job, "created_at": EARLY, "status": status, "completion_result": result}
+    httpserver.expect_request("/query").respond_with_json({"rows": [row]})
+
+
+async def test_what_gives_way_to_a_job_that_has_ended_is_resynced_by_landlords_word(
+    claims: Claims, httpserver: HTTPServer
+) -> None:
+    shows(httpserver, "inv_me", "running")
+    resyncs: list[CompletedJob] = []
+    record = ended_here()
+    ctx: Any = Context(LockState(holder=HOLDER, record=record))
+    request = AcquireRequest(
+        execution_id="inv_me", note=JobStart(operation="update", started_at="t")
+    )
+
+    def follow(ended: CompletedJob) -> bool:
+        resyncs.append(ended)
+        return True
+
+    response = await protocol.acquire(ctx, claims, request, follow)
+
+    assert response.superseded_by == "inv_old"
+    (ended,) = resyncs
+    assert (ended.execution_id, ended.removed, ended.overrode_delete) == ("inv_old", (HERE,), False)
+    assert ctx.state().holder == HOLDER
+
+
+def ended_here() -> Record:
+    return Record(placements=(HERE,)).with_end(DONE)
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "superseded_by"),
+    [("completed", "failure", ""), ("invoked", "", "inv_old")],
+    ids=["killed", "running"],
+)
+async def test_a_tenant_is_resynced_after_a_killed_job_and_not_during_one(
+    claims: Claims, httpserver: HTTPServer, status: str, result: str, superseded_by: str
+) -> None:
+    shows(httpserver, "inv_old", status, result)
+    ctx: Any = Context(LockState(holder=HOLDER, record=BEGUN))
+    note = JobStart(operation="resync", started_at="t")
+    request = ResyncRequest(execution_id="inv_resync", after="inv_old", note=note)
+
+    response = await protocol.resync(ctx, claims, request)
+
+    assert response.superseded_by == superseded_by
+    assert (ctx.state().resync is None) == bool(superseded_by)
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "is_kept"),
+    [("completed", "failure", False), ("invoked", "", True)],
+    ids=["killed", "running"],
+)
+async def test_a_killed_resync_keeps_no_record_from_being_forgotten(
+    claims: Claims, httpserver: HTTPServer, status: str, result: str, *, is_kept: bool
+) -> None:
+    shows(httpserver, "inv_resync", status, result)
+    deleted = Record().with_end(DONE)
+    ctx: Any = Context(LockState(holder=HOLDER, record=deleted, resync=RESYNC))
+
+    await protocol.forget(ctx, claims, "inv_old")
+
+    assert bool(ctx.kept) == is_kept
