@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from landlord_engines_core.compute import ComputeSpec, ResourceState
-from landlord_engines_core.compute.docker.body import container_body
-from landlord_engines_core.compute.docker.config import read
+from landlord_engines_core.compute.docker.config import read_config
 from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.compute_contract import Interrupted, healthy
 from landlord_test_target.direct import DirectSteps, jobs
@@ -273,9 +273,9 @@ async def test_a_program_that_ends_is_told_with_its_code(
     [
         ({"command": ["no-such-thing"]}, "the image does not have the command"),
         ({"user": "nobody-here"}, r"the image does not have the user in \$.user"),
-        ({"resources": {"cpu": 1_000_000}}, r"\$.resources.cpu is more than the engine has"),
-        ({"resources": {"memory": 1}}, r"\$.resources.memory is less than the engine allows"),
-        ({"image": "UPPER:1"}, r"\$.image is not the reference of an image"),
+        ({"resources": {"cpu": 1_000_000}}, r"\$.resources.cpu is more than the daemon's host has"),
+        ({"resources": {"memory": 1}}, r"\$.resources.memory is less than the daemon allows"),
+        ({"image": "UPPER:1"}, r"\$.image is not an image reference"),
     ],
     ids=repr,
 )
@@ -331,7 +331,7 @@ async def test_a_container_that_others_made_in_its_place_is_not_started(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     wanted = spec(tenant.tenant)
-    labels = container_body(wanted, read(wanted.config), engine.settings)["Labels"]
+    labels = build_body(wanted, read_config(wanted.config), engine.settings)["Labels"]
     options = [f"--label={key}={value}" for key, value in labels.items()]
     options += ["--privileged", "--pids-limit=512", "--restart=unless-stopped"]
     docker("create", "--name", f"landlord-tenant-{tenant.tenant}", *options, f"{WEB}:1")

@@ -9,8 +9,8 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from landlord_engines_core.compute.docker.answers import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.client import DockerClient
+from landlord_engines_core.compute.docker.errors import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
 from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
 
@@ -58,8 +58,8 @@ async def test_the_version_that_the_engine_speaks_is_spoken(
     [
         (400, ComputeRefused, r"refuses to inspect a container \(HTTP 400\)"),
         (403, ComputeRefused, r"HTTP 403"),
-        (404, NotFound, "not there"),
-        (409, Conflict, "something else is under way"),
+        (404, NotFound, "an object is missing"),
+        (409, Conflict, "another change is under way"),
         (500, ComputeUnavailable, r"fails to inspect a container \(HTTP 500\)"),
         (503, ComputeUnavailable, r"HTTP 503"),
     ],
@@ -70,7 +70,7 @@ async def test_a_status_tells_whether_another_try_helps_and_no_message_is_passed
     answer(httpserver, "GET", "/containers/x/json", status, "for")
 
     with pytest.raises(error, match=told) as caught:
-        await client.show("x")
+        await client.inspect("x")
 
     assert SECRET not in str(caught.value)
 
@@ -84,14 +84,14 @@ async def test_what_is_no_engine_does_not_answer_as_one(
     )
 
     with pytest.raises(ComputeUnavailable, match="does not answer"):
-        await client.show("x")
+        await client.inspect("x")
 
 
 async def test_something_else_at_the_address_does_not_answer_as_an_engine() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable, match="does not answer") as caught:
-        await client.show("x")
+        await client.inspect("x")
     with pytest.raises(ComputeUnavailable, match="does not answer"):
         await client.pull("x")
 
@@ -112,7 +112,7 @@ async def test_an_engine_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPS
     client = DockerClient(DockerSettings(host=host, request_timeout=0.1))
 
     with pytest.raises(ComputeUnavailable, match="does not answer"):
-        await client.show("x")
+        await client.inspect("x")
 
     release.set()
     await client.aclose()
@@ -146,7 +146,7 @@ async def test_an_engine_whose_disk_is_full_is_told_whatever_it_was_to_do(
 ) -> None:
     answer(httpserver, "POST", "/containers/x/start", 500, "write x: no space left on device")
 
-    with pytest.raises(StartFailed, match="cannot start the container: it has no space left"):
+    with pytest.raises(StartFailed, match="cannot start the container: no space is left"):
         await client.start("x")
 
 
@@ -278,7 +278,7 @@ async def test_a_pull_from_what_is_no_engine_is_noticed(
 ) -> None:
     httpserver.expect_request("/v1.47/images/create").respond_with_json({"no": "message"}, 500)
 
-    with pytest.raises(ComputeUnavailable, match="the Docker engine does not answer"):
+    with pytest.raises(ComputeUnavailable, match="the Docker daemon does not answer"):
         await client.pull("r:5000/x:1")
 
 
@@ -326,7 +326,7 @@ async def test_docker_is_never_reached_through_a_proxy(
     client = DockerClient(settings)
 
     with suppress(ComputeError):
-        await client.show("x")
+        await client.inspect("x")
     await client.aclose()
 
     assert httpserver.log
@@ -340,7 +340,7 @@ async def test_certificates_in_the_home_of_a_user_without_one_are_told(
     settings, _ = read_section({"host": "tcp://127.0.0.1:1", "tls_verify": True})
 
     with pytest.raises(ComputeUnavailable, match="no home folder") as caught:
-        await DockerClient(settings).show("x")
+        await DockerClient(settings).inspect("x")
 
     assert "cert_path" in caught.value.hint
 
@@ -353,6 +353,6 @@ async def test_certificates_that_cannot_be_read_are_told(
     settings, _ = read_section({"host": "tcp://127.0.0.1:1", **section})
 
     with pytest.raises(ComputeUnavailable, match=r"certificates .* FileNotFoundError") as caught:
-        await DockerClient(settings).show("x")
+        await DockerClient(settings).inspect("x")
 
     assert "cert_path" in caught.value.hint

@@ -11,14 +11,14 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.body import container_body
-from landlord_engines_core.compute.docker.config import read
+from landlord_engines_core.compute.docker import labels as naming
+from landlord_engines_core.compute.docker.config import read_config
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.docker import spec
 
-MINE = names.identity("landlord", "t")
+MINE = naming.identity_labels("landlord", "t")
 
 
 @pytest_asyncio.fixture
@@ -56,7 +56,7 @@ class Fake:
 async def test_what_vanishes_between_two_looks_and_what_is_anothers_is_not_seen(
     engine: DockerCompute, fake: Fake
 ) -> None:
-    other = {**MINE, names.DIGEST: "another's"}
+    other = {**MINE, naming.DIGEST: "another's"}
     plain: list[dict[str, Any]] = [{"Id": "null", "Labels": None}, {"Id": "missing"}]
     fake.lists({"Id": "gone", "Labels": MINE}, {"Id": "other", "Labels": other}, *plain)
     fake.answers("GET", "/containers/gone/json", 404, {"message": "gone"})
@@ -69,13 +69,13 @@ async def test_what_vanishes_between_two_looks_and_what_is_anothers_is_not_seen(
 async def test_a_name_that_is_never_free_nor_to_be_seen_is_given_up_for_now(
     engine: DockerCompute, fake: Fake
 ) -> None:
-    name = names.current_name("landlord", "t")
+    name = naming.current_name("landlord", "t")
     fake.lists()
     fake.answers("POST", "/containers/create", 409, {"message": "in use"})
     shown = {"Id": "x", "Name": f"/{name}", "Config": {"Labels": MINE}}
     fake.answers("GET", f"/containers/{name}/json", 200, shown)
 
-    with pytest.raises(ComputeUnavailable, match="something else is under way"):
+    with pytest.raises(ComputeUnavailable, match="another change is under way"):
         await engine.provision(spec("t"))
 
     assert fake.asked("POST", "/containers/create") > 1
@@ -120,8 +120,8 @@ async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(
     engine: DockerCompute, fake: Fake
 ) -> None:
     wanted = spec("t")
-    body = container_body(wanted, read(wanted.config), engine.settings)
-    name, replacement = (one("landlord", "t") for one in (names.current_name, names.next_name))
+    body = build_body(wanted, read_config(wanted.config), engine.settings)
+    name, replacement = (one("landlord", "t") for one in (naming.current_name, naming.next_name))
     shown = {
         "Id": "x",
         "Name": f"/{replacement}",

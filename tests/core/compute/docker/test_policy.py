@@ -9,9 +9,9 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.docker.config import SCHEMA
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
 from landlord_engines_core.compute.docker.policy import is_in_data_root
-from landlord_engines_core.compute.docker.schema import SCHEMA
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.docker import spec
 
@@ -220,7 +220,7 @@ def test_what_the_operator_allows_is_accepted(
 def test_the_engines_socket_is_refused_in_an_allowed_folder_too(source: str) -> None:
     engine = from_settings({"host": "unix:///own/engine.sock", "policy": {"bind_roots": ["/"]}})
 
-    with pytest.raises(ComputeRefused, match=r"the engine's socket in \$.volumes\[0\]"):
+    with pytest.raises(ComputeRefused, match=r"the Docker daemon's socket in \$.volumes\[0\]"):
         engine.validate({"image": "x", "volumes": [f"{source}:/s"]})
 
 

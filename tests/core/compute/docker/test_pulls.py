@@ -19,14 +19,14 @@ PERMANENT = [
     ("no matching manifest for windows/amd64 10.0.17763", "platform"),
     ("no match for platform in manifest: not found", "platform"),
     ('image operating system "windows" cannot be used on this platform', "platform"),
-    (f"manifest verification failed for digest {DIGEST}", "not the one that its digest names"),
-    ("invalid checksum digest length", "not the one that its digest names"),
+    (f"manifest verification failed for digest {DIGEST}", "does not match its digest"),
+    ("invalid checksum digest length", "does not match its digest"),
     ("pull access denied for a, repository does not exist or may require docker login", "denies"),
     ("unexpected status from HEAD request to https://r/v2/: 403 Forbidden", "denies"),
     ("denied: requested access to the resource is denied", "denies"),
     ("unsupported media type application/vnd.docker.plugin.v1+json", "format"),
     ("manifest for a@sha256:0 not found: manifest unknown: manifest unknown", "does not exist"),
-    ("invalid reference format: repository name must be lowercase", "not the reference"),
+    ("invalid reference format: repository name must be lowercase", "not an image reference"),
 ]
 
 PASSING = [
@@ -37,7 +37,7 @@ PASSING = [
     (f"filesystem layer verification failed for digest {DIGEST}", "arrived damaged"),
     ("failed commit on ref: unexpected commit digest sha256:0, expected sha256:1", "damaged"),
     ("x509: certificate signed by unknown authority", "does not trust the certificate"),
-    ("http: server gave HTTP response to HTTPS client", "speaks no TLS"),
+    ("http: server gave HTTP response to HTTPS client", "has no TLS"),
     ("received unexpected HTTP status: 503 Service Unavailable", "does not answer"),
     ("unexpected EOF", "does not answer"),
     ("context canceled", "does not answer"),

@@ -7,12 +7,12 @@ import pytest
 import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
-from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker import labels as naming
 from landlord_engines_core.compute.docker.client import DockerClient
-from landlord_engines_core.compute.docker.found import Container
+from landlord_engines_core.compute.docker.observe import Container
 from landlord_engines_core.compute.docker.references import (
-    has_former_image,
-    lost_reference,
+    find_lost_reference,
+    has_outdated_image,
     reattach,
 )
 from landlord_engines_core.compute.docker.settings import DockerSettings
@@ -68,7 +68,7 @@ async def test_a_reference_that_is_another_one_by_now_is_told(
         knows(httpserver, "/volumes/data", {"Name": "data", "Driver": driver})
     bind = {"Type": "bind", "Source": "/a"}
 
-    lost = await lost_reference(client, container(mode="bridge", Mounts=[bind, VOLUME]))
+    lost = await find_lost_reference(client, container(mode="bridge", Mounts=[bind, VOLUME]))
 
     assert lost.endswith(told)
     assert bool(lost) == bool(told)
@@ -88,7 +88,7 @@ async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
 ) -> None:
     knows(httpserver, "/networks", [{"Id": one, "Name": "net"} for one in known])
 
-    assert await lost_reference(client, container(status=status)) == told
+    assert await find_lost_reference(client, container(status=status)) == told
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_who_shares_the_network_of_one_that_was_started_again_has_a_dead_o
 ) -> None:
     knows(httpserver, "/containers/other/json", {"Id": "other", "State": {"StartedAt": started}})
 
-    lost = await lost_reference(client, container(mode="container:other"))
+    lost = await find_lost_reference(client, container(mode="container:other"))
 
     assert lost.endswith(told)
     assert bool(lost) == bool(told)
@@ -114,11 +114,11 @@ async def test_who_shares_the_network_of_one_that_was_started_again_has_a_dead_o
 async def test_a_container_of_an_earlier_version_is_not_held_against_its_image(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
-    labels = {"Image": "web:1", "Labels": {names.IMAGE: "former"}}
+    labels = {"Image": "web:1", "Labels": {naming.IMAGE: "former"}}
     knows(httpserver, "/images/web:1/json", {"Id": "present"})
 
-    assert not await has_former_image(client, container())
-    assert await has_former_image(client, container(Config=labels))
+    assert not await has_outdated_image(client, container())
+    assert await has_outdated_image(client, container(Config=labels))
 
 
 @pytest.mark.parametrize(

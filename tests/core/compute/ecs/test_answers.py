@@ -246,7 +246,7 @@ async def test_an_answer_about_a_service_of_a_former_life_is_not_taken_for_a_new
     aws.give("DescribeServices", MISSING)
     aws.give("CreateService", {"service": {**SERVICE, "status": "INACTIVE"}})
 
-    with pytest.raises(ComputeUnavailable, match="going"):
+    with pytest.raises(ComputeUnavailable, match="being deleted"):
         await engine.provision(spec(engine))
 
 
@@ -281,7 +281,7 @@ async def test_a_service_that_vanishes_between_two_calls_is_looked_at_again(
     aws._answers.pop(action, None)
     aws.refuse(action, "ServiceNotFoundException")
 
-    with pytest.raises(ComputeUnavailable, match="went away meanwhile"):
+    with pytest.raises(ComputeUnavailable, match="was deleted meanwhile"):
         await engine.update(spec(engine))
 
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
-from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import Ecs, becomes_steady, keeps_rolling
 
@@ -279,7 +279,7 @@ async def test_a_service_of_somebody_else_is_neither_taken_nor_deleted(
 
     assert (await seen(ecs, spec)).state is ResourceState.MISSING
     assert not await ecs.engine.destroy("one", spec.location)
-    with pytest.raises(ComputeRefused, match="not marked as this tenant's"):
+    with pytest.raises(ComputeRefused, match="does not belong to this tenant"):
         await ecs.engine.provision(spec)
 
     assert ecs.aws.service(config).task_definition != config["task_definition_arn"]

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from landlord_engines_core.compute import ComputeSpec, InFlightRequests, in_flight
-from landlord_engines_core.compute.ecs import target
-from landlord_engines_core.compute.ecs.clients import LONGEST_CALL
+from landlord_engines_core.compute.ecs import client as service_client
+from landlord_engines_core.compute.ecs.sessions import LONGEST_CALL
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
 from landlord_test_target import aws
 from landlord_test_target.aws import Ecs
@@ -175,7 +175,7 @@ async def test_a_job_that_still_has_the_lock_after_it_stood_still_goes_on(
 async def test_a_call_without_an_answer_has_a_bound(
     ecs: Ecs, hold: Callable[[str], Held], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(target, "LONGEST_CALL", 0.05)
+    monkeypatch.setattr(service_client, "LONGEST_CALL", 0.05)
     spec = await specs(ecs, there=False)
     hold("create_service")
 

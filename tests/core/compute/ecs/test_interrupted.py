@@ -11,7 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec, ResourceState
 from landlord_engines_core.compute.ecs.location import Location
-from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Placement
 from landlord_engines_core.tenants.converge import Converger
@@ -111,7 +111,7 @@ async def test_a_call_that_is_lost_before_or_after_it_was_done_is_made_good(
         client.meta.events.unregister(f"{when}.ecs.{call}", lost)
         raise ReadTimeoutError(endpoint_url="")
 
-    async with ecs.engine.clients.ecs(Location.read(spec.location)) as client:
+    async with ecs.engine.clients.ecs(Location.parse(spec.location)) as client:
         client.meta.events.register(f"{when}.ecs.{call}", lost)
     with pytest.raises(ComputeUnavailable, match="ReadTimeoutError"):
         await ecs.engine.update(spec)

@@ -229,5 +229,5 @@ async def test_values_of_a_configuration_are_in_no_log_no_record_and_no_answer(
 async def test_a_record_of_another_engine_by_this_name_is_told(ecs: Ecs, tenant: Tenant) -> None:
     tenant.record = Record(placements=(Placement("ecs", "somewhere else"),))
 
-    with pytest.raises(Held, match="a location that is none of ecs"):
+    with pytest.raises(Held, match="not one of the engine ecs"):
         await tenant.job("delete")

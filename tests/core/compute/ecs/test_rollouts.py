@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from landlord_engines_core.compute import ComputeResult, ComputeSpec, ResourceState
-from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import Ecs, becomes_steady, fails, goes_back, keeps_rolling
 
@@ -220,7 +220,7 @@ async def test_a_service_deleted_during_its_update_is_looked_at_again(
     def deleted(service: Any) -> None:
         service.status = status
 
-    with pytest.raises(ComputeUnavailable, match="went away while it was changed"):
+    with pytest.raises(ComputeUnavailable, match="was deleted while it was updated"):
         await update.run(deleted)
 
 

@@ -65,7 +65,7 @@ async def one_serves(engine: ProcessCompute, tenants_mark: str, status: int) -> 
 
 
 def settings_of(engine: ProcessCompute, point: str, victim: str = "worker") -> dict[str, str]:
-    return {"folder": engine.operator.folder, "crash_at": point, "victim": victim}
+    return {"folder": engine.settings.folder, "crash_at": point, "victim": victim}
 
 
 @pytest.mark.parametrize("point", [f"create:{point}" for point in CREATE])

@@ -18,7 +18,12 @@ from landlord_engines_core.compute import (
     Observation,
     ResourceState,
 )
-from landlord_engines_core.compute.process import ProcessCompute, create_process, ending, tenant
+from landlord_engines_core.compute.process import (
+    ProcessCompute,
+    create_process,
+    reconcile,
+    termination,
+)
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
 from landlord_test_target.direct import DirectSteps, Lines, jobs
@@ -150,7 +155,7 @@ async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCom
     config = server(tenants_mark)
     pid = await serving(engine, config)
 
-    other = create_process({"folder": engine.operator.folder})
+    other = create_process({"folder": engine.settings.folder})
     results = [await other.provision(spec(config)) for _ in range(2)]
 
     assert [result.resource_ids["pid"] for result in results] == [str(pid)] * 2
@@ -160,7 +165,7 @@ async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCom
 async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     config = server(tenants_mark)
-    workers = [create_process({"folder": engine.operator.folder}) for _ in range(5)]
+    workers = [create_process({"folder": engine.settings.folder}) for _ in range(5)]
 
     results = await asyncio.gather(
         *(worker.provision(spec(config)) for worker in workers), return_exceptions=True
@@ -177,7 +182,7 @@ async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> 
 async def test_a_worker_that_finds_another_acting_comes_back_later(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant, "_BUSY", 0.1)
+    monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.1)
     tenants_mark = mark()
     await serving(engine, server(tenants_mark))
     deaf = spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 1}))
@@ -190,7 +195,7 @@ async def test_a_worker_that_finds_another_acting_comes_back_later(
     under_way = asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(deaf))
     await spawned.wait()
 
-    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+    with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.destroy("t", "")
 
     assert (await under_way).rolled_back
@@ -423,7 +428,7 @@ async def test_a_command_whose_runner_was_killed_has_failed_and_is_replaced(
     left = living(tenants_mark)
     await engine.update(spec(config))
 
-    assert observed.detail == "the command, or what keeps it, was ended from outside"
+    assert observed.detail == "the command or its runner was killed from outside"
     assert [process.pid for process in left] == [pid]
     assert (await seen(engine, ResourceState.HEALTHY)).resource_ids["pid"] != str(pid)
     assert len(living(tenants_mark)) == 1
@@ -470,7 +475,7 @@ async def test_the_rest_of_a_group_has_its_time_too(engine: ProcessCompute, tmp_
 async def test_a_stubborn_command_without_its_runner_goes_by_force(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 0.5)
+    monkeypatch.setattr(termination, "_GRACE", 0.5)
     tenants_mark = mark()
     code = f"import os; os.fork(); {STUBBORN}"
     pid = await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0))
@@ -484,7 +489,7 @@ async def test_a_stubborn_command_without_its_runner_goes_by_force(
 async def test_a_runner_that_stands_still_goes_by_force(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 0.5)
+    monkeypatch.setattr(termination, "_GRACE", 0.5)
     tenants_mark = mark()
     pid = await serving(engine, {**server(tenants_mark), "stop_timeout": 0})
     os.kill(runner_of(pid), signal.SIGSTOP)
@@ -530,7 +535,7 @@ async def test_a_child_that_holds_no_lock_goes_too_where_its_runner_was_killed(
 async def test_a_process_that_cannot_be_found_is_told_instead_of_passed_over(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 0.1)
+    monkeypatch.setattr(termination, "_GRACE", 0.1)
     await engine.provision(spec({"command": ["/bin/false"], "stop_timeout": 0}))
     await seen(engine, ResourceState.FAILED)
     holder = subprocess.Popen(
@@ -648,15 +653,15 @@ async def test_a_folder_that_vanishes_while_it_is_deleted_is_looked_at_again(
 async def test_a_runner_that_breaks_is_tried_again(engine: ProcessCompute) -> None:
     broken = attrs.evolve(engine, runner=("/bin/false",))
 
-    with pytest.raises(ComputeUnavailable, match="did not begin"):
+    with pytest.raises(ComputeUnavailable, match="ended before it started the command"):
         await broken.provision(spec({"command": ["/bin/true"]}))
 
 
 async def test_a_runner_that_does_not_begin_is_not_waited_for_for_ever(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant, "_BEGIN", 0.1)
-    monkeypatch.setattr(ending, "_GRACE", 2.0)
+    monkeypatch.setattr(reconcile, "_START_TIMEOUT", 0.1)
+    monkeypatch.setattr(termination, "_GRACE", 2.0)
     idle = """
 import fcntl, os, sys, time
 lock = open(os.path.join(sys.argv[1], "runner.lock"), "w")
@@ -668,7 +673,7 @@ os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"]
 """
     slow = attrs.evolve(engine, runner=(sys.executable, "-c", idle))
 
-    with pytest.raises(ComputeUnavailable, match="did not begin"):
+    with pytest.raises(ComputeUnavailable, match=r"did not start the command within 0\.1 s"):
         await slow.provision(spec({"command": ["/bin/true"]}))
 
     assert (await engine.inspect("t", "")).state is ResourceState.STARTING
@@ -852,4 +857,4 @@ def test_what_is_not_the_operators_alone_is_a_default_for_tenants() -> None:
     engine = create_process({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
 
     assert engine.config_defaults() == {"env": {"A": "1"}, "stop_timeout": 3}
-    assert engine.operator.output_limit == 9
+    assert engine.settings.output_limit == 9

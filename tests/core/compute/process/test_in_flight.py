@@ -16,10 +16,15 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute import in_flight
-from landlord_engines_core.compute.process import ProcessCompute, folder as tenants_folder, tenant
+from landlord_engines_core.compute.process import (
+    ProcessCompute,
+    folder as tenants_folder,
+    observe,
+    reconcile,
+)
 from landlord_engines_core.compute.process.folder import Folder, FolderState, State
-from landlord_engines_core.compute.process.health import condition
-from landlord_engines_core.compute.process.tenant import LONGEST_CARRY
+from landlord_engines_core.compute.process.health import check_health
+from landlord_engines_core.compute.process.reconcile import LONGEST_CARRY
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
 from landlord_test_target.harness import wait_for
@@ -108,9 +113,9 @@ async def test_a_job_that_goes_on_with_a_cut_update_and_is_cancelled_leaves_the_
         looked.append("once")
         if len(looked) == 3:
             job.cancel()
-        return await condition(*args)  # type: ignore[arg-type]  # handed on as they are
+        return await check_health(*args)  # type: ignore[arg-type]  # handed on as they are
 
-    monkeypatch.setattr(tenant, "condition", counts)
+    monkeypatch.setattr(observe, "check_health", counts)
     job = asyncio.create_task(step(engine, wanted))
     await asyncio.wait((job,))
 
@@ -147,7 +152,7 @@ async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cance
         if what == "removed":
             shutil.rmtree(path)
         else:
-            state = Folder(path).seen().state
+            state = Folder(path).read().state
             assert state is not None
             Folder(path).write(attrs.evolve(state, wanted=attrs.evolve(state.wanted, run="x")))
 
@@ -178,20 +183,20 @@ async def test_a_delete_on_another_worker_waits_for_what_a_cancelled_job_carries
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
-    arrived, go_on, spawn = threading.Event(), threading.Event(), tenant.Tenant._spawn
+    arrived, go_on, spawn = threading.Event(), threading.Event(), reconcile.TenantProcess._spawn
 
-    def held(self: tenant.Tenant, lock: int) -> None:
+    def held(self: reconcile.TenantProcess, lock: int) -> None:
         arrived.set()
         go_on.wait(30)
         spawn(self, lock)
 
-    monkeypatch.setattr(tenant.Tenant, "_spawn", held)
-    monkeypatch.setattr(tenant, "_BUSY", 0.05)
+    monkeypatch.setattr(reconcile.TenantProcess, "_spawn", held)
+    monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.05)
     job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
     await asyncio.to_thread(arrived.wait, 30)
     job.cancel()
 
-    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+    with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.destroy("t", "")
     go_on.set()
     await asyncio.wait((job,))
@@ -277,7 +282,7 @@ async def test_a_cancellation_while_orphans_are_looked_for_leaves_no_lock_held(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
-    loop, seen = asyncio.get_running_loop(), Folder.seen
+    loop, seen = asyncio.get_running_loop(), Folder.read
 
     def cancels(folder: Folder) -> FolderState:
         # The third look of a create is the one for orphans, under the command's lock.
@@ -287,10 +292,10 @@ async def test_a_cancellation_while_orphans_are_looked_for_leaves_no_lock_held(
         return seen(folder)
 
     looks: list[str] = []
-    monkeypatch.setattr(Folder, "seen", cancels)
+    monkeypatch.setattr(Folder, "read", cancels)
     job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
     await asyncio.wait((job,))
-    monkeypatch.setattr(Folder, "seen", seen)
+    monkeypatch.setattr(Folder, "read", seen)
 
     assert job.cancelled()
     await engine.destroy("t", "")
