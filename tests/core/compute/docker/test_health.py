@@ -30,6 +30,11 @@ def container(
     }
 
 
+def utc_text() -> str:
+    """This moment in UTC, without the zone."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat()
+
+
 @pytest.mark.parametrize(
     ("shown", "state", "said"),
     [
@@ -41,6 +46,11 @@ def container(
         (partial(container, uptime=25, restarts=1), "healthy", ""),
         (partial(container, uptime=70, restarts=1000), "healthy", ""),
         (partial(container, uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
+        # A start without a zone is one in UTC, and one that is no date is long ago.
+        (partial(container, StartedAt="2020-01-01T00:00:00"), "healthy", ""),
+        (partial(container, StartedAt=utc_text()), "starting", "not run for long"),
+        (partial(container, StartedAt="yesterday"), "healthy", ""),
+        (partial(container, StartedAt=None), "healthy", ""),
         (partial(container, "restarting", restarts=2), "starting", "being restarted"),
         (partial(container, "restarting", restarts=3), "failed", "again and again (3 times)"),
         (partial(container, "exited"), "failed", "ended with 0"),

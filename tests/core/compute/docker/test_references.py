@@ -96,6 +96,9 @@ async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
     [
         ("2025-12-31T00:00:00Z", ""),
         ("2026-01-02T00:00:00.123456789Z", "was started again"),
+        ("2026-01-02T00:00:00", "was started again"),
+        ("", ""),
+        ("yesterday", ""),
         # The engine's clock was set back since: its time tells nothing of an order.
         ("2999-01-01T00:00:00Z", ""),
     ],

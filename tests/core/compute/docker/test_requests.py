@@ -2,12 +2,10 @@ import json
 from typing import Any
 
 import attrs
-import pytest
 from hypothesis import given, strategies as st
 
 from landlord_engines_core.compute.docker import labels as naming
 from landlord_engines_core.compute.docker.config import ContainerConfig, read_config
-from landlord_engines_core.compute.docker.drift import find_differences
 from landlord_engines_core.compute.docker.requests import Body, build_body, limits_digest
 from landlord_engines_core.compute.docker.settings import DockerSettings, read_section
 from landlord_test_target.docker import spec
@@ -18,18 +16,6 @@ FIELDS = {field.name for field in attrs.fields(ContainerConfig)}
 def body(settings: DockerSettings | None = None, **config: Any) -> Body:
     wanted = spec("t", **config)
     return build_body(wanted, read_config(wanted.config), settings or DockerSettings())
-
-
-def shown(**config: Any) -> Body:
-    """What an engine that does as it is told shows: it adds what nobody asked for."""
-    made = body(**config)
-    host = {**made["HostConfig"], "Binds": None, "CapAdd": None, "Runtime": "runc", "PidMode": ""}
-    config_shown = {
-        **made,
-        "Env": [*made["Env"], "PATH=/bin"],
-        "Labels": {**made["Labels"], "i": "1"},
-    }
-    return {"HostConfig": host, "Config": config_shown}
 
 
 def test_nobody_gets_more_rights_than_a_process_needs() -> None:
@@ -133,43 +119,6 @@ def test_a_key_that_we_do_not_read_changes_nothing_in_the_body(keys: dict[str, s
     with_keys = build_body(wanted, read_config({**wanted.config, **keys}), DockerSettings())
 
     assert with_keys == plain
-
-
-def test_what_an_engine_adds_of_its_own_is_no_difference() -> None:
-    assert find_differences(body(), shown()) == []
-
-
-@pytest.mark.parametrize(
-    ("part", "key", "value"),
-    [
-        ("HostConfig", "Privileged", True),
-        ("HostConfig", "CapAdd", ["CAP_SYS_ADMIN"]),
-        ("HostConfig", "Binds", ["/:/host"]),
-        ("HostConfig", "SecurityOpt", None),
-        ("HostConfig", "SecurityOpt", ["no-new-privileges:true", "no-new-privileges:false"]),
-        ("HostConfig", "PidsLimit", None),
-        ("HostConfig", "NetworkMode", "host"),
-        ("HostConfig", "PidMode", "host"),
-        ("HostConfig", "UTSMode", "host"),
-        ("HostConfig", "UsernsMode", "host"),
-        ("HostConfig", "VolumesFrom", ["other"]),
-        ("HostConfig", "Mounts", [{}]),
-        ("HostConfig", "Sysctls", {"a": "b"}),
-        ("HostConfig", "CgroupParent", "/other"),
-        ("HostConfig", "DeviceCgroupRules", ["a *:* rwm"]),
-        ("Config", "Image", "other"),
-        ("Config", "User", "0"),
-        ("Config", "Cmd", ["other"]),
-        ("Config", "Env", []),
-        ("Config", "Labels", {}),
-    ],
-)
-def test_what_an_engine_makes_otherwise_is_found(part: str, key: str, value: object) -> None:
-    config: dict[str, Any] = {"env": {"A": "b"}, "user": "7", "command": ["x"]}
-    made = shown(**config)
-    made[part][key] = value
-
-    assert find_differences(body(**config), made) == [f"{part}.{key}"]
 
 
 def test_a_limit_that_is_changed_changes_their_digest() -> None:
