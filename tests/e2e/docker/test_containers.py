@@ -1,4 +1,4 @@
-"""What a tenant's container is like, and what is made of it when things go wrong."""
+"""A tenant's container, in good order and after failures."""
 
 import asyncio
 import json
@@ -452,7 +452,7 @@ async def test_one_that_the_engine_can_no_longer_start_is_made_again(
     with pytest.raises(Interrupted):
         await engines(reached).provision(wanted)
     (stuck,) = set(tenant.ids) - before
-    # What an engine leaves behind that is killed just then: it fails to start a shim ever after.
+    # A daemon that is killed at this moment leaves this folder, and can never start the shim again.
     remains = SHIMS / stuck
     remains.mkdir(parents=True)
 

@@ -1,4 +1,4 @@
-"""What every compute engine keeps, kept by this one on a real engine."""
+"""The contract of compute engines, on a real Docker daemon."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar

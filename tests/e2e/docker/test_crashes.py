@@ -145,7 +145,7 @@ async def test_a_former_that_its_engine_starts_again_gives_way_all_the_same(
     worked(tenant, ("provision", always))
     former = tenant.only["Id"]
     worked(tenant, ("update", wanted), crash_at=point)
-    # What an engine that comes back does with this policy, also to one that was stopped.
+    # With this policy a daemon that restarts starts a stopped container too.
     docker("start", former)
 
     worked(tenant, ("update", wanted))

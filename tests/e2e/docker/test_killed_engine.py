@@ -1,11 +1,10 @@
-"""A Docker engine killed with -9 in the midst of creates and updates: all converge, nothing is left.
+"""A Docker daemon killed with -9 during creates and updates: all tenants converge, nothing is left.
 
     pytest -m long -s tests/e2e/docker/test_killed_engine.py --seed 2
 
-Nothing is left of what an engine knows: containers, names, volumes, networks; and none of its containers
-runs twice. What an engine itself has lost nobody can find through it, so that it is counted and not
-judged: processes of containers that it removed, shims that keep no container, folders of containers that
-it did not come to know.
+No container, name, volume or network of the daemon is left, and no container runs twice. A daemon that
+is killed also loses track of processes, shims and folders. No worker can find those through the daemon,
+so they are counted and not judged.
 """
 
 import asyncio
@@ -98,7 +97,7 @@ class Tenants:
         await self.nothing_else()
 
     async def nothing_else(self) -> None:
-        """What the engine has is what the tenants want, and each container runs once."""
+        """Check that the daemon has the tenants' containers and no others, each running once."""
         known = docker("ps", "-aq", "--no-trunc").splitlines()
         assert len(known) == len(self.wanted)
         volumes = docker("volume", "ls", "-q").splitlines()

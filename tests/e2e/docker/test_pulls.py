@@ -18,7 +18,7 @@ from landlord_test_target.harness import free_port, wait_for
 Engines = Callable[..., DockerCompute]
 
 GZIP = b"\x1f\x8b"
-"""What each layer begins with in a registry."""
+"""The first bytes of each layer in a registry."""
 
 USER, PASSWORD = "puller", "sesame-open"
 HASH = "$2b$04$THalY.TYrocDE5gTl7k9d.LnJvvRK5wNxR752y6DVkNTB.KJEoImO"

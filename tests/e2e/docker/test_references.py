@@ -1,4 +1,4 @@
-"""What a container names was removed and made again: its tenant comes back by its next job.
+"""Objects that a container names are removed and created again; the next job repairs the tenant.
 
 The network, the partner and the image are really removed and made again on a real engine.
 """
@@ -61,7 +61,7 @@ def make_again(network: str) -> None:
 
 
 async def detail(engine: DockerCompute, tenant: Holdings) -> str:
-    """What is said of a tenant whose container has failed."""
+    """Return the detail of a tenant whose container has failed."""
     observed = await engine.inspect(tenant.tenant, "")
     assert observed.state is ResourceState.FAILED
     return observed.detail

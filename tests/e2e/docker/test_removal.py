@@ -1,4 +1,4 @@
-"""What a container owns goes with it: one rule, whatever removes the container."""
+"""A container's own volumes are removed with it, by one rule for every removal."""
 
 from collections.abc import Callable, Iterator
 

@@ -38,7 +38,7 @@ def base() -> str:
 
 @pytest.fixture(scope="session")
 def context(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the image is made of: our wheels, and those of all that they need."""
+    """Return the build context of the image: our wheels and those of their dependencies."""
     folder = tmp_path_factory.mktemp("context")
     dist = folder / "dist"
     shutil.copytree(wheels, dist)

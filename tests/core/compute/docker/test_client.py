@@ -54,7 +54,7 @@ async def test_the_version_that_the_engine_speaks_is_spoken(
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "told"),
+    ("status", "error", "expected"),
     [
         (400, ComputeRefused, r"refuses to inspect a container \(HTTP 400\)"),
         (403, ComputeRefused, r"HTTP 403"),
@@ -65,11 +65,11 @@ async def test_the_version_that_the_engine_speaks_is_spoken(
     ],
 )
 async def test_a_status_tells_whether_another_try_helps_and_no_message_is_passed_on(
-    client: DockerClient, httpserver: HTTPServer, status: int, error: type[Exception], told: str
+    client: DockerClient, httpserver: HTTPServer, status: int, error: type[Exception], expected: str
 ) -> None:
     answer(httpserver, "GET", "/containers/x/json", status, "for")
 
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=expected) as caught:
         await client.inspect("x")
 
     assert SECRET not in str(caught.value)
@@ -212,8 +212,8 @@ async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
     def network(key: str, **more: object) -> dict[str, object]:
         return {"Id": key, "Name": "net", "Labels": {"landlord.owner": "landlord"}, **more}
 
-    found = [network("b"), network("c"), network("x", Name="net-more")]
-    httpserver.expect_request("/v1.47/networks").respond_with_json(found)
+    networks = [network("b"), network("c"), network("x", Name="net-more")]
+    httpserver.expect_request("/v1.47/networks").respond_with_json(networks)
     for key, status in zip("cb", statuses, strict=True):
         answer(httpserver, "DELETE", f"/networks/{key}", status)
 
@@ -226,8 +226,8 @@ async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
 async def test_a_network_without_labels_is_somebody_elses(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
-    found = [{"Id": "a", "Name": "net", "Labels": None}, {"Id": "b", "Name": "net"}]
-    httpserver.expect_request("/v1.47/networks").respond_with_json(found)
+    networks = [{"Id": "a", "Name": "net", "Labels": None}, {"Id": "b", "Name": "net"}]
+    httpserver.expect_request("/v1.47/networks").respond_with_json(networks)
 
     await client.ensure_network("net", "bridge")
 
@@ -243,7 +243,7 @@ async def test_an_engine_without_volumes_lists_none(
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "error", "told"),
+    ("status", "message", "error", "expected"),
     [
         (404, "manifest for x not found: manifest unknown", ComputeRefused, "does not exist"),
         (404, "pull access denied for x, repository does not exist", ComputeRefused, "denies"),
@@ -263,11 +263,11 @@ async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(
     status: int,
     message: str,
     error: type[Exception],
-    told: str,
+    expected: str,
 ) -> None:
     answer(httpserver, "POST", "/images/create", status, message)
 
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=expected) as caught:
         await client.pull("r:5000/x:1")
 
     assert SECRET not in str(caught.value)
@@ -295,7 +295,7 @@ async def test_a_pull_that_breaks_on_its_way_is_noticed(
 
 
 @pytest.mark.parametrize(
-    ("image", "asked", "sent"),
+    ("image", "reference", "sent"),
     [
         ("nginx:1", "docker.io/library/nginx:1", True),
         ("me/app", "docker.io/me/app", True),
@@ -305,14 +305,14 @@ async def test_a_pull_that_breaks_on_its_way_is_noticed(
     ],
 )
 async def test_credentials_go_to_their_own_registry_only(
-    client: DockerClient, httpserver: HTTPServer, image: str, asked: str, *, sent: bool
+    client: DockerClient, httpserver: HTTPServer, image: str, reference: str, *, sent: bool
 ) -> None:
     httpserver.expect_request("/v1.47/images/create").respond_with_data("")
 
     await client.pull(image)
 
     request, _ = httpserver.log[-1]
-    assert request.args["fromImage"] == asked
+    assert request.args["fromImage"] == reference
     assert ("X-Registry-Auth" in request.headers) == sent
 
 

@@ -14,20 +14,26 @@ def body(**config: Any) -> Body:
     return build_body(tenant, read_config(tenant.config), DockerSettings())
 
 
-def shown(**config: Any) -> Body:
-    """What an engine that does as it is told shows: it adds what nobody asked for."""
-    made = body(**config)
-    host = {**made["HostConfig"], "Binds": None, "CapAdd": None, "Runtime": "runc", "PidMode": ""}
+def described(**config: Any) -> Body:
+    """Describe a container as a daemon does that obeys, and adds details of its own."""
+    container = body(**config)
+    host = {
+        **container["HostConfig"],
+        "Binds": None,
+        "CapAdd": None,
+        "Runtime": "runc",
+        "PidMode": "",
+    }
     config_shown = {
-        **made,
-        "Env": [*made["Env"], "PATH=/bin"],
-        "Labels": {**made["Labels"], "i": "1"},
+        **container,
+        "Env": [*container["Env"], "PATH=/bin"],
+        "Labels": {**container["Labels"], "i": "1"},
     }
     return {"HostConfig": host, "Config": config_shown}
 
 
 def test_what_an_engine_adds_of_its_own_is_no_difference() -> None:
-    assert find_differences(body(), shown()) == []
+    assert find_differences(body(), described()) == []
 
 
 @pytest.mark.parametrize(
@@ -57,10 +63,10 @@ def test_what_an_engine_adds_of_its_own_is_no_difference() -> None:
 )
 def test_what_an_engine_makes_otherwise_is_found(part: str, key: str, value: object) -> None:
     config: dict[str, Any] = {"env": {"A": "b"}, "user": "7", "command": ["x"]}
-    made = shown(**config)
-    made[part][key] = value
+    container = described(**config)
+    container[part][key] = value
 
-    assert find_differences(body(**config), made) == [f"{part}.{key}"]
+    assert find_differences(body(**config), container) == [f"{part}.{key}"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_the_same_in_another_form_is_no_difference(key: str, present: object) ->
         "volumes": ["data:/data", "/srv/x:/x:ro,z", "logs:/logs"],
         "devices": ["/dev/fuse", "/dev/kvm"],
     }
-    container = shown(**config)
+    container = described(**config)
     container["HostConfig"] |= {"Binds": body(**config)["HostConfig"]["Binds"], key: present}
 
     assert find_differences(body(**config), container) == []
@@ -109,7 +115,7 @@ def test_the_same_in_another_form_is_no_difference(key: str, present: object) ->
 )
 def test_another_meaning_is_a_difference(key: str, present: object) -> None:
     config: dict[str, Any] = {"volumes": ["data:/data:z"], "devices": ["/dev/fuse"]}
-    container = shown(**config)
+    container = described(**config)
     container["HostConfig"] |= {"Binds": ["data:/data:z"], key: present}
 
     assert find_differences(body(**config), container) == [f"HostConfig.{key}"]

@@ -14,7 +14,7 @@ from landlord_engines_core.compute.docker.errors import connection_error
 from landlord_engines_core.errors import ComputeUnavailable
 
 
-async def reached(host: str) -> str:
+async def reach_error(host: str) -> str:
     engine = from_settings({"host": host})
     try:
         return await engine.reach()
@@ -30,24 +30,24 @@ async def test_a_daemon_is_told_with_its_version(httpserver: HTTPServer) -> None
     httpserver.expect_request("/v1.47/version").respond_with_json(version)
     host = httpserver.url_for("").rstrip("/")
 
-    assert await reached(host) == f"Docker 27.0 at {host}"
+    assert await reach_error(host) == f"Docker 27.0 at {host}"
 
 
 async def test_a_socket_that_is_missing_is_told_with_its_path(tmp_path: Path) -> None:
-    told = await reached(f"unix://{tmp_path}/none.sock")
+    message = await reach_error(f"unix://{tmp_path}/none.sock")
 
-    assert f"there is no Docker socket at {tmp_path}/none.sock" in told
+    assert f"there is no Docker socket at {tmp_path}/none.sock" in message
 
 
 async def test_a_socket_at_which_nobody_listens_is_told(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "s"))
 
-    assert "no Docker daemon listens on the socket" in await reached(f"unix://{tmp_path}/s")
+    assert "no Docker daemon listens on the socket" in await reach_error(f"unix://{tmp_path}/s")
 
 
 async def test_another_host_that_refuses_is_told_with_the_setting() -> None:
-    assert "check compute.docker.host and DOCKER_HOST" in await reached("tcp://127.0.0.1:9")
+    assert "check compute.docker.host and DOCKER_HOST" in await reach_error("tcp://127.0.0.1:9")
 
 
 DENIED = """

@@ -36,7 +36,7 @@ def utc_text() -> str:
 
 
 @pytest.mark.parametrize(
-    ("shown", "state", "said"),
+    ("raw", "state", "expected"),
     [
         (partial(container), "healthy", ""),
         (partial(container, uptime=1), "starting", "not run for long"),
@@ -48,7 +48,7 @@ def utc_text() -> str:
         (partial(container, uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
         # A start without a zone is one in UTC, and one that is no date is long ago.
         (partial(container, StartedAt="2020-01-01T00:00:00"), "healthy", ""),
-        (partial(container, StartedAt=utc_text()), "starting", "not run for long"),
+        (lambda: container(StartedAt=utc_text()), "starting", "not run for long"),
         (partial(container, StartedAt="yesterday"), "healthy", ""),
         (partial(container, StartedAt=None), "healthy", ""),
         (partial(container, "restarting", restarts=2), "starting", "being restarted"),
@@ -70,12 +70,12 @@ def utc_text() -> str:
     ],
 )
 async def test_running_is_not_healthy(
-    shown: Callable[[], dict[str, Any]], state: str, said: str
+    raw: Callable[[], dict[str, Any]], state: str, expected: str
 ) -> None:
-    health = await check_health(shown(), SETTINGS)
+    health = await check_health(raw(), SETTINGS)
 
     assert health.state is ResourceState(state)
-    assert said in health.detail
+    assert expected in health.detail
 
 
 async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one_counts() -> None:
@@ -86,7 +86,7 @@ async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one
 
 
 @pytest.mark.parametrize(
-    ("shown", "up"),
+    ("raw", "up"),
     [
         (partial(container), True),
         (partial(container, uptime=1), True),
@@ -98,10 +98,8 @@ async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one
         (partial(container, "paused"), False),
     ],
 )
-def test_up_is_what_runs_and_is_in_no_loop(
-    shown: Callable[[], dict[str, Any]], *, up: bool
-) -> None:
-    assert is_up(shown(), SETTINGS) is up
+def test_up_is_what_runs_and_is_in_no_loop(raw: Callable[[], dict[str, Any]], *, up: bool) -> None:
+    assert is_up(raw(), SETTINGS) is up
 
 
 @asynccontextmanager
@@ -130,19 +128,19 @@ async def server(answer: bytes, *, closes: bool = True, misses: int = 0) -> Asyn
 
 
 def checked(kind: str, port: int, *, where: str, **more: float) -> dict[str, Any]:
-    shown = container(**more)  # type: ignore[arg-type]
+    raw = container(**more)  # type: ignore[arg-type]
     check = {"type": kind, "port": port, "path": "/"}
-    shown["Config"]["Labels"] = {naming.HEALTH: json.dumps(check)}
+    raw["Config"]["Labels"] = {naming.HEALTH: json.dumps(check)}
     if where == "own":
-        shown["NetworkSettings"]["Networks"] = {
+        raw["NetworkSettings"]["Networks"] = {
             "a": {"IPAddress": ""},
             "b": {"IPAddress": "127.0.0.1"},
         }
     if where == "published":
-        shown["NetworkSettings"]["Ports"] = {f"{port}/tcp": [{"HostPort": str(port)}]}
+        raw["NetworkSettings"]["Ports"] = {f"{port}/tcp": [{"HostPort": str(port)}]}
     if where == "host":
-        shown["HostConfig"]["NetworkMode"] = "host"
-    return shown
+        raw["HostConfig"]["NetworkMode"] = "host"
+    return raw
 
 
 @pytest.mark.parametrize("where", ["own", "published", "host"])
@@ -193,9 +191,9 @@ async def test_a_relay_that_hangs_up_has_nobody_behind_it() -> None:
 
 async def test_nobody_there_is_not_healthy_and_an_engine_elsewhere_is_asked_there() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n") as port:
-        shown = checked("http", port, where="published")
-        here = await check_health(shown, DockerSettings(host="tcp://127.0.0.1:2375"))
-        nowhere = await check_health(shown, DockerSettings(host="tcp://127.0.0.2:2375"))
+        raw = checked("http", port, where="published")
+        here = await check_health(raw, DockerSettings(host="tcp://127.0.0.1:2375"))
+        nowhere = await check_health(raw, DockerSettings(host="tcp://127.0.0.2:2375"))
 
     assert here.state is ResourceState.HEALTHY
     assert nowhere.state is ResourceState.FAILED

@@ -21,19 +21,19 @@ def test_any_tenant_has_a_name_that_docker_accepts(tenant: str) -> None:
 
 
 @given(*[st.text(st.characters(exclude_categories=()), max_size=20)] * 2)
-def test_two_tenants_never_share_a_name(one: str, other: str) -> None:
-    used = {naming.current_name("landlord", one), naming.next_name("landlord", one)}
+def test_two_tenants_never_share_a_name(tenant: str, other: str) -> None:
+    used = {naming.current_name("landlord", tenant), naming.next_name("landlord", tenant)}
     taken = {naming.current_name("landlord", other), naming.next_name("landlord", other)}
 
-    assert used.isdisjoint(taken) or one == other
+    assert used.isdisjoint(taken) or tenant == other
 
 
 @given(*[st.text(st.characters(exclude_categories=()), max_size=20)] * 2)
-def test_the_labels_of_a_tenant_are_its_own_only(one: str, other: str) -> None:
-    labels = naming.identity_labels("landlord", one)
+def test_the_labels_of_a_tenant_are_its_own_only(tenant: str, other: str) -> None:
+    labels = naming.identity_labels("landlord", tenant)
 
-    assert naming.belongs_to(labels, one)
-    assert naming.belongs_to(labels, other) == (one == other)
+    assert naming.belongs_to(labels, tenant)
+    assert naming.belongs_to(labels, other) == (tenant == other)
     for value in labels.values():
         value.encode()
 

@@ -163,21 +163,21 @@ def test_at_least_seventy_hostile_configurations_are_tried() -> None:
 async def test_a_hostile_configuration_is_refused_before_any_engine_call(
     engine: DockerCompute, httpserver: HTTPServer, hostile: dict[str, Any]
 ) -> None:
-    wanted = spec("t", **{"env": {"A": SECRET}, **hostile})
+    tenant_spec = spec("t", **{"env": {"A": SECRET}, **hostile})
     for act in (engine.provision, engine.update):
         with pytest.raises(ComputeRefused) as caught:
-            await act(wanted)
+            await act(tenant_spec)
         assert "$." in caught.value.message
         assert SECRET not in str(caught.value)
 
     with pytest.raises(ComputeRefused):
-        engine.validate(wanted.config)
+        engine.validate(tenant_spec.config)
 
     assert httpserver.log == []
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "config",
     [
         {"Privileged": False},
         {"cap_add": []},
@@ -187,8 +187,8 @@ async def test_a_hostile_configuration_is_refused_before_any_engine_call(
     ],
     ids=repr,
 )
-def test_what_asks_for_nothing_is_not_refused(asked: dict[str, object]) -> None:
-    from_settings({}).validate({"image": "x", **asked})
+def test_what_asks_for_nothing_is_not_refused(config: dict[str, object]) -> None:
+    from_settings({}).validate({"image": "x", **config})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A container that its engine cannot rename as it runs serves again whatever comes of that."""
+"""A container that the daemon cannot rename while it runs serves again after any outcome."""
 
 from collections.abc import AsyncIterator
 
@@ -43,5 +43,5 @@ async def test_it_is_stopped_renamed_and_started(
         with pytest.raises(Conflict):
             await placing.rename("x")
 
-    asked = [request.path for request, _ in httpserver.log if request.method == "POST"]
-    assert asked == [f"{BASE}/{path}" for path in ("rename", "stop", "rename", "start")]
+    requests = [request.path for request, _ in httpserver.log if request.method == "POST"]
+    assert requests == [f"{BASE}/{path}" for path in ("rename", "stop", "rename", "start")]

@@ -14,8 +14,8 @@ FIELDS = {field.name for field in attrs.fields(ContainerConfig)}
 
 
 def body(settings: DockerSettings | None = None, **config: Any) -> Body:
-    wanted = spec("t", **config)
-    return build_body(wanted, read_config(wanted.config), settings or DockerSettings())
+    tenant_spec = spec("t", **config)
+    return build_body(tenant_spec, read_config(tenant_spec.config), settings or DockerSettings())
 
 
 def test_nobody_gets_more_rights_than_a_process_needs() -> None:
@@ -43,18 +43,18 @@ def test_a_port_without_one_of_the_host_gets_a_free_one() -> None:
         {"container_port": 80, "host_port": 8080},
         {"container_port": 53, "host_port": 53, "protocol": "udp"},
     ]
-    made = body(ports=ports)
+    request = body(ports=ports)
 
-    assert made["HostConfig"]["PortBindings"] == {
+    assert request["HostConfig"]["PortBindings"] == {
         "80/tcp": [{"HostIp": "", "HostPort": ""}, {"HostIp": "", "HostPort": "8080"}],
         "53/udp": [{"HostIp": "", "HostPort": "53"}],
     }
-    assert made["ExposedPorts"] == {"80/tcp": {}, "53/udp": {}}
+    assert request["ExposedPorts"] == {"80/tcp": {}, "53/udp": {}}
 
 
 def test_all_that_a_tenant_may_say_is_in_the_body() -> None:
     settings, _ = read_section({"policy": {"no_new_privileges": False, "pids_limit": 7}})
-    made = body(
+    request = body(
         settings,
         command=["serve"],
         args=["--fast"],
@@ -69,12 +69,12 @@ def test_all_that_a_tenant_may_say_is_in_the_body() -> None:
         cap_add=["net_admin", "CAP_NET_ADMIN"],
         devices=["/dev/fuse"],
     )
-    host = made["HostConfig"]
+    host = request["HostConfig"]
 
-    assert made["Cmd"] == ["serve", "--fast"]
-    assert made["Env"] == ["A=b=c"]
-    assert made["User"] == "1000:1000"
-    assert made["Labels"]["team"] == "a"
+    assert request["Cmd"] == ["serve", "--fast"]
+    assert request["Env"] == ["A=b=c"]
+    assert request["User"] == "1000:1000"
+    assert request["Labels"]["team"] == "a"
     assert host["Binds"] == ["data:/data", "/srv/x:/x:ro"]
     assert host["NetworkMode"] == "none"
     assert host["RestartPolicy"]["Name"] == "no"
@@ -97,26 +97,32 @@ def test_a_tenant_without_a_network_mode_gets_the_operators_network() -> None:
 def test_a_tenants_labels_cannot_pass_for_ours() -> None:
     ours = dict.fromkeys(body()["Labels"], "forged")
 
-    made = body(labels=ours)["Labels"]
+    request = body(labels=ours)["Labels"]
 
-    assert made.keys() == ours.keys()
-    assert "forged" not in made.values()
+    assert request.keys() == ours.keys()
+    assert "forged" not in request.values()
 
 
 def test_a_health_check_of_ours_takes_the_place_of_the_images() -> None:
-    made = body(health_check={"type": "http", "port": 80, "http_path": "/up"})
+    request = body(health_check={"type": "http", "port": 80, "http_path": "/up"})
 
-    assert made["Healthcheck"] == {"Test": ["NONE"]}
-    assert json.loads(made["Labels"][naming.HEALTH]) == {"type": "http", "port": 80, "path": "/up"}
+    assert request["Healthcheck"] == {"Test": ["NONE"]}
+    assert json.loads(request["Labels"][naming.HEALTH]) == {
+        "type": "http",
+        "port": 80,
+        "path": "/up",
+    }
     assert "Healthcheck" not in body()
 
 
 @given(st.dictionaries(st.text(max_size=12).filter(lambda key: key not in FIELDS), st.text()))
 def test_a_key_that_we_do_not_read_changes_nothing_in_the_body(keys: dict[str, str]) -> None:
-    wanted = spec("t")
-    plain = build_body(wanted, read_config(wanted.config), DockerSettings())
+    tenant_spec = spec("t")
+    plain = build_body(tenant_spec, read_config(tenant_spec.config), DockerSettings())
 
-    with_keys = build_body(wanted, read_config({**wanted.config, **keys}), DockerSettings())
+    with_keys = build_body(
+        tenant_spec, read_config({**tenant_spec.config, **keys}), DockerSettings()
+    )
 
     assert with_keys == plain
 

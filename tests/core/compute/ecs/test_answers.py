@@ -48,17 +48,17 @@ class Answers:
     """Gives each action its next answer, and the last one ever again; keeps what was asked."""
 
     def __init__(self, server: HTTPServer) -> None:
-        self.asked: list[tuple[str, Mapping[str, object]]] = []
+        self.requests: list[tuple[str, Mapping[str, object]]] = []
         self._answers: dict[str, list[Response]] = {}
         server.expect_request("/", method="POST").respond_with_handler(self._answer)
 
     def give(self, action: str, *documents: object, status: int = 200, **headers: str) -> None:
-        found = self._answers.setdefault(action, [])
+        answers = self._answers.setdefault(action, [])
         for document in documents:
             text = document if isinstance(document, str) else json.dumps(document)
             named = {key.replace("_", "-"): value for key, value in headers.items()}
             content = "application/x-amz-json-1.1"
-            found.append(Response(text, status=status, headers=named, content_type=content))
+            answers.append(Response(text, status=status, headers=named, content_type=content))
 
     def refuse(self, action: str, code: str, *, status: int = 400, **headers: str) -> None:
         document = {"__type": code, "message": f"{SECRET} was refused"}
@@ -66,13 +66,13 @@ class Answers:
 
     def _answer(self, request: Request) -> Response:
         if "X-Amz-Target" not in request.headers:
-            action, asked = request.form["Action"], dict(request.form)
+            action, requests = request.form["Action"], dict(request.form)
         else:
-            action, asked = (
+            action, requests = (
                 request.headers["X-Amz-Target"].split(".")[1],
                 request.get_json(force=True),
             )
-        self.asked.append((action, asked))
+        self.requests.append((action, requests))
         answers = self._answers[action]
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
@@ -101,14 +101,14 @@ def spec(engine: EcsCompute, **changes: object) -> ComputeSpec:
     )
 
 
-def told(error: ComputeError) -> str:
+def full_text(error: ComputeError) -> str:
     return f"{error} {error!r} {error.hint}"
 
 
 async def refused(engine: EcsCompute) -> ComputeError:
     with pytest.raises(ComputeError) as caught:
         await engine.provision(spec(engine))
-    assert SECRET not in told(caught.value)
+    assert SECRET not in full_text(caught.value)
     return caught.value
 
 
@@ -135,11 +135,11 @@ async def test_throttling_and_trouble_of_the_server_may_pass(
     assert isinstance(error, ComputeUnavailable)
     assert error.message == f"AWS cannot do ecs:DescribeServices now: {code}"
     assert error.retry_after is None
-    assert len(aws.asked) == 1
+    assert len(aws.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"),
+    ("full_text", "seconds"),
     [
         ("7", 7.0),
         ("86400", LONGEST_PAUSE),
@@ -152,9 +152,9 @@ async def test_throttling_and_trouble_of_the_server_may_pass(
     ],
 )
 async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(
-    aws: Answers, engine: EcsCompute, told: str, seconds: float | None
+    aws: Answers, engine: EcsCompute, full_text: str, seconds: float | None
 ) -> None:
-    aws.refuse("DescribeServices", "ThrottlingException", Retry_After=told)
+    aws.refuse("DescribeServices", "ThrottlingException", Retry_After=full_text)
 
     error = await refused(engine)
 
@@ -200,7 +200,14 @@ async def test_any_other_refusal_is_told_by_its_code_alone(
 
 @pytest.mark.parametrize(
     "answer",
-    ["{", "no", "[]", "{}", "", *(f'{{"services": {one}}}' for one in ("[]", "3", "[[]]", "[{}]"))],
+    [
+        "{",
+        "no",
+        "[]",
+        "{}",
+        "",
+        *(f'{{"services": {services}}}' for services in ("[]", "3", "[[]]", "[{}]")),
+    ],
 )
 async def test_garbage_is_never_taken_for_an_answer(
     aws: Answers, engine: EcsCompute, answer: str
@@ -262,7 +269,9 @@ async def test_the_token_of_a_creation_changes_only_with_what_it_stands_for(
         await engine.provision(spec(engine, **changes))
 
     first, same, other_config, other_life = (
-        str(asked["clientToken"]) for action, asked in aws.asked if action == "CreateService"
+        str(requests["clientToken"])
+        for action, requests in aws.requests
+        if action == "CreateService"
     )
     assert first == same
     assert len({first, other_config, other_life}) == 3
@@ -276,8 +285,8 @@ async def test_a_service_that_vanishes_between_two_calls_is_looked_at_again(
     stale = [MARK, {"key": "landlord.key.x", "value": "1"}]
     old = {**SERVICE, "taskDefinition": "web:1", "tags": stale}
     aws.give("DescribeServices", {"services": [old]}, {"services": [{**SERVICE, "tags": stale}]})
-    for one in ("UpdateService", "UntagResource", "TagResource"):
-        aws.give(one, {"service": SERVICE})
+    for other in ("UpdateService", "UntagResource", "TagResource"):
+        aws.give(other, {"service": SERVICE})
     aws._answers.pop(action, None)
     aws.refuse(action, "ServiceNotFoundException")
 
@@ -315,8 +324,8 @@ async def test_an_update_asks_for_what_differs_and_keeps_the_rest(
 
     await engine.update(spec(engine))
 
-    (asked,) = (asked for action, asked in aws.asked if action == "UpdateService")
-    assert asked == {
+    (requests,) = (requests for action, requests in aws.requests if action == "UpdateService")
+    assert requests == {
         "cluster": SERVICE["clusterArn"],
         "service": "t-one",
         "deploymentConfiguration": {
@@ -353,7 +362,7 @@ async def test_the_groups_that_ecs_fills_in_are_no_difference(
     result = await engine.update(spec(engine, subnets=["a", "b"]))
 
     assert not result.rolled_back
-    assert [action for action, _ in aws.asked if action == "UpdateService"] == []
+    assert [action for action, _ in aws.requests if action == "UpdateService"] == []
 
 
 async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
@@ -373,7 +382,7 @@ async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
 
     result = await engine.update(spec(engine, subnets=["a"]))
 
-    first, back = (asked for action, asked in aws.asked if action == "UpdateService")
+    first, back = (requests for action, requests in aws.requests if action == "UpdateService")
     assert first["networkConfiguration"] == {
         "awsvpcConfiguration": {
             "subnets": ["a"],
@@ -398,8 +407,8 @@ async def test_a_rollout_that_is_refused_leaves_no_mark_of_an_attempt(
     with pytest.raises(ComputeRefused):
         await engine.update(spec(engine, task_definition_arn=other))
 
-    asked = [action for action, _ in aws.asked]
-    assert asked == ["DescribeServices", "TagResource", "UpdateService", "UntagResource"]
+    requests = [action for action, _ in aws.requests]
+    assert requests == ["DescribeServices", "TagResource", "UpdateService", "UntagResource"]
 
 
 async def test_a_value_that_the_client_itself_refuses_is_not_told(
@@ -411,7 +420,7 @@ async def test_a_value_that_the_client_itself_refuses_is_not_told(
     with pytest.raises(ComputeError) as caught:
         await engine.provision(spec(engine, **wrong))
 
-    assert SECRET not in told(caught.value)
+    assert SECRET not in full_text(caught.value)
 
 
 async def test_an_endpoint_that_nobody_listens_at_may_come_back(environment: None) -> None:
@@ -441,11 +450,11 @@ async def test_a_call_that_hangs_holds_up_no_other_tenant(environment: None) -> 
             *(engine.inspect(f"{number}", location) for number in range(20))
         )
 
-        held_up = [one for one in slow if not one.done()]
+        held_up = [task for task in slow if not task.done()]
         release.set()
         await asyncio.gather(*slow)
         await engine.aclose()
-    assert {one.state for one in others} == {ResourceState.MISSING}
+    assert {observation.state for observation in others} == {ResourceState.MISSING}
     assert len(held_up) == 20
 
 

@@ -27,10 +27,13 @@ def check(config: Mapping[str, object], **settings: object) -> None:
     [
         LEAST,
         {"cluster_arn": ARN, "task_definition_arn": "web", "service_name": "acme"},
-        LEAST | {"cluster_arn": "one", "region": "eu-west-1"},
-        LEAST | {"cluster_arn": "one", "task_definition_arn": ARN},
+        LEAST | {"cluster_arn": "launch_type", "region": "eu-west-1"},
+        LEAST | {"cluster_arn": "launch_type", "task_definition_arn": ARN},
         LEAST | {"desired_count": 0},
-        *(LEAST | {"launch_type": one} for one in ("EC2", "ec2", "FARGATE", "fargate", "external")),
+        *(
+            LEAST | {"launch_type": launch_type}
+            for launch_type in ("EC2", "ec2", "FARGATE", "fargate", "external")
+        ),
         LEAST | {"subnets": ["a"], "security_groups": ["b"], "assign_public_ip": False},
         LEAST | {"tags": {"a": "b"}, "image": "of another engine", "nested": {"x": [1]}},
         LEAST | {"assume_role": {"role_arn": ROLE, "session_name": "acme"}},

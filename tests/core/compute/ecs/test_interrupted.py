@@ -37,15 +37,15 @@ def before_and_after(ecs: Ecs) -> tuple[dict[str, object], dict[str, object]]:
 
 
 async def converges(ecs: Ecs, spec: ComputeSpec) -> None:
-    """What the lifecycle does next brings the tenant there, and once more does nothing."""
+    """Check that the lifecycle's next attempt completes the act, and one more changes nothing."""
     await converger(ecs).apply("ecs", spec)
 
     again = await converger(ecs).apply("ecs", spec)
-    seen = await converger(ecs).wait_healthy("one", Placement("ecs", spec.location))
+    observation = await converger(ecs).wait_healthy("one", Placement("ecs", spec.location))
     service = ecs.aws.service(spec.config)
     tags = ecs.aws.tags(service)
     assert again.outcome == "unchanged"
-    assert (seen.state, seen.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
+    assert (observation.state, observation.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
     assert service.task_definition == spec.config["task_definition_arn"]
     assert {key: tags[key] for key in "ab" if key in tags} == spec.config["tags"]
 
@@ -60,7 +60,7 @@ def stop(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["raised", "cancelled"])
 @pytest.mark.parametrize(
-    "point", [*(f"1 {one}" for one in CREATE), *(f"2 {one}" for one in UPDATE)]
+    "point", [*(f"1 {point}" for point in CREATE), *(f"2 {point}" for point in UPDATE)]
 )
 async def test_an_act_that_ends_at_any_point_converges_when_made_again(
     ecs: Ecs, point: str, kind: str
@@ -71,8 +71,8 @@ async def test_an_act_that_ends_at_any_point_converges_when_made_again(
         await ecs.engine.provision(ecs.spec(before))
     spec = ecs.spec(before if act == "1" else after)
 
-    def reached(one: str) -> None:
-        if one == name:
+    def reached(point: str) -> None:
+        if point == name:
             stop(kind)
 
     outcome = await asyncio.gather(

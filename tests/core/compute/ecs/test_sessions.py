@@ -92,17 +92,17 @@ async def test_clients_that_nobody_uses_are_closed_and_opened_anew(
     roles = [attrs.evolve(PLACE, role=f"{ROLE}-{number}") for number in range(5)]
 
     async with clients.ecs(PLACE) as used:
-        seen = [await opened(clients, role) for role in roles]
+        first = [await opened(clients, role) for role in roles]
         again = await opened(clients, PLACE)
         kept = [access.role for access in clients._clients]
         await asyncio.gather(*clients._closing)
-        found = await used.list_clusters()
+        answer = await used.list_clusters()
 
     assert again is used
-    assert found["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert kept == [roles[-2].role, roles[-1].role, ""]
-    assert await opened(clients, roles[-1]) is seen[-1]
-    assert await opened(clients, roles[0]) is not seen[0]
+    assert await opened(clients, roles[-1]) is first[-1]
+    assert await opened(clients, roles[0]) is not first[0]
     await clients.aclose()
 
 
@@ -116,10 +116,10 @@ async def test_with_a_role_the_service_is_in_the_roles_account(ecs: Ecs) -> None
     spec = ecs.spec(config)
 
     await ecs.engine.provision(spec)
-    found = await ecs.engine.inspect("one", spec.location)
+    answer = await ecs.engine.inspect("one", spec.location)
 
     assert list(ecs.aws.services(cluster)) == ["landlord-tenant-one"]
-    assert found.state is ResourceState.HEALTHY
+    assert answer.state is ResourceState.HEALTHY
     assert "session=acme" in spec.location
     assert await ecs.engine.destroy("one", spec.location)
 
@@ -162,8 +162,8 @@ async def test_a_roles_credentials_are_kept_while_they_last(
     calls = await inspected(httpserver, timedelta(hours=1), 5)
 
     (call,) = calls
-    asked = {key: call.form[key] for key in ("RoleArn", "RoleSessionName", "ExternalId")}
-    assert asked == {
+    request = {key: call.form[key] for key in ("RoleArn", "RoleSessionName", "ExternalId")}
+    assert request == {
         "RoleArn": ROLE,
         "RoleSessionName": "landlord-engines",
         "ExternalId": "hush",

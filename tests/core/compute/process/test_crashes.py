@@ -43,9 +43,11 @@ async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) 
         stdout=PIPE,
         stderr=PIPE,
     )
-    said = await process.communicate(json.dumps({"settings": settings, "bodies": bodies}).encode())
+    output = await process.communicate(
+        json.dumps({"settings": settings, "bodies": bodies}).encode()
+    )
     assert process.returncode is not None
-    return process.returncode, b"".join(said).decode()
+    return process.returncode, b"".join(output).decode()
 
 
 async def again(engine: ProcessCompute, operation: str, config: Mapping[str, object]) -> str:
@@ -133,7 +135,7 @@ async def test_an_update_whose_runner_or_worker_is_killed_meanwhile_leaves_one_p
         "update:written",
         "update:spawned",
         "update:begun",
-        *(f"rollback:{one}" for one in ("noted", *CREATE)),
+        *(f"rollback:{point_name}" for point_name in ("noted", *CREATE)),
     ],
 )
 async def test_a_worker_killed_inside_an_update_that_is_rolled_back_leaves_the_former_process(

@@ -61,7 +61,7 @@ async def test_a_chain_of_forks_is_ended(
     async def ended() -> bool:
         return not is_held(alive)
 
-    # What was killed gives its locks back one after the other.
+    # Killed processes release their locks one after the other.
     await wait_for(ended)
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 

@@ -1,4 +1,4 @@
-"""What a tenant, or its operator, can put in the way of a delete, with the real thing as root."""
+"""Obstacles to a delete that a tenant or its operator can set up: the real ones, as root."""
 
 import os
 import subprocess

@@ -23,7 +23,7 @@ def taken() -> Iterator[int]:
 
 
 @pytest.fixture
-def one() -> Ports:
+def single() -> Ports:
     """A range of one free port."""
     port = free_port()
     return Ports(first=port, last=port)
@@ -46,12 +46,14 @@ def test_a_tenant_gets_the_port_that_it_claimed_before_a_crash(tmp_path: Path) -
     ).claim_free(0, own=0)
 
 
-def test_a_former_port_is_preferred(tmp_path: Path, one: Ports) -> None:
-    assert claims(tmp_path, "a", Ports()).claim_free(one.first, own=0) == one.first
+def test_a_former_port_is_preferred(tmp_path: Path, single: Ports) -> None:
+    assert claims(tmp_path, "a", Ports()).claim_free(single.first, own=0) == single.first
 
 
-def test_a_port_that_a_stranger_took_is_passed_over(tmp_path: Path, taken: int, one: Ports) -> None:
-    assert claims(tmp_path, "a", one).claim_free(taken, own=0) == one.first
+def test_a_port_that_a_stranger_took_is_passed_over(
+    tmp_path: Path, taken: int, single: Ports
+) -> None:
+    assert claims(tmp_path, "a", single).claim_free(taken, own=0) == single.first
 
 
 def test_the_port_that_the_tenants_own_process_has_is_kept(tmp_path: Path, taken: int) -> None:
@@ -61,18 +63,18 @@ def test_the_port_that_the_tenants_own_process_has_is_kept(tmp_path: Path, taken
     assert tenant.claim_fixed(taken, own=taken) == taken
 
 
-def test_a_range_that_is_used_up_is_told(tmp_path: Path, one: Ports) -> None:
-    claims(tmp_path, "a", one).claim_free(0, own=0)
+def test_a_range_that_is_used_up_is_told(tmp_path: Path, single: Ports) -> None:
+    claims(tmp_path, "a", single).claim_free(0, own=0)
 
     with pytest.raises(ComputeUnavailable, match="no port is free"):
-        claims(tmp_path, "b", one).claim_free(0, own=0)
+        claims(tmp_path, "b", single).claim_free(0, own=0)
 
 
-def test_a_fixed_port_belongs_to_one_tenant(tmp_path: Path, one: Ports) -> None:
-    claims(tmp_path, "a", one).claim_fixed(one.first, own=0)
+def test_a_fixed_port_belongs_to_one_tenant(tmp_path: Path, single: Ports) -> None:
+    claims(tmp_path, "a", single).claim_fixed(single.first, own=0)
 
     with pytest.raises(ComputeRefused, match="belongs to another tenant"):
-        claims(tmp_path, "b", one).claim_fixed(one.first, own=0)
+        claims(tmp_path, "b", single).claim_fixed(single.first, own=0)
 
 
 def test_a_fixed_port_that_a_stranger_has_may_be_free_later(tmp_path: Path, taken: int) -> None:
@@ -81,19 +83,19 @@ def test_a_fixed_port_that_a_stranger_has_may_be_free_later(tmp_path: Path, take
 
 
 def test_ports_that_are_not_kept_are_given_back_and_no_other_tenants(
-    tmp_path: Path, one: Ports
+    tmp_path: Path, single: Ports
 ) -> None:
-    tenant, other = claims(tmp_path, "a", Ports()), claims(tmp_path, "b", one)
+    tenant, other = claims(tmp_path, "a", Ports()), claims(tmp_path, "b", single)
     first = tenant.claim_free(0, own=0)
-    other.claim_fixed(one.first, own=0)
+    other.claim_fixed(single.first, own=0)
     with pytest.raises(ComputeRefused):
-        tenant.claim_fixed(one.first, own=0)
+        tenant.claim_fixed(single.first, own=0)
 
     tenant.release_others(first)
-    assert {path.name for path in (tmp_path / "ports").iterdir()} == {str(first), str(one.first)}
+    assert {path.name for path in (tmp_path / "ports").iterdir()} == {str(first), str(single.first)}
 
     tenant.release_others()
-    assert {path.name for path in (tmp_path / "ports").iterdir()} == {str(one.first)}
+    assert {path.name for path in (tmp_path / "ports").iterdir()} == {str(single.first)}
 
 
 def test_a_claim_that_somebody_deleted_hinders_nobody(tmp_path: Path) -> None:

@@ -116,11 +116,11 @@ def test_the_locks_and_the_state_go_last(tmp_path: Path, monkeypatch: pytest.Mon
     gone: list[str] = []
     unlink = os.unlink
 
-    def told(name: str, *, dir_fd: int) -> None:
+    def record(name: str, *, dir_fd: int) -> None:
         gone.append(name)
         unlink(name, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "unlink", told)
+    monkeypatch.setattr(os, "unlink", record)
     remove_folder(top)
 
     assert set(gone[:2]) == {"a", "z"}

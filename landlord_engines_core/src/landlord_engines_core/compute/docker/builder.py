@@ -164,6 +164,7 @@ class ContainerBuilder:
 
 def _mismatch_error(fields: list[str]) -> ComputeRefused:
     return ComputeRefused(
-        f"the Docker daemon did not create the container as requested: {', '.join(fields)} differ",
-        hint="check the daemon's version and its plugins for what changes these fields",
+        "the Docker daemon did not create the container as requested; these fields differ:"
+        f" {', '.join(fields)}",
+        hint="check the daemon's version and its plugins for what changes them",
     )
