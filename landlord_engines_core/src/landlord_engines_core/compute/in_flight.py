@@ -216,7 +216,7 @@ class Act:
         """Ask the backend whether the job may continue, if the observation is old.
 
         Raises:
-            Superseded: A younger job holds the tenant's lock; or, outside of a switch, this job ended.
+            Superseded: A younger job holds the tenant's lock; or this one ended outside of a switch.
             Transient: The backend does not answer, outside of a switch.
         """
         if self._observed.elapsed() <= FRESH:

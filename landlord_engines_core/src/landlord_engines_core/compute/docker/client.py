@@ -108,12 +108,7 @@ class DockerClient:
         )
 
     async def remove(self, container: str, *, volumes: bool = False) -> None:
-        """Remove a container and return once it is gone.
-
-        Args:
-            container: Its id or name.
-            volumes: Whether to remove its volumes without a name too.
-        """
+        """Remove a container, optionally with its unnamed volumes, and return once it is gone."""
         try:
             await self._change(
                 "remove the container",

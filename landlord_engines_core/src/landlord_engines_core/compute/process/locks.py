@@ -34,8 +34,7 @@ async def try_lock(path: Path) -> int | None:
     """Take a lock if it is free, without blocking the event loop.
 
     Returns:
-        The descriptor that holds the lock, which the caller closes. ``None`` if another process holds
-        it, or if the file was replaced meanwhile.
+        The lock's descriptor, which the caller closes; ``None`` if it is held or its file was replaced.
 
     Raises:
         OSError: The folder is missing or may not be used.
