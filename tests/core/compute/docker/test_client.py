@@ -1,4 +1,4 @@
-"""An engine in trouble, or something else in its place: what its answers mean."""
+"""Answers of a Docker daemon in trouble, or of another program in its place."""
 
 import json
 from collections.abc import AsyncIterator
@@ -34,12 +34,12 @@ async def client(settings: DockerSettings) -> AsyncIterator[DockerClient]:
 
 
 def answer(httpserver: HTTPServer, method: str, path: str, status: int, message: str = "") -> None:
-    """Have the engine answer so, with a message that quotes a secret."""
+    """Have the daemon answer with a message that quotes a secret."""
     document = {"message": f"{message} {SECRET}"}
     httpserver.expect_request(f"/v1.47{path}", method=method).respond_with_json(document, status)
 
 
-async def test_the_version_that_the_engine_speaks_is_spoken(
+async def test_the_version_that_the_daemon_speaks_is_spoken(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/containers/json").respond_with_json([])
@@ -76,7 +76,7 @@ async def test_a_status_tells_whether_another_try_helps_and_no_message_is_passed
 
 
 @pytest.mark.parametrize("body", ["<html>", "[", '{"no": "message"}'])
-async def test_what_is_no_engine_does_not_answer_as_one(
+async def test_what_is_no_daemon_does_not_answer_as_one(
     client: DockerClient, httpserver: HTTPServer, body: str
 ) -> None:
     httpserver.expect_request("/v1.47/containers/x/json").respond_with_data(
@@ -87,7 +87,7 @@ async def test_what_is_no_engine_does_not_answer_as_one(
         await client.inspect("x")
 
 
-async def test_something_else_at_the_address_does_not_answer_as_an_engine() -> None:
+async def test_something_else_at_the_address_does_not_answer_as_a_daemon() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable, match="does not answer") as caught:
@@ -99,7 +99,7 @@ async def test_something_else_at_the_address_does_not_answer_as_an_engine() -> N
     await client.aclose()
 
 
-async def test_an_engine_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPServer) -> None:
+async def test_a_daemon_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPServer) -> None:
     def late(_: Request) -> Response:
         release.wait(10)
         return Response("{}")
@@ -118,7 +118,7 @@ async def test_an_engine_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPS
     await client.aclose()
 
 
-async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_refuses(
+async def test_a_daemon_that_fails_to_start_a_container_is_told_from_one_that_refuses(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/stuck/start", 500, "failed to start shim")
@@ -141,7 +141,7 @@ async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_r
         await client.start("bad")
 
 
-async def test_an_engine_whose_disk_is_full_is_told_whatever_it_was_to_do(
+async def test_a_daemon_whose_disk_is_full_is_told_whatever_it_was_to_do(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/x/start", 500, "write x: no space left on device")
@@ -150,7 +150,7 @@ async def test_an_engine_whose_disk_is_full_is_told_whatever_it_was_to_do(
         await client.start("x")
 
 
-async def test_an_engine_that_is_away_has_not_failed_to_start_a_container() -> None:
+async def test_a_daemon_that_is_away_has_not_failed_to_start_a_container() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable) as caught:
@@ -234,7 +234,7 @@ async def test_a_network_without_labels_is_somebody_elses(
     assert {request.method for request, _ in httpserver.log} == {"GET"}
 
 
-async def test_an_engine_without_volumes_lists_none(
+async def test_a_daemon_without_volumes_lists_none(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/volumes").respond_with_json({"Volumes": None})
@@ -273,7 +273,7 @@ async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(
     assert SECRET not in str(caught.value)
 
 
-async def test_a_pull_from_what_is_no_engine_is_noticed(
+async def test_a_pull_from_what_is_no_daemon_is_noticed(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/images/create").respond_with_json({"no": "message"}, 500)

@@ -32,7 +32,7 @@ def described(**config: Any) -> Body:
     return {"HostConfig": host, "Config": config_shown}
 
 
-def test_what_an_engine_adds_of_its_own_is_no_difference() -> None:
+def test_what_a_daemon_adds_of_its_own_is_no_difference() -> None:
     assert find_differences(body(), described()) == []
 
 
@@ -61,7 +61,7 @@ def test_what_an_engine_adds_of_its_own_is_no_difference() -> None:
         ("Config", "Labels", {}),
     ],
 )
-def test_what_an_engine_makes_otherwise_is_found(part: str, key: str, value: object) -> None:
+def test_what_a_daemon_makes_otherwise_is_found(part: str, key: str, value: object) -> None:
     config: dict[str, Any] = {"env": {"A": "b"}, "user": "7", "command": ["x"]}
     container = described(**config)
     container[part][key] = value

@@ -34,7 +34,7 @@ def fake(httpserver: HTTPServer) -> "Fake":
 
 
 class Fake:
-    """An engine whose answers are written down beforehand."""
+    """A daemon whose answers are prepared."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.server = server

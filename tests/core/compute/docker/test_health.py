@@ -189,7 +189,7 @@ async def test_a_relay_that_hangs_up_has_nobody_behind_it() -> None:
     assert health.state is ResourceState.FAILED
 
 
-async def test_nobody_there_is_not_healthy_and_an_engine_elsewhere_is_asked_there() -> None:
+async def test_nobody_there_is_not_healthy_and_a_daemon_elsewhere_is_asked_there() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n") as port:
         raw = checked("http", port, where="published")
         here = await check_health(raw, DockerSettings(host="tcp://127.0.0.1:2375"))

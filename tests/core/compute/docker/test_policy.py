@@ -1,4 +1,4 @@
-"""Configurations that would give a tenant the host: refused before the engine hears of them."""
+"""Configurations that would give a tenant the host: refused before the daemon gets them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -160,7 +160,7 @@ def test_at_least_seventy_hostile_configurations_are_tried() -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=repr)
-async def test_a_hostile_configuration_is_refused_before_any_engine_call(
+async def test_a_hostile_configuration_is_refused_before_any_daemon_call(
     engine: DockerCompute, httpserver: HTTPServer, hostile: dict[str, Any]
 ) -> None:
     tenant_spec = spec("t", **{"env": {"A": SECRET}, **hostile})
@@ -217,7 +217,7 @@ def test_what_the_operator_allows_is_accepted(
 @pytest.mark.parametrize(
     "source", ["/", "/run", "/run/docker.sock", "/var/run", "/var/run/docker.sock", "/own"]
 )
-def test_the_engines_socket_is_refused_in_an_allowed_folder_too(source: str) -> None:
+def test_the_daemons_socket_is_refused_in_an_allowed_folder_too(source: str) -> None:
     engine = from_settings({"host": "unix:///own/engine.sock", "policy": {"bind_roots": ["/"]}})
 
     with pytest.raises(ComputeRefused, match=r"the Docker daemon's socket in \$.volumes\[0\]"):
@@ -259,7 +259,7 @@ def test_where_links_cannot_be_followed_only_the_roots_themselves_are_allowed(
         ("/data/docker-other", ["/data"], False),
     ],
 )
-def test_what_an_engine_keeps_needs_a_root_of_its_own(
+def test_what_a_daemon_keeps_needs_a_root_of_its_own(
     source: str, roots: list[str], *, refused: bool
 ) -> None:
     assert is_in_data_root(source, "/data/docker", tuple(roots)) is refused

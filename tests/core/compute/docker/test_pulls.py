@@ -55,7 +55,7 @@ async def client(httpserver: HTTPServer) -> AsyncIterator[DockerClient]:
 
 
 def streams(httpserver: HTTPServer, message: str) -> None:
-    """Have the engine, a double of one, report a failure where a pull is under way already."""
+    """Have the daemon, a double, report a failure inside the stream of a pull."""
     lines = [
         {"status": "Pulling from a", "id": "1"},
         {"errorDetail": {"message": message}, "error": message},
@@ -110,7 +110,7 @@ def test_a_registry_that_limits_the_rate_gets_the_pause_that_it_asks_for(
     assert error.retry_after == pause
 
 
-def test_an_engine_that_limits_the_rate_by_status_is_understood() -> None:
+def test_a_daemon_that_limits_the_rate_by_status_is_understood() -> None:
     error = pull_error(429, "", "a:1")
 
     assert isinstance(error, ComputeUnavailable)

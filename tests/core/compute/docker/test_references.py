@@ -99,7 +99,7 @@ async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
         ("2026-01-02T00:00:00", "was started again"),
         ("", ""),
         ("yesterday", ""),
-        # The engine's clock was set back since: its time tells nothing of an order.
+        # The daemon's clock was set back since: its time says nothing about the order.
         ("2999-01-01T00:00:00Z", ""),
     ],
 )

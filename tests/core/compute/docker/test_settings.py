@@ -5,7 +5,7 @@ from landlord_engines_core.compute.docker.settings import DockerSettings, read_s
 from landlord_engines_core.errors import ComputeRefused
 
 
-def test_without_settings_the_local_engine_is_meant_and_nothing_is_allowed() -> None:
+def test_without_settings_the_local_daemon_is_meant_and_nothing_is_allowed() -> None:
     settings, defaults = read_section({})
 
     assert settings == DockerSettings()
