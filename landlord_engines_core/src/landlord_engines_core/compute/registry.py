@@ -15,7 +15,7 @@ from landlord_engines_core.errors import ComputeRefused
 __all__ = ["ComputeRegistry"]
 
 
-MOST = 20
+MAX_PROBLEMS = 20
 """Maximum of broken rules in one message; a configuration can break thousands."""
 
 
@@ -25,9 +25,7 @@ def _describe_rule(error: ValidationError) -> str:
         schema = error.schema if isinstance(error.schema, Mapping) else {}
         instance = error.instance if isinstance(error.instance, Mapping) else {}
         unknown = (str(key) for key in instance if key not in properties_of(schema))
-        return (
-            f"breaks the rule 'additionalProperties', unknown: {', '.join(islice(unknown, MOST))}"
-        )
+        return f"breaks the rule 'additionalProperties', unknown: {', '.join(islice(unknown, MAX_PROBLEMS))}"
     rule = error.validator_value if isinstance(error.validator_value, str | int | list) else ""
     return f"breaks the rule {error.validator!r} {rule}".rstrip()
 
@@ -119,9 +117,9 @@ class ComputeRegistry:
         engine = self.engine(name)
         problems = sorted(
             f"{error.json_path} {_describe_rule(error)}"
-            for error in islice(self._validators[name].iter_errors(config), MOST)
+            for error in islice(self._validators[name].iter_errors(config), MAX_PROBLEMS)
         )
-        problems += islice(near_misses(config, engine.config_schema()), MOST)
+        problems += islice(near_misses(config, engine.config_schema()), MAX_PROBLEMS)
         if problems:
             raise ComputeRefused(f"{name} refuses the configuration: {'; '.join(problems)}")
         engine.validate(config)
@@ -141,7 +139,7 @@ class ComputeRegistry:
             if not _is_incomplete(error)
         )
         if problems:
-            raise ComputeRefused("; ".join(problems[:MOST]))
+            raise ComputeRefused("; ".join(problems[:MAX_PROBLEMS]))
         engine.validate_defaults()
 
     async def aclose(self) -> None:

@@ -87,7 +87,7 @@ async def test_one_that_did_not_come_to_be_opened_takes_no_other_with_it(server:
 async def test_clients_that_nobody_uses_are_closed_and_opened_anew(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("landlord_engines_core.compute.ecs.sessions.MOST", 2)
+    monkeypatch.setattr("landlord_engines_core.compute.ecs.sessions.MAX_IDLE_CLIENTS", 2)
     clients = ecs.engine.clients
     roles = [attrs.evolve(PLACE, role=f"{ROLE}-{number}") for number in range(5)]
 

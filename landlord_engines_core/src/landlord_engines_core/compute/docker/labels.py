@@ -36,8 +36,7 @@ __all__ = [
 
 OWNER = "landlord.owner"
 TENANT = "landlord.tenant_id"
-PROVIDER = "landlord.provider"
-"""The three labels of Landlord's own worker, which sets no others."""
+"""Labels that Landlord's own worker sets too. It sets ``landlord.provider`` and no others."""
 
 DIGEST = "landlord.tenant_digest"
 HASH = "landlord.config_hash"

@@ -72,10 +72,7 @@ def build_body(
 
 
 def _config_labels(
-    spec: ComputeSpec,
-    config: ContainerConfig,
-    settings: DockerSettings,
-    host_config: Body,
+    spec: ComputeSpec, config: ContainerConfig, settings: DockerSettings, host_config: Body
 ) -> dict[str, str]:
     check = config.health_check
     document = {"type": check.type, "port": check.port, "path": check.http_path} if check else {}

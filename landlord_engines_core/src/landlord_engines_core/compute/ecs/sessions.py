@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_CALL", "Clients"]
 
-MOST = 100
+MAX_IDLE_CLIENTS = 100
 """Maximum of unused clients that are kept; tenants may name any number of roles."""
 
 _ANY_REGION = "us-east-1"
@@ -183,7 +183,7 @@ class Clients:
 
     def _close_oldest(self) -> None:
         idle = [access for access, client in self._clients.items() if not client.users]
-        for access in idle[: max(0, len(idle) - MOST)]:
+        for access in idle[: max(0, len(idle) - MAX_IDLE_CLIENTS)]:
             self._close(access)
 
     def _close(self, access: _Access) -> None:

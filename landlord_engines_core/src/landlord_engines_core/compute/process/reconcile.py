@@ -100,8 +100,8 @@ class TenantProcess:
         if not is_same or observation.state is ResourceState.FAILED:
             self.reached("update:noted")
             next_run = await self._name_run("update", run, files)
-            next_state = State(wanted=next_run, last_healthy=state.last_healthy)
-            return await self._switch(files, next_state, partial(self._replace, next_state))
+            desired = State(wanted=next_run, last_healthy=state.last_healthy)
+            return await self._switch(files, desired, partial(self._replace, desired))
         if state.pending:
             return await self._switch(files, state, self._complete_update)
         return await self._complete_update()
@@ -208,25 +208,22 @@ class TenantProcess:
         return healthy
 
     async def _switch(
-        self,
-        before: FolderState,
-        next_state: State,
-        forward: Callable[[], Awaitable[ComputeResult]],
+        self, before: FolderState, desired: State, forward: Callable[[], Awaitable[ComputeResult]]
     ) -> ComputeResult:
         """Run an update; a cancellation leaves either the former or the next command running."""
-        former = next_state.last_healthy
+        former = desired.last_healthy
         if former is None and before.is_alive and before.state is not None:
             former = before.state.wanted
-        check = next_state.wanted.config.health
+        check = desired.wanted.config.health
         stop_and_start = LONGEST_CARRY + longest_stop(LONGEST_STOP_TIMEOUT) + _START_TIMEOUT
         return await switch(
             forward,
-            lambda: self._restart_former(before, next_state, former),
+            lambda: self._restart_former(before, desired, former),
             longest=stop_and_start + (check.within if check is not None else STABLE),
         )
 
     async def _restart_former(
-        self, before: FolderState, next_state: State, former: Run | None
+        self, before: FolderState, desired: State, former: Run | None
     ) -> None:
         """Start the former command again, unless the next one has replaced it."""
         files = await asyncio.to_thread(self.folder.read)
@@ -241,11 +238,11 @@ class TenantProcess:
             return
         former = await self._name_run("return", former, files)
         await self._launch(
-            "return", attrs.evolve(state, wanted=former, last_healthy=next_state.last_healthy)
+            "return", attrs.evolve(state, wanted=former, last_healthy=desired.last_healthy)
         )
 
-    async def _replace(self, next_state: State) -> ComputeResult:
-        await self._launch("update", next_state)
+    async def _replace(self, desired: State) -> ComputeResult:
+        await self._launch("update", desired)
         await self._wait_started("update")
         return await self._complete_update()
 
