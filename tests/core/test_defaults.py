@@ -30,7 +30,7 @@ def started(folder: Path, text: str) -> ComputeRegistry:
         ("docker: {user: 1000}", PluginSettingsRefused, "compute.docker.user breaks the rule"),
         ("docker: {privileged: true}", PluginSettingsRefused, "the policy of this worker refuses"),
         ("docker: {volumes: [x]}", PluginSettingsRefused, "$.volumes[0] must be source:/path"),
-        ("docker: {image: 'sesame '}", PluginSettingsRefused, "$.image must be the reference"),
+        ("docker: {image: 'sesame '}", PluginSettingsRefused, "$.image must be an image reference"),
         ("process: {port: 80.0}", PluginSettingsRefused, "$.port must be a whole number"),
         ("process: {health: {}, stop_timeout: 61}", PluginSettingsRefused, "stop_timeout breaks"),
         ("ecs: {desired_count: -1}", PluginSettingsRefused, "desired_count"),

@@ -34,11 +34,11 @@ async def test_a_tenant_on_ecs_is_made_moved_to_another_cluster_and_deleted(
 
     created = await world.done(await world.send(tenant, "provision", **here))
     moved = await world.done(await world.send(tenant, "update", **there))
-    active = [server.service(one).status for one in (here, there)]
+    active = [server.service(config).status for config in (here, there)]
     deleted = await world.done(await world.send(tenant, "delete"))
 
     outputs = (created["output"], moved["output"], deleted["output"])
-    assert [one["status"] for one in outputs] == ["created", "created", "deleted"]
+    assert [output["status"] for output in outputs] == ["created", "created", "deleted"]
     assert active == ["INACTIVE", "ACTIVE"]
     assert server.service(there).status == "INACTIVE"
 

@@ -94,7 +94,7 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     },
     "Has a policy of the operator for tenants' configurations": {
         "docker": "core/compute/docker/test_policy.py"
-        "::test_a_hostile_configuration_is_refused_before_any_engine_call",
+        "::test_a_hostile_configuration_is_refused_before_any_daemon_call",
     },
     "Moves tenants between its own locations": {
         "ecs": "core/compute/ecs/test_lifecycle.py"

@@ -361,7 +361,7 @@ async def _check(chosen: _Chosen) -> None:
 async def _failures(parts: host.Host) -> list[LandlordEnginesError]:
     """Try each part of a worker, and say what came of it."""
     errors: list[LandlordEnginesError] = []
-    for name, status in (await parts.targets.look()).items():
+    for name, status in (await parts.targets.check()).items():
         if status.error is not None:
             click.echo(f"compute.{name}: not reached")
             errors.append(status.error)

@@ -238,7 +238,7 @@ async def work(
             on_drain=host.jobs.drain,
         )
         probes = _probes(name, host, lifecycle, worker)
-        async with host.targets.watched(), probes.serving(worker.probe_address, logger):
+        async with host.targets.watch(), probes.serving(worker.probe_address, logger):
             await _until_drained(lifecycle, host.jobs, control, logger)
 
 
@@ -327,7 +327,7 @@ def _probes(name: str, host: Host, lifecycle: EngineLifecycle, worker: WorkerSet
         registrations=(RegistrationState, lambda: lifecycle.registration.state),
         seconds_left=lifecycle.seconds_left,
     )
-    metrics.watch_targets(host.targets.registry, host.targets.reached)
+    metrics.watch_targets(host.targets.registry, host.targets.gauge_value)
     metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
     metrics.watch_log(dropped_lines)
     metrics.tell_build(version=__version__, engine=name, engine_version=_engine_version(name))

@@ -62,14 +62,14 @@ async def test_a_cancellation_lets_a_request_on_the_wire_end_first(
     assert not running.done()
     assert "t" in requests
 
-    waiting = asyncio.create_task(requests.ended("t"))
+    waiting = asyncio.create_task(requests.wait_ended("t"))
     answer.set()
 
     await waiting
     await asyncio.wait((running,))
     assert running.cancelled()
     assert landed == ["yes"]
-    await requests.all_ended()
+    await requests.wait_all_ended()
     assert "t" not in requests
 
 
@@ -125,7 +125,7 @@ async def test_two_requests_of_one_tenant_are_counted_each(requests: InFlightReq
     assert "t" in requests
     second.set()
 
-    await requests.all_ended()
+    await requests.wait_all_ended()
     await asyncio.gather(*running)
 
 
@@ -141,7 +141,7 @@ async def test_a_request_is_given_up_once_it_was_carried_for_the_longest_time() 
 
     await asyncio.wait((running,))
     assert running.cancelled()
-    await requests.ended("t")
+    await requests.wait_ended("t")
     assert requests.given_up == 1
 
 
@@ -156,7 +156,7 @@ async def test_nothing_is_carried_beyond_the_drains_deadline(requests: InFlightR
 
     await asyncio.wait((running,))
     assert running.cancelled()
-    await requests.all_ended()
+    await requests.wait_all_ended()
 
 
 async def test_a_cancelled_switch_puts_the_former_resource_back_into_service(

@@ -68,13 +68,13 @@ async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -
     refused = ComputeRefused("denied")
     engine = scripted("v1", "v1", refused, ComputeRefused("denied"), "v1")
     targets = Targets(registry=ComputeRegistry({"own": engine}), logger=logger)
-    metrics.watch_targets(targets.registry, targets.reached)
+    metrics.watch_targets(targets.registry, targets.gauge_value)
     shown = []
 
-    assert math.isnan(targets.reached("own"))
+    assert math.isnan(targets.gauge_value("own"))
     for _ in range(5):
-        await targets.look()
-        shown.append(targets.reached("own"))
+        await targets.check()
+        shown.append(targets.gauge_value("own"))
 
     assert shown == [1, 1, 0, 0, 1]
     assert [event for _, event, _ in logger.lines] == [
@@ -100,7 +100,7 @@ async def test_targets_are_looked_at_again_until_the_end(interval: float) -> Non
     registry = ComputeRegistry({"own": Counting()})
     targets = Targets(registry=registry, logger=Lines(), interval=interval)
 
-    async with targets.watched():
+    async with targets.watch():
         await again.wait()
     before = len(looks)
     await asyncio.sleep(0)

@@ -6,10 +6,11 @@ from typing import Any
 import attrs
 import pytest
 
-from landlord_engines_core.compute.docker import schema
+from landlord_engines_core.compute.docker import config as docker_config
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.ecs import config as ecs_config
 from landlord_engines_core.compute.process import config
+from landlord_engines_core.compute.process.settings import ProcessSettings
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings import Loaded, Sources
 from landlord_engines_core.settings.compute import _MAPS
@@ -110,8 +111,8 @@ def test_a_variable_may_name_a_key_inside_a_map_whose_keys_are_known() -> None:
 
 
 def test_the_maps_whose_keys_are_known_are_maps_of_the_engines() -> None:
-    docker = {*schema.SCHEMA["properties"], *attrs.fields_dict(DockerSettings)}  # type: ignore[misc]
-    process = {*config.SCHEMA["properties"], *attrs.fields_dict(config.Operator)}  # type: ignore[misc]
+    docker = {*docker_config.SCHEMA["properties"], *attrs.fields_dict(DockerSettings)}  # type: ignore[misc]
+    process = {*config.SCHEMA["properties"], *attrs.fields_dict(ProcessSettings)}  # type: ignore[misc]
     ecs = {*ecs_config.SCHEMA["properties"]}  # type: ignore[misc]
 
     known = {"docker": docker, "ecs": ecs, "process": process}

@@ -1,4 +1,4 @@
-"""A real Docker engine for the tests in this folder; where none can run, they fail."""
+"""A real Docker daemon for the tests in this folder; without one they fail."""
 
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,7 +16,7 @@ Engines = Callable[..., DockerCompute]
 
 @pytest.fixture(scope="session", autouse=True)
 def docker_engine() -> None:
-    """Start the engine where it does not run; it is left to whoever comes next."""
+    """Start the daemon unless it runs; it is left running for the next tests."""
     subprocess.run(["sh", str(Path(__file__).with_name("engine.sh"))], check=True, timeout=300)
     make_images()
 

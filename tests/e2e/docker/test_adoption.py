@@ -74,12 +74,12 @@ async def test_a_container_whose_image_has_another_name_by_now_differs(
     name = f"landlord-tenant-{tenant.tenant}"
     options += ["--restart=unless-stopped", f"--name={name}"]
     docker("run", "-d", *options, f"{WEB}:{tenant.tenant}")
-    wanted = spec(tenant.tenant, image=f"{WEB}:{tenant.tenant}")
-    assert await engine.matches(wanted)
+    desired = spec(tenant.tenant, image=f"{WEB}:{tenant.tenant}")
+    assert await engine.matches(desired)
 
     docker("tag", f"{WEB}:2", f"{WEB}:{tenant.tenant}")
     try:
-        assert not await engine.matches(wanted)
+        assert not await engine.matches(desired)
     finally:
         docker("rmi", "-f", f"{WEB}:{tenant.tenant}")
 

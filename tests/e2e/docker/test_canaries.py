@@ -14,6 +14,6 @@ async def test_a_secret_is_nowhere_but_in_restates_copy_of_the_body(own_world: W
     scene = Scene(world=own_world, canaries=canaries, engine="docker", section=section)
 
     with wrong_landlord(canaries) as api:
-        found, bodies = await searched(scene, api)
+        documents, bodies = await searched(scene, api)
 
-    check_nowhere(canaries, found, bodies)
+    check_nowhere(canaries, documents, bodies)

@@ -30,11 +30,11 @@ def raising(error: Exception) -> Ask:
     return ask
 
 
-async def step(engine: DockerCompute, wanted: ComputeSpec, still_due: Ask = due) -> object:
+async def step(engine: DockerCompute, desired: ComputeSpec, still_due: Ask = due) -> object:
     """Update a tenant as a step of a job does."""
     requests = InFlightRequests(longest_carry=engine.longest_carry)
-    with requests.act(wanted.tenant, still_due):
-        return await engine.update(wanted)
+    with requests.act(desired.tenant, still_due):
+        return await engine.update(desired)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -45,8 +45,12 @@ async def front() -> AsyncIterator[Gate]:
 
 def running(tenant: Holdings) -> list[int]:
     """The versions that run."""
-    shown = [show(one) for one in tenant.ids]
-    return [int(one["Config"]["Image"][-1]) for one in shown if one["State"]["Running"]]
+    containers = [show(container) for container in tenant.ids]
+    return [
+        int(container["Config"]["Image"][-1])
+        for container in containers
+        if container["State"]["Running"]
+    ]
 
 
 async def provisioned(engines: Engines, tenant: Holdings, **config: object) -> None:
@@ -55,14 +59,14 @@ async def provisioned(engines: Engines, tenant: Holdings, **config: object) -> N
     await healthy(engines(), first)
 
 
-async def cancelled_at(engines: Engines, point: str, wanted: ComputeSpec) -> None:
+async def cancelled_at(engines: Engines, point: str, desired: ComputeSpec) -> None:
     """Cancel an update as it reaches a point."""
 
     def reached(at: str) -> None:
         if at == point:
             task.cancel()
 
-    task = asyncio.create_task(step(engines(reached), wanted))
+    task = asyncio.create_task(step(engines(reached), desired))
     with suppress(asyncio.CancelledError):
         await task
     assert task.cancelled()
@@ -115,10 +119,10 @@ async def test_a_create_that_lands_late_starts_over_with_what_another_worker_mad
     engines: Engines, tenant: Holdings, front: Gate
 ) -> None:
     front.kept_back = "/containers/create"
-    wanted = spec(tenant.tenant)
-    late = asyncio.create_task(step(engines(host=front.host), wanted))
+    desired = spec(tenant.tenant)
+    late = asyncio.create_task(step(engines(host=front.host), desired))
     await front.arrived.wait()
-    await engines().provision(wanted)
+    await engines().provision(desired)
     made = tenant.only["Id"]
 
     front.open.set()
@@ -132,8 +136,8 @@ async def test_a_stop_on_the_wire_ends_before_the_former_is_started_again(
 ) -> None:
     await provisioned(engines, tenant)
     front.kept_back = f"/containers/{tenant.only['Id']}/stop"
-    wanted = spec(tenant.tenant, image=f"{WEB}:2")
-    job = asyncio.create_task(step(engines(host=front.host), wanted))
+    desired = spec(tenant.tenant, image=f"{WEB}:2")
+    job = asyncio.create_task(step(engines(host=front.host), desired))
     await front.arrived.wait()
 
     job.cancel()
@@ -178,7 +182,7 @@ async def test_cancelled_on_its_way_back_an_update_leaves_the_former_serving(
 
     await cancelled_at(engines, point, spec(tenant.tenant, image="landlord-test/sick:1"))
 
-    (serving,) = (one for one in map(show, tenant.ids) if one["State"]["Running"])
+    (serving,) = (container for container in map(show, tenant.ids) if container["State"]["Running"])
     assert serving["Config"]["Image"] == f"{WEB}:1"
 
 
@@ -203,7 +207,9 @@ async def test_a_cancelled_update_starts_again_what_ran_without_serving(
     task = asyncio.create_task(step(engines(reached, **quick), unwell))
     await asyncio.wait((task,))
 
-    assert [one["Id"] for one in map(show, tenant.ids) if one["State"]["Running"]] == [former]
+    assert [
+        container["Id"] for container in map(show, tenant.ids) if container["State"]["Running"]
+    ] == [former]
 
 
 async def test_an_update_whose_former_another_worker_starts_again_begins_anew(

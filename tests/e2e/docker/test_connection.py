@@ -1,4 +1,4 @@
-"""An engine behind TLS, with certificates on both sides, as Docker's own clients reach it."""
+"""A Docker daemon behind TLS, with certificates on both sides, as Docker's own clients reach it."""
 
 import asyncio
 import ssl
@@ -94,7 +94,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def address(certificates: Path) -> AsyncIterator[str]:
-    """The engine, reached over TLS by those whom the authority has certified."""
+    """The daemon, which accepts clients with a certificate of the authority over TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
     context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
@@ -104,7 +104,7 @@ async def address(certificates: Path) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "https"])
-async def test_an_engine_behind_tls_is_reached_with_a_clients_certificate(
+async def test_a_daemon_behind_tls_is_reached_with_a_clients_certificate(
     engines: Engines, tenant: Holdings, address: str, certificates: Path, scheme: str
 ) -> None:
     engine = engines(host=f"{scheme}://{address}/", cert_path=str(certificates))
@@ -129,7 +129,7 @@ async def test_without_a_path_the_certificates_are_where_dockers_client_has_them
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
 
 
-async def test_an_engine_that_another_authority_certified_is_not_spoken_to(
+async def test_a_daemon_that_another_authority_certified_is_not_spoken_to(
     engines: Engines, address: str, certificates: Path, tmp_path: Path
 ) -> None:
     other = authority(tmp_path / "other")
@@ -141,7 +141,7 @@ async def test_an_engine_that_another_authority_certified_is_not_spoken_to(
         await engine.inspect("t", "")
 
 
-async def test_an_engine_on_a_plain_port_is_reached_over_tcp(
+async def test_a_daemon_on_a_plain_port_is_reached_over_tcp(
     engines: Engines, tenant: Holdings
 ) -> None:
     async with listening(serve) as port:

@@ -1,4 +1,4 @@
-"""What a tenant's container is like, and what is made of it when things go wrong."""
+"""A tenant's container, in good order and after failures."""
 
 import asyncio
 import json
@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from landlord_engines_core.compute import ComputeSpec, ResourceState
-from landlord_engines_core.compute.docker.body import container_body
-from landlord_engines_core.compute.docker.config import read
+from landlord_engines_core.compute.docker.config import read_config
 from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.compute_contract import Interrupted, healthy
 from landlord_test_target.direct import DirectSteps, jobs
@@ -26,11 +26,11 @@ Engines = Callable[..., DockerCompute]
 SHIMS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
 
 
-async def failed(engine: DockerCompute, wanted: ComputeSpec) -> str:
+async def failed(engine: DockerCompute, desired: ComputeSpec) -> str:
     """Wait until a container has failed, and return what is said of it."""
 
     async def look() -> str:
-        observed = await engine.inspect(wanted.tenant, "")
+        observed = await engine.inspect(desired.tenant, "")
         return observed.detail if observed.state is ResourceState.FAILED else ""
 
     return await wait_for(look)
@@ -39,7 +39,7 @@ async def failed(engine: DockerCompute, wanted: ComputeSpec) -> str:
 async def test_a_container_is_as_its_tenant_wants_it(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
-    wanted = spec(
+    desired = spec(
         tenant.tenant,
         env={"GREETING": "a=b c"},
         labels={"team": "a", "landlord.owner": "somebody", "landlord.config_hash": "forged"},
@@ -50,19 +50,19 @@ async def test_a_container_is_as_its_tenant_wants_it(
         volumes=[f"{tenant.tenant}:/data"],
     )
 
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    await engine.provision(desired)
+    await healthy(engine, desired)
 
-    made = tenant.only
-    assert made["Name"] == f"/landlord-tenant-{tenant.tenant}"
-    assert made["Config"]["Labels"]["team"] == "a"
-    assert made["Config"]["Labels"]["landlord.owner"] == "landlord"
-    assert made["Config"]["Labels"]["landlord.config_hash"] == wanted.config_hash
-    assert made["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"
-    assert made["HostConfig"]["NanoCpus"] == 250_000_000
-    assert made["HostConfig"]["Memory"] == 32 * 1024 * 1024
+    result = tenant.only
+    assert result["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert result["Config"]["Labels"]["team"] == "a"
+    assert result["Config"]["Labels"]["landlord.owner"] == "landlord"
+    assert result["Config"]["Labels"]["landlord.config_hash"] == desired.config_hash
+    assert result["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"
+    assert result["HostConfig"]["NanoCpus"] == 250_000_000
+    assert result["HostConfig"]["Memory"] == 32 * 1024 * 1024
     inside = docker(
-        "exec", made["Id"], "sh", "-c", "echo $GREETING; id -u; echo x 2>&1 >/x || true"
+        "exec", result["Id"], "sh", "-c", "echo $GREETING; id -u; echo x 2>&1 >/x || true"
     )
     assert inside.splitlines()[:2] == ["a=b c", "1000"]
     assert "Read-only" in inside
@@ -85,15 +85,15 @@ async def test_a_free_port_is_found_and_told(
 ) -> None:
     fixed = free_port()
     ports = [{"container_port": 8080}, {"container_port": 8080, "host_port": fixed}]
-    wanted = spec(tenant.tenant, ports=ports, health_check={"type": "http", "port": 8080})
+    desired = spec(tenant.tenant, ports=ports, health_check={"type": "http", "port": 8080})
 
-    made = await engine.provision(wanted)
-    await healthy(engine, wanted)
+    result = await engine.provision(desired)
+    await healthy(engine, desired)
 
-    told = made.resource_ids["8080/tcp"].split(",")
-    assert str(fixed) in told
-    assert len(told) == 2
-    for port in told:
+    host_ports = result.resource_ids["8080/tcp"].split(",")
+    assert str(fixed) in host_ports
+    assert len(host_ports) == 2
+    for port in host_ports:
         async with http.get(f"http://127.0.0.1:{port}/") as answer:
             assert await answer.text() == "1"
 
@@ -141,13 +141,13 @@ async def test_two_workers_that_miss_a_network_at_once_make_one(
     others = [Holdings(str(uuid4())) for _ in workers]
     try:
         await asyncio.gather(
-            *(one.provision(spec(t.tenant)) for one, t in zip(workers, others, strict=True))
+            *(worker.provision(spec(t.tenant)) for worker, t in zip(workers, others, strict=True))
         )
 
         assert docker("network", "ls", "-q", "--filter", f"name={name}").count("\n") == 0
     finally:
-        for one in others:
-            one.clear()
+        for other in others:
+            other.clear()
         for network in docker("network", "ls", "-q", "--filter", f"name={name}").splitlines():
             docker("network", "rm", network)
 
@@ -156,9 +156,9 @@ async def test_a_prefix_names_containers_and_adds_its_labels(
     engines: Engines, tenant: Holdings
 ) -> None:
     before, after = engines(), engines(label_prefix="acme")
-    wanted = spec(tenant.tenant)
-    await before.provision(wanted)
-    await healthy(before, wanted)
+    desired = spec(tenant.tenant)
+    await before.provision(desired)
+    await healthy(before, desired)
 
     await after.provision(spec(tenant.tenant, env={"A": "b"}))
 
@@ -170,27 +170,27 @@ async def test_a_prefix_names_containers_and_adds_its_labels(
 async def test_a_container_without_a_network_is_well_too(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
-    wanted = spec(tenant.tenant, network_mode="none")
+    desired = spec(tenant.tenant, network_mode="none")
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 async def test_a_container_on_the_hosts_network_is_asked_there(
     engines: Engines, tenant: Holdings
 ) -> None:
     engine, port = engines(policy={"host_network": True}), free_port()
-    wanted = spec(
+    desired = spec(
         tenant.tenant,
         network_mode="host",
         command=["httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", "/www"],
         health_check={"type": "http", "port": port},
     )
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 async def test_a_container_on_anothers_network_is_well_too(
@@ -198,13 +198,13 @@ async def test_a_container_on_anothers_network_is_well_too(
 ) -> None:
     engine, other = engines(policy={"container_network": True}), Holdings(str(uuid4()))
     await engine.provision(spec(other.tenant))
-    wanted = spec(
+    desired = spec(
         tenant.tenant, network_mode=f"container:{other.only['Id'][:12]}", command=["sleep", "99"]
     )
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
     other.clear()
 
 
@@ -212,11 +212,11 @@ async def test_a_container_on_anothers_network_is_well_too(
 async def test_a_check_of_ours_is_asked_at_the_containers_own_address(
     engine: DockerCompute, tenant: Holdings, check: dict[str, object]
 ) -> None:
-    wanted = spec(tenant.tenant, health_check={**check, "port": 8080})
+    desired = spec(tenant.tenant, health_check={**check, "port": 8080})
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 @pytest.mark.parametrize(
@@ -233,15 +233,18 @@ async def test_what_does_not_answer_its_check_fails_in_the_end(
 ) -> None:
     # A port that is published is answered by a relay, whoever is behind it.
     ports = [{"container_port": check["port"]}]
-    engine, wanted = engines(health_timeout=1), spec(tenant.tenant, health_check=check, ports=ports)
+    engine, desired = (
+        engines(health_timeout=1),
+        spec(tenant.tenant, health_check=check, ports=ports),
+    )
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    assert await failed(engine, wanted) == "it does not answer its health check"
+    assert await failed(engine, desired) == "it does not answer its health check"
 
 
 async def test_an_images_own_check_decides(engine: DockerCompute, tenant: Holdings) -> None:
-    well, sick = (spec(tenant.tenant, image=f"landlord-test/{one}:1") for one in ("well", "sick"))
+    well, sick = (spec(tenant.tenant, image=f"landlord-test/{kind}:1") for kind in ("well", "sick"))
 
     await engine.provision(sick)
     assert await failed(engine, sick) == "its own check says unhealthy"
@@ -251,38 +254,38 @@ async def test_an_images_own_check_decides(engine: DockerCompute, tenant: Holdin
 
 
 async def test_a_crash_loop_is_never_healthy(engine: DockerCompute, tenant: Holdings) -> None:
-    wanted = spec(tenant.tenant, command=["sh", "-c", "exit 3"])
+    desired = spec(tenant.tenant, command=["sh", "-c", "exit 3"])
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    assert "restarts again and again" in await failed(engine, wanted)
+    assert "restarts again and again" in await failed(engine, desired)
 
 
 async def test_a_program_that_ends_is_told_with_its_code(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
-    wanted = spec(tenant.tenant, command=["sh", "-c", "exit 3"], restart_policy="no")
+    desired = spec(tenant.tenant, command=["sh", "-c", "exit 3"], restart_policy="no")
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    assert await failed(engine, wanted) == "it has ended with 3"
+    assert await failed(engine, desired) == "it has ended with 3"
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ({"command": ["no-such-thing"]}, "the image does not have the command"),
         ({"user": "nobody-here"}, r"the image does not have the user in \$.user"),
-        ({"resources": {"cpu": 1_000_000}}, r"\$.resources.cpu is more than the engine has"),
-        ({"resources": {"memory": 1}}, r"\$.resources.memory is less than the engine allows"),
-        ({"image": "UPPER:1"}, r"\$.image is not the reference of an image"),
+        ({"resources": {"cpu": 1_000_000}}, r"\$.resources.cpu is more than the daemon's host has"),
+        ({"resources": {"memory": 1}}, r"\$.resources.memory is less than the daemon allows"),
+        ({"image": "UPPER:1"}, r"\$.image is not an image reference"),
     ],
     ids=repr,
 )
-async def test_what_the_engine_refuses_is_told_in_our_words(
-    engine: DockerCompute, tenant: Holdings, config: dict[str, object], told: str
+async def test_what_the_daemon_refuses_is_told_in_our_words(
+    engine: DockerCompute, tenant: Holdings, config: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ComputeRefused, match=told):
+    with pytest.raises(ComputeRefused, match=message):
         await engine.provision(spec(tenant.tenant, **config))
 
 
@@ -304,15 +307,15 @@ async def test_tenants_whose_ids_hold_each_other_are_told_apart(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     others = [Holdings(f"{tenant.tenant}0"), Holdings(f"x-{tenant.tenant}")]
-    for one in (tenant, *others):
-        await engine.provision(spec(one.tenant))
+    for owner in (tenant, *others):
+        await engine.provision(spec(owner.tenant))
 
     await engine.destroy(tenant.tenant, "")
 
     assert tenant.ids == []
-    for one in others:
-        await healthy(engine, spec(one.tenant))
-        one.clear()
+    for other in others:
+        await healthy(engine, spec(other.tenant))
+        other.clear()
 
 
 async def test_a_folder_below_an_allowed_one_is_mounted(
@@ -330,16 +333,16 @@ async def test_a_folder_below_an_allowed_one_is_mounted(
 async def test_a_container_that_others_made_in_its_place_is_not_started(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
-    wanted = spec(tenant.tenant)
-    labels = container_body(wanted, read(wanted.config), engine.settings)["Labels"]
+    desired = spec(tenant.tenant)
+    labels = build_body(desired, read_config(desired.config), engine.settings)["Labels"]
     options = [f"--label={key}={value}" for key, value in labels.items()]
     options += ["--privileged", "--pids-limit=512", "--restart=unless-stopped"]
     docker("create", "--name", f"landlord-tenant-{tenant.tenant}", *options, f"{WEB}:1")
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
     assert not tenant.only["HostConfig"]["Privileged"]
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 async def test_volumes_stay_unless_they_are_to_go(engines: Engines, tenant: Holdings) -> None:
@@ -355,7 +358,9 @@ async def test_volumes_stay_unless_they_are_to_go(engines: Engines, tenant: Hold
 
         config = {**config, "volumes": [f"{gone}:/a", f"{foreign}:/b"], "remove_volumes": True}
         await engine.provision(spec(tenant.tenant, **config))
-        unnamed = [one["Name"] for one in tenant.only["Mounts"] if one["Destination"] == "/data"]
+        unnamed = [
+            mount["Name"] for mount in tenant.only["Mounts"] if mount["Destination"] == "/data"
+        ]
         await engine.destroy(tenant.tenant, "")
 
         left = docker("volume", "ls", "-q").splitlines()
@@ -423,47 +428,47 @@ async def test_a_delete_gives_a_container_time_to_stop(engines: Engines, tenant:
     engine = engines(stop_timeout=20)
     volume = f"said-{tenant.tenant}"
     script = "trap 'echo bye >/said/it; exit 0' TERM; while true; do sleep 0.1; done"
-    wanted = spec(tenant.tenant, command=["sh", "-c", script], volumes=[f"{volume}:/said"])
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    desired = spec(tenant.tenant, command=["sh", "-c", script], volumes=[f"{volume}:/said"])
+    await engine.provision(desired)
+    await healthy(engine, desired)
 
     await engine.destroy(tenant.tenant, "")
 
     try:
-        said = docker("run", "--rm", "-v", f"{volume}:/said", f"{WEB}:1", "cat", "/said/it")
-        assert said == "bye"
+        message = docker("run", "--rm", "-v", f"{volume}:/said", f"{WEB}:1", "cat", "/said/it")
+        assert message == "bye"
     finally:
         docker("volume", "rm", volume)
 
 
 @pytest.mark.parametrize("act", ["create", "update"])
-async def test_one_that_the_engine_can_no_longer_start_is_made_again(
+async def test_one_that_the_daemon_can_no_longer_start_is_made_again(
     engines: Engines, tenant: Holdings, act: str
 ) -> None:
     def reached(at: str) -> None:
         if at == f"{act}:created":
             raise Interrupted(at)
 
-    engine, first, wanted = engines(), spec(tenant.tenant), spec(tenant.tenant, image=f"{WEB}:2")
+    engine, first, desired = engines(), spec(tenant.tenant), spec(tenant.tenant, image=f"{WEB}:2")
     if act == "update":
         await engine.provision(first)
         await healthy(engine, first)
     before = set(tenant.ids)
     with pytest.raises(Interrupted):
-        await engines(reached).provision(wanted)
+        await engines(reached).provision(desired)
     (stuck,) = set(tenant.ids) - before
-    # What an engine leaves behind that is killed just then: it fails to start a shim ever after.
+    # A daemon that is killed at this moment leaves this folder, and can never start the shim again.
     remains = SHIMS / stuck
     remains.mkdir(parents=True)
 
     try:
-        await engine.provision(wanted)
+        await engine.provision(desired)
     finally:
         remains.rmdir()
 
     assert tenant.only["Id"] not in {stuck, *before}
     assert tenant.versions == [2]
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
@@ -494,31 +499,33 @@ async def test_a_changed_default_of_the_operator_updates_the_container(
         for value in ("1", "1", "2")
     ]
 
-    assert [one.output.status for one in answers] == ["created", "unchanged", "updated"]
+    assert [answer.output.status for answer in answers] == ["created", "unchanged", "updated"]
     assert answers[2].output.changes == ("env changed",)
     assert "A=2" in tenant.only["Config"]["Env"]
 
 
 @pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.long)])
-async def test_nothing_to_do_means_no_engine_event(engine: DockerCompute, count: int) -> None:
+async def test_nothing_to_do_means_no_daemon_event(engine: DockerCompute, count: int) -> None:
     tenants = [Holdings(str(uuid4())) for _ in range(count)]
-    wanted = [spec(one.tenant) for one in tenants]
+    desired = [spec(owner.tenant) for owner in tenants]
     try:
-        await asyncio.gather(*(engine.provision(one) for one in wanted))
-        for one in wanted:
-            await healthy(engine, one)
+        await asyncio.gather(*(engine.provision(tenant_spec) for tenant_spec in desired))
+        for tenant_spec in desired:
+            await healthy(engine, tenant_spec)
         with Popen(
             ["docker", "events", "--format", "{{json .}}", "--filter=type=container"],
             stdout=PIPE,
             text=True,
         ) as events:
             for _ in range(3):
-                await asyncio.gather(*(engine.provision(one) for one in wanted))
-                await asyncio.gather(*(engine.inspect(one.tenant, "") for one in wanted))
+                await asyncio.gather(*(engine.provision(tenant_spec) for tenant_spec in desired))
+                await asyncio.gather(
+                    *(engine.inspect(tenant_spec.tenant, "") for tenant_spec in desired)
+                )
             # The one event that is to be seen ends the stream.
             docker("pause", tenants[0].only["Id"])
             assert events.stdout is not None
-            ours = {f"landlord-tenant-{one.tenant}" for one in tenants}
+            ours = {f"landlord-tenant-{owner.tenant}" for owner in tenants}
             lines = map(json.loads, iter(events.stdout.readline, ""))
             seen = next(line for line in lines if line["Actor"]["Attributes"]["name"] in ours)
             events.kill()
@@ -528,7 +535,7 @@ async def test_nothing_to_do_means_no_engine_event(engine: DockerCompute, count:
             holdings.clear()
 
 
-async def test_an_engine_that_is_not_there_is_unavailable(engines: Engines) -> None:
+async def test_a_daemon_that_is_not_there_is_unavailable(engines: Engines) -> None:
     engine = engines(host="unix:///nowhere/docker.sock")
 
     for act in (engine.inspect("t", ""), engine.provision(spec("t")), engine.destroy("t", "")):

@@ -1,4 +1,4 @@
-"""What every compute engine keeps, kept by this one on a real engine."""
+"""The contract of compute engines, on a real Docker daemon."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -58,8 +58,12 @@ class DockerSubject(Subject):
         return {"env": {"KEY": value}}
 
     async def carried(self, tenant: str) -> str:
-        (found,) = (one for one in Holdings(tenant).only["Config"]["Env"] if one[:4] == "KEY=")
-        return str(found.removeprefix("KEY="))
+        (key,) = (
+            variable
+            for variable in Holdings(tenant).only["Config"]["Env"]
+            if variable[:4] == "KEY="
+        )
+        return str(key.removeprefix("KEY="))
 
     async def versions(self, tenant: str) -> list[int]:
         return Holdings(tenant).versions

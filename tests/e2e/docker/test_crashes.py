@@ -72,16 +72,16 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
     engine: DockerCompute, tenant: Holdings, point: str, then: str
 ) -> None:
     version = {"the same": 2, "the former": 1, "another": 3}[then]
-    wanted = {"image": f"{WEB}:{version}"}
+    desired = {"image": f"{WEB}:{version}"}
     worked(tenant, ("provision", {}))
     worked(tenant, ("update", {"image": f"{WEB}:2"}), crash_at=point)
 
-    (answer,) = worked(tenant, ("update", wanted))
+    (answer,) = worked(tenant, ("update", desired))
 
     assert answer["state"] == "succeeded"
     assert tenant.versions == [version]
     assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
-    await healthy(engine, spec(tenant.tenant, **wanted))
+    await healthy(engine, spec(tenant.tenant, **desired))
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,12 @@ async def test_a_worker_killed_in_an_update_that_fails_leaves_the_former_serving
 async def test_what_has_become_healthy_serves_on_whatever_goes_wrong_after_it(
     tenant: Holdings, point: str
 ) -> None:
-    wanted = {"image": f"{WEB}:2"}
+    desired = {"image": f"{WEB}:2"}
     worked(tenant, ("provision", {}))
-    worked(tenant, ("update", wanted), crash_at=point)
-    (serving,) = (one for one in map(show, tenant.ids) if one["State"]["Running"])
+    worked(tenant, ("update", desired), crash_at=point)
+    (serving,) = (container for container in map(show, tenant.ids) if container["State"]["Running"])
 
-    worked(tenant, ("update", wanted))
+    worked(tenant, ("update", desired))
 
     assert tenant.only["Id"] == serving["Id"]
     assert tenant.only["State"]["StartedAt"] == serving["State"]["StartedAt"]
@@ -137,21 +137,21 @@ async def test_what_has_become_healthy_serves_on_whatever_goes_wrong_after_it(
         pytest.param("update:healthy", marks=pytest.mark.long),
     ],
 )
-async def test_a_former_that_its_engine_starts_again_gives_way_all_the_same(
+async def test_a_former_that_its_daemon_starts_again_gives_way_all_the_same(
     engine: DockerCompute, tenant: Holdings, point: str
 ) -> None:
     always = {"restart_policy": "always"}
-    wanted = {"image": f"{WEB}:2", **always}
+    desired = {"image": f"{WEB}:2", **always}
     worked(tenant, ("provision", always))
     former = tenant.only["Id"]
-    worked(tenant, ("update", wanted), crash_at=point)
-    # What an engine that comes back does with this policy, also to one that was stopped.
+    worked(tenant, ("update", desired), crash_at=point)
+    # With this policy a daemon that restarts starts a stopped container too.
     docker("start", former)
 
-    worked(tenant, ("update", wanted))
+    worked(tenant, ("update", desired))
 
     assert tenant.versions == [2]
-    await healthy(engine, spec(tenant.tenant, **wanted))
+    await healthy(engine, spec(tenant.tenant, **desired))
 
 
 @pytest.mark.parametrize("point", ["delete:stopped", "delete:removed"])

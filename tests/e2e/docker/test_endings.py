@@ -1,4 +1,4 @@
-"""Jobs that are killed while requests to a real Docker engine are late, and what comes after.
+"""Jobs that are killed while requests to a real Docker daemon are late, and what comes after.
 
 A few in a plain run; `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
 """
@@ -46,9 +46,9 @@ async def test_one_version_serves_or_nothing_is_left_however_a_job_on_docker_end
     async with docker_ground(tmp_path, world.http, times) as ground:
         await ground.prepare(cases)
 
-        async def played(one: World, some: list[Case], *, api: bool) -> list[Story]:
+        async def played(world: World, some: list[Case], *, api: bool) -> list[Story]:
             chance = Random(f"{seed} {api}")
-            async with restate_stage(one, ground, times, chance, api=api) as stage:
+            async with restate_stage(world, ground, times, chance, api=api) as stage:
                 return await Player(stage=stage, at_once=8).run(some)
 
         half = len(cases) // 2

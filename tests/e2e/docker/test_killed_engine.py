@@ -1,11 +1,10 @@
-"""A Docker engine killed with -9 in the midst of creates and updates: all converge, nothing is left.
+"""A Docker daemon killed with -9 during creates and updates: all tenants converge, nothing is left.
 
     pytest -m long -s tests/e2e/docker/test_killed_engine.py --seed 2
 
-Nothing is left of what an engine knows: containers, names, volumes, networks; and none of its containers
-runs twice. What an engine itself has lost nobody can find through it, so that it is counted and not
-judged: processes of containers that it removed, shims that keep no container, folders of containers that
-it did not come to know.
+No container, name, volume or network of the daemon is left, and no container runs twice. A daemon that
+is killed also loses track of processes, shims and folders. No worker can find those through the daemon,
+so they are counted and not judged.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ from landlord_test_target.docker import Holdings, docker, make_images, spec
 from landlord_test_target.harness import wait_for
 from landlord_test_target.own_docker import OwnDocker, own_docker
 
-# It ends when it is asked to, so that an engine which comes back does not wait for it.
+# It ends when it is asked to, so a daemon that restarts does not wait for it.
 COMMAND = ("sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait")
 NETWORK = "tenants"
 KILLS = 20
@@ -47,7 +46,7 @@ async def killable(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnDocker]:
 
 @attrs.define(kw_only=True)
 class Tenants:
-    """Tenants on an engine, each at the version that it last asked for.
+    """Tenants on a daemon, each at the version that it last asked for.
 
     Attributes:
         lost: The containers that the engine removed and of which a process runs all the same.
@@ -55,7 +54,7 @@ class Tenants:
 
     engine: OwnDocker
     compute: DockerCompute
-    wanted: dict[str, ComputeSpec] = attrs.field(factory=dict)
+    desired: dict[str, ComputeSpec] = attrs.field(factory=dict)
     lost: set[str] = attrs.field(factory=set)
 
     @property
@@ -65,9 +64,9 @@ class Tenants:
 
     def next(self, tenant: str) -> ComputeSpec:
         """A configuration that the tenant does not have yet."""
-        before = self.wanted.get(tenant)
+        before = self.desired.get(tenant)
         version = int(str(before.config["image"])[-1]) % 3 + 1 if before is not None else 1
-        self.wanted[tenant] = spec(
+        self.desired[tenant] = spec(
             tenant,
             image=f"landlord-test/web:{version}",
             command=list(COMMAND),
@@ -75,34 +74,34 @@ class Tenants:
             volumes=[f"of-{tenant}:/data"],
             remove_volumes=True,
         )
-        return self.wanted[tenant]
+        return self.desired[tenant]
 
-    async def bring(self, wanted: ComputeSpec) -> None:
+    async def bring(self, desired: ComputeSpec) -> None:
         """Do what the lifecycle does, until it succeeds."""
 
         async def once() -> None:
-            await self.converger.apply("docker", wanted)
-            await self.converger.wait_healthy(wanted.tenant, Placement("docker", wanted.location))
+            await self.converger.apply("docker", desired)
+            await self.converger.wait_healthy(desired.tenant, Placement("docker", desired.location))
 
         await insisted(once)
 
     async def all_right(self) -> None:
         """Every tenant has one container, the right one, with one program, and nothing else is there."""
-        for tenant, wanted in self.wanted.items():
-            await self.bring(wanted)
+        for tenant, desired in self.desired.items():
+            await self.bring(desired)
             only = Holdings(tenant).only
-            assert only["Config"]["Image"] == wanted.config["image"]
+            assert only["Config"]["Image"] == desired.config["image"]
             assert only["Name"] == f"/landlord-tenant-{tenant}"
-            again = await self.converger.apply("docker", wanted)
+            again = await self.converger.apply("docker", desired)
             assert again.outcome is Outcome.UNCHANGED
         await self.nothing_else()
 
     async def nothing_else(self) -> None:
-        """What the engine has is what the tenants want, and each container runs once."""
+        """Check that the daemon has the tenants' containers and no others, each running once."""
         known = docker("ps", "-aq", "--no-trunc").splitlines()
-        assert len(known) == len(self.wanted)
+        assert len(known) == len(self.desired)
         volumes = docker("volume", "ls", "-q").splitlines()
-        assert sorted(volumes) == sorted(f"of-{tenant}" for tenant in self.wanted)
+        assert sorted(volumes) == sorted(f"of-{tenant}" for tenant in self.desired)
         assert docker("network", "ls", "-q", "--filter", f"name={NETWORK}").count("\n") == 0
 
         async def resynced() -> bool:
@@ -115,7 +114,9 @@ class Tenants:
 
     def _running(self) -> dict[str, int]:
         running = Counter(self.engine.running("httpd"))
-        return {one: count for one, count in running.items() if one not in self.lost}
+        return {
+            container: count for container, count in running.items() if container not in self.lost
+        }
 
 
 async def timed(act: Awaitable[None]) -> float:
@@ -126,7 +127,7 @@ async def timed(act: Awaitable[None]) -> float:
 
 
 @pytest.mark.long
-async def test_tenants_converge_whenever_the_engine_is_killed(
+async def test_tenants_converge_whenever_the_daemon_is_killed(
     killable: OwnDocker,
     engines: Callable[..., DockerCompute],
     pytestconfig: pytest.Config,
@@ -135,12 +136,12 @@ async def test_tenants_converge_whenever_the_engine_is_killed(
     compute = engines(host=killable.host, network_name=NETWORK)
     tenants = Tenants(engine=killable, compute=compute)
     first = str(uuid4())
-    # How long an act takes here sets how late the engine is killed.
+    # How long an act takes here sets how late the daemon is killed.
     create, update = [await timed(tenants.bring(tenants.next(first))) for _ in range(2)]
 
     killed = cut = 0
     while cut < KILLS:
-        known = sorted(tenants.wanted)
+        known = sorted(tenants.desired)
         is_update = len(known) > 3 or chance.random() < 0.5
         tenant = chance.choice(known) if is_update else str(uuid4())
         act = asyncio.ensure_future(tenants.bring(tenants.next(tenant)))
@@ -152,9 +153,9 @@ async def test_tenants_converge_whenever_the_engine_is_killed(
         await act
         await tenants.all_right()
 
-    for tenant in list(tenants.wanted):
+    for tenant in list(tenants.desired):
         assert await insisted(partial(compute.destroy, tenant, ""))
-        del tenants.wanted[tenant]
+        del tenants.desired[tenant]
     await tenants.nothing_else()
     docker("network", "rm", NETWORK)
     figures = {

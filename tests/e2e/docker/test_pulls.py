@@ -18,7 +18,7 @@ from landlord_test_target.harness import free_port, wait_for
 Engines = Callable[..., DockerCompute]
 
 GZIP = b"\x1f\x8b"
-"""What each layer begins with in a registry."""
+"""The first bytes of each layer in a registry."""
 
 USER, PASSWORD = "puller", "sesame-open"
 HASH = "$2b$04$THalY.TYrocDE5gTl7k9d.LnJvvRK5wNxR752y6DVkNTB.KJEoImO"
@@ -159,20 +159,20 @@ async def test_always_compares_the_image_behind_a_tag_and_replaces_what_runs_the
     engine: DockerCompute, tenant: Holdings, registry: Registry
 ) -> None:
     image = registry.push(1)
-    wanted = spec(tenant.tenant, image=image, pull_policy="always")
-    await engine.provision(wanted)
+    desired = spec(tenant.tenant, image=image, pull_policy="always")
+    await engine.provision(desired)
     first = tenant.only
-    await engine.provision(wanted)
+    await engine.provision(desired)
     assert tenant.only["Id"] == first["Id"]
     registry.push(2)
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
     assert tenant.only["Image"] == docker("image", "inspect", "--format", "{{.Id}}", f"{WEB}:2")
 
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
-async def test_an_image_without_the_engines_platform_is_refused_with_that_reason(
+async def test_an_image_without_the_daemons_platform_is_refused_with_that_reason(
     engine: DockerCompute, tenant: Holdings, registry: Registry, http: aiohttp.ClientSession
 ) -> None:
     image = registry.push(1)
@@ -203,7 +203,7 @@ async def test_an_image_without_the_engines_platform_is_refused_with_that_reason
 async def test_a_layer_that_the_registry_has_damaged_is_told_as_that(
     engine: DockerCompute, tenant: Holdings, registry: Registry
 ) -> None:
-    # The engine has the layers of its own images: this one must be another.
+    # The daemon has the layers of its own images, so this image needs other layers.
     name = f"{registry.address}/web:other"
     made = docker("run", "-d", f"{WEB}:3", "sh", "-c", f"echo {tenant.tenant} > /www/id")
     docker("wait", made)

@@ -1,4 +1,4 @@
-"""What a container names was removed and made again: its tenant comes back by its next job.
+"""Objects that a container names are removed and created again; the next job repairs the tenant.
 
 The network, the partner and the image are really removed and made again on a real engine.
 """
@@ -61,7 +61,7 @@ def make_again(network: str) -> None:
 
 
 async def detail(engine: DockerCompute, tenant: Holdings) -> str:
-    """What is said of a tenant whose container has failed."""
+    """Return the detail of a tenant whose container has failed."""
     observed = await engine.inspect(tenant.tenant, "")
     assert observed.state is ResourceState.FAILED
     return observed.detail
@@ -70,29 +70,29 @@ async def detail(engine: DockerCompute, tenant: Holdings) -> str:
 async def test_a_stopped_tenant_starts_on_the_network_that_was_made_again_and_keeps_its_files(
     engines: Engines, tenant: Holdings, network: str
 ) -> None:
-    engine, wanted = engines(network_name=network), spec(tenant.tenant)
-    await engine.provision(wanted)
+    engine, desired = engines(network_name=network), spec(tenant.tenant)
+    await engine.provision(desired)
     before = tenant.only["Id"]
     docker("stop", "-t0", before)
     make_again(network)
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
     assert tenant.only["Id"] == before
 
 
 async def test_a_stopped_tenant_is_put_back_on_a_network_that_is_gone(
     engines: Engines, tenant: Holdings, network: str
 ) -> None:
-    engine, wanted = engines(network_name=network), spec(tenant.tenant)
-    await engine.provision(wanted)
+    engine, desired = engines(network_name=network), spec(tenant.tenant)
+    await engine.provision(desired)
     docker("stop", "-t0", tenant.only["Id"])
     docker("network", "rm", network)
 
     assert await engine.restore(tenant.tenant, "")
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 async def test_the_former_comes_back_on_the_network_that_was_made_again(
@@ -102,36 +102,36 @@ async def test_the_former_comes_back_on_the_network_that_was_made_again(
         if at == "update:stopped":
             raise Interrupted(at)
 
-    engine, wanted = engines(network_name=network), spec(tenant.tenant)
+    engine, desired = engines(network_name=network), spec(tenant.tenant)
     sick = spec(tenant.tenant, image="landlord-test/sick:1")
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    await engine.provision(desired)
+    await healthy(engine, desired)
     with pytest.raises(Interrupted):
         await engines(reached, network_name=network).update(sick)
     make_again(network)
 
     assert (await engine.update(sick)).rolled_back
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 async def test_a_stopped_tenant_whose_partner_was_made_again_is_made_again(
     engines: Engines, tenant: Holdings, partner: str
 ) -> None:
     engine = engines(**SHARING)
-    wanted = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
-    await engine.provision(wanted)
+    desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
+    await engine.provision(desired)
     docker("stop", "-t0", tenant.only["Id"])
     docker("rm", "-f", partner)
     make_partner(partner)
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 @pytest.mark.parametrize(
-    ("acts", "told"),
+    ("acts", "expected"),
     [
         (("rm -f {}", "run"), "made again"),
         (("rename {} {}-old", "run"), "made again"),
@@ -140,23 +140,23 @@ async def test_a_stopped_tenant_whose_partner_was_made_again_is_made_again(
     ids=["removed", "renamed", "restarted"],
 )
 async def test_a_running_tenant_whose_partner_is_another_one_joins_that(
-    engines: Engines, tenant: Holdings, partner: str, acts: tuple[str, ...], told: str
+    engines: Engines, tenant: Holdings, partner: str, acts: tuple[str, ...], expected: str
 ) -> None:
     engine = engines(**SHARING)
-    wanted = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
+    await engine.provision(desired)
+    await healthy(engine, desired)
     try:
         for act in acts:
             if act == "run":
                 make_partner(partner)
             else:
                 docker(*act.replace("{}", partner).split())
-        assert told in await detail(engine, tenant)
+        assert expected in await detail(engine, tenant)
 
-        await engine.update(wanted)
+        await engine.update(desired)
 
-        await healthy(engine, wanted)
+        await healthy(engine, desired)
         (now,) = json.loads(docker("container", "inspect", partner))
         assert tenant.only["HostConfig"]["NetworkMode"] == f"container:{now['Id']}"
     finally:
@@ -168,15 +168,15 @@ async def test_a_partner_that_is_not_there_is_named_and_what_serves_is_left_alon
     engines: Engines, tenant: Holdings, partner: str
 ) -> None:
     engine = engines(**SHARING)
-    wanted = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
+    await engine.provision(desired)
+    await healthy(engine, desired)
     before = tenant.only["Id"]
     docker("rm", "-f", partner)
     assert "is gone" in await detail(engine, tenant)
 
     with pytest.raises(ComputeRefused, match=r"\$\.network_mode names is not there"):
-        await engine.update(wanted)
+        await engine.update(desired)
 
     assert tenant.only["Id"] == before
     assert tenant.only["State"]["Running"]
@@ -210,20 +210,20 @@ async def test_an_image_that_was_made_again_under_its_name_is_what_the_next_job_
 
     answers = [await runs.run(body, DirectSteps()) for _ in range(2)]
 
-    assert [one.output.status for one in answers] == ["updated", "unchanged"]
+    assert [answer.output.status for answer in answers] == ["updated", "unchanged"]
     assert tenant.only["Image"] == docker("image", "inspect", "--format", "{{.Id}}", f"{WEB}:2")
 
 
 async def test_a_running_tenant_whose_image_lost_its_name_is_left_alone(
     engine: DockerCompute, tenant: Holdings, image: str
 ) -> None:
-    wanted = spec(tenant.tenant, image=image)
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    desired = spec(tenant.tenant, image=image)
+    await engine.provision(desired)
+    await healthy(engine, desired)
     before = tenant.only["Id"]
     docker("rmi", image)
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
     assert tenant.only["Id"] == before

@@ -1,4 +1,4 @@
-"""What a container owns goes with it: one rule, whatever removes the container."""
+"""A container's own volumes are removed with it, by one rule for every removal."""
 
 from collections.abc import Callable, Iterator
 
@@ -33,7 +33,7 @@ class Volumes:
 
     def look(self) -> None:
         for container in self.tenant.ids:
-            self.seen.update(one["Name"] for one in show(container)["Mounts"])
+            self.seen.update(mount["Name"] for mount in show(container)["Mounts"])
 
     @property
     def left(self) -> set[str]:
@@ -57,7 +57,7 @@ def engine(engines: Engines, volumes: Volumes) -> DockerCompute:
 
 
 def mounted(tenant: Holdings) -> set[str]:
-    return {one["Name"] for one in tenant.only["Mounts"]}
+    return {mount["Name"] for mount in tenant.only["Mounts"]}
 
 
 @pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
@@ -68,10 +68,10 @@ async def test_updates_remove_the_nameless_volume_of_the_former_where_volumes_ar
     goes: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
     for version in range(5):
-        wanted = spec(
+        desired = spec(
             tenant.tenant, image=KEEPER, remove_volumes=goes, env={"VERSION": str(version)}
         )
-        await engine.update(wanted)
+        await engine.update(desired)
 
     assert len(volumes.left) == (1 if goes else 5)
     assert mounted(tenant) <= volumes.left
@@ -99,9 +99,9 @@ async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
 async def test_a_rollback_removes_the_volume_of_what_failed_and_keeps_the_formers(
     engine: DockerCompute, tenant: Holdings, volumes: Volumes
 ) -> None:
-    wanted = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
+    await engine.provision(desired)
+    await healthy(engine, desired)
 
     ends = spec(
         tenant.tenant, image=KEEPER, remove_volumes=True, command=["false"], restart_policy="no"
@@ -135,14 +135,14 @@ async def test_what_was_never_started_leaves_no_volume(
 async def test_an_orphan_goes_with_its_volume(
     engine: DockerCompute, tenant: Holdings, volumes: Volumes
 ) -> None:
-    wanted = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
-    await engine.provision(wanted)
+    desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
+    await engine.provision(desired)
     labels = tenant.only["Config"]["Labels"]
     options = [f"--label={name}={value}" for name, value in labels.items()]
     docker("run", "-d", *options, KEEPER)
     assert len(volumes.left) == 2
 
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
     assert volumes.left == mounted(tenant)
 
@@ -150,9 +150,9 @@ async def test_an_orphan_goes_with_its_volume(
 async def test_what_a_restoration_removes_goes_with_its_volume(
     engine: DockerCompute, tenant: Holdings, volumes: Volumes
 ) -> None:
-    wanted = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
-    await engine.provision(wanted)
-    await healthy(engine, wanted)
+    desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
+    await engine.provision(desired)
+    await healthy(engine, desired)
     cut = spec(tenant.tenant, image=KEEPER, remove_volumes=True, env={"A": "b"})
     volumes.dies_at.append("update:stopped")
     with pytest.raises(Interrupted):
@@ -168,8 +168,8 @@ async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
 ) -> None:
     first, second = f"first-{tenant.tenant}", f"second-{tenant.tenant}"
     for volume, version in ((first, 1), (second, 2), (second, 3)):
-        wanted = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
-        await engine.update(spec(tenant.tenant, image=f"{WEB}:{version}", **wanted))
+        desired = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
+        await engine.update(spec(tenant.tenant, image=f"{WEB}:{version}", **desired))
     assert volumes.left == {first, second}
 
     await engine.destroy(tenant.tenant, "")

@@ -110,7 +110,7 @@ async def test_a_tenant_moves_to_another_compute_engine_and_back(
     assert await world.target.resources(tenant.tenant) == []
 
 
-async def test_what_the_policy_refuses_is_held_and_never_reaches_the_engine(
+async def test_what_the_policy_refuses_is_held_and_never_reaches_the_daemon(
     world: World, tenant: Holdings
 ) -> None:
     worker = await started(world, hold_retry_interval="200ms")
@@ -147,7 +147,7 @@ LATE = "sleep 2; exec httpd -f -p 8080 -h /www"
 
 
 @pytest.mark.parametrize("where", ["environment", "settings"])
-async def test_the_engine_is_found_where_dockers_own_clients_look(
+async def test_the_daemon_is_found_where_dockers_own_clients_look(
     world: World, tenant: Holdings, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config: dict[str, Any] = world.config(compute_provider="docker")

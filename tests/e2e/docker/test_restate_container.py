@@ -44,7 +44,7 @@ def image_at(admin: str) -> str:
 
 def left_over(image: str) -> list[str]:
     containers = docker("ps", "-aq", "--filter", f"ancestor={image}").splitlines()
-    return [*containers, *(one for one in images() if one == image)]
+    return [*containers, *(listed for listed in images() if listed == image)]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -90,7 +90,7 @@ async def test_it_carries_a_tenant_from_create_to_delete(backend: LocalBackend) 
     tenant = str(uuid4())
 
     operations = ("provision", "provision", "delete", "delete")
-    outcomes = [await outcome(backend, tenant, one) for one in operations]
+    outcomes = [await outcome(backend, tenant, operation) for operation in operations]
 
     assert outcomes == ["created", "unchanged", "deleted", "absent"]
 

@@ -101,7 +101,7 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
     first = spec(tenant.tenant)
     await engine.provision(first)
     await healthy(engine, first)
-    wanted = spec(
+    desired = spec(
         tenant.tenant,
         command=["sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exec httpd -f -p 8080"],
         health_check={"type": "tcp", "port": 8080},
@@ -111,7 +111,7 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
     async def runs() -> str:
         return docker("ps", "-q", "--filter", f"name=landlord-tenant-{tenant.tenant}-next")
 
-    update = asyncio.create_task(engine.update(wanted))
+    update = asyncio.create_task(engine.update(desired))
     following = await wait_for(runs)
     docker("kill", following)
     await wait_for(runs)
@@ -119,7 +119,7 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
 
     assert (await update).rolled_back == ""
     assert tenant.only["Id"].startswith(following)
-    await healthy(engine, wanted)
+    await healthy(engine, desired)
 
 
 async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(
@@ -145,8 +145,12 @@ def interrupted_at(point: str) -> Callable[[str], None]:
 
 async def running(tenant: Holdings) -> list[int]:
     """The versions that run."""
-    shown = [show(one) for one in tenant.ids]
-    return [int(one["Config"]["Image"][-1]) for one in shown if one["State"]["Running"]]
+    containers = [show(container) for container in tenant.ids]
+    return [
+        int(container["Config"]["Image"][-1])
+        for container in containers
+        if container["State"]["Running"]
+    ]
 
 
 async def cut_while_the_next_serves(engines: Engines, tenant: Holdings, **first: object) -> None:
@@ -222,12 +226,12 @@ async def test_one_that_failed_as_it_is_wanted_is_made_anew(
     engines: Engines, tenant: Holdings
 ) -> None:
     engine = engines(health_timeout=1)
-    wanted = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
-    await engine.provision(wanted)
+    desired = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
+    await engine.provision(desired)
     await failed(engine, tenant)
     former = tenant.ids
 
-    result = await engine.provision(wanted)
+    result = await engine.provision(desired)
 
     assert result.rolled_back == ""
     assert len(tenant.ids) == 1
@@ -309,13 +313,13 @@ async def test_an_update_that_was_cut_gives_way_to_a_later_one(
 async def test_copies_that_somebody_made_are_removed(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
-    wanted = spec(tenant.tenant)
-    await engine.provision(wanted)
+    desired = spec(tenant.tenant)
+    await engine.provision(desired)
     label = f"--label=landlord.tenant_id={tenant.tenant}"
     docker("create", "--label=landlord.owner=landlord", label, f"{WEB}:2")
 
     seen = await engine.inspect(tenant.tenant, "")
-    await engine.provision(wanted)
+    await engine.provision(desired)
 
     assert seen.state is ResourceState.FAILED
     assert tenant.versions == [1]

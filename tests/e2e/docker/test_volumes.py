@@ -36,17 +36,17 @@ def other(volume: str) -> Iterator[Holdings]:
 
 
 def mounted(tenant: Holdings) -> list[str]:
-    return [one["Name"] for one in tenant.only["Mounts"]]
+    return [mount["Name"] for mount in tenant.only["Mounts"]]
 
 
 async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_it(
     engine: DockerCompute, volume: str, tenant: Holdings, other: Holdings
 ) -> None:
-    wanted = {"volumes": [f"{volume}:/data"]}
-    await engine.provision(spec(other.tenant, **wanted))
+    desired = {"volumes": [f"{volume}:/data"]}
+    await engine.provision(spec(other.tenant, **desired))
 
     with pytest.raises(ComputeRefused, match=REFUSED) as caught:
-        await engine.provision(spec(tenant.tenant, **wanted))
+        await engine.provision(spec(tenant.tenant, **desired))
 
     assert "compute.docker.policy.volumes" in caught.value.hint
     assert volume not in str(caught.value)
@@ -56,14 +56,14 @@ async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_i
 async def test_a_volume_stays_its_tenants_where_no_container_has_it(
     engine: DockerCompute, volume: str, tenant: Holdings, other: Holdings
 ) -> None:
-    wanted = {"volumes": [f"{volume}:/data"]}
-    await engine.provision(spec(other.tenant, **wanted))
+    desired = {"volumes": [f"{volume}:/data"]}
+    await engine.provision(spec(other.tenant, **desired))
     await engine.destroy(other.tenant, "")
 
     with pytest.raises(ComputeRefused, match=REFUSED):
-        await engine.provision(spec(tenant.tenant, **wanted))
+        await engine.provision(spec(tenant.tenant, **desired))
 
-    await engine.provision(spec(other.tenant, **wanted))
+    await engine.provision(spec(other.tenant, **desired))
     assert mounted(other) == [volume]
 
 
@@ -112,10 +112,10 @@ async def test_a_volume_that_the_policy_names_is_everybodys_and_goes_with_no_ten
     if exists:
         docker("volume", "create", volume)
     engine = engines(policy={"volumes": ["volume-*"]})
-    wanted = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
+    desired = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
 
-    await engine.provision(spec(tenant.tenant, **wanted))
-    await engine.provision(spec(other.tenant, **wanted))
+    await engine.provision(spec(tenant.tenant, **desired))
+    await engine.provision(spec(other.tenant, **desired))
     await engine.destroy(tenant.tenant, "")
     await engine.destroy(other.tenant, "")
 
@@ -140,9 +140,9 @@ async def test_an_adopted_tenant_keeps_its_volume_without_labels_through_updates
     tenant.go_made("-v", f"{volume}:/data")
 
     for version in (2, 3):
-        wanted = spec(tenant.tenant, image=f"{WEB}:{version}", volumes=[f"{volume}:/data"])
-        await engine.update(wanted)
-        await healthy(engine, wanted)
+        desired = spec(tenant.tenant, image=f"{WEB}:{version}", volumes=[f"{volume}:/data"])
+        await engine.update(desired)
+        await healthy(engine, desired)
 
     assert mounted(tenant) == [volume]
 
@@ -150,9 +150,9 @@ async def test_an_adopted_tenant_keeps_its_volume_without_labels_through_updates
 async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
     engines: Engines, volume: str, tenant: Holdings, other: Holdings
 ) -> None:
-    wanted = {"volumes": [f"{volume}:/data"]}
+    desired = {"volumes": [f"{volume}:/data"]}
     ends = await asyncio.gather(
-        *(engines().provision(spec(one.tenant, **wanted)) for one in (tenant, other)),
+        *(engines().provision(spec(owner.tenant, **desired)) for owner in (tenant, other)),
         return_exceptions=True,
     )
 
@@ -163,16 +163,16 @@ async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
 async def test_a_volume_that_was_made_anew_before_the_container_had_it_is_found(
     engines: Engines, volume: str, tenant: Holdings
 ) -> None:
-    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data"])
+    desired = spec(tenant.tenant, volumes=[f"{volume}:/data"])
     async with gate() as front:
         front.kept_back = "/containers/create"
-        job = asyncio.create_task(engines(host=front.host).provision(wanted))
+        job = asyncio.create_task(engines(host=front.host).provision(desired))
         await front.arrived.wait()
         docker("volume", "rm", volume)
         docker("volume", "create", volume)
         front.open.set()
 
-        with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
+        with pytest.raises(ComputeRefused, match="these fields differ: Mounts"):
             await job
 
     assert tenant.ids == []
@@ -185,11 +185,11 @@ async def test_a_container_that_a_dead_worker_made_is_not_started_with_anothers_
         if at == "create:created":
             raise Interrupted(at)
 
-    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data"])
+    desired = spec(tenant.tenant, volumes=[f"{volume}:/data"])
     async with gate() as front:
         front.kept_back = "/containers/create"
         dying = engines(reached, host=front.host)
-        job = asyncio.create_task(dying.provision(wanted))
+        job = asyncio.create_task(dying.provision(desired))
         await front.arrived.wait()
         docker("volume", "rm", volume)
         docker("volume", "create", volume)
@@ -198,7 +198,7 @@ async def test_a_container_that_a_dead_worker_made_is_not_started_with_anothers_
             await job
 
     with pytest.raises(ComputeRefused, match=REFUSED):
-        await engines().provision(wanted)
+        await engines().provision(desired)
 
     assert tenant.only["State"]["Status"] == "created"
 
@@ -214,12 +214,12 @@ async def test_a_folder_of_the_host_in_the_guise_of_a_volume_is_refused(
     engines: Engines, volume: str, tenant: Holdings, device: str
 ) -> None:
     bound(volume, device)
-    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
+    desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
 
     with pytest.raises(ComputeRefused, match=REFUSED):
-        await engines().provision(wanted)
-    with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
-        await engines(policy={"volumes": [volume]}).provision(wanted)
+        await engines().provision(desired)
+    with pytest.raises(ComputeRefused, match="these fields differ: Mounts"):
+        await engines(policy={"volumes": [volume]}).provision(desired)
 
     assert tenant.ids == []
 
@@ -228,12 +228,12 @@ async def test_a_container_is_not_started_again_with_what_the_policy_no_longer_a
     engines: Engines, volume: str, tenant: Holdings
 ) -> None:
     bound(volume, "/etc")
-    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
-    await engines(policy={"volumes": [volume], "bind_roots": ["/etc"]}).provision(wanted)
+    desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
+    await engines(policy={"volumes": [volume], "bind_roots": ["/etc"]}).provision(desired)
     docker("stop", "-t0", tenant.only["Id"])
 
-    with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
-        await engines(policy={"volumes": [volume]}).provision(wanted)
+    with pytest.raises(ComputeRefused, match="these fields differ: Mounts"):
+        await engines(policy={"volumes": [volume]}).provision(desired)
 
     assert tenant.only["State"]["Status"] == "exited"
 
@@ -246,13 +246,13 @@ async def test_a_container_that_was_not_read_back_is_so_before_it_is_started(
             raise Interrupted(at)
 
     bound(volume, "/etc")
-    wanted = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
+    desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
     with pytest.raises(Interrupted):
-        await engines(reached, policy={"volumes": [volume]}).provision(wanted)
+        await engines(reached, policy={"volumes": [volume]}).provision(desired)
     assert tenant.only["State"]["Status"] == "created"
 
-    with pytest.raises(ComputeRefused, match="as it was asked to: Mounts"):
-        await engines(policy={"volumes": [volume]}).provision(wanted)
+    with pytest.raises(ComputeRefused, match="these fields differ: Mounts"):
+        await engines(policy={"volumes": [volume]}).provision(desired)
 
     assert tenant.ids == []
 
@@ -265,7 +265,7 @@ async def test_a_volume_is_not_reached_by_its_folder_below_a_wide_root(
     wide = engines(policy={"bind_roots": ["/var"]})
 
     for source in (folder, str(Path(folder).parent), "/var", "/var/lib"):
-        with pytest.raises(ComputeRefused, match=r"\$\.volumes\[0\] is a folder .* engine's own"):
+        with pytest.raises(ComputeRefused, match=r"\$\.volumes\[0\] is a folder .* daemon's own"):
             await wide.provision(spec(tenant.tenant, volumes=[f"{source}:/data:ro"]))
     assert tenant.ids == []
 
@@ -285,4 +285,4 @@ async def test_where_the_worker_does_not_see_the_host_only_the_roots_themselves_
             await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/link:/data:ro"]))
         await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}:/data:ro"]))
 
-    assert [one["Source"] for one in show(tenant.ids[0])["Mounts"]] == [str(tmp_path)]
+    assert [mount["Source"] for mount in show(tenant.ids[0])["Mounts"]] == [str(tmp_path)]

@@ -38,15 +38,15 @@ def base() -> str:
 
 @pytest.fixture(scope="session")
 def context(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the image is made of: our wheels, and those of all that they need."""
+    """Return the build context of the image: our wheels and those of their dependencies."""
     folder = tmp_path_factory.mktemp("context")
     dist = folder / "dist"
     shutil.copytree(wheels, dist)
-    core, restate = (next(dist.glob(f"landlord_engines_{one}-*")) for one in ("core", "restate"))
+    core, restate = (next(dist.glob(f"landlord_engines_{part}-*")) for part in ("core", "restate"))
     machine = docker("version", "--format", "{{.Server.Arch}}").replace("arm64", "aarch64")
     machine = machine.replace("amd64", "x86_64")
     libraries = ("2014", "_2_17", "_2_28", "_2_36")
-    platforms = (f"--platform=manylinux{one}_{machine}" for one in libraries)
+    platforms = (f"--platform=manylinux{libc}_{machine}" for libc in libraries)
     pip = (sys.executable, "-m", "pip", "download", "--quiet", f"--dest={dist}")
     pins = f"--constraint={ROOT / 'constraints.txt'}"
     run(*pip, pins, *FOREIGN, *platforms, f"{core}[docker,ecs]", str(restate))
@@ -57,7 +57,7 @@ def context(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(base: str, context: Path) -> Iterator[str]:
     name = f"landlord-test/worker:{uuid4().hex[:12]}"
     arguments = (f"BASE={base}", "PIP_NO_INDEX=1")
-    options = [part for one in arguments for part in ("--build-arg", one)]
+    options = [part for argument in arguments for part in ("--build-arg", argument)]
     file = f"--file={ROOT / 'deploy' / 'Dockerfile'}"
     docker("build", "--network=none", f"--tag={name}", file, *options, str(context))
     yield name
@@ -93,7 +93,7 @@ def container(image: str, composed: Mapping[str, Any], world: World, probes: int
         "WORKER_PROBE_ADDRESS": f"127.0.0.1:{probes}",
     }
     del environment["WORKFLOW_RESTATE_WORKER_LANDLORD_API_URL"]
-    variables = [part for one in environment.items() for part in ("--env", "=".join(one))]
+    variables = [part for variable in environment.items() for part in ("--env", "=".join(variable))]
     hardened = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
     started = docker("run", "--detach", "--network=host", *hardened, *variables, image)
     yield started
@@ -117,11 +117,13 @@ async def test_it_carries_a_tenant_without_rights_and_ends_in_order(
 ) -> None:
     await wait_for(lambda: registered(container, world.http, probes), 60)
     tenant = world.tenant()
-    health = [one.replace("9082", str(probes)) for one in composed["healthcheck"]["test"][1:]]
+    health = [word.replace("9082", str(probes)) for word in composed["healthcheck"]["test"][1:]]
 
     user = docker("exec", container, "id", "-u")
     docker("exec", container, *health)
-    outcomes = [await world.run(tenant, one, image="x") for one in ("provision", "delete")]
+    outcomes = [
+        await world.run(tenant, operation, image="x") for operation in ("provision", "delete")
+    ]
     docker("kill", "--signal=TERM", container)
     code = docker("wait", container)
 

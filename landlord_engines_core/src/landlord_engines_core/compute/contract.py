@@ -1,16 +1,19 @@
-"""The contract of a compute engine: how tenants come to be, change and go on one kind of target.
+"""The contract of a compute engine, which manages the resources of tenants on one kind of target.
 
-The rules, beside the signatures: every call is idempotent and safe to repeat after a crash; state
-lives on the target (labels and the configuration's hash), never in the process; a tenant's id may
-hold any characters and never reaches a shell or a path unescaped; a value out of a configuration
-never reaches a log, an error or an identifier.
+The rules, beside the signatures:
 
-A step that is cancelled ends at once, but for what `landlord_engines_core.compute.in_flight` names:
-each request that changes the target goes through its ``send``, and what puts one resource in the
-place of another through its ``switch``.
+- Every call is idempotent and safe to repeat after a crash.
+- State lives on the target (labels and the configuration's hash), never in the process.
+- A tenant's id may hold any characters, and never reaches a shell or a path unescaped.
+- A value of a configuration never reaches a log, an error or an identifier.
+- Each request that changes the target goes through `in_flight.send`.
+- Each replacement of one resource by another goes through `in_flight.switch`.
+
+A cancelled step ends at once, except for such a request or replacement.
 """
 
 import abc
+import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Protocol
@@ -24,30 +27,31 @@ __all__ = [
     "ComputeSpec",
     "Observation",
     "ResourceState",
+    "digest_of",
 ]
 
 
 class ResourceState(StrEnum):
-    """What can be seen of a tenant's resource on its target."""
+    """State of a tenant's resource on its target."""
 
     MISSING = "missing"
     STARTING = "starting"
     HEALTHY = "healthy"
     FAILED = "failed"
-    """It is there and will not become healthy by waiting; an update repairs it."""
+    """The resource exists and will not become healthy by waiting; an update repairs it."""
 
 
 @attrs.frozen(kw_only=True)
 class ComputeSpec:
-    """What a tenant is to have.
+    """Specification of a tenant's resource.
 
     Attributes:
         tenant: The stable key of the tenant.
         name: The tenant's name, for people to read; not unique over time.
-        location: Where on the target.
+        location: The location on the target.
         config: The effective configuration, defaults included; may hold secrets.
-        config_hash: The hash of ``config``, to be kept beside the resource.
-        key_hashes: The hash of each top-level value of ``config``, to be kept where there is room.
+        config_hash: The hash of ``config``, which the engine keeps beside the resource.
+        key_hashes: The hash of each top-level value of ``config``, kept where there is room.
     """
 
     tenant: str
@@ -60,12 +64,13 @@ class ComputeSpec:
 
 @attrs.frozen(kw_only=True)
 class Observation:
-    """What was seen on the target.
+    """Observation of a tenant's resource.
 
     Attributes:
-        config_hash: The hash that was kept beside the resource; empty if unknown, see `matches`.
-        key_hashes: The hashes by key that were kept, if any.
-        resource_ids: What the target calls the resource.
+        state: The resource's state.
+        config_hash: The hash kept beside the resource; empty if unknown, see `matches`.
+        key_hashes: The hashes kept by key, if any.
+        resource_ids: The target's ids of the resource.
         detail: One sentence for a person, for example why it failed.
     """
 
@@ -78,13 +83,13 @@ class Observation:
 
 @attrs.frozen(kw_only=True)
 class ComputeResult:
-    """What provision and update did.
+    """Result of a provision or an update.
 
     Attributes:
-        resource_ids: What the target calls the resource.
-        changes: What was changed, in words and names of keys, never values.
-        rolled_back: Where an update did not take and the former resource serves again: why, without
-            values. Empty otherwise.
+        resource_ids: The target's ids of the resource.
+        changes: The changes, in words and names of keys, never values.
+        rolled_back: Why the former resource serves again after a failed update, without values;
+            empty otherwise.
     """
 
     resource_ids: Mapping[str, str] = attrs.field(factory=dict)
@@ -93,15 +98,15 @@ class ComputeResult:
 
 
 class ComputeEngine(abc.ABC):
-    """Makes, changes and removes the resources of tenants on one kind of target.
+    """Manages the resources of tenants on one kind of target.
 
-    All methods that reach the target raise `ComputeRefused` where only another configuration helps
-    and `ComputeUnavailable` where another try may.
+    All methods that reach the target raise `ComputeRefused` if only another configuration helps,
+    and `ComputeUnavailable` if another attempt may succeed.
 
     Attributes:
-        name: The name that tenants choose it by.
-        single_location: Whether `location` reads nothing out of a configuration, so that no delete
-            waits because its configuration cannot be read.
+        name: The name by which tenants choose the engine.
+        single_location: Whether `location` ignores the configuration. No delete then waits for a
+            configuration that cannot be read.
     """
 
     name: str
@@ -109,15 +114,15 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     def config_schema(self) -> Mapping[str, object]:
-        """The JSON Schema (2020-12) of an effective configuration."""
+        """Return the JSON Schema (2020-12) of an effective configuration."""
 
     @abc.abstractmethod
     def config_defaults(self) -> Mapping[str, object]:
-        """The lowest layer of every tenant's configuration, out of the operator's settings."""
+        """Return the operator's defaults, the lowest layer of every tenant's configuration."""
 
     @abc.abstractmethod
     def validate(self, config: Mapping[str, object]) -> None:
-        """Check what a schema cannot say, without reaching the target.
+        """Check rules that a schema cannot express, without reaching the target.
 
         Raises:
             ComputeRefused: With the path of the bad key, never its value.
@@ -125,25 +130,25 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     def location(self, config: Mapping[str, object]) -> str:
-        """Where this configuration puts a tenant; the engine's own location where it names none.
+        """Return the location that a configuration names, or the engine's own location.
 
-        A delete asks with a configuration that was held against no schema.
+        For a delete the configuration was not checked against the schema.
 
         Raises:
-            ComputeRefused: It names what can be no location.
+            ComputeRefused: The configuration names no valid location.
         """
 
     @abc.abstractmethod
     async def inspect(self, tenant: str, location: str) -> Observation:
-        """Look at the target. What is not there is an observation, not an error."""
+        """Observe the tenant's resource. A missing resource is an observation, not an error."""
 
     @abc.abstractmethod
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        """Make the tenant's resource, adopting one that is already there."""
+        """Create the tenant's resource, or adopt an existing one."""
 
     @abc.abstractmethod
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        """Bring the tenant's resource to ``spec``; the former one serves again if that fails."""
+        """Bring the tenant's resource to ``spec``, or back to its former state if that fails."""
 
     @abc.abstractmethod
     async def destroy(self, tenant: str, location: str) -> bool:
@@ -155,13 +160,13 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     async def aclose(self) -> None:
-        """Give back connections; the engine is not used afterwards."""
+        """Close connections. The engine is not used afterwards."""
 
-    def validate_defaults(self) -> None:  # noqa: B027  # for those whose schema does not say it all
-        """Check of `config_defaults` what a schema cannot say, without reaching the target.
+    def validate_defaults(self) -> None:  # noqa: B027  # for rules that a schema cannot express
+        """Check rules for `config_defaults` that a schema cannot express, without reaching the target.
 
-        The worker asks at its start, after it held the defaults against the schema. They need not be
-        complete: a tenant's configuration may have what they lack.
+        The worker calls this at its start, after it checked the defaults against the schema. The
+        defaults need not be complete: a tenant's configuration may add what they lack.
 
         Raises:
             ComputeRefused: With the path of the bad key, never its value.
@@ -174,49 +179,55 @@ class ComputeEngine(abc.ABC):
 
     @property
     def longest_switch(self) -> float:
-        """Seconds that a switch takes where the next resource never becomes healthy.
+        """Seconds that a switch takes if the next resource never becomes healthy.
 
-        A step that is shorter would cut it at each attempt; the worker refuses to start then.
+        The worker refuses to start with a shorter step timeout, which would cut off each attempt.
         """
         return 0.0
 
     async def reach(self) -> str:
         """Reach the target with the operator's own access, and change nothing.
 
-        `landlord-host check` calls it, and the worker at its start and each minute. The caller
-        gives it up after 10 seconds. An engine without a target need not define it.
+        `landlord-host check` calls this, and the worker at its start and each minute. The caller
+        gives up after 10 seconds. An engine without a target need not define it.
 
         Returns:
-            What answered, in a few words and without secrets; empty where nothing was asked.
+            The target's answer in a few words and without secrets; empty if nothing was asked.
         """
         return ""
 
-    async def matches(self, spec: ComputeSpec) -> bool:  # noqa: ARG002  # for those that adopt
-        """Whether a resource whose hash is not known is what ``spec`` asks for; looks, changes nothing.
+    async def matches(self, spec: ComputeSpec) -> bool:  # noqa: ARG002  # for engines that adopt
+        """Return whether a resource without a known hash equals ``spec``, changing nothing.
 
-        It is asked where `inspect` shows a resource without a hash, for example one that Landlord's
-        own worker made. Where it is so, the resource is left as it is.
+        Core calls this if `inspect` returns no hash, for example for a resource of Landlord's own
+        worker. If it matches, the resource is left as it is.
         """
         return False
 
-    async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # for those that switch
-        """Put into service what a switch left out of it that nobody went on with.
+    async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # for engines that switch
+        """Bring a tenant back into service after a switch that was interrupted.
 
-        It knows no configuration and goes by what is on the target alone. It is called once no act
-        of the tenant can be alive.
+        The engine has no configuration here, and decides by the target alone. Core calls this once
+        no act of the tenant can be alive.
 
         Returns:
-            Whether anything was done.
+            Whether anything was changed.
         """
         return False
 
 
 class ComputeFactory(Protocol):
-    """What an entry point in ``landlord.compute_engines`` leads to."""
+    """Target of an entry point in ``landlord.compute_engines``."""
 
     def __call__(self, settings: Mapping[str, object]) -> ComputeEngine:
-        """Make the engine from its section ``compute.<name>``, without reaching the target.
+        """Create the engine from its section ``compute.<name>``, without reaching the target.
 
         Raises:
             ComputeRefused: The settings are not accepted.
         """
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a text in hex, for ids and names that a target would not take."""
+    # A tenant's key comes from JSON and may hold half a surrogate pair.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

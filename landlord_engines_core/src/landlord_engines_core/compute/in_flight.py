@@ -1,14 +1,13 @@
-"""What a cancellation waits for: a request that is on the wire, and a switch.
+"""Requests in flight: a cancellation waits for a request on the wire, and for a switch.
 
-A request that was sent cannot be taken back. Were its step to end before it, it would land after
-whatever the tenant's next job does. So a compute engine hands each request that changes its target
-to `send`, and the few requests that put one resource in the place of another to `switch`. All else
-an engine does stops at once when its step is cancelled: a pull, a wait, a look.
+A request that was sent cannot be taken back. If its step ended first, the request would reach the
+target after the requests of the tenant's next job. A compute engine therefore passes each request
+that changes its target to `send`, and the requests that replace one resource by another to `switch`.
+Everything else stops at once when its step is cancelled: a pull, a wait, an observation.
 
-A process may stand still (SIGSTOP, a paused machine, a blocked loop) while its job is killed and
-another worker goes on. `send` therefore asks the backend first where much time has passed since the
-look at the target that the request is based on, or between two looks that follow each other. What stands still between that question and the
-request itself is left to the resync of the tenant.
+A process may be suspended (SIGSTOP, a paused machine, a blocked loop) while its job is killed and
+another worker continues. `send` therefore asks the backend if the observation behind the request is
+old. A suspension between that question and the request is left to the tenant's resync.
 """
 
 import asyncio
@@ -27,18 +26,28 @@ from landlord_engines_core.errors import (
     exits_as_errors,
 )
 
-__all__ = ["Act", "InFlightRequests", "observing", "send", "switch"]
+__all__ = ["Act", "Failpoint", "InFlightRequests", "observing", "pass_by", "send", "switch"]
 
 T = TypeVar("T")
 
+Failpoint = Callable[[str], None]
+"""Called with the name of a point between two requests of an act, for example ``create:spawned``.
+
+A crash at any such point must leave a state from which the next attempt converges. Tests pass a
+function that kills the process there.
+"""
+
 FRESH = 5.0
-"""Seconds for which a look at the target, or an answer of the backend, may be acted on unasked; and
-between two looks of one act."""
+"""Seconds for which an observation, or an answer of the backend, counts as fresh."""
+
+
+def pass_by(failpoint: str) -> None:
+    """Continue, as always outside of tests."""
 
 
 @attrs.frozen
 class _Clocks:
-    """Clocks of which one at least goes on while a process or its machine stands still."""
+    """Two clocks, at least one of which advances while a process or its machine is suspended."""
 
     boot: float
     wall: float
@@ -49,7 +58,7 @@ class _Clocks:
         return cls(time.clock_gettime(boot), time.time())
 
     def elapsed(self) -> float:
-        """Seconds since then, by the clock that went furthest."""
+        """Return the seconds since then, by the clock that advanced most."""
         now = self.now()
         return max(now.boot - self.boot, now.wall - self.wall)
 
@@ -59,8 +68,8 @@ class InFlightRequests:
     """The requests and switches of a process, by tenant.
 
     Attributes:
-        longest_carry: Seconds for which a cancellation waits for one, at most.
-        given_up: How many were given up before their end.
+        longest_carry: Seconds for which a cancellation waits for a request, at most.
+        given_up: The number of requests that were cancelled before their end.
     """
 
     longest_carry: float
@@ -77,12 +86,12 @@ class InFlightRequests:
 
     @contextmanager
     def act(self, tenant: str, still_due: Callable[[], Awaitable[object]]) -> Iterator[None]:
-        """Let what an engine does in this context count as the tenant's.
+        """Attribute the requests in this context to a tenant.
 
         Args:
             tenant: The tenant's key.
-            still_due: Asks the backend whether the job still lives and has the tenant's lock;
-                raises Superseded, ExecutionEnded among them, or Transient.
+            still_due: Asks the backend whether the job still lives and holds the tenant's lock.
+                Raises Superseded, its subclass ExecutionEnded, or Transient.
         """
         token = _current.set(Act(requests=self, tenant=tenant, still_due=still_due))
         try:
@@ -91,7 +100,7 @@ class InFlightRequests:
             _current.reset(token)
 
     def drain(self, deadline: float) -> None:
-        """Begin no switch that may outlast ``deadline``, and wait for nothing after it.
+        """Start no switch that may outlast ``deadline``, and wait for nothing after it.
 
         Args:
             deadline: A time of the running loop.
@@ -100,7 +109,7 @@ class InFlightRequests:
         asyncio.get_running_loop().call_at(deadline, self._drained.set)
 
     def refuse_beyond_drain(self, seconds: float) -> None:
-        """Refuse to begin what may take this long, where the drain is over before that.
+        """Refuse to start a switch of this length if the drain ends before it.
 
         Raises:
             ComputeUnavailable: The drain's deadline comes first.
@@ -109,48 +118,49 @@ class InFlightRequests:
             return
         if asyncio.get_running_loop().time() + seconds > self._deadline:
             raise ComputeUnavailable(
-                "the worker is draining and begins no update that may outlast the drain",
-                hint="another worker, or this one after its restart, goes on with the job",
+                "the worker is draining and starts no update that may outlast the drain",
+                hint="another worker, or this one after its restart, continues the job",
             )
 
-    async def ended(self, tenant: str) -> None:
-        """Return when nothing of this tenant is under way."""
+    async def wait_ended(self, tenant: str) -> None:
+        """Wait until no request of this tenant is in flight."""
         while tasks := self._tasks.get(tenant):
             await asyncio.wait(tasks)
 
-    async def all_ended(self) -> None:
-        """Return when nothing is under way at all."""
+    async def wait_all_ended(self) -> None:
+        """Wait until no request is in flight."""
         while tasks := set().union(*self._tasks.values()):
             await asyncio.wait(tasks)
 
     async def carry(self, act: "Act", request: Coroutine[Any, Any, T]) -> T:
-        """Carry a request to its end, and let a cancellation out only after that."""
-        task = self._begun(act, request)
+        """Run a request to its end, and raise a cancellation only after that."""
+        task = self._start(act, request)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await self._until_ended(act, task)
+            await self._wait_or_cancel(act, task)
             raise
 
     async def finish(self, act: "Act", work: Coroutine[Any, Any, object]) -> None:
-        """Carry what a cancelled act still has to do; its failure is the next attempt's matter."""
-        await self._until_ended(act, self._begun(act, work))
+        """Run the last work of a cancelled act; the next attempt deals with its failure."""
+        await self._wait_or_cancel(act, self._start(act, work))
 
-    async def _until_ended(self, act: "Act", task: asyncio.Task[Any]) -> None:
-        """Wait for a request, however often the wait is cancelled, and give it up in the end."""
-        over = asyncio.create_task(self._drained.wait())
-        late = asyncio.get_running_loop().call_at(act.carried_until(), over.cancel)
-        while not task.done() and not over.done():
+    async def _wait_or_cancel(self, act: "Act", task: asyncio.Task[Any]) -> None:
+        """Wait for a request to its deadline or the drain's, then cancel it."""
+        drained = asyncio.create_task(self._drained.wait())
+        timer = asyncio.get_running_loop().call_at(act.carry_deadline(), drained.cancel)
+        while not task.done() and not drained.done():
+            # The caller may be cancelled again, for example by a second deadline.
             with suppress(asyncio.CancelledError):
-                await asyncio.wait((task, over), return_when=asyncio.FIRST_COMPLETED)
-        late.cancel()
-        over.cancel()
+                await asyncio.wait((task, drained), return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        drained.cancel()
         if task.cancel():
             self.given_up += 1
 
-    def _begun(self, act: "Act", request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        # A task of its own: SystemExit would leave the event loop from here.
-        task = asyncio.create_task(_kept_alive(request))
+    def _start(self, act: "Act", request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        # In a task of its own a SystemExit would end the event loop.
+        task = asyncio.create_task(_run_without_exit(request))
         self._tasks.setdefault(act.tenant, set()).add(task)
         task.add_done_callback(lambda done: self._remove(act.tenant, done))
         return task
@@ -161,24 +171,24 @@ class InFlightRequests:
         if not tasks:
             del self._tasks[tenant]
         if not task.cancelled():
-            # Read the error, so that one nobody waits for is not reported as never retrieved.
+            # asyncio reports an error that nobody reads.
             task.exception()
 
 
-async def _kept_alive(request: Coroutine[Any, Any, T]) -> T:
+async def _run_without_exit(request: Coroutine[Any, Any, T]) -> T:
     with exits_as_errors():
         return await request
 
 
 @attrs.define(kw_only=True)
 class Act:
-    """What one step does on one tenant.
+    """The work of one step on one tenant.
 
     Attributes:
-        requests: Where its requests are carried.
+        requests: The requests in flight.
         tenant: The tenant's key.
-        still_due: Asks the backend whether the job may go on.
-        in_switch: Whether a resource is out of service just now.
+        still_due: Asks the backend whether the job may continue.
+        in_switch: Whether a resource is out of service at the moment.
     """
 
     requests: InFlightRequests
@@ -186,28 +196,27 @@ class Act:
     still_due: Callable[[], Awaitable[object]]
     in_switch: bool = attrs.field(default=False, init=False)
     _observed: _Clocks = attrs.field(factory=_Clocks.now, init=False)
-    _carried_until: float | None = attrs.field(default=None, init=False)
+    _carry_deadline: float | None = attrs.field(default=None, init=False)
 
     def observing(self) -> None:
-        """Count from now on how old the look at the target is, unless it is too old already.
-
-        A process that stood still before it looks would see what others left, and take it for new.
-        """
+        """Set the time of the observation to now, unless the last one is old already."""
+        # A process that was suspended before this observation may see what another worker left. It
+        # has to ask the backend, however fresh the observation is.
         if self._observed.elapsed() <= FRESH:
             self._observed = _Clocks.now()
 
-    def carried_until(self) -> float:
-        """The loop's time up to which it is carried; the first call is that of its cancellation."""
-        if self._carried_until is None:
+    def carry_deadline(self) -> float:
+        """Return the loop's time at which a request is cancelled; it runs from the first call."""
+        if self._carry_deadline is None:
             now = asyncio.get_running_loop().time()
-            self._carried_until = now + self.requests.longest_carry
-        return self._carried_until
+            self._carry_deadline = now + self.requests.longest_carry
+        return self._carry_deadline
 
     async def ask_if_stale(self) -> None:
-        """Ask the backend where the look that the next request is based on is old.
+        """Ask the backend whether the job may continue, if the observation is old.
 
         Raises:
-            Superseded: A younger job has the tenant's lock; or, outside of a switch, this one ended.
+            Superseded: A younger job holds the tenant's lock; or this one ended outside of a switch.
             Transient: The backend does not answer, outside of a switch.
         """
         if self._observed.elapsed() <= FRESH:
@@ -216,14 +225,14 @@ class Act:
         try:
             await self.still_due()
         except (ExecutionEnded, Transient):
-            # In a switch nobody else puts the tenant back into service.
+            # In a switch the tenant is down, and no other job brings it back into service.
             if not self.in_switch:
                 raise
         self._observed = asked
 
     @contextmanager
     def switching(self) -> Iterator[None]:
-        """Note that a resource is out of service meanwhile."""
+        """Mark a resource as out of service meanwhile."""
         self.in_switch = True
         try:
             yield
@@ -235,9 +244,9 @@ _current: ContextVar[Act | None] = ContextVar("act", default=None)
 
 
 def observing() -> None:
-    """Say that the target is looked at now, and that what follows is based on that look.
+    """Announce an observation of the target, on which the next requests are based.
 
-    Called right before the look. An engine that looks again in the midst of its work calls it then.
+    An engine calls this right before each observation that it acts on.
     """
     if (act := _current.get()) is not None:
         act.observing()
@@ -246,15 +255,15 @@ def observing() -> None:
 async def send(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Send one request that changes the target.
 
-    A cancellation lets the request end first. It is sent in any case, or not at all: where the
-    process stood still since its last look at the target, the backend is asked before.
+    A cancellation waits for the end of the request. If the last observation is old, the backend is
+    asked first whether the job may continue.
 
     Args:
-        request: Makes the request; it has a deadline of its own.
+        request: Creates the request, which has a deadline of its own.
 
     Raises:
-        Superseded: The job is not to go on.
-        Transient: The process stood still, and the backend does not say whether the job may go on.
+        Superseded: The job must not continue.
+        Transient: The observation is old, and the backend does not answer.
     """
     act = _current.get()
     if act is None:
@@ -269,21 +278,21 @@ async def switch(
     *,
     longest: float,
 ) -> T:
-    """Put one resource in the place of another, so that no cancellation leaves the tenant down.
+    """Replace one resource by another, so that no cancellation leaves the tenant down.
 
-    Both name what they touch by the target's ids, create nothing and never start over. A
-    cancellation stops ``forward`` at its next wait, lets ``back`` put the former resource into
-    service, and goes on. A younger job that has the tenant's lock by now ends the switch as it is.
+    Both functions name resources by the target's ids, create nothing and never start over. A
+    cancellation stops ``forward`` at its next wait, runs ``back``, and is raised after that. If a
+    younger job holds the tenant's lock by now, the switch ends as it is.
 
     Args:
-        forward: From taking the former resource out of service until the next one is healthy, or
-            the former one serves again.
-        back: Has the former resource serve again; it does not wait for health.
+        forward: Takes the former resource out of service and returns once the next one is healthy,
+            or the former one serves again.
+        back: Brings the former resource back into service, without waiting for its health.
         longest: Seconds that ``forward`` may take.
 
     Raises:
-        ComputeUnavailable: The worker is draining, and the drain may be over before the switch.
-        Superseded: A younger job has the tenant's lock.
+        ComputeUnavailable: The worker is draining, and the drain may end before the switch.
+        Superseded: A younger job holds the tenant's lock.
     """
     act = _current.get()
     if act is None:

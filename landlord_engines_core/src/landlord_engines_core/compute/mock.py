@@ -1,6 +1,6 @@
-"""A compute engine whose resources are entries in a dictionary: for tests and first steps.
+"""The compute engine ``mock``: resources are entries in a dictionary, for tests and first steps.
 
-It is the one engine that forgets everything with its process.
+No other engine loses its state with the process.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ __all__ = ["MockCompute", "create_mock"]
 
 @attrs.frozen
 class MockCompute(ComputeEngine):
-    """Keeps each tenant's specification in memory and calls it healthy."""
+    """Specifications of tenants in memory, all of them healthy."""
 
     settings: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     resources: dict[str, ComputeSpec] = attrs.field(factory=dict, repr=False)
@@ -29,22 +29,22 @@ class MockCompute(ComputeEngine):
     single_location: ClassVar[bool] = True
 
     def config_schema(self) -> Mapping[str, object]:
-        """Anything goes, as with Landlord's own mock."""
+        """Return a schema that accepts everything, as Landlord's own mock does."""
         return {}
 
     def config_defaults(self) -> Mapping[str, object]:
-        """The section ``compute.mock`` as it stands."""
+        """Return the section ``compute.mock`` as it is."""
         return self.settings
 
     def validate(self, config: Mapping[str, object]) -> None:
         """Accept everything."""
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
-        """There is one location."""
+        """Return the only location."""
         return ""
 
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
-        """What the dictionary says."""
+        """Look the tenant up in the dictionary."""
         if (spec := self.resources.get(tenant)) is None:
             return Observation(state=ResourceState.MISSING)
         return Observation(
@@ -68,9 +68,9 @@ class MockCompute(ComputeEngine):
         return self.resources.pop(tenant, None) is not None
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection."""
 
 
 def create_mock(settings: Mapping[str, object]) -> MockCompute:
-    """Make the engine; any settings are taken as defaults for tenants."""
+    """Create the engine; all settings are defaults for tenants."""
     return MockCompute(settings)

@@ -1,4 +1,4 @@
-"""The compute engines that this worker has, with their configuration schemas compiled once."""
+"""The compute engines of a worker, with their configuration schemas compiled once."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -15,17 +15,17 @@ from landlord_engines_core.errors import ComputeRefused
 __all__ = ["ComputeRegistry"]
 
 
-MOST = 20
-"""Broken rules that one message names; a configuration can break thousands."""
+MAX_PROBLEMS = 20
+"""Maximum of broken rules in one message; a configuration can break thousands."""
 
 
-def _rule(error: ValidationError) -> str:
-    """Name the rule that was broken; the schema's side only, never the value."""
+def _describe_rule(error: ValidationError) -> str:
+    """Name the broken rule by the schema's words, never by the value."""
     if error.validator == "additionalProperties" and error.validator_value is False:
         schema = error.schema if isinstance(error.schema, Mapping) else {}
-        found = error.instance if isinstance(error.instance, Mapping) else {}
-        others = (str(key) for key in found if key not in properties_of(schema))
-        return f"breaks the rule 'additionalProperties', unknown: {', '.join(islice(others, MOST))}"
+        instance = error.instance if isinstance(error.instance, Mapping) else {}
+        unknown = (str(key) for key in instance if key not in properties_of(schema))
+        return f"breaks the rule 'additionalProperties', unknown: {', '.join(islice(unknown, MAX_PROBLEMS))}"
     rule = error.validator_value if isinstance(error.validator_value, str | int | list) else ""
     return f"breaks the rule {error.validator!r} {rule}".rstrip()
 
@@ -34,21 +34,22 @@ def _pointer(error: ValidationError) -> str:
     return "/" + "/".join(str(part) for part in error.absolute_path)
 
 
-_LACKS = ("dependentRequired", "minProperties", "required")
+_COMPLETABLE = ("dependentRequired", "minProperties", "required")
 _CHOICES = ("anyOf", "oneOf")
 
 
-def _is_lack(error: ValidationError) -> bool:
-    """Whether more keys above can still repair this; a list is replaced whole, with all it lacks."""
+def _is_incomplete(error: ValidationError) -> bool:
+    """Return whether a tenant's configuration can repair this error of the defaults by more keys."""
     if any(isinstance(part, int) for part in error.absolute_path):
+        # A tenant's list replaces the default's; it adds nothing to an item.
         return False
     if error.validator in _CHOICES:
-        # Each of these errors tells first to which of the choices it belongs.
+        # The first element of an inner error's path is the number of its choice.
         choices: dict[object, list[ValidationError]] = {}
         for inner in error.context or ():
             choices.setdefault(inner.schema_path[0], []).append(inner)
-        return any(all(map(_is_lack, errors)) for errors in choices.values())
-    return error.validator in _LACKS
+        return any(all(map(_is_incomplete, errors)) for errors in choices.values())
+    return error.validator in _COMPLETABLE
 
 
 @attrs.frozen
@@ -75,7 +76,7 @@ class ComputeRegistry:
         return name in self._engines
 
     def engine(self, name: str) -> ComputeEngine:
-        """The engine of this name.
+        """Return the engine of this name.
 
         Raises:
             ComputeRefused: This worker does not have it.
@@ -83,9 +84,9 @@ class ComputeRegistry:
         try:
             return self._engines[name]
         except KeyError:
-            has = ", ".join(sorted(self._engines)) or "none"
+            names = ", ".join(sorted(self._engines)) or "none"
             raise ComputeRefused(
-                f"compute engine {name!r} is not configured on this worker (it has: {has})",
+                f"compute engine {name!r} is not configured on this worker (it has: {names})",
                 hint=f"add compute.{name} to the worker's settings, or change compute_provider",
             ) from None
 
@@ -95,17 +96,17 @@ class ComputeRegistry:
         return max((engine.longest_carry for engine in self._engines.values()), default=0.0)
 
     def has_locations(self) -> bool:
-        """Whether a configuration can put a tenant elsewhere than at an engine's own location."""
+        """Return whether a configuration can choose a location on any of the engines."""
         return not all(engine.single_location for engine in self._engines.values())
 
     def schema_problems(self, name: str, config: Mapping[str, object]) -> list[str]:
-        """Hold a configuration, as it is, against the JSON Schema of the engine of this name.
+        """Check a configuration against the JSON Schema of the engine of this name.
 
         Returns:
             A line for each broken rule, ``/pointer: rule``, never a value.
         """
         errors = self._validators[name].iter_errors(config)
-        return sorted(f"{_pointer(error)}: {_rule(error)}" for error in errors)
+        return sorted(f"{_pointer(error)}: {_describe_rule(error)}" for error in errors)
 
     def check(self, name: str, config: Mapping[str, object]) -> None:
         """Check an effective configuration against the engine's schema and rules.
@@ -115,34 +116,34 @@ class ComputeRegistry:
         """
         engine = self.engine(name)
         problems = sorted(
-            f"{error.json_path} {_rule(error)}"
-            for error in islice(self._validators[name].iter_errors(config), MOST)
+            f"{error.json_path} {_describe_rule(error)}"
+            for error in islice(self._validators[name].iter_errors(config), MAX_PROBLEMS)
         )
-        problems += islice(near_misses(config, engine.config_schema()), MOST)
+        problems += islice(near_misses(config, engine.config_schema()), MAX_PROBLEMS)
         if problems:
             raise ComputeRefused(f"{name} refuses the configuration: {'; '.join(problems)}")
         engine.validate(config)
 
     def check_defaults(self, name: str) -> None:
-        """Check the operator's defaults, which would fail in each tenant's job otherwise.
+        """Check the operator's defaults, before they fail in each tenant's job.
 
-        They need not be complete: a tenant's configuration may have what they lack.
+        They need not be complete: a tenant's configuration may add what they lack.
 
         Raises:
             ComputeRefused: One line that names each bad key and the rule, never a value.
         """
         engine = self.engine(name)
         problems = sorted(
-            f"compute.{name}{error.json_path.removeprefix('$')} {_rule(error)}"
+            f"compute.{name}{error.json_path.removeprefix('$')} {_describe_rule(error)}"
             for error in self._validators[name].iter_errors(engine.config_defaults())
-            if not _is_lack(error)
+            if not _is_incomplete(error)
         )
         if problems:
-            raise ComputeRefused("; ".join(problems[:MOST]))
+            raise ComputeRefused("; ".join(problems[:MAX_PROBLEMS]))
         engine.validate_defaults()
 
     async def aclose(self) -> None:
-        """Close all engines, also where one of them raises."""
+        """Close all engines, even if one of them raises."""
         async with AsyncExitStack() as closing:
             for engine in self._engines.values():
                 closing.push_async_callback(engine.aclose)

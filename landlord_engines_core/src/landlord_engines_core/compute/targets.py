@@ -1,4 +1,4 @@
-"""Whether the targets of the compute engines can be reached: asked at the start, and from then on."""
+"""Reachability of the compute engines' targets, checked at the start and periodically."""
 
 import asyncio
 import math
@@ -23,15 +23,15 @@ REACH_TIMEOUT = 10.0
 """Seconds that an engine has to reach its target."""
 
 REACH_INTERVAL = 60.0
-"""Seconds between two looks; a cloud's API counts them."""
+"""Seconds between two checks; a cloud limits the rate of calls to its API."""
 
 
 @attrs.frozen(kw_only=True)
 class TargetStatus:
-    """What came of reaching one engine's target.
+    """Result of one check of an engine's target.
 
     Attributes:
-        detail: What the engine says of its target; empty where it has nothing to reach.
+        detail: The target's answer in words; empty for an engine without a target.
         error: Why the target cannot be used.
     """
 
@@ -40,12 +40,12 @@ class TargetStatus:
 
     @property
     def is_reached(self) -> bool:
-        """Whether tenants can be put there, as far as that can be seen."""
+        """Whether the engine reached its target."""
         return self.error is None
 
 
 async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # it is a bound of ours, not the caller's
-    """Have an engine reach its target, whatever it raises, within ``timeout`` seconds."""
+    """Have an engine reach its target within ``timeout`` seconds, and return any error."""
     try:
         with exits_as_errors():
             async with asyncio.timeout(timeout):
@@ -53,12 +53,12 @@ async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> Target
     except ComputeError as error:
         return TargetStatus(error=error)
     except TimeoutError:
-        told = f"the target of the compute engine {engine.name} gave no answer in {timeout:g} s"
-        return TargetStatus(error=ComputeUnavailable(told, hint=f"check compute.{engine.name}"))
+        message = f"the target of the compute engine {engine.name} gave no answer in {timeout:g} s"
+        return TargetStatus(error=ComputeUnavailable(message, hint=f"check compute.{engine.name}"))
     except Exception as error:  # noqa: BLE001  # its text may hold a value out of the settings
-        told = f"compute engine {engine.name} cannot reach its target: {kind_of(error)}"
+        message = f"compute engine {engine.name} cannot reach its target: {kind_of(error)}"
         return TargetStatus(
-            error=ComputeUnavailable(told, hint="report it to the authors of the engine")
+            error=ComputeUnavailable(message, hint="report it to the authors of the engine")
         )
 
 
@@ -68,9 +68,9 @@ class Targets:
 
     Attributes:
         registry: The compute engines.
-        logger: Told of each status that is new.
-        interval: Seconds between two looks at all of them.
-        statuses: What the last look at each target has shown.
+        logger: Logs each changed status.
+        interval: Seconds between two checks of all targets.
+        statuses: The last status of each target.
     """
 
     registry: ComputeRegistry
@@ -78,34 +78,34 @@ class Targets:
     interval: float = REACH_INTERVAL
     statuses: Mapping[str, TargetStatus] = attrs.field(factory=dict, init=False)
 
-    async def look(self) -> Mapping[str, TargetStatus]:
-        """Reach all targets at once; logs each whose status differs from the one before."""
+    async def check(self) -> Mapping[str, TargetStatus]:
+        """Check all targets concurrently, and log each changed status."""
         names = tuple(self.registry)
-        found = await asyncio.gather(*(reach(self.registry.engine(name)) for name in names))
-        before, self.statuses = self.statuses, dict(zip(names, found, strict=True))
+        statuses = await asyncio.gather(*(reach(self.registry.engine(name)) for name in names))
+        before, self.statuses = self.statuses, dict(zip(names, statuses, strict=True))
         for name, status in self.statuses.items():
             if name not in before or str(before[name].error) != str(status.error):
                 self._log(name, status)
         return self.statuses
 
-    def reached(self, name: str) -> float:
-        """1 where the last look reached the target, 0 where not; NaN before the first look."""
+    def gauge_value(self, name: str) -> float:
+        """Return 1 if the last check reached the target, 0 if not, NaN before the first check."""
         status = self.statuses.get(name)
         return math.nan if status is None else float(status.is_reached)
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """Look at the targets at once, and each interval, for as long as this is entered."""
-        watching = asyncio.create_task(self._watch())
+    async def watch(self) -> AsyncIterator[None]:
+        """Check the targets now and at each interval, until the context is left."""
+        task = asyncio.create_task(self._check_periodically())
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.wait((watching,))
+            task.cancel()
+            await asyncio.wait((task,))
 
-    async def _watch(self) -> None:
+    async def _check_periodically(self) -> None:
         while True:
-            await self.look()
+            await self.check()
             await asyncio.sleep(self.interval)
 
     def _log(self, name: str, status: TargetStatus) -> None:

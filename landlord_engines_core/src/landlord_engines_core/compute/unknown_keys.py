@@ -1,8 +1,8 @@
-"""Keys that nothing reads: one rule for the settings of all compute engines, and one for tenants.
+"""Unknown keys: one rule for the settings of all compute engines, and one for tenants.
 
-An operator's section must hold known keys only: a typo in it would mean another target, or no limit.
-A tenant's configuration may hold more, as with Landlord, whose providers pass over what they do not
-know; a key that is nearly a known one is a typo all the same, and is refused.
+An operator's section may hold known keys only: a typo in it would mean another target, or no limit.
+A tenant's configuration may hold unknown keys, which Landlord's own providers ignore. A key that is
+similar to a known one is a typo, and is refused there too.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -15,18 +15,18 @@ __all__ = ["near_misses", "properties_of", "unknown_keys"]
 def unknown_keys(
     section: Mapping[str, object], known: Collection[str], prefix: str = ""
 ) -> list[str]:
-    """Name each key of an operator's section that is not known, with what may be meant."""
+    """Return a message for each unknown key of an operator's section, with a similar known key."""
     return [
-        _told(f"{prefix}{key}", f"{prefix}{meant}" if (meant := alike(key, known)) else "")
+        _describe(f"{prefix}{key}", f"{prefix}{similar}" if (similar := alike(key, known)) else "")
         for key in section
         if key not in known
     ]
 
 
 def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -> Iterator[str]:
-    """Name each key of a tenant's configuration that is nearly one of the schema's, at any depth.
+    """Yield a message for each unknown key that is similar to a key of the schema, at any depth.
 
-    A map whose keys are the tenant's own words, as ``env``, is left alone: its schema lists none.
+    A map with keys of the tenant's own, such as ``env``, is skipped, since its schema lists no keys.
     """
     if isinstance(config, list | tuple):
         items = schema.get("items")
@@ -38,12 +38,12 @@ def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -
     for key, value in config.items():
         if key in known:
             yield from near_misses(value, _mapping(known[key]), f"{path}.{key}")
-        elif meant := alike(str(key), known):
-            yield _told(f"{path}.{key}", f"{path}.{meant}")
+        elif similar := alike(str(key), known):
+            yield _describe(f"{path}.{key}", f"{path}.{similar}")
 
 
 def properties_of(schema: Mapping[str, object]) -> Mapping[str, object]:
-    """The keys that a schema lists, with their own schemas."""
+    """Return the keys that a schema lists, with their own schemas."""
     return _mapping(schema.get("properties"))
 
 
@@ -51,5 +51,5 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _told(key: str, meant: str) -> str:
-    return f"{key} is unknown; did you mean {meant}?" if meant else f"{key} is unknown"
+def _describe(key: str, similar: str) -> str:
+    return f"{key} is unknown; did you mean {similar}?" if similar else f"{key} is unknown"

@@ -215,7 +215,7 @@ class TenantJobs:
 
     async def wait_in_flight(self) -> None:
         """Return when no request to a target is under way, those of stopped jobs included."""
-        await self._in_flight.all_ended()
+        await self._in_flight.wait_all_ended()
 
     async def _understood(self, body: bytes) -> Job:
         try:
@@ -357,7 +357,7 @@ class TenantJobs:
     async def _apply(
         self, job: Job, execution_id: str, resolved: Resolved, record: Record
     ) -> Confirmed:
-        await self._in_flight.ended(job.tenant)
+        await self._in_flight.wait_ended(job.tenant)
         if resolved.placement is None:
             locations = await self._locations_to_clear(job, resolved, record)
             confirmed = await self._confirmer.remove(job.tenant, locations)
@@ -397,7 +397,7 @@ class TenantJobs:
             return await self._resyncer.look(ended, record)
 
     async def _repair(self, ended: CompletedJob, record: Record) -> Confirmed:
-        await self._in_flight.ended(ended.tenant)
+        await self._in_flight.wait_ended(ended.tenant)
         return await self._resyncer.repair(ended, record)
 
     async def _look(self, job: Job, resolved: Resolved) -> Planned:

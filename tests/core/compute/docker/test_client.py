@@ -1,4 +1,4 @@
-"""An engine in trouble, or something else in its place: what its answers mean."""
+"""Answers of a Docker daemon in trouble, or of another program in its place."""
 
 import json
 from collections.abc import AsyncIterator
@@ -9,8 +9,8 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from landlord_engines_core.compute.docker.answers import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.client import DockerClient
+from landlord_engines_core.compute.docker.errors import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
 from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
 
@@ -34,12 +34,12 @@ async def client(settings: DockerSettings) -> AsyncIterator[DockerClient]:
 
 
 def answer(httpserver: HTTPServer, method: str, path: str, status: int, message: str = "") -> None:
-    """Have the engine answer so, with a message that quotes a secret."""
+    """Have the daemon answer with a message that quotes a secret."""
     document = {"message": f"{message} {SECRET}"}
     httpserver.expect_request(f"/v1.47{path}", method=method).respond_with_json(document, status)
 
 
-async def test_the_version_that_the_engine_speaks_is_spoken(
+async def test_the_version_that_the_daemon_speaks_is_spoken(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/containers/json").respond_with_json([])
@@ -54,29 +54,29 @@ async def test_the_version_that_the_engine_speaks_is_spoken(
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "told"),
+    ("status", "error", "expected"),
     [
         (400, ComputeRefused, r"refuses to inspect a container \(HTTP 400\)"),
         (403, ComputeRefused, r"HTTP 403"),
-        (404, NotFound, "not there"),
-        (409, Conflict, "something else is under way"),
+        (404, NotFound, "an object is missing"),
+        (409, Conflict, "another change is under way"),
         (500, ComputeUnavailable, r"fails to inspect a container \(HTTP 500\)"),
         (503, ComputeUnavailable, r"HTTP 503"),
     ],
 )
 async def test_a_status_tells_whether_another_try_helps_and_no_message_is_passed_on(
-    client: DockerClient, httpserver: HTTPServer, status: int, error: type[Exception], told: str
+    client: DockerClient, httpserver: HTTPServer, status: int, error: type[Exception], expected: str
 ) -> None:
     answer(httpserver, "GET", "/containers/x/json", status, "for")
 
-    with pytest.raises(error, match=told) as caught:
-        await client.show("x")
+    with pytest.raises(error, match=expected) as caught:
+        await client.inspect("x")
 
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", ["<html>", "[", '{"no": "message"}'])
-async def test_what_is_no_engine_does_not_answer_as_one(
+async def test_what_is_no_daemon_does_not_answer_as_one(
     client: DockerClient, httpserver: HTTPServer, body: str
 ) -> None:
     httpserver.expect_request("/v1.47/containers/x/json").respond_with_data(
@@ -84,14 +84,14 @@ async def test_what_is_no_engine_does_not_answer_as_one(
     )
 
     with pytest.raises(ComputeUnavailable, match="does not answer"):
-        await client.show("x")
+        await client.inspect("x")
 
 
-async def test_something_else_at_the_address_does_not_answer_as_an_engine() -> None:
+async def test_something_else_at_the_address_does_not_answer_as_a_daemon() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable, match="does not answer") as caught:
-        await client.show("x")
+        await client.inspect("x")
     with pytest.raises(ComputeUnavailable, match="does not answer"):
         await client.pull("x")
 
@@ -99,7 +99,7 @@ async def test_something_else_at_the_address_does_not_answer_as_an_engine() -> N
     await client.aclose()
 
 
-async def test_an_engine_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPServer) -> None:
+async def test_a_daemon_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPServer) -> None:
     def late(_: Request) -> Response:
         release.wait(10)
         return Response("{}")
@@ -112,13 +112,13 @@ async def test_an_engine_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPS
     client = DockerClient(DockerSettings(host=host, request_timeout=0.1))
 
     with pytest.raises(ComputeUnavailable, match="does not answer"):
-        await client.show("x")
+        await client.inspect("x")
 
     release.set()
     await client.aclose()
 
 
-async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_refuses(
+async def test_a_daemon_that_fails_to_start_a_container_is_told_from_one_that_refuses(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/stuck/start", 500, "failed to start shim")
@@ -141,16 +141,16 @@ async def test_an_engine_that_fails_to_start_a_container_is_told_from_one_that_r
         await client.start("bad")
 
 
-async def test_an_engine_whose_disk_is_full_is_told_whatever_it_was_to_do(
+async def test_a_daemon_whose_disk_is_full_is_told_whatever_it_was_to_do(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/x/start", 500, "write x: no space left on device")
 
-    with pytest.raises(StartFailed, match="cannot start the container: it has no space left"):
+    with pytest.raises(StartFailed, match="cannot start the container: no space is left"):
         await client.start("x")
 
 
-async def test_an_engine_that_is_away_has_not_failed_to_start_a_container() -> None:
+async def test_a_daemon_that_is_away_has_not_failed_to_start_a_container() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable) as caught:
@@ -212,8 +212,8 @@ async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
     def network(key: str, **more: object) -> dict[str, object]:
         return {"Id": key, "Name": "net", "Labels": {"landlord.owner": "landlord"}, **more}
 
-    found = [network("b"), network("c"), network("x", Name="net-more")]
-    httpserver.expect_request("/v1.47/networks").respond_with_json(found)
+    networks = [network("b"), network("c"), network("x", Name="net-more")]
+    httpserver.expect_request("/v1.47/networks").respond_with_json(networks)
     for key, status in zip("cb", statuses, strict=True):
         answer(httpserver, "DELETE", f"/networks/{key}", status)
 
@@ -226,15 +226,15 @@ async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
 async def test_a_network_without_labels_is_somebody_elses(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
-    found = [{"Id": "a", "Name": "net", "Labels": None}, {"Id": "b", "Name": "net"}]
-    httpserver.expect_request("/v1.47/networks").respond_with_json(found)
+    networks = [{"Id": "a", "Name": "net", "Labels": None}, {"Id": "b", "Name": "net"}]
+    httpserver.expect_request("/v1.47/networks").respond_with_json(networks)
 
     await client.ensure_network("net", "bridge")
 
     assert {request.method for request, _ in httpserver.log} == {"GET"}
 
 
-async def test_an_engine_without_volumes_lists_none(
+async def test_a_daemon_without_volumes_lists_none(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/volumes").respond_with_json({"Volumes": None})
@@ -243,7 +243,7 @@ async def test_an_engine_without_volumes_lists_none(
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "error", "told"),
+    ("status", "message", "error", "expected"),
     [
         (404, "manifest for x not found: manifest unknown", ComputeRefused, "does not exist"),
         (404, "pull access denied for x, repository does not exist", ComputeRefused, "denies"),
@@ -263,22 +263,22 @@ async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(
     status: int,
     message: str,
     error: type[Exception],
-    told: str,
+    expected: str,
 ) -> None:
     answer(httpserver, "POST", "/images/create", status, message)
 
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=expected) as caught:
         await client.pull("r:5000/x:1")
 
     assert SECRET not in str(caught.value)
 
 
-async def test_a_pull_from_what_is_no_engine_is_noticed(
+async def test_a_pull_from_what_is_no_daemon_is_noticed(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/images/create").respond_with_json({"no": "message"}, 500)
 
-    with pytest.raises(ComputeUnavailable, match="the Docker engine does not answer"):
+    with pytest.raises(ComputeUnavailable, match="the Docker daemon does not answer"):
         await client.pull("r:5000/x:1")
 
 
@@ -295,7 +295,7 @@ async def test_a_pull_that_breaks_on_its_way_is_noticed(
 
 
 @pytest.mark.parametrize(
-    ("image", "asked", "sent"),
+    ("image", "reference", "sent"),
     [
         ("nginx:1", "docker.io/library/nginx:1", True),
         ("me/app", "docker.io/me/app", True),
@@ -305,14 +305,14 @@ async def test_a_pull_that_breaks_on_its_way_is_noticed(
     ],
 )
 async def test_credentials_go_to_their_own_registry_only(
-    client: DockerClient, httpserver: HTTPServer, image: str, asked: str, *, sent: bool
+    client: DockerClient, httpserver: HTTPServer, image: str, reference: str, *, sent: bool
 ) -> None:
     httpserver.expect_request("/v1.47/images/create").respond_with_data("")
 
     await client.pull(image)
 
     request, _ = httpserver.log[-1]
-    assert request.args["fromImage"] == asked
+    assert request.args["fromImage"] == reference
     assert ("X-Registry-Auth" in request.headers) == sent
 
 
@@ -326,7 +326,7 @@ async def test_docker_is_never_reached_through_a_proxy(
     client = DockerClient(settings)
 
     with suppress(ComputeError):
-        await client.show("x")
+        await client.inspect("x")
     await client.aclose()
 
     assert httpserver.log
@@ -340,7 +340,7 @@ async def test_certificates_in_the_home_of_a_user_without_one_are_told(
     settings, _ = read_section({"host": "tcp://127.0.0.1:1", "tls_verify": True})
 
     with pytest.raises(ComputeUnavailable, match="no home folder") as caught:
-        await DockerClient(settings).show("x")
+        await DockerClient(settings).inspect("x")
 
     assert "cert_path" in caught.value.hint
 
@@ -353,6 +353,6 @@ async def test_certificates_that_cannot_be_read_are_told(
     settings, _ = read_section({"host": "tcp://127.0.0.1:1", **section})
 
     with pytest.raises(ComputeUnavailable, match=r"certificates .* FileNotFoundError") as caught:
-        await DockerClient(settings).show("x")
+        await DockerClient(settings).inspect("x")
 
     assert "cert_path" in caught.value.hint

@@ -1,4 +1,4 @@
-"""What happens seldom: others act on the same tenant at the same moment, again and again."""
+"""Rare cases: another worker acts on the same tenant at the same moment, again and again."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.body import container_body
-from landlord_engines_core.compute.docker.config import read
+from landlord_engines_core.compute.docker import labels as naming
+from landlord_engines_core.compute.docker.config import read_config
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.docker import spec
 
-MINE = names.identity("landlord", "t")
+MINE = naming.identity_labels("landlord", "t")
 
 
 @pytest_asyncio.fixture
@@ -34,7 +34,7 @@ def fake(httpserver: HTTPServer) -> "Fake":
 
 
 class Fake:
-    """An engine whose answers are written down beforehand."""
+    """A daemon whose answers are prepared."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
@@ -48,52 +48,54 @@ class Fake:
     def lists(self, *containers: dict[str, Any]) -> None:
         self.answers("GET", "/containers/json", 200, list(containers))
 
-    def asked(self, method: str, path: str) -> int:
-        wanted = (method, f"/v1.47{path}")
-        return sum(1 for request, _ in self.server.log if (request.method, request.path) == wanted)
+    def requests(self, method: str, path: str) -> int:
+        expected = (method, f"/v1.47{path}")
+        return sum(
+            1 for request, _ in self.server.log if (request.method, request.path) == expected
+        )
 
 
 async def test_what_vanishes_between_two_looks_and_what_is_anothers_is_not_seen(
     engine: DockerCompute, fake: Fake
 ) -> None:
-    other = {**MINE, names.DIGEST: "another's"}
+    other = {**MINE, naming.DIGEST: "another's"}
     plain: list[dict[str, Any]] = [{"Id": "null", "Labels": None}, {"Id": "missing"}]
     fake.lists({"Id": "gone", "Labels": MINE}, {"Id": "other", "Labels": other}, *plain)
     fake.answers("GET", "/containers/gone/json", 404, {"message": "gone"})
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
 
-    assert fake.asked("GET", "/containers/other/json") == 0
+    assert fake.requests("GET", "/containers/other/json") == 0
 
 
 async def test_a_name_that_is_never_free_nor_to_be_seen_is_given_up_for_now(
     engine: DockerCompute, fake: Fake
 ) -> None:
-    name = names.current_name("landlord", "t")
+    name = naming.current_name("landlord", "t")
     fake.lists()
     fake.answers("POST", "/containers/create", 409, {"message": "in use"})
-    shown = {"Id": "x", "Name": f"/{name}", "Config": {"Labels": MINE}}
-    fake.answers("GET", f"/containers/{name}/json", 200, shown)
+    raw = {"Id": "x", "Name": f"/{name}", "Config": {"Labels": MINE}}
+    fake.answers("GET", f"/containers/{name}/json", 200, raw)
 
-    with pytest.raises(ComputeUnavailable, match="something else is under way"):
+    with pytest.raises(ComputeUnavailable, match="another change is under way"):
         await engine.provision(spec("t"))
 
-    assert fake.asked("POST", "/containers/create") > 1
+    assert fake.requests("POST", "/containers/create") > 1
 
 
 async def test_containers_that_appear_as_they_are_removed_are_given_up_for_now(
     engine: DockerCompute, fake: Fake
 ) -> None:
     fake.lists({"Id": "x", "Labels": MINE})
-    shown = {"Id": "x", "Name": "/x", "Config": {"Labels": MINE}, "Created": "", "Mounts": []}
-    fake.answers("GET", "/containers/x/json", 200, {**shown, "State": {"Status": "running"}})
+    raw = {"Id": "x", "Name": "/x", "Config": {"Labels": MINE}, "Created": "", "Mounts": []}
+    fake.answers("GET", "/containers/x/json", 200, {**raw, "State": {"Status": "running"}})
     # It is gone as it is to be stopped, and there again as it is looked for.
     fake.answers("POST", "/containers/x/stop", 404, {"message": "gone"})
 
     with pytest.raises(ComputeUnavailable, match="appear as they are removed"):
         await engine.destroy("t", "")
 
-    assert fake.asked("POST", "/containers/x/stop") > 1
+    assert fake.requests("POST", "/containers/x/stop") > 1
 
 
 async def test_a_configuration_of_the_wrong_form_is_refused_without_its_schema_too(
@@ -113,16 +115,18 @@ async def test_a_pull_whose_stream_ended_early_is_tried_again(
     with pytest.raises(ComputeUnavailable, match="not there although it was pulled"):
         await engine.provision(spec("t", image="other:1"))
 
-    assert fake.asked("POST", "/images/create") == 1
+    assert fake.requests("POST", "/images/create") == 1
 
 
 async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(
     engine: DockerCompute, fake: Fake
 ) -> None:
-    wanted = spec("t")
-    body = container_body(wanted, read(wanted.config), engine.settings)
-    name, replacement = (one("landlord", "t") for one in (names.current_name, names.next_name))
-    shown = {
+    tenant_spec = spec("t")
+    body = build_body(tenant_spec, read_config(tenant_spec.config), engine.settings)
+    name, replacement = (
+        name_of("landlord", "t") for name_of in (naming.current_name, naming.next_name)
+    )
+    raw = {
         "Id": "x",
         "Name": f"/{replacement}",
         "State": {"Status": "running", "StartedAt": "2020-01-01T00:00:00Z"},
@@ -132,25 +136,25 @@ async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(
         "NetworkSettings": {"Networks": {"bridge": {}}, "Ports": {}},
         "Mounts": [],
     }
-    asked: list[str] = []
+    requests: list[str] = []
 
     def act(request: Request) -> Response:
-        asked.append(request.path.rpartition("/")[2])
-        if asked == ["rename"]:
+        requests.append(request.path.rpartition("/")[2])
+        if requests == ["rename"]:
             return Response('{"message": "sandbox not found"}', 404, mimetype="application/json")
-        shown["Name"] = f"/{request.args.get('name', name)}"
+        raw["Name"] = f"/{request.args.get('name', name)}"
         return Response(status=204)
 
     fake.lists({"Id": "x", "Labels": body["Labels"]})
     fake.server.expect_request("/v1.47/containers/x/json").respond_with_handler(
-        lambda _: Response(json.dumps(shown), 200, mimetype="application/json")
+        lambda _: Response(json.dumps(raw), 200, mimetype="application/json")
     )
     fake.server.expect_request(re.compile("/v1.47/containers/x/.*")).respond_with_handler(act)
 
-    result = await engine.provision(wanted)
+    result = await engine.provision(tenant_spec)
 
-    assert asked == ["rename", "stop", "rename", "start"]
-    assert shown["Name"] == f"/{name}"
+    assert requests == ["rename", "stop", "rename", "start"]
+    assert raw["Name"] == f"/{name}"
     assert result.resource_ids == {"container_id": "x"}
 
 

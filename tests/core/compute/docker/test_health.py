@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.health import health_of, is_up
+from landlord_engines_core.compute.docker import labels as naming
+from landlord_engines_core.compute.docker.health import check_health, is_up
 from landlord_engines_core.compute.docker.settings import DockerSettings
 
 SETTINGS = DockerSettings(stable_window=10, health_timeout=30)
@@ -30,8 +30,13 @@ def container(
     }
 
 
+def utc_text() -> str:
+    """This moment in UTC, without the zone."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat()
+
+
 @pytest.mark.parametrize(
-    ("shown", "state", "said"),
+    ("raw", "state", "expected"),
     [
         (partial(container), "healthy", ""),
         (partial(container, uptime=1), "starting", "not run for long"),
@@ -41,6 +46,11 @@ def container(
         (partial(container, uptime=25, restarts=1), "healthy", ""),
         (partial(container, uptime=70, restarts=1000), "healthy", ""),
         (partial(container, uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
+        # A start without a zone is one in UTC, and one that is no date is long ago.
+        (partial(container, StartedAt="2020-01-01T00:00:00"), "healthy", ""),
+        (lambda: container(StartedAt=utc_text()), "starting", "not run for long"),
+        (partial(container, StartedAt="yesterday"), "healthy", ""),
+        (partial(container, StartedAt=None), "healthy", ""),
         (partial(container, "restarting", restarts=2), "starting", "being restarted"),
         (partial(container, "restarting", restarts=3), "failed", "again and again (3 times)"),
         (partial(container, "exited"), "failed", "ended with 0"),
@@ -60,23 +70,23 @@ def container(
     ],
 )
 async def test_running_is_not_healthy(
-    shown: Callable[[], dict[str, Any]], state: str, said: str
+    raw: Callable[[], dict[str, Any]], state: str, expected: str
 ) -> None:
-    health = await health_of(shown(), SETTINGS)
+    health = await check_health(raw(), SETTINGS)
 
     assert health.state is ResourceState(state)
-    assert said in health.detail
+    assert expected in health.detail
 
 
 async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one_counts() -> None:
     settings = DockerSettings(stable_window=200)
 
-    assert (await health_of(container(uptime=100), settings)).state is ResourceState.STARTING
-    assert (await health_of(container(uptime=201), settings)).state is ResourceState.HEALTHY
+    assert (await check_health(container(uptime=100), settings)).state is ResourceState.STARTING
+    assert (await check_health(container(uptime=201), settings)).state is ResourceState.HEALTHY
 
 
 @pytest.mark.parametrize(
-    ("shown", "up"),
+    ("raw", "up"),
     [
         (partial(container), True),
         (partial(container, uptime=1), True),
@@ -88,10 +98,8 @@ async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one
         (partial(container, "paused"), False),
     ],
 )
-def test_up_is_what_runs_and_is_in_no_loop(
-    shown: Callable[[], dict[str, Any]], *, up: bool
-) -> None:
-    assert is_up(shown(), SETTINGS) is up
+def test_up_is_what_runs_and_is_in_no_loop(raw: Callable[[], dict[str, Any]], *, up: bool) -> None:
+    assert is_up(raw(), SETTINGS) is up
 
 
 @asynccontextmanager
@@ -120,19 +128,19 @@ async def server(answer: bytes, *, closes: bool = True, misses: int = 0) -> Asyn
 
 
 def checked(kind: str, port: int, *, where: str, **more: float) -> dict[str, Any]:
-    shown = container(**more)  # type: ignore[arg-type]
+    raw = container(**more)  # type: ignore[arg-type]
     check = {"type": kind, "port": port, "path": "/"}
-    shown["Config"]["Labels"] = {names.HEALTH: json.dumps(check)}
+    raw["Config"]["Labels"] = {naming.HEALTH: json.dumps(check)}
     if where == "own":
-        shown["NetworkSettings"]["Networks"] = {
+        raw["NetworkSettings"]["Networks"] = {
             "a": {"IPAddress": ""},
             "b": {"IPAddress": "127.0.0.1"},
         }
     if where == "published":
-        shown["NetworkSettings"]["Ports"] = {f"{port}/tcp": [{"HostPort": str(port)}]}
+        raw["NetworkSettings"]["Ports"] = {f"{port}/tcp": [{"HostPort": str(port)}]}
     if where == "host":
-        shown["HostConfig"]["NetworkMode"] = "host"
-    return shown
+        raw["HostConfig"]["NetworkMode"] = "host"
+    return raw
 
 
 @pytest.mark.parametrize("where", ["own", "published", "host"])
@@ -141,7 +149,7 @@ async def test_a_success_over_http_is_healthy_wherever_it_is_reached(
     where: str, line: bytes
 ) -> None:
     async with server(line) as port:
-        health = await health_of(checked("http", port, where=where), SETTINGS)
+        health = await check_health(checked("http", port, where=where), SETTINGS)
 
     assert health.state is ResourceState.HEALTHY
 
@@ -151,8 +159,8 @@ async def test_a_success_over_http_is_healthy_wherever_it_is_reached(
 )
 async def test_any_other_answer_is_not(line: bytes) -> None:
     async with server(line) as port:
-        young = await health_of(checked("http", port, where="own", uptime=1), SETTINGS)
-        old = await health_of(checked("http", port, where="own", uptime=31), SETTINGS)
+        young = await check_health(checked("http", port, where="own", uptime=1), SETTINGS)
+        old = await check_health(checked("http", port, where="own", uptime=31), SETTINGS)
 
     assert young.state is ResourceState.STARTING
     assert old.state is ResourceState.FAILED
@@ -161,7 +169,7 @@ async def test_any_other_answer_is_not(line: bytes) -> None:
 
 async def test_one_that_misses_two_requests_is_asked_again_before_it_has_failed() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n", misses=2) as port:
-        health = await health_of(checked("http", port, where="own"), SETTINGS)
+        health = await check_health(checked("http", port, where="own"), SETTINGS)
 
     assert health.state is ResourceState.HEALTHY
 
@@ -169,23 +177,23 @@ async def test_one_that_misses_two_requests_is_asked_again_before_it_has_failed(
 @pytest.mark.parametrize("where", ["own", "published"])
 async def test_a_port_that_takes_connections_is_healthy_over_tcp(where: str) -> None:
     async with server(b"", closes=False) as port:
-        health = await health_of(checked("tcp", port, where=where), SETTINGS)
+        health = await check_health(checked("tcp", port, where=where), SETTINGS)
 
     assert health.state is ResourceState.HEALTHY
 
 
 async def test_a_relay_that_hangs_up_has_nobody_behind_it() -> None:
     async with server(b"") as port:
-        health = await health_of(checked("tcp", port, where="published"), SETTINGS)
+        health = await check_health(checked("tcp", port, where="published"), SETTINGS)
 
     assert health.state is ResourceState.FAILED
 
 
-async def test_nobody_there_is_not_healthy_and_an_engine_elsewhere_is_asked_there() -> None:
+async def test_nobody_there_is_not_healthy_and_a_daemon_elsewhere_is_asked_there() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n") as port:
-        shown = checked("http", port, where="published")
-        here = await health_of(shown, DockerSettings(host="tcp://127.0.0.1:2375"))
-        nowhere = await health_of(shown, DockerSettings(host="tcp://127.0.0.2:2375"))
+        raw = checked("http", port, where="published")
+        here = await check_health(raw, DockerSettings(host="tcp://127.0.0.1:2375"))
+        nowhere = await check_health(raw, DockerSettings(host="tcp://127.0.0.2:2375"))
 
     assert here.state is ResourceState.HEALTHY
     assert nowhere.state is ResourceState.FAILED

@@ -4,7 +4,7 @@ from landlord_engines_core.compute.docker.images import is_same_image
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("reference", "other"),
     [
         ("nginx", "docker.io/library/nginx:latest"),
         ("nginx:1", "library/nginx:1"),
@@ -14,12 +14,12 @@ from landlord_engines_core.compute.docker.images import is_same_image
         ("nginx:1@sha256:aa", "nginx@sha256:aa"),
     ],
 )
-def test_names_that_mean_one_image_are_the_same(one: str, other: str) -> None:
-    assert is_same_image(one, other)
+def test_names_that_mean_one_image_are_the_same(reference: str, other: str) -> None:
+    assert is_same_image(reference, other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("reference", "other"),
     [
         ("nginx:1", "nginx:2"),
         ("nginx", "team/nginx"),
@@ -27,5 +27,5 @@ def test_names_that_mean_one_image_are_the_same(one: str, other: str) -> None:
         ("web", f"web@sha256:{'0' * 64}"),
     ],
 )
-def test_others_are_not(one: str, other: str) -> None:
-    assert not is_same_image(one, other)
+def test_others_are_not(reference: str, other: str) -> None:
+    assert not is_same_image(reference, other)

@@ -1,4 +1,4 @@
-"""Configurations that would give a tenant the host: refused before the engine hears of them."""
+"""Configurations that would give a tenant the host: refused before the daemon gets them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,9 +9,9 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.docker.config import SCHEMA
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
 from landlord_engines_core.compute.docker.policy import is_in_data_root
-from landlord_engines_core.compute.docker.schema import SCHEMA
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.docker import spec
 
@@ -160,24 +160,24 @@ def test_at_least_seventy_hostile_configurations_are_tried() -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=repr)
-async def test_a_hostile_configuration_is_refused_before_any_engine_call(
+async def test_a_hostile_configuration_is_refused_before_any_daemon_call(
     engine: DockerCompute, httpserver: HTTPServer, hostile: dict[str, Any]
 ) -> None:
-    wanted = spec("t", **{"env": {"A": SECRET}, **hostile})
+    tenant_spec = spec("t", **{"env": {"A": SECRET}, **hostile})
     for act in (engine.provision, engine.update):
         with pytest.raises(ComputeRefused) as caught:
-            await act(wanted)
+            await act(tenant_spec)
         assert "$." in caught.value.message
         assert SECRET not in str(caught.value)
 
     with pytest.raises(ComputeRefused):
-        engine.validate(wanted.config)
+        engine.validate(tenant_spec.config)
 
     assert httpserver.log == []
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "config",
     [
         {"Privileged": False},
         {"cap_add": []},
@@ -187,8 +187,8 @@ async def test_a_hostile_configuration_is_refused_before_any_engine_call(
     ],
     ids=repr,
 )
-def test_what_asks_for_nothing_is_not_refused(asked: dict[str, object]) -> None:
-    from_settings({}).validate({"image": "x", **asked})
+def test_what_asks_for_nothing_is_not_refused(config: dict[str, object]) -> None:
+    from_settings({}).validate({"image": "x", **config})
 
 
 @pytest.mark.parametrize(
@@ -217,10 +217,10 @@ def test_what_the_operator_allows_is_accepted(
 @pytest.mark.parametrize(
     "source", ["/", "/run", "/run/docker.sock", "/var/run", "/var/run/docker.sock", "/own"]
 )
-def test_the_engines_socket_is_refused_in_an_allowed_folder_too(source: str) -> None:
+def test_the_daemons_socket_is_refused_in_an_allowed_folder_too(source: str) -> None:
     engine = from_settings({"host": "unix:///own/engine.sock", "policy": {"bind_roots": ["/"]}})
 
-    with pytest.raises(ComputeRefused, match=r"the engine's socket in \$.volumes\[0\]"):
+    with pytest.raises(ComputeRefused, match=r"the Docker daemon's socket in \$.volumes\[0\]"):
         engine.validate({"image": "x", "volumes": [f"{source}:/s"]})
 
 
@@ -259,7 +259,7 @@ def test_where_links_cannot_be_followed_only_the_roots_themselves_are_allowed(
         ("/data/docker-other", ["/data"], False),
     ],
 )
-def test_what_an_engine_keeps_needs_a_root_of_its_own(
+def test_what_a_daemon_keeps_needs_a_root_of_its_own(
     source: str, roots: list[str], *, refused: bool
 ) -> None:
     assert is_in_data_root(source, "/data/docker", tuple(roots)) is refused

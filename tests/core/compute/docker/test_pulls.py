@@ -1,4 +1,4 @@
-"""What an engine says of a pull, inside its stream too, is told as what it means."""
+"""Failures of pulls, in the daemon's stream too, become errors with a cause."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,14 +19,14 @@ PERMANENT = [
     ("no matching manifest for windows/amd64 10.0.17763", "platform"),
     ("no match for platform in manifest: not found", "platform"),
     ('image operating system "windows" cannot be used on this platform', "platform"),
-    (f"manifest verification failed for digest {DIGEST}", "not the one that its digest names"),
-    ("invalid checksum digest length", "not the one that its digest names"),
+    (f"manifest verification failed for digest {DIGEST}", "does not match its digest"),
+    ("invalid checksum digest length", "does not match its digest"),
     ("pull access denied for a, repository does not exist or may require docker login", "denies"),
     ("unexpected status from HEAD request to https://r/v2/: 403 Forbidden", "denies"),
     ("denied: requested access to the resource is denied", "denies"),
     ("unsupported media type application/vnd.docker.plugin.v1+json", "format"),
     ("manifest for a@sha256:0 not found: manifest unknown: manifest unknown", "does not exist"),
-    ("invalid reference format: repository name must be lowercase", "not the reference"),
+    ("invalid reference format: repository name must be lowercase", "not an image reference"),
 ]
 
 PASSING = [
@@ -37,7 +37,7 @@ PASSING = [
     (f"filesystem layer verification failed for digest {DIGEST}", "arrived damaged"),
     ("failed commit on ref: unexpected commit digest sha256:0, expected sha256:1", "damaged"),
     ("x509: certificate signed by unknown authority", "does not trust the certificate"),
-    ("http: server gave HTTP response to HTTPS client", "speaks no TLS"),
+    ("http: server gave HTTP response to HTTPS client", "has no TLS"),
     ("received unexpected HTTP status: 503 Service Unavailable", "does not answer"),
     ("unexpected EOF", "does not answer"),
     ("context canceled", "does not answer"),
@@ -55,7 +55,7 @@ async def client(httpserver: HTTPServer) -> AsyncIterator[DockerClient]:
 
 
 def streams(httpserver: HTTPServer, message: str) -> None:
-    """Have the engine, a double of one, report a failure where a pull is under way already."""
+    """Have the daemon, a double, report a failure inside the stream of a pull."""
     lines = [
         {"status": "Pulling from a", "id": "1"},
         {"errorDetail": {"message": message}, "error": message},
@@ -65,26 +65,26 @@ def streams(httpserver: HTTPServer, message: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("message", "told"), PERMANENT)
+@pytest.mark.parametrize(("message", "expected"), PERMANENT)
 async def test_what_only_another_image_repairs_is_refused(
-    client: DockerClient, httpserver: HTTPServer, message: str, told: str
+    client: DockerClient, httpserver: HTTPServer, message: str, expected: str
 ) -> None:
     streams(httpserver, message)
 
-    with pytest.raises(ComputeRefused, match=told) as caught:
+    with pytest.raises(ComputeRefused, match=expected) as caught:
         await client.pull("r:5000/a:1")
 
     assert caught.value.hint
     assert "HTTP" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("message", "told"), PASSING)
+@pytest.mark.parametrize(("message", "expected"), PASSING)
 async def test_what_may_pass_is_tried_again_with_its_cause(
-    client: DockerClient, httpserver: HTTPServer, message: str, told: str
+    client: DockerClient, httpserver: HTTPServer, message: str, expected: str
 ) -> None:
     streams(httpserver, message)
 
-    with pytest.raises(ComputeUnavailable, match=told) as caught:
+    with pytest.raises(ComputeUnavailable, match=expected) as caught:
         await client.pull("r:5000/a:1")
 
     assert caught.value.hint
@@ -110,7 +110,7 @@ def test_a_registry_that_limits_the_rate_gets_the_pause_that_it_asks_for(
     assert error.retry_after == pause
 
 
-def test_an_engine_that_limits_the_rate_by_status_is_understood() -> None:
+def test_a_daemon_that_limits_the_rate_by_status_is_understood() -> None:
     error = pull_error(429, "", "a:1")
 
     assert isinstance(error, ComputeUnavailable)
@@ -118,25 +118,25 @@ def test_an_engine_that_limits_the_rate_by_status_is_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "message", "told"),
+    ("image", "message", "expected"),
     [
         ("r:5000/denied:1", "manifest for r:5000/denied:1 not found", "does not exist"),
         ("a/timeout@sha256:0", "manifest for a/timeout not found", "does not exist"),
         ("x", "Get https://x/v2/: x509: certificate has expired", "certificate"),
     ],
 )
-def test_the_name_of_an_image_is_no_cause(image: str, message: str, told: str) -> None:
-    assert told in pull_error(0, message, image).message
+def test_the_name_of_an_image_is_no_cause(image: str, message: str, expected: str) -> None:
+    assert expected in pull_error(0, message, image).message
 
 
-@pytest.mark.parametrize(("status", "told"), [(0, "does not know"), (500, "know (HTTP 500)")])
+@pytest.mark.parametrize(("status", "expected"), [(0, "does not know"), (500, "know (HTTP 500)")])
 def test_an_unknown_reason_is_told_as_that_and_has_a_status_where_there_is_one(
-    status: int, told: str
+    status: int, expected: str
 ) -> None:
     error = pull_error(status, "the moon is full", "a:1")
 
     assert isinstance(error, ComputeUnavailable)
-    assert error.message.endswith(told)
+    assert error.message.endswith(expected)
     assert "docker pull" in error.hint
 
 

@@ -1,4 +1,4 @@
-"""What a container names may be gone or another one by now; the engine here is a double."""
+"""Objects that a container names may be gone or replaced; the daemon here is a double."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
-from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker import labels as naming
 from landlord_engines_core.compute.docker.client import DockerClient
-from landlord_engines_core.compute.docker.found import Container
+from landlord_engines_core.compute.docker.observe import Container
 from landlord_engines_core.compute.docker.references import (
-    has_former_image,
-    lost_reference,
+    find_lost_reference,
+    has_outdated_image,
     reattach,
 )
 from landlord_engines_core.compute.docker.settings import DockerSettings
@@ -36,7 +36,7 @@ async def client(settings: DockerSettings) -> AsyncIterator[DockerClient]:
 def container(
     *, mode: str = "net", status: str = "running", network_id: str = "old", **more: Any
 ) -> Container:
-    shown = {
+    raw = {
         "Id": "x",
         "Config": {"Image": "web:1", "Labels": {}},
         "HostConfig": {"NetworkMode": mode},
@@ -44,7 +44,7 @@ def container(
         "State": {"Status": status, "StartedAt": "2026-01-01T00:00:00.5Z"},
         "Mounts": [],
     }
-    return Container({**shown, **more})
+    return Container({**raw, **more})
 
 
 def knows(httpserver: HTTPServer, path: str, document: object) -> None:
@@ -56,11 +56,11 @@ def lacks(httpserver: HTTPServer, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("driver", "told"),
+    ("driver", "expected"),
     [(None, "a volume of it is gone"), ("nfs", "by another driver"), ("local", "")],
 )
 async def test_a_reference_that_is_another_one_by_now_is_told(
-    client: DockerClient, httpserver: HTTPServer, driver: str | None, told: str
+    client: DockerClient, httpserver: HTTPServer, driver: str | None, expected: str
 ) -> None:
     if driver is None:
         lacks(httpserver, "/volumes/data")
@@ -68,14 +68,14 @@ async def test_a_reference_that_is_another_one_by_now_is_told(
         knows(httpserver, "/volumes/data", {"Name": "data", "Driver": driver})
     bind = {"Type": "bind", "Source": "/a"}
 
-    lost = await lost_reference(client, container(mode="bridge", Mounts=[bind, VOLUME]))
+    lost = await find_lost_reference(client, container(mode="bridge", Mounts=[bind, VOLUME]))
 
-    assert lost.endswith(told)
-    assert bool(lost) == bool(told)
+    assert lost.endswith(expected)
+    assert bool(lost) == bool(expected)
 
 
 @pytest.mark.parametrize(
-    ("known", "status", "told"),
+    ("known", "status", "expected"),
     [
         (["new"], "running", "its network was removed and made again"),
         (["new", "old"], "running", ""),
@@ -84,41 +84,44 @@ async def test_a_reference_that_is_another_one_by_now_is_told(
     ],
 )
 async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
-    client: DockerClient, httpserver: HTTPServer, known: list[str], status: str, told: str
+    client: DockerClient, httpserver: HTTPServer, known: list[str], status: str, expected: str
 ) -> None:
-    knows(httpserver, "/networks", [{"Id": one, "Name": "net"} for one in known])
+    knows(httpserver, "/networks", [{"Id": network_id, "Name": "net"} for network_id in known])
 
-    assert await lost_reference(client, container(status=status)) == told
+    assert await find_lost_reference(client, container(status=status)) == expected
 
 
 @pytest.mark.parametrize(
-    ("started", "told"),
+    ("started", "expected"),
     [
         ("2025-12-31T00:00:00Z", ""),
         ("2026-01-02T00:00:00.123456789Z", "was started again"),
-        # The engine's clock was set back since: its time tells nothing of an order.
+        ("2026-01-02T00:00:00", "was started again"),
+        ("", ""),
+        ("yesterday", ""),
+        # The daemon's clock was set back since: its time says nothing about the order.
         ("2999-01-01T00:00:00Z", ""),
     ],
 )
 async def test_who_shares_the_network_of_one_that_was_started_again_has_a_dead_one(
-    client: DockerClient, httpserver: HTTPServer, started: str, told: str
+    client: DockerClient, httpserver: HTTPServer, started: str, expected: str
 ) -> None:
     knows(httpserver, "/containers/other/json", {"Id": "other", "State": {"StartedAt": started}})
 
-    lost = await lost_reference(client, container(mode="container:other"))
+    lost = await find_lost_reference(client, container(mode="container:other"))
 
-    assert lost.endswith(told)
-    assert bool(lost) == bool(told)
+    assert lost.endswith(expected)
+    assert bool(lost) == bool(expected)
 
 
 async def test_a_container_of_an_earlier_version_is_not_held_against_its_image(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
-    labels = {"Image": "web:1", "Labels": {names.IMAGE: "former"}}
+    labels = {"Image": "web:1", "Labels": {naming.IMAGE: "former"}}
     knows(httpserver, "/images/web:1/json", {"Id": "present"})
 
-    assert not await has_former_image(client, container())
-    assert await has_former_image(client, container(Config=labels))
+    assert not await has_outdated_image(client, container())
+    assert await has_outdated_image(client, container(Config=labels))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from landlord_engines_core.compute.docker.settings import DockerSettings, read_s
 from landlord_engines_core.errors import ComputeRefused
 
 
-def test_without_settings_the_local_engine_is_meant_and_nothing_is_allowed() -> None:
+def test_without_settings_the_local_daemon_is_meant_and_nothing_is_allowed() -> None:
     settings, defaults = read_section({})
 
     assert settings == DockerSettings()
@@ -39,7 +39,7 @@ def test_a_section_of_landlords_is_read_as_it_is() -> None:
         ({"host": 7}, "$.host must be a string"),
         ({"label_prefix": "-x"}, "label_prefix must be"),
         ({"network_name": "a b"}, "network_name must be"),
-        ({"polcy": {}}, "polcy is unknown; did you mean policy?"),
+        ({"polcy": {}}, "polcy is unknown; did you mean compute.docker.policy?"),
         ({"policy": {"privilegd": True}}, "policy.privilegd is unknown"),
         ({"policy": {"privileged": "yes"}}, "$.policy.privileged must be true or false"),
         ({"policy": {"bind_roots": ["srv"]}}, "policy.bind_roots"),

@@ -37,17 +37,17 @@ Make = Callable[..., Ecs]
 
 @pytest.fixture
 async def make(server: aws.Aws) -> AsyncIterator[Make]:
-    made: list[EcsCompute] = []
+    engines: list[EcsCompute] = []
 
-    def one(**settings: object) -> Ecs:
+    def build(**settings: object) -> Ecs:
         points: list[str] = []
         defaults = {"endpoint_url": server.endpoint, "rollout_timeout": 5, **settings}
         engine = attrs.evolve(from_settings(defaults), reached=points.append)
-        made.append(engine)
+        engines.append(engine)
         return Ecs(server, engine, points)
 
-    yield one
-    for engine in made:
+    yield build
+    for engine in engines:
         await engine.aclose()
 
 

@@ -27,10 +27,13 @@ def check(config: Mapping[str, object], **settings: object) -> None:
     [
         LEAST,
         {"cluster_arn": ARN, "task_definition_arn": "web", "service_name": "acme"},
-        LEAST | {"cluster_arn": "one", "region": "eu-west-1"},
-        LEAST | {"cluster_arn": "one", "task_definition_arn": ARN},
+        LEAST | {"cluster_arn": "launch_type", "region": "eu-west-1"},
+        LEAST | {"cluster_arn": "launch_type", "task_definition_arn": ARN},
         LEAST | {"desired_count": 0},
-        *(LEAST | {"launch_type": one} for one in ("EC2", "ec2", "FARGATE", "fargate", "external")),
+        *(
+            LEAST | {"launch_type": launch_type}
+            for launch_type in ("EC2", "ec2", "FARGATE", "fargate", "external")
+        ),
         LEAST | {"subnets": ["a"], "security_groups": ["b"], "assign_public_ip": False},
         LEAST | {"tags": {"a": "b"}, "image": "of another engine", "nested": {"x": [1]}},
         LEAST | {"assume_role": {"role_arn": ROLE, "session_name": "acme"}},
@@ -78,7 +81,9 @@ def test_cluster_task_definition_and_a_name_are_required(missing: str) -> None:
 
 
 def test_one_service_for_all_tenants_is_refused_at_start() -> None:
-    with pytest.raises(ComputeRefused, match="share one service: set service_name_prefix"):
+    with pytest.raises(
+        ComputeRefused, match=r"share one service; set compute\.ecs\.service_name_prefix"
+    ):
         from_settings({"service_name": "acme"})
 
 
@@ -106,7 +111,7 @@ def test_the_operators_own_keys_are_no_defaults_for_tenants() -> None:
     engine = from_settings({"endpoint_url": "http://localhost", "rollout_timeout": 9, **defaults})
 
     assert engine.config_defaults() == defaults
-    assert engine.rollout_timeout == 9
+    assert engine.settings.rollout_timeout == 9
 
 
 def test_an_external_id_stays_with_its_role() -> None:
@@ -116,7 +121,7 @@ def test_an_external_id_stays_with_its_role() -> None:
     assert engine.config_defaults() == {
         "assume_role": {"role_arn": ROLE, "session_name": "acme"},
     }
-    assert engine.external_ids == {ROLE: SECRET}
+    assert engine.settings.external_ids == {ROLE: SECRET}
     assert SECRET not in repr(engine)
 
 

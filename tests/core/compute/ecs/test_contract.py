@@ -1,4 +1,4 @@
-"""What every compute engine keeps, kept by this one on moto's server."""
+"""The contract of compute engines, on moto's server."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from hashlib import sha256

@@ -3,12 +3,12 @@ import asyncio
 import pytest
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
-from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import Ecs, becomes_steady, keeps_rolling
 
 
-async def seen(ecs: Ecs, spec: ComputeSpec) -> Observation:
+async def observe(ecs: Ecs, spec: ComputeSpec) -> Observation:
     return await ecs.engine.inspect(spec.tenant, spec.location)
 
 
@@ -16,14 +16,14 @@ async def test_a_tenant_becomes_a_service_with_landlords_tags(ecs: Ecs) -> None:
     config = ecs.aws.config(tags={"team": "blue"})
     spec = ecs.spec(config)
 
-    missing = await seen(ecs, spec)
-    made = await ecs.engine.provision(spec)
+    missing = await observe(ecs, spec)
+    result = await ecs.engine.provision(spec)
 
     service = ecs.aws.service(config)
     tags = ecs.aws.tags(service)
     assert missing.state is ResourceState.MISSING
     assert (service.name, service.desired_count) == ("landlord-tenant-one", 1)
-    assert made.resource_ids == {
+    assert result.resource_ids == {
         "service": service.arn,
         "cluster": config["cluster_arn"],
         "task_definition": config["task_definition_arn"],
@@ -34,10 +34,10 @@ async def test_a_tenant_becomes_a_service_with_landlords_tags(ecs: Ecs) -> None:
         "provider": "ecs",
     }
     assert tags["team"] == "blue"
-    found = await seen(ecs, spec)
-    assert found.state is ResourceState.HEALTHY
-    assert (found.config_hash, found.key_hashes) == (spec.config_hash, spec.key_hashes)
-    assert found.resource_ids == made.resource_ids
+    observation = await observe(ecs, spec)
+    assert observation.state is ResourceState.HEALTHY
+    assert (observation.config_hash, observation.key_hashes) == (spec.config_hash, spec.key_hashes)
+    assert observation.resource_ids == result.resource_ids
 
 
 async def test_whatever_a_configuration_names_reaches_the_service(ecs: Ecs) -> None:
@@ -110,9 +110,12 @@ async def test_each_key_can_be_changed(ecs: Ecs) -> None:
             assert network["assignPublicIp"] == (
                 "ENABLED" if config.get("assign_public_ip") else "DISABLED"
             )
-        found = await seen(ecs, spec)
-        assert (found.state, found.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
-        assert found.key_hashes == spec.key_hashes
+        observation = await observe(ecs, spec)
+        assert (observation.state, observation.config_hash) == (
+            ResourceState.HEALTHY,
+            spec.config_hash,
+        )
+        assert observation.key_hashes == spec.key_hashes
 
 
 async def test_a_count_that_is_not_named_is_left_to_autoscaling(ecs: Ecs) -> None:
@@ -121,7 +124,7 @@ async def test_a_count_that_is_not_named_is_left_to_autoscaling(ecs: Ecs) -> Non
     service = ecs.aws.service(config)
     service.desired_count = service.running_count = 7
 
-    scaled = await seen(ecs, ecs.spec(config))
+    scaled = await observe(ecs, ecs.spec(config))
     config["task_definition_arn"] = ecs.aws.task_definition()
     await ecs.engine.update(ecs.spec(config))
 
@@ -135,7 +138,7 @@ async def test_a_count_that_is_named_is_set_back(ecs: Ecs) -> None:
     await ecs.engine.provision(spec)
     ecs.aws.service(config).desired_count = 7
 
-    scaled = await seen(ecs, spec)
+    scaled = await observe(ecs, spec)
     await ecs.engine.update(spec)
 
     assert scaled.config_hash == ""
@@ -148,12 +151,12 @@ async def test_a_change_behind_its_back_is_seen_and_undone(ecs: Ecs) -> None:
     await ecs.engine.provision(spec)
     ecs.aws.service(config).task_definition = ecs.aws.task_definition()
 
-    drifted = await seen(ecs, spec)
+    drifted = await observe(ecs, spec)
     await ecs.engine.update(spec)
 
     assert (drifted.config_hash, drifted.key_hashes) == ("", {})
     assert ecs.aws.service(config).task_definition == config["task_definition_arn"]
-    assert (await seen(ecs, spec)).config_hash == spec.config_hash
+    assert (await observe(ecs, spec)).config_hash == spec.config_hash
 
 
 async def test_a_service_that_is_inactive_is_gone_and_made_again(ecs: Ecs) -> None:
@@ -162,12 +165,12 @@ async def test_a_service_that_is_inactive_is_gone_and_made_again(ecs: Ecs) -> No
     await ecs.engine.provision(spec)
     ecs.aws.service(config).status = "INACTIVE"
 
-    gone = await seen(ecs, spec)
+    gone = await observe(ecs, spec)
     await ecs.engine.update(spec)
 
     assert gone.state is ResourceState.MISSING
     assert ecs.aws.service(config).status == "ACTIVE"
-    assert (await seen(ecs, spec)).state is ResourceState.HEALTHY
+    assert (await observe(ecs, spec)).state is ResourceState.HEALTHY
 
 
 async def test_a_service_that_drains_is_still_there_and_waited_for(ecs: Ecs) -> None:
@@ -176,7 +179,7 @@ async def test_a_service_that_drains_is_still_there_and_waited_for(ecs: Ecs) -> 
     await ecs.engine.provision(spec)
     ecs.aws.service(config).status = "DRAINING"
 
-    draining = await seen(ecs, spec)
+    draining = await observe(ecs, spec)
     with pytest.raises(ComputeUnavailable, match="still stops its tasks"):
         await ecs.engine.provision(spec)
 
@@ -190,16 +193,16 @@ async def test_it_is_healthy_once_all_tasks_run_and_the_rollout_is_done(ecs: Ecs
     await ecs.engine.provision(spec)
     service = ecs.aws.service(config)
 
-    states = [await seen(ecs, spec)]
+    states = [await observe(ecs, spec)]
     service.running_count = 2
-    states.append(await seen(ecs, spec))
+    states.append(await observe(ecs, spec))
     becomes_steady(service)
-    states.append(await seen(ecs, spec))
+    states.append(await observe(ecs, spec))
     service.running_count = 1
-    states.append(await seen(ecs, spec))
+    states.append(await observe(ecs, spec))
 
     starting, healthy = ResourceState.STARTING, ResourceState.HEALTHY
-    assert [one.state for one in states] == [starting, starting, healthy, starting]
+    assert [state.state for state in states] == [starting, starting, healthy, starting]
     assert states[0].detail == "1 of 2 tasks run"
 
 
@@ -213,7 +216,7 @@ async def test_a_delete_stops_the_service_whatever_it_runs(ecs: Ecs) -> None:
 
     assert (existed, again) == (True, False)
     assert ecs.aws.service(config).status == "INACTIVE"
-    assert (await seen(ecs, spec)).state is ResourceState.MISSING
+    assert (await observe(ecs, spec)).state is ResourceState.MISSING
 
 
 async def test_a_delete_takes_the_service_with_its_tags_and_leaves_the_operators_definition(
@@ -234,7 +237,7 @@ async def test_a_delete_takes_the_service_with_its_tags_and_leaves_the_operators
 async def test_a_cluster_that_is_not_there_holds_nothing_and_takes_nothing(ecs: Ecs) -> None:
     spec = ecs.spec(ecs.aws.config(cluster_arn="nowhere", region="eu-west-1"))
 
-    assert (await seen(ecs, spec)).state is ResourceState.MISSING
+    assert (await observe(ecs, spec)).state is ResourceState.MISSING
     assert not await ecs.engine.destroy("one", spec.location)
     with pytest.raises(ComputeRefused, match="ecs:CreateService: ClusterNotFoundException"):
         await ecs.engine.provision(spec)
@@ -252,18 +255,18 @@ async def test_a_service_of_landlords_own_worker_is_adopted_and_changed(ecs: Ecs
     )
     spec = ecs.spec(config)
 
-    found = await seen(ecs, spec)
+    observation = await observe(ecs, spec)
     await ecs.engine.update(spec)
 
     service = ecs.aws.service(config)
-    assert (found.state, found.config_hash) == (ResourceState.HEALTHY, "")
+    assert (observation.state, observation.config_hash) == (ResourceState.HEALTHY, "")
     assert service.task_definition == config["task_definition_arn"]
-    # Whoever put it there, it was not this configuration.
+    # Somebody else set this tag, not the former configuration.
     assert ecs.aws.tags(service)["team"] == "red"
     assert service.deployment_configuration == {
         "deploymentCircuitBreaker": {"enable": True, "rollback": True}
     }
-    assert (await seen(ecs, spec)).config_hash == spec.config_hash
+    assert (await observe(ecs, spec)).config_hash == spec.config_hash
     assert await ecs.engine.destroy("one", spec.location)
 
 
@@ -277,9 +280,9 @@ async def test_a_service_of_somebody_else_is_neither_taken_nor_deleted(
     )
     spec = ecs.spec(config)
 
-    assert (await seen(ecs, spec)).state is ResourceState.MISSING
+    assert (await observe(ecs, spec)).state is ResourceState.MISSING
     assert not await ecs.engine.destroy("one", spec.location)
-    with pytest.raises(ComputeRefused, match="not marked as this tenant's"):
+    with pytest.raises(ComputeRefused, match="does not belong to this tenant"):
         await ecs.engine.provision(spec)
 
     assert ecs.aws.service(config).task_definition != config["task_definition_arn"]
@@ -303,15 +306,15 @@ async def test_a_new_spelling_of_the_same_location_never_deletes_the_service(ecs
     short = {"cluster_arn": str(config["cluster_arn"]).split("/")[1], "region": "eu-west-1"}
     after = ecs.spec(config | short)
 
-    unknown = await seen(ecs, after)
+    unknown = await observe(ecs, after)
     await ecs.engine.provision(after)
     existed = await ecs.engine.destroy("one", before.location)
 
     assert before.location != after.location
     assert unknown.state is ResourceState.MISSING
     assert not existed
-    assert (await seen(ecs, before)).state is ResourceState.MISSING
-    assert (await seen(ecs, after)).config_hash == after.config_hash
+    assert (await observe(ecs, before)).state is ResourceState.MISSING
+    assert (await observe(ecs, after)).config_hash == after.config_hash
     assert ecs.aws.service(config).status == "ACTIVE"
 
 
@@ -337,15 +340,15 @@ async def test_many_tenants_at_once_do_not_disturb_each_other(ecs: Ecs) -> None:
     specs = [ecs.spec(config, tenant=f"tenant-{number}") for number in range(40)]
 
     await asyncio.gather(*map(ecs.engine.provision, specs))
-    found = await asyncio.gather(*(seen(ecs, spec) for spec in specs))
+    observations = await asyncio.gather(*(observe(ecs, spec) for spec in specs))
     existed = await asyncio.gather(
         *(ecs.engine.destroy(spec.tenant, spec.location) for spec in specs[::2])
     )
 
     services = ecs.aws.services(str(config["cluster_arn"]))
-    assert {one.state for one in found} == {ResourceState.HEALTHY}
+    assert {observation.state for observation in observations} == {ResourceState.HEALTHY}
     assert all(existed)
-    assert len([one for one in services.values() if one.status == "ACTIVE"]) == 20
+    assert len([service for service in services.values() if service.status == "ACTIVE"]) == 20
 
 
 @pytest.mark.parametrize(
@@ -369,10 +372,10 @@ async def test_a_tenants_key_may_hold_any_characters(ecs: Ecs, tenant: str) -> N
     spec = ecs.spec(config, tenant=tenant)
 
     await ecs.engine.provision(spec)
-    found = await seen(ecs, spec)
+    observation = await observe(ecs, spec)
     existed = await ecs.engine.destroy(tenant, spec.location)
 
-    assert (found.state, found.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
+    assert (observation.state, observation.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
     assert existed
     assert ecs.aws.service(config).name.startswith("landlord-tenant-sha256-")
 
@@ -386,9 +389,9 @@ async def test_an_update_that_is_still_rolling_is_tried_again(ecs: Ecs) -> None:
 
     with pytest.raises(ComputeUnavailable, match="the rollout goes on: 1 of 1 tasks run"):
         await hasty.engine.update(spec)
-    undecided = await seen(ecs, spec)
+    undecided = await observe(ecs, spec)
     becomes_steady(ecs.aws.service(config))
     await hasty.engine.update(spec)
 
     assert undecided.config_hash != spec.config_hash
-    assert (await seen(ecs, spec)).config_hash == spec.config_hash
+    assert (await observe(ecs, spec)).config_hash == spec.config_hash

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from landlord_engines_core.compute import ComputeSpec, InFlightRequests, in_flight
-from landlord_engines_core.compute.ecs import target
-from landlord_engines_core.compute.ecs.clients import LONGEST_CALL
+from landlord_engines_core.compute.ecs import client as service_client
+from landlord_engines_core.compute.ecs.sessions import LONGEST_CALL
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
 from landlord_test_target import aws
 from landlord_test_target.aws import Ecs
@@ -45,13 +45,13 @@ class Held:
 def hold(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Held]]:
     held = Held()
 
-    def one(call: str) -> Held:
+    def hold(call: str) -> Held:
         backend = ecs.aws.ecs()
         carry_out = partial(held.carry_out, getattr(backend, call))
         monkeypatch.setattr(backend, call, carry_out, raising=False)
         return held
 
-    yield one
+    yield hold
     held.go_on.set()
 
 
@@ -76,7 +76,7 @@ async def step(
 
 
 async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
-    """What a tenant is to have: a service, or a change of each kind to the one that is there."""
+    """Build a specification for a new service, or one with each kind of change to a present one."""
     config = ecs.aws.config(tags={"a": "1", "b": "2"})
     if not there:
         return ecs.spec(config)
@@ -85,12 +85,12 @@ async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
     return ecs.spec(config | changed)
 
 
-@pytest.mark.parametrize("call", [one for one in CALLS if one != "describe_services"])
+@pytest.mark.parametrize("call", [call for call in CALLS if call != "describe_services"])
 async def test_a_call_on_the_wire_is_waited_for_and_nothing_follows_it(
     ecs: Ecs, hold: Callable[[str], Held], call: str
 ) -> None:
     spec = await specs(ecs, there=call != "create_service")
-    made = await ecs.calls(spec.location)
+    calls = await ecs.calls(spec.location)
     held = hold(call)
     deletes = call == "delete_service"
     work = ecs.engine.destroy("one", spec.location) if deletes else ecs.engine.update(spec)
@@ -106,7 +106,7 @@ async def test_a_call_on_the_wire_is_waited_for_and_nothing_follows_it(
     assert waits
     assert job.cancelled()
     assert held.done == 1
-    assert made[-1] == CALLS[call]
+    assert calls[-1] == CALLS[call]
 
 
 async def test_a_look_is_not_waited_for(ecs: Ecs, hold: Callable[[str], Held]) -> None:
@@ -125,7 +125,7 @@ async def test_a_look_is_not_waited_for(ecs: Ecs, hold: Callable[[str], Held]) -
 async def test_a_rollout_that_is_watched_is_left_to_ecs(ecs: Ecs) -> None:
     spec = await specs(ecs, there=True)
     aws.keeps_rolling(ecs.aws.service(spec.config))
-    made = await ecs.calls(spec.location)
+    calls = await ecs.calls(spec.location)
     sent = asyncio.Event()
 
     def reached(point: str) -> None:
@@ -138,7 +138,7 @@ async def test_a_rollout_that_is_watched_is_left_to_ecs(ecs: Ecs) -> None:
     await asyncio.wait((job,), timeout=5)
 
     assert job.cancelled()
-    assert made.count("UpdateService") == 1
+    assert calls.count("UpdateService") == 1
     service = ecs.aws.service(spec.config)
     assert service.task_definition == spec.config["task_definition_arn"]
 
@@ -149,7 +149,7 @@ async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ende
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch, act: str, error: Exception
 ) -> None:
     spec = await specs(ecs, there=act != "create")
-    made = await ecs.calls(spec.location)
+    calls = await ecs.calls(spec.location)
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
     engine = ecs.engine
     work = engine.destroy("one", spec.location) if act == "delete" else engine.update(spec)
@@ -157,7 +157,7 @@ async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ende
     with pytest.raises(type(error)):
         await step(ecs, work, raising(error))
 
-    assert set(made) == {"DescribeServices"}
+    assert set(calls) == {"DescribeServices"}
 
 
 async def test_a_job_that_still_has_the_lock_after_it_stood_still_goes_on(
@@ -175,7 +175,7 @@ async def test_a_job_that_still_has_the_lock_after_it_stood_still_goes_on(
 async def test_a_call_without_an_answer_has_a_bound(
     ecs: Ecs, hold: Callable[[str], Held], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(target, "LONGEST_CALL", 0.05)
+    monkeypatch.setattr(service_client, "LONGEST_CALL", 0.05)
     spec = await specs(ecs, there=False)
     hold("create_service")
 

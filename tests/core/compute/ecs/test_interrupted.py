@@ -11,7 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec, ResourceState
 from landlord_engines_core.compute.ecs.location import Location
-from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Placement
 from landlord_engines_core.tenants.converge import Converger
@@ -37,15 +37,15 @@ def before_and_after(ecs: Ecs) -> tuple[dict[str, object], dict[str, object]]:
 
 
 async def converges(ecs: Ecs, spec: ComputeSpec) -> None:
-    """What the lifecycle does next brings the tenant there, and once more does nothing."""
+    """Check that the lifecycle's next attempt completes the act, and one more changes nothing."""
     await converger(ecs).apply("ecs", spec)
 
     again = await converger(ecs).apply("ecs", spec)
-    seen = await converger(ecs).wait_healthy("one", Placement("ecs", spec.location))
+    observation = await converger(ecs).wait_healthy("one", Placement("ecs", spec.location))
     service = ecs.aws.service(spec.config)
     tags = ecs.aws.tags(service)
     assert again.outcome == "unchanged"
-    assert (seen.state, seen.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
+    assert (observation.state, observation.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
     assert service.task_definition == spec.config["task_definition_arn"]
     assert {key: tags[key] for key in "ab" if key in tags} == spec.config["tags"]
 
@@ -60,7 +60,7 @@ def stop(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["raised", "cancelled"])
 @pytest.mark.parametrize(
-    "point", [*(f"1 {one}" for one in CREATE), *(f"2 {one}" for one in UPDATE)]
+    "point", [*(f"1 {point}" for point in CREATE), *(f"2 {point}" for point in UPDATE)]
 )
 async def test_an_act_that_ends_at_any_point_converges_when_made_again(
     ecs: Ecs, point: str, kind: str
@@ -71,8 +71,8 @@ async def test_an_act_that_ends_at_any_point_converges_when_made_again(
         await ecs.engine.provision(ecs.spec(before))
     spec = ecs.spec(before if act == "1" else after)
 
-    def reached(one: str) -> None:
-        if one == name:
+    def reached(point: str) -> None:
+        if point == name:
             stop(kind)
 
     outcome = await asyncio.gather(
@@ -111,7 +111,7 @@ async def test_a_call_that_is_lost_before_or_after_it_was_done_is_made_good(
         client.meta.events.unregister(f"{when}.ecs.{call}", lost)
         raise ReadTimeoutError(endpoint_url="")
 
-    async with ecs.engine.clients.ecs(Location.read(spec.location)) as client:
+    async with ecs.engine.clients.ecs(Location.parse(spec.location)) as client:
         client.meta.events.register(f"{when}.ecs.{call}", lost)
     with pytest.raises(ComputeUnavailable, match="ReadTimeoutError"):
         await ecs.engine.update(spec)

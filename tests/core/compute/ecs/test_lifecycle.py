@@ -58,7 +58,7 @@ async def test_a_tenants_life(ecs: Ecs, tenant: Tenant) -> None:
     absent = await tenant.job("delete")
 
     outputs = (created, again, updated, deleted, absent)
-    assert [one.status for one in outputs] == [
+    assert [output.status for output in outputs] == [
         "created",
         "unchanged",
         "updated",
@@ -77,9 +77,9 @@ async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
     here = ecs.aws.config()
     there = here | {"cluster_arn": ecs.aws.cluster()}
     await tenant.job("provision", here)
-    seen: list[tuple[str, list[str], list[str]]] = []
+    services: list[tuple[str, list[str], list[str]]] = []
     moving = ecs.at(
-        lambda point: seen.append((point, active(ecs.aws, here), active(ecs.aws, there)))
+        lambda point: services.append((point, active(ecs.aws, here), active(ecs.aws, there)))
     )
     tenant.tenants = lifecycle(moving.engine)
 
@@ -87,7 +87,7 @@ async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
 
     name = "landlord-tenant-one"
     assert moved.status == "created"
-    assert seen == [
+    assert services == [
         ("create:sent", [name], [name]),
         ("tags:written", [name], [name]),
         ("destroy:sent", [], [name]),
@@ -229,5 +229,5 @@ async def test_values_of_a_configuration_are_in_no_log_no_record_and_no_answer(
 async def test_a_record_of_another_engine_by_this_name_is_told(ecs: Ecs, tenant: Tenant) -> None:
     tenant.record = Record(placements=(Placement("ecs", "somewhere else"),))
 
-    with pytest.raises(Held, match="a location that is none of ecs"):
+    with pytest.raises(Held, match="not one of the engine ecs"):
         await tenant.job("delete")

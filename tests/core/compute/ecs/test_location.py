@@ -29,13 +29,13 @@ def test_a_location_is_read_as_it_was_written(
 ) -> None:
     location = Location(region=region, cluster=cluster, service=f"{service}*", role=role)
 
-    assert Location.read(str(location)) == location
+    assert Location.parse(str(location)) == location
 
 
 @pytest.mark.parametrize("text", ["", "one", "host=a", "region=a", "region=a&region=b&x"])
 def test_a_location_of_another_engine_is_refused(text: str) -> None:
-    with pytest.raises(ComputeRefused, match="none of ecs"):
-        Location.read(text)
+    with pytest.raises(ComputeRefused, match="not one of the engine ecs"):
+        Location.parse(text)
 
 
 @given(prefix=NAMES, tenant=TEXT)

@@ -1,7 +1,7 @@
-"""What becomes of an update whose rollout fails.
+"""Updates whose rollout fails.
 
-moto has no rollouts: their failure, and ECS's own way back, are put into its state at the point at
-which the engine has asked for the update.
+moto has no rollouts. Once the engine has requested an update, the tests put a failure, or ECS's own
+rollback, into moto's state.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from landlord_engines_core.compute import ComputeResult, ComputeSpec, ResourceState
-from landlord_engines_core.compute.points import pass_by
+from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import Ecs, becomes_steady, fails, goes_back, keeps_rolling
 
@@ -71,9 +71,12 @@ async def test_after_a_rollback_the_former_configuration_is_the_one_that_is_ther
     await update.run(lambda service: fails(service, REASON))
     update.service.deployments[0]["rolloutState"] = "COMPLETED"
 
-    seen = await update.ecs.engine.inspect("one", update.before.location)
+    observation = await update.ecs.engine.inspect("one", update.before.location)
 
-    assert (seen.state, seen.config_hash) == (ResourceState.HEALTHY, update.before.config_hash)
+    assert (observation.state, observation.config_hash) == (
+        ResourceState.HEALTHY,
+        update.before.config_hash,
+    )
 
 
 async def test_ecs_own_rollback_is_noticed(update: Update) -> None:
@@ -150,7 +153,7 @@ async def test_what_was_rolled_back_is_tried_again_by_a_later_job(update: Update
 
     again = await update.run(becomes_steady)
 
-    assert [one.rolled_back for one in (rolled, again)] == [REASON, ""]
+    assert [result.rolled_back for result in (rolled, again)] == [REASON, ""]
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
     assert "landlord.attempt" not in update.ecs.aws.tags(update.service)
 
@@ -182,12 +185,12 @@ async def test_a_failure_of_an_earlier_rollout_is_not_taken_for_this_ones(update
 async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(update: Update) -> None:
     fails(update.service, REASON)
 
-    seen = await update.ecs.engine.inspect("one", update.before.location)
+    observation = await update.ecs.engine.inspect("one", update.before.location)
     result = await update.run(
         lambda service: service.deployments[0].update(rolloutState="COMPLETED")
     )
 
-    assert (seen.state, seen.detail) == (ResourceState.FAILED, REASON)
+    assert (observation.state, observation.detail) == (ResourceState.FAILED, REASON)
     assert not result.rolled_back
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
 
@@ -220,7 +223,7 @@ async def test_a_service_deleted_during_its_update_is_looked_at_again(
     def deleted(service: Any) -> None:
         service.status = status
 
-    with pytest.raises(ComputeUnavailable, match="went away while it was changed"):
+    with pytest.raises(ComputeUnavailable, match="was deleted while it was updated"):
         await update.run(deleted)
 
 

@@ -58,7 +58,7 @@ def test_what_a_former_configuration_put_there_is_taken_off_and_nothing_else() -
     before = tags.applied_tags(spec(a="1", b="2"), PLACE, config(3), "a")
     after = tags.applied_tags(spec(b="3"), PLACE, config(3, start=1), "a")
 
-    stale = tags.stale({**before, "aws:cost": "1", "team": "red"}, after)
+    stale = tags.outdated_keys({**before, "aws:cost": "1", "team": "red"}, after)
 
     assert sorted(stale) == ["landlord.key.a", "tag-0"]
 

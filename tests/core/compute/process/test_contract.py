@@ -1,4 +1,4 @@
-"""What every compute engine keeps, kept by this one with real processes."""
+"""The contract of compute engines, with real processes."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from landlord_test_target.compute_contract import ComputeContract, Subject
 from landlord_test_target.harness import wait_for
 
 STATUS = {1: 200, 2: 204}
-"""What each version answers."""
+"""The status with which each version answers."""
 
 
 class ProcessSubject(Subject):
@@ -69,12 +69,12 @@ class ProcessSubject(Subject):
         (process,) = self._living(tenant)
         # psutil reads it with other line ends than it has.
         block = Path(f"/proc/{process.pid}/environ").read_bytes()
-        (found,) = (one for one in block.split(b"\0") if one.startswith(b"KEY="))
-        return os.fsdecode(found.removeprefix(b"KEY="))
+        (variable,) = (entry for entry in block.split(b"\0") if entry.startswith(b"KEY="))
+        return os.fsdecode(variable.removeprefix(b"KEY="))
 
     async def versions(self, tenant: str) -> list[int]:
         version = {str(status): number for number, status in STATUS.items()}
-        return [version[one.environ()["STATUS"]] for one in self._living(tenant)]
+        return [version[process.environ()["STATUS"]] for process in self._living(tenant)]
 
     async def shown(self, tenant: str) -> str:
         (process,) = self._living(tenant)
@@ -103,12 +103,12 @@ class ProcessSubject(Subject):
         return self.folder / digest
 
     def _living(self, tenant: str) -> list[psutil.Process]:
-        found = []
+        processes = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get(MARK) == str(self._folder(tenant)):
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
 
 class TestProcess(ComputeContract):

@@ -59,7 +59,7 @@ async def one_serves(engine: ProcessCompute, tenants_mark: str, status: int) -> 
 
 
 def settings_of(engine: ProcessCompute, point: str, victim: str = "worker") -> dict[str, str]:
-    return {"folder": engine.operator.folder, "crash_at": point, "victim": victim}
+    return {"folder": engine.settings.folder, "crash_at": point, "victim": victim}
 
 
 @pytest.mark.parametrize("point", [f"create:{point}" for point in CREATE])
@@ -127,7 +127,7 @@ async def test_an_update_whose_runner_or_worker_is_killed_meanwhile_leaves_one_p
         "update:written",
         "update:spawned",
         "update:begun",
-        *(f"rollback:{one}" for one in ("noted", *CREATE)),
+        *(f"rollback:{point_name}" for point_name in ("noted", *CREATE)),
     ],
 )
 async def test_a_worker_killed_inside_an_update_that_is_rolled_back_leaves_the_former_process(

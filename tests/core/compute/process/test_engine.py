@@ -18,7 +18,12 @@ from landlord_engines_core.compute import (
     Observation,
     ResourceState,
 )
-from landlord_engines_core.compute.process import ProcessCompute, create_process, ending, tenant
+from landlord_engines_core.compute.process import (
+    ProcessCompute,
+    create_process,
+    reconcile,
+    termination,
+)
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
 from landlord_test_target.direct import DirectSteps, Lines, jobs
@@ -41,22 +46,24 @@ HOSTILE = [
 ]
 
 
-async def seen(engine: ProcessCompute, *states: ResourceState, name: str = "t") -> Observation:
-    """What is observed, once it is in one of these states."""
+async def wait_state(
+    engine: ProcessCompute, *states: ResourceState, name: str = "t"
+) -> Observation:
+    """Wait for one of these states, and return the observation."""
 
     async def look() -> Observation | None:
         observed = await engine.inspect(name, "")
         return observed if observed.state in states else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    observation = await wait_for(look)
+    assert observation is not None
+    return observation
 
 
 async def serving(engine: ProcessCompute, config: dict[str, object], name: str = "t") -> int:
     """Provision a tenant, and return its process once that serves."""
     await engine.provision(spec(config, name))
-    observed = await seen(engine, ResourceState.HEALTHY, name=name)
+    observed = await wait_state(engine, ResourceState.HEALTHY, name=name)
     return int(observed.resource_ids["pid"])
 
 
@@ -88,13 +95,13 @@ async def test_a_tenant_lives_through_create_update_and_delete(
 ) -> None:
     tenants_mark = mark()
 
-    made = await engine.provision(spec(server(tenants_mark)))
-    first = await seen(engine, ResourceState.HEALTHY)
+    result = await engine.provision(spec(server(tenants_mark)))
+    first = await wait_state(engine, ResourceState.HEALTHY)
     changed = await engine.update(spec(server(tenants_mark, status=204)))
     second = await engine.inspect("t", "")
     existed = await engine.destroy("t", "")
 
-    assert made.resource_ids == first.resource_ids
+    assert result.resource_ids == first.resource_ids
     assert changed.resource_ids == second.resource_ids
     assert changed.rolled_back == ""
     assert first.config_hash == spec(server(tenants_mark)).config_hash
@@ -150,7 +157,7 @@ async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCom
     config = server(tenants_mark)
     pid = await serving(engine, config)
 
-    other = create_process({"folder": engine.operator.folder})
+    other = create_process({"folder": engine.settings.folder})
     results = [await other.provision(spec(config)) for _ in range(2)]
 
     assert [result.resource_ids["pid"] for result in results] == [str(pid)] * 2
@@ -160,12 +167,12 @@ async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCom
 async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     config = server(tenants_mark)
-    workers = [create_process({"folder": engine.operator.folder}) for _ in range(5)]
+    workers = [create_process({"folder": engine.settings.folder}) for _ in range(5)]
 
     results = await asyncio.gather(
         *(worker.provision(spec(config)) for worker in workers), return_exceptions=True
     )
-    await seen(engine, ResourceState.HEALTHY)
+    await wait_state(engine, ResourceState.HEALTHY)
 
     # On a busy machine one may not want to wait for the others.
     failed = [result for result in results if isinstance(result, Exception)]
@@ -177,7 +184,7 @@ async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> 
 async def test_a_worker_that_finds_another_acting_comes_back_later(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant, "_BUSY", 0.1)
+    monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.1)
     tenants_mark = mark()
     await serving(engine, server(tenants_mark))
     deaf = spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 1}))
@@ -190,7 +197,7 @@ async def test_a_worker_that_finds_another_acting_comes_back_later(
     under_way = asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(deaf))
     await spawned.wait()
 
-    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+    with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.destroy("t", "")
 
     assert (await under_way).rolled_back
@@ -264,7 +271,7 @@ def noted_state(folder: Path) -> dict[str, object]:
     return state
 
 
-async def cut(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
+async def cut(engine: ProcessCompute, point: str, target: ComputeSpec) -> None:
     """Update, and end the attempt at this point, as a step's timeout does."""
 
     def reached(name: str) -> None:
@@ -274,7 +281,7 @@ async def cut(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
             task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(wanted))
+        await asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(target))
 
 
 @pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
@@ -340,20 +347,20 @@ async def test_what_was_rolled_back_is_tried_again_by_a_later_job(
     ready.touch()
     second = await engine.update(later)
 
-    said = [one.rolled_back for one in (first, second)]
-    assert said == ["the command ended with exit code 3", ""]
+    reasons = [result.rolled_back for result in (first, second)]
+    assert reasons == ["the command ended with exit code 3", ""]
     assert (await engine.inspect("t", "")).config_hash == later.config_hash
 
 
 async def test_what_never_served_is_replaced_without_a_way_back(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     await engine.provision(spec({"command": ["/bin/false"]}))
-    await seen(engine, ResourceState.FAILED)
+    await wait_state(engine, ResourceState.FAILED)
 
     result = await engine.update(spec(server(tenants_mark)))
 
     assert result.rolled_back == ""
-    assert (await seen(engine, ResourceState.HEALTHY)).config_hash
+    assert (await wait_state(engine, ResourceState.HEALTHY)).config_hash
     assert len(living(tenants_mark)) == 1
 
 
@@ -391,7 +398,7 @@ async def test_a_command_that_ended_has_failed_and_says_how(
 ) -> None:
     await engine.provision(spec({"command": command}))
 
-    assert (await seen(engine, ResourceState.FAILED)).detail == detail
+    assert (await wait_state(engine, ResourceState.FAILED)).detail == detail
 
 
 async def test_a_command_that_crashed_is_repaired_by_the_next_apply_and_keeps_its_port(
@@ -402,11 +409,11 @@ async def test_a_command_that_crashed_is_repaired_by_the_next_apply_and_keeps_it
     pid = await serving(engine, config)
     port = (await engine.inspect("t", "")).resource_ids["port"]
     os.kill(pid, signal.SIGKILL)
-    await seen(engine, ResourceState.FAILED)
+    await wait_state(engine, ResourceState.FAILED)
 
     await engine.update(spec(config))
 
-    observed = await seen(engine, ResourceState.HEALTHY)
+    observed = await wait_state(engine, ResourceState.HEALTHY)
     assert observed.resource_ids["port"] == port
     assert len(living(tenants_mark)) == 1
 
@@ -419,13 +426,13 @@ async def test_a_command_whose_runner_was_killed_has_failed_and_is_replaced(
     pid = await serving(engine, config)
     os.kill(runner_of(pid), signal.SIGKILL)
 
-    observed = await seen(engine, ResourceState.FAILED)
+    observed = await wait_state(engine, ResourceState.FAILED)
     left = living(tenants_mark)
     await engine.update(spec(config))
 
-    assert observed.detail == "the command, or what keeps it, was ended from outside"
+    assert observed.detail == "the command or its runner was killed from outside"
     assert [process.pid for process in left] == [pid]
-    assert (await seen(engine, ResourceState.HEALTHY)).resource_ids["pid"] != str(pid)
+    assert (await wait_state(engine, ResourceState.HEALTHY)).resource_ids["pid"] != str(pid)
     assert len(living(tenants_mark)) == 1
 
 
@@ -448,7 +455,7 @@ async def test_a_group_whose_leader_ended_goes_with_it(engine: ProcessCompute) -
 
     await engine.provision(spec(quiet_command(tenants_mark, code, stop_timeout=0.2)))
 
-    assert (await seen(engine, ResourceState.FAILED)).detail.endswith("exit code 3")
+    assert (await wait_state(engine, ResourceState.FAILED)).detail.endswith("exit code 3")
 
     async def none() -> bool:
         return not living(tenants_mark)
@@ -457,20 +464,22 @@ async def test_a_group_whose_leader_ended_goes_with_it(engine: ProcessCompute) -
 
 
 async def test_the_rest_of_a_group_has_its_time_too(engine: ProcessCompute, tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    slow = f"signal.signal(15, lambda *_: (time.sleep(0.5), open({str(told)!r}, 'x'), sys.exit()))"
+    output = tmp_path / "output"
+    slow = (
+        f"signal.signal(15, lambda *_: (time.sleep(0.5), open({str(output)!r}, 'x'), sys.exit()))"
+    )
     code = f"import os, signal, sys, time; os.fork() or {slow}; time.sleep(1000)"
     await serving(engine, quiet_command(mark(), code))
 
     await engine.destroy("t", "")
 
-    assert told.exists()
+    assert output.exists()
 
 
 async def test_a_stubborn_command_without_its_runner_goes_by_force(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 0.5)
+    monkeypatch.setattr(termination, "_GRACE", 0.5)
     tenants_mark = mark()
     code = f"import os; os.fork(); {STUBBORN}"
     pid = await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0))
@@ -484,7 +493,7 @@ async def test_a_stubborn_command_without_its_runner_goes_by_force(
 async def test_a_runner_that_stands_still_goes_by_force(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 0.5)
+    monkeypatch.setattr(termination, "_GRACE", 0.5)
     tenants_mark = mark()
     pid = await serving(engine, {**server(tenants_mark), "stop_timeout": 0})
     os.kill(runner_of(pid), signal.SIGSTOP)
@@ -503,7 +512,7 @@ async def test_a_command_that_went_into_the_background_is_found_and_ended(
         "os.setsid(); os.write(done, b'1'); time.sleep(1000)"
     )
     await engine.provision(spec(quiet_command(tenants_mark, code)))
-    await seen(engine, ResourceState.FAILED)
+    await wait_state(engine, ResourceState.FAILED)
     assert len(living(tenants_mark)) == 1
 
     await engine.destroy("t", "")
@@ -530,9 +539,9 @@ async def test_a_child_that_holds_no_lock_goes_too_where_its_runner_was_killed(
 async def test_a_process_that_cannot_be_found_is_told_instead_of_passed_over(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 0.1)
+    monkeypatch.setattr(termination, "_GRACE", 0.1)
     await engine.provision(spec({"command": ["/bin/false"], "stop_timeout": 0}))
-    await seen(engine, ResourceState.FAILED)
+    await wait_state(engine, ResourceState.FAILED)
     holder = subprocess.Popen(
         [*PYTHON, HOLDER, str(only_folder(folder) / "command.lock")],
         stdout=subprocess.PIPE,
@@ -620,7 +629,7 @@ async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(
 ) -> None:
     def delete(point: str) -> None:
         if point == "create:begun":
-            # Whoever keeps the command may be writing into it: only this is done at once.
+            # The runner may be writing into the folder. A rename is atomic, a removal is not.
             only_folder(folder).rename(folder.parent / "deleted")
 
     result = await attrs.evolve(engine, reached=delete).provision(spec(server(mark())))
@@ -648,15 +657,15 @@ async def test_a_folder_that_vanishes_while_it_is_deleted_is_looked_at_again(
 async def test_a_runner_that_breaks_is_tried_again(engine: ProcessCompute) -> None:
     broken = attrs.evolve(engine, runner=("/bin/false",))
 
-    with pytest.raises(ComputeUnavailable, match="did not begin"):
+    with pytest.raises(ComputeUnavailable, match="ended before it started the command"):
         await broken.provision(spec({"command": ["/bin/true"]}))
 
 
 async def test_a_runner_that_does_not_begin_is_not_waited_for_for_ever(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant, "_BEGIN", 0.1)
-    monkeypatch.setattr(ending, "_GRACE", 2.0)
+    monkeypatch.setattr(reconcile, "_START_TIMEOUT", 0.1)
+    monkeypatch.setattr(termination, "_GRACE", 2.0)
     idle = """
 import fcntl, os, sys, time
 lock = open(os.path.join(sys.argv[1], "runner.lock"), "w")
@@ -668,7 +677,7 @@ os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"]
 """
     slow = attrs.evolve(engine, runner=(sys.executable, "-c", idle))
 
-    with pytest.raises(ComputeUnavailable, match="did not begin"):
+    with pytest.raises(ComputeUnavailable, match=r"did not start the command within 0\.1 s"):
         await slow.provision(spec({"command": ["/bin/true"]}))
 
     assert (await engine.inspect("t", "")).state is ResourceState.STARTING
@@ -716,13 +725,13 @@ async def test_an_update_with_a_named_port_that_is_rolled_back_gets_its_chosen_o
 async def test_the_port_stands_in_the_command_and_in_the_environment(
     engine: ProcessCompute, tmp_path: Path
 ) -> None:
-    told = tmp_path / "told"
-    command = ["/bin/sh", "-c", f'echo "$0 $PORT" > {told}; exec sleep 1000', "on-{port}"]
+    output = tmp_path / "output"
+    command = ["/bin/sh", "-c", f'echo "$0 $PORT" > {output}; exec sleep 1000', "on-{port}"]
 
     await serving(engine, {"command": command})
 
     port = (await engine.inspect("t", "")).resource_ids["port"]
-    assert told.read_text() == f"on-{port} {port}\n"
+    assert output.read_text() == f"on-{port} {port}\n"
 
 
 async def test_a_command_without_a_check_is_healthy_once_it_has_run_for_a_moment(
@@ -731,7 +740,7 @@ async def test_a_command_without_a_check_is_healthy_once_it_has_run_for_a_moment
     await engine.provision(spec({"command": ["/bin/sleep", "1000"]}))
 
     assert (await engine.inspect("t", "")).state is ResourceState.STARTING
-    await seen(engine, ResourceState.HEALTHY)
+    await wait_state(engine, ResourceState.HEALTHY)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -852,4 +861,4 @@ def test_what_is_not_the_operators_alone_is_a_default_for_tenants() -> None:
     engine = create_process({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
 
     assert engine.config_defaults() == {"env": {"A": "1"}, "stop_timeout": 3}
-    assert engine.operator.output_limit == 9
+    assert engine.settings.output_limit == 9

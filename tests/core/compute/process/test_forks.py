@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.process import ProcessCompute, ending, processes
+from landlord_engines_core.compute.process import ProcessCompute, processes, termination
 from landlord_engines_core.compute.process.locks import is_held
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_test_target.commands import PYTHON, spec
@@ -45,7 +45,7 @@ async def test_a_chain_of_forks_is_ended(
     monkeypatch: pytest.MonkeyPatch,
     chain: tuple[str, str],
 ) -> None:
-    monkeypatch.setattr(ending, "_GRACE", 2.0)
+    monkeypatch.setattr(termination, "_GRACE", 2.0)
     alive = tmp_path / "alive"
     code = CHAIN.format(first=chain[0], each=chain[1])
     await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0.2}))
@@ -61,7 +61,7 @@ async def test_a_chain_of_forks_is_ended(
     async def ended() -> bool:
         return not is_held(alive)
 
-    # What was killed gives its locks back one after the other.
+    # Killed processes release their locks one after the other.
     await wait_for(ended)
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
@@ -79,7 +79,7 @@ async def test_one_without_a_lock_that_does_not_end_is_told_instead_of_passed_ov
 
     await wait_for(forks)
     with monkeypatch.context() as patched:
-        patched.setattr(ending, "_GRACE", 0.1)
+        patched.setattr(termination, "_GRACE", 0.1)
         patched.setattr(processes, "kill", lambda _: None)
         with pytest.raises(ComputeUnavailable, match="of this tenant does not end") as caught:
             await engine.destroy("t", "")

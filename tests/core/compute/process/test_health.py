@@ -17,7 +17,7 @@ async def judged(check: Health | None, port: int = 1, age: float = 0.0) -> Resou
     config = TenantConfig(command=("x",), health=check)
     run = Run(run="1", port=port, config=config, config_hash="", key_hashes={}, output_limit=1)
     note = RunnerStatus(run="1", pid=1, started=time.time() - age, stop_timeout=0)
-    state, _ = await health.condition(run, note)
+    state, _ = await health.check_health(run, note)
     return state
 
 
@@ -71,7 +71,7 @@ async def test_what_has_no_runner_yet_is_starting() -> None:
     config = TenantConfig(command=("x",))
     run = Run(run="1", port=1, config=config, config_hash="", key_hashes={}, output_limit=1)
 
-    assert await health.condition(run, None) == (ResourceState.STARTING, "")
+    assert await health.check_health(run, None) == (ResourceState.STARTING, "")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,6 @@ async def test_a_clock_that_is_set_changes_no_commands_age(
     stepped = time.time() + step
     monkeypatch.setattr(time, "time", lambda: stepped)
 
-    state, _ = await health.condition(run, note)
+    state, _ = await health.check_health(run, note)
 
     assert state is ResourceState.STARTING

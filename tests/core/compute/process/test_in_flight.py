@@ -16,10 +16,15 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute import in_flight
-from landlord_engines_core.compute.process import ProcessCompute, folder as tenants_folder, tenant
+from landlord_engines_core.compute.process import (
+    ProcessCompute,
+    folder as tenants_folder,
+    observe,
+    reconcile,
+)
 from landlord_engines_core.compute.process.folder import Folder, FolderState, State
-from landlord_engines_core.compute.process.health import condition
-from landlord_engines_core.compute.process.tenant import LONGEST_CARRY
+from landlord_engines_core.compute.process.health import check_health
+from landlord_engines_core.compute.process.reconcile import LONGEST_CARRY
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
 from landlord_test_target.harness import wait_for
@@ -68,19 +73,19 @@ async def test_cancelled_after_the_next_command_has_proved_itself_that_one_serve
 ) -> None:
     tenants_mark = mark()
     await provisioned(engine, tenants_mark)
-    wanted = spec(server(tenants_mark, status=204))
+    next_spec = spec(server(tenants_mark, status=204))
     loop, write = asyncio.get_running_loop(), Folder.write
 
     def cancels(folder: Folder, state: State) -> None:
         write(folder, state)
-        if state.last_healthy == state.wanted and state.wanted.config_hash == wanted.config_hash:
+        if state.last_healthy == state.wanted and state.wanted.config_hash == next_spec.config_hash:
             loop.call_soon_threadsafe(job.cancel)
 
     monkeypatch.setattr(Folder, "write", cancels)
-    job = asyncio.create_task(step(engine, wanted))
+    job = asyncio.create_task(step(engine, next_spec))
     await asyncio.wait((job,))
 
-    await serves(engine, tenants_mark, wanted)
+    await serves(engine, tenants_mark, next_spec)
 
 
 @pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
@@ -100,18 +105,18 @@ async def test_a_job_that_goes_on_with_a_cut_update_and_is_cancelled_leaves_the_
 ) -> None:
     tenants_mark = mark()
     first = await provisioned(engine, tenants_mark)
-    wanted = deaf(tenants_mark)
-    await cut_at(engine, "update:begun", wanted)
+    next_spec = deaf(tenants_mark)
+    await cut_at(engine, "update:begun", next_spec)
     looked = list[str]()
 
     async def counts(*args: object) -> object:
         looked.append("once")
         if len(looked) == 3:
             job.cancel()
-        return await condition(*args)  # type: ignore[arg-type]  # handed on as they are
+        return await check_health(*args)  # type: ignore[arg-type]  # handed on as they are
 
-    monkeypatch.setattr(tenant, "condition", counts)
-    job = asyncio.create_task(step(engine, wanted))
+    monkeypatch.setattr(observe, "check_health", counts)
+    job = asyncio.create_task(step(engine, next_spec))
     await asyncio.wait((job,))
 
     assert job.cancelled()
@@ -147,12 +152,12 @@ async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cance
         if what == "removed":
             shutil.rmtree(path)
         else:
-            state = Folder(path).seen().state
+            state = Folder(path).read().state
             assert state is not None
             Folder(path).write(attrs.evolve(state, wanted=attrs.evolve(state.wanted, run="x")))
 
-    wanted = spec(server(tenants_mark, status=204))
-    await cancelled_at(engine, "update:ended", wanted, meanwhile)
+    next_spec = spec(server(tenants_mark, status=204))
+    await cancelled_at(engine, "update:ended", next_spec, meanwhile)
 
     assert living(tenants_mark) == []
 
@@ -164,13 +169,13 @@ async def test_a_full_disk_ends_an_update_before_it_stops_the_former_command(
     first = await provisioned(engine, tenants_mark)
     # It is there already, so that the update writes nothing before its own state.
     await engine.provision(first)
-    pids = [one.pid for one in living(tenants_mark)]
+    pids = [process.pid for process in living(tenants_mark)]
     with monkeypatch.context() as patched:
         patched.setattr(tenants_folder, "renew_file", lambda _: os.open("/dev/full", os.O_WRONLY))
         with pytest.raises(ComputeUnavailable, match="ENOSPC"):
             await step(engine, spec(server(tenants_mark, status=204)))
 
-    assert [one.pid for one in living(tenants_mark)] == pids
+    assert [process.pid for process in living(tenants_mark)] == pids
     await serves(engine, tenants_mark, first)
 
 
@@ -178,20 +183,20 @@ async def test_a_delete_on_another_worker_waits_for_what_a_cancelled_job_carries
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
-    arrived, go_on, spawn = threading.Event(), threading.Event(), tenant.Tenant._spawn
+    arrived, go_on, spawn = threading.Event(), threading.Event(), reconcile.TenantProcess._spawn
 
-    def held(self: tenant.Tenant, lock: int) -> None:
+    def held(self: reconcile.TenantProcess, lock: int) -> None:
         arrived.set()
         go_on.wait(30)
         spawn(self, lock)
 
-    monkeypatch.setattr(tenant.Tenant, "_spawn", held)
-    monkeypatch.setattr(tenant, "_BUSY", 0.05)
+    monkeypatch.setattr(reconcile.TenantProcess, "_spawn", held)
+    monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.05)
     job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
     await asyncio.to_thread(arrived.wait, 30)
     job.cancel()
 
-    with pytest.raises(ComputeUnavailable, match="another worker is acting"):
+    with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.destroy("t", "")
     go_on.set()
     await asyncio.wait((job,))
@@ -210,14 +215,17 @@ async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ende
 
     tenants_mark = mark()
     first = await provisioned(engine, tenants_mark)
-    pids = [one.pid for one in living(tenants_mark)]
+    pids = [process.pid for process in living(tenants_mark)]
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
-    for wanted in (spec(server(tenants_mark, status=204)), spec(server(tenants_mark), "another")):
+    for next_spec in (
+        spec(server(tenants_mark, status=204)),
+        spec(server(tenants_mark), "another"),
+    ):
         with pytest.raises(type(error)):
-            await step(engine, wanted, ask)
+            await step(engine, next_spec, ask)
 
-    assert [one.pid for one in living(tenants_mark)] == pids
+    assert [process.pid for process in living(tenants_mark)] == pids
     await serves(engine, tenants_mark, first)
 
 
@@ -262,12 +270,12 @@ async def test_a_worker_stopped_before_its_create_starts_nothing_once_its_job_ha
         return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
 
     await wait_for(stopped)
-    # The time for which it stands still is what this is about.
+    # The test is about this time of suspension.
     await asyncio.sleep(2.2)
     os.kill(worker.pid, signal.SIGCONT)
-    said, _ = await worker.communicate()
+    output, _ = await worker.communicate()
 
-    assert said == b"ExecutionEnded\n"
+    assert output == b"ExecutionEnded\n"
     assert living(tenants_mark) == []
     await engine.destroy("t", "")
     assert [path.name for path in folder.rglob("*")] == ["ports"]
@@ -277,20 +285,20 @@ async def test_a_cancellation_while_orphans_are_looked_for_leaves_no_lock_held(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
-    loop, seen = asyncio.get_running_loop(), Folder.seen
+    loop, read = asyncio.get_running_loop(), Folder.read
 
     def cancels(folder: Folder) -> FolderState:
         # The third look of a create is the one for orphans, under the command's lock.
         looks.append("once")
         if len(looks) == 3:
             loop.call_soon_threadsafe(job.cancel)
-        return seen(folder)
+        return read(folder)
 
     looks: list[str] = []
-    monkeypatch.setattr(Folder, "seen", cancels)
+    monkeypatch.setattr(Folder, "read", cancels)
     job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
     await asyncio.wait((job,))
-    monkeypatch.setattr(Folder, "seen", seen)
+    monkeypatch.setattr(Folder, "read", read)
 
     assert job.cancelled()
     await engine.destroy("t", "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.compute.process.locks import clear, is_held, take
+from landlord_engines_core.compute.process.locks import is_held, remove_foreign, try_lock
 from landlord_test_target.harness import wait_for
 
 
@@ -14,17 +14,17 @@ async def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     path = tmp_path / "lock"
 
     assert not is_held(path)
-    held = await take(path)
+    held = await try_lock(path)
     assert held is not None
     assert is_held(path)
-    assert await take(path) is None
+    assert await try_lock(path) is None
     os.close(held)
     assert not is_held(path)
 
 
 async def test_a_lock_is_held_as_long_as_anybody_has_it_open(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    held = await take(path)
+    held = await try_lock(path)
     assert held is not None
     inherited = os.dup(held)
 
@@ -36,7 +36,7 @@ async def test_a_lock_is_held_as_long_as_anybody_has_it_open(tmp_path: Path) -> 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await take(tmp_path / "none" / "lock")
+        await try_lock(tmp_path / "none" / "lock")
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -55,7 +55,7 @@ async def test_a_lock_whose_file_went_meanwhile_is_not_taken(
 
     monkeypatch.setattr(os, "open", late)
 
-    assert await take(path) is None
+    assert await try_lock(path) is None
 
 
 async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
@@ -70,7 +70,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
         goes_on.wait()
 
     monkeypatch.setattr(fcntl, "flock", lock)
-    taking = asyncio.ensure_future(take(path))
+    taking = asyncio.ensure_future(try_lock(path))
     await asyncio.to_thread(has_it.wait)
 
     taking.cancel()
@@ -79,7 +79,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
         await taking
 
     async def look() -> int | None:
-        return await take(path)
+        return await try_lock(path)
 
     again = await wait_for(look)
     assert again is not None
@@ -87,7 +87,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
 
 
 async def test_an_error_that_a_cancelled_caller_would_have_met_is_forgotten(tmp_path: Path) -> None:
-    taking = asyncio.ensure_future(take(tmp_path / "none" / "lock"))
+    taking = asyncio.ensure_future(try_lock(tmp_path / "none" / "lock"))
     await asyncio.sleep(0)
 
     taking.cancel()
@@ -116,7 +116,7 @@ async def test_a_lock_that_may_not_be_opened_is_opened_again(
         return really(file, flags, mode)
 
     monkeypatch.setattr(os, "open", closed)
-    held = await take(path)
+    held = await try_lock(path)
     monkeypatch.undo()
 
     assert held is not None
@@ -138,6 +138,6 @@ def test_what_another_worker_cleared_meanwhile_is_not_cleared_again(
 
     monkeypatch.setattr(fcntl, "flock", lock)
 
-    clear(path)
+    remove_foreign(path)
 
     assert path.is_file()

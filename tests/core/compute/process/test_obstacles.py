@@ -1,4 +1,4 @@
-"""What a tenant, or its operator, can put in the way of a delete, with the real thing as root."""
+"""Obstacles to a delete that a tenant or its operator can set up: the real ones, as root."""
 
 import os
 import subprocess
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.compute.process import inode_flags, mount_points, removal
+from landlord_engines_core.compute.process import obstacles, removal
 from landlord_engines_core.compute.process.engine import ProcessCompute
-from landlord_engines_core.compute.process.obstacles import not_permitted
-from landlord_engines_core.compute.process.removal import remove
+from landlord_engines_core.compute.process.obstacles import denial_error
+from landlord_engines_core.compute.process.removal import remove_folder
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.commands import living, mark, server, spec
 from landlord_test_target.nobody import run_as_nobody
@@ -31,7 +31,7 @@ def top(tmp_path: Path) -> Iterator[Path]:
     for name in ("act.lock", "command.lock", "state.json"):
         (top / name).touch()
     yield top
-    for point in sorted(mount_points.mounts_below(tmp_path), reverse=True):
+    for point in sorted(obstacles.list_mounts(tmp_path), reverse=True):
         tool("umount", point)
     tool("chattr", "-R", "-i", "-a", tmp_path)
 
@@ -67,7 +67,7 @@ def test_root_removes_what_chattr_protects(top: Path, letter: str) -> None:
     for path in (deep / "file", deep, top / "work" / "a", top / "work", top / "act.lock", top):
         flag(path, letter)
 
-    remove(top)
+    remove_folder(top)
 
     assert not top.exists()
 
@@ -81,7 +81,7 @@ def test_a_protected_file_that_has_a_name_elsewhere_stays_protected_there(
     os.link(tmp_path / "kept", top / "work" / "two")
     flag(tmp_path / "kept", "+i")
 
-    remove(top)
+    remove_folder(top)
 
     assert not top.exists()
     assert "i" in flags_of(tmp_path / "kept")
@@ -94,7 +94,7 @@ def test_a_protected_file_behind_a_link_keeps_its_flag(top: Path, tmp_path: Path
     (top / "work" / "link").symlink_to(tmp_path / "kept")
     flag(top / "work", "+i")
 
-    remove(top)
+    remove_folder(top)
 
     assert "i" in flags_of(tmp_path / "kept")
 
@@ -115,7 +115,7 @@ def test_who_may_not_clear_a_flag_is_told_the_path_and_the_command(
         f"""
 from landlord_engines_core.errors import ComputeRefused
 try:
-    removal.remove(Path("tenant"))
+    removal.remove_folder(Path("tenant"))
 except ComputeRefused as error:
     assert "{named} in the tenant's folder is immutable" in str(error), error
     assert "chattr -i -a {named}`" in error.hint, error
@@ -125,7 +125,7 @@ else:
         tmp_path,
     )
     tool("chattr", "-i", top / protected)
-    remove(top)
+    remove_folder(top)
     assert not top.exists()
 
 
@@ -156,7 +156,7 @@ def test_what_belongs_to_another_user_is_told_with_its_path_and_owner(
         """
 from landlord_engines_core.errors import ComputeRefused
 try:
-    removal.remove(Path("tenant"))
+    removal.remove_folder(Path("tenant"))
 except ComputeRefused as error:
     assert "tenant/work in the tenant's folder cannot be removed: E" in str(error), error
     assert "its owner is uid 0, and this worker runs as uid 65534" in str(error), error
@@ -176,7 +176,7 @@ def test_a_name_that_is_denied_for_no_known_reason_is_told(
     monkeypatch.setattr(os, "unlink", denied)
 
     with pytest.raises(ComputeRefused, match=r"act\.lock in the tenant's folder .*: EPERM"):
-        remove(top)
+        remove_folder(top)
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "bind", "file"])
@@ -220,7 +220,7 @@ def test_the_tenants_folder_itself_may_be_a_mount_and_is_left_alone(
     mount_or_skip("--bind", outside, top)
 
     with pytest.raises(ComputeRefused, match="mounted at"):
-        remove(top)
+        remove_folder(top)
 
     assert (outside / "kept").exists()
 
@@ -239,9 +239,9 @@ def test_a_mount_that_no_list_shows_is_met_and_not_crossed(
         point = top / "state.json"
         mount_or_skip("--bind", outside / "kept", point)
     with monkeypatch.context() as patched:
-        patched.setattr(mount_points, "_MOUNTS", tmp_path / "no list")
+        patched.setattr(obstacles, "_MOUNTS", tmp_path / "no list")
         with pytest.raises(ComputeRefused, match="mounted at"):
-            remove(top)
+            remove_folder(top)
 
     assert (outside / "kept").read_text() == "data"
 
@@ -249,10 +249,10 @@ def test_a_mount_that_no_list_shows_is_met_and_not_crossed(
 def test_a_system_without_mount_ids_tells_a_mount_by_its_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mount_points, "_DESCRIPTORS", tmp_path)
+    monkeypatch.setattr(obstacles, "_DESCRIPTORS", tmp_path)
     descriptor = os.open(tmp_path, os.O_RDONLY)
 
-    assert mount_points.mount_id(descriptor) == (tmp_path.stat().st_dev, 0)
+    assert obstacles.mount_id(descriptor) == (tmp_path.stat().st_dev, 0)
     os.close(descriptor)
 
 
@@ -263,17 +263,17 @@ def test_more_mounts_than_a_message_names_are_counted(
     line = "36 35 98:0 / {} rw - ext4 /dev/sda rw\n"
     points = ["/", *(f"{tmp_path}/t/m{n}" for n in range(5)), f"{tmp_path}/t/new\\012line"]
     mounts.write_text("".join(line.format(point) for point in points))
-    monkeypatch.setattr(mount_points, "_MOUNTS", mounts)
+    monkeypatch.setattr(obstacles, "_MOUNTS", mounts)
 
     with pytest.raises(ComputeRefused, match=r"new\\nline', .*/m4, .*/m3 and 3 more"):
-        remove(tmp_path / "t")
+        remove_folder(tmp_path / "t")
 
 
 def test_a_file_system_without_flags_shows_none(tmp_path: Path) -> None:
     descriptor = os.open("/proc/self", os.O_RDONLY)
     try:
-        assert not inode_flags.is_protected(descriptor, "status")
-        with inode_flags.unprotected(descriptor, "status"):
+        assert not obstacles.is_protected(descriptor, "status")
+        with obstacles.without_protection(descriptor, "status"):
             pass
     finally:
         os.close(descriptor)
@@ -284,8 +284,8 @@ async def test_any_name_in_a_tenants_folder_is_removed_and_a_link_alone(tmp_path
     (tmp_path / "link").symlink_to("outside")
     (tmp_path / "folder" / "deep").mkdir(parents=True)
 
-    removal.remove_name(tmp_path / "link")
-    removal.remove_name(tmp_path / "folder")
+    removal.remove_path(tmp_path / "link")
+    removal.remove_path(tmp_path / "folder")
 
     assert [path.name for path in tmp_path.iterdir()] == ["outside"]
 
@@ -294,8 +294,8 @@ def test_what_a_file_is_not_is_no_protection(top: Path) -> None:
     os.mkfifo(top / "pipe")
     descriptor = os.open(top, os.O_RDONLY)
     try:
-        assert not inode_flags.is_protected(descriptor, "pipe")
-        with inode_flags.unprotected(descriptor, "pipe"):
+        assert not obstacles.is_protected(descriptor, "pipe")
+        with obstacles.without_protection(descriptor, "pipe"):
             pass
     finally:
         os.close(descriptor)
@@ -313,10 +313,10 @@ def test_a_refusal_names_what_is_protected(
     flag(top / protected, "+i")
     descriptor = os.open(top, os.O_RDONLY)
     try:
-        error = not_permitted(descriptor, top / "work", PermissionError(1, "denied"))
-        monkeypatch.setattr(inode_flags, "_set", denied)
+        error = denial_error(descriptor, top / "work", PermissionError(1, "denied"))
+        monkeypatch.setattr(obstacles, "_set_flags", denied)
         with pytest.raises(ComputeRefused, match="chattr -i -a"):
-            remove(top)
+            remove_folder(top)
     finally:
         os.close(descriptor)
 

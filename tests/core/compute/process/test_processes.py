@@ -12,10 +12,10 @@ import pytest
 
 from landlord_engines_core.compute.process import processes, runner
 from landlord_engines_core.compute.process.processes import (
-    Started,
-    is_started,
+    ProcessIdentity,
+    is_same_process,
     kill_holders,
-    tell_all,
+    visit_processes,
 )
 from landlord_engines_core.compute.process.runner import MARK, boot_id, start_ticks
 
@@ -34,34 +34,36 @@ def pid() -> Iterator[int]:
         process.kill()
 
 
-def noted(pid: int) -> Started:
-    return Started(pid=pid, boot_id=boot_id(), ticks=start_ticks(pid), wall=time.time())
+def identity(pid: int) -> ProcessIdentity:
+    return ProcessIdentity(pid=pid, boot_id=boot_id(), ticks=start_ticks(pid), wall=time.time())
 
 
 @pytest.mark.parametrize("wall", [0.0, 1e12])
 def test_the_kernels_marks_tell_a_process_whatever_the_clock_says(pid: int, wall: float) -> None:
-    assert is_started(attrs.evolve(noted(pid), wall=wall), FOLDER)
+    assert is_same_process(attrs.evolve(identity(pid), wall=wall), FOLDER)
 
 
 def test_one_of_another_start_or_another_boot_is_not_the_one_that_was_noted(pid: int) -> None:
-    process = noted(pid)
+    process = identity(pid)
 
-    assert not is_started(attrs.evolve(process, ticks=process.ticks - 1), FOLDER)
-    assert not is_started(attrs.evolve(process, boot_id="another"), FOLDER)
+    assert not is_same_process(attrs.evolve(process, ticks=process.ticks - 1), FOLDER)
+    assert not is_same_process(attrs.evolve(process, boot_id="another"), FOLDER)
 
 
 def test_a_note_of_a_former_version_names_only_a_process_of_its_folder(pid: int) -> None:
-    former = attrs.evolve(noted(pid), boot_id="", ticks=0)
+    former = attrs.evolve(identity(pid), boot_id="", ticks=0)
 
-    assert is_started(former, FOLDER)
-    assert not is_started(former, "/tenants/another")
-    assert not is_started(attrs.evolve(former, pid=os.getpid()), FOLDER)
-    assert not is_started(attrs.evolve(former, wall=time.time() - 3600), FOLDER)
+    assert is_same_process(former, FOLDER)
+    assert not is_same_process(former, "/tenants/another")
+    assert not is_same_process(attrs.evolve(former, pid=os.getpid()), FOLDER)
+    assert not is_same_process(attrs.evolve(former, wall=time.time() - 3600), FOLDER)
 
 
 def test_a_process_that_is_gone_is_nobodys() -> None:
     assert start_ticks(0) == 0
-    assert not is_started(Started(pid=1 << 30, boot_id="", ticks=0, wall=time.time()), FOLDER)
+    assert not is_same_process(
+        ProcessIdentity(pid=1 << 30, boot_id="", ticks=0, wall=time.time()), FOLDER
+    )
 
 
 def test_a_system_that_names_no_boot_is_told_from_one_that_does(
@@ -78,8 +80,8 @@ def test_a_zombie_is_not_the_one_that_was_noted_any_more() -> None:
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     try:
-        assert noted(pid).ticks
-        assert not is_started(noted(pid), FOLDER)
+        assert identity(pid).ticks
+        assert not is_same_process(identity(pid), FOLDER)
     finally:
         os.waitpid(pid, 0)
 
@@ -89,11 +91,11 @@ def test_a_tenants_process_is_found_by_its_environment(
     pid: int, monkeypatch: pytest.MonkeyPatch, proc: Path
 ) -> None:
     monkeypatch.setattr(processes, "_PROC", proc)
-    told: list[int] = []
+    visited: list[int] = []
 
-    assert tell_all(FOLDER, told.append)
-    assert set(told) == {pid}
-    assert not tell_all("/tenants/another", told.append)
+    assert visit_processes(FOLDER, visited.append)
+    assert set(visited) == {pid}
+    assert not visit_processes("/tenants/another", visited.append)
 
 
 def test_those_that_may_not_be_looked_at_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,18 +104,18 @@ def test_those_that_may_not_be_looked_at_are_nobodys(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("builtins.open", denied)
 
-    assert not tell_all(FOLDER, lambda _: None)
+    assert not visit_processes(FOLDER, lambda _: None)
 
 
 def test_those_that_end_before_they_are_asked_are_followed_for_a_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     numbers = itertools.count(1 << 30)
-    monkeypatch.setattr(processes, "_newest", lambda: next(numbers))
+    monkeypatch.setattr(processes, "_newest_pid", lambda: next(numbers))
     monkeypatch.setattr(processes, "_CHASE", 0.05)
     begun = time.monotonic()
 
-    assert not tell_all(FOLDER, lambda _: None)
+    assert not visit_processes(FOLDER, lambda _: None)
 
     assert time.monotonic() - begun >= 0.05
 
@@ -121,12 +123,12 @@ def test_those_that_end_before_they_are_asked_are_followed_for_a_bounded_time(
 def test_a_process_of_the_tenant_that_holds_no_lock_is_left_alone(
     pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "_has_mark", lambda one, _: one == pid)
+    monkeypatch.setattr(processes, "_has_mark", lambda number, _: number == pid)
 
     kill_holders(tmp_path, tmp_path / "no lock")
 
     assert start_ticks(pid)
-    assert is_started(noted(pid), FOLDER)
+    assert is_same_process(identity(pid), FOLDER)
 
 
 def test_what_has_this_workers_session_is_killed_without_its_group() -> None:

@@ -7,16 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from landlord_engines_core.compute.process.engine import create_process
-from landlord_engines_core.compute.process.reach import usable_folder
+from landlord_engines_core.compute.process.settings import check_folder
 from landlord_engines_core.errors import ComputeUnavailable
 
 AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-from landlord_engines_core.compute.process.reach import usable_folder
+from landlord_engines_core.compute.process.settings import check_folder
 os.setgroups([]); os.setgid(54321); os.setuid(54321)
 try:
-    print(usable_folder(Path(sys.argv[1])))
+    print(check_folder(Path(sys.argv[1])))
 except Exception as error:
     print(error)
 """
@@ -37,19 +37,19 @@ def test_what_is_no_folder_is_named(tmp_path: Path, folder: str) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
 
     with pytest.raises(ComputeUnavailable, match=f"{folder} cannot be used: .* is not a folder"):
-        usable_folder(tmp_path / folder)
+        check_folder(tmp_path / folder)
 
 
 def test_a_name_that_no_system_takes_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ComputeUnavailable, match="cannot be looked at: ENAMETOOLONG"):
-        usable_folder(tmp_path / ("x" * 300))
+    with pytest.raises(ComputeUnavailable, match="cannot be inspected: ENAMETOOLONG"):
+        check_folder(tmp_path / ("x" * 300))
 
 
 def test_a_read_only_file_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
 
     with pytest.raises(ComputeUnavailable, match="is on a read-only file system"):
-        usable_folder(tmp_path)
+        check_folder(tmp_path)
 
 
 def test_a_folder_that_may_not_be_written_is_told(
@@ -62,7 +62,7 @@ def test_a_folder_that_may_not_be_written_is_told(
     monkeypatch.setattr(os, "supports_effective_ids", {no_access})
 
     with pytest.raises(ComputeUnavailable, match=f"permission denied on {tmp_path} for uid"):
-        usable_folder(tmp_path)
+        check_folder(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.compute.process.removal import remove, usable
+from landlord_engines_core.compute.process.removal import make_usable, remove_folder
 from landlord_test_target.nobody import run_as_nobody
 
 
@@ -18,7 +18,7 @@ top = Path("tenant")
 (top / "work/empty").mkdir()
 for path, mode in (("work/a/b", 0o500), ("work/a", 0), ("work/empty", 0), ("work", 0o555), ("", 0)):
     (top / path).chmod(mode)
-removal.remove(top)
+removal.remove_folder(top)
 assert not top.exists()
 """,
         tmp_path,
@@ -33,7 +33,7 @@ top.mkdir()
 for make in (lambda: None, lambda: (top / "lock").chmod(0), lambda: top.chmod(0)):
     make()
     assert not locks.is_held(top / "lock")
-    held = asyncio.run(locks.take(top / "lock"))
+    held = asyncio.run(locks.try_lock(top / "lock"))
     assert held is not None
     os.close(held)
 """,
@@ -53,7 +53,7 @@ def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
     os.link(outside / "kept", top / "deep" / "hard")
     (top / "work").symlink_to(outside)
 
-    remove(top)
+    remove_folder(top)
 
     assert not top.exists()
     assert [path.name for path in outside.iterdir()] == ["kept"]
@@ -66,7 +66,7 @@ def test_a_folder_that_is_a_link_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tenant").symlink_to(tmp_path / "outside")
 
     with pytest.raises(OSError, match="tenant"):
-        remove(tmp_path / "tenant")
+        remove_folder(tmp_path / "tenant")
 
     assert (tmp_path / "outside").is_dir()
 
@@ -83,7 +83,7 @@ def test_a_tree_deeper_than_any_stack_or_path_is_removed(tmp_path: Path) -> None
             folder = below
         os.close(folder)
 
-        remove(top)
+        remove_folder(top)
 
         assert not top.exists()
     finally:
@@ -103,7 +103,7 @@ def test_sockets_pipes_many_files_and_odd_names_are_removed(tmp_path: Path) -> N
         for number in range(2000):
             (work / f"{number}").touch()
         (work / os.fsdecode(b"\xff\n -rf")).touch()
-        remove(top)
+        remove_folder(top)
 
     assert not top.exists()
 
@@ -116,12 +116,12 @@ def test_the_locks_and_the_state_go_last(tmp_path: Path, monkeypatch: pytest.Mon
     gone: list[str] = []
     unlink = os.unlink
 
-    def told(name: str, *, dir_fd: int) -> None:
+    def record(name: str, *, dir_fd: int) -> None:
         gone.append(name)
         unlink(name, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "unlink", told)
-    remove(top)
+    monkeypatch.setattr(os, "unlink", record)
+    remove_folder(top)
 
     assert set(gone[:2]) == {"a", "z"}
 
@@ -131,6 +131,6 @@ def test_a_link_is_not_made_usable_and_neither_is_what_it_leads_to(tmp_path: Pat
     outside.touch(0o400)
     link.symlink_to(outside)
 
-    usable(link, 0o700)
+    make_usable(link, 0o700)
 
     assert outside.stat().st_mode & 0o777 == 0o400

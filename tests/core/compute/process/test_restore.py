@@ -1,4 +1,4 @@
-"""What a dead worker left out of service serves again, by what is in the folder alone."""
+"""A tenant that a dead worker left out of service serves again, by its folder alone."""
 
 import os
 import signal
@@ -32,12 +32,12 @@ async def test_a_cut_update_whose_next_command_serves_is_brought_to_its_end(
 ) -> None:
     tenants_mark = mark()
     await provisioned(engine, tenants_mark)
-    wanted = spec(server(tenants_mark, status=204))
-    await cut_at(engine, f"update:{point}", wanted)
+    next_spec = spec(server(tenants_mark, status=204))
+    await cut_at(engine, f"update:{point}", next_spec)
 
     assert await engine.restore("t", "")
 
-    await serves(engine, tenants_mark, wanted)
+    await serves(engine, tenants_mark, next_spec)
     assert not await engine.restore("t", "")
 
 

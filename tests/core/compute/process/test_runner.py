@@ -105,8 +105,8 @@ async def test_a_note_that_could_not_be_written_is_written_once_that_is_possible
     update = asyncio.create_task(engine.update(spec(server(tenants_mark, status=204))))
 
     async def started() -> bool:
-        found = living(tenants_mark)
-        return len(found) == 1 and found[0].environ()["STATUS"] == "204"
+        processes = living(tenants_mark)
+        return len(processes) == 1 and processes[0].environ()["STATUS"] == "204"
 
     await wait_for(started)
     (path / "note.json.new").rmdir()

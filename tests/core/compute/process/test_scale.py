@@ -19,14 +19,14 @@ async def provisioned(engine: ProcessCompute, tenants_mark: str = "") -> list[fl
     tenants = jobs(("process", engine), health_timeout=120.0, step_timeout=200.0)
     config = {"command": ["/bin/sleep", "1000"], "env": {"TENANT_MARK": tenants_mark}}
 
-    async def one(name: str) -> float:
+    async def measure(name: str) -> float:
         began = time.monotonic()
         body = {"tenant_uuid": name, "operation": "provision", "desired_config": config}
         answer = await tenants.run(json.dumps(body).encode(), DirectSteps())
         assert answer.output.status == "created"
         return time.monotonic() - began
 
-    return await asyncio.gather(*(one(mark()) for _ in range(TENANTS)))
+    return await asyncio.gather(*(measure(mark()) for _ in range(TENANTS)))
 
 
 def p99(times: list[float]) -> float:
@@ -52,5 +52,5 @@ async def test_a_hundred_tenants_have_a_process_each_and_one_that_hangs_slows_no
         hangs.cancel()
         return p99(beside) <= 2 * max(p99(alone), WORTH_COMPARING)
 
-    # Whatever else the machine does may slow one of the two; that hardly comes three times.
+    # Other load of the machine may slow one of the two, but hardly three times.
     assert await compared() or await compared() or await compared()

@@ -24,7 +24,7 @@ from werkzeug.serving import make_server
 from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.compute.ecs.location import Location
-from landlord_engines_core.compute.points import Failpoint
+from landlord_engines_core.compute.in_flight import Failpoint
 from landlord_engines_core.models import config_hash, key_hashes
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Ecs:
         def called(model: Any, **_: object) -> None:
             names.append(model.name)
 
-        async with self.engine.clients.ecs(Location.read(location)) as client:
+        async with self.engine.clients.ecs(Location.parse(location)) as client:
             client.meta.events.register("before-call.ecs", called)
         return names
 
@@ -178,7 +178,8 @@ class Ecs:
             self.points.append(point)
             reached(point)
 
-        engine = attrs.evolve(self.engine, reached=both, rollout_timeout=rollout_timeout)
+        settings = attrs.evolve(self.engine.settings, rollout_timeout=rollout_timeout)
+        engine = attrs.evolve(self.engine, reached=both, settings=settings)
         return attrs.evolve(self, engine=engine)
 
     def spec(self, config: dict[str, object], *, tenant: str = "one") -> ComputeSpec:

@@ -1,6 +1,6 @@
-"""The compute engine ``docker``: one container for each tenant, on one Docker engine.
+"""The compute engine ``docker``: one container for each tenant, on one Docker daemon.
 
-It needs aiodocker, which the extra ``docker`` brings; without it everything else works.
+It needs aiodocker, which the extra ``docker`` installs.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ __all__ = ["create_docker"]
 
 
 def create_docker(settings: Mapping[str, object]) -> ComputeEngine:
-    """Make the engine from the section ``compute.docker``.
+    """Create the engine from the section ``compute.docker``.
 
     Raises:
         ComputeRefused: The settings are not accepted.
         PluginImportFailed: aiodocker is not installed.
     """
     try:
-        from landlord_engines_core.compute.docker import engine  # noqa: PLC0415  # may be missing
+        from landlord_engines_core.compute.docker import engine  # noqa: PLC0415  # aiodocker is optional
     except ModuleNotFoundError as error:
         raise PluginImportFailed(
             f"the compute engine docker needs {error.name}, which is not installed",

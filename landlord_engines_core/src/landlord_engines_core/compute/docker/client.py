@@ -1,4 +1,4 @@
-"""The only door to a Docker engine, and to aiodocker: the few calls that we need."""
+"""Client of a Docker daemon; the only module that uses aiodocker."""
 
 import asyncio
 import ssl
@@ -13,20 +13,20 @@ import attrs
 from aiodocker.networks import DockerNetwork
 from aiodocker.volumes import DockerVolume, DockerVolumes
 
-from landlord_engines_core.compute.docker.answers import (
+from landlord_engines_core.compute.docker.errors import (
     NO_CONNECTION,
     Conflict,
     NotFound,
     StartFailed,
-    silent,
+    connection_error,
+    no_answer_error,
     to_error,
 )
-from landlord_engines_core.compute.docker.body import Body
-from landlord_engines_core.compute.docker.images import in_full, registry_of
-from landlord_engines_core.compute.docker.names import OWNER
+from landlord_engines_core.compute.docker.images import registry_of, with_registry
+from landlord_engines_core.compute.docker.labels import OWNER
 from landlord_engines_core.compute.docker.pulls import pull_error
+from landlord_engines_core.compute.docker.requests import Body
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.docker.unreachable import unreachable
 from landlord_engines_core.compute.in_flight import send
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
@@ -34,18 +34,17 @@ __all__ = ["DockerClient"]
 
 T = TypeVar("T")
 
-
 _NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError)
-"""The last two where what answers is not an engine."""
+"""Errors of a failed call. The last two are raised where another program than a daemon answers."""
 
 
 @attrs.define
 class DockerClient:
-    """Calls one Docker engine; connects with the first call.
+    """Calls to one Docker daemon, connected with the first call.
 
-    A call that changes something ends before a cancellation goes on. A pull, a look and a wait stop
-    at once. All calls raise `ComputeUnavailable` where the engine does not answer or is in trouble, and
-    `ComputeRefused` where it refuses what it was asked.
+    A cancellation waits for a call that changes something. A pull, an inspection and a wait stop at
+    once. All calls raise `ComputeUnavailable` if the daemon does not answer or fails, and
+    `ComputeRefused` if it refuses the request.
     """
 
     settings: DockerSettings
@@ -53,41 +52,41 @@ class DockerClient:
     _connector: aiohttp.BaseConnector | None = attrs.field(default=None, init=False)
 
     async def containers(self, filters: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
-        """What the engine lists, whatever state it is in; its filters are to be checked again."""
-        async with self._asked("list containers") as docker:
-            found = await docker.containers.list(all=True, filters=filters)
-        return [one._container for one in found]  # noqa: SLF001  # the library shows them no other way
+        """List containers in any state. The caller checks the labels, since filters are coarse."""
+        async with self._request("list containers") as docker:
+            containers = await docker.containers.list(all=True, filters=filters)
+        return [container._container for container in containers]  # noqa: SLF001  # there is no other access
 
-    async def show(self, container: str) -> Mapping[str, Any]:
-        """All of one container, by id or name."""
-        async with self._asked("inspect a container") as docker:
+    async def inspect(self, container: str) -> Mapping[str, Any]:
+        """Return the daemon's description of one container, by id or name."""
+        async with self._request("inspect a container") as docker:
             return await docker.containers.container(container).show()
 
     async def create(self, name: str, body: Body) -> str:
-        """Make a container and return its id.
+        """Create a container and return its id.
 
         Raises:
             Conflict: The name is taken.
         """
-        made = await self._change(
+        container = await self._change(
             "create the container", lambda docker: docker.containers.create(body, name=name)
         )
-        return made.id
+        return container.id
 
     async def start(self, container: str) -> None:
-        """Start a container; one that runs is left alone.
+        """Start a container unless it runs.
 
         Raises:
-            StartFailed: The engine fails in doing so, or something is gone that the container names.
-            NotFound: The container itself is gone.
+            StartFailed: The daemon failed to start it, or an object that it refers to is missing.
+            NotFound: The container itself is missing.
         """
         try:
             await self._change(
                 "start the container", lambda docker: docker.containers.container(container).start()
             )
         except NotFound as error:
-            # The engine answers 404 for a missing network or volume as well.
-            await self.show(container)
+            # The daemon answers 404 for a missing network or volume as well.
+            await self.inspect(container)
             raise StartFailed(error.message) from error
         except Conflict:
             raise
@@ -100,7 +99,7 @@ class DockerClient:
             raise
 
     async def stop(self, container: str) -> None:
-        """Stop a container; one that does not run is left alone."""
+        """Stop a container if it runs."""
         seconds = self.settings.stop_timeout
         await self._change(
             "stop the container",
@@ -109,12 +108,7 @@ class DockerClient:
         )
 
     async def remove(self, container: str, *, volumes: bool = False) -> None:
-        """Remove a container, and return once it is gone, whoever removed it.
-
-        Args:
-            container: Its id or name.
-            volumes: Whether the volumes go with it that have no name.
-        """
+        """Remove a container, optionally with its unnamed volumes, and return once it is gone."""
         try:
             await self._change(
                 "remove the container",
@@ -123,17 +117,18 @@ class DockerClient:
         except NotFound:
             return
         except Conflict:
-            await self._removed(container)
+            # Another removal is under way.
+            await self._wait_removed(container)
 
-    async def _removed(self, container: str) -> None:
+    async def _wait_removed(self, container: str) -> None:
         try:
-            async with self._asked("remove the container") as docker:
+            async with self._request("remove the container") as docker:
                 await docker.containers.container(container).wait(condition="removed")
         except NotFound:
             return
 
     async def rename(self, container: str, name: str) -> None:
-        """Give a container another name; one that has it already is left alone.
+        """Rename a container unless it has the name already.
 
         Raises:
             Conflict: The name is taken.
@@ -144,65 +139,71 @@ class DockerClient:
                 lambda docker: docker.containers.container(container).rename(name),
             )
         except (ComputeRefused, Conflict):
-            if (await self.show(container))["Name"] != f"/{name}":
+            if (await self.inspect(container))["Name"] != f"/{name}":
                 raise
 
     async def image_id(self, image: str) -> str:
-        """What an image's reference means on this engine; empty where it means nothing."""
+        """Return the id of the image that a reference names on this daemon; empty for none."""
         return str((await self.image(image)).get("Id", ""))
 
     async def image(self, image: str) -> Mapping[str, Any]:
-        """All of an image, by its reference or id; empty where there is none."""
+        """Return the daemon's description of an image, by reference or id; empty for none."""
         try:
-            async with self._asked("look for the image") as docker:
-                shown: Mapping[str, Any] = await docker.images.inspect(image)
-                return shown
+            async with self._request("look for the image") as docker:
+                raw: Mapping[str, Any] = await docker.images.inspect(image)
+                return raw
         except NotFound:
             return {}
 
     async def pull(self, image: str) -> None:
-        """Have the engine fetch an image.
+        """Have the daemon pull an image.
 
         Raises:
-            ComputeRefused: There is no such image, or the registry does not give it to us.
+            ComputeRefused: The image does not exist, or the registry denies it.
             ComputeUnavailable: The registry does not answer.
         """
         registry = self.settings.registries.get(registry_of(image))
-        docker = self._connected()
+        docker = self._connect()
         try:
             if registry is None:
                 await docker.images.pull(image)
             else:
                 auth = {"username": registry.username, "password": registry.password}
-                await docker.images.pull(in_full(image), auth=auth)
+                await docker.images.pull(with_registry(image), auth=auth)
         except aiodocker.DockerError as error:
             raise pull_error(error.status, error.message, image) from error
         except _NO_ANSWER as error:
-            raise silent() from error
+            raise no_answer_error() from error
 
     async def ensure_network(self, name: str, driver: str) -> None:
-        """Have one network of this name: two workers that miss it at once may each make one."""
-        found = await self.networks(name)
-        if not found:
+        """Create a network unless it exists, and remove duplicates of it."""
+        networks = await self.networks(name)
+        if not networks:
             body: Body = {"Name": name, "Driver": driver, "CheckDuplicate": True}
             body["Labels"] = {OWNER: "landlord"}
             with suppress(Conflict):
                 await self._change(
                     "create the network", lambda docker: docker.networks.create(body)
                 )
-            found = await self.networks(name)
-        ours = [one["Id"] for one in found if (one.get("Labels") or {}).get(OWNER) == "landlord"]
-        left = len(found)
-        # All workers take them in the same order; the engine keeps one that is in use.
-        for network in sorted(ours, reverse=True):
-            if left > 1 and await self._remove_network(network):
+            networks = await self.networks(name)
+        ours = [
+            network["Id"]
+            for network in networks
+            if (network.get("Labels") or {}).get(OWNER) == "landlord"
+        ]
+        left = len(networks)
+        # Two workers that create the network at once may each create one: Docker allows it.
+        # All workers remove them in the same order, and the daemon keeps a network in use.
+        for network_id in sorted(ours, reverse=True):
+            if left > 1 and await self._remove_network(network_id):
                 left -= 1
 
     async def networks(self, name: str) -> list[Mapping[str, Any]]:
-        """All networks of this name; an engine may have several."""
-        async with self._asked("list networks") as docker:
-            found = await docker.networks.list(filters={"name": [name]})
-        return [one for one in found if one["Name"] == name]
+        """List the networks of this name; a daemon may have several."""
+        async with self._request("list networks") as docker:
+            networks = await docker.networks.list(filters={"name": [name]})
+        # The daemon's filter also matches a part of a name.
+        return [network for network in networks if network["Name"] == name]
 
     async def _remove_network(self, network: str) -> bool:
         try:
@@ -216,10 +217,10 @@ class DockerClient:
         return True
 
     async def reconnect(self, container: str, network: str) -> None:
-        """Give a stopped container the network that has this name by now, in place of the former."""
+        """Connect a stopped container to the present network of this name, and not the former."""
         config = {"Container": container, "Force": True}
         await self._change(
-            "take the container off its network",
+            "disconnect the container",
             lambda docker: _network(docker, network).disconnect(config),
         )
         await self._change(
@@ -228,39 +229,39 @@ class DockerClient:
         )
 
     async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a volume unless there is one of this name."""
+        """Create a volume unless it exists."""
         body = {"Name": name, "Labels": labels}
         await self._change("create a volume", lambda docker: _volumes(docker).create(body))
 
     async def volume(self, name: str) -> Mapping[str, Any]:
-        """All of one volume."""
-        async with self._asked("inspect a volume") as docker:
-            shown: Mapping[str, Any] = await _volume(docker, name).show()
-        return shown
+        """Return the daemon's description of one volume."""
+        async with self._request("inspect a volume") as docker:
+            raw: Mapping[str, Any] = await _volume(docker, name).show()
+        return raw
 
     async def volumes(self, filters: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
-        """What the engine lists of volumes; its filters are to be checked again."""
-        async with self._asked("list volumes") as docker:
-            found = await _volumes(docker).list(filters=filters)
-            listed: list[Mapping[str, Any]] = found["Volumes"] or []
-        return listed
+        """List volumes. The caller checks the labels, since filters are coarse."""
+        async with self._request("list volumes") as docker:
+            answer = await _volumes(docker).list(filters=filters)
+            volumes: list[Mapping[str, Any]] = answer["Volumes"] or []
+        return volumes
 
     async def remove_volume(self, name: str) -> None:
-        """Remove a volume, unless another container has it."""
+        """Remove a volume unless another container uses it."""
         try:
             await self._change("remove a volume", lambda docker: _volume(docker, name).delete())
         except (NotFound, Conflict):
             return
 
     async def version(self) -> str:
-        """Which daemon answers, and where."""
-        async with self._asked("ask for the version") as docker:
+        """Return the daemon's version and address in words."""
+        async with self._request("ask for the version") as docker:
             version = await docker.version()
             return f"Docker {version['Version']} at {self.settings.host}"
 
     async def data_root(self) -> str:
-        """The folder of its host in which the engine keeps everything, volumes too."""
-        async with self._asked("ask the engine for its folder") as docker:
+        """Return the folder of the daemon's host in which it keeps its data, volumes included."""
+        async with self._request("ask for the data folder") as docker:
             return str((await docker.system.info())["DockerRootDir"])
 
     async def aclose(self) -> None:
@@ -270,7 +271,7 @@ class DockerClient:
             await self._connector.close()
             self._docker = None
 
-    def _connected(self) -> aiodocker.Docker:
+    def _connect(self) -> aiodocker.Docker:
         if self._docker is None:
             # Given both, aiodocker reads nothing from the environment.
             url, self._connector = _connector(self.settings)
@@ -278,38 +279,39 @@ class DockerClient:
         return self._docker
 
     async def _change(
-        self, what: str, call: Callable[[aiodocker.Docker], Awaitable[T]], seconds: float = 0
+        self, action: str, call: Callable[[aiodocker.Docker], Awaitable[T]], seconds: float = 0
     ) -> T:
-        """Send one request that changes something; the only way for those."""
+        """Send a request that changes something; every such request goes through here."""
 
         async def request() -> T:
-            async with self._asked(what, seconds) as docker:
+            async with self._request(action, seconds) as docker:
                 return await call(docker)
 
         return await send(request)
 
     @asynccontextmanager
-    async def _asked(self, what: str, seconds: float = 0) -> AsyncIterator[aiodocker.Docker]:
-        """Give a call its deadline, and its failures their meaning."""
+    async def _request(self, action: str, seconds: float = 0) -> AsyncIterator[aiodocker.Docker]:
+        """Bound a request in time, and translate its errors."""
         try:
             async with asyncio.timeout(self.settings.request_timeout + seconds):
-                yield self._connected()
+                yield self._connect()
         except aiodocker.DockerError as error:
             if error.status == NO_CONNECTION:
-                raise unreachable(error, self.settings.host) from error
-            raise to_error(what, error.status, error.message) from error
+                raise connection_error(error, self.settings.host) from error
+            raise to_error(action, error.status, error.message) from error
         except _NO_ANSWER as error:
-            raise unreachable(error, self.settings.host) from error
+            raise connection_error(error, self.settings.host) from error
 
 
-# The library has no types for these.
+# aiodocker has no types for these.
 _network: Any = DockerNetwork
 _volume: Any = DockerVolume
 _volumes: Any = DockerVolumes
 
 
 def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
-    """Where and how to connect; no limit, since a slow tenant's call must not delay another's."""
+    """Return the URL and the connector for the daemon's address."""
+    # Without limit=0 a connector holds 100 connections: slow tenants would delay the others.
     scheme, _, address = settings.host.partition("://")
     if scheme == "unix":
         return "http://localhost", aiohttp.UnixConnector(address, limit=0)
@@ -324,7 +326,7 @@ def _tls(settings: DockerSettings) -> ssl.SSLContext:
         folder = Path(settings.cert_path or "~/.docker").expanduser()
     except RuntimeError:
         raise ComputeUnavailable(
-            "the certificates for the Docker engine cannot be found: this user has no home folder",
+            "the certificates for the Docker daemon cannot be found: this user has no home folder",
             hint="set compute.docker.cert_path to an absolute path, or HOME",
         ) from None
     try:
@@ -332,8 +334,8 @@ def _tls(settings: DockerSettings) -> ssl.SSLContext:
         context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     except OSError as error:
         raise ComputeUnavailable(
-            f"the certificates for the Docker engine in {folder} cannot be read:"
+            f"the certificates for the Docker daemon in {folder} cannot be read:"
             f" {type(error).__name__}",
-            hint="compute.docker.cert_path is to hold ca.pem, cert.pem and key.pem",
+            hint="put ca.pem, cert.pem and key.pem into the folder compute.docker.cert_path",
         ) from None
     return context

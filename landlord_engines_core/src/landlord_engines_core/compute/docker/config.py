@@ -1,4 +1,7 @@
-"""A tenant's configuration as typed values: what is not a field here never reaches an engine."""
+"""A tenant's configuration, its schema, and the values that are read from it.
+
+Keys without a field here are never sent to the daemon.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,10 +11,79 @@ import attrs
 from landlord_engines_core import codec
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["ContainerConfig", "HealthCheck", "Port", "Resources", "Volume", "read"]
+__all__ = ["SCHEMA", "ContainerConfig", "HealthCheck", "Port", "Resources", "Volume", "read_config"]
+
+_STRINGS = {"type": "array", "items": {"type": "string"}}
+_STRING_MAP = {"type": "object", "additionalProperties": {"type": "string"}}
+_PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+
+_LANDLORD_PROPERTIES: Mapping[str, object] = {
+    "image": {"type": "string"},
+    "env": _STRING_MAP,
+    "volumes": _STRINGS,
+    "network_mode": {"type": "string"},
+    "ports": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "container_port": _PORT,
+                "host_port": _PORT,
+                "protocol": {"enum": ["tcp", "udp"]},
+            },
+            "required": ["container_port"],
+            "additionalProperties": False,
+        },
+    },
+    "restart_policy": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
+    "labels": _STRING_MAP,
+}
+"""Properties that Landlord defines too (98ffef1, internal/compute/providers/docker/docker.go)."""
+
+_OWN_PROPERTIES: Mapping[str, object] = {
+    "command": _STRINGS,
+    "args": _STRINGS,
+    "user": {"type": "string"},
+    "read_only": {"type": "boolean"},
+    "privileged": {"type": "boolean"},
+    "cap_add": _STRINGS,
+    "devices": _STRINGS,
+    "pull_policy": {"enum": ["missing", "always", "never"]},
+    "remove_volumes": {"type": "boolean"},
+    "resources": {
+        "type": "object",
+        "properties": {
+            "cpu": {"type": "integer", "minimum": 1, "description": "in thousandths of a CPU"},
+            "memory": {"type": "integer", "minimum": 1, "description": "in MiB"},
+        },
+    },
+    "health_check": {
+        "type": "object",
+        "properties": {
+            "type": {"enum": ["http", "tcp"]},
+            "port": _PORT,
+            # In Python "$" also matches before a final line feed, hence the "not".
+            "http_path": {
+                "type": "string",
+                "pattern": "^/[!-~]*$",
+                "not": {"pattern": "\\n"},
+            },
+        },
+        "required": ["type", "port"],
+    },
+}
+
+SCHEMA: Mapping[str, object] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {**_LANDLORD_PROPERTIES, **_OWN_PROPERTIES},
+    "required": ["image"],
+    "additionalProperties": True,
+}
+"""JSON Schema of a tenant's configuration. Other keys are accepted, as by Landlord, and never sent."""
 
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*([:/@][A-Za-z0-9_][A-Za-z0-9._+-]*)*")
-"""No part begins with a dot: a reference becomes part of a path."""
+"""No part begins with a dot: a reference becomes part of a URL's path."""
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _VOLUME_OPTIONS = {"ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent"}
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
@@ -20,7 +92,7 @@ _CONTAINER = re.compile(r"container:[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @attrs.frozen(kw_only=True)
 class Port:
-    """A port of the container that is reached through one of the host; any free one by default."""
+    """A published port of the container; without ``host_port`` the daemon picks a free one."""
 
     container_port: int
     host_port: int | None = None
@@ -32,7 +104,7 @@ class Port:
 
 @attrs.frozen(kw_only=True)
 class Resources:
-    """Upper bounds: thousandths of a CPU, and MiB."""
+    """Upper bounds: CPU in thousandths, memory in MiB."""
 
     cpu: int | None = None
     memory: int | None = None
@@ -40,7 +112,7 @@ class Resources:
 
 @attrs.frozen(kw_only=True)
 class HealthCheck:
-    """How the worker asks a container whether it is well: http must answer with 200 to 399."""
+    """The check that the worker runs; over HTTP the status must be 200 to 399."""
 
     type: str
     port: int
@@ -49,7 +121,7 @@ class HealthCheck:
 
 @attrs.frozen
 class Volume:
-    """A folder of the host, or a named volume, and where the container has it."""
+    """A mount: a folder of the host or a named volume, and the target in the container."""
 
     source: str
     target: str
@@ -66,7 +138,7 @@ class Volume:
 
 @attrs.frozen(kw_only=True)
 class ContainerConfig:
-    """All that a tenant may say of its container."""
+    """A tenant's configuration, as read."""
 
     image: str
     command: tuple[str, ...] = ()
@@ -89,17 +161,17 @@ class ContainerConfig:
 
     @property
     def partner(self) -> str:
-        """The container whose network it is to share, or nothing."""
+        """The container whose network is shared; empty for none."""
         prefix, _, partner = self.network_mode.partition(":")
         return partner if prefix == "container" else ""
 
     def mounts(self) -> tuple[Volume, ...]:
-        """The volumes, each in its parts."""
-        return tuple(_volume(text) for text in self.volumes)
+        """Return the volumes, each split into its parts."""
+        return tuple(_parse_volume(text) for text in self.volumes)
 
 
-def read(config: Mapping[str, object]) -> ContainerConfig:
-    """Read an effective configuration, which fits the schema, and check what that cannot say.
+def read_config(config: Mapping[str, object]) -> ContainerConfig:
+    """Read an effective configuration and check rules that the schema cannot express.
 
     Raises:
         ComputeRefused: With the path of each bad key, never its value.
@@ -108,19 +180,19 @@ def read(config: Mapping[str, object]) -> ContainerConfig:
         typed = codec.structure(config, ContainerConfig)
     except codec.BadDocument as error:
         raise ComputeRefused(f"docker refuses the configuration: {error}") from None
-    if problems := list(_problems(typed)):
+    if problems := list(_find_problems(typed)):
         raise ComputeRefused(f"docker refuses the configuration: {'; '.join(problems)}")
     return typed
 
 
-def _volume(text: str) -> Volume:
+def _parse_volume(text: str) -> Volume:
     source, target, *options = text.split(":")
     return Volume(source, target, tuple(options[0].split(",")) if options else ())
 
 
-def _problems(config: ContainerConfig) -> Iterator[str]:
+def _find_problems(config: ContainerConfig) -> Iterator[str]:
     checks = {
-        "$.image must be the reference of an image": _IMAGE.fullmatch(config.image),
+        "$.image must be an image reference": _IMAGE.fullmatch(config.image),
         "$.user must be a name or a number, or two with a colon": _USER.fullmatch(
             config.user or "0"
         ),
@@ -147,15 +219,15 @@ def _is_network_mode(mode: str) -> bool:
 
 
 def _is_volume(text: str) -> bool:
-    """Whether the parts are what they should be; an absolute path has no ``..`` in it."""
+    """Return whether a volume has valid parts; no absolute path may hold ``..``."""
     parts = text.split(":")
     if len(parts) not in (2, 3) or not _is_text(text):
         return False
-    volume = _volume(text)
-    named = volume.is_bind or bool(_VOLUME_NAME.fullmatch(volume.source))
+    volume = _parse_volume(text)
+    is_named = volume.is_bind or bool(_VOLUME_NAME.fullmatch(volume.source))
     paths = (volume.target, *([volume.source] if volume.is_bind else []))
     return (
-        named
+        is_named
         and volume.target.startswith("/")
         and bool(volume.target.strip("/"))
         and not any(".." in path.split("/") for path in paths)

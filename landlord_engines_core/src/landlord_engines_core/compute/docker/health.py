@@ -1,10 +1,11 @@
-"""How a container is: what its engine says, and where its configuration has a check, what that says.
+"""Health of a container, by the daemon's view and by the check in its configuration.
 
-Running is not healthy: a container whose program ends again and again runs most of the time.
+Running is not healthy: a container whose program exits in a loop is running most of the time.
 """
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,173 +15,181 @@ import attrs
 import backoff
 
 from landlord_engines_core.compute.contract import ResourceState
-from landlord_engines_core.compute.docker import names
+from landlord_engines_core.compute.docker.labels import HEALTH
 from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.health_check import is_http_success, open_connection
 
-__all__ = ["Health", "health_of", "is_up"]
+__all__ = ["Health", "check_health", "is_up", "start_time"]
 
 _LONGEST_WINDOW = 60.0
 _RESTARTS = 3
-"""After this many restarts in a row a container is in a loop."""
+"""Restarts in a row from which on a container counts as looping."""
 
-_ANSWER_WITHIN = 2.0
-_ASKED = 3
-"""How often one that has to answer is asked before it has failed: anybody may be busy once."""
+_ANSWER_TIMEOUT = 2.0
+_TRIES = 3
+"""Checks that a container must fail in a row before it has failed; a busy program may miss one."""
 
 _RELAY_CLOSES_WITHIN = 0.3
 
 
 @attrs.frozen
 class Health:
-    """A state, and in one sentence why."""
+    """A state, and its reason in one sentence."""
 
     state: ResourceState
     detail: str = ""
 
 
-async def health_of(shown: Mapping[str, Any], settings: DockerSettings) -> Health:
-    """Tell how a container is.
+async def check_health(raw: Mapping[str, Any], settings: DockerSettings) -> Health:
+    """Judge a container, running its configured check.
 
     Args:
-        shown: What the engine shows of it.
-        settings: How long things may take, and where the engine is.
+        raw: The container as the daemon describes it.
+        settings: The operator's settings.
     """
-    state = shown["State"]
-    if (looping := _loop(shown, settings)) is not None:
+    state = raw["State"]
+    if (looping := _judge_restarts(raw, settings)) is not None:
         return looping
     if state["Status"] != "running":
-        return Health(ResourceState.FAILED, _stopped(state))
-    check = json.loads((shown["Config"].get("Labels") or {}).get(names.HEALTH) or "{}")
+        return Health(ResourceState.FAILED, _describe_stop(state))
+    check = json.loads((raw["Config"].get("Labels") or {}).get(HEALTH) or "{}")
     if check:
-        late = _uptime(state) > settings.health_timeout
-        ask = _ask_again(_answers) if late else _answers
-        answers = await ask(shown, check, settings.host)
-        return _checked(answers=answers, late=late)
+        is_late = _uptime(state) > settings.health_timeout
+        run = _run_check_with_retries if is_late else _run_check
+        has_passed = await run(raw, check, settings.host)
+        return _judge_check(has_passed=has_passed, is_late=is_late)
     if "Health" in state and state["Health"]["Status"] != "none":
-        return _own_check(state["Health"]["Status"])
-    if _uptime(state) < _window(shown, settings):
+        return _judge_image_check(state["Health"]["Status"])
+    if _uptime(state) < _stable_window(raw, settings):
         return Health(ResourceState.STARTING, "it has not run for long")
     return Health(ResourceState.HEALTHY)
 
 
-def is_up(shown: Mapping[str, Any], settings: DockerSettings) -> bool:
-    """Whether a container runs, and not again and again, be it healthy or not."""
-    looping = _loop(shown, settings)
+def is_up(raw: Mapping[str, Any], settings: DockerSettings) -> bool:
+    """Return whether a container runs and is in no restart loop, healthy or not."""
+    looping = _judge_restarts(raw, settings)
     if looping is not None:
         return looping.state is not ResourceState.FAILED
-    return bool(shown["State"]["Status"] == "running")
+    return bool(raw["State"]["Status"] == "running")
 
 
-def _loop(shown: Mapping[str, Any], settings: DockerSettings) -> Health | None:
-    restarts, status = shown["RestartCount"], shown["State"]["Status"]
-    runs = status == "running" and _uptime(shown["State"]) >= _window(shown, settings)
-    if restarts >= _RESTARTS and not runs:
+def start_time(state: Mapping[str, Any]) -> datetime | None:
+    """Return the time of a container's last start, or ``None`` if the daemon shows no date.
+
+    A date without a zone is read as UTC, the zone that Docker's API uses.
+    """
+    try:
+        started = datetime.fromisoformat(str(state.get("StartedAt")))
+    except ValueError:
+        return None
+    return started if started.tzinfo is not None else started.replace(tzinfo=UTC)
+
+
+def _judge_restarts(raw: Mapping[str, Any], settings: DockerSettings) -> Health | None:
+    restarts, status = raw["RestartCount"], raw["State"]["Status"]
+    is_stable = status == "running" and _uptime(raw["State"]) >= _stable_window(raw, settings)
+    if restarts >= _RESTARTS and not is_stable:
         return Health(ResourceState.FAILED, f"it restarts again and again ({restarts} times)")
     if status == "restarting":
         return Health(ResourceState.STARTING, "it is being restarted")
     return None
 
 
-def _window(shown: Mapping[str, Any], settings: DockerSettings) -> float:
-    """For how long a container has to run to be trusted: the longer, the more often it stopped."""
-    window: float = settings.stable_window * (1 + shown["RestartCount"])
+def _stable_window(raw: Mapping[str, Any], settings: DockerSettings) -> float:
+    # The more often a container stopped, the longer it has to run to count as stable.
+    window: float = settings.stable_window * (1 + raw["RestartCount"])
     return min(window, max(_LONGEST_WINDOW, settings.stable_window))
 
 
 def _uptime(state: Mapping[str, Any]) -> float:
-    started = datetime.fromisoformat(state["StartedAt"])
-    # A start in the future is of a clock that was set back since, or of another than the engine's:
-    # such a container must not start for ever.
+    started = start_time(state)
+    if started is None:
+        # Its check, or the daemon, has to tell: a container must not be starting for ever.
+        return math.inf
+    # A start in the future means that a clock was set back, or that the daemon has another clock.
+    # Such a container must not be starting for ever either.
     return abs((datetime.now(UTC) - started).total_seconds())
 
 
-def _stopped(state: Mapping[str, Any]) -> str:
+def _describe_stop(state: Mapping[str, Any]) -> str:
     if state["Status"] == "exited":
         cause = "for lack of memory" if state.get("OOMKilled") else f"with {state['ExitCode']}"
         return f"it has ended {cause}"
     return f"it is {state['Status']}, not running"
 
 
-def _own_check(status: str) -> Health:
+def _judge_image_check(status: str) -> Health:
     states = {"healthy": ResourceState.HEALTHY, "starting": ResourceState.STARTING}
     return Health(states.get(status, ResourceState.FAILED), f"its own check says {status}")
 
 
-def _checked(*, answers: bool, late: bool) -> Health:
-    if answers:
+def _judge_check(*, has_passed: bool, is_late: bool) -> Health:
+    if has_passed:
         return Health(ResourceState.HEALTHY)
-    if late:
+    if is_late:
         return Health(ResourceState.FAILED, "it does not answer its health check")
     return Health(ResourceState.STARTING, "it does not answer its health check yet")
 
 
 @attrs.frozen
 class _Address:
-    """Where a container may be asked; a published port is relayed, which takes every connection."""
+    """An address at which a container may answer.
+
+    Attributes:
+        is_relayed: Whether it is a published port. Docker's relay accepts every connection.
+    """
 
     host: str
     port: int
-    relayed: bool = False
+    is_relayed: bool = False
 
 
-async def _answers(shown: Mapping[str, Any], check: Mapping[str, Any], host: str) -> bool:
-    """Whether any of the addresses at which the container should answer does."""
-    for address in _addresses(shown, check["port"], urlsplit(host).hostname or "127.0.0.1"):
+async def _run_check(raw: Mapping[str, Any], check: Mapping[str, Any], host: str) -> bool:
+    """Return whether the container passes its check at any of its addresses."""
+    for address in _addresses(raw, check["port"], urlsplit(host).hostname or "127.0.0.1"):
         try:
-            async with asyncio.timeout(_ANSWER_WITHIN):
-                if await _answer(address, check):
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                if await _run_check_at(address, check):
                     return True
         except (OSError, TimeoutError, ValueError):
             continue
     return False
 
 
-_ask_again = backoff.on_predicate(
+_run_check_with_retries = backoff.on_predicate(
     backoff.expo,
-    lambda answers: not answers,
+    lambda has_passed: not has_passed,
     factor=0.3,
-    max_tries=_ASKED,
+    max_tries=_TRIES,
     jitter=None,
     logger=None,
-)
+)(_run_check)
 
 
-def _addresses(shown: Mapping[str, Any], port: int, host: str) -> list[_Address]:
-    """The container's own addresses, then where its port is on the engine's host."""
-    if shown["HostConfig"]["NetworkMode"] == "host":
+def _addresses(raw: Mapping[str, Any], port: int, host: str) -> list[_Address]:
+    """Return the container's own addresses, then those of its port on the daemon's host."""
+    if raw["HostConfig"]["NetworkMode"] == "host":
         return [_Address(host, port)]
-    network = shown["NetworkSettings"]
-    own = [one["IPAddress"] for one in network["Networks"].values() if one["IPAddress"]]
-    published = (network.get("Ports") or {}).get(f"{port}/tcp") or ()
+    settings = raw["NetworkSettings"]
+    own = [network["IPAddress"] for network in settings["Networks"].values()]
+    bindings = (settings.get("Ports") or {}).get(f"{port}/tcp") or ()
     return [
-        *(_Address(address, port) for address in own),
-        *(_Address(host, int(one["HostPort"]), relayed=True) for one in published),
+        *(_Address(address, port) for address in own if address),
+        *(_Address(host, int(binding["HostPort"]), is_relayed=True) for binding in bindings),
     ]
 
 
-async def _answer(address: _Address, check: Mapping[str, Any]) -> bool:
-    reader, writer = await asyncio.open_connection(address.host, address.port)
-    try:
-        if check["type"] == "tcp":
-            return not address.relayed or await _stays_open(reader)
-        request = (
-            f"GET {check['path']} HTTP/1.1\r\nHost: {address.host}\r\nConnection: close\r\n\r\n"
-        )
-        writer.write(request.encode())
-        return _succeeded(await reader.readline())
-    finally:
-        writer.transport.abort()
+async def _run_check_at(address: _Address, check: Mapping[str, Any]) -> bool:
+    if check["type"] != "tcp":
+        return await is_http_success(address.host, address.port, check["path"])
+    async with open_connection(address.host, address.port) as (reader, _):
+        return not address.is_relayed or await _stays_open(reader)
 
 
 async def _stays_open(reader: asyncio.StreamReader) -> bool:
-    """Whether there is somebody behind a relay, which closes at once where there is nobody."""
+    # Docker's relay accepts a connection first, and closes it at once if nobody listens behind it.
     try:
         async with asyncio.timeout(_RELAY_CLOSES_WITHIN):
             return bool(await reader.read(1))
     except TimeoutError:
         return True
-
-
-def _succeeded(status_line: bytes) -> bool:
-    protocol, _, rest = status_line.partition(b" ")
-    return protocol.startswith(b"HTTP/") and rest[:1] in (b"2", b"3")

@@ -1,34 +1,38 @@
-"""How images are called: a name may leave out its registry, its folder and its tag."""
+"""Image references: a reference may leave out its registry, its folder and its tag."""
 
-__all__ = ["in_full", "is_same_image", "registry_of"]
+__all__ = ["is_same_image", "registry_of", "with_registry"]
 
-DOCKERS_OWN = "docker.io"
+_DEFAULT_REGISTRY = "docker.io"
 
 
 def registry_of(image: str) -> str:
-    """The address of an image's registry, by Docker's rule for telling it from a folder."""
+    """Return the address of an image's registry.
+
+    Docker takes the first part for an address if it has a dot or a colon, or is ``localhost``.
+    """
     first, slash, _ = image.partition("/")
     is_address = slash and ("." in first or ":" in first or first == "localhost")
-    return first if is_address else DOCKERS_OWN
+    return first if is_address else _DEFAULT_REGISTRY
 
 
-def in_full(image: str) -> str:
-    """An image with the address of its registry, without which aiodocker sends no credentials."""
-    if registry_of(image) != DOCKERS_OWN or image.startswith(f"{DOCKERS_OWN}/"):
+def with_registry(image: str) -> str:
+    """Return a reference with its registry, without which aiodocker sends no credentials."""
+    if registry_of(image) != _DEFAULT_REGISTRY or image.startswith(f"{_DEFAULT_REGISTRY}/"):
         return image
-    return f"{DOCKERS_OWN}/{image}" if "/" in image else f"{DOCKERS_OWN}/library/{image}"
+    folder = "" if "/" in image else "library/"
+    return f"{_DEFAULT_REGISTRY}/{folder}{image}"
 
 
-def is_same_image(one: str, other: str) -> bool:
-    """Whether two names mean one image; an engine may show another than it was given."""
-    return _normalized(one) == _normalized(other)
+def is_same_image(reference: str, other: str) -> bool:
+    """Return whether two references name one image; a daemon may show another than it was sent."""
+    return _normalize(reference) == _normalize(other)
 
 
-def _normalized(image: str) -> str:
-    """A name with its registry, its folder and its tag, or with its digest alone."""
-    for docker in (f"index.{DOCKERS_OWN}/", f"{DOCKERS_OWN}/"):
-        image = image.removeprefix(docker)
-    name, _, digest = in_full(image).partition("@")
+def _normalize(image: str) -> str:
+    """Return a reference with registry, folder and tag, or with its digest in place of the tag."""
+    for default in (f"index.{_DEFAULT_REGISTRY}/", f"{_DEFAULT_REGISTRY}/"):
+        image = image.removeprefix(default)
+    name, _, digest = with_registry(image).partition("@")
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     return (

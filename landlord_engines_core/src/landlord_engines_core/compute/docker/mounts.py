@@ -1,9 +1,9 @@
-"""What a tenant may mount: volumes of its own, and folders that are not the engine's.
+"""Mounts that a tenant may have: volumes of its own, and folders without the daemon's data.
 
-An engine gives a volume to whoever knows its name; only its labels tell whose it is. To make one that
-is there changes nothing. So of two tenants who name the same new volume, its labels say afterwards
-whose it is. It could still be removed and made again before a container holds it: what the container
-has got is therefore looked at once more.
+A daemon gives a volume to any container that knows its name; only labels say whose it is. Creating a
+volume that exists changes nothing, so of two tenants that create the same volume the labels name one.
+The volume could still be removed and created again before a container uses it. The mounts of a new
+container are therefore checked once more.
 """
 
 import re
@@ -13,28 +13,28 @@ from typing import Any
 
 import attrs
 
-from landlord_engines_core.compute.docker import names
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig, Volume
-from landlord_engines_core.compute.docker.found import Container
+from landlord_engines_core.compute.docker.labels import OWNER, belongs_to, identity_labels
+from landlord_engines_core.compute.docker.observe import Container
 from landlord_engines_core.compute.docker.policy import is_allowed_bind, is_in_data_root
 from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Mounts"]
 
-_FOREIGN = "is a volume that Landlord did not make for this tenant"
-_DATA = "is a folder that holds the engine's own data"
+_FOREIGN_VOLUME = "is a volume that Landlord did not make for this tenant"
+_DATA_FOLDER = "is a folder that holds the Docker daemon's own data"
 
 
 @attrs.frozen(kw_only=True)
 class Mounts:
-    """What one tenant may mount.
+    """The mounts that one tenant may have.
 
     Attributes:
-        tenant: Whose container it is.
-        held: The volumes that the tenant's containers have already. Landlord's own worker left
-            volumes without labels; its tenants keep theirs.
+        tenant: The tenant's key.
+        held: Volumes that the tenant's containers use already. Landlord's own worker created volumes
+            without labels, and its tenants keep them.
     """
 
     client: DockerClient
@@ -43,70 +43,71 @@ class Mounts:
     held: frozenset[str] = frozenset()
 
     async def prepare(self, config: ContainerConfig) -> None:
-        """Have each volume there that a configuration names, and refuse what the tenant may not have.
+        """Create the missing volumes of a configuration, and refuse forbidden mounts.
 
         Raises:
-            ComputeRefused: With the path of what is refused, and the key that allows it.
+            ComputeRefused: With the path of each forbidden mount, and the setting that allows it.
         """
-        problems = [await self._problem(volume) for volume in config.mounts()]
-        told = [
+        problems = [await self._prepare_volume(volume) for volume in config.mounts()]
+        message = "; ".join(
             f"$.volumes[{index}] {problem}" for index, problem in enumerate(problems) if problem
-        ]
-        if told:
+        )
+        if message:
             raise ComputeRefused(
-                f"the policy of this worker refuses the configuration: {'; '.join(told)}",
+                f"the policy of this worker refuses the configuration: {message}",
                 hint="name another volume; or allow this one: a volume by"
                 " compute.docker.policy.volumes, a folder by compute.docker.policy.bind_roots",
             )
 
-    async def wrong(self, container: Container, config: ContainerConfig) -> list[str]:
-        """Name what a container has mounted and may not have, by a volume's own options too."""
-        shown = container.shown["Mounts"]
-        folders = [one["Source"] for one in shown if one["Type"] == "bind"]
+    async def find_forbidden(self, container: Container, config: ContainerConfig) -> list[str]:
+        """Return ``Mounts`` once for each mount of a container that the tenant may not have."""
+        folders = [mount["Source"] for mount in container.raw["Mounts"] if mount["Type"] == "bind"]
         named = {volume.source for volume in config.mounts()}
-        wrong = []
+        forbidden = []
         for name in container.volumes:
             volume = await self.client.volume(name)
-            folders += _devices(volume.get("Options") or {})
-            if name in named and not self._may_have(volume):
-                wrong.append("Mounts")
-        return wrong + ["Mounts" for one in folders if not await self._may_see(one)]
+            # A volume with a bind option leads to a folder of the host.
+            folders += _host_folders(volume.get("Options") or {})
+            if name in named and not self._is_allowed_volume(volume):
+                forbidden.append("Mounts")
+        return forbidden + [
+            "Mounts" for folder in folders if not await self._is_allowed_folder(folder)
+        ]
 
-    async def _problem(self, volume: Volume) -> str:
-        """Why a tenant may not mount this; a volume that is missing is made."""
+    async def _prepare_volume(self, volume: Volume) -> str:
+        """Create a volume if it is missing, and return why the tenant may not mount it, if so."""
         if volume.is_bind:
-            return "" if await self._may_see(volume.source) else _DATA
-        await self.client.ensure_volume(volume.source, self._labels(volume.source))
-        return "" if self._may_have(await self.client.volume(volume.source)) else _FOREIGN
+            return "" if await self._is_allowed_folder(volume.source) else _DATA_FOLDER
+        await self.client.ensure_volume(volume.source, self._volume_labels(volume.source))
+        is_allowed = self._is_allowed_volume(await self.client.volume(volume.source))
+        return "" if is_allowed else _FOREIGN_VOLUME
 
-    async def _may_see(self, folder: str) -> bool:
+    async def _is_allowed_folder(self, folder: str) -> bool:
         roots = self.settings.policy.bind_roots
         return is_allowed_bind(folder, roots, self.settings.host) and not is_in_data_root(
             folder, await self.client.data_root(), roots
         )
 
-    def _may_have(self, volume: Mapping[str, Any]) -> bool:
+    def _is_allowed_volume(self, volume: Mapping[str, Any]) -> bool:
         labels = volume.get("Labels") or {}
-        kept = volume["Name"] in self.held and names.OWNER not in labels
-        return self._is_shared(volume["Name"]) or kept or names.belongs_to(labels, self.tenant)
+        is_adopted = volume["Name"] in self.held and OWNER not in labels
+        return self._is_shared(volume["Name"]) or is_adopted or belongs_to(labels, self.tenant)
 
     def _is_shared(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.settings.policy.volumes)
 
-    def _labels(self, name: str) -> Mapping[str, str]:
-        """Whose a new volume is; what is shared is no tenant's, so that no delete takes it along."""
+    def _volume_labels(self, name: str) -> Mapping[str, str]:
+        # A shared volume gets no tenant's labels, so no delete removes it.
         if self._is_shared(name):
-            return {names.OWNER: "landlord"}
-        return names.identity(self.settings.label_prefix, self.tenant)
+            return {OWNER: "landlord"}
+        return identity_labels(self.settings.label_prefix, self.tenant)
 
 
-def _devices(options: Mapping[str, str]) -> Iterator[str]:
-    """A folder or a device of the host; a share on another machine names none.
-
-    A relative one begins at a folder that the engine tells nobody, so that it may lead anywhere.
-    """
+def _host_folders(options: Mapping[str, str]) -> Iterator[str]:
+    """Yield the folder or device of the host that a volume's options name, if any."""
     device = options.get("device", "")
     if device.startswith("/"):
         yield device
     elif "bind" in re.split(r"[\s,]+", options.get("o", "")):
+        # A relative path starts at a folder that no daemon reveals: it may lead anywhere.
         yield "/"

@@ -1,8 +1,7 @@
-"""What a tenant's configuration may not do, unless the operator's policy says so.
+"""Checks of a tenant's configuration against the operator's policy.
 
-Keys that only Docker knows, such as ``HostConfig``, never reach the engine in any case. One that asks
-for more rights is refused all the same: to leave it out in silence would run something else than
-what was asked for.
+Keys that only Docker knows, such as ``HostConfig``, are never sent to the daemon. A configuration that
+holds one is refused all the same: without the key the container would not be what the tenant expects.
 """
 
 import re
@@ -13,11 +12,11 @@ from landlord_engines_core.compute.docker.config import ContainerConfig
 from landlord_engines_core.compute.docker.settings import Policy
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["capability", "check", "is_allowed_bind", "is_in_data_root"]
+__all__ = ["canonical_capability", "check_policy", "is_allowed_bind", "is_in_data_root"]
 
 _SOCKETS = ("/run/docker.sock", "/run/containerd/containerd.sock")
 
-_NEVER = {
+_FORBIDDEN_KEYS = {
     "apparmor",
     "cgroup",
     "cgroupnsmode",
@@ -46,32 +45,38 @@ _NEVER = {
     "utsmode",
     "volumesfrom",
 }
-"""Keys of Docker and of Compose that ask for more rights, in small letters and without marks."""
+"""Keys of Docker and Compose that ask for more rights, in lower case and without punctuation."""
 
-_OURS = {"capadd": "cap_add", "devices": "devices", "networkmode": "network_mode"}
-_OURS |= {"privileged": "privileged", "binds": "volumes", "network": "network_mode"}
-"""What some spell otherwise; the right key is there for those whom the policy allows it."""
+_OTHER_SPELLINGS = {
+    "binds": "volumes",
+    "capadd": "cap_add",
+    "devices": "devices",
+    "network": "network_mode",
+    "networkmode": "network_mode",
+    "privileged": "privileged",
+}
+"""Keys of Docker and Compose, and the key of a configuration that means the same."""
 
 
-def check(
+def check_policy(
     original: Mapping[str, object], config: ContainerConfig, policy: Policy, host: str
 ) -> None:
-    """Refuse what the policy does not allow.
+    """Refuse a configuration that the policy does not allow.
 
     Args:
-        original: The effective configuration, with the keys that we do not read.
-        config: The same, as we read it.
-        policy: What the operator allows.
-        host: The engine's address, whose socket must not be mounted.
+        original: The effective configuration, with the keys that are not read.
+        config: The configuration, as read.
+        policy: The operator's policy.
+        host: The daemon's address, whose socket must not be mounted.
 
     Raises:
         ComputeRefused: With the path of each bad key, never its value.
     """
     problems = [
-        *_foreign(original),
-        *_network(config, policy),
-        *_rights(config, policy),
-        *_mounts(config, policy, host),
+        *_check_keys(original),
+        *_check_network(config, policy),
+        *_check_rights(config, policy),
+        *_check_mounts(config, policy, host),
     ]
     if problems:
         raise ComputeRefused(
@@ -80,61 +85,60 @@ def check(
         )
 
 
-def capability(name: str) -> str:
-    """A capability as Docker shows it: it takes any case, with ``CAP_`` or without."""
+def canonical_capability(name: str) -> str:
+    """Return a capability as Docker shows it; Docker takes any case, with or without ``CAP_``."""
     return f"CAP_{name.upper().removeprefix('CAP_')}"
 
 
-def _foreign(original: Mapping[str, object]) -> Iterator[str]:
+def _check_keys(original: Mapping[str, object]) -> Iterator[str]:
     for key, value in original.items():
-        # As lenient as an engine's reader is, which knows keys in any case.
+        # The daemon accepts keys in any case, so this check does too.
         plain = re.sub(r"[\W_]", "", key.casefold())
-        if not value or key in _OURS.values():
+        if not value or key in _OTHER_SPELLINGS.values():
             continue
-        if plain in _NEVER:
+        if plain in _FORBIDDEN_KEYS:
             yield f"$.{key}"
-        elif plain in _OURS:
-            yield f"$.{key}, which is spelt {_OURS[plain]}"
+        elif plain in _OTHER_SPELLINGS:
+            yield f"$.{key}, which is spelt {_OTHER_SPELLINGS[plain]}"
 
 
-def _network(config: ContainerConfig, policy: Policy) -> Iterator[str]:
+def _check_network(config: ContainerConfig, policy: Policy) -> Iterator[str]:
     if config.network_mode == "host" and not policy.host_network:
         yield "the host's network in $.network_mode"
     if config.network_mode.startswith("container:") and not policy.container_network:
         yield "another container's network in $.network_mode"
 
 
-def _rights(config: ContainerConfig, policy: Policy) -> Iterator[str]:
+def _check_rights(config: ContainerConfig, policy: Policy) -> Iterator[str]:
     if config.privileged and not policy.privileged:
         yield "$.privileged"
-    allowed = {capability(name) for name in policy.capabilities}
+    allowed = {canonical_capability(name) for name in policy.capabilities}
     for index, name in enumerate(config.cap_add):
-        if capability(name) not in allowed:
+        if canonical_capability(name) not in allowed:
             yield f"$.cap_add[{index}]"
     for index, device in enumerate(config.devices):
         if device not in policy.devices:
             yield f"$.devices[{index}]"
 
 
-def _mounts(config: ContainerConfig, policy: Policy, host: str) -> Iterator[str]:
+def _check_mounts(config: ContainerConfig, policy: Policy, host: str) -> Iterator[str]:
     for index, volume in enumerate(config.mounts()):
         if volume.is_bind and not is_allowed_bind(volume.source, policy.bind_roots, host):
             yield f"a folder of the host in $.volumes[{index}]"
         elif volume.is_bind and _reaches_socket(volume.source, host) and not policy.engine_socket:
-            yield f"the engine's socket in $.volumes[{index}]"
+            yield f"the Docker daemon's socket in $.volumes[{index}]"
 
 
 def is_allowed_bind(source: str, roots: tuple[str, ...], host: str) -> bool:
-    """Whether a folder may be mounted: a root itself, or below one as written and in truth.
-
-    An engine follows the links of its own host and tells of none. Where they lead can be seen only
-    where the worker sees the root, too; elsewhere nothing but the roots themselves is allowed.
+    """Return whether a folder may be mounted: it is a root, or below a root with links resolved.
 
     Args:
         source: The folder, absolute and without ``..``.
         roots: The folders that the policy names.
-        host: The engine's address.
+        host: The daemon's address.
     """
+    # The daemon follows links on its own host and reports none. The worker can resolve a link only
+    # if it sees the same files; otherwise it allows the roots themselves and nothing below them.
     folder = PurePosixPath(source)
     if not host.startswith("unix://"):
         return any(folder == PurePosixPath(root) for root in roots)
@@ -146,35 +150,35 @@ def is_allowed_bind(source: str, roots: tuple[str, ...], host: str) -> bool:
 
 
 def is_in_data_root(source: str, data_root: str, roots: tuple[str, ...]) -> bool:
-    """Whether a folder holds what an engine keeps, such as volumes, or is a part of it.
-
-    Only a root that is itself in there lets tenants have it: one above it means something else.
+    """Return whether a folder holds the daemon's data, such as volumes, or is a part of it.
 
     Args:
         source: The folder, absolute and without ``..``.
-        data_root: The engine's own folder.
+        data_root: The daemon's data folder.
         roots: The folders that the policy names.
     """
-    meant = any(
+    # A root inside the data folder was named on purpose. A root above it was not: the operator who
+    # names /var does not mean other tenants' volumes.
+    is_intended = any(
         PurePosixPath(root).is_relative_to(data_root) and PurePosixPath(source).is_relative_to(root)
         for root in roots
     )
     data = {PurePosixPath(data_root), PurePosixPath(Path(data_root).resolve())}
     folders = {PurePosixPath(source), PurePosixPath(Path(source).resolve())}
-    reached = any(a.is_relative_to(b) or b.is_relative_to(a) for a in data for b in folders)
-    return reached and not meant
+    overlaps = any(a.is_relative_to(b) or b.is_relative_to(a) for a in data for b in folders)
+    return overlaps and not is_intended
 
 
 def _reaches_socket(source: str, host: str) -> bool:
-    """Whether a socket that rules the host is what is mounted, or is somewhere in it."""
+    """Return whether a mount is, or holds, a socket that controls the host."""
     own = (host.removeprefix("unix://"),) if host.startswith("unix://") else ()
-    sockets = [_plain(socket) for socket in (*own, *_SOCKETS)]
-    sources = (_plain(source), _plain(str(Path(source).resolve())))
-    return any(socket.is_relative_to(one) for socket in sockets for one in sources)
+    sockets = [_normalize_path(socket) for socket in (*own, *_SOCKETS)]
+    mounts = (_normalize_path(source), _normalize_path(str(Path(source).resolve())))
+    return any(socket.is_relative_to(mount) for socket in sockets for mount in mounts)
 
 
-def _plain(path: str) -> PurePosixPath:
-    """A path without a link that is on every host: ``/var/run`` is ``/run``."""
+def _normalize_path(path: str) -> PurePosixPath:
+    # On every host /var/run is a link to /run.
     pure = PurePosixPath("/", *PurePosixPath(path).parts[1:])
     if pure.is_relative_to("/var/run"):
         return PurePosixPath("/run", pure.relative_to("/var/run"))

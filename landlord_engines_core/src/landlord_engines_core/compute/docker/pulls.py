@@ -1,8 +1,8 @@
-"""What it means that a Docker engine cannot pull an image.
+"""Errors of image pulls in this project's own.
 
-An engine answers a pull with HTTP 200 and a stream, and reports most failures inside that stream. Such
-a failure has no status: its text alone tells the cause. The texts are those of Docker 20.10 to 28,
-containerd and the common registries. A text may quote an address, so that none is passed on.
+A daemon answers a pull with HTTP 200 and a stream, and reports most failures inside that stream. Such
+a failure has no status, so its text alone tells the cause. The texts are those of Docker 20.10 to 28,
+containerd and the common registries. A text may quote an address, so no text is passed on.
 """
 
 import re
@@ -10,46 +10,49 @@ from collections.abc import Iterator
 
 import attrs
 
-from landlord_engines_core.compute.docker.answers import NO_CONNECTION, silent
+from landlord_engines_core.compute.docker.errors import NO_CONNECTION, no_answer_error
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["pull_error"]
 
 _RATE_LIMIT_PAUSE = 60.0
-"""Seconds until the next pull where a registry limits the rate and names no pause."""
+"""Seconds until the next pull if a registry limits the rate and names no pause."""
 
 _SHORTEST_PAUSE = 1.0
-"""Seconds; registries name microseconds, for a client that asks again at once."""
+"""Seconds until the next pull, at least; registries name pauses of microseconds."""
 
 _TOO_MANY_REQUESTS = 429
 
 _PAUSE = re.compile(r"retry[- ]after\W{0,3}((?:\d+(?:\.\d+)?(?:h|ms|m|µs|us|ns|s))+|\d+)")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|µs|us|ns|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-"""Go's units of a duration: ghcr.io answers ``toomanyrequests: retry-after: 1.06ms, ...``."""
+"""Go's units of a duration; ghcr.io answers ``toomanyrequests: retry-after: 1.06ms, ...``."""
 
 _RATE_LIMITED = ("toomanyrequests", "too many requests", "rate limit", "http status: 429")
 
 
 @attrs.frozen
 class _Cause:
-    """Parts of an engine's text in small letters, and what they mean.
+    """A cause of failed pulls.
 
     Attributes:
-        permanent: Whether only another image or another configuration helps.
+        parts: Parts of a daemon's text in lower case, each of which stands for this cause.
+        message: The error's message.
+        hint: The error's hint.
+        is_permanent: Whether only another image or another configuration helps.
     """
 
     parts: tuple[str, ...]
     message: str
-    hint: str = ""
-    permanent: bool = False
+    hint: str
+    is_permanent: bool = False
 
 
 _CAUSES = (
     _Cause(
         ("no space left", "disk quota exceeded", "not enough space"),
-        "the Docker engine has no space left for the image in $.image",
-        "free space on the engine's host: docker system df tells what takes it",
+        "the Docker daemon has no space left for the image in $.image",
+        "free space on the daemon's host; `docker system df` shows what uses it",
     ),
     _Cause(
         (
@@ -59,9 +62,9 @@ _CAUSES = (
             "cannot be used on this platform",
             "image operating system",
         ),
-        "the image in $.image is not made for the platform of this Docker engine",
-        "build it for the engine's platform, which docker version names, or choose another image",
-        permanent=True,
+        "the image in $.image is not made for the platform of this Docker daemon",
+        "build it for the platform that `docker version` prints, or choose another image",
+        is_permanent=True,
     ),
     _Cause(
         (
@@ -70,9 +73,9 @@ _CAUSES = (
             "unsupported digest",
             "invalid checksum digest",
         ),
-        "the image in $.image is not the one that its digest names",
-        "check the digest in $.image, and what stands between the engine and the registry",
-        permanent=True,
+        "the image in $.image does not match its digest",
+        "check the digest in $.image, and the proxies between the daemon and the registry",
+        is_permanent=True,
     ),
     _Cause(
         (
@@ -82,7 +85,7 @@ _CAUSES = (
             "failed digest validation",
         ),
         "a layer of the image in $.image arrived damaged: it does not match its digest",
-        "check what stands between the Docker engine and the registry",
+        "check the proxies between the Docker daemon and the registry",
     ),
     _Cause(
         (
@@ -92,18 +95,18 @@ _CAUSES = (
             "read-only file system",
             "input/output error",
         ),
-        "the Docker engine cannot store the image in $.image",
-        "the engine's own log tells why; check its disk and its storage driver",
+        "the Docker daemon cannot store the image in $.image",
+        "read the daemon's log; check its disk and its storage driver",
     ),
     _Cause(
         ("x509", "tls: ", "certificate"),
-        "the Docker engine does not trust the certificate of the registry of $.image",
-        "give the engine the registry's certificate, in /etc/docker/certs.d",
+        "the Docker daemon does not trust the certificate of the registry of $.image",
+        "add the registry's certificate to /etc/docker/certs.d on the daemon's host",
     ),
     _Cause(
         ("server gave http response to https client",),
-        "the registry of the image in $.image speaks no TLS, and the Docker engine asks for it",
-        "name the registry in insecure-registries of the engine, or give it a certificate",
+        "the registry of the image in $.image has no TLS, and the Docker daemon requires it",
+        "add the registry to the daemon's insecure-registries, or give it a certificate",
     ),
     _Cause(
         (
@@ -118,7 +121,7 @@ _CAUSES = (
         ),
         "the registry denies the image in $.image, or does not have it",
         "check the name, and compute.docker.registries",
-        permanent=True,
+        is_permanent=True,
     ),
     _Cause(
         (
@@ -137,79 +140,79 @@ _CAUSES = (
             "proxyconnect",
         ),
         "the registry of the image in $.image does not answer",
-        "the Docker engine has to reach it, by its own proxy where it has one",
+        "make it reachable from the Docker daemon, through the daemon's proxy if it has one",
     ),
     _Cause(
         ("media type", "mediatype", "schema 1", "schema version", "unsupported manifest"),
-        "the image in $.image has a format that this Docker engine does not know",
-        "push it again with a newer client, or use a newer engine",
-        permanent=True,
+        "the image in $.image has a format that this Docker daemon does not know",
+        "push it again with a newer client, or use a newer daemon",
+        is_permanent=True,
     ),
     _Cause(
         ("invalid reference format", "invalid tag format", "invalid repository name"),
-        "$.image is not the reference of an image",
+        "$.image is not an image reference",
         "name it as repository:tag or repository@sha256:digest",
-        permanent=True,
+        is_permanent=True,
     ),
     _Cause(
         ("not found", "manifest unknown", "name unknown", "does not exist"),
         "the image in $.image does not exist",
         "check name and tag",
-        permanent=True,
+        is_permanent=True,
     ),
 )
-"""The first that fits counts: a full disk breaks layers, and what denies may say "not found" too."""
+"""Causes in order of precedence: a full disk breaks layers, and a denial may say "not found" too."""
 
-_MISSING = _CAUSES[-1]
+_NOT_FOUND = _CAUSES[-1]
 
 
 def pull_error(status: int, message: str, image: str) -> ComputeUnavailable | ComputeRefused:
-    """Tell what an engine's failure to pull an image means.
+    """Return the error for a failed pull.
 
     Args:
-        status: The status of the answer; 0 where the failure came inside the stream.
-        message: What the engine says.
-        image: What was to be pulled; its name inside of the message says nothing.
+        status: The status of the answer; 0 for a failure inside the stream.
+        message: The daemon's text.
+        image: The image's reference, which is taken out of the text.
     """
     if status == NO_CONNECTION:
-        return silent()
-    text = _without(image.lower(), message.lower())
+        return no_answer_error()
+    text = _without_reference(image.lower(), message.lower())
     if status == _TOO_MANY_REQUESTS or any(part in text for part in _RATE_LIMITED):
         return ComputeUnavailable(
             "the registry of the image in $.image limits the rate of pulls",
-            hint="name credentials in compute.docker.registries, or use a mirror of the registry",
-            retry_after=_pause(text),
+            hint="add credentials to compute.docker.registries, or use a mirror of the registry",
+            retry_after=_parse_pause(text),
         )
-    for cause in _causes(status, text):
-        if cause.permanent:
+    for cause in _find_causes(status, text):
+        if cause.is_permanent:
             return ComputeRefused(cause.message, hint=cause.hint)
         return ComputeUnavailable(cause.message, hint=cause.hint)
-    told = f" (HTTP {status})" if status else ""
+    suffix = f" (HTTP {status})" if status else ""
     return ComputeUnavailable(
-        f"the image in $.image cannot be pulled, for a reason that the worker does not know{told}",
-        hint="pull it on the engine's host by hand: docker pull tells the reason",
+        f"the image in $.image cannot be pulled, for a reason that the worker does not know{suffix}",
+        hint="run `docker pull` on the daemon's host, which prints the reason",
     )
 
 
-def _causes(status: int, text: str) -> Iterator[_Cause]:
+def _find_causes(status: int, text: str) -> Iterator[_Cause]:
     yield from (cause for cause in _CAUSES if any(part in text for part in cause.parts))
     if status == 404:  # noqa: PLR2004  # not found
-        yield _MISSING
+        yield _NOT_FOUND
 
 
-def _without(image: str, text: str) -> str:
-    """Take an image's name out of a text: an image may be called ``denied`` or ``timeout``."""
+def _without_reference(image: str, text: str) -> str:
+    # An image may be called `denied` or `timeout`.
     repository = re.split(r"@|:(?=[^/]*$)", image, maxsplit=1)[0]
     for name in (image, repository, repository.rpartition("/")[2]):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "", text)
     return text
 
 
-def _pause(text: str) -> float:
-    """Seconds that a registry asks to wait for; it answers the engine, which passes the text on."""
-    found = _PAUSE.search(text)
-    if found is None:
+def _parse_pause(text: str) -> float:
+    """Return the seconds that a registry asks to wait for, in the text that the daemon passes on."""
+    match = _PAUSE.search(text)
+    if match is None:
         return _RATE_LIMIT_PAUSE
-    told = found[1] if not found[1].isdigit() else f"{found[1]}s"
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(told))
+    pause = f"{match[1]}s" if match[1].isdigit() else match[1]
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(pause))
     return max(seconds, _SHORTEST_PAUSE)

@@ -1,31 +1,31 @@
-"""Removing a container with what it owns, by one rule for every removal.
+"""Removal of a container with its unnamed volumes, by one rule for every removal.
 
-A container owns its volumes that have no name. They go with it where its configuration says
-``remove_volumes``, whatever removes it: an update, a rollback, an orphan's removal, a remake or a
-delete. In an update both configurations have to say so: what the next one keeps may be the former's
-data. The volumes of a container that was never started hold nothing of a tenant, and always go.
+A container owns its volumes without a name. They are removed with it if its configuration says
+``remove_volumes``, whether an update, a rollback or a delete removes it. In an update both
+configurations have to say so, since the next container may keep data of the former. The volumes of a
+container that never started hold no data and are always removed.
 
-Named volumes belong to the tenant (`volumes`). An image, a network and a folder belong to the operator.
+Named volumes belong to the tenant (`volumes`). Images, networks and folders belong to the operator.
 """
 
 from landlord_engines_core.compute.docker.client import DockerClient
-from landlord_engines_core.compute.docker.found import Container
+from landlord_engines_core.compute.docker.observe import Container
 
 __all__ = ["remove", "remove_replaced"]
 
 
 async def remove(client: DockerClient, container: Container) -> None:
-    """Remove a container with what it owns."""
-    owned = container.takes_volumes_along or container.status == "created"
-    await client.remove(container.id, volumes=owned)
+    """Remove a container with the volumes it owns."""
+    volumes = container.removes_volumes or container.status == "created"
+    await client.remove(container.id, volumes=volumes)
 
 
 async def remove_replaced(client: DockerClient, former: Container, next_id: str) -> None:
-    """Remove a container whose place another has taken.
+    """Remove a container that another one has replaced.
 
     Raises:
-        NotFound: The other one is not there any more.
+        NotFound: The replacement is gone.
     """
-    following = Container(await client.show(next_id))
-    owned = former.takes_volumes_along and following.takes_volumes_along
-    await client.remove(former.id, volumes=owned or former.status == "created")
+    replacement = Container(await client.inspect(next_id))
+    volumes = former.removes_volumes and replacement.removes_volumes
+    await client.remove(former.id, volumes=volumes or former.status == "created")

@@ -1,9 +1,10 @@
-"""Putting the next container in the place of the former one, so that no kill leaves the tenant down.
+"""Replacement of the former container by the next one, so that no kill leaves the tenant down.
 
-Of the two only one can hold a port of the host, so that the former is stopped before the next one
-starts. What is between is a switch: it names both by the ids that were seen before, creates nothing
-and never starts over. Meanwhile another worker may act on the tenant, by names that have become its
-own: by ids, each finds that the other's containers are gone or run, and looks again.
+Only one of them can hold a port of the host, so the former is stopped before the next one starts. The
+time in between is a switch: it names both containers by id, creates nothing and never starts over.
+
+Another worker may act on the tenant meanwhile, and use the same names for other containers. With ids,
+each worker finds the other's containers gone or running, and observes the tenant again.
 """
 
 from contextlib import suppress
@@ -12,79 +13,76 @@ import attrs
 import backoff
 
 from landlord_engines_core.compute.contract import ResourceState
-from landlord_engines_core.compute.docker.answers import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.client import DockerClient
-from landlord_engines_core.compute.docker.found import Container
-from landlord_engines_core.compute.docker.health import Health, health_of
+from landlord_engines_core.compute.docker.errors import Conflict, NotFound, StartFailed
+from landlord_engines_core.compute.docker.health import Health, check_health
+from landlord_engines_core.compute.docker.observe import Container
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.in_flight import observing, switch
-from landlord_engines_core.compute.points import Failpoint
+from landlord_engines_core.compute.in_flight import Failpoint, observing, switch
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Replacement", "longest_carry"]
 
 
 def longest_carry(settings: DockerSettings) -> float:
-    """Seconds from a cancellation until what is under way has ended.
-
-    That is the request on the wire, and of the way back a stop and a start.
-    """
+    """Return the seconds from a cancellation until all requests have ended, at most."""
+    # The request on the wire, and a stop and a start to go back.
     return 3 * (settings.request_timeout + settings.stop_timeout)
 
 
 @attrs.frozen(kw_only=True)
 class Replacement:
-    """Two containers of a tenant, of which the next is to take the place of the former.
+    """A switch between two containers of a tenant.
 
     Attributes:
-        former: The container that is in place, as it was seen before.
-        next_id: The id of the one that is to take its place.
-        returns: Whether the former serves again where the next one does not become healthy.
-        reached: Told each point.
+        former: The tenant's present container, as it was observed before.
+        next_id: The id of the container that replaces it.
+        can_go_back: Whether the former serves again if the next one does not become healthy.
+        reached: Called with the name of each failpoint.
     """
 
     client: DockerClient
     settings: DockerSettings
     former: Container
     next_id: str
-    returns: bool
+    can_go_back: bool
     reached: Failpoint
 
     async def run(self) -> ComputeRefused | StartFailed | None:
-        """Let the next container serve; where it cannot, the former serves again.
+        """Stop the former container and start the next one; go back if that does not serve.
 
         Returns:
-            Why the next one does not serve.
+            Why the next one does not serve, or ``None`` if it does.
 
         Raises:
-            NotFound: One of them is not there any more.
-            Conflict: Somebody else starts or stops them at this moment.
+            NotFound: One of the containers is gone.
+            Conflict: Another worker starts or stops one of them.
         """
-        return await switch(self._forward, self._back, longest=self._longest)
+        return await switch(self._go_forward, self._go_back, longest=self._longest)
 
     async def undo(self) -> None:
-        """Let the former container serve again, in whose place the next one was put.
+        """Stop the next container and start the former one again.
 
         Raises:
-            NotFound: The former is not there any more.
+            NotFound: The former container is gone.
         """
-        await switch(self._back, self._back, longest=self._longest)
+        await switch(self._go_back, self._go_back, longest=self._longest)
 
-    async def health(self) -> Health:
-        """Wait until the next container is healthy or has failed, for as long as it may take.
+    async def wait_decided(self) -> Health:
+        """Wait until the next container is healthy or has failed, within the health timeout.
 
         Raises:
-            Conflict: It was stopped from outside, which tells nothing of it.
+            Conflict: It was stopped from outside, which says nothing about its health.
         """
 
-        async def look() -> Container:
+        async def observe() -> Container:
             observing()
-            return Container(await self.client.show(self.next_id))
+            return Container(await self.client.inspect(self.next_id))
 
-        async def ask() -> Health:
-            return await health_of((await look()).shown, self.settings)
+        async def check() -> Health:
+            return await check_health((await observe()).raw, self.settings)
 
-        watched = backoff.on_predicate(
+        poll = backoff.on_predicate(
             backoff.expo,
             lambda health: health.state is ResourceState.STARTING,
             factor=0.05,
@@ -92,55 +90,55 @@ class Replacement:
             max_time=self.settings.health_timeout,
             jitter=None,
             logger=None,
-        )(ask)
-        health: Health = await watched()
-        if health.state is ResourceState.FAILED and (await look()).was_cut:
-            raise Conflict(f"the next container was stopped by others: {health.detail}")
+        )(check)
+        health: Health = await poll()
+        if health.state is ResourceState.FAILED and (await observe()).was_interrupted:
+            raise Conflict(f"the next container was stopped from outside: {health.detail}")
         return health
 
     @property
     def _longest(self) -> float:
-        each = self.settings.request_timeout + self.settings.stop_timeout
-        return 2 * each + self.settings.health_timeout + longest_carry(self.settings)
+        request = self.settings.request_timeout + self.settings.stop_timeout
+        return 2 * request + self.settings.health_timeout + longest_carry(self.settings)
 
-    async def _forward(self) -> ComputeRefused | StartFailed | None:
+    async def _go_forward(self) -> ComputeRefused | StartFailed | None:
         await self.client.stop(self.former.id)
         self.reached("update:stopped")
         try:
-            failure = await self._failure()
+            failure = await self._start_next()
         except (NotFound, Conflict):
-            await self._back()
+            await self._go_back()
             raise
         if failure is not None:
             await self._refuse_interference()
-            await self._back()
+            await self._go_back()
         return failure
 
-    async def _failure(self) -> ComputeRefused | StartFailed | None:
+    async def _start_next(self) -> ComputeRefused | StartFailed | None:
+        """Start the next container and return why it does not serve, if so."""
         try:
             await self.client.start(self.next_id)
         except (ComputeRefused, StartFailed) as error:
             return error
         self.reached("update:started")
-        if not self.returns:
-            # There is nothing to come back to: whether it becomes healthy is for others to see.
+        if not self.can_go_back:
+            # Without a former container to go back to, a wait decides nothing here. The job's next
+            # step, confirm, waits for health.
             return None
-        health = await self.health()
+        health = await self.wait_decided()
         if health.state is not ResourceState.HEALTHY:
             return ComputeRefused(health.detail)
         self.reached("update:healthy")
         return None
 
     async def _refuse_interference(self) -> None:
-        """A former that runs although it was stopped may be why the next one does not.
+        # A former container that runs again may hold the port that the next one needs. For example, a
+        # killed job on another worker starts it when it goes back in its own switch.
+        if Container(await self.client.inspect(self.former.id)).is_running:
+            raise Conflict("the former container was started from outside meanwhile")
 
-        A job on another worker that was killed in a switch has started it, for example.
-        """
-        if Container(await self.client.show(self.former.id)).runs:
-            raise Conflict("the former container was started by others meanwhile")
-
-    async def _back(self) -> None:
-        if not (self.returns or self.former.runs):
+    async def _go_back(self) -> None:
+        if not (self.can_go_back or self.former.is_running):
             return
         with suppress(NotFound):
             await self.client.stop(self.next_id)

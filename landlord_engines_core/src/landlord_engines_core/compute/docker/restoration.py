@@ -1,89 +1,89 @@
-"""Putting back into service what a cut switch left out of it, by what is on the engine alone.
+"""Restoration of a tenant's service after an interrupted update, without its configuration.
 
-It ends an update whose worker died and whose job nobody goes on with. Where the next container is
-healthy, the update is brought to its end: were both left, an engine that comes back might start the
-two of them. Otherwise the former container serves again. Neither needs the configuration.
+It completes an update whose worker died and whose job nobody continues. If the next container is
+healthy, it is promoted; otherwise the former container serves again. One of them has to go: a daemon
+that restarts might start both.
 """
 
 import attrs
 
 from landlord_engines_core.compute.contract import ResourceState
-from landlord_engines_core.compute.docker import removal
 from landlord_engines_core.compute.docker.client import DockerClient
-from landlord_engines_core.compute.docker.found import Container, TenantContainers
-from landlord_engines_core.compute.docker.placing import Placing
+from landlord_engines_core.compute.docker.observe import Container, TenantContainers
+from landlord_engines_core.compute.docker.promotion import Promotion
 from landlord_engines_core.compute.docker.references import reattach
+from landlord_engines_core.compute.docker.removal import remove
 from landlord_engines_core.compute.docker.replacement import Replacement
 from landlord_engines_core.compute.docker.settings import DockerSettings
-from landlord_engines_core.compute.points import Failpoint
+from landlord_engines_core.compute.in_flight import Failpoint
 
 __all__ = ["Restoration"]
 
 
 @attrs.frozen(kw_only=True)
 class Restoration:
-    """One tenant's way back into service.
+    """A restoration of one tenant.
 
     Attributes:
-        found: The tenant's containers, as they were seen just now.
-        name: The name that the tenant's container has.
-        reached: Told each point.
+        observed: The tenant's containers, just observed.
+        name: The name of the tenant's container.
+        reached: Called with the name of each failpoint.
     """
 
     client: DockerClient
     settings: DockerSettings
-    found: TenantContainers
+    observed: TenantContainers
     name: str
     reached: Failpoint
 
     async def run(self) -> bool:
-        """Do what can be done.
+        """Restore the tenant's service.
 
         Returns:
-            Whether anything was done.
+            Whether anything was changed.
         """
-        current, replacement = self.found.current, self.found.replacement
+        current, replacement = self.observed.current, self.observed.replacement
         if current is not None and replacement is not None:
-            return await self._end_update(current, replacement)
+            return await self._complete_update(current, replacement)
         if current is not None:
-            return await self._start(current)
+            return await self._start_interrupted(current)
         if replacement is not None:
-            await self._placing.rename(replacement.id)
-            await self._start(replacement)
+            await self._promotion.rename(replacement.id)
+            await self._start_interrupted(replacement)
         return replacement is not None
 
-    async def _start(self, container: Container) -> bool:
-        """Start what was stopped from outside, by a cut act or by hand: the engine does not tell."""
-        if container.was_cut:
+    async def _start_interrupted(self, container: Container) -> bool:
+        # A person may have stopped it too: the daemon does not say who did.
+        if container.was_interrupted:
             await reattach(self.client, self.settings, container)
             await self.client.start(container.id)
-        return container.was_cut
+        return container.was_interrupted
 
-    async def _end_update(self, former: Container, replacement: Container) -> bool:
-        served = replacement.replaces == former.id
-        switch = Replacement(
+    async def _complete_update(self, former: Container, replacement: Container) -> bool:
+        former_served = replacement.replaces == former.id
+        update = Replacement(
             client=self.client,
             settings=self.settings,
             former=former,
             next_id=replacement.id,
-            returns=True,
+            can_go_back=True,
             reached=self.reached,
         )
-        if replacement.runs and (not served or await self._is_healthy(switch)):
-            await self._placing.take_over(former, replacement.id)
-        elif served:
+        if replacement.is_running and (not former_served or await self._is_healthy(update)):
+            await self._promotion.promote(former, replacement.id)
+        elif former_served:
             await reattach(self.client, self.settings, former)
-            await switch.undo()
-            await removal.remove(self.client, replacement)
+            await update.undo()
+            await remove(self.client, replacement)
         else:
-            return await self._start(former)
+            return await self._start_interrupted(former)
         return True
 
-    async def _is_healthy(self, switch: Replacement) -> bool:
-        return (await switch.health()).state is ResourceState.HEALTHY
+    async def _is_healthy(self, update: Replacement) -> bool:
+        return (await update.wait_decided()).state is ResourceState.HEALTHY
 
     @property
-    def _placing(self) -> Placing:
-        return Placing(
+    def _promotion(self) -> Promotion:
+        return Promotion(
             client=self.client, settings=self.settings, name=self.name, reached=self.reached
         )

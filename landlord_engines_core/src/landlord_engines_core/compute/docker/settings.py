@@ -1,4 +1,4 @@
-"""The section ``compute.docker``: where the engine is, what tenants may do, and their defaults."""
+"""The section ``compute.docker``: the daemon's address, the policy, and the defaults for tenants."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 import attrs
 
-from landlord_engines_core import codec
-from landlord_engines_core.compute.docker.schema import SCHEMA
+from landlord_engines_core.compute import sections
+from landlord_engines_core.compute.docker.config import SCHEMA
 from landlord_engines_core.compute.unknown_keys import properties_of, unknown_keys
 from landlord_engines_core.errors import ComputeRefused
 
@@ -20,22 +20,22 @@ _CAPABILITY = re.compile(r"(CAP_)?[A-Z][A-Z_]{2,}")
 
 @attrs.frozen(kw_only=True)
 class Policy:
-    """What the operator lets tenants do; without it, nothing of this.
+    """Rights that the operator grants to tenants; by default none.
 
     Attributes:
-        host_network: Share the host's network.
-        container_network: Share another container's network.
-        privileged: Run privileged.
-        capabilities: Capabilities that may be added.
-        devices: Devices of the host that may be had.
-        bind_roots: Folders of the host that may be mounted, and where the worker sees them, what is
-            below. Nobody else may be able to write above what is mounted: what a link there leads
-            to would be mounted.
-        volumes: Volumes that any tenant may mount, by name or by pattern: ``shared-*``. They are the
-            operator's, and no delete of a tenant removes one. Without it, tenants have their own.
-        engine_socket: Mount the socket of the engine, which is to rule the host.
-        no_new_privileges: Keep processes from gaining privileges, by setuid programs for example.
-        pids_limit: How many processes a container may have.
+        host_network: Whether tenants may share the host's network.
+        container_network: Whether tenants may share another container's network.
+        privileged: Whether tenants may run privileged containers.
+        capabilities: Capabilities that tenants may add.
+        devices: Devices of the host that tenants may use.
+        bind_roots: Folders of the host that tenants may mount. Folders below a root may be mounted
+            too where the worker sees the root. Only trusted users may write above a mounted folder:
+            Docker mounts the target of a link there.
+        volumes: Names or patterns (``shared-*``) of volumes that any tenant may mount. They belong to
+            the operator, and no delete removes them. Other volumes belong to one tenant each.
+        engine_socket: Whether tenants may mount the daemon's socket, and so control the host.
+        no_new_privileges: Keep processes from gaining privileges, for example by setuid programs.
+        pids_limit: Maximum number of processes in a container.
     """
 
     host_network: bool = False
@@ -52,7 +52,7 @@ class Policy:
 
 @attrs.frozen(kw_only=True)
 class Registry:
-    """What a registry wants to know before it hands out an image."""
+    """Credentials for a registry."""
 
     username: str
     password: str = attrs.field(repr=False)
@@ -63,19 +63,18 @@ class DockerSettings:
     """The operator's part of the section. All times are seconds.
 
     Attributes:
-        host: The engine's address, as ``DOCKER_HOST`` has it.
-        cert_path: The folder with ca.pem, cert.pem and key.pem, as ``DOCKER_CERT_PATH`` has it.
-        tls_verify: Whether to speak TLS to an engine over TCP, as ``DOCKER_TLS_VERIFY`` has it.
-        network_name: The network of tenants that name no network mode; made if it is missing.
-        network_driver: The driver of a network that is made.
-        label_prefix: What a container's name and three copies of its labels begin with.
-        registries: Credentials by the address of a registry, ``docker.io`` for Docker's own.
-        stop_timeout: How long a container may take to stop before it is killed.
-        stable_window: How long a container must run without a restart to count as healthy, where
-            neither its image nor its configuration has a check; longer after restarts.
-        health_timeout: How long a new container may take to become healthy in an update, and any
-            to answer its check, before it has failed.
-        request_timeout: How long the engine may take to answer.
+        host: The daemon's address, as in ``DOCKER_HOST``.
+        cert_path: The folder with ca.pem, cert.pem and key.pem, as in ``DOCKER_CERT_PATH``.
+        tls_verify: Whether to use TLS over TCP, as in ``DOCKER_TLS_VERIFY``.
+        network_name: The network of tenants without a network mode; created if it is missing.
+        network_driver: The driver of a network that is created.
+        label_prefix: The prefix of container names and of a copy of three labels.
+        registries: Credentials by a registry's address, ``docker.io`` for Docker's own.
+        stop_timeout: Time for a container to stop before it is killed.
+        stable_window: Time without a restart after which a container without any health check is
+            healthy. It grows with each restart.
+        health_timeout: Time for a container to become healthy in an update, and to pass its check.
+        request_timeout: Time for the daemon to answer.
     """
 
     host: str = "unix:///var/run/docker.sock"
@@ -93,44 +92,34 @@ class DockerSettings:
 
 
 def read_section(section: Mapping[str, object]) -> tuple[DockerSettings, dict[str, object]]:
-    """Take a section apart.
+    """Read the section ``compute.docker``.
 
     Returns:
-        The operator's settings, and the rest: the defaults of tenants' configurations.
+        The operator's settings, and the rest: the defaults for tenants' configurations.
 
     Raises:
         ComputeRefused: With the path of each bad key, never its value.
     """
-    known = _names(DockerSettings)
-    ours = {
-        key: value for key, value in section.items() if key in known and value not in ("", None)
+    own = sections.field_names(DockerSettings)
+    # Landlord's own settings list every key; a key that nobody set is empty.
+    given = {
+        key: value for key, value in section.items() if key not in own or value not in ("", None)
     }
-    defaults = {key: value for key, value in section.items() if key not in known}
-    try:
-        settings = codec.structure(ours, DockerSettings)
-    except codec.BadDocument as error:
-        raise ComputeRefused(str(error)) from None
+    settings, defaults = sections.read_section(
+        "docker", given, DockerSettings, properties_of(SCHEMA)
+    )
+    policy = given.get("policy", {})
+    assert isinstance(policy, Mapping), "read_section refuses any other type"
     problems = [
-        *unknown_keys(section, {*known, *properties_of(SCHEMA)}),
-        *unknown_keys(_policy(ours), _names(Policy), "policy."),
-        *_problems(settings),
+        *unknown_keys(policy, sections.field_names(Policy), "compute.docker.policy."),
+        *(f"compute.docker.{problem}" for problem in _find_problems(settings)),
     ]
     if problems:
         raise ComputeRefused("; ".join(problems))
     return settings, defaults
 
 
-def _names(kind: type) -> set[str]:
-    return {field.name for field in attrs.fields(kind)}
-
-
-def _policy(section: Mapping[str, object]) -> Mapping[str, object]:
-    policy = section.get("policy")
-    assert isinstance(policy, Mapping | None), "it was structured"
-    return policy or {}
-
-
-def _problems(settings: DockerSettings) -> list[str]:
+def _find_problems(settings: DockerSettings) -> list[str]:
     policy = settings.policy
     checks = {
         "host must begin with unix://, tcp://, http:// or https://": settings.host.startswith(
@@ -147,10 +136,10 @@ def _problems(settings: DockerSettings) -> list[str]:
         ),
         "policy.devices must be absolute paths without '..'": all(map(_is_root, policy.devices)),
         "policy.capabilities must be names such as NET_ADMIN": all(
-            _CAPABILITY.fullmatch(one) for one in policy.capabilities
+            map(_CAPABILITY.fullmatch, policy.capabilities)
         ),
         "policy.volumes must be names of volumes, or patterns with '*' and '?'": all(
-            _VOLUMES.fullmatch(one) for one in policy.volumes
+            map(_VOLUMES.fullmatch, policy.volumes)
         ),
         "policy.pids_limit must be above zero": policy.pids_limit > 0,
         "health_timeout and request_timeout must be above zero": settings.health_timeout > 0

@@ -1,84 +1,84 @@
-"""Removing a tenant's volumes with its container, by whoever comes after a crash too.
+"""Removal of a tenant's named volumes with its container, safe against a crash in between.
 
-Which volumes are to go the container says, and they can go only after it. So they are noted before: on
-the engine, as the label of an empty volume, which goes last.
+The container names the volumes to remove, and a volume can be removed only after its container. So the
+names are noted first, in a label of an empty volume on the daemon, which is removed last.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from landlord_engines_core.compute.docker import names
-from landlord_engines_core.compute.docker.answers import NotFound
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.config import ContainerConfig
-from landlord_engines_core.compute.docker.found import Container
+from landlord_engines_core.compute.docker.errors import NotFound
+from landlord_engines_core.compute.docker.labels import VOLUMES, belongs_to, tenant_filters
+from landlord_engines_core.compute.docker.observe import Container
 
-__all__ = ["dropped", "forget_noted", "note", "remove_noted"]
+__all__ = ["forget_volumes", "list_dropped_volumes", "note_volumes", "remove_noted_volumes"]
 
 
-async def note(client: DockerClient, container: Container, identity: Mapping[str, str]) -> None:
-    """Note that the volumes of a container are to go once it is gone.
+async def note_volumes(
+    client: DockerClient, container: Container, identity: Mapping[str, str]
+) -> None:
+    """Note the volumes that have to be removed once a container is gone.
 
     Args:
-        client: The engine.
+        client: The daemon's client.
         container: A container that is about to be removed.
         identity: The labels of its tenant.
     """
-    if going := [*container.volumes, *container.dropped_volumes]:
-        labels = {**identity, names.VOLUMES: json.dumps(going)}
+    if volumes := [*container.volumes, *container.dropped_volumes]:
+        labels = {**identity, VOLUMES: json.dumps(volumes)}
         await client.ensure_volume(f"{container.id}-volumes", labels)
 
 
-def dropped(former: Container | None, config: ContainerConfig) -> list[str]:
-    """The named volumes that a delete is to remove although the next container does not have them.
+def list_dropped_volumes(former: Container | None, config: ContainerConfig) -> list[str]:
+    """Return the named volumes that the next container does not mount and a delete has to remove.
 
-    They stay until then: an update back finds them. A configuration that keeps its volumes keeps
-    these too.
+    They stay until the delete, so that an update back to the former configuration finds them. Where one
+    of the two configurations keeps volumes, they are never removed.
     """
-    if former is None or not (former.takes_volumes_along and config.remove_volumes):
+    if former is None or not (former.removes_volumes and config.remove_volumes):
         return []
     mounted = {volume.source for volume in config.mounts()}
     return sorted({*former.dropped_volumes, *former.named_volumes} - mounted)
 
 
-async def remove_noted(client: DockerClient, tenant: str) -> bool:
-    """Remove the volumes that were noted; one that another container has is left alone.
+async def remove_noted_volumes(client: DockerClient, tenant: str) -> bool:
+    """Remove the noted volumes that no other container uses.
 
     Returns:
         Whether any were noted.
     """
-    notes = await _notes(client, tenant)
-    for one in notes:
-        for volume in json.loads(one["Labels"][names.VOLUMES]):
-            await _remove(client, volume, tenant)
-        await client.remove_volume(one["Name"])
+    notes = await _list_notes(client, tenant)
+    for note in notes:
+        for name in json.loads(note["Labels"][VOLUMES]):
+            await _remove_own_volume(client, name, tenant)
+        await client.remove_volume(note["Name"])
     return bool(notes)
 
 
-async def forget_noted(client: DockerClient, tenant: str) -> None:
-    """Keep what a delete noted that was cut, since by now it is to be kept."""
-    for one in await _notes(client, tenant):
-        await client.remove_volume(one["Name"])
+async def forget_volumes(client: DockerClient, tenant: str) -> None:
+    """Remove the notes of an interrupted delete: the present configuration keeps the volumes."""
+    for note in await _list_notes(client, tenant):
+        await client.remove_volume(note["Name"])
 
 
-async def _notes(client: DockerClient, tenant: str) -> list[Mapping[str, Any]]:
-    found = await client.volumes(names.filters(tenant))
-    return [one for one in found if names.VOLUMES in _labels(one, tenant)]
+async def _list_notes(client: DockerClient, tenant: str) -> list[Mapping[str, Any]]:
+    volumes = await client.volumes(tenant_filters(tenant))
+    return [volume for volume in volumes if VOLUMES in _tenant_labels(volume, tenant)]
 
 
-async def _remove(client: DockerClient, name: str, tenant: str) -> None:
-    """Remove a volume that was made for this tenant, and no other."""
+async def _remove_own_volume(client: DockerClient, name: str, tenant: str) -> None:
     try:
-        shown = await client.volume(name)
+        volume = await client.volume(name)
     except NotFound:
         return
-    if _labels(shown, tenant):
+    if _tenant_labels(volume, tenant):
         await client.remove_volume(name)
 
 
-def _labels(volume: Mapping[str, object], tenant: str) -> Mapping[str, str]:
-    """A volume's labels where it is the tenant's; none where it is not."""
-    labels = volume.get("Labels") or {}
-    assert isinstance(labels, Mapping)
-    return labels if names.belongs_to(labels, tenant) else {}
+def _tenant_labels(volume: Mapping[str, Any], tenant: str) -> Mapping[str, str]:
+    """Return a volume's labels if it is the tenant's, and none otherwise."""
+    labels: Mapping[str, str] = volume.get("Labels") or {}
+    return labels if belongs_to(labels, tenant) else {}

@@ -1,8 +1,7 @@
 """The compute engine ``ecs``: one service on Amazon ECS for each tenant.
 
-A service is found by its name in the location's cluster, and its tags say whose it is and what was
-applied to it; this process remembers nothing. It needs aiobotocore, which the extra ``ecs`` brings;
-without it everything else works.
+A service is found by its name in the location's cluster. Its tags say whose it is and which
+configuration was applied. The engine needs aiobotocore, which the extra ``ecs`` installs.
 """
 
 from collections.abc import Mapping
@@ -14,14 +13,14 @@ __all__ = ["create_ecs"]
 
 
 def create_ecs(settings: Mapping[str, object]) -> ComputeEngine:
-    """Make the engine from the section ``compute.ecs``.
+    """Create the engine from the section ``compute.ecs``.
 
     Raises:
         ComputeRefused: The settings are not accepted.
         PluginImportFailed: aiobotocore is not installed.
     """
     try:
-        from landlord_engines_core.compute.ecs import engine  # noqa: PLC0415  # may be missing
+        from landlord_engines_core.compute.ecs import engine  # noqa: PLC0415  # aiobotocore is optional
     except ModuleNotFoundError as error:
         raise PluginImportFailed(
             f"the compute engine ecs needs {error.name}, which is not installed",

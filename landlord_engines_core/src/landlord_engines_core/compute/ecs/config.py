@@ -1,4 +1,4 @@
-"""A tenant's configuration with the names and rules of Landlord's own ECS provider."""
+"""A tenant's configuration, with the names and rules of Landlord's own ECS provider."""
 
 import re
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ import attrs
 from landlord_engines_core import codec
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["MAX_TAGS", "SCHEMA", "AssumeRole", "EcsConfig", "read"]
+__all__ = ["MAX_TAGS", "SCHEMA", "AssumeRole", "EcsConfig", "read_config"]
 
 MAX_TAGS = 42
-"""How many tags a configuration may name: ECS takes 50, and eight are ours."""
+"""Maximum of tags in a configuration: ECS takes 50, and eight are ours."""
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
@@ -41,12 +41,12 @@ SCHEMA: Mapping[str, object] = {
     "required": ["cluster_arn", "task_definition_arn"],
     "anyOf": [{"required": ["service_name"]}, {"required": ["service_name_prefix"]}],
 }
-"""Accepts what Landlord's accepts (landlord 98ffef1), and the launch types in lower case."""
+"""The schema of Landlord's own provider (98ffef1), with the launch types in lower case too."""
 
 
 @attrs.frozen(kw_only=True)
 class AssumeRole:
-    """A role to take on for all calls that concern the tenant."""
+    """A role to assume for all calls about the tenant."""
 
     role_arn: str
     external_id: str = attrs.field(default="", repr=False)
@@ -59,7 +59,7 @@ def _upper(text: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class EcsConfig:
-    """A configuration as read; keys that are not known are left out."""
+    """A configuration, as read, without unknown keys."""
 
     region: str = ""
     cluster_arn: str = ""
@@ -76,25 +76,25 @@ class EcsConfig:
 
     @property
     def resolved_region(self) -> str:
-        """The region, else that of the cluster's ARN, else that of the task definition's."""
+        """The region, or the one in the cluster's ARN or in the task definition's ARN."""
         return self.region or _region_of(self.cluster_arn) or _region_of(self.task_definition_arn)
 
     def check(self) -> None:
-        """Check what is said; what is missing is the schema's business.
+        """Check the present values; the schema finds missing ones.
 
         Raises:
             ComputeRefused: With the path of the bad key, never its value.
         """
         problems = [
             f"$.{key} {rule}"
-            for key, rule, kept in (
+            for key, rule, is_valid in (
                 ("region", "is not a region's name", _fits(_REGION, self.region)),
                 ("service_name", _NAME_RULE, _fits(_NAME, self.service_name)),
                 ("service_name_prefix", _NAME_RULE, _fits(_NAME, self.service_name_prefix)),
                 ("desired_count", "is below 0", (self.desired_count or 0) >= 0),
                 ("tags", f"has more than {MAX_TAGS} entries", len(self.tags) <= MAX_TAGS),
             )
-            if not kept
+            if not is_valid
         ]
         if problems:
             raise ComputeRefused(f"ecs refuses the configuration: {'; '.join(problems)}")
@@ -110,13 +110,13 @@ def _fits(pattern: re.Pattern[str], text: str) -> bool:
 
 
 def _region_of(arn: str) -> str:
-    """The region in an ARN, ``arn:partition:service:region:...``; empty if it is none."""
+    """Return the region in an ARN, ``arn:partition:service:region:...``; empty for other texts."""
     parts = arn.split(":")
-    fits = len(parts) > 3 and parts[0] == "arn" and _REGION.fullmatch(parts[3])  # noqa: PLR2004  # see above
-    return parts[3] if fits else ""
+    is_arn = len(parts) > 3 and parts[0] == "arn" and _REGION.fullmatch(parts[3])  # noqa: PLR2004  # see above
+    return parts[3] if is_arn else ""
 
 
-def read(config: Mapping[str, object]) -> EcsConfig:
+def read_config(config: Mapping[str, object]) -> EcsConfig:
     """Read a configuration, which need not be complete.
 
     Raises:

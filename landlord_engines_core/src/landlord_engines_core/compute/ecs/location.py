@@ -1,12 +1,12 @@
-"""Where a tenant's service is: all that is needed to find it again, as readable text."""
+"""Location of a tenant's service: a readable text with all that a delete needs to find it."""
 
 import re
 from urllib.parse import parse_qsl, quote, urlencode
 
 import attrs
 
+from landlord_engines_core.compute.contract import digest_of
 from landlord_engines_core.compute.ecs.config import EcsConfig
-from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["Location", "location_of"]
@@ -21,9 +21,9 @@ class Location:
     """A region, a cluster, the service's name there, and the role that reaches it.
 
     Attributes:
-        service: The name; with ``*`` at its end the tenant's key stands in that star's place.
-        role: The ARN of the role to assume, or empty. Its external id is the operator's secret and
-            not in here.
+        service: The service's name; the tenant's key replaces a ``*`` at its end.
+        role: The ARN of the role to assume, or empty. Its external id is an operator's secret and
+            not part of a location.
         session: The name of the role's session, or empty.
     """
 
@@ -38,8 +38,8 @@ class Location:
         return urlencode(known, safe=":/*", errors="surrogatepass", quote_via=quote)
 
     @classmethod
-    def read(cls, text: str) -> "Location":
-        """Read a location out of a tenant's record.
+    def parse(cls, text: str) -> "Location":
+        """Parse a location of a tenant's record.
 
         Raises:
             ComputeRefused: It is not a location of this engine.
@@ -48,42 +48,41 @@ class Location:
             return cls(**dict(parse_qsl(text, strict_parsing=True, errors="surrogatepass")))
         except (TypeError, ValueError):
             raise ComputeRefused(
-                "the tenant's record holds a location that is none of ecs",
-                hint="was another compute engine called ecs when the record was written?",
+                "the tenant's record holds a location that is not one of the engine ecs",
+                hint="check whether another compute engine had the name ecs before",
             ) from None
 
     @property
     def fingerprint(self) -> str:
-        """Short text that stands for this location, however long that is."""
-        return digest(str(self))[:32]
+        """A digest of this location that fits into a tag."""
+        return digest_of(str(self))[:32]
 
     def service_name(self, tenant: str) -> str:
-        """The name of this tenant's service.
+        """Return the name of this tenant's service.
 
-        A tenant's key that ECS would not take as part of a name, or that is too long for one, is
-        there as a digest.
+        A digest replaces a tenant's key that is too long for a name, or that ECS would not take.
         """
         prefix = self.service.removesuffix("*")
         if prefix == self.service:
             return self.service
         if _PLAIN.fullmatch(tenant) and len(prefix) + len(tenant) <= _LONGEST:
             return prefix + tenant
-        end = _DIGESTED + digest(f"{prefix}*{tenant}")
+        end = _DIGESTED + digest_of(f"{prefix}*{tenant}")
         return prefix[: _LONGEST - len(end)] + end
 
 
 def location_of(config: EcsConfig) -> Location:
-    """Where a configuration puts its tenant.
+    """Return the location that a configuration names.
 
     Raises:
-        ComputeRefused: It leaves that open.
+        ComputeRefused: The configuration leaves a part of it open.
     """
-    named = config.service_name or config.service_name_prefix
+    name = config.service_name or config.service_name_prefix
     missing = [
-        what
-        for what, value in (
+        part
+        for part, value in (
             ("a cluster (cluster_arn)", config.cluster_arn),
-            ("a service (service_name or service_name_prefix)", named),
+            ("a service (service_name or service_name_prefix)", name),
             ("a region (region, or the ARN of cluster or task definition)", config.resolved_region),
         )
         if not value

@@ -1,12 +1,15 @@
-"""What ECS is asked for: pure functions of a configuration and of the service that is there."""
+"""Requests to ECS, as pure functions of a configuration and of the present service."""
 
 from typing import TYPE_CHECKING, cast
 
-from landlord_engines_core.compute.contract import ComputeSpec
+from landlord_engines_core.compute.contract import ComputeSpec, digest_of
 from landlord_engines_core.compute.ecs.config import EcsConfig
-from landlord_engines_core.compute.ecs.digest import digest
 from landlord_engines_core.compute.ecs.location import Location
-from landlord_engines_core.compute.ecs.service import network, rollout_failed, serves
+from landlord_engines_core.compute.ecs.observe import (
+    has_failed,
+    has_requested_rollout,
+    network_of,
+)
 from landlord_engines_core.compute.ecs.tags import owner_tags
 
 if TYPE_CHECKING:
@@ -18,25 +21,25 @@ if TYPE_CHECKING:
         UpdateServiceRequestTypeDef,
     )
 
-__all__ = ["creation", "difference", "rollback_request"]
+__all__ = ["create_request", "rollback_request", "update_request"]
 
 _BREAKER: "DeploymentCircuitBreakerTypeDef" = {"enable": True, "rollback": True}
-"""With it ECS gives up a rollout that fails, says so, and goes back to what served before."""
+"""Has ECS stop a failing rollout, report it, and roll it back."""
 
 _FIRST_COUNT = 1
-"""How many tasks a new service has where the configuration leaves it to autoscaling."""
+"""Tasks of a new service whose configuration leaves the count to autoscaling."""
 
 
-def creation(
+def create_request(
     spec: ComputeSpec, config: EcsConfig, location: Location, former: "ServiceTypeDef | None"
 ) -> "CreateServiceRequestTypeDef":
-    """The request for a tenant's service.
+    """Build the request that creates a tenant's service.
 
     Args:
-        spec: What the tenant is to have.
-        config: The configuration in it.
-        location: Where.
-        former: A deleted service of this name that ECS still knows of.
+        spec: The tenant's specification.
+        config: The configuration in it, as read.
+        location: The tenant's location.
+        former: A deleted service of this name that ECS still describes.
     """
     count = config.desired_count
     tags = owner_tags(spec.tenant, location, config)
@@ -47,43 +50,44 @@ def creation(
         "desiredCount": _FIRST_COUNT if count is None else count,
         "deploymentConfiguration": {"deploymentCircuitBreaker": _BREAKER},
         "tags": [{"key": key, "value": tags[key]} for key in sorted(tags)],
-        "clientToken": _token(spec, former),
+        "clientToken": _client_token(spec, former),
     }
     if config.launch_type:
         request["launchType"] = config.launch_type  # type: ignore[typeddict-item]  # the schema's enum
-    if (wanted := network(config)) is not None:
-        request["networkConfiguration"] = wanted
+    if (network := network_of(config)) is not None:
+        request["networkConfiguration"] = network
     return request
 
 
-def _token(spec: ComputeSpec, former: "ServiceTypeDef | None") -> str:
-    """The same for each attempt, another one once the service was deleted."""
-    life = str(former.get("createdAt", "")) if former else ""
-    text = f"{spec.tenant}\n{spec.location}\n{spec.config_hash}\n{life}"
-    return digest(text)[:32]
+def _client_token(spec: ComputeSpec, former: "ServiceTypeDef | None") -> str:
+    # The same for each attempt, and another one once the service was deleted: ECS answers a token
+    # that it knows with the deleted service.
+    deleted = str(former.get("createdAt", "")) if former else ""
+    text = f"{spec.tenant}\n{spec.location}\n{spec.config_hash}\n{deleted}"
+    return digest_of(text)[:32]
 
 
-def difference(
+def update_request(
     config: EcsConfig, service: "ServiceTypeDef"
 ) -> "UpdateServiceRequestTypeDef | None":
-    """The request that brings a service to a configuration; ``None`` if it is there already."""
-    request = _addressed_to(service)
+    """Build the request that brings a service to a configuration, or ``None`` if it fits."""
+    request = _request_for(service)
     address = len(request)
     # A name without a revision stands for the newest, which only ECS knows.
     name = config.task_definition_arn.rpartition("/")[2]
-    if not serves(config, service) or ":" not in name:
+    if not has_requested_rollout(config, service) or ":" not in name:
         request["taskDefinition"] = config.task_definition_arn
-        if (wanted := network(config)) is not None:
-            request["networkConfiguration"] = wanted
+        if (network := network_of(config)) is not None:
+            request["networkConfiguration"] = network
     if config.desired_count is not None and config.desired_count != service.get("desiredCount"):
         request["desiredCount"] = config.desired_count
     deployment = service.get("deploymentConfiguration", {})
     breaker = deployment.get("deploymentCircuitBreaker", {})
     if not (breaker.get("enable") and breaker.get("rollback")):
-        # What is left out of it would go back to ECS's own defaults.
+        # ECS resets fields of a deployment configuration that a request leaves out.
         with_breaker = {**deployment, "deploymentCircuitBreaker": _BREAKER}
         request["deploymentConfiguration"] = cast("DeploymentConfigurationTypeDef", with_breaker)
-    if rollout_failed(service) and serves(config, service):
+    if has_failed(service) and has_requested_rollout(config, service):
         request["forceNewDeployment"] = True
     return request if len(request) > address else None
 
@@ -91,19 +95,19 @@ def difference(
 def rollback_request(
     request: "UpdateServiceRequestTypeDef | None", before: "ServiceTypeDef"
 ) -> "UpdateServiceRequestTypeDef | None":
-    """The request that undoes another; ``None`` where there was nothing good to go back to."""
-    if request is None or rollout_failed(before):
+    """Build the request that undoes an update, or ``None`` if the former state had failed."""
+    if request is None or has_failed(before):
         return None
-    back = _addressed_to(before)
-    address = len(back)
+    rollback = _request_for(before)
+    address = len(rollback)
     if "taskDefinition" in request:
-        back["taskDefinition"] = before["taskDefinition"]
+        rollback["taskDefinition"] = before["taskDefinition"]
     if "networkConfiguration" in request and "networkConfiguration" in before:
-        back["networkConfiguration"] = before["networkConfiguration"]
+        rollback["networkConfiguration"] = before["networkConfiguration"]
     if "desiredCount" in request:
-        back["desiredCount"] = before["desiredCount"]
-    return back if len(back) > address else None
+        rollback["desiredCount"] = before["desiredCount"]
+    return rollback if len(rollback) > address else None
 
 
-def _addressed_to(service: "ServiceTypeDef") -> "UpdateServiceRequestTypeDef":
+def _request_for(service: "ServiceTypeDef") -> "UpdateServiceRequestTypeDef":
     return {"cluster": service["clusterArn"], "service": service["serviceName"]}

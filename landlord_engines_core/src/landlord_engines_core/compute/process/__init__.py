@@ -1,4 +1,4 @@
-"""The compute engine ``process``: each tenant is a local process that outlives the worker."""
+"""The compute engine ``process``: one local process for each tenant, which outlives the worker."""
 
 from landlord_engines_core.compute.process.engine import ProcessCompute, create_process
 

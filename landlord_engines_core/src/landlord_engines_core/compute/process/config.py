@@ -1,28 +1,13 @@
-"""What operators and tenants can set."""
+"""A tenant's configuration: its schema, and the values that are read from it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import attrs
 
-from landlord_engines_core import codec
-from landlord_engines_core.compute.unknown_keys import unknown_keys
-from landlord_engines_core.errors import ComputeRefused
-from landlord_engines_core.folders import state_folder
-
-__all__ = [
-    "LONGEST_STOP_TIMEOUT",
-    "SCHEMA",
-    "Health",
-    "Operator",
-    "Ports",
-    "TenantConfig",
-    "defaults_of",
-    "operator_of",
-]
+__all__ = ["LONGEST_STOP_TIMEOUT", "SCHEMA", "Health", "TenantConfig"]
 
 LONGEST_STOP_TIMEOUT = 60
-"""Seconds that a tenant may have its command end by itself, at most."""
+"""Maximum of a tenant's ``stop_timeout`` in seconds."""
 
 _NO_NUL: Mapping[str, object] = {"type": "string", "not": {"pattern": "\\u0000"}}
 
@@ -61,11 +46,11 @@ SCHEMA: Mapping[str, object] = {
 
 @attrs.frozen(kw_only=True)
 class Health:
-    """How it is told that a command serves.
+    """The health check of a command.
 
     Attributes:
-        http: The path that answers with a status from 200 to 399; empty: a connection is enough.
-        within: Seconds from the start until it has to serve.
+        http: The path that answers with a status from 200 to 399; empty for a check of the port alone.
+        within: Seconds after the start until which the check has to pass.
     """
 
     http: str = ""
@@ -77,11 +62,11 @@ class TenantConfig:
     """A tenant's effective configuration.
 
     Attributes:
-        command: The program and its arguments; ``{port}`` in them stands for the port.
-        env: Environment variables; nothing of the worker's own is handed on.
-        working_folder: Absolute, or empty for one of the tenant's own.
-        port: Zero: a free one is chosen.
-        health: ``None``: a command that runs for a moment is healthy.
+        command: The program and its arguments; the port replaces ``{port}`` in them.
+        env: Environment variables; the command gets none of the worker's own.
+        working_folder: An absolute path, or empty for a folder of the tenant's own.
+        port: The port, or zero for a free one.
+        health: The health check; without one, a command that runs for a moment is healthy.
         stop_timeout: Seconds between SIGTERM and SIGKILL.
     """
 
@@ -91,73 +76,3 @@ class TenantConfig:
     port: int = 0
     health: Health | None = None
     stop_timeout: float = 10.0
-
-
-@attrs.frozen(kw_only=True)
-class Ports:
-    """The ports from which a free one is chosen, both ends included.
-
-    They lie below those that systems hand out to outgoing connections, so that a port is still free
-    when its tenant is started again.
-    """
-
-    first: int = 20_000
-    last: int = 29_999
-
-
-@attrs.frozen(kw_only=True)
-class Operator:
-    """What only the operator sets.
-
-    Attributes:
-        folder: Where the tenants' folders are; absolute.
-        ports: The ports to choose from.
-        output_limit: Bytes of output kept in each of a tenant's two files.
-    """
-
-    folder: str
-    ports: Ports = Ports()
-    output_limit: int = 1 << 20
-
-
-def _default_folder(settings: Mapping[str, object]) -> str:
-    """The user's own folder of state, where no other is set."""
-    if "folder" in settings:
-        return ""
-    state = state_folder()
-    if state is None:
-        raise ComputeRefused(
-            "compute.process.folder is not set, and this user has no home folder to keep tenants in",
-            hint="set compute.process.folder, XDG_STATE_HOME or HOME",
-        )
-    return str(state / "process")
-
-
-_OPERATORS = frozenset(field.name for field in attrs.fields(Operator))
-_KNOWN = _OPERATORS | {field.name for field in attrs.fields(TenantConfig)}
-
-
-def operator_of(settings: Mapping[str, object]) -> Operator:
-    """Read the operator's part of the section ``compute.process``.
-
-    Raises:
-        ComputeRefused: Naming each key that is unknown or has a bad value.
-    """
-    if problems := unknown_keys(settings, _KNOWN, "compute.process."):
-        raise ComputeRefused("; ".join(problems), hint=f"it has {', '.join(sorted(_KNOWN))}")
-    try:
-        operator = codec.structure({"folder": _default_folder(settings), **settings}, Operator)
-    except codec.BadDocument as error:
-        raise ComputeRefused(f"compute.process: {error}") from None
-    if not Path(operator.folder).is_absolute():
-        raise ComputeRefused("compute.process.folder is not an absolute path")
-    if not 0 < operator.ports.first <= operator.ports.last < 1 << 16:
-        raise ComputeRefused("compute.process.ports is not a range within 1 to 65535")
-    if operator.output_limit < 1:
-        raise ComputeRefused("compute.process.output_limit is less than 1")
-    return operator
-
-
-def defaults_of(settings: Mapping[str, object]) -> dict[str, object]:
-    """The rest of the section: the lowest layer of every tenant's configuration."""
-    return {key: value for key, value in settings.items() if key not in _OPERATORS}

@@ -1,12 +1,9 @@
-"""Tenants as local processes: for development and single hosts."""
+"""The compute engine ``process``, for development and single hosts."""
 
 import asyncio
-import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from errno import errorcode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,40 +15,41 @@ from landlord_engines_core.compute.contract import (
     ComputeResult,
     ComputeSpec,
     Observation,
+    digest_of,
 )
-from landlord_engines_core.compute.points import Failpoint, pass_by
+from landlord_engines_core.compute.in_flight import Failpoint, pass_by
 from landlord_engines_core.compute.process import runner
-from landlord_engines_core.compute.process.config import (
-    SCHEMA,
-    Operator,
-    TenantConfig,
-    defaults_of,
-    operator_of,
-)
+from landlord_engines_core.compute.process.config import SCHEMA, TenantConfig
+from landlord_engines_core.compute.process.errors import translate_errors
 from landlord_engines_core.compute.process.folder import Folder, Run
+from landlord_engines_core.compute.process.observe import observe
 from landlord_engines_core.compute.process.ports import PortClaims
-from landlord_engines_core.compute.process.reach import usable_folder
-from landlord_engines_core.compute.process.tenant import LONGEST_CARRY, Tenant
-from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.compute.process.reconcile import LONGEST_CARRY, TenantProcess
+from landlord_engines_core.compute.process.settings import (
+    ProcessSettings,
+    check_folder,
+    read_section,
+)
+from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["ProcessCompute", "create_process"]
 
-# Isolated: it reads no variable, finds no module where it lies, and starts in half the time.
+# -I and -S: the runner reads no variable, imports nothing from its folder, and starts in half the time.
 _RUNNER = (sys.executable, "-I", "-S", runner.__file__)
 
 
 @attrs.frozen(kw_only=True)
 class ProcessCompute(ComputeEngine):
-    """Runs each tenant's command as a process that outlives the worker.
+    """One process for each tenant, which outlives the worker.
 
     Attributes:
-        operator: What only the operator sets.
-        defaults: The lowest layer of tenants' configurations.
-        runner: The command line of what keeps a command.
-        reached: Told the name of each point of an act.
+        settings: The operator's settings.
+        defaults: The defaults for tenants' configurations.
+        runner: The runner's command line, without its arguments.
+        reached: Called with the name of each failpoint.
     """
 
-    operator: Operator
+    settings: ProcessSettings
     defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     runner: tuple[str, ...] = _RUNNER
     reached: Failpoint = pass_by
@@ -59,15 +57,15 @@ class ProcessCompute(ComputeEngine):
     single_location: ClassVar[bool] = True
 
     def config_schema(self) -> Mapping[str, object]:
-        """What a tenant's configuration may hold."""
+        """Return the schema of a tenant's configuration."""
         return SCHEMA
 
     def config_defaults(self) -> Mapping[str, object]:
-        """The section ``compute.process`` without what only the operator sets."""
+        """Return the section ``compute.process`` without the operator's keys."""
         return self.defaults
 
     def validate(self, config: Mapping[str, object]) -> None:
-        """Refuse text that no system call takes, and 80.0 where a schema sees a whole number."""
+        """Refuse text that no system call takes, and numbers such as 80.0 for a whole number."""
         _check_text("$", config)
         try:
             codec.structure(dict(config), TenantConfig)
@@ -75,97 +73,84 @@ class ProcessCompute(ComputeEngine):
             raise ComputeRefused(str(error)) from None
 
     def validate_defaults(self) -> None:
-        """Check as `validate` does, whatever command a tenant may name."""
+        """Check as `validate` does, with any command."""
         self.validate({"command": ["command"], **self.defaults})
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
-        """There is one location: this machine."""
+        """Return the only location, this machine."""
         return ""
 
     async def reach(self) -> str:
-        """Look whether the folder can be used, or made; it is not made."""
-        return await asyncio.to_thread(usable_folder, Path(self.operator.folder))
+        """Check that the folder can be used, without creating it."""
+        return await asyncio.to_thread(check_folder, Path(self.settings.folder))
 
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
-        """Look at the tenant's folder and ask its command for its health."""
-        with _translated(self.operator.folder):
-            return await self._tenant(tenant).look()
+        """Read the tenant's folder and check its command's health."""
+        with translate_errors(self.settings.folder):
+            _, observation = await observe(self._process(tenant).folder)
+            return observation
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        """Start the command; one that runs with this configuration is adopted."""
-        with _translated(self.operator.folder):
-            return await self._tenant(spec.tenant).apply(self._run(spec))
+        """Start the command, or adopt one that runs with this configuration."""
+        with translate_errors(self.settings.folder):
+            return await self._process(spec.tenant).apply(self._build_run(spec))
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        """End the old process and start the new; the old again if the new does not serve in time."""
+        """Replace the process; the former one starts again if the new one does not become healthy."""
         return await self.provision(spec)
 
     async def destroy(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
-        """End the processes, wait until the last is gone, and remove the folder."""
-        with _translated(self.operator.folder):
-            return await self._tenant(tenant).destroy()
+        """Stop the processes, wait until the last one has ended, and remove the folder."""
+        with translate_errors(self.settings.folder):
+            return await self._process(tenant).destroy()
 
     @property
     def longest_carry(self) -> float:
-        """The work under way, and of a switch's way back a stop, a write and a start."""
+        """Seconds for the present work, and for a stop, a write and a start to go back."""
         return LONGEST_CARRY
 
     async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
-        """End an update that was cut, and start a command that served and is not there any more."""
-        with _translated(self.operator.folder):
-            return await self._tenant(tenant).restore()
+        """Complete an interrupted update, and start a healthy command that was killed."""
+        with translate_errors(self.settings.folder):
+            return await self._process(tenant).restore()
 
     async def aclose(self) -> None:
-        """There is nothing to close: the processes are not this worker's."""
+        """Do nothing: the processes outlive the worker."""
 
-    def _tenant(self, tenant: str) -> Tenant:
-        # A tenant's id may hold any characters, and half a surrogate pair too.
-        digest = hashlib.sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()
-        folder = Path(self.operator.folder) / digest
-        return Tenant(
+    def _process(self, tenant: str) -> TenantProcess:
+        folder = Path(self.settings.folder) / digest_of(tenant)
+        return TenantProcess(
             folder=Folder(folder),
-            claims=PortClaims(folder, self.operator.ports),
+            claims=PortClaims(folder, self.settings.ports),
             runner=self.runner,
             reached=self.reached,
         )
 
-    def _run(self, spec: ComputeSpec) -> Run:
+    def _build_run(self, spec: ComputeSpec) -> Run:
         return Run(
             run="",
             port=0,
             config=codec.structure(dict(spec.config), TenantConfig),
             config_hash=spec.config_hash,
             key_hashes=spec.key_hashes,
-            output_limit=self.operator.output_limit,
+            output_limit=self.settings.output_limit,
         )
 
 
-def create_process(settings: Mapping[str, object]) -> ProcessCompute:
-    """Make the engine from the section ``compute.process``.
+def create_process(section: Mapping[str, object]) -> ProcessCompute:
+    """Create the engine from the section ``compute.process``.
 
     Raises:
-        ComputeRefused: Naming each setting that is unknown or bad.
+        ComputeRefused: With the path of each bad key, never its value.
     """
-    return ProcessCompute(operator=operator_of(settings), defaults=defaults_of(settings))
-
-
-@contextmanager
-def _translated(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        # Its own text may name a file of the tenant's.
-        name = errorcode.get(error.errno or 0, type(error).__name__)
-        raise ComputeUnavailable(
-            f"the folder of this tenant's state, in {folder}, cannot be used: {name}",
-            hint="set compute.process.folder to one that this user may write to",
-        ) from None
+    settings, defaults = read_section(section)
+    return ProcessCompute(settings=settings, defaults=defaults)
 
 
 def _check_text(path: str, value: object) -> None:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            # The name of a variable is the tenant's own text, and may not be written as it is.
+            # A variable's name is the tenant's own text, and is escaped for the error.
             _check_text(f"{path}.{ascii(key)[1:-1]}", key)
             _check_text(f"{path}.{ascii(key)[1:-1]}", item)
     elif isinstance(value, list | tuple):

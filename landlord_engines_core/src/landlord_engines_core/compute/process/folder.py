@@ -1,14 +1,12 @@
-"""A tenant's folder: all that is known of its process, readable after any crash.
+"""A tenant's folder, which holds all state of its process and is readable after any crash.
 
-==============  =====================================================================
-act.lock        held by the worker that acts on the tenant
-command.lock    held by whatever lives of the tenant: inherited by all its processes
-runner.lock     held by the runner alone
-state.json      the configuration that is to run, and the last one known to serve
-note.json       what the runner did with it
-output.log, .1  what the command wrote
-work            where the command works, unless it asked for another folder
-==============  =====================================================================
+- act.lock is held by the worker that acts on the tenant.
+- command.lock is held by the tenant's processes, all of which inherit it.
+- runner.lock is held by the runner.
+- state.json holds the configuration to run, and the last one that was healthy.
+- note.json holds the status that the runner writes.
+- output.log and output.log.1 hold the command's output.
+- work is the command's working folder, unless its configuration names another.
 """
 
 import os
@@ -20,7 +18,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute.process.config import TenantConfig
-from landlord_engines_core.compute.process.locks import clear, is_held
+from landlord_engines_core.compute.process.locks import is_held, remove_foreign
 from landlord_engines_core.compute.process.runner import open_file, renew_file
 
 __all__ = ["FailedConfig", "Folder", "FolderState", "Run", "RunnerStatus", "State"]
@@ -29,8 +27,8 @@ T = TypeVar("T")
 
 _FILES = ("runner.lock", "state.json", "state.json.new", "note.json", "note.json.new")
 
-_LARGEST = 64 << 20
-"""Bytes of a document that are read; a tenant can make its own as large as it likes."""
+_MAX_BYTES = 64 << 20
+"""Bytes of a document that are read, at most: the tenant can write to these files too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +36,12 @@ class Run:
     """One start of a command.
 
     Attributes:
-        run: Unlike that of any other start.
-        port: The port that it was given.
+        run: The unique name of the start.
+        port: The command's port.
+        config: The tenant's configuration.
+        config_hash: The hash of the configuration.
+        key_hashes: The hashes of the configuration's values by key.
+        output_limit: Bytes of output kept in each of two files.
     """
 
     run: str
@@ -52,7 +54,7 @@ class Run:
 
 @attrs.frozen(kw_only=True)
 class FailedConfig:
-    """A configuration that did not become healthy, and why."""
+    """A configuration that did not become healthy, and the reason."""
 
     config_hash: str
     reason: str
@@ -60,13 +62,13 @@ class FailedConfig:
 
 @attrs.frozen(kw_only=True)
 class State:
-    """What is to run.
+    """The desired state of a tenant's process.
 
     Attributes:
-        proven: The run that serves again where ``wanted`` does not become healthy.
-        refused: What is gone back from, from before the way back begins until its end: an attempt
-            that is cut on it is followed by one that goes on with it, instead of trying the same
-            anew.
+        wanted: The run that should be healthy.
+        last_healthy: The run to go back to if ``wanted`` does not become healthy.
+        refused: Config being rolled back. Set before the rollback starts, so an interrupted attempt
+            resumes it.
     """
 
     wanted: Run
@@ -75,7 +77,7 @@ class State:
 
     @property
     def pending(self) -> bool:
-        """Whether an update has yet to show that it serves."""
+        """Whether an update has not proven healthy yet."""
         return (
             self.last_healthy is not None
             and self.last_healthy.config_hash != self.wanted.config_hash
@@ -84,17 +86,21 @@ class State:
 
 @attrs.frozen(kw_only=True)
 class RunnerStatus:
-    """What a runner did.
+    """Status of a runner and its command, as the runner writes it.
 
     Attributes:
-        started: Seconds since the epoch; for notes that have no more than that.
-        uptime: The same by a clock that nobody sets; zero in the notes of former versions.
-        boot_id: The boot that this was noted in; empty in the notes of former versions.
-        ticks: When the runner started, in the kernel's ticks since the boot.
-        child_ticks: When the command did.
-        child: The command's process, and the leader of its group.
-        code: How the command ended: its exit code, or below zero the signal.
-        problem: The name of the system's error where the command could not be started.
+        run: The name of the run.
+        pid: The runner's process id.
+        started: Time of the start by the wall clock, for a status without better clocks.
+        stop_timeout: The configuration's ``stop_timeout``.
+        uptime: Time of the start by a clock that nobody sets; zero from former versions.
+        boot_id: The kernel's id of the boot; empty from former versions.
+        ticks: Time of the runner's start in the kernel's ticks since the boot.
+        child_ticks: Time of the command's start in those ticks.
+        child: The command's process id, and the id of its group.
+        ended: Whether the command has ended.
+        code: The command's exit code, or its signal as a negative number.
+        problem: The name of the operating system's error if the command could not be started.
     """
 
     run: str
@@ -113,93 +119,97 @@ class RunnerStatus:
 
 @attrs.frozen(kw_only=True)
 class FolderState:
-    """A look at a folder; ``lives`` tells whether the runner does."""
+    """The contents of a tenant's folder at one moment.
+
+    Attributes:
+        state: The desired state; ``None`` for a tenant without a process.
+        status: The status that a runner wrote last.
+        is_alive: Whether a runner lives.
+    """
 
     state: State | None
-    note: RunnerStatus | None
-    lives: bool
+    status: RunnerStatus | None
+    is_alive: bool
 
     @property
-    def noted(self) -> RunnerStatus | None:
-        """The note of the run that is wanted; there is none before its runner wrote it."""
-        if self.state is None or self.note is None or self.note.run != self.state.wanted.run:
+    def run_status(self) -> RunnerStatus | None:
+        """The status of the desired run; ``None`` until its runner has written it."""
+        if self.state is None or self.status is None or self.status.run != self.state.wanted.run:
             return None
-        return self.note
+        return self.status
 
     @property
     def is_killed(self) -> bool:
-        """Whether the wanted run's end was nobody's to note: no configuration is at fault."""
-        noted = self.noted
-        return not self.lives and not (noted is not None and noted.ended)
+        """Whether the runner was killed before it wrote the command's end."""
+        status = self.run_status
+        return not self.is_alive and not (status is not None and status.ended)
 
     @property
-    def trouble(self) -> str:
-        """Why the wanted run is not there; empty if it is, or is about to be."""
-        note = self.noted
-        if note is not None and note.problem:
-            return f"the command cannot be started: {note.problem}"
-        if note is not None and note.ended:
-            how = f"exit code {note.code}" if note.code >= 0 else f"signal {-note.code}"
-            return f"the command ended with {how}"
-        return "the command, or what keeps it, was ended from outside" if self.is_killed else ""
+    def failure(self) -> str:
+        """Why the desired run does not run; empty if it does, or is about to."""
+        status = self.run_status
+        if status is not None and status.problem:
+            return f"the command cannot be started: {status.problem}"
+        if status is not None and status.ended:
+            end = f"exit code {status.code}" if status.code >= 0 else f"signal {-status.code}"
+            return f"the command ended with {end}"
+        return "the command or its runner was killed from outside" if self.is_killed else ""
 
 
 @attrs.frozen
 class Folder:
-    """The files of one tenant. Nothing here waits for anybody."""
+    """The files of one tenant. No method waits for a lock."""
 
     path: Path
 
     @property
     def act_lock(self) -> Path:
-        """Held by the worker that acts."""
+        """The lock of the worker that acts on the tenant."""
         return self.path / "act.lock"
 
     @property
     def command_lock(self) -> Path:
-        """Held by whatever lives."""
+        """The lock of the tenant's processes."""
         return self.path / "command.lock"
 
     @property
     def runner_lock(self) -> Path:
-        """Held by the runner alone."""
+        """The lock of the runner."""
         return self.path / "runner.lock"
 
-    def make(self) -> None:
-        """Make it, for nobody else to look into."""
+    def create(self) -> None:
+        """Create the folder, without access for other users."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
         (self.path / "work").mkdir(mode=0o700, exist_ok=True)
 
-    def seen(self) -> FolderState:
-        """Look at everything at once."""
-        state = _read(self.path / "state.json", State)
-        # In this order: what a runner that is no more has noted is all that it ever will.
-        lives = is_held(self.runner_lock)
-        return FolderState(
-            state=state, note=_read(self.path / "note.json", RunnerStatus), lives=lives
-        )
+    def read(self) -> FolderState:
+        """Read the state, the status and the runner's lock."""
+        state = _read_document(self.path / "state.json", State)
+        # The lock comes before the status. If no runner lives, the status read after it is final; in
+        # the other order a runner could write its last status in between.
+        is_alive = is_held(self.runner_lock)
+        status = _read_document(self.path / "note.json", RunnerStatus)
+        return FolderState(state=state, status=status, is_alive=is_alive)
 
     def write(self, state: State) -> None:
-        """Replace the state, durably and in one go; it may hold secrets."""
+        """Replace the state, durably and atomically; it may hold secrets."""
         self.prepare(state)
-        self.replace()
+        self.commit()
 
     def prepare(self, state: State) -> None:
-        """Write a state down durably, without its being in force.
-
-        What a tenant put in the place of a file is removed: nothing is to fail on it once the former
-        command is stopped.
-        """
+        """Write a state durably beside the one in force."""
+        # A tenant may have put folders or devices in the place of these files. They are removed now:
+        # once the former command is stopped, nothing must fail on them.
         for name in _FILES:
-            clear(self.path / name)
+            remove_foreign(self.path / name)
         with os.fdopen(renew_file(self._new), "wb") as file:
             file.write(codec.dumps(state))
             file.flush()
             os.fsync(file.fileno())
 
-    def replace(self) -> None:
-        """Have the state that was prepared be in force; a full disk does not hinder that."""
+    def commit(self) -> None:
+        """Put the prepared state in force, which works on a full disk too."""
         self._new.replace(self.path / "state.json")
 
     @property
@@ -207,10 +217,10 @@ class Folder:
         return self.path / "state.json.new"
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
-    """Read a document; one that is not readable is as good as none."""
+def _read_document(path: Path, kind: type[T]) -> T | None:
+    """Read a document; one that cannot be read counts as missing."""
     try:
         with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
-            return codec.loads(file.read(_LARGEST), kind)
+            return codec.loads(file.read(_MAX_BYTES), kind)
     except (OSError, codec.BadDocument):
         return None

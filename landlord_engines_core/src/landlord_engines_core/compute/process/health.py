@@ -1,64 +1,52 @@
-"""Whether a command serves."""
+"""Health of a tenant's command."""
 
 import asyncio
-import re
 import time
 
 from landlord_engines_core.compute.contract import ResourceState
+from landlord_engines_core.compute.health_check import is_http_success, open_connection
 from landlord_engines_core.compute.process.config import Health
 from landlord_engines_core.compute.process.folder import Run, RunnerStatus
 from landlord_engines_core.compute.process.runner import uptime
 
-__all__ = ["condition"]
+__all__ = ["STABLE", "check_health"]
 
 STABLE = 1.0
-"""Seconds for which a command without a health check has to run."""
+"""Seconds after which a running command without a health check is healthy."""
 
-_WELL = re.compile(rb"HTTP/1\.[01] [23]\d\d\b")
-"""The first line of an answer with a status from 200 to 399."""
-
-_PATIENCE = 5.0
-"""Seconds for one answer, or the bound where that is less; what takes longer does not serve."""
+_ANSWER_TIMEOUT = 5.0
+"""Seconds for one answer, or the check's own bound if that is less."""
 
 
-async def condition(run: Run, note: RunnerStatus | None) -> tuple[ResourceState, str]:
-    """Judge a command whose runner lives, and say in words what is wrong with it."""
-    if note is None:
+async def check_health(run: Run, status: RunnerStatus | None) -> tuple[ResourceState, str]:
+    """Judge a command whose runner lives, and describe its failure."""
+    if status is None:
         return ResourceState.STARTING, ""
-    health = run.config.health
-    if health is None:
-        young = _is_young(note, STABLE)
-        return (ResourceState.STARTING if young else ResourceState.HEALTHY), ""
-    if await _answers(run.port, health):
+    check = run.config.health
+    if check is None:
+        is_starting = _is_younger(status, STABLE)
+        return (ResourceState.STARTING if is_starting else ResourceState.HEALTHY), ""
+    if await _run_check(run.port, check):
         return ResourceState.HEALTHY, ""
-    if _is_young(note, health.within):
+    if _is_younger(status, check.within):
         return ResourceState.STARTING, ""
     return ResourceState.FAILED, "the command does not pass its health check"
 
 
-def _is_young(note: RunnerStatus, within: float) -> bool:
-    # The notes of former versions have the wall clock's time alone: set back, it must not make a
-    # tenant start for ever.
-    age = uptime() - note.uptime if note.uptime else time.time() - note.started
-    return 0 <= age < within
+def _is_younger(status: RunnerStatus, seconds: float) -> bool:
+    # Former versions noted the wall clock only. That clock may have been set back since, and the
+    # command must not be starting for ever: an age below zero counts as old.
+    age = uptime() - status.uptime if status.uptime else time.time() - status.started
+    return 0 <= age < seconds
 
 
-async def _answers(port: int, health: Health) -> bool:
+async def _run_check(port: int, check: Health) -> bool:
     try:
-        async with asyncio.timeout(min(_PATIENCE, health.within)):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                return not health.http or await _is_well(reader, writer, port, health.http)
-            finally:
-                writer.transport.abort()
+        async with asyncio.timeout(min(_ANSWER_TIMEOUT, check.within)):
+            if check.http:
+                return await is_http_success("127.0.0.1", port, check.http)
+            async with open_connection("127.0.0.1", port):
+                return True
     except (OSError, ValueError):
-        # Nobody listens, it takes too long, or what it sends is no HTTP.
+        # Nothing listens, the answer is late, or it is not HTTP.
         return False
-
-
-async def _is_well(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, path: str
-) -> bool:
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    writer.write(request.encode())
-    return _WELL.match(await reader.readline()) is not None

@@ -1,6 +1,6 @@
-"""Locks that a process and its children hold by having a file open, and that end with them.
+"""Locks on files, held by a process and its children as long as they have the file open.
 
-Nobody unlocks: the lock is given back when the last descriptor is closed, whoever has it.
+No call releases a lock: the kernel does so when the last descriptor is closed, in whichever process.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ import os
 import stat
 from pathlib import Path
 
-from landlord_engines_core.compute.process.removal import remove_name, usable
+from landlord_engines_core.compute.process.removal import make_usable, remove_path
 from landlord_engines_core.compute.process.runner import NotAFile, open_file
 
-__all__ = ["clear", "is_held", "take"]
+__all__ = ["is_held", "remove_foreign", "try_lock"]
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds this lock exclusively; what is no file is no lock."""
+    """Return whether a process holds this lock; anything but a regular file is no lock."""
     try:
         descriptor = _open(path, os.O_RDWR)
     except (FileNotFoundError, NotAFile):
@@ -30,22 +30,21 @@ def is_held(path: Path) -> bool:
     return False
 
 
-async def take(path: Path) -> int | None:
+async def try_lock(path: Path) -> int | None:
     """Take a lock if it is free, without blocking the event loop.
 
     Returns:
-        The descriptor that holds it, to be closed by the caller; ``None`` if somebody else does, or
-        if the file was replaced meanwhile.
+        The lock's descriptor, which the caller closes; ``None`` if it is held or its file was replaced.
 
     Raises:
-        OSError: The folder is not there or may not be used.
+        OSError: The folder is missing or may not be used.
     """
-    taking = asyncio.ensure_future(asyncio.to_thread(_take, path))
+    taking = asyncio.ensure_future(asyncio.to_thread(_try_lock, path))
     try:
         return await asyncio.shield(taking)
     except asyncio.CancelledError:
-        # The thread goes on: what it takes is given back once it has it.
-        taking.add_done_callback(_give_back)
+        # The thread cannot be stopped. The lock is released once the thread has taken it.
+        taking.add_done_callback(_release)
         raise
 
 
@@ -53,21 +52,22 @@ def _open(path: Path, flags: int) -> int:
     try:
         return open_file(path, flags)
     except PermissionError:
-        # A tenant has the worker's own user, and may have taken its access away.
-        usable(path.parent, 0o700)
+        # A tenant runs as the worker's user, and may have changed the permissions.
+        make_usable(path.parent, 0o700)
         if path.exists():
-            usable(path, 0o600)
+            make_usable(path, 0o600)
         return open_file(path, flags)
 
 
-def _take(path: Path) -> int | None:
+def _try_lock(path: Path) -> int | None:
     try:
         descriptor = _open(path, os.O_RDWR | os.O_CREAT)
     except NotAFile:
-        clear(path)
+        remove_foreign(path)
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A lock on a file that has lost its name protects nothing.
         if os.path.samestat(os.fstat(descriptor), path.lstat()):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
@@ -76,31 +76,30 @@ def _take(path: Path) -> int | None:
     return None
 
 
-def clear(path: Path) -> None:
-    """Remove what stands where a file belongs, unless another worker is about to.
-
-    The folder's own lock is held meanwhile: nobody removes the lock that another one just made.
-    """
-    if not _is_in_the_way(path):
+def remove_foreign(path: Path) -> None:
+    """Remove anything but a regular file from a file's path, unless another worker does so now."""
+    if not _is_foreign(path):
         return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        # The folder's own lock keeps two workers apart. Without it, one could remove the lock file
+        # that the other has just created.
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_in_the_way(path):
-            remove_name(path)
+        if _is_foreign(path):
+            remove_path(path)
     except BlockingIOError:
         pass
     finally:
         os.close(folder)
 
 
-def _is_in_the_way(path: Path) -> bool:
+def _is_foreign(path: Path) -> bool:
     try:
         return not stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:
         return False
 
 
-def _give_back(taking: "asyncio.Future[int | None]") -> None:
-    if not taking.cancelled() and taking.exception() is None and (held := taking.result()):
-        os.close(held)
+def _release(taking: "asyncio.Future[int | None]") -> None:
+    if not taking.cancelled() and taking.exception() is None and (descriptor := taking.result()):
+        os.close(descriptor)

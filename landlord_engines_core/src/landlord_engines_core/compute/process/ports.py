@@ -1,6 +1,6 @@
-"""Which tenant has which port: one symbolic link for each, since two workers cannot make the same.
+"""Claims of ports: one symbolic link for each port, which only one of two workers can create.
 
-A tenant notes a port in its own folder before it claims it, so that no crash leaves a claim behind.
+A port is noted in the tenant's folder before it is claimed, so no crash leaves an unknown claim.
 """
 
 import errno
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import attrs
 
-from landlord_engines_core.compute.process.config import Ports
-from landlord_engines_core.compute.process.removal import remove_name
+from landlord_engines_core.compute.process.removal import remove_path
+from landlord_engines_core.compute.process.settings import Ports
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
 __all__ = ["PortClaims"]
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]{1,5}")
 
 @attrs.frozen
 class PortClaims:
-    """The claims of one tenant among those of all.
+    """The port claims of one tenant.
 
     Attributes:
         tenant: The tenant's folder.
@@ -34,12 +34,16 @@ class PortClaims:
     tenant: Path
     ports: Ports
 
-    def fixed(self, port: int, *, own: int) -> int:
-        """Claim the port that the tenant asks for; ``own`` is the one that its process has now.
+    def claim_fixed(self, port: int, *, own: int) -> int:
+        """Claim the port that the tenant asks for.
+
+        Args:
+            port: The port.
+            own: The port of the tenant's running process, or zero.
 
         Raises:
-            ComputeRefused: Another tenant has it.
-            ComputeUnavailable: A process that is no tenant's has it.
+            ComputeRefused: The port belongs to another tenant.
+            ComputeUnavailable: A process that is not a tenant's uses the port.
         """
         if not self._claim(port):
             raise ComputeRefused(
@@ -49,14 +53,19 @@ class PortClaims:
             raise ComputeUnavailable("$.port is in use by another process of this machine")
         return port
 
-    def chosen(self, former: int, *, own: int) -> int:
-        """Claim a port that nobody uses, the former one if that is possible.
+    def claim_free(self, former: int, *, own: int) -> int:
+        """Claim a port that nothing uses, preferably the former one.
+
+        Args:
+            former: The tenant's former port, or zero.
+            own: The port of the tenant's running process, or zero.
 
         Raises:
-            ComputeUnavailable: There is none.
+            ComputeUnavailable: No port is free.
         """
         size = self.ports.last - self.ports.first + 1
-        # Apart from each other also where workers with folders of their own share a machine.
+        # Workers with different folders may share a machine and see no claims of each other. With a
+        # start that depends on the tenant they rarely try the same port.
         start = zlib.crc32(bytes(self.tenant))
         others = (self.ports.first + (start + step) % size for step in range(size))
         for port in itertools.chain((former,) if former else (), others):
@@ -66,34 +75,34 @@ class PortClaims:
             "no port is free for this tenant", hint="widen compute.process.ports"
         )
 
-    def keep(self, *ports: int) -> None:
-        """Give back all of this tenant's ports but these."""
-        for noted in self._notes():
-            if int(noted.name) not in ports:
-                self._give_back(noted.name)
-                remove_name(noted)
+    def release_others(self, *ports: int) -> None:
+        """Release all of this tenant's ports except these."""
+        for note in self._list_notes():
+            if int(note.name) not in ports:
+                self._release(note.name)
+                remove_path(note)
 
-    def give_up(self) -> None:
-        """Give back all of this tenant's ports, whatever became of its own notes of them."""
-        for link in self._links.glob("*"):
-            self._give_back(link.name)
+    def release_all(self) -> None:
+        """Release all of this tenant's ports, even if its notes are gone."""
+        for link in self._links_folder.glob("*"):
+            self._release(link.name)
 
-    def _give_back(self, port: str) -> None:
+    def _release(self, port: str) -> None:
         if self._owner(port) == self.tenant.name:
             self._link(port).unlink()
 
-    def _notes(self) -> list[Path]:
-        # The tenant can change this folder: there may be a link in its place, and any names.
-        if self._noted.is_symlink():
+    def _list_notes(self) -> list[Path]:
+        # The tenant can write here. It may have put a link in the folder's place, or any names in it.
+        if self._notes_folder.is_symlink():
             return []
-        return [path for path in self._noted.glob("*") if _NUMBER.fullmatch(path.name)]
+        return [path for path in self._notes_folder.glob("*") if _NUMBER.fullmatch(path.name)]
 
     @property
-    def _noted(self) -> Path:
+    def _notes_folder(self) -> Path:
         return self.tenant / "ports"
 
     @property
-    def _links(self) -> Path:
+    def _links_folder(self) -> Path:
         return self.tenant.parent / "ports"
 
     def _claim(self, port: int) -> bool:
@@ -107,11 +116,12 @@ class PortClaims:
         return True
 
     def _note(self, port: str) -> None:
-        if self._noted.is_symlink() or (self._noted.exists() and not self._noted.is_dir()):
-            remove_name(self._noted)
-        self._noted.mkdir(mode=0o700, exist_ok=True)
+        folder = self._notes_folder
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            remove_path(folder)
+        folder.mkdir(mode=0o700, exist_ok=True)
         with suppress(FileExistsError):
-            (self._noted / port).touch(0o600, exist_ok=False)
+            (folder / port).touch(0o600, exist_ok=False)
 
     def _owner(self, port: str) -> str:
         try:
@@ -120,16 +130,16 @@ class PortClaims:
             return ""
 
     def _link(self, port: str) -> Path:
-        return self._links / port
+        return self._links_folder / port
 
 
 def _is_free(port: int) -> bool:
-    """Whether a command could listen there, on whatever address."""
-    with socket.socket() as tried:
-        # Connections of the tenant's last run that are still closing do not count.
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Return whether a command could listen on a port, at any address."""
+    with socket.socket() as probe:
+        # Without this, connections of the last run that are still closing would count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind(("", port))
+            probe.bind(("", port))
         except OSError as error:
             return error.errno != errno.EADDRINUSE
     return True

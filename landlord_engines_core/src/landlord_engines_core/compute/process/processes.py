@@ -1,4 +1,7 @@
-"""Signals to processes that are certainly a tenant's; the only door to psutil."""
+"""Search for a tenant's processes, and signals to them; the only module that uses psutil.
+
+A process is signalled only if its identity, or its environment, shows that it is the tenant's.
+"""
 
 import os
 import signal
@@ -12,25 +15,34 @@ import psutil
 
 from landlord_engines_core.compute.process.runner import MARK, boot_id, start_ticks
 
-__all__ = ["Started", "is_started", "kill", "kill_holders", "send", "send_to_group", "tell_all"]
+__all__ = [
+    "ProcessIdentity",
+    "is_same_process",
+    "kill",
+    "kill_holders",
+    "send_signal",
+    "signal_group",
+    "visit_processes",
+]
 
-_SLACK = 2.0
-"""Seconds by which the start of a process and the time of a note may differ by rounding."""
+_ROUNDING = 2.0
+"""Seconds by which the start of a process and the time of its status may differ by rounding."""
 
 _CHASE = 1.0
-"""Seconds for which those that fork on are followed without a pause."""
+"""Seconds for which processes that keep forking are followed without a pause."""
 
 _PROC = Path("/proc")
 
 
 @attrs.frozen(kw_only=True)
-class Started:
-    """A process as it was noted.
+class ProcessIdentity:
+    """The identity of a process, by which a later one with the same number is told from it.
 
     Attributes:
-        boot_id: The boot; empty where the note is of a former version, or the system names none.
-        ticks: From the boot until its start.
-        wall: The wall clock's time of the note.
+        pid: The process id.
+        boot_id: The kernel's id of the boot; empty from former versions, and where there is none.
+        ticks: The kernel's ticks from the boot until the start; zero if unknown.
+        wall: The wall clock's time when this was written.
     """
 
     pid: int
@@ -39,102 +51,100 @@ class Started:
     wall: float
 
 
-def is_started(noted: Started, folder: str) -> bool:
-    """Whether the process that has this number now is the one that was noted for the folder.
-
-    Where the kernel's own marks of it are noted, they alone tell. Otherwise one that got the number
-    later is younger; since a clock may have been set, it has to name the folder too.
-    """
+def is_same_process(identity: ProcessIdentity, folder: str) -> bool:
+    """Return whether the process with this number is the tenant's process of this identity."""
     try:
-        process = psutil.Process(noted.pid)
-        if noted.boot_id and noted.ticks:
-            # A zombie has ended; where nobody reaps it, it keeps its number and its ticks.
-            same = noted.boot_id == boot_id() and noted.ticks == start_ticks(noted.pid)
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        old = process.create_time() <= noted.wall + _SLACK
-        return old and (folder in process.cmdline() or process.environ().get(MARK) == folder)
+        process = psutil.Process(identity.pid)
+        if identity.boot_id and identity.ticks:
+            # Boot id and ticks are unique. A zombie keeps both, and has ended.
+            is_same = identity.boot_id == boot_id() and identity.ticks == start_ticks(identity.pid)
+            return is_same and process.status() != psutil.STATUS_ZOMBIE
+        # A process that got the number later is younger. The wall clock may have been set, so the
+        # process has to name the folder too.
+        is_old = process.create_time() <= identity.wall + _ROUNDING
+        return is_old and (folder in process.cmdline() or process.environ().get(MARK) == folder)
     except (psutil.Error, OSError, ValueError, OverflowError):
-        # A tenant can write any number into its note.
+        # A tenant can write any number into its status.
         return False
 
 
-def tell_all(folder: str, tell: Callable[[int], None], *, until_none: bool = False) -> bool:
-    """Tell each process that was started for the tenant with this folder, wherever it went.
-
-    A look at every process takes longer than one takes to fork and end. So those that are new since the
-    look before are asked next, without a pause, until none of them is the tenant's, or has ended
-    before it could be asked: such a one may have left a child.
+def visit_processes(folder: str, visit: Callable[[int], None], *, until_none: bool = False) -> bool:
+    """Call a function for each process of a tenant, in whatever session or group it is.
 
     Args:
         folder: The tenant's folder.
-        tell: Told the number of each, at once.
-        until_none: Go on for a while after one was found too, since what is told ends.
+        visit: Called with the number of each process as it is found.
+        until_none: Continue for a while after a find too, if ``visit`` ends the processes.
 
     Returns:
-        Whether there was one.
+        Whether there was any.
     """
-    first, found, end = True, False, time.monotonic() + _CHASE
-    newest, unsure = _newest(), set[int]()
+    # To check all processes takes longer than one needs to fork and exit, so a tenant's process can
+    # escape one pass through its children. Each later pass checks the processes that are new since the
+    # pass before, without a pause. The passes end once no new process is, or may be, the tenant's. A
+    # process that exited before its check may have left a child.
+    is_first, has_found, end = True, False, time.monotonic() + _CHASE
+    newest, unsure = _newest_pid(), set[int]()
     fresh: Iterable[int] = psutil.pids()
     while time.monotonic() < end:
-        answers = {pid: _told(pid, folder, tell) for pid in {*unsure, *fresh}}
-        found = found or True in answers.values()
-        # A number is given before its process can be seen: it is asked once more.
-        unsure = {pid for pid in fresh if answers[pid] is None}
-        is_over = not unsure and True not in answers.values()
-        if not first and (is_over or (found and not until_none)):
+        results = {pid: _visit(pid, folder, visit) for pid in {*unsure, *fresh}}
+        has_found = has_found or True in results.values()
+        # The kernel assigns a number before the process can be seen: it is checked once more.
+        unsure = {pid for pid in fresh if results[pid] is None}
+        is_over = not unsure and True not in results.values()
+        if not is_first and (is_over or (has_found and not until_none)):
             break
-        first, before, newest = False, newest, _newest()
-        # The kernel counts up, and begins anew at its limit.
+        is_first, before, newest = False, newest, _newest_pid()
+        # The kernel counts up to its limit and then starts again from low numbers.
         fresh = range(before + 1, newest + 1) if 0 < before <= newest else psutil.pids()
-    return found
+    return has_found
 
 
-def _newest() -> int:
-    """The number that a process or thread was given last, proc(5); zero where nobody tells."""
+def _newest_pid() -> int:
+    """Return the number of the newest process or thread, proc(5); zero on other systems."""
     try:
         return int((_PROC / "loadavg").read_bytes().split()[-1])
     except OSError:
         return 0
 
 
-def _told(pid: int, folder: str, tell: Callable[[int], None]) -> bool | None:
+def _visit(pid: int, folder: str, visit: Callable[[int], None]) -> bool | None:
     is_tenants = _has_mark(pid, folder)
     if is_tenants:
-        tell(pid)
+        visit(pid)
     return is_tenants
 
 
 def kill(pid: int) -> None:
-    """Kill a process with its group: the kernel lets none be forked into a group that it kills.
-
-    Its own child is in that group until it leaves it.
-    """
+    """Kill a process with its group, unless it is in the worker's own session."""
+    # A new child is in its parent's group. The kernel lets no process fork into a group while it kills
+    # the group, so a process that keeps forking cannot escape.
     with suppress(ProcessLookupError, PermissionError):
         if os.getsid(pid) != os.getsid(0):
             os.killpg(os.getpgid(pid), signal.SIGKILL)
-    send(pid, signal.SIGKILL)
+    send_signal(pid, signal.SIGKILL)
 
 
 def kill_holders(folder: Path, lock: Path) -> None:
-    """Kill those of the tenant's processes that have this lock, or the folder itself, open."""
+    """Kill the tenant's processes that have this lock, or the folder itself, open."""
 
-    def tell(pid: int) -> None:
+    def kill_holder(pid: int) -> None:
         if any(_has_open(pid, path) for path in (lock, folder)):
             kill(pid)
 
-    tell_all(str(folder), tell)
+    visit_processes(str(folder), kill_holder)
 
 
 def _has_open(pid: int, path: Path) -> bool:
     with suppress(OSError):
-        there = path.lstat()
-        return any(os.path.samestat(there, file.stat()) for file in (_PROC / f"{pid}/fd").iterdir())
+        status = path.lstat()
+        files = (_PROC / f"{pid}/fd").iterdir()
+        return any(os.path.samestat(status, file.stat()) for file in files)
     return False
 
 
 def _has_mark(pid: int, folder: str) -> bool | None:
-    """Whether a process has the folder in its environment; ``None`` if it has ended, and has none."""
+    """Return whether the environment of a process names the folder; ``None`` if it has ended."""
     try:
         if not _PROC.is_dir():
             return psutil.Process(pid).environ().get(MARK) == folder
@@ -147,13 +157,13 @@ def _has_mark(pid: int, folder: str) -> bool | None:
         return False
 
 
-def send(pid: int, number: int) -> None:
-    """Signal a process, if it is still there."""
+def send_signal(pid: int, number: int) -> None:
+    """Signal a process if it exists."""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
 
-def send_to_group(pid: int, number: int) -> None:
-    """Signal the group that this process leads, if there is one."""
+def signal_group(pid: int, number: int) -> None:
+    """Signal the group that this process leads, if it exists."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)

@@ -1,8 +1,8 @@
-"""Removing a tenant's folder, whatever the tenant made in it.
+"""Removal of a tenant's folder, with anything that the tenant created in it.
 
-No link is followed, no mount is crossed, and no flag of chattr(1) is in the way where the worker may
-clear it. Of a tree of any depth, two folders are open at a time: each folder is moved to the top before
-it is emptied. What stays after a failure or a crash is removed by the next attempt.
+No link is followed and no mount is crossed. Flags of chattr(1) are cleared if the worker may do so.
+Each folder is moved to the top before it is emptied, so a tree of any depth needs two open folders. The
+next attempt removes the rest after a failure or a crash.
 """
 
 import errno
@@ -16,66 +16,65 @@ from uuid import uuid4
 
 import attrs
 
-from landlord_engines_core.compute.process.inode_flags import unprotected
-from landlord_engines_core.compute.process.mount_points import mount_id
+from landlord_engines_core.compute.process.errors import mount_error
 from landlord_engines_core.compute.process.obstacles import (
-    mounted,
-    not_permitted,
+    denial_error,
+    mount_id,
     refuse_mounts,
+    without_protection,
 )
 
-__all__ = ["remove", "remove_name", "usable"]
+__all__ = ["make_usable", "remove_folder", "remove_path"]
 
 T = TypeVar("T")
 
-_OWN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DENIED = (errno.EPERM, errno.EACCES)
 
 
-def usable(path: Path, mode: int) -> None:
-    """Have the worker's user use this again, where a tenant with the same user took that away.
+def make_usable(path: Path, mode: int) -> None:
+    """Set the permissions of a path that a tenant, who runs as the worker's user, took away.
 
     Raises:
-        ComputeRefused: The worker's user may not; the text says why.
-        OSError: It is not there.
+        ComputeRefused: The worker may not, with the reason.
+        OSError: The path does not exist.
     """
-    with _opened(path.parent) as above:
-        if not stat.S_ISLNK(above.mode(path.name)):
-            above.act(path.name, lambda: os.chmod(path.name, mode, dir_fd=above.descriptor))
+    with _open_folder(path.parent) as parent:
+        if not stat.S_ISLNK(parent.mode(path.name)):
+            parent.act(path.name, lambda: os.chmod(path.name, mode, dir_fd=parent.descriptor))
 
 
-def remove(path: Path) -> None:
-    """Remove a folder with all that is in it; the locks, and what tells of the tenant, last.
+def remove_folder(path: Path) -> None:
+    """Remove a folder with its contents.
 
     Raises:
-        ComputeRefused: A person has to help: something is mounted in it, or may not be removed by
-            this user. Of a folder with a mount nothing is removed.
-        OSError: Something in it cannot be removed; all else that came before it is.
+        ComputeRefused: Only a person can help. With a mount in the folder, nothing is removed.
+        OSError: A part cannot be removed; the parts before it are.
     """
     refuse_mounts(path)
-    with _opened(path.parent) as above:
-        with above.entered(path.name) as top:
+    with _open_folder(path.parent) as parent:
+        with parent.enter(path.name) as top:
             _empty(top)
-        above.act(path.name, lambda: os.rmdir(path.name, dir_fd=above.descriptor))
+        parent.act(path.name, lambda: os.rmdir(path.name, dir_fd=parent.descriptor))
 
 
-def remove_name(path: Path) -> None:
-    """Remove whatever has this name in a tenant's folder, a link itself and not what it leads to.
+def remove_path(path: Path) -> None:
+    """Remove a path in a tenant's folder, of any kind; of a link, not its target.
 
     Raises:
-        ComputeRefused: As `remove` does.
-        OSError: As `remove` does.
+        ComputeRefused: As `remove_folder` does.
+        OSError: As `remove_folder` does.
     """
-    with _opened(path.parent) as above:
-        if not above.has_folder(path.name):
-            above.unlink(path.name)
+    with _open_folder(path.parent) as parent:
+        if not parent.has_folder(path.name):
+            parent.unlink(path.name)
             return
-    remove(path)
+    remove_folder(path)
 
 
 @attrs.frozen
 class _Folder:
-    """A folder that is open."""
+    """An open folder."""
 
     descriptor: int
     path: Path
@@ -96,48 +95,50 @@ class _Folder:
         self.act(name, lambda: os.unlink(name, dir_fd=self.descriptor))
 
     @contextmanager
-    def entered(self, name: str) -> Iterator["_Folder"]:
-        """Open a folder in this one for its removal, unless something is mounted there."""
-        flags = _OWN | os.O_NOFOLLOW
+    def enter(self, name: str) -> Iterator["_Folder"]:
+        """Open a subfolder for its removal, unless it is a mount point."""
+        flags = _OPEN_FLAGS | os.O_NOFOLLOW
         descriptor = self.act(name, lambda: os.open(name, flags, dir_fd=self.descriptor))
         try:
             if mount_id(descriptor) != mount_id(self.descriptor):
-                raise mounted(self.path / name)
+                raise mount_error(self.path / name)
             self.act(name, lambda: os.fchmod(descriptor, 0o700))
             yield _Folder(descriptor, self.path / name)
         finally:
             os.close(descriptor)
 
     def act(self, name: str, act: Callable[[], T]) -> T:
-        """Do this to what has a name here, and where it is denied take the hindrance away first."""
+        """Act on a name in this folder; if that is denied, remove flags and permissions first."""
         try:
             return act()
         except OSError as error:
             if error.errno == errno.EBUSY:
-                raise mounted(self.path / name) from None
+                raise mount_error(self.path / name) from None
             if error.errno not in _DENIED:
                 raise
         try:
-            with unprotected(self.descriptor, name):
+            with without_protection(self.descriptor, name):
                 if self.has_folder(name):
-                    # Nobody of the tenant lives by now who could put a link in its place.
+                    # os.chmod follows links here. No process of the tenant lives that could put a
+                    # link in the folder's place.
                     os.chmod(name, 0o700, dir_fd=self.descriptor)
                 return act()
         except PermissionError as error:
-            raise not_permitted(self.descriptor, self.path / name, error) from None
+            raise denial_error(self.descriptor, self.path / name, error) from None
 
 
 def _empty(top: _Folder) -> None:
     while folders := top.folders():
         for name in folders:
             _flatten(top, name)
+    # The locks and the state go last: after a crash the next attempt still knows the tenant by them.
     for name in sorted(top.names(), key=lambda name: name.endswith((".json", ".lock"))):
         top.unlink(name)
 
 
 def _flatten(top: _Folder, name: str) -> None:
-    """Remove one folder in the top; those in it are moved beside it."""
-    with top.entered(name) as folder:
+    """Remove one folder in the top, and move its subfolders to the top."""
+    with top.enter(name) as folder:
         for child in folder.names():
             if folder.has_folder(child):
                 _move_up(folder, child, top)
@@ -148,15 +149,15 @@ def _flatten(top: _Folder, name: str) -> None:
 
 def _move_up(folder: _Folder, child: str, top: _Folder) -> None:
     def move() -> None:
-        locations = (folder.descriptor, top.descriptor)
-        os.rename(child, uuid4().hex, src_dir_fd=locations[0], dst_dir_fd=locations[1])
+        name = uuid4().hex
+        os.rename(child, name, src_dir_fd=folder.descriptor, dst_dir_fd=top.descriptor)
 
     folder.act(child, move)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Folder]:
-    descriptor = os.open(path, _OWN)
+def _open_folder(path: Path) -> Iterator[_Folder]:
+    descriptor = os.open(path, _OPEN_FLAGS)
     try:
         yield _Folder(descriptor, path)
     finally:

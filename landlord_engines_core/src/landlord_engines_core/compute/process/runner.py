@@ -1,11 +1,11 @@
-"""Keeps one tenant's command running, in a process of its own that outlives the worker.
+"""Runner of one tenant's command, a process that outlives the worker.
 
     python -I -S runner.py FOLDER DESCRIPTOR
 
-It is started holding the folder's command lock through DESCRIPTOR, and hands that on to the command:
-while anybody of the tenant lives, the lock is held. It notes what it does in the folder, writes the
-command's output to a file of limited size, and ends the whole process group on SIGTERM. It imports
-nothing but the standard library, since there is one for each tenant.
+The runner holds the folder's command lock through DESCRIPTOR, and passes it on to the command. The lock
+is thus held while any process of the tenant lives. The runner writes its status into the folder and the
+command's output into a file of limited size. On SIGTERM it ends the command's process group. It imports
+the standard library only, since each tenant has a runner of its own.
 """
 
 import errno
@@ -38,22 +38,22 @@ __all__ = [
 ]
 
 MARK = "LANDLORD_PROCESS_FOLDER"
-"""The environment variable by which a tenant's processes are known; its value is the folder."""
+"""The environment variable that identifies a tenant's processes; its value is the folder."""
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
-_WATCH = 2.0
-"""Seconds between two looks at the folder, whose removal nobody announces."""
-_LINGER = 0.05
-"""Seconds between two looks at what is left of a group."""
+_FOLDER_INTERVAL = 2.0
+"""Seconds between two checks of the folder, which may be removed without notice."""
+_GROUP_INTERVAL = 0.05
+"""Seconds between two checks of a group whose command has ended."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-_PIPE = 1 << 16
+_PIPE_BYTES = 1 << 16
 """Bytes that a pipe holds at most."""
 
 
 def boot_id() -> str:
-    """The kernel's name for this boot, proc(5); empty where the system has none."""
+    """Return the kernel's id of this boot, proc(5); empty on a system without one."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -61,29 +61,29 @@ def boot_id() -> str:
 
 
 def start_ticks(pid: int) -> int:
-    """Ticks from the boot until this process started, proc(5); zero where nobody tells.
+    """Return the ticks from the boot until a process started, proc(5); zero on other systems.
 
-    Together with the boot's id they tell a process from any other that had or gets its number. No
-    step of the clock changes them.
+    With the boot's id they identify a process among all that ever have its number. Setting the clock
+    does not change them.
     """
     try:
         line = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
-    # A command's name may hold spaces and parentheses: what counts begins after the last one.
+    # A command's name may hold spaces and parentheses; the fields start after the last parenthesis.
     return int(line.rpartition(b")")[2].split()[19])
 
 
 def uptime() -> float:
-    """Seconds on a clock that goes on while the machine sleeps, and that nobody sets."""
+    """Return the seconds on a clock that advances while the machine sleeps, and cannot be set."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class NotAFile(OSError):
-    """Something else stands where a file of the tenant's folder belongs: it was not touched.
+    """A path of the tenant's folder that is not a regular file.
 
     Attributes:
-        mode: What it is, as stat(2) has it.
+        mode: The mode by stat(2), which tells its kind.
     """
 
     def __init__(self, path: Path, mode: int) -> None:
@@ -92,19 +92,17 @@ class NotAFile(OSError):
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open a file in a tenant's folder, whatever the tenant put in its place.
-
-    No link is followed, no FIFO is waited for, and no device is opened.
+    """Open a file in a tenant's folder, without following a link, waiting or opening a device.
 
     Raises:
-        NotAFile: Something else is there.
-        OSError: It cannot be opened.
+        NotAFile: The tenant put something else in the file's place.
+        OSError: The file cannot be opened.
     """
     with suppress(FileNotFoundError):
         _check_file(path, path.lstat().st_mode)
-    # Somebody may have replaced it since the look.
-    safely = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    descriptor = os.open(path, flags | safely, 0o600)
+    # The tenant may have replaced the file since: these flags keep the call from blocking.
+    safe_flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags | safe_flags, 0o600)
     try:
         _check_file(path, os.fstat(descriptor).st_mode)
     except NotAFile:
@@ -114,7 +112,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def renew_file(path: Path) -> int:
-    """Open a new, empty file for writing; one of this name before, or a link, is removed."""
+    """Open a new, empty file for writing, in place of a former file or link of this name."""
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
@@ -125,9 +123,9 @@ def _check_file(path: Path, mode: int) -> None:
 
 
 class Output:
-    """A file of limited size, and one older file beside it.
+    """A file of limited size with one older file beside it.
 
-    What cannot be written is dropped: a full disk must not stop the command.
+    Output that cannot be written is dropped: a full disk must not stop the command.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
@@ -136,44 +134,44 @@ class Output:
         self._file: int | None = None
 
     def write(self, data: bytes) -> None:
-        """Write to the newer file, and begin another where it is full."""
+        """Write to the newer file, and rotate the files once it is full."""
         for start in range(0, len(data), self._limit):
             with suppress(OSError):
                 self._write(data[start : start + self._limit])
 
     def _write(self, piece: bytes) -> None:
-        file = self._opened()
+        file = self._open()
         if os.fstat(file).st_size + len(piece) > self._limit:
-            # Forgotten before it is closed: on a full disk it may be that no other can be opened.
+            # On a full disk the next file may fail to open. The closed one must not be used then.
             self._file = None
             os.close(file)
             self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-            file = self._opened()
+            file = self._open()
         os.write(file, piece)
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         if self._file is None:
             self._file = open_file(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return self._file
 
 
 class Runner:
-    """Runs the command that the folder's state asks for, until it ends or is to end.
+    """A runner of the command in the folder's state.
 
     Attributes:
         folder: The tenant's folder.
         lock: The descriptor of the command lock.
-        reached: Told the name of each point, for tests.
+        reached: Called with the name of each failpoint, for tests.
     """
 
     def __init__(self, folder: Path, lock: int, reached: Callable[[str], None]) -> None:
         self.folder = folder
         self.lock = lock
         self.reached = reached
-        self._wanted: Mapping[str, Any] = json.loads((folder / "state.json").read_bytes())["wanted"]
-        self._config: Mapping[str, Any] = self._wanted["config"]
-        self._note = {
-            "run": self._wanted["run"],
+        self._run: Mapping[str, Any] = json.loads((folder / "state.json").read_bytes())["wanted"]
+        self._config: Mapping[str, Any] = self._run["config"]
+        self._status = {
+            "run": self._run["run"],
             "pid": os.getpid(),
             "started": time.time(),
             "uptime": uptime(),
@@ -181,50 +179,52 @@ class Runner:
             "ticks": start_ticks(os.getpid()),
             "stop_timeout": self._config["stop_timeout"],
         }
-        self._unwritten = False
-        self._asked = False
+        self._has_unwritten_status = False
+        self._is_stopping = False
         self._deadline: float | None = None
 
     def run(self) -> None:
-        """Start the command, keep it, and note its end."""
-        self.note()
+        """Start the command, wait for its end, and write its status."""
+        self.write_status()
         self.reached("runner:noted")
-        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGTERM, self._request_stop)
+        # A handler is needed for the wakeup descriptor to be written to.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         try:
             child = self._spawn()
         except (OSError, ValueError) as error:
             number = getattr(error, "errno", None) or errno.EINVAL
-            self.note(ended=True, problem=errno.errorcode[number])
+            self.write_status(ended=True, problem=errno.errorcode[number])
             return
         self.reached("runner:spawned")
-        self.note(
+        self.write_status(
             child=child.pid,
             child_ticks=start_ticks(child.pid),
             started=time.time(),
             uptime=uptime(),
         )
         self.reached("runner:running")
-        self._keep(child)
-        self.note(ended=True, code=child.returncode)
+        self._wait_ended(child)
+        self.write_status(ended=True, code=child.returncode)
 
-    def note(self, **news: object) -> None:
-        """Add to what the folder knows of this run; a folder that is gone needs no note.
+    def write_status(self, **changes: object) -> None:
+        """Update the status and write it into the folder.
 
-        What cannot be written, to a full disk, is written again while the command runs.
+        If the disk is full, the status is written later, while the command runs.
         """
-        self._note.update(news)
-        self._unwritten = True
+        self._status.update(changes)
+        self._has_unwritten_status = True
         path = self.folder / "note.json"
         new = path.with_name("note.json.new")
+        # The folder may also be gone, and needs no status then.
         with suppress(OSError):
             with os.fdopen(renew_file(new), "w") as file:
-                file.write(json.dumps(self._note))
+                file.write(json.dumps(self._status))
             new.replace(path)
-            self._unwritten = False
+            self._has_unwritten_status = False
 
     def _spawn(self) -> Popen[bytes]:
-        port = str(self._wanted["port"])
+        port = str(self._run["port"])
         folder = self._config["working_folder"] or str(self.folder / "work")
         return Popen(  # noqa: S603  # the tenant's command is what this is for; there is no shell
             [argument.replace("{port}", port) for argument in self._config["command"]],
@@ -237,48 +237,48 @@ class Runner:
             start_new_session=True,
         )
 
-    def _ask(self, *_: object) -> None:
-        self._asked = True
+    def _request_stop(self, *_: object) -> None:
+        self._is_stopping = True
 
-    def _keep(self, child: Popen[bytes]) -> None:
-        """Return once the command has ended, and its group with it."""
+    def _wait_ended(self, child: Popen[bytes]) -> None:
+        """Copy the output until the command and its group have ended."""
         assert child.stdout is not None
         source = child.stdout.fileno()
         os.set_blocking(source, False)
-        output = Output(self.folder / "output.log", self._wanted["output_limit"])
+        output = Output(self.folder / "output.log", self._run["output_limit"])
         with selectors.DefaultSelector() as selector:
             _wake_on_signals(selector)
             selector.register(source, selectors.EVENT_READ)
-            while child.poll() is None or self._lingers(child):
-                self._watch(child)
-                for key, _ in selector.select(self._pause(child)):
-                    data = os.read(key.fd, _PIPE)
+            while child.poll() is None or self._has_lingering(child):
+                self._stop_if_due(child)
+                for key, _ in selector.select(self._next_pause(child)):
+                    data = os.read(key.fd, _PIPE_BYTES)
                     if key.fd == source and data:
                         output.write(data)
                     elif key.fd == source:
                         selector.unregister(source)
         with suppress(BlockingIOError):
-            output.write(os.read(source, _PIPE))
+            output.write(os.read(source, _PIPE_BYTES))
 
-    def _lingers(self, child: Popen[bytes]) -> bool:
-        """Whether others of the group are left, and still have time; the command itself is not."""
-        self._asked = True
-        return self._deadline != math.inf and _group_lives(child)
+    def _has_lingering(self, child: Popen[bytes]) -> bool:
+        """Return whether the ended command left others in its group that still have time."""
+        self._is_stopping = True
+        return self._deadline != math.inf and _has_group(child)
 
-    def _pause(self, child: Popen[bytes]) -> float:
+    def _next_pause(self, child: Popen[bytes]) -> float:
         if child.returncode is not None:
-            # Those that are left are not this process's children: nothing tells of their end.
-            return _LINGER
+            # The rest of the group are not children of this process: no signal reports their end.
+            return _GROUP_INTERVAL
         if self._deadline is None:
-            return _WATCH
-        return min(_WATCH, max(0.0, self._deadline - time.monotonic()))
+            return _FOLDER_INTERVAL
+        return min(_FOLDER_INTERVAL, max(0.0, self._deadline - time.monotonic()))
 
-    def _watch(self, child: Popen[bytes]) -> None:
-        """Bring the command to its end where that is asked for, or where its folder is gone."""
-        if self._unwritten:
-            self.note()
+    def _stop_if_due(self, child: Popen[bytes]) -> None:
+        """Signal the command's group if a stop is requested, or if its folder is gone."""
+        if self._has_unwritten_status:
+            self.write_status()
         if self._deadline is None:
-            if self._asked or not _is_at(self.lock, self.folder / "command.lock"):
+            if self._is_stopping or not _is_at(self.lock, self.folder / "command.lock"):
                 self._deadline = time.monotonic() + self._config["stop_timeout"]
                 _signal_group(child, signal.SIGTERM)
         elif time.monotonic() >= self._deadline:
@@ -287,20 +287,20 @@ class Runner:
 
 
 def _wake_on_signals(selector: selectors.BaseSelector) -> None:
-    woken, waker = socket.socketpair()
-    os.set_blocking(waker.fileno(), False)
-    # It lives as long as the process.
-    signal.set_wakeup_fd(waker.detach())
-    selector.register(woken.detach(), selectors.EVENT_READ)
+    reader, writer = socket.socketpair()
+    os.set_blocking(writer.fileno(), False)
+    # Detached: both descriptors stay open as long as the process lives.
+    signal.set_wakeup_fd(writer.detach())
+    selector.register(reader.detach(), selectors.EVENT_READ)
 
 
 def _signal_group(child: Popen[bytes], number: int) -> None:
-    # macOS forbids to signal a group in which nothing but a zombie is left.
+    # On macOS a signal to a group with nothing but a zombie is not permitted.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
 
 
-def _group_lives(child: Popen[bytes]) -> bool:
+def _has_group(child: Popen[bytes]) -> bool:
     try:
         os.killpg(child.pid, 0)
     except (ProcessLookupError, PermissionError):
@@ -316,15 +316,15 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _pass_by(_: str) -> None:
-    """Go on, as always outside of tests."""
+    """Continue, as always outside of tests."""
 
 
 def main(arguments: Sequence[str], reached: Callable[[str], None] = _pass_by) -> None:
-    """Leave the worker's family; return there at once, and here when the command has ended."""
+    """Fork a runner in a session of its own; the parent, which the worker waits for, returns at once."""
     folder, lock = Path(arguments[0]), int(arguments[1])
-    held = open_file(folder / "runner.lock", os.O_RDWR | os.O_CREAT)
-    # Only somebody who looks whether it is held is ever waited for. It stays held by both.
-    fcntl.flock(held, fcntl.LOCK_EX)
+    runner_lock = open_file(folder / "runner.lock", os.O_RDWR | os.O_CREAT)
+    # A worker that checks the lock holds it for a moment; no other process does. The child inherits it.
+    fcntl.flock(runner_lock, fcntl.LOCK_EX)
     if os.fork() == 0:
         os.setsid()
         reached("runner:begun")

@@ -1,0 +1,121 @@
+"""The section ``compute.process``: the operator's settings, and the defaults for tenants."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from landlord_engines_core.compute import sections
+from landlord_engines_core.compute.process.config import TenantConfig
+from landlord_engines_core.compute.process.errors import error_name
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.folders import state_folder
+
+__all__ = ["Ports", "ProcessSettings", "check_folder", "read_section"]
+
+_ALL_ACCESS = os.R_OK | os.W_OK | os.X_OK
+
+
+@attrs.frozen(kw_only=True)
+class Ports:
+    """The ports from which a free one is chosen, both ends included.
+
+    They lie below those that systems give to outgoing connections. A port is thus still free when its
+    tenant is started again.
+    """
+
+    first: int = 20_000
+    last: int = 29_999
+
+
+@attrs.frozen(kw_only=True)
+class ProcessSettings:
+    """The operator's settings.
+
+    Attributes:
+        folder: The absolute path of the folder that holds the tenants' folders.
+        ports: The ports to choose from.
+        output_limit: Bytes of output kept in each of a tenant's two files.
+    """
+
+    folder: str
+    ports: Ports = Ports()
+    output_limit: int = 1 << 20
+
+
+def read_section(section: Mapping[str, object]) -> tuple[ProcessSettings, dict[str, object]]:
+    """Read the section ``compute.process``.
+
+    Returns:
+        The operator's settings, and the rest: the defaults for tenants' configurations.
+
+    Raises:
+        ComputeRefused: With the path of each bad key, never its value.
+    """
+    settings, defaults = sections.read_section(
+        "process",
+        {"folder": _default_folder(section), **section},
+        ProcessSettings,
+        sections.field_names(TenantConfig),
+    )
+    if not Path(settings.folder).is_absolute():
+        raise ComputeRefused("compute.process.folder is not an absolute path")
+    if not 0 < settings.ports.first <= settings.ports.last < 1 << 16:
+        raise ComputeRefused("compute.process.ports is not a range within 1 to 65535")
+    if settings.output_limit < 1:
+        raise ComputeRefused("compute.process.output_limit is less than 1")
+    return settings, defaults
+
+
+def _default_folder(section: Mapping[str, object]) -> str:
+    if "folder" in section:
+        return ""
+    state = state_folder()
+    if state is None:
+        raise ComputeRefused(
+            "compute.process.folder is not set, and this user has no home folder to keep tenants in",
+            hint="set compute.process.folder, XDG_STATE_HOME or HOME",
+        )
+    return str(state / "process")
+
+
+def check_folder(folder: Path) -> str:
+    """Check that the folder, or the nearest existing folder above it, can be used; change nothing.
+
+    Returns:
+        The result, for a person to read.
+
+    Raises:
+        ComputeUnavailable: Tenants cannot be kept there.
+    """
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if _exists(path))
+    except OSError as error:
+        raise _folder_error(folder, f"it cannot be inspected: {error_name(error)}") from None
+    if not nearest.is_dir():
+        raise _folder_error(folder, f"{nearest} is not a folder")
+    if os.statvfs(nearest).f_flag & os.ST_RDONLY:
+        raise _folder_error(folder, f"{nearest} is on a read-only file system")
+    if not os.access(nearest, _ALL_ACCESS, effective_ids=os.access in os.supports_effective_ids):
+        raise _folder_error(folder, f"permission denied on {nearest} for uid {os.geteuid()}")
+    return f"folder {folder}" if nearest == folder else f"folder {folder}, to be made"
+
+
+def _exists(path: Path) -> bool:
+    """Return whether a path exists; a link that leads nowhere does too."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        # A parent is a file, which the caller checks next.
+        return False
+    return True
+
+
+def _folder_error(folder: Path, reason: str) -> ComputeUnavailable:
+    return ComputeUnavailable(
+        f"compute.process.folder {folder} cannot be used: {reason}",
+        hint="set compute.process.folder to a folder that the worker may read and write",
+    )

@@ -1,0 +1,462 @@
+"""Answers of AWS that moto does not give, by a server that speaks ECS's protocol (JSON 1.1)."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from landlord_engines_core.compute import ComputeSpec, ResourceState
+from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
+from landlord_engines_core.errors import (
+    LONGEST_PAUSE,
+    ComputeError,
+    ComputeRefused,
+    ComputeUnavailable,
+)
+from landlord_engines_core.models import config_hash, key_hashes
+
+SECRET = "hunter2"
+CONFIG = {
+    "cluster_arn": "arn:aws:ecs:eu-west-1:123456789012:cluster/one",
+    "task_definition_arn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:2",
+    "service_name_prefix": "t-",
+    "tags": {"password": SECRET},
+}
+MARK = {"key": "landlord.tenant_id", "value": "one"}
+SERVICE = {
+    "serviceArn": "arn:aws:ecs:eu-west-1:123456789012:service/one/t-one",
+    "serviceName": "t-one",
+    "clusterArn": CONFIG["cluster_arn"],
+    "status": "ACTIVE",
+    "taskDefinition": CONFIG["task_definition_arn"],
+    "desiredCount": 1,
+    "runningCount": 1,
+    "deploymentConfiguration": {
+        "maximumPercent": 150,
+        "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+    },
+    "tags": [MARK],
+}
+MISSING = {"services": [], "failures": [{"arn": "x", "reason": "MISSING"}]}
+
+
+class Answers:
+    """Gives each action its next answer, and the last one ever again; keeps what was asked."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.requests: list[tuple[str, Mapping[str, object]]] = []
+        self._answers: dict[str, list[Response]] = {}
+        server.expect_request("/", method="POST").respond_with_handler(self._answer)
+
+    def give(self, action: str, *documents: object, status: int = 200, **headers: str) -> None:
+        answers = self._answers.setdefault(action, [])
+        for document in documents:
+            text = document if isinstance(document, str) else json.dumps(document)
+            named = {key.replace("_", "-"): value for key, value in headers.items()}
+            content = "application/x-amz-json-1.1"
+            answers.append(Response(text, status=status, headers=named, content_type=content))
+
+    def refuse(self, action: str, code: str, *, status: int = 400, **headers: str) -> None:
+        document = {"__type": code, "message": f"{SECRET} was refused"}
+        self.give(action, document, status=status, **headers)
+
+    def _answer(self, request: Request) -> Response:
+        if "X-Amz-Target" not in request.headers:
+            action, requests = request.form["Action"], dict(request.form)
+        else:
+            action, requests = (
+                request.headers["X-Amz-Target"].split(".")[1],
+                request.get_json(force=True),
+            )
+        self.requests.append((action, requests))
+        answers = self._answers[action]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+@pytest.fixture
+def aws(environment: None, httpserver: HTTPServer) -> Answers:
+    return Answers(httpserver)
+
+
+@pytest.fixture
+async def engine(aws: Answers, httpserver: HTTPServer) -> AsyncIterator[EcsCompute]:
+    engine = from_settings({"endpoint_url": httpserver.url_for(""), "rollout_timeout": 0.1})
+    yield engine
+    await engine.aclose()
+
+
+def spec(engine: EcsCompute, **changes: object) -> ComputeSpec:
+    config = CONFIG | changes
+    return ComputeSpec(
+        tenant="one",
+        name="acme",
+        location=engine.location(config),
+        config=config,
+        config_hash=config_hash(config),
+        key_hashes=key_hashes(config),
+    )
+
+
+def full_text(error: ComputeError) -> str:
+    return f"{error} {error!r} {error.hint}"
+
+
+async def refused(engine: EcsCompute) -> ComputeError:
+    with pytest.raises(ComputeError) as caught:
+        await engine.provision(spec(engine))
+    assert SECRET not in full_text(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ThrottlingException", 400),
+        ("Throttling", 400),
+        ("TooManyRequestsException", 429),
+        ("SomethingElse", 429),
+        ("ServerException", 500),
+        ("ServiceUnavailable", 503),
+        ("InternalFailure", 500),
+        ("ExpiredTokenException", 400),
+    ],
+)
+async def test_throttling_and_trouble_of_the_server_may_pass(
+    aws: Answers, engine: EcsCompute, code: str, status: int
+) -> None:
+    aws.refuse("DescribeServices", code, status=status)
+
+    error = await refused(engine)
+
+    assert isinstance(error, ComputeUnavailable)
+    assert error.message == f"AWS cannot do ecs:DescribeServices now: {code}"
+    assert error.retry_after is None
+    assert len(aws.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("full_text", "seconds"),
+    [
+        ("7", 7.0),
+        ("86400", LONGEST_PAUSE),
+        ("9" * 400, LONGEST_PAUSE),
+        ("Fri, 01 Jan 9999 00:00:00 GMT", LONGEST_PAUSE),
+        ("Fri, 02 Jan 1970 00:00:00 GMT", None),
+        ("0", None),
+        ("Fri, 01 Jan 9999 00:00:00", None),
+        ("soon", None),
+    ],
+)
+async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(
+    aws: Answers, engine: EcsCompute, full_text: str, seconds: float | None
+) -> None:
+    aws.refuse("DescribeServices", "ThrottlingException", Retry_After=full_text)
+
+    error = await refused(engine)
+
+    assert isinstance(error, ComputeUnavailable)
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize("action", ["DescribeServices", "CreateService", "TagResource"])
+async def test_a_missing_permission_is_named(aws: Answers, engine: EcsCompute, action: str) -> None:
+    aws.give("DescribeServices", MISSING)
+    aws.give("CreateService", {"service": SERVICE})
+    aws._answers.pop(action, None)
+    aws.refuse(action, "AccessDeniedException")
+
+    error = await refused(engine)
+
+    assert isinstance(error, ComputeRefused)
+    assert f"ecs:{action}" in error.message
+    assert f"allow ecs:{action}" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("InvalidParameterException", "configuration"),
+        ("ClientException", "configuration"),
+        ("PlatformUnknownException", "configuration"),
+        ("UnrecognizedClientException", "credentials"),
+    ],
+)
+async def test_any_other_refusal_is_told_by_its_code_alone(
+    aws: Answers, engine: EcsCompute, code: str, hint: str
+) -> None:
+    aws.give("DescribeServices", MISSING)
+    aws.refuse("CreateService", code)
+
+    error = await refused(engine)
+
+    assert isinstance(error, ComputeRefused)
+    assert error.message == f"AWS refuses ecs:CreateService: {code}"
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{",
+        "no",
+        "[]",
+        "{}",
+        "",
+        *(f'{{"services": {services}}}' for services in ("[]", "3", "[[]]", "[{}]")),
+    ],
+)
+async def test_garbage_is_never_taken_for_an_answer(
+    aws: Answers, engine: EcsCompute, answer: str
+) -> None:
+    aws.give("DescribeServices", answer)
+
+    error = await refused(engine)
+
+    assert isinstance(error, ComputeUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("ACCESS_DENIED", ComputeRefused),
+        ("AccessDenied", ComputeRefused),
+        ("BUSY", ComputeUnavailable),
+    ],
+)
+async def test_a_reason_for_not_describing_that_is_not_missing_is_no_absence(
+    aws: Answers, engine: EcsCompute, reason: str, kind: type[ComputeError]
+) -> None:
+    aws.give("DescribeServices", {"failures": [{"arn": "x", "reason": reason}]})
+
+    for call in (engine.inspect, engine.destroy):
+        with pytest.raises(kind, match=reason):
+            await call("one", spec(engine).location)
+
+
+async def test_a_name_that_was_taken_meanwhile_is_looked_at_again(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    aws.give("DescribeServices", MISSING, {"services": [SERVICE]})
+    aws.refuse("CreateService", "InvalidParameterException")
+
+    with pytest.raises(ComputeUnavailable, match="another attempt"):
+        await engine.provision(spec(engine))
+
+
+async def test_an_answer_about_a_service_of_a_former_life_is_not_taken_for_a_new_one(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    aws.give("DescribeServices", MISSING)
+    aws.give("CreateService", {"service": {**SERVICE, "status": "INACTIVE"}})
+
+    with pytest.raises(ComputeUnavailable, match="being deleted"):
+        await engine.provision(spec(engine))
+
+
+async def test_the_token_of_a_creation_changes_only_with_what_it_stands_for(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    inactive = {**SERVICE, "status": "INACTIVE", "createdAt": 1700000000.5}
+    aws.give("DescribeServices", MISSING, MISSING, MISSING, {"services": [inactive]})
+    aws.give("CreateService", {"service": SERVICE})
+    aws.give("TagResource", {})
+
+    for changes in ({}, {}, {"desired_count": 3}, {}):
+        await engine.provision(spec(engine, **changes))
+
+    first, same, other_config, other_life = (
+        str(requests["clientToken"])
+        for action, requests in aws.requests
+        if action == "CreateService"
+    )
+    assert first == same
+    assert len({first, other_config, other_life}) == 3
+    assert all(len(token) <= 36 for token in (first, other_config, other_life))
+
+
+@pytest.mark.parametrize("action", ["UpdateService", "UntagResource", "TagResource"])
+async def test_a_service_that_vanishes_between_two_calls_is_looked_at_again(
+    aws: Answers, engine: EcsCompute, action: str
+) -> None:
+    stale = [MARK, {"key": "landlord.key.x", "value": "1"}]
+    old = {**SERVICE, "taskDefinition": "web:1", "tags": stale}
+    aws.give("DescribeServices", {"services": [old]}, {"services": [{**SERVICE, "tags": stale}]})
+    for other in ("UpdateService", "UntagResource", "TagResource"):
+        aws.give(other, {"service": SERVICE})
+    aws._answers.pop(action, None)
+    aws.refuse(action, "ServiceNotFoundException")
+
+    with pytest.raises(ComputeUnavailable, match="was deleted meanwhile"):
+        await engine.update(spec(engine))
+
+
+@pytest.mark.parametrize("code", ["ServiceNotFoundException", "ServiceNotActiveException"])
+async def test_a_delete_of_what_just_went_is_done(
+    aws: Answers, engine: EcsCompute, code: str
+) -> None:
+    aws.give("DescribeServices", {"services": [SERVICE]})
+    aws.refuse("DeleteService", code)
+
+    assert not await engine.destroy("one", spec(engine).location)
+
+
+@pytest.mark.parametrize(
+    "breaker",
+    [
+        {},
+        {"deploymentCircuitBreaker": {"enable": False, "rollback": True}},
+        {"deploymentCircuitBreaker": {"enable": True, "rollback": False}},
+        {"deploymentCircuitBreaker": {"enable": True}},
+    ],
+)
+async def test_an_update_asks_for_what_differs_and_keeps_the_rest(
+    aws: Answers, engine: EcsCompute, breaker: Mapping[str, object]
+) -> None:
+    deployment = {"maximumPercent": 150, **breaker}
+    without_breaker = {**SERVICE, "deploymentConfiguration": deployment}
+    aws.give("DescribeServices", {"services": [without_breaker]}, {"services": [SERVICE]})
+    aws.give("UpdateService", {"service": SERVICE})
+    aws.give("TagResource", {})
+
+    await engine.update(spec(engine))
+
+    (requests,) = (requests for action, requests in aws.requests if action == "UpdateService")
+    assert requests == {
+        "cluster": SERVICE["clusterArn"],
+        "service": "t-one",
+        "deploymentConfiguration": {
+            "maximumPercent": 150,
+            "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+        },
+    }
+
+
+async def test_a_failed_rollout_after_a_request_that_cannot_be_undone_is_told(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    without_breaker = {**SERVICE, "deploymentConfiguration": {}}
+    failed = {"id": "1", "status": "PRIMARY", "rolloutState": "FAILED", "rolloutStateReason": "why"}
+    aws.give(
+        "DescribeServices",
+        {"services": [without_breaker]},
+        {"services": [{**SERVICE, "deployments": [failed]}]},
+    )
+    aws.give("UpdateService", {"service": SERVICE})
+
+    with pytest.raises(ComputeRefused, match="why"):
+        await engine.update(spec(engine))
+
+
+async def test_the_groups_that_ecs_fills_in_are_no_difference(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    network = {"subnets": ["b", "a"], "securityGroups": ["filled in"]}
+    service = {**SERVICE, "networkConfiguration": {"awsvpcConfiguration": network}}
+    aws.give("DescribeServices", {"services": [service]})
+    aws.give("TagResource", {})
+
+    result = await engine.update(spec(engine, subnets=["a", "b"]))
+
+    assert not result.rolled_back
+    assert [action for action, _ in aws.requests if action == "UpdateService"] == []
+
+
+async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    network = {"awsvpcConfiguration": {"subnets": ["a"], "assignPublicIp": "DISABLED"}}
+    changed = {**SERVICE, "networkConfiguration": network}
+    failed = {"id": "1", "status": "PRIMARY", "rolloutState": "FAILED", "rolloutStateReason": "why"}
+    aws.give(
+        "DescribeServices",
+        {"services": [SERVICE]},
+        {"services": [{**changed, "deployments": [failed]}]},
+    )
+    aws.give("UpdateService", {"service": SERVICE})
+    aws.give("TagResource", {})
+    aws.give("UntagResource", {})
+
+    result = await engine.update(spec(engine, subnets=["a"]))
+
+    first, back = (requests for action, requests in aws.requests if action == "UpdateService")
+    assert first["networkConfiguration"] == {
+        "awsvpcConfiguration": {
+            "subnets": ["a"],
+            "securityGroups": [],
+            "assignPublicIp": "DISABLED",
+        }
+    }
+    # Without a network there is nothing to set back to but the task definition.
+    assert "networkConfiguration" not in back
+    assert result.rolled_back == "why"
+
+
+async def test_a_rollout_that_is_refused_leaves_no_mark_of_an_attempt(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    aws.give("DescribeServices", {"services": [SERVICE]})
+    aws.give("TagResource", {})
+    aws.refuse("UpdateService", "AccessDeniedException")
+    aws.give("UntagResource", {})
+    other = str(CONFIG["task_definition_arn"]).replace("web:2", "web:3")
+
+    with pytest.raises(ComputeRefused):
+        await engine.update(spec(engine, task_definition_arn=other))
+
+    requests = [action for action, _ in aws.requests]
+    assert requests == ["DescribeServices", "TagResource", "UpdateService", "UntagResource"]
+
+
+async def test_a_value_that_the_client_itself_refuses_is_not_told(
+    aws: Answers, engine: EcsCompute
+) -> None:
+    aws.give("DescribeServices", MISSING)
+    wrong: dict[str, object] = {"launch_type": "EC2", "tags": {"": SECRET}}
+
+    with pytest.raises(ComputeError) as caught:
+        await engine.provision(spec(engine, **wrong))
+
+    assert SECRET not in full_text(caught.value)
+
+
+async def test_an_endpoint_that_nobody_listens_at_may_come_back(environment: None) -> None:
+    engine = from_settings({"endpoint_url": "http://127.0.0.1:9"})
+    try:
+        with pytest.raises(ComputeUnavailable, match="EndpointConnectionError"):
+            await engine.inspect("one", spec(engine).location)
+    finally:
+        await engine.aclose()
+
+
+async def test_a_call_that_hangs_holds_up_no_other_tenant(environment: None) -> None:
+    release = threading.Event()
+
+    def answer(request: Request) -> Response:
+        if "t-slow" in request.get_data(as_text=True):
+            release.wait(30)
+        return Response(json.dumps(MISSING), content_type="application/x-amz-json-1.1")
+
+    with _threaded() as server:
+        server.expect_request("/", method="POST").respond_with_handler(answer)
+        engine = from_settings({"endpoint_url": server.url_for("")})
+        location = spec(engine).location
+        slow = [asyncio.create_task(engine.inspect("slow", location)) for _ in range(20)]
+
+        others = await asyncio.gather(
+            *(engine.inspect(f"{number}", location) for number in range(20))
+        )
+
+        held_up = [task for task in slow if not task.done()]
+        release.set()
+        await asyncio.gather(*slow)
+        await engine.aclose()
+    assert {observation.state for observation in others} == {ResourceState.MISSING}
+    assert len(held_up) == 20
+
+
+def _threaded() -> HTTPServer:
+    return HTTPServer(threaded=True)

@@ -1,0 +1,23 @@
+import pytest
+
+from landlord_engines_core.compute.ecs.config import EcsConfig
+from landlord_engines_core.compute.ecs.observe import has_requested_rollout
+
+
+@pytest.mark.parametrize("subnets", [("s-1", "s-2"), ("s-2", "s-1"), ("s-1", "s-2", "s-1")])
+@pytest.mark.parametrize("groups", [(), ("g-1", "g-2"), ("g-2", "g-1", "g-2")])
+def test_a_network_is_the_same_in_any_order_and_named_once_or_twice(
+    subnets: tuple[str, ...], groups: tuple[str, ...]
+) -> None:
+    config = EcsConfig(task_definition_arn="app:1", subnets=subnets, security_groups=groups)
+    there = {"subnets": ["s-2", "s-1"], "securityGroups": ["g-1", "g-2"]}
+
+    assert has_requested_rollout(
+        config,
+        {
+            "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/app:1",
+            "networkConfiguration": {
+                "awsvpcConfiguration": {**there, "assignPublicIp": "DISABLED"},  # type: ignore[typeddict-item]
+            },
+        },
+    )

@@ -1,0 +1,56 @@
+import asyncio
+import math
+import threading
+from itertools import islice
+
+import pytest
+
+from landlord_engines_core.compute import InFlightRequests
+from landlord_engines_core.compute.process.requests import backoff_delays, send_work
+
+
+async def due() -> None:
+    """The job lives."""
+
+
+async def test_what_a_thread_returns_or_raises_is_the_callers() -> None:
+    assert await send_work(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await send_work(divmod, 7, 0)
+
+
+async def test_a_step_that_is_cancelled_goes_on_once_the_work_is_done() -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(30)
+        done.set()
+
+    async def step() -> None:
+        with InFlightRequests(longest_carry=30).act("t", due):
+            await send_work(work)
+
+    caller = asyncio.ensure_future(step())
+    await asyncio.to_thread(begun.wait, 30)
+    caller.cancel()
+    await asyncio.wait((caller,), timeout=0.05)
+    waits = not caller.done()
+    go_on.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert waits
+    assert done.is_set()
+
+
+def test_pauses_grow_to_a_limit() -> None:
+    delays = list(islice(backoff_delays(math.inf), 20))
+
+    assert delays == sorted(delays)
+    assert delays[0] == 0.01
+    assert delays[-1] == 0.25
+
+
+def test_there_is_one_pause_at_least() -> None:
+    assert list(backoff_delays(0)) == [0.01]
