@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from landlord_engines_core import host
 from landlord_engines_core.engine import EngineInfo, WorkerEngine
 from landlord_engines_core.errors import EngineFailed, ExitAttempted, exits_as_errors, kind_of
+from landlord_engines_core.host import worker
 
 
 class Engine(WorkerEngine):
@@ -25,10 +25,10 @@ class Engine(WorkerEngine):
 async def test_an_engine_of_a_command_that_does_not_shut_down_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host, "LONGEST_SHUTDOWN", 0.01)
+    monkeypatch.setattr(worker, "LONGEST_SHUTDOWN", 0.01)
 
     with pytest.raises(EngineFailed, match="shutdown of worker engine test did not return"):
-        await host.shut_down(Engine())
+        await worker._shut_down(Engine())
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])

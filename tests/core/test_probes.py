@@ -259,7 +259,7 @@ async def test_slots_that_nobody_gives_back_while_jobs_wait_show() -> None:
     one = probed(Engine(), slots=slots, longest_wait=0.0)
 
     async def hold() -> None:
-        async with slots.one("job"):
+        async with slots.hold("job"):
             await release.wait()
 
     async with answering(one):

@@ -225,7 +225,9 @@ def _run(flags: _Flags) -> None:
     logger = _logger(settings.log.level, settings.log)
     for path in chosen.loaded.passed_over:
         logger.warning("a setting that is in Landlord's examples is not read", setting=path)
-    running = host.run(chosen.name, chosen.factory, settings, logger, fail_fast=flags.fail_fast)
+    running = host.run_process(
+        chosen.name, chosen.factory, settings, logger, fail_fast=flags.fail_fast
+    )
     host.run_async(running)
 
 
@@ -343,22 +345,19 @@ def _progress(title: str) -> Iterator[None]:
 async def _check(chosen: _Chosen) -> None:
     settings = chosen.loaded.settings
     logger = _logger("error", settings.log)
-    async with host.build_worker(chosen.name, chosen.factory, settings, logger) as parts:
+    async with host.build_idle_worker(chosen.name, chosen.factory, settings, logger) as parts:
         click.echo("settings: good")
         _tell_damaged()
         for path in chosen.loaded.passed_over:
             click.echo(f"not read, although Landlord's examples have it: {path}", err=True)
-        try:
-            errors = await _failures(parts)
-        finally:
-            await host.shut_down(parts.engine)
+        errors = await _failures(parts)
     for error in errors[1:]:
         click.echo(f"landlord-host: {error}", err=True)
     if errors:
         raise errors[0]
 
 
-async def _failures(parts: host.Host) -> list[LandlordEnginesError]:
+async def _failures(parts: host.WorkerParts) -> list[LandlordEnginesError]:
     """Try each part of a worker, and say what came of it."""
     errors: list[LandlordEnginesError] = []
     for name, status in (await parts.targets.look()).items():
@@ -375,7 +374,7 @@ async def _failures(parts: host.Host) -> list[LandlordEnginesError]:
     return errors
 
 
-async def _check_landlord(parts: host.Host) -> str:
+async def _check_landlord(parts: host.WorkerParts) -> str:
     if parts.landlord is None:
         return (
             f"Landlord: not configured (worker.landlord_api_url), so that {host.WITHOUT_LANDLORD}"
@@ -384,7 +383,7 @@ async def _check_landlord(parts: host.Host) -> str:
     return f"Landlord: {parts.landlord.url} answers"
 
 
-async def _check_engine(parts: host.Host) -> str:
+async def _check_engine(parts: host.WorkerParts) -> str:
     refuse_unable(parts.engine)
     if not parts.engine.info.supports(Capability.DRY_RUN):
         return "registration: the engine cannot try it without doing it"
@@ -395,14 +394,11 @@ async def _check_engine(parts: host.Host) -> str:
 async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
     settings = chosen.loaded.settings
     logger = _logger("error", settings.log)
-    async with host.build_worker(chosen.name, chosen.factory, settings, logger) as parts:
-        try:
-            engine = parts.engine
-            call = engine.make_latest() if make_latest else engine.register()
-            what = f"the registration by worker engine {engine.info.name}"
-            registration = await within_limit(call, settings.worker.register_timeout, what)
-        finally:
-            await host.shut_down(parts.engine)
+    async with host.build_idle_worker(chosen.name, chosen.factory, settings, logger) as parts:
+        engine = parts.engine
+        call = engine.make_latest() if make_latest else engine.register()
+        what = f"the registration by worker engine {engine.info.name}"
+        registration = await within_limit(call, settings.worker.register_timeout, what)
     click.echo(f"{registration.state}: {registration.detail}")
     if registration.state is not RegistrationState.REGISTERED:
         raise RegistrationError(f"not registered as the latest: {registration.detail}")
@@ -411,11 +407,8 @@ async def _register(chosen: _Chosen, *, make_latest: bool) -> None:
 async def _move(chosen: _Chosen, old: str, *, dry_run: bool) -> None:
     settings = chosen.loaded.settings
     logger = _logger("error", settings.log)
-    async with host.build_worker(chosen.name, chosen.factory, settings, logger) as parts:
-        try:
-            moved = await parts.engine.move(old, dry_run=dry_run)
-        finally:
-            await host.shut_down(parts.engine)
+    async with host.build_idle_worker(chosen.name, chosen.factory, settings, logger) as parts:
+        moved = await parts.engine.move(old, dry_run=dry_run)
     _tell(moved, dry_run=dry_run)
 
 

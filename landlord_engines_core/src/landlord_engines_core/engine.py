@@ -96,13 +96,11 @@ class EngineInfo:
         name: The name of its entry point.
         contract: The major version of the contract that it implements.
         capabilities: What it can do; one that is missing counts as unsupported.
-        backends: The backend's versions that it is known to work with, as text.
     """
 
     name: str
     contract: int = CONTRACT
     capabilities: Mapping[Capability, Support] = attrs.field(factory=dict)
-    backends: str = ""
 
     def supports(self, capability: Capability) -> bool:
         """Whether this capability is there in full."""
@@ -114,7 +112,6 @@ class HostInfo:
     """What the host says of itself and of the limits that it was given. All times are seconds.
 
     Attributes:
-        version: The version of landlord-engines-core.
         step_timeout: After this long a step is given up and entered again.
         longest_carry: How long after its cancellation a step may go on, for a request to end.
         history_retention: How long the record of a deleted tenant is kept.
@@ -124,8 +121,6 @@ class HostInfo:
             descriptors for what else it opens.
     """
 
-    version: str
-    contract: int = CONTRACT
     step_timeout: float = 300.0
     longest_carry: float = 0.0
     history_retention: float = 30 * 86400.0

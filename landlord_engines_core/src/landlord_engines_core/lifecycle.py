@@ -165,7 +165,7 @@ class EngineLifecycle:
         self.state = state
 
     async def _serve(self) -> None:
-        with self._translated():
+        with self._translate_errors():
             await self.engine.serve(self._on_started)
 
     def _on_started(self) -> None:
@@ -177,7 +177,7 @@ class EngineLifecycle:
         await self._started.wait()
         # An engine that plans it may refuse in its own words; if it serves instead, it ends here.
         _refuse_without_lock(self.engine.info, Support.PLANNED)
-        with self._translated():
+        with self._translate_errors():
             await self._register(at_start=True)
             if self.engine.info.supports(Capability.WATCH):
                 await self._watch()
@@ -274,7 +274,7 @@ class EngineLifecycle:
         self.logger.info("draining", grace=grace)
         try:
             async with asyncio.timeout(grace + MARGIN):
-                with self._translated():
+                with self._translate_errors():
                     await self.engine.shutdown(grace)
                 await asyncio.wait((serving,))
         except TimeoutError as error:
@@ -284,7 +284,7 @@ class EngineLifecycle:
             ) from error
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Whatever an engine raises is an error of ours afterwards."""
         try:
             yield

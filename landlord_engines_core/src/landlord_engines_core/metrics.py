@@ -249,7 +249,7 @@ class Metrics:
         """Show how many log lines were dropped."""
         self._registry.register(_DroppedLines(dropped))
 
-    def tell_build(self, **versions: str) -> None:
+    def set_build(self, **versions: str) -> None:
         """Show what runs here: names and versions."""
         explained = "Always 1; the labels say what runs here."
         Info(f"{_PREFIX}build", explained, registry=self._registry).info(versions)

@@ -40,7 +40,6 @@ class StepFunctionsEngine(WorkerEngine):
             Capability.MOVE: Support.UNSUPPORTED,
             Capability.RESYNC: Support.PLANNED,
         },
-        backends="AWS Step Functions, Standard workflows",
     )
 
     async def serve(self, started: Callable[[], None]) -> None:

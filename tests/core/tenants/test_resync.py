@@ -400,7 +400,7 @@ async def test_without_an_answer_of_the_api_it_is_tried_again(api: Api) -> None:
 async def test_where_many_are_being_resynced_one_more_comes_again_and_waits_for_nothing() -> None:
     tenants = jobs(("mock", MockCompute()), max_concurrent_jobs=1)
 
-    async with tenants._looks:
+    async with tenants.resyncs._checks:
         with pytest.raises(Transient, match="many tenants are being resynced"):
             await tenants.resync(after("delete"), ResyncSteps(record=HERE))
 
@@ -441,7 +441,7 @@ async def test_a_job_that_still_runs_is_looked_at_again_later() -> None:
 
 
 def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
-    resyncer = jobs(("mock", MockCompute()))._resyncer
+    resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
     ended, pauses = after("update"), list[float]()
 
     for _ in range(9):
@@ -465,7 +465,7 @@ def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
 def test_a_last_look_follows_only_where_an_act_of_the_tenant_may_be_alive(
     operation: str, *, preempted: bool, killed: bool, needs_repair: bool, overrode_delete: bool
 ) -> None:
-    resyncer = jobs(("mock", MockCompute()))._resyncer
+    resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
     ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
     found = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
 
@@ -482,7 +482,10 @@ def test_the_last_look_is_later_than_the_longest_step_and_what_it_may_carry() ->
     class Slow(MockCompute):
         longest_carry = 40.0
 
-    assert jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0)._resyncer.last_look > 140.0
+    assert (
+        jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0).resyncs.resyncer.last_look
+        > 140.0
+    )
 
 
 async def test_a_last_look_that_comes_while_the_job_runs_is_put_off_too() -> None:

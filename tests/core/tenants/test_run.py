@@ -150,7 +150,7 @@ async def test_a_step_without_a_slot_comes_back_soon_and_has_not_failed() -> Non
     with pytest.raises(Queued, match=r"slots of worker\.max_concurrent_jobs"):
         await tenants.run(body(), DirectSteps())
 
-    text = tenants.metrics.render()[0].decode()
+    text = tenants.jobs.metrics.render()[0].decode()
     assert 'landlord_worker_attempt_failures_total{kind="transient"} 0.0' in text
     assert [line for line in logger.lines if line[0] in ("warning", "error")] == []
 
@@ -235,7 +235,7 @@ async def test_an_api_that_is_away_at_the_end_is_told_and_does_not_hold_the_job(
     landlord, logger = LandlordClient("http://127.0.0.1:9"), Lines()
     compute = MockCompute()
     tenants = jobs(("mock", compute), logger=logger)
-    tenants._confirmer.landlord = landlord
+    tenants.confirmer.landlord = landlord
 
     answer = await tenants.run(body(), DirectSteps())
     await landlord.aclose()

@@ -9,7 +9,7 @@ from landlord_engines_core.tenants import Slots, slots as module
 
 
 async def hold(slots: Slots, release: asyncio.Event, name: str = "") -> None:
-    async with slots.one(name or str(id(asyncio.current_task()))):
+    async with slots.hold(name or str(id(asyncio.current_task()))):
         await release.wait()
 
 
@@ -70,7 +70,7 @@ async def test_the_deadline_begins_with_the_slot() -> None:
     order: list[str] = []
 
     async def act(name: str, seconds: float) -> None:
-        async with slots.one(name):
+        async with slots.hold(name):
             await asyncio.sleep(seconds)
             order.append(name)
 
@@ -221,7 +221,7 @@ async def _interleaved(acts: Sequence[tuple[str, int]], limit: int) -> None:
     attempts: list[tuple[asyncio.Task[None], asyncio.Event]] = []
 
     async def attempt(number: int, release: asyncio.Event) -> None:
-        async with slots.one(str(number % 4)):
+        async with slots.hold(str(number % 4)):
             task = asyncio.current_task()
             assert task is not None
             assert not task.cancelling()

@@ -50,7 +50,6 @@ class DirectEngine(WorkerEngine):
     info = EngineInfo(
         name="direct",
         capabilities={Capability.TENANT_LOCK: Support.FULL},
-        backends="SQLite 3.35 or later",
     )
     settings: DirectSettings
     context: EngineContext

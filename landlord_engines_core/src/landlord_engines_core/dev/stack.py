@@ -85,14 +85,14 @@ async def run(chosen: EngineSelection, logger: Logger, foreground: Foreground) -
         LandlordEnginesError: A part did not start, or failed.
     """
     control = host.Control()
-    with host.handled(control, logger):
+    with host.handle_signals(control, logger):
         async with AsyncExitStack() as parts:
             try:
                 starting = _up(chosen, logger, parts)
                 stack, settings = await _unless_stopped(control, starting)
             except _Stopped:
                 return
-            worker = host.work(
+            worker = host.run_worker(
                 chosen.name, chosen.factory, settings, logger, control, fail_fast=True
             )
             await _with_worker(worker, control, lambda: foreground(stack))
@@ -111,7 +111,7 @@ async def _up(
     if not given.compute:
         local["compute"] = json.dumps({"process": {"folder": str(folder / "tenants")}})
     settings = chosen.settings(local)
-    registry = host.compute_registry(settings)
+    registry = host.build_registry(settings)
     parts.push_async_callback(registry.aclose)
     landlord = await parts.enter_async_context(
         landlord_in_memory(backend.dispatcher, compute=registry, logger=logger)

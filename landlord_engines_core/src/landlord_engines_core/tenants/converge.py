@@ -16,7 +16,7 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Outcome, Placement
-from landlord_engines_core.tenants.plan import Action, Plan, plan
+from landlord_engines_core.tenants.plan import Action, Plan, decide
 from landlord_engines_core.tenants.results import Applied
 
 __all__ = ["Converger", "unhealthy"]
@@ -34,16 +34,16 @@ class Converger:
     registry: ComputeRegistry
     health_timeout: float
 
-    async def planned(self, engine: str, spec: ComputeSpec) -> Plan:
+    async def plan(self, engine: str, spec: ComputeSpec) -> Plan:
         """Say what `apply` would do now."""
-        return plan(spec, await _observed(self.registry.engine(engine), spec))
+        return decide(spec, await _observed(self.registry.engine(engine), spec))
 
     async def apply(self, engine: str, spec: ComputeSpec) -> Applied:
         """Bring the tenant to ``spec`` on this engine, whatever is there now."""
         compute = self.registry.engine(engine)
         observing()
         observed = await _observed(compute, spec)
-        decision = plan(spec, observed)
+        decision = decide(spec, observed)
         if decision.action is Action.NOTHING:
             result = ComputeResult(resource_ids=observed.resource_ids)
             outcome = Outcome.UNCHANGED

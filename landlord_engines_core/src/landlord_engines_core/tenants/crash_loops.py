@@ -111,7 +111,7 @@ class CrashLoops:
             if self._tried == execution_id:
                 self._tried = ""
 
-    def told(self, execution_id: str, detail: str) -> str:
+    def add_lost_attempts(self, execution_id: str, detail: str) -> str:
         """The detail of a job's transition, with what is remembered of its lost attempts."""
         apart = self._apart.get(execution_id)
         if apart is None:

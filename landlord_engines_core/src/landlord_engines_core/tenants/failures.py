@@ -37,7 +37,7 @@ class Failures:
     logger: Logger
 
     @contextmanager
-    def translated(self, step: str) -> Iterator[None]:
+    def translate_errors(self, step: str) -> Iterator[None]:
         """Raise InvalidJob, Held, Transient or Superseded in place of anything else.
 
         Cancellation passes. What nobody foresaw is tried again, and told by its type and location

@@ -7,7 +7,7 @@ import attrs
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
 
-__all__ = ["Action", "Plan", "plan"]
+__all__ = ["Action", "Plan", "decide"]
 
 MOST = 20
 LONGEST = 100
@@ -31,7 +31,7 @@ class Plan:
     changes: tuple[str, ...] = ()
 
 
-def plan(spec: ComputeSpec, observed: Observation) -> Plan:
+def decide(spec: ComputeSpec, observed: Observation) -> Plan:
     """Decide how to get from what was observed to ``spec``.
 
     Provision and update ask for the same state, so the operation does not matter: what is missing

@@ -77,7 +77,7 @@ class Resyncer:
             return None
         return FollowUp(after=self.last_look, ended=attrs.evolve(ended, last=True))
 
-    async def look(self, ended: CompletedJob, record: Record) -> ResyncCheck:
+    async def check(self, ended: CompletedJob, record: Record) -> ResyncCheck:
         """Find out whether anything is to be repaired, and change nothing.
 
         A killed job is always repaired: what it left goes out of the record only with the lock.
@@ -147,7 +147,7 @@ class Resyncer:
     async def _is_true(self, tenant: str, aim: _Aim) -> bool:
         """Whether the target is as it is to be; so it is where nobody says how."""
         if aim.spec is not None and aim.placement is not None:
-            planned = await self.converger.planned(aim.placement.engine, aim.spec)
+            planned = await self.converger.plan(aim.placement.engine, aim.spec)
             if planned.action is not Action.NOTHING:
                 return False
         return await self.converger.is_absent(tenant, aim.elsewhere)

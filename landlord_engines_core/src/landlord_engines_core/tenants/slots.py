@@ -82,7 +82,7 @@ class Slots:
         return len(self._queue)
 
     @asynccontextmanager
-    async def one(self, execution_id: str) -> AsyncIterator[None]:
+    async def hold(self, execution_id: str) -> AsyncIterator[None]:
         """Hold a slot, once there is one, until the context has ended.
 
         Args:
