@@ -21,6 +21,7 @@ import attrs
 import uvloop
 
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.logs import Logger, flush
 from landlord_engines_core.plugin_frames import Engines, thread_whereabouts
 from landlord_engines_core.streams import tell
@@ -42,9 +43,6 @@ LONGEST_BLOCK = 10.0
 
 REPORT_AGAIN = 60.0
 """Seconds between two reports of one that stays blocked."""
-
-_FORCED, _FAILED = 1, 3
-"""Exit codes; the command line has the others."""
 
 _END = 0
 
@@ -241,7 +239,7 @@ class Signals:
             if forced
             else f"landlord-host: {EngineFailed.code}: the drain did not end; {where} kept it"
         )
-        self.leave(_FORCED if forced else _FAILED)
+        self.leave(ExitCode.FORCED if forced else ExitCode.FAILED)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Demo:
         """
         with self.progress("create: the tenant's page says version one"):
             tenant = await self.user.create("demo", self._config("version one"))
-            await self.user.is_ready(tenant)
+            await self.user.wait_ready(tenant)
             await self._says("version one")
         with self.progress("update: the page says version two"):
             await self._updated(tenant, "version two")
@@ -67,7 +67,7 @@ class Demo:
 
     async def _updated(self, tenant: str, page: str) -> None:
         await self.user.update(tenant, self._config(page))
-        await self.user.is_ready(tenant)
+        await self.user.wait_ready(tenant)
 
     async def _says(self, page: str) -> str:
         """Wait until the page says this; answers with the line that names the process."""

@@ -190,7 +190,7 @@ async def _without_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIte
     try:
         yield
     finally:
-        async with User.of(landlord) as user:
+        async with User.connect(landlord) as user:
             tenants = await user.tenants()
         engines = [registry.engine(name) for name in registry]
         ended = await asyncio.gather(

@@ -36,8 +36,8 @@ class User:
 
     @classmethod
     @asynccontextmanager
-    async def of(cls, landlord: str) -> AsyncIterator["User"]:
-        """A user of the Landlord at this address."""
+    async def connect(cls, landlord: str) -> AsyncIterator["User"]:
+        """Connect to the Landlord at this address."""
         async with aiohttp.ClientSession() as http:
             yield cls(landlord=landlord, http=http)
 
@@ -73,8 +73,8 @@ class User:
         async with self.http.get(f"{self.landlord}/tenants", params=everything) as response:
             return [str(one["id"]) for one in (await response.json())["tenants"]]
 
-    async def is_ready(self, tenant: str) -> None:
-        """Return once Landlord shows the tenant as ready."""
+    async def wait_ready(self, tenant: str) -> None:
+        """Wait until Landlord shows the tenant as ready."""
 
         async def look() -> bool:
             return (await self.tenant(tenant)).get("status") == "ready"
