@@ -14,7 +14,7 @@ import backoff
 
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record
-from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
+from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, literal
 from landlord_engines_restate.dates import read_date
 
@@ -158,7 +158,7 @@ class DispatchOrder:
         self, bid: Bid, mine: str, holder: Holder, other: Row, record: Record
     ) -> bool:
         asks = Contender(operation=bid.operation, dispatched=read_date(mine))
-        return await gives_way(
+        return await is_superseded(
             asks,
             _contender(holder, other, record),
             is_uuid=bid.is_uuid and bool(holder.operation),
