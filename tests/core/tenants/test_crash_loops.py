@@ -68,8 +68,8 @@ def test_from_the_third_on_the_pauses_grow_up_to_an_hour(loops: CrashLoops, line
 
     assert [error.retry_after for error in errors] == [30, 60, 120, 1920, 3600, 3600]
     assert str(errors[0]).startswith(
-        "LE408: the worker ended in the midst of this job 3 times in a row: set apart,"
-        " and tried again by itself in 30 s; see why"
+        "LE408: the worker ended during this job 3 times in a row: it is set apart,"
+        " and tried again by itself in 30 s; find out why"
     )
     assert lines.lines[0] == (
         "warning",
@@ -83,7 +83,7 @@ def test_a_job_that_was_set_apart_is_tried_by_itself_and_others_of_its_kind_wait
 ) -> None:
     with loops.attempt("one", lost(3, is_new=False), lambda: "acme"):
         with (
-            pytest.raises(SetApart, match="waits until one has been tried") as busy,
+            pytest.raises(SetApart, match="waits until one was tried") as busy,
             loops.attempt("two", lost(3, is_new=False), lambda: "other"),
         ):
             pytest.fail("one at a time")
@@ -102,7 +102,7 @@ def test_a_job_that_takes_long_holds_up_the_next_one_for_a_moment_only(
         second = loops.attempt("second", lost(3, is_new=False), lambda: "other")
         second.__enter__()
     with (
-        pytest.raises(SetApart, match="waits until second has been tried"),
+        pytest.raises(SetApart, match="waits until second was tried"),
         loops.attempt("third", lost(3, is_new=False), lambda: "third"),
     ):
         pytest.fail("the end of the first one is not that of the second")
@@ -155,8 +155,7 @@ def test_a_transition_tells_of_lost_attempts_beside_what_it_tells_anyway(
     put_off(loops, 4)
 
     assert (
-        loops.add_lost_attempts("one", "")
-        == "its worker had ended in the midst of it 4 times in a row"
+        loops.add_lost_attempts("one", "") == "its worker had ended during the job 4 times in a row"
     )
     assert loops.add_lost_attempts("one", "late").startswith("late; its worker had ended")
     assert loops.add_lost_attempts("two", "late") == "late"
@@ -185,7 +184,7 @@ async def test_a_job_that_ends_after_all_says_so_in_its_transition(lines: Lines)
     await made.run(BODY, steps)
 
     (transition,) = steps.record.transitions
-    assert transition.detail == "its worker had ended in the midst of it 3 times in a row"
+    assert transition.detail == "its worker had ended during the job 3 times in a row"
     assert "landlord_worker_jobs_set_apart 0.0" in made.jobs.metrics.render()[0].decode()
 
 

@@ -73,7 +73,7 @@ def test_a_compute_engine_that_exits_ends_no_worker_and_is_told_by_its_module() 
     logger = Lines()
     failures = Failures(hold_retry_interval=30, fail_permanently=False, logger=logger)
 
-    with pytest.raises(Transient, match="apply broke with SystemExit at"):
+    with pytest.raises(Transient, match="step apply raised SystemExit at"):
         _exit_in(failures)
 
     ((level, event, values),) = logger.lines

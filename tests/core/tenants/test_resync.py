@@ -275,7 +275,7 @@ async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api
     await resync_answer(here, steps, after("update"), api, ("b", there), logger=logger)
 
     assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
-    assert steps.told[0].detail == "it is failed on b, and stays elsewhere too"
+    assert steps.told[0].detail == "the resource on b is failed; the former one is kept"
     assert set(steps.record.placements) == {Placement("mock"), Placement("b")}
     assert logger.events("warning") == ["stable"]
 
@@ -312,7 +312,9 @@ async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Ap
     await resync_answer(here, steps, after("update"), api, ("b", there))
 
     assert there.resources == {}
-    assert steps.told[0].detail == ("another location is wanted by now than was written down")
+    assert steps.told[0].detail == (
+        "the desired placement changed since it was recorded; nothing was done"
+    )
 
 
 async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
@@ -483,7 +485,7 @@ def test_the_last_look_is_later_than_the_longest_step_and_what_it_may_carry() ->
         longest_carry = 40.0
 
     assert (
-        jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0).resyncs.resyncer.last_look
+        jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0).resyncs.resyncer.last_check
         > 140.0
     )
 
@@ -570,7 +572,7 @@ async def test_without_an_api_an_update_that_landed_after_the_last_job_is_told(i
     await resync_answer(compute, steps, preempted, logger=lines)
 
     assert [one.outcome for one in steps.told] == (["refused"] if image == "late" else [])
-    assert ("landed after the last job" in str(lines)) == (image == "late")
+    assert ("after the last job" in str(lines)) == (image == "late")
     assert compute.resources["t"].config == {"image": image}
 
 

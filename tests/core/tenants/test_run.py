@@ -83,7 +83,7 @@ async def test_a_resource_that_vanished_after_it_was_applied_is_made_again() -> 
 async def test_a_resource_that_vanishes_again_and_again_never_passes_for_made() -> None:
     compute = ScriptedCompute(states=[ResourceState.MISSING] * 4)
 
-    with pytest.raises(Transient, match="vanished once it was made"):
+    with pytest.raises(Transient, match="vanished after it was created"):
         await jobs(("mock", compute)).run(body(), DirectSteps())
 
 

@@ -82,8 +82,8 @@ def build_jobs(
         resolver=resolver,
         landlord=landlord,
         logger=logger,
-        first_look=limits.resync_after,
-        last_look=limits.step_timeout + registry.longest_carry + MARGIN,
+        first_check=limits.resync_after,
+        last_check=limits.step_timeout + registry.longest_carry + MARGIN,
     )
     resyncs = ResyncRunner(
         resyncer=resyncer,

@@ -8,7 +8,10 @@ from landlord_engines_core.errors import SettingsError
 __all__ = ["MARGIN", "JobLimits", "check_limits"]
 
 MARGIN = 10.0
-"""Seconds after the longest step until no act of it can be alive; clocks and loops are late."""
+"""Seconds after the longest step until none of its requests can be under way.
+
+Clocks differ, and event loops are late.
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +69,7 @@ def _check_carry(limits: JobLimits, name: str, carry: float) -> None:
     if carry > step:
         raise SettingsError(
             f"compute engine {name} may carry a request or a switch for {carry:g}s, longer than"
-            f" worker.step_timeout ({step:g}s): a switch of that length would be cut at each attempt",
+            f" worker.step_timeout ({step:g}s), so that each attempt would be cut",
             hint=f"set worker.step_timeout to {carry:g}s or more, or lower the timeouts of compute.{name}",
         )
 
@@ -75,9 +78,8 @@ def _check_switch(limits: JobLimits, name: str, switch: float) -> None:
     step = limits.step_timeout
     if step <= switch:
         raise SettingsError(
-            f"compute engine {name} may take {switch:g}s for an update that does not become healthy,"
-            f" which is not below worker.step_timeout ({step:g}s): each attempt would"
-            " be cut, and none rolled back",
+            f"compute engine {name} may need {switch:g}s to roll an update back, not less than"
+            f" worker.step_timeout ({step:g}s): no update would ever be rolled back",
             hint=f"set worker.step_timeout above {switch:g}s, or lower the timeouts of compute.{name}",
         )
 
@@ -86,7 +88,7 @@ def _check_history(limits: JobLimits, carry: float, history_retention: float) ->
     needed = limits.resync_after + limits.step_timeout + carry + MARGIN
     if history_retention < needed:
         raise SettingsError(
-            f"worker.history_retention ({history_retention:g}s) ends before the last look at a deleted tenant,"
+            f"worker.history_retention ({history_retention:g}s) ends before the last check of a deleted tenant,"
             f" which comes {needed:g}s after its job began",
             hint=f"set worker.history_retention to {needed:g}s or more, or lower worker.resync_after,"
             " worker.step_timeout or the timeouts of the compute engines",

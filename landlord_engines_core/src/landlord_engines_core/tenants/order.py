@@ -1,8 +1,8 @@
 """Which of two jobs of one tenant goes first: the rule for every worker engine.
 
 The job dispatched last wins, however late the other one arrives. The clocks of a backend's nodes
-differ, so that they do not decide where Landlord can: once Landlord has sent a delete to a tenant
-with a UUID, it sends nothing but deletes.
+differ, so that Landlord decides about a delete where it can. Once Landlord has sent a delete to a
+tenant with a UUID, it sends nothing but deletes.
 """
 
 from collections.abc import Awaitable, Callable

@@ -10,7 +10,12 @@ from landlord_engines_core.errors import StillRunning, Superseded, Transient
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import CompletedJob, Job, JobStart, Operation, Record, Resynced
 from landlord_engines_core.steps import Steps
-from landlord_engines_core.tenants import answers
+from landlord_engines_core.tenants.answers import (
+    answer_succeeded,
+    answer_superseded,
+    answer_unchanged,
+    sum_up,
+)
 from landlord_engines_core.tenants.attempt import StepRunner
 from landlord_engines_core.tenants.confirm import now
 from landlord_engines_core.tenants.crash_loops import CrashLoops
@@ -67,7 +72,7 @@ class ResyncRunner:
                 resynced = await self._run_steps(job, ended, steps)
             except Superseded as error:
                 resynced = Resynced(
-                    answers.superseded(self.provider_type, job, steps.execution_id, error)
+                    answer_superseded(self.provider_type, job, steps.execution_id, error)
                 )
             self.metrics.job_ended(job.operation, resynced.answer.output.status)
             return resynced
@@ -77,7 +82,7 @@ class ResyncRunner:
         result = await self.step_runner.run(job, steps, "resolve", check, ResyncCheck)
         follow_up = self.resyncer.follow_up(ended, result)
         if not result.needs_repair:
-            unchanged = answers.nothing_to_repair(
+            unchanged = answer_unchanged(
                 self.provider_type, job, steps.execution_id, result.started_at
             )
             return Resynced(unchanged, follow_up)
@@ -87,9 +92,9 @@ class ResyncRunner:
         record = await steps.acquire(job.tenant, start)
         repair = partial(self._repair, ended, record)
         confirmed = await self.step_runner.run(job, steps, "resync", repair, Confirmed)
-        transition = answers.transition_of(job, steps.execution_id, result, confirmed)
+        transition = sum_up(job, steps.execution_id, result, confirmed)
         await steps.complete(job.tenant, transition)
-        return Resynced(answers.succeeded(self.provider_type, job, transition), follow_up)
+        return Resynced(answer_succeeded(self.provider_type, job, transition), follow_up)
 
     async def _check(self, ended: CompletedJob, steps: Steps) -> ResyncCheck:
         if self._checks.locked():

@@ -8,8 +8,13 @@ from landlord_engines_core.errors import InvalidJob, Superseded
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import ExecutionStatus, Job, JobStart, Operation, Record
 from landlord_engines_core.steps import Steps
-from landlord_engines_core.tenants import answers
 from landlord_engines_core.tenants.actions import JobActions
+from landlord_engines_core.tenants.answers import (
+    answer_planned,
+    answer_succeeded,
+    answer_superseded,
+    sum_up,
+)
 from landlord_engines_core.tenants.attempt import StepRunner
 from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_engines_core.tenants.reading import JobReader, read_tenant
@@ -63,7 +68,7 @@ class JobRunner:
                 run_steps = self._plan if job.operation is Operation.PLAN else self._carry_out
                 answer = await run_steps(job, steps)
             except Superseded as error:
-                answer = answers.superseded(self.provider_type, job, steps.execution_id, error)
+                answer = answer_superseded(self.provider_type, job, steps.execution_id, error)
             self.metrics.job_ended(job.operation, answer.output.status)
             return answer
 
@@ -71,7 +76,7 @@ class JobRunner:
         resolved = await self._resolve(job, steps)
         plan = partial(self.actions.plan, job, resolved)
         planned = await self.step_runner.run(job, steps, "plan", plan, Planned)
-        return answers.planned(
+        return answer_planned(
             self.provider_type, job, steps.execution_id, resolved.started_at, planned
         )
 
@@ -113,6 +118,6 @@ class JobRunner:
     async def _complete(
         self, job: Job, steps: Steps, resolved: Resolved, confirmed: Confirmed
     ) -> ExecutionStatus:
-        transition = answers.transition_of(job, steps.execution_id, resolved, confirmed)
+        transition = sum_up(job, steps.execution_id, resolved, confirmed)
         await steps.complete(job.tenant, transition)
-        return answers.succeeded(self.provider_type, job, transition)
+        return answer_succeeded(self.provider_type, job, transition)

@@ -102,7 +102,7 @@ class Scene:
         troubles = [
             ("target", {**config, "version": self.canaries.word("type")}, "breaks the rule"),
             ("target", {**config, "version": 13}, "must not be 13"),
-            ("target", {**config, "version": 14}, "broke with RuntimeError"),
+            ("target", {**config, "version": 14}, "raised RuntimeError"),
             ("nowhere", config, "not configured"),
             (self.engine, {**config, "more": self.canaries.word("x" * 300_000)}, "the limit is"),
             (self.engine, {**config, "deep": deep}, ""),
