@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from landlord_engines_core.engine import EngineInfo, WorkerEngine
-from landlord_engines_core.errors import EngineFailed, ExitAttempted, exits_as_errors, kind_of
+from landlord_engines_core.errors import EngineFailed, ExitAttempted, catch_exits, error_kind
 from landlord_engines_core.host import worker
 
 
@@ -35,8 +35,8 @@ async def test_an_engine_of_a_command_that_does_not_shut_down_is_named(
 def test_a_plugin_that_ends_the_process_raises_an_error_in_its_place(
     kind: type[BaseException],
 ) -> None:
-    with pytest.raises(ExitAttempted) as caught, exits_as_errors():
+    with pytest.raises(ExitAttempted) as caught, catch_exits():
         raise kind
 
-    assert kind_of(caught.value) == kind.__name__
-    assert kind_of(ValueError()) == "ValueError"
+    assert error_kind(caught.value) == kind.__name__
+    assert error_kind(ValueError()) == "ValueError"

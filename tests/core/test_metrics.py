@@ -102,7 +102,7 @@ async def test_what_can_be_counted_is_there_from_the_start() -> None:
 def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
     metrics = Metrics()
 
-    metrics.job_ended(Operation.PLAN, action)
+    metrics.count_job(Operation.PLAN, action)
 
     assert shown(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
 
@@ -129,7 +129,7 @@ def test_an_outcome_out_of_a_later_versions_journal_makes_no_new_series() -> Non
     metrics = Metrics()
     before = shown(metrics).keys()
 
-    metrics.job_ended(Operation.DELETE, "buried")
+    metrics.count_job(Operation.DELETE, "buried")
 
     assert shown(metrics).keys() == before
     assert shown(metrics)['jobs_total{operation="delete",outcome="other"}'] == 1
@@ -347,6 +347,6 @@ def test_the_form_is_the_one_that_is_asked_for() -> None:
 
 
 def test_nothing_of_ours_is_in_the_global_registry() -> None:
-    Metrics().job_ended(Operation.DELETE, "deleted")
+    Metrics().count_job(Operation.DELETE, "deleted")
 
     assert b"landlord_worker" not in generate_latest(REGISTRY)

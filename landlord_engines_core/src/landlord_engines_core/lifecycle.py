@@ -27,7 +27,7 @@ from landlord_engines_core.errors import (
     RegistrationFailed,
     RegistrationRefused,
 )
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions", "refuse_unable", "within_limit"]
 
@@ -221,7 +221,7 @@ class EngineLifecycle:
             if self.options.fail_fast and at_start:
                 raise
             # It goes on with the jobs that it has: they are pinned to it.
-            self.logger.error("registration refused", **told(error))  # noqa: TRY400  # expected
+            self.logger.error("registration refused", **error_fields(error))  # noqa: TRY400  # expected
             self.registration = Registration(state=RegistrationState.REFUSED, detail=error.message)
 
     async def _announce(self) -> Registration:
@@ -246,7 +246,7 @@ class EngineLifecycle:
         self.registration = Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         self.logger.warning(
             "not registered yet",
-            **told(error),
+            **error_fields(error),
             attempt=details["tries"],
             next_attempt_in=round(details["wait"], 3),
         )

@@ -16,7 +16,7 @@ from landlord_engines_core.codec import BadDocument
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import (
     Job,
@@ -247,7 +247,7 @@ class Resolver:
         )
 
     def _stale(self, error: Exception) -> None:
-        self.logger.warning("using stale cache entry", **told(error))
+        self.logger.warning("using stale cache entry", **error_fields(error))
 
 
 def _without_control_keys(config: Mapping[str, object]) -> dict[str, object]:

@@ -16,7 +16,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineError, SetApart
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_restate import attempts
 from landlord_engines_restate.admin import AdminClient, literal
@@ -79,7 +79,7 @@ class AttemptLosses:
             return lost_in(await self._failures(execution_id, attempt.entries - 1))
         except (EngineError, codec.BadDocument) as error:
             self.logger.warning(
-                "lost attempts cannot be counted", execution_id=execution_id, **told(error)
+                "lost attempts cannot be counted", execution_id=execution_id, **error_fields(error)
             )
             return NONE_LOST
 

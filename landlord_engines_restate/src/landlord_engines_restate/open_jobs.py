@@ -16,7 +16,7 @@ from landlord_engines_core.errors import (
     Queued,
     SetApart,
     Transient,
-    told_tenant,
+    name_tenant,
 )
 from landlord_engines_restate.admin import AdminClient, literal
 
@@ -101,7 +101,7 @@ class OpenJobs:
         # Restate has this table in memory: it holds what runs or backs off, and nothing else.
         rows = await self.admin.query(
             "SELECT id FROM sys_invocation_state"  # noqa: S608  # quoted
-            f" WHERE strpos(last_failure, {literal(told_tenant(tenant))}) > 0"
+            f" WHERE strpos(last_failure, {literal(name_tenant(tenant))}) > 0"
         )
         return sorted(str(row["id"]) for row in rows)
 

@@ -16,7 +16,7 @@ from landlord_engines_core.errors import (
     PluginError,
     RegistrationError,
     SettingsError,
-    exits_as_errors,
+    catch_exits,
 )
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.host import ForcedExit
@@ -42,7 +42,7 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
         debug: Whether an unexpected error is raised, for its traceback.
     """
     try:
-        with exits_as_errors():
+        with catch_exits():
             yield
     except LandlordEnginesError as error:
         _print_last(str(error))

@@ -24,7 +24,7 @@ from landlord_engines_core.errors import (
     ComputeUnavailable,
     ExecutionEnded,
     Transient,
-    exits_as_errors,
+    catch_exits,
 )
 
 __all__ = ["Act", "InFlightRequests", "observing", "send", "switch"]
@@ -166,7 +166,7 @@ class InFlightRequests:
 
 
 async def _kept_alive(request: Coroutine[Any, Any, T]) -> T:
-    with exits_as_errors():
+    with catch_exits():
         return await request
 
 

@@ -10,7 +10,7 @@ import attrs
 from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.registry import ComputeRegistry
 from landlord_engines_core.errors import ComputeError, ComputeUnavailable
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["REACH_INTERVAL", "REACH_TIMEOUT", "TargetStatus", "Targets", "reach"]
 
@@ -106,4 +106,6 @@ class Targets:
         if status.error is None:
             self.logger.info("target reached", compute_engine=name, detail=status.detail)
         else:
-            self.logger.warning("target not reached", compute_engine=name, **told(status.error))
+            self.logger.warning(
+                "target not reached", compute_engine=name, **error_fields(status.error)
+            )

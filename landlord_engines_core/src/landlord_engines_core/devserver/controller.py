@@ -21,7 +21,7 @@ from landlord_engines_core.devserver.records import (
 )
 from landlord_engines_core.devserver.wire import OPERATIONS, provision_request
 from landlord_engines_core.engine import Dispatcher
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["Controller", "Intervals"]
 
@@ -106,7 +106,9 @@ class Controller:
     def _count(self, tenant_id: str, error: Exception) -> None:
         self._errors[tenant_id] += 1
         count = self._errors[tenant_id]
-        self.logger.warning("tenant not reconciled", tenant=tenant_id, tries=count, **told(error))
+        self.logger.warning(
+            "tenant not reconciled", tenant=tenant_id, tries=count, **error_fields(error)
+        )
         if count < self.max_retries:
             pause = self.intervals.retry * 2 ** (count - 1)
             asyncio.get_running_loop().call_later(pause, self._add, tenant_id)

@@ -16,7 +16,7 @@ from landlord_engines_core.devserver.records import (
 )
 from landlord_engines_core.devserver.validation import Declaration, Refusal
 from landlord_engines_core.engine import Dispatcher
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["TenantApi"]
 
@@ -108,7 +108,7 @@ class TenantApi:
         try:
             await self.dispatcher.kill(execution_id)
         except Exception as error:  # noqa: BLE001  # Landlord deletes all the same
-            self.logger.warning("execution not killed", id=execution_id, **told(error))
+            self.logger.warning("execution not killed", id=execution_id, **error_fields(error))
 
 
 def _deletion(record: TenantRecord) -> TenantRecord:

@@ -8,8 +8,8 @@ from landlord_engines_core.errors import (
     ComputeRefused,
     PluginError,
     PluginSettingsRefused,
-    exits_as_errors,
-    kind_of,
+    catch_exits,
+    error_kind,
 )
 from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Settings
@@ -36,7 +36,7 @@ def build_registry(settings: Settings) -> ComputeRegistry:
 def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
     candidate, factory = load_compute_engine(name)
     try:
-        with exits_as_errors():
+        with catch_exits():
             return factory(section)
     except ComputeRefused as error:
         raise PluginSettingsRefused(
@@ -49,7 +49,7 @@ def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
     except Exception as error:
         # The error's text is left out: it may hold a value of the settings.
         raise PluginSettingsRefused(
-            f"compute engine {candidate} cannot be created: {kind_of(error)}",
+            f"compute engine {candidate} cannot be created: {error_kind(error)}",
             hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
         ) from error
 

@@ -12,7 +12,7 @@ from landlord_engines_core.engine import EngineFactory, RegistrationState
 from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
 from landlord_engines_core.host.worker import WorkerParts, build_worker
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
-from landlord_engines_core.logs import Logger, dropped_lines
+from landlord_engines_core.logs import Logger, count_dropped_lines
 from landlord_engines_core.plugins import WORKER_ENGINES, damaged, list_engines
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.settings import Settings, WorkerSettings
@@ -187,7 +187,7 @@ class _Worker:
         )
         metrics.watch_targets(targets.registry, targets.reached)
         metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
-        metrics.watch_log(dropped_lines)
+        metrics.watch_log(count_dropped_lines)
         metrics.set_build(
             version=__version__, engine=self.name, engine_version=_engine_version(self.name)
         )

@@ -13,8 +13,8 @@ from landlord_engines_core.engine import EngineContext, EngineFactory, HostInfo,
 from landlord_engines_core.errors import (
     EngineFailed,
     LandlordEnginesError,
-    exits_as_errors,
-    kind_of,
+    catch_exits,
+    error_kind,
 )
 from landlord_engines_core.host.compute import build_registry
 from landlord_engines_core.host.jobs import build_jobs
@@ -171,13 +171,13 @@ def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInf
 
 def _build_engine(name: str, factory: EngineFactory, context: EngineContext) -> WorkerEngine:
     try:
-        with exits_as_errors():
+        with catch_exits():
             return factory.create_engine(context)
     except LandlordEnginesError:
         raise
     except Exception as error:
         # The error's text is left out: it may hold a value of the settings.
         raise EngineFailed(
-            f"worker engine {name} cannot be created: {kind_of(error)}",
+            f"worker engine {name} cannot be created: {error_kind(error)}",
             hint=f"check workflow.{name}, or report it to the engine's authors",
         ) from error

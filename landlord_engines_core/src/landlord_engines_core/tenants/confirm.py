@@ -11,7 +11,7 @@ from landlord_engines_core.errors import (
     LandlordUnavailable,
 )
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 from landlord_engines_core.models import (
     Job,
     Outcome,
@@ -180,7 +180,7 @@ class Confirmer:
         try:
             newer = await self._read_newer(job, placement)
         except LandlordUnavailable as error:
-            self.logger.warning("not asked for a newer configuration", **told(error))
+            self.logger.warning("not asked for a newer configuration", **error_fields(error))
             newer = None
         return newer or await self.resolver.spec(job, placement)
 
@@ -201,7 +201,7 @@ class Confirmer:
         try:
             newer = await self._read_newer(job, placement)
         except LandlordUnavailable as error:
-            self.logger.warning("not asked for a newer configuration", **told(error))
+            self.logger.warning("not asked for a newer configuration", **error_fields(error))
             return "Landlord's API could not be asked for a newer configuration"
         if newer is None:
             return ""

@@ -87,7 +87,7 @@ class CrashLoops:
             SetApart: The backend tries the job again after a pause.
         """
         if lost.is_new:
-            self.metrics.attempt_lost()
+            self.metrics.count_lost_attempt()
             raise self._put_off(execution_id, lost.count, tenant())
         if lost.count < SET_APART_FROM:
             yield

@@ -15,9 +15,9 @@ from landlord_engines_core.errors import (
     JobError,
     LandlordUnavailable,
     Transient,
-    exits_as_errors,
+    catch_exits,
 )
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["Failures"]
 
@@ -49,7 +49,7 @@ class Failures:
             Superseded: A younger job has the tenant's lock.
         """
         try:
-            with exits_as_errors():
+            with catch_exits():
                 yield
         except JobError:
             raise
@@ -61,7 +61,7 @@ class Failures:
         except (ComputeUnavailable, LandlordUnavailable) as error:
             retry_after = getattr(error, "retry_after", None)
             failed = Transient(error.message, hint=error.hint, retry_after=retry_after)
-            self.logger.warning("step failed", step=step, **told(failed))
+            self.logger.warning("step failed", step=step, **error_fields(failed))
             raise failed from error
         except TimeoutError as error:
             late = Transient(f"step {step} took longer than worker.step_timeout")
@@ -92,7 +92,7 @@ class Failures:
             refused = InvalidJob(error.message, hint=error.hint, status=422)
         else:
             refused = Held(error.message, hint=error.hint, retry_after=self.hold_retry_interval)
-        self.logger.warning("step refused", step=step, **told(refused))
+        self.logger.warning("step refused", step=step, **error_fields(refused))
         return refused
 
 

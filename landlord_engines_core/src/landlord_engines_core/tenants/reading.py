@@ -39,7 +39,7 @@ class JobReader:
             async with self._large:
                 return await asyncio.to_thread(parse_job, body)
         except InvalidJob:
-            self.metrics.body_refused()
+            self.metrics.count_refused_body()
             raise
 
 

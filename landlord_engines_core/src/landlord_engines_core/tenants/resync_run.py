@@ -74,7 +74,7 @@ class ResyncRunner:
                 resynced = Resynced(
                     answer_superseded(self.provider_type, job, steps.execution_id, error)
                 )
-            self.metrics.job_ended(job.operation, resynced.answer.output.status)
+            self.metrics.count_job(job.operation, resynced.answer.output.status)
             return resynced
 
     async def _run_steps(self, job: Job, ended: CompletedJob, steps: Steps) -> Resynced:

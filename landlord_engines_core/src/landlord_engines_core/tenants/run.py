@@ -69,7 +69,7 @@ class JobRunner:
                 answer = await run_steps(job, steps)
             except Superseded as error:
                 answer = answer_superseded(self.provider_type, job, steps.execution_id, error)
-            self.metrics.job_ended(job.operation, answer.output.status)
+            self.metrics.count_job(job.operation, answer.output.status)
             return answer
 
     async def _plan(self, job: Job, steps: Steps) -> ExecutionStatus:
