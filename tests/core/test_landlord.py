@@ -5,7 +5,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core import landlord
 from landlord_engines_core.errors import LandlordUnavailable
-from landlord_engines_core.landlord import LandlordClient, versioned
+from landlord_engines_core.landlord import LandlordClient, add_version
 from landlord_engines_core.models import Tenant
 
 
@@ -30,7 +30,7 @@ async def client(httpserver: HTTPServer) -> AsyncIterator[LandlordClient]:
     ],
 )
 def test_the_version_is_added_as_landlords_own_clients_add_it(base: str, url: str) -> None:
-    assert versioned(base) == url
+    assert add_version(base) == url
 
 
 async def test_a_tenant_is_read_and_unknown_keys_are_passed_over(

@@ -6,7 +6,7 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant
-from landlord_engines_core.resolution import Resolver, engine_of, merge
+from landlord_engines_core.resolution import Resolver, find_tenant_engine, merge
 from landlord_test_target.direct import Lines
 
 
@@ -67,7 +67,7 @@ def test_maps_merge_and_everything_else_replaces() -> None:
     ],
 )
 def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, named: str) -> None:
-    assert engine_of(tenant) == named
+    assert find_tenant_engine(tenant) == named
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from landlord_engines_core.models import Tenant
 from landlord_engines_core.proxies import proxy_for, through
 from landlord_engines_core.tls import scheme_hint
 
-__all__ = ["LandlordClient", "versioned"]
+__all__ = ["LandlordClient", "add_version"]
 
 TIMEOUT = 10.0
 """Seconds for one request, connecting included."""
@@ -33,7 +33,7 @@ T = TypeVar("T")
 _VERSION = re.compile(r"v\d+")
 
 
-def versioned(base_url: str) -> str:
+def add_version(base_url: str) -> str:
     """Add the API's version to a base URL by the rule that Landlord's own clients follow.
 
     A path that ends in a version is kept, a last segment ``api`` becomes ``v1``, and to anything
@@ -59,7 +59,7 @@ class LandlordClient:
     """
 
     def __init__(self, base_url: str) -> None:
-        self.url = versioned(base_url)
+        self.url = add_version(base_url)
         self._proxy = proxy_for(self.url)
         self._session: aiohttp.ClientSession | None = None
 

@@ -34,7 +34,7 @@ _CONTROL_KEYS = ("compute_provider", "compute_provider_type")
 """Keys of a tenant's configuration that choose the engine and are not for it."""
 
 
-def named_engine(config: Mapping[str, object]) -> str:
+def find_engine_name(config: Mapping[str, object]) -> str:
     """The compute engine that a configuration, a label map or an annotation map names, or empty."""
     for key in _CONTROL_KEYS:
         if isinstance(value := config.get(key), str) and value:
@@ -42,10 +42,10 @@ def named_engine(config: Mapping[str, object]) -> str:
     return ""
 
 
-def engine_of(tenant: Tenant) -> str:
+def find_tenant_engine(tenant: Tenant) -> str:
     """The compute engine that Landlord's record of a tenant names, or empty."""
     sources = (tenant.desired_config, tenant.labels, tenant.annotations)
-    return next((name for source in sources if (name := named_engine(source))), "")
+    return next((name for source in sources if (name := find_engine_name(source))), "")
 
 
 def _last_engine(record: Record) -> str:
@@ -116,7 +116,7 @@ class Resolver:
             ComputeRefused: The engine is not here, or refuses the configuration.
             LandlordUnavailable: Landlord's defaults are needed and cannot be read.
         """
-        name = self.force or engine_of(tenant)
+        name = self.force or find_tenant_engine(tenant)
         name = name or (otherwise.engine if otherwise is not None else self._default_name())
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).location(config))
@@ -207,7 +207,7 @@ class Resolver:
             raise
 
     async def _engine_name(self, job: Job, look: Callable[[], Awaitable[Record]]) -> str:
-        name = self.force or job.compute_provider or named_engine(job.desired_config)
+        name = self.force or job.compute_provider or find_engine_name(job.desired_config)
         name = name or await self._asked(job)
         return name or _last_engine(await look()) or self._default_name()
 
@@ -230,7 +230,7 @@ class Resolver:
 
         async def ask() -> str:
             tenant = await landlord.tenant(job.tenant)
-            return engine_of(tenant) if tenant is not None else ""
+            return find_tenant_engine(tenant) if tenant is not None else ""
 
         key = (job.tenant, config_hash(job.desired_config))
         return await self._engines.get(key, ask, stale_on=LandlordUnavailable, stale=self._stale)

@@ -9,7 +9,7 @@ from landlord_engines_core.engine import Capability, MoveReport, RegistrationSta
 from landlord_engines_core.errors import DeploymentInUse, LandlordEnginesError, RegistrationError
 from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts
 from landlord_engines_core.lifecycle import refuse_unable, within_limit
-from landlord_engines_core.plugins import damaged
+from landlord_engines_core.plugins import list_damaged
 
 __all__ = ["check_worker", "move_executions", "print_damaged", "register_worker"]
 
@@ -114,5 +114,5 @@ def _print_move(report: MoveReport, *, dry_run: bool) -> None:
 
 def print_damaged() -> None:
     """Name the distributions that cannot be read; a missing engine may be in one of them."""
-    for distribution in damaged():
+    for distribution in list_damaged():
         click.echo(f"cannot be read, reinstall it: {distribution}", err=True)

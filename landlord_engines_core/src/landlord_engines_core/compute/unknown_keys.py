@@ -7,7 +7,7 @@ know; a key that is nearly a known one is a typo all the same, and is refused.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from landlord_engines_core.spelling import alike
+from landlord_engines_core.spelling import find_similar
 
 __all__ = ["near_misses", "properties_of", "unknown_keys"]
 
@@ -17,7 +17,7 @@ def unknown_keys(
 ) -> list[str]:
     """Name each key of an operator's section that is not known, with what may be meant."""
     return [
-        _told(f"{prefix}{key}", f"{prefix}{meant}" if (meant := alike(key, known)) else "")
+        _told(f"{prefix}{key}", f"{prefix}{meant}" if (meant := find_similar(key, known)) else "")
         for key in section
         if key not in known
     ]
@@ -38,7 +38,7 @@ def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -
     for key, value in config.items():
         if key in known:
             yield from near_misses(value, _mapping(known[key]), f"{path}.{key}")
-        elif meant := alike(str(key), known):
+        elif meant := find_similar(str(key), known):
             yield _told(f"{path}.{key}", f"{path}.{meant}")
 
 

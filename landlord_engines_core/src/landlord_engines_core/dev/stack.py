@@ -18,7 +18,7 @@ from landlord_engines_core.dev.user import User
 from landlord_engines_core.devserver import landlord_in_memory
 from landlord_engines_core.engine import EngineFactory, LocalBackend, StartLocalBackend
 from landlord_engines_core.errors import CapabilityNotSupported, SettingsError
-from landlord_engines_core.landlord import versioned
+from landlord_engines_core.landlord import add_version
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.settings import Settings, Sources, Url
 from landlord_engines_core.settings.tree import attribute
@@ -116,7 +116,7 @@ async def _up(
     landlord = await parts.enter_async_context(
         landlord_in_memory(backend.dispatcher, compute=registry, logger=logger)
     )
-    url = versioned(landlord.url)
+    url = add_version(landlord.url)
     await parts.enter_async_context(_without_tenants(registry, url))
     worker = attrs.evolve(settings.worker, landlord_api_url=Url(url))
     stack = Stack(

@@ -10,7 +10,7 @@ from typing import Any
 
 from landlord_engines_core.settings import compute
 from landlord_engines_core.settings.service_variables import is_service_variable
-from landlord_engines_core.spelling import alike, closest, is_typo
+from landlord_engines_core.spelling import find_closest, find_similar, is_typo
 
 __all__ = [
     "PASSED_OVER",
@@ -121,13 +121,13 @@ def _meant_variable(
     if "_" in name and plain in known:
         return plain
     if typos := [one for one in sorted(known) if is_typo(plain, one)]:
-        return closest(plain, typos)
+        return find_closest(plain, typos)
     section = f"WORKFLOW_{engine.upper()}_"
     if plain.startswith(section):
         # This is ours alone, so that what is alike is enough.
-        meant = closest(plain.removeprefix(section), _below(section, known))
+        meant = find_closest(plain.removeprefix(section), _below(section, known))
         return f"{section}{meant}" if meant else ""
-    meant = alike(plain.removeprefix("WORKER_"), _below("WORKER_", known))
+    meant = find_similar(plain.removeprefix("WORKER_"), _below("WORKER_", known))
     if plain.startswith("WORKER_") and meant:
         return f"WORKER_{meant}"
     return compute.meant_variable(plain, compute_engines)
@@ -147,7 +147,7 @@ def _unknown(
             yield f"{prefix}{key} and {prefix}{other} are the same key: keep one ({file})"
         if name in known:
             continue
-        meant = alike(name, known) if only_near else closest(name, known)
+        meant = find_similar(name, known) if only_near else find_closest(name, known)
         if meant:
             yield f"{prefix}{key} is unknown; did you mean {prefix}{meant}? ({file})"
         elif not only_near:
