@@ -21,7 +21,7 @@ from landlord_engines_core.errors import (
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.host import ForcedExit
 from landlord_engines_core.logs import flush
-from landlord_engines_core.streams import tell
+from landlord_engines_core.streams import write_error_line
 
 __all__ = ["exit_with_code"]
 
@@ -75,4 +75,4 @@ def _exit_unexpected(error: BaseException) -> NoReturn:
 def _print_last(text: str) -> None:
     """Print the last line, after all log lines."""
     flush()
-    tell(f"landlord-host: {text}")
+    write_error_line(f"landlord-host: {text}")

@@ -3,7 +3,7 @@
 import gc
 from contextlib import AbstractContextManager
 
-from landlord_engines_core.descriptors import most_connections, raise_limit
+from landlord_engines_core.descriptors import max_connections, raise_limit
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.plugins import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.signals import Control, signals
@@ -29,7 +29,7 @@ def handle_signals(
 def raise_file_limit(max_concurrent_jobs: int, logger: Logger) -> None:
     """Raise the limit of open files, and warn where it slows jobs down."""
     files = raise_limit()
-    connections = most_connections(files)
+    connections = max_connections(files)
     is_low = connections < 2 * max_concurrent_jobs
     log = logger.warning if is_low else logger.info
     hint = {"hint": "raise the hard limit of open files, for example to 65536"} if is_low else {}

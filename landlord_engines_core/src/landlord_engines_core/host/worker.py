@@ -8,7 +8,7 @@ import attrs
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.targets import Targets
-from landlord_engines_core.descriptors import limit, most_connections
+from landlord_engines_core.descriptors import max_connections, read_limit
 from landlord_engines_core.engine import EngineContext, EngineFactory, HostInfo, WorkerEngine
 from landlord_engines_core.errors import (
     EngineFailed,
@@ -165,7 +165,7 @@ def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInf
         history_retention=worker.history_retention,
         resync_after=worker.resync_after,
         drain_timeout=worker.drain_timeout,
-        max_connections=most_connections(limit()),
+        max_connections=max_connections(read_limit()),
     )
 
 
