@@ -91,7 +91,7 @@ async def test_landlords_record_of_a_tenant_puts_it_on_one_engine(
 
 
 async def test_a_tenant_that_nothing_puts_anywhere_is_refused() -> None:
-    with pytest.raises(ComputeRefused, match="nothing names a compute engine"):
+    with pytest.raises(ComputeRefused, match="no setting names a compute engine"):
         await resolver("a", "b").placement_named_by(Tenant(id="t"), job(), None)
 
 

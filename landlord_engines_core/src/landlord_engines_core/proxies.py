@@ -11,7 +11,7 @@ from urllib.request import getproxies_environment
 
 from landlord_engines_core.errors import SettingsError
 
-__all__ = ["proxy_for", "through"]
+__all__ = ["name_proxy", "proxy_for"]
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -37,7 +37,7 @@ def proxy_for(url: str) -> str | None:
     return proxy
 
 
-def through(proxy: str | None, reason: str) -> str:
+def name_proxy(proxy: str | None, reason: str) -> str:
     """Add the proxy, without its password, to the reason of a failure."""
     if proxy is None:
         return reason

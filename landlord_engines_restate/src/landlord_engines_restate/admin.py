@@ -17,7 +17,7 @@ from yarl import URL
 from landlord_engines_core import codec
 from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import EngineError
-from landlord_engines_core.proxies import proxy_for, through
+from landlord_engines_core.proxies import name_proxy, proxy_for
 from landlord_engines_core.tls import scheme_hint
 from landlord_engines_restate.misdirected import who_answers
 
@@ -407,7 +407,7 @@ class AdminClient:
         # A failed discovery is reported as 500; it is an answer all the same.
         if status < HTTPStatus.INTERNAL_SERVER_ERROR or code:
             return AdminRefused(
-                f"Restate's admin API at {self.url} said no: {through(self._proxy, told.message)}",
+                f"Restate's admin API at {self.url} said no: {name_proxy(self._proxy, told.message)}",
                 status=status,
                 restate_code=code,
             )
@@ -415,6 +415,6 @@ class AdminClient:
 
     def _unavailable(self, reason: str, hint: str = "") -> AdminUnavailable:
         return AdminUnavailable(
-            f"Restate's admin API at {self.url} cannot be used: {through(self._proxy, reason)}",
+            f"Restate's admin API at {self.url} cannot be used: {name_proxy(self._proxy, reason)}",
             hint=hint or "check workflow.restate.admin_endpoint and that restate-server runs",
         )

@@ -637,7 +637,7 @@ async def test_without_a_record_and_a_default_the_refusal_is_told(api: Api) -> N
 
     (transition,) = steps.told
     assert transition.outcome == "refused"
-    assert transition.detail.startswith("nothing names a compute engine")
+    assert transition.detail.startswith("no setting names a compute engine")
 
 
 async def test_a_move_that_finds_the_former_resource_gone_already_waits_for_nothing(

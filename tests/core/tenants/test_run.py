@@ -295,7 +295,7 @@ class Located(MockCompute):
 async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another_location() -> None:
     tenants, steps = jobs(("located", Located())), DirectSteps()
 
-    with pytest.raises(Held, match="no record tells where the tenant"):
+    with pytest.raises(Held, match="the location of the tenant"):
         await tenants.run(unreadable("delete", "[]"), steps)
 
     known = DirectSteps("two")

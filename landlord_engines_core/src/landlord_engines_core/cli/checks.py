@@ -23,7 +23,7 @@ async def check_worker(engine: LoadedEngine) -> None:
     async with engine.open_worker() as parts:
         click.echo("settings: valid")
         print_damaged()
-        for path in engine.loaded.passed_over:
+        for path in engine.loaded.unused:
             click.echo(f"not used, although Landlord's examples have it: {path}", err=True)
         errors = await _run_checks(parts)
     for error in errors[1:]:

@@ -21,7 +21,7 @@ from landlord_engines_core.cli.errors import exit_with_code
 from landlord_engines_core.cli.options import Options, build_logger, read_assignment
 from landlord_engines_core.host import run_async, run_process
 from landlord_engines_core.plugins import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
-from landlord_engines_core.settings import written
+from landlord_engines_core.settings import format_duration
 from landlord_engines_core.streams import open_standard_streams
 
 __all__ = ["landlord_host", "main"]
@@ -142,7 +142,7 @@ def _run_worker(options: Options) -> None:
     engine = options.load_checked()
     settings = engine.settings
     logger = build_logger(settings.log.level, settings.log)
-    for path in engine.loaded.passed_over:
+    for path in engine.loaded.unused:
         logger.warning("a setting that is in Landlord's examples is not read", setting=path)
     run_async(
         run_process(engine.name, engine.factory, settings, logger, fail_fast=options.fail_fast)
@@ -264,7 +264,7 @@ def _show_progress(title: str) -> Iterator[None]:
 
 
 def _format_duration(value: object) -> str:
-    return "None" if value is None else written(float(str(value)))
+    return "None" if value is None else format_duration(float(str(value)))
 
 
 def _format_value(path: str, value: object) -> str:

@@ -229,7 +229,7 @@ async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
     nobody = await scene.world.send(
         scene.world.tenant(), "provision", **scene.tenants_config("api")
     )
-    await scene.world.held(nobody, "with something else")
+    await scene.world.held(nobody, "has a wrong form")
 
     found = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
     found |= await _probed(worker, scene.world)
