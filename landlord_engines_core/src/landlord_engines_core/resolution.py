@@ -1,7 +1,7 @@
 """Choosing a tenant's compute engine and location, and its effective configuration.
 
-The first source that names an engine decides: the worker's override, the job, Landlord's API (cached),
-the tenant's record, the worker's default, and the worker's only engine. The configuration has three
+The first source that names an engine decides. The sources are the worker's override, the job, Landlord's
+API (cached), the tenant's record, the worker's default, and the only engine. The configuration has three
 layers: the engine's defaults, Landlord's defaults for that engine, and the tenant's own. Maps merge, and
 every other value replaces.
 """

@@ -26,8 +26,8 @@ def find_similar(name: str, known: Collection[str]) -> str:
 def find_closest(name: str, known: Collection[str]) -> str:
     """Find the known name that a misspelt one stands for, or empty.
 
-    In this order: a name with a typo, a similar name, a name that was cut after some of its words, and
-    the only name with the same first word.
+    It is a name with a typo, or else a similar name. Otherwise it is a name that was cut after some of
+    its words, or the only name with the same first word.
     """
     if typos := [other for other in sorted(known) if is_typo(name, other)]:
         return min(typos, key=lambda other: _slips(name, other, 2))

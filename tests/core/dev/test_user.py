@@ -35,7 +35,7 @@ async def test_a_tenant_that_does_not_become_ready_is_not_waited_for_for_ever(
 async def test_a_refusal_of_landlords_is_told(user: User, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"error": "no"}, status=400)
 
-    with pytest.raises(DemoFailed, match="answered POST tenants with 400"):
+    with pytest.raises(DemoFailed, match="answered POST tenants with status 400"):
         await user.create("x", {})
 
 

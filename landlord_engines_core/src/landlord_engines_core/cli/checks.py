@@ -81,7 +81,7 @@ async def register_worker(engine: LoadedEngine, *, make_latest: bool) -> None:
 
 
 async def move_executions(engine: LoadedEngine, old: str, *, dry_run: bool) -> None:
-    """Move executions from the version at ``old`` to the latest, and print what became of each.
+    """Move executions from the version at ``old`` to the latest, and print each outcome.
 
     Raises:
         DeploymentInUse: The old version is still needed.

@@ -244,7 +244,7 @@ def dev(options: Options, backend: str | None, *, demo: bool) -> None:
 
 async def _run_demo(stack: local.Stack) -> None:
     async with local.User.connect(stack.landlord) as user:
-        await local.Demo(user=user, port=local.free_port(), progress=_show_progress).run()
+        await local.Demo(user=user, port=local.find_free_port(), progress=_show_progress).run()
 
 
 async def _print_hints(stack: local.Stack) -> None:
