@@ -51,8 +51,8 @@ def _check_type(kind: type, *accepted: type) -> _Hook:
     return check
 
 
-# Hooks for types that hold other values are created once for each type: cattrs' own hooks look up the
-# hook of the inner type for each value.
+# Hooks for types that hold other values are created once for each type. cattrs' own look up the inner
+# type's hook for each value.
 
 
 def _is_a(origin: object) -> Callable[[Any], bool]:

@@ -377,6 +377,7 @@ def catch_exits() -> Iterator[None]:
     Raises:
         ExitAttempted: The plugin raised SystemExit or KeyboardInterrupt.
     """
+    # asyncio lets both leave the event loop at once, which would end the worker without a drain.
     try:
         yield
     except (SystemExit, KeyboardInterrupt) as error:

@@ -116,6 +116,7 @@ class LandlordClient:
                 params=params,
                 headers=headers,
                 proxy=self._proxy,
+                # Landlord does not redirect: a proxy or a login page in front of it does.
                 allow_redirects=False,
             ) as response:
                 return response.status, await self._body(response)

@@ -145,11 +145,13 @@ class EngineLifecycle:
         tasks = (serving, registering, stopping)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # No registration during the drain: the backend would send jobs to a worker that takes none.
             await _cancel(registering)
             await self._drain(serving)
         finally:
             await _cancel(*tasks)
             self._enter(EngineState.STOPPED)
+        # The failure to serve first: a failed registration may be its consequence.
         for task in (serving, registering):
             _raise_failure(task)
         if not stop.is_set():
@@ -195,6 +197,7 @@ class EngineLifecycle:
         retries = _Retries()
         while True:
             outdated = self.registration.state is RegistrationState.OUTDATED
+            # An outdated registration is tried again sooner than at the next check.
             pause = retries.remaining() if outdated else retries.clear()
             await asyncio.sleep(min(self.options.registration_check_interval, pause))
             self._note(await self._check_registration())

@@ -113,6 +113,7 @@ def configure(*, level: str, form: str, color: bool = True) -> Logger:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
+    # force: a library may have installed a handler while it was imported.
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     own_logger = logging.getLogger("landlord_engines")
     own_logger.setLevel(_LEVELS[level])

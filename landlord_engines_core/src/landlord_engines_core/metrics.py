@@ -51,11 +51,13 @@ _OUTCOMES: Mapping[str, tuple[str, ...]] = {
         "superseded",
         "other",
     ),
+    # A body that is no job has no operation either.
     "unknown": ("invalid",),
 }
 """The outcomes of each operation; ``other`` is a word that a later version wrote into a journal."""
 
 _STEPS = ("resolve", "apply", "hold", "fail", "plan", "resync")
+# From a step that changes nothing, in milliseconds, to the default worker.step_timeout.
 _BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _KINDS: Mapping[type[JobError], str] = {
     Held: "held",
@@ -261,6 +263,7 @@ class Metrics:
             ("operation", "outcome"),
             registry=self._registry,
         )
+        # All pairs from the start: Prometheus sees no increase in a series that begins at 1.
         pairs = ((operation, word) for operation, words in _OUTCOMES.items() for word in words)
         return {pair: counter.labels(*pair) for pair in pairs}
 

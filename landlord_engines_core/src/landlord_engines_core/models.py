@@ -221,6 +221,7 @@ class Record:
                 execution_id=execution_id, operation=note.operation, started_at=note.started_at
             )
             transitions = (*transitions, start)[-HISTORY:]
+        # A second delete keeps the mark: it has nothing to look for.
         deleted = self.deleted and note.operation == Operation.DELETE
         return Record(placements=placements, transitions=transitions, deleted=deleted)
 
@@ -230,6 +231,7 @@ class Record:
             return self
         placements = tuple(p for p in self.placements if p not in transition.removed)
         if transition.placement is not None:
+            # At the end: the last placement is the one that serves the tenant.
             placements = (
                 *(p for p in placements if p != transition.placement),
                 transition.placement,
@@ -313,6 +315,7 @@ def config_hash(config: object) -> str:
 
 def key_hashes(config: Mapping[str, object]) -> dict[str, str]:
     """Hash each top-level value by itself, to name a changed key without its value."""
+    # Shortened: a target keeps the hashes of all keys, and its labels have little room.
     return {key: config_hash(value)[:16] for key, value in config.items()}
 
 

@@ -153,6 +153,7 @@ def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
         hint = f"pip install {_KNOWN[group, name]}"
     if damaged := list_damaged():
         hint += f"; reinstall distributions that cannot be read: {', '.join(map(str, damaged))}"
+    # With the interpreter: most often the engine is installed in another environment.
     return PluginNotInstalled(
         f"{name!r} is not installed in {sys.executable} ({group} has: {', '.join(names) or 'none'})",
         hint=hint,

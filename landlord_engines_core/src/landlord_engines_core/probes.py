@@ -102,6 +102,7 @@ class Acceptor:
 
     def _accept(self, listener: socket.socket) -> None:
         self.reserve.fill()
+        # One place is left for the new connection.
         for oldest in self.server.connections[: 1 - MOST]:
             oldest.force_close()
         try:

@@ -107,11 +107,13 @@ class Signals:
     logger: Logger
     drain_timeout: float | None
     longest_block: float = LONGEST_BLOCK
+    # Not sys.exit, which a blocked main thread would never see.
     leave: Callable[[int], None] = os._exit
     taken: str = attrs.field(default="", init=False)
     _numbers: tuple[signal.Signals, ...] = attrs.field(init=False)
     _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, init=False)
     _main: int = attrs.field(factory=threading.get_ident, init=False)
+    # Its put is reentrant, so that a signal handler may call it at any moment.
     _events: SimpleQueue[int] = attrs.field(factory=SimpleQueue, init=False)
     _count: int = attrs.field(default=0, init=False)
     _seen: int = attrs.field(default=0, init=False)

@@ -102,6 +102,7 @@ class Store:
             EngineRefused: Another worker uses the file.
         """
         with self.path.with_suffix(".lock").open("w") as lock:
+            # The system releases the lock with the process, however that ends.
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

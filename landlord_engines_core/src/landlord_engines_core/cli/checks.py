@@ -26,6 +26,7 @@ async def check_worker(engine: LoadedEngine) -> None:
         for path in engine.loaded.unused:
             click.echo(f"not used, although Landlord's examples have it: {path}", err=True)
         errors = await _run_checks(parts)
+    # The first failure is raised, so that it decides the exit code.
     for error in errors[1:]:
         click.echo(f"landlord-host: {error}", err=True)
     if errors:

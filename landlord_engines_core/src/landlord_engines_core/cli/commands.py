@@ -129,6 +129,7 @@ def landlord_host(
     debug: bool,
 ) -> None:
     """Collect the options, and run the worker where no subcommand is given."""
+    # `_Group.invoke` reads it.
     _ = debug
     values = dict(read_assignment(assignment) for assignment in assignments)
     log = {"log.level": log_level, "log.format": log_format}
@@ -236,6 +237,7 @@ def dev(options: Options, backend: str | None, *, demo: bool) -> None:
         sources=options.gather_sources(),
         backend=backend,
     )
+    # The demo prints its own progress, and log lines in between would hide it.
     is_quiet = demo and engine.loaded.origins["log.level"] == "default"
     logger = build_logger("error" if is_quiet else log.level, log)
     foreground = _run_demo if demo else _print_hints
@@ -250,6 +252,7 @@ async def _run_demo(stack: local.Stack) -> None:
 async def _print_hints(stack: local.Stack) -> None:
     for line in local.hints(stack):
         click.echo(line)
+    # Until a signal cancels it.
     await asyncio.Event().wait()
 
 

@@ -53,6 +53,7 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
         sys.exit(ExitCode.FORCED)
     except ExitAttempted as error:
         _exit_unexpected(error.__cause__ or error)
+    # click prints its own errors and chooses their exit code.
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except Exception as error:

@@ -88,6 +88,7 @@ class Options:
     def gather_sources(self) -> Sources:
         """Read the settings file, and gather it with the environment and the flags."""
         check_certificates(_environment())
+        # Without the engines' names, COMPUTE_<ENGINE>_<KEY> cannot be split into engine and key.
         engines = {engine.name for engine in list_engines(COMPUTE_ENGINES)}
         return Sources.gather(self.config, _environment(), self.values, engines)
 

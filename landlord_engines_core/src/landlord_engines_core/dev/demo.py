@@ -89,6 +89,7 @@ class Demo:
 
     async def _kill_and_repair(self, tenant: str) -> None:
         before = await self._wait_page("version two")
+        # The line ends with the id of the process.
         os.kill(int(before.split()[-1]), signal.SIGKILL)
 
         await self._wait_down()

@@ -113,6 +113,7 @@ async def _start_parts(
     local = _local_settings(chosen.name, backend)
     if not configured.compute:
         local["compute"] = json.dumps({"process": {"folder": str(folder / "tenants")}})
+    # Above all other sources: this worker must reach the local parts, whatever the file names.
     settings = chosen.settings(local)
     registry = host.build_registry(settings)
     parts.push_async_callback(registry.aclose)

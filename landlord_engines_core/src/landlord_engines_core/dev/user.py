@@ -69,6 +69,7 @@ class User:
 
     async def tenants(self) -> list[str]:
         """Read the ids of all tenants, archived ones included."""
+        # One page that holds all of them.
         everything = {"include_deleted": "true", "limit": "1000000"}
         async with self.http.get(f"{self.landlord}/tenants", params=everything) as response:
             return [str(tenant["id"]) for tenant in (await response.json())["tenants"]]

@@ -103,6 +103,7 @@ class Controller:
             except Exception as error:  # noqa: BLE001  # whatever a dispatcher raises is counted
                 self._count(tenant_id, error)
             else:
+                # A Counter accepts this without an entry too.
                 del self._errors[tenant_id]
             finally:
                 self._queued.discard(tenant_id)

@@ -77,6 +77,7 @@ class Tenants:
 
     def __iter__(self) -> Iterator[TenantRecord]:
         """Iterate over all records, the newest first."""
+        # A dict keeps the order in which tenants were created.
         return reversed(self._records.values())
 
     def get(self, tenant_id: str) -> TenantRecord | None:

@@ -95,6 +95,7 @@ class TenantApi:
         """Remove a tenant and its record; a tenant that is not archived is archived first."""
         if record.execution_id and record.status not in _ENDING:
             await self._kill(record.execution_id)
+            # Read again: the record may have changed while the kill was awaited.
             record = self.tenant(record.id)
         if record.status in (State.ARCHIVING, State.DELETING):
             return record

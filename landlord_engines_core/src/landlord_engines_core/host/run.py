@@ -82,6 +82,7 @@ async def run_worker(
                 parts, settings.worker, control, logger, fail_fast=fail_fast
             ),
         )
+        # Probes answer before the engine listens, so that a start that hangs is seen.
         async with worker.start():
             await worker.run_unless_forced()
 

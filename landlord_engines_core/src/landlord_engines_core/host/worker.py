@@ -90,6 +90,7 @@ async def build_worker(
             targets=Targets(registry=registry, logger=logger),
         )
     finally:
+        # The registry is closed even where closing the client fails.
         try:
             if landlord is not None:
                 await landlord.aclose()

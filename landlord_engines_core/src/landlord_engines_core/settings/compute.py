@@ -121,6 +121,7 @@ class ComputeSources:
 
     def _layers(self, named: Collection[str | None]) -> Iterator[_Layer]:
         yield self.file
+        # Docker's own variables alone do not give the worker a docker engine.
         if "docker" in {*named, *_merge_layers((self.file, *self.above))}:
             yield self.docker
         yield from self.above

@@ -48,6 +48,7 @@ def read_json(text: str, source: str) -> object:
             f"{source} is not JSON at line {error.lineno}",
             hint="look there for a missing or extra comma, quote or bracket",
         ) from None
+    # A second pass: json.loads shows repeated keys only without their lines.
     _refuse(_find_repeated_in_json(text), source)
     return document
 

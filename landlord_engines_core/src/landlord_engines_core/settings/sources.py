@@ -155,6 +155,7 @@ class Sources:
         tree = tree_for(engine, settings_type)
         options = {option.path: option for option in deep_options(tree)}
         compute = self._compute()
+        # Later sources override earlier ones.
         values = {
             **self._read_file(options),
             **self._read_environment(options),
@@ -170,6 +171,7 @@ class Sources:
         ]
         converter = Converter()
         document: dict[str, Any] = {}
+        # Each value by itself, so that one error reports all bad settings.
         for path, value in values.items():
             if path in options:
                 problems += _check_value(converter, options[path], value)

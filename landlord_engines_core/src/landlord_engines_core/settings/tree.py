@@ -114,6 +114,7 @@ def attribute(engine: str) -> str:
 
 def tree_for(engine: str, settings_type: type) -> type:
     """Create the class of the whole tree, with this engine's section in it."""
+    # Created at run time: only then the engine, and so the class of its section, is known.
     workflow = attrs.make_class(
         "WorkflowSettings",
         {

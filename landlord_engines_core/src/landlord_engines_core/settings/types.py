@@ -111,6 +111,7 @@ def _bool(value: Any, _: object) -> bool:
 
 
 def _int(value: Any, _: object) -> int:
+    # int() would accept True and cut 1.5.
     if isinstance(value, bool | float):
         raise TypeError
     return int(value)

@@ -122,13 +122,14 @@ class Confirmer:
         await self._wait_right(job, work, placement)
         detail = await self._apply_newer(job, work, placement)
         applied = work.applied
-        held = applied.placement or placement
-        left = await self.converger.destroy(
-            job.tenant, [location for location in record.placements if location != held]
+        current = applied.placement or placement
+        # Former placements go last: they serve the tenant until the new resource is healthy.
+        destroyed = await self.converger.destroy(
+            job.tenant, [location for location in record.placements if location != current]
         )
-        await self.converger.wait_removed(job.tenant, left.removed)
+        await self.converger.wait_removed(job.tenant, destroyed.removed)
         return Confirmed(
-            ended_at=now(), applied=attrs.evolve(applied, removed=left.removed), detail=detail
+            ended_at=now(), applied=attrs.evolve(applied, removed=destroyed.removed), detail=detail
         )
 
     def _remember(self, execution_id: str, applied: Applied) -> _Work:

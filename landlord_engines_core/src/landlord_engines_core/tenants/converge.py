@@ -42,6 +42,7 @@ class Converger:
         """Bring the tenant to ``spec`` on this engine, from any state."""
         compute = self.registry.engine(engine)
         observing()
+        # Each attempt observes anew: the one before may have changed the target before it was cut.
         observed = await _observe(compute, spec)
         decision = decide(spec, observed)
         if decision.action is Action.NOTHING:
@@ -127,7 +128,8 @@ class Converger:
             observing()
             return await engine.inspect(tenant, placement.location)
 
-        look = backoff.on_predicate(
+        # From 50 ms, since a local process starts at once, to 2 s, since a cloud's API counts calls.
+        poll = backoff.on_predicate(
             backoff.expo,
             lambda observed: observed.state in passing,
             factor=0.05,
@@ -136,7 +138,7 @@ class Converger:
             jitter=None,
             logger=None,
         )(inspect)
-        observed: Observation = await look()
+        observed: Observation = await poll()
         return observed
 
 

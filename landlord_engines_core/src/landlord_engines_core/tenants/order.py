@@ -78,5 +78,6 @@ async def is_superseded(
         return later
     if job.is_delete:
         return later and await is_wanted() is True
-    wanted = await is_wanted()
-    return later if wanted is None else not wanted
+    # The holder is a delete. Landlord still wants the tenant where this job came after it.
+    landlord_wants = await is_wanted()
+    return later if landlord_wants is None else not landlord_wants

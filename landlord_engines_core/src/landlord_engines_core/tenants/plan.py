@@ -50,13 +50,13 @@ def decide(spec: ComputeSpec, observed: Observation) -> Plan:
 def _changes(spec: ComputeSpec, observed: Observation) -> tuple[str, ...]:
     if observed.config_hash == spec.config_hash:
         return ()
-    keys = _changed_keys(observed.key_hashes, spec.key_hashes)
+    keys = _find_changed_keys(observed.key_hashes, spec.key_hashes)
     named = tuple(f"{key[:LONGEST]} changed" for key in keys[:MOST])
     more = (f"{len(keys) - MOST} more changed",) if len(keys) > MOST else ()
     return (*named, *more) or ("configuration changed",)
 
 
-def _changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+def _find_changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     if not before:
         return []
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))

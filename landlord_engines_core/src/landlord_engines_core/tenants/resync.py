@@ -131,11 +131,12 @@ class Resyncer:
             return nothing if deleted or ended.overrode_delete else _UNKNOWN
         if tenant.status == "archived":
             return nothing
+        # In any other state Landlord has a job under way, or gave up: that is no state to repair to.
         if tenant.status != "ready":
             return _UNKNOWN
-        return await self._desired_by(tenant, ended, record)
+        return await self._resolve_ready(tenant, ended, record)
 
-    async def _desired_by(self, tenant: Tenant, ended: CompletedJob, record: Record) -> _Desired:
+    async def _resolve_ready(self, tenant: Tenant, ended: CompletedJob, record: Record) -> _Desired:
         """Resolve the configuration of a tenant that Landlord shows as ready."""
         job = Job(
             tenant=ended.tenant,

@@ -55,6 +55,7 @@ class JobRunner:
             Held: The backend tries the job again after a pause, until its configuration changes.
             Transient: The backend tries the job again soon.
         """
+        # Before anything else: reading the body may be what kills the worker.
         lost = await steps.lost_attempts()
         if not lost.count:
             return await self._run(body, steps)

@@ -21,8 +21,8 @@ __all__ = ["Slots"]
 RETRY_AFTER = 0.5
 """Seconds after which a step that left the queue is entered again."""
 
-# Observed with 2,000 steps that left at once: their new attempts kept the event loop busy, and steps
-# of 3 s met their deadline of 15 s.
+# Observed with 2,000 steps that left at once: their new attempts kept the event loop busy. Steps of
+# 3 s met their deadline of 15 s.
 LEAVES_FROM = 0.5
 """Share of its patience from which on a step may leave the queue, at a random time."""
 
