@@ -5,8 +5,8 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant
-from landlord_engines_core.resolution import Resolver, find_tenant_engine, merge
+from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant, merge
+from landlord_engines_core.resolution import Resolver, find_tenant_engine
 from landlord_test_target.direct import Lines
 
 

@@ -28,7 +28,7 @@ from landlord_engines_core.models import (
     merge,
 )
 
-__all__ = ["Resolver", "merge"]
+__all__ = ["Resolver"]
 
 _CONTROL_KEYS = ("compute_provider", "compute_provider_type")
 """Keys of a tenant's configuration that choose the engine; the engine does not get them."""

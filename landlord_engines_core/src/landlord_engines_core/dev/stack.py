@@ -134,14 +134,14 @@ async def _start_parts(
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
     try:
-        made = TemporaryDirectory(prefix="landlord-dev-")
+        folder = TemporaryDirectory(prefix="landlord-dev-")
     except OSError as error:
         raise SettingsError(
             f"no folder for temporary files is writable: {error.strerror}",
             hint="set TMPDIR to a folder that this user may write to",
         ) from None
-    with made as folder:
-        yield Path(folder)
+    with folder as name:
+        yield Path(name)
 
 
 def _local_backend(chosen: EngineSelection) -> StartLocalBackend:

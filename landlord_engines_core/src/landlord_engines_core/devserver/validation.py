@@ -14,7 +14,7 @@ from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
 from landlord_engines_core.devserver import gojson
 from landlord_engines_core.devserver.records import TenantRecord
 from landlord_engines_core.errors import ComputeRefused
-from landlord_engines_core.resolution import merge
+from landlord_engines_core.models import merge
 
 __all__ = [
     "Declaration",

@@ -1,4 +1,4 @@
-"""Running a worker: it starts, serves until it is to stop, and finishes what is under way."""
+"""Running a worker: it starts, serves until it is stopped, and finishes its requests."""
 
 import asyncio
 import os

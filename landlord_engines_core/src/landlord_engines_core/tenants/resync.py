@@ -36,7 +36,7 @@ from landlord_engines_core.tenants.results import Applied, Confirmed, ResyncChec
 __all__ = ["Resyncer"]
 
 _LONGEST_PAUSE = 3600.0
-"""Seconds between two looks at a tenant whose job still runs."""
+"""Seconds between two checks of a tenant whose job still runs."""
 
 _REFUSALS = (ComputeRefused, RecursionError)
 """Errors that only another configuration can end. A deeply nested one raises RecursionError."""

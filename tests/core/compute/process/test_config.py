@@ -9,7 +9,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.process import config, create_process
 from landlord_engines_core.compute.process.config import SCHEMA, Operator
 from landlord_engines_core.errors import ComputeRefused
-from landlord_engines_core.resolution import merge
+from landlord_engines_core.models import merge
 
 
 @pytest.mark.parametrize(
