@@ -88,16 +88,26 @@ def _read(distribution: Distribution, folder: str, prefix: str) -> Installed | N
         points, damage = (), f"its entry_points.txt {_reason(error)}"
     if not points and not damage:
         return None
-    try:
-        name, version = distribution.metadata["Name"], distribution.metadata["Version"]
-    except Exception:  # noqa: BLE001  # as above
-        name, version = "", ""
+    name, version = _read_name(distribution)
     if not (name and version):
         damage = damage or "its METADATA is missing or cannot be read"
-        stem = _STEM.fullmatch(folder)
-        name = name or (stem["name"].replace("_", "-") if stem else folder or _UNKNOWN)
-        version = version or (stem["version"] if stem else _UNKNOWN)
+        folder_name, folder_version = _split_folder(folder)
+        name, version = name or folder_name, version or folder_version
     return Installed(name=name, version=version, entry_points=points, damage=damage)
+
+
+def _read_name(distribution: Distribution) -> tuple[str, str]:
+    try:
+        return distribution.metadata["Name"], distribution.metadata["Version"]
+    except Exception:  # noqa: BLE001  # each damage raises an error of its own kind
+        return "", ""
+
+
+def _split_folder(folder: str) -> tuple[str, str]:
+    """Read name and version from the folder of a distribution without metadata."""
+    if stem := _STEM.fullmatch(folder):
+        return stem["name"].replace("_", "-"), stem["version"]
+    return folder or _UNKNOWN, _UNKNOWN
 
 
 def _filter_groups(points: Iterable[EntryPoint], prefix: str) -> tuple[EntryPoint, ...]:
