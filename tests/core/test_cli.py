@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from pytest_httpserver import HTTPServer
 
-from landlord_engines_core import cli
+from landlord_engines_core.cli import commands, options
+from landlord_engines_core.cli.options import build_logger
 from landlord_engines_core.settings import LogSettings
 from landlord_test_target.forks import forked
 
@@ -117,7 +118,7 @@ def test_defaults_that_would_hold_every_tenant_end_the_start_and_the_check(
     assert code == 2
     assert "LE206" in text
     assert "compute.docker.restart_policy breaks the rule 'enum'" in text
-    assert "settings: good" not in text
+    assert "settings: valid" not in text
 
 
 def test_what_yaml_1_2_reads_as_text_is_a_good_default(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_what_yaml_1_2_reads_as_text_is_a_good_default(tmp_path: Path) -> None:
 
     _, output = command(tmp_path, f"--config={path}", "--engine=restate", "check")
 
-    assert "settings: good" in output
+    assert "settings: valid" in output
 
 
 def test_compute_is_set_by_variables_and_flags_too(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_what_is_passed_over_and_missed_is_told_by_check(tmp_path: Path) -> None
     code, text = command(tmp_path, "--engine=restate", "check", settings=settings, **address)
 
     assert code == 4
-    assert "settings: good" in text
+    assert "settings: valid" in text
     assert "Landlord: not configured" in text
     assert "stays unnoticed" in text
     assert "workflow.restate.auth_token" in text
@@ -234,7 +235,7 @@ def test_on_a_terminal_what_is_waited_for_is_shown_before_it_is_seen(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
-    with cli._progress("a page"):
+    with commands._show_progress("a page"):
         before = capsys.readouterr().out
 
     assert before == "  ... a page\r"
@@ -273,7 +274,7 @@ def test_a_targets_failure_and_the_engines_are_both_told(tmp_path: Path) -> None
     code, text = command(tmp_path, "--engine", "stepfunctions", "check", settings=settings)
 
     assert code == 3
-    assert "settings: good" in text
+    assert "settings: valid" in text
     assert "compute.process: not reached" in text
     assert "compute.mock: nothing to reach" in text
     assert "is not a folder" in text
@@ -288,7 +289,7 @@ def test_settings_are_never_good_above_an_error_in_them(tmp_path: Path, name: st
 
     assert code == 2
     assert "workflow.restate.auth_type is not one of" in text
-    assert "settings: good" not in text
+    assert "settings: valid" not in text
     assert ("auth_type = 'bogus'" in text) is (name == "config")
 
 
@@ -299,7 +300,7 @@ def test_a_compute_engines_refusal_stands_below_no_good_settings(tmp_path: Path)
 
     assert code == 2
     assert "compute.ecs.endpoint_ulr is unknown; did you mean compute.ecs.endpoint_url?" in text
-    assert "settings: good" not in text
+    assert "settings: valid" not in text
 
 
 def test_a_certificate_file_that_is_missing_ends_with_2(tmp_path: Path) -> None:
@@ -351,9 +352,9 @@ def test_no_color_is_heeded(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, color: bool
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(cli, "_environment", lambda: environment)
-    monkeypatch.setattr(cli, "configure", lambda **given: asked.append(given["color"]))
+    monkeypatch.setattr(options, "_environment", lambda: environment)
+    monkeypatch.setattr(options, "configure", lambda **given: asked.append(given["color"]))
 
-    cli._logger("info", LogSettings())
+    build_logger("info", LogSettings())
 
     assert asked == [color]

@@ -20,7 +20,7 @@ def started(folder: Path, text: str) -> ComputeRegistry:
     path = folder / "config.yaml"
     path.write_text(text)
     settings = Sources.gather(path, {}, {}).load("own", Nothing).settings
-    return host.compute_registry(settings)
+    return host.build_registry(settings)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from landlord_engines_core import descriptors
-from landlord_engines_core.descriptors import Reserve, most_connections
+from landlord_engines_core.descriptors import Reserve, max_connections
 
 CODE = """
 import resource
-from landlord_engines_core.descriptors import limit, raise_limit
+from landlord_engines_core.descriptors import raise_limit, read_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
-print(limit(), raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
+print(read_limit(), raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
 
@@ -51,7 +51,7 @@ def test_a_limit_that_nothing_raises_stays(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("files", "connections"), [(256, 64), (400, 112), (1024, 320), (16, 8)])
 def test_connections_get_a_third_of_what_is_not_reserved(files: int, connections: int) -> None:
-    assert most_connections(files) == connections
+    assert max_connections(files) == connections
 
 
 def test_what_finds_no_descriptor_gets_one_that_was_kept_back() -> None:
@@ -83,12 +83,12 @@ def test_another_failure_and_an_empty_reserve_are_told(number: int) -> None:
 
 def test_a_descriptor_is_lent_for_a_moment() -> None:
     reserve = Reserve(size=1)
-    with reserve.lent():
+    with reserve.lend():
         nothing = len(reserve)
-    with reserve.lent():
-        lent = len(reserve)
+    with reserve.lend():
+        lend = len(reserve)
 
-    assert (nothing, lent, len(reserve)) == (0, 0, 1)
+    assert (nothing, lend, len(reserve)) == (0, 0, 1)
     reserve.close()
 
 

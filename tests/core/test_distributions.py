@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.distributions import installed
+from landlord_engines_core.distributions import read_installed
 from landlord_engines_core.errors import PluginNotInstalled
-from landlord_engines_core.plugins import WORKER_ENGINES, damaged, list_engines, load_worker_engine
+from landlord_engines_core.plugins import (
+    WORKER_ENGINES,
+    list_damaged,
+    list_engines,
+    load_worker_engine,
+)
 
 POINTS = f"[{WORKER_ENGINES}]\nacme = nowhere:factory\n".encode()
 METADATA = b"Metadata-Version: 2.1\nName: acme-engine\nVersion: 1.0\n"
@@ -47,7 +52,7 @@ def test_entry_points_that_cannot_be_read_take_no_other_down(
     write("acme_engine-1.0.dist-info")
 
     assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
-    assert f"bad 2.0: its entry_points.txt {reason}" in map(str, damaged())
+    assert f"bad 2.0: its entry_points.txt {reason}" in map(str, list_damaged())
 
 
 @pytest.mark.parametrize("metadata", [None, b"", b"Name: \xff\n"])
@@ -57,7 +62,7 @@ def test_a_distribution_without_metadata_goes_by_its_folders_name(
     write("acme_engine-1.0.dist-info", metadata=metadata)
 
     assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
-    assert "acme-engine 1.0: its METADATA is missing or cannot be read" in map(str, damaged())
+    assert "acme-engine 1.0: its METADATA is missing or cannot be read" in map(str, list_damaged())
 
 
 def test_a_folder_of_an_odd_name_is_told_by_it(write: Write) -> None:
@@ -79,7 +84,7 @@ def test_of_two_of_one_name_the_sound_one_counts(write: Write) -> None:
     write("acme_engine-1.0.dist-info")
 
     assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
-    assert not damaged()
+    assert not list_damaged()
 
 
 def test_the_one_that_cannot_be_read_is_named_where_an_engine_is_missed(write: Write) -> None:
@@ -94,7 +99,7 @@ def test_the_one_that_cannot_be_read_is_named_where_an_engine_is_missed(write: W
 def test_distributions_without_engines_are_left_out(write: Write) -> None:
     write("acme_engine-1.0.dist-info", b"[console_scripts]\nx = y:z\n")
 
-    assert "acme-engine" not in [one.name for one in installed("landlord.")]
+    assert "acme-engine" not in [one.name for one in read_installed("landlord.")]
 
 
 def test_of_two_sound_ones_of_one_name_one_counts(write: Write) -> None:

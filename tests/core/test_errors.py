@@ -8,8 +8,11 @@ from landlord_engines_core.errors import (
     LONGEST,
     LONGEST_PAUSE,
     ComputeUnavailable,
+    ExitAttempted,
     LandlordEnginesError,
     Transient,
+    catch_exits,
+    error_kind,
 )
 
 CLASSES = [
@@ -65,3 +68,14 @@ def test_a_pause_that_any_target_asks_for_has_a_bound(
     asked: float | None, pause: float | None
 ) -> None:
     assert ComputeUnavailable("busy", retry_after=asked).retry_after == pause
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_plugin_that_ends_the_process_raises_an_error_in_its_place(
+    kind: type[BaseException],
+) -> None:
+    with pytest.raises(ExitAttempted) as caught, catch_exits():
+        raise kind
+
+    assert error_kind(caught.value) == kind.__name__
+    assert error_kind(ValueError()) == "ValueError"

@@ -314,14 +314,14 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
     code, text = ended(process)
 
     assert code == 3
-    assert "worker engine own did not end within its 0 s" in text
+    assert "worker engine own did not end within 0 s" in text
 
 
 @pytest.mark.parametrize(
     ("mode", "told"),
     [
-        ("exits", "worker engine own broke: SystemExit"),
-        ("exits when made", "worker engine own cannot be made: SystemExit"),
+        ("exits", "worker engine own raised SystemExit"),
+        ("exits when made", "worker engine own cannot be created: SystemExit"),
         ("exits in a task", "unexpected SystemExit in"),
     ],
 )
@@ -413,14 +413,14 @@ def test_an_engine_that_breaks_ends_with_3(start: Start) -> None:
 
     assert code == 3
     assert "Traceback" not in text
-    assert "worker engine own broke: ZeroDivisionError" in text
+    assert "worker engine own raised ZeroDivisionError" in text
 
 
 def test_an_engine_that_cannot_be_made_ends_with_3_and_no_value_is_told(start: Start) -> None:
     code, text = ended(start("not made"))
 
     assert code == 3
-    assert "worker engine own cannot be made: ValueError" in text
+    assert "worker engine own cannot be created: ValueError" in text
     assert "sesame" not in text
 
 
@@ -491,7 +491,7 @@ def test_check_tells_what_a_registration_would_do(start: Start) -> None:
         ),
         (
             ["worker.compute_provider=slow", "worker.history_retention=7m"],
-            "worker.history_retention (420s) ends before the last look",
+            "worker.history_retention (420s) ends before the last check",
             "set worker.history_retention to 430s or more",
         ),
     ],

@@ -5,7 +5,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core import landlord
 from landlord_engines_core.errors import LandlordUnavailable
-from landlord_engines_core.landlord import LandlordClient, versioned
+from landlord_engines_core.landlord import LandlordClient, add_version
 from landlord_engines_core.models import Tenant
 
 
@@ -30,7 +30,7 @@ async def client(httpserver: HTTPServer) -> AsyncIterator[LandlordClient]:
     ],
 )
 def test_the_version_is_added_as_landlords_own_clients_add_it(base: str, url: str) -> None:
-    assert versioned(base) == url
+    assert add_version(base) == url
 
 
 async def test_a_tenant_is_read_and_unknown_keys_are_passed_over(
@@ -145,11 +145,11 @@ async def test_an_answer_of_another_form_is_no_answer_and_not_repeated(
 ) -> None:
     httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_data(body)
 
-    with pytest.raises(LandlordUnavailable, match="with something else") as caught:
+    with pytest.raises(LandlordUnavailable, match="has a wrong form") as caught:
         await client.tenant("t-1")
 
     assert "hunter2" not in str(caught.value)
-    assert "check that worker.landlord_api_url leads to Landlord" in caught.value.hint
+    assert "check that worker.landlord_api_url is the URL of Landlord" in caught.value.hint
 
 
 async def test_defaults_of_an_engine_that_landlord_has_are_read(

@@ -308,10 +308,10 @@ def test_after_a_state_that_is_right_pauses_begin_short_again(
     monkeypatch.setattr(backoff, "full_jitter", lambda longest: 0 if longest == 1 else longest)
     retries = _Retries()
 
-    first, second = retries.is_due(), retries.is_due()
+    first, second = retries.take(), retries.take()
     retries.clear()
 
-    assert (first, second, retries.is_due()) == (True, False, True)
+    assert (first, second, retries.take()) == (True, False, True)
 
 
 def test_the_pauses_grow_up_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +388,7 @@ async def test_an_engine_that_exits_has_failed(exits: BaseException) -> None:
     error = await failure(lifecycle(Engine(fails=exits)))
 
     assert isinstance(error, EngineFailed)
-    assert f"worker engine test broke: {type(exits).__name__}" in error.message
+    assert f"worker engine test raised {type(exits).__name__}" in error.message
 
 
 @pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
@@ -436,7 +436,7 @@ async def test_a_lifecycle_runs_once() -> None:
     running = lifecycle(Engine())
     await stopped(running, lambda: running.registration == YES)
 
-    with pytest.raises(EngineFailed, match="cannot go from stopped to starting"):
+    with pytest.raises(EngineFailed, match="cannot change from state stopped to starting"):
         await running.run(asyncio.Event())
 
 
@@ -453,7 +453,7 @@ async def test_an_engine_that_listens_only_after_the_stop_changes_nothing() -> N
 def test_an_engine_that_could_not_serve_is_refused_beforehand(support: Support) -> None:
     info = EngineInfo(name="own", capabilities={Capability.TENANT_LOCK: support})
 
-    with pytest.raises(EngineRefused, match="cannot give each tenant its lock"):
+    with pytest.raises(EngineRefused, match="has no tenant lock"):
         refuse_unable(Engine(info=info))
 
 

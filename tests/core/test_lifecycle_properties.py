@@ -134,5 +134,5 @@ def test_no_order_of_states_leads_backwards(wanted: list[EngineState]) -> None:
             running._enter(state)
             assert running.state is state
         else:
-            with pytest.raises(EngineFailed, match="cannot go from"):
+            with pytest.raises(EngineFailed, match="cannot change from state"):
                 running._enter(state)

@@ -9,9 +9,9 @@ from landlord_engines_core.listening import listening_hint
     ("number", "port", "told"),
     [
         (EACCES, 80, "a port below 1024 needs root or CAP_NET_BIND_SERVICE: set x"),
-        (EACCES, 8080, "stop what listens there, or set x"),
+        (EACCES, 8080, "stop the process that listens there, or change x"),
         (EADDRNOTAVAIL, 80, "set x to an address of this machine"),
-        (EADDRINUSE, 80, "stop what listens there, or set x"),
+        (EADDRINUSE, 80, "stop the process that listens there, or change x"),
     ],
 )
 def test_each_reason_has_its_own_way_out(number: int, port: int, told: str) -> None:

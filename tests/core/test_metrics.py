@@ -32,13 +32,13 @@ def ended(tenants: TenantJobs) -> Mapping[str, float]:
     """How many jobs ended, by operation and outcome, where any did."""
     return {
         " ".join(name.split('"')[1::2]): value
-        for name, value in shown(tenants.metrics).items()
+        for name, value in shown(tenants.jobs.metrics).items()
         if name.startswith("jobs_total") and value
     }
 
 
 def failures(tenants: TenantJobs) -> list[float]:
-    values = shown(tenants.metrics)
+    values = shown(tenants.jobs.metrics)
     return [
         values[f'attempt_failures_total{{kind="{kind}"}}']
         for kind in ("held", "transient", "invalid")
@@ -91,7 +91,7 @@ async def test_a_job_that_a_step_ends_is_counted_once() -> None:
 
 
 async def test_what_can_be_counted_is_there_from_the_start() -> None:
-    values = shown(jobs(("mock", MockCompute())).metrics)
+    values = shown(jobs(("mock", MockCompute())).jobs.metrics)
 
     assert values['jobs_total{operation="delete",outcome="absent"}'] == 0
     assert values['attempt_failures_total{kind="transient"}'] == 0
@@ -102,7 +102,7 @@ async def test_what_can_be_counted_is_there_from_the_start() -> None:
 def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
     metrics = Metrics()
 
-    metrics.job_ended(Operation.PLAN, action)
+    metrics.count_job(Operation.PLAN, action)
 
     assert shown(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
 
@@ -129,7 +129,7 @@ def test_an_outcome_out_of_a_later_versions_journal_makes_no_new_series() -> Non
     metrics = Metrics()
     before = shown(metrics).keys()
 
-    metrics.job_ended(Operation.DELETE, "buried")
+    metrics.count_job(Operation.DELETE, "buried")
 
     assert shown(metrics).keys() == before
     assert shown(metrics)['jobs_total{operation="delete",outcome="other"}'] == 1
@@ -137,14 +137,14 @@ def test_an_outcome_out_of_a_later_versions_journal_makes_no_new_series() -> Non
 
 async def test_no_tenant_and_no_message_gets_into_a_label() -> None:
     tenants = jobs(("mock", MockCompute()))
-    before = shown(tenants.metrics).keys()
+    before = shown(tenants.jobs.metrics).keys()
 
     for number in range(20):
         await tenants.run(body(tenant=f"tenant-{number}"), DirectSteps(f"job-{number}"))
     with pytest.raises(Held):
         await tenants.run(UNKNOWN_ENGINE, DirectSteps("held-job"))
 
-    assert shown(tenants.metrics).keys() == before
+    assert shown(tenants.jobs.metrics).keys() == before
 
 
 async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
@@ -154,7 +154,7 @@ async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
     with pytest.raises(Transient):
         await tenants.run(body(), DirectSteps())
 
-    values = shown(tenants.metrics)
+    values = shown(tenants.jobs.metrics)
     counts = [
         values[f'step_duration_seconds_count{{step="{one}"}}']
         for one in ("resolve", "apply", "hold")
@@ -176,12 +176,12 @@ async def test_a_job_is_in_flight_while_it_is_carried_out() -> None:
     tenants = jobs(("mock", Slow()))
     running = asyncio.create_task(tenants.run(body(), DirectSteps()))
     await entered.wait()
-    during = shown(tenants.metrics)["jobs_in_flight"]
+    during = shown(tenants.jobs.metrics)["jobs_in_flight"]
     release.set()
     await running
 
     assert during == 1
-    assert shown(tenants.metrics)["jobs_in_flight"] == 0
+    assert shown(tenants.jobs.metrics)["jobs_in_flight"] == 0
     assert failures(tenants) == [0, 0, 0]
 
 
@@ -200,7 +200,7 @@ async def test_a_job_that_is_cut_is_in_flight_no_more_and_has_not_failed() -> No
     running.cancel()
     await asyncio.wait((running,))
 
-    values = shown(tenants.metrics)
+    values = shown(tenants.jobs.metrics)
     assert values["jobs_in_flight"] == 0
     assert tenants.slots.taken == 0
     assert values['step_duration_seconds_count{step="apply"}'] == 1
@@ -213,12 +213,12 @@ async def test_a_held_job_counts_as_one_however_often_it_is_tried_until_it_goes_
     for _ in range(3):
         with pytest.raises(Held):
             await tenants.run(body(), DirectSteps())
-    held = shown(tenants.metrics)["jobs_held"]
+    held = shown(tenants.jobs.metrics)["jobs_held"]
 
     await tenants.run(body(image="x"), DirectSteps())
 
     assert held == 1
-    assert shown(tenants.metrics)["jobs_held"] == 0
+    assert shown(tenants.jobs.metrics)["jobs_held"] == 0
     assert failures(tenants) == [3, 0, 0]
 
 
@@ -330,7 +330,7 @@ def lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:
 
 
 def test_the_resolvers_caches_are_shown() -> None:
-    metrics = jobs(("mock", MockCompute())).metrics
+    metrics = jobs(("mock", MockCompute())).jobs.metrics
 
     assert lookups(metrics, "engine")["hit"] == 0
     assert lookups(metrics, "defaults")["hit"] == 0
@@ -347,6 +347,6 @@ def test_the_form_is_the_one_that_is_asked_for() -> None:
 
 
 def test_nothing_of_ours_is_in_the_global_registry() -> None:
-    Metrics().job_ended(Operation.DELETE, "deleted")
+    Metrics().count_job(Operation.DELETE, "deleted")
 
     assert b"landlord_worker" not in generate_latest(REGISTRY)

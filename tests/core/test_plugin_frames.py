@@ -1,12 +1,12 @@
 import sys
 
-from landlord_engines_core.plugin_frames import thread_whereabouts, whereabouts
+from landlord_engines_core.plugin_frames import find_whereabouts, thread_whereabouts
 
 
 def test_code_of_an_engine_is_told_by_its_distribution() -> None:
     package = __name__.partition(".")[0]
 
-    found = whereabouts(sys._getframe(), {f"{package}.engine": "worker engine own"})
+    found = find_whereabouts(sys._getframe(), {f"{package}.engine": "worker engine own"})
 
     assert found.engine == "worker engine own"
     assert found.location.startswith("test_plugin_frames.py:")
@@ -25,11 +25,11 @@ def test_a_built_in_engine_is_told_by_its_module() -> None:
         "landlord_engines_core.compute.docker": "compute engine docker",
     }
 
-    assert whereabouts(frame, engines).engine == "compute engine docker"
+    assert find_whereabouts(frame, engines).engine == "compute engine docker"
 
 
 def test_outside_of_engines_the_innermost_place_is_told() -> None:
-    found = whereabouts(sys._getframe(), {})
+    found = find_whereabouts(sys._getframe(), {})
 
     assert str(found).startswith("the worker at test_plugin_frames.py:")
 

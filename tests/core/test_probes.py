@@ -33,7 +33,7 @@ from landlord_engines_core.engine import (
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.probes import ACCEPT_AGAIN, MOST, Door, Heartbeat, Probes
+from landlord_engines_core.probes import ACCEPT_AGAIN, MOST, Acceptor, Heartbeat, Probes
 from landlord_engines_core.settings import Address
 from landlord_engines_core.tenants import Slots
 from landlord_test_target.direct import Lines
@@ -259,7 +259,7 @@ async def test_slots_that_nobody_gives_back_while_jobs_wait_show() -> None:
     one = probed(Engine(), slots=slots, longest_wait=0.0)
 
     async def hold() -> None:
-        async with slots.one("job"):
+        async with slots.hold("job"):
             await release.wait()
 
     async with answering(one):
@@ -461,7 +461,7 @@ async def test_where_nothing_is_kept_back_any_more_a_probe_waits_for_a_descripto
             return getattr(listener, name)
 
     given: Any = Listener()
-    door = Door(listeners=[given], server=runner.server, reserve=Reserve(size=0))
+    door = Acceptor(listeners=[given], server=runner.server, reserve=Reserve(size=0))
     with door.open():
         port = listener.getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,7 +1,7 @@
 import pytest
 
 from landlord_engines_core.errors import SettingsError
-from landlord_engines_core.proxies import proxy_for, through
+from landlord_engines_core.proxies import name_proxy, proxy_for
 
 URL = "http://landlord.example.com:8080/v1"
 
@@ -86,7 +86,7 @@ def test_what_is_no_http_proxy_is_named_and_not_shown(
 
 
 def test_an_error_names_the_proxy_without_its_password() -> None:
-    assert through(None, "status 502") == "status 502"
-    assert through("http://proxy:1", "502") == "502 (through the proxy proxy:1; see NO_PROXY)"
-    told = through("http://ann:sesame@proxy:3128", "502 of http://ann:sesame@proxy:3128")
+    assert name_proxy(None, "status 502") == "status 502"
+    assert name_proxy("http://proxy:1", "502") == "502 (through the proxy proxy:1; see NO_PROXY)"
+    told = name_proxy("http://ann:sesame@proxy:3128", "502 of http://ann:sesame@proxy:3128")
     assert told.startswith("502 of http://proxy:3128 (through the proxy proxy:3128;")

@@ -5,8 +5,8 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant
-from landlord_engines_core.resolution import Resolver, engine_of, merge
+from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant, merge
+from landlord_engines_core.resolution import Resolver, find_tenant_engine
 from landlord_test_target.direct import Lines
 
 
@@ -67,7 +67,7 @@ def test_maps_merge_and_everything_else_replaces() -> None:
     ],
 )
 def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, named: str) -> None:
-    assert engine_of(tenant) == named
+    assert find_tenant_engine(tenant) == named
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_landlords_record_of_a_tenant_puts_it_on_one_engine(
 
 
 async def test_a_tenant_that_nothing_puts_anywhere_is_refused() -> None:
-    with pytest.raises(ComputeRefused, match="nothing names a compute engine"):
+    with pytest.raises(ComputeRefused, match="no setting names a compute engine"):
         await resolver("a", "b").placement_named_by(Tenant(id="t"), job(), None)
 
 

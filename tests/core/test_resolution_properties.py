@@ -1,6 +1,6 @@
 from hypothesis import given
 
-from landlord_engines_core.resolution import merge
+from landlord_engines_core.models import merge
 from landlord_test_target.strategies import configs
 
 

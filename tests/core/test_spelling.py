@@ -1,6 +1,6 @@
 import pytest
 
-from landlord_engines_core.spelling import closest, is_typo
+from landlord_engines_core.spelling import find_closest, is_typo
 
 KEYS = (
     "admin_endpoint",
@@ -60,4 +60,4 @@ def test_another_word_is_none(name: str, meant: str) -> None:
     ],
 )
 def test_a_misspelt_key_is_told_the_right_one(name: str, meant: str) -> None:
-    assert closest(name, KEYS) == meant
+    assert find_closest(name, KEYS) == meant

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from landlord_engines_core import streams
-from landlord_engines_core.streams import LineWriter, tell
+from landlord_engines_core.streams import LineWriter, write_error_line
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def test_a_full_pipe_blocks_nobody_and_what_did_not_fit_is_counted_and_told(
         rest += drain(reader)
 
     assert 1000 - 10 - 256 - 1 <= dropped < 1000
-    assert f"{dropped} log lines were dropped: standard error did not take them" in rest.decode()
+    assert f"{dropped} log lines were dropped: standard error did not accept them" in rest.decode()
     assert rest.endswith(b"after\n")
 
 
@@ -124,7 +124,7 @@ def test_a_closed_writer_ends_its_thread_after_the_lines_of_before() -> None:
 
 
 def test_a_last_line_is_told(capfd: pytest.CaptureFixture[str]) -> None:
-    tell("over")
+    write_error_line("over")
 
     assert capfd.readouterr().err == "over\n"
 

@@ -257,4 +257,4 @@ async def test_check_says_that_the_engine_cannot_try_a_registration(bench: Bench
     code, output = await worker.command("check", engine="direct")
 
     assert code == 0, output
-    assert "registration: the engine cannot try it without doing it" in output
+    assert "registration: not checked, the engine has no dry run" in output

@@ -21,11 +21,11 @@ class Process:
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     stopped: list[int] = attrs.field(factory=list)
 
-    def taking(self, tenant: str) -> AbstractAsyncContextManager[None]:
+    def acquiring(self, tenant: str) -> AbstractAsyncContextManager[None]:
         _ = tenant
         return self.lock
 
-    async def give_way(self, job_id: int) -> None:
+    async def stop(self, job_id: int) -> None:
         self.stopped.append(job_id)
 
 

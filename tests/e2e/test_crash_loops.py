@@ -121,7 +121,7 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
     assert re.search(r"^landlord_worker_attempts_lost_total [1-9]", text, re.MULTILINE)
     (transition,) = await world.ended(tenant, 1)
     assert transition["detail"] == (
-        f"its worker had ended in the midst of it {counts[-1]} times in a row"
+        f"its worker had ended during the job {counts[-1]} times in a row"
     )
     assert len(await world.target.resources(tenant)) == 1
 

@@ -92,7 +92,7 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
         async with http.post(create[3], data=create[5]) as response:
             created = await response.json()
         user = User(landlord=create[3].removesuffix("/tenants"), http=http)
-        await user.is_ready(created["id"])
+        await user.wait_ready(created["id"])
         shown = await user.page(page)
         running = left_over(tmp_path)
 
@@ -116,7 +116,7 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
         async with http.post(create[3], data=create[5]) as response:
             created = await response.json()
         user = User(landlord=create[3].removesuffix("/tenants"), http=http)
-        await user.is_ready(created["id"])
+        await user.wait_ready(created["id"])
         process.send_signal(number)
         code = await asyncio.wait_for(process.wait(), 60)
 

@@ -149,7 +149,7 @@ def _verdict(row: Row) -> str:
         refused = re.match(r"\[(4\d\d)", row["completion_failure"])
         assert refused, row
         return f"refused with {refused[1]}"
-    assert "broke with" not in row.get("last_failure", ""), row
+    assert " raised " not in row.get("last_failure", ""), row
     failure = row.get("last_failure", "")
     return f"held: {failure}" if "LE402: " in failure else ""
 

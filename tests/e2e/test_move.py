@@ -102,7 +102,7 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     assert line(text, holder).startswith("running")
     assert f"moved {world.service}Tenant/acquire tenant '{waited}'" in " ".join(text.split())
     assert code == 3
-    assert f"LE304: 1 still need {url(old)}" in text
+    assert f"LE304: executions that still need {url(old)}: 1" in text
 
     for tenant in (held, failing, waited):
         await world.target.fault(tenant, "create")
@@ -110,7 +110,7 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     code, text = await move(world, old=old)
 
     assert code == 0, text
-    assert f"nothing needs {url(old)} any more: it may go" in text
+    assert f"nothing needs {url(old)} any more: you can remove it" in text
     assert await old.terminate() == 0
     for job in (holds, fails):
         assert (await world.done(job))["output"]["status"] == "created"

@@ -206,7 +206,7 @@ async def test_check_dry_runs_the_registration_and_changes_nothing(world: World)
     assert code == 0, text
     assert "[error" not in text, "what succeeds logs no error"
     assert '"level": "error"' not in text
-    assert "settings: good" in text
+    assert "settings: valid" in text
     assert "a registration would add the deployment" in text
     assert await world.admin.service(world.service) is None
     assert {one.id for one in await world.admin.deployments()} >= {one.id for one in before}

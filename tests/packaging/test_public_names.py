@@ -1,9 +1,17 @@
 import pkgutil
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from landlord_engines_core import api
+
+ROOT = Path(__file__).parents[2]
 
 NAMES = (
     "landlord_engines_core",
@@ -36,3 +44,35 @@ def test_a_module_lists_its_public_names_once_and_has_them(name: str) -> None:
     assert public is not None or bare(module)
     assert len(public or ()) == len(set(public or ()))
     assert not [one for one in public or () if not hasattr(module, one)]
+
+
+def test_the_public_module_offers_what_the_document_for_authors_names() -> None:
+    text = (ROOT / "docs" / "writing-an-engine.md").read_text()
+
+    named = set(re.findall(r"`landlord_engines_core\.api\.(\w+)`", text))
+
+    assert named
+    assert named <= set(api.__all__)
+
+
+@pytest.mark.parametrize(
+    "folder", ["examples/direct_engine/src", "landlord_engines_stepfunctions_stub/src"]
+)
+def test_an_engine_needs_nothing_of_core_but_the_public_module(folder: str) -> None:
+    texts = [path.read_text() for path in (ROOT / folder).rglob("*.py")]
+
+    imported = {
+        name for text in texts for name in re.findall(r"from (landlord_engines_core\S*)", text)
+    }
+
+    assert imported == {"landlord_engines_core.api"}
+
+
+def test_the_package_does_not_import_the_public_module() -> None:
+    code = "import sys, landlord_engines_core; print('landlord_engines_core.api' in sys.modules)"
+
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert output == "False\n"

@@ -18,7 +18,7 @@ def engine(logger: Lines | None = None, **settings: object) -> RestateEngine:
         resync=jobs().resync,
         is_wanted=jobs().is_wanted,
         logger=logger if logger is not None else Lines(),
-        host=HostInfo(version="0"),
+        host=HostInfo(),
     )
     restate_engine = factory.create_engine(context)
     assert isinstance(restate_engine, RestateEngine)

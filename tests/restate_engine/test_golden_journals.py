@@ -146,7 +146,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
         resync=tenants.resync,
         is_wanted=tenants.is_wanted,
         logger=Lines(),
-        host=HostInfo(version="0"),
+        host=HostInfo(),
     )
     names = Names("TenantProvisioning", "TenantProvisioning")
     services = build_services(names, context, admin, known=KnownServices())

@@ -40,7 +40,7 @@ def engine() -> WorkerEngine:
         resync=nothing_ends,
         is_wanted=nobody_asks,
         logger=structlog.get_logger(),
-        host=HostInfo(version="0.1.0"),
+        host=HostInfo(),
     )
     return factory.create_engine(context)
 

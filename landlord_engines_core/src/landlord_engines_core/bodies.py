@@ -1,4 +1,4 @@
-"""Bodies of answers from outside: as long as the sender likes, and read up to a bound."""
+"""Reading the body of an answer, up to a bound."""
 
 from collections.abc import AsyncIterable
 
@@ -6,18 +6,18 @@ __all__ = ["LongBody", "read_body"]
 
 
 class LongBody(Exception):
-    """More bytes came than are read; whoever asked says what that means."""
+    """The body is longer than the bound."""
 
 
 async def read_body(chunks: AsyncIterable[bytes], most: int) -> bytes:
-    """Read an answer to its end.
+    """Read a body to its end.
 
     Args:
         chunks: The body, in pieces of any size.
-        most: Bytes that are kept, at most.
+        most: The bound, in bytes.
 
     Raises:
-        LongBody: It is longer.
+        LongBody: The body is longer.
     """
     body = bytearray()
     async for chunk in chunks:

@@ -1,4 +1,4 @@
-"""A bounded cache with a time to live that asks once, however many want to know."""
+"""Bounded cache with a time to live, which fetches each value once for all callers."""
 
 import asyncio
 from collections import OrderedDict
@@ -14,20 +14,20 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 LIMIT = 20_000
-"""How many entries are kept; the one used longest ago goes first."""
+"""Entries that are kept; the least recently used one goes first."""
 
 
 @attrs.define(kw_only=True)
 class Cache(Generic[K, V]):
-    """Remembers answers for ``ttl`` seconds, and past them for when the source fails.
+    """Values that are valid for ``ttl`` seconds. Expired values serve where the source fails.
 
     Attributes:
-        ttl: Seconds for which an answer is used without asking; 0 asks each time.
-        limit: How many answers are kept.
-        hits: Answers that were used again.
-        misses: Answers that the source gave.
-        stale: Older answers that served since the source failed.
-        failed: Failures of the source for which there was no older answer.
+        ttl: Seconds for which a value is valid; 0 fetches each time.
+        limit: How many values are kept.
+        hits: Lookups that a valid value served.
+        misses: Lookups that the source served.
+        stale: Lookups that an expired value served because the source failed.
+        failed: Lookups that failed with the source, without an expired value.
     """
 
     ttl: float
@@ -37,36 +37,36 @@ class Cache(Generic[K, V]):
     stale: int = attrs.field(default=0, init=False)
     failed: int = attrs.field(default=0, init=False)
     _entries: OrderedDict[K, tuple[float, V]] = attrs.field(factory=OrderedDict, init=False)
-    _asking: dict[K, asyncio.Task[V]] = attrs.field(factory=dict, init=False)
+    _fetches: dict[K, asyncio.Task[V]] = attrs.field(factory=dict, init=False)
 
     @property
     def entries(self) -> int:
-        """How many answers are kept, those past their time too."""
+        """How many values are kept, expired ones included."""
         return len(self._entries)
 
     @property
-    def asking(self) -> int:
-        """How many questions to the source are under way."""
-        return len(self._asking)
+    def fetching(self) -> int:
+        """How many fetches are under way."""
+        return len(self._fetches)
 
     async def get(
         self,
         key: K,
-        ask: Callable[[], Awaitable[V]],
+        fetch: Callable[[], Awaitable[V]],
         *,
         stale_on: type[Exception],
         stale: Callable[[Exception], None],
     ) -> V:
-        """The value for a key, asked for at most once at a time.
+        """Look up a value, and fetch it where it is missing or expired.
 
         Args:
-            key: What to look up.
-            ask: Gets the value from its source.
-            stale_on: The failure of ``ask`` in which an older answer serves.
-            stale: Told of the failure whenever an older answer serves.
+            key: The key.
+            fetch: Gets the value from its source.
+            stale_on: The failure of ``fetch`` in which an expired value serves.
+            stale: Called with the failure whenever an expired value serves.
 
         Raises:
-            Exception: As ``ask`` raised it, where there is no older answer.
+            Exception: The failure of ``fetch``, where there is no expired value.
         """
         entry = self._entries.get(key)
         if entry is not None:
@@ -75,8 +75,8 @@ class Cache(Generic[K, V]):
                 self.hits += 1
                 return entry[1]
         try:
-            # Whoever waits may be cancelled; the others still want the answer.
-            value = await asyncio.shield(self._ask_once(key, ask))
+            # Shielded: other callers still wait for the value where this one is cancelled.
+            value = await asyncio.shield(self._fetch_once(key, fetch))
         except stale_on as error:
             if entry is None:
                 self.failed += 1
@@ -87,21 +87,21 @@ class Cache(Generic[K, V]):
         self.misses += 1
         return value
 
-    def _ask_once(self, key: K, ask: Callable[[], Awaitable[V]]) -> asyncio.Task[V]:
-        if (task := self._asking.get(key)) is None:
-            task = asyncio.ensure_future(self._fetch(key, ask))
-            self._asking[key] = task
-            task.add_done_callback(lambda done: self._asked(key, done))
+    def _fetch_once(self, key: K, fetch: Callable[[], Awaitable[V]]) -> asyncio.Task[V]:
+        if (task := self._fetches.get(key)) is None:
+            task = asyncio.ensure_future(self._fetch(key, fetch))
+            self._fetches[key] = task
+            task.add_done_callback(lambda done: self._forget_fetch(key, done))
         return task
 
-    def _asked(self, key: K, task: asyncio.Task[V]) -> None:
-        del self._asking[key]
+    def _forget_fetch(self, key: K, task: asyncio.Task[V]) -> None:
+        del self._fetches[key]
         if not task.cancelled():
-            # Read the error, so that one nobody waited for is not reported as never retrieved.
+            # Without this, asyncio reports the error of a fetch that no caller waited for.
             task.exception()
 
-    async def _fetch(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
-        value = await ask()
+    async def _fetch(self, key: K, fetch: Callable[[], Awaitable[V]]) -> V:
+        value = await fetch()
         self._entries[key] = (monotonic() + self.ttl, value)
         self._entries.move_to_end(key)
         while len(self._entries) > self.limit:

@@ -1,7 +1,7 @@
 """The one converter between JSON documents and attrs classes; the only door to cattrs.
 
-Reading is tolerant of unknown keys (what a newer version wrote must stay readable) and strict
-about types: a number is never taken for a string.
+Reading ignores unknown keys, since a newer version may have written them. It is strict about types:
+a number is never read as a string.
 """
 
 import json
@@ -37,10 +37,10 @@ class BadDocument(ValueError):
 
 
 class _WrongKind(TypeError):
-    """A value is of another JSON type; the message says which was expected."""
+    """A value has another JSON type than the message names."""
 
 
-def _strictly(kind: type, *accepted: type) -> _Hook:
+def _check_type(kind: type, *accepted: type) -> _Hook:
     kinds = (kind, *accepted)
 
     def check(value: object, _: object) -> object:
@@ -51,8 +51,8 @@ def _strictly(kind: type, *accepted: type) -> _Hook:
     return check
 
 
-# The hooks for what holds other values are made once for each kind: cattrs finds out anew, for each
-# optional value and each object, how to read what is inside.
+# Hooks for types that hold other values are created once for each type. cattrs' own look up the inner
+# type's hook for each value.
 
 
 def _is_a(origin: object) -> Callable[[Any], bool]:
@@ -85,7 +85,7 @@ def _fields(kind: Any, converter: Converter) -> _Hook:
     inner = converter.gen_structure_attrs_fromdict(kind)
 
     def check(value: object, _: object) -> object:
-        # Of a text it could be asked too whether it has a field.
+        # cattrs would look for the fields in a string too.
         if not isinstance(value, dict):
             raise _WrongKind("an object")
         return inner(value, kind)
@@ -97,7 +97,7 @@ def _list(kind: Any, converter: Converter) -> _Hook:
     inner = homogenous_tuple_structure_factory(kind, converter)
 
     def check(value: object, _: object) -> object:
-        # A text and an object can be iterated too.
+        # cattrs would iterate over a string or an object too.
         if not isinstance(value, list):
             raise _WrongKind("a list")
         return inner(value, kind)
@@ -108,8 +108,8 @@ def _list(kind: Any, converter: Converter) -> _Hook:
 def _make_converter(*, detailed: bool) -> JsonConverter:
     converter = make_converter(detailed_validation=detailed)
     for kind in (str, int, bool):
-        converter.register_structure_hook(kind, _strictly(kind))
-    converter.register_structure_hook(float, _strictly(float, int))
+        converter.register_structure_hook(kind, _check_type(kind))
+    converter.register_structure_hook(float, _check_type(float, int))
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook_factory(_is_optional, _optional)
     converter.register_structure_hook_factory(_is_a(Mapping), _object)
@@ -118,27 +118,27 @@ def _make_converter(*, detailed: bool) -> JsonConverter:
     return converter
 
 
-def _no_constant(_: str) -> object:
+def _refuse_constant(_: str) -> object:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _finite(text: str) -> float:
+def _read_finite(text: str) -> float:
     if math.isinf(number := float(text)):
-        raise ValueError("a number that a float cannot hold would be written as Infinity")
+        raise ValueError("a float cannot hold this number")
     return number
 
 
-# Made once: json.loads and json.dumps make their own each time that they are given an option.
-_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+# One decoder and encoder for all calls: with options, json.loads and json.dumps create one in each.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_finite)
 _encoder = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 _converter = _make_converter(detailed=False)
+# Slower. It reads a document that the fast converter refused once more, to say where and why.
 _explainer = _make_converter(detailed=True)
-"""Reads what the fast converter refused once more, to say where and why."""
 
 
 def _describe(error: BaseException, _: type | None) -> str:
-    """Say what is wrong with one field without repeating its value."""
+    """Describe the error in one field, without its value."""
     if isinstance(error, _WrongKind):
         return f"must be {error}"
     if isinstance(error, KeyError):
@@ -150,15 +150,15 @@ def structure(document: object, kind: type[T]) -> T:
     """Build a value of ``kind`` from a document of plain JSON values.
 
     Raises:
-        BadDocument: One line per bad field, as ``$.path.to.field must be a string``.
+        BadDocument: The document has bad fields, such as ``$.path.to.field must be a string``.
     """
     try:
         return _converter.structure(document, kind)
-    except Exception:  # noqa: BLE001  # whatever is wrong, it is told below
-        return _explained(document, kind)
+    except Exception:  # noqa: BLE001  # the second reading finds the reason
+        return _explain(document, kind)
 
 
-def _explained(document: object, kind: type[T]) -> T:
+def _explain(document: object, kind: type[T]) -> T:
     try:
         return _explainer.structure(document, kind)
     except BaseValidationError as error:
@@ -170,7 +170,7 @@ def _explained(document: object, kind: type[T]) -> T:
 
 
 def unstructure(value: object) -> Any:
-    """Turn a value into plain JSON values: the opposite of `structure`."""
+    """Turn a value into plain JSON values, the reverse of `structure`."""
     return _converter.unstructure(value)
 
 
@@ -178,19 +178,19 @@ def loads(raw: bytes, kind: type[T]) -> T:
     """Read a JSON document into a value of ``kind``.
 
     Raises:
-        BadDocument: It is not JSON, nested too deeply, or has bad fields.
+        BadDocument: The document is not JSON, is nested too deeply, or has bad fields.
     """
     try:
         document = _decoder.decode(raw.decode())
     except RecursionError:
         raise BadDocument(["$ is nested too deeply"]) from None
     except ValueError as error:
-        # The text of a decoding error may quote what it stumbled over; its position does not.
+        # The text of a decoding error may quote the document; its position does not.
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise BadDocument([f"$ is not JSON{where}"]) from None
     return structure(document, kind)
 
 
 def dumps(value: object) -> bytes:
-    """Write a value as a compact JSON document, the same bytes for equal values."""
+    """Write a value as a compact JSON document; equal values give equal bytes."""
     return _encoder.encode(unstructure(value)).encode()

@@ -1,4 +1,4 @@
-"""Open files as a budget: the limit, the share of it that connections get, and a reserve."""
+"""Budget of open files: the limit, the share for connections, and a reserve."""
 
 import errno
 import os
@@ -9,61 +9,61 @@ from typing import TypeVar
 
 import attrs
 
-__all__ = ["Reserve", "limit", "most_connections", "raise_limit"]
+__all__ = ["Reserve", "max_connections", "raise_limit", "read_limit"]
 
 T = TypeVar("T")
 
 UNLIMITED = 1 << 20
-"""What a limit counts as that is none."""
+"""Number that stands for no limit."""
 
 OPEN_MAX = 10_240
-"""What macOS accepts at most where it calls the hard limit infinite (sys/syslimits.h)."""
+"""The highest limit that macOS accepts where its hard limit is infinite (sys/syslimits.h)."""
 
 RESERVED = 64
-"""Descriptors that connections never get: streams, the loop, logs, plugins, the probes."""
+"""Descriptors for everything but connections: streams, the loop, logs, plugins, the probes."""
 
 PER_CONNECTION = 3
-"""A call that is answered opens two more at most: to its target, to Landlord's API, to a child."""
+"""Descriptors for one connection; its call opens at most two more: a target, Landlord, a child."""
 
 FEWEST = 8
-"""Connections at a limit that is below anything sensible."""
+"""Connections at least, however low the limit."""
 
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
-def limit() -> int:
-    """How many files this process may have open at once."""
+def read_limit() -> int:
+    """Read how many files this process may have open at once."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
 def raise_limit() -> int:
-    """Raise this process's soft limit of open files to the hard one, or as far as the system lets it.
+    """Raise the soft limit of open files to the hard one, or as far as the system allows.
 
-    Children inherit it.
+    Children inherit the limit.
 
     Returns:
-        The limit that holds from now on.
+        The new limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for most in (hard, max(soft, OPEN_MAX)):
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
             break
-    return limit()
+    return read_limit()
 
 
-def most_connections(files: int) -> int:
-    """How many connections a server may accept at a limit of this many open files."""
+def max_connections(files: int) -> int:
+    """Compute how many connections a server may accept at a limit of this many open files."""
     return max(FEWEST, (files - RESERVED) // PER_CONNECTION)
 
 
 @attrs.define(kw_only=True)
 class Reserve:
-    """Descriptors that are kept back for what must go on when there are no others.
+    """Spare descriptors for calls that must succeed when all others are in use.
 
     Attributes:
-        size: How many.
+        size: How many descriptors to keep.
     """
 
     size: int
@@ -73,16 +73,16 @@ class Reserve:
         return len(self._kept)
 
     def fill(self) -> None:
-        """Keep back what was spent, as far as there are descriptors."""
+        """Replace used spares, as far as there are descriptors."""
         with suppress(OSError):
             while len(self._kept) < self.size:
                 self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
     def spend(self, act: Callable[[], T]) -> T:
-        """Do what opens a file; where there is no descriptor for it, it gets one of these.
+        """Call ``act``, which opens a file, and give up spares until it gets a descriptor.
 
         Raises:
-            OSError: The act failed for another reason, or nothing is kept back any more.
+            OSError: ``act`` failed for another reason, or there is no spare left.
         """
         while True:
             try:
@@ -93,8 +93,8 @@ class Reserve:
             self._release()
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Have a descriptor free for a moment."""
+    def lend(self) -> Iterator[None]:
+        """Leave one descriptor free while the context is entered."""
         if self._kept:
             self._release()
         try:
@@ -103,7 +103,7 @@ class Reserve:
             self.fill()
 
     def close(self) -> None:
-        """Keep nothing back any more."""
+        """Close all spares."""
         while self._kept:
             self._release()
 

@@ -1,7 +1,7 @@
-"""Reading the entry points of installed distributions, each by itself: a damaged one takes none down.
+"""Reading the entry points of installed distributions, each by itself.
 
-`importlib.metadata.entry_points` raises over all of them where one file has a line without ``=``, or
-is not UTF-8 (observed with Python 3.11 to 3.13).
+So a damaged distribution hides no other. `importlib.metadata.entry_points` raises for all of them where
+one file is not UTF-8 or has a line without ``=`` (observed with Python 3.11 to 3.13).
 """
 
 import re
@@ -10,10 +10,10 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 
 import attrs
 
-__all__ = ["Damaged", "Installed", "installed"]
+__all__ = ["Damaged", "Installed", "read_installed"]
 
 _LEFT_OVER = ("~", "-")
-"""What pip puts before a folder's name while it replaces it; one that it left is no distribution."""
+"""Prefixes of a folder that pip is replacing, or left behind; it is no distribution."""
 
 _STEM = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(-.*)?\.(dist|egg)-info")
 _UNKNOWN = "unknown"
@@ -21,7 +21,7 @@ _UNKNOWN = "unknown"
 
 @attrs.frozen(kw_only=True)
 class Damaged:
-    """A distribution whose metadata cannot be read, and why."""
+    """Distribution whose metadata cannot be read, with the reason."""
 
     name: str
     reason: str
@@ -32,11 +32,11 @@ class Damaged:
 
 @attrs.frozen(kw_only=True)
 class Installed:
-    """A distribution, as far as it can be read.
+    """Distribution, as far as its metadata can be read.
 
     Attributes:
-        entry_points: All of its entry points; none where its ``entry_points.txt`` is damaged.
-        damage: Why a part cannot be read; empty where all can.
+        entry_points: Its entry points; none where its ``entry_points.txt`` is damaged.
+        damage: Why a part of it cannot be read, or empty.
     """
 
     name: str
@@ -45,29 +45,29 @@ class Installed:
     damage: str = ""
 
     @property
-    def damaged(self) -> Damaged:
-        """The distribution in a report."""
+    def report(self) -> Damaged:
+        """The distribution in a report of damaged ones."""
         return Damaged(name=f"{self.name} {self.version}", reason=self.damage)
 
 
-def installed(prefix: str) -> tuple[Installed, ...]:
-    """Read all distributions, importing none.
+def read_installed(prefix: str) -> tuple[Installed, ...]:
+    """Read all distributions, and import none.
 
-    Of two with the same name the first on the path counts, as for Python itself, and a sound one
-    before a damaged one. What pip left behind of a replacement counts not at all.
+    Of two with the same name the first on the path counts, as in Python itself. A sound one goes
+    before a damaged one.
 
     Args:
-        prefix: How the groups begin that matter. Others are not returned.
+        prefix: The prefix of the groups of entry points to return.
 
     Returns:
         Each distribution that has such an entry point, or whose entry points cannot be read.
     """
-    found: dict[str, Installed] = {}
-    for one in _candidates(prefix):
-        key = re.sub(r"[-_.]+", "-", one.name).lower()
-        if key not in found or (found[key].damage and not one.damage):
-            found[key] = one
-    return tuple(found.values())
+    by_name: dict[str, Installed] = {}
+    for distribution in _candidates(prefix):
+        key = re.sub(r"[-_.]+", "-", distribution.name).lower()
+        if key not in by_name or (by_name[key].damage and not distribution.damage):
+            by_name[key] = distribution
+    return tuple(by_name.values())
 
 
 def _candidates(prefix: str) -> Iterator[Installed]:
@@ -77,40 +77,50 @@ def _candidates(prefix: str) -> Iterator[Installed]:
         if folder.startswith(_LEFT_OVER) or (folder and folder in seen):
             continue
         seen.add(folder)
-        if (one := _read(distribution, folder, prefix)) is not None:
-            yield one
+        if (readable := _read(distribution, folder, prefix)) is not None:
+            yield readable
 
 
 def _read(distribution: Distribution, folder: str, prefix: str) -> Installed | None:
     try:
-        points, damage = _of_groups(distribution.entry_points, prefix), ""
+        points, damage = _filter_groups(distribution.entry_points, prefix), ""
     except Exception as error:  # noqa: BLE001  # each damage raises an error of its own kind
-        points, damage = (), f"its entry_points.txt {_told(error)}"
+        points, damage = (), f"its entry_points.txt {_reason(error)}"
     if not points and not damage:
         return None
-    try:
-        name, version = distribution.metadata["Name"], distribution.metadata["Version"]
-    except Exception:  # noqa: BLE001  # as above
-        name, version = "", ""
+    name, version = _read_name(distribution)
     if not (name and version):
         damage = damage or "its METADATA is missing or cannot be read"
-        stem = _STEM.fullmatch(folder)
-        name = name or (stem["name"].replace("_", "-") if stem else folder or _UNKNOWN)
-        version = version or (stem["version"] if stem else _UNKNOWN)
+        folder_name, folder_version = _split_folder(folder)
+        name, version = name or folder_name, version or folder_version
     return Installed(name=name, version=version, entry_points=points, damage=damage)
 
 
-def _of_groups(points: Iterable[EntryPoint], prefix: str) -> tuple[EntryPoint, ...]:
+def _read_name(distribution: Distribution) -> tuple[str, str]:
+    try:
+        return distribution.metadata["Name"], distribution.metadata["Version"]
+    except Exception:  # noqa: BLE001  # each damage raises an error of its own kind
+        return "", ""
+
+
+def _split_folder(folder: str) -> tuple[str, str]:
+    """Read name and version from the folder of a distribution without metadata."""
+    if stem := _STEM.fullmatch(folder):
+        return stem["name"].replace("_", "-"), stem["version"]
+    return folder or _UNKNOWN, _UNKNOWN
+
+
+def _filter_groups(points: Iterable[EntryPoint], prefix: str) -> tuple[EntryPoint, ...]:
     return tuple(point for point in points if point.group.startswith(prefix))
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8"
-    # What `Pair.parse` raises where there is nothing to split a line at.
+    # `Pair.parse` of importlib raises TypeError where a line has no "=".
     return "has a line without '='" if isinstance(error, TypeError) else "cannot be read"
 
 
 def _folder(distribution: Distribution) -> str:
-    """The name of the folder that holds the metadata; other finders than Python's have none."""
+    """Name the folder of the metadata; empty where another finder than Python's has none."""
     return str(getattr(getattr(distribution, "_path", None), "name", ""))

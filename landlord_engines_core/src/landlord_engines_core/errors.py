@@ -1,8 +1,8 @@
-"""Every error that this framework raises on purpose.
+"""All errors that this framework raises on purpose.
 
 The tree, with the stable code of each class::
 
-    LandlordEnginesError              LE100  catch this to catch all of ours
+    LandlordEnginesError              LE100  base of all
     ├── SettingsError                 LE101  a setting or a flag is wrong
     ├── ProbesFailed                  LE111  the probes cannot listen
     ├── PluginError                   LE200  an engine cannot be loaded
@@ -12,32 +12,35 @@ The tree, with the stable code of each class::
     │   ├── PluginImportFailed        LE204
     │   ├── PluginWrongType           LE205
     │   └── PluginSettingsRefused     LE206
-    ├── EngineError                   LE300  a worker engine cannot go on
+    ├── EngineError                   LE300  a worker engine failed
     │   ├── EngineFailed              LE301
-    │   ├── EngineRefused             LE302  it declines to serve at all
+    │   ├── EngineRefused             LE302  the engine declines to serve at all
     │   ├── CapabilityNotSupported    LE303
-    │   ├── DeploymentInUse           LE304  an old version may not go yet
+    │   ├── DeploymentInUse           LE304  an old version is still needed
     │   └── RegistrationError         LE310
-    │       ├── RegistrationFailed    LE311  worth another try
-    │       └── RegistrationRefused   LE312  another try will not help
-    ├── JobError                      LE400  how a job ends other than by its work
-    │   ├── InvalidJob                LE401  ends at once, for good
+    │       ├── RegistrationFailed    LE311  another attempt may succeed
+    │       └── RegistrationRefused   LE312  another attempt will not help
+    ├── JobError                      LE400  a job that did not do its work
+    │   ├── InvalidJob                LE401  ends at once
     │   ├── Held                      LE402  waits until its configuration changes
     │   ├── Transient                 LE403  is tried again soon
     │   │   ├── Queued                LE407  waits for a slot; nothing failed
-    │   │   └── SetApart              LE408  its worker was killed in the midst of it
-    │   ├── StillRunning              LE406  what is to be resynced has not ended yet
+    │   │   └── SetApart              LE408  its worker was killed during the job
+    │   ├── StillRunning              LE406  the job before a resync still runs
     │   └── Superseded                LE404  a younger job has the tenant's lock
-    │       └── ExecutionEnded        LE405  the backend shows this very execution as ended
+    │       └── ExecutionEnded        LE405  the backend shows this execution as ended
     ├── ComputeError                  LE500  raised by compute engines
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
-    │   └── ComputeUnavailable        LE502  may work later
+    │   └── ComputeUnavailable        LE502  another attempt may succeed
     ├── LandlordUnavailable           LE601  Landlord's API gave no usable answer
-    └── DemoFailed                    LE701  a demo did not see what was to come
+    └── DemoFailed                    LE701  a demo waited in vain
 
-A message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a value
-out of a tenant's configuration, since both end up in logs and in the backend. The names that they
-hold may be a tenant's own words, so both are bounded in length.
+A message says what failed and where, and ``hint`` says what to do next. Neither holds a value of a
+tenant's configuration, since both reach logs and the backend. Both are bounded in length, since they
+may hold names that a tenant chose.
+
+A worker engine may add classes and codes of its own. The Restate engine has LE321 and LE322, below
+``EngineError``.
 """
 
 from collections.abc import Iterator
@@ -78,42 +81,42 @@ __all__ = [
     "StillRunning",
     "Superseded",
     "Transient",
-    "exits_as_errors",
-    "kind_of",
-    "told_tenant",
+    "catch_exits",
+    "error_kind",
+    "name_tenant",
 ]
 
 
 LONGEST = 2000
-"""Characters of a message; what a tenant names may be as long as its configuration."""
+"""Characters of a message; a tenant's names may be as long as its configuration."""
 
 LONGEST_PAUSE = 300.0
-"""Seconds until the next try, at most, whatever a target asks for."""
+"""Seconds until the next attempt at most, whatever pause a target asks for."""
 
 
 class LandlordEnginesError(Exception):
-    """The base of all errors of this framework.
+    """Base of all errors of this framework.
 
     Attributes:
-        code: The stable code of the class, for searching and for alerts.
-        message: What is wrong, and where.
-        hint: What to do next; may be empty.
+        code: The stable code of the class, for searches and alerts.
+        message: What failed, and where.
+        hint: The next action; may be empty.
     """
 
     code: ClassVar[str] = "LE100"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.message = _presentable(message)
-        self.hint = _presentable(hint)
+        self.message = _make_printable(message)
+        self.hint = _make_printable(hint)
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.code}: {self.message}{hint}"
 
 
-def _presentable(text: str) -> str:
-    """Shorten, and escape what UTF-8 cannot write: half a surrogate pair in a tenant's word."""
+def _make_printable(text: str) -> str:
+    """Shorten a text, and escape half a surrogate pair, which UTF-8 cannot encode."""
     cut = len(text) - LONGEST
     text = f"{text[:LONGEST]} ({cut} characters more)" if cut > 0 else text
     return text.encode("utf-8", "backslashreplace").decode()
@@ -126,13 +129,13 @@ class SettingsError(LandlordEnginesError):
 
 
 class ProbesFailed(LandlordEnginesError):
-    """The address of the probes is taken, or not this machine's."""
+    """The address of the probes is in use, or not an address of this machine."""
 
     code = "LE111"
 
 
 class PluginError(LandlordEnginesError):
-    """An engine that was asked for cannot be loaded."""
+    """An engine cannot be loaded."""
 
     code = "LE200"
 
@@ -150,7 +153,7 @@ class PluginAmbiguous(PluginError):
 
 
 class PluginIncompatible(PluginError):
-    """The engine speaks another major version of the contract, or needs what this host lacks."""
+    """The engine implements another major version of the contract, or needs another core."""
 
     code = "LE203"
 
@@ -162,25 +165,25 @@ class PluginImportFailed(PluginError):
 
 
 class PluginWrongType(PluginError):
-    """The entry point leads to something that is not an engine factory."""
+    """The entry point's target is not an engine factory."""
 
     code = "LE205"
 
 
 class PluginSettingsRefused(PluginError):
-    """The engine's factory does not accept its settings."""
+    """The engine's factory refuses its settings."""
 
     code = "LE206"
 
 
 class EngineError(LandlordEnginesError):
-    """A worker engine cannot go on."""
+    """A worker engine failed."""
 
     code = "LE300"
 
 
 class EngineFailed(EngineError):
-    """The worker engine stopped serving, or could not begin."""
+    """The worker engine stopped serving, or could not start."""
 
     code = "LE301"
 
@@ -192,25 +195,25 @@ class EngineRefused(EngineError):
 
 
 class CapabilityNotSupported(EngineError):
-    """An optional ability was used that the worker engine does not declare."""
+    """A call needs a capability that the worker engine does not declare."""
 
     code = "LE303"
 
 
 class DeploymentInUse(EngineError):
-    """After a move, something that the old version of the worker has begun still needs it."""
+    """Executions still need the old version of the worker after a move."""
 
     code = "LE304"
 
 
 class RegistrationError(EngineError):
-    """The worker could not be announced to its backend."""
+    """The worker is not registered at its backend."""
 
     code = "LE310"
 
 
 class RegistrationFailed(RegistrationError):
-    """This attempt failed; another one may succeed."""
+    """The attempt to register failed, and another one may succeed."""
 
     code = "LE311"
 
@@ -222,11 +225,11 @@ class RegistrationRefused(RegistrationError):
 
 
 class JobError(LandlordEnginesError):
-    """How a job ends, or waits, other than by having done its work.
+    """A job that ended or waits without having done its work.
 
     Attributes:
-        tenant: Whose job it is, set for one that waits: a backend shows the text, by which the job
-            is found.
+        tenant: The job's tenant, where the job waits. The backend shows the text, and the tenant in it
+            makes the job findable.
     """
 
     code = "LE400"
@@ -237,20 +240,20 @@ class JobError(LandlordEnginesError):
 
     def __str__(self) -> str:
         return (
-            f"{super().__str__()} {told_tenant(self.tenant)}" if self.tenant else super().__str__()
+            f"{super().__str__()} {name_tenant(self.tenant)}" if self.tenant else super().__str__()
         )
 
 
-def told_tenant(tenant: str) -> str:
-    """How the text of a job that waits names its tenant."""
-    return f"(tenant {_presentable(tenant)})"
+def name_tenant(tenant: str) -> str:
+    """Name a tenant as the text of a waiting job does."""
+    return f"(tenant {_make_printable(tenant)})"
 
 
 class InvalidJob(JobError):
-    """The job can never be done as it was sent; it ends at once.
+    """The job can never be done as it was sent, and ends at once.
 
     Attributes:
-        status: The HTTP status that tells the sender, 400 to 499.
+        status: The HTTP status for the sender, 400 to 499.
     """
 
     code = "LE401"
@@ -261,10 +264,10 @@ class InvalidJob(JobError):
 
 
 class Held(JobError):
-    """The job cannot be done until its configuration, or the worker's, changes.
+    """The job waits until its configuration, or the worker's, changes.
 
     Attributes:
-        retry_after: Seconds until it is tried again.
+        retry_after: Seconds until the next attempt.
     """
 
     code = "LE402"
@@ -275,11 +278,11 @@ class Held(JobError):
 
 
 class Transient(JobError):
-    """The job failed in a way that may pass by itself.
+    """The attempt failed, and another one may succeed.
 
     Attributes:
-        retry_after: Seconds until the next try where the target named them, else ``None``: the
-            worker engine then lets the pause grow.
+        retry_after: Seconds until the next attempt, where the target named them. Otherwise ``None``,
+            and the worker engine lets the pause grow.
     """
 
     code = "LE403"
@@ -290,97 +293,98 @@ class Transient(JobError):
 
 
 class Queued(Transient):
-    """The step found no slot in time and keeps its place; it did nothing, and nothing failed."""
+    """The step got no slot in time and keeps its position. It did nothing, and nothing failed."""
 
     code = "LE407"
 
 
 class SetApart(Transient):
-    """Earlier attempts of the job have lost their worker; it has begun nothing, and waits."""
+    """Earlier attempts of the job lost their worker. This one did nothing, and waits."""
 
     code = "LE408"
 
 
 class Superseded(JobError):
-    """A job that was dispatched later has the tenant's lock; this one must touch nothing more."""
+    """A job dispatched later has the tenant's lock; this job must change nothing more."""
 
     code = "LE404"
 
 
 class ExecutionEnded(Superseded):
-    """The backend shows this very execution as ended: it was killed, and must touch nothing more."""
+    """The backend shows this execution as ended: it was killed, and must change nothing more."""
 
     code = "LE405"
 
 
 class StillRunning(JobError):
-    """The job that a tenant is to be resynced after has not ended yet."""
+    """The job before a resync still runs."""
 
     code = "LE406"
 
 
 class ComputeError(LandlordEnginesError):
-    """A compute engine could not do what it was asked."""
+    """A compute engine failed."""
 
     code = "LE500"
 
 
 class ComputeRefused(ComputeError):
-    """The target, a policy or the engine refuses this configuration; only a change of it helps."""
+    """The target, a policy or the engine refuses the configuration until it changes."""
 
     code = "LE501"
 
 
 class ComputeUnavailable(ComputeError):
-    """The target did not answer, or not now.
+    """The target did not answer, or asks for another attempt later.
 
     Attributes:
-        retry_after: Seconds after which the target asked to be tried again, if it did; never more
-            than ``LONGEST_PAUSE``, whatever it asked for, and ``None`` for what is no pause.
+        retry_after: Seconds until the next attempt, where the target named them; at most
+            ``LONGEST_PAUSE``.
     """
 
     code = "LE502"
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.retry_after = _bounded(retry_after)
+        self.retry_after = _bound_pause(retry_after)
 
 
-def _bounded(pause: float | None) -> float | None:
-    # A NaN is greater than nothing, and less than nothing too.
+def _bound_pause(pause: float | None) -> float | None:
+    # A comparison with NaN is false, so that NaN and negative pauses become None.
     return min(pause, LONGEST_PAUSE) if pause is not None and pause >= 0 else None
 
 
 class LandlordUnavailable(LandlordEnginesError):
-    """Landlord's API cannot be reached, or answered with something that is not its own."""
+    """Landlord's API cannot be reached, or gave an answer that is not Landlord's."""
 
     code = "LE601"
 
 
 class DemoFailed(LandlordEnginesError):
-    """What a demo was to show did not come in time."""
+    """The demo waited in vain for a result."""
 
     code = "LE701"
 
 
 class ExitAttempted(RuntimeError):
-    """A plugin's code tried to end the process: it is an error as any other."""
+    """A plugin tried to end the process."""
 
 
 @contextmanager
-def exits_as_errors() -> Iterator[None]:
-    """Have an error in place of a plugin's attempt to end the process, with whatever code.
+def catch_exits() -> Iterator[None]:
+    """Turn a plugin's attempt to end the process into an error.
 
     Raises:
-        ExitAttempted: SystemExit or KeyboardInterrupt was raised.
+        ExitAttempted: The plugin raised SystemExit or KeyboardInterrupt.
     """
+    # asyncio lets both leave the event loop at once, which would end the worker without a drain.
     try:
         yield
     except (SystemExit, KeyboardInterrupt) as error:
         raise ExitAttempted(f"{type(error).__name__} was raised") from error
 
 
-def kind_of(error: BaseException) -> str:
-    """The name of an error's type; of an attempt to end the process, that of what was raised."""
+def error_kind(error: BaseException) -> str:
+    """Name an error's type; for ExitAttempted, the type that the plugin raised."""
     cause = error.__cause__ if isinstance(error, ExitAttempted) else None
     return type(cause or error).__name__

@@ -1,10 +1,9 @@
-"""Reads JSON by the rules of Go's encoding/json, and an object's members without their insides.
+"""Reading JSON by the rules of Go's encoding/json, and an object's members one by one.
 
-Python's reader takes some of the stack for each level of nesting and builds every value. `members`
-does neither: it walks over what lies inside a member, however deep, and keeps one byte per level.
-Invalid UTF-8 and half surrogate pairs become U+FFFD, as in Go. ``NaN`` and ``Infinity``, which other
-writers send, are no reason to refuse a document that is otherwise JSON: only their member is
-unreadable.
+Python's reader uses the stack for each level of nesting, and builds every value. `members` does neither:
+it skips the content of a member, however deep, and keeps one byte for each level. Invalid UTF-8 and half
+surrogate pairs become U+FFFD, as in Go. ``NaN`` and ``Infinity``, which other writers send, make only
+their member unreadable.
 """
 
 import codecs
@@ -18,7 +17,7 @@ import attrs
 __all__ = ["MAX_DEPTH", "BadNumber", "Member", "NotJson", "decode", "is_deep", "loads", "members"]
 
 MAX_DEPTH = 500
-"""Levels of nesting that are read; each level takes some of Python's stack, also later on."""
+"""Levels of nesting that are read; each one uses Python's stack, also in later steps."""
 
 _SPACE = r"[ \t\n\r]*"
 _NAME = r'"[^"\\\x00-\x1f]*"'
@@ -26,11 +25,11 @@ _SCALAR = rf"(?:{_NAME}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|tru
 
 
 def _list(value: str, most: int) -> str:
-    """A pattern for up to so many values, each with a comma behind it."""
+    """Make a pattern for up to ``most`` values, each followed by a comma."""
     return f"(?:{_SPACE}{value}{_SPACE},){{0,{most}}}"
 
 
-def _named(value: str) -> str:
+def _member(value: str) -> str:
     return f"{_NAME}{_SPACE}:{_SPACE}{value}"
 
 
@@ -38,12 +37,12 @@ def _leaf(opening: str, value: str, closing: str) -> str:
     return rf"\{opening}(?:{_list(value, 20)}{_SPACE}{value})?{_SPACE}\{closing}"
 
 
-# Most of a value is walked over by these: each value would take a turn of Python's loop otherwise.
-# The bounds are there since the matcher keeps something for each turn of a group.
-_SIMPLE = f"(?:{_SCALAR}|{_leaf('[', _SCALAR, ']')}|{_leaf('{', _named(_SCALAR), '}')})"
+# These patterns skip most of a value: otherwise each inner value would cost an iteration in Python.
+# They are bounded because the matcher keeps memory for each repetition of a group.
+_SIMPLE = f"(?:{_SCALAR}|{_leaf('[', _SCALAR, ']')}|{_leaf('{', _member(_SCALAR), '}')})"
 _RUNS = {
     ord("]"): re.compile(_list(_SIMPLE, 100)),
-    ord("}"): re.compile(_list(_named(_SIMPLE), 100)),
+    ord("}"): re.compile(_list(_member(_SIMPLE), 100)),
 }
 _OPENINGS = {
     "[": re.compile(rf"(?:\[{_SPACE}){{1,1000}}"),
@@ -62,10 +61,10 @@ _escape = re.compile(
 
 
 class NotJson(ValueError):
-    """The text is not JSON, or no object where one is needed.
+    """The text is not JSON, or not an object.
 
     Attributes:
-        position: The character at which that shows.
+        position: The character at which reading failed.
     """
 
     def __init__(self, position: int) -> None:
@@ -74,69 +73,73 @@ class NotJson(ValueError):
 
 
 class BadNumber(ValueError):
-    """A number that JSON does not have, or that a float64 does not hold."""
+    """A number is not JSON's, or a float64 cannot hold it."""
 
 
 @attrs.frozen
 class Member:
-    """A member of an object, not yet read.
+    """Member of an object, with an unread value.
 
     Attributes:
-        text: The value as it was written.
+        key: The name.
+        text: The value as JSON text.
     """
 
     key: str
     text: str
 
 
-def _each_byte(error: UnicodeError) -> tuple[str, int]:
-    """Replace each byte by itself, as Go does; Python's own handler replaces some together."""
+def _replace_each_byte(error: UnicodeError) -> tuple[str, int]:
+    """Replace each invalid byte by itself, as Go does."""
+    # Python's own handler replaces several bytes together.
     assert isinstance(error, UnicodeDecodeError), "registered for decoding only"
     return "\ufffd" * (error.end - error.start), error.end
 
 
-codecs.register_error("landlord-engines-each-byte", _each_byte)
+codecs.register_error("landlord-engines-each-byte", _replace_each_byte)
 
 
-def _no_constant(_: str) -> object:
+def _refuse_constant(_: str) -> object:
     raise BadNumber
 
 
-def _finite(text: str) -> float:
+def _read_finite(text: str) -> float:
     if math.isinf(number := float(text)):
         raise BadNumber
     return number
 
 
-def _whole(text: str) -> int:
+def _read_whole(text: str) -> int:
     if len(text) > 300:  # noqa: PLR2004  # a float64 has at most 309 digits before the point
-        _finite(text)
+        _read_finite(text)
     return int(text)
 
 
-def _passed(_: str) -> None:
+def _ignore(_: str) -> None:
     return None
 
 
-_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
-_passer = json.JSONDecoder(parse_constant=_passed, parse_float=_passed, parse_int=_passed)
+_decoder = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_read_finite, parse_int=_read_whole
+)
+_skipper = json.JSONDecoder(parse_constant=_ignore, parse_float=_ignore, parse_int=_ignore)
 
 
 def decode(raw: bytes) -> str:
-    """Turn bytes into text in which each string is valid Unicode."""
+    """Decode bytes into text whose strings are valid Unicode."""
     text = raw.decode(errors="landlord-engines-each-byte")
     if _half_pair.search(text) is None:
         return text
-    return _escape.sub(lambda found: r"\ufffd" if found["half"] else found[0], text)
+    return _escape.sub(lambda match: r"\ufffd" if match["half"] else match[0], text)
 
 
 def loads(text: str) -> object:
     """Read a document.
 
     Raises:
-        NotJson: It is none.
-        BadNumber: It holds a number that cannot be read.
-        RecursionError: It is nested more deeply than the rest of the stack allows.
+        NotJson: The text is no JSON document.
+        BadNumber: The document holds a number that cannot be read.
+        RecursionError: The document is nested more deeply than the stack allows.
     """
     try:
         return _decoder.decode(text)
@@ -160,12 +163,12 @@ def is_deep(value: object) -> bool:
 
 
 def members(text: str) -> Iterator[Member]:
-    """Find the members of an object in their order, with duplicates.
+    """Iterate over the members of an object in their order, with duplicates.
 
     Raises:
-        NotJson: The text is no object; raised at the latest after the last member.
+        NotJson: The text is no object. It is raised after the last member at the latest.
     """
-    at, closed = _opened(text)
+    at, closed = _open_object(text)
     while not closed:
         key, at = _key(text, at)
         start = _after_space(text, at)
@@ -178,14 +181,14 @@ def members(text: str) -> Iterator[Member]:
         raise NotJson(end)
 
 
-def _opened(text: str) -> tuple[int, bool]:
+def _open_object(text: str) -> tuple[int, bool]:
     at = _after_space(text, _expect(text, 0, "{"))
     return (at + 1, True) if text.startswith("}", at) else (at, False)
 
 
 def _after_space(text: str, at: int) -> int:
-    found = _space.match(text, at)
-    return found.end() if found else at
+    match = _space.match(text, at)
+    return match.end() if match else at
 
 
 def _expect(text: str, at: int, sign: str) -> int:
@@ -197,19 +200,19 @@ def _expect(text: str, at: int, sign: str) -> int:
 
 def _scalar(text: str, at: int) -> tuple[object, int]:
     try:
-        return _passer.raw_decode(text, at)
+        return _skipper.raw_decode(text, at)
     except json.JSONDecodeError as error:
         raise NotJson(error.pos) from None
 
 
 def _key(text: str, at: int) -> tuple[str, int]:
-    """Read a member's name and the colon behind it."""
+    """Read a member's name and the colon that follows."""
     key, end = _scalar(text, _expect(text, at, '"') - 1)
     return str(key), _expect(text, end, ":")
 
 
 def _skip(text: str, at: int) -> int:
-    """Walk over one value: the position behind it."""
+    """Skip one value, and return the position after it."""
     closing = bytearray()
     while True:
         if (head := text[at : at + 1]) in _CLOSING:
@@ -225,42 +228,43 @@ def _skip(text: str, at: int) -> int:
 
 
 def _open(text: str, at: int, head: str, closing: bytearray) -> tuple[int, bool]:
-    """Walk into a container, and into all that begin with it.
+    """Enter a container, and all containers that start at its first value.
 
     Returns:
-        The position, and whether it is that of a value; it is behind an opening bracket otherwise.
+        The position, and whether a value starts there. Otherwise the container is empty.
     """
-    if found := _OPENINGS[head].match(text, at):
-        closing += bytes((_CLOSING[head],)) * text.count(head, at, found.end())
-        at = found.end()
+    if run := _OPENINGS[head].match(text, at):
+        closing += bytes((_CLOSING[head],)) * text.count(head, at, run.end())
+        at = run.end()
     else:
         closing.append(_CLOSING[head])
         at = _after_space(text, at + 1)
-    if text.startswith(chr(closing[-1]), at) and not (found and head == "{"):
+    if text.startswith(chr(closing[-1]), at) and not (run and head == "{"):
         return at, False
-    if head == "[" or not found:
+    if head == "[" or not run:
         at = _next(text, at, closing[-1])
     return at, True
 
 
 def _close(text: str, at: int, closing: bytearray) -> int:
-    """Walk over the brackets that close here."""
+    """Skip the closing brackets at this position."""
     while closing:
-        behind = _after_space(text, at)
-        found = _brackets.match(text, behind, behind + len(closing))
-        if not found or not found[0]:
+        start = _after_space(text, at)
+        brackets = _brackets.match(text, start, start + len(closing))
+        if not brackets or not brackets[0]:
             return at
-        if closing[: -len(found[0]) - 1 : -1] != found[0].encode():
-            raise NotJson(behind)
-        del closing[-len(found[0]) :]
-        at = found.end()
+        # ``closing`` is a stack: the innermost bracket comes first in the text.
+        if closing[: -len(brackets[0]) - 1 : -1] != brackets[0].encode():
+            raise NotJson(start)
+        del closing[-len(brackets[0]) :]
+        at = brackets.end()
     return at
 
 
 def _next(text: str, at: int, kind: int) -> int:
-    """Walk over simple values up to the next one that is none, and over its name in an object."""
-    found = _RUNS[kind].match(text, at)
-    at = found.end() if found else at
+    """Skip simple values up to the next one that is not simple, and in an object its name."""
+    run = _RUNS[kind].match(text, at)
+    at = run.end() if run else at
     if kind == _CLOSING["{"]:
         _, at = _key(text, at)
     return _after_space(text, at)

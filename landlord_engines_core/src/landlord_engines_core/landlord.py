@@ -1,4 +1,4 @@
-"""Landlord's HTTP API v1, as far as a worker reads it; core's only door to aiohttp's client.
+"""Client of Landlord's HTTP API v1, as far as a worker reads it; core's only door to aiohttp's client.
 
 The shapes and status codes were observed on Landlord 98ffef1.
 """
@@ -17,27 +17,27 @@ from landlord_engines_core import codec
 from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import LandlordUnavailable
 from landlord_engines_core.models import Tenant
-from landlord_engines_core.proxies import proxy_for, through
+from landlord_engines_core.proxies import name_proxy, proxy_for
 from landlord_engines_core.tls import scheme_hint
 
-__all__ = ["LandlordClient", "versioned"]
+__all__ = ["LandlordClient", "add_version"]
 
 TIMEOUT = 10.0
 """Seconds for one request, connecting included."""
 
 LONGEST_BODY = 1 << 26
-"""Bytes of one answer that are read, at most."""
+"""Bytes of one answer that are read at most."""
 
 T = TypeVar("T")
 
 _VERSION = re.compile(r"v\d+")
 
 
-def versioned(base_url: str) -> str:
-    """Add the API's version to a base URL by the rule that Landlord's own clients follow.
+def add_version(base_url: str) -> str:
+    """Add the API's version to a base URL, by the rule of Landlord's own clients.
 
-    A path that ends in a version is kept, a last segment ``api`` becomes ``v1``, and to anything
-    else ``/v1`` is appended.
+    A path that ends in a version is kept. A last segment ``api`` becomes ``v1``. Any other path gets
+    ``/v1`` at its end.
     """
     parts = urlsplit(base_url.rstrip("/"))
     segments = parts.path.split("/") if parts.path else [""]
@@ -51,24 +51,25 @@ def versioned(base_url: str) -> str:
 class LandlordClient:
     """Reads tenants and configuration defaults from Landlord.
 
-    Every method raises LandlordUnavailable where there is no usable answer; none of them retries,
-    since each runs inside a step that is entered again.
+    Every method raises LandlordUnavailable where Landlord gives no usable answer.
 
     Raises:
-        SettingsError: A proxy is to lead to Landlord, and its variable names none.
+        SettingsError: The variable of the proxy to Landlord does not hold a proxy's URL.
     """
 
+    # No method retries: each runs inside a step, and the backend enters a failed step again.
+
     def __init__(self, base_url: str) -> None:
-        self.url = versioned(base_url)
+        self.url = add_version(base_url)
         self._proxy = proxy_for(self.url)
         self._session: aiohttp.ClientSession | None = None
 
     async def tenant(self, key: str, *, fresh: bool = False) -> Tenant | None:
-        """Read a tenant by its id or name; ``None`` where Landlord says that there is none.
+        """Read a tenant; ``None`` where Landlord has none.
 
         Args:
             key: The tenant's UUID or name.
-            fresh: Ask intermediate caches to be passed by.
+            fresh: Whether intermediate caches must not answer.
         """
         path = f"tenants/{quote(key, safe='')}"
         headers = {"Cache-Control": "no-cache"} if fresh else {}
@@ -78,10 +79,8 @@ class LandlordClient:
         return self._read(path, status, body, Tenant)
 
     async def compute_defaults(self, engine: str) -> Mapping[str, object]:
-        """Read the defaults that Landlord merges below a tenant's configuration.
-
-        Landlord answers 400 for engines that it does not have itself; these have no defaults there.
-        """
+        """Read the defaults that Landlord merges below a tenant's configuration."""
+        # Landlord answers 400 for an engine that it does not have itself, and has no defaults for it.
         path = "compute/config"
         status, body = await self._get(path, params={"provider": engine})
         if status == HTTPStatus.BAD_REQUEST and _is_landlords_error(body):
@@ -89,7 +88,7 @@ class LandlordClient:
         return self._read(path, status, body, _ComputeConfig).defaults
 
     async def reach(self) -> None:
-        """Check that the API answers at all."""
+        """Check that the API answers."""
         path = "tenants"
         status, body = await self._get(path, params={"limit": "1"})
         self._read(path, status, body, _TenantList)
@@ -111,12 +110,13 @@ class LandlordClient:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
         url = f"{self.url}/{path}"
         try:
-            # The path is quoted already: a tenant's name may hold a slash.
+            # encoded: the path is quoted already, since a tenant's name may hold a slash.
             async with self._session.get(
                 URL(url, encoded=True),
                 params=params,
                 headers=headers,
                 proxy=self._proxy,
+                # Landlord does not redirect: a proxy or a login page in front of it does.
                 allow_redirects=False,
             ) as response:
                 return response.status, await self._body(response)
@@ -124,14 +124,14 @@ class LandlordClient:
             raise LandlordUnavailable(
                 f"Landlord's API at {self.url} shows a certificate that is not trusted:"
                 f" {error.certificate_error}",
-                hint="have SSL_CERT_FILE name a file with its CA's certificate",
+                hint="set SSL_CERT_FILE to a file with the certificate of its CA",
             ) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             raise LandlordUnavailable(
-                f"Landlord's API at {self.url} cannot be read: {through(self._proxy, reason)}",
+                f"Landlord's API at {self.url} cannot be read: {name_proxy(self._proxy, reason)}",
                 hint=scheme_hint(error, "worker.landlord_api_url")
-                or "check worker.landlord_api_url and that Landlord runs",
+                or "check worker.landlord_api_url, and that Landlord runs",
             ) from error
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -140,22 +140,22 @@ class LandlordClient:
         except LongBody as error:
             raise LandlordUnavailable(
                 f"Landlord's API at {self.url} cannot be read: {error}",
-                hint="check that worker.landlord_api_url leads to Landlord",
+                hint="check that worker.landlord_api_url is the URL of Landlord",
             ) from error
 
     def _read(self, path: str, status: int, body: bytes, kind: type[T]) -> T:
         if status != HTTPStatus.OK:
             raise LandlordUnavailable(
                 f"Landlord's API at {self.url} answered {path}"
-                f" with {through(self._proxy, f'status {status}')}",
+                f" with {name_proxy(self._proxy, f'status {status}')}",
                 hint="check worker.landlord_api_url and Landlord's log",
             )
         try:
             return codec.loads(body, kind)
         except codec.BadDocument as error:
             raise LandlordUnavailable(
-                f"Landlord's API at {self.url} answered {path} with something else: {error}",
-                hint="check that worker.landlord_api_url leads to Landlord",
+                f"the answer of Landlord's API at {self.url} to {path} has a wrong form: {error}",
+                hint="check that worker.landlord_api_url is the URL of Landlord",
             ) from error
 
 
@@ -176,7 +176,7 @@ class _TenantList:
 
 
 def _is_landlords_error(body: bytes) -> bool:
-    """Tell Landlord's own error from that of a proxy or of another server at this address."""
+    """Whether a body is Landlord's own error, and not from a proxy or another server."""
     try:
         codec.loads(body, _ErrorBody)
     except codec.BadDocument:

@@ -1,4 +1,4 @@
-"""Drives one worker engine: serve, register, watch, drain, stopped."""
+"""Lifecycle of one worker engine: serve, register, watch, drain, stop."""
 
 import asyncio
 import math
@@ -27,7 +27,7 @@ from landlord_engines_core.errors import (
     RegistrationFailed,
     RegistrationRefused,
 )
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions", "refuse_unable", "within_limit"]
 
@@ -37,14 +37,14 @@ LONGEST_PAUSE = 30.0
 """Seconds between two attempts to register."""
 
 LONGEST_RETRY = 300.0
-"""Seconds between two attempts where another version of the worker answered the last one."""
+"""Seconds between two attempts while another version of the worker answers the backend."""
 
 MARGIN = 2.0
-"""Seconds that an engine may be late with its shutdown before it is given up."""
+"""Seconds after the drain for which the host still waits for the engine's shutdown."""
 
 
 class EngineState(StrEnum):
-    """Where the engine is on its way; it only ever moves forward."""
+    """State of an engine. It only moves forward."""
 
     NEW = "new"
     STARTING = "starting"
@@ -61,7 +61,7 @@ _REGISTERS_AGAIN = (RegistrationState.UNREGISTERED, RegistrationState.OUTDATED)
 
 @attrs.frozen(kw_only=True)
 class LifecycleOptions:
-    """The host's part of the settings; times are seconds."""
+    """The settings of a lifecycle; times are seconds."""
 
     drain_timeout: float
     register_timeout: float
@@ -71,31 +71,31 @@ class LifecycleOptions:
 
 def _growing_pauses() -> Iterator[float]:
     longest = backoff.expo(factor=1, max_value=LONGEST_RETRY)
-    next(longest)  # It begins by waiting for what it is sent.
+    next(longest)  # backoff's generators yield nothing first
     return (backoff.full_jitter(pause) for pause in longest)
 
 
 @attrs.define
 class _Retries:
-    """When to register again: after growing, jittered pauses, for as long as there is a reason."""
+    """Growing, jittered pauses between attempts to register again."""
 
     _pauses: Iterator[float] = attrs.field(factory=_growing_pauses, init=False)
     _due: float = attrs.field(default=math.inf, init=False)
 
-    def wait(self) -> float:
-        """Seconds until the next attempt; the first call since `clear` sets it."""
+    def remaining(self) -> float:
+        """Return the seconds until the next attempt; the first call after `clear` sets its time."""
         if math.isinf(self._due):
             self._due = monotonic() + next(self._pauses)
         return max(0.0, self._due - monotonic())
 
-    def is_due(self) -> bool:
-        """Whether to try now; the next attempt is set then."""
-        if due := self.wait() == 0:
+    def take(self) -> bool:
+        """Use up the next attempt if its time has come, and return whether it has."""
+        if due := self.remaining() == 0:
             self._due = math.inf
         return due
 
     def clear(self) -> float:
-        """Begin with short pauses the next time; nothing is due until then."""
+        """Start over with a short pause; returns infinity, as no attempt has a time."""
         self._pauses, self._due = _growing_pauses(), math.inf
         return self._due
 
@@ -105,11 +105,14 @@ class EngineLifecycle:
     """Runs one engine once.
 
     Attributes:
+        engine: The engine.
+        options: The settings.
+        logger: Receives changes of the registration, and failures.
         registered: Set once the backend sends jobs to this worker.
-        on_drain: Told the drain's deadline, a time of the loop, before the engine is shut down.
-        state: Where the engine is.
-        registration: What the backend was last known to know of the worker.
-        deadline: The loop's time at which the drain is over; ``None`` before it begins.
+        on_drain: Called before the engine shuts down, with the drain's deadline in the loop's time.
+        state: The state of the engine.
+        registration: The registration, as the backend last answered.
+        deadline: The loop's time at which the drain is over; ``None`` before the drain.
     """
 
     engine: WorkerEngine
@@ -130,12 +133,12 @@ class EngineLifecycle:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve and stay registered until ``stop``, then drain.
 
-        Returns once everything has ended, within the drain timeout and a small margin.
+        It returns once everything has ended, within the drain timeout and a small margin.
 
         Raises:
             EngineRefused: The engine declines to serve, or cannot give tenants their lock.
-            EngineFailed: It stopped by itself, or did not end in time.
-            RegistrationError: It could not register, and is to fail fast.
+            EngineFailed: The engine stopped by itself, or did not end in time.
+            RegistrationError: The engine could not register, and ``fail_fast`` is set.
         """
         _refuse_without_lock(self.engine.info, Support.UNSUPPORTED)
         self._enter(EngineState.STARTING)
@@ -145,30 +148,35 @@ class EngineLifecycle:
         tasks = (serving, registering, stopping)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            await _cancelled(registering)
+            # No registration during the drain: the backend would send jobs to a worker that takes none.
+            await _cancel(registering)
             await self._drain(serving)
         finally:
-            await _cancelled(*tasks)
+            await _cancel(*tasks)
             self._enter(EngineState.STOPPED)
+        # The failure to serve first: a failed registration may be its consequence.
         for task in (serving, registering):
             _raise_failure(task)
         if not stop.is_set():
-            raise EngineFailed(f"worker engine {self.engine.info.name} stopped by itself")
+            raise EngineFailed(
+                f"worker engine {self.engine.info.name} stopped by itself",
+                hint="see its log lines, or report it to the engine's authors",
+            )
 
     def seconds_left(self) -> float:
-        """Seconds until the drain is over; 0 where none is under way. Any thread may ask."""
+        """Return the seconds until the drain is over; 0 without a drain. Any thread may call."""
         if self.state is not EngineState.DRAINING:
             return 0.0
         return max(0.0, self._drained_by - monotonic())
 
     def _enter(self, state: EngineState) -> None:
         if _ORDER.index(state) <= _ORDER.index(self.state):
-            raise EngineFailed(f"the engine cannot go from {self.state} to {state}")
+            raise EngineFailed(f"the engine cannot change from state {self.state} to {state}")
         self.logger.debug("engine state", before=self.state, now=state)
         self.state = state
 
     async def _serve(self) -> None:
-        with self._translated():
+        with self._translate_errors():
             await self.engine.serve(self._on_started)
 
     def _on_started(self) -> None:
@@ -178,37 +186,38 @@ class EngineLifecycle:
 
     async def _stay_registered(self) -> None:
         await self._started.wait()
-        # An engine that plans it may refuse in its own words; if it serves instead, it ends here.
+        # Only now: an engine that plans the lock may refuse in its own words when it serves.
         _refuse_without_lock(self.engine.info, Support.PLANNED)
-        with self._translated():
+        with self._translate_errors():
             await self._register(at_start=True)
             if self.engine.info.supports(Capability.WATCH):
                 await self._watch()
-        # Nothing can be watched: this waits until it is cancelled.
+        # Without a watch this task still has to last until it is cancelled.
         await asyncio.Event().wait()
 
     async def _watch(self) -> None:
-        """Look at each interval, and register again where that is called for."""
-        retries, looked = _Retries(), self.registration
+        """Check the registration at each interval, and register again where it is lost or outdated."""
+        retries, checked = _Retries(), self.registration
         while True:
             is_refused = self.registration.state is RegistrationState.REFUSED
-            state = looked.state if is_refused else self.registration.state
+            state = checked.state if is_refused else self.registration.state
             outdated = state is RegistrationState.OUTDATED
-            pause = retries.wait() if outdated else retries.clear()
+            # An outdated registration is tried again sooner than at the next check.
+            pause = retries.remaining() if outdated else retries.clear()
             await asyncio.sleep(min(self.options.registration_check_interval, pause))
-            looked = await self._look()
-            # After a refusal the look shows the state that led to it. Noting that state would log
-            # it, and the next refusal, again at each look.
-            if not (is_refused and looked.state in _REGISTERS_AGAIN):
-                self._note(looked)
-            match looked.state:
+            checked = await self._check_registration()
+            # After a refusal the check shows the state that led to it. Noting that state would log
+            # it, and the next refusal, again at each check.
+            if not (is_refused and checked.state in _REGISTERS_AGAIN):
+                self._note(checked)
+            match checked.state:
                 case RegistrationState.UNREGISTERED:
                     await self._register()
-                case RegistrationState.OUTDATED if retries.is_due():
+                case RegistrationState.OUTDATED if retries.take():
                     await self._register()
 
     async def _register(self, *, at_start: bool = False) -> None:
-        """Register, trying again for as long as the options say."""
+        """Register, with retries for as long as the options allow."""
         announce = backoff.on_exception(
             backoff.expo,
             RegistrationFailed,
@@ -223,24 +232,24 @@ class EngineLifecycle:
                 self._note(await announce())
         except TimeoutError as error:
             raise RegistrationFailed(
-                f"not registered within {limit} s: {self.registration.detail}",
+                f"the worker was not registered within {limit} s: {self.registration.detail}",
                 hint="check the backend, or raise worker.register_timeout",
             ) from error
         except RegistrationRefused as error:
             if self.options.fail_fast and at_start:
                 raise
-            # It goes on with the jobs that it has: they are pinned to it.
+            # The worker continues with its jobs, since the backend pins them to it.
             refused = Registration(state=RegistrationState.REFUSED, detail=error.message)
             if refused != self.registration:
-                self.logger.error("registration refused", **told(error))  # noqa: TRY400  # expected
+                self.logger.error("registration refused", **error_fields(error))  # noqa: TRY400  # expected
             self.registration = refused
 
     async def _announce(self) -> Registration:
-        """Register once, for a limited time."""
+        """Register once, within a time limit."""
         return await self._in_time(self.engine.register(), "register")
 
-    async def _look(self) -> Registration:
-        """Ask what the backend knows; that it cannot be asked must not end the worker."""
+    async def _check_registration(self) -> Registration:
+        """Ask the backend for the registration; a backend without an answer must not end the worker."""
         try:
             return await self._in_time(self.engine.watch_registration(), "watch_registration")
         except RegistrationError as error:
@@ -257,13 +266,13 @@ class EngineLifecycle:
         self.registration = Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         self.logger.warning(
             "not registered yet",
-            **told(error),
+            **error_fields(error),
             attempt=details["tries"],
             next_attempt_in=round(details["wait"], 3),
         )
 
     def _note(self, registration: Registration) -> None:
-        """Log a change of the registration, once."""
+        """Store the registration, and log a change."""
         if registration != self.registration:
             good = registration.state is RegistrationState.REGISTERED
             log = self.logger.info if good else self.logger.warning
@@ -273,11 +282,11 @@ class EngineLifecycle:
             self.registered.set()
 
     async def _drain(self, serving: asyncio.Task[None]) -> None:
-        """Have the engine end what is in flight, within the drain timeout."""
+        """Shut the engine down within the drain timeout."""
         if serving.done():
             return
         grace = self.options.drain_timeout
-        # Not the loop's time, which only the loop's own thread may ask for.
+        # The monotonic clock and not the loop's: the probes' thread reads it.
         self._drained_by = monotonic() + grace
         self._enter(EngineState.DRAINING)
         self.deadline = asyncio.get_running_loop().time() + grace
@@ -285,34 +294,35 @@ class EngineLifecycle:
         self.logger.info("draining", grace=grace)
         try:
             async with asyncio.timeout(grace + MARGIN):
-                with self._translated():
+                with self._translate_errors():
                     await self.engine.shutdown(grace)
                 await asyncio.wait((serving,))
         except TimeoutError as error:
             raise EngineFailed(
-                f"worker engine {self.engine.info.name} did not end within its {grace:g} s",
-                hint="its shutdown has to return, and its serve after that; report it to its authors",
+                f"worker engine {self.engine.info.name} did not end within {grace:g} s",
+                hint="report it to the engine's authors: shutdown has to return, and then serve",
             ) from error
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Whatever an engine raises is an error of ours afterwards."""
+    def _translate_errors(self) -> Iterator[None]:
+        """Raise EngineFailed in place of an engine's own errors."""
         try:
             yield
         except (LandlordEnginesError, asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:
-            # SystemExit too: it would end the process with a code of its own, 0 at worst.
+            # SystemExit too: it would end the process with its own exit code, perhaps with 0.
             raise EngineFailed(
-                f"worker engine {self.engine.info.name} broke: {type(error).__name__}: {error}"
+                f"worker engine {self.engine.info.name} raised {type(error).__name__}: {error}",
+                hint="report it to the engine's authors",
             ) from error
 
 
 def refuse_unable(engine: WorkerEngine) -> None:
-    """Refuse, before anything is served, an engine that would not serve.
+    """Refuse an engine that would not serve.
 
     Raises:
-        EngineRefused: It says so itself, or cannot give tenants their lock.
+        EngineRefused: The engine declines, or cannot give tenants their lock.
     """
     engine.check()
     _refuse_without_lock(engine.info, Support.UNSUPPORTED, Support.PLANNED)
@@ -321,21 +331,21 @@ def refuse_unable(engine: WorkerEngine) -> None:
 def _refuse_without_lock(info: EngineInfo, *too_little: Support) -> None:
     if info.capabilities.get(Capability.TENANT_LOCK, Support.UNSUPPORTED) in too_little:
         raise EngineRefused(
-            f"worker engine {info.name} cannot give each tenant its lock",
-            hint="two jobs of one tenant could overlap; use another engine",
+            f"worker engine {info.name} has no tenant lock, so that two jobs of a tenant could overlap",
+            hint="use another engine",
         )
 
 
 async def within_limit(call: Coroutine[object, object, T], limit: float, what: str) -> T:
-    """Give a call of an engine's up that does not return.
+    """Await a call of an engine for a limited time.
 
     Args:
-        call: Registers, or looks at what is registered.
-        limit: Seconds that it has.
-        what: What is called, for the error.
+        call: The call, which registers or reads the registration.
+        limit: The time limit in seconds.
+        what: A description of the call for the error.
 
     Raises:
-        RegistrationFailed: The time is over.
+        RegistrationFailed: The call did not return in time.
     """
     try:
         async with asyncio.timeout(limit):
@@ -347,7 +357,7 @@ async def within_limit(call: Coroutine[object, object, T], limit: float, what: s
         ) from error
 
 
-async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

@@ -1,4 +1,4 @@
-"""Why an address cannot be listened on, and what to do."""
+"""Hint for an address that the worker cannot listen on."""
 
 from errno import EACCES, EADDRNOTAVAIL
 
@@ -8,11 +8,11 @@ _PRIVILEGED = 1024
 
 
 def listening_hint(error: OSError, port: int, setting: str) -> str:
-    """Say what to do where the system does not let the worker listen.
+    """Choose the next action where the worker cannot listen on an address.
 
     Args:
-        error: What the system raised.
-        port: The port that was asked for.
+        error: The system's error.
+        port: The port.
         setting: The setting that holds the address.
     """
     if error.errno == EACCES and port < _PRIVILEGED:
@@ -22,4 +22,4 @@ def listening_hint(error: OSError, port: int, setting: str) -> str:
         )
     if error.errno == EADDRNOTAVAIL:
         return f"set {setting} to an address of this machine"
-    return f"stop what listens there, or set {setting}"
+    return f"stop the process that listens there, or change {setting}"

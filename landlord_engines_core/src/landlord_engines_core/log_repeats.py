@@ -1,4 +1,4 @@
-"""One log line per interval for a failure that repeats, with the number of those left out."""
+"""Filter that logs a repeated failure once per interval, with the number of lines left out."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -9,13 +9,13 @@ import attrs
 __all__ = ["Repeats"]
 
 INTERVAL = 10.0
-"""Seconds."""
+"""Seconds in which a failure counts as repeated."""
 
 OWN = 100
-"""Lines of ours in an interval that say the same of different jobs; a library has one."""
+"""Equal lines of this framework in an interval, since jobs share them; a library may log one."""
 
 MOST_KINDS = 1000
-"""Failures that are told apart; beyond that all are forgotten."""
+"""Failures that are counted apart; beyond this number all are forgotten."""
 
 _Kind = tuple[str, int, str, str]
 
@@ -29,7 +29,7 @@ class _Seen:
 
 @attrs.define(eq=False)
 class Repeats(logging.Filter):
-    """Lets the first lines of each kind of warning or error pass in each interval.
+    """Filter that passes the first lines of each kind of warning or error in each interval.
 
     The first line of a later interval says how many were left out.
     """
@@ -39,7 +39,7 @@ class Repeats(logging.Filter):
     _seen: dict[_Kind, _Seen] = attrs.field(factory=dict, init=False)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this line is to be written."""
+        """Whether to write this line."""
         if record.levelno < logging.WARNING:
             return True
         kind, now = _kind(record), self.clock()
@@ -62,7 +62,7 @@ def _kind(record: logging.LogRecord) -> _Kind:
     if isinstance(record.msg, Mapping):
         reason = record.msg.get("reason", record.msg.get("error", ""))
         return record.name, record.levelno, str(record.msg.get("message", "")), str(reason)
-    # The arguments differ where the failure is the same: a peer's port, an object's address.
+    # Without the arguments, which differ for the same failure: a peer's port, an object's address.
     return record.name, record.levelno, str(record.msg), ""
 
 

@@ -1,4 +1,4 @@
-"""Logging: the interface that everything here logs through, and its set-up with structlog."""
+"""Logging: the interface of a logger, and its set-up with structlog."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ from landlord_engines_core.errors import LandlordEnginesError
 from landlord_engines_core.log_repeats import Repeats
 from landlord_engines_core.streams import LineWriter
 
-__all__ = ["Logger", "configure", "dropped_lines", "flush", "job_context", "told"]
+__all__ = ["Logger", "configure", "count_dropped_lines", "error_fields", "flush", "job_context"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -22,8 +22,8 @@ _LEVELS = {
 }
 
 
-def told(error: Exception) -> dict[str, str]:
-    """The fields by which a log line tells an error: why, and the code of one of ours."""
+def error_fields(error: Exception) -> dict[str, str]:
+    """Make a log line's fields for an error: the reason, and the code if the error has one."""
     if not isinstance(error, LandlordEnginesError):
         return {"reason": str(error)}
     hint = f"; {error.hint}" if error.hint else ""
@@ -31,62 +31,62 @@ def told(error: Exception) -> dict[str, str]:
 
 
 class Logger(Protocol):
-    """The few methods of a structured logger that an engine needs."""
+    """Structured logger, as far as an engine needs it."""
 
     def debug(self, event: str, **values: object) -> None:
-        """Log what only a developer wants to know."""
+        """Log a detail for developers."""
 
     def info(self, event: str, **values: object) -> None:
-        """Log what happened."""
+        """Log an event."""
 
     def warning(self, event: str, **values: object) -> None:
-        """Log what somebody should look at."""
+        """Log an event that somebody should look at."""
 
     def error(self, event: str, **values: object) -> None:
-        """Log what somebody must look at."""
+        """Log an event that somebody must look at."""
 
 
 def job_context(*, tenant: str, operation: str, execution_id: str) -> AbstractContextManager[None]:
-    """Put a job's ids on every line that is logged inside, whoever logs it."""
+    """Add a job's ids to every line that is logged inside the context."""
     return bound_contextvars(tenant=tenant, operation=operation, execution_id=execution_id)
 
 
-def _without_traceback(
+def _drop_traceback(
     _: object, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Name the error of a library's log line by its type: its text may quote a configuration."""
+    """Replace the error of a library's log line by the name of its type."""
+    # The error's text may quote a configuration.
     error = event.pop("exc_info", None)
     kind = error[0] if isinstance(error, tuple) else None
     return {**event, "error": kind.__name__} if kind is not None else event
 
 
-def _on_one_line(
+def _escape_controls(
     _: object, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Escape what a terminal obeys or takes for another line: a tenant may be named anything."""
+    """Escape control characters and line breaks, which a tenant's name may hold."""
     return {
-        key: _printable(value) if isinstance(value, str) else value for key, value in event.items()
+        key: _escape(value) if isinstance(value, str) else value for key, value in event.items()
     }
 
 
-def _printable(text: str) -> str:
+def _escape(text: str) -> str:
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def configure(*, level: str, form: str, color: bool = True) -> Logger:
-    """Set logging up for the whole process, on standard error; nobody who logs waits for it.
-
-    Ours is logged from ``level`` on, the libraries' from warnings on.
+    """Set up logging to standard error for the whole process; no caller waits for it.
 
     Args:
-        level: debug, info, warn or error.
+        level: The lowest level of this framework's lines: debug, info, warn or error. Libraries log
+            warnings and errors.
         form: development or console, production or json, or auto: console on a terminal.
-        color: Whether a terminal may be written to in colours.
+        color: Whether lines for a terminal may have colours.
 
     Returns:
-        The logger to pass on.
+        The logger.
     """
     stream = sys.stderr
     console = form in ("development", "console") or (form == "auto" and stream.isatty())
@@ -94,12 +94,12 @@ def configure(*, level: str, form: str, color: bool = True) -> Logger:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _without_traceback,
+        _drop_traceback,
         structlog.processors.EventRenamer("message"),
     ]
     rendering: list[structlog.typing.Processor] = (
         [
-            _on_one_line,
+            _escape_controls,
             structlog.dev.ConsoleRenderer(event_key="message", colors=color and stream.isatty()),
         ]
         if console
@@ -113,9 +113,10 @@ def configure(*, level: str, form: str, color: bool = True) -> Logger:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
+    # force: a library may have installed a handler while it was imported.
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    ours = logging.getLogger("landlord_engines")
-    ours.setLevel(_LEVELS[level])
+    own_logger = logging.getLogger("landlord_engines")
+    own_logger.setLevel(_LEVELS[level])
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -126,12 +127,13 @@ def configure(*, level: str, form: str, color: bool = True) -> Logger:
     return logger
 
 
-def dropped_lines() -> int:
-    """How many lines standard error did not take so far."""
-    return sum(one.dropped for one in logging.getLogger().handlers if isinstance(one, LineWriter))
+def count_dropped_lines() -> int:
+    """Count the lines that standard error did not accept so far."""
+    writers = (item for item in logging.getLogger().handlers if isinstance(item, LineWriter))
+    return sum(writer.dropped for writer in writers)
 
 
 def flush() -> None:
-    """Wait a moment for the lines of before to be written."""
+    """Wait a moment until all earlier lines are written."""
     for handler in logging.getLogger().handlers:
         handler.flush()

@@ -1,8 +1,7 @@
-"""What this worker counts, for Prometheus; the only door to prometheus_client.
+"""Metrics of a worker for Prometheus; the only door to prometheus_client.
 
-Labels hold words out of fixed sets: no tenant, no execution id and no message ever becomes one. All
-series with such labels are there from the start, at zero. Counting happens in the event loop's
-thread, reading in any other.
+Labels hold words out of fixed sets, and never a tenant, an execution id or a message. All series
+exist from the start, at zero. The event loop's thread writes them, and any other may read them.
 """
 
 import math
@@ -35,7 +34,7 @@ __all__ = ["FailingJobs", "Metrics"]
 _PREFIX = "landlord_worker_"
 
 _BACKOFF = 30.0
-"""Seconds until a backend tries a job again, at most, where the target named no pause."""
+"""Seconds until a backend tries a job again at most, unless the target named a pause."""
 
 _MADE = (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED)
 _OUTCOMES: Mapping[str, tuple[str, ...]] = {
@@ -52,11 +51,13 @@ _OUTCOMES: Mapping[str, tuple[str, ...]] = {
         "superseded",
         "other",
     ),
+    # A body that is no job has no operation either.
     "unknown": ("invalid",),
 }
-"""How a job of each operation can end; what a journal of a later version says is ``other``."""
+"""The outcomes of each operation; ``other`` is a word that a later version wrote into a journal."""
 
 _STEPS = ("resolve", "apply", "hold", "fail", "plan", "resync")
+# From a step that changes nothing, in milliseconds, to the default worker.step_timeout.
 _BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _KINDS: Mapping[type[JobError], str] = {
     Held: "held",
@@ -67,14 +68,14 @@ _KINDS: Mapping[type[JobError], str] = {
 
 @attrs.define
 class FailingJobs:
-    """The jobs whose last attempt in this process failed in one way.
+    """Jobs whose last attempt in this process failed in one way.
 
-    Such a job is entered again after a pause. One of which nothing was heard for three of them was
-    killed, or goes on in another worker: it counts no more, and is forgotten.
+    The backend enters such a job again after a pause. A job without an attempt for three pauses was
+    killed, or continues in another worker. It is forgotten.
 
     Attributes:
-        kind: The failure, and no special kind of it.
-        limit: How many are remembered; the one heard of longest ago goes first.
+        kind: The failure; subclasses of it do not count.
+        limit: How many jobs are remembered; the oldest is forgotten first.
     """
 
     kind: type[Held] | type[Transient]
@@ -83,11 +84,11 @@ class FailingJobs:
 
     def __len__(self) -> int:
         now = monotonic()
-        # The copy is one act of the interpreter: the event loop may write meanwhile.
+        # Copied in one act of the interpreter: the event loop may write meanwhile.
         return sum(1 for until in list(self._until.values()) if until > now)
 
     def note(self, execution_id: str, error: BaseException | None) -> None:
-        """Note how an attempt of this job's step has ended."""
+        """Note the failure of a step's attempt, or ``None``."""
         if self._until:
             self._until.pop(execution_id, None)
         if isinstance(error, Held | Transient) and type(error) is self.kind:
@@ -101,14 +102,14 @@ class FailingJobs:
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own.
+    """Metrics of one worker, in a registry of their own.
 
     Attributes:
-        in_flight: To be entered for as long as a job is carried out here.
+        in_flight: Context to enter while a job runs in this worker.
     """
 
     def __init__(self) -> None:
-        # They would double the number of series. The library leaves the function untyped.
+        # The created metrics would double the number of series. The library has no type for it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -117,31 +118,31 @@ class Metrics:
         self._steps = self._time_steps()
         self._lost = Counter(
             f"{_PREFIX}attempts_lost",
-            "Attempts of jobs that began and never ended, since their worker was killed; counted by"
-            " the worker that meets the job next.",
+            "Attempts of jobs that began and never ended because their worker was killed. The worker"
+            " that runs the next attempt counts them.",
             registry=self._registry,
         )
         self._held, self._retried = FailingJobs(Held), FailingJobs(Transient)
         self._caches: dict[str, Cache[Any, Any]] = {}
         self._registry.register(_Caches(self._caches))
-        gauge = self._gauge("jobs_in_flight", "Jobs that are being carried out here right now.")
+        gauge = self._gauge("jobs_in_flight", "Jobs that run in this worker at this moment.")
         self.in_flight = gauge.track_inprogress()
         self._watch(
             "jobs_held",
-            "Jobs whose last attempt in this process was held. One leaves with its next attempt"
-            " here that is not, or when three hold intervals passed without any: it was killed, or"
-            " goes on in another worker. At most 10000 are counted.",
+            "Jobs whose last attempt in this worker was held. A job without an attempt for three hold"
+            " intervals is not counted: it was killed, or continues in another worker. The maximum"
+            " is 10000.",
             self._held.__len__,
         )
         self._watch(
             "jobs_retrying",
-            "Jobs whose last attempt in this process failed in a way that may pass, and that wait for"
-            " their next one. They leave as held jobs do. At most 10000 are counted.",
+            "Jobs whose last attempt in this worker failed for a transient reason, and that wait for"
+            " the next one. They are counted for as long as held jobs. The maximum is 10000.",
             self._retried.__len__,
         )
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """Write all metrics down in the form that an ``Accept`` header asks for.
+        """Render all metrics in the format that an ``Accept`` header asks for.
 
         Returns:
             The text, and its content type.
@@ -149,19 +150,19 @@ class Metrics:
         encoder, content_type = choose_encoder(accept)
         return encoder(self._registry), content_type
 
-    def job_ended(self, operation: str, outcome: str) -> None:
+    def count_job(self, operation: str, outcome: str) -> None:
         """Count a job that has ended."""
-        ended = self._jobs.get((operation, outcome)) or self._jobs[operation, "other"]
-        ended.inc()
+        counter = self._jobs.get((operation, outcome)) or self._jobs[operation, "other"]
+        counter.inc()
 
-    def body_refused(self) -> None:
-        """Count a job of which nothing could be understood."""
+    def count_refused_body(self) -> None:
+        """Count a body that is no job."""
         self._failures[InvalidJob].inc()
-        self.job_ended("unknown", "invalid")
+        self.count_job("unknown", "invalid")
 
     @contextmanager
     def step(self, name: str, operation: str, execution_id: str) -> Iterator[None]:
-        """Time one attempt of a step, and count how it fails."""
+        """Time one attempt of a step, and count its failure."""
         since = perf_counter()
         failure: BaseException | None = None
         try:
@@ -173,36 +174,36 @@ class Metrics:
             self._steps[name].observe(perf_counter() - since)
             self._held.note(execution_id, failure)
             self._retried.note(execution_id, failure)
-            if (failed := self._failures.get(type(failure))) is not None:
-                failed.inc()
+            if (counter := self._failures.get(type(failure))) is not None:
+                counter.inc()
             if isinstance(failure, InvalidJob):
-                # A journal may tell it in its backend's own words from here on.
-                self.job_ended(operation, "invalid")
+                # Counted here: the backend may end the job with an error of its own.
+                self.count_job(operation, "invalid")
 
-    def attempt_lost(self) -> None:
-        """Count an attempt that began and never ended, since its worker was killed."""
+    def count_lost_attempt(self) -> None:
+        """Count an attempt that never ended because its worker was killed."""
         self._lost.inc()
 
     def watch_crash_loops(self, set_apart: Callable[[], float]) -> None:
         """Show how many jobs are set apart."""
         self._watch(
             "jobs_set_apart",
-            "Jobs that wait, since the worker ended in the midst of them three times in a row or"
-            " more. One leaves when it is tried again. At most 10000 are counted.",
+            "Jobs that wait because the worker ended during them three times in a row or more, until"
+            " their next attempt. The maximum is 10000.",
             set_apart,
         )
 
     def watch_cache(self, name: str, cache: Cache[Any, Any]) -> None:
-        """Show a cache of answers."""
+        """Show a cache of Landlord's answers."""
         self._caches[name] = cache
 
     def watch_slots(
         self, limit: int, taken: Callable[[], float], waiting: Callable[[], float]
     ) -> None:
-        """Show how many jobs act on targets, and how many wait to."""
-        self._watch("slots", "How many jobs may act on targets at once.", lambda: limit)
-        self._watch("slots_used", "Jobs that act on targets right now.", taken)
-        self._watch("slots_waiting", "Jobs that wait for a slot to act on a target.", waiting)
+        """Show how many slots there are, are used and are waited for."""
+        self._watch("slots", "How many jobs may change targets at once.", lambda: limit)
+        self._watch("slots_used", "Jobs that change targets at this moment.", taken)
+        self._watch("slots_waiting", "Jobs that wait for a slot.", waiting)
 
     def watch_engine(
         self,
@@ -210,65 +211,66 @@ class Metrics:
         registrations: tuple[Iterable[str], Callable[[], str]],
         seconds_left: Callable[[], float],
     ) -> None:
-        """Show where the worker engine is on its way.
+        """Show the states of the worker engine and of its registration.
 
         Args:
-            states: All states of the engine, and the current one.
-            registrations: All states of its registration, and the current one.
-            seconds_left: Until the drain is over; 0 where none is under way.
+            states: All states of the engine, and a function for the current one.
+            registrations: All states of the registration, and a function for the current one.
+            seconds_left: Seconds until the drain is over; 0 without a drain.
         """
-        help_state = "1 for the state that the worker engine is in, 0 for the others."
+        help_state = "1 for the worker engine's current state, 0 for the others."
         self._watch_word("state", help_state, *states)
-        help_registration = "1 for what the backend is known to know of this worker, else 0."
+        help_registration = (
+            "1 for the current state of this worker's registration, 0 for the others."
+        )
         self._watch_word("registration", help_registration, *registrations)
-        help_drain = "Seconds until the drain is over; 0 where none is under way."
+        help_drain = "Seconds until the drain is over; 0 without a drain."
         self._watch("drain_remaining_seconds", help_drain, seconds_left)
 
     def watch_targets(self, engines: Iterable[str], reached: Callable[[str], float]) -> None:
-        """Show for each compute engine whether its target could be reached."""
+        """Show for each compute engine whether its target answers."""
         gauge = self._gauge(
             "target_reached",
-            "1 where the compute engine's target answered when it was last asked, which is each"
-            " minute; 0 where not, NaN before the first answer.",
+            "1 if the compute engine's target answered the last check, 0 if not, NaN before the first"
+            " check. There is one check in a minute.",
             "compute_engine",
         )
         for name in engines:
             gauge.labels(name).set_function(partial(reached, name))
 
     def watch_loop(self, silent_for: Callable[[], float], tasks: Callable[[], float]) -> None:
-        """Show how long ago the event loop was last seen running, and what it had to do then."""
-        explained = (
-            "Seconds since the event loop last showed that it runs, which it does each second."
+        """Show the age of the event loop's last heartbeat, and its tasks at that time."""
+        description = (
+            "Seconds since the last heartbeat of the event loop, which beats once a second."
         )
-        self._watch("event_loop_heartbeat_age_seconds", explained, silent_for)
-        self._watch(
-            "loop_tasks", "Tasks in the event loop when it last showed that it runs.", tasks
-        )
+        self._watch("event_loop_heartbeat_age_seconds", description, silent_for)
+        self._watch("loop_tasks", "Tasks in the event loop at its last heartbeat.", tasks)
 
     def watch_log(self, dropped: Callable[[], float]) -> None:
         """Show how many log lines were dropped."""
         self._registry.register(_DroppedLines(dropped))
 
-    def tell_build(self, **versions: str) -> None:
-        """Show what runs here: names and versions."""
-        explained = "Always 1; the labels say what runs here."
-        Info(f"{_PREFIX}build", explained, registry=self._registry).info(versions)
+    def set_build(self, **versions: str) -> None:
+        """Show names and versions of the software."""
+        description = "Always 1. The labels hold the versions of the software."
+        Info(f"{_PREFIX}build", description, registry=self._registry).info(versions)
 
     def _count_jobs(self) -> Mapping[tuple[str, str], Counter]:
         counter = Counter(
             f"{_PREFIX}jobs",
-            "Jobs that ended here, by operation and outcome. One whose end its backend did not take"
-            " is counted again; one that its backend kills is not counted.",
+            "Jobs that ended in this worker, by operation and outcome. A job whose end the backend did"
+            " not accept counts again. A job that the backend kills does not count.",
             ("operation", "outcome"),
             registry=self._registry,
         )
-        pairs = ((operation, one) for operation, known in _OUTCOMES.items() for one in known)
+        # All pairs from the start: Prometheus sees no increase in a series that begins at 1.
+        pairs = ((operation, word) for operation, words in _OUTCOMES.items() for word in words)
         return {pair: counter.labels(*pair) for pair in pairs}
 
     def _count_failures(self) -> Mapping[type[Any], Counter]:
         counter = Counter(
             f"{_PREFIX}attempt_failures",
-            "Attempts of a step, and bodies, that failed, by kind.",
+            "Failed attempts of a step, and refused bodies, by kind of failure.",
             ("kind",),
             registry=self._registry,
         )
@@ -277,29 +279,29 @@ class Metrics:
     def _time_steps(self) -> Mapping[str, Histogram]:
         histogram = Histogram(
             f"{_PREFIX}step_duration_seconds",
-            "How long each attempt of a step took, however it ended.",
+            "Duration of each attempt of a step, whatever its result.",
             ("step",),
             buckets=_BUCKETS,
             registry=self._registry,
         )
         return {name: histogram.labels(name) for name in _STEPS}
 
-    def _gauge(self, name: str, explained: str, *labels: str) -> Gauge:
-        return Gauge(f"{_PREFIX}{name}", explained, labels, registry=self._registry)
+    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}{name}", description, labels, registry=self._registry)
 
-    def _watch(self, name: str, explained: str, value: Callable[[], float]) -> None:
-        self._gauge(name, explained).set_function(value)
+    def _watch(self, name: str, description: str, value: Callable[[], float]) -> None:
+        self._gauge(name, description).set_function(value)
 
     def _watch_word(
-        self, name: str, explained: str, words: Iterable[str], current: Callable[[], str]
+        self, name: str, description: str, words: Iterable[str], current: Callable[[], str]
     ) -> None:
-        gauge = self._gauge(name, explained, "state")
+        gauge = self._gauge(name, description, "state")
         for word in words:
             gauge.labels(word).set_function(partial(_is, current, word))
 
 
 class _DroppedLines(Collector):
-    """Reads the log's own number when it is asked."""
+    """Collector of the log's own counter."""
 
     def __init__(self, dropped: Callable[[], float]) -> None:
         self._dropped = dropped
@@ -307,13 +309,13 @@ class _DroppedLines(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             f"{_PREFIX}log_lines_dropped",
-            "Log lines that standard error did not take: what reads it is too slow, or gone.",
+            "Log lines that standard error did not accept because its reader is too slow, or has ended.",
             value=self._dropped(),
         )
 
 
 class _Caches(Collector):
-    """Reads the caches' own numbers when it is asked."""
+    """Collector of the caches' own counters."""
 
     def __init__(self, caches: Mapping[str, Cache[Any, Any]]) -> None:
         self._caches = caches
@@ -321,18 +323,18 @@ class _Caches(Collector):
     def collect(self) -> Iterator[Metric]:
         lookups = CounterMetricFamily(
             f"{_PREFIX}cache_lookups",
-            "Lookups of what Landlord's API says: hit, miss (the API answered), stale (it failed, and"
-            " an answer past its time was used), failed (there was none).",
+            "Lookups of answers of Landlord's API: hit, miss (the API answered), stale (the API failed,"
+            " an expired answer was used), failed (no answer was available).",
             labels=("cache", "result"),
         )
-        asking = GaugeMetricFamily(
+        fetching = GaugeMetricFamily(
             f"{_PREFIX}cache_fetches_in_flight",
-            "Questions to Landlord's API that a cache waits for.",
+            "Requests to Landlord's API that a cache waits for.",
             labels=("cache",),
         )
         entries = GaugeMetricFamily(
             f"{_PREFIX}cache_entries",
-            "Answers of Landlord's API that are kept, also past their time; at most 20000 in each.",
+            "Answers of Landlord's API in a cache, expired ones included. The maximum is 20000.",
             labels=("cache",),
         )
         for name, cache in list(self._caches.items()):
@@ -340,10 +342,10 @@ class _Caches(Collector):
             lookups.add_metric((name, "miss"), cache.misses)
             lookups.add_metric((name, "stale"), cache.stale)
             lookups.add_metric((name, "failed"), cache.failed)
-            asking.add_metric((name,), cache.asking)
+            fetching.add_metric((name,), cache.fetching)
             entries.add_metric((name,), cache.entries)
         yield lookups
-        yield asking
+        yield fetching
         yield entries
 
 

@@ -1,8 +1,9 @@
-"""The values that cross a boundary: jobs, records, transitions, and what Landlord sends and reads.
+"""Values that cross a boundary: jobs, records, transitions, and Landlord's documents.
 
-All are frozen. What is written to a backend (`Target`, `Applied`, `Confirmed`, `Record` and what
-they hold) is read back by later versions, so its fields only ever grow and carry a default, and
-words out of a fixed set are typed as plain strings there.
+All are frozen. Later versions read the values that a backend keeps: `Record`, the values of steps in
+`landlord_engines_core.tenants.results`, and the classes that they hold. So their fields are only added,
+each with a default. Words out of a fixed set are plain strings there, since a later version may add
+some.
 """
 
 import hashlib
@@ -34,42 +35,42 @@ __all__ = [
 ]
 
 HISTORY = 50
-"""How many transitions a record keeps."""
+"""Transitions that a record keeps."""
 
 
-# Made once: json.dumps makes its own each time that it is given an option.
+# One encoder for all calls: with options, json.dumps creates one in each call.
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class Operation(StrEnum):
-    """What a job asks for; Landlord sends provision, update and delete, and nobody a resync."""
+    """Operation of a job. Landlord sends provision, update and delete."""
 
     PROVISION = "provision"
     UPDATE = "update"
     DELETE = "delete"
     PLAN = "plan"
     RESYNC = "resync"
-    """What follows on a job by itself: see `landlord_engines_core.tenants.resync`."""
+    """Nobody sends it. It follows on a job: see `landlord_engines_core.tenants.resync`."""
 
 
 class Outcome(StrEnum):
-    """What a job did to its tenant."""
+    """Outcome of a job for its tenant."""
 
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     DELETED = "deleted"
     ABSENT = "absent"
-    """A delete found nothing to delete."""
+    """A delete met no resource."""
     ROLLED_BACK = "rolled-back"
-    """An update did not become healthy; the former resource serves again."""
+    """An update did not become healthy, and the former resource serves again."""
     REFUSED = "refused"
-    """The configuration or an engine did not let it: what the resync found to repair, or a job that
-    ``worker.on_permanent_failure`` ended."""
+    """The configuration or an engine refused a repair, or a job ended by
+    ``worker.on_permanent_failure``."""
 
 
 class ExecutionState(StrEnum):
-    """The states of Landlord's ExecutionStatus that a worker can answer with."""
+    """State in Landlord's ExecutionStatus, as far as a worker answers with it."""
 
     SUCCEEDED = "succeeded"
     CANCELLED = "cancelled"
@@ -77,16 +78,16 @@ class ExecutionState(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One requested operation on one tenant, as understood from the bytes that were sent.
+    """One requested operation on one tenant, parsed from a body.
 
     Attributes:
-        tenant: The stable key: Landlord's UUID, or the name where no UUID was sent.
-        name: The tenant's name; it can change and may hold any characters.
-        desired_config: The tenant's configuration; may hold secrets.
+        tenant: The tenant's key: Landlord's UUID, or the name where the body has no UUID.
+        name: The tenant's name, which can change and may hold any characters.
+        desired_config: The tenant's configuration, which may hold secrets.
         compute_provider: The compute engine that the job itself names, or empty.
         is_uuid: Whether the key is Landlord's UUID, which no other tenant ever gets.
-        unreadable: What of the body could not be read, each field with the reason and without
-            values; the field is empty then. Empty where all could be read.
+        unreadable: The body's unreadable fields, each with the reason and without its value. Such a
+            field is empty in this object.
     """
 
     tenant: str
@@ -105,7 +106,7 @@ class Placement:
     Attributes:
         engine: The compute engine.
         location: Where on its target, for example a cluster; empty where there is only one.
-        resource_ids: What the target calls the resource; not part of a placement's identity.
+        resource_ids: The target's ids of the resource; not part of a placement's identity.
     """
 
     engine: str
@@ -113,18 +114,18 @@ class Placement:
     resource_ids: Mapping[str, str] = attrs.field(factory=dict, eq=False, hash=False)
 
     def bare(self) -> "Placement":
-        """The same without its resource ids."""
+        """Copy the placement without its resource ids."""
         return Placement(self.engine, self.location)
 
 
 @attrs.frozen(kw_only=True)
 class JobStart:
-    """What is written down before a job's first act.
+    """Start of a job, recorded before the job's first change to a target.
 
     Attributes:
         started_at: RFC 3339 text, as are all times in a record.
-        placement: Where the job acts; empty for a delete.
-        candidates: Where a delete looks of whose tenant nothing is known.
+        placement: Where the job acts; ``None`` for a delete.
+        candidates: Where a delete looks for a resource of a tenant without a record.
         is_uuid: Whether the tenant's key is Landlord's UUID, which no other tenant ever gets.
     """
 
@@ -137,12 +138,12 @@ class JobStart:
 
 @attrs.frozen(kw_only=True)
 class Transition:
-    """What one job did. Without ``ended_at`` the job is running, or was killed.
+    """Record of one job. Without ``ended_at`` the job is running, or was killed.
 
     Attributes:
-        placement: Where the tenant's resource is afterwards.
-        removed: Where the job made sure that nothing is left.
-        changes: What an update changed, in words and names of keys, never values.
+        placement: Where the tenant's resource is after the job.
+        removed: Where the job confirmed that no resource is left.
+        changes: The changes of an update, by names of keys and never with values.
         detail: One sentence for a person, or empty.
     """
 
@@ -159,24 +160,22 @@ class Transition:
 
     @property
     def is_notable(self) -> bool:
-        """Whether it belongs into the history: the resync that found nothing to repair does not."""
+        """Whether the history shows it; it leaves out a resync that repaired nothing."""
         nothing = self.outcome in (Outcome.UNCHANGED, Outcome.ABSENT)
         return self.operation != Operation.RESYNC or not nothing
 
 
 @attrs.frozen(kw_only=True)
 class CompletedJob:
-    """A job that had the tenant's lock, as far as the resync has to know it.
+    """Job that had the tenant's lock, as far as its resync needs it.
 
     Attributes:
         tenant: The tenant's key.
-        removed: Where the tenant had a resource when the job began, or the job made sure that nothing
-            is left.
-        preempted: Whether the job before it did not end by itself, so that an act of that one may
-            land later.
-        overrode_delete: Whether a delete gave way to it.
-        last: Whether no act of the tenant can be alive any more, so that this is the last look.
-        put_off: How often the resync was put off since the job still ran.
+        removed: Where the tenant had a resource before the job, or the job confirmed that none is left.
+        preempted: Whether this job preempted the one before, whose last request may land later.
+        overrode_delete: Whether this job superseded a delete.
+        last: Whether this is the last check, after which no request can be under way.
+        put_off: How often the resync was put off because the job still ran.
     """
 
     tenant: str
@@ -191,10 +190,12 @@ class CompletedJob:
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """What is durably known of a tenant.
+    """Durable knowledge of one tenant.
 
     Attributes:
-        deleted: Whether a delete made sure that nothing is left, and nothing was begun since.
+        placements: Where the tenant has, or may have, a resource; the last one is the newest.
+        transitions: The last jobs, oldest first.
+        deleted: Whether a delete confirmed that no resource is left, and no job started since.
     """
 
     placements: tuple[Placement, ...] = ()
@@ -202,17 +203,17 @@ class Record:
     deleted: bool = False
 
     def has_ended(self, execution_id: str) -> bool:
-        """Whether the end of this job has been written down."""
+        """Whether this job has an end in the record."""
         return any(t.execution_id == execution_id and t.ended_at for t in self.transitions)
 
     def with_placement(self, placement: Placement | None) -> "Record":
-        """The record with one more placement in it, where it is not already."""
+        """Add a placement, unless the record has it."""
         if placement is None or placement in self.placements:
             return self
         return attrs.evolve(self, placements=(*self.placements, placement))
 
     def with_start(self, execution_id: str, note: JobStart) -> "Record":
-        """The record with this job's start and its placement in it; the same if they are already."""
+        """Add a job's start and placement, unless the record has them."""
         placements = self.with_placement(note.placement).placements or note.candidates
         transitions = self.transitions
         if all(t.execution_id != execution_id for t in transitions):
@@ -220,15 +221,17 @@ class Record:
                 execution_id=execution_id, operation=note.operation, started_at=note.started_at
             )
             transitions = (*transitions, start)[-HISTORY:]
+        # A second delete keeps the mark: it has nothing to look for.
         deleted = self.deleted and note.operation == Operation.DELETE
         return Record(placements=placements, transitions=transitions, deleted=deleted)
 
     def with_end(self, transition: Transition) -> "Record":
-        """The record with this job's end in it; the same if it is already."""
+        """Add a job's end, unless the record has it."""
         if self.has_ended(transition.execution_id):
             return self
         placements = tuple(p for p in self.placements if p not in transition.removed)
         if transition.placement is not None:
+            # At the end: the last placement is the one that serves the tenant.
             placements = (
                 *(p for p in placements if p != transition.placement),
                 transition.placement,
@@ -245,7 +248,9 @@ class Record:
 class Output:
     """The ``output`` of an execution's answer, in the form of Landlord's own worker.
 
-    ``transition`` is ours: it lets a backend write down an end that its job could not.
+    Attributes:
+        transition: An addition to that form. A backend completes the record from it where the job
+            itself could not.
     """
 
     tenant_id: str
@@ -259,7 +264,7 @@ class Output:
 
 @attrs.frozen(kw_only=True)
 class ExecutionStatus:
-    """A job's answer, in the form of Landlord's ExecutionStatus (landlord 98ffef1)."""
+    """Answer of a job, in the form of Landlord's ExecutionStatus (landlord 98ffef1)."""
 
     execution_id: str
     workflow_id: str = ""
@@ -273,7 +278,7 @@ class ExecutionStatus:
 
 @attrs.frozen(kw_only=True)
 class FollowUp:
-    """Another resync that is to follow, ``after`` so many seconds."""
+    """Another resync of a job, due ``after`` so many seconds."""
 
     after: float
     ended: CompletedJob
@@ -281,7 +286,7 @@ class FollowUp:
 
 @attrs.frozen
 class Resynced:
-    """What came of a resync: an answer in the form of a job's, and what is to follow on it."""
+    """Result of a resync: an answer in the form of a job's, and another resync if one is due."""
 
     answer: ExecutionStatus
     follow_up: FollowUp | None = None
@@ -289,7 +294,7 @@ class Resynced:
 
 @attrs.frozen(kw_only=True)
 class Tenant:
-    """A tenant as Landlord's API shows it; unknown keys are ignored."""
+    """Tenant as Landlord's API shows it; unknown keys are ignored."""
 
     id: str
     name: str = ""
@@ -300,7 +305,7 @@ class Tenant:
 
 
 def config_hash(config: object) -> str:
-    """Hash a configuration, whatever the order of its keys and the spaces between them.
+    """Hash a configuration, independent of the order of its keys.
 
     Returns:
         SHA-256 in hex of the sorted, compact JSON text.
@@ -309,7 +314,8 @@ def config_hash(config: object) -> str:
 
 
 def key_hashes(config: Mapping[str, object]) -> dict[str, str]:
-    """Hash each top-level value by itself, so that a change can be named without its value."""
+    """Hash each top-level value by itself, to name a changed key without its value."""
+    # Shortened: a target keeps the hashes of all keys, and its labels have little room.
     return {key: config_hash(value)[:16] for key, value in config.items()}
 
 

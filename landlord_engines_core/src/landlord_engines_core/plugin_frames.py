@@ -1,4 +1,4 @@
-"""Which engine's code a thread is in, told by its stack."""
+"""Finding the engine whose code a thread runs, by its stack."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -7,20 +7,20 @@ from types import FrameType
 
 import attrs
 
-__all__ = ["Engines", "Whereabouts", "thread_whereabouts", "whereabouts"]
+__all__ = ["Engines", "Whereabouts", "find_whereabouts", "thread_whereabouts"]
 
 Engines = Mapping[str, str]
-"""What engines are called, such as ``worker engine restate``, by the module of their entry point."""
+"""Names of engines, such as ``worker engine restate``, by the module of their entry point."""
 
 _OWN = "landlord_engines_core"
 
 
 @attrs.frozen(kw_only=True)
 class Whereabouts:
-    """Where a thread is.
+    """Location of a thread.
 
     Attributes:
-        engine: What the engine is called whose code it is in; empty where it is in none.
+        engine: The name of the engine whose code the thread runs, or empty.
         location: File, line and function, without the folder.
     """
 
@@ -31,23 +31,23 @@ class Whereabouts:
         return f"{self.engine or 'the worker'} at {self.location}"
 
 
-def whereabouts(frame: FrameType | None, engines: Engines) -> Whereabouts:
-    """Find the innermost frame that is an engine's; without one, the innermost frame counts."""
-    frames = list(_outwards(frame))
-    for one in frames:
-        if engine := _engine_of(str(one.f_globals.get("__name__", "")), engines):
-            return Whereabouts(engine=engine, location=_location(one))
+def find_whereabouts(frame: FrameType | None, engines: Engines) -> Whereabouts:
+    """Find the innermost frame of an engine, or else the innermost frame."""
+    frames = list(_walk_outwards(frame))
+    for candidate in frames:
+        if engine := _engine_of(str(candidate.f_globals.get("__name__", "")), engines):
+            return Whereabouts(engine=engine, location=_location(candidate))
     return Whereabouts(
         engine="", location=_location(frames[0]) if frames else "an unknown location"
     )
 
 
 def thread_whereabouts(ident: int, engines: Engines) -> Whereabouts:
-    """Say where the thread of this identity is at this moment."""
-    return whereabouts(sys._current_frames().get(ident), engines)  # noqa: SLF001  # its documented name
+    """Find the location of the thread with this identity."""
+    return find_whereabouts(sys._current_frames().get(ident), engines)  # noqa: SLF001  # its documented name
 
 
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+def _walk_outwards(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back

@@ -1,8 +1,8 @@
 """Finding and loading engines by their entry points; the only door to stevedore.
 
-The list reads metadata and imports nothing. stevedore then loads the one entry point that was
-chosen: its own managers would import every plugin, hide duplicates and lose the causes of failures
-(observed with stevedore 5.10).
+Listing reads metadata and imports nothing. stevedore then loads only the chosen entry point. Its own
+managers would import every plugin, hide duplicates and lose the causes of failures (observed with
+stevedore 5.10).
 """
 
 import difflib
@@ -15,7 +15,7 @@ from stevedore.driver import DriverManager
 from stevedore.extension import ExtensionManager
 
 from landlord_engines_core.compute import ComputeFactory
-from landlord_engines_core.distributions import Damaged, Installed, installed
+from landlord_engines_core.distributions import Damaged, Installed, read_installed
 from landlord_engines_core.engine import CONTRACT, EngineFactory
 from landlord_engines_core.errors import (
     PluginAmbiguous,
@@ -30,7 +30,7 @@ __all__ = [
     "COMPUTE_ENGINES",
     "WORKER_ENGINES",
     "Candidate",
-    "damaged",
+    "list_damaged",
     "list_engines",
     "load_compute_engine",
     "load_worker_engine",
@@ -38,7 +38,7 @@ __all__ = [
 
 WORKER_ENGINES = "landlord.worker_engines"
 COMPUTE_ENGINES = "landlord.compute_engines"
-"""The groups of entry points; a group without a suffix is major version 1."""
+"""Groups of entry points; a group without a suffix is major version 1."""
 
 _PREFIX = "landlord."
 
@@ -50,7 +50,7 @@ _KNOWN = {
 
 @attrs.frozen(kw_only=True)
 class Candidate:
-    """An engine that some installed distribution offers."""
+    """Engine that an installed distribution offers."""
 
     group: str
     name: str
@@ -64,32 +64,35 @@ class Candidate:
 
 
 def list_engines(group: str) -> tuple[Candidate, ...]:
-    """List the engines of a group by name, importing none of them."""
-    found = (
-        _candidate(point, one)
-        for one in installed(_PREFIX)
-        for point in one.entry_points
+    """List the engines of a group by name, and import none of them."""
+    candidates = (
+        _candidate(point, distribution)
+        for distribution in read_installed(_PREFIX)
+        for point in distribution.entry_points
         if point.group == group
     )
-    return tuple(sorted(found, key=lambda one: (one.name, one.distribution)))
+    return tuple(sorted(candidates, key=lambda engine: (engine.name, engine.distribution)))
 
 
-def damaged() -> tuple[Damaged, ...]:
-    """Name the distributions that are installed, and cannot be read; an engine may be in one."""
-    return tuple(one.damaged for one in installed(_PREFIX) if one.damage)
+def list_damaged() -> tuple[Damaged, ...]:
+    """List the installed distributions that cannot be read; an engine may be in one of them."""
+    return tuple(
+        distribution.report for distribution in read_installed(_PREFIX) if distribution.damage
+    )
 
 
 def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
     """Load the factory of one worker engine.
 
     Raises:
-        PluginError: Not installed, ambiguous, incompatible, not importable, or of the wrong type.
+        PluginError: The engine is not installed, ambiguous, incompatible, not importable or of a
+            wrong type.
     """
     chosen = _choose(WORKER_ENGINES, name)
     factory = _load(chosen)
     if not isinstance(factory, EngineFactory):
         raise PluginWrongType(
-            f"worker engine {chosen} leads to {type(factory).__name__}, not to an EngineFactory",
+            f"worker engine {chosen} leads to an object of type {type(factory).__name__}, not to an EngineFactory",
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
     return chosen, factory
@@ -99,13 +102,13 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
     """Load the factory of one compute engine.
 
     Raises:
-        PluginError: As `load_worker_engine`.
+        PluginError: See `load_worker_engine`.
     """
     chosen = _choose(COMPUTE_ENGINES, name)
     factory = _load(chosen)
     if not callable(factory):
         raise PluginWrongType(
-            f"compute engine {chosen} leads to {type(factory).__name__}, which cannot be called",
+            f"compute engine {chosen} leads to an object of type {type(factory).__name__}, which is not callable",
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
     return chosen, factory
@@ -124,32 +127,33 @@ def _candidate(point: EntryPoint, distribution: Installed) -> Candidate:
 
 def _choose(group: str, name: str) -> Candidate:
     listed = list_engines(group)
-    found = [one for one in listed if one.name == name]
-    if len(found) > 1:
+    matches = [engine for engine in listed if engine.name == name]
+    if len(matches) > 1:
         raise PluginAmbiguous(
-            f"several distributions offer {name!r}: {', '.join(str(one) for one in found)}",
+            f"several distributions offer {name!r}: {', '.join(map(str, matches))}",
             hint="uninstall all but one of them",
         )
-    if not found:
+    if not matches:
         raise _missing(group, name, listed)
-    return found[0]
+    return matches[0]
 
 
 def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
-    majors = [one for one in _other_majors(group) if one.name == name]
+    majors = [engine for engine in _other_majors(group) if engine.name == name]
     if majors:
         return PluginIncompatible(
-            f"{majors[0]} is for {majors[0].group}, this host speaks version {CONTRACT}",
+            f"{majors[0]} is for {majors[0].group}, and this host implements version {CONTRACT}",
             hint="upgrade landlord-engines-core, or install another version of"
             f" {majors[0].distribution}",
         )
-    names = sorted({one.name for one in listed})
+    names = sorted({engine.name for engine in listed})
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else "install the distribution that offers it"
     if (group, name) in _KNOWN:
         hint = f"pip install {_KNOWN[group, name]}"
-    if unreadable := damaged():
-        hint += f"; reinstall what cannot be read, {', '.join(map(str, unreadable))}"
+    if damaged := list_damaged():
+        hint += f"; reinstall distributions that cannot be read: {', '.join(map(str, damaged))}"
+    # With the interpreter: most often the engine is installed in another environment.
     return PluginNotInstalled(
         f"{name!r} is not installed in {sys.executable} ({group} has: {', '.join(names) or 'none'})",
         hint=hint,
@@ -157,9 +161,13 @@ def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
 
 
 def _other_majors(group: str) -> Iterable[Candidate]:
-    groups = {point.group for one in installed(_PREFIX) for point in one.entry_points}
-    others = sorted(one for one in groups if one.startswith(f"{group}.v"))
-    return (candidate for one in others for candidate in list_engines(one))
+    groups = {
+        point.group
+        for distribution in read_installed(_PREFIX)
+        for point in distribution.entry_points
+    }
+    others = sorted(other for other in groups if other.startswith(f"{group}.v"))
+    return (candidate for other in others for candidate in list_engines(other))
 
 
 def _load(chosen: Candidate) -> object:
@@ -168,14 +176,14 @@ def _load(chosen: Candidate) -> object:
     except PluginError:
         raise
     except (AssertionError, SystemExit) as error:
-        # stevedore lets these two pass its failure callback.
+        # stevedore does not hand these two to its failure callback.
         raise _import_failed(chosen, error) from error
-    # Not ``manager.driver``: it falls back to the class where the object is falsy.
+    # Not ``manager.driver``, which returns the class where the object is falsy.
     return manager.extensions[0].plugin
 
 
 class _SingleEntryPointManager(DriverManager[object]):
-    """Has stevedore load exactly the entry point that was chosen."""
+    """Manager that loads only the chosen entry point."""
 
     def __init__(self, chosen: Candidate) -> None:
         self._chosen = chosen
@@ -187,7 +195,7 @@ class _SingleEntryPointManager(DriverManager[object]):
         )
 
     def list_entry_points(self) -> list[EntryPoint]:
-        """The one, past stevedore's cache and with its distribution."""
+        """Return the chosen entry point, without stevedore's cache."""
         return [self._chosen.entry_point]
 
     def _raise_import_failed(
@@ -199,5 +207,5 @@ class _SingleEntryPointManager(DriverManager[object]):
 def _import_failed(chosen: Candidate, error: BaseException) -> PluginImportFailed:
     return PluginImportFailed(
         f"{chosen} cannot be imported: {type(error).__name__}: {error}",
-        hint=f"reinstall {chosen.distribution} and what it needs, or report it to its authors",
+        hint=f"reinstall {chosen.distribution} and its dependencies, or report it to its authors",
     )

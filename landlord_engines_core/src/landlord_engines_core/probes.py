@@ -1,7 +1,7 @@
-"""What the outside may ask of a worker: /livez, /readyz and /metrics, on a port of their own.
+"""Probes of a worker: /livez, /readyz and /metrics, on a port of their own.
 
-They are answered in a thread with its own event loop, so that a blocked one cannot keep quiet about
-it. Nothing in an answer names a tenant or holds a value of a configuration.
+A thread with its own event loop answers them, so that a blocked event loop shows. No answer names a
+tenant or holds a value of a configuration.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ from landlord_engines_core.threads import start_thread
 __all__ = ["Heartbeat", "Probes"]
 
 MOST = 16
-"""Connections of whoever asks at once."""
+"""Connections at once."""
 
 ACCEPT_AGAIN = 0.2
-"""Seconds until the next try where no descriptor could be had."""
+"""Seconds until the next accept where the process has no descriptor left."""
 
 
 @attrs.define
 class Heartbeat:
-    """Shows other threads that an event loop runs.
+    """Heartbeat that shows other threads whether an event loop runs.
 
     Attributes:
         interval: Seconds between two beats.
-        tasks: How many tasks there were at the last beat.
+        tasks: The number of tasks at the last beat.
     """
 
     interval: float = 1.0
@@ -51,26 +51,26 @@ class Heartbeat:
     _next: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
 
     def beat(self) -> None:
-        """Beat now, and from now on."""
+        """Beat now, and then once an interval."""
         self._last = monotonic()
         self.tasks = len(asyncio.all_tasks())
         self._next = asyncio.get_running_loop().call_later(self.interval, self.beat)
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop beating."""
         if self._next is not None:
             self._next.cancel()
 
     def silent_for(self) -> float:
-        """Seconds since the last beat."""
+        """Return the seconds since the last beat."""
         return monotonic() - self._last
 
 
 @attrs.define(kw_only=True, eq=False)
-class Door:
-    """Accepts the probes' connections, also where the process has no descriptor left.
+class Acceptor:
+    """Accepts the probes' connections, even where the process has no descriptor left.
 
-    Whoever asks next is let in: where too many ask, the one that came first is sent away.
+    At too many connections, a new one closes the oldest.
     """
 
     listeners: Sequence[socket.socket]
@@ -82,7 +82,7 @@ class Door:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Accept for as long as this is entered; the listeners are closed in the end."""
+        """Accept connections while the context is entered, and close the listeners in the end."""
         for listener in self.listeners:
             listener.setblocking(False)  # noqa: FBT003  # the socket's own signature
             self._listen(listener)
@@ -102,6 +102,7 @@ class Door:
 
     def _accept(self, listener: socket.socket) -> None:
         self.reserve.fill()
+        # One place is left for the new connection.
         for oldest in self.server.connections[: 1 - MOST]:
             oldest.force_close()
         try:
@@ -109,7 +110,7 @@ class Door:
         except BlockingIOError:
             return
         except OSError:
-            # It stays readable: asked again at once, the loop would do nothing else.
+            # The listener stays readable: without a pause, the loop would do nothing else.
             self._loop.remove_reader(listener)
             self._loop.call_later(ACCEPT_AGAIN, self._listen, listener)
             return
@@ -121,17 +122,17 @@ class Door:
 
 @attrs.frozen(kw_only=True)
 class Probes:
-    """Says how one worker is.
+    """Probes of one worker.
 
     Attributes:
-        lifecycle: Where the engine is, and what its backend knows of it.
-        slots: What jobs need to act.
-        metrics: What was counted.
+        lifecycle: The state of the engine and its registration.
+        slots: The slots that jobs wait for.
+        metrics: The metrics to render.
         longest_block: Seconds without a beat after which the event loop counts as blocked.
         longest_wait: Seconds for which all slots may be held while a job waits for one.
-        heartbeat: Of the event loop that jobs run in.
-        targets: What the last look at the compute engines' targets has shown, by engine.
-        reserve: The descriptors by which probes are answered when all others are taken.
+        heartbeat: Heartbeat of the event loop that runs jobs.
+        targets: Returns the last status of each compute engine's target.
+        reserve: Spare descriptors, to answer probes when all others are in use.
     """
 
     lifecycle: EngineLifecycle
@@ -144,7 +145,7 @@ class Probes:
     reserve: Reserve = attrs.field(factory=lambda: Reserve(size=MOST + 2))
 
     def why_not_alive(self) -> tuple[str, ...]:
-        """What only a new start can repair; nothing while all is well."""
+        """List the reasons for a restart; none while the worker is alive."""
         reasons = []
         if (silent := self.heartbeat.silent_for()) > self.longest_block:
             reasons.append(f"the event loop has been blocked for {silent:.0f} s")
@@ -154,10 +155,9 @@ class Probes:
         return tuple(reasons)
 
     def why_not_ready(self) -> tuple[str, ...]:
-        """Why the backend is to send nothing here; nothing while it may.
-
-        The registration is no reason: a worker that waited for it could never be discovered.
-        """
+        """List the reasons why the worker accepts no jobs; none while it is ready."""
+        # The registration is no reason: Kubernetes sends nothing to a worker that is not ready, so
+        # that the backend could never discover it.
         match self.lifecycle.state:
             case EngineState.SERVING:
                 return ()
@@ -170,14 +170,14 @@ class Probes:
 
     @asynccontextmanager
     async def serving(self, address: Address, logger: Logger) -> AsyncIterator[None]:
-        """Answer for as long as this is entered.
+        """Answer probes while the context is entered.
 
         Args:
-            address: Where to listen; empty for nowhere.
-            logger: Told where the probes listen.
+            address: The address to listen on; empty for none.
+            logger: Receives the address.
 
         Raises:
-            ProbesFailed: The address is taken, or not this machine's.
+            ProbesFailed: The address is in use, or not an address of this machine.
         """
         if not address:
             yield
@@ -197,7 +197,7 @@ class Probes:
             thread.join()
 
     async def _answer(self, listeners: Sequence[socket.socket], stop: Future[None]) -> None:
-        """Answer until ``stop``, in whatever thread this runs."""
+        """Answer probes until ``stop``, in the calling thread."""
         app = web.Application()
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
@@ -205,7 +205,7 @@ class Probes:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         assert runner.server is not None, "it is set up"
-        with Door(listeners=listeners, server=runner.server, reserve=self.reserve).open():
+        with Acceptor(listeners=listeners, server=runner.server, reserve=self.reserve).open():
             await asyncio.wrap_future(stop)
         await runner.cleanup()
 
@@ -220,18 +220,18 @@ class Probes:
             "state": self.lifecycle.state,
             "reasons": reasons,
             "registration": {"state": registration.state, "detail": registration.detail},
-            "targets": {name: _shown(status) for name, status in self.targets().items()},
+            "targets": {name: _describe(status) for name, status in self.targets().items()},
         }
         return _answer(good=not reasons, body=body)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        # What the process uses is read from files.
-        with self.reserve.lent():
+        # The process metrics are read from files in /proc, which needs a descriptor.
+        with self.reserve.lend():
             text, content_type = self.metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": content_type})
 
 
-def _shown(status: TargetStatus) -> Mapping[str, object]:
+def _describe(status: TargetStatus) -> Mapping[str, object]:
     detail = status.detail if status.error is None else str(status.error)
     return {"reached": status.is_reached, "detail": detail}
 
@@ -247,5 +247,6 @@ def _listeners(address: Address) -> list[socket.socket]:
     except OSError as error:
         raise ProbesFailed(
             f"the probes cannot listen on worker.probe_address {address}: {error.strerror}",
-            hint=f"{listening_hint(error, int(port), 'worker.probe_address')}; empty turns them off",
+            hint=f"{listening_hint(error, int(port), 'worker.probe_address')}; an empty value turns the"
+            " probes off",
         ) from error

@@ -1,8 +1,8 @@
-"""Which proxy leads to a URL, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+"""The proxy for a URL, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 
-The rules are those of Go's ``net/http``, and so of Landlord's worker, as they are written at
-https://pkg.go.dev/golang.org/x/net/http/httpproxy: a proxy is never used for loopback, and NO_PROXY
-holds names with their subdomains, addresses and networks, each but networks with a port if need be.
+The rules are those of Go's ``net/http``, and so of Landlord's worker; see
+https://pkg.go.dev/golang.org/x/net/http/httpproxy. No proxy is used for loopback. NO_PROXY holds names,
+which include their subdomains, addresses and networks. A name or an address may have a port.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -11,17 +11,16 @@ from urllib.request import getproxies_environment
 
 from landlord_engines_core.errors import SettingsError
 
-__all__ = ["proxy_for", "through"]
+__all__ = ["name_proxy", "proxy_for"]
 
 _PORTS = {"http": 80, "https": 443}
 
 
 def proxy_for(url: str) -> str | None:
-    """The URL of the proxy that leads to ``url``, or ``None`` for the direct way.
+    """Find the URL of the proxy for ``url``; ``None`` for a direct connection.
 
     Raises:
-        SettingsError: The variable does not hold the URL of an HTTP proxy. Its value is not shown,
-            since it may hold a password.
+        SettingsError: The variable does not hold the URL of an HTTP proxy.
     """
     target = urlsplit(url)
     environment = getproxies_environment()
@@ -30,6 +29,7 @@ def proxy_for(url: str) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not _is_http(proxy):
+        # The value is not shown: it may hold a password.
         raise SettingsError(
             f"{target.scheme.upper()}_PROXY is not the URL of an HTTP proxy",
             hint=f"for example http://proxy:3128; or name {target.hostname} in NO_PROXY",
@@ -37,13 +37,11 @@ def proxy_for(url: str) -> str | None:
     return proxy
 
 
-def through(proxy: str | None, reason: str) -> str:
-    """Add to the reason of a failure through which proxy it came, without the proxy's password.
-
-    aiohttp shows the proxy's whole URL where the proxy refuses a tunnel (observed with 3.14.5).
-    """
+def name_proxy(proxy: str | None, reason: str) -> str:
+    """Add the proxy, without its password, to the reason of a failure."""
     if proxy is None:
         return reason
+    # aiohttp shows the whole URL where the proxy refuses a tunnel (observed with 3.14.5).
     credentials, at, host = urlsplit(proxy).netloc.rpartition("@")
     return f"{reason.replace(credentials + at, '')} (through the proxy {host}; see NO_PROXY)"
 
@@ -72,11 +70,11 @@ def _matches(entry: str, host: str, port: str, address: IPv4Address | IPv6Addres
         return True
     if "/" in entry:
         return address is not None and _in_network(address, entry)
-    name, wanted = _split(entry)
-    if wanted not in ("", port):
+    name, entry_port = _split(entry)
+    if entry_port not in ("", port):
         return False
-    if (named := _address(name)) is not None:
-        return named == address
+    if (entry_address := _address(name)) is not None:
+        return entry_address == address
     name = name.removeprefix("*")
     if name.startswith("."):
         return host.endswith(name) and name != "."
@@ -84,7 +82,7 @@ def _matches(entry: str, host: str, port: str, address: IPv4Address | IPv6Addres
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """The host and the port of an entry; an address of IPv6 has brackets where a port follows."""
+    """Split an entry into host and port; brackets enclose an IPv6 address before a port."""
     if entry.startswith("["):
         host, _, port = entry[1:].partition("]")
         return host, port.removeprefix(":")

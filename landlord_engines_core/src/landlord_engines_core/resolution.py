@@ -1,9 +1,9 @@
-"""Which compute engine and location a tenant gets, and with which configuration.
+"""Choosing a tenant's compute engine and location, and its effective configuration.
 
-The engine is named by the first of: the worker's override, the job, Landlord's API (cached), the
-tenant's record, the worker's default or its only engine. The configuration is layered: the
-engine's defaults, Landlord's defaults for that engine, the tenant's own; maps merge, all else
-replaces.
+The first source that names an engine decides. The sources are the worker's override, the job, Landlord's
+API (cached), the tenant's record, the worker's default, and the only engine. The configuration has three
+layers: the engine's defaults, Landlord's defaults for that engine, and the tenant's own. Maps merge, and
+every other value replaces.
 """
 
 import json
@@ -16,7 +16,7 @@ from landlord_engines_core.codec import BadDocument
 from landlord_engines_core.compute import ComputeRegistry, ComputeSpec
 from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import (
     Job,
@@ -28,24 +28,24 @@ from landlord_engines_core.models import (
     merge,
 )
 
-__all__ = ["Resolver", "merge"]
+__all__ = ["Resolver"]
 
 _CONTROL_KEYS = ("compute_provider", "compute_provider_type")
-"""Keys of a tenant's configuration that choose the engine and are not for it."""
+"""Keys of a tenant's configuration that choose the engine; the engine does not get them."""
 
 
-def named_engine(config: Mapping[str, object]) -> str:
-    """The compute engine that a configuration, a label map or an annotation map names, or empty."""
+def find_engine_name(config: Mapping[str, object]) -> str:
+    """Find the compute engine in a configuration, in labels or in annotations, or empty."""
     for key in _CONTROL_KEYS:
         if isinstance(value := config.get(key), str) and value:
             return value
     return ""
 
 
-def engine_of(tenant: Tenant) -> str:
-    """The compute engine that Landlord's record of a tenant names, or empty."""
+def find_tenant_engine(tenant: Tenant) -> str:
+    """Find the compute engine in Landlord's document of a tenant, or empty."""
     sources = (tenant.desired_config, tenant.labels, tenant.annotations)
-    return next((name for source in sources if (name := named_engine(source))), "")
+    return next((name for source in sources if (name := find_engine_name(source))), "")
 
 
 def _last_engine(record: Record) -> str:
@@ -54,16 +54,17 @@ def _last_engine(record: Record) -> str:
 
 @attrs.define(kw_only=True)
 class Resolver:
-    """Finds each tenant's compute engine, location and configuration.
+    """Chooses compute engine, location and configuration of tenants.
 
     Attributes:
         registry: The compute engines of this worker.
         landlord: Landlord's API, where the worker has its address.
         force: An engine that overrides every other choice.
-        default: The engine for tenants for which nothing else names one.
-        ttl: Seconds for which an answer of Landlord's API is used again; 0 asks each time.
+        default: The engine for tenants that name none.
+        ttl: Seconds for which an answer of Landlord's API is valid; 0 asks each time.
         max_config_bytes: The largest effective configuration, as JSON text.
-        metrics: Where the caches are shown.
+        logger: Receives a warning for each expired answer that serves.
+        metrics: Shows the caches.
     """
 
     registry: ComputeRegistry
@@ -78,54 +79,55 @@ class Resolver:
     _defaults: Cache[str, Mapping[str, object]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Set up the caches; both are shared by all jobs."""
+        """Create the caches, which all jobs share."""
         self._engines = Cache(ttl=self.ttl)
         self._defaults = Cache(ttl=self.ttl)
         self.metrics.watch_cache("engine", self._engines)
         self.metrics.watch_cache("defaults", self._defaults)
 
-    async def placement(self, job: Job, look: Callable[[], Awaitable[Record]]) -> Placement:
+    async def placement(self, job: Job, read_record: Callable[[], Awaitable[Record]]) -> Placement:
         """Choose the compute engine and the location for a job, and check its configuration.
 
         Args:
             job: A job that provisions or updates.
-            look: Reads the tenant's record; called only where the sources before it are silent.
+            read_record: Reads the tenant's record; called only where earlier sources name no engine.
 
         Raises:
-            ComputeRefused: The configuration cannot be read, an engine refuses it, or there is no
-                engine, or one that is not here.
+            ComputeRefused: The configuration cannot be read, or the engine refuses it. Or no source
+                names an engine of this worker.
             LandlordUnavailable: Landlord's API is needed and gives no usable answer.
         """
         if job.unreadable:
             raise ComputeRefused(job.unreadable, hint="correct the tenant's configuration")
-        name = await self._engine_name(job, look)
+        name = await self._engine_name(job, read_record)
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).location(config))
 
     async def placement_named_by(
         self, tenant: Tenant, job: Job, otherwise: Placement | None
     ) -> Placement:
-        """Where Landlord's record of a tenant puts it.
+        """Choose the placement for Landlord's document of a tenant.
 
         Args:
-            tenant: The record, which was just read.
-            job: Its configuration.
-            otherwise: Its engine serves where the record names none; without it, the worker's default.
+            tenant: The document.
+            job: A job with the tenant's configuration.
+            otherwise: The placement whose engine counts where the document names none. Without it, the
+                worker's default counts.
 
         Raises:
-            ComputeRefused: The engine is not here, or refuses the configuration.
+            ComputeRefused: The worker does not have the engine, or the engine refuses.
             LandlordUnavailable: Landlord's defaults are needed and cannot be read.
         """
-        name = self.force or engine_of(tenant)
+        name = self.force or find_tenant_engine(tenant)
         name = name or (otherwise.engine if otherwise is not None else self._default_name())
         config = await self.effective_config(name, job.desired_config)
         return Placement(name, self.registry.engine(name).location(config))
 
     async def spec(self, job: Job, placement: Placement) -> ComputeSpec:
-        """What this job wants at a location that was chosen before.
+        """Make the specification of a job's resource at a chosen placement.
 
         Raises:
-            ComputeRefused: The engine is not here, or refuses the configuration.
+            ComputeRefused: The worker does not have the engine, or the engine refuses.
             LandlordUnavailable: Landlord's API is needed and gives no usable answer.
         """
         config = await self.effective_config(placement.engine, job.desired_config)
@@ -139,18 +141,17 @@ class Resolver:
         )
 
     async def candidates(self, job: Job) -> tuple[Placement, ...]:
-        """Where a tenant without a record could have a resource: once or twice on each engine.
+        """List where a tenant without a record could have a resource, on all engines.
 
-        It refuses no configuration that can be read, and asks nobody then: one that names no valid
-        location is passed over for the engine's own. Of one that cannot, Landlord's API is asked.
+        These are each engine's own location, and the one that the job's configuration names. Where
+        the job's configuration cannot be read, Landlord's API is asked for it.
 
         Raises:
-            ComputeRefused: The configuration cannot be read, could have named a location that an
-                engine has beside its own, and Landlord's API does not tell.
+            ComputeRefused: No source has a readable configuration, which could name a location.
             LandlordUnavailable: Landlord's API gives no usable answer.
         """
         desired = _without_control_keys(await self._readable_config(job))
-        found: list[Placement] = []
+        candidates: list[Placement] = []
         for name in self.registry:
             engine = self.registry.engine(name)
             defaults = engine.config_defaults()
@@ -158,16 +159,17 @@ class Resolver:
                 try:
                     placement = Placement(name, engine.location(config))
                 except ComputeRefused:
+                    # A delete is never refused: an invalid location holds no resource.
                     continue
-                if placement not in found:
-                    found.append(placement)
-        return tuple(found)
+                if placement not in candidates:
+                    candidates.append(placement)
+        return tuple(candidates)
 
     async def effective_config(self, name: str, desired: Mapping[str, object]) -> dict[str, object]:
-        """Layer and check the configuration that an engine gets.
+        """Merge the layers of a configuration, and check the result.
 
         Raises:
-            ComputeRefused: It is too large, or the engine refuses it.
+            ComputeRefused: The configuration is too large, or the engine refuses it.
             LandlordUnavailable: Landlord's defaults are needed and cannot be read.
         """
         defaults = self.registry.engine(name).config_defaults()
@@ -175,65 +177,68 @@ class Resolver:
         config = merge(below, _without_control_keys(desired))
         if (size := len(json.dumps(config))) > self.max_config_bytes:
             raise ComputeRefused(
-                f"the configuration has {size} bytes, the limit is {self.max_config_bytes}",
-                hint="make it smaller, or raise worker.max_config_bytes",
+                f"the configuration has {size} bytes, and the limit is {self.max_config_bytes}",
+                hint="make the configuration smaller, or raise worker.max_config_bytes",
             )
         self.registry.check(name, config)
         return config
 
     async def _readable_config(self, job: Job) -> Mapping[str, object]:
-        """The job's configuration, or what Landlord's API says where that cannot be read."""
+        """Return the job's configuration, or Landlord's where the job's cannot be read."""
         if not job.unreadable or not self.registry.has_locations():
             return job.desired_config
         tenant = await self._tenant_to_delete(job)
         if tenant is None:
             raise ComputeRefused(
-                f"no record tells where the tenant's resource is, and its configuration cannot be read:"
-                f" {job.unreadable}",
-                hint="correct the tenant's configuration, or send the delete with one that names its"
+                "the location of the tenant's resource is unknown: there is no record, and the"
+                f" configuration cannot be read: {job.unreadable}",
+                hint="correct the tenant's configuration, or send the delete with one that names the"
                 " location",
             )
         return tenant.desired_config
 
     async def _tenant_to_delete(self, job: Job) -> Tenant | None:
-        """Landlord's record of a tenant; ``None`` where it does not know or cannot be read."""
+        """Read Landlord's document of a tenant; ``None`` where there is none or it is unreadable."""
         if self.landlord is None:
             return None
         try:
             return await self.landlord.tenant(job.tenant, fresh=True)
         except LandlordUnavailable as error:
             if isinstance(error.__cause__, BadDocument):
-                return None  # the API shows the same configuration
+                return None  # the API returned the same unreadable configuration
             raise
 
-    async def _engine_name(self, job: Job, look: Callable[[], Awaitable[Record]]) -> str:
-        name = self.force or job.compute_provider or named_engine(job.desired_config)
-        name = name or await self._asked(job)
-        return name or _last_engine(await look()) or self._default_name()
+    async def _engine_name(self, job: Job, read_record: Callable[[], Awaitable[Record]]) -> str:
+        name = self.force or job.compute_provider or find_engine_name(job.desired_config)
+        name = name or await self._ask_landlord(job)
+        return name or _last_engine(await read_record()) or self._default_name()
 
     def _default_name(self) -> str:
         only = next(iter(self.registry), "") if len(self.registry) == 1 else ""
         name = self.default or only
         if not name:
-            has = ", ".join(sorted(self.registry)) or "none"
+            names = ", ".join(sorted(self.registry)) or "none"
             raise ComputeRefused(
-                f"nothing names a compute engine for this tenant, and the worker has {has}",
+                f"no setting names a compute engine for this tenant, and the worker has {names}",
                 hint="set compute_provider in the tenant's configuration, or worker.compute_provider",
             )
         return name
 
-    async def _asked(self, job: Job) -> str:
-        """Ask Landlord's API, through the cache: the entry serves only this configuration."""
+    async def _ask_landlord(self, job: Job) -> str:
+        """Ask Landlord's API for the engine, through the cache."""
         if self.landlord is None:
             return ""
         landlord = self.landlord
 
-        async def ask() -> str:
+        async def fetch() -> str:
             tenant = await landlord.tenant(job.tenant)
-            return engine_of(tenant) if tenant is not None else ""
+            return find_tenant_engine(tenant) if tenant is not None else ""
 
+        # With the hash, an entry serves only the configuration that it was read for.
         key = (job.tenant, config_hash(job.desired_config))
-        return await self._engines.get(key, ask, stale_on=LandlordUnavailable, stale=self._stale)
+        return await self._engines.get(
+            key, fetch, stale_on=LandlordUnavailable, stale=self._log_stale
+        )
 
     async def _landlords_defaults(self, name: str) -> Mapping[str, object]:
         if self.landlord is None:
@@ -243,11 +248,11 @@ class Resolver:
             name,
             lambda: landlord.compute_defaults(name),
             stale_on=LandlordUnavailable,
-            stale=self._stale,
+            stale=self._log_stale,
         )
 
-    def _stale(self, error: Exception) -> None:
-        self.logger.warning("using stale cache entry", **told(error))
+    def _log_stale(self, error: Exception) -> None:
+        self.logger.warning("using stale cache entry", **error_fields(error))
 
 
 def _without_control_keys(config: Mapping[str, object]) -> dict[str, object]:

@@ -1,8 +1,8 @@
-"""Signals of the host: they drain or end it, also where the event loop is blocked.
+"""Signals of the host, which drain or end the process even while the event loop is blocked.
 
-Python's own handler runs between two instructions of the main thread and in the midst of a blocked
-call, so that it needs no loop. It only tells: a thread of its own measures the time, ends a process
-that cannot end itself, and reports an event loop that stands still.
+Python's own handler runs between two instructions of the main thread, also during a blocking call, so
+that it needs no event loop. The handler only notes the signal. A watcher thread measures the time, ends
+a process that cannot end itself, and reports a blocked event loop.
 """
 
 import asyncio
@@ -21,9 +21,10 @@ import attrs
 import uvloop
 
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.logs import Logger, flush
 from landlord_engines_core.plugin_frames import Engines, thread_whereabouts
-from landlord_engines_core.streams import tell
+from landlord_engines_core.streams import write_error_line
 from landlord_engines_core.threads import start_thread
 
 __all__ = ["Control", "Signals", "run_async", "signals"]
@@ -32,31 +33,28 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 LAST_RESORT = 2.0
-"""Seconds after which a process ends whose engine does not let itself be cancelled."""
+"""Seconds until the process ends where an engine swallows its cancellation."""
 
 BEAT = 1.0
-"""Seconds between two signs of life of the event loop."""
+"""Seconds between two heartbeats of the event loop."""
 
 LONGEST_BLOCK = 10.0
-"""Seconds without one after which the event loop counts as blocked."""
+"""Seconds without a heartbeat after which the event loop counts as blocked."""
 
 REPORT_AGAIN = 60.0
-"""Seconds between two reports of one that stays blocked."""
-
-_FORCED, _FAILED = 1, 3
-"""Exit codes; the command line has the others."""
+"""Seconds between two reports of a blocked event loop."""
 
 _END = 0
 
 
 @attrs.frozen(kw_only=True)
 class Control:
-    """What starts and ends a host from outside of it.
+    """Events by which the outside and a worker control each other.
 
     Attributes:
-        stop: Set by the first signal: drain.
-        force: Set by the second: end at once.
-        registered: Set by the host once the backend sends jobs to this worker.
+        stop: The first signal sets it; the worker drains.
+        force: The second signal sets it; the worker ends at once.
+        registered: The worker sets it once the backend sends jobs to this worker.
     """
 
     stop: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -65,25 +63,25 @@ class Control:
 
 
 class HostLoop(uvloop.Loop):
-    """An event loop whose handlers of the host's signals nobody else replaces."""
+    """Event loop in which only the host handles its signals."""
 
     owner: "Signals | None" = None
 
     def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Add a handler, but for a signal that the host has."""
+        """Add a handler, except for a signal of the host."""
         if self.owner is not None and self.owner.claims(sig):
             return
         super().add_signal_handler(sig, callback, *args)
 
     def remove_signal_handler(self, sig: int) -> bool:
-        """Remove a handler, but that of a signal that the host has."""
+        """Remove a handler, except for a signal of the host."""
         if self.owner is not None and self.owner.claims(sig):
             return False
         return super().remove_signal_handler(sig)
 
 
 def run_async(main: Coroutine[object, object, T]) -> T:
-    """Run a coroutine on uvloop, as everything here is."""
+    """Run a coroutine on uvloop."""
     with asyncio.Runner(loop_factory=HostLoop) as runner:
         return runner.run(main)
 
@@ -93,15 +91,15 @@ class Signals:
     """Handles the host's signals and watches its event loop, from `start` until `stop`.
 
     Attributes:
-        control: What the signals set.
-        engines: What the engines are called, for reports.
-        logger: Told of engines that block the loop or take a signal.
-        drain_timeout: Seconds after which, with some more, a process ends in any case. ``None``
-            where what is to be ended in order after the worker has its time; a blocked loop is
-            waited for then at the second signal only.
-        longest_block: Seconds without a sign of life after which the loop counts as blocked.
+        control: The events that signals set.
+        engines: Names of the engines, for reports.
+        logger: Receives reports of engines that block the loop or take a signal.
+        drain_timeout: Seconds, and a few more, until the process ends in any case. ``None`` for a
+            process that ends other parts after the worker: it only ends a blocked loop, and at the
+            second signal.
+        longest_block: Seconds without a heartbeat after which the loop counts as blocked.
         leave: Ends the process with an exit code.
-        taken: The engine that took a signal for itself, and which; empty where none did.
+        taken: A report of the engine that took a signal, or empty.
     """
 
     control: Control
@@ -109,11 +107,13 @@ class Signals:
     logger: Logger
     drain_timeout: float | None
     longest_block: float = LONGEST_BLOCK
+    # Not sys.exit, which a blocked main thread would never see.
     leave: Callable[[int], None] = os._exit
     taken: str = attrs.field(default="", init=False)
     _numbers: tuple[signal.Signals, ...] = attrs.field(init=False)
     _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, init=False)
     _main: int = attrs.field(factory=threading.get_ident, init=False)
+    # Its put is reentrant, so that a signal handler may call it at any moment.
     _events: SimpleQueue[int] = attrs.field(factory=SimpleQueue, init=False)
     _count: int = attrs.field(default=0, init=False)
     _seen: int = attrs.field(default=0, init=False)
@@ -123,15 +123,15 @@ class Signals:
     _reports_at: float = attrs.field(default=0.0, init=False)
 
     @_numbers.default
-    def _those_of_the_host(self) -> tuple[signal.Signals, ...]:
-        # nohup has it ignored, and means it.
+    def _choose_numbers(self) -> tuple[signal.Signals, ...]:
+        # nohup ignores SIGHUP on purpose.
         hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         return (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if hangs_up else ()))
 
     def start(self) -> None:
         """Handle the signals from now on, in the main thread."""
         for number in self._numbers:
-            # Called after Python's own handler, also after one that an engine has set in its place.
+            # Runs after Python's own handler, and after one that an engine set in its place.
             self._loop.add_signal_handler(number, self._after, number)
             signal.signal(number, self.receive)
         if isinstance(self._loop, HostLoop):
@@ -140,7 +140,7 @@ class Signals:
         start_thread("signals", self._watch)
 
     def stop(self) -> None:
-        """Handle them no more; an end that was set stays: an engine may swallow every cancellation."""
+        """Handle no more signals. The time of a forced end stays: an engine may swallow cancellations."""
         self._next_beat.cancel()
         if isinstance(self._loop, HostLoop):
             self._loop.owner = None
@@ -149,14 +149,14 @@ class Signals:
         self._events.put(_END)
 
     def claims(self, number: int) -> bool:
-        """Whether a signal is the host's; whoever asks for it then is reported."""
+        """Whether a signal is the host's; reports the code that tries to handle it."""
         if number not in self._numbers:
             return False
         self._report_claim(number, by=str(thread_whereabouts(self._main, self.engines)))
         return True
 
     def receive(self, number: int, _: FrameType | None = None) -> None:
-        """Note a signal; safe at any moment, since nothing here takes a lock."""
+        """Note a signal; safe at any moment, since it takes no lock."""
         self._count += 1
         self._events.put(number)
         self._loop.call_soon_threadsafe(self._obey)
@@ -194,7 +194,7 @@ class Signals:
         self._next_beat = self._loop.call_later(BEAT, self._beat)
 
     def _watch(self) -> None:
-        """Measure time beside the loop, until there is nothing to be measured any more."""
+        """Measure the time in a thread, until `stop` and no forced end is due."""
         ended = False
         while not ended or self._leaves_at < math.inf:
             try:
@@ -232,16 +232,16 @@ class Signals:
     def _end_process(self) -> None:
         forced = self._count > 1
         if self.drain_timeout is None and self._seen == self._count:
-            # The loop runs: what is beside the worker is being ended in order.
+            # The loop runs, so that the process ends its other parts in order.
             return
         where = thread_whereabouts(self._main, self.engines)
         flush()
-        tell(
+        write_error_line(
             "landlord-host: ended by a second signal"
             if forced
-            else f"landlord-host: {EngineFailed.code}: the drain did not end; {where} kept it"
+            else f"landlord-host: {EngineFailed.code}: the drain did not end; {where} blocks it"
         )
-        self.leave(_FORCED if forced else _FAILED)
+        self.leave(ExitCode.FORCED if forced else ExitCode.FAILED)
 
 
 @contextmanager
@@ -252,10 +252,10 @@ def signals(
     engines: Engines,
     drain_timeout: float | None = None,
 ) -> Iterator[None]:
-    """Let the first SIGTERM, SIGINT or SIGHUP stop, and the second force; see `Signals`.
+    """Drain at the first SIGTERM, SIGINT or SIGHUP, and end at the second; see `Signals`.
 
     Raises:
-        EngineFailed: All went well, but an engine had taken a signal for itself.
+        EngineFailed: An engine took a signal for itself, and no other error is raised.
     """
     handling = Signals(control=control, engines=engines, logger=logger, drain_timeout=drain_timeout)
     handling.start()
@@ -265,5 +265,6 @@ def signals(
         handling.stop()
     if handling.taken:
         raise EngineFailed(
-            handling.taken, hint="signals are the host's; an engine ends when it is shut down"
+            handling.taken,
+            hint="report it to the engine's authors: signals belong to the host",
         )

@@ -1,4 +1,4 @@
-"""Listening on both families, IPv4 and IPv6, where the machine and the name have both."""
+"""Listening on IPv4 and IPv6, where the machine and the name have both."""
 
 import errno
 import socket
@@ -10,14 +10,14 @@ __all__ = ["BACKLOG", "open_listeners"]
 BACKLOG = 2048
 
 _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""What an address says that this machine does not have, or a family that it lacks."""
+"""Errors for an address or a family that this machine lacks."""
 
 _EVERYWHERE = frozenset({"", "::"})
-"""The hosts that Go's ``net.Listen``, and so Landlord's worker, takes for both families."""
+"""Hosts that mean both families to Go's ``net.Listen``, and so to Landlord's worker."""
 
 
 def open_listeners(host: str, port: int) -> list[socket.socket]:
-    """Listen at every address of a host; all the sockets have the same port.
+    """Listen on every address of a host; all sockets have the same port.
 
     Args:
         host: A name, or an address without brackets. Empty and ``::`` mean all interfaces, of both
@@ -25,8 +25,8 @@ def open_listeners(host: str, port: int) -> list[socket.socket]:
         port: 0 takes a free one.
 
     Raises:
-        OSError: The name has no address, an address is taken, or none is this machine's. No socket
-            is left open then.
+        OSError: The name has no address, an address is in use, or none is an address of this machine.
+            No socket is left open.
     """
     if host in _EVERYWHERE:
         return [_everywhere(port)]
@@ -63,11 +63,11 @@ def _everywhere(port: int) -> socket.socket:
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError as error:
-        # A label of more than 63 characters does not get as far as the resolver.
+        # Python refuses a label of more than 63 characters before it asks the resolver.
         raise OSError(errno.EINVAL, f"{host!r} is not the name of a host") from error
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in infos))
 
 
 def _port_of(listeners: list[socket.socket]) -> int:

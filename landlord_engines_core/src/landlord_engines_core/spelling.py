@@ -1,9 +1,9 @@
-"""Finds what a misspelt name may mean."""
+"""Finding the known name that a misspelt one stands for."""
 
 import difflib
 from collections.abc import Collection
 
-__all__ = ["alike", "closest", "is_typo"]
+__all__ = ["find_closest", "find_similar", "is_typo"]
 
 _NEAR = 0.8
 
@@ -18,30 +18,30 @@ def is_typo(name: str, meant: str) -> bool:
     return 0 < _slips(name, meant, slips) <= slips
 
 
-def alike(name: str, known: Collection[str]) -> str:
-    """The known name that looks most like this one, or empty where none is near."""
+def find_similar(name: str, known: Collection[str]) -> str:
+    """Find the most similar known name; empty where none is near."""
     return next(iter(difflib.get_close_matches(name, sorted(known), 1, _NEAR)), "")
 
 
-def closest(name: str, known: Collection[str]) -> str:
-    """The known name that is meant, or empty.
+def find_closest(name: str, known: Collection[str]) -> str:
+    """Find the known name that a misspelt one stands for, or empty.
 
-    It is one with a typo, one that looks alike, one that was cut after some of its words, or the
-    only one that begins with the same word.
+    It is a name with a typo, or else a similar name. Otherwise it is a name that was cut after some of
+    its words, or the only name with the same first word.
     """
-    if typos := [one for one in sorted(known) if is_typo(name, one)]:
-        return min(typos, key=lambda one: _slips(name, one, 2))
-    if near := alike(name, known):
+    if typos := [other for other in sorted(known) if is_typo(name, other)]:
+        return min(typos, key=lambda other: _slips(name, other, 2))
+    if near := find_similar(name, known):
         return near
-    if cut := [one for one in sorted(known) if one.startswith(f"{name}_")]:
-        return min(cut, key=len)
+    if longer := [other for other in sorted(known) if other.startswith(f"{name}_")]:
+        return min(longer, key=len)
     first = name.partition("_")[0]
-    begun = [one for one in known if one.partition("_")[0] == first]
-    return begun[0] if len(begun) == 1 else ""
+    same_word = [other for other in known if other.partition("_")[0] == first]
+    return same_word[0] if len(same_word) == 1 else ""
 
 
 def _slips(name: str, meant: str, most: int) -> int:
-    """Letters that are missing, too many, wrong or swapped; above ``most`` it is not counted on.
+    """Count missing, extra, wrong and swapped letters, up to ``most`` and one more.
 
     This is the optimal string alignment distance.
     """

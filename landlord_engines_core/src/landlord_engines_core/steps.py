@@ -1,4 +1,4 @@
-"""What a job may ask of the backend that runs it: durable steps and the tenant's lock."""
+"""The backend as one job sees it: durable steps, the tenant's lock and its record."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class LostAttempts:
-    """Attempts of a job that began and never ended: their worker was killed.
+    """Attempts of a job that began and never ended, because their worker was killed.
 
     Attributes:
-        count: How many there were in a row, since the job last got on or failed by itself.
-        is_new: Whether no attempt has begun and ended since the last of them.
+        count: How many there were in a row, since the job last made progress or failed by itself.
+        is_new: Whether no attempt has begun and ended since the last lost one.
     """
 
     count: int = 0
@@ -26,60 +26,61 @@ class LostAttempts:
 
 
 NONE_LOST = LostAttempts()
-"""What a backend says that does not count them."""
+"""The answer of a backend that does not count lost attempts."""
 
 
 class Steps(Protocol):
-    """One job's view of its backend; each worker engine has its own.
+    """One job's view of its backend; each worker engine implements it.
 
-    The order and the names of the calls are fixed (see `landlord_engines_core.tenants`), so that a
-    backend which replays a journal finds the same calls in it.
+    The order and the names of the calls are fixed: see `landlord_engines_core.tenants`. A backend that
+    replays a journal finds the same calls in it.
     """
 
     @property
     def execution_id(self) -> str:
-        """What the backend calls this job; the same in each attempt."""
+        """The backend's id of this job, the same in each attempt."""
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
-        """Run a step, at least once, and remember its value where the backend can.
+        """Run a step at least once, and journal its value where the backend has a journal.
 
         Args:
             name: The step's name in the journal.
-            action: Does the work; it may be run again and must converge.
-            kind: The attrs class of the value, for reading it back.
+            action: The work. It may run several times, and must converge.
+            kind: The attrs class of the value, to read it from the journal.
 
         Raises:
-            InvalidJob: As the action raised it, or the backend's own error that ends the job so.
-            Superseded: As the action raised it.
+            InvalidJob: The action raised it. A backend may raise its own error instead, which ends
+                the job in the same way.
+            Superseded: The action raised it.
         """
 
     async def acquire(self, tenant: str, note: JobStart) -> Record:
-        """Take the tenant's lock and hold it until the job has ended.
+        """Acquire the tenant's lock, and hold it until the job has ended.
 
-        Of several jobs the one dispatched last gets it; whoever holds it gives way. ``note`` is
-        durable before this returns.
+        The job dispatched last preempts the holder. The start in ``note`` is durable before this
+        returns.
 
         Returns:
-            The tenant's record, with the note in it; it may lack the transitions of other jobs.
+            The tenant's record with the start in it. It may lack the transitions of other jobs.
 
         Raises:
-            Superseded: A job that was dispatched later has, or had, the lock.
+            Superseded: A job dispatched later has, or had, the lock.
         """
 
     async def complete(self, tenant: str, transition: Transition) -> None:
-        """Write what the job did into the tenant's record."""
+        """Write the job's transition into the tenant's record."""
 
     async def read_record(self, tenant: str) -> Record:
-        """Read the record inside an action, without acquiring the lock and without a journal entry.
+        """Read the tenant's record inside an action, without the lock and without a journal entry.
 
         Raises:
-            Superseded: The lock went to a job that was dispatched later.
+            Superseded: A job dispatched later has the lock.
             Transient: The backend did not answer.
         """
 
     async def lost_attempts(self) -> LostAttempts:
-        """Count the lost attempts of this job, outside of any step and without a journal entry.
+        """Count this job's lost attempts, outside of any step and without a journal entry.
 
-        It costs a question at most where an earlier attempt did not end in this process, and never
-        fails: a backend that does not answer is one that counted none.
+        The call never fails: where the backend does not answer, no attempt was lost. It asks the
+        backend at most where an earlier attempt did not end in this process.
         """

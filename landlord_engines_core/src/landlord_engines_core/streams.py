@@ -1,4 +1,4 @@
-"""Standard error as it is in the field: full, closed, or gone; nobody who logs ever waits for it."""
+"""Writing to standard error, which may be full or closed, without making any logger wait."""
 
 import logging
 import os
@@ -11,28 +11,26 @@ from threading import Event
 
 from landlord_engines_core.threads import start_thread
 
-__all__ = ["LineWriter", "open_standard_streams", "tell"]
+__all__ = ["LineWriter", "open_standard_streams", "write_error_line"]
 
 MOST_LINES = 10_000
-"""Lines that wait to be written; a later one is dropped."""
+"""Lines in the queue; further lines are dropped."""
 
 AT_ONCE = 256
 """Lines in one write."""
 
 PATIENCE = 2.0
-"""Seconds that a process which ends waits for its last lines to be taken."""
+"""Seconds that a process waits for its last lines when it ends."""
 
 
 def open_standard_streams() -> None:
-    """Open the null device where a standard stream is closed.
-
-    The next file or socket would get its descriptor otherwise, and what is printed would end there.
-    """
+    """Open the null device where a standard stream is closed."""
+    # Without this, the next file or socket would get the stream's descriptor and its output.
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is this one.
+            # os.open uses the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # open as long as the process
@@ -41,10 +39,10 @@ def open_standard_streams() -> None:
 
 
 class LineWriter(logging.Handler):
-    """Writes log lines to a descriptor in a thread of its own.
+    """Handler that writes log lines to a descriptor in a thread of its own.
 
-    Lines that do not fit into the queue, and lines that the descriptor does not take, are dropped
-    and counted. Once it takes lines again, one line says how many.
+    Lines are dropped and counted where the queue is full or the descriptor fails. One line says how
+    many, once the descriptor accepts lines again.
     """
 
     def __init__(self, descriptor: int, *, most: int = MOST_LINES) -> None:
@@ -54,7 +52,7 @@ class LineWriter(logging.Handler):
         self._queue: SimpleQueue[bytes | Event | None] = SimpleQueue()
         self._overflowed = 0
         self._failed = 0
-        self._told = 0
+        self._reported = 0
         self._thread = start_thread("log", self._work)
 
     @property
@@ -66,7 +64,7 @@ class LineWriter(logging.Handler):
         """Queue a line."""
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001  # as every handler does: logging ends nothing
+        except Exception:  # noqa: BLE001  # as in every handler, logging must not fail
             self.handleError(record)
             return
         if self._queue.qsize() >= self._most:
@@ -75,17 +73,17 @@ class LineWriter(logging.Handler):
         self.put(line)
 
     def put(self, line: str) -> None:
-        """Queue a line as it is, however many wait."""
+        """Queue a line, even where the queue is full."""
         self._queue.put(f"{line}\n".encode(errors="backslashreplace"))
 
     def flush(self, within: float = PATIENCE) -> None:
-        """Wait until all lines of before are written, ``within`` seconds at most."""
+        """Wait until all earlier lines are written, ``within`` seconds at most."""
         written = Event()
         self._queue.put(written)
         written.wait(within)
 
     def close(self) -> None:
-        """Take no line any more; those of before are still written, if the process lives on."""
+        """Accept no more lines; the thread still writes the earlier ones."""
         self._queue.put(None)
         super().close()
 
@@ -93,10 +91,10 @@ class LineWriter(logging.Handler):
         batch: Sequence[bytes | Event | None] = ()
         while None not in batch:
             batch = self._batch()
-            self._write([one for one in batch if isinstance(one, bytes)])
-            for one in batch:
-                if isinstance(one, Event):
-                    one.set()
+            self._write([item for item in batch if isinstance(item, bytes)])
+            for item in batch:
+                if isinstance(item, Event):
+                    item.set()
 
     def _batch(self) -> Sequence[bytes | Event | None]:
         batch = [self._queue.get()]
@@ -108,9 +106,9 @@ class LineWriter(logging.Handler):
     def _write(self, lines: Sequence[bytes]) -> None:
         try:
             self._write_all(b"".join(lines))
-            if (dropped := self.dropped) > self._told:
-                self._write_all(self._notice(dropped - self._told))
-                self._told = dropped
+            if (dropped := self.dropped) > self._reported:
+                self._write_all(self._notice(dropped - self._reported))
+                self._reported = dropped
         except (OSError, ValueError):
             self._failed += len(lines)
 
@@ -119,7 +117,7 @@ class LineWriter(logging.Handler):
             try:
                 data = data[os.write(self._descriptor, data) :]
             except BlockingIOError:
-                # Whoever shares the descriptor has made it non-blocking.
+                # Another process that shares the descriptor made it non-blocking.
                 select.select([], [self._descriptor], [], 1.0)
 
     def _notice(self, count: int) -> bytes:
@@ -128,14 +126,14 @@ class LineWriter(logging.Handler):
             logging.WARNING,
             __file__,
             0,
-            "%d log lines were dropped: standard error did not take them",
+            "%d log lines were dropped: standard error did not accept them",
             (count,),
             None,
         )
         return f"{self.format(record)}\n".encode(errors="backslashreplace")
 
 
-def tell(line: str) -> None:
+def write_error_line(line: str) -> None:
     """Write one line to standard error, and wait for it no longer than `PATIENCE`."""
     writer = LineWriter(2)
     writer.put(line)

@@ -1,4 +1,4 @@
-"""Threads of the host, which leave its signals to the main thread."""
+"""Threads that leave the process's signals to the main thread."""
 
 import signal
 from collections.abc import Callable
@@ -8,11 +8,9 @@ __all__ = ["start_thread"]
 
 
 def start_thread(name: str, work: Callable[[], object]) -> Thread:
-    """Start a thread that nobody waits for at the end, and that takes no signal.
-
-    Linux gives a signal to another thread where the main one has yet to take the one before. The
-    main thread is not woken then, so that a blocked call hides the signal (observed).
-    """
+    """Start a daemon thread that receives no signal."""
+    # Observed on Linux: while the main thread has yet to handle one signal, another thread receives
+    # the next. Nothing wakes the main thread then, so that a blocked call hides the signal.
 
     def run() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))

@@ -40,7 +40,6 @@ __all__ = ["INFO", "RestateEngine", "create_engine"]
 INFO = EngineInfo(
     name="restate",
     capabilities=dict.fromkeys(Capability, Support.FULL),
-    backends="restate-server 1.7",
 )
 
 DISCOVERY_GRACE = 1.0

@@ -1,33 +1,33 @@
-"""Defines the worker engine for AWS Step Functions and refuses to serve.
+"""Definition of a worker engine for AWS Step Functions, which refuses to serve.
 
-How jobs would map to a state machine is in this distribution's README. Nothing here reaches AWS.
+This distribution's README says how jobs would map to a state machine. Nothing here reaches AWS.
 """
 
 from collections.abc import Callable
 
 import attrs
 
-from landlord_engines_core.engine import (
+from landlord_engines_core.api import (
     Capability,
     EngineContext,
     EngineFactory,
     EngineInfo,
+    EngineRefused,
     Registration,
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.errors import EngineRefused
 
 __all__ = ["StepFunctionsEngine", "StepFunctionsSettings", "factory"]
 
 
 @attrs.frozen(kw_only=True)
 class StepFunctionsSettings:
-    """The section ``workflow.stepfunctions``; it has no keys before there is an engine."""
+    """The section ``workflow.stepfunctions``, which has no keys yet."""
 
 
 class StepFunctionsEngine(WorkerEngine):
-    """Declares what the engine is to do, and does none of it."""
+    """Declares the capabilities of the future engine, and refuses to serve."""
 
     info = EngineInfo(
         name="stepfunctions",
@@ -40,7 +40,6 @@ class StepFunctionsEngine(WorkerEngine):
             Capability.MOVE: Support.UNSUPPORTED,
             Capability.RESYNC: Support.PLANNED,
         },
-        backends="AWS Step Functions, Standard workflows",
     )
 
     async def serve(self, started: Callable[[], None]) -> None:
@@ -57,7 +56,7 @@ class StepFunctionsEngine(WorkerEngine):
         raise _refusal()
 
     async def shutdown(self, grace: float) -> None:
-        """There is nothing to end."""
+        """Return at once: nothing runs."""
 
 
 def _refusal() -> EngineRefused:

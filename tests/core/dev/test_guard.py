@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.dev.guard import _processes, guarded, main
+from landlord_engines_core.dev.guard import _find_processes, guard, main
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found on Linux")
 
@@ -41,15 +41,15 @@ def test_at_the_end_of_its_input_whatever_lives_by_the_folder_ends_with_it(tmp_p
 def test_a_process_that_is_gone_or_another_users_is_passed_by(tmp_path: Path) -> None:
     (tmp_path / "1" / "environ").mkdir(parents=True)
 
-    assert list(_processes(tmp_path, tmp_path)) == []
+    assert list(_find_processes(tmp_path, tmp_path)) == []
 
 
 CODE = """
 import os, sys
 from pathlib import Path
-from landlord_engines_core.dev.guard import guarded
+from landlord_engines_core.dev.guard import guard
 folder = Path(sys.argv[1])
-with guarded(folder):
+with guard(folder):
     if os.fork() == 0:
         os.environ["OWN"] = str(folder)
         os.execvp("sleep", ["sleep", "60"])
@@ -72,7 +72,7 @@ def test_a_command_that_ends_by_itself_takes_the_guard_with_it(tmp_path: Path) -
     folder = tmp_path / "folder"
     folder.mkdir()
 
-    with guarded(folder):
+    with guard(folder):
         assert folder.exists()
 
     assert not folder.exists()

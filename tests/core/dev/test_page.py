@@ -4,7 +4,7 @@ import subprocess
 import sys
 from urllib.request import urlopen
 
-from landlord_engines_core.dev import free_port
+from landlord_engines_core.dev import find_free_port
 from landlord_test_target.harness import wait_for
 
 
@@ -28,4 +28,4 @@ async def test_a_page_says_its_text_and_its_process(unused_tcp_port: int) -> Non
 
 
 def test_a_free_port_is_one() -> None:
-    assert 0 < free_port() < 65536
+    assert 0 < find_free_port() < 65536

@@ -3,7 +3,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
-from landlord_engines_core.dev.stack import _temporary_folder, _without_tenants
+from landlord_engines_core.dev.stack import _destroy_tenants, _temporary_folder
 from landlord_engines_core.errors import ComputeUnavailable, SettingsError
 
 
@@ -23,7 +23,7 @@ async def test_a_tenant_that_cannot_be_destroyed_is_told_once_the_others_are(
     compute = Stuck()
 
     with pytest.raises(ComputeUnavailable, match="it does not end"):
-        async with _without_tenants(ComputeRegistry({"mock": compute}), httpserver.url_for("/v1")):
+        async with _destroy_tenants(ComputeRegistry({"mock": compute}), httpserver.url_for("/v1")):
             compute.resources["other"] = None  # type: ignore[assignment]  # what it is does not matter
 
     assert compute.resources == {}

@@ -11,7 +11,7 @@ from landlord_engines_core.errors import DemoFailed
 
 @pytest_asyncio.fixture
 async def user(httpserver: HTTPServer) -> AsyncIterator[User]:
-    async with User.of(httpserver.url_for("/v1")) as user:
+    async with User.connect(httpserver.url_for("/v1")) as user:
         yield attrs.evolve(user, within=0.2)
 
 
@@ -29,13 +29,13 @@ async def test_a_tenant_that_does_not_become_ready_is_not_waited_for_for_ever(
     httpserver.expect_request("/v1/tenants/x").respond_with_json({"status": "failed"})
 
     with pytest.raises(DemoFailed, match="the tenant ready was not seen"):
-        await user.is_ready("x")
+        await user.wait_ready("x")
 
 
 async def test_a_refusal_of_landlords_is_told(user: User, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"error": "no"}, status=400)
 
-    with pytest.raises(DemoFailed, match="answered POST tenants with 400"):
+    with pytest.raises(DemoFailed, match="answered POST tenants with status 400"):
         await user.create("x", {})
 
 

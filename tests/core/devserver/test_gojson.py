@@ -5,10 +5,10 @@ import pytest
 from landlord_engines_core.devserver.gojson import (
     BadJson,
     Struct,
-    as_read,
     config_hash,
     decode,
     encode,
+    read_back,
 )
 
 
@@ -78,7 +78,7 @@ def test_a_whole_number_is_whole_again_for_whoever_reads_it() -> None:
     config = decode(b'{"port": 18080, "share": 0.5}')
     assert isinstance(config, dict)
 
-    read = as_read(config)
+    read = read_back(config)
 
     assert read == {"port": 18080, "share": 0.5}
     assert isinstance(read["port"], int)

@@ -27,14 +27,14 @@ def test_a_settings_file_that_is_a_folder_is_told(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("setting", ["--config", "LANDLORD_CONFIG"])
-@pytest.mark.parametrize("problem", ["is a folder", "does not exist", "cannot be looked for"])
+@pytest.mark.parametrize("problem", ["is a folder", "does not exist", "cannot be searched for"])
 def test_a_file_that_was_named_is_told_with_what_named_it(
     tmp_path: Path, setting: str, problem: str
 ) -> None:
     path = tmp_path / "named.yaml"
     if problem == "is a folder":
         path.mkdir()
-    elif problem == "cannot be looked for":
+    elif problem == "cannot be searched for":
         path.symlink_to(path)
     environment = {"LANDLORD_CONFIG": str(path)} if setting == "LANDLORD_CONFIG" else {}
 

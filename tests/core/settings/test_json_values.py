@@ -3,17 +3,17 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from landlord_engines_core.settings.json_values import not_json
+from landlord_engines_core.settings.json_values import find_not_json
 
 
 def test_what_json_has_is_passed_by() -> None:
-    assert not_json({"a": [1, 1.5, "x", True, None, {"b": {}}]}, "compute") == []
+    assert find_not_json({"a": [1, 1.5, "x", True, None, {"b": {}}]}, "compute") == []
 
 
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        (date(2026, 1, 1), "compute.a[0].b is a date, which JSON does not have"),
+        (date(2026, 1, 1), "compute.a[0].b is a date, which JSON cannot hold"),
         (datetime(2026, 1, 1, tzinfo=UTC), "compute.a[0].b is a time"),
         ({"x"}, "compute.a[0].b is a set"),
         (b"x", "compute.a[0].b is binary data"),
@@ -24,7 +24,7 @@ def test_what_json_has_is_passed_by() -> None:
     ],
 )
 def test_what_json_does_not_have_is_named_with_its_path(value: object, named: str) -> None:
-    (line,) = not_json({"a": [{"b": value}]}, "compute")
+    (line,) = find_not_json({"a": [{"b": value}]}, "compute")
 
     assert named in line
 
@@ -33,4 +33,4 @@ def test_a_map_that_holds_itself_is_refused() -> None:
     itself: dict[str, object] = {}
     itself["a"] = itself
 
-    assert not_json(itself, "compute") == ["compute is nested too deeply"]
+    assert find_not_json(itself, "compute") == ["compute is nested too deeply"]

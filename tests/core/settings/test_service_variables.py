@@ -19,7 +19,7 @@ INJECTED = {
 @pytest.mark.parametrize("name", INJECTED)
 def test_what_kubernetes_injects_for_a_service_is_known(name: str) -> None:
     assert is_service_variable(name, INJECTED)
-    assert is_service_variable(name, INJECTED, ours=True)
+    assert is_service_variable(name, INJECTED, is_setting=True)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ def test_a_name_alone_makes_no_variable_of_a_service(name: str, value: str) -> N
 def test_a_variable_of_ours_is_one_of_a_service_only_beside_the_services_host() -> None:
     alone = {"WORKFLOW_X_PORT": "tcp://10.0.0.1:80"}
 
-    assert not is_service_variable("WORKFLOW_X_PORT", alone, ours=True)
+    assert not is_service_variable("WORKFLOW_X_PORT", alone, is_setting=True)
     beside = {**alone, "WORKFLOW_X_SERVICE_HOST": "10.0.0.1"}
-    assert is_service_variable("WORKFLOW_X_PORT", beside, ours=True)
+    assert is_service_variable("WORKFLOW_X_PORT", beside, is_setting=True)

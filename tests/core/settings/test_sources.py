@@ -163,13 +163,13 @@ def test_what_landlords_examples_have_and_its_worker_does_not_read_is_passed_ove
 
     loaded = load(document, environment, engine="restate")
 
-    assert loaded.passed_over == (
+    assert loaded.unused == (
         "log.development",
         "workflow.defaultProvider",
         "workflow.restate.auth_token",
         "$WORKFLOW_RESTATE_AUTH_TOKEN",
     )
-    assert load().passed_over == ()
+    assert load().unused == ()
 
 
 def test_a_key_that_an_engine_needs_and_nobody_set_is_named() -> None:
@@ -182,7 +182,7 @@ def test_a_key_that_an_engine_needs_and_nobody_set_is_named() -> None:
 def test_what_an_engines_own_checks_refuse_is_an_error_without_values() -> None:
     flags = {"workflow.x.token": "sesame", "workflow.x.size": "777"}
 
-    with pytest.raises(SettingsError, match=r"workflow\.x is refused") as caught:
+    with pytest.raises(SettingsError, match=r"refuse workflow\.x") as caught:
         Sources(document={}, file="", environment={}, flags=flags).load("x", Strict)
 
     assert "777" not in str(caught.value)
@@ -318,7 +318,7 @@ def test_what_json_does_not_have_is_refused_in_the_sections_that_are_read() -> N
     text = refused(document)
 
     assert "worker.compute_provider is a date" in text
-    assert "workflow.my_engine.address is a set, which JSON does not have" in text
+    assert "workflow.my_engine.address is a set, which JSON cannot hold" in text
     assert "(f.yaml)" in text
     assert "since" not in text
 
@@ -373,7 +373,7 @@ def test_a_file_is_found_where_landlord_looks(
     ("content", "named"),
     [
         (b"a: [", "is not YAML at line 1"),
-        (b"- a", "does not hold a map"),
+        (b"- a", "holds no map"),
         (b"\xff\xfe\xfa", "cannot be read"),
         (b"api_key: *sesame", "is not YAML at line 1"),
         (b"api_key: !sesame x", "is not YAML at line 1"),

@@ -9,60 +9,66 @@ from landlord_engines_core.settings.types import (
     LogLevel,
     Secret,
     Url,
-    expectation,
+    describe_type,
+    format_duration as as_written,
     is_duration,
-    written as as_written,
 )
 
 
 @pytest.mark.parametrize(
-    ("written", "seconds"),
+    ("format_duration", "seconds"),
     [("30s", 30), ("1h30m", 5400), ("500ms", 0.5), ("1.5m", 90), ("0", 0), (5, 5), ("2.5", 2.5)],
 )
-def test_a_duration_is_written_as_landlord_writes_it(written: object, seconds: float) -> None:
-    assert Converter().structure(written, Duration) == seconds
+def test_a_duration_is_written_as_landlord_writes_it(
+    format_duration: object, seconds: float
+) -> None:
+    assert Converter().structure(format_duration, Duration) == seconds
 
 
-@pytest.mark.parametrize("written", ["", "soon", "-1s", "-1", "inf", "nan", True, None, "5 s"])
-def test_what_is_not_a_duration_is_refused(written: object) -> None:
+@pytest.mark.parametrize(
+    "format_duration", ["", "soon", "-1s", "-1", "inf", "nan", True, None, "5 s"]
+)
+def test_what_is_not_a_duration_is_refused(format_duration: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the text is the caller's
-        Converter().structure(written, Duration)
+        Converter().structure(format_duration, Duration)
 
 
-@pytest.mark.parametrize("written", ["ftp://h", "h:80", "http://", "http://u:p@h", "http://h:x"])
-def test_what_is_not_a_plain_url_is_refused(written: str) -> None:
+@pytest.mark.parametrize(
+    "format_duration", ["ftp://h", "h:80", "http://", "http://u:p@h", "http://h:x"]
+)
+def test_what_is_not_a_plain_url_is_refused(format_duration: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # as above
-        Converter().structure(written, Url)
+        Converter().structure(format_duration, Url)
 
 
 def test_a_url_is_kept_as_it_is() -> None:
     assert Converter().structure("https://h:1/x", Url) == "https://h:1/x"
 
 
-@pytest.mark.parametrize("written", ["127.0.0.1:9082", ":0", "[::1]:65535", "host:1", ""])
-def test_an_address_is_kept_as_it_is(written: str) -> None:
-    assert Converter().structure(written, Address) == written
+@pytest.mark.parametrize("format_duration", ["127.0.0.1:9082", ":0", "[::1]:65535", "host:1", ""])
+def test_an_address_is_kept_as_it_is(format_duration: str) -> None:
+    assert Converter().structure(format_duration, Address) == format_duration
 
 
-@pytest.mark.parametrize("written", ["host", 9082, "host:", "h:x", ":65536", None, False])
-def test_what_is_not_an_address_is_refused(written: object) -> None:
+@pytest.mark.parametrize("format_duration", ["host", 9082, "host:", "h:x", ":65536", None, False])
+def test_what_is_not_an_address_is_refused(format_duration: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # as above
-        Converter().structure(written, Address)
+        Converter().structure(format_duration, Address)
 
 
 @pytest.mark.parametrize(
-    ("written", "value"), [("1", True), ("F", False), (True, True), (0, False)]
+    ("format_duration", "value"), [("1", True), ("F", False), (True, True), (0, False)]
 )
-def test_truth_is_written_in_gos_ways(written: object, value: bool) -> None:  # noqa: FBT001  # data
-    assert Converter().structure(written, bool) is value
+def test_truth_is_written_in_gos_ways(format_duration: object, value: bool) -> None:  # noqa: FBT001  # data
+    assert Converter().structure(format_duration, bool) is value
 
 
 @pytest.mark.parametrize(
-    ("written", "kind"), [("maybe", bool), (1.5, int), (True, int), ([], str), (None, str)]
+    ("format_duration", "kind"), [("maybe", bool), (1.5, int), (True, int), ([], str), (None, str)]
 )
-def test_a_value_of_another_kind_is_refused(written: object, kind: type) -> None:
+def test_a_value_of_another_kind_is_refused(format_duration: object, kind: type) -> None:
     with pytest.raises((TypeError, ValueError)):
-        Converter().structure(written, kind)
+        Converter().structure(format_duration, kind)
 
 
 def test_a_list_may_be_written_with_commas() -> None:
@@ -100,7 +106,7 @@ def test_a_secret_is_shown_as_stars() -> None:
     ],
 )
 def test_what_is_expected_is_said_in_words(kind: object, text: str) -> None:
-    assert expectation(kind) == text
+    assert describe_type(kind) == text
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def body(operation: str = "provision", **config: object) -> bytes:
 
 async def bring(tenants: TenantJobs, raw: bytes, execution_id: str = "one") -> Confirmed:
     """Do the work of a job on the engine that is called mock, as one attempt of its step does."""
-    return await tenants._confirmer.bring(parse_job(raw), execution_id, Record(), Placement("mock"))
+    return await tenants.confirmer.bring(parse_job(raw), execution_id, Record(), Placement("mock"))
 
 
 @attrs.frozen
@@ -201,7 +201,7 @@ class Contested(Counted):
 
 
 async def other(tenants: TenantJobs, *, image: str) -> ComputeSpec:
-    return await tenants.resolver.spec(parse_job(body(image=image)), Placement("mock"))
+    return await tenants.jobs.actions.resolver.spec(parse_job(body(image=image)), Placement("mock"))
 
 
 async def test_a_healthy_resource_with_anothers_hash_is_put_right_each_time() -> None:
@@ -242,8 +242,8 @@ async def test_only_so_many_jobs_are_remembered_whose_work_is_not_confirmed() ->
         with pytest.raises(ComputeUnavailable):
             await bring(tenants, body(), f"job-{number}")
 
-    assert len(tenants._confirmer._work) == 1000
-    assert "job-0" not in tenants._confirmer._work
+    assert len(tenants.confirmer._work) == 1000
+    assert "job-0" not in tenants.confirmer._work
 
 
 async def test_what_is_done_is_forgotten_with_its_job() -> None:
@@ -251,7 +251,7 @@ async def test_what_is_done_is_forgotten_with_its_job() -> None:
 
     await bring(tenants, body())
 
-    assert not tenants._confirmer._work
+    assert not tenants.confirmer._work
 
 
 @pytest.mark.parametrize(
@@ -321,11 +321,11 @@ async def test_what_a_delete_leaves_behind_goes_at_its_next_attempt() -> None:
     compute = ScriptedCompute(states=[ResourceState.HEALTHY] * 50)
     tenants = jobs(("mock", compute))
     with pytest.raises(ComputeUnavailable, match="is still there"):
-        await tenants._confirmer.remove("t", (Placement("mock"),))
+        await tenants.confirmer.remove("t", (Placement("mock"),))
     await bring(jobs(("mock", compute)), body())
     compute.states.clear()
 
-    confirmed = await tenants._confirmer.remove("t", (Placement("mock"),))
+    confirmed = await tenants.confirmer.remove("t", (Placement("mock"),))
 
     assert compute.resources == {}
     assert (confirmed.applied.outcome, confirmed.applied.removed) == (

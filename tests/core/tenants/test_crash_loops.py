@@ -7,7 +7,7 @@ from landlord_engines_core.errors import SetApart
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import CompletedJob
 from landlord_engines_core.steps import LostAttempts
-from landlord_engines_core.tenants import TenantJobs, crash_loops, run
+from landlord_engines_core.tenants import TenantJobs, crash_loops, reading
 from landlord_engines_core.tenants.crash_loops import CrashLoops
 from landlord_test_target.direct import DirectSteps, Lines, jobs
 
@@ -60,7 +60,7 @@ def test_one_or_two_lost_attempts_cost_a_moment_and_set_nothing_apart(
     with loops.attempt("one", lost(2, is_new=False), lambda: "acme"):
         assert len(loops) == 0
     assert lines.lines == []
-    assert loops.told("one", "") == ""
+    assert loops.add_lost_attempts("one", "") == ""
 
 
 def test_from_the_third_on_the_pauses_grow_up_to_an_hour(loops: CrashLoops, lines: Lines) -> None:
@@ -68,8 +68,8 @@ def test_from_the_third_on_the_pauses_grow_up_to_an_hour(loops: CrashLoops, line
 
     assert [error.retry_after for error in errors] == [30, 60, 120, 1920, 3600, 3600]
     assert str(errors[0]).startswith(
-        "LE408: the worker ended in the midst of this job 3 times in a row: set apart,"
-        " and tried again by itself in 30 s; see why"
+        "LE408: the worker ended during this job 3 times in a row: it is set apart,"
+        " and tried again by itself in 30 s; find out why"
     )
     assert lines.lines[0] == (
         "warning",
@@ -83,7 +83,7 @@ def test_a_job_that_was_set_apart_is_tried_by_itself_and_others_of_its_kind_wait
 ) -> None:
     with loops.attempt("one", lost(3, is_new=False), lambda: "acme"):
         with (
-            pytest.raises(SetApart, match="waits until one has been tried") as busy,
+            pytest.raises(SetApart, match="waits until one was tried") as busy,
             loops.attempt("two", lost(3, is_new=False), lambda: "other"),
         ):
             pytest.fail("one at a time")
@@ -102,7 +102,7 @@ def test_a_job_that_takes_long_holds_up_the_next_one_for_a_moment_only(
         second = loops.attempt("second", lost(3, is_new=False), lambda: "other")
         second.__enter__()
     with (
-        pytest.raises(SetApart, match="waits until second has been tried"),
+        pytest.raises(SetApart, match="waits until second was tried"),
         loops.attempt("third", lost(3, is_new=False), lambda: "third"),
     ):
         pytest.fail("the end of the first one is not that of the second")
@@ -142,7 +142,11 @@ def test_no_more_jobs_are_remembered_than_the_limit(lines: Lines) -> None:
     for name in ("one", "two", "one", "three"):
         put_off(loops, 3, name)
 
-    assert [bool(loops.told(name, "")) for name in ("one", "two", "three")] == [True, False, True]
+    assert [bool(loops.add_lost_attempts(name, "")) for name in ("one", "two", "three")] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_transition_tells_of_lost_attempts_beside_what_it_tells_anyway(
@@ -150,9 +154,11 @@ def test_a_transition_tells_of_lost_attempts_beside_what_it_tells_anyway(
 ) -> None:
     put_off(loops, 4)
 
-    assert loops.told("one", "") == "its worker had ended in the midst of it 4 times in a row"
-    assert loops.told("one", "late").startswith("late; its worker had ended")
-    assert loops.told("two", "late") == "late"
+    assert (
+        loops.add_lost_attempts("one", "") == "its worker had ended during the job 4 times in a row"
+    )
+    assert loops.add_lost_attempts("one", "late").startswith("late; its worker had ended")
+    assert loops.add_lost_attempts("two", "late") == "late"
 
 
 def tenants(lines: Lines) -> TenantJobs:
@@ -167,7 +173,7 @@ async def test_a_job_is_put_off_before_anything_of_it_is_begun(lines: Lines) -> 
 
     assert steps.names == []
     assert lines.lines[0][2]["tenant"] == "t"
-    text = made.metrics.render()[0].decode()
+    text = made.jobs.metrics.render()[0].decode()
     assert "landlord_worker_jobs_set_apart 1.0" in text
     assert "landlord_worker_attempts_lost_total 1.0" in text
 
@@ -178,15 +184,15 @@ async def test_a_job_that_ends_after_all_says_so_in_its_transition(lines: Lines)
     await made.run(BODY, steps)
 
     (transition,) = steps.record.transitions
-    assert transition.detail == "its worker had ended in the midst of it 3 times in a row"
-    assert "landlord_worker_jobs_set_apart 0.0" in made.metrics.render()[0].decode()
+    assert transition.detail == "its worker had ended during the job 3 times in a row"
+    assert "landlord_worker_jobs_set_apart 0.0" in made.jobs.metrics.render()[0].decode()
 
 
 @pytest.mark.parametrize("longest", [0, 10_000], ids=["too long", "unreadable"])
 async def test_a_body_that_may_be_what_kills_the_worker_is_not_read_for_the_log(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, longest: int
 ) -> None:
-    monkeypatch.setattr(run, "READ_AT_ONCE", longest)
+    monkeypatch.setattr(reading, "SMALL_BODY", longest)
 
     with pytest.raises(SetApart):
         await tenants(lines).run(b"{" if longest else BODY, DirectSteps(lost=lost(3)))

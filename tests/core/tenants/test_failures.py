@@ -16,7 +16,7 @@ from landlord_test_target.direct import Lines
 
 def failed(error: Exception, *, permanently: bool = False) -> JobError:
     failures = Failures(hold_retry_interval=30, fail_permanently=permanently, logger=Lines())
-    with pytest.raises(JobError) as caught, failures.translated("apply"):
+    with pytest.raises(JobError) as caught, failures.translate_errors("apply"):
         raise error
     return caught.value
 
@@ -73,7 +73,7 @@ def test_a_compute_engine_that_exits_ends_no_worker_and_is_told_by_its_module() 
     logger = Lines()
     failures = Failures(hold_retry_interval=30, fail_permanently=False, logger=logger)
 
-    with pytest.raises(Transient, match="apply broke with SystemExit at"):
+    with pytest.raises(Transient, match="step apply raised SystemExit at"):
         _exit_in(failures)
 
     ((level, event, values),) = logger.lines
@@ -82,5 +82,5 @@ def test_a_compute_engine_that_exits_ends_no_worker_and_is_told_by_its_module() 
 
 
 def _exit_in(failures: Failures) -> None:
-    with failures.translated("apply"):
+    with failures.translate_errors("apply"):
         raise SystemExit(0)

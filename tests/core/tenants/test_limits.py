@@ -62,7 +62,7 @@ def test_no_engine_may_watch_an_update_for_as_long_as_a_step() -> None:
     limits = JobLimits(step_timeout=39.0, health_timeout=5.0)
     watching = ComputeRegistry({"watching": Watching()})
 
-    with pytest.raises(SettingsError, match="compute engine watching may take 39s") as error:
+    with pytest.raises(SettingsError, match="compute engine watching may need 39s") as error:
         check_limits(limits, watching, history_retention=1e6)
 
     assert "set worker.step_timeout above 39s" in str(error.value.hint)

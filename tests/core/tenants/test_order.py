@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from landlord_engines_core.errors import Transient
-from landlord_engines_core.tenants.order import Contender, gives_way
+from landlord_engines_core.tenants.order import Contender, is_superseded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -57,7 +57,7 @@ async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_i
 ) -> None:
     landlord = Landlord(word=word)
 
-    gave_way = await gives_way(
+    gave_way = await is_superseded(
         job(mine), holder(theirs, killed=killed, **clock), is_uuid=True, is_wanted=landlord
     )
 
@@ -75,7 +75,7 @@ async def test_a_job_that_meets_a_delete_goes_on_only_where_landlord_wants_the_t
 
     for word in (True, False):
         landlord = Landlord(word=word)
-        gave_way = await gives_way(job(mine), theirs, is_uuid=True, is_wanted=landlord)
+        gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_wanted=landlord)
         assert gave_way is (not word)
         assert landlord.asked == 1
 
@@ -88,7 +88,7 @@ async def test_without_landlords_api_the_time_of_dispatch_decides_about_a_delete
 ) -> None:
     theirs = holder("delete", killed=killed, **clock)
 
-    gave_way = await gives_way(job(mine), theirs, is_uuid=True, is_wanted=Landlord(word=None))
+    gave_way = await is_superseded(job(mine), theirs, is_uuid=True, is_wanted=Landlord(word=None))
 
     assert gave_way is (clock["later"] and not killed)
 
@@ -102,7 +102,7 @@ async def test_a_delete_gives_way_only_to_a_later_job_that_landlord_wants(
 ) -> None:
     landlord = Landlord(word=word)
 
-    gave_way = await gives_way(
+    gave_way = await is_superseded(
         job("delete"), holder(theirs, killed=killed, **clock), is_uuid=True, is_wanted=landlord
     )
 
@@ -118,7 +118,7 @@ async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
 ) -> None:
     landlord = Landlord(word=not clock["later"])
 
-    gave_way = await gives_way(
+    gave_way = await is_superseded(
         job(mine), holder(theirs, **clock), is_uuid=False, is_wanted=landlord
     )
 
@@ -139,13 +139,15 @@ async def test_a_job_gives_way_at_the_same_moment_only_where_the_other_is_forgot
     theirs: Contender, *, gave_way: bool
 ) -> None:
     """A bound may lie on the moment itself; a dispatch that came after the other one does not."""
-    assert await gives_way(job("update"), theirs, is_uuid=True, is_wanted=Landlord()) is gave_way
+    assert (
+        await is_superseded(job("update"), theirs, is_uuid=True, is_wanted=Landlord()) is gave_way
+    )
 
 
 async def test_a_job_whose_own_time_is_not_known_gives_way_to_none() -> None:
     unknown = Contender(operation="update")
 
-    assert not await gives_way(
+    assert not await is_superseded(
         unknown, holder("update", later=True), is_uuid=True, is_wanted=Landlord()
     )
 
@@ -155,4 +157,6 @@ async def test_without_an_answer_of_landlord_nothing_is_decided() -> None:
         raise Transient("Landlord's API is away")
 
     with pytest.raises(Transient):
-        await gives_way(job("update"), holder("delete", later=False), is_uuid=True, is_wanted=away)
+        await is_superseded(
+            job("update"), holder("delete", later=False), is_uuid=True, is_wanted=away
+        )

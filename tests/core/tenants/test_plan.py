@@ -1,7 +1,7 @@
 import pytest
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
-from landlord_engines_core.tenants.plan import Action, Plan, plan
+from landlord_engines_core.tenants.plan import Action, Plan, decide
 
 SPEC = ComputeSpec(
     tenant="t", name="n", location="", config={}, config_hash="new", key_hashes={"a": "1", "b": "2"}
@@ -33,4 +33,4 @@ SPEC = ComputeSpec(
 def test_the_plan_follows_from_what_is_wanted_and_what_is_there(
     observed: Observation, decided: Plan
 ) -> None:
-    assert plan(SPEC, observed) == decided
+    assert decide(SPEC, observed) == decided

@@ -2,7 +2,7 @@ from hypothesis import given, strategies as st
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
 from landlord_engines_core.models import config_hash, key_hashes
-from landlord_engines_core.tenants.plan import LONGEST, MOST, Action, plan
+from landlord_engines_core.tenants.plan import LONGEST, MOST, Action, decide
 from landlord_test_target.strategies import configs
 
 states = st.sampled_from(ResourceState)
@@ -22,7 +22,7 @@ def seen(state: ResourceState, config: dict[str, object], *, by_key: bool = True
 def test_what_is_there_as_it_is_wanted_is_left_alone(
     state: ResourceState, config: dict[str, object]
 ) -> None:
-    decided = plan(spec(config), seen(state, config))
+    decided = decide(spec(config), seen(state, config))
 
     there = {ResourceState.HEALTHY, ResourceState.STARTING}
     assert (decided.action is Action.NOTHING) is (state in there)
@@ -33,8 +33,8 @@ def test_what_is_there_as_it_is_wanted_is_left_alone(
 def test_one_act_leads_to_what_is_wanted_and_then_there_is_nothing_to_do(
     state: ResourceState, wanted: dict[str, object], there: dict[str, object], *, by_key: bool
 ) -> None:
-    decided = plan(spec(wanted), seen(state, there, by_key=by_key))
-    after = plan(spec(wanted), seen(ResourceState.HEALTHY, wanted))
+    decided = decide(spec(wanted), seen(state, there, by_key=by_key))
+    after = decide(spec(wanted), seen(ResourceState.HEALTHY, wanted))
 
     assert after.action is Action.NOTHING
     if state is ResourceState.MISSING:
@@ -51,7 +51,7 @@ def test_one_act_leads_to_what_is_wanted_and_then_there_is_nothing_to_do(
 def test_the_changes_name_keys_and_are_bounded_whatever_the_keys(
     wanted: dict[str, object], there: dict[str, object]
 ) -> None:
-    changes = plan(spec(wanted), seen(ResourceState.HEALTHY, there)).changes
+    changes = decide(spec(wanted), seen(ResourceState.HEALTHY, there)).changes
 
     differ = {key for key in {*wanted, *there} if wanted.get(key, ...) != there.get(key, ...)}
     assert len(changes) <= MOST + 1

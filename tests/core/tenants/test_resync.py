@@ -275,7 +275,7 @@ async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api
     await resync_answer(here, steps, after("update"), api, ("b", there), logger=logger)
 
     assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
-    assert steps.told[0].detail == "it is failed on b, and stays elsewhere too"
+    assert steps.told[0].detail == "the resource on b is failed; the former one is kept"
     assert set(steps.record.placements) == {Placement("mock"), Placement("b")}
     assert logger.events("warning") == ["stable"]
 
@@ -312,7 +312,9 @@ async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Ap
     await resync_answer(here, steps, after("update"), api, ("b", there))
 
     assert there.resources == {}
-    assert steps.told[0].detail == ("another location is wanted by now than was written down")
+    assert steps.told[0].detail == (
+        "the desired placement changed since it was recorded; nothing was done"
+    )
 
 
 async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
@@ -400,7 +402,7 @@ async def test_without_an_answer_of_the_api_it_is_tried_again(api: Api) -> None:
 async def test_where_many_are_being_resynced_one_more_comes_again_and_waits_for_nothing() -> None:
     tenants = jobs(("mock", MockCompute()), max_concurrent_jobs=1)
 
-    async with tenants._looks:
+    async with tenants.resyncs._checks:
         with pytest.raises(Transient, match="many tenants are being resynced"):
             await tenants.resync(after("delete"), ResyncSteps(record=HERE))
 
@@ -441,7 +443,7 @@ async def test_a_job_that_still_runs_is_looked_at_again_later() -> None:
 
 
 def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
-    resyncer = jobs(("mock", MockCompute()))._resyncer
+    resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
     ended, pauses = after("update"), list[float]()
 
     for _ in range(9):
@@ -465,7 +467,7 @@ def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
 def test_a_last_look_follows_only_where_an_act_of_the_tenant_may_be_alive(
     operation: str, *, preempted: bool, killed: bool, needs_repair: bool, overrode_delete: bool
 ) -> None:
-    resyncer = jobs(("mock", MockCompute()))._resyncer
+    resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
     ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
     found = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
 
@@ -482,7 +484,10 @@ def test_the_last_look_is_later_than_the_longest_step_and_what_it_may_carry() ->
     class Slow(MockCompute):
         longest_carry = 40.0
 
-    assert jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0)._resyncer.last_look > 140.0
+    assert (
+        jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0).resyncs.resyncer.last_check
+        > 140.0
+    )
 
 
 async def test_a_last_look_that_comes_while_the_job_runs_is_put_off_too() -> None:
@@ -567,7 +572,7 @@ async def test_without_an_api_an_update_that_landed_after_the_last_job_is_told(i
     await resync_answer(compute, steps, preempted, logger=lines)
 
     assert [one.outcome for one in steps.told] == (["refused"] if image == "late" else [])
-    assert ("landed after the last job" in str(lines)) == (image == "late")
+    assert ("after the last job" in str(lines)) == (image == "late")
     assert compute.resources["t"].config == {"image": image}
 
 
@@ -632,7 +637,7 @@ async def test_without_a_record_and_a_default_the_refusal_is_told(api: Api) -> N
 
     (transition,) = steps.told
     assert transition.outcome == "refused"
-    assert transition.detail.startswith("nothing names a compute engine")
+    assert transition.detail.startswith("no setting names a compute engine")
 
 
 async def test_a_move_that_finds_the_former_resource_gone_already_waits_for_nothing(

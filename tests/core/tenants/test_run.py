@@ -83,7 +83,7 @@ async def test_a_resource_that_vanished_after_it_was_applied_is_made_again() -> 
 async def test_a_resource_that_vanishes_again_and_again_never_passes_for_made() -> None:
     compute = ScriptedCompute(states=[ResourceState.MISSING] * 4)
 
-    with pytest.raises(Transient, match="vanished once it was made"):
+    with pytest.raises(Transient, match="vanished after it was created"):
         await jobs(("mock", compute)).run(body(), DirectSteps())
 
 
@@ -150,7 +150,7 @@ async def test_a_step_without_a_slot_comes_back_soon_and_has_not_failed() -> Non
     with pytest.raises(Queued, match=r"slots of worker\.max_concurrent_jobs"):
         await tenants.run(body(), DirectSteps())
 
-    text = tenants.metrics.render()[0].decode()
+    text = tenants.jobs.metrics.render()[0].decode()
     assert 'landlord_worker_attempt_failures_total{kind="transient"} 0.0' in text
     assert [line for line in logger.lines if line[0] in ("warning", "error")] == []
 
@@ -235,7 +235,7 @@ async def test_an_api_that_is_away_at_the_end_is_told_and_does_not_hold_the_job(
     landlord, logger = LandlordClient("http://127.0.0.1:9"), Lines()
     compute = MockCompute()
     tenants = jobs(("mock", compute), logger=logger)
-    tenants._confirmer.landlord = landlord
+    tenants.confirmer.landlord = landlord
 
     answer = await tenants.run(body(), DirectSteps())
     await landlord.aclose()
@@ -295,7 +295,7 @@ class Located(MockCompute):
 async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another_location() -> None:
     tenants, steps = jobs(("located", Located())), DirectSteps()
 
-    with pytest.raises(Held, match="no record tells where the tenant"):
+    with pytest.raises(Held, match="the location of the tenant"):
         await tenants.run(unreadable("delete", "[]"), steps)
 
     known = DirectSteps("two")

@@ -9,7 +9,7 @@ from landlord_engines_core.tenants import Slots, slots as module
 
 
 async def hold(slots: Slots, release: asyncio.Event, name: str = "") -> None:
-    async with slots.one(name or str(id(asyncio.current_task()))):
+    async with slots.hold(name or str(id(asyncio.current_task()))):
         await release.wait()
 
 
@@ -70,7 +70,7 @@ async def test_the_deadline_begins_with_the_slot() -> None:
     order: list[str] = []
 
     async def act(name: str, seconds: float) -> None:
-        async with slots.one(name):
+        async with slots.hold(name):
             await asyncio.sleep(seconds)
             order.append(name)
 
@@ -97,9 +97,9 @@ async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> 
     early = asyncio.create_task(hold(slots, release, "early"))
     await asyncio.sleep(0)
 
-    assert [waiter is slots._present["early"] for waiter in slots._queue] == [True, False]
+    assert [waiter is slots._attempts["early"] for waiter in slots._queue] == [True, False]
     slots.taken = 0
-    slots._give()
+    slots._grant()
     release.set()
     await asyncio.gather(early, late)
     assert (slots.taken, slots.waiting) == (0, 0)
@@ -128,7 +128,7 @@ async def test_those_that_came_together_do_not_leave_together() -> None:
 async def test_a_location_whose_owner_stays_away_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(module, "POSITION_KEPT", 0.0)
     slots, release = Slots(limit=1, step_timeout=0.01), asyncio.Event()
     slots.taken = 1
     with pytest.raises(Queued):
@@ -154,10 +154,10 @@ async def test_a_younger_attempt_takes_the_place_of_one_that_nobody_ended() -> N
     with pytest.raises(Queued):
         await ghost
 
-    assert slots._queue[0] is slots._present["job"]
+    assert slots._queue[0] is slots._attempts["job"]
     release.set()
     await asyncio.gather(holding, behind, younger)
-    assert (slots.taken, slots.waiting, slots._present) == (0, 0, {})
+    assert (slots.taken, slots.waiting, slots._attempts) == (0, 0, {})
 
 
 async def test_a_slot_given_to_an_attempt_that_just_ended_goes_to_the_next() -> None:
@@ -167,7 +167,7 @@ async def test_a_slot_given_to_an_attempt_that_just_ended_goes_to_the_next() -> 
     others = await started(slots, 2, asyncio.Event())
     given = slots._queue[0]
     release.set()
-    while not given.told.done():
+    while not given.granted.done():
         await asyncio.sleep(0)
 
     others[0].cancel()
@@ -186,9 +186,9 @@ async def test_an_attempt_that_was_replaced_and_cancelled_at_once_leaves_nothing
     await asyncio.sleep(0)
     ghost = asyncio.create_task(hold(slots, release, "job"))
     await asyncio.sleep(0)
-    waiter = slots._present["job"]
+    waiter = slots._attempts["job"]
     younger = asyncio.create_task(hold(slots, release, "job"))
-    while not waiter.told.done():
+    while not waiter.granted.done():
         await asyncio.sleep(0)
 
     ghost.cancel()
@@ -221,7 +221,7 @@ async def _interleaved(acts: Sequence[tuple[str, int]], limit: int) -> None:
     attempts: list[tuple[asyncio.Task[None], asyncio.Event]] = []
 
     async def attempt(number: int, release: asyncio.Event) -> None:
-        async with slots.one(str(number % 4)):
+        async with slots.hold(str(number % 4)):
             task = asyncio.current_task()
             assert task is not None
             assert not task.cancelling()
@@ -248,4 +248,4 @@ async def _interleaved(acts: Sequence[tuple[str, int]], limit: int) -> None:
         release.set()
     ends = await asyncio.gather(*(task for task, _ in attempts), return_exceptions=True)
     assert all(end is None or isinstance(end, asyncio.CancelledError | Queued) for end in ends)
-    assert (slots.taken, slots.waiting, slots._present) == (0, 0, {})
+    assert (slots.taken, slots.waiting, slots._attempts) == (0, 0, {})

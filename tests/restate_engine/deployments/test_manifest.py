@@ -23,7 +23,7 @@ def endpoint(step_timeout: float = 300.0) -> Endpoint:
         resync=jobs().resync,
         is_wanted=jobs().is_wanted,
         logger=Lines(),
-        host=HostInfo(version="0", step_timeout=step_timeout),
+        host=HostInfo(step_timeout=step_timeout),
     )
     admin = AdminClient("http://127.0.0.1:9")
     services = build_services(Names("Jobs", "Jobs"), context, admin, known=KnownServices())

@@ -1,8 +1,8 @@
-"""A worker engine whose backend is a SQLite file: an example, and the contract's test bench."""
+"""Worker engine whose backend is a SQLite file: an example, and a test bench for the contract."""
 
 from landlord_engine_direct.backend import local_backend
 from landlord_engine_direct.engine import DirectSettings, create_engine
-from landlord_engines_core.engine import EngineFactory
+from landlord_engines_core.api import EngineFactory
 
 __all__ = ["factory"]
 

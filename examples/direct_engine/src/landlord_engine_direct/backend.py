@@ -1,4 +1,4 @@
-"""Landlord's side of the file: it sends jobs, asks for them and kills them."""
+"""Landlord's side of the file: sends, polls and kills jobs."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from landlord_engine_direct.store import JobState, Store
-from landlord_engines_core.engine import LocalBackend
+from landlord_engines_core.api import LocalBackend
 
 __all__ = ["DirectDispatcher", "local_backend"]
 
@@ -17,12 +17,12 @@ _READ_AS = {
     JobState.BACKING_OFF: ("running", "backing-off"),
     JobState.COMPLETED: ("succeeded", "succeeded"),
 }
-"""All other states are failures."""
+"""State and sub-state as Landlord reads them; all other states are failures."""
 
 
 @attrs.frozen
 class DirectDispatcher:
-    """Sends jobs over a connection of its own; it needs no worker to run."""
+    """Dispatcher with a connection of its own, so that no worker has to run."""
 
     store: Store
 
@@ -31,7 +31,7 @@ class DirectDispatcher:
         return str(self.store.send(body))
 
     async def poll(self, execution_id: str) -> Mapping[str, object]:
-        """Read where a job is."""
+        """Read the state of a job."""
         if (job := self.store.job(int(execution_id))) is None:
             return {"error": "execution not found"}
         state, sub_state = _READ_AS.get(job.state, ("failed", "failed"))
@@ -43,13 +43,13 @@ class DirectDispatcher:
         }
 
     async def kill(self, execution_id: str) -> None:
-        """Mark a job as killed; the worker stops it when it looks."""
+        """Mark a job as killed; the worker stops it at its next poll."""
         self.store.mark(int(execution_id), JobState.KILLED)
 
 
 @asynccontextmanager
 async def local_backend(settings: object, folder: Path) -> AsyncIterator[LocalBackend]:
-    """A file in this folder; the settings name nothing that matters here."""
+    """Use a file in this folder as the backend; the settings do not matter."""
     _ = settings
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # microseconds, as the store
     path = folder / "jobs.db"

@@ -1,4 +1,4 @@
-"""The engine: a task for each job in the file that is not over."""
+"""The engine: one task for each unfinished job in the file."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,17 +11,20 @@ import attrs
 
 from landlord_engine_direct.steps import DirectSteps
 from landlord_engine_direct.store import Job, JobState, Store
-from landlord_engines_core.engine import (
+from landlord_engines_core.api import (
     Capability,
+    Duration,
     EngineContext,
     EngineInfo,
+    Held,
+    InvalidJob,
     Registration,
     RegistrationState,
+    SettingsError,
     Support,
+    Transient,
     WorkerEngine,
 )
-from landlord_engines_core.errors import Held, InvalidJob, SettingsError, Transient
-from landlord_engines_core.settings.types import Duration
 
 __all__ = ["DirectEngine", "DirectSettings", "create_engine"]
 
@@ -35,8 +38,8 @@ class DirectSettings:
     """The section ``workflow.direct``.
 
     Attributes:
-        path: The SQLite file; it is made where there is none.
-        poll_interval: How often the file is looked at: it tells nobody that a job was sent.
+        path: The SQLite file; the engine creates it where it is missing.
+        poll_interval: The pause between two polls of the file, which announces no new job.
     """
 
     path: str = ""
@@ -45,12 +48,11 @@ class DirectSettings:
 
 @attrs.define(kw_only=True)
 class DirectEngine(WorkerEngine):
-    """Runs the jobs of one file; each goes on after a restart of the worker."""
+    """Runs the jobs of one file. Each job continues after a restart of the worker."""
 
     info = EngineInfo(
         name="direct",
         capabilities={Capability.TENANT_LOCK: Support.FULL},
-        backends="SQLite 3.35 or later",
     )
     settings: DirectSettings
     context: EngineContext
@@ -61,24 +63,24 @@ class DirectEngine(WorkerEngine):
     )
 
     async def serve(self, started: Callable[[], None]) -> None:
-        """Start what was sent, and stop what was killed, until `shutdown`."""
+        """Start new jobs and stop killed ones, until `shutdown`."""
         with closing(Store(Path(self.settings.path))) as store, store.exclusively():
             started()
-            # An error that is not a job's own ends the group, and so the worker.
+            # An error other than a job's own ends the group, and with it the worker.
             async with asyncio.TaskGroup() as group:
                 while not self._stopping.is_set():
-                    if store.changed():
+                    if store.has_changed():
                         self._follow(store, group)
                     await self._pause(self.settings.poll_interval)
 
     async def register(self) -> Registration:
-        """Whoever writes into the file reaches this worker."""
+        """Report the file: a job that is written there reaches this worker."""
         return Registration(
             state=RegistrationState.REGISTERED, detail=f"jobs are read from {self.settings.path}"
         )
 
     async def shutdown(self, grace: float) -> None:
-        """Start nothing more; attempts under way get their time, and are begun again later."""
+        """Start no new job, and wait for running attempts, which begin again later if cut."""
         self._stopping.set()
         if tasks := list(self._tasks.values()):
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -86,23 +88,23 @@ class DirectEngine(WorkerEngine):
                 task.cancel()
             await asyncio.wait(tasks)
 
-    def taking(self, tenant: str) -> AbstractAsyncContextManager[None]:
-        """A lock for each tenant, for as long as anybody wants it."""
+    def acquiring(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        """Return this process's lock for acquiring the tenant's lock."""
         return self._locks.setdefault(tenant, asyncio.Lock())
 
-    async def give_way(self, job_id: int) -> None:
-        """Stop a job for a younger one of its tenant."""
+    async def stop(self, job_id: int) -> None:
+        """Stop a job for a younger job of its tenant, and wait for its end."""
         if (task := self._tasks.get(job_id)) is not None:
             task.cancel()
             await asyncio.wait((task,))
 
     def _follow(self, store: Store, group: asyncio.TaskGroup) -> None:
-        """Have exactly the jobs running that are not over."""
-        wanted = store.unfinished()
+        """Run exactly the unfinished jobs."""
+        unfinished = store.unfinished()
         for job_id, task in self._tasks.items():
-            if job_id not in wanted and not task.cancelling():
+            if job_id not in unfinished and not task.cancelling():
                 task.cancel()
-        for job_id, job in wanted.items():
+        for job_id, job in unfinished.items():
             if job_id not in self._tasks:
                 task = self._tasks[job_id] = group.create_task(self._carry_out(store, job))
                 task.add_done_callback(partial(self._forget, job_id))
@@ -111,7 +113,7 @@ class DirectEngine(WorkerEngine):
         del self._tasks[job_id]
 
     async def _carry_out(self, store: Store, job: Job) -> None:
-        """Try a job until it has ended, or this worker has."""
+        """Run a job again and again, until the job or this worker ends."""
         steps = DirectSteps(job_id=job.id, store=store, jobs=self, is_wanted=self.context.is_wanted)
         attempt, pause = job.attempts, FIRST_PAUSE
         while not self._stopping.is_set():
@@ -124,15 +126,15 @@ class DirectEngine(WorkerEngine):
                 return
             except (Held, Transient) as error:
                 store.mark(job.id, JobState.BACKING_OFF, reason=str(error))
-                named = error.retry_after
-                await self._pause(pause if named is None else named)
+                retry_after = error.retry_after
+                await self._pause(pause if retry_after is None else retry_after)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 store.mark(job.id, JobState.COMPLETED)
                 return
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not beyond the beginning of a shutdown."""
+        """Wait, but only until a shutdown begins."""
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
@@ -140,10 +142,10 @@ class DirectEngine(WorkerEngine):
 
 
 def create_engine(context: EngineContext) -> DirectEngine:
-    """Make the engine.
+    """Create the engine.
 
     Raises:
-        SettingsError: No file is named.
+        SettingsError: The settings name no file.
     """
     settings: DirectSettings = context.settings
     if not settings.path:

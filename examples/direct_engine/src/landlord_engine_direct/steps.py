@@ -1,4 +1,4 @@
-"""One job's steps: nothing is journaled, the lock is a row, and the job sent last wins."""
+"""Steps of one job. There is no journal, the tenant lock is a row, and the job sent last wins."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,10 +9,18 @@ from typing import Protocol, TypeVar
 import attrs
 
 from landlord_engine_direct.store import JobState, Store, TenantLock
-from landlord_engines_core.errors import ExecutionEnded, Superseded
-from landlord_engines_core.models import JobStart, Record, Transition
-from landlord_engines_core.steps import NONE_LOST, LostAttempts
-from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
+from landlord_engines_core.api import (
+    NONE_LOST,
+    Contender,
+    ExecutionEnded,
+    IsWanted,
+    JobStart,
+    LostAttempts,
+    Record,
+    Superseded,
+    Transition,
+    is_superseded,
+)
 
 __all__ = ["DirectSteps", "Jobs"]
 
@@ -20,18 +28,18 @@ T = TypeVar("T")
 
 
 class Jobs(Protocol):
-    """The jobs of this process, as their steps see them."""
+    """Jobs of this process, as their steps see them."""
 
-    def taking(self, tenant: str) -> AbstractAsyncContextManager[None]:
-        """Let one job after the other take this tenant's lock."""
+    def acquiring(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        """Let one job after the other acquire this tenant's lock."""
 
-    async def give_way(self, job_id: int) -> None:
-        """Stop this job if it runs, and return when nothing of it does."""
+    async def stop(self, job_id: int) -> None:
+        """Stop this job if it runs, and wait for its end."""
 
 
 @attrs.frozen(kw_only=True)
 class DirectSteps:
-    """The steps of one job, the same for all its attempts."""
+    """Steps of one job, the same for all its attempts."""
 
     job_id: int
     store: Store
@@ -40,28 +48,28 @@ class DirectSteps:
 
     @property
     def execution_id(self) -> str:
-        """The row's id."""
+        """Id of the job's row."""
         return str(self.job_id)
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
-        """Run the action: each attempt of a job runs all of them, since they converge."""
+        """Run the action. Each attempt of a job runs all its actions, since they converge."""
         _ = name, kind
         return await action()
 
     async def acquire(self, tenant: str, note: JobStart) -> Record:
-        """Write this job into the tenant's lock once the one that is there has ended."""
-        async with self.jobs.taking(tenant):
+        """Write this job into the tenant's lock, once the holder has ended."""
+        async with self.jobs.acquiring(tenant):
             lock = self.store.lock(tenant)
             if lock.job not in (0, self.job_id):
                 await self._preempt(tenant, lock, note)
             record = self.store.lock(tenant).record.with_start(self.execution_id, note)
-            self.store.keep(tenant, TenantLock(job=self.job_id, record=record))
+            self.store.write_lock(tenant, TenantLock(job=self.job_id, record=record))
             return record
 
     async def complete(self, tenant: str, transition: Transition) -> None:
-        """Write what the job did into the record; it still has the lock."""
+        """Write the transition into the record; the job still has the lock."""
         record = self._lock(tenant).record.with_end(transition)
-        self.store.keep(tenant, TenantLock(job=self.job_id, record=record))
+        self.store.write_lock(tenant, TenantLock(job=self.job_id, record=record))
 
     async def read_record(self, tenant: str) -> Record:
         """Read the record.
@@ -75,28 +83,37 @@ class DirectSteps:
         return record
 
     async def lost_attempts(self) -> LostAttempts:
-        """Nobody counts them: a job of a worker that was killed is taken up as it is."""
+        """Report none: this backend does not count them."""
         return NONE_LOST
 
     async def _preempt(self, tenant: str, lock: TenantLock, note: JobStart) -> None:
-        """Have the job that acquired the lock last give way, or give way to it."""
+        """Stop the holder, or raise Superseded where it goes first."""
         me = Contender(operation=note.operation, dispatched=_moment(self.job_id))
         ask = partial(self.is_wanted, tenant)
-        if await gives_way(me, self._holder(lock), is_uuid=note.is_uuid, is_wanted=ask):
+        if await is_superseded(me, self._holder(lock), is_uuid=note.is_uuid, is_wanted=ask):
             raise Superseded(f"job {lock.job} goes first")
         self.store.mark(lock.job, JobState.SUPERSEDED)
-        await self.jobs.give_way(lock.job)
+        await self.jobs.stop(lock.job)
 
     def _holder(self, lock: TenantLock) -> Contender:
-        """The job that acquired the lock last; one that is over without an end in the record was killed."""
+        """Describe the job that acquired the lock last."""
         name = str(lock.job)
-        began = (one.operation for one in lock.record.transitions if one.execution_id == name)
+        operations = (
+            transition.operation
+            for transition in lock.record.transitions
+            if transition.execution_id == name
+        )
+        # A job that is over, without an end in the record, was killed.
         killed = self.store.is_over(lock.job) and not lock.record.has_ended(name)
-        return Contender(operation=next(began, ""), dispatched=_moment(lock.job), killed=killed)
+        return Contender(
+            operation=next(operations, ""), dispatched=_moment(lock.job), killed=killed
+        )
 
     def _lock(self, tenant: str) -> TenantLock:
         lock = self.store.lock(tenant)
-        has_begun = any(one.execution_id == self.execution_id for one in lock.record.transitions)
+        has_begun = any(
+            transition.execution_id == self.execution_id for transition in lock.record.transitions
+        )
         me = Contender(operation="", dispatched=_moment(self.job_id))
         if lock.job != self.job_id and (has_begun or self._holder(lock).is_later_than(me)):
             raise Superseded(f"job {lock.job} goes first")
@@ -104,5 +121,6 @@ class DirectSteps:
 
 
 def _moment(job_id: int) -> datetime:
-    """A time in the order of dispatch: one file gives ids in that order, and needs no clock."""
+    """Turn a job's id into a time of dispatch."""
+    # The file gives ids in the order of dispatch, so that no clock is needed.
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)

@@ -1,4 +1,4 @@
-"""The backend: a SQLite file with the jobs that were sent, and each tenant's lock."""
+"""The backend: a SQLite file with all jobs and each tenant's lock."""
 
 import fcntl
 import sqlite3
@@ -9,9 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from landlord_engines_core import codec
-from landlord_engines_core.errors import EngineFailed, EngineRefused
-from landlord_engines_core.models import Record
+from landlord_engines_core.api import EngineFailed, EngineRefused, Record, codec
 
 __all__ = ["Job", "JobState", "Store", "TenantLock"]
 
@@ -32,14 +30,14 @@ CREATE TABLE IF NOT EXISTS turns (
 
 
 class JobState(StrEnum):
-    """Where a job is; the first three are not over."""
+    """State of a job. The first three are those of unfinished jobs."""
 
     QUEUED = "queued"
     RUNNING = "running"
     BACKING_OFF = "backing-off"
     COMPLETED = "completed"
     REFUSED = "refused"
-    """It could never be done as it was sent."""
+    """The job could never be done as it was sent."""
     SUPERSEDED = "superseded"
     KILLED = "killed"
 
@@ -50,7 +48,7 @@ _UNFINISHED_STATES = (JobState.QUEUED, JobState.RUNNING, JobState.BACKING_OFF)
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One row; ids rise in the order of dispatch."""
+    """Row of a job; ids rise in the order of dispatch."""
 
     id: int
     body: bytes
@@ -61,20 +59,24 @@ class Job:
 
 @attrs.frozen(kw_only=True)
 class TenantLock:
-    """Which job has, or last had, a tenant's lock; 0 where none ever had. And the record."""
+    """Row of a tenant's lock and record.
+
+    Attributes:
+        job: The job that has or last had the lock; 0 where none ever had it.
+    """
 
     job: int = 0
     record: Record = attrs.field(factory=Record)
 
 
 class Store:
-    """One connection to the file.
+    """Connection to the file.
 
-    Its statements take microseconds, so that they are made in the event loop; a backend behind a
-    network would be awaited. Each is a transaction of its own, on disk when it returns.
+    Each statement is a transaction of its own, and on disk when it returns. A statement takes
+    microseconds, so that it may run in the event loop. A backend behind a network would be awaited.
 
     Raises:
-        EngineFailed: The file cannot be opened or made.
+        EngineFailed: The file cannot be opened or created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,12 +96,13 @@ class Store:
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
-        """Be the only worker of this file.
+        """Be the only worker of this file while the context is entered.
 
         Raises:
-            EngineRefused: There is another one.
+            EngineRefused: Another worker uses the file.
         """
         with self.path.with_suffix(".lock").open("w") as lock:
+            # The system releases the lock with the process, however that ends.
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -109,16 +112,16 @@ class Store:
                 ) from None
             yield
 
-    def changed(self) -> bool:
-        """Whether anything was written over another connection since this was last asked."""
+    def has_changed(self) -> bool:
+        """Whether another connection wrote into the file since the last call."""
         ((now,),) = self._database.execute("PRAGMA data_version")
         before, self._seen = self._seen, now
         return bool(now != before)
 
     def send(self, body: bytes) -> int:
         """Queue a job."""
-        sent = self._database.execute("INSERT INTO jobs (body) VALUES (?) RETURNING id", (body,))
-        job_id: int = sent.fetchone()[0]
+        rows = self._database.execute("INSERT INTO jobs (body) VALUES (?) RETURNING id", (body,))
+        job_id: int = rows.fetchone()[0]
         return job_id
 
     def job(self, job_id: int) -> Job | None:
@@ -126,17 +129,17 @@ class Store:
         return next(self._jobs("id = ?", job_id), None)
 
     def unfinished(self) -> dict[int, Job]:
-        """All jobs that are not over, oldest first."""
+        """Read all unfinished jobs, oldest first."""
         return {job.id: job for job in self._jobs(f"{_UNFINISHED} ORDER BY id")}
 
     def mark(self, job_id: int, state: JobState, *, attempts: int = 0, reason: str = "") -> None:
-        """Write where a job is, unless it is over: what was killed stays killed."""
+        """Write the state of an unfinished job. A killed job stays killed."""
         changes = "state = ?, reason = ?, attempts = MAX(attempts, ?)"
         sql = f"UPDATE jobs SET {changes} WHERE id = ? AND {_UNFINISHED}"  # noqa: S608  # ours
         self._database.execute(sql, (state, reason, attempts, job_id))
 
     def is_over(self, job_id: int) -> bool:
-        """Whether a job has ended in any way; one that is not there has not."""
+        """Whether a job has ended in any way. A missing job has not."""
         job = self.job(job_id)
         return job is not None and job.state not in _UNFINISHED_STATES
 
@@ -147,13 +150,13 @@ class Store:
             return TenantLock(job=job, record=codec.loads(record, Record))
         return TenantLock()
 
-    def keep(self, tenant: str, lock: TenantLock) -> None:
+    def write_lock(self, tenant: str, lock: TenantLock) -> None:
         """Write a tenant's lock."""
         sql = "INSERT OR REPLACE INTO turns VALUES (?, ?, ?)"
         self._database.execute(sql, (tenant, lock.job, codec.dumps(lock.record)))
 
     def _jobs(self, where: str, *values: object) -> Iterator[Job]:
-        # Whoever writes a row by hand writes text.
+        # A person who writes a row by hand writes text, not bytes.
         columns = "id, CAST(body AS BLOB), state, attempts, reason"
         sql = f"SELECT {columns} FROM jobs WHERE {where}"  # noqa: S608  # ours
         for job_id, body, state, attempts, reason in self._database.execute(sql, values):

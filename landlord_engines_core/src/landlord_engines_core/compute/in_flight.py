@@ -23,7 +23,7 @@ from landlord_engines_core.errors import (
     ComputeUnavailable,
     ExecutionEnded,
     Transient,
-    exits_as_errors,
+    catch_exits,
 )
 
 __all__ = ["Act", "Failpoint", "InFlightRequests", "observing", "pass_by", "send", "switch"]
@@ -176,7 +176,7 @@ class InFlightRequests:
 
 
 async def _run_without_exit(request: Coroutine[Any, Any, T]) -> T:
-    with exits_as_errors():
+    with catch_exits():
         return await request
 
 

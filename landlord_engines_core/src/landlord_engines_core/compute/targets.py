@@ -12,10 +12,10 @@ from landlord_engines_core.compute.registry import ComputeRegistry
 from landlord_engines_core.errors import (
     ComputeError,
     ComputeUnavailable,
-    exits_as_errors,
-    kind_of,
+    catch_exits,
+    error_kind,
 )
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["REACH_INTERVAL", "REACH_TIMEOUT", "TargetStatus", "Targets", "reach"]
 
@@ -47,7 +47,7 @@ class TargetStatus:
 async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # it is a bound of ours, not the caller's
     """Have an engine reach its target within ``timeout`` seconds, and return any error."""
     try:
-        with exits_as_errors():
+        with catch_exits():
             async with asyncio.timeout(timeout):
                 return TargetStatus(detail=await engine.reach())
     except ComputeError as error:
@@ -56,7 +56,7 @@ async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> Target
         message = f"the target of the compute engine {engine.name} gave no answer in {timeout:g} s"
         return TargetStatus(error=ComputeUnavailable(message, hint=f"check compute.{engine.name}"))
     except Exception as error:  # noqa: BLE001  # its text may hold a value out of the settings
-        message = f"compute engine {engine.name} cannot reach its target: {kind_of(error)}"
+        message = f"compute engine {engine.name} cannot reach its target: {error_kind(error)}"
         return TargetStatus(
             error=ComputeUnavailable(message, hint="report it to the authors of the engine")
         )
@@ -112,4 +112,6 @@ class Targets:
         if status.error is None:
             self.logger.info("target reached", compute_engine=name, detail=status.detail)
         else:
-            self.logger.warning("target not reached", compute_engine=name, **told(status.error))
+            self.logger.warning(
+                "target not reached", compute_engine=name, **error_fields(status.error)
+            )

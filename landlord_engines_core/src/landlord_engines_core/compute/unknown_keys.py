@@ -7,7 +7,7 @@ similar to a known one is a typo, and is refused there too.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from landlord_engines_core.spelling import alike
+from landlord_engines_core.spelling import find_similar
 
 __all__ = ["near_misses", "properties_of", "unknown_keys"]
 
@@ -17,7 +17,9 @@ def unknown_keys(
 ) -> list[str]:
     """Return a message for each unknown key of an operator's section, with a similar known key."""
     return [
-        _describe(f"{prefix}{key}", f"{prefix}{similar}" if (similar := alike(key, known)) else "")
+        _describe(
+            f"{prefix}{key}", f"{prefix}{similar}" if (similar := find_similar(key, known)) else ""
+        )
         for key in section
         if key not in known
     ]
@@ -38,7 +40,7 @@ def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -
     for key, value in config.items():
         if key in known:
             yield from near_misses(value, _mapping(known[key]), f"{path}.{key}")
-        elif similar := alike(str(key), known):
+        elif similar := find_similar(str(key), known):
             yield _describe(f"{path}.{key}", f"{path}.{similar}")
 
 

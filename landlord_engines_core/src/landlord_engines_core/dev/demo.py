@@ -1,4 +1,4 @@
-"""The life of one tenant, as its user sees it."""
+"""The demo: one tenant from create to delete, as its user sees it."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ import attrs
 
 from landlord_engines_core.dev.user import User
 
-__all__ = ["Demo", "Progress", "command_of"]
+__all__ = ["Demo", "Progress", "page_command"]
 
 Progress = Callable[[str], AbstractContextManager[object]]
-"""Entered with what is about to be seen, left once it was seen."""
+"""Context that is entered with a description of the next step, and left after it."""
 
 
-def command_of(page: str) -> list[str]:
-    """The command of a tenant whose page says this."""
+def page_command(page: str) -> list[str]:
+    """Make the command of a tenant whose page shows this text."""
     return [sys.executable, "-m", "landlord_engines_core.dev.page", page]
 
 
@@ -26,9 +26,9 @@ class Demo:
     """Takes one tenant from create to delete.
 
     Attributes:
-        user: Who asks and looks.
-        port: Where the tenant's page is.
-        progress: Told of each thing that is to be seen.
+        user: A user of Landlord.
+        port: The port of the tenant's page.
+        progress: Shows each step.
     """
 
     user: User
@@ -37,86 +37,86 @@ class Demo:
 
     @property
     def url(self) -> str:
-        """The tenant's page."""
+        """URL of the tenant's page."""
         return f"http://127.0.0.1:{self.port}/"
 
     async def run(self) -> None:
-        """Walk the whole way.
+        """Run all steps.
 
         Raises:
-            DemoFailed: Something was not as it should be.
+            DemoFailed: A step had not the expected result in time.
         """
         with self.progress("create: the tenant's page says version one"):
             tenant = await self.user.create("demo", self._config("version one"))
-            await self.user.is_ready(tenant)
-            await self._says("version one")
+            await self.user.wait_ready(tenant)
+            await self._wait_page("version one")
         with self.progress("update: the page says version two"):
-            await self._updated(tenant, "version two")
-            await self._says("version two")
-        with self.progress("the same update: nothing is done, the process is the same"):
-            await self._same(tenant)
+            await self._update(tenant, "version two")
+            await self._wait_page("version two")
+        with self.progress("the same update: nothing is done, and the process is the same"):
+            await self._repeat_update(tenant)
         with self.progress("its process is killed: the next update repairs it"):
-            await self._repaired(tenant)
+            await self._kill_and_repair(tenant)
         with self.progress("a bad update: rolled back, the page still says version two"):
-            await self._rolled_back(tenant)
+            await self._roll_back(tenant)
         with self.progress("delete: the page and the tenant are gone"):
-            await self._deleted(tenant)
+            await self._delete(tenant)
 
     def _config(self, page: str) -> Mapping[str, object]:
-        return {"command": command_of(page), "port": self.port, "health": {"http": "/"}}
+        return {"command": page_command(page), "port": self.port, "health": {"http": "/"}}
 
-    async def _updated(self, tenant: str, page: str) -> None:
+    async def _update(self, tenant: str, page: str) -> None:
         await self.user.update(tenant, self._config(page))
-        await self.user.is_ready(tenant)
+        await self.user.wait_ready(tenant)
 
-    async def _says(self, page: str) -> str:
-        """Wait until the page says this; answers with the line that names the process."""
+    async def _wait_page(self, page: str) -> str:
+        """Wait until the page shows this text, and return its line about the process."""
 
-        async def look() -> str:
+        async def read() -> str:
             lines = await self.user.page(self.url)
             return lines[1] if lines[:1] == [page] else ""
 
-        return await self.user.wait_for(f"a page that says {page!r}", look)
+        return await self.user.wait_for(f"a page that says {page!r}", read)
 
-    async def _same(self, tenant: str) -> None:
-        before = await self._says("version two")
-        await self._updated(tenant, "version two")
+    async def _repeat_update(self, tenant: str) -> None:
+        before = await self._wait_page("version two")
+        await self._update(tenant, "version two")
 
-        async def look() -> bool:
-            return await self._says("version two") == before
+        async def is_same() -> bool:
+            return await self._wait_page("version two") == before
 
-        await self.user.wait_for("the same process", look)
+        await self.user.wait_for("the same process", is_same)
 
-    async def _repaired(self, tenant: str) -> None:
-        before = await self._says("version two")
+    async def _kill_and_repair(self, tenant: str) -> None:
+        before = await self._wait_page("version two")
+        # The line ends with the id of the process.
         os.kill(int(before.split()[-1]), signal.SIGKILL)
 
-        async def nothing() -> bool:
-            return not await self.user.page(self.url)
+        await self._wait_down()
+        await self._update(tenant, "version two")
+        await self._wait_page("version two")
 
-        await self.user.wait_for("a page that is down", nothing)
-        await self._updated(tenant, "version two")
-        await self._says("version two")
-
-    async def _rolled_back(self, tenant: str) -> None:
+    async def _roll_back(self, tenant: str) -> None:
         bad = {**self._config("never"), "command": [sys.executable, "-c", "raise SystemExit(7)"]}
         await self.user.update(tenant, bad)
 
-        async def held() -> bool:
+        async def is_held() -> bool:
             return (await self.user.tenant(tenant)).get("workflow_sub_state") == "backing-off"
 
-        await self.user.wait_for("the update held", held)
-        await self._says("version two")
+        await self.user.wait_for("the update held", is_held)
+        await self._wait_page("version two")
 
-    async def _deleted(self, tenant: str) -> None:
+    async def _delete(self, tenant: str) -> None:
         await self.user.delete(tenant)
 
-        async def gone() -> bool:
+        async def is_absent() -> bool:
             return not await self.user.tenant(tenant)
 
-        await self.user.wait_for("the tenant gone", gone)
+        await self.user.wait_for("the tenant gone", is_absent)
+        await self._wait_down()
 
-        async def down() -> bool:
+    async def _wait_down(self) -> None:
+        async def is_down() -> bool:
             return not await self.user.page(self.url)
 
-        await self.user.wait_for("the page gone", down)
+        await self.user.wait_for("the page down", is_down)

@@ -1,12 +1,12 @@
-"""Ends what `landlord-host dev` has started, however that ends itself: with -9 too.
+"""Guard that cleans up after ``landlord-host dev``, even where that is killed with -9.
 
     python -I -S guard.py FOLDER
 
-It waits for the end of its standard input, which nobody but the command holds open. Then it kills
-each process with the command's folder in its environment, and removes the folder. A signal at the
-parent's death (PR_SET_PDEATHSIG) would not do: tenants leave the command's family. Processes are
-found on Linux; elsewhere only the folder goes. It imports nothing but the standard library.
+The guard waits for the end of its standard input, which only the command holds open. Then it kills each
+process with the command's folder in its environment, and removes the folder. It finds processes on Linux
+only. It imports nothing but the standard library.
 """
+# Not PR_SET_PDEATHSIG, a signal at the parent's death: tenants are no children of the command.
 
 import os
 import shutil
@@ -18,49 +18,51 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["guarded", "main"]
+__all__ = ["guard", "main"]
 
-LOOKS = 3
+EMPTY_SCANS = 3
+"""Scans in a row without a process after which none is left."""
+
 PAUSE = 0.05
-"""Looks without finding a process until there is none, and the seconds between them."""
+"""Seconds between two scans."""
 
 
 @contextmanager
-def guarded(folder: Path) -> Iterator[None]:
-    """Have all that lives by this folder end with this process, and here at the latest."""
-    guard = subprocess.Popen(  # noqa: S603  # this very file
+def guard(folder: Path) -> Iterator[None]:
+    """End all processes of this folder with this process, and with the context at the latest."""
+    process = subprocess.Popen(  # noqa: S603  # this very file
         [sys.executable, "-I", "-S", __file__, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        # A terminal's Ctrl-C is the command's; it may be killed with its whole group.
+        # A session of its own: Ctrl-C, or a kill of the command's group, must not end the guard.
         start_new_session=True,
     )
     try:
         yield
     finally:
-        guard.communicate()
+        process.communicate()
 
 
 def main(arguments: Sequence[str], input_descriptor: int = 0) -> None:
-    """Wait for the end of the input, and then leave nothing of the folder."""
+    """Wait for the end of the input, then kill the folder's processes and remove it."""
     folder = Path(arguments[0])
     while os.read(input_descriptor, 1):
         pass
     empty = 0
-    while empty < LOOKS:
-        found = list(_processes(folder))
-        for pid in found:
+    while empty < EMPTY_SCANS:
+        pids = list(_find_processes(folder))
+        for pid in pids:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        empty = 0 if found else empty + 1
+        empty = 0 if pids else empty + 1
         time.sleep(PAUSE)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _processes(folder: Path, proc: Path = Path("/proc")) -> Iterator[int]:
-    """The processes, other than this one, with a variable that holds the folder or what is in it."""
+def _find_processes(folder: Path, proc: Path = Path("/proc")) -> Iterator[int]:
+    """Find other processes with a variable that holds the folder or a path in it."""
     value = b"=" + os.fsencode(folder)
     ends = (value + b"\0", value + b"/")
     for entry in proc.glob("[0-9]*/environ"):

@@ -1,4 +1,4 @@
-"""The page of a tenant for first steps: says what it was started with, and as which process.
+"""Web page of a tenant for first steps: shows a text and the id of its process.
 
 Run it as::
 
@@ -18,7 +18,7 @@ def serve(text: str, port: int) -> None:
     body = f"{text}\nprocess {os.getpid()}\n".encode()
 
     class Page(BaseHTTPRequestHandler):
-        """Knows one page."""
+        """Handler for the page."""
 
         def do_GET(self) -> None:
             """Send the page."""

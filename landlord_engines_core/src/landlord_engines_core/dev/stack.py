@@ -13,27 +13,30 @@ import attrs
 
 from landlord_engines_core import host
 from landlord_engines_core.compute import ComputeRegistry
-from landlord_engines_core.dev.guard import guarded
+from landlord_engines_core.dev.guard import guard
 from landlord_engines_core.dev.user import User
 from landlord_engines_core.devserver import landlord_in_memory
 from landlord_engines_core.engine import EngineFactory, LocalBackend, StartLocalBackend
 from landlord_engines_core.errors import CapabilityNotSupported, SettingsError
-from landlord_engines_core.landlord import versioned
+from landlord_engines_core.landlord import add_version
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.settings import Settings, Sources, Url
 from landlord_engines_core.settings.tree import attribute
 
-__all__ = ["EngineSelection", "Foreground", "Stack", "free_port", "run"]
+__all__ = ["EngineSelection", "Foreground", "Stack", "find_free_port", "run"]
 
 T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
 class EngineSelection:
-    """A worker engine, and what was said of its settings.
+    """Worker engine with the sources of its settings.
 
     Attributes:
-        backend: Which of its other local backends to use; ``None`` means the one without a name.
+        name: The engine's name.
+        factory: The engine's factory.
+        sources: The sources of settings.
+        backend: The name of another local backend; ``None`` for the default one.
     """
 
     name: str
@@ -42,19 +45,19 @@ class EngineSelection:
     backend: str | None = None
 
     def settings(self, above: Mapping[str, str]) -> Settings:
-        """All settings, with these over them."""
+        """Load all settings, with ``above`` as the highest source."""
         sources = attrs.evolve(self.sources, flags={**self.sources.flags, **above})
         return sources.load(self.name, self.factory.settings_type).settings
 
 
 @attrs.frozen(kw_only=True)
 class Stack:
-    """What is up, and where.
+    """Addresses of the running parts.
 
     Attributes:
-        landlord: Landlord's API, its version included.
-        backend: The settings by which the worker reaches the backend.
-        probes: The worker's probes.
+        landlord: The URL of Landlord's API, its version included.
+        backend: The worker's settings to reach the backend.
+        probes: The URL of the worker's probes.
     """
 
     landlord: str
@@ -63,7 +66,7 @@ class Stack:
 
 
 Foreground = Callable[[Stack], Awaitable[None]]
-"""What is done while all of it is up; when it returns, all of it is ended."""
+"""Function that runs while all parts are up. When it returns, they are ended."""
 
 
 class _Stopped(Exception):  # not an error: a signal asked for it
@@ -71,12 +74,12 @@ class _Stopped(Exception):  # not an error: a signal asked for it
 
 
 async def run(chosen: EngineSelection, logger: Logger, foreground: Foreground) -> None:
-    """Bring everything up, and end it after ``foreground`` has returned or at the first signal.
+    """Start all parts, and end them when ``foreground`` returns or at the first signal.
 
-    Nothing is left running, tenants included, and no file is left.
+    No process of a tenant and no file is left.
 
     Args:
-        chosen: The worker engine; what the local parts need goes above its settings.
+        chosen: The worker engine.
         logger: Where everything logs.
         foreground: Called once the worker is registered.
 
@@ -85,39 +88,40 @@ async def run(chosen: EngineSelection, logger: Logger, foreground: Foreground) -
         LandlordEnginesError: A part did not start, or failed.
     """
     control = host.Control()
-    with host.handled(control, logger):
+    with host.handle_signals(control, logger):
         async with AsyncExitStack() as parts:
             try:
-                starting = _up(chosen, logger, parts)
+                starting = _start_parts(chosen, logger, parts)
                 stack, settings = await _unless_stopped(control, starting)
             except _Stopped:
                 return
-            worker = host.work(
+            worker = host.run_worker(
                 chosen.name, chosen.factory, settings, logger, control, fail_fast=True
             )
             await _with_worker(worker, control, lambda: foreground(stack))
 
 
-async def _up(
+async def _start_parts(
     chosen: EngineSelection, logger: Logger, parts: AsyncExitStack
 ) -> tuple[Stack, Settings]:
-    """Start backend and Landlord; they end with ``parts``, after the worker and its tenants."""
+    """Start backend and Landlord. They end with ``parts``, after the worker and its tenants."""
     folder = parts.enter_context(_temporary_folder())
-    parts.enter_context(guarded(folder))
+    parts.enter_context(guard(folder))
     start = _local_backend(chosen)
-    given = chosen.settings({})
-    backend = await parts.enter_async_context(start(given.engine, folder / "backend"))
-    local = _backends(chosen.name, backend)
-    if not given.compute:
+    configured = chosen.settings({})
+    backend = await parts.enter_async_context(start(configured.engine, folder / "backend"))
+    local = _local_settings(chosen.name, backend)
+    if not configured.compute:
         local["compute"] = json.dumps({"process": {"folder": str(folder / "tenants")}})
+    # Above all other sources: this worker must reach the local parts, whatever the file names.
     settings = chosen.settings(local)
-    registry = host.compute_registry(settings)
+    registry = host.build_registry(settings)
     parts.push_async_callback(registry.aclose)
     landlord = await parts.enter_async_context(
         landlord_in_memory(backend.dispatcher, compute=registry, logger=logger)
     )
-    url = versioned(landlord.url)
-    await parts.enter_async_context(_without_tenants(registry, url))
+    url = add_version(landlord.url)
+    await parts.enter_async_context(_destroy_tenants(registry, url))
     worker = attrs.evolve(settings.worker, landlord_api_url=Url(url))
     stack = Stack(
         landlord=url,
@@ -130,14 +134,14 @@ async def _up(
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
     try:
-        made = TemporaryDirectory(prefix="landlord-dev-")
+        folder = TemporaryDirectory(prefix="landlord-dev-")
     except OSError as error:
         raise SettingsError(
-            f"no folder for temporary files can be written to: {error.strerror}",
-            hint="set TMPDIR to one that this user may write to",
+            f"no folder for temporary files is writable: {error.strerror}",
+            hint="set TMPDIR to a folder that this user may write to",
         ) from None
-    with made as folder:
-        yield Path(folder)
+    with folder as name:
+        yield Path(name)
 
 
 def _local_backend(chosen: EngineSelection) -> StartLocalBackend:
@@ -153,11 +157,11 @@ def _local_backend(chosen: EngineSelection) -> StartLocalBackend:
     )
 
 
-def _backends(name: str, backend: LocalBackend) -> dict[str, str]:
-    """The settings that only hold for a backend on this machine, by path."""
+def _local_settings(name: str, backend: LocalBackend) -> dict[str, str]:
+    """Make the settings for a backend on this machine, by path."""
     section = f"workflow.{attribute(name)}"
     local = {f"{section}.{key}": value for key, value in backend.settings.items()}
-    return {**local, "worker.probe_address": f"127.0.0.1:{free_port()}"}
+    return {**local, "worker.probe_address": f"127.0.0.1:{find_free_port()}"}
 
 
 async def _with_worker(
@@ -165,7 +169,7 @@ async def _with_worker(
     control: host.Control,
     foreground: Callable[[], Awaitable[None]],
 ) -> None:
-    """Run the worker, and beside it what waits for its registration; end both with the first."""
+    """Run the worker, and ``foreground`` once it is registered; the first to end ends both."""
 
     async def once_registered() -> None:
         await control.registered.wait()
@@ -185,15 +189,16 @@ async def _with_worker(
 
 
 @asynccontextmanager
-async def _without_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIterator[None]:
-    """Destroy in the end what tenants have left: their Landlord forgets them."""
+async def _destroy_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIterator[None]:
+    """Destroy the resources of all tenants in the end."""
     try:
         yield
     finally:
-        async with User.of(landlord) as user:
+        # Landlord in memory forgets its tenants, and nobody else would destroy their resources.
+        async with User.connect(landlord) as user:
             tenants = await user.tenants()
         engines = [registry.engine(name) for name in registry]
-        ended = await asyncio.gather(
+        results = await asyncio.gather(
             *(
                 engine.destroy(tenant, engine.location(engine.config_defaults()))
                 for engine in engines
@@ -201,15 +206,15 @@ async def _without_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIte
             ),
             return_exceptions=True,
         )
-        for error in (one for one in ended if isinstance(one, BaseException)):
+        for error in (result for result in results if isinstance(result, BaseException)):
             raise error
 
 
 async def _unless_stopped(control: host.Control, work: Coroutine[object, object, T]) -> T:
-    """Give up what is under way at the first signal.
+    """Await ``work``, and cancel it at the first signal.
 
     Raises:
-        _Stopped: The signal came.
+        _Stopped: A signal came first.
     """
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(control.stop.wait())
@@ -224,8 +229,8 @@ async def _unless_stopped(control: host.Control, work: Coroutine[object, object,
         await asyncio.wait((working, stopping))
 
 
-def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
+def find_free_port() -> int:
+    """Find a port of loopback that is free at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -1,4 +1,4 @@
-"""What a user of Landlord does: the tenant API, and looks at a tenant's page."""
+"""A user of Landlord: calls the tenant API, and reads a tenant's page."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,36 +16,36 @@ __all__ = ["User"]
 
 T = TypeVar("T")
 
-WITHIN = 60.0
-"""Seconds; a tenant's first start may take a while on a busy machine."""
+TIMEOUT = 60.0
+"""Seconds; a tenant's first start takes a while on a busy machine."""
 
 
 @attrs.frozen(kw_only=True)
 class User:
-    """One user.
+    """User of one Landlord.
 
     Attributes:
         landlord: Landlord's API, its version included.
-        http: The connections.
-        within: Seconds for each thing that is waited for.
+        http: The HTTP session.
+        within: Seconds for each wait.
     """
 
     landlord: str
     http: aiohttp.ClientSession
-    within: float = WITHIN
+    within: float = TIMEOUT
 
     @classmethod
     @asynccontextmanager
-    async def of(cls, landlord: str) -> AsyncIterator["User"]:
-        """A user of the Landlord at this address."""
+    async def connect(cls, landlord: str) -> AsyncIterator["User"]:
+        """Connect to the Landlord at this address."""
         async with aiohttp.ClientSession() as http:
             yield cls(landlord=landlord, http=http)
 
     async def create(self, name: str, config: Mapping[str, object]) -> str:
-        """Declare a tenant.
+        """Create a tenant.
 
         Returns:
-            Its id.
+            The tenant's id.
         """
         document = {"name": name, "compute_config": config}
         created = await self._ask("POST", "tenants", document)
@@ -56,54 +56,55 @@ class User:
         await self._ask("PUT", f"tenants/{tenant}", {"compute_config": config})
 
     async def delete(self, tenant: str) -> None:
-        """Have a tenant archived and then removed."""
+        """Delete a tenant; Landlord archives and then removes it."""
         await self._ask("DELETE", f"tenants/{tenant}")
 
     async def tenant(self, tenant: str) -> Mapping[str, Any]:
-        """A tenant as Landlord shows it; empty where there is none of this id."""
+        """Read a tenant as Landlord shows it; empty where there is none."""
         async with self.http.get(f"{self.landlord}/tenants/{tenant}") as response:
             if response.status == HTTPStatus.NOT_FOUND:
                 return {}
-            shown: Mapping[str, Any] = await response.json()
-            return shown
+            document: Mapping[str, Any] = await response.json()
+            return document
 
     async def tenants(self) -> list[str]:
-        """The ids of all tenants, archived ones included."""
+        """Read the ids of all tenants, archived ones included."""
+        # One page that holds all of them.
         everything = {"include_deleted": "true", "limit": "1000000"}
         async with self.http.get(f"{self.landlord}/tenants", params=everything) as response:
-            return [str(one["id"]) for one in (await response.json())["tenants"]]
+            return [str(tenant["id"]) for tenant in (await response.json())["tenants"]]
 
-    async def is_ready(self, tenant: str) -> None:
-        """Return once Landlord shows the tenant as ready."""
+    async def wait_ready(self, tenant: str) -> None:
+        """Wait until Landlord shows the tenant as ready."""
 
-        async def look() -> bool:
+        async def is_ready() -> bool:
             return (await self.tenant(tenant)).get("status") == "ready"
 
-        await self.wait_for("the tenant ready", look)
+        await self.wait_for("the tenant ready", is_ready)
 
     async def page(self, url: str) -> list[str]:
-        """The lines of a page; none where nothing answers."""
+        """Read the lines of a page; none where no server answers."""
         try:
             async with self.http.get(url) as response:
                 return (await response.text()).splitlines()
         except aiohttp.ClientError:
             return []
 
-    async def wait_for(self, what: str, look: Callable[[], Awaitable[T]]) -> T:
-        """Look again and again until there is something to see.
+    async def wait_for(self, what: str, check: Callable[[], Awaitable[T]]) -> T:
+        """Call ``check`` until it returns a true value, and return that value.
 
         Raises:
-            DemoFailed: There was nothing in time.
+            DemoFailed: ``check`` returned no true value in time.
         """
-        again = backoff.on_predicate(
+        poll = backoff.on_predicate(
             backoff.expo, factor=0.05, max_value=0.5, max_time=self.within, jitter=None, logger=None
-        )(look)
-        if not (seen := await again()):
+        )(check)
+        result: T = await poll()
+        if not result:
             raise DemoFailed(
-                f"{what} was not seen within {self.within:g} s", hint="see what the worker logs"
+                f"{what} was not seen within {self.within:g} s", hint="read the worker's log"
             )
-        found: T = seen
-        return found
+        return result
 
     async def _ask(
         self, method: str, path: str, document: Mapping[str, object] | None = None
@@ -112,6 +113,9 @@ class User:
         async with self.http.request(method, url, json=document) as response:
             answer = await response.read()
             if response.status >= HTTPStatus.BAD_REQUEST:
-                raise DemoFailed(f"Landlord answered {method} {path} with {response.status}")
-            shown: Mapping[str, Any] = json.loads(answer)
-            return shown
+                raise DemoFailed(
+                    f"Landlord answered {method} {path} with status {response.status}",
+                    hint="read the log",
+                )
+            result: Mapping[str, Any] = json.loads(answer)
+            return result

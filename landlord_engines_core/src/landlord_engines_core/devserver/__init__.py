@@ -1,7 +1,6 @@
-"""Landlord in memory: its tenant API and its controller, driving any worker engine's Dispatcher.
+"""Landlord in memory, for development and tests: tenant API and controller over any Dispatcher.
 
-For development and tests. It behaves as Landlord 98ffef1 was observed to, its mistakes included,
-and keeps nothing.
+It behaves as Landlord 98ffef1 was observed to behave, mistakes included. Nothing outlives the process.
 """
 
 from landlord_engines_core.devserver.controller import Intervals

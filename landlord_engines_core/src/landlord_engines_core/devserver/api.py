@@ -1,7 +1,4 @@
-"""Landlord's tenant API v1 over HTTP; what a request means is decided at the desk.
-
-The only door to aiohttp's server in core.
-"""
+"""Landlord's tenant API v1 over HTTP; `TenantApi` decides what a request does."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,10 +14,10 @@ from landlord_engines_core.devserver.gojson import Struct, encode
 from landlord_engines_core.devserver.listing import Listing
 from landlord_engines_core.devserver.records import State, TenantRecord
 from landlord_engines_core.devserver.tenant_api import TenantApi
-from landlord_engines_core.devserver.validation import Refusal, declared, discovered
+from landlord_engines_core.devserver.validation import Refusal, describe_engine, read_declaration
 from landlord_engines_core.devserver.wire import rfc3339, tenant_response
 
-__all__ = ["Api", "listening"]
+__all__ = ["Api", "serve_api"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,100 +27,102 @@ _OTHER_VERSION = re.compile(r"/v(?!1(/|$))[^/]+(/.*)?")
 
 @attrs.frozen
 class Api:
-    """The routes."""
+    """Routes of the API."""
 
-    desk: TenantApi
+    tenant_api: TenantApi
 
     def app(self) -> web.Application:
-        """All routes; bodies are of any size, as with Landlord."""
-        app = web.Application(middlewares=[_as_go_answers], client_max_size=0)
-        app.on_response_prepare.append(_headers)
-        one = "/v1/tenants/{key}"
+        """Make the application; bodies may have any size, as in Landlord."""
+        app = web.Application(middlewares=[_translate_errors], client_max_size=0)
+        app.on_response_prepare.append(_set_headers)
+        tenant = "/v1/tenants/{key}"
         for method, path, handler in (
             ("GET", "/health", self.health),
             ("GET", "/ready", self.ready),
             ("GET", "/v1/compute/config", self.compute_config),
             ("POST", "/v1/tenants", self.create),
             ("GET", "/v1/tenants", self.list),
-            ("GET", one, self.get),
-            ("PUT", one, self.update),
-            ("DELETE", one, self.delete),
-            ("POST", f"{one}/archive", self.archive),
+            ("GET", tenant, self.get),
+            ("PUT", tenant, self.update),
+            ("DELETE", tenant, self.delete),
+            ("POST", f"{tenant}/archive", self.archive),
         ):
             app.router.add_route(method, path, handler)
         return app
 
     async def health(self, _: web.Request) -> web.Response:
-        """It runs."""
+        """Answer that the process runs."""
         return _json(Struct(status="ok", time=_now()))
 
     async def ready(self, _: web.Request) -> web.Response:
-        """It is ready as long as it runs: there is no database to lose."""
+        """Answer that the API is ready, which it always is without a database."""
         checks = {"database": "healthy", "controller": "ready"}
         return _json(Struct(status="ready", checks=checks, time=_now()))
 
     async def compute_config(self, request: web.Request) -> web.Response:
-        """What the configuration of a compute engine looks like."""
-        return _json(discovered(self.desk.compute, request.query.get("provider", "")))
+        """Describe the configuration of a compute engine."""
+        return _json(describe_engine(self.tenant_api.compute, request.query.get("provider", "")))
 
     async def create(self, request: web.Request) -> web.Response:
-        """Declare a tenant."""
-        record = self.desk.create(declared(await request.read()))
+        """Create a tenant."""
+        record = self.tenant_api.create(read_declaration(await request.read()))
         return _tenant(record, HTTPStatus.CREATED)
 
     async def list(self, request: web.Request) -> web.Response:
         """List tenants."""
-        return _json(Listing.asked(request.query).page(self.desk.tenants))
+        return _json(Listing.from_query(request.query).page(self.tenant_api.tenants))
 
     async def get(self, request: web.Request) -> web.Response:
         """Show a tenant."""
-        return _tenant(self._named(request), HTTPStatus.OK)
+        return _tenant(self._find_tenant(request), HTTPStatus.OK)
 
     async def update(self, request: web.Request) -> web.Response:
-        """Declare another configuration."""
-        declaration = declared(await request.read())
-        record = self.desk.update(self._named(request), declaration)
-        begun = record.status is State.UPDATING
-        return _tenant(record, HTTPStatus.ACCEPTED if begun else HTTPStatus.OK)
+        """Replace a tenant's configuration."""
+        declaration = read_declaration(await request.read())
+        record = self.tenant_api.update(self._find_tenant(request), declaration)
+        is_updating = record.status is State.UPDATING
+        return _tenant(record, HTTPStatus.ACCEPTED if is_updating else HTTPStatus.OK)
 
     async def archive(self, request: web.Request) -> web.Response:
         """Archive a tenant."""
-        record = self.desk.archive(self._named(request))
-        over = record.status is State.ARCHIVED
-        return _tenant(record, HTTPStatus.OK if over else HTTPStatus.ACCEPTED)
+        record = self.tenant_api.archive(self._find_tenant(request))
+        is_archived = record.status is State.ARCHIVED
+        return _tenant(record, HTTPStatus.OK if is_archived else HTTPStatus.ACCEPTED)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete a tenant."""
-        return _tenant(await self.desk.delete(self._named(request)), HTTPStatus.ACCEPTED)
+        return _tenant(
+            await self.tenant_api.delete(self._find_tenant(request)), HTTPStatus.ACCEPTED
+        )
 
-    def _named(self, request: web.Request) -> TenantRecord:
+    def _find_tenant(self, request: web.Request) -> TenantRecord:
         key = request.match_info["key"]
         if "/" in key:
-            # Landlord's router does not decode it, so that it is no tenant's name.
+            # Landlord's router does not decode the slash, so that no tenant has this name.
             raise Refusal(HTTPStatus.NOT_FOUND, "Tenant not found")
-        return self.desk.tenant(key)
+        return self.tenant_api.tenant(key)
 
 
 @asynccontextmanager
-async def listening(api: Api, host: str, port: int) -> AsyncIterator[str]:
-    """Serve the API for as long as this is entered.
+async def serve_api(api: Api, host: str, port: int) -> AsyncIterator[str]:
+    """Serve the API while the context is entered; port 0 chooses a free one.
 
     Yields:
-        Its base URL; port 0 lets the system choose.
+        The API's base URL.
     """
     runner = web.AppRunner(api.app(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        chosen: tuple[str, int] = runner.addresses[0]
-        yield f"http://{chosen[0]}:{chosen[1]}"
+        address: tuple[str, int] = runner.addresses[0]
+        yield f"http://{address[0]}:{address[1]}"
     finally:
         await runner.cleanup()
 
 
 @web.middleware
-async def _as_go_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what no route takes as Landlord's router does, and refusals as its handlers do."""
+async def _translate_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer unknown routes and refusals as Landlord does."""
     try:
         return await handler(request)
     except Refusal as refusal:
@@ -147,8 +146,8 @@ def _no_route(request: web.Request) -> web.Response:
     )
 
 
-async def _headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Give back the caller's correlation id, or a new one; an empty answer has no type."""
+async def _set_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Return the caller's correlation id, or a new one; an empty answer has no content type."""
     response.headers["X-Correlation-ID"] = request.headers.get("X-Correlation-ID") or str(uuid4())
     if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers.popall("Content-Type", None)

@@ -1,8 +1,11 @@
-"""Landlord's controller: brings tenants to where they are asked to be, with its mistakes.
+"""Landlord's controller: reconciles tenants, with Landlord's mistakes.
 
-As observed on Landlord 98ffef1: a completed job is a success whatever its result; a dispatch is
-forgotten where the record changed meanwhile; a change during a healthy run is only stored; and what
-cannot be dispatched for a few rounds fails for good.
+They were observed on Landlord 98ffef1:
+
+- A completed job is a success, whatever its result.
+- A dispatch is forgotten where the record changed meanwhile.
+- A change during a healthy run is only stored.
+- A tenant that cannot be dispatched for a few rounds fails, and is not tried again.
 """
 
 import asyncio
@@ -21,13 +24,13 @@ from landlord_engines_core.devserver.records import (
 )
 from landlord_engines_core.devserver.wire import OPERATIONS, provision_request
 from landlord_engines_core.engine import Dispatcher
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["Controller", "Intervals"]
 
 WORKERS = 3
 RECONCILE_LIMIT = 30.0
-"""Seconds for one look at one tenant, the wait for a killed execution included."""
+"""Seconds to reconcile one tenant once, the wait for a killed execution included."""
 
 _REQUESTED = frozenset({State.REQUESTED})
 _IN_FLIGHT = frozenset(OPERATIONS) - _REQUESTED
@@ -35,13 +38,13 @@ _IN_FLIGHT = frozenset(OPERATIONS) - _REQUESTED
 
 @attrs.frozen(kw_only=True)
 class Intervals:
-    """How often the controller looks; all times are seconds, and as Landlord's examples set them.
+    """Intervals of the controller in seconds; the defaults are those of Landlord's examples.
 
     Attributes:
-        reconcile: Between two rounds over what was requested.
-        poll: Between two rounds over what is in flight.
-        retry: Before the second try of what went wrong; each further pause is twice as long.
-        kill: Between two looks at an execution that was killed to be started anew.
+        reconcile: Between two rounds over requested tenants.
+        poll: Between two rounds over tenants in flight.
+        retry: Before the second attempt after an error; each further pause is twice as long.
+        kill: Between two polls of an execution that was killed for a restart.
     """
 
     reconcile: float = 1.0
@@ -52,13 +55,14 @@ class Intervals:
 
 @attrs.define(kw_only=True)
 class Controller:
-    """Looks at each tenant again and again, at several at once, never at one twice at once.
+    """Reconciles tenants in rounds, several at once, and each one by itself.
 
     Attributes:
         tenants: The records.
         dispatcher: The workflow backend.
-        max_retries: After so many errors in a row a tenant without an execution fails.
-        logger: Where each error is told.
+        intervals: The intervals.
+        max_retries: Errors in a row after which a tenant without an execution fails.
+        logger: Receives each error.
     """
 
     tenants: Tenants
@@ -99,6 +103,7 @@ class Controller:
             except Exception as error:  # noqa: BLE001  # whatever a dispatcher raises is counted
                 self._count(tenant_id, error)
             else:
+                # A Counter accepts this without an entry too.
                 del self._errors[tenant_id]
             finally:
                 self._queued.discard(tenant_id)
@@ -106,57 +111,59 @@ class Controller:
     def _count(self, tenant_id: str, error: Exception) -> None:
         self._errors[tenant_id] += 1
         count = self._errors[tenant_id]
-        self.logger.warning("tenant not reconciled", tenant=tenant_id, tries=count, **told(error))
+        self.logger.warning(
+            "tenant not reconciled", tenant=tenant_id, tries=count, **error_fields(error)
+        )
         if count < self.max_retries:
             pause = self.intervals.retry * 2 ** (count - 1)
             asyncio.get_running_loop().call_later(pause, self._add, tenant_id)
             return
         del self._errors[tenant_id]
         record = self.tenants.get(tenant_id)
-        assert record is not None, "nobody else removes it meanwhile"
-        # The error itself is lost: Landlord prints the wrong variable.
+        assert record is not None, "only the worker of this tenant removes it"
+        # Landlord prints the wrong variable, so that the error itself is lost.
         message = f"Reconciliation failed after {self.max_retries} retries: <nil>"
-        self.tenants.keep(attrs.evolve(record, status=State.FAILED, status_message=message))
+        self.tenants.write(attrs.evolve(record, status=State.FAILED, status_message=message))
 
     async def _reconcile(self, tenant_id: str) -> None:
         record = self.tenants.get(tenant_id)
         if record is None or record.status not in OPERATIONS:
             return
         if record.execution_id:
-            await self._look_after(record)
+            await self._poll_execution(record)
         else:
             await self._dispatch(record)
 
     async def _dispatch(self, record: TenantRecord) -> None:
-        """Start a job; where the record changed while it was sent, the execution is forgotten."""
+        """Start a job; forget its execution where the record changed meanwhile."""
         execution_id = await self.dispatcher.dispatch(provision_request(record))
-        requested = record.status is State.REQUESTED
+        is_requested = record.status is State.REQUESTED
         dispatched = attrs.evolve(
             record,
-            status=State.PROVISIONING if requested else record.status,
+            status=State.PROVISIONING if is_requested else record.status,
             execution_id=execution_id,
             retry_count=0,
             config_hash=config_hash(record.desired_config),
         )
         self._note(dispatched, "started", sub_state="running")
 
-    async def _look_after(self, record: TenantRecord) -> None:
-        polled = await self._polled(record)
+    async def _poll_execution(self, record: TenantRecord) -> None:
+        polled = await self._poll(record)
         match polled.get("state"):
             case None:
-                # Landlord says so at every poll, and the tenant stays as it is for ever.
+                # Landlord logs this at every poll, and the tenant never leaves its state.
                 self.logger.warning(
                     "execution not read", id=record.execution_id, reason=polled.get("error")
                 )
             case "succeeded":
-                self._succeeded(record)
+                self._complete(record)
             case "failed":
                 self._note(record, "failed", status=State.FAILED, sub_state="failed")
             case _:
                 await self._still_running(record, polled)
 
-    async def _polled(self, record: TenantRecord) -> Mapping[str, object]:
-        """The execution's state; that it cannot be read never makes a tenant fail."""
+    async def _poll(self, record: TenantRecord) -> Mapping[str, object]:
+        """Poll an execution; an error never makes a tenant fail."""
         try:
             return await self.dispatcher.poll(record.execution_id)
         except Exception as error:  # noqa: BLE001  # whatever a dispatcher raises
@@ -165,27 +172,27 @@ class Controller:
     async def _still_running(self, record: TenantRecord, polled: Mapping[str, object]) -> None:
         sub_state = str(polled["sub_state"])
         if sub_state == "backing-off" and record.config_hash != config_hash(record.desired_config):
-            await self._start_anew(record)
+            await self._restart(record)
             return
         retries = int(str(polled.get("retry_count") or 0))
         if (sub_state, retries) != (record.sub_state, record.retry_count):
             self._note(record, sub_state, sub_state=sub_state, retry_count=retries)
 
-    async def _start_anew(self, record: TenantRecord) -> None:
-        """Kill an execution that cannot go on, and dispatch the configuration of now."""
+    async def _restart(self, record: TenantRecord) -> None:
+        """Kill an execution that backs off, and dispatch the current configuration."""
         self.logger.info("Configuration updated", id=record.execution_id)
         await self.dispatcher.kill(record.execution_id)
         while not await self._is_over(record.execution_id):  # noqa: ASYNC110  # Landlord polls
             await asyncio.sleep(self.intervals.kill)
-        await self._dispatch(self.tenants.keep(record.without_execution()))
+        await self._dispatch(self.tenants.write(record.without_execution()))
 
     async def _is_over(self, execution_id: str) -> bool:
         return (await self.dispatcher.poll(execution_id)).get("state") in ("succeeded", "failed")
 
-    def _succeeded(self, record: TenantRecord) -> None:
-        """Believe it: nobody looks at the result."""
-        gone_too = record.annotations.get(DELETE_AFTER_ARCHIVE) == "true"
-        if record.status is State.DELETING or (record.status is State.ARCHIVING and gone_too):
+    def _complete(self, record: TenantRecord) -> None:
+        """Take a completed execution for a success, whatever its result."""
+        is_deletion = record.annotations.get(DELETE_AFTER_ARCHIVE) == "true"
+        if record.status is State.DELETING or (record.status is State.ARCHIVING and is_deletion):
             self.tenants.remove(record)
         elif record.status is State.ARCHIVING:
             # The execution's fields stay as they were.
@@ -202,4 +209,4 @@ class Controller:
 
     def _note(self, record: TenantRecord, word: str, **fields: Any) -> None:
         message = f"Workflow execution {word}: {record.execution_id}"
-        self.tenants.keep(attrs.evolve(record, status_message=message, **fields))
+        self.tenants.write(attrs.evolve(record, status_message=message, **fields))

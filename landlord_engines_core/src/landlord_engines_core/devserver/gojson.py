@@ -1,7 +1,8 @@
-"""JSON in the form in which Landlord's Go program reads and writes it.
+"""JSON as Landlord's Go program reads and writes it.
 
-It decides the hash of a configuration, and so whether a job is started anew: keys sorted, no spaces,
-``<``, ``>``, ``&`` and the two line separators escaped, every number a float64 in its shortest form.
+Its form decides the hash of a configuration, and so whether Landlord restarts a job. Keys are sorted,
+and there are no spaces. ``<``, ``>``, ``&`` and the two line separators are escaped. Every number is a
+float64 in its shortest form.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-__all__ = ["BadJson", "Struct", "as_read", "config_hash", "decode", "encode"]
+__all__ = ["BadJson", "Struct", "config_hash", "decode", "encode", "read_back"]
 
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
@@ -30,22 +31,24 @@ _GOES_WORDS = {
 
 
 class BadJson(ValueError):
-    """The text is not JSON; the message is as Go's decoder words it, where that is known."""
+    """The text is not JSON; the message is in the words of Go's decoder, where they are known."""
 
 
 class Struct(dict[str, object]):
-    """An object whose fields keep their order, as Go writes a struct; a map's keys are sorted."""
+    """Object whose fields keep their order, as in a Go struct; other maps have sorted keys."""
 
 
 def decode(raw: bytes) -> object:
     """Read a document; all its numbers are floats.
 
     Raises:
-        BadJson: It is none.
+        BadJson: The text is no JSON document.
     """
     text = raw.decode(errors="replace")
     try:
-        return json.loads(text, parse_int=_finite, parse_float=_finite, parse_constant=_no_constant)
+        return json.loads(
+            text, parse_int=_read_number, parse_float=_read_number, parse_constant=_refuse_constant
+        )
     except json.JSONDecodeError as error:
         raise BadJson(_in_goes_words(text, error)) from None
     except RecursionError:
@@ -57,14 +60,14 @@ def encode(value: object) -> bytes:
     return _text(value).encode()
 
 
-def as_read(config: Mapping[str, object]) -> dict[str, object]:
-    """The configuration as whoever reads it from Landlord has it: whole numbers are whole again."""
-    read: dict[str, object] = json.loads(encode(config))
-    return read
+def read_back(config: Mapping[str, object]) -> dict[str, object]:
+    """Convert a configuration as a reader of Landlord's answers has it, with whole numbers."""
+    document: dict[str, object] = json.loads(encode(config))
+    return document
 
 
 def config_hash(config: Mapping[str, object]) -> str:
-    """Hash a configuration as Landlord does: SHA-256 in hex, and nothing for an empty one."""
+    """Hash a configuration as Landlord does: SHA-256 in hex, or empty for an empty one."""
     return hashlib.sha256(encode(config)).hexdigest() if config else ""
 
 
@@ -75,13 +78,13 @@ def _in_goes_words(text: str, error: json.JSONDecodeError) -> str:
     return f"invalid character '{text[error.pos]}' {words}"
 
 
-def _finite(text: str) -> float:
+def _read_number(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise BadJson("json: cannot unmarshal number into Go value of type float64")
     return number
 
 
-def _no_constant(text: str) -> object:
+def _refuse_constant(text: str) -> object:
     raise BadJson(f"invalid character '{text[0]}' looking for beginning of value")
 
 
@@ -95,24 +98,24 @@ def _text(value: object) -> str:
             return _number(value)
         case Mapping():
             fields = value.items() if isinstance(value, Struct) else sorted(value.items())
-            return _joined("{", (f"{_string(key)}:{_text(below)}" for key, below in fields), "}")
+            return _enclose("{", (f"{_string(key)}:{_text(below)}" for key, below in fields), "}")
         case list() | tuple():
-            return _joined("[", map(_text, value), "]")
+            return _enclose("[", map(_text, value), "]")
         case _:
             return str(value)
 
 
-def _joined(opening: str, parts: Iterable[str], closing: str) -> str:
+def _enclose(opening: str, parts: Iterable[str], closing: str) -> str:
     return f"{opening}{','.join(parts)}{closing}"
 
 
 def _string(value: str) -> str:
     text = json.dumps(_HALF_A_PAIR.sub("\ufffd", value), ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _number(value: float) -> str:
-    """The shortest form: an exponent below 1e-6 and from 1e21 on, without leading zeros."""
+    """Write the shortest form: an exponent below 1e-6 and from 1e21 on, without leading zeros."""
     shortest = repr(value)
     if value and not 1e-6 <= abs(value) < 1e21:  # noqa: PLR2004  # Go's bounds
         return shortest.replace("e-0", "e-")

@@ -1,4 +1,4 @@
-"""Landlord in memory, put together."""
+"""Composition of Landlord in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import attrs
 
 from landlord_engines_core.compute import ComputeRegistry
-from landlord_engines_core.devserver.api import Api, listening
+from landlord_engines_core.devserver.api import Api, serve_api
 from landlord_engines_core.devserver.controller import Controller, Intervals
 from landlord_engines_core.devserver.records import Tenants
 from landlord_engines_core.devserver.tenant_api import TenantApi
@@ -19,10 +19,10 @@ __all__ = ["LandlordInMemory", "landlord_in_memory"]
 
 @attrs.frozen(kw_only=True)
 class LandlordInMemory:
-    """A running Landlord.
+    """Running Landlord.
 
     Attributes:
-        url: Its base URL, for ``worker.landlord_api_url`` and for people.
+        url: The base URL, for ``worker.landlord_api_url`` and for people.
     """
 
     url: str
@@ -39,22 +39,22 @@ async def landlord_in_memory(
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[LandlordInMemory]:
-    """Run a Landlord whose tenants live and die with this context.
+    """Run a Landlord while the context is entered; its tenants are forgotten in the end.
 
     Args:
-        dispatcher: The workflow backend, of any worker engine.
-        compute: The compute engines that it knows and validates with; it makes nothing on them.
-        logger: Where the controller tells what went wrong.
-        intervals: How often it looks; a second each as in Landlord's examples.
-        max_retries: After so many reconcile errors in a row a tenant fails.
-        host: Where the API listens.
-        port: Its port; 0 lets the system choose.
+        dispatcher: The workflow backend of any worker engine.
+        compute: The compute engines to validate with; Landlord creates nothing on them.
+        logger: Receives the controller's errors.
+        intervals: The controller's intervals; a second each as in Landlord's examples.
+        max_retries: Reconcile errors in a row after which a tenant fails.
+        host: The host to listen on.
+        port: The port; 0 chooses a free one.
 
     Raises:
-        OSError: It cannot listen there.
+        OSError: The address is in use, or not an address of this machine.
     """
     tenants = Tenants()
-    desk = TenantApi(tenants=tenants, compute=compute, dispatcher=dispatcher, logger=logger)
+    tenant_api = TenantApi(tenants=tenants, compute=compute, dispatcher=dispatcher, logger=logger)
     controller = Controller(
         tenants=tenants,
         dispatcher=dispatcher,
@@ -62,7 +62,7 @@ async def landlord_in_memory(
         max_retries=max_retries,
         logger=logger,
     )
-    async with listening(Api(desk), host, port) as url:
+    async with serve_api(Api(tenant_api), host, port) as url:
         running = asyncio.create_task(controller.run())
         try:
             yield LandlordInMemory(url=url)

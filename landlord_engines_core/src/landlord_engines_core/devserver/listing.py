@@ -1,4 +1,4 @@
-"""The list of tenants: its filters and its pages."""
+"""List of tenants, with filters and pages."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,19 +19,23 @@ _BOOLS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
-"""What Go reads as a boolean."""
+"""Texts that Go reads as booleans."""
 
 _SUB_STATES = frozenset({"running", "waiting", "backing-off", "error", "succeeded", "failed"})
 
 
 @attrs.frozen(kw_only=True)
 class Listing:
-    """What was asked for.
+    """Query of a list.
 
     Attributes:
-        include_deleted: Whether archived tenants, which Landlord calls deleted, are listed.
-        has_error: Whether only tenants with, or without, the error of a workflow are listed; none
-            ever has one, since Landlord never fills that field.
+        limit: The size of a page.
+        offset: The number of tenants before the page.
+        include_deleted: Whether to list archived tenants, which Landlord calls deleted.
+        sub_states: The sub-states to list; empty for all.
+        has_error: Whether to list only tenants with, or without, a workflow error. No tenant has one,
+            since Landlord never fills that field.
+        min_retries: The least number of retries.
     """
 
     limit: int = 50
@@ -42,31 +46,31 @@ class Listing:
     min_retries: int = 0
 
     @classmethod
-    def asked(cls, query: Mapping[str, str]) -> "Listing":
-        """Read the query.
+    def from_query(cls, query: Mapping[str, str]) -> "Listing":
+        """Read a query's parameters.
 
         Raises:
-            Refusal: Naming the first parameter that is not understood.
+            Refusal: A parameter is invalid.
         """
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for parameter, (field, read, expected) in _PARAMETERS.items():
             if text := query.get(parameter, ""):
                 try:
-                    found[field] = read(text)
+                    fields[field] = read(text)
                 except (KeyError, ValueError):
                     raise Refusal(
                         HTTPStatus.BAD_REQUEST,
                         f"Invalid {parameter} parameter",
                         f"{parameter} must be {expected}",
                     ) from None
-        return cls(**found)
+        return cls(**fields)
 
     def page(self, tenants: Tenants) -> Struct:
-        """The answer, newest first; its total counts the tenants of all pages."""
-        matching = [one for one in tenants if self._matches(one)]
+        """Make the answer, newest tenant first; its total counts all pages."""
+        matching = [record for record in tenants if self._matches(record)]
         page = matching[self.offset : self.offset + self.limit]
         return Struct(
-            tenants=[tenant_response(one) for one in page],
+            tenants=[tenant_response(record) for record in page],
             total=len(matching),
             limit=self.limit,
             offset=self.offset,
@@ -81,7 +85,7 @@ class Listing:
         )
 
 
-def _whole(least: int) -> Callable[[str], int]:
+def _read_whole(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not _WHOLE.fullmatch(text) or int(text) < least:
             raise ValueError
@@ -98,10 +102,10 @@ def _sub_states(text: str) -> frozenset[str]:
 
 
 _PARAMETERS: Mapping[str, tuple[str, Callable[[str], object], str]] = {
-    "limit": ("limit", _whole(1), "a positive integer"),
-    "offset": ("offset", _whole(0), "a non-negative integer"),
+    "limit": ("limit", _read_whole(1), "a positive integer"),
+    "offset": ("offset", _read_whole(0), "a non-negative integer"),
     "include_deleted": ("include_deleted", _BOOLS.__getitem__, "a boolean"),
     "workflow_sub_state": ("sub_states", _sub_states, "a list of workflow sub-states"),
     "has_workflow_error": ("has_error", _BOOLS.__getitem__, "a boolean"),
-    "min_retry_count": ("min_retries", _whole(0), "a non-negative integer"),
+    "min_retry_count": ("min_retries", _read_whole(0), "a non-negative integer"),
 }

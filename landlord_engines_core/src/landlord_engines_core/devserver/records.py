@@ -1,4 +1,4 @@
-"""Landlord's tenants: their states, their records, and where the records are kept."""
+"""Landlord's tenants: states, records and their store in memory."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,11 +10,11 @@ import attrs
 __all__ = ["DELETE_AFTER_ARCHIVE", "State", "TenantRecord", "Tenants", "VersionConflict"]
 
 DELETE_AFTER_ARCHIVE = "landlord/delete_after_archive"
-"""The annotation with which an archived tenant's record goes too."""
+"""Annotation of a tenant whose record is removed after it was archived."""
 
 
 class State(StrEnum):
-    """The states that Landlord 98ffef1 sets; it also knows ``planning``, and never sets it."""
+    """State of a tenant in Landlord 98ffef1, without ``planning``, which it never sets."""
 
     REQUESTED = "requested"
     PROVISIONING = "provisioning"
@@ -27,7 +27,7 @@ class State(StrEnum):
 
 
 class VersionConflict(Exception):
-    """The record was changed by somebody else meanwhile; the words are Landlord's."""
+    """Another writer changed the record meanwhile; the words are Landlord's."""
 
     def __init__(self) -> None:
         super().__init__("tenant version conflict")
@@ -35,14 +35,14 @@ class VersionConflict(Exception):
 
 @attrs.frozen(kw_only=True)
 class TenantRecord:
-    """One version of a tenant's record.
+    """Version of a tenant's record.
 
     Attributes:
         execution_id: The current workflow execution, or empty.
-        sub_state: The execution's finer state, or empty.
-        retry_count: What the backend reports; ``None`` where there is no execution.
-        config_hash: The hash of the configuration that was dispatched last, or empty.
-        annotations: With `DELETE_AFTER_ARCHIVE` where the tenant is to go entirely.
+        sub_state: The execution's sub-state, or empty.
+        retry_count: The backend's count of retries; ``None`` without an execution.
+        config_hash: The hash of the last dispatched configuration, or empty.
+        annotations: The annotations, with `DELETE_AFTER_ARCHIVE` for a tenant to be deleted.
     """
 
     id: str
@@ -61,65 +61,66 @@ class TenantRecord:
     version: int = 1
 
     @updated_at.default
-    def _at_first(self) -> datetime:
+    def _set_updated_at(self) -> datetime:
         return self.created_at
 
     def without_execution(self) -> "TenantRecord":
-        """The record with its execution's fields cleared."""
+        """Copy the record without its execution's fields."""
         return attrs.evolve(self, execution_id="", sub_state="", retry_count=None, config_hash="")
 
 
 @attrs.define
 class Tenants:
-    """The records by id, as they stand in memory."""
+    """Store of records in memory."""
 
     _records: dict[str, TenantRecord] = attrs.field(factory=dict)
 
     def __iter__(self) -> Iterator[TenantRecord]:
-        """The newest first."""
+        """Iterate over all records, the newest first."""
+        # A dict keeps the order in which tenants were created.
         return reversed(self._records.values())
 
     def get(self, tenant_id: str) -> TenantRecord | None:
-        """The record with this id."""
+        """Find the record with this id."""
         return self._records.get(tenant_id)
 
     def find(self, key: str) -> TenantRecord | None:
-        """The record with this id where the key reads as a UUID, else with exactly this name."""
+        """Find the record with this id, where the key is a UUID, or else with this name."""
         try:
             return self._records.get(str(UUID(key)))
         except ValueError:
-            return self.named(key)
+            return self.find_name(key)
 
-    def named(self, name: str) -> TenantRecord | None:
-        """The record with exactly this name."""
-        return next((one for one in self if one.name == name), None)
+    def find_name(self, name: str) -> TenantRecord | None:
+        """Find the record with exactly this name."""
+        return next((record for record in self if record.name == name), None)
 
     def add(self, record: TenantRecord) -> TenantRecord:
-        """Keep a new record."""
+        """Store a new record."""
         self._records[record.id] = record
         return record
 
-    def keep(self, changed: TenantRecord) -> TenantRecord:
-        """Keep a changed record as the next version of the one that it was made from.
+    def write(self, changed: TenantRecord) -> TenantRecord:
+        """Store a changed record as its next version.
 
         Raises:
-            VersionConflict: That one is not what is kept any more.
+            VersionConflict: The store has another version than the record was made from.
         """
-        self._expect(changed)
-        kept = attrs.evolve(changed, version=changed.version + 1, updated_at=datetime.now(UTC))
-        self._records[kept.id] = kept
-        return kept
+        self._check_version(changed)
+        record = attrs.evolve(changed, version=changed.version + 1, updated_at=datetime.now(UTC))
+        self._records[record.id] = record
+        return record
 
-    def remove(self, seen: TenantRecord) -> None:
-        """Drop a record.
+    def remove(self, record: TenantRecord) -> None:
+        """Remove a record.
 
         Raises:
-            VersionConflict: What was seen is not what is kept any more.
+            VersionConflict: The store has another version.
         """
-        self._expect(seen)
-        del self._records[seen.id]
+        self._check_version(record)
+        del self._records[record.id]
 
-    def _expect(self, seen: TenantRecord) -> None:
-        kept = self._records.get(seen.id)
-        if kept is None or kept.version != seen.version:
+    def _check_version(self, record: TenantRecord) -> None:
+        stored = self._records.get(record.id)
+        if stored is None or stored.version != record.version:
             raise VersionConflict

@@ -1,7 +1,7 @@
-"""What Landlord accepts: the form of a request, the compute engine that it means, the states.
+"""Landlord's validation of requests.
 
-Texts and status codes were recorded from Landlord 98ffef1; its rules hold as they are there, odd
-ones included: a name may hold any characters.
+Texts and status codes were recorded from Landlord 98ffef1. The rules are Landlord's own, odd ones
+included: a name may hold any characters.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,29 +14,29 @@ from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
 from landlord_engines_core.devserver import gojson
 from landlord_engines_core.devserver.records import TenantRecord
 from landlord_engines_core.errors import ComputeRefused
-from landlord_engines_core.resolution import merge
+from landlord_engines_core.models import merge
 
 __all__ = [
     "Declaration",
     "Refusal",
     "check_config",
-    "checked_name",
-    "declared",
-    "discovered",
-    "required_config",
+    "check_name",
+    "describe_engine",
+    "read_declaration",
+    "require_config",
 ]
 
 LONGEST_NAME = 255
-"""Bytes."""
+"""Bytes of a name."""
 
 
 class Refusal(Exception):
-    """A request is answered with an error.
+    """Refused request.
 
     Attributes:
         status: The HTTP status.
-        error: What is wrong, in Landlord's words.
-        details: More of it, a line each.
+        error: The error in Landlord's words.
+        details: Details of it, a line each.
     """
 
     def __init__(self, status: HTTPStatus, error: str, *details: str) -> None:
@@ -48,7 +48,7 @@ class Refusal(Exception):
 
 @attrs.frozen(kw_only=True)
 class Declaration:
-    """The body of a create or an update; unknown keys are ignored."""
+    """Body of a create or an update; unknown keys are ignored."""
 
     name: str | None = None
     compute_config: Mapping[str, object] | None = attrs.field(default=None, repr=False)
@@ -56,11 +56,11 @@ class Declaration:
     annotations: Mapping[str, str] | None = None
 
 
-def declared(raw: bytes) -> Declaration:
+def read_declaration(raw: bytes) -> Declaration:
     """Read the body of a create or an update.
 
     Raises:
-        Refusal: It is not JSON, or not of this form.
+        Refusal: The body is not JSON, or has a wrong form.
     """
     try:
         document = gojson.decode(raw)
@@ -73,11 +73,11 @@ def declared(raw: bytes) -> Declaration:
         raise _bad("Invalid JSON format", *error.problems) from None
 
 
-def checked_name(name: str | None) -> str:
-    """A tenant's name, trimmed.
+def check_name(name: str | None) -> str:
+    """Trim and check a tenant's name.
 
     Raises:
-        Refusal: There is none, or it is too long.
+        Refusal: The name is missing or too long.
     """
     if not (trimmed := (name or "").strip()):
         raise _bad("name is required")
@@ -86,11 +86,11 @@ def checked_name(name: str | None) -> str:
     return trimmed
 
 
-def required_config(declaration: Declaration) -> Mapping[str, object]:
-    """The configuration, which may be empty and must be there.
+def require_config(declaration: Declaration) -> Mapping[str, object]:
+    """Return the configuration, which may be empty but not missing.
 
     Raises:
-        Refusal: It is not.
+        Refusal: The configuration is missing.
     """
     if declaration.compute_config is None:
         raise _bad("compute_config is required")
@@ -100,41 +100,41 @@ def required_config(declaration: Declaration) -> Mapping[str, object]:
 def check_config(
     compute: ComputeRegistry, declaration: Declaration, former: TenantRecord | None = None
 ) -> None:
-    """Check a configuration with the compute engine that it means.
+    """Check a configuration with its compute engine.
 
-    The schema is held against the configuration as it was sent, the engine's own rules against what
-    the engine's defaults make of it.
+    The schema has to accept the configuration as it was sent. The engine's own rules have to accept it
+    together with the engine's defaults.
 
     Raises:
-        Refusal: The engine is not known, or refuses the configuration.
+        Refusal: The engine is unknown, or refuses the configuration.
     """
-    config = required_config(declaration)
+    config = require_config(declaration)
     name = _engine_name(compute, declaration, former)
-    engine = _known(compute, name)
+    engine = _find_engine(compute, name)
     if problems := compute.schema_problems(name, config):
         raise _bad("Invalid compute configuration", *problems)
     try:
-        engine.validate(merge(engine.config_defaults(), gojson.as_read(config)))
+        engine.validate(merge(engine.config_defaults(), gojson.read_back(config)))
     except ComputeRefused as error:
         raise _bad("Invalid compute configuration", error.message) from None
 
 
-def discovered(compute: ComputeRegistry, name: str) -> gojson.Struct:
-    """What a compute engine's configuration looks like.
+def describe_engine(compute: ComputeRegistry, name: str) -> gojson.Struct:
+    """Describe a compute engine's configuration by its schema and defaults.
 
     Raises:
-        Refusal: No engine is named, or one that is not known.
+        Refusal: The engine is missing or unknown.
     """
     if not name:
         raise _bad("provider is required")
-    engine = _known(compute, name)
+    engine = _find_engine(compute, name)
     defaults = engine.config_defaults()
     return gojson.Struct(
         provider=name, schema=engine.config_schema(), **({"defaults": defaults} if defaults else {})
     )
 
 
-def _known(compute: ComputeRegistry, name: str) -> ComputeEngine:
+def _find_engine(compute: ComputeRegistry, name: str) -> ComputeEngine:
     try:
         return compute.engine(name)
     except ComputeRefused:
@@ -146,25 +146,27 @@ def _known(compute: ComputeRegistry, name: str) -> ComputeEngine:
 def _engine_name(
     compute: ComputeRegistry, declaration: Declaration, former: TenantRecord | None
 ) -> str:
-    """The engine that the request names, else the one of the record before, else the only one."""
-    if name := next(_named(declaration, former), ""):
+    """Choose the engine: from the request, else from the former record, else the only one."""
+    if name := next(_find_names(declaration, former), ""):
         return name
     if len(compute) != 1:
         raise _bad("compute_provider is required when multiple compute providers are configured")
     return next(iter(compute))
 
 
-def _named(declaration: Declaration, former: TenantRecord | None) -> Iterator[str]:
+def _find_names(declaration: Declaration, former: TenantRecord | None) -> Iterator[str]:
     sources: list[tuple[Mapping[str, object], str]] = []
-    sources += _locations(declaration.compute_config, declaration.labels, declaration.annotations)
+    sources += _list_sources(
+        declaration.compute_config, declaration.labels, declaration.annotations
+    )
     if former is not None:
-        sources += _locations(former.desired_config, former.labels, former.annotations)
+        sources += _list_sources(former.desired_config, former.labels, former.annotations)
     for source, key in sources:
         if isinstance(name := source.get(key), str) and name:
             yield name
 
 
-def _locations(
+def _list_sources(
     config: Mapping[str, object] | None,
     labels: Mapping[str, object] | None,
     annotations: Mapping[str, object] | None,

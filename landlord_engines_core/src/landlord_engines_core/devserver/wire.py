@@ -1,4 +1,4 @@
-"""What Landlord writes: a tenant for those who ask, and a job for the workflow backend."""
+"""Documents that Landlord writes: a tenant for its API, and a job for the workflow backend."""
 
 from datetime import datetime
 
@@ -14,15 +14,13 @@ OPERATIONS = {
     State.ARCHIVING: "delete",
     State.DELETING: "delete",
 }
-"""What is asked for in each state; nothing in the others."""
+"""Operation of a job by the tenant's state; other states have no job."""
 
 
 def provision_request(record: TenantRecord) -> bytes:
-    """The body of a dispatch, in a state that asks for one.
-
-    Only ``compute_provider`` in the configuration itself names the compute engine here: what a
-    label or the former configuration said is lost, as with Landlord.
-    """
+    """Write the body of a dispatch."""
+    # As in Landlord, only the configuration itself names the compute engine. A label or the former
+    # configuration does not.
     provider = record.desired_config.get("compute_provider")
     digest = config_hash(record.desired_config)
     return encode(
@@ -40,7 +38,7 @@ def provision_request(record: TenantRecord) -> bytes:
 
 
 def tenant_response(record: TenantRecord) -> Struct:
-    """A tenant as the API shows it; what is empty is left out."""
+    """Write a tenant as the API shows it, without empty fields."""
     retries = record.retry_count
     return Struct(
         id=record.id,
@@ -62,7 +60,7 @@ def tenant_response(record: TenantRecord) -> Struct:
 
 
 def rfc3339(moment: datetime) -> str:
-    """A time in UTC as Go writes it, without trailing zeros."""
+    """Format a time in UTC as Go does, without trailing zeros."""
     fraction = f".{moment.microsecond:06}".rstrip("0").rstrip(".")
     return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 

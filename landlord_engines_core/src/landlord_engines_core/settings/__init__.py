@@ -1,12 +1,12 @@
 """The settings: their tree, their types, and where each value comes from.
 
-Landlord's own ``config.yaml`` is read as it is; the sections of it that are not a worker's are left
-alone. Precedence: defaults < file < environment < flags.
+The file may be Landlord's own ``config.yaml``; sections for other programs are ignored. Precedence:
+defaults < file < environment < flags.
 """
 
 from landlord_engines_core.settings.sources import Loaded, Sources
 from landlord_engines_core.settings.tree import LogSettings, Settings, WorkerSettings
-from landlord_engines_core.settings.types import Address, Duration, Secret, Url, written
+from landlord_engines_core.settings.types import Address, Duration, Secret, Url, format_duration
 
 __all__ = [
     "Address",
@@ -18,5 +18,5 @@ __all__ = [
     "Sources",
     "Url",
     "WorkerSettings",
-    "written",
+    "format_duration",
 ]

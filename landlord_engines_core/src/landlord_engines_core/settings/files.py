@@ -1,4 +1,4 @@
-"""Finding and reading the settings file, each failure with the path and what names it."""
+"""Finding and reading the settings file. Errors name the path and its origin."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,38 +10,35 @@ __all__ = ["find_file", "read_file"]
 
 _LANDLORDS = Path("/etc/landlord")
 _NAMES = ("config.yaml", "config.json")
-_OTHER_WAY = "name another file by --config or LANDLORD_CONFIG; /dev/null stands for none"
+_OTHER_WAY = "set --config or LANDLORD_CONFIG to another file, or to /dev/null for none"
 
 
 def find_file(config: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """Find the file that was named, or else the first in the places that Landlord looks in.
-
-    What cannot be looked into is an error, and not the same as what is not there: a worker that
-    passed over its settings in silence would run with others.
+    """Find the named file, or else the first one at the paths that Landlord searches.
 
     Args:
         config: The file that ``--config`` names.
         environment: The environment's variables.
 
     Raises:
-        SettingsError: The named file is missing; a file is a folder; a folder cannot be looked into.
+        SettingsError: The named file is missing, a path is a folder, or a folder cannot be searched.
     """
     if config is not None:
-        return _named(config, "--config")
+        return _require(config, "--config")
     if landlords := environment.get("LANDLORD_CONFIG"):
-        return _named(Path(landlords), "LANDLORD_CONFIG")
+        return _require(Path(landlords), "LANDLORD_CONFIG")
     for folder, what in _folders(environment):
         for name in _NAMES:
-            if _is_there(folder / name, what):
+            if _exists(folder / name, what):
                 return folder / name
     return None
 
 
 def read_file(path: Path) -> bytes:
-    """Read it whole.
+    """Read the file.
 
     Raises:
-        SettingsError: It cannot be read.
+        SettingsError: The file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -52,8 +49,8 @@ def read_file(path: Path) -> bytes:
         ) from None
 
 
-def _named(path: Path, setting: str) -> Path:
-    if not _is_there(path, setting):
+def _require(path: Path, setting: str) -> Path:
+    if not _exists(path, setting):
         raise SettingsError(
             f"the settings file {path} of {setting} does not exist", hint=f"check {setting}"
         )
@@ -67,25 +64,26 @@ def _folders(environment: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
         yield Path(home) / "landlord", "XDG_CONFIG_HOME"
 
 
-def _is_there(path: Path, where: str) -> bool:
-    """Whether there is a file; a pipe or a device is one too.
+def _exists(path: Path, where: str) -> bool:
+    """Whether the path is a file, a pipe or a device.
 
     Raises:
-        SettingsError: There is a folder, or this user may not know what there is.
+        SettingsError: The path is a folder, or this user may not search its folder.
     """
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
+        # An error, and not the same as a missing file: the worker would run with other settings.
         raise SettingsError(
-            f"the settings file {path.absolute()} cannot be looked for ({where}): {error.strerror}",
+            f"the settings file {path.absolute()} cannot be searched for ({where}): {error.strerror}",
             hint=f"let this user read {path.absolute().parent}, or {_OTHER_WAY}",
         ) from None
     if S_ISDIR(mode):
         raise SettingsError(
             f"the settings file {path.absolute()} is a folder ({where})",
-            hint="a container engine makes a folder of a bind mount whose file is missing: remove"
-            f" the folder and write the file, or {_OTHER_WAY}",
+            hint="remove the folder and write the file; Docker creates a folder for a bind mount whose"
+            f" file is missing. Or {_OTHER_WAY}",
         )
     return True

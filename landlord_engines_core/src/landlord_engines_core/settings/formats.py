@@ -1,7 +1,7 @@
-"""One reader for each format of settings: JSON by Python's own, YAML 1.2 by ruamel.yaml.
+"""Readers of settings: JSON by Python's own reader, YAML 1.2 by ruamel.yaml.
 
-Both refuse a key that stands twice in one map and name its lines: of two sections ``worker`` the
-first would be lost without a word. No error quotes the text, which may hold secrets.
+Both refuse a key that stands twice in one map, and name its lines. Otherwise the first of two sections
+``worker`` would be lost silently. No error quotes the text, which may hold secrets.
 """
 
 import json
@@ -19,7 +19,7 @@ from landlord_engines_core.errors import SettingsError
 __all__ = ["read_json", "read_yaml"]
 
 _TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>[ \t\n\r]*:)?|[{}\[\]]')
-"""What gives JSON its structure. It is looked for in documents that are known to be JSON."""
+"""Tokens of JSON's structure, to be searched in valid documents."""
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -27,7 +27,7 @@ _TAG = "tag:yaml.org,2002:"
 def read_json(text: str, source: str) -> object:
     """Read a JSON document; blank text is an empty map.
 
-    ``NaN`` and ``Infinity`` pass, as Python reads them: the check of the values names their path.
+    ``NaN`` and ``Infinity`` are read: a later check reports them with their path.
 
     Args:
         text: The document.
@@ -46,17 +46,18 @@ def read_json(text: str, source: str) -> object:
         # The error holds the whole text, and a traceback would show it.
         raise SettingsError(
             f"{source} is not JSON at line {error.lineno}",
-            hint="look there for a comma, a quote or a bracket that is missing or too many",
+            hint="look there for a missing or extra comma, quote or bracket",
         ) from None
-    _refuse(_twice_in_json(text), source)
+    # A second pass: json.loads shows repeated keys only without their lines.
+    _refuse(_find_repeated_in_json(text), source)
     return document
 
 
 def read_yaml(text: str, source: str) -> object:
     """Read a YAML 1.2 document by the core schema; a document without content is an empty map.
 
-    Plain ``no``, ``on`` and ``0x_1`` are text. A date is read as one, although the core schema has
-    none: Landlord's reader takes it for a time, and the check of the values refuses it.
+    Plain ``no``, ``on`` and ``0x_1`` are text. The core schema has no dates, but a date is read as one,
+    as in Landlord's reader. A later check refuses it.
 
     Args:
         text: The document.
@@ -68,24 +69,24 @@ def read_yaml(text: str, source: str) -> object:
     """
     try:
         node = _reader().compose(text)
-        _refuse(_twice_in_yaml(node, (), set()), source)
+        _refuse(_find_repeated_in_yaml(node, (), set()), source)
         document = _reader().load(text)
     except (YAMLError, ValueError) as error:
-        # Its text may quote the file: a secret that begins with a star reads as an unknown alias.
+        # The error may quote the file: a secret that begins with a star reads as an unknown alias.
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = f" at line {mark.line + 1}" if mark is not None else ""
         raise SettingsError(
             f"{source} is not YAML{where}",
-            hint="quote a text that holds special characters, and indent with spaces",
+            hint="quote texts with special characters, and indent with spaces",
         ) from None
     return {} if document is None else document
 
 
 def _reader() -> YAML:
-    # Without a list, it would import whatever lies below its folder under a certain name.
+    # Without a list, ruamel.yaml imports every plug-in that it finds below its own folder.
     reader = YAML(typ="safe", pure=True, plug_ins=[])
     reader.Resolver = _CoreSchema
-    # An anchor may be used again, and a warning about it would quote the file.
+    # YAML allows an anchor to be defined again, and a warning about it would quote the file.
     reader.composer.warn_double_anchors = False
     return reader
 
@@ -96,19 +97,19 @@ def _refuse(twice: Iterable[tuple[str, list[int]]], source: str) -> None:
         for path, lines in twice
     ]
     if problems:
-        raise SettingsError("; ".join(problems), hint="keep one of them, with the content of all")
+        raise SettingsError("; ".join(problems), hint="keep one of them with the content of all")
 
 
-def _repeated(
+def _find_repeated(
     path: Iterable[str], lines: Mapping[str, list[int]]
 ) -> Iterator[tuple[str, list[int]]]:
-    """The keys of one map that have more than one line."""
+    """Find the keys of one map that have more than one line."""
     for key, all_lines in lines.items():
         if len(all_lines) > 1:
             yield ".".join(filter(None, (*path, key))), all_lines
 
 
-def _twice_in_json(text: str) -> Iterator[tuple[str, list[int]]]:
+def _find_repeated_in_json(text: str) -> Iterator[tuple[str, list[int]]]:
     path: list[str] = []
     open_maps: list[dict[str, list[int]]] = []
     key = ""
@@ -123,39 +124,39 @@ def _twice_in_json(text: str) -> Iterator[tuple[str, list[int]]]:
             open_maps.append({})
             key = ""
         elif token[0] in "}]":
-            yield from _repeated(path, open_maps.pop())
+            yield from _find_repeated(path, open_maps.pop())
             path.pop()
 
 
-def _twice_in_yaml(
+def _find_repeated_in_yaml(
     node: Node | None, path: tuple[str, ...], seen: set[int]
 ) -> Iterator[tuple[str, list[int]]]:
-    """Walk over the nodes, over each once: aliases lead to one node again, and even to itself."""
+    """Walk over all nodes, each once: an alias may lead to an earlier node, or to itself."""
     if id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, SequenceNode):
         for item in node.value:
-            yield from _twice_in_yaml(item, path, seen)
+            yield from _find_repeated_in_yaml(item, path, seen)
     elif isinstance(node, MappingNode):
         lines: dict[str, list[int]] = {}
         for key, value in node.value:
             name = key.value if isinstance(key, ScalarNode) else ""
             if name:
                 lines.setdefault(name, []).append(key.start_mark.line + 1)
-            yield from _twice_in_yaml(value, (*path, name), seen)
-        yield from _repeated(path, lines)
+            yield from _find_repeated_in_yaml(value, (*path, name), seen)
+        yield from _find_repeated(path, lines)
 
 
 class _CoreSchema(VersionedResolver):
-    """Tells what a plain scalar is, by YAML 1.2's core schema.
+    """Resolver of plain scalars by YAML 1.2's core schema.
 
-    ruamel.yaml 0.19.1 by itself takes ``1_000`` and ``0b1`` for numbers, and breaks on ``=``.
+    ruamel.yaml 0.19.1 by itself reads ``1_000`` and ``0b1`` as numbers, and fails on ``=``.
     """
 
     @property
     def versioned_resolver(self) -> Any:
-        """The patterns by the first character of a scalar, whatever version a directive names."""
+        """Patterns by the first character of a scalar, whatever version a directive names."""
         return _PATTERNS
 
 
@@ -165,11 +166,11 @@ _NUMBERS = (
     (f"{_TAG}int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", "-+0123456789"),
     (f"{_TAG}float", rf"(?:{_FLOAT}|{_NO_FLOAT})\Z", "-+0123456789."),
 )
-"""YAML 1.2.2, section 10.3.2; the third part holds what such a number may begin with."""
+"""Numbers by YAML 1.2.2, section 10.3.2; the third part holds their possible first characters."""
 
 
 def _patterns() -> Mapping[str, list[tuple[str, Any]]]:
-    """ruamel.yaml's patterns for YAML 1.2, with the numbers of the core schema."""
+    """Combine ruamel.yaml's patterns for YAML 1.2 with the numbers of the core schema."""
     kept = {_TAG + name for name in ("bool", "null", "merge", "timestamp")}
     rows: list[tuple[str, Any, Iterable[str]]] = [
         (tag, pattern, first)

@@ -1,4 +1,4 @@
-"""Tells the variables that Kubernetes and Docker's links inject for each service beside a worker.
+"""Recognizing the variables that Kubernetes and Docker's links inject for each service.
 
 A Service called ``workflow-restate`` puts ``WORKFLOW_RESTATE_PORT=tcp://10.0.0.1:8080`` and six more
 into every pod of its namespace (Kubernetes' documentation, "Service", environment variables).
@@ -27,21 +27,23 @@ _FORMS: tuple[tuple[re.Pattern[str], re.Pattern[str] | None], ...] = tuple(
         (f"PORT_[0-9]+_(?:{_PROTOCOLS})_ADDR", None),
     )
 )
-"""The forms of names, and what the value is; ``None`` stands for an IP address."""
+"""Forms of a name and of its value; ``None`` stands for an IP address."""
 
 
-def is_service_variable(name: str, environment: Mapping[str, str], *, ours: bool = False) -> bool:
-    """Whether a variable has the name and the value of one that was injected for a service.
+def is_service_variable(
+    name: str, environment: Mapping[str, str], *, is_setting: bool = False
+) -> bool:
+    """Whether a variable has the name and the value of an injected one.
 
     Args:
         name: The variable's name.
         environment: All variables.
-        ours: The name is also that of a setting. The service's host has to be there too then.
+        is_setting: Whether a setting has this name too. The service's host variable must exist then.
     """
     for form, value in _FORMS:
-        found = form.fullmatch(name)
-        if found and _fits(environment[name], value):
-            return not ours or f"{found['service']}_SERVICE_HOST" in environment
+        match = form.fullmatch(name)
+        if match and _fits(environment[name], value):
+            return not is_setting or f"{match['service']}_SERVICE_HOST" in environment
     return False
 
 

@@ -1,8 +1,8 @@
 """Reading settings from a file, the environment and flags, each value with its origin.
 
-The environment's names are the paths in capitals, as Landlord's are: ``worker.drain_timeout`` is
-``WORKER_DRAIN_TIMEOUT``. A field of an engine's section may name more variables in its metadata,
-``{"environment": {"PORT": ":{}"}}``: the first that is set goes through its template.
+A variable's name is the path in capitals, as in Landlord: ``worker.drain_timeout`` is
+``WORKER_DRAIN_TIMEOUT``. A field of an engine's section may name more variables in its metadata, such as
+``{"environment": {"PORT": ":{}"}}``. The first variable that is set counts, and its template is applied.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings.compute import ComputeSources, is_compute_flag
 from landlord_engines_core.settings.files import find_file, read_file
 from landlord_engines_core.settings.formats import read_json, read_yaml
-from landlord_engines_core.settings.json_values import not_json
+from landlord_engines_core.settings.json_values import find_not_json
 from landlord_engines_core.settings.service_variables import is_service_variable
 from landlord_engines_core.settings.tree import (
     DEFAULT_CACHE_TTL,
@@ -30,13 +30,13 @@ from landlord_engines_core.settings.tree import (
     attribute,
     tree_for,
 )
-from landlord_engines_core.settings.types import Converter, expectation, is_duration
+from landlord_engines_core.settings.types import Converter, describe_type, is_duration
 from landlord_engines_core.settings.unknown_keys import (
-    PASSED_OVER,
+    UNUSED,
+    find_unused,
     look_up,
     misshapen,
     near_misses,
-    passed_over,
     unknown_flags,
     unknown_keys,
     variable,
@@ -45,37 +45,39 @@ from landlord_engines_core.settings.unknown_keys import (
 __all__ = ["Loaded", "Sources"]
 
 DEFAULT = "default"
-"""The origin of a value that nobody has set."""
+"""Origin of a value that no source sets."""
 
 _FILLED_BY_ENGINE = {
     "landlord_api_url": "worker_landlord_api_url",
     "compute_provider": "worker_compute_provider",
     "compute_cache_ttl": "worker_compute_cache_ttl",
 }
-"""Keys of ``worker`` that Landlord's names in an engine's section fill too."""
+"""Keys of ``worker``, and Landlord's keys in an engine's section that fill them."""
 
 
 @attrs.frozen(kw_only=True)
 class Loaded:
-    """Settings, and for each path in them where the value comes from.
+    """Settings with the origin of each value.
 
     Attributes:
-        values: The value at each path, secrets masked.
+        settings: The settings.
+        origins: The origin of each value, by path.
+        values: The values by path, secrets masked.
         durations: The paths whose values are seconds.
-        passed_over: Settings of Landlord's examples that are there, and that nobody reads.
+        unused: Settings of Landlord's examples that are set although no worker reads them.
     """
 
     settings: Settings
     origins: Mapping[str, str]
     values: Mapping[str, object] = attrs.field(repr=False)
     durations: frozenset[str] = frozenset()
-    passed_over: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Have the engine's section checked by itself, where its class has a ``check``.
+        """Call the ``check`` of the engine's section, if its class has one.
 
         Raises:
-            SettingsError: It does not accept its settings.
+            SettingsError: The section refuses its settings.
         """
         check = getattr(self.settings.engine, "check", None)
         if check is not None:
@@ -84,15 +86,15 @@ class Loaded:
 
 @attrs.frozen(kw_only=True)
 class Sources:
-    """What was written down somewhere, before it is known which engine it is for.
+    """Sources of settings, before the engine is chosen.
 
     Attributes:
         document: The file's content.
-        file: Where it was; empty without one.
+        file: The file's path; empty without a file.
         environment: The environment's variables.
         flags: Values of flags by path.
-        compute_engines: The names of installed compute engines, by which a variable such as
-            ``COMPUTE_DOCKER_HOST`` is understood; those that the file names count too.
+        compute_engines: The names of the installed compute engines, for variables such as
+            ``COMPUTE_DOCKER_HOST``. Engines in the file have variables too.
     """
 
     document: Mapping[str, Any] = attrs.field(repr=False)
@@ -112,13 +114,13 @@ class Sources:
         """Find and read the file.
 
         Args:
-            config: The file that was named; without one the places that Landlord looks in.
+            config: The named file; ``None`` for the paths that Landlord searches.
             environment: The environment's variables.
             flags: Values of flags by path.
             compute_engines: The names of installed compute engines.
 
         Raises:
-            SettingsError: A file that was named is missing, or a file cannot be read.
+            SettingsError: The named file is missing, or a file cannot be read.
         """
         path = find_file(config, environment)
         document = _read(path) if path is not None else {}
@@ -131,53 +133,59 @@ class Sources:
         )
 
     def default_engine(self) -> str:
-        """The worker engine that ``workflow.default_provider`` names, or empty.
+        """Read the worker engine in ``workflow.default_provider``, or empty.
 
         Raises:
-            SettingsError: Nothing names one, and a variable's name is nearly that of this setting.
+            SettingsError: No source sets it, but a variable has a similar name.
         """
         section = self.document.get("workflow")
         in_file = section.get("default_provider", "") if isinstance(section, Mapping) else ""
         name = variable("workflow.default_provider")
         named = self.flags.get("workflow.default_provider") or self.environment.get(name) or in_file
         if not named and (misspelt := list(near_misses(self.environment, {name}, "", ()))):
-            raise SettingsError("; ".join(misspelt), hint="correct it where it was set")
+            raise SettingsError("; ".join(misspelt), hint="correct the variable's name")
         return str(named)
 
     def load(self, engine: str, settings_type: type) -> Loaded:
-        """Put the settings for one worker engine together.
+        """Load the settings for one worker engine.
 
         Raises:
-            SettingsError: One line for everything that is wrong, with path and origin.
+            SettingsError: Settings are wrong; the message names all with path and origin.
         """
         tree = tree_for(engine, settings_type)
         options = {option.path: option for option in deep_options(tree)}
         compute = self._compute()
-        found = {**self._in_file(options), **self._in_environment(options), **self._in_flags()}
+        # Later sources override earlier ones.
+        values = {
+            **self._read_file(options),
+            **self._read_environment(options),
+            **self._read_flags(),
+        }
         if sections := compute.sections():
-            found["compute"] = _Found(sections, compute.origin())
-        problems = [*compute.problems(), *self._misspelt(options, engine, compute.engines)]
+            values["compute"] = _Value(sections, compute.origin())
+        problems = [*compute.problems(), *self._find_mistakes(options, engine, compute.engines)]
         problems += [
             f"{path} is missing: set it in the file, or as ${variable(path)}"
             for path, option in options.items()
-            if option.has_no_default and path not in found
+            if option.has_no_default and path not in values
         ]
         converter = Converter()
         document: dict[str, Any] = {}
-        for path, one in found.items():
+        # Each value by itself, so that one error reports all bad settings.
+        for path, value in values.items():
             if path in options:
-                problems += _problem(converter, options[path], one)
-                set_path(document, path, one.value)
+                problems += _check_value(converter, options[path], value)
+                set_path(document, path, value.value)
         if problems:
-            raise SettingsError("; ".join(problems), hint="correct each where it was set")
+            raise SettingsError("; ".join(problems), hint="correct each setting in its source")
         loaded = _build(tree, document, converter, engine)
-        origins = {path: found[path].origin if path in found else DEFAULT for path in options}
+        origins = {path: values[path].origin if path in values else DEFAULT for path in options}
         finished = _finish(loaded, engine, origins, compute)
         durations = (path for path, option in options.items() if is_duration(option.cls))
         return attrs.evolve(
             finished,
             durations=frozenset(durations),
-            passed_over=passed_over(self.document, self.environment),
+            unused=find_unused(self.document, self.environment),
         )
 
     def _compute(self) -> ComputeSources:
@@ -185,66 +193,64 @@ class Sources:
             self.document, self.file, self.environment, self.flags, self.compute_engines
         )
 
-    def _misspelt(
+    def _find_mistakes(
         self, options: Mapping[str, OptionInfo], engine: str, compute_engines: Collection[str]
     ) -> Iterator[str]:
-        """Name what has a wrong form, and what nobody reads although it looks like a setting."""
+        """Report values of a wrong form, and unknown names that are similar to a setting's."""
         name = attribute(engine)
         yield from misshapen(self.document, name, self.file)
         for section in ("log", "worker", f"workflow.{name}"):
-            for line in not_json(look_up(self.document, section), section):
+            for line in find_not_json(look_up(self.document, section), section):
                 yield f"{line} ({self.file})"
         yield from unknown_keys(self.document, options, name, self.file)
         known = {each for option in options.values() for each in _variables(option)}
-        known |= {"LANDLORD_CONFIG", *(variable(path) for path in PASSED_OVER)}
+        known |= {"LANDLORD_CONFIG", *(variable(path) for path in UNUSED)}
         yield from near_misses(self.environment, known, name, compute_engines)
-        yield from unknown_flags(self._in_flags(), options)
+        yield from unknown_flags(self._read_flags(), options)
 
-    def _in_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Found"]:
-        found = {}
-        for path in options:
-            value = look_up(self.document, path)
-            if value is not None:
-                found[path] = _Found(value, self.file)
-        return found
+    def _read_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Value"]:
+        values = {path: look_up(self.document, path) for path in options}
+        return {
+            path: _Value(value, self.file) for path, value in values.items() if value is not None
+        }
 
-    def _in_environment(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Found"]:
-        found = {}
+    def _read_environment(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Value"]:
+        values = {}
         for path, option in options.items():
             for name, template in _variables(option).items():
-                # An empty variable counts as not set, as Landlord has it.
+                # An empty variable counts as not set, as in Landlord.
                 value = self.environment.get(name)
-                if value and not is_service_variable(name, self.environment, ours=True):
-                    found[path] = _Found(template.format(value), f"${name}")
+                if value and not is_service_variable(name, self.environment, is_setting=True):
+                    values[path] = _Value(template.format(value), f"${name}")
                     break
-        return found
+        return values
 
-    def _in_flags(self) -> dict[str, "_Found"]:
+    def _read_flags(self) -> dict[str, "_Value"]:
         return {
-            path.replace("-", "_"): _Found(value, "flag")
+            path.replace("-", "_"): _Value(value, "flag")
             for path, value in self.flags.items()
             if not is_compute_flag(path)
         }
 
 
 @attrs.frozen
-class _Found:
+class _Value:
     value: Any = attrs.field(repr=False)
     origin: str
 
 
 def _variables(option: OptionInfo) -> dict[str, str]:
-    """The variables of a setting, the first one that is set counts; each with its template."""
+    """List the variables of a setting with their templates; the first that is set counts."""
     field = attrs.fields_dict(option.parent_cls)[option.name]
     also: Mapping[str, str] = field.metadata.get("environment", {})
     return {variable(option.path): "{}", **also}
 
 
-def _problem(converter: Converter, option: OptionInfo, found: _Found) -> list[str]:
+def _check_value(converter: Converter, option: OptionInfo, value: _Value) -> list[str]:
     try:
-        converter.structure(found.value, option.cls)
-    except Exception:  # noqa: BLE001  # the text of whatever a conversion raises may hold the value
-        return [f"{option.path} must be {expectation(option.cls)} ({found.origin})"]
+        converter.structure(value.value, option.cls)
+    except Exception:  # noqa: BLE001  # the error's text may hold the value
+        return [f"{option.path} must be {describe_type(option.cls)} ({value.origin})"]
     return []
 
 
@@ -252,16 +258,16 @@ def _build(tree: type, document: dict[str, Any], converter: Converter, engine: s
     try:
         return ts.load_settings(tree, [DictLoader(document)], converter=converter)
     except InvalidSettingsError:
-        # Every single value was good, so it is the engine's class that objects. The text of what it
-        # raised may hold values, and so may its traceback.
+        # Each value by itself was valid, so that the engine's class refuses them together. Its error
+        # and traceback may hold values.
         raise SettingsError(
-            f"workflow.{engine} is refused by the engine's own checks",
+            f"the checks of worker engine {engine} refuse workflow.{engine}",
             hint="see the documentation of this worker engine's settings",
         ) from None
 
 
 def _finish(loaded: Any, engine: str, origins: dict[str, str], compute: ComputeSources) -> Loaded:
-    """Let the engine's section fill what ``worker`` leaves open, and check the whole."""
+    """Fill missing keys of ``worker`` from the engine's section, and check the whole."""
     section = getattr(loaded.workflow, attribute(engine))
     worker: WorkerSettings = loaded.worker
     for key, landlords in _FILLED_BY_ENGINE.items():
@@ -291,10 +297,16 @@ def _leaves(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
 def _read(path: Path) -> Mapping[str, Any]:
     read = read_json if path.suffix.lower() == ".json" else read_yaml
     try:
-        # Editors on Windows put a byte order mark first.
+        # utf-8-sig: editors on Windows write a byte order mark first.
         document = read(read_file(path).decode("utf-8-sig"), str(path))
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from None
+        raise SettingsError(
+            f"the settings file {path} cannot be read: {type(error).__name__}",
+            hint="write it as UTF-8 text, and less deeply nested",
+        ) from None
     if not isinstance(document, Mapping):
-        raise SettingsError(f"{path} does not hold a map of settings")
+        raise SettingsError(
+            f"the settings file {path} holds no map of settings",
+            hint="write sections such as worker: and log: at its top level",
+        )
     return document

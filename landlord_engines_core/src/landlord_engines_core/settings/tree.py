@@ -1,4 +1,4 @@
-"""The tree of settings. An engine's own section is given by the engine."""
+"""The tree of settings. A worker engine defines its own section."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -18,9 +18,9 @@ class LogSettings:
     """The section ``log``, which Landlord has too.
 
     Attributes:
-        level: The least important level that is logged.
-        format: development or console for people, production or json for machines; auto chooses by
-            whether a terminal is there.
+        level: The lowest level that is logged.
+        format: development or console for people, production or json for machines. auto means console
+            on a terminal, and json elsewhere.
     """
 
     level: LogLevel = LogLevel("info")
@@ -29,31 +29,31 @@ class LogSettings:
 
 @attrs.frozen(kw_only=True)
 class WorkerSettings:
-    """The section ``worker``: ours alone.
+    """The section ``worker``, which Landlord does not have.
 
     Attributes:
-        landlord_api_url: Landlord's API; without it, nothing is asked there. An engine's
+        landlord_api_url: Landlord's API; without it, the worker asks Landlord nothing. An engine's
             worker_landlord_api_url fills it.
-        compute_provider: The compute engine for tenants for which nothing names one. An engine's
+        compute_provider: The compute engine for tenants that name none. An engine's
             worker_compute_provider fills it.
         force_compute_provider: A compute engine that overrides every other choice, for tests.
-        compute_cache_ttl: How long an answer of Landlord's API is used again, 5m unless it is set;
-            0 asks each time. An engine's worker_compute_cache_ttl fills it.
-        probe_address: Where the probes and the metrics are served; empty for nowhere.
-        drain_timeout: How long steps in flight may take to end after the first signal.
-        step_timeout: After this long a step is given up and entered again.
+        compute_cache_ttl: How long an answer of Landlord's API is valid, 5m by default; 0 asks each
+            time. An engine's worker_compute_cache_ttl fills it.
+        probe_address: The address of the probes and the metrics; empty for none.
+        drain_timeout: How long running steps may take to end after the first signal.
+        step_timeout: How long a step may run before it is given up, to be entered again.
         health_timeout: How long a resource may take to become healthy.
-        hold_retry_interval: The pause between two looks at a held job.
-        registration_check_interval: The pause between two looks at the registration.
+        hold_retry_interval: The pause between two attempts of a held job.
+        registration_check_interval: The pause between two checks of the registration.
         register_timeout: How long --fail-fast tries to register.
-        resync_after: How long after a job has begun its tenant is looked at once more, longer than
-            Landlord's poll interval; 0 for never.
+        resync_after: How long after a job has started its tenant is resynced; 0 for never. It has to
+            be longer than Landlord's poll interval.
         history_retention: How long the record of a deleted tenant is kept.
-        max_concurrent_jobs: How many jobs act on targets at once. A job that waits for a slot loses
-            none of its step_timeout; its last failure in Restate says LE407 then, which is none.
+        max_concurrent_jobs: How many jobs change targets at once. The step_timeout of a waiting job
+            starts with its slot. Restate shows LE407 for such a job, although nothing failed.
         max_config_bytes: The largest effective configuration, as JSON text.
-        on_permanent_failure: hold keeps such a job until its configuration changes; fail ends it,
-            and Landlord then takes it for done.
+        on_permanent_failure: hold keeps a refused job until its configuration changes. fail ends it,
+            and Landlord reads that as a success.
     """
 
     landlord_api_url: Url | None = None
@@ -77,7 +77,7 @@ class WorkerSettings:
         """Check the numbers that must not be zero.
 
         Raises:
-            SettingsError: Naming the key.
+            SettingsError: A number is zero; the message names its key.
         """
         for key in (
             "step_timeout",
@@ -94,11 +94,11 @@ class WorkerSettings:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """All that one run of the host is told.
+    """All settings of one run.
 
     Attributes:
         engine: The worker engine's section, an instance of its ``settings_type``.
-        compute: For each compute engine of this worker the operator's section.
+        compute: The operator's section for each compute engine of this worker.
     """
 
     engine: Any
@@ -108,12 +108,13 @@ class Settings:
 
 
 def attribute(engine: str) -> str:
-    """The name of an engine's section as an attribute."""
+    """Turn an engine's name into the name of its section's attribute."""
     return engine.replace("-", "_")
 
 
 def tree_for(engine: str, settings_type: type) -> type:
-    """Make the class of the whole tree, with this engine's section in it."""
+    """Create the class of the whole tree, with this engine's section in it."""
+    # Created at run time: only then the engine, and so the class of its section, is known.
     workflow = attrs.make_class(
         "WorkflowSettings",
         {

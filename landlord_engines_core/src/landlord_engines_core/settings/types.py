@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, and how text becomes one of them."""
+"""Types of settings, and their conversion from text."""
 
 import json
 import math
@@ -17,25 +17,25 @@ __all__ = [
     "LogLevel",
     "Secret",
     "Url",
-    "expectation",
+    "describe_type",
+    "format_duration",
     "is_duration",
-    "written",
 ]
 
 Duration = NewType("Duration", float)
-"""Seconds; written as Landlord does (``1h30m``, ``500ms``) or as a bare number."""
+"""Seconds, written as in Landlord (``1h30m``, ``500ms``) or as a bare number."""
 
 LogLevel = NewType("LogLevel", str)
-"""debug, info, warn or error; in any case, and ``warning`` too."""
+"""debug, info, warn (or warning) or error, in upper or lower case."""
 
 Url = NewType("Url", str)
 """An http or https URL with a host and without credentials."""
 
 Address = NewType("Address", str)
-"""Where to listen, as host:port; without a host on all interfaces, and empty for not at all."""
+"""host:port to listen on. Without a host it means all interfaces, and empty means none."""
 
 Secret = SecretStr
-"""Text that is shown as stars wherever a value is shown."""
+"""Text that is masked wherever it is printed."""
 
 _UNITS = {
     "ns": 1e-9,
@@ -111,13 +111,14 @@ def _bool(value: Any, _: object) -> bool:
 
 
 def _int(value: Any, _: object) -> int:
+    # int() would accept True and cut 1.5.
     if isinstance(value, bool | float):
         raise TypeError
     return int(value)
 
 
 def _text(value: Any, kind: Any) -> Any:
-    # A bare number or word in YAML is text all the same; a list or a map is not.
+    # YAML reads a bare number or word as another type, which is a text here.
     if isinstance(value, list | dict) or value is None:
         raise TypeError
     return kind(value)
@@ -132,22 +133,23 @@ def _as_it_is(value: Any, _: object) -> Any:
 
 
 def _sections(value: Any) -> Any:
-    """A map, or its JSON text; a section without keys is written as nothing at all in YAML."""
+    """Convert a map of sections, or its JSON text."""
+    # In YAML, a section without keys is written as nothing, which reads as None.
     document = json.loads(value) if isinstance(value, str) else value
     return {key: {} if below is None else below for key, below in document.items()}
 
 
+# Looked up by identity: the base class compares types as classes, and NewTypes are none.
 _NEW_KINDS: Mapping[Any, Callable[[Any], Any]] = {
     Address: _address,
     Duration: _duration,
     LogLevel: _log_level,
     Url: _url,
 }
-"""Told apart by identity: the base class compares its kinds as classes, which these are not."""
 
 
 class Converter(TSConverter):
-    """Turns what a file, the environment or a flag says into the kinds above."""
+    """Converter of values from a file, the environment or a flag."""
 
     def __init__(self) -> None:
         super().__init__(strlist_sep=_words)
@@ -163,12 +165,12 @@ class Converter(TSConverter):
 
 
 def is_duration(kind: Any) -> bool:
-    """Whether values of this kind are seconds."""
+    """Whether values of this type are durations."""
     return kind is Duration or Duration in getattr(kind, "__args__", ())
 
 
-def written(seconds: float) -> str:
-    """Write a duration as one does in a file: ``1h30m``, ``500ms``."""
+def format_duration(seconds: float) -> str:
+    """Format a duration as in a settings file: ``1h30m``, ``500ms``."""
     left = round(seconds * 1e9)
     parts = []
     for unit in ("h", "m", "s", "ms", "us", "ns"):
@@ -178,13 +180,13 @@ def written(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
-def expectation(kind: Any) -> str:
-    """Say what a value of this kind looks like."""
-    inner = [one for one in getattr(kind, "__args__", ()) if one is not type(None)]
+def describe_type(kind: Any) -> str:
+    """Describe the values of a type."""
+    inner = [arg for arg in getattr(kind, "__args__", ()) if arg is not type(None)]
     if kind in _EXPECTED:
         return _EXPECTED[kind]
-    if inner and all(isinstance(one, str) for one in inner):
+    if inner and all(isinstance(arg, str) for arg in inner):
         return f"one of {', '.join(inner)}"
     if len(inner) == 1:
-        return expectation(inner[0])
+        return describe_type(inner[0])
     return _SHAPES.get(getattr(kind, "__origin__", None), "a text")

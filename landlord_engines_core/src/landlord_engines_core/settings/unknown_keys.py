@@ -1,7 +1,8 @@
-"""Finding keys and variables that nobody reads, and what was meant.
+"""Finding unknown keys and variables, with the known name that each may stand for.
 
-Landlord's file has sections that are not a worker's, and a newer Landlord may have more of them: an
-unknown section is an error only where it is nearly one of ours. Inside ours every key must be known.
+Landlord's file has sections for other programs, and a newer Landlord may have more of them. So an
+unknown section is an error only where its name is similar to a worker's section. Inside a worker's
+section, every unknown key is an error.
 """
 
 import re
@@ -10,34 +11,34 @@ from typing import Any
 
 from landlord_engines_core.settings import compute
 from landlord_engines_core.settings.service_variables import is_service_variable
-from landlord_engines_core.spelling import alike, closest, is_typo
+from landlord_engines_core.spelling import find_closest, find_similar, is_typo
 
 __all__ = [
-    "PASSED_OVER",
+    "UNUSED",
+    "find_unused",
     "look_up",
     "misshapen",
     "near_misses",
-    "passed_over",
     "unknown_flags",
     "unknown_keys",
     "variable",
 ]
 
-_OURS = ("compute", "log", "workflow", "worker")
+_SECTIONS = ("compute", "log", "workflow", "worker")
 _LANDLORDS = ("mock", "restate", "step_functions", "temporal")
-"""Landlord's own sections of ``workflow``, however much they look like the chosen engine's."""
+"""Landlord's own sections of ``workflow``; they are never typos of the chosen engine's name."""
 
-PASSED_OVER = ("log.development", "workflow.defaultProvider", "workflow.restate.auth_token")
-"""What Landlord's own examples have, and neither its worker nor this one reads (Landlord 98ffef1)."""
+UNUSED = ("log.development", "workflow.defaultProvider", "workflow.restate.auth_token")
+"""Settings in Landlord's own examples that no worker reads (Landlord 98ffef1)."""
 
 
 def variable(path: str) -> str:
-    """The environment variable of a setting."""
+    """Name the environment variable of a setting."""
     return path.upper().replace(".", "_")
 
 
 def look_up(document: Any, path: str) -> Any:
-    """The value at a path of a file, or None; an engine's name may have a dash there."""
+    """Look up the value at a path of a file, or ``None``; a key may have dashes in the file."""
     for part in path.split("."):
         if not isinstance(document, Mapping):
             return None
@@ -48,32 +49,32 @@ def look_up(document: Any, path: str) -> Any:
 def unknown_keys(
     document: Mapping[str, Any], paths: Iterable[str], engine: str, file: str
 ) -> Iterator[str]:
-    """Name the keys of a file that mean nothing, each with what may be meant."""
+    """Report the unknown keys of a file, each with the known name that it may stand for."""
     known = sorted(paths)
-    yield from _unknown(document, "", _OURS, file, only_near=True)
+    yield from _unknown(document, "", _SECTIONS, file, only_near=True)
     workflow = document.get("workflow")
     if isinstance(workflow, Mapping):
-        passed = (*_LANDLORDS, "defaultProvider")
-        others = {key: None for key in workflow if key not in passed}
-        ours = ("default_provider", engine)
-        yield from _unknown(others, "workflow.", ours, file, only_near=True)
+        ignored = (*_LANDLORDS, "defaultProvider")
+        others = {key: None for key in workflow if key not in ignored}
+        names = ("default_provider", engine)
+        yield from _unknown(others, "workflow.", names, file, only_near=True)
     for section in ("log", "worker", f"workflow.{engine}"):
         keys = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == section]
-        found = look_up(document, section)
-        if isinstance(found, Mapping):
-            found = {key: None for key in found if f"{section}.{key}" not in PASSED_OVER}
-        yield from _unknown(found, f"{section}.", keys, file, only_near=False)
+        content = look_up(document, section)
+        if isinstance(content, Mapping):
+            content = {key: None for key in content if f"{section}.{key}" not in UNUSED}
+        yield from _unknown(content, f"{section}.", keys, file, only_near=False)
 
 
-def passed_over(document: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The settings of Landlord's examples that are there, and that nobody reads."""
-    names = {path: variable(path) for path in PASSED_OVER}
+def find_unused(document: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Find the settings of Landlord's examples that are set although no worker reads them."""
+    names = {path: variable(path) for path in UNUSED}
     in_file = [path for path in names if look_up(document, path) is not None]
     return (*in_file, *(f"${name}" for name in names.values() if name in environment))
 
 
 def unknown_flags(flags: Iterable[str], paths: Collection[str]) -> Iterator[str]:
-    """Name the flags that set nothing, each with what may be meant."""
+    """Report the unknown flags, each with the known name that it may stand for."""
     for flag in flags:
         section, _, key = flag.rpartition(".")
         keys = [path.rpartition(".")[2] for path in paths if path.rpartition(".")[0] == section]
@@ -84,10 +85,10 @@ def unknown_flags(flags: Iterable[str], paths: Collection[str]) -> Iterator[str]
 
 
 def misshapen(document: Mapping[str, Any], engine: str, file: str) -> Iterator[str]:
-    """Name the sections of a file that are not maps, and so would say nothing."""
+    """Report the sections of a file that are not maps."""
     for section in ("log", "worker", "workflow", f"workflow.{engine}"):
-        found = look_up(document, section)
-        if found is not None and not isinstance(found, Mapping):
+        content = look_up(document, section)
+        if content is not None and not isinstance(content, Mapping):
             yield f"{section} must be a map ({file})"
 
 
@@ -97,40 +98,40 @@ def near_misses(
     engine: str,
     compute_engines: Collection[str],
 ) -> Iterator[str]:
-    """Name the variables that are nearly one of ours, but for empty ones and those of services.
+    """Report the variables whose names are similar to a setting's; not empty or injected ones.
 
     Args:
         environment: The environment's variables.
-        known: The variables that are read.
+        known: The variables of settings.
         engine: The worker engine.
-        compute_engines: The compute engines, each of which has variables too.
+        compute_engines: The compute engines; each has variables too.
     """
     for name in sorted(environment):
-        ours = name in known or compute.is_compute_variable(name, compute_engines)
-        if ours or not environment[name] or is_service_variable(name, environment):
+        is_known = name in known or compute.is_compute_variable(name, compute_engines)
+        if is_known or not environment[name] or is_service_variable(name, environment):
             continue
-        if meant := _meant_variable(name, known, engine, compute_engines):
+        if meant := _find_variable(name, known, engine, compute_engines):
             yield f"the environment variable {name} is unknown; did you mean {meant}?"
 
 
-def _meant_variable(
+def _find_variable(
     name: str, known: Collection[str], engine: str, compute_engines: Collection[str]
 ) -> str:
-    # Docker and Kubernetes take names with dots and dashes.
+    # Docker and Kubernetes accept names with dots and dashes.
     plain = re.sub("[-.]", "_", name).upper()
     if "_" in name and plain in known:
         return plain
-    if typos := [one for one in sorted(known) if is_typo(plain, one)]:
-        return closest(plain, typos)
+    if typos := [other for other in sorted(known) if is_typo(plain, other)]:
+        return find_closest(plain, typos)
     section = f"WORKFLOW_{engine.upper()}_"
     if plain.startswith(section):
-        # This is ours alone, so that what is alike is enough.
-        meant = closest(plain.removeprefix(section), _below(section, known))
+        # No other program uses this prefix, so that a similar name is enough.
+        meant = find_closest(plain.removeprefix(section), _below(section, known))
         return f"{section}{meant}" if meant else ""
-    meant = alike(plain.removeprefix("WORKER_"), _below("WORKER_", known))
+    meant = find_similar(plain.removeprefix("WORKER_"), _below("WORKER_", known))
     if plain.startswith("WORKER_") and meant:
         return f"WORKER_{meant}"
-    return compute.meant_variable(plain, compute_engines)
+    return compute.find_variable(plain, compute_engines)
 
 
 def _below(prefix: str, known: Iterable[str]) -> list[str]:
@@ -147,7 +148,7 @@ def _unknown(
             yield f"{prefix}{key} and {prefix}{other} are the same key: keep one ({file})"
         if name in known:
             continue
-        meant = alike(name, known) if only_near else closest(name, known)
+        meant = find_similar(name, known) if only_near else find_closest(name, known)
         if meant:
             yield f"{prefix}{key} is unknown; did you mean {prefix}{meant}? ({file})"
         elif not only_near:

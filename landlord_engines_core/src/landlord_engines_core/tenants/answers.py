@@ -1,4 +1,4 @@
-"""From what a job did to its transition, and to the answer that its sender gets."""
+"""The transition of a job, and the answer that its sender gets."""
 
 from landlord_engines_core.errors import Superseded
 from landlord_engines_core.models import (
@@ -11,10 +11,10 @@ from landlord_engines_core.models import (
 )
 from landlord_engines_core.tenants.results import Confirmed, Planned, Resolved, ResyncCheck
 
-__all__ = ["nothing_to_repair", "planned", "succeeded", "superseded", "transition_of"]
+__all__ = ["answer_planned", "answer_succeeded", "answer_superseded", "answer_unchanged", "sum_up"]
 
 
-def transition_of(
+def sum_up(
     job: Job, execution_id: str, resolved: Resolved | ResyncCheck, confirmed: Confirmed
 ) -> Transition:
     """Sum up a job that has ended."""
@@ -33,9 +33,9 @@ def transition_of(
     )
 
 
-def succeeded(provider_type: str, job: Job, transition: Transition) -> ExecutionStatus:
-    """Answer for a job that did its work."""
-    held = transition.placement
+def answer_succeeded(provider_type: str, job: Job, transition: Transition) -> ExecutionStatus:
+    """Answer a job that did its work."""
+    placement = transition.placement
     return ExecutionStatus(
         execution_id=transition.execution_id,
         provider_type=provider_type,
@@ -44,9 +44,9 @@ def succeeded(provider_type: str, job: Job, transition: Transition) -> Execution
         stop_time=transition.ended_at or "",
         output=Output(
             tenant_id=job.tenant,
-            provider_type=held.engine if held else "",
+            provider_type=placement.engine if placement else "",
             status=transition.outcome,
-            resource_ids=held.resource_ids if held else {},
+            resource_ids=placement.resource_ids if placement else {},
             changes=transition.changes,
             message=transition.detail,
             transition=transition,
@@ -54,10 +54,10 @@ def succeeded(provider_type: str, job: Job, transition: Transition) -> Execution
     )
 
 
-def planned(
+def answer_planned(
     provider_type: str, job: Job, execution_id: str, started_at: str, plan: Planned
 ) -> ExecutionStatus:
-    """Answer for a plan: what an apply would do."""
+    """Answer a plan with what an apply would do."""
     return ExecutionStatus(
         execution_id=execution_id,
         provider_type=provider_type,
@@ -67,10 +67,10 @@ def planned(
     )
 
 
-def nothing_to_repair(
+def answer_unchanged(
     provider_type: str, job: Job, execution_id: str, started_at: str
 ) -> ExecutionStatus:
-    """Answer where the resync left everything as it was."""
+    """Answer a resync that repaired nothing."""
     return ExecutionStatus(
         execution_id=execution_id,
         provider_type=provider_type,
@@ -80,10 +80,10 @@ def nothing_to_repair(
     )
 
 
-def superseded(
+def answer_superseded(
     provider_type: str, job: Job, execution_id: str, error: Superseded
 ) -> ExecutionStatus:
-    """Answer for a job that came too late and touched nothing."""
+    """Answer a superseded job, which changed nothing."""
     return ExecutionStatus(
         execution_id=execution_id,
         provider_type=provider_type,

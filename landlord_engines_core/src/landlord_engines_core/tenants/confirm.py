@@ -1,4 +1,4 @@
-"""Doing a job's work and making sure of it: healthy, what Landlord wants by now, and nowhere else."""
+"""Doing a job's work and confirming it: one healthy resource, as Landlord wants it by now."""
 
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from landlord_engines_core.errors import (
     LandlordUnavailable,
 )
 from landlord_engines_core.landlord import LandlordClient
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 from landlord_engines_core.models import (
     Job,
     Outcome,
@@ -25,20 +25,20 @@ from landlord_engines_core.tenants.results import Applied, Confirmed
 
 __all__ = ["Confirmer", "now"]
 
-_WANTED = ("provisioning", "updating", "ready")
+_WANTED_STATES = ("provisioning", "updating", "ready")
 """The states in which Landlord wants a tenant's desired configuration to be in force."""
 
-_REMEMBERED = 1000
-"""How many jobs are remembered whose work was begun here and not confirmed."""
+_MAX_UNCONFIRMED = 1000
+"""Jobs that this process remembers until it has confirmed their work."""
 
 
 def now() -> str:
-    """The time as RFC 3339 text, in UTC."""
+    """Return the time as RFC 3339 text, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class _RolledBack(Exception):
-    """An update did not take; the former resource serves again."""
+    """An update was rolled back, and the former resource serves again."""
 
     def __init__(self, applied: Applied) -> None:
         super().__init__(applied.rolled_back)
@@ -47,12 +47,11 @@ class _RolledBack(Exception):
 
 @attrs.define
 class _Work:
-    """What this process did for a job whose work is not confirmed yet.
+    """Work that this process did for a job and did not confirm yet.
 
     Attributes:
-        applied: What was applied last.
-        repaired: The hashes of configurations that were applied again since their resource failed
-            or was another's.
+        applied: The result of the last apply.
+        repaired: Hashes of the configurations that were applied again as a repair.
     """
 
     applied: Applied
@@ -61,15 +60,15 @@ class _Work:
 
 @attrs.define(kw_only=True)
 class Confirmer:
-    """Does a job's work within one step. Everything it does may be done again."""
+    """Does and confirms a job's work within one step. Every method may be repeated."""
 
     converger: Converger
     resolver: Resolver
     landlord: LandlordClient | None
     logger: Logger
+    # By job. An attempt continues the work of the one before: it watches a resource that is slow to
+    # start, and does not replace it each time.
     _work: OrderedDict[str, _Work] = attrs.field(factory=OrderedDict, init=False)
-    """By job. An attempt goes on from what the one before it did, so that a resource that is slow
-    to come up is watched and not made anew each time."""
 
     async def is_wanted(self, tenant: str) -> bool | None:
         """Whether Landlord wants the tenant's resource; ``None`` without Landlord's API.
@@ -82,14 +81,14 @@ class Confirmer:
                 "without Landlord's API the time of dispatch decides about a delete"
             )
             return None
-        found = await self.landlord.tenant(tenant, fresh=True)
-        return found is not None and found.status in _WANTED
+        landlord_tenant = await self.landlord.tenant(tenant, fresh=True)
+        return landlord_tenant is not None and landlord_tenant.status in _WANTED_STATES
 
     async def remove(self, tenant: str, placements: tuple[Placement, ...]) -> Confirmed:
-        """Return once the tenant has no resource at these locations.
+        """Destroy the tenant's resources at these locations, and wait until they are absent.
 
         Raises:
-            ComputeUnavailable: One is not gone yet.
+            ComputeUnavailable: A resource is still present.
         """
         applied = await self.converger.destroy(tenant, placements)
         await self.converger.wait_removed(tenant, applied.removed)
@@ -98,118 +97,122 @@ class Confirmer:
     async def bring(
         self, job: Job, execution_id: str, record: Record, placement: Placement
     ) -> Confirmed:
-        """Return once the tenant has what the job, or Landlord by now, wants, or it was rolled back.
+        """Apply the job's configuration, or Landlord's newer one, and wait for health.
+
+        The result says where the update was rolled back.
 
         Raises:
-            ComputeRefused: Something refuses the configuration.
-            ComputeUnavailable: The resource is not healthy yet, or a former one is not gone yet.
+            ComputeRefused: The engine, a policy or the target refuses the configuration.
+            ComputeUnavailable: The resource is not healthy yet, or a former one is still present.
         """
         try:
-            confirmed = await self._brought(job, execution_id, record, placement)
+            confirmed = await self._apply_and_confirm(job, execution_id, record, placement)
         except _RolledBack as rolled_back:
             confirmed = Confirmed(ended_at=now(), applied=rolled_back.applied)
         self._work.pop(execution_id, None)
         return confirmed
 
-    async def _brought(
+    async def _apply_and_confirm(
         self, job: Job, execution_id: str, record: Record, placement: Placement
     ) -> Confirmed:
         work = self._work.get(execution_id)
         if work is None:
             spec = await self.resolver.spec(job, placement)
-            work = self._begun(execution_id, await self._applied(placement, spec))
-        await self._healthy(job, work, placement)
-        detail = await self._newest(job, work, placement)
+            work = self._remember(execution_id, await self._apply(placement, spec))
+        await self._wait_right(job, work, placement)
+        detail = await self._apply_newer(job, work, placement)
         applied = work.applied
-        held = applied.placement or placement
-        left = await self.converger.destroy(
-            job.tenant, [location for location in record.placements if location != held]
+        current = applied.placement or placement
+        # Former placements go last: they serve the tenant until the new resource is healthy.
+        destroyed = await self.converger.destroy(
+            job.tenant, [location for location in record.placements if location != current]
         )
-        await self.converger.wait_removed(job.tenant, left.removed)
+        await self.converger.wait_removed(job.tenant, destroyed.removed)
         return Confirmed(
-            ended_at=now(), applied=attrs.evolve(applied, removed=left.removed), detail=detail
+            ended_at=now(), applied=attrs.evolve(applied, removed=destroyed.removed), detail=detail
         )
 
-    def _begun(self, execution_id: str, applied: Applied) -> _Work:
+    def _remember(self, execution_id: str, applied: Applied) -> _Work:
         work = self._work[execution_id] = _Work(applied)
-        while len(self._work) > _REMEMBERED:
+        while len(self._work) > _MAX_UNCONFIRMED:
             self._work.popitem(last=False)
         return work
 
-    async def _applied(self, placement: Placement, spec: ComputeSpec) -> Applied:
+    async def _apply(self, placement: Placement, spec: ComputeSpec) -> Applied:
         applied = await self.converger.apply(placement.engine, spec)
         if applied.rolled_back:
             raise _RolledBack(applied)
         return applied
 
-    async def _healthy(self, job: Job, work: _Work, placement: Placement) -> None:
-        """Wait for health; what is missing, has failed or is another job's is put right.
+    async def _wait_right(self, job: Job, work: _Work, placement: Placement) -> None:
+        """Wait for health, and repair once a resource that is missing, failed or another job's.
 
-        What fails once more is only watched: put right at every look, a resource that is slow to
-        come up never would.
+        Raises:
+            ComputeUnavailable: The resource is not healthy, also after a repair.
         """
         observed = await self.converger.wait_started(job.tenant, placement)
-        right = work.applied.config_hash
-        # What has no hash was compared by itself, just before.
-        same = observed.config_hash == right or (
+        # A resource without a hash was compared by its configuration, right before.
+        is_right = observed.config_hash == work.applied.config_hash or (
             not observed.config_hash and work.applied.outcome is Outcome.UNCHANGED
         )
-        if observed.state is ResourceState.HEALTHY and same:
+        if observed.state is ResourceState.HEALTHY and is_right:
             return
         if observed.state is ResourceState.STARTING:
             raise unhealthy(placement, observed)
-        wanted = await self._wanted(job, placement)
-        if observed.state is ResourceState.HEALTHY and observed.config_hash == wanted.config_hash:
-            work.applied = attrs.evolve(work.applied, config_hash=wanted.config_hash)
+        spec = await self._newest_spec(job, placement)
+        if observed.state is ResourceState.HEALTHY and observed.config_hash == spec.config_hash:
+            work.applied = attrs.evolve(work.applied, config_hash=spec.config_hash)
             return
-        await self._repair(work, placement, wanted, observed)
+        await self._repair(work, placement, spec, observed)
 
     async def _repair(
-        self, work: _Work, placement: Placement, wanted: ComputeSpec, observed: Observation
+        self, work: _Work, placement: Placement, spec: ComputeSpec, observed: Observation
     ) -> None:
-        tried = wanted.config_hash in work.repaired
-        if tried and observed.state is ResourceState.FAILED:
+        # A second repair would replace a resource that is only slow to start, at every attempt.
+        was_repaired = spec.config_hash in work.repaired
+        if was_repaired and observed.state is ResourceState.FAILED:
             raise unhealthy(placement, observed)
-        work.repaired.add(wanted.config_hash)
-        self._follow(work, await self._applied(placement, wanted))
-        await self._there(wanted.tenant, placement)
+        work.repaired.add(spec.config_hash)
+        self._add_result(work, await self._apply(placement, spec))
+        await self._wait_present(spec.tenant, placement)
 
-    async def _wanted(self, job: Job, placement: Placement) -> ComputeSpec:
-        """What Landlord wants there by now, or else what the job does."""
+    async def _newest_spec(self, job: Job, placement: Placement) -> ComputeSpec:
+        """Return Landlord's newer configuration, or the job's own."""
         try:
-            newer = await self._newer(job, placement)
+            newer = await self._read_newer(job, placement)
         except LandlordUnavailable as error:
-            self.logger.warning("not asked for a newer configuration", **told(error))
+            self.logger.warning("not asked for a newer configuration", **error_fields(error))
             newer = None
         return newer or await self.resolver.spec(job, placement)
 
-    async def _there(self, tenant: str, placement: Placement) -> None:
+    async def _wait_present(self, tenant: str, placement: Placement) -> None:
         observed = await self.converger.wait_healthy(tenant, placement)
         if observed.state is ResourceState.MISSING:
             raise ComputeUnavailable(
-                f"the resource on {placement.engine} vanished once it was made"
+                f"the resource on {placement.engine} vanished after it was created"
             )
 
-    async def _newest(self, job: Job, work: _Work, placement: Placement) -> str:
-        """Apply what Landlord was told while the job ran; it would never send it by itself.
+    async def _apply_newer(self, job: Job, work: _Work, placement: Placement) -> str:
+        """Apply a configuration that Landlord received while the job ran.
 
         Returns:
-            What is to be said of it in the history, if anything.
+            A detail for the history; empty where the configuration did not change.
         """
+        # Landlord only stores a change during a healthy run, and sends no job for it.
         try:
-            newer = await self._newer(job, placement)
+            newer = await self._read_newer(job, placement)
         except LandlordUnavailable as error:
-            self.logger.warning("not asked for a newer configuration", **told(error))
+            self.logger.warning("not asked for a newer configuration", **error_fields(error))
             return "Landlord's API could not be asked for a newer configuration"
         if newer is None:
             return ""
         if newer.config_hash != work.applied.config_hash:
-            self._follow(work, await self._applied(placement, newer))
-            await self._there(job.tenant, placement)
+            self._add_result(work, await self._apply(placement, newer))
+            await self._wait_present(job.tenant, placement)
         return "a newer configuration was applied"
 
-    def _follow(self, work: _Work, later: Applied) -> None:
-        """Note what was applied after something else of the same job."""
+    def _add_result(self, work: _Work, later: Applied) -> None:
+        """Merge a later result of the same job into the work."""
         before = work.applied
         unchanged = before.outcome == Outcome.UNCHANGED
         work.applied = attrs.evolve(
@@ -218,12 +221,12 @@ class Confirmer:
             changes=(*before.changes, *later.changes),
         )
 
-    async def _newer(self, job: Job, placement: Placement) -> ComputeSpec | None:
-        """What Landlord wants by now, if it is not what the job does, and wants it there."""
+    async def _read_newer(self, job: Job, placement: Placement) -> ComputeSpec | None:
+        """Read Landlord's configuration; ``None`` unless it is newer, and for this placement."""
         if self.landlord is None:
             return None
         tenant = await self.landlord.tenant(job.tenant, fresh=True)
-        if tenant is None or tenant.status not in _WANTED:
+        if tenant is None or tenant.status not in _WANTED_STATES:
             return None
         if config_hash(tenant.desired_config) == config_hash(job.desired_config):
             return None

@@ -1,4 +1,4 @@
-"""Bringing one tenant's resources to what is wanted: observe, plan, act; re-entrant throughout."""
+"""Converging one tenant's resources: observe, plan, act. Every method may be repeated."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.models import Outcome, Placement
-from landlord_engines_core.tenants.plan import Action, Plan, plan
+from landlord_engines_core.tenants.plan import Action, Plan, decide
 from landlord_engines_core.tenants.results import Applied
 
 __all__ = ["Converger", "unhealthy"]
@@ -24,26 +24,27 @@ __all__ = ["Converger", "unhealthy"]
 
 @attrs.frozen(kw_only=True)
 class Converger:
-    """Acts on targets so that doing it again changes nothing.
+    """Acts on targets, idempotently.
 
     Attributes:
         registry: The compute engines.
-        health_timeout: Seconds for a resource to become healthy, or to be gone.
+        health_timeout: Seconds for a resource to become healthy, or absent.
     """
 
     registry: ComputeRegistry
     health_timeout: float
 
-    async def planned(self, engine: str, spec: ComputeSpec) -> Plan:
-        """Say what `apply` would do now."""
-        return plan(spec, await _observed(self.registry.engine(engine), spec))
+    async def plan(self, engine: str, spec: ComputeSpec) -> Plan:
+        """Plan, and change nothing."""
+        return decide(spec, await _observe(self.registry.engine(engine), spec))
 
     async def apply(self, engine: str, spec: ComputeSpec) -> Applied:
-        """Bring the tenant to ``spec`` on this engine, whatever is there now."""
+        """Bring the tenant to ``spec`` on this engine, from any state."""
         compute = self.registry.engine(engine)
         observing()
-        observed = await _observed(compute, spec)
-        decision = plan(spec, observed)
+        # Each attempt observes anew: the one before may have changed the target before it was cut.
+        observed = await _observe(compute, spec)
+        decision = decide(spec, observed)
         if decision.action is Action.NOTHING:
             result = ComputeResult(resource_ids=observed.resource_ids)
             outcome = Outcome.UNCHANGED
@@ -62,23 +63,23 @@ class Converger:
         )
 
     async def destroy(self, tenant: str, placements: Iterable[Placement]) -> Applied:
-        """Remove the tenant's resources at all these locations.
+        """Destroy the tenant's resources at all these locations.
 
         Raises:
             ComputeRefused: An engine that may hold a resource is not on this worker.
         """
         existed = False
-        gone: list[Placement] = []
+        removed: list[Placement] = []
         for placement in placements:
             compute = self.registry.engine(placement.engine)
             observing()
             existed |= await compute.destroy(tenant, placement.location)
-            gone.append(Placement(placement.engine, placement.location))
+            removed.append(Placement(placement.engine, placement.location))
         outcome = Outcome.DELETED if existed else Outcome.ABSENT
-        return Applied(outcome=outcome, removed=tuple(gone))
+        return Applied(outcome=outcome, removed=tuple(removed))
 
     async def is_absent(self, tenant: str, placements: Iterable[Placement]) -> bool:
-        """Whether none of these locations holds a resource of the tenant, at one look.
+        """Whether none of these locations holds a resource of the tenant at this moment.
 
         Raises:
             ComputeRefused: An engine that may hold a resource is not on this worker.
@@ -91,14 +92,14 @@ class Converger:
         return True
 
     async def wait_started(self, tenant: str, placement: Placement) -> Observation:
-        """Wait while the resource starts, and say what came of it."""
+        """Wait while the resource starts, and return its last observation."""
         return await self._watch(tenant, placement, ResourceState.STARTING)
 
     async def wait_healthy(self, tenant: str, placement: Placement) -> Observation:
         """Wait until the resource is healthy, or missing.
 
         Raises:
-            ComputeUnavailable: It failed, or was not healthy in time.
+            ComputeUnavailable: The resource failed, or was not healthy in time.
         """
         observed = await self.wait_started(tenant, placement)
         if observed.state in (ResourceState.STARTING, ResourceState.FAILED):
@@ -109,7 +110,7 @@ class Converger:
         """Wait until none of these locations holds a resource of the tenant.
 
         Raises:
-            ComputeUnavailable: One still does.
+            ComputeUnavailable: A location still holds one.
         """
         present = (ResourceState.STARTING, ResourceState.HEALTHY, ResourceState.FAILED)
         for placement in placements:
@@ -120,14 +121,15 @@ class Converger:
     async def _watch(
         self, tenant: str, placement: Placement, *passing: ResourceState
     ) -> Observation:
-        """Look again, at growing intervals, while the state is one of those that may pass."""
+        """Inspect again, at growing intervals, while the state is one of ``passing``."""
         engine = self.registry.engine(placement.engine)
 
         async def inspect() -> Observation:
             observing()
             return await engine.inspect(tenant, placement.location)
 
-        look = backoff.on_predicate(
+        # From 50 ms, since a local process starts at once, to 2 s, since a cloud's API counts calls.
+        poll = backoff.on_predicate(
             backoff.expo,
             lambda observed: observed.state in passing,
             factor=0.05,
@@ -136,12 +138,12 @@ class Converger:
             jitter=None,
             logger=None,
         )(inspect)
-        observed: Observation = await look()
+        observed: Observation = await poll()
         return observed
 
 
-async def _observed(compute: ComputeEngine, spec: ComputeSpec) -> Observation:
-    """Look at a tenant; one without a hash has that of ``spec`` where it is what that asks for."""
+async def _observe(compute: ComputeEngine, spec: ComputeSpec) -> Observation:
+    """Inspect a tenant. A resource without a hash gets the hash of ``spec`` where it matches."""
     observed = await compute.inspect(spec.tenant, spec.location)
     is_there = observed.state in (ResourceState.HEALTHY, ResourceState.STARTING)
     if is_there and not observed.config_hash and await compute.matches(spec):
@@ -150,7 +152,7 @@ async def _observed(compute: ComputeEngine, spec: ComputeSpec) -> Observation:
 
 
 def unhealthy(placement: Placement, observed: Observation) -> ComputeUnavailable:
-    """Say what a resource is instead of healthy."""
+    """Make the error for a resource that is not healthy."""
     reason = f": {observed.detail}" if observed.detail else ""
     return ComputeUnavailable(
         f"the resource on {placement.engine} is {observed.state}, not healthy{reason}"

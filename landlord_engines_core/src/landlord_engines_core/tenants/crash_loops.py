@@ -1,8 +1,8 @@
-"""Sets a job apart whose worker is killed each time that it is tried.
+"""Crash loops: jobs whose worker is killed at every attempt are set apart.
 
-Nobody can tell the job that kills its worker from the others that it had begun: all have lost their
-attempts. So after a pause they are tried again one after the other. Those that are innocent end then;
-the other one loses a worker once in a pause, and the pauses grow.
+All jobs that ran in a killed worker have lost an attempt, and nothing tells which of them killed it.
+So they are tried again one after the other, after a pause. The innocent ones end. The guilty one
+costs one worker in each pause, and its pauses grow.
 """
 
 from collections import OrderedDict
@@ -20,26 +20,27 @@ from landlord_engines_core.steps import LostAttempts
 __all__ = ["CrashLoops"]
 
 SET_APART_FROM = 3
-"""Lost attempts in a row. One or two have rolling updates and dying nodes, too."""
+"""Lost attempts in a row. Rolling updates and dying nodes cost a job one or two as well."""
 
-AT_ONCE = 0.25
-"""Seconds after one or two lost attempts. A failure in between is what keeps the next loss apart from
-this one where the backend folds equal failures into one, as Restate does."""
+# Restate folds equal failures into one. A failure of another kind in between keeps two losses apart.
+SHORT_PAUSE = 0.25
+"""Seconds before the next attempt, after one or two lost ones."""
 
 FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 3600.0
-"""Seconds before a job that is set apart is tried again; each time twice as many."""
+"""Seconds before a job that is set apart is tried again; each pause is twice the last."""
 
+# Short: a job that kills its worker mostly does so at once, and a hundred jobs of a node that died
+# wait for each other.
 ALONE_FOR = 5.0
-"""Seconds for which a job is tried before the next one may be. A job that kills its worker most often
-does so at once; and where a hundred were in flight on a node that died, the last must not wait long."""
+"""Seconds for which a job is tried by itself."""
 
 NEXT_LOOK = 2.0
-"""Seconds until a job looks again whether it is its lock to be tried."""
+"""Seconds until a job tries again to be the one that runs by itself."""
 
 _HINT = (
-    "see why the worker ended, for example at its memory limit; a newer job of the tenant takes over,"
-    " and killing this one ends it"
+    "find out why the worker ended, for example at its memory limit; a newer job of the tenant"
+    " replaces this one, and a kill ends it"
 )
 
 
@@ -51,11 +52,11 @@ class _Apart:
 
 @attrs.define(kw_only=True)
 class CrashLoops:
-    """The jobs that were set apart in this process; one for the whole process.
+    """Jobs that this process has set apart.
 
     Attributes:
-        logger: Where each is named.
-        metrics: Where lost attempts are counted.
+        logger: Receives a line for each of them.
+        metrics: Counts lost attempts.
         limit: How many jobs are remembered, for the metric and for their transitions.
     """
 
@@ -68,25 +69,25 @@ class CrashLoops:
 
     def __len__(self) -> int:
         now = monotonic()
-        # The copy is one act of the interpreter: the event loop may write meanwhile.
-        return sum(1 for one in list(self._apart.values()) if one.until > now)
+        # Copied in one act of the interpreter: the event loop may write meanwhile.
+        return sum(1 for apart in list(self._apart.values()) if apart.until > now)
 
     @contextmanager
     def attempt(
         self, execution_id: str, lost: LostAttempts, tenant: Callable[[], str]
     ) -> Iterator[None]:
-        """Carry out an attempt of a job that has lost some, or put it off.
+        """Enter an attempt of a job that has lost attempts, or put it off.
 
         Args:
             execution_id: The job.
-            lost: What it has lost.
-            tenant: Says whose job it is; empty where that would take too much to find out.
+            lost: Its lost attempts.
+            tenant: Returns the job's tenant; empty where reading it costs too much.
 
         Raises:
-            SetApart: It is to be tried again after a pause.
+            SetApart: The backend tries the job again after a pause.
         """
         if lost.is_new:
-            self.metrics.attempt_lost()
+            self.metrics.count_lost_attempt()
             raise self._put_off(execution_id, lost.count, tenant())
         if lost.count < SET_APART_FROM:
             yield
@@ -94,7 +95,7 @@ class CrashLoops:
         now = monotonic()
         if self._tried and now < self._alone_until:
             raise SetApart(
-                f"waits until {self._tried} has been tried by itself: both have lost their worker",
+                f"the job waits until {self._tried} was tried by itself: both have lost their worker",
                 retry_after=NEXT_LOOK,
             )
         self.logger.warning(
@@ -111,17 +112,17 @@ class CrashLoops:
             if self._tried == execution_id:
                 self._tried = ""
 
-    def told(self, execution_id: str, detail: str) -> str:
-        """The detail of a job's transition, with what is remembered of its lost attempts."""
+    def add_lost_attempts(self, execution_id: str, detail: str) -> str:
+        """Add a job's lost attempts, if any, to the detail of its transition."""
         apart = self._apart.get(execution_id)
         if apart is None:
             return detail
-        lost = f"its worker had ended in the midst of it {apart.count} times in a row"
+        lost = f"its worker had ended during the job {apart.count} times in a row"
         return f"{detail}; {lost}" if detail else lost
 
     def _put_off(self, execution_id: str, count: int, tenant: str) -> SetApart:
         if count < SET_APART_FROM:
-            return SetApart(_lost(count), retry_after=AT_ONCE)
+            return SetApart(_lost(count), retry_after=SHORT_PAUSE)
         # The exponent is capped too: a job that fails for weeks must not overflow a float.
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(count - SET_APART_FROM, 20))
         self._remember(execution_id, _Apart(count, monotonic() + 2 * pause))
@@ -132,8 +133,8 @@ class CrashLoops:
             lost_attempts=count,
             pause=pause,
         )
-        again = f"{_lost(count)}: set apart, and tried again by itself in {pause:g} s"
-        return SetApart(again, hint=_HINT, retry_after=pause)
+        message = f"{_lost(count)}: it is set apart, and tried again by itself in {pause:g} s"
+        return SetApart(message, hint=_HINT, retry_after=pause)
 
     def _remember(self, execution_id: str, apart: _Apart) -> None:
         self._apart[execution_id] = apart
@@ -144,4 +145,4 @@ class CrashLoops:
 
 def _lost(count: int) -> str:
     times = "once" if count == 1 else f"{count} times in a row"
-    return f"the worker ended in the midst of this job {times}"
+    return f"the worker ended during this job {times}"

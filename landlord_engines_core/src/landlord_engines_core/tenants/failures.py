@@ -1,4 +1,4 @@
-"""From what can go wrong inside a step to the three ways in which a job can fail."""
+"""Translation of the errors inside a step to the three ways in which a job can fail."""
 
 import traceback
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from landlord_engines_core.errors import (
     JobError,
     LandlordUnavailable,
     Transient,
-    exits_as_errors,
+    catch_exits,
 )
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 
 __all__ = ["Failures"]
 
 
 @attrs.frozen(kw_only=True)
 class Failures:
-    """Decides how a job fails by the kind of the error, never by the place.
+    """Decides by the kind of an error, and never by its location, how a job fails.
 
     Attributes:
-        hold_retry_interval: Seconds between two looks at a held job.
-        fail_permanently: End a job that would be held.
-        logger: Where each failure is logged, once per attempt.
+        hold_retry_interval: Seconds between two attempts of a held job.
+        fail_permanently: Whether a job that would be held ends.
+        logger: Receives each failure, once per attempt.
     """
 
     hold_retry_interval: float
@@ -37,38 +37,44 @@ class Failures:
     logger: Logger
 
     @contextmanager
-    def translated(self, step: str) -> Iterator[None]:
-        """Raise InvalidJob, Held, Transient or Superseded in place of anything else.
+    def translate_errors(self, step: str) -> Iterator[None]:
+        """Raise a JobError in place of any other error; a cancellation passes.
 
-        Cancellation passes. What nobody foresaw is tried again, and told by its type and location
-        only: its text may hold values of a configuration.
+        An unexpected error becomes a Transient.
+
+        Raises:
+            InvalidJob: The job ends.
+            Held: The configuration is refused, and the job waits for another one.
+            Transient: Another attempt may succeed.
+            Superseded: A younger job has the tenant's lock.
         """
         try:
-            with exits_as_errors():
+            with catch_exits():
                 yield
         except JobError:
             raise
         except ComputeRefused as error:
-            raise self._refused(step, error) from error
+            raise self._refuse(step, error) from error
         except RecursionError as error:
             deep = ComputeRefused("the configuration is nested too deeply", hint="flatten it")
-            raise self._refused(step, deep) from error
+            raise self._refuse(step, deep) from error
         except (ComputeUnavailable, LandlordUnavailable) as error:
             retry_after = getattr(error, "retry_after", None)
             failed = Transient(error.message, hint=error.hint, retry_after=retry_after)
-            self.logger.warning("step failed", step=step, **told(failed))
+            self.logger.warning("step failed", step=step, **error_fields(failed))
             raise failed from error
         except TimeoutError as error:
-            late = Transient(f"{step} took longer than worker.step_timeout")
+            late = Transient(f"step {step} took longer than worker.step_timeout")
             self.logger.warning("step took too long", step=step, code=late.code)
             raise late from error
         except Exception as error:  # noqa: BLE001  # whatever a compute engine may raise
+            # Only its type and location: its text may hold values of a configuration.
             defect = error.__cause__ if isinstance(error, ExitAttempted) else error
             location, kind = _location(defect), type(defect).__name__
             module = _module(defect)
             broken = Transient(
-                f"{step} broke with {kind} at {location}",
-                hint="this is a defect of the compute engine or the worker; please report it",
+                f"step {step} raised {kind} at {location}",
+                hint="report this defect of the compute engine or the worker",
             )
             self.logger.error(  # noqa: TRY400  # a traceback may quote a configuration
                 "step crashed",
@@ -80,23 +86,23 @@ class Failures:
             )
             raise broken from None
 
-    def _refused(self, step: str, error: ComputeRefused) -> JobError:
+    def _refuse(self, step: str, error: ComputeRefused) -> JobError:
         refused: JobError
         if self.fail_permanently:
             refused = InvalidJob(error.message, hint=error.hint, status=422)
         else:
             refused = Held(error.message, hint=error.hint, retry_after=self.hold_retry_interval)
-        self.logger.warning("step refused", step=step, **told(refused))
+        self.logger.warning("step refused", step=step, **error_fields(refused))
         return refused
 
 
 def _location(error: BaseException | None) -> str:
-    """The module's function and line where an error was raised, without any path."""
+    """Name the function and the line where an error was raised, without any path."""
     frames = traceback.extract_tb(error.__traceback__) if error is not None else None
     return f"{frames[-1].name}:{frames[-1].lineno}" if frames else "an unknown location"
 
 
 def _module(error: BaseException | None) -> str:
-    """The module in which an error was raised: its first part names the distribution."""
+    """Name the module in which an error was raised; its first part names the distribution."""
     frames = list(traceback.walk_tb(error.__traceback__)) if error is not None else []
     return str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""

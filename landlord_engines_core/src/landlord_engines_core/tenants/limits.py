@@ -1,10 +1,38 @@
-"""Limits that do not fit together, under which a job or a resync could never do its work."""
+"""The bounds of jobs and resyncs, and whether they fit together."""
+
+import attrs
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.errors import SettingsError
-from landlord_engines_core.tenants.run import MARGIN, JobLimits
 
-__all__ = ["check_limits"]
+__all__ = ["MARGIN", "JobLimits", "check_limits"]
+
+MARGIN = 10.0
+"""Seconds after the longest step until none of its requests can be under way.
+
+Clocks differ, and event loops are late.
+"""
+
+
+@attrs.frozen(kw_only=True)
+class JobLimits:
+    """Bounds of jobs and resyncs; times are seconds.
+
+    Attributes:
+        step_timeout: How long a step may run before it is given up, to be entered again.
+        health_timeout: How long a resource may take to become healthy.
+        hold_retry_interval: The pause between two attempts of a held job.
+        fail_permanently: Whether a job that would be held ends; Landlord takes it for a success.
+        max_concurrent_jobs: How many jobs change targets at once.
+        resync_after: How long after a job its tenant is resynced.
+    """
+
+    step_timeout: float = 300.0
+    health_timeout: float = 60.0
+    hold_retry_interval: float = 30.0
+    fail_permanently: bool = False
+    max_concurrent_jobs: int = 100
+    resync_after: float = 60.0
 
 
 def check_limits(limits: JobLimits, registry: ComputeRegistry, *, history_retention: float) -> None:
@@ -41,7 +69,7 @@ def _check_carry(limits: JobLimits, name: str, carry: float) -> None:
     if carry > step:
         raise SettingsError(
             f"compute engine {name} may carry a request or a switch for {carry:g}s, longer than"
-            f" worker.step_timeout ({step:g}s): a switch of that length would be cut at each attempt",
+            f" worker.step_timeout ({step:g}s), so that each attempt would be cut",
             hint=f"set worker.step_timeout to {carry:g}s or more, or lower the timeouts of compute.{name}",
         )
 
@@ -50,9 +78,8 @@ def _check_switch(limits: JobLimits, name: str, switch: float) -> None:
     step = limits.step_timeout
     if step <= switch:
         raise SettingsError(
-            f"compute engine {name} may take {switch:g}s for an update that does not become healthy,"
-            f" which is not below worker.step_timeout ({step:g}s): it would be cut at each attempt,"
-            " and never be rolled back",
+            f"compute engine {name} may need {switch:g}s to roll an update back, not less than"
+            f" worker.step_timeout ({step:g}s): no update would ever be rolled back",
             hint=f"set worker.step_timeout above {switch:g}s, or lower the timeouts of compute.{name}",
         )
 
@@ -61,7 +88,7 @@ def _check_history(limits: JobLimits, carry: float, history_retention: float) ->
     needed = limits.resync_after + limits.step_timeout + carry + MARGIN
     if history_retention < needed:
         raise SettingsError(
-            f"worker.history_retention ({history_retention:g}s) ends before the last look at a deleted tenant,"
+            f"worker.history_retention ({history_retention:g}s) ends before the last check of a deleted tenant,"
             f" which comes {needed:g}s after its job began",
             hint=f"set worker.history_retention to {needed:g}s or more, or lower worker.resync_after,"
             " worker.step_timeout or the timeouts of the compute engines",

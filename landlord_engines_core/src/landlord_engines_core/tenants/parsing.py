@@ -1,8 +1,8 @@
-"""From the bytes that were sent to a job; pure, and the only place that knows the body's form.
+"""Parsing a job from its body: pure, and the only module that knows the body's form.
 
-Tenant and operation are read first and by themselves: Landlord reads every end as success, so a job
-whose tenant can be read does not end because of what else its body holds. What cannot be read of the
-rest is told in `Job.unreadable`, and whoever needs it holds the job.
+Tenant and operation are read first. Landlord reads every end as a success, so that a job with a
+readable tenant must not end because of the other fields. `Job.unreadable` names the unreadable ones,
+and a step that needs them holds the job.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from landlord_engines_core.models import Job, Operation
 __all__ = ["MAX_READ", "parse_job"]
 
 MAX_READ = 4 * 1024 * 1024
-"""Characters of a value that is read; read, each can take more than twenty bytes in memory."""
+"""Characters of the largest value that is read; each can take twenty bytes of memory and more."""
 
 MAX_KEY = 512
 """Characters of a tenant's key and name; Landlord's keys are UUIDs, its names have 255 bytes."""
@@ -33,14 +33,14 @@ _OPERATIONS = {
 }
 
 _FIELDS = frozenset(("tenant_id", "tenant_uuid", "operation", "desired_config", "compute_provider"))
-"""Those of Landlord's ProvisionRequest (landlord 98ffef1) that a job is made of."""
+"""Fields of Landlord's ProvisionRequest (landlord 98ffef1) that a job needs."""
 
 _HINT = "send Landlord's ProvisionRequest as JSON"
 
 
 @attrs.frozen
 class _Unread:
-    """Stands for a field's value that cannot be read, or may not have this type."""
+    """Stand-in for a field's value that cannot be read or has a wrong type."""
 
     why: str
 
@@ -49,18 +49,18 @@ _TOO_DEEP = _Unread(f"is nested more than {jsontext.MAX_DEPTH} levels deep")
 
 
 def parse_job(raw: bytes) -> Job:
-    """Read a job, from a body of any size and depth.
+    """Parse a job from a body of any size and depth.
 
     Raises:
-        InvalidJob: It is not JSON, names no tenant or no known operation; with status 400, naming
-            the bad field and never its value.
+        InvalidJob: The body is not JSON, or names no tenant or no known operation. The message names
+            the bad field, and never its value.
     """
     try:
         fields = _fields(jsontext.decode(raw))
     except jsontext.NotJson as error:
         raise InvalidJob(
             f"$ is not a JSON object, at character {error.position}",
-            hint="send Landlord's ProvisionRequest as JSON",
+            hint=_HINT,
         ) from None
     key, operation = _key(fields), _operation(fields)
     config = _config(fields.get("desired_config"))
@@ -85,7 +85,7 @@ def parse_job(raw: bytes) -> Job:
 
 
 def _fields(text: str) -> Mapping[str, object]:
-    """Read the fields that a job is made of; of one that is there twice, the last.
+    """Read the fields that a job needs; the last one where a field stands twice.
 
     Raises:
         NotJson: The text is no JSON object.
@@ -94,19 +94,19 @@ def _fields(text: str) -> Mapping[str, object]:
         try:
             document = jsontext.loads(text)
         except (jsontext.BadNumber, RecursionError):
-            pass  # which field it is in, the members tell
+            pass  # reading the members one by one shows which field is bad
         else:
             if isinstance(document, dict) and all(_field(key) == key for key in document):
                 return document
-    found: dict[str, jsontext.Member] = {}
+    members: dict[str, jsontext.Member] = {}
     for member in jsontext.members(text):
         if (field := _field(member.key)) in _FIELDS:
-            found[field] = member
-    return {field: _read(member) for field, member in found.items()}
+            members[field] = member
+    return {field: _read(member) for field, member in members.items()}
 
 
 def _field(key: str) -> str:
-    """The field that Go takes a key for, which does not look at upper and lower case."""
+    """Name the field that Go reads a key as; Go ignores upper and lower case."""
     folded = key.lower().replace("\u017f", "s")
     return folded if folded in _FIELDS else key
 
@@ -144,7 +144,12 @@ def _name(value: object) -> str | _Unread:
 
 
 def _key(fields: Mapping[str, object]) -> str:
-    """The tenant's key; not the name where a UUID was meant, which could be another tenant's."""
+    """Read the tenant's key: the UUID, or else the name.
+
+    Raises:
+        InvalidJob: A field is unreadable, or neither names a tenant.
+    """
+    # An unreadable UUID does not fall back to the name, which could be another tenant's.
     for field in ("tenant_uuid", "tenant_id"):
         key = _text(fields.get(field))
         if isinstance(key, _Unread):
@@ -167,4 +172,4 @@ def _operation(fields: Mapping[str, object]) -> Operation:
         return _OPERATIONS[word]
     except KeyError:
         known = ", ".join(filter(None, _OPERATIONS))
-        raise InvalidJob(f"$.operation is unknown; known are {known}") from None
+        raise InvalidJob("$.operation is unknown", hint=f"use one of {known}") from None

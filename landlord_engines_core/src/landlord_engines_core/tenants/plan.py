@@ -1,4 +1,4 @@
-"""What to do for a tenant: a pure function of what is wanted and what is there."""
+"""The plan for a tenant: a pure function of the desired and the observed state."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,16 +7,18 @@ import attrs
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
 
-__all__ = ["Action", "Plan", "plan"]
+__all__ = ["Action", "Plan", "decide"]
 
+# Changes are kept in the tenant's record, and a configuration may have any number of keys.
 MOST = 20
+"""Changed keys that a plan names."""
+
 LONGEST = 100
-"""Changed keys that a plan names, and characters of each: they are kept in the tenant's record, and
-a configuration may have keys without end."""
+"""Characters of each."""
 
 
 class Action(StrEnum):
-    """The one act that brings a tenant from what is there to what is wanted."""
+    """Act that brings a tenant from the observed to the desired state."""
 
     PROVISION = "provision"
     UPDATE = "update"
@@ -25,17 +27,17 @@ class Action(StrEnum):
 
 @attrs.frozen
 class Plan:
-    """An act, and for an update what it would change."""
+    """Act, and the changes of an update."""
 
     action: Action
     changes: tuple[str, ...] = ()
 
 
-def plan(spec: ComputeSpec, observed: Observation) -> Plan:
-    """Decide how to get from what was observed to ``spec``.
+def decide(spec: ComputeSpec, observed: Observation) -> Plan:
+    """Decide how to get from the observed state to ``spec``.
 
-    Provision and update ask for the same state, so the operation does not matter: what is missing
-    is provisioned, what differs or has failed is updated, and the rest is left alone.
+    A missing resource is provisioned. One that differs or has failed is updated. All others are left
+    alone. The job's operation does not matter: provision and update ask for the same state.
     """
     if observed.state is ResourceState.MISSING:
         return Plan(Action.PROVISION)
@@ -48,13 +50,13 @@ def plan(spec: ComputeSpec, observed: Observation) -> Plan:
 def _changes(spec: ComputeSpec, observed: Observation) -> tuple[str, ...]:
     if observed.config_hash == spec.config_hash:
         return ()
-    keys = _changed_keys(observed.key_hashes, spec.key_hashes)
+    keys = _find_changed_keys(observed.key_hashes, spec.key_hashes)
     named = tuple(f"{key[:LONGEST]} changed" for key in keys[:MOST])
     more = (f"{len(keys) - MOST} more changed",) if len(keys) > MOST else ()
     return (*named, *more) or ("configuration changed",)
 
 
-def _changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+def _find_changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     if not before:
         return []
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))

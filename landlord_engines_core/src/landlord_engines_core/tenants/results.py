@@ -1,6 +1,6 @@
-"""What the steps put into the journal: ids, hashes and states, never a value of a configuration.
+"""Values that the steps journal: ids, hashes and states, never a value of a configuration.
 
-Later versions read what earlier ones wrote, so fields are only added, each with a default.
+Later versions read the journals of earlier ones. So fields are only added, each with a default.
 """
 
 import attrs
@@ -12,11 +12,11 @@ __all__ = ["Applied", "Confirmed", "Planned", "Resolved", "ResyncCheck"]
 
 @attrs.frozen(kw_only=True)
 class Resolved:
-    """The value of ``resolve``.
+    """Value of ``resolve``.
 
     Attributes:
-        placement: Where the job acts; a delete has none, its record has.
-        candidates: Where a delete looks if there is no record.
+        placement: Where the job acts; ``None`` for a delete, whose record has the placements.
+        candidates: Where a delete looks for a resource if there is no record.
     """
 
     started_at: str
@@ -26,14 +26,14 @@ class Resolved:
 
 @attrs.frozen(kw_only=True)
 class Applied:
-    """What was done on the target.
+    """Result of an apply or a destroy.
 
     Attributes:
         outcome: A word of `Outcome`.
-        config_hash: Of the effective configuration that was applied.
+        config_hash: Hash of the effective configuration that was applied.
         placement: Where the resource is.
-        removed: Where nothing is left.
-        rolled_back: Why an update did not take, without values; empty if it did.
+        removed: Where no resource is left.
+        rolled_back: Why an update was rolled back, without values; empty if it was not.
     """
 
     outcome: str
@@ -46,7 +46,7 @@ class Applied:
 
 @attrs.frozen(kw_only=True)
 class Confirmed:
-    """The value of ``apply``: what holds in the end, and since when."""
+    """Value of ``apply``: the confirmed result, and the time of it."""
 
     ended_at: str
     applied: Applied
@@ -55,13 +55,13 @@ class Confirmed:
 
 @attrs.frozen(kw_only=True)
 class ResyncCheck:
-    """The value of ``resolve`` in a resync.
+    """Value of ``resolve`` in a resync.
 
     Attributes:
-        due: Whether something is to be repaired.
-        placement: Where a resource is wanted, if one is.
-        too_early: Whether the job has not ended yet.
-        killed: Whether the job ended without having written its end down.
+        needs_repair: Whether the tenant needs a repair.
+        placement: Where Landlord wants a resource, if it does.
+        too_early: Whether the job still runs.
+        killed: Whether the job ended without an end in the record.
     """
 
     started_at: str
@@ -73,7 +73,7 @@ class ResyncCheck:
 
 @attrs.frozen(kw_only=True)
 class Planned:
-    """The value of ``plan``: what an apply would do."""
+    """Value of ``plan``: the act and the changes of an apply."""
 
     action: str
     changes: tuple[str, ...] = ()

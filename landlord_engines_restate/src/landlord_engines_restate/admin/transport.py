@@ -10,7 +10,7 @@ from yarl import URL
 from landlord_engines_core import codec
 from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import EngineError
-from landlord_engines_core.proxies import proxy_for, through
+from landlord_engines_core.proxies import name_proxy, proxy_for
 from landlord_engines_core.tls import scheme_hint
 from landlord_engines_restate.admin.errors import AdminRefused, AdminUnavailable
 from landlord_engines_restate.admin.responses import ErrorBody
@@ -94,7 +94,7 @@ class AdminTransport:
     def unavailable(self, reason: str, hint: str = "") -> AdminUnavailable:
         """Build the error of a server that gave no usable response."""
         return AdminUnavailable(
-            f"Restate's admin API at {self.url} cannot be used: {through(self._proxy, reason)}",
+            f"Restate's admin API at {self.url} cannot be used: {name_proxy(self._proxy, reason)}",
             hint=hint or "check workflow.restate.admin_endpoint and that restate-server runs",
         )
 
@@ -151,7 +151,7 @@ class AdminTransport:
         # Restate reports a failed discovery as 500 with a code of its own: that is a refusal.
         if status < HTTPStatus.INTERNAL_SERVER_ERROR or code:
             return AdminRefused(
-                f"Restate's admin API at {self.url} refused: {through(self._proxy, error.message)}",
+                f"Restate's admin API at {self.url} refused: {name_proxy(self._proxy, error.message)}",
                 status=status,
                 restate_code=code,
             )

@@ -15,7 +15,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.errors import EngineError, SetApart
-from landlord_engines_core.logs import Logger, told
+from landlord_engines_core.logs import Logger, error_fields
 from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.jobs import attempts
@@ -79,7 +79,7 @@ class AttemptLosses:
             return count_losses(await self._query_failures(execution_id, attempt.entries - 1))
         except (EngineError, codec.BadDocument) as error:
             self.logger.warning(
-                "lost attempts cannot be counted", execution_id=execution_id, **told(error)
+                "lost attempts cannot be counted", execution_id=execution_id, **error_fields(error)
             )
             return NONE_LOST
 

@@ -16,7 +16,7 @@ from landlord_engines_core.errors import (
     Queued,
     SetApart,
     Transient,
-    told_tenant,
+    name_tenant,
 )
 from landlord_engines_restate.admin import AdminClient, literal
 from landlord_engines_restate.admin.queries import Status
@@ -102,7 +102,7 @@ class OpenJobs:
         # Restate has this table in memory, with only the invocations that run or back off.
         rows = await self.admin.query(
             "SELECT id FROM sys_invocation_state"  # noqa: S608  # quoted
-            f" WHERE strpos(last_failure, {literal(told_tenant(tenant))}) > 0"
+            f" WHERE strpos(last_failure, {literal(name_tenant(tenant))}) > 0"
         )
         return sorted(str(row["id"]) for row in rows)
 

@@ -14,7 +14,7 @@ import backoff
 
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_engines_core.models import Record
-from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
+from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
 from landlord_engines_restate.admin import AdminClient, AdminUnavailable, literal
 from landlord_engines_restate.admin.dates import read_date
 from landlord_engines_restate.admin.queries import IGNORES_CANCEL, Status
@@ -156,7 +156,7 @@ class DispatchOrder:
 
     async def _is_superseded(self, bid: Bid, dispatched: str, holder: Contender) -> bool:
         job = Contender(operation=bid.operation, dispatched=read_date(dispatched))
-        return await gives_way(
+        return await is_superseded(
             job,
             holder,
             # Without the holder's operation a delete cannot be told apart: the times decide then.

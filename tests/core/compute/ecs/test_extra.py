@@ -8,10 +8,10 @@ import sys
 sys.modules["aiobotocore"] = None
 import landlord_engines_core.cli
 from landlord_engines_core.errors import PluginImportFailed
-from landlord_engines_core.host import _compute_engine
-_compute_engine("mock", {})
+from landlord_engines_core.host.compute import _build_engine
+_build_engine("mock", {})
 try:
-    _compute_engine("ecs", {})
+    _build_engine("ecs", {})
 except PluginImportFailed as error:
     print(error)
 """

@@ -10,7 +10,7 @@ from landlord_engines_core.compute.process import create_process, settings
 from landlord_engines_core.compute.process.config import SCHEMA
 from landlord_engines_core.compute.process.settings import ProcessSettings
 from landlord_engines_core.errors import ComputeRefused
-from landlord_engines_core.resolution import merge
+from landlord_engines_core.models import merge
 
 
 @pytest.mark.parametrize(

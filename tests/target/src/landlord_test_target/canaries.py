@@ -102,7 +102,7 @@ class Scene:
         troubles = [
             ("target", {**config, "version": self.canaries.word("type")}, "breaks the rule"),
             ("target", {**config, "version": 13}, "must not be 13"),
-            ("target", {**config, "version": 14}, "broke with RuntimeError"),
+            ("target", {**config, "version": 14}, "raised RuntimeError"),
             ("nowhere", config, "not configured"),
             (self.engine, {**config, "more": self.canaries.word("x" * 300_000)}, "the limit is"),
             (self.engine, {**config, "deep": deep}, ""),
@@ -229,7 +229,7 @@ async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
     nobody = await scene.world.send(
         scene.world.tenant(), "provision", **scene.tenants_config("api")
     )
-    await scene.world.held(nobody, "with something else")
+    await scene.world.held(nobody, "has a wrong form")
 
     found = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
     found |= await _probed(worker, scene.world)

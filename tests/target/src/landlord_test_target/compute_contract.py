@@ -25,7 +25,7 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_engines_core.models import config_hash, key_hashes
-from landlord_engines_core.tenants.plan import Action, plan
+from landlord_engines_core.tenants.plan import Action, decide
 from landlord_test_target.harness import wait_for
 
 T = TypeVar("T")
@@ -249,10 +249,10 @@ class ComputeContract:
             await subject.disturb(wanted.tenant, drift)
 
             seen = await engine.inspect(wanted.tenant, wanted.location)
-            assert plan(wanted, seen).action is not Action.NOTHING, drift
+            assert decide(wanted, seen).action is not Action.NOTHING, drift
             await engine.update(wanted)
             after = await healthy(engine, wanted)
-            assert plan(wanted, after).action is Action.NOTHING, drift
+            assert decide(wanted, after).action is Action.NOTHING, drift
             assert await subject.versions(wanted.tenant) == [1], drift
 
         await asyncio.gather(*map(brought_back, subject.drifts))

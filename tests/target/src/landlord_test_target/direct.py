@@ -16,6 +16,7 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Superseded
+from landlord_engines_core.host.jobs import build_jobs
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.models import JobStart, Record, Transition
@@ -132,7 +133,7 @@ def jobs(
         logger=logger,
         metrics=metrics,
     )
-    return TenantJobs(
+    return build_jobs(
         resolver=resolver,
         registry=registry,
         landlord=landlord,

@@ -16,7 +16,7 @@ import attrs
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
-from landlord_engines_core.tenants.run import MARGIN
+from landlord_engines_core.tenants.limits import MARGIN
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target, create_target2
 from landlord_test_target.faults.bugs import create_buggy

@@ -11,7 +11,7 @@ import attrs
 from landlord_engines_core.errors import ExecutionEnded, StillRunning, Superseded
 from landlord_engines_core.models import CompletedJob, JobStart, Operation, Record, Transition
 from landlord_engines_core.steps import NONE_LOST, LostAttempts
-from landlord_engines_core.tenants.order import Contender, IsWanted, gives_way
+from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
 from landlord_test_target.queue_engine.store import Job, Lock, Store
 
 __all__ = ["QueueSteps", "ResyncSteps"]
@@ -72,7 +72,7 @@ class QueueSteps:
         """Have the job that took the lock last give way, or give way to it."""
         me = Contender(operation=note.operation, dispatched=_moment(self.job.id))
         holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
-        if await gives_way(me, holder, is_uuid=note.is_uuid, is_wanted=ask):
+        if await is_superseded(me, holder, is_uuid=note.is_uuid, is_wanted=ask):
             deletes = Operation.DELETE in (note.operation, holder.operation)
             if lock.record.has_ended(str(lock.job)) and deletes and self.resync_after:
                 operation = holder.operation

@@ -1,12 +1,12 @@
-"""Parts of the host that need no process of their own."""
+"""A worker that serves nothing, as the commands that only ask build it."""
 
 import asyncio
 
 import pytest
 
-from landlord_engines_core import host
 from landlord_engines_core.engine import EngineInfo, WorkerEngine
-from landlord_engines_core.errors import EngineFailed, ExitAttempted, exits_as_errors, kind_of
+from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.host import worker
 
 
 class Engine(WorkerEngine):
@@ -25,18 +25,7 @@ class Engine(WorkerEngine):
 async def test_an_engine_of_a_command_that_does_not_shut_down_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host, "LONGEST_SHUTDOWN", 0.01)
+    monkeypatch.setattr(worker, "LONGEST_SHUTDOWN", 0.01)
 
     with pytest.raises(EngineFailed, match="shutdown of worker engine test did not return"):
-        await host.shut_down(Engine())
-
-
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-def test_a_plugin_that_ends_the_process_raises_an_error_in_its_place(
-    kind: type[BaseException],
-) -> None:
-    with pytest.raises(ExitAttempted) as caught, exits_as_errors():
-        raise kind
-
-    assert kind_of(caught.value) == kind.__name__
-    assert kind_of(ValueError()) == "ValueError"
+        await worker._shut_down(Engine())

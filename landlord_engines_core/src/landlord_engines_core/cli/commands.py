@@ -1,0 +1,283 @@
+"""The commands of ``landlord-host``, with their options and help texts."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+import click
+from click.shell_completion import CompletionItem
+
+from landlord_engines_core import __version__, dev as local
+from landlord_engines_core.cli.checks import (
+    check_worker,
+    move_executions,
+    print_damaged,
+    register_worker,
+)
+from landlord_engines_core.cli.errors import exit_with_code
+from landlord_engines_core.cli.options import Options, build_logger, read_assignment
+from landlord_engines_core.host import run_async, run_process
+from landlord_engines_core.plugins import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
+from landlord_engines_core.settings import format_duration
+from landlord_engines_core.streams import open_standard_streams
+
+__all__ = ["landlord_host", "main"]
+
+_LEVELS = ("debug", "info", "warn", "error")
+_FORMATS = ("auto", "console", "json")
+
+_HELP = """Run a Landlord worker.
+
+\b
+landlord-host --engine restate dev      run everything on this machine
+landlord-host --engine restate check    validate settings and connectivity
+landlord-host --engine restate          run the worker
+
+Settings come from a file, from the environment (WORKFLOW_RESTATE_ADMIN_ENDPOINT,
+WORKER_DRAIN_TIMEOUT and so on) and from flags. The file may be Landlord's own config.yaml. Flags
+override the environment, and the environment overrides the file.
+
+SIGTERM, SIGINT or SIGHUP drains the worker. A second signal ends it at once.
+
+Shell completion: eval "$(_LANDLORD_HOST_COMPLETE=bash_source landlord-host)". Use zsh_source or
+fish_source for these shells.
+
+Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration
+gave up, 5 the engine refuses to serve, or lacks what was asked of it.
+"""
+
+
+class _Group(click.Group):
+    """Group of commands whose errors end the process with one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        with exit_with_code(debug=ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+def _complete_engine(
+    _: click.Context, __: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the installed worker engines to a shell."""
+    return [
+        CompletionItem(engine.name, help=f"{engine.distribution} {engine.version}")
+        for engine in list_engines(WORKER_ENGINES)
+        if engine.name.startswith(incomplete)
+    ]
+
+
+def _complete_words(words: Iterable[str]) -> Callable[..., list[CompletionItem]]:
+    """Offer words to a shell. Click does not check them: the settings' error names the origin."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+@click.group(
+    cls=_Group,
+    help=_HELP,
+    invoke_without_command=True,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--engine", metavar="NAME", shell_complete=_complete_engine, help="The worker engine to run."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The settings file. Default: LANDLORD_CONFIG, then the paths that Landlord searches.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Set one value, for example worker.drain_timeout=1m. May be repeated.",
+)
+@click.option(
+    "--log-level",
+    metavar="LEVEL",
+    shell_complete=_complete_words(_LEVELS),
+    help="debug, info, warn or error.",
+)
+@click.option(
+    "--log-format",
+    metavar="FORMAT",
+    shell_complete=_complete_words(_FORMATS),
+    help="auto, console or json.",
+)
+@click.option("--fail-fast", is_flag=True, help="Exit with code 4 if registering takes too long.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
+@click.version_option(__version__, prog_name="landlord-host")
+@click.pass_context
+def landlord_host(
+    context: click.Context,
+    engine: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    log_level: str | None,
+    log_format: str | None,
+    *,
+    fail_fast: bool,
+    debug: bool,
+) -> None:
+    """Collect the options, and run the worker where no subcommand is given."""
+    # `_Group.invoke` reads it.
+    _ = debug
+    values = dict(read_assignment(assignment) for assignment in assignments)
+    log = {"log.level": log_level, "log.format": log_format}
+    values.update({path: value for path, value in log.items() if value is not None})
+    context.obj = Options(engine=engine, config=config, values=values, fail_fast=fail_fast)
+    if context.invoked_subcommand is None:
+        _run_worker(context.obj)
+
+
+def _run_worker(options: Options) -> None:
+    engine = options.load_checked()
+    settings = engine.settings
+    logger = build_logger(settings.log.level, settings.log)
+    for path in engine.loaded.unused:
+        logger.warning("a setting that is in Landlord's examples is not read", setting=path)
+    run_async(
+        run_process(engine.name, engine.factory, settings, logger, fail_fast=options.fail_fast)
+    )
+
+
+@landlord_host.command()
+def engines() -> None:
+    """List the installed engines."""
+    for group in (WORKER_ENGINES, COMPUTE_ENGINES):
+        click.echo(f"{group}:")
+        for engine in list_engines(group):
+            click.echo(
+                f"  {engine.name:<16} {engine.distribution} {engine.version}  {engine.target}"
+            )
+    print_damaged()
+
+
+@landlord_host.command()
+@click.pass_obj
+def config(options: Options) -> None:
+    """Print each setting and its origin.
+
+    Secrets are masked. An error about missing settings, or about settings that do not fit together,
+    comes last.
+    """
+    loaded = options.load().loaded
+    for path, value in loaded.values.items():
+        text = _format_duration(value) if path in loaded.durations else _format_value(path, value)
+        click.echo(f"{path} = {text}  # {loaded.origins[path]}")
+    loaded.check()
+
+
+@landlord_host.command()
+@click.pass_obj
+def check(options: Options) -> None:
+    """Validate settings and connectivity.
+
+    Checks the settings, each compute target, Landlord's API and the backend, and changes nothing.
+    The registration is a dry run. All checks run, and the first failure decides the exit code.
+    """
+    run_async(check_worker(options.load_checked()))
+
+
+@landlord_host.command()
+@click.option(
+    "--make-latest",
+    is_flag=True,
+    help="Send new jobs to this worker, whatever other version is registered.",
+)
+@click.pass_obj
+def register(options: Options, *, make_latest: bool) -> None:
+    """Register the running worker once."""
+    run_async(register_worker(options.load_checked(), make_latest=make_latest))
+
+
+@landlord_host.command()
+@click.option("--from", "old", required=True, metavar="URL", help="The URL of the old version.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
+@click.pass_obj
+def move(options: Options, old: str, *, dry_run: bool) -> None:
+    """Move jobs from an old version to the latest.
+
+    Jobs that the old version began continue on the latest version. A job that is running at this
+    moment is left alone. The last line says whether you can remove the old version. If not, the exit
+    code is 3.
+    """
+    run_async(move_executions(options.load_checked(), old, dry_run=dry_run))
+
+
+@landlord_host.command()
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="Another local backend of the engine. An unknown name lists them.",
+)
+@click.option("--demo", is_flag=True, help="Take one tenant from create to delete, then exit.")
+@click.pass_obj
+def dev(options: Options, backend: str | None, *, demo: bool) -> None:
+    """Run everything on this machine.
+
+    Starts a local backend, Landlord in memory and a worker, and prints their addresses and commands
+    to try. Tenants are local processes, unless the settings name compute engines. Ctrl-C ends
+    everything, and nothing is kept.
+    """
+    engine = options.load()
+    log = engine.settings.log
+    selection = local.EngineSelection(
+        name=engine.name,
+        factory=engine.factory,
+        sources=options.gather_sources(),
+        backend=backend,
+    )
+    # The demo prints its own progress, and log lines in between would hide it.
+    is_quiet = demo and engine.loaded.origins["log.level"] == "default"
+    logger = build_logger("error" if is_quiet else log.level, log)
+    foreground = _run_demo if demo else _print_hints
+    run_async(local.run(selection, logger, foreground))
+
+
+async def _run_demo(stack: local.Stack) -> None:
+    async with local.User.connect(stack.landlord) as user:
+        await local.Demo(user=user, port=local.find_free_port(), progress=_show_progress).run()
+
+
+async def _print_hints(stack: local.Stack) -> None:
+    for line in local.hints(stack):
+        click.echo(line)
+    # Until a signal cancels it.
+    await asyncio.Event().wait()
+
+
+@contextmanager
+def _show_progress(title: str) -> Iterator[None]:
+    """Show on a terminal what the demo waits for, and then how long it took."""
+    began = monotonic()
+    if sys.stdout.isatty():
+        click.echo(f"  ... {title}\r", nl=False)
+    yield
+    click.echo(f"  {monotonic() - began:4.1f} s  {title}")
+
+
+def _format_duration(value: object) -> str:
+    return "None" if value is None else format_duration(float(str(value)))
+
+
+def _format_value(path: str, value: object) -> str:
+    # A compute engine's section may hold secrets under any key.
+    if path == "compute" and isinstance(value, Mapping):
+        return str({name: dict.fromkeys(section, "***") for name, section in value.items()})
+    return repr(value)
+
+
+def main() -> None:
+    """Run the command."""
+    open_standard_streams()
+    landlord_host(prog_name="landlord-host")

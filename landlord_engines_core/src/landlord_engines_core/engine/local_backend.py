@@ -1,0 +1,47 @@
+"""A backend on this machine, and Landlord's part in front of any backend."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+__all__ = ["Dispatcher", "LocalBackend", "StartLocalBackend"]
+
+
+class Dispatcher(Protocol):
+    """Landlord's part: starts and polls jobs the way Landlord does, its misreadings included."""
+
+    async def dispatch(self, body: bytes) -> str:
+        """Send a job.
+
+        Returns:
+            The execution id.
+        """
+
+    async def poll(self, execution_id: str) -> Mapping[str, object]:
+        """Read an execution as Landlord does: state, sub_state, retry_count and error."""
+
+    async def kill(self, execution_id: str) -> None:
+        """Stop an execution the way Landlord does; leave an ended one alone."""
+
+
+@attrs.frozen(kw_only=True)
+class LocalBackend:
+    """A backend on this machine.
+
+    Attributes:
+        settings: The worker's settings to reach the backend, as keys of ``workflow.<name>``.
+        dispatcher: Starts and polls jobs there.
+    """
+
+    settings: Mapping[str, str]
+    dispatcher: Dispatcher
+
+
+StartLocalBackend = Callable[[Any, Path], AbstractAsyncContextManager[LocalBackend]]
+"""Function that starts a local backend, given the engine's settings and a folder for its data.
+
+The settings are an instance of ``settings_type``, for example for the names of services.
+"""

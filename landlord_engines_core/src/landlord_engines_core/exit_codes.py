@@ -1,0 +1,19 @@
+"""The exit codes of ``landlord-host``."""
+
+from enum import IntEnum
+
+__all__ = ["ExitCode"]
+
+
+class ExitCode(IntEnum):
+    """Exit code of the process."""
+
+    DRAINED = 0
+    FORCED = 1
+    """A second signal ended the process before its drain was over."""
+    USAGE = 2
+    """A flag or a setting is wrong, or an engine cannot be loaded."""
+    FAILED = 3
+    NOT_REGISTERED = 4
+    REFUSED = 5
+    """The engine declines to serve, or lacks what was asked of it."""

@@ -1,0 +1,72 @@
+"""Making the compute engines that the settings name."""
+
+import json
+from collections.abc import Mapping
+
+from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
+from landlord_engines_core.errors import (
+    ComputeRefused,
+    PluginError,
+    PluginSettingsRefused,
+    catch_exits,
+    error_kind,
+)
+from landlord_engines_core.plugins import load_compute_engine
+from landlord_engines_core.settings import Settings
+
+__all__ = ["build_registry"]
+
+
+def build_registry(settings: Settings) -> ComputeRegistry:
+    """Make the configured compute engines, and those that are the worker's default or forced one.
+
+    Raises:
+        PluginError: An engine cannot be loaded, or refuses its settings or the tenants' defaults.
+    """
+    worker = settings.worker
+    named = (worker.compute_provider, worker.force_compute_provider)
+    sections = {**{name: {} for name in named if name}, **settings.compute}
+    engines = {name: _build_engine(name, section) for name, section in sections.items()}
+    registry = ComputeRegistry(engines)
+    for name in registry:
+        _check_defaults(registry, name, worker.max_config_bytes)
+    return registry
+
+
+def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
+    candidate, factory = load_compute_engine(name)
+    try:
+        with catch_exits():
+            return factory(section)
+    except ComputeRefused as error:
+        raise PluginSettingsRefused(
+            f"compute engine {candidate} refuses its settings: {error.message}",
+            hint=f"correct compute.{name}",
+        ) from error
+    except PluginError:
+        # The engine names by itself what is missing, such as an extra that is not installed.
+        raise
+    except Exception as error:
+        # The error's text is left out: it may hold a value of the settings.
+        raise PluginSettingsRefused(
+            f"compute engine {candidate} cannot be created: {error_kind(error)}",
+            hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
+        ) from error
+
+
+def _check_defaults(registry: ComputeRegistry, name: str, max_config_bytes: int) -> None:
+    """Refuse at the start defaults with which every tenant's job would be held."""
+    hint = f"correct compute.{name}"
+    try:
+        registry.check_defaults(name)
+    except ComputeRefused as error:
+        raise PluginSettingsRefused(
+            f"the defaults of compute engine {name} are refused: {error.message}", hint=hint
+        ) from error
+    size = len(json.dumps(registry.engine(name).config_defaults()))
+    if size > max_config_bytes:
+        raise PluginSettingsRefused(
+            f"the defaults of compute engine {name} have {size} bytes, and a whole configuration"
+            f" may have {max_config_bytes}",
+            hint=f"{hint}, or raise worker.max_config_bytes",
+        )

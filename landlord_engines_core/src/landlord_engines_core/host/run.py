@@ -1,0 +1,222 @@
+"""Running a worker: it starts, serves until it is stopped, and finishes its requests."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import attrs
+
+from landlord_engines_core import __version__
+from landlord_engines_core.engine import EngineFactory, RegistrationState
+from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
+from landlord_engines_core.host.worker import WorkerParts, build_worker
+from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
+from landlord_engines_core.logs import Logger, count_dropped_lines
+from landlord_engines_core.plugins import WORKER_ENGINES, list_damaged, list_engines
+from landlord_engines_core.probes import Probes
+from landlord_engines_core.settings import Settings, WorkerSettings
+from landlord_engines_core.signals import LAST_RESORT, Control
+
+__all__ = ["WITHOUT_LANDLORD", "ForcedExit", "run_process", "run_worker"]
+
+WITHOUT_LANDLORD = (
+    "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
+)
+"""The consequence of a missing ``worker.landlord_api_url``; Landlord's own example has none."""
+
+
+class ForcedExit(Exception):  # not an error: a second signal asked for it
+    """A second signal ended the worker before its drain was over."""
+
+
+async def run_process(
+    name: str, factory: EngineFactory, settings: Settings, logger: Logger, *, fail_fast: bool
+) -> None:
+    """Run a worker until a signal, then drain it.
+
+    Raises:
+        ForcedExit: A second signal came before the drain was over.
+        LandlordEnginesError: The engine refused, failed, or could not register; or the address of
+            the probes is taken.
+    """
+    tune_gc()
+    raise_file_limit(settings.worker.max_concurrent_jobs, logger)
+    control = Control()
+    with handle_signals(control, logger, settings.worker.drain_timeout):
+        await run_worker(name, factory, settings, logger, control, fail_fast=fail_fast)
+
+
+async def run_worker(
+    name: str,
+    factory: EngineFactory,
+    settings: Settings,
+    logger: Logger,
+    control: Control,
+    *,
+    fail_fast: bool,
+) -> None:
+    """Run a worker until ``control`` stops it, then drain it; signals are the caller's.
+
+    Args:
+        name: The worker engine's name.
+        factory: The worker engine's factory.
+        settings: All settings.
+        logger: Where everything logs.
+        control: Stops the worker.
+        fail_fast: Whether to give up where registering takes too long.
+
+    Raises:
+        ForcedExit: ``control`` ended the worker before the drain was over.
+        LandlordEnginesError: The engine refused, failed, or could not register; or the address of
+            the probes is taken.
+    """
+    async with build_worker(name, factory, settings, logger) as parts:
+        worker = _Worker(
+            name=name,
+            parts=parts,
+            settings=settings.worker,
+            control=control,
+            logger=logger,
+            lifecycle=_build_lifecycle(
+                parts, settings.worker, control, logger, fail_fast=fail_fast
+            ),
+        )
+        # Probes answer before the engine listens, so that a start that hangs is seen.
+        async with worker.start():
+            await worker.run_unless_forced()
+
+
+@attrs.frozen(kw_only=True)
+class _Worker:
+    """One worker while it runs."""
+
+    name: str
+    parts: WorkerParts
+    settings: WorkerSettings
+    control: Control
+    logger: Logger
+    lifecycle: EngineLifecycle
+
+    @asynccontextmanager
+    async def start(self) -> AsyncIterator[None]:
+        """Watch the targets and answer probes for as long as this is entered."""
+        self._log_start()
+        probes = self._build_probes()
+        self._watch_metrics(probes)
+        async with (
+            self.parts.targets.watch(),
+            probes.serving(self.settings.probe_address, self.logger),
+        ):
+            yield
+
+    async def run_unless_forced(self) -> None:
+        """Serve and finish, unless ``control`` ends the worker at once.
+
+        Raises:
+            ForcedExit: ``control`` ended the worker.
+        """
+        running = asyncio.create_task(self._serve_and_finish())
+        forced = asyncio.create_task(self.control.force.wait())
+        has_ended = False
+        try:
+            await asyncio.wait((running, forced), return_when=asyncio.FIRST_COMPLETED)
+            has_ended = running.done()
+        finally:
+            forced.cancel()
+            running.cancel()
+            # An engine may swallow the cancellation: it gets no more time than this.
+            await asyncio.wait((running,), timeout=LAST_RESORT)
+        if not has_ended:
+            raise ForcedExit
+        running.result()
+
+    async def _serve_and_finish(self) -> None:
+        await self.lifecycle.run(self.control.stop)
+        await self._finish_requests()
+
+    async def _finish_requests(self) -> None:
+        """Wait for requests to targets that are under way, until the drain's deadline."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self.lifecycle.deadline):
+                await self.parts.jobs.wait_in_flight()
+        if self.parts.jobs.cut:
+            self.logger.warning(
+                "requests to targets were cut at the drain's deadline", count=self.parts.jobs.cut
+            )
+
+    def _log_start(self) -> None:
+        self.logger.info(
+            "worker starting",
+            version=__version__,
+            engine=self.name,
+            engine_version=_engine_version(self.name),
+            contract=self.parts.engine.info.contract,
+            pid=os.getpid(),
+        )
+        for distribution in list_damaged():
+            self.logger.warning(
+                "a distribution cannot be read",
+                distribution=distribution.name,
+                reason=distribution.reason,
+            )
+        if self.parts.landlord is None:
+            self.logger.warning(
+                "Landlord's API is not configured",
+                setting="worker.landlord_api_url",
+                consequence=WITHOUT_LANDLORD,
+            )
+
+    def _build_probes(self) -> Probes:
+        return Probes(
+            lifecycle=self.lifecycle,
+            slots=self.parts.jobs.slots,
+            metrics=self.parts.metrics,
+            longest_wait=2 * self.settings.step_timeout,
+            targets=lambda: self.parts.targets.statuses,
+        )
+
+    def _watch_metrics(self, probes: Probes) -> None:
+        """Let the metrics read the state of the worker's parts."""
+        metrics, targets, lifecycle = self.parts.metrics, self.parts.targets, self.lifecycle
+        slots = self.parts.jobs.slots
+        metrics.watch_slots(slots.limit, lambda: slots.taken, lambda: slots.waiting)
+        metrics.watch_engine(
+            states=(EngineState, lambda: lifecycle.state),
+            registrations=(RegistrationState, lambda: lifecycle.registration.state),
+            seconds_left=lifecycle.seconds_left,
+        )
+        metrics.watch_targets(targets.registry, targets.gauge_value)
+        metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
+        metrics.watch_log(count_dropped_lines)
+        metrics.set_build(
+            version=__version__, engine=self.name, engine_version=_engine_version(self.name)
+        )
+
+
+def _build_lifecycle(
+    parts: WorkerParts,
+    worker: WorkerSettings,
+    control: Control,
+    logger: Logger,
+    *,
+    fail_fast: bool,
+) -> EngineLifecycle:
+    options = LifecycleOptions(
+        drain_timeout=worker.drain_timeout,
+        register_timeout=worker.register_timeout,
+        registration_check_interval=worker.registration_check_interval,
+        fail_fast=fail_fast,
+    )
+    return EngineLifecycle(
+        engine=parts.engine,
+        options=options,
+        logger=logger,
+        registered=control.registered,
+        on_drain=parts.jobs.drain,
+    )
+
+
+def _engine_version(name: str) -> str:
+    versions = (engine.version for engine in list_engines(WORKER_ENGINES) if engine.name == name)
+    return next(versions, "")

@@ -1,0 +1,184 @@
+"""Composition of a worker: its parts, and one that only checks or registers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+
+from landlord_engines_core.compute import ComputeRegistry
+from landlord_engines_core.compute.targets import Targets
+from landlord_engines_core.descriptors import max_connections, read_limit
+from landlord_engines_core.engine import EngineContext, EngineFactory, HostInfo, WorkerEngine
+from landlord_engines_core.errors import (
+    EngineFailed,
+    LandlordEnginesError,
+    catch_exits,
+    error_kind,
+)
+from landlord_engines_core.host.compute import build_registry
+from landlord_engines_core.host.jobs import build_jobs
+from landlord_engines_core.landlord import LandlordClient
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.resolution import Resolver
+from landlord_engines_core.settings import Settings, WorkerSettings
+from landlord_engines_core.tenants import JobLimits, TenantJobs, check_limits
+
+__all__ = ["WorkerParts", "build_idle_worker", "build_worker"]
+
+LONGEST_SHUTDOWN = 10.0
+"""Seconds that an engine which never served may take to shut down."""
+
+
+@attrs.frozen(kw_only=True)
+class WorkerParts:
+    """The parts of one worker."""
+
+    engine: WorkerEngine
+    jobs: TenantJobs
+    landlord: LandlordClient | None
+    metrics: Metrics
+    targets: Targets
+
+
+@asynccontextmanager
+async def build_worker(
+    name: str, factory: EngineFactory, settings: Settings, logger: Logger
+) -> AsyncIterator[WorkerParts]:
+    """Build all parts of a worker, and close them in the end.
+
+    Args:
+        name: The worker engine's name.
+        factory: The worker engine's factory.
+        settings: All settings.
+        logger: Where everything logs.
+
+    Raises:
+        PluginError: A compute engine cannot be loaded.
+        SettingsError: The worker engine refuses its settings, or limits do not fit together.
+    """
+    worker = settings.worker
+    registry = build_registry(settings)
+    landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
+    metrics = Metrics()
+    try:
+        limits = _read_limits(worker)
+        check_limits(limits, registry, history_retention=worker.history_retention)
+        jobs = build_jobs(
+            resolver=_build_resolver(worker, registry, landlord, metrics, logger),
+            registry=registry,
+            landlord=landlord,
+            limits=limits,
+            provider_type=name,
+            logger=logger,
+            metrics=metrics,
+        )
+        context = EngineContext(
+            settings=settings.engine,
+            run_job=jobs.run,
+            resync=jobs.resync,
+            is_wanted=jobs.is_wanted,
+            logger=logger,
+            host=_describe_host(worker, registry),
+        )
+        yield WorkerParts(
+            engine=_build_engine(name, factory, context),
+            jobs=jobs,
+            landlord=landlord,
+            metrics=metrics,
+            targets=Targets(registry=registry, logger=logger),
+        )
+    finally:
+        # The registry is closed even where closing the client fails.
+        try:
+            if landlord is not None:
+                await landlord.aclose()
+        finally:
+            await registry.aclose()
+
+
+@asynccontextmanager
+async def build_idle_worker(
+    name: str, factory: EngineFactory, settings: Settings, logger: Logger
+) -> AsyncIterator[WorkerParts]:
+    """Build a worker for a command that serves nothing, and shut its engine down in the end.
+
+    Raises:
+        EngineFailed: The engine does not shut down.
+        PluginError: A compute engine cannot be loaded.
+        SettingsError: The worker engine refuses its settings, or limits do not fit together.
+    """
+    async with build_worker(name, factory, settings, logger) as parts:
+        try:
+            yield parts
+        finally:
+            await _shut_down(parts.engine)
+
+
+async def _shut_down(engine: WorkerEngine) -> None:
+    try:
+        async with asyncio.timeout(LONGEST_SHUTDOWN):
+            await engine.shutdown(0)
+    except TimeoutError as error:
+        raise EngineFailed(
+            f"shutdown of worker engine {engine.info.name} did not return"
+            f" within {LONGEST_SHUTDOWN:g} s",
+            hint="report it to the engine's authors",
+        ) from error
+
+
+def _read_limits(worker: WorkerSettings) -> JobLimits:
+    return JobLimits(
+        step_timeout=worker.step_timeout,
+        health_timeout=worker.health_timeout,
+        hold_retry_interval=worker.hold_retry_interval,
+        fail_permanently=worker.on_permanent_failure == "fail",
+        max_concurrent_jobs=worker.max_concurrent_jobs,
+        resync_after=worker.resync_after,
+    )
+
+
+def _build_resolver(
+    worker: WorkerSettings,
+    registry: ComputeRegistry,
+    landlord: LandlordClient | None,
+    metrics: Metrics,
+    logger: Logger,
+) -> Resolver:
+    assert worker.compute_cache_ttl is not None, "loading the settings fills it"
+    return Resolver(
+        registry=registry,
+        landlord=landlord,
+        force=worker.force_compute_provider,
+        default=worker.compute_provider,
+        ttl=worker.compute_cache_ttl,
+        max_config_bytes=worker.max_config_bytes,
+        logger=logger,
+        metrics=metrics,
+    )
+
+
+def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInfo:
+    return HostInfo(
+        step_timeout=worker.step_timeout,
+        longest_carry=registry.longest_carry,
+        history_retention=worker.history_retention,
+        resync_after=worker.resync_after,
+        drain_timeout=worker.drain_timeout,
+        max_connections=max_connections(read_limit()),
+    )
+
+
+def _build_engine(name: str, factory: EngineFactory, context: EngineContext) -> WorkerEngine:
+    try:
+        with catch_exits():
+            return factory.create_engine(context)
+    except LandlordEnginesError:
+        raise
+    except Exception as error:
+        # The error's text is left out: it may hold a value of the settings.
+        raise EngineFailed(
+            f"worker engine {name} cannot be created: {error_kind(error)}",
+            hint=f"check workflow.{name}, or report it to the engine's authors",
+        ) from error

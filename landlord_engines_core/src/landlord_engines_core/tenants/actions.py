@@ -1,0 +1,111 @@
+"""The actions of a job's steps. Each may run again, and then changes nothing twice."""
+
+from functools import partial
+
+import attrs
+
+from landlord_engines_core.compute import InFlightRequests
+from landlord_engines_core.errors import ComputeRefused, LandlordUnavailable
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.models import Job, Operation, Outcome, Placement, Record
+from landlord_engines_core.resolution import Resolver
+from landlord_engines_core.steps import Steps
+from landlord_engines_core.tenants.confirm import Confirmer, now
+from landlord_engines_core.tenants.converge import Converger
+from landlord_engines_core.tenants.crash_loops import CrashLoops
+from landlord_engines_core.tenants.results import Applied, Confirmed, Planned, Resolved
+
+__all__ = ["JobActions"]
+
+
+@attrs.frozen(kw_only=True)
+class JobActions:
+    """The actions of the steps ``resolve``, ``apply``, ``hold``, ``fail`` and ``plan``.
+
+    Attributes:
+        resolver: Chooses engine, location and configuration.
+        converger: Compares a target with a configuration.
+        confirmer: Does a job's work on its target.
+        crash_loops: Remembers the attempts that a job has lost.
+        in_flight: Requests to targets that former steps left under way.
+        logger: Receives a line for each job that has done its work.
+    """
+
+    resolver: Resolver
+    converger: Converger
+    confirmer: Confirmer
+    crash_loops: CrashLoops
+    in_flight: InFlightRequests
+    logger: Logger
+
+    async def resolve(self, job: Job, steps: Steps) -> Resolved:
+        """Choose the job's engine and location.
+
+        Raises:
+            ComputeRefused: The configuration names no engine of this worker.
+            LandlordUnavailable: Landlord's API is needed, and gives no usable answer.
+            Superseded: A younger job of the tenant has the lock.
+        """
+        if job.operation is Operation.DELETE:
+            if job.unreadable:
+                return Resolved(started_at=now())
+            candidates = await self.resolver.candidates(job)
+            return Resolved(started_at=now(), candidates=candidates)
+        read_record = partial(steps.read_record, job.tenant)
+        try:
+            placement = await self.resolver.placement(job, read_record)
+        except (ComputeRefused, LandlordUnavailable):
+            # A job that waits here has no lock, so that nobody cancels it: only the record
+            # tells that a younger job overtook it.
+            await read_record()
+            raise
+        return Resolved(started_at=now(), placement=placement)
+
+    async def apply(
+        self, job: Job, execution_id: str, resolved: Resolved, record: Record
+    ) -> Confirmed:
+        """Bring the tenant's resource to what the job asks for, and confirm it.
+
+        Raises:
+            ComputeError: The target or the engine refuses, or is unavailable.
+        """
+        # A request of the tenant's former job would land after this job's own.
+        await self.in_flight.wait_ended(job.tenant)
+        if resolved.placement is None:
+            locations = await self._locations_to_clear(job, resolved, record)
+            confirmed = await self.confirmer.remove(job.tenant, locations)
+        else:
+            confirmed = await self.confirmer.bring(job, execution_id, record, resolved.placement)
+        self.logger.info("job completed", outcome=str(confirmed.applied.outcome))
+        detail = self.crash_loops.add_lost_attempts(execution_id, confirmed.detail)
+        return attrs.evolve(confirmed, detail=detail)
+
+    async def hold(self, reason: str) -> Confirmed:
+        """Refuse once more an update that was rolled back.
+
+        Raises:
+            ComputeRefused: Always.
+        """
+        raise ComputeRefused(
+            f"the update was rolled back, the former resource serves: {reason}",
+            hint="change the tenant's configuration",
+        )
+
+    async def fail(self, reason: str) -> Confirmed:
+        """Give the result of a job that ends without having done its work."""
+        return Confirmed(ended_at=now(), applied=Applied(outcome=Outcome.REFUSED), detail=reason)
+
+    async def plan(self, job: Job, resolved: Resolved) -> Planned:
+        """Say what ``apply`` would do, and change nothing."""
+        assert resolved.placement is not None, "only a delete has no placement"
+        spec = await self.resolver.spec(job, resolved.placement)
+        decision = await self.converger.plan(resolved.placement.engine, spec)
+        return Planned(action=decision.action, changes=decision.changes)
+
+    async def _locations_to_clear(
+        self, job: Job, resolved: Resolved, record: Record
+    ) -> tuple[Placement, ...]:
+        locations = record.placements or resolved.candidates
+        if locations or record.deleted:
+            return locations
+        return await self.resolver.candidates(job)

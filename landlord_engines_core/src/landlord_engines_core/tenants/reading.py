@@ -1,0 +1,52 @@
+"""Reading a job from its body without blocking the event loop."""
+
+import asyncio
+
+import attrs
+
+from landlord_engines_core.errors import InvalidJob
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.models import Job
+from landlord_engines_core.tenants.parsing import parse_job
+
+__all__ = ["JobReader", "read_tenant"]
+
+SMALL_BODY = 256 * 1024
+"""Bytes of a body that is parsed in the event loop; that takes a few milliseconds."""
+
+
+@attrs.frozen(kw_only=True)
+class JobReader:
+    """Parses bodies, large ones one at a time in a thread.
+
+    Attributes:
+        metrics: Counts the bodies that are refused.
+    """
+
+    metrics: Metrics
+    _large: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(1), init=False)
+
+    async def read(self, body: bytes) -> Job:
+        """Parse a body.
+
+        Raises:
+            InvalidJob: The body is no job.
+        """
+        try:
+            if len(body) <= SMALL_BODY:
+                return parse_job(body)
+            # Parsing a large body takes seconds, and many times its size in memory.
+            async with self._large:
+                return await asyncio.to_thread(parse_job, body)
+        except InvalidJob:
+            self.metrics.count_refused_body()
+            raise
+
+
+def read_tenant(body: bytes) -> str:
+    """Read a job's tenant for a log line; empty where the body is large or no job."""
+    # A large body may be what kills the worker: this is called before the job is set apart.
+    try:
+        return parse_job(body).tenant if len(body) <= SMALL_BODY else ""
+    except InvalidJob:
+        return ""
