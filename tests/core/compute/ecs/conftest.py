@@ -2,8 +2,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import attrs
 import pytest
+from aiobotocore.config import AioConfig
 from botocore.loaders import create_loader
 
+from landlord_engines_core.compute.ecs import sessions
 from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
 from landlord_test_target import aws
 from landlord_test_target.aws import Ecs
@@ -23,6 +25,15 @@ def service_descriptions() -> Iterator[None]:
     loader = create_loader()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("botocore.session.create_loader", lambda _: loader)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Give connections a minute: at a load of twenty, many at once took more than the worker's 5 s."""
+    config = sessions._CONFIG.merge(AioConfig(connect_timeout=60))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "_CONFIG", config)
         yield
 
 
