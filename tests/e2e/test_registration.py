@@ -283,7 +283,7 @@ async def test_an_address_that_is_taken_ends_with_3(world: World) -> None:
 
     assert await second.ended() == 3
     assert "cannot listen" in second.text()
-    assert "set workflow.restate.worker_address" in second.text()
+    assert "change workflow.restate.worker_address" in second.text()
 
 
 @pytest.mark.parametrize(
