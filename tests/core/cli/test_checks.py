@@ -12,14 +12,14 @@ RESULTS = (
         what="TenantProvisioning/execute",
         tenant="acme",
         state="backing-off",
-        fate=MoveOutcome.MOVED,
+        outcome=MoveOutcome.MOVED,
     ),
     MoveResult(
         execution_id="inv_2",
         what="TenantProvisioning/execute",
         tenant="acme",
         state="running",
-        fate=MoveOutcome.RUNNING,
+        outcome=MoveOutcome.RUNNING,
         detail="run this again",
     ),
 )

@@ -128,10 +128,10 @@ async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover
     await admin.aclose()
 
 
-async def fate(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, str]:
+async def outcome(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, str]:
     moved: MoveReport = await mover.move(OLD, dry_run=dry_run)
     (result,) = moved.moves
-    return result.fate, result.detail
+    return result.outcome, result.detail
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_what_changes_between_two_looks_is_taken_as_it_is_then(
 ) -> None:
     restate.states = states
 
-    assert (await fate(mover))[0] is becomes
+    assert (await outcome(mover))[0] is becomes
 
 
 async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_step(
@@ -159,7 +159,7 @@ async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_ste
 
     moved = await mover.move(OLD, dry_run=False)
 
-    assert moved.moves[0].fate is MoveOutcome.LEFT
+    assert moved.moves[0].outcome is MoveOutcome.LEFT
     assert moved.moves[0].detail.endswith("run this again then")
     assert moved.remaining == 1
     assert set(restate.asked) == {"pause"}
@@ -171,7 +171,7 @@ async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
     restate.failure = "RT0010"
     restate.states = ["running", "running", "running", "paused", "suspended"]
 
-    assert await fate(mover) == (MoveOutcome.MOVED, "")
+    assert await outcome(mover) == (MoveOutcome.MOVED, "")
     assert restate.asked == ["pause", "pause", "resume latest"]
 
 
@@ -180,7 +180,7 @@ async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(
 ) -> None:
     restate.refused = ("resume",)
 
-    assert await fate(mover) == (MoveOutcome.RUNNING, "")
+    assert await outcome(mover) == (MoveOutcome.RUNNING, "")
     assert restate.asked == ["resume latest"]
 
 
@@ -189,7 +189,7 @@ async def test_what_cannot_be_moved_for_a_passing_reason_is_left_with_the_reason
 ) -> None:
     restate.broken = ("resume",)
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
     assert "cannot be used: broken" in why
@@ -202,7 +202,7 @@ async def test_what_does_not_fit_the_latest_is_given_back_to_the_old(
     restate.failure = failure
     restate.states = ["backing-off", "backing-off", "paused", "backing-off", "paused"]
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
     assert why.endswith("the old one has to end it")
@@ -215,7 +215,7 @@ async def test_what_still_runs_when_a_misfit_would_have_shown_counts_as_moved(
     monkeypatch.setattr(moving, "FIRST_ATTEMPT", 0.05)
     restate.states = ["suspended", "suspended", "running"]
 
-    assert await fate(mover) == (MoveOutcome.MOVED, "")
+    assert await outcome(mover) == (MoveOutcome.MOVED, "")
 
 
 async def test_a_job_whose_rival_restate_has_forgotten_is_left_for_people_to_decide(
@@ -223,7 +223,7 @@ async def test_a_job_whose_rival_restate_has_forgotten_is_left_for_people_to_dec
 ) -> None:
     restate.holder = "inv_2"
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
     assert why.startswith("Restate has forgotten when inv_2 was dispatched")
@@ -239,7 +239,7 @@ async def test_a_job_that_a_later_one_has_overtaken_is_killed(
     restate.holder, restate.dispatched = "inv_2", LATE
     restate.refused = refused
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is becomes
     assert "inv_2" in why
@@ -251,7 +251,7 @@ async def test_what_was_sent_in_a_form_of_another_restate_is_left(
 ) -> None:
     restate.entry = '{"Command": {"Other": {"payload": []}}}'
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
     assert "in another form than restate-server 1.7" in why
@@ -262,7 +262,7 @@ async def test_a_lock_that_cannot_be_read_leaves_the_job_where_it_is(
 ) -> None:
     restate.lock = "[]"
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
     assert "the state of JobsTenant on Restate at" in why
@@ -273,7 +273,7 @@ async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(
 ) -> None:
     restate.states, restate.unfit = ["backing-off", "backing-off", "paused"], ("latest",)
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
     assert "no such protocol" in why
@@ -285,7 +285,7 @@ async def test_one_that_was_paused_already_stays_so_where_the_latest_does_not_ta
 ) -> None:
     restate.states, restate.unfit = ["paused"], ("latest",)
 
-    assert (await fate(mover))[0] is MoveOutcome.LEFT
+    assert (await outcome(mover))[0] is MoveOutcome.LEFT
     assert restate.asked == ["resume latest"]
 
 
@@ -293,7 +293,7 @@ async def test_a_misfit_that_does_not_get_back_is_told(restate: Restate, mover: 
     restate.failure = "RT0016"
     restate.states = ["suspended", "suspended", "backing-off", "running"]
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
     assert "it is not back with the old one: it began to run" in why
@@ -304,7 +304,7 @@ async def test_what_cannot_be_watched_after_its_move_is_told(
 ) -> None:
     restate.states = ["suspended", "suspended", "broken", "running"]
 
-    became, why = await fate(mover)
+    became, why = await outcome(mover)
 
     assert became is MoveOutcome.MOVED
     assert why.startswith("whether it goes on there could not be seen")
@@ -316,7 +316,7 @@ async def test_a_job_that_no_later_one_has_overtaken_is_moved(
 ) -> None:
     restate.holder, restate.created = holder, created
 
-    assert (await fate(mover))[0] is MoveOutcome.MOVED
+    assert (await outcome(mover))[0] is MoveOutcome.MOVED
 
 
 async def test_a_later_job_that_was_killed_before_its_end_overtakes_none(
@@ -324,7 +324,7 @@ async def test_a_later_job_that_was_killed_before_its_end_overtakes_none(
 ) -> None:
     restate.holder, restate.dispatched, restate.result = "inv_2", LATE, "failure"
 
-    assert (await fate(mover))[0] is MoveOutcome.MOVED
+    assert (await outcome(mover))[0] is MoveOutcome.MOVED
 
 
 async def test_the_tenant_of_a_job_is_known_whatever_its_configuration(
@@ -345,15 +345,15 @@ async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
 
     (result,) = (await mover.move(OLD, dry_run=False)).moves
 
-    assert (result.tenant, result.fate) == ("", MoveOutcome.MOVED)
+    assert (result.tenant, result.outcome) == ("", MoveOutcome.MOVED)
 
 
 async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> None:
     for status, becomes in (("paused", MoveOutcome.MOVED), ("running", MoveOutcome.RUNNING)):
         restate.states = [status]
-        assert (await fate(mover, dry_run=True))[0] is becomes
+        assert (await outcome(mover, dry_run=True))[0] is becomes
     restate.states, restate.holder, restate.dispatched = ["backing-off"], "inv_2", LATE
-    assert (await fate(mover, dry_run=True))[0] is MoveOutcome.KILLED
+    assert (await outcome(mover, dry_run=True))[0] is MoveOutcome.KILLED
 
     assert restate.asked == []
 
@@ -361,7 +361,7 @@ async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> Non
 async def test_what_no_other_version_serves_stays(restate: Restate, mover: Mover) -> None:
     restate.service = "Other"
 
-    assert await fate(mover) == (MoveOutcome.LEFT, "no other version serves it")
+    assert await outcome(mover) == (MoveOutcome.LEFT, "no other version serves it")
 
 
 async def test_a_deployment_without_the_service_is_no_version_of_it(

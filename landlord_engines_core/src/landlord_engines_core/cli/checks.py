@@ -96,11 +96,11 @@ def _print_move(report: MoveReport, *, dry_run: bool) -> None:
     for result in report.moves:
         reason = f": {result.detail}" if result.detail else ""
         click.echo(
-            f"{result.fate:<7}  {result.what}  tenant {result.tenant!r}  {result.execution_id}"
+            f"{result.outcome:<7}  {result.what}  tenant {result.tenant!r}  {result.execution_id}"
             f"  was {result.state}{reason}"
         )
-    counts = Counter(result.fate for result in report.moves)
-    summary = ", ".join(f"{count} {fate}" for fate, count in counts.items()) or "none found"
+    counts = Counter(result.outcome for result in report.moves)
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none found"
     if dry_run:
         click.echo(f"dry run, nothing was changed; from {report.old} to {report.latest}: {summary}")
         return

@@ -30,7 +30,7 @@ class MoveResult:
         what: The kind of execution in the backend's words, for example a service and its handler.
         tenant: Its tenant; empty where the backend does not show it.
         state: Its state before the move, in the backend's words.
-        fate: The outcome.
+        outcome: The outcome.
         detail: The reason, where the outcome does not imply it.
     """
 
@@ -38,7 +38,7 @@ class MoveResult:
     what: str
     tenant: str
     state: str
-    fate: MoveOutcome
+    outcome: MoveOutcome
     detail: str = ""
 
 

@@ -142,7 +142,7 @@ class Mover:
             what=f"{invocation.service}/{invocation.handler}",
             tenant=tenant,
             state=invocation.status,
-            fate=outcome,
+            outcome=outcome,
             detail=detail,
         )
 
