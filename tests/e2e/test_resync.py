@@ -192,62 +192,6 @@ async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
     assert (await world.status(tenant))["resync"] is None
 
 
-@pytest.mark.parametrize("status", ["failed", "updating", "provisioning", "archiving"])
-async def test_what_landlord_is_busy_with_is_left_alone(
-    world: World, landlord: Landlord, status: str
-) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, status, version=2)
-    landlord.away = False
-
-    assert await resynced(world) == ["unchanged"]
-
-    assert (await world.target.document(tenant))["version"] == 1
-
-
-async def test_an_archived_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "archived", version=1)
-    landlord.away = False
-
-    assert await world.outcomes(tenant, 2) == ["created", "deleted"]
-
-    assert await world.target.resources(tenant) == []
-    assert (await world.status(tenant))["placements"] == []
-
-
-async def test_a_removed_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    await world.run(tenant, "delete", "target", version=1)
-    await landed(world, tenant)
-    landlord.away = False
-
-    assert await world.outcomes(tenant, 3) == ["created", "deleted", "deleted"]
-
-    assert await world.target.resources(tenant) == []
-
-
-async def test_a_landlord_that_never_knew_a_tenant_costs_it_nothing(
-    world: World, landlord: Landlord
-) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    await world.run(tenant, "provision", "target", version=1)
-
-    assert await resynced(world) == ["unchanged"]
-
-    assert len(await world.target.resources(tenant)) == 1
-
-
 async def test_without_an_api_only_a_delete_says_what_is_to_be(world: World) -> None:
     await world.worker(resync_after="3s")
     created, deleted = world.tenant(), world.tenant()
@@ -407,56 +351,6 @@ async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
 
     assert await world.outcomes(tenant, 2) == ["created", "created"]
     assert len(await world.target.resources(tenant)) == 1
-
-
-async def test_a_config_that_is_rolled_back_is_tried_once(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "ready", version=2, unhealthy=True)
-    landlord.away = False
-
-    _, resync = await world.ended(tenant, 2)
-
-    assert resync["outcome"] == "rolled-back"
-    assert resync["detail"] == "it did not become healthy"
-    assert len(await resyncs(world, "completed")) == 1
-    assert len(await world.target.ledger(tenant, "update")) == 1
-    assert (await world.target.document(tenant))["version"] == 1
-
-
-async def test_a_config_that_is_refused_is_told_and_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "ready", version=13)
-    landlord.away = False
-
-    _, resync = await world.ended(tenant, 2)
-
-    assert (resync["outcome"], resync["detail"]) == ("refused", "$.version must not be 13")
-    assert len(await resyncs(world, "completed")) == 1
-    assert (await world.target.document(tenant))["version"] == 1
-    (location,) = (await world.status(tenant))["placements"]
-    assert location["resource_ids"]
-
-
-async def test_a_tenant_is_moved_to_another_engine(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "ready", "target2", version=1)
-    landlord.away = False
-
-    assert await world.outcomes(tenant, 2) == ["created", "created"]
-
-    (only,) = await world.target.resources(tenant)
-    assert only["engine"] == "target2"
-    (location,) = (await world.status(tenant))["placements"]
-    assert location["engine"] == "target2"
 
 
 async def test_with_a_delay_of_zero_nobody_is_resynced(world: World, landlord: Landlord) -> None:

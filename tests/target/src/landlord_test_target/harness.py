@@ -198,7 +198,7 @@ class World:
             if worker.process is not None and worker.process.returncode is None:
                 worker.signal(signal.SIGTERM)
         try:
-            # One that drains may take its whole time; how long it takes is what test_drain is about.
+            # One that drains may take its whole time; how long it takes is what test_drain_matrix is about.
             await asyncio.gather(*(worker.ended() for worker in self.workers if worker.process))
         finally:
             for worker in self.workers:
