@@ -1,4 +1,4 @@
-"""What is wrong with a job is said at once, or holds it until its configuration changes."""
+"""An invalid job fails at once with its fault; a refused configuration holds the job."""
 
 import asyncio
 from collections.abc import Mapping

@@ -32,7 +32,7 @@ TENANTS = 120
 AT_ONCE = 24
 LIFE = (("provision", 1), ("update", 2), ("update", 3))
 DELETES = ("delete", 3)
-"""What every third tenant is asked for in the end."""
+"""The last operation and version for every third tenant."""
 
 
 @attrs.define(kw_only=True)
@@ -163,7 +163,7 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
         **{key: load.counts[key] for key in ("sent again", "asked again")},
         "p50 in s": round(median(load.seconds), 2),
         "longest in s": round(max(load.seconds), 2),
-        # What was cut: before the act, or after it.
+        # Requests that were cut before the act, and after it.
         **{key: load.counts[key] for key in ("asked for twice", "found done")},
         **{key: load.counts[key] for key in ("failed", "lost", "doubled")},
     }

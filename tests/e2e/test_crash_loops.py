@@ -60,7 +60,7 @@ async def supervised(world: World, config: Mapping[str, Any]) -> AsyncIterator[S
 
 
 async def failures(world: World, job: str) -> list[str]:
-    """What Restate keeps of a job's failed attempts."""
+    """Read the failures that Restate keeps of a job's attempts."""
     query = f"SELECT event_json FROM sys_journal_events WHERE id = '{job}' ORDER BY appended_at"
     return [str(row["event_json"]) for row in await world.admin.query(query)]
 

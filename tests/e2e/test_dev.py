@@ -43,7 +43,7 @@ async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
 
 
 def left_over(folder: Path) -> list[list[str]]:
-    """The processes that have to do with a folder, by their arguments or where they work."""
+    """List the processes whose arguments or working directory name the folder."""
     found = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         about = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
@@ -53,7 +53,7 @@ def left_over(folder: Path) -> list[list[str]]:
 
 
 async def hints(process: Process) -> list[str]:
-    """What is printed once everything is up."""
+    """Read the lines that `dev` prints once everything is up."""
     assert process.stdout is not None
     lines = []
     async for line in process.stdout:

@@ -1,6 +1,6 @@
-"""Jobs that are killed while requests are late and a worker stands still, and what comes after.
+"""Jobs that are killed while their requests are late or their worker is frozen, and the jobs after them.
 
-A handful in a plain run; `nox -s endings -- --seed 7` plays forty of each with a step_timeout of 20 s.
+A plain run plays two cases. `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-"""The worker is killed at each piece of data that it gets or sends, one after the other.
+"""A worker is killed at each piece of data that it sends or receives, one kill per run.
 
-So it dies before a call to the target, between its effect and the journal, and after that. What it
-asks Restate's admin API is not among them. A plain run takes some; `nox -s faults` takes all.
+So the worker dies before a call to the target, between the call's effect and the journal, and after
+that. Requests to Restate's admin API are left out. A plain run kills at some of these points,
+`nox -s faults` at all.
 """
 
 import asyncio

@@ -36,12 +36,12 @@ class Size:
     """How large a campaign is; times are seconds.
 
     Attributes:
-        frozen: How long a worker stands still, which outlasts ``step_timeout`` in any case.
-        skew: How far clocks are apart.
-        late: The part of the jobs that comes late.
-        held_back: For how long.
+        frozen: Duration of a worker's freeze; always longer than ``step_timeout``.
+        skew: The largest difference between two clocks.
+        late: The share of jobs that are delivered late.
+        held_back: The delay of a late job.
         disk: Mebibytes of the disk under restate-server.
-        quiet: How long it may take until nothing is open any more.
+        quiet: The limit for all jobs to end after the last fault.
     """
 
     is_long: bool

@@ -19,7 +19,7 @@ PLAIN = {"compute_provider": "target", "location": "main", "version": 1}
 
 
 async def found(world: World, parts: Parts) -> list[Finding]:
-    """What the judge finds of a few tenants' lives."""
+    """Return the judge's findings on a few tenants' lives."""
     async with stage(world, parts) as on:
         engine, patience = ("buggy", 8.0) if parts.bug else ("target", 60.0)
         load = Load(landlord=on.landlord, seed=3, users=3, engines=(engine,), patience=patience)
@@ -118,7 +118,7 @@ async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
         # Restate would go on to use the connections that it has.
         workers.way.cut()
         await deleted(judge, tenant)
-        # What is on the wire is let go; it is time itself that has to pass.
+        # The cut released the request. The case needs the time on the wire to pass.
         await asyncio.sleep(ON_THE_WIRE)
         workers.wake(frozen)
         await world.target.asked(tenant, "create")

@@ -1,9 +1,9 @@
-"""Bodies of all kinds through the real ingress, against an oracle that reads them by Go's rules.
+"""Bodies of all kinds through the real ingress, compared with an oracle that reads them by Go's rules.
 
-Each job is done, refused or held as the oracle says, and after each its tenant's target and record
-are what the last good job asked for: a delete always deletes.
+The oracle predicts whether each job is done, refused or held. After each job, the tenant's target and
+record match the last good job. A delete always deletes.
 
-A few hundred in a plain run; `nox -s fuzz -- --bodies 10000 --seed 7` for more and for others.
+A plain run sends forty bodies. `nox -s fuzz -- --bodies 10000 --seed 7` sends more, with another seed.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Fuzzing:
     results: Counter[str] = attrs.field(factory=Counter)
 
     async def send(self, count: int) -> None:
-        """Send so many bodies and hold what came of them against the oracle."""
+        """Send this many bodies and compare each result with the oracle's."""
         for sent in range(0, count, BATCH):
             waiting = [self.bodies.one() for _ in range(min(BATCH, count - sent))]
             jobs = [(body, request_of(body)) for body in waiting]
@@ -131,7 +131,7 @@ class Fuzzing:
         return jobs
 
     async def _verdicts(self, jobs: list[str]) -> Mapping[str, str]:
-        """What came of these jobs, once something came of each."""
+        """Wait until each of these jobs has a verdict, and return the verdicts."""
         await asyncio.sleep(0.1)
         rows = await self.world.admin.query(
             "SELECT id, status, completion_result, completion_failure, last_failure"
@@ -142,7 +142,7 @@ class Fuzzing:
 
 
 def _verdict(row: Row) -> str:
-    """Empty while nothing came of it; also where it is tried again, which none of these is to be."""
+    """Read a job's verdict; empty while it runs or is retried. The oracle predicts no retry."""
     if row["status"] == "completed":
         if row["completion_result"] == "success":
             return "done"
@@ -178,8 +178,8 @@ async def test_whatever_is_sent_is_done_refused_or_held(
     results = ", ".join(f"{number} {name}" for name, number in sorted(fuzzing.results.items()))
     memory = ", ".join(f"{size:.1f}" for size in sizes)
     sys.stdout.write(
-        f"\nseed {seed}: {results}; {speed:.0f} bodies/s;"
-        f" RSS in MiB after the first {BATCH} and after each quarter: {memory}\n"
+        f"\nseed {seed}: {results}; {speed:.0f} bodies/s\n"
+        f"RSS in MiB after the first {BATCH} and after each quarter: {memory}\n"
     )
 
     assert fuzzing.results.total() == BATCH + count // QUARTERS * QUARTERS

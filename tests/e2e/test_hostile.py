@@ -1,4 +1,4 @@
-"""What a tenant calls itself, and what it asks for, reaches nothing that obeys it."""
+"""A tenant's hostile names and configurations are never executed, and never leave the tenant."""
 
 import asyncio
 import json

@@ -102,7 +102,7 @@ async def _forgotten_later(world: World) -> Sequence[str]:
 
 
 async def _left(world: World, tenant: str) -> Sequence[tuple[str, int]]:
-    """What serves; the record names no other location."""
+    """List what serves the tenant, and check that the record names no other location."""
     resources = await world.target.resources(tenant)
     recorded = [location["engine"] for location in (await world.status(tenant))["placements"]]
     assert [resource["engine"] for resource in resources] == recorded

@@ -45,7 +45,7 @@ class Job:
 
 @attrs.frozen
 class Word:
-    """What Landlord says of a tenant."""
+    """Landlord's answer about a tenant."""
 
     status: str = "ready"
     version: int = 1
@@ -201,7 +201,7 @@ async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
 
 
 Left = tuple[tuple[str, int] | None, list[str]]
-"""What is there, and on which engines the record says so."""
+"""The tenant's resource, and the engines that its record names."""
 
 
 @attrs.frozen
@@ -281,7 +281,7 @@ async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> W
 
 
 async def _played(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
-    """What each case has left once the last look at its tenant is over."""
+    """Play the cases, wait for each tenant's last resync, and return what is left."""
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
     await _resynced(play.world)

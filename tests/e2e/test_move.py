@@ -39,7 +39,7 @@ async def move_waiting(world: World, *jobs: str, old: Worker) -> tuple[int, str]
 
 
 def line(text: str, job: str) -> str:
-    """What was last told of a job."""
+    """Return the last line that `move` printed about a job."""
     found = [one for one in text.splitlines() if job in one]
     return " ".join(found[-1].split())
 
@@ -96,7 +96,7 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     assert sum(one.startswith("moved") for one in text.splitlines()) == 4
     assert line(text, holds).startswith(f"moved {world.service}/execute tenant '{held}'")
     assert line(text, holds).endswith("was backing-off")
-    # What it shows is from before the pause: an attempt may have been on its way then.
+    # `move` prints the state from before the pause, when an attempt may have been running.
     assert line(text, fails).endswith(("was backing-off", "was running"))
     assert line(text, waits).endswith("was suspended")
     assert line(text, holder).startswith("running")

@@ -1,4 +1,4 @@
-"""What ``status`` and ``history`` show of jobs that have not ended."""
+"""``status`` and ``history`` show the jobs that have not ended."""
 
 from typing import Any
 

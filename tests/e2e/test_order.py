@@ -180,7 +180,7 @@ async def _paused(world: World, job: str) -> None:
 
 
 async def _change(world: World, job: str, change: str) -> None:
-    """What an operator may do to an invocation."""
+    """Cancel, kill, pause or resume an invocation, as an operator may."""
     url = f"{world.restate.admin_endpoint}/invocations/{job}/{change}"
     async with world.http.patch(url) as response:
         assert response.status < 300, await response.text()

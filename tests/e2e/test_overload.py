@@ -16,10 +16,10 @@ ACT = 60.0
 """Seconds that a create takes, before they are scaled."""
 
 STEP_TIMEOUT = 300.0
-"""Seconds of the worker's setting of this name, its default, scaled like the act.
+"""The worker's step_timeout in seconds: its default, scaled by the same factor as the act.
 
-To the act they stand as they would unscaled. Were they shorter, thousands of waiters would leave the
-queue and be entered again within each second, far more than any worker is asked for at their true length.
+With a shorter timeout thousands of waiters would leave the queue and enter it again each second. No
+real worker has that load.
 """
 
 MOST = 50

@@ -1,4 +1,4 @@
-"""What a real worker on a real restate-server says of itself, in each state."""
+"""The probes of a real worker on a real restate-server, in each state of the worker."""
 
 import asyncio
 import shutil
@@ -30,7 +30,7 @@ async def counted(world: World, worker: Worker) -> Mapping[str, float]:
 
 
 async def is_registered(world: World, worker: Worker, state: str) -> dict[str, Any]:
-    """What /readyz says once it tells this state of the registration; it is ready in each."""
+    """Wait until /readyz shows this state of the registration, and return its answer."""
 
     async def look() -> dict[str, Any] | None:
         status, body = await ready(world, worker)

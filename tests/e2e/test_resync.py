@@ -1,4 +1,8 @@
-"""Some time after a job a tenant is held against what Landlord says, and repaired."""
+"""Some time after a job the worker compares the tenant with Landlord's answer, and repairs it.
+
+tests/core/tenants/test_resync.py holds what a resync decides. These tests need Restate: delays,
+preemption, kills and the history.
+"""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -29,9 +33,9 @@ def landlord() -> Iterator[Landlord]:
 
 
 async def resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
-    """What Restate shows of this world's resyncs, oldest first, once all have one of these.
+    """Wait until all resyncs have one of these statuses, and return Restate's rows, oldest first.
 
-    Those whose time has not come are left out: a delete has a last one, a good while later.
+    Scheduled resyncs are left out: a delete schedules its last one a good while later.
     """
     sql = (
         "SELECT id, status, completion_failure, completed_at FROM sys_invocation"
@@ -47,7 +51,7 @@ async def resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[
 
 
 async def resynced(world: World, count: int = 1) -> list[str]:
-    """What each resync has answered, once all are over."""
+    """Wait for all resyncs to end, and return the status of each."""
     rows = await resyncs(world, "completed", count=count)
     return [await _status(world, str(row["id"])) for row in rows]
 
@@ -60,8 +64,8 @@ async def _status(world: World, execution_id: str) -> str:
         return status
 
 
-async def landed(world: World, tenant: str, **document: object) -> None:
-    """A create that somebody sent long ago lands now."""
+async def land_create(world: World, tenant: str, **document: object) -> None:
+    """Create the resource behind the worker's back, as a late request does."""
     body = {
         "tenant": tenant,
         "engine": "target",
@@ -75,8 +79,8 @@ async def landed(world: World, tenant: str, **document: object) -> None:
         assert response.status == 201
 
 
-async def lost(world: World, tenant: str) -> None:
-    """Somebody deletes the resource behind everybody's back."""
+async def delete_resource(world: World, tenant: str) -> None:
+    """Delete the resource behind the worker's back."""
     body = {"tenant": tenant, "engine": "target", "location": "main"}
     async with world.http.post(f"{world.target.url}/delete", json=body) as response:
         assert response.status == 200
@@ -84,7 +88,7 @@ async def lost(world: World, tenant: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Unseen:
-    """A dispatcher whose jobs are shown as running until Landlord may see their end."""
+    """A dispatcher that shows each job as running until Landlord may see its end."""
 
     inner: RestateDispatcher
     seen: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -160,9 +164,9 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
     await world.ended(tenant, 1)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     if behind == "changed":
-        await landed(world, tenant, version=7)
+        await land_create(world, tenant, version=7)
     landlord.away = False
 
     outcomes = await world.outcomes(tenant, 2)
@@ -198,8 +202,8 @@ async def test_without_an_api_only_a_delete_says_what_is_to_be(world: World) -> 
     await world.run(created, "provision", version=1)
     await world.run(deleted, "provision", version=1)
     await world.run(deleted, "delete", version=1)
-    await lost(world, created)
-    await landed(world, deleted)
+    await delete_resource(world, created)
+    await land_create(world, deleted)
 
     assert await world.outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
@@ -218,7 +222,7 @@ async def test_of_two_ends_close_together_the_last_is_resynced(
     await world.run(tenant, "provision", "target", version=1)
     await world.run(tenant, "update", "target", version=2)
     await world.ended(tenant, 2)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     landlord.away = False
 
     assert await world.outcomes(tenant, 3) == ["created", "updated", "created"]
@@ -234,7 +238,7 @@ async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_fi
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     landlord.quick.clear()
     landlord.asked.clear()
 
@@ -339,7 +343,7 @@ async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
     landlord.says(tenant, "ready", version=1)
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     await world.target.fault(tenant, "create", hold=1)
     landlord.away = False
     await world.target.asked(tenant, "create", 2)

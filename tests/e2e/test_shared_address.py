@@ -1,6 +1,6 @@
 """Workers of two versions behind one address that picks at random who answers.
 
-The long form does twenty rolling updates and prints what came of them:
+The long form does twenty rolling updates and prints their results:
 `nox -s e2e -- -k rolling_update -n 0 -s --rolls 20`.
 """
 
@@ -28,7 +28,7 @@ OLDEST = 2.0
 
 @attrs.frozen(kw_only=True)
 class Truth:
-    """What the admin API showed between two times: who has claimed the URL, whose was read."""
+    """The admin API's view in an interval: the version that claimed the URL, the manifest read last."""
 
     begun: float
     ended: float
@@ -37,7 +37,7 @@ class Truth:
     revision: int = 0
 
     def state(self, digest: str, abort_timeout: float) -> str:
-        """What a worker of this version has to show."""
+        """Return the state that a worker of this version has to show."""
         if self.claim != digest:
             return "not-latest"
         return "registered" if self.abort_timeout == abort_timeout else "outdated"
@@ -45,7 +45,7 @@ class Truth:
 
 @attrs.frozen(kw_only=True)
 class Look:
-    """What a worker showed."""
+    """The registration state that a worker showed at one time."""
 
     version: int
     at: float
@@ -222,7 +222,7 @@ class Fleet:
         return bool((await self._readyz(worker)).get("ready"))
 
     async def _state(self, worker: Worker) -> str:
-        """What it shows of its registration; nothing while it does not serve."""
+        """Read a worker's registration state; empty while the worker does not serve."""
         body = await self._readyz(worker)
         return body["registration"]["state"] if body.get("state") == "serving" else ""
 
@@ -290,7 +290,7 @@ async def test_registrations_by_force_with_other_options_break_no_job_in_flight(
 
         for number in range(6):
             await asyncio.gather(*(fleet.send() for _ in range(10)))
-            # What an operator changes here, the registration changes back.
+            # The registration reverts this operator's change.
             async with world.http.patch(url, json={"abort_timeout": f"{number + 3}m"}) as response:
                 assert response.status == 200
             code, text = await worker.command("register", "--make-latest")

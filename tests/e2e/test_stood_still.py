@@ -1,4 +1,4 @@
-"""A worker that stood still between its look at the target and its request asks before it sends."""
+"""A worker frozen between its inspect and its request asks whether the job is alive before it sends."""
 
 import asyncio
 import signal

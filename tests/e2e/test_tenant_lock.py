@@ -1,4 +1,4 @@
-"""What the lock keeps of a tenant, and for how long."""
+"""The tenant lock keeps a tenant's record and history, for a limited time."""
 
 from landlord_engines_restate.admin import literal, partition_key
 from landlord_test_target.harness import World, wait_for

@@ -1,7 +1,7 @@
 """Rolling upgrades: one new version after the other, with operations of all kinds in flight.
 
-The long form does twenty rolls with twenty-five operations in flight at each, and prints what came of
-them: `nox -s e2e -- -m long -k loses_no_operation -n 0 -s`.
+The long form does twenty upgrades with twenty-five operations in flight at each, and prints their
+results: `nox -s e2e -- -m long -k loses_no_operation -n 0 -s`.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ GAVE_WAY = ("[409] cancelled", "[409] killed")
 
 @attrs.frozen(kw_only=True)
 class Operation:
-    """One operation in flight, and what has to come of it."""
+    """One operation in flight, and its expected result."""
 
     kind: str
     tenant: str
@@ -34,7 +34,7 @@ class Operation:
 
 @attrs.define(kw_only=True)
 class Rolls:
-    """What came of all rolls so far."""
+    """The results of all upgrades so far."""
 
     world: World
     done: int = 0
@@ -52,7 +52,7 @@ class Rolls:
         new = await self._next_version()
         late = await self._all(of_each, self._plain)
         code = await self._moved(new, old)
-        # What runs there still may end; all else is with the new version.
+        # Jobs that still run on the old version may end there. All others have moved.
         await self._let(one.tenant for one in flight if one.kind in ("running", "gives way"))
         while code:
             code = await self._moved(new, old)
@@ -127,7 +127,7 @@ class Rolls:
         return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _judge(self, one: Operation) -> None:
-        """Hold an operation against what is to come of it, by Restate's row, history and ledger."""
+        """Compare an operation's row, history and ledger with its expected result."""
         self.operations[one.kind] += 1
         row = await self.world.has_status(one.job, "completed")
         failure = row.get("completion_failure", "")

@@ -1,4 +1,4 @@
-"""What Landlord was recorded to send runs through the real ingress, byte by byte."""
+"""The recorded requests of Landlord run through the real ingress, byte by byte."""
 
 import json
 from pathlib import Path
