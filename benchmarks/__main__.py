@@ -1,10 +1,10 @@
 """Compares the worker with services written by hand: `nox -s bench`, with `-- --short` a few minutes.
 
-One restate-server, a stub of Landlord's API, landlord-host, a bare service that makes the same calls,
-and the least service; each is a process of its own, and jobs are sent to them in turns. Exits with 1
-only where a job costs the worker more than half as much again as the bare service. With `--before`
-it measures another version of landlord-host beside them, with `--docker` containers instead, on a
-real Docker engine; see `benchmarks.containers`.
+One restate-server and a stub of Landlord's API serve three workers: landlord-host, a bare service that
+makes the same calls, and the least service. Each is a process of its own, and they get jobs in turns.
+The benchmark exits with 1 only if a job costs the worker more than 1.5 times the bare service's cost.
+`--before` adds another version of landlord-host. `--docker` measures containers on a real Docker
+daemon instead, see `benchmarks.containers`.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local import RestateServer, server_binary
 
 LIMIT = 1.5
-"""What a job may cost, as a multiple of the bare service's."""
+"""The highest cost of a job, as a multiple of the bare service's."""
 
 Start = Callable[[Location], AbstractContextManager[Worker]]
 

@@ -1,8 +1,8 @@
-"""The yardstick: a Restate service that does what the worker does, by hand and without a framework.
+"""The yardstick: a Restate service that does the worker's work, by hand and without a framework.
 
-The same two steps, the same call and send, the same state and the same requests to Landlord and
-to Restate's admin API, on dictionaries and the SDK's own serialisation. What is not needed for
-jobs that go well is left out: settings, failures, holds, drains, logs, deletes.
+The service has the same two steps, the same call and send, and the same state. It sends the same
+requests to Landlord and to Restate's admin API. It uses dictionaries and the SDK's own serialisation.
+It has no settings, failures, holds, drains, logs and deletes, which successful jobs do not need.
 
     python -m benchmarks.bare PORT ADMIN LANDLORD
 """

@@ -15,12 +15,12 @@ __all__ = ["Seen", "look_at"]
 
 @attrs.frozen(kw_only=True)
 class Seen:
-    """What a job left behind; two of these are equal where the work was the same.
+    """The traces of a job, which are equal for jobs that did the same work.
 
     Attributes:
-        journals: By handler, the kind and the name of each entry.
-        state: By key, the form of the tenant's state: its keys, without its values.
-        tenant_reads: Requests to Landlord.
+        journals: The kind and the name of each entry, by handler.
+        state: The form of the tenant's state by key: its keys, without its values.
+        tenant_reads: The number of requests to Landlord.
     """
 
     journals: dict[str, list[tuple[str, str]]]

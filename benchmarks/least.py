@@ -1,7 +1,7 @@
-"""The least that one can write by hand: a tenant's jobs one after the other, and one step.
+"""The smallest service by hand: it runs a tenant's jobs one after the other, in one step each.
 
-What it leaves out of [`benchmarks.bare`][] is what the guarantees cost: it asks neither Landlord nor
-Restate anything, so that a job which comes late undoes a younger one, and it keeps no history.
+The difference to [`benchmarks.bare`][] is the cost of the guarantees. The service asks neither
+Landlord nor Restate, so a late job undoes a younger one. It keeps no history.
 
     python -m benchmarks.least PORT ADMIN
 """

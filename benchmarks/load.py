@@ -37,7 +37,7 @@ def config(version: int) -> Mapping[str, object]:
 
 @attrs.frozen(kw_only=True)
 class Round:
-    """What some jobs on one worker took; times are seconds."""
+    """The measured times of some jobs on one worker, in seconds."""
 
     jobs: int
     elapsed: float

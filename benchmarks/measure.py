@@ -186,7 +186,7 @@ async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
     for kind in plan.kinds():
         for number in range(kind.rounds):
             await load.new_config()
-            # Whose turn it is to be first changes, so that nobody always comes after the same.
+            # The order rotates, so that no worker always follows the same other one.
             for each in (*sides[number % len(sides) :], *sides[: number % len(sides)]):
                 done = await load.round(
                     each.worker,

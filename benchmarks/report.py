@@ -1,4 +1,4 @@
-"""What was measured as numbers, as a table in Markdown, and as a picture."""
+"""The results of a benchmark as numbers, as a table in Markdown, and as a picture."""
 
 import json
 import platform

@@ -1,7 +1,7 @@
-"""What the tenants of a soak go through: the same in every run, and steady after four rounds.
+"""The lives of a soak's tenants: the same in every run, and steady after four rounds.
 
-A tenant is visited once in a round. A life is four visits; then another life begins in its place.
-The first lives are cut so that in each round a quarter of the tenants ends and another begins.
+Each round visits every tenant once. A life has four visits, and then another life begins in its place.
+The first lives are shorter, so that in each round a quarter of the tenants ends and another begins.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class Tenant:
         self._ahead = self._visits()
 
     def next(self) -> str:
-        """What is done at the next visit; nothing before it is born."""
+        """Return the operation of the next visit; empty before the tenant's birth."""
         return next(self._ahead)
 
     def _visits(self) -> Iterator[str]:

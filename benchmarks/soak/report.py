@@ -1,4 +1,4 @@
-"""What a soak showed as numbers, as a table in Markdown, and as a picture."""
+"""The results of a soak as numbers, as a table in Markdown, and as a picture."""
 
 import json
 import platform
@@ -30,7 +30,7 @@ ROWS = {
 
 
 def table(soaked: Soaked) -> str:
-    """What each was at first, at half and at the end, and by how much it rose."""
+    """Build the table of each value at the start, at half and at the end, with its rise."""
     samples = soaked.samples
     three = (samples[0], samples[(len(samples) - 1) // 2], samples[-1])
     jobs = " | ".join(f"after {one.jobs:,} jobs" for one in three)

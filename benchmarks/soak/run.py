@@ -57,7 +57,7 @@ class Plan:
 
 @attrs.frozen(kw_only=True)
 class Soaked:
-    """What was seen so far, and what the tenants went through."""
+    """The samples so far, and the lives of the tenants."""
 
     plan: Plan
     samples: Sequence[Sample]

@@ -1,4 +1,4 @@
-"""What is looked at during a soak, and whether it stays the same."""
+"""The samples of a soak, and the check that they stay steady."""
 
 from collections.abc import Sequence
 from statistics import linear_regression
@@ -24,12 +24,13 @@ LIMITS = {
     "state_rows": 10.0,
     "state_bytes": SMALL,
 }
-"""By how much each may rise in a thousand jobs.
+"""The highest rise of each value in a thousand jobs.
 
-Memory: 65 bytes a job; the least that Python could keep of one, its id as text, takes 80 and more.
-What malloc holds differs by a MiB from look to look, which moves the slope by a third of that.
-Bytes of state: a sixth of a transition a job. Entries: they are counted exactly at each look, and
-how many tenants there are just then differs by a few dozen. Connections come and go, up to twenty.
+- Memory: 65 bytes per job. The smallest leak in Python, a job's id as text, takes 80 or more. Memory
+  kept by malloc varies by a MiB between samples, which moves the slope by a third of that.
+- Bytes of state: A sixth of a transition per job.
+- Entries: Each sample counts them exactly, and the number of tenants varies by a few dozen.
+- Connections: Up to twenty come and go.
 """
 
 JUDGED_FROM = 50_000
@@ -38,19 +39,19 @@ JUDGED_FROM = 50_000
 
 @attrs.frozen(kw_only=True)
 class Sample:
-    """What was seen while nothing was under way.
+    """One sample, taken while no job was open.
 
     Attributes:
-        jobs: Jobs until then.
-        seconds: Since the start.
+        jobs: The number of jobs so far.
+        seconds: Seconds since the start.
         rss: Bytes of the worker's memory.
-        uss: Those of them that are the worker's alone.
+        uss: Bytes of the worker's memory that no other process shares.
         files: The worker's open file descriptors.
         tasks: Tasks in the worker's event loop.
-        engine_cache: Answers about tenants that the worker keeps.
-        defaults_cache: Answers about compute engines that it keeps.
+        engine_cache: The worker's cached answers about tenants.
+        defaults_cache: The worker's cached answers about compute engines.
         state_rows: Entries in the state of all locks.
-        state_bytes: Their values.
+        state_bytes: Bytes of these entries' values.
         server_rss: Bytes of restate-server's memory.
         server_disk: Bytes that restate-server wrote and kept.
     """
@@ -111,7 +112,7 @@ def slope(samples: Sequence[Sample], name: str) -> float:
 
 
 def rises(samples: Sequence[Sample]) -> dict[str, float]:
-    """What rises by more than its limit, and by how much; nothing where the run is too short."""
+    """Return the values that rise by more than their limit, with the rise; empty for a short run."""
     if samples[-1].jobs < JUDGED_FROM:
         return {}
     slopes = {name: slope(samples, name) for name in LIMITS}

@@ -15,8 +15,8 @@ from landlord_engines_restate.local import RestateServer, server_binary
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
-# A restate-server that replays its log on a busy machine needs more than the 30 s that users get (seen
-# at a load of twenty on two cores).
+# Users get 30 s. On a busy machine a restate-server needs longer to replay its log (seen at a load of
+# twenty on two cores).
 local.START_TIMEOUT = 180.0
 
 ROOT = Path(__file__).parents[2]

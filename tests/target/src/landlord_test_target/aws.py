@@ -1,7 +1,7 @@
-"""AWS as moto has it, behind a real socket in this process, and what happens there by itself.
+"""AWS as moto simulates it, behind a real socket in this process.
 
-moto runs no tasks: a rollout's progress, its failure and ECS's own way back are put into moto's
-state by the tests, as AWS documents them.
+moto runs no tasks. The tests write a rollout's progress, its failure and ECS's own rollback into
+moto's state, as AWS documents them.
 """
 
 import os
@@ -44,7 +44,7 @@ ENVIRONMENT = {
     # How many tasks moto says that a new service runs.
     "MOTO_ECS_SERVICE_RUNNING": "1",
 }
-"""What the server, and those that talk to it, find in their environment."""
+"""The environment of the server and of its clients."""
 
 
 @attrs.frozen(kw_only=True)

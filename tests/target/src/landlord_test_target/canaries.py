@@ -1,7 +1,7 @@
-"""Secrets planted in settings and tenants, brought into every trouble, and searched for.
+"""Plants secrets in settings and tenants, provokes every kind of failure, and searches for the secrets.
 
-The one place that holds a tenant's values in clear is Restate's own copy of the job's body, which
-is there before any worker sees it; that it is found proves that the search can find.
+Only Restate's own copy of the job's body holds a tenant's values in clear. Restate stores it before a
+worker sees the job. The search must find it there, which proves that the search works.
 """
 
 import json
@@ -171,7 +171,7 @@ async def _probed(worker: Worker, world: World) -> dict[str, str]:
 
 
 async def _commanded(worker: Worker) -> dict[str, str]:
-    """What the commands print; with --debug they keep nothing back."""
+    """Run the commands and return their output; --debug makes them print all they have."""
     return {
         command: (await worker.command("--debug", command))[1] for command in ("check", "config")
     }
@@ -200,7 +200,7 @@ async def _misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]
 
 
 async def _kept(scene: Scene) -> tuple[dict[str, str], list[str]]:
-    """What Restate keeps: all but the jobs' bodies, and these by themselves."""
+    """Read all that Restate stores: first everything but the jobs' bodies, then the bodies."""
     query = scene.world.admin.query
     invocations = await query("SELECT * FROM sys_invocation")
     jobs = {row["id"] for row in invocations if row["target_handler_name"] == "execute"}

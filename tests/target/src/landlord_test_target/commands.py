@@ -58,7 +58,7 @@ def living(tenants_mark: str) -> list[psutil.Process]:
 
 
 def spec(config: Mapping[str, object], tenant: str = "t") -> ComputeSpec:
-    """What the lifecycle would ask for."""
+    """Build the spec that the lifecycle would send."""
     return ComputeSpec(
         tenant=tenant,
         name=tenant,

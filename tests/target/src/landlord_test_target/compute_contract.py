@@ -1,7 +1,7 @@
-"""What every compute engine keeps, as tests: one suite for all of them.
+"""The contract of a compute engine, as one suite of tests for all of them.
 
-A test module subclasses `ComputeContract` and gives the fixture ``subject``: an engine, and how its
-target is seen and disturbed from outside.
+A test module subclasses `ComputeContract` and provides the fixture ``subject``: an engine, and a way
+to see and disturb its target from outside.
 """
 
 import asyncio
@@ -116,7 +116,7 @@ class Subject(ABC):
 
     @abstractmethod
     async def shown(self, tenant: str) -> str:
-        """What anybody sees who may list the target's resources: names and labels."""
+        """Return the names and labels that everybody sees who may list the target's resources."""
 
     @abstractmethod
     async def disturb(self, tenant: str, drift: str) -> None:
@@ -128,7 +128,7 @@ class Subject(ABC):
 
 
 def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> ComputeSpec:
-    """What the lifecycle would ask for."""
+    """Build the spec that the lifecycle would send."""
     config = {**subject.config(version), **more}
     return ComputeSpec(
         tenant=tenant,

@@ -29,7 +29,7 @@ def run(*command: str, data: bytes | None = None) -> str:
 
 
 def docker(*arguments: str) -> str:
-    """What Docker's own client says."""
+    """Run Docker's own client and return its output."""
     return run("docker", *arguments)
 
 
@@ -69,7 +69,7 @@ def make_images() -> None:
 
 
 def spec(tenant: str, **config: object) -> ComputeSpec:
-    """What a tenant is to have; version 1 of the web server unless an image is named."""
+    """Build a tenant's spec, with version 1 of the web server as the default image."""
     config = {"image": f"{WEB}:1", **config}
     return ComputeSpec(
         tenant=tenant,
@@ -83,7 +83,7 @@ def spec(tenant: str, **config: object) -> ComputeSpec:
 
 @attrs.frozen
 class Holdings:
-    """What the engine has of one tenant, as Docker's own client sees it."""
+    """The daemon's resources of one tenant, as Docker's own client sees them."""
 
     tenant: str
 

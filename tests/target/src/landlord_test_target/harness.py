@@ -1,4 +1,4 @@
-"""What the end-to-end tests are made of: real processes, and waiting for what they do."""
+"""The fixture of the end-to-end tests: real processes, and waits for their effects."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ class World:
             restate["worker_landlord_api_url"] = api
         section: dict[str, object] = {"url": self.target.url}
         if "step_timeout" in worker:
-            # What is left out has to fit beside it.
+            # The defaults of the other timeouts would not fit a short step_timeout.
             worker = {"health_timeout": "500ms", **worker}
             section["longest_carry"] = 1
         engines = {name: dict(section) for name in ("target", "target2")}
@@ -162,7 +162,7 @@ class World:
         return found
 
     async def acquire_waits(self) -> None:
-        """Return once an ``acquire`` has asked the holder to give way, and sleeps until it has."""
+        """Wait until an ``acquire`` has preempted the holder and waits for the holder's end."""
         sql = (
             f"SELECT id FROM sys_invocation WHERE target_service_name = '{self.service}Tenant'"
             " AND target_handler_name = 'acquire' AND status = 'suspended'"
@@ -206,7 +206,7 @@ class World:
             await self.admin.aclose()
 
     async def _lock(self, tenant: str, handler: str) -> Any:
-        # A tenant may be called "..", which clients take for a part of the path.
+        # A tenant may have the name "..", which HTTP clients would resolve as a path.
         key = quote(tenant, safe="").replace(".", "%2E")
         url = URL(f"{self.restate.endpoint}/{self.service}Tenant/{key}/{handler}", encoded=True)
         async with self.http.get(url) as response:

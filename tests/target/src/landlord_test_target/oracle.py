@@ -1,7 +1,7 @@
-"""What is to come of a body, by Go's rules of JSON and the rules of a job; none of it is core's code.
+"""An oracle of a body's result, by Go's rules of JSON and the rules of a job, without core's code.
 
-It reads a body with a reader of its own, which follows Go's encoding/json, and knows of each tenant
-what the last good job asked for.
+The oracle has its own JSON reader, which follows Go's encoding/json. It remembers for each tenant the
+resource that the last good job asked for.
 """
 
 import difflib
@@ -175,7 +175,7 @@ def _has_unreadable(value: object) -> bool:
 
 @attrs.frozen
 class Resource:
-    """What a tenant has."""
+    """The resource of a tenant."""
 
     engine: str
     location: str
@@ -184,7 +184,7 @@ class Resource:
 
 @attrs.frozen
 class Expected:
-    """What is to come of a body: refused, held or done, and what its tenant has then."""
+    """The expected result of a body: refused, held or done, and its tenant's resource after it."""
 
     tenant: str
     verdict: str
@@ -194,7 +194,7 @@ class Expected:
 
 @attrs.frozen
 class Request:
-    """A body whose tenant and operation can be read; ``config`` is none where that cannot."""
+    """A body with a readable tenant and operation; ``config`` is ``None`` if it is unreadable."""
 
     tenant: str
     operation: str
@@ -204,7 +204,7 @@ class Request:
 
 
 def request_of(raw: bytes) -> Request | None:
-    """Read a body; ``None`` where it is no JSON, or names no tenant or no known operation."""
+    """Read a body; ``None`` if it is no JSON, or names no tenant or no known operation."""
     try:
         fields, sizes = _fields(raw)
     except NotJson:
@@ -219,17 +219,17 @@ def request_of(raw: bytes) -> Request | None:
 
 @attrs.define
 class Oracle:
-    """What each tenant is to have, by what came until now."""
+    """The expected resource of each tenant after all jobs so far."""
 
     tenants: dict[str, Resource | None] = attrs.field(factory=dict)
 
     def expect(self, job: "Request | None") -> Expected:
-        """Say what is to come of a job after all that came before; ``None`` is none."""
+        """Predict the result of a job after all earlier ones; ``None`` is an unreadable job."""
         if job is None:
             return Expected("", "refused")
         has = self.tenants.get(job.tenant)
         if job.operation in DELETES:
-            # Without a record, the configuration may have named another location; a delete leaves one.
+            # Without a record only the configuration names the location. A delete leaves a record.
             held = job.config is None and job.tenant not in self.tenants
             return Expected(job.tenant, "held" if held else "done", changes=not held)
         resource = _resource(job, has)
@@ -238,7 +238,7 @@ class Oracle:
         return Expected(job.tenant, "done", resource, changes=True)
 
     def follows(self, expected: Expected) -> None:
-        """Take note that this came."""
+        """Remember that this result came true."""
         if expected.changes:
             self.tenants[expected.tenant] = expected.resource
 
@@ -263,7 +263,7 @@ def _tenant(fields: Mapping[str, object]) -> str:
 
 
 def _config(value: object, size: int) -> dict[str, Any] | None:
-    """The configuration; ``None`` where it is not to be read."""
+    """Return the configuration; ``None`` if it is unreadable."""
     if value is None:
         return {}
     readable = isinstance(value, dict) and size <= READ and _depth(value) <= DEEPEST
@@ -271,7 +271,7 @@ def _config(value: object, size: int) -> dict[str, Any] | None:
 
 
 def _resource(job: Request, has: Resource | None) -> Resource | None:
-    """What a job asks for; ``None`` where it is held."""
+    """Compute the resource that a job asks for; ``None`` if the job is held."""
     config, named, name = job.config, job.provider, job.name
     texts = all(value is None or isinstance(value, str) for value in (named, name))
     if config is None or not texts or len(str(name or "")) > LONGEST_NAME:
@@ -294,7 +294,7 @@ def _resource(job: Request, has: Resource | None) -> Resource | None:
 
 
 def _accepted(config: Mapping[str, Any]) -> bool:
-    """Whether the target's own rules let it in."""
+    """Check a configuration by the target's own rules."""
     version, location, env = config.get("version", 0), config["location"], config.get("env", {})
     whole = isinstance(version, float) and version.is_integer()
     return (

@@ -48,8 +48,8 @@ class OwnDocker:
         return f"unix://{self.folder}/socket"
 
     async def start(self) -> None:
-        """Start the engine and wait until it answers."""
-        # What a killed one has left may name a process that is another one by now.
+        """Start the daemon and wait until it answers."""
+        # The pid files of a killed daemon may name a process that is unrelated by now.
         for stale in ("pid", "exec/containerd/containerd.pid"):
             (self.folder / stale).unlink(missing_ok=True)
         (namespaces,) = psutil.Process(self.first.pid).children()

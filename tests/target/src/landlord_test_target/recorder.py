@@ -2,8 +2,8 @@
 
     python -m landlord_test_target.recorder tests/data/journals/VERSION
 
-A proxy stands between a restate-server and a worker and keeps what Restate sends: over HTTP/1.1 the
-last request of a job holds its whole journal up to there.
+A proxy between a restate-server and a worker keeps each request of Restate. Over HTTP/1.1 the last
+request of a job holds the whole journal up to that point.
 """
 
 import asyncio

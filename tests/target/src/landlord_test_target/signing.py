@@ -28,7 +28,7 @@ class Key:
 
     @property
     def public(self) -> str:
-        """What goes into ``identity_keys``."""
+        """Return the public key as ``identity_keys`` takes it."""
         raw = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         number, text = int.from_bytes(raw), ""
         while number:
@@ -39,7 +39,7 @@ class Key:
 
     @property
     def pem(self) -> bytes:
-        """What restate-server reads."""
+        """Return the private key as restate-server reads it."""
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def headers(

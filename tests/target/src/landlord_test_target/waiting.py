@@ -26,17 +26,16 @@ async def wait_for(look: Callable[[], Awaitable[T]], within: float = 60.0) -> T:
 
 
 def free_port() -> int:
-    """A port that is free, and that no other test was told.
+    """Return a free port that no other test gets.
 
-    It lies below the range out of which the system takes ports by itself, and each of pytest-xdist's
-    processes has a range of its own: nobody takes it between this look and the one who listens.
-    A restate-server that is shared by tests knows a worker by its address for as long as it runs,
-    so that none is told twice.
+    The port lies below the system's range of ephemeral ports, and each process of pytest-xdist has its
+    own range. So nobody else takes the port before the caller listens. No port is returned twice,
+    because a restate-server that tests share knows each worker by its address.
     """
     for port in _ports:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
-    raise AssertionError("every port of this process was told")
+    raise AssertionError("every port of this process's range is taken")
 
 
 def _own_range() -> Iterator[int]:

@@ -82,7 +82,7 @@ class DockerGround:
         return [Asked(at=one.asked, call=one.call, detail=attrs.asdict(one)) for one in of]
 
     async def _served(self, case: Case, container: Mapping[str, Any]) -> int:
-        """The version that answers; 0 where none does, or it is not that of the image."""
+        """Return the version that answers; 0 if none does, or if its image has another version."""
         port = self._ports.get(case.tenant)
         url = f"http://127.0.0.1:{port}" if port else f"http://{address(container)}:8080"
         tag = container["Config"]["Image"].rpartition(":")[2]

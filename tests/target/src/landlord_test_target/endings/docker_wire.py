@@ -49,11 +49,11 @@ class Request:
     """One request; times are seconds since the epoch, 0 for not yet.
 
     Attributes:
-        asked: When it was there.
-        worker: Who sent it.
-        what: Its container, as far as one is named.
-        sent: When the engine got it.
-        answered: When the engine had answered.
+        asked: When the proxy received it.
+        worker: The worker that sent it.
+        what: The container in its path, if any.
+        sent: When the daemon received it.
+        answered: When the daemon had answered.
     """
 
     asked: float
@@ -69,11 +69,11 @@ class Request:
 
 @attrs.define(kw_only=True)
 class Wire:
-    """What passes.
+    """The requests that pass the proxy.
 
     Attributes:
-        hosts: The engine's address for each worker.
-        requests: All that concern a tenant.
+        hosts: The daemon's address for each worker.
+        requests: All requests that concern a tenant.
     """
 
     hosts: list[str] = attrs.field(factory=list)
@@ -90,7 +90,7 @@ class Wire:
             self._counts[tenant, one.call] = 0
 
     def of(self, tenant: str) -> list[Request]:
-        """What was asked for one tenant, in order."""
+        """Return one tenant's requests, in order."""
         return [one for one in self.requests if one.tenant == tenant]
 
     async def handle(self, worker: int, incoming: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""What cases are played on: a target whose requests can be late, and what it has of a tenant."""
+"""The ground of a case: a target whose requests can be late, and its view of a tenant."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -12,13 +12,13 @@ __all__ = ["Asked", "Ground", "Holds"]
 
 @attrs.frozen(kw_only=True)
 class Holds:
-    """What a target has of a tenant.
+    """A target's resources of a tenant.
 
     Attributes:
-        count: How many resources.
-        serving: The version that serves, where one resource is there and whole; else 0.
-        running: How many resources run, well or not.
-        detail: All that is there, for the story.
+        count: The number of resources.
+        serving: The version that serves; 0 unless there is exactly one resource, and complete.
+        running: The number of running resources, healthy or not.
+        detail: All resources, for the story.
     """
 
     count: int
@@ -53,10 +53,10 @@ class Ground(Protocol):
         """The engine's settings for one worker."""
 
     def config(self, case: Case, version: int) -> Mapping[str, object]:
-        """What asks for a version that is well."""
+        """Build the configuration of a healthy version."""
 
     def job_config(self, case: Case) -> Mapping[str, object]:
-        """What the job asks for that is killed."""
+        """Build the configuration of the job that will be killed."""
 
     async def prepare(self, cases: Sequence[Case]) -> None:
         """Have there what cases need, before the first one is played."""
@@ -68,4 +68,4 @@ class Ground(Protocol):
         """Look at the tenant's resources."""
 
     async def asked(self, case: Case) -> Sequence[Asked]:
-        """What was asked for the tenant, in order."""
+        """Return the tenant's requests, in order."""

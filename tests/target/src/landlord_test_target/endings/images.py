@@ -32,7 +32,7 @@ class Images:
     http: aiohttp.ClientSession
 
     def name(self, version: str, tenant: str) -> str:
-        """What an image is called for one tenant."""
+        """Name an image for one tenant."""
         return f"{self.address}/web:{version}-{tenant}"
 
     async def give(self, tenant: str) -> None:

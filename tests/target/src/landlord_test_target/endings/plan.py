@@ -24,26 +24,26 @@ __all__ = [
 ]
 
 BEFORE, DURING, AFTER = "before", "during", "after"
-"""A request is late on its way there; in the midst of its answer; or the whole answer is."""
+"""The delay comes before the target gets the request, within its answer, or before the whole answer."""
 
 
 class Work(StrEnum):
-    """What the job does that is killed."""
+    """The operation of the job that is killed."""
 
     PROVISION = "provision"
     UPDATE = "update"
     SICK = "sick"
-    """An update to what says that it is not well."""
+    """An update to a version that reports itself unhealthy."""
     LATE = "late"
-    """An update to what never becomes healthy, and is waited for as long as may be."""
+    """An update to a version that never becomes healthy; the worker waits for the whole timeout."""
 
 
 Moments = Mapping[Work, Sequence[tuple[str, str]]]
-"""Which calls may be late, and when, by the work that sends them."""
+"""For each operation, the calls that may be late and the moments of their delay."""
 
 
 class Then(StrEnum):
-    """What follows the kill."""
+    """The job that follows the kill."""
 
     DELETE = "delete"
     YOUNGER = "younger"
@@ -52,10 +52,10 @@ class Then(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Times:
-    """The seconds that a run goes by.
+    """The timeouts of a run, in seconds.
 
     Attributes:
-        step_timeout: The workers' setting; requests are late by up to twice as much.
+        step_timeout: The workers' setting. Requests are late by up to twice as long.
     """
 
     step_timeout: float
@@ -134,12 +134,12 @@ class Case:
 
 @attrs.frozen(kw_only=True)
 class Freeze:
-    """A worker stands still.
+    """A worker's freeze.
 
     Attributes:
-        worker: Which one; it runs the jobs that are sent meanwhile before.
-        after: Seconds from the time when jobs are sent.
-        seconds: How long.
+        worker: The worker's number; it gets jobs until the freeze starts.
+        after: Seconds between the first job and the freeze.
+        seconds: The freeze's duration.
     """
 
     worker: int

@@ -34,8 +34,8 @@ class Player:
         """Play cases, a number of tenants at a time, and judge them.
 
         Args:
-            cases: What to play.
-            freezes: One for each number of tenants; or none, and no worker stands still.
+            cases: The cases to play.
+            freezes: One freeze for each group of tenants; empty if no worker is to be frozen.
         """
         stories: list[Story] = []
         for number, first in enumerate(range(0, len(cases), self.at_once)):

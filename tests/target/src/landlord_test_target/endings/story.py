@@ -1,4 +1,4 @@
-"""What became of a case, kept as a line of JSON."""
+"""The story of a case, kept as a line of JSON."""
 
 import json
 import sys
@@ -16,20 +16,20 @@ __all__ = ["Story", "told"]
 
 @attrs.define(kw_only=True)
 class Story:
-    """One case as it went; times are seconds since the epoch, 0 for never.
+    """The course of one case; times are seconds since the epoch, 0 for never.
 
     Attributes:
         api: Whether the workers know Landlord's API.
-        freeze: When a worker stood still, if one did.
+        freeze: The freeze of a worker, if there was one.
         job: The execution that was killed.
-        landed: Whether it was under way when it was killed.
-        took: Whether it had the tenant's lock.
-        follower: What followed.
-        ended: When that had ended.
-        at_end: What was there then.
-        holds: What is there after the last resync.
+        landed: Whether the job was running when it was killed.
+        took: Whether the job was the holder of the tenant's lock.
+        follower: The execution that followed.
+        ended: When the follower had ended.
+        at_end: The target's resources at that time.
+        holds: The target's resources after the last resync.
         asked: All requests for the tenant.
-        findings: What is wrong.
+        findings: The judge's findings.
     """
 
     case: Case
@@ -69,7 +69,7 @@ class Story:
 
 
 def told(target: str, seed: int, folder: Path, stories: Sequence[Story]) -> list[str]:
-    """Keep stories in a folder, print what came of them, and return what is wrong."""
+    """Write the stories to a folder, print a summary, and return all findings."""
     path = folder / f"{target}-{seed}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(attrs.asdict(one)) for one in stories]
@@ -78,7 +78,7 @@ def told(target: str, seed: int, folder: Path, stories: Sequence[Story]) -> list
     good, landed = len(stories) - len(wrong), sum(one.landed for one in stories)
     late = sum(one.is_late for one in stories)
     sys.stdout.write(
-        f"\n{target}, seed {seed}: {good} of {len(stories)} as they should be; {landed} killed under"
-        f" way; {late} with a request on the wire then. Stories: {path}\n"
+        f"\n{target}, seed {seed}: {good} of {len(stories)} as expected. {landed} jobs were killed while"
+        f" they ran, {late} of them with a request on the wire. Stories: {path}\n"
     )
     return wrong

@@ -12,10 +12,10 @@ __all__ = ["Word", "landlords_word"]
 
 @attrs.define
 class Word:
-    """What Landlord says of tenants; of one that is not there it says 404.
+    """Landlord's API with fixed answers about tenants, and 404 for an unknown tenant.
 
     Attributes:
-        url: Where it listens; empty where no worker is to ask it.
+        url: The API's address; empty if no worker is to ask it.
     """
 
     url: str = ""

@@ -1,4 +1,4 @@
-"""What a fault is, and the moment at which it comes."""
+"""A fault, and the moment at which it happens."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -21,14 +21,14 @@ STARTS = 120.0
 
 @attrs.define(kw_only=True)
 class Fleet:
-    """The workers, of which each may be killed, frozen and replaced.
+    """The workers of one version, each of which may be killed, frozen and replaced.
 
     Attributes:
-        way: Restate's way to them, whose URL is the one that they advertise.
-        size: How many are behind the balancer when all is well.
-        config: What they share.
-        routed: Those behind the balancer; one that stands still may be among them.
-        frozen: Those that stand still.
+        way: Restate's connection to the workers; they advertise its URL.
+        size: The number of workers behind the balancer without faults.
+        config: The settings that the workers share.
+        routed: The workers behind the balancer; some of them may be frozen.
+        frozen: The frozen workers.
     """
 
     world: World
@@ -70,7 +70,7 @@ class Fleet:
         assert await worker.ended() == 0, worker.text()
 
     def freeze(self, worker: Worker) -> None:
-        """Have it stand still, as a paused machine does."""
+        """Freeze a worker with SIGSTOP, as a paused machine would."""
         self.frozen.append(worker)
         worker.signal(signal.SIGSTOP)
 

@@ -1,8 +1,8 @@
-"""Workers that stand still for a while, as a paused machine does, and go on as if nothing had been.
+"""Freezes of workers: a worker stops for a while, as on a paused machine, and continues unaware.
 
-What a balancer's probe notices is out of the balancer until it goes on, and another worker is in its
-place; what it does not notice goes on getting jobs. One that was replaced ends in order once it has
-gone on for a moment: with what it had in hand, and with what it knew before it stood still.
+If a balancer's probe notices the freeze, the balancer drops the worker and another one replaces it.
+Otherwise the frozen worker goes on getting jobs. A replaced worker continues for a moment with its old
+jobs and its outdated view, and is then stopped by a signal.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ __all__ = ["FROZEN", "Freezer"]
 FROZEN = "frozen"
 
 UNNOTICED = 0.25
-"""How often no probe notices."""
+"""The share of freezes that no probe notices."""
 
 PROBED = (1.0, 10.0)
-"""Seconds after which one does."""
+"""Seconds until a probe notices a freeze, at least and at most."""
 
 GOES_ON = 3.0
-"""Seconds for which a worker that was replaced goes on before it is stopped."""
+"""Seconds between a replaced worker's thaw and the signal that stops it."""
 
 
 @attrs.define(kw_only=True)
 class Freezer:
-    """Freezes one worker after the other, some of them at once.
+    """A series of freezes, some of them at the same time.
 
     Attributes:
-        count: So many freezes there are.
-        lasting: Seconds that each lasts, at least and at most.
-        at_once: So many workers stand still at the same time, at most.
+        count: The number of freezes.
+        lasting: A freeze's duration in seconds, at least and at most.
+        at_once: The largest number of workers that are frozen at the same time.
     """
 
     fleet: Fleet
@@ -51,7 +51,7 @@ class Freezer:
         self._dice = Random(f"freezes-{self.seed}")
 
     async def run(self) -> None:
-        """Freeze until there was enough; returns once all have gone on."""
+        """Do all freezes, and return once every worker has continued."""
         lanes = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as group:
             for _ in range(self.count):
@@ -64,7 +64,7 @@ class Freezer:
         noticed = self._dice.random() >= UNNOTICED and probed < lasting
         moment = self._dice.choice(("before", "after"))
         worker = await self._awake()
-        # One of them at least is to go on, or to be replaced soon.
+        # Without this, every worker could be frozen unnoticed, and no job would run.
         noticed = noticed or len(self.fleet.awake) < self.fleet.size
         async with self.moments.caught(FROZEN, moment, is_kill=False) as fault:
             if worker not in self.fleet.awake:
@@ -82,7 +82,7 @@ class Freezer:
                 await self.fleet.stop(worker)
 
     async def _awake(self) -> Worker:
-        """One of the workers that do not stand still, once there is one."""
+        """Wait until a worker is not frozen, and choose one."""
         while not self.fleet.awake:
             await asyncio.sleep(0.05)
         return self._dice.choice(self.fleet.awake)

@@ -21,37 +21,36 @@ __all__ = ["Injector"]
 Deed = Callable[[], Coroutine[None, None, None]]
 
 RARE = ("latest version flipped", "disk full")
-"""What comes at least once, also in a short campaign."""
+"""Faults that happen at least once, also in a short campaign."""
 
 STORMY = 0.3
-"""How often a fault comes before work has gone on after the one before it."""
+"""The share of faults that follow before work has continued after the previous fault."""
 
 WITHIN_FREEZE = 1.0
-"""Seconds for which work may go on after a fault while a worker stands still."""
+"""Seconds that work has to continue after a fault, while a worker is frozen."""
 
 AWAY = 2.0
-"""Seconds for which Landlord's API is away, or answers garbage."""
+"""Seconds for which Landlord's API is down, or answers garbage."""
 
 FULL = (1.0, 5.0)
 """Seconds for which a disk is full, at least and at most."""
 
 SECOND_AWAY = (5.0, 20.0)
-"""Seconds for which the second version is away."""
+"""Seconds for which the second version is down, at least and at most."""
 
 
 @attrs.define(kw_only=True)
 class Injector:
-    """Does the faults, one after the other.
+    """A series of faults, one after the other.
 
     Attributes:
-        moments: When they come.
-        kills: So many there are.
-        calm_kills: So many of them come once no worker stands still, so that what work takes
-            after a kill alone can be seen.
-        outage: Seconds of the two long outages among them; none where it is zero.
-        versions: The versions that take turns; none where there is only one.
-        disk: That under restate-server, where it can be filled.
-        restarts: How often a server was started again after its disk had been full.
+        moments: The moments at which faults happen.
+        kills: The number of kills.
+        calm_kills: The number of kills while no worker is frozen, to measure recovery after a kill alone.
+        outage: Seconds of each of the two long outages; zero for none.
+        versions: The versions that take turns; none if there is only one.
+        disk: The disk under restate-server, if it can be filled.
+        restarts: The number of server starts after a full disk.
     """
 
     stage: Stage
@@ -122,7 +121,7 @@ class Injector:
         }
 
     def _missing(self) -> list[str]:
-        """What is rare, possible, and was not drawn yet."""
+        """List the rare faults that are possible and did not happen yet."""
         came = {one.kind for one in self.moments.faults}
         return [kind for kind in RARE if kind in self._deeds() and kind not in came]
 
@@ -133,7 +132,7 @@ class Injector:
         is_kill = kind.startswith(("worker", "server"))
         async with self.moments.caught(kind, moment or drawn[1], is_kill=is_kill) as fault:
             doing = asyncio.create_task(deed())
-            # The signal is sent before anything is waited for: the call is in hand as it comes.
+            # One turn of the loop sends the signal while the caught call is still in flight.
             await asyncio.sleep(0)
         await doing
         fault.over = time()
@@ -141,7 +140,7 @@ class Injector:
             await self._gone_on(fault)
 
     async def _gone_on(self, fault: Fault) -> None:
-        # What a worker that stands still has in hand does not go on, and is not measured either.
+        # A frozen worker's jobs do not continue, and are not measured either.
         is_frozen = any(one.frozen for one in self.stage.fleets)
         within = WITHIN_FREEZE if is_frozen else WITHIN
         while time() < fault.over + within and not all(one.ended for one in fault.running):

@@ -1,6 +1,6 @@
-"""What has come of a campaign: nothing lost, nothing doubled, nothing stuck, all written down.
+"""The judge of a campaign: nothing is lost, doubled or stuck, and every record is complete.
 
-It looks once everything is quiet, and again after the longest time that anything can live.
+The judge looks once no job is open, and again after the longest time that an act can live.
 """
 
 import asyncio
@@ -22,27 +22,27 @@ from landlord_test_target.faults.stage import Stage
 __all__ = ["ON_THE_WIRE", "Finding", "Judge"]
 
 ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
-"""How jobs fail that Landlord kills, or that give way to a newer one."""
+"""The failures of jobs that Landlord killed, or that a newer job preempted."""
 
 
 EXCUSED = 0.05
-"""Of each freeze: a request that waits for its connection, or its lock in the loop, is sent afterwards."""
+"""Seconds after each freeze in which a request is excused that waited for its connection or a lock."""
 
 ANSWERED = 10.0
-"""Seconds within which a worker shows a tenant's history."""
+"""Seconds in which a worker has to answer with a tenant's history."""
 
 ON_THE_WIRE = 1.0
-"""Seconds for which a request may be under way between a worker and the target."""
+"""Seconds that a request may take between a worker and the target."""
 
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One fault that the judge found.
 
     Attributes:
         oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
             acted late, slow.
-        late: Whether it was found by the second look alone.
+        late: Whether only the second look found it.
     """
 
     oracle: str
@@ -53,10 +53,10 @@ class Finding:
 
 @attrs.define(kw_only=True)
 class Judge:
-    """Looks at all that is left, once everything is quiet.
+    """The judge, who looks at the target, the records and the jobs once no job is open.
 
     Attributes:
-        given_up: The tenants that Landlord gave up by itself.
+        given_up: The tenants that Landlord itself gave up.
         jobs: All jobs that Restate knows.
         gave_way: Those that found a newer one in their place.
         acted_late: How many requests came for a tenant that Landlord had shown as removed.
@@ -77,7 +77,7 @@ class Judge:
         return int(EXCUSED * sum(one.kind == FROZEN for one in self.faults))
 
     async def findings(self) -> list[Finding]:
-        """What is found now, and what comes later: whatever lives on by now has its time to act."""
+        """Return the findings of two looks; between them every surviving act has time to end."""
         first = await self.look()
         await asyncio.sleep(max(0.0, self._nothing_lives() - time()))
         second = [one for one in await self.look() if one not in first]
@@ -198,7 +198,7 @@ class Judge:
         ]
 
     async def _history(self, tenant: str) -> list[dict[str, Any]]:
-        """What a worker shows of a tenant; nothing where none answers."""
+        """Read a tenant's history from a worker; empty if no worker answers."""
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWERED):
                 return await self.stage.world.history(tenant)

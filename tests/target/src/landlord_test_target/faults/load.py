@@ -34,11 +34,11 @@ IMPATIENT = 0.2
 
 @attrs.define(kw_only=True)
 class Operation:
-    """What a user asked for; times are seconds of the clock, and zero is not yet.
+    """One request of a user; times are seconds since the epoch, 0 for not yet.
 
     Attributes:
-        sent: Whether Landlord was seen to have a job for it.
-        status: The tenant's at the last look.
+        sent: Whether Landlord showed a job for it.
+        status: The tenant's status at the last look.
     """
 
     tenant: str

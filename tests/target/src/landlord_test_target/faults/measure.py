@@ -1,4 +1,4 @@
-"""How long work took once whoever was killed was back."""
+"""The durations of operations after a kill, from the killed process's return."""
 
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -33,9 +33,9 @@ class Measure:
         return cls(faults, by_tenant, mishaps)
 
     def taken(self) -> Iterator[tuple[Fault, Operation, float]]:
-        """What met one kill and nothing else, and the seconds that it took afterwards.
+        """Return the operations that met one kill and no other fault, with their seconds after it.
 
-        What is not over by `WITHIN` counts with what it took, whatever came later.
+        An operation that is not over by `WITHIN` counts in full, whatever faults came later.
         """
         for fault in self.faults:
             for one in self._met(fault) if fault.is_kill else ():
@@ -44,7 +44,7 @@ class Measure:
                     yield fault, one, max(0.0, (one.ended or inf) - fault.over)
 
     def _met(self, fault: Fault) -> Iterator[Operation]:
-        """What ran when it came, or was asked for until it was over, and Landlord did not give up."""
+        """Return the operations that ran at a fault, or began during it, and did not fail."""
         asked = (
             one
             for all_of in self.asked.values()

@@ -1,4 +1,4 @@
-"""What a campaign did and found, as text for people and for the documents."""
+"""The report of a campaign, as text for people and for the documents."""
 
 from collections import Counter
 from math import inf
@@ -67,14 +67,14 @@ def _jobs(judge: Judge) -> str:
     ended = Counter(str(job.get("completion_result")) for job in judge.jobs)
     return (
         f"jobs: {len(judge.jobs)}, of which {ended['success']} ended by themselves,"
-        f" {len(judge.gave_way)} of them giving way to a newer one;"
-        f" calls to the target: {outcomes['asked']},"
+        f" {len(judge.gave_way)} of them preempted by a newer one\n"
+        f"calls to the target: {outcomes['asked']},"
         f" of which {outcomes['failed']} failed and {outcomes['lost']} lost their answer"
     )
 
 
 def _took(judge: Judge) -> str:
-    # What was done before whoever was killed was back says nothing.
+    # An operation that ended before the killed process was back has no recovery time.
     taken = [took for _, _, took in judge.measure().taken() if took]
     if not taken:
         return "nothing that met one kill alone"

@@ -1,7 +1,7 @@
-"""A way to Restate's admin API on which the nodes that accepted jobs have clocks of their own.
+"""A proxy of Restate's admin API that simulates nodes whose clocks differ.
 
-One restate-server has one clock. Here each job counts as accepted by one of three nodes, and its
-``created_at`` is shifted by what that node's clock is ahead, the same each time that it is asked for.
+One restate-server has one clock. The proxy assigns each job to one of three nodes, and shifts its
+``created_at`` by that node's difference. The shift of a job is always the same.
 """
 
 from collections.abc import AsyncIterator

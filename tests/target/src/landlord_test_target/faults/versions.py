@@ -42,10 +42,10 @@ class Versions:
         await self.make_latest(self.first if self._latest is self.second else self.second)
 
     async def make_latest(self, version: Fleet) -> None:
-        """Have new jobs go to this version, if that can be done in time.
+        """Make this version the latest, if that succeeds in time.
 
-        Its workers, or Restate, may be away for a moment; and where Restate's discovery meets a
-        worker that stands still, it fails.
+        The workers or Restate may be down for a moment. Restate's discovery fails if it meets a frozen
+        worker.
         """
         if self._latest is version or not version.awake:
             return

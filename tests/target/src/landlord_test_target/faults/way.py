@@ -18,7 +18,7 @@ GARBAGE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 
 class State(StrEnum):
-    """What becomes of a connection."""
+    """The treatment of a connection."""
 
     OPEN = "open"
     SHUT = "shut"

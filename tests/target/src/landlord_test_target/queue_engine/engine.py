@@ -68,7 +68,7 @@ class QueueEngine(WorkerEngine):
                     await asyncio.sleep(self.settings.poll_interval)
 
     async def register(self) -> Registration:
-        """Whoever writes into the file reaches this worker."""
+        """Report the worker as registered, because every writer of the file reaches it."""
         return Registration(state=RegistrationState.REGISTERED, detail=self.settings.path)
 
     async def shutdown(self, grace: float) -> None:

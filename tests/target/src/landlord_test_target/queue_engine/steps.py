@@ -19,7 +19,7 @@ __all__ = ["QueueSteps", "ResyncSteps"]
 T = TypeVar("T")
 
 _LOOK = 0.05
-"""Seconds between two looks at a holder that is to give way."""
+"""Seconds between two looks at a preempted holder."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +42,7 @@ class QueueSteps:
         return await action()
 
     async def acquire(self, tenant: str, note: JobStart) -> Record:
-        """Take the lock once the job that has it, and what resyncs after it, have ended."""
+        """Acquire the lock once its holder, and the resync of that holder's job, have ended."""
         while True:
             before = self.store.lock(tenant)
             if before.job not in (0, self.job.id):
@@ -69,7 +69,7 @@ class QueueSteps:
         self.store.send_resync(ended, self.resync_after)
 
     async def _preempt(self, tenant: str, lock: Lock, note: JobStart) -> None:
-        """Have the job that took the lock last give way, or give way to it."""
+        """Preempt the job that acquired the lock last, or end this one if it is the older job."""
         me = Contender(operation=note.operation, dispatched=_moment(self.job.id))
         holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
         if await gives_way(me, holder, is_uuid=note.is_uuid, is_wanted=ask):
@@ -83,7 +83,7 @@ class QueueSteps:
             await _freed(self.store, rival)
 
     async def complete(self, tenant: str, transition: Transition) -> None:
-        """Write what was done into the record, as long as the lock is this job's."""
+        """Write a transition into the record, if this job is still the holder."""
         with self.store.transaction():
             self._check_lease()
             lock = self._lock(tenant)
@@ -129,7 +129,7 @@ class QueueSteps:
 
 @attrs.frozen(kw_only=True)
 class ResyncSteps(QueueSteps):
-    """The steps with which a tenant is resynced ``after`` a job; they give way to every job."""
+    """The steps of the resync ``after`` a job; every job preempts them."""
 
     after: int
 

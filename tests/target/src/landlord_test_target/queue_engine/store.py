@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS tenants (
 """
 
 _BUSY = 60.0
-"""Seconds for which a statement waits for another process, which may stand still as it writes."""
+"""Seconds that a statement waits for another process, which may be frozen while it writes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -107,7 +107,7 @@ class Store:
         """Lease the oldest job that is due, if there is one."""
         due = "SELECT id FROM jobs WHERE state = 'open' AND lease <= ?1 AND due <= ?1 ORDER BY id"
         if not self._rows(due, time()):
-            # Whoever only looks waits for nobody who writes.
+            # An UPDATE would wait for every writer, also when no job is due.
             return None
         sql = f"""
             UPDATE jobs SET owner = ?2, lease = ?3, attempt = attempt + 1
