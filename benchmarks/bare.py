@@ -108,7 +108,7 @@ class Outside:
 
     async def invocations(self, *ids: str) -> dict[str, Document]:
         """Ask Restate when these invocations began, and what they are doing."""
-        wanted = ", ".join(f"'{one}'" for one in ids)
+        wanted = ", ".join(f"'{identifier}'" for identifier in ids)
         columns = "id, created_at, status, completion_result"
         sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({wanted})"  # noqa: S608  # Restate's own ids
         headers = {"Accept": "application/json"}

@@ -229,7 +229,7 @@ async def created(tenants: TenantJobs, plan: Plan) -> Created:
     new = [Tenant() for _ in range(plan.tenants)]
     try:
         took = await _all(tenants, new, "provision", _WEB, plan.at_once)
-        return Created(took=took, tried_again=sum(one.tried_again for one in new))
+        return Created(took=took, tried_again=sum(tenant.tried_again for tenant in new))
     finally:
         await _all(tenants, new, "delete", {}, plan.at_once)
 

@@ -52,7 +52,8 @@ async def _journals(load: Load, job: str) -> dict[str, list[tuple[str, str]]]:
         f" WHERE id = {mine} OR invoked_by_id = {mine}"
     )
     return {
-        str(one["target_handler_name"]): await _entries(load, str(one["id"])) for one in invocations
+        str(invocation["target_handler_name"]): await _entries(load, str(invocation["id"]))
+        for invocation in invocations
     }
 
 

@@ -107,7 +107,7 @@ class Side:
 
     def figure(self, kind: str, look: Callable[[Round], float]) -> float:
         """The median of something over the rounds of a kind."""
-        return median(look(one) for one in self.rounds[kind])
+        return median(look(measured) for measured in self.rounds[kind])
 
     def figures(self, plan: Plan) -> Mapping[str, float]:
         """Everything that the report shows, by its name."""

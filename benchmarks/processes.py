@@ -73,7 +73,7 @@ class Worker:
     def memory(self) -> float:
         """MiB that it and its children hold in memory."""
         family = (self.process, *self.process.children(recursive=True))
-        return sum(one.memory_info().rss for one in family) / 2**20
+        return sum(process.memory_info().rss for process in family) / 2**20
 
 
 def used(process: psutil.Process) -> float:
@@ -84,7 +84,9 @@ def used(process: psutil.Process) -> float:
 
 def server_process() -> psutil.Process:
     """The one restate-server that this process has started."""
-    (server,) = (one for one in psutil.Process().children() if one.name().startswith("restate"))
+    (server,) = (
+        process for process in psutil.Process().children() if process.name().startswith("restate")
+    )
     return server
 
 

@@ -88,7 +88,7 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
         state_rows=rows,
         state_bytes=size,
         server_rss=_process_of(server).memory_info().rss,
-        server_disk=sum(one.stat().st_size for one in server.folder.rglob("*") if one.is_file()),
+        server_disk=sum(file.stat().st_size for file in server.folder.rglob("*") if file.is_file()),
     )
 
 
@@ -104,11 +104,11 @@ async def state(churn: Churn) -> tuple[int, int]:
 def slope(samples: Sequence[Sample], name: str) -> float:
     """By how much something rises in a thousand jobs: a least-squares line over the second half."""
     half = samples[-1].jobs / 2
-    later = [one for one in samples if one.jobs >= half]
+    later = [sample for sample in samples if sample.jobs >= half]
     if len(later) == 1:
         return 0.0
-    thousands = [one.jobs / 1000 for one in later]
-    return linear_regression(thousands, [float(getattr(one, name)) for one in later]).slope
+    thousands = [sample.jobs / 1000 for sample in later]
+    return linear_regression(thousands, [float(getattr(sample, name)) for sample in later]).slope
 
 
 def rises(samples: Sequence[Sample]) -> dict[str, float]:

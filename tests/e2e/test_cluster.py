@@ -54,15 +54,15 @@ class Load:
         for call in ("create", "update", "delete"):
             await self.world.target.fault(tenant, call, delay_before=0.3)
         async with self.at_work:
-            self.lives[tenant] = [await self._operation(tenant, *one) for one in wanted]
+            self.lives[tenant] = [await self._operation(tenant, *step) for step in wanted]
 
     async def judge(self) -> None:
         """Hold each life against the ledger and the history."""
         for tenant, jobs in self.lives.items():
             resources = await self.world.target.resources(tenant)
-            versions = [json.loads(one["document"])["version"] for one in resources]
+            versions = [json.loads(resource["document"])["version"] for resource in resources]
             rows = await self.world.target.rows(tenant)
-            acts = [one for one in rows if one["outcome"] == "asked" and one["call"] != "inspect"]
+            acts = [row for row in rows if row["outcome"] == "asked" and row["call"] != "inspect"]
             expected = [] if len(jobs) > len(LIFE) else [LIFE[-1][1]]
             self.counts["asked for twice"] += max(0, len(acts) - len(jobs))
             self.counts["doubled"] += len(versions) > 1
@@ -73,7 +73,9 @@ class Load:
 
         async def look() -> bool:
             history = await self.world.history(tenant)
-            return {one["execution_id"] for one in history if one["ended_at"]} >= set(jobs)
+            return {
+                transition["execution_id"] for transition in history if transition["ended_at"]
+            } >= set(jobs)
 
         try:
             return await wait_for(look)

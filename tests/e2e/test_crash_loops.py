@@ -40,12 +40,12 @@ class Supervisor:
 
     @property
     def deaths(self) -> int:
-        return sum(1 for one in self.workers if not one.lives)
+        return sum(1 for worker in self.workers if not worker.lives)
 
     def lines(self, message: str, job: str) -> list[dict[str, Any]]:
         lines = [line for worker in self.workers for line in worker.lines()]
         return [
-            one for one in lines if one["message"] == message and one.get("execution_id") == job
+            line for line in lines if line["message"] == message and line.get("execution_id") == job
         ]
 
 
@@ -196,8 +196,8 @@ async def test_no_path_of_the_worker_is_told_to_restate(world: World) -> None:
     assert await again.ended() == -signal.SIGKILL
 
     kept = await failures(world, deadly)
-    assert [one for one in kept if "LE408: the worker ended in the midst" in one]
-    assert not [one for one in kept if ".py" in one]
+    assert [failure for failure in kept if "LE408: the worker ended in the midst" in failure]
+    assert not [failure for failure in kept if ".py" in failure]
     await world.dispatcher.kill(deadly)
 
 

@@ -47,7 +47,7 @@ def left_over(folder: Path) -> list[list[str]]:
     found = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         about = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
-        if process.pid != os.getpid() and any(str(folder) in one for one in about):
+        if process.pid != os.getpid() and any(str(folder) in part for part in about):
             found.append(about)
     return found
 
@@ -129,7 +129,9 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
 
 async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) -> None:
     async def starting() -> bool:
-        return any("restate-server" in part for one in left_over(tmp_path) for part in one)
+        return any(
+            "restate-server" in part for arguments in left_over(tmp_path) for part in arguments
+        )
 
     async with dev(tmp_path) as process:
         await wait_for(starting)

@@ -93,7 +93,7 @@ async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
     ends = await idle(world, times)
 
     seconds = sorted(end.seconds for end in ends)
-    quick = sum(one < 1 for one in seconds)
+    quick = sum(duration < 1 for duration in seconds)
     spread = f"{seconds[len(seconds) // 2]:.2f} s, at most {seconds[-1]:.2f} s"
     matrix.add_row("idle, after a job", DRAIN, 0, spread, f"{quick} of {times} within a second")
     assert {end.code for end in ends} == {0}

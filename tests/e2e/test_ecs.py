@@ -38,7 +38,7 @@ async def test_a_tenant_on_ecs_is_made_moved_to_another_cluster_and_deleted(
     deleted = await world.done(await world.send(tenant, "delete"))
 
     outputs = (created["output"], moved["output"], deleted["output"])
-    assert [one["status"] for one in outputs] == ["created", "created", "deleted"]
+    assert [output["status"] for output in outputs] == ["created", "created", "deleted"]
     assert active == ["INACTIVE", "ACTIVE"]
     assert server.service(there).status == "INACTIVE"
 

@@ -130,9 +130,9 @@ async def judge(on: Stage, operation: str, tenant: str) -> None:
     config = CHANGES.get(operation, CONFIG)
     wanted = [] if operation == "archive" else [(config["version"], config["location"])]
     documents = [json.loads(row["document"]) for row in await target.resources(tenant)]
-    assert [(one["version"], one["location"]) for one in documents] == wanted
+    assert [(document["version"], document["location"]) for document in documents] == wanted
     made = 2 if operation == "move" else 1
     assert len(await target.ledger(tenant, "create", "201")) == made
     history = await on.world.history(tenant)
-    assert all(one["ended_at"] for one in history)
+    assert all(transition["ended_at"] for transition in history)
     assert len(history) == (1 if operation == "create" else 2)

@@ -172,8 +172,8 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
             sys.stdout.write(f"no full disk: {NO_DISK}\n")
         stories = [await judge.story(finding) for finding in findings[:5]]
 
-    slow = [one for one in findings if one.oracle == "slow"]
-    wrong = [one for one in findings if one.oracle != "slow"]
+    slow = [finding for finding in findings if finding.oracle == "slow"]
+    wrong = [finding for finding in findings if finding.oracle != "slow"]
     assert not wrong, "\n".join((f"seed {seed}", *stories))
     assert on.worker.lives
     landed = sum(one.landed for one in injector.moments.faults if one.is_kill)

@@ -57,7 +57,7 @@ async def deleted(judge: Judge, tenant: str) -> None:
 
 
 def oracles(findings: list[Finding]) -> set[str]:
-    return {one.oracle for one in findings}
+    return {finding.oracle for finding in findings}
 
 
 @pytest.mark.long
@@ -185,7 +185,7 @@ async def test_what_comes_after_the_first_look_is_found_by_the_second(world: Wor
 
         findings = await judge.findings()
 
-    assert {(one.oracle, one.late) for one in findings} >= {("left over", True)}
+    assert {(finding.oracle, finding.late) for finding in findings} >= {("left over", True)}
 
 
 async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:

@@ -247,7 +247,7 @@ async def test_a_tenant_that_moves_to_another_engine_is_there_only_once(
         await landlord.update(tenant, compute_provider="target2", version=1)
         await landlord.seen(tenant, status="ready")
 
-    assert [one["engine"] for one in await world.target.resources(tenant)] == ["target2"]
+    assert [resource["engine"] for resource in await world.target.resources(tenant)] == ["target2"]
 
 
 async def created(world: World, landlord: Caller, gate: Gate, **faults: float) -> str:

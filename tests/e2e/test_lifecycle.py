@@ -45,7 +45,7 @@ async def test_many_creates_at_once_make_a_resource_each(world: World, count: in
     jobs = await asyncio.gather(*(world.send(one, "provision", version=1) for one in tenants))
 
     answers = [await world.done(job) for job in jobs]
-    assert [one["output"]["status"] for one in answers] == ["created"] * len(tenants)
+    assert [answer["output"]["status"] for answer in answers] == ["created"] * len(tenants)
     for tenant in tenants:
         assert len(await world.target.resources(tenant)) == 1
         assert len(await world.target.ledger(tenant, "create", "201")) == 1

@@ -29,8 +29,8 @@ async def move_waiting(world: World, *jobs: str, old: Worker) -> tuple[int, str]
     async def look() -> tuple[int, str] | None:
         code, text = await move(world, old=old)
         texts.append(text)
-        running = (one for one in text.splitlines() if one.startswith("running"))
-        at_rest = not any(job in one for one in running for job in jobs)
+        running = (line for line in text.splitlines() if line.startswith("running"))
+        at_rest = not any(job in line for line in running for job in jobs)
         return (code, "".join(texts)) if at_rest else None
 
     found = await wait_for(look)
@@ -40,7 +40,7 @@ async def move_waiting(world: World, *jobs: str, old: Worker) -> tuple[int, str]
 
 def line(text: str, job: str) -> str:
     """Return the last line that `move` printed about a job."""
-    found = [one for one in text.splitlines() if job in one]
+    found = [line for line in text.splitlines() if job in line]
     return " ".join(found[-1].split())
 
 
@@ -88,7 +88,7 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
 
     code, text = await move_waiting(world, fails, old=old)
 
-    documented = next(one.output for one in shown("docs/operating/upgrade.md") if one.output)
+    documented = next(block.output for block in shown("docs/operating/upgrade.md") if block.output)
     printed = text.replace(world.service, "TenantProvisioning")
     assert form(documented) <= form(printed)
 
@@ -262,7 +262,11 @@ async def test_a_url_that_is_no_old_version_is_refused_with_what_is_known(world:
 
 async def pinned(world: World, old: Worker) -> int:
     """How many invocations that have not ended a version has begun."""
-    (ours,) = (one.id for one in await world.admin.deployments() if one.uri.startswith(url(old)))
+    (ours,) = (
+        deployment.id
+        for deployment in await world.admin.deployments()
+        if deployment.uri.startswith(url(old))
+    )
     rows = await world.admin.query(
         "SELECT id FROM sys_invocation"
         f" WHERE pinned_deployment_id = '{ours}' AND status <> 'completed'"

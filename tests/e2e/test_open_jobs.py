@@ -14,7 +14,7 @@ async def shown(world: World, tenant: str, state: str) -> dict[str, Any]:
 
     async def look() -> dict[str, Any] | None:
         jobs: list[dict[str, Any]] = (await world.status(tenant))["jobs"]
-        return jobs[0] if [one["state"] for one in jobs] == [state] else None
+        return jobs[0] if [job["state"] for job in jobs] == [state] else None
 
     found = await wait_for(look)
     assert found is not None

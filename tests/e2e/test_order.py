@@ -76,7 +76,7 @@ async def test_an_older_job_that_arrives_later_is_superseded(world: World) -> No
     answer = await world.done(older)
     assert (answer["state"], answer["output"]["status"]) == ("cancelled", "superseded")
     assert (await world.target.document(tenant))["version"] == 2
-    assert [one["execution_id"] for one in await world.ended(tenant, 1)] == [newer]
+    assert [transition["execution_id"] for transition in await world.ended(tenant, 1)] == [newer]
 
 
 async def test_a_killed_holder_lets_the_next_job_in(world: World) -> None:

@@ -184,7 +184,7 @@ async def test_a_second_worker_is_the_latest_until_the_first_is_made_so(world: W
 
 
 async def test_check_dry_runs_the_registration_and_changes_nothing(world: World) -> None:
-    before = await world.admin.deployments()
+    before = {deployment.id for deployment in await world.admin.deployments()}
     worker = Worker(config=world.config(), folder=world.folder)
 
     code, text = await worker.command("check")
@@ -195,7 +195,7 @@ async def test_check_dry_runs_the_registration_and_changes_nothing(world: World)
     assert "settings: good" in text
     assert "a registration would add the deployment" in text
     assert await world.admin.service(world.service) is None
-    assert {one.id for one in await world.admin.deployments()} >= {one.id for one in before}
+    assert {deployment.id for deployment in await world.admin.deployments()} >= before
 
 
 async def test_a_worker_that_restate_cannot_reach_is_told_what_to_look_at(world: World) -> None:

@@ -303,7 +303,7 @@ async def test_a_resync_that_stands_still_gives_way_within_a_second(
     assert killed["completion_failure"] == "[409] killed"
     gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
-    operations = [one["operation"] for one in await world.ended(tenant, 2)]
+    operations = [transition["operation"] for transition in await world.ended(tenant, 2)]
     assert operations == ["provision", "update"]
     assert (await world.target.document(tenant))["version"] == 3
 
@@ -331,7 +331,7 @@ async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
     first, _ = await resyncs(world, *ANY, count=2)
     assert first["completion_failure"] == "[409] cancelled"
     acts = await world.target.rows(tenant)
-    updates = [one["outcome"] for one in acts if one["call"] == "update"]
+    updates = [act["outcome"] for act in acts if act["call"] == "update"]
     assert updates == ["asked", "200", "asked", "200"]
 
 

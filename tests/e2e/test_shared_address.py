@@ -136,7 +136,7 @@ class Fleet:
 
     def untrue(self) -> list[Look]:
         """The looks that no answer of the admin API at most so old agrees with."""
-        return [one for one in self.looks if self._age(one) > OLDEST and not self._unseen(one)]
+        return [look for look in self.looks if self._age(look) > OLDEST and not self._unseen(look)]
 
     def _age(self, look: Look) -> float:
         """Seconds for which Restate had shown something else when this was shown."""
@@ -202,7 +202,9 @@ class Fleet:
         deployment = await self.world.admin.deployment_at(self.balancer.url)
         if deployment is None:
             return Truth(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
-        (read,) = {(one.revision, seconds(one.abort_timeout)) for one in deployment.services}
+        (read,) = {
+            (service.revision, seconds(service.abort_timeout)) for service in deployment.services
+        }
         return Truth(
             begun=begun,
             ended=monotonic(),

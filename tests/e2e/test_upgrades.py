@@ -53,11 +53,13 @@ class Rolls:
         late = await self._all(of_each, self._plain)
         code = await self._moved(new, old)
         # Jobs that still run on the old version may end there. All others have moved.
-        await self._let(one.tenant for one in flight if one.kind in ("running", "gives way"))
+        await self._let(
+            operation.tenant for operation in flight if operation.kind in ("running", "gives way")
+        )
         while code:
             code = await self._moved(new, old)
         assert await old.terminate() == 0
-        await self._let(one.tenant for one in flight)
+        await self._let(operation.tenant for operation in flight)
         for one in (*flight, *late):
             await self._judge(one)
         self.seconds.append(monotonic() - begun)
@@ -68,7 +70,7 @@ class Rolls:
         waiting = await self._all(of_each, self._waiting)
         kinds = (self._running, self._held, self._backing_off)
         others = [one for kind in kinds for one in await self._all(of_each, kind)]
-        return [*(one for pair in waiting for one in pair), *others]
+        return [*(operation for pair in waiting for operation in pair), *others]
 
     async def _next_version(self) -> Worker:
         """The same worker under another URL and with an option that Restate is told."""
@@ -88,7 +90,7 @@ class Rolls:
         return await asyncio.gather(*(make(self.world.tenant()) for _ in range(count)))
 
     async def _let(self, tenants: Iterable[str]) -> None:
-        await asyncio.gather(*(self._creates(one) for one in set(tenants)))
+        await asyncio.gather(*(self._creates(tenant) for tenant in set(tenants)))
 
     async def _creates(self, tenant: str, **kinds: float) -> None:
         """Set what the target does with creates; a second one makes a second resource."""

@@ -37,10 +37,10 @@ def test_a_seed_gives_the_same_cases_each_time() -> None:
 def test_forty_cases_have_each_work_followed_by_each_and_delay_each_call() -> None:
     cases = plan(7, 40, TIMES, MOMENTS)
 
-    assert {(one.work, one.then) for one in cases} == set(product(Work, Then))
-    late = {(delay.call, delay.moment) for one in cases for delay in one.delays}
+    assert {(case.work, case.then) for case in cases} == set(product(Work, Then))
+    late = {(delay.call, delay.moment) for case in cases for delay in case.delays}
     assert late == {call for calls in MOMENTS.values() for call in calls}
-    assert max(delay.seconds for one in cases for delay in one.delays) > TIMES.step_timeout
+    assert max(delay.seconds for case in cases for delay in case.delays) > TIMES.step_timeout
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,11 @@ class Aws:
 
     def subnets(self) -> list[str]:
         """The subnets that there are."""
-        return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_subnets()]
+        return [str(subnet.id) for subnet in ec2_backends[ACCOUNT][REGION].describe_subnets()]
 
     def security_groups(self) -> list[str]:
         """The security groups that there are."""
-        return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_security_groups()]
+        return [str(group.id) for group in ec2_backends[ACCOUNT][REGION].describe_security_groups()]
 
     def ecs(self, region: str = REGION, account: str = ACCOUNT) -> Any:
         """The server's own state."""

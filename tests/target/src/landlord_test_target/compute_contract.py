@@ -192,13 +192,13 @@ class ComputeContract:
 
         made = [await engine.provision(first) for _ in range(10)]
         await healthy(engine, first)
-        assert len({tuple(one.resource_ids.items()) for one in made}) == 1
+        assert len({tuple(result.resource_ids.items()) for result in made}) == 1
         assert await subject.versions(tenant) == [1]
 
         updated = [await engine.update(second) for _ in range(10)]
         await healthy(engine, second)
-        assert len({tuple(one.resource_ids.items()) for one in updated}) == 1
-        assert not any(one.rolled_back for one in updated)
+        assert len({tuple(result.resource_ids.items()) for result in updated}) == 1
+        assert not any(result.rolled_back for result in updated)
         assert await subject.versions(tenant) == [2]
 
         gone = [await engine.destroy(tenant, first.location) for _ in range(10)]
@@ -299,7 +299,7 @@ class ComputeContract:
 
         made = await asyncio.gather(*(engine.provision(one) for one in wanted))
 
-        assert len({tuple(one.resource_ids.items()) for one in made}) == len(wanted)
+        assert len({tuple(result.resource_ids.items()) for result in made}) == len(wanted)
         for number, one in enumerate(wanted):
             await healthy(engine, one)
             assert await subject.versions(one.tenant) == [number % 2 + 1]
@@ -323,7 +323,7 @@ class ComputeContract:
 
     async def test_ids_of_any_characters_are_told_apart(self, subject: Subject) -> None:
         engine = subject.engine()
-        tenants = [subject.tenant(one) for one in HOSTILE_IDS]
+        tenants = [subject.tenant(name) for name in HOSTILE_IDS]
         wanted = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
         await asyncio.gather(*(engine.provision(one) for one in wanted))
 

@@ -104,7 +104,8 @@ class Holdings:
     @property
     def versions(self) -> list[int]:
         """The versions of the web server that its containers run."""
-        return [int(show(one)["Config"]["Image"].rpartition(":")[2]) for one in self.ids]
+        images = [show(container)["Config"]["Image"] for container in self.ids]
+        return [int(image.rpartition(":")[2]) for image in images]
 
     def go_made(self, *more: str) -> str:
         """A container by the conventions of Landlord's own worker."""

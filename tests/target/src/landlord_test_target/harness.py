@@ -182,12 +182,13 @@ class World:
 
         async def look() -> list[dict[str, Any]]:
             history = await self.history(tenant)
-            return history if sum(1 for one in history if one["ended_at"]) >= count else []
+            ended = sum(1 for transition in history if transition["ended_at"])
+            return history if ended >= count else []
 
         return await wait_for(look)
 
     async def outcomes(self, tenant: str, count: int) -> list[str]:
-        return [one["outcome"] for one in await self.ended(tenant, count)]
+        return [transition["outcome"] for transition in await self.ended(tenant, count)]
 
     async def status(self, tenant: str) -> dict[str, Any]:
         status: dict[str, Any] = await self._lock(tenant, "status")

@@ -24,7 +24,7 @@ def run_as_nobody(code: str, folder: Path) -> None:
     # A descriptor instead of a path: others' folders above may be closed to that user.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        path = [one for one in sys.path if one]
+        path = [entry for entry in sys.path if entry]
         subprocess.run(
             [sys.executable, "-c", PREPARE + AS_NOBODY + code, str(descriptor), *path],
             pass_fds=(descriptor,),

@@ -123,7 +123,7 @@ class Target(ThreadingHTTPServer):
                 for one in self.delays.get(tenant, ())
                 if (one["call"], one["nth"]) == (call, count)
             ]
-        return {one["moment"]: one["seconds"] for one in due}
+        return {delay["moment"]: delay["seconds"] for delay in due}
 
     def catch(self, moment: str) -> None:
         self.caught.clear()

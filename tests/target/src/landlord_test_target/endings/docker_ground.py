@@ -119,5 +119,5 @@ async def docker_ground(
         try:
             yield ground
         finally:
-            for tenant in {one.tenant for one in wire.requests}:
+            for tenant in {request.tenant for request in wire.requests}:
                 await asyncio.to_thread(Holdings(tenant).clear)

@@ -91,7 +91,7 @@ class Wire:
 
     def of(self, tenant: str) -> list[Request]:
         """Return one tenant's requests, in order."""
-        return [one for one in self.requests if one.tenant == tenant]
+        return [request for request in self.requests if request.tenant == tenant]
 
     async def handle(self, worker: int, incoming: web.Request) -> web.StreamResponse:
         """Pass one request on."""
@@ -156,10 +156,10 @@ class Wire:
         key = (request.tenant, request.call)
         self._counts[key] = count = self._counts.get(key, 0) + 1
         delays = self._delays.get(request.tenant, [])
-        due = [one for one in delays if (one.call, one.nth) == (request.call, count)]
+        due = [delay for delay in delays if (delay.call, delay.nth) == (request.call, count)]
         for one in due:
             request.late += f"{one.moment} {one.seconds:g} s "
-        return partial(_sleep, {one.moment: one.seconds for one in due})
+        return partial(_sleep, {delay.moment: delay.seconds for delay in due})
 
 
 Late = Callable[[str], Coroutine[None, None, None]]

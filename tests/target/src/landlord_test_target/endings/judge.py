@@ -14,7 +14,11 @@ def findings(story: Story) -> list[str]:
         return [f"what followed ({case.then}) has not ended"]
     found = []
     if case.then is Then.DELETE:
-        late = [one for one in story.asked if one.call == "create" and one.at > story.ended]
+        late = [
+            request
+            for request in story.asked
+            if request.call == "create" and request.at > story.ended
+        ]
         found += [f"asked to create {one.at - story.ended:.2f} s after the delete" for one in late]
     wanted = right(story)
     if holds.serving not in wanted:
@@ -49,9 +53,9 @@ def _landed_late(story: Story) -> set[int]:
     """
     case = story.case
     is_late = any(
-        one.call == "update"
-        and one.at < story.killed
-        and float(str(one.detail["answered"])) > story.ended
-        for one in story.asked
+        request.call == "update"
+        and request.at < story.killed
+        and float(str(request.detail["answered"])) > story.ended
+        for request in story.asked
     )
     return {case.version} if is_late and not story.api and case.work is Work.UPDATE else set()

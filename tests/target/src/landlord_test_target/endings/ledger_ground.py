@@ -42,12 +42,12 @@ class LedgerGround:
         """The target knows tenants only by their resources."""
 
     async def delay(self, case: Case) -> None:
-        await self.target.late(case.tenant, [attrs.asdict(one) for one in case.delays])
+        await self.target.late(case.tenant, [attrs.asdict(delay) for delay in case.delays])
 
     async def holds(self, case: Case) -> Holds:
         found = await self.target.resources(case.tenant)
         documents = [json.loads(one["document"]) for one in found]
-        well = [one["version"] for one in documents if not one["unhealthy"]]
+        well = [document["version"] for document in documents if not document["unhealthy"]]
         return Holds(
             count=len(found),
             running=len(well),

@@ -200,7 +200,7 @@ def _case(
         for call, moment in late
     )
     # A request that is given up is tried again: then the job goes on.
-    waits = [min(one.seconds, times.patience(one.call)) for one in delays]
+    waits = [min(delay.seconds, times.patience(delay.call)) for delay in delays]
     on_wire = chance.random() < 0.5
     longest = waits[0] if on_wire else sum(waits) + 1
     work, then = kind

@@ -51,7 +51,7 @@ class Player:
         await asyncio.gather(*map(self._prepare, cases))
         if freeze is None:
             return await asyncio.gather(*map(self._play, cases))
-        cases = [attrs.evolve(one, worker=freeze.worker) for one in cases]
+        cases = [attrs.evolve(case, worker=freeze.worker) for case in cases]
         stories, _ = await asyncio.gather(
             asyncio.gather(*map(self._play, cases)), self._stand_still(freeze)
         )
@@ -100,7 +100,9 @@ class Player:
         case, ground, dispatcher = story.case, self.stage.ground, self.stage.backend.dispatcher
 
         async def look() -> bool:
-            calls = [one.call for one in await ground.asked(case) if one.at >= story.sent]
+            calls = [
+                request.call for request in await ground.asked(case) if request.at >= story.sent
+            ]
             is_there = calls.count(case.killed_on) >= case.delays[0].nth
             # There may never be a second one.
             return is_there or (await dispatcher.poll(story.job)).get("state") not in _RUNS

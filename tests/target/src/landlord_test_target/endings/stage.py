@@ -199,7 +199,9 @@ class QueueBackend:
         return str(self.store.lock(tenant).job) == job
 
     async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
-        return [attrs.asdict(one) for one in self.store.lock(tenant).record.transitions]
+        return [
+            attrs.asdict(transition) for transition in self.store.lock(tenant).record.transitions
+        ]
 
     async def quiet(self, within: float) -> None:
         async def look() -> bool:

@@ -60,7 +60,8 @@ class Story:
     def is_late(self) -> bool:
         """Whether a request of the job was on the wire when it was killed."""
         return any(
-            one.at < self.killed < float(str(one.detail.get("answered", 0))) for one in self.asked
+            request.at < self.killed < float(str(request.detail.get("answered", 0)))
+            for request in self.asked
         )
 
     def look(self, holds: Holds) -> None:
@@ -72,11 +73,11 @@ def told(target: str, seed: int, folder: Path, stories: Sequence[Story]) -> list
     """Write the stories to a folder, print a summary, and return all findings."""
     path = folder / f"{target}-{seed}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(attrs.asdict(one)) for one in stories]
+    lines = [json.dumps(attrs.asdict(story)) for story in stories]
     path.write_text("\n".join([*lines, ""]))
-    wrong = [f"{one.title}: {'; '.join(one.findings)}" for one in stories if one.findings]
-    good, landed = len(stories) - len(wrong), sum(one.landed for one in stories)
-    late = sum(one.is_late for one in stories)
+    wrong = [f"{story.title}: {'; '.join(story.findings)}" for story in stories if story.findings]
+    good, landed = len(stories) - len(wrong), sum(story.landed for story in stories)
+    late = sum(story.is_late for story in stories)
     sys.stdout.write(
         f"\n{target}, seed {seed}: {good} of {len(stories)} as expected. {landed} jobs were killed while"
         f" they ran, {late} of them with a request on the wire. Stories: {path}\n"

@@ -42,7 +42,7 @@ class Fleet:
     @property
     def awake(self) -> list[Worker]:
         """The workers that take jobs and go on with them."""
-        return [one for one in self.routed if one not in self.frozen]
+        return [worker for worker in self.routed if worker not in self.frozen]
 
     async def start(self) -> Worker:
         """Start one more; returns once it listens and is behind the balancer."""
@@ -94,7 +94,9 @@ class Fleet:
         }
 
     def _route(self) -> None:
-        addresses = (one.config["workflow"]["restate"]["worker_address"] for one in self.routed)
+        addresses = (
+            worker.config["workflow"]["restate"]["worker_address"] for worker in self.routed
+        )
         self.balancer.stand_before(*addresses)
 
 

@@ -88,7 +88,7 @@ class Injector:
     @property
     def killed(self) -> int:
         """How many kills there were."""
-        return sum(one.is_kill for one in self.moments.faults)
+        return sum(fault.is_kill for fault in self.moments.faults)
 
     async def _again_and_again(self, is_needed: Callable[[], bool]) -> None:
         deeds = self._deeds()
@@ -122,7 +122,7 @@ class Injector:
 
     def _missing(self) -> list[str]:
         """List the rare faults that are possible and did not happen yet."""
-        came = {one.kind for one in self.moments.faults}
+        came = {fault.kind for fault in self.moments.faults}
         return [kind for kind in RARE if kind in self._deeds() and kind not in came]
 
     async def _one(
@@ -141,13 +141,16 @@ class Injector:
 
     async def _gone_on(self, fault: Fault) -> None:
         # A frozen worker's jobs do not continue, and are not measured either.
-        is_frozen = any(one.frozen for one in self.stage.fleets)
+        is_frozen = any(fleet.frozen for fleet in self.stage.fleets)
         within = WITHIN_FREEZE if is_frozen else WITHIN
-        while time() < fault.over + within and not all(one.ended for one in fault.running):
+        until = fault.over + within
+        while time() < until and not all(operation.ended for operation in fault.running):
             await asyncio.sleep(0.05)
 
     async def _any_awake(self) -> tuple[Fleet, Worker]:
-        while not (awake := [(one, worker) for one in self.stage.fleets for worker in one.awake]):
+        while not (
+            awake := [(fleet, worker) for fleet in self.stage.fleets for worker in fleet.awake]
+        ):
             await asyncio.sleep(0.05)
         return self._dice.choice(awake)
 

@@ -74,7 +74,7 @@ class Judge:
     @property
     def acceptable(self) -> int:
         """So many such requests were sent by workers that froze after they had asked."""
-        return int(EXCUSED * sum(one.kind == FROZEN for one in self.faults))
+        return int(EXCUSED * sum(fault.kind == FROZEN for fault in self.faults))
 
     async def findings(self) -> list[Finding]:
         """Return the findings of two looks; between them every surviving act has time to end."""
@@ -86,8 +86,10 @@ class Judge:
     def _nothing_lives(self) -> float:
         """When no act can be alive any more: neither one of a job nor one of a last look at a tenant."""
         parts, asked = self.stage.parts, self.load.asked
-        ends = [max(one.begun, one.ended) for one in asked] + [one.over for one in self.faults]
-        ends += [one.due for one in self.stage.late.sent]
+        ends = [max(operation.begun, operation.ended) for operation in asked] + [
+            fault.over for fault in self.faults
+        ]
+        ends += [job.due for job in self.stage.late.sent]
         return max(max(ends, default=0.0) + parts.longest_life, time() + parts.longest_act)
 
     async def look(self) -> list[Finding]:
@@ -168,9 +170,11 @@ class Judge:
     def _acted_late(self, tenant: str) -> Iterator[Finding]:
         """Once Landlord shows a tenant as removed, nothing is made for it, by whatever lives on."""
         removed = [
-            one.ended
-            for one in self.load.asked
-            if one.tenant == tenant and one.ended and one.status in ("archived", "gone")
+            operation.ended
+            for operation in self.load.asked
+            if operation.tenant == tenant
+            and operation.ended
+            and operation.status in ("archived", "gone")
         ]
         for row in self.ledger if removed else ():
             acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
@@ -184,17 +188,19 @@ class Judge:
         ended: set[str] = set()
         for tenant in self.load.tenants:
             history = await self._history(tenant)
-            ended |= {str(one["execution_id"]) for one in history if one["ended_at"]}
+            ended |= {
+                str(transition["execution_id"]) for transition in history if transition["ended_at"]
+            }
         missing = [
             str(job["id"])
             for job in self.jobs
             if job.get("completion_result") == "success" and job["id"] not in ended
         ]
-        self.gave_way = [one for one in missing if await self._outcome(one) == "superseded"]
+        self.gave_way = [job for job in missing if await self._outcome(job) == "superseded"]
         return [
-            Finding(oracle="not written down", tenant="", what=one)
-            for one in missing
-            if one not in self.gave_way
+            Finding(oracle="not written down", tenant="", what=job)
+            for job in missing
+            if job not in self.gave_way
         ]
 
     async def _history(self, tenant: str) -> list[dict[str, Any]]:
@@ -215,9 +221,12 @@ class Judge:
         """All that is known of a tenant, in the order of time."""
         tenant = finding.tenant
         lines = [
-            (one.begun, f"{one.kind} {one.config}: {one.status} at {one.ended:.2f}")
-            for one in self.load.asked
-            if one.tenant == tenant
+            (
+                operation.begun,
+                f"{operation.kind} {operation.config}: {operation.status} at {operation.ended:.2f}",
+            )
+            for operation in self.load.asked
+            if operation.tenant == tenant
         ]
         lines += [(fault.at, f"-- {fault.kind}, over at {fault.over:.2f}") for fault in self.faults]
         lines += [

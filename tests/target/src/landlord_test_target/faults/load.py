@@ -82,7 +82,7 @@ class Load:
     @property
     def running(self) -> list[Operation]:
         """The operations whose job was seen and whose end was not."""
-        return [one for one in self.asked if one.sent and not one.ended]
+        return [operation for operation in self.asked if operation.sent and not operation.ended]
 
     async def _user(self, number: int) -> None:
         dice = Random(f"{self.seed}-{number}")

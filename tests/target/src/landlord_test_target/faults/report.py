@@ -21,10 +21,10 @@ ORACLES = (
 def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]) -> str:
     """Everything in a few lines."""
     faults = injector.moments.faults
-    kills = [one for one in faults if one.is_kill]
-    frozen = [one for one in faults if one.kind == FROZEN]
+    kills = [fault for fault in faults if fault.is_kill]
+    frozen = [fault for fault in faults if fault.kind == FROZEN]
     late, clocks = injector.stage.late.sent, injector.stage.clocks
-    found = Counter(one.oracle for one in findings)
+    found = Counter(finding.oracle for finding in findings)
     lines = (
         f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
         f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
@@ -32,13 +32,13 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
         f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
         f"restate-server started again after {injector.restarts} full disks",
-        _counted("operations", Counter(one.kind for one in load.asked)),
+        _counted("operations", Counter(operation.kind for operation in load.asked)),
         _counted("not taken by Landlord", load.refused),
         _counted("faults (landed)", _landed(injector)),
         _jobs(judge),
         _took(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
-        ", ".join(f"{found[one]} {one}" for one in ORACLES),
+        ", ".join(f"{found[oracle]} {oracle}" for oracle in ORACLES),
         f"of these found by the second look alone: {sum(one.late for one in findings)}",
         f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.acceptable}",
     )
@@ -48,7 +48,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
 def _lasting(frozen: list[Fault]) -> str:
     if not frozen:
         return "0 s"
-    seconds = sorted(one.over - one.at for one in frozen)
+    seconds = sorted(freeze.over - freeze.at for freeze in frozen)
     return f"{seconds[0]:.0f} to {seconds[-1]:.0f} s"
 
 
@@ -57,8 +57,8 @@ def _counted(title: str, counts: Counter[str]) -> str:
 
 
 def _landed(injector: Injector) -> Counter[str]:
-    all_of = Counter(one.kind for one in injector.moments.faults)
-    landed = Counter(one.kind for one in injector.moments.faults if one.landed)
+    all_of = Counter(fault.kind for fault in injector.moments.faults)
+    landed = Counter(fault.kind for fault in injector.moments.faults if fault.landed)
     return Counter({f"{kind} ({landed[kind]})": count for kind, count in all_of.items()})
 
 

@@ -118,7 +118,7 @@ class Stage:
     @property
     def ways(self) -> tuple[Way, ...]:
         """All ways that there are."""
-        return self.to_landlord, self.to_target, *(one.way for one in self.fleets)
+        return self.to_landlord, self.to_target, *(fleet.way for fleet in self.fleets)
 
     @property
     def worker(self) -> Worker:
@@ -128,7 +128,7 @@ class Stage:
     async def worker_again(self) -> None:
         """Start another worker in the place of those that have ended; returns once it listens."""
         first = self.fleets[0]
-        first.routed = [one for one in first.routed if one.lives]
+        first.routed = [worker for worker in first.routed if worker.lives]
         await first.start()
 
     async def server_again(self) -> None:

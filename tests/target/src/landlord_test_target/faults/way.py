@@ -72,7 +72,7 @@ class Way:
             end = urlsplit(self.to)
             beyond_reader, beyond = await asyncio.open_connection(end.hostname, end.port)
             ways = (self._pump(reader, beyond), self._pump(beyond_reader, writer))
-            pumps = [asyncio.create_task(one) for one in ways]
+            pumps = [asyncio.create_task(way) for way in ways]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:

@@ -104,7 +104,9 @@ class QueueSteps:
 
     def _lock(self, tenant: str) -> Lock:
         lock = self.store.lock(tenant)
-        begun = any(one.execution_id == self.execution_id for one in lock.record.transitions)
+        begun = any(
+            transition.execution_id == self.execution_id for transition in lock.record.transitions
+        )
         if lock.job != self.job.id and (begun or self._holder(lock).is_later_than(self._me)):
             raise Superseded(f"job {lock.job} goes first")
         return lock
@@ -116,7 +118,11 @@ class QueueSteps:
     def _holder(self, lock: Lock) -> Contender:
         """The job that took the lock last; one that is over without an end was killed."""
         name, row = str(lock.job), self.store.job(lock.job)
-        operations = (one.operation for one in lock.record.transitions if one.execution_id == name)
+        operations = (
+            transition.operation
+            for transition in lock.record.transitions
+            if transition.execution_id == name
+        )
         killed = row is not None and not row.is_open and not lock.record.has_ended(name)
         operation = next(operations, "")
         return Contender(operation=operation, dispatched=_moment(lock.job), killed=killed)
