@@ -198,6 +198,15 @@ async def test_check_dry_runs_the_registration_and_changes_nothing(world: World)
     assert {deployment.id for deployment in await world.admin.deployments()} >= before
 
 
+async def test_check_of_a_registered_worker_that_runs_says_so(world: World) -> None:
+    worker = await world.worker()
+
+    code, text = await worker.command("check")
+
+    assert code == 0, text
+    assert "revision 1" in text
+
+
 async def test_a_worker_that_restate_cannot_reach_is_told_what_to_look_at(world: World) -> None:
     config = world.config()
     config["workflow"]["restate"]["worker_advertised_url"] = f"http://127.0.0.1:{free_port()}"
