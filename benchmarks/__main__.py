@@ -48,7 +48,7 @@ SIDES: tuple[tuple[str, Start], ...] = (
 
 
 async def main(plan: Plan, into: Path, before: Path | None) -> int:
-    """Measure, report, and return the exit code."""
+    """Run the benchmark, write the report, and return the exit code."""
     starters = [*SIDES]
     if before is not None:
         other = partial(our_worker, host=before, service="TenantProvisioningBefore")
@@ -71,7 +71,7 @@ async def main(plan: Plan, into: Path, before: Path | None) -> int:
 
 @asynccontextmanager
 async def load() -> AsyncIterator[Load]:
-    """Start all that the workers need."""
+    """Start the servers that the workers need."""
     async with aiohttp.ClientSession() as http:
         with tempfile.TemporaryDirectory(prefix="landlord-bench-") as folder:
             server = RestateServer(binary=await server_binary(), folder=Path(folder) / "restate")

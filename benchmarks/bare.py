@@ -68,7 +68,7 @@ AS_JSON: RunOptions[Document] = RunOptions(serde=JsonSerde())
 
 
 def now() -> str:
-    """The time as RFC 3339 text."""
+    """Return the time as RFC 3339 text."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -87,19 +87,19 @@ class Outside:
         url = f"{self.landlord}/v1/tenants/{tenant}"
         async with self.http.get(url, headers={"Cache-Control": "no-cache"}) as response:
             response.raise_for_status()
-            found: Document = json.loads(await response.read())
-            return found
+            document: Document = json.loads(await response.read())
+            return document
 
     async def defaults(self) -> Document:
         """Read Landlord's defaults for the compute engine."""
         url = f"{self.landlord}/v1/compute/config"
         async with self.http.get(url, params={"provider": "mock"}) as response:
             response.raise_for_status()
-            found: Document = json.loads(await response.read())["defaults"]
-            return found
+            defaults: Document = json.loads(await response.read())["defaults"]
+            return defaults
 
     async def cached(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """An answer of Landlord's that may be some minutes old."""
+        """Return an answer of Landlord's API from the cache, or ask."""
         until, value = self.cache.get(key, (0.0, None))
         if monotonic() >= until:
             value = await ask()
@@ -107,15 +107,15 @@ class Outside:
         return value
 
     async def invocations(self, *ids: str) -> dict[str, Document]:
-        """Ask Restate when these invocations began, and what they are doing."""
-        wanted = ", ".join(f"'{identifier}'" for identifier in ids)
+        """Ask Restate for the creation time and the status of these invocations."""
+        quoted_ids = ", ".join(f"'{identifier}'" for identifier in ids)
         columns = "id, created_at, status, completion_result"
-        sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({wanted})"  # noqa: S608  # Restate's own ids
+        sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({quoted_ids})"  # noqa: S608  # Restate's own ids
         headers = {"Accept": "application/json"}
         url = f"{self.admin}/query"
         async with self.http.post(url, json={"query": sql}, headers=headers) as response:
             if response.connection is not None and response.connection.transport is not None:
-                # The answer's second segment waits for this, up to 40 ms otherwise.
+                # Without a quick ACK, Restate holds the answer's second segment back for up to 40 ms.
                 its = response.connection.transport.get_extra_info("socket")
                 its.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response.raise_for_status()
@@ -127,9 +127,9 @@ async def resolve(outside: Outside, job: Document) -> Document:
     """Ask Landlord which engine the tenant has."""
     tenant = job["tenant_uuid"]
     key = f"{tenant} {json.dumps(job['desired_config'], sort_keys=True)}"
-    found = await outside.cached(key, lambda: outside.tenant(tenant))
+    document = await outside.cached(key, lambda: outside.tenant(tenant))
     await outside.cached("defaults", outside.defaults)
-    engine = found["labels"]["compute_provider"]
+    engine = document["labels"]["compute_provider"]
     return {
         "started_at": now(),
         "placement": {"engine": engine, "location": "", "resource_ids": {}},
@@ -137,7 +137,7 @@ async def resolve(outside: Outside, job: Document) -> Document:
 
 
 async def apply(outside: Outside, job: Document) -> Document:
-    """Put the configuration in force."""
+    """Apply the configuration."""
     tenant = job["tenant_uuid"]
     config = {**await outside.cached("defaults", outside.defaults), **job["desired_config"]}
     before = outside.resources.get(tenant)
@@ -156,17 +156,17 @@ async def apply(outside: Outside, job: Document) -> Document:
 
 
 async def confirm(outside: Outside, job: Document, applied: Document) -> Document:
-    """Make sure that it is still what Landlord wants."""
+    """Compare the result with Landlord once more."""
     tenant = job["tenant_uuid"]
     assert tenant in outside.resources
-    found = await outside.tenant(tenant)
-    if found["status"] in {"provisioning", "updating", "ready"}:
-        assert found["desired_config"] == job["desired_config"]
+    document = await outside.tenant(tenant)
+    if document["status"] in {"provisioning", "updating", "ready"}:
+        assert document["desired_config"] == job["desired_config"]
     return {"ended_at": now(), "applied": applied, "detail": ""}
 
 
-async def work(outside: Outside, job: Document) -> Document:
-    """Put the configuration in force, and make sure of it."""
+async def apply_and_confirm(outside: Outside, job: Document) -> Document:
+    """Apply the configuration, then confirm it."""
     return await confirm(outside, job, await apply(outside, job))
 
 
@@ -174,15 +174,15 @@ async def claim(outside: Outside, me: str, holder: Document) -> Document:
     """Ask Restate whether another job was dispatched later."""
     other = holder["execution_id"]
     known = holder["dispatched"]
-    found = await outside.invocations(*((me,) if known else (me, other)))
-    mine = found[me]["created_at"]
-    its = known or found[other]["created_at"]
+    rows = await outside.invocations(*((me,) if known else (me, other)))
+    mine = rows[me]["created_at"]
+    its = known or rows[other]["created_at"]
     later = datetime.fromisoformat(its) > datetime.fromisoformat(mine)
     return {"verdict": "superseded" if later else "free", "dispatched": mine}
 
 
-def ended(record: Document, transition: Document) -> Document:
-    """The record with the end of a job in it."""
+def with_end(record: Document, transition: Document) -> Document:
+    """Copy a record with the end of a job."""
     others = [t for t in record["transitions"] if t["execution_id"] != transition["execution_id"]]
     placements = [
         p for p in record["placements"] if p["engine"] != transition["placement"]["engine"]
@@ -194,8 +194,8 @@ def ended(record: Document, transition: Document) -> Document:
     }
 
 
-def begun(record: Document, me: str, note: Document) -> Document:
-    """The record with the start of a job in it, and of the past only where the tenant is."""
+def with_start(record: Document, me: str, note: Document) -> Document:
+    """Copy a record with the start of a job, without the transitions of earlier jobs."""
     start = {
         **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
         **dict.fromkeys(("ended_at", "placement")),
@@ -211,9 +211,9 @@ def begun(record: Document, me: str, note: Document) -> Document:
     }
 
 
-async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document:
+async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Document:
     """Give the lock to a job once the holder has ended."""
-    me = wish["execution_id"]
+    me = request["execution_id"]
     empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
     state: Document = await ctx.get("lock", type_hint=dict) or empty
     holder, record = state["holder"], state["record"]
@@ -223,18 +223,20 @@ async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document
         claimed = await ctx.run_typed("claim", ask, AS_JSON)
     if claimed["verdict"] == "superseded":
         return {"record": record, "superseded_by": holder["execution_id"]}
-    if holder is not None and not all(one["ended_at"] for one in record["transitions"]):
+    if holder is not None and not all(
+        transition["ended_at"] for transition in record["transitions"]
+    ):
         answer = await ctx.attach_invocation(holder["execution_id"], type_hint=dict)
-        record = ended(record, answer["output"]["transition"])
+        record = with_end(record, answer["output"]["transition"])
     lines = (await ctx.get("past", serde=BytesSerde()) or b"").splitlines()
-    lines += [json.dumps(one).encode() for one in record["transitions"]]
+    lines += [json.dumps(transition).encode() for transition in record["transitions"]]
     ctx.set("past", b"\n".join(lines[-HISTORY:]), serde=BytesSerde())
-    record = begun(record, me, wish["note"])
+    record = with_start(record, me, request["note"])
     holder = {
         "execution_id": me,
-        "since": wish["note"]["started_at"],
+        "since": request["note"]["started_at"],
         "dispatched": claimed["dispatched"],
-        "operation": wish["note"]["operation"],
+        "operation": request["note"]["operation"],
         "is_resync": False,
     }
     kept = dict.fromkeys(("followed", "preempted"), False)
@@ -242,45 +244,47 @@ async def take(outside: Outside, ctx: ObjectContext, wish: Document) -> Document
     return {"record": record, "superseded_by": ""}
 
 
-async def end(ctx: ObjectContext, transition: Document) -> None:
-    """Write down what a job did."""
+async def complete(ctx: ObjectContext, transition: Document) -> None:
+    """Write a job's transition into the record, if the job is still the holder."""
     state: Document | None = await ctx.get("lock", type_hint=dict)
     if state is None or state["holder"]["execution_id"] != transition["execution_id"]:
         return
-    ctx.set("lock", {**state, "record": ended(state["record"], transition)})
+    ctx.set("lock", {**state, "record": with_end(state["record"], transition)})
 
 
 def services(outside: Outside) -> tuple[Service, VirtualObject]:
-    """The service that is called, and the private object that it calls."""
+    """Build the public service, and the private lock object that it calls."""
     lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
     @lock.handler("acquire", ingress_private=True)
-    async def _take(ctx: ObjectContext, wish: Document) -> Document:
-        return await take(outside, ctx, wish)
+    async def _acquire(ctx: ObjectContext, request: Document) -> Document:
+        return await acquire(outside, ctx, request)
 
     @lock.handler("complete", ingress_private=True)
-    async def _end(ctx: ObjectContext, transition: Document) -> None:
-        await end(ctx, transition)
+    async def _complete(ctx: ObjectContext, transition: Document) -> None:
+        await complete(ctx, transition)
 
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
         me, tenant = ctx.request().id, job["tenant_uuid"]
         resolved = await ctx.run_typed("resolve", partial(resolve, outside, job), AS_JSON)
         note = {"operation": job["operation"], **resolved}
-        taken = await ctx.object_call(_take, key=tenant, arg={"execution_id": me, "note": note})
-        if taken["superseded_by"]:
+        acquired = await ctx.object_call(
+            _acquire, key=tenant, arg={"execution_id": me, "note": note}
+        )
+        if acquired["superseded_by"]:
             return {"execution_id": me, "state": "cancelled"}
-        confirmed = await ctx.run_typed("apply", partial(work, outside, job), AS_JSON)
+        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, outside, job), AS_JSON)
         transition = transition_of(me, job, resolved, confirmed)
-        ctx.object_send(_end, key=tenant, arg=transition)
+        ctx.object_send(_complete, key=tenant, arg=transition)
         return answer_of(job, transition)
 
     return jobs, lock
 
 
 def transition_of(me: str, job: Document, resolved: Document, confirmed: Document) -> Document:
-    """Sum up a job that has ended."""
+    """Build the transition of an ended job."""
     applied = {key: value for key, value in confirmed["applied"].items() if key != "rolled_back"}
     return {
         **applied,
@@ -293,7 +297,7 @@ def transition_of(me: str, job: Document, resolved: Document, confirmed: Documen
 
 
 def answer_of(job: Document, transition: Document) -> Document:
-    """Landlord's ExecutionStatus."""
+    """Build Landlord's ExecutionStatus."""
     return {
         "execution_id": transition["execution_id"],
         "workflow_id": "",
@@ -322,7 +326,7 @@ async def main(port: int, admin: str, landlord: str) -> None:
 
 async def serve(what: Sequence[Service | VirtualObject], port: int, admin: str) -> None:
     """Listen, register, and serve until killed."""
-    # It listens from here on: Restate's discovery waits in the backlog until the server is up.
+    # The socket listens from here on, so Restate's discovery waits in its backlog for the server.
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     config = uvicorn.Config(restate.app(what), **SERVER)
     serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))

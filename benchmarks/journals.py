@@ -1,4 +1,4 @@
-"""Makes sure that both sides do the same, by what Restate and Landlord saw of a job on each."""
+"""Compares the work of both sides, by the traces of a job in Restate and Landlord's API."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Seen:
 
 
 async def look_at(load: Load, worker: Worker) -> Seen:
-    """Carry out two jobs of one tenant on a worker and look at what the second left behind."""
+    """Run two jobs of one tenant on a worker, and return the traces of the second."""
     (tenant,) = tenants(1)
     await load.new_config()
     await load.job(worker, tenant)

@@ -18,7 +18,7 @@ from benchmarks.bare import AS_JSON, OPTIONS, Document, now, serve
 SERVICE = "Least"
 
 
-async def take(ctx: ObjectContext, me: str) -> None:
+async def acquire(ctx: ObjectContext, me: str) -> None:
     """Give the lock to a job once the holder has ended."""
     holder = await ctx.get("holder", type_hint=str)
     if holder:
@@ -26,14 +26,14 @@ async def take(ctx: ObjectContext, me: str) -> None:
     ctx.set("holder", me)
 
 
-async def end(ctx: ObjectContext, me: str) -> None:
-    """Let the next job in without a wait."""
+async def complete(ctx: ObjectContext, me: str) -> None:
+    """Free the lock, so that the next job need not wait for this one's end."""
     if await ctx.get("holder", type_hint=str) == me:
         ctx.set("holder", "")
 
 
 async def apply(resources: dict[str, Document], job: Document) -> Document:
-    """Put the configuration in force."""
+    """Apply the configuration."""
     tenant = job["tenant_uuid"]
     before = resources.get(tenant)
     resources[tenant] = job["desired_config"]
@@ -41,25 +41,25 @@ async def apply(resources: dict[str, Document], job: Document) -> Document:
 
 
 def services() -> tuple[Service, VirtualObject]:
-    """The service that is called, and the private object that it calls."""
+    """Build the public service, and the private lock object that it calls."""
     resources: dict[str, Document] = {}
     lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
     @lock.handler("acquire", ingress_private=True)
-    async def _take(ctx: ObjectContext, me: str) -> None:
-        await take(ctx, me)
+    async def _acquire(ctx: ObjectContext, me: str) -> None:
+        await acquire(ctx, me)
 
     @lock.handler("complete", ingress_private=True)
-    async def _end(ctx: ObjectContext, me: str) -> None:
-        await end(ctx, me)
+    async def _complete(ctx: ObjectContext, me: str) -> None:
+        await complete(ctx, me)
 
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
         me, tenant = ctx.request().id, job["tenant_uuid"]
-        await ctx.object_call(_take, key=tenant, arg=me)
+        await ctx.object_call(_acquire, key=tenant, arg=me)
         applied = await ctx.run_typed("apply", partial(apply, resources, job), AS_JSON)
-        ctx.object_send(_end, key=tenant, arg=me)
+        ctx.object_send(_complete, key=tenant, arg=me)
         return {"execution_id": me, "state": "succeeded", "output": applied}
 
     return jobs, lock

@@ -1,4 +1,4 @@
-"""The measurements, in their order: the sides take turns, so that a busy machine is fair."""
+"""The measurements, in their order; the sides alternate, so that a busy machine affects all alike."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,17 +19,17 @@ FEW = 10
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How much is measured, on each side; jobs are for all rounds together.
+    """The size of the benchmark on each side; numbers of jobs are for all rounds together.
 
     Attributes:
-        rounds: Rounds of each kind, of which the median counts.
-        starts: How often each side is started.
+        rounds: The rounds of each kind; the report shows their median.
+        starts: The number of starts of each side.
         fill: Jobs that give the few tenants a history of full length.
         few: Jobs for the few tenants while a worker knows no others, and again in the end.
         many: Tenants that are made in between, by one job each.
         batches: Rounds in which these are made; the first is compared with the last.
         jobs: Jobs for these many tenants once they are made.
-        clients: Jobs under way at once.
+        clients: The number of simultaneous jobs.
         alone: Tenants that one client makes, one after the other, and jobs for them by it.
     """
 
@@ -45,16 +45,16 @@ class Plan:
 
     @property
     def before(self) -> int:
-        """Jobs until the memory is looked at first."""
+        """Return the number of jobs before the first look at the memory."""
         return self.fill + self.few
 
     @property
     def after(self) -> int:
-        """Jobs until it is looked at last."""
+        """Return the number of jobs before the last look at the memory."""
         return self.before + self.many + self.jobs + 2 * self.alone + self.few
 
     def kinds(self) -> Sequence["Kind"]:
-        """All kinds of rounds, in their order."""
+        """List all kinds of rounds, in their order."""
         few, many, one = FEW, self.clients, 1
         return (
             Kind("fill", "few", self.fill, self.rounds, few),
@@ -72,11 +72,11 @@ class Kind:
     """Rounds of one kind.
 
     Attributes:
-        name: What the report calls them.
+        name: The name in the report.
         tenants: Whose jobs they are: the few, the many, or those of one client alone.
         jobs: In all rounds together.
-        rounds: How many there are.
-        clients: Jobs under way at once.
+        rounds: The number of rounds.
+        clients: The number of simultaneous jobs.
     """
 
     name: str
@@ -92,7 +92,7 @@ SHORT = Plan(starts=2, fill=500, few=250, many=1_000, batches=5, jobs=1_000, alo
 
 @attrs.define(kw_only=True)
 class Side:
-    """One of the workers, its tenants, and what was measured of it."""
+    """One of the workers, its tenants, and its measured rounds."""
 
     name: str
     worker: Worker
@@ -101,16 +101,16 @@ class Side:
     rounds: dict[str, list[Round]] = attrs.field(factory=dict)
 
     def keys(self, kind: Kind, number: int) -> Sequence[str]:
-        """The tenants of a round; each of the many and of those alone is in one round of a kind."""
+        """Return the tenants of a round; only the few are in more than one round of a kind."""
         own = self.tenants[kind.tenants]
         return own if kind.tenants == "few" else own[number :: kind.rounds]
 
     def figure(self, kind: str, look: Callable[[Round], float]) -> float:
-        """The median of something over the rounds of a kind."""
+        """Return the median of a value over the rounds of a kind."""
         return median(look(measured) for measured in self.rounds[kind])
 
     def figures(self, plan: Plan) -> Mapping[str, float]:
-        """Everything that the report shows, by its name."""
+        """Return all figures of the report, by name."""
         batch, made = plan.many // plan.batches, self.rounds["make"]
         return {
             "update: jobs per second": self.figure("update", _rate),
@@ -138,7 +138,7 @@ class Side:
 
 
 def side(name: str, worker: Worker, started: Sequence[float], plan: Plan) -> Side:
-    """A worker that is to be measured, with tenants of its own."""
+    """Build the side of a worker, with tenants of its own."""
     counts = {"few": FEW, "many": plan.many, "alone": plan.alone}
     own = {whose: tenants(count) for whose, count in counts.items()}
     return Side(name=name, worker=worker, starts=started, tenants=own)
@@ -163,7 +163,7 @@ def _half(one: Round) -> float:
 async def starts(
     load: Load, start: Callable[[Location], AbstractContextManager[Worker]], count: int
 ) -> list[float]:
-    """Seconds from the start of a process until Restate shows its deployment, each time anew."""
+    """Measure the seconds from the start of a process until Restate shows its deployment."""
     found: list[float] = []
     for _ in range(count):
         began = time.perf_counter()
@@ -174,9 +174,9 @@ async def starts(
 
 
 async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
-    """Measure workers that are registered, into their sides.
+    """Measure registered workers and add the rounds to their sides.
 
-    The first two have to do the same for a job; what others leave out is theirs.
+    The first two have to do the same work for a job. The others may do less.
 
     Raises:
         AssertionError: The first two did not do the same.

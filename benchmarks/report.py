@@ -15,7 +15,7 @@ __all__ = ["picture", "table", "write"]
 
 
 def table(plan: Plan, sides: Sequence[Side]) -> str:
-    """The figures side by side, and those of the first as multiples of the others'."""
+    """Build the table of all figures, with the first side's as multiples of the others'."""
     ours, *others = sides
     names = [side.name for side in sides]
     ratios = [f"ratio to {side.name}" for side in others]
@@ -33,7 +33,7 @@ def table(plan: Plan, sides: Sequence[Side]) -> str:
 
 
 def write(folder: Path, plan: Plan, sides: Sequence[Side]) -> None:
-    """Write all three into a folder."""
+    """Write numbers, table and picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
@@ -48,7 +48,7 @@ def write(folder: Path, plan: Plan, sides: Sequence[Side]) -> None:
 
 
 def picture(path: Path, sides: Sequence[Side]) -> None:
-    """Draw how long jobs took, what they cost, and how memory grew."""
+    """Draw the latency and the cost of jobs, and the growth of memory."""
     figure, (waiting, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for side in sides:
         rounds = [one for kind in side.rounds.values() for one in kind]

@@ -34,13 +34,13 @@ KEYS = UUID("c6b1c1c5-56e8-4a3a-8f9c-1d6a9d3f2f5e")
 
 @attrs.define(kw_only=True)
 class Tenant:
-    """One tenant, or its successors, and what it goes through.
+    """One tenant, its successors under the same number, and their visits.
 
     Attributes:
-        number: Its place among the others.
-        key: What Landlord calls it now.
-        version: The configuration that was wanted last.
-        lives: Whether it has a resource, and so a state in its lock.
+        number: The tenant's number.
+        key: The tenant's current id.
+        version: The version of the last desired configuration.
+        lives: Whether the tenant has a resource, and so a state in its lock.
     """
 
     number: int
@@ -74,5 +74,5 @@ class Tenant:
 
 
 def all_tenants(how_many: int) -> list[Tenant]:
-    """Tenants of which nobody knows yet."""
+    """Create the tenants, which neither Landlord nor Restate knows yet."""
     return [Tenant(number=number) for number in range(how_many)]

@@ -44,7 +44,7 @@ def table(soaked: Soaked) -> str:
 
 
 def write(folder: Path, soaked: Soaked) -> None:
-    """Write all three into a folder."""
+    """Write numbers, table and picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
@@ -59,7 +59,7 @@ def write(folder: Path, soaked: Soaked) -> None:
 
 
 def picture(path: Path, soaked: Soaked) -> None:
-    """Draw everything over the jobs."""
+    """Draw all values over the number of jobs."""
     jobs = [sample.jobs for sample in soaked.samples]
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
     panels = (

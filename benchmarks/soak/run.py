@@ -1,4 +1,4 @@
-"""A soak: jobs without end on one worker, with a look at it every few thousand."""
+"""A soak: very many jobs on one worker, with a sample every few thousand."""
 
 import asyncio
 import tempfile
@@ -40,13 +40,13 @@ IDLE_WITHIN = 300.0
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How long a soak is.
+    """The size of a soak.
 
     Attributes:
-        jobs: Jobs in all.
-        tenants: Tenants, three quarters of which are there at any time.
-        every: Jobs between two looks.
-        clients: Jobs under way at once.
+        jobs: The number of jobs.
+        tenants: The number of tenants; three quarters of them have a resource at any time.
+        every: The number of jobs between two samples.
+        clients: The number of simultaneous jobs.
     """
 
     jobs: int = 100_000
@@ -65,12 +65,12 @@ class Soaked:
 
 
 async def soak(plan: Plan) -> AsyncIterator[Soaked]:
-    """Run a soak on a restate-server and a worker of its own; tells all that was seen at each look.
+    """Run a soak on a restate-server and a worker of its own, and yield all results at each sample.
 
     Raises:
-        AssertionError: A job did something else than it should, a deleted tenant is not
-            forgotten, or a living one has no state.
-        TimeoutError: Something stays under way.
+        AssertionError: A job has another result than expected, a deleted tenant is not forgotten, or
+            a living one has no state.
+        TimeoutError: A job or a call does not end.
     """
     samples: list[Sample] = []
     async with _begun(plan) as (churn, server):
@@ -85,7 +85,7 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
 
 @asynccontextmanager
 async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
-    """Start everything; the worker is registered then."""
+    """Start all servers and wait until the worker is registered."""
     with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
         server = RestateServer(binary=await server_binary(), folder=Path(name) / "restate")
         await server.start()
@@ -116,7 +116,7 @@ async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
 
 
 async def _idle(churn: Churn) -> None:
-    """Wait until nothing is under way nor to come; then exactly the tenants there have a state."""
+    """Wait until no call is open or scheduled, and check that exactly the living tenants have a state."""
     sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
     async with asyncio.timeout(IDLE_WITHIN):
         while await churn.admin.query(sql):
@@ -127,7 +127,7 @@ async def _idle(churn: Churn) -> None:
 
 @asynccontextmanager
 async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
-    """Landlord's API in this very process, which knows what it wants."""
+    """Run Landlord's API in this process, which has the desired states."""
     landlord, listens = Landlord(), asyncio.Event()
     listeners = listening_sockets("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]

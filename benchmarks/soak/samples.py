@@ -71,7 +71,7 @@ class Sample:
 
 
 async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
-    """Look at the worker from outside, at its metrics, at the locks, and at restate-server."""
+    """Take a sample of the worker's process and metrics, of the locks, and of restate-server."""
     process = churn.worker.process
     memory = process.memory_full_info()
     shown = await _metrics(churn)
@@ -93,7 +93,7 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
 
 
 async def state(churn: Churn) -> tuple[int, int]:
-    """The number of entries that the locks keep, and the bytes of their values."""
+    """Return the number of entries in the locks, and the bytes of their values."""
     (found,) = await churn.admin.query(
         "SELECT count(*) AS entries, sum(octet_length(value_utf8)) AS size FROM state"  # noqa: S608  # quoted
         f" WHERE service_name = {literal(churn.worker.service + 'Tenant')}"
@@ -102,7 +102,7 @@ async def state(churn: Churn) -> tuple[int, int]:
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:
-    """By how much something rises in a thousand jobs: a least-squares line over the second half."""
+    """Return a value's rise in a thousand jobs, by a least-squares line over the second half."""
     half = samples[-1].jobs / 2
     later = [sample for sample in samples if sample.jobs >= half]
     if len(later) == 1:
