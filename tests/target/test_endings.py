@@ -1,4 +1,4 @@
-"""The cases of one seed are the same each time, and the judge finds what it is there for."""
+"""The cases of one seed are always the same, and the judge finds each kind of fault."""
 
 from itertools import product
 

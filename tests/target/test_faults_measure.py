@@ -1,4 +1,4 @@
-"""Which operations tell how long work takes after a kill."""
+"""The measure counts only operations that met one kill and no other fault."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The proxy that sets the clocks of Restate's nodes apart."""
+"""The proxy shifts the clocks of Restate's nodes."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ ROWS = [
 
 
 async def shown(url: str) -> list[float]:
-    """Seconds by which each job is shown later than it was accepted."""
+    """Return each job's shift in seconds, by the answers of the proxy."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{url}/query", json={"query": "select *"}) as answer,

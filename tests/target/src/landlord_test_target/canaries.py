@@ -23,7 +23,7 @@ INPUT = "Command: Input"
 
 @attrs.frozen
 class Canaries:
-    """Words that appear nowhere by chance."""
+    """Secrets: words that appear nowhere by chance."""
 
     mark: str = attrs.field(factory=lambda: f"canary{uuid4().hex}")
 
@@ -35,13 +35,13 @@ class Canaries:
 
 
 def env(canaries: Canaries, where: str) -> dict[str, object]:
-    """A part of a tenant's configuration with a secret in it, as most engines take it."""
+    """Build a part of a tenant's configuration with a secret, in the form of most engines."""
     return {"env": {"PASSWORD": canaries.word(where), "NESTED": canaries.word(f"{where}-2")}}
 
 
 @contextmanager
 def wrong_landlord(canaries: Canaries) -> Iterator[str]:
-    """Landlord's API, which answers with a secret in the wrong location; its URL."""
+    """Run a Landlord API whose answers have a secret in the wrong place, and yield its URL."""
     with HTTPServer() as server:
         server.expect_request("/v1/compute/config").respond_with_json({"error": "x"}, status=400)
         wrong = {"id": 5, "desired_config": canaries.word("api"), "labels": {"a": [1]}}
@@ -51,12 +51,12 @@ def wrong_landlord(canaries: Canaries) -> Iterator[str]:
 
 @attrs.frozen(kw_only=True)
 class Scene:
-    """A worker with secrets in its settings, and tenants with secrets in every kind of trouble.
+    """A worker with secrets in its settings, and tenants with secrets in every kind of failure.
 
     Attributes:
-        engine: The compute engine whose tenants all goes well for.
-        takes: A configuration that it takes, with secrets.
-        section: Its part of the worker's settings, where it needs one.
+        engine: The compute engine of the tenants without failures.
+        takes: A valid configuration for it, with secrets.
+        section: Its section in the worker's settings, if it needs one.
         own: The tenants that it may have by now; of some engines they would outlive the test.
     """
 
@@ -86,7 +86,7 @@ class Scene:
         return self.takes(self.canaries, where)
 
     async def life(self) -> str:
-        """All that goes well; the tenant."""
+        """Run jobs that succeed, and return their tenant."""
         world, tenant = self.world, self.world.tenant()
         self.own.append(tenant)
         for operation, where in (("provision", "first"), ("update", "second"), ("plan", "third")):
@@ -94,7 +94,7 @@ class Scene:
         return tenant
 
     async def held(self) -> list[str]:
-        """All that is held, with what its last failure says."""
+        """Run jobs that are held, and return them with their last failure."""
         config = self.tenants_config("held")
         deep: Any = self.canaries.word("deep")
         for _ in range(700):
@@ -124,7 +124,7 @@ class Scene:
         return sent
 
     async def in_trouble(self) -> list[str]:
-        """A target that refuses, fails, keeps quiet and rolls back."""
+        """Run jobs on a target that refuses, fails, does not answer and rolls back."""
         sent = []
         for call, fault in (
             ("create", {"refuse": -1}),
@@ -145,7 +145,7 @@ class Scene:
         return sent
 
     async def invalid(self) -> list[str]:
-        """Answers to bodies that are not understood."""
+        """Return the answers to invalid bodies."""
         secret = self.canaries.word("body")
         bodies = (
             f'{{"tenant_uuid": "t", "desired_config": {{"a": "{secret}" nope'.encode(),
@@ -217,7 +217,7 @@ async def _kept(scene: Scene) -> tuple[dict[str, str], list[str]]:
 
 
 async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
-    """Play the scene: what can be seen from outside, by its place, and Restate's copies of bodies."""
+    """Play the scene; return all outputs by their place, and Restate's copies of the bodies."""
     config = scene.config(api)
     # With a variable it is not forked, and its command line is its own.
     worker = await scene.world.launch(config, "--log-level=debug", TZ="UTC")
@@ -251,7 +251,7 @@ async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
 
 
 def check_nowhere(canaries: Canaries, found: Mapping[str, str], bodies: list[str]) -> None:
-    """No secret is in what was found, and the search would have found it."""
+    """Check that no output has a secret, and that the search would have found one."""
     assert all(found.values()), [name for name, text in found.items() if not text]
     assert "Traceback" not in found["log"]
     assert [name for name, text in found.items() if canaries.in_text(text)] == []

@@ -72,15 +72,15 @@ HOSTILE_VALUES = (
 
 
 class Interrupted(BaseException):
-    """Raised at a point inside an act, where a crash would be."""
+    """Error raised at a failpoint inside an act, in place of a crash."""
 
 
 class Subject(ABC):
-    """An engine under test, and its target as seen from outside.
+    """An engine under test, with a view of its target from outside.
 
     Attributes:
-        points: For each act the points that it passes.
-        drifts: What may be done to a resource behind its engine's back.
+        points: The failpoints of each act.
+        drifts: The changes that a test may make to a resource behind its engine's back.
     """
 
     points: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -88,31 +88,31 @@ class Subject(ABC):
 
     @abstractmethod
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
-        """An engine as in a process of its own, which knows what is on the target."""
+        """Create an engine without memory of its own, as in a new process."""
 
     @abstractmethod
     def config(self, version: int) -> dict[str, Any]:
-        """A configuration; each version is another one."""
+        """Build a configuration; each version differs."""
 
     @abstractmethod
     def with_secret(self, secret: str) -> dict[str, Any]:
-        """A configuration with a secret wherever a tenant may have one."""
+        """Build a configuration with a secret in every place where a tenant may have one."""
 
     @abstractmethod
     def refused(self, secret: str) -> dict[str, Any] | None:
-        """A configuration that a new tenant is refused, with a secret in it; None if none is."""
+        """Build a configuration with a secret that the engine refuses; None if it refuses none."""
 
     @abstractmethod
     def carrying(self, value: str) -> dict[str, Any]:
-        """A configuration with a value wherever a tenant may have text of its own."""
+        """Build a configuration with a value in every place for a tenant's text."""
 
     @abstractmethod
     async def carried(self, tenant: str) -> str:
-        """That value as the tenant's resource has it."""
+        """Read that value from the tenant's resource."""
 
     @abstractmethod
     async def versions(self, tenant: str) -> list[int]:
-        """The version of each resource that the target has of a tenant."""
+        """Return the versions of a tenant's resources on the target."""
 
     @abstractmethod
     async def shown(self, tenant: str) -> str:
@@ -120,10 +120,10 @@ class Subject(ABC):
 
     @abstractmethod
     async def disturb(self, tenant: str, drift: str) -> None:
-        """Do something to a resource behind its engine's back, one of `drifts`."""
+        """Make one of `drifts` behind the engine's back."""
 
     def tenant(self, like: str = "") -> str:
-        """The id of a tenant that is cleared away in the end; like this one, if one is given."""
+        """Create a tenant's id, similar to another if given; the fixture removes its resources at the end."""
         return f"{like}{uuid4()}"
 
 
@@ -153,7 +153,7 @@ async def healthy(engine: ComputeEngine, wanted: ComputeSpec) -> Observation:
 
 
 async def insisted(call: Callable[[], Awaitable[T]]) -> T:
-    """Call until the target is free for it, as the lifecycle does."""
+    """Repeat a call until the target is not busy, as the lifecycle does."""
     again = backoff.on_exception(
         backoff.constant, ComputeUnavailable, interval=0.1, max_time=60, jitter=None, logger=None
     )(call)
@@ -162,7 +162,7 @@ async def insisted(call: Callable[[], Awaitable[T]]) -> T:
 
 
 class ComputeContract:
-    """The suite. All of it holds for every engine."""
+    """The suite, which every engine has to pass."""
 
     async def test_what_is_not_there_is_missing_and_deleting_it_succeeds(
         self, subject: Subject
@@ -384,7 +384,7 @@ class ComputeContract:
 
 
 async def _refusal(registry: ComputeRegistry, wanted: ComputeSpec) -> str | None:
-    """Ask as the lifecycle does, and return why that was refused."""
+    """Check a spec as the lifecycle does, and return the reason of a refusal."""
     (name,) = registry
     try:
         registry.check(name, wanted.config)
@@ -401,7 +401,7 @@ def _points(subject: Subject) -> Iterator[tuple[str, str]]:
 
 
 async def _cut(subject: Subject, act: str, point: str) -> str:
-    """A tenant whose act came as far as this point."""
+    """Create a tenant whose act was interrupted at this failpoint."""
     tenant = subject.tenant()
     await _prepared(subject, tenant, act)
     with pytest.raises(Interrupted):

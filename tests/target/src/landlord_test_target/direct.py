@@ -50,7 +50,7 @@ class Lines:
 
 @attrs.define
 class DirectSteps:
-    """Runs each step once; values go through JSON as they would through a journal."""
+    """Steps that run once each, with values encoded as JSON as in a journal."""
 
     execution_id: str = "one"
     record: Record = attrs.field(factory=Record)
@@ -84,7 +84,7 @@ class DirectSteps:
 
 @attrs.frozen
 class ScriptedCompute(MockCompute):
-    """A mock whose answers a test may set."""
+    """A mock engine whose answers a test may set."""
 
     states: list[ResourceState] = attrs.field(factory=list)
     results: list[ComputeResult | Exception] = attrs.field(factory=list)

@@ -41,7 +41,7 @@ LONGEST_CARRY = 10.0
 
 @attrs.define
 class TargetCompute(ComputeEngine):
-    """Keeps a tenant's hash on its resource; the process knows nothing."""
+    """A compute engine that keeps a tenant's hash on its resource and nothing in its process."""
 
     name: str
     url: str

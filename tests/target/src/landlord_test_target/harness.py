@@ -25,7 +25,7 @@ __all__ = ["Target", "Worker", "World", "free_port", "wait_for"]
 
 @attrs.define(kw_only=True)
 class World:
-    """A service of its own on a restate-server, its workers, and Landlord's part."""
+    """A service on a restate-server, its workers, and Landlord's part."""
 
     restate: RestateServer
     target: Target
@@ -85,7 +85,7 @@ class World:
         return await (await self.launch(self.config(**options))).registered()
 
     async def again(self, worker: Worker) -> Worker:
-        """Start the same worker anew: same address, same settings."""
+        """Restart a worker with the same address and settings."""
         return await (await self.launch(worker.config)).registered()
 
     @staticmethod
@@ -133,7 +133,7 @@ class World:
         return found
 
     async def done(self, execution_id: str) -> dict[str, Any]:
-        """The answer of a job that succeeds."""
+        """Wait for a job's success and return its answer."""
         row = await self.has_status(execution_id, "completed")
         assert row["completion_result"] == "success", row
         url = f"{self.restate.endpoint}/restate/invocation/{execution_id}/output"
@@ -150,7 +150,7 @@ class World:
         return outcome
 
     async def held(self, execution_id: str, message: str) -> Mapping[str, Any]:
-        """Wait until a job backs off with this in its last failure."""
+        """Wait until a job backs off with this text in its last failure."""
 
         async def look() -> Mapping[str, Any] | None:
             row = await self.row(execution_id)
@@ -178,7 +178,7 @@ class World:
         return history
 
     async def ended(self, tenant: str, count: int) -> list[dict[str, Any]]:
-        """The history, once this many jobs have their end in it."""
+        """Wait until the history has this many ended jobs, and return it."""
 
         async def look() -> list[dict[str, Any]]:
             history = await self.history(tenant)

@@ -99,7 +99,7 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Calls a Landlord's API as a user does."""
+    """A user of Landlord's API."""
 
     url: str
     http: aiohttp.ClientSession
@@ -116,7 +116,7 @@ class Caller:
             )
 
     async def create(self, name: str, /, **config: object) -> str:
-        """Create a tenant; its id."""
+        """Create a tenant and return its id."""
         body = {"name": name, "compute_config": config}
         answer = await self.call("POST", "/v1/tenants", body)
         assert answer.status == 201, answer.raw
@@ -136,7 +136,7 @@ class Caller:
         return await self.call("GET", f"/v1/tenants/{quote(tenant, safe='')}")
 
     async def seen(self, tenant: str, **fields: object) -> dict[str, Any]:
-        """The tenant, once it shows these fields."""
+        """Wait until the tenant shows these fields, and return it."""
 
         async def look() -> dict[str, Any] | None:
             body: dict[str, Any] = (await self.get(tenant)).body

@@ -23,7 +23,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 UNREADABLE = math.nan
-"""Stands for a number that a float64 cannot hold, and for the words that JSON does not have."""
+"""A placeholder for a number beyond float64, and for words that JSON does not have."""
 
 FIELDS = ("tenant_id", "tenant_uuid", "operation", "desired_config", "compute_provider")
 APPLIES = ("", "provision", "create", "apply", "update")
@@ -37,11 +37,11 @@ READ, EFFECTIVE, DEEPEST, LONGEST_NAME = 4 * 1024 * 1024, 256 * 1024, 500, 512
 
 
 class NotJson(ValueError):
-    """Go would not read it."""
+    """A text that Go's reader refuses."""
 
 
 def go_text(raw: bytes) -> str:
-    """Decode UTF-8, each byte that is none of it replaced."""
+    """Decode UTF-8, and replace each invalid byte."""
     parts: list[str] = []
     while True:
         try:
@@ -52,7 +52,7 @@ def go_text(raw: bytes) -> str:
 
 
 def go_members(text: str) -> list[tuple[str, object, int]]:
-    """Read an object: its keys in order, with the values and the characters that these take."""
+    """Read an object: its keys in order, each with its value and the value's length."""
     return _Reader(text).document()
 
 
@@ -99,7 +99,7 @@ class _Reader:
         self.stack[-1] = (container, key, self.at)
 
     def _value(self) -> None:
-        """Read a value up to where a comma is to follow."""
+        """Read a value up to the position of the next comma."""
         while (sign := self._peek()) in ("{", "["):
             self.at += 1
             self.stack.append(({} if sign == "{" else [], "", 0))
@@ -310,6 +310,6 @@ def _accepted(config: Mapping[str, Any]) -> bool:
 
 
 def _is_typo(key: str) -> bool:
-    """Whether a key is nearly one that the target knows."""
+    """Check whether a key is similar to one that the target knows."""
     known = ("env", "location", "unhealthy", "version")
     return key not in known and bool(difflib.get_close_matches(key, known, 1, 0.8))

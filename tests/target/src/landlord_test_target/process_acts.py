@@ -1,4 +1,4 @@
-"""Acts of `process` on the tenant ``t`` as steps of jobs, and how they are cut."""
+"""Acts of `process` on the tenant ``t`` as steps of jobs, and interruptions of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,11 +16,11 @@ Ask = Callable[[], Awaitable[object]]
 
 
 async def due() -> None:
-    """The job lives."""
+    """Answer that the job is alive."""
 
 
 def nothing() -> None:
-    """Nobody else does anything."""
+    """Do nothing meanwhile."""
 
 
 async def step(engine: ProcessCompute, wanted: ComputeSpec, still_due: Ask = due) -> object:
@@ -32,7 +32,7 @@ async def step(engine: ProcessCompute, wanted: ComputeSpec, still_due: Ask = due
 async def cancelled_at(
     engine: ProcessCompute, point: str, wanted: ComputeSpec, meanwhile: Callable[[], None] = nothing
 ) -> None:
-    """Cancel an update as it reaches a point."""
+    """Cancel an update at a failpoint."""
 
     def reached(at: str) -> None:
         if at == point:
@@ -45,7 +45,7 @@ async def cancelled_at(
 
 
 async def cut_at(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
-    """End an update as a worker's death does: nothing is carried."""
+    """End an update as a worker's death does, without finishing any request."""
 
     def reached(at: str) -> None:
         if at == point:
@@ -56,7 +56,7 @@ async def cut_at(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> Non
 
 
 async def serves(engine: ProcessCompute, tenants_mark: str, wanted: ComputeSpec) -> None:
-    """One process of the tenant's lives, of this configuration, and it becomes healthy."""
+    """Check that the tenant has one process, with this configuration, that becomes healthy."""
 
     async def look() -> bool:
         observed = await engine.inspect(wanted.tenant, "")
@@ -80,6 +80,6 @@ async def provisioned(engine: ProcessCompute, tenants_mark: str) -> ComputeSpec:
 
 
 def deaf(tenants_mark: str, within: float = 30) -> ComputeSpec:
-    """A version that does not become healthy."""
+    """Build a version that does not become healthy."""
     health = {"http": "/", "within": within}
     return spec(server(tenants_mark, status=500) | {"command": [*PYTHON, DEAF], "health": health})

@@ -32,7 +32,7 @@ JOBS = {
 
 
 class Proxy:
-    """Passes everything on to a worker and keeps the last request of the current job."""
+    """A proxy before a worker that keeps the last request of the current job."""
 
     def __init__(self, worker: str, http: aiohttp.ClientSession) -> None:
         self.worker = worker

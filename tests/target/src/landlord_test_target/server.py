@@ -115,7 +115,7 @@ class Target(ThreadingHTTPServer):
                 self.counts[tenant, one["call"]] = 0
 
     def late(self, tenant: str, call: str) -> dict[str, float]:
-        """How late this call of a tenant is, by moment."""
+        """Return the delays of this call of a tenant, by moment."""
         with self.lock:
             count = self.counts[tenant, call] = self.counts.get((tenant, call), 0) + 1
             due = [
@@ -142,7 +142,7 @@ class Target(ThreadingHTTPServer):
         return self.faults.get((tenant, call), {}).get(kind, 0)
 
     def due(self, tenant: str, call: str, kind: str) -> bool:
-        """Whether a counted fault is due; below zero it always is."""
+        """Check whether a counted fault is due, and count it down; below zero it always is."""
         with self.lock:
             fault = self.faults.get((tenant, call), {})
             left = fault.get(kind, 0)
@@ -268,7 +268,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """The ledger is the log."""
+        """Log nothing: the ledger is the log."""
 
 
 def main() -> None:

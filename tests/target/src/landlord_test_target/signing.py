@@ -1,4 +1,4 @@
-"""Restate's request signatures, version 1: keys, a server that signs, and signatures of one's own."""
+"""Restate's request signatures, version 1: keys, a server that signs, and signatures made here."""
 
 import json
 import time
@@ -22,7 +22,7 @@ BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 @attrs.frozen
 class Key:
-    """A signing key as an operator of Restate makes one."""
+    """A signing key, as an operator of Restate creates it."""
 
     private: Ed25519PrivateKey = attrs.field(factory=Ed25519PrivateKey.generate)
 
@@ -45,7 +45,7 @@ class Key:
     def headers(
         self, path: str, *, kid: str = "", lasts: float = 60.0, since: float = 0.0
     ) -> dict[str, str]:
-        """The headers with which restate-server 1.7.12 signs a request to this path."""
+        """Build the headers with which restate-server 1.7.12 signs a request to this path."""
         now = int(time.time() + since)
         head = {"typ": "JWT", "alg": "EdDSA", "kid": kid or self.public}
         claims = {"aud": path, "iat": now, "nbf": now, "exp": now + int(lasts)}

@@ -1,4 +1,4 @@
-"""Waiting for what processes do, and room for them to listen."""
+"""Waits for the effects of processes, and free ports for them."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ _APART = 131
 
 
 async def wait_for(look: Callable[[], Awaitable[T]], within: float = 60.0) -> T:
-    """Look again and again until there is something to see."""
+    """Call ``look`` repeatedly until it returns something, and return that."""
     try:
         async with asyncio.timeout(within):
             while not (found := await look()):

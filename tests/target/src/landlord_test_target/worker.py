@@ -1,4 +1,4 @@
-"""A worker as a process."""
+"""A worker in its own process."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ class Worker:
         return self.process is not None and self.process.returncode is None
 
     async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
-        """Run the command with this worker's settings to its end: exit code and all output."""
+        """Run a command with this worker's settings, and return its exit code and all output."""
         output = self.folder / f"output-{uuid4().hex}.log"
         process = await self._run(
             (f"--engine={engine}", f"--config={self.write_config()}", *arguments), output
@@ -103,7 +103,7 @@ class Worker:
         return self.log.read_text()
 
     async def logged(self, message: str, count: int = 1, **values: object) -> list[dict[str, Any]]:
-        """The lines with this message and these values, once there are ``count`` of them."""
+        """Wait for ``count`` log lines with this message and these values, and return them."""
 
         async def look() -> list[dict[str, Any]]:
             wanted = {"message": message, **values}.items()

@@ -24,7 +24,7 @@ _NOWHERE = 81
 
 @attrs.define(kw_only=True)
 class DockerGround:
-    """Containers, with the requests of two workers on a wire."""
+    """Containers, with the requests of two workers on a proxy."""
 
     wire: Wire
     images: Images
@@ -113,7 +113,7 @@ def _told(container: Mapping[str, Any]) -> Mapping[str, object]:
 async def docker_ground(
     folder: Path, http: aiohttp.ClientSession, times: Times
 ) -> AsyncIterator[DockerGround]:
-    """Stand between workers and the engine of this machine; nothing of a tenant is left."""
+    """Run a proxy between workers and this machine's daemon, and remove all tenants at the end."""
     async with images(folder, http) as registry, docker_wire(folder, 2) as wire:
         ground = DockerGround(wire=wire, images=registry, times=times, http=http)
         try:

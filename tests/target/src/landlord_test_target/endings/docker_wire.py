@@ -84,7 +84,7 @@ class Wire:
     _tenants: dict[str, str] = attrs.field(factory=dict)
 
     def delay(self, tenant: str, delays: Sequence[Delay]) -> None:
-        """Have these requests of a tenant be late, counted from now on."""
+        """Delay these requests of a tenant, counted from now on."""
         self._delays[tenant] = list(delays)
         for one in delays:
             self._counts[tenant, one.call] = 0
@@ -191,7 +191,7 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def docker_wire(folder: Path, workers: int) -> AsyncIterator[Wire]:
-    """Listen before the engine of this machine, at a socket for each worker."""
+    """Run a proxy before this machine's daemon, with a socket for each worker."""
     runners = []
     connector = aiohttp.UnixConnector(SOCKET, limit=0)
     timeout = aiohttp.ClientTimeout(total=None)

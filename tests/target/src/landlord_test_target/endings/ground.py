@@ -32,9 +32,9 @@ class Asked:
     """One request to the target.
 
     Attributes:
-        at: When it was on the wire, in seconds since the epoch.
-        call: Its kind.
-        detail: All that is known of it, for the story.
+        at: When the request was on the wire, in seconds since the epoch.
+        call: The request's kind.
+        detail: All that is known of the request, for the story.
     """
 
     at: float
@@ -43,14 +43,14 @@ class Asked:
 
 
 class Ground(Protocol):
-    """A target."""
+    """The target of cases."""
 
     @property
     def compute(self) -> str:
-        """The compute engine."""
+        """Return the compute engine's name."""
 
     def section(self, worker: int) -> Mapping[str, object]:
-        """The engine's settings for one worker."""
+        """Return the engine's settings for one worker."""
 
     def config(self, case: Case, version: int) -> Mapping[str, object]:
         """Build the configuration of a healthy version."""
@@ -59,13 +59,13 @@ class Ground(Protocol):
         """Build the configuration of the job that will be killed."""
 
     async def prepare(self, cases: Sequence[Case]) -> None:
-        """Have there what cases need, before the first one is played."""
+        """Create all that the cases need, before the first case."""
 
     async def delay(self, case: Case) -> None:
-        """Have the case's requests be late from now on."""
+        """Delay the case's requests from now on."""
 
     async def holds(self, case: Case) -> Holds:
-        """Look at the tenant's resources."""
+        """Return the tenant's resources."""
 
     async def asked(self, case: Case) -> Sequence[Asked]:
         """Return the tenant's requests, in order."""

@@ -215,7 +215,7 @@ class QueueBackend:
         return self.store.transaction()
 
     def put_back(self, worker: int) -> None:
-        """One that goes on does."""
+        """Do nothing: a worker that continues takes jobs by itself."""
 
 
 @asynccontextmanager

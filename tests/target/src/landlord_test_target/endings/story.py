@@ -51,21 +51,21 @@ class Story:
 
     @property
     def title(self) -> str:
-        """The case in a line."""
+        """Describe the case in one line."""
         case = self.case
         api = "with" if self.api else "without"
         return f"case {case.number} ({case.work}, then {case.then}, {api} the API)"
 
     @property
     def is_late(self) -> bool:
-        """Whether a request of the job was on the wire when it was killed."""
+        """Check whether a request of the job was on the wire when the job was killed."""
         return any(
             request.at < self.killed < float(str(request.detail.get("answered", 0)))
             for request in self.asked
         )
 
     def look(self, holds: Holds) -> None:
-        """Note what is there in the end."""
+        """Store the final resources."""
         self.holds, self.looked = holds, time()
 
 

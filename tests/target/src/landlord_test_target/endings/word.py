@@ -22,12 +22,12 @@ class Word:
     _tenants: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
     def wants(self, tenant: str, status: str, config: Mapping[str, object]) -> None:
-        """Show a tenant from now on."""
+        """Add or change a tenant."""
         shown = {"id": tenant, "name": f"name-{tenant}", "desired_config": dict(config)}
         self._tenants[tenant] = {**shown, "status": status}
 
     def forgets(self, tenant: str) -> None:
-        """Show a tenant no more."""
+        """Remove a tenant."""
         self._tenants.pop(tenant, None)
 
     async def tenant(self, request: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ async def _defaults(_: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def landlords_word() -> AsyncIterator[Word]:
-    """Listen."""
+    """Run the API."""
     word, application = Word(), web.Application()
     application.router.add_get("/v1/tenants/{tenant}", word.tenant)
     application.router.add_get("/v1/compute/config", _defaults)

@@ -41,11 +41,11 @@ class Fleet:
 
     @property
     def awake(self) -> list[Worker]:
-        """The workers that take jobs and go on with them."""
+        """List the workers behind the balancer that are not frozen."""
         return [worker for worker in self.routed if worker not in self.frozen]
 
     async def start(self) -> Worker:
-        """Start one more; returns once it listens and is behind the balancer."""
+        """Start a worker, and return once it listens and is behind the balancer."""
         worker = await self.world.launch(self._own_config())
         await wait_for(lambda: _listens(worker), STARTS)
         self.routed.append(worker)
@@ -53,18 +53,18 @@ class Fleet:
         return worker
 
     def take_out(self, worker: Worker) -> None:
-        """Send it no new connections; those that are there stay."""
+        """Take a worker out of the balancer; its open connections stay."""
         self.routed = [one for one in self.routed if one is not worker]
         self._route()
 
     async def kill(self, worker: Worker) -> None:
-        """End it as a crash does."""
+        """Kill a worker with SIGKILL, as a crash would."""
         assert worker.lives, worker.text()
         self.take_out(worker)
         await worker.kill()
 
     async def stop(self, worker: Worker) -> None:
-        """End it in order, as an orchestrator does: out of the balancer first."""
+        """Drain a worker, as an orchestrator does: first out of the balancer."""
         self.take_out(worker)
         worker.signal(signal.SIGTERM)
         assert await worker.ended() == 0, worker.text()
@@ -75,12 +75,12 @@ class Fleet:
         worker.signal(signal.SIGSTOP)
 
     def wake(self, worker: Worker) -> None:
-        """Have it go on."""
+        """Continue a frozen worker."""
         worker.signal(signal.SIGCONT)
         self.frozen = [one for one in self.frozen if one is not worker]
 
     def _own_config(self) -> dict[str, Any]:
-        """Settings of one worker: it listens at addresses of its own."""
+        """Build the settings of one worker, with its own addresses."""
         restate = {
             **self.config["workflow"]["restate"],
             "worker_address": f"127.0.0.1:{free_port()}",
@@ -104,7 +104,7 @@ class Fleet:
 async def fleet(
     world: World, config: Mapping[str, Any], *, size: int, seed: int
 ) -> AsyncIterator[Fleet]:
-    """Bring up so many workers; returns once one of them is registered."""
+    """Start this many workers, and return once one of them is registered."""
     async with (
         balanced((), chance=Random(f"balancer-{seed}")) as balancer,
         way_to(balancer.url) as way,

@@ -69,7 +69,7 @@ class Injector:
         self._dice = Random(f"faults-{self.seed}")
 
     async def run(self, operations: int, freezing: asyncio.Task[None] | None = None) -> None:
-        """Do faults until there were enough kills, enough operations, and no more freezes."""
+        """Inject faults until there were enough kills and operations, and all freezes are over."""
         await self._again_and_again(
             lambda: (
                 len(self.load.asked) < operations
@@ -87,7 +87,7 @@ class Injector:
 
     @property
     def killed(self) -> int:
-        """How many kills there were."""
+        """Return the number of kills so far."""
         return sum(fault.is_kill for fault in self.moments.faults)
 
     async def _again_and_again(self, is_needed: Callable[[], bool]) -> None:
@@ -183,7 +183,7 @@ class Injector:
         return lambda: versions.second_away(self._dice.uniform(*SECOND_AWAY))
 
     async def _disk_full(self) -> None:
-        """Fill the disk for a while; a server that does not work afterwards is started again."""
+        """Fill the disk for a while, and restart the server if it does not work afterwards."""
         assert self.disk is not None, "it is not drawn without one"
         until = time() + self._dice.uniform(*FULL)
         try:

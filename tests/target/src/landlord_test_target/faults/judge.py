@@ -58,7 +58,7 @@ class Judge:
     Attributes:
         given_up: The tenants that Landlord itself gave up.
         jobs: All jobs that Restate knows.
-        gave_way: Those that found a newer one in their place.
+        gave_way: The jobs that a newer one preempted.
         acted_late: How many requests came for a tenant that Landlord had shown as removed.
     """
 
@@ -73,7 +73,7 @@ class Judge:
 
     @property
     def acceptable(self) -> int:
-        """So many such requests were sent by workers that froze after they had asked."""
+        """Return the number of excused late requests, from workers that froze after they had asked."""
         return int(EXCUSED * sum(fault.kind == FROZEN for fault in self.faults))
 
     async def findings(self) -> list[Finding]:
@@ -84,7 +84,7 @@ class Judge:
         return [*first, *(attrs.evolve(one, late=True) for one in second)]
 
     def _nothing_lives(self) -> float:
-        """When no act can be alive any more: neither one of a job nor one of a last look at a tenant."""
+        """Return the time by which every act of a job or of a last resync has ended."""
         parts, asked = self.stage.parts, self.load.asked
         ends = [max(operation.begun, operation.ended) for operation in asked] + [
             fault.over for fault in self.faults
@@ -93,7 +93,7 @@ class Judge:
         return max(max(ends, default=0.0) + parts.longest_life, time() + parts.longest_act)
 
     async def look(self) -> list[Finding]:
-        """Everything that any oracle finds."""
+        """Return the findings of all oracles."""
         world = self.stage.world
         self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {one: [] for one in self.load.tenants}
@@ -139,7 +139,7 @@ class Judge:
         return found
 
     def measure(self) -> Measure:
-        """How long work took after a kill; the ledger has to be read."""
+        """Measure operations after kills; `look` must have read the ledger."""
         return Measure.of(self.faults, self.load.asked, self.ledger)
 
     def _of_tenant(
@@ -168,7 +168,7 @@ class Judge:
             yield Finding(oracle=oracle, tenant=tenant, what=what)
 
     def _acted_late(self, tenant: str) -> Iterator[Finding]:
-        """Once Landlord shows a tenant as removed, nothing is made for it, by whatever lives on."""
+        """Find creates that came after Landlord had shown the tenant as removed."""
         removed = [
             operation.ended
             for operation in self.load.asked
@@ -184,7 +184,7 @@ class Judge:
                 yield Finding(oracle="acted late", tenant=tenant, what=what)
 
     async def _not_written_down(self) -> list[Finding]:
-        """A job that ended by itself is in its tenant's history, unless it never had the lock."""
+        """Find jobs that ended by themselves, had the lock, and are not in their tenant's history."""
         ended: set[str] = set()
         for tenant in self.load.tenants:
             history = await self._history(tenant)
@@ -218,7 +218,7 @@ class Judge:
             return outcome
 
     async def story(self, finding: Finding) -> str:
-        """All that is known of a tenant, in the order of time."""
+        """List all that is known of a tenant, in order of time."""
         tenant = finding.tenant
         lines = [
             (

@@ -14,7 +14,7 @@ __all__ = ["Measure"]
 
 @attrs.frozen
 class Measure:
-    """Operations and mishaps, by tenant."""
+    """Operations and failed calls, by tenant."""
 
     faults: list[Fault]
     asked: Mapping[str, list[Operation]]
@@ -22,7 +22,7 @@ class Measure:
 
     @classmethod
     def of(cls, faults: list[Fault], asked: list[Operation], ledger: list[dict[str, Any]]) -> Self:
-        """Sort everything by tenant."""
+        """Group operations and failed calls by tenant."""
         by_tenant: dict[str, list[Operation]] = {}
         for one in asked:
             by_tenant.setdefault(one.tenant, []).append(one)

@@ -27,7 +27,7 @@ class Remains:
 
     @classmethod
     async def of(cls, world: World) -> "Remains":
-        """Ask Restate itself."""
+        """Read the state of the locks and the scheduled calls from Restate."""
         lock = f"{world.service}Tenant"
         states = await world.admin.query(
             "SELECT service_key, value_utf8 FROM state"

@@ -19,7 +19,7 @@ ORACLES = (
 
 
 def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]) -> str:
-    """Everything in a few lines."""
+    """Summarise a campaign in a few lines."""
     faults = injector.moments.faults
     kills = [fault for fault in faults if fault.is_kill]
     frozen = [fault for fault in faults if fault.kind == FROZEN]

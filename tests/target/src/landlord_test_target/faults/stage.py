@@ -80,11 +80,11 @@ class Parts:
 
     @property
     def longest_act(self) -> float:
-        """Seconds for which a step may act on a target, with what a cancellation waits for."""
+        """Return the longest time of an act in seconds, with the request that a cancellation waits for."""
         return self.step_timeout + self.carry
 
     def settings(self) -> dict[str, Any]:
-        """The section ``worker``."""
+        """Build the section ``worker`` of the settings."""
         return {
             "drain_timeout": "5s",
             "health_timeout": f"{self.step_timeout / 2:g}s",
@@ -96,13 +96,13 @@ class Parts:
 
 @attrs.define(kw_only=True)
 class Stage:
-    """The parts, and what can be done to them.
+    """The running parts of a campaign.
 
     Attributes:
-        fleets: The workers, by version; the first is the one that is always there.
-        late: What Landlord dispatches with.
-        clocks: What workers ask for the times of jobs.
-        to_landlord: The workers' way to Landlord.
+        fleets: The workers, by version; the first version always exists.
+        late: Landlord's dispatcher.
+        clocks: The proxy that workers ask for the times of jobs.
+        to_landlord: The workers' connection to Landlord.
         to_target: The workers' way to the target.
     """
 
@@ -117,24 +117,24 @@ class Stage:
 
     @property
     def ways(self) -> tuple[Way, ...]:
-        """All ways that there are."""
+        """List all connections that can be cut."""
         return self.to_landlord, self.to_target, *(fleet.way for fleet in self.fleets)
 
     @property
     def worker(self) -> Worker:
-        """The worker that is there alone, where there is one."""
+        """Return the only worker."""
         return self.fleets[0].routed[0]
 
     async def worker_again(self) -> None:
-        """Start another worker in the place of those that have ended; returns once it listens."""
+        """Start a worker in place of the ended ones, and return once it listens."""
         first = self.fleets[0]
         first.routed = [worker for worker in first.routed if worker.lives]
         await first.start()
 
     async def server_again(self) -> None:
-        """Start the restate-server that was killed; returns once it leads all its partitions.
+        """Start the killed restate-server, and return once it leads all its partitions.
 
-        It answers earlier, while it still reads its log again, and until then nothing goes on.
+        The server answers earlier, while it still replays its log, but runs no job before the end of that.
         """
         led = self._led()
         await self.world.restate.start()
@@ -145,7 +145,7 @@ class Stage:
         await wait_for(look, 120)
 
     async def server_works(self) -> bool:
-        """Whether the restate-server takes a call and has it done, which it writes into its log."""
+        """Check whether the restate-server completes a call, which it must write into its log."""
         url = f"{self.world.restate.endpoint}/{self.world.service}Tenant/{uuid4()}/status"
         try:
             async with self.world.http.get(url, timeout=WORKS) as answer:

@@ -23,10 +23,10 @@ WITHIN = 30.0
 
 @attrs.define(kw_only=True)
 class Versions:
-    """The version that all began with, and another one.
+    """The first version, and a second one.
 
     Attributes:
-        flips: How often the latest changed.
+        flips: The number of changes of the latest version.
     """
 
     first: Fleet
@@ -38,7 +38,7 @@ class Versions:
         self._latest = self.second  # which was registered last
 
     async def flip(self) -> None:
-        """Have new jobs go to the other version, by the operator's command."""
+        """Make the other version the latest, with the operator's command."""
         await self.make_latest(self.first if self._latest is self.second else self.second)
 
     async def make_latest(self, version: Fleet) -> None:
@@ -57,7 +57,7 @@ class Versions:
                 self.flips += 1
 
     async def second_away(self, seconds: float) -> None:
-        """Have jobs begin on the second version, and its only worker go away with them in hand."""
+        """Let jobs start on the second version, and stop its only worker while it runs them."""
         await self.make_latest(self.second)
         await asyncio.sleep(PINNED_FOR)
         for worker in self.second.awake:

@@ -1,4 +1,4 @@
-"""A job's steps, and a resync's: nothing is journaled, and the lock is a row."""
+"""The steps of jobs and resyncs, without a journal and with a row as the lock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -33,11 +33,11 @@ class QueueSteps:
 
     @property
     def execution_id(self) -> str:
-        """The row's id."""
+        """Return the row's id."""
         return str(self.job.id)
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
-        """Run the action: each attempt of a job runs all of them, since they converge."""
+        """Run the action; each attempt repeats all actions, because they converge."""
         _ = name, kind
         return await action()
 
@@ -99,7 +99,7 @@ class QueueSteps:
         return lock.record
 
     async def lost_attempts(self) -> LostAttempts:
-        """Nobody counts them: a job of a process that was killed is begun again."""
+        """Return none: the queue does not count lost attempts."""
         return NONE_LOST
 
     def _lock(self, tenant: str) -> Lock:
@@ -116,7 +116,7 @@ class QueueSteps:
         return Contender(operation="", dispatched=_moment(self.job.id))
 
     def _holder(self, lock: Lock) -> Contender:
-        """The job that took the lock last; one that is over without an end was killed."""
+        """Return the job that acquired the lock last; it was killed if it is over without an end."""
         name, row = str(lock.job), self.store.job(lock.job)
         operations = (
             transition.operation
@@ -140,7 +140,7 @@ class ResyncSteps(QueueSteps):
     after: int
 
     async def acquire(self, tenant: str, note: JobStart) -> Record:
-        """Take the lock beside the job that had it, at once or not at all."""
+        """Acquire the lock beside the job that had it, at once or not at all."""
         with self.store.transaction():
             lock = self._lock(tenant)
             record = lock.record.with_placement(note.placement)
@@ -164,11 +164,11 @@ class ResyncSteps(QueueSteps):
 
 
 async def _freed(store: Store, job_id: int) -> None:
-    """Wait until no task can be at work on a job: the queue tells nobody."""
+    """Poll until no task can be working on a job; the queue sends no events."""
     while (row := store.job(job_id)) is not None and row.is_leased:
         await asyncio.sleep(_LOOK)
 
 
 def _moment(job_id: int) -> datetime:
-    """A time in the order of dispatch: one file gives ids in that order, and needs no clock."""
+    """Turn an id into a time: one file gives ids in the order of dispatch, without a clock."""
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)
