@@ -1,4 +1,4 @@
-"""A random user without HOME, on a root and a home that are read-only, in a namespace of its own."""
+"""A random user without HOME, with a read-only root and home, in its own mount namespace."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Secrets are nowhere but where they have to be."""
+"""Secrets appear only in Restate's copy of a job's body."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""Three restate-servers, two workers behind one address; one of each is killed under load.
+"""Three restate-servers and two workers behind one address; one of each is killed under load.
 
-By name only, with `nox -s cluster`: it starts more processes than a plain run has room for.
+Only `nox -s cluster` runs this: it needs more processes than a plain run has room for.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ DELETES = ("delete", 3)
 
 @attrs.define(kw_only=True)
 class Load:
-    """Tenants' lives, as Landlord drives them: what is not taken or not told is asked for again."""
+    """The lives of tenants, as Landlord drives them: it repeats a request that fails or has no answer."""
 
     world: World
     at_work: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -48,7 +48,7 @@ class Load:
     counts: Counter[str] = attrs.field(factory=Counter)
 
     async def live(self, number: int) -> None:
-        """Carry one tenant through its life."""
+        """Run one tenant's operations."""
         tenant = self.world.tenant()
         wanted = (*LIFE, DELETES) if number % 3 == 0 else LIFE
         for call in ("create", "update", "delete"):
@@ -57,7 +57,7 @@ class Load:
             self.lives[tenant] = [await self._operation(tenant, *step) for step in wanted]
 
     async def judge(self) -> None:
-        """Hold each life against the ledger and the history."""
+        """Compare each life with the ledger and the history."""
         for tenant, jobs in self.lives.items():
             resources = await self.world.target.resources(tenant)
             versions = [json.loads(resource["document"])["version"] for resource in resources]
@@ -69,7 +69,7 @@ class Load:
             self.counts["lost"] += versions != expected or not await self._told(tenant, jobs)
 
     async def _told(self, tenant: str, jobs: Collection[str]) -> bool:
-        """Whether the history comes to have the end of each job."""
+        """Wait until the history has the end of each job."""
 
         async def look() -> bool:
             history = await self.world.history(tenant)
@@ -95,7 +95,7 @@ class Load:
         answer = await self._answer(job)
         self.in_flight -= 1
         self.counts["failed"] += answer["state"] != "succeeded"
-        # A step whose worker was killed after the act is entered again, and finds it done.
+        # If a worker is killed after the act, the next attempt of the step finds the act done.
         self.counts["found done"] += answer["output"]["status"] in ("unchanged", "absent")
         async with self.progress:
             self.seconds.append(monotonic() - begun)
@@ -111,7 +111,7 @@ class Load:
                 await asyncio.sleep(0.5)
 
     async def _answer(self, job: str) -> dict[str, Any]:
-        """Wait for a job's answer; a node that goes takes the connection with it."""
+        """Wait for a job's answer; a killed node closes the connection, so the request is repeated."""
         url = f"{self.world.restate.endpoint}/restate/invocation/{job}/attach"
         while True:
             try:

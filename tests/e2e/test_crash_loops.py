@@ -1,4 +1,4 @@
-"""A job that kills its worker each time is set apart; an innocent one is delayed by a pause."""
+"""A job that kills its worker at each attempt is set apart; an innocent one is delayed once."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ DEADLY = 15
 
 @attrs.define
 class Supervisor:
-    """Starts a worker again each time that it ends, as Kubernetes does."""
+    """A supervisor that restarts a worker whenever it ends, as Kubernetes does."""
 
     world: World
     config: Mapping[str, Any]
@@ -66,7 +66,7 @@ async def failures(world: World, job: str) -> list[str]:
 
 
 async def set_apart(world: World, job: str, pause: float) -> None:
-    """Wait until a job was put off for this long since it has lost its workers."""
+    """Wait until a job was set apart for this long."""
 
     async def look() -> bool:
         return any(f"{APART} {pause:g} s" in failure for failure in await failures(world, job))
@@ -75,7 +75,7 @@ async def set_apart(world: World, job: str, pause: float) -> None:
 
 
 async def ended(world: World, job: str) -> dict[str, Any]:
-    """The answer of a job that may need several workers."""
+    """Wait for the answer of a job that may need several workers."""
 
     async def look() -> bool:
         return bool((await world.row(job))["status"] == "completed")
@@ -94,7 +94,7 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
         deadly = await world.send(tenant, "provision", version=DEADLY)
         await set_apart(world, deadly, PAUSE)
 
-        # Its worker lives in the pause; what is in flight at its end goes on with the next one.
+        # During the pause the worker lives. Its other jobs continue on the next worker when it dies.
         others = [world.tenant() for _ in range(5)]
         for job in [await world.send(other, "provision", version=1) for other in others]:
             await ended(world, job)
@@ -114,7 +114,7 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
         tried = supervisor.lines("job that was set apart is tried by itself", deadly)
         for put_off, again in zip(lines, tried, strict=True):
             assert _seconds(put_off, again) >= put_off["pause"]
-        # Each attempt costs one worker; the last end was the test's.
+        # Each attempt costs one worker; the test itself ended the last one.
         assert supervisor.deaths <= counts[-1] + 1
 
     assert re.search(r"^landlord_worker_jobs_set_apart 1\.0$", text, re.MULTILINE)
@@ -181,7 +181,7 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
 
         await set_apart(world, deadly, 2 * PAUSE)
 
-        # Each attempt costs one worker; of the last one nothing may be told yet.
+        # Each attempt costs one worker. Restate may not have recorded the last one yet.
         lines = one.lines("job set apart", deadly) + other.lines("job set apart", deadly)
         lost = max(line["lost_attempts"] for line in lines)
         assert one.deaths + other.deaths <= lost + 1

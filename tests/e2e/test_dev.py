@@ -1,4 +1,4 @@
-"""Everything on one machine, by one command, and nothing of it left."""
+"""`landlord-host dev` runs everything on one machine and leaves nothing behind."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ HOST = Path(sys.executable).parent / "landlord-host"
 
 @asynccontextmanager
 async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
-    """Run `landlord-host dev` with its temporary files in a folder of the test's own."""
+    """Run `landlord-host dev` with its temporary files in the test's folder."""
     process = await asyncio.create_subprocess_exec(
         HOST,
         "--engine=restate",
@@ -64,7 +64,9 @@ async def hints(process: Process) -> list[str]:
 
 
 @pytest.mark.long
-async def test_the_demo_walks_one_tenant_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_the_demo_takes_one_tenant_through_its_life_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
     async with dev(tmp_path, "--demo") as process:
         output, errors = await process.communicate()
 

@@ -29,7 +29,7 @@ Play = Callable[[LedgerGround, bool], AbstractAsyncContextManager[Stage]]
 async def played(
     name: str, target: Target, config: pytest.Config, folder: Path, play: Play
 ) -> None:
-    """Play half of the cases with Landlord's API and half without, a worker standing still."""
+    """Play half of the cases with Landlord's API and half without, each with a frozen worker."""
     seed, count = config.getoption("seed"), config.getoption("cases")
     times = Times(step_timeout=config.getoption("step_timeout"))
     ground, cases = LedgerGround(target=target, times=times), plan(seed, count, times, MOMENTS)

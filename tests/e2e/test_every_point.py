@@ -27,7 +27,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
 
 @attrs.define
 class Crash:
-    """Kills the worker instead of letting one piece on, and starts it again."""
+    """A crash: kills the worker in place of relaying one piece of data, and restarts it."""
 
     on: Stage
     at: int = 0
@@ -37,7 +37,7 @@ class Crash:
     async def passing(self, _: bytes) -> None:
         self.seen += 1
         if self.seen == self.at:
-            # Not waited for in here: the worker's end closes this very connection.
+            # Not awaited here, because the worker's end closes this very connection.
             self.back = asyncio.create_task(self._again())
             self.on.worker.signal(signal.SIGKILL)
             raise ConnectionResetError
@@ -51,7 +51,7 @@ class Crash:
 
 
 async def begun(on: Stage, operation: str, name: str) -> str:
-    """A tenant, for whom the operation is asked when this returns and a crash is armed."""
+    """Prepare a tenant for the operation, so that the caller can arm a crash and request it."""
     tenant = await on.landlord.create(name, **CONFIG)
     if operation != "create":
         await over(on, tenant, "ready", 1)
@@ -59,7 +59,7 @@ async def begun(on: Stage, operation: str, name: str) -> str:
 
 
 async def ask(on: Stage, operation: str, tenant: str) -> str:
-    """Ask for the operation; the tenant's status at its end."""
+    """Request the operation, and return the tenant's status at its end."""
     if operation == "archive":
         await on.landlord.archive(tenant)
         return "archived"
@@ -69,9 +69,9 @@ async def ask(on: Stage, operation: str, tenant: str) -> str:
 
 
 async def over(on: Stage, tenant: str, status: str, count: int) -> None:
-    """Wait until Landlord knows the end, and so many ends were written down.
+    """Wait until Landlord knows the end, and the record has this many ends.
 
-    Nobody asks the worker, since that would be pieces, too.
+    The worker is not asked, because its answer would be data at which it could be killed.
     """
     await on.landlord.seen(tenant, status=status)
     sql = (

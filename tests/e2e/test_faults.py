@@ -1,6 +1,6 @@
-"""The fault campaign: while tenants live, what serves them is killed, frozen, cut, filled and spoilt.
+"""The fault campaign: kills, freezes, cut connections, full disks and garbage, while tenants live.
 
-A short one with the long tests; `nox -s faults -- --kills 150 --operations 1000 --seed 7` for a long one.
+The long tests run a short campaign. A long one: `nox -s faults -- --kills 150 --operations 1000 --seed 7`.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ CHANCES = {"slow": 0.05, "fail": 0.03, "lose": 0.1}
 
 @attrs.frozen(kw_only=True)
 class Size:
-    """How large a campaign is; times are seconds.
+    """The size of a campaign; times are seconds.
 
     Attributes:
         frozen: Duration of a worker's freeze; always longer than ``step_timeout``.
@@ -99,7 +99,7 @@ NO_DISK = why_no_disk()
 
 @pytest.fixture
 def target(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Target]:
-    """A target of its own, whose chances no other test meets."""
+    """Run a separate target, whose faults no other test meets."""
     with target_server(tmp_path) as url:
         yield Target(url=url, http=http)
 
@@ -111,7 +111,7 @@ def size(pytestconfig: pytest.Config) -> Size:
 
 @pytest.fixture
 def disk(size: Size, tmp_path: Path) -> Iterator[SmallDisk | None]:
-    """A disk under restate-server, where one can be mounted."""
+    """Mount a small disk under restate-server, if that is possible."""
     with ExitStack() as ends:
         folder = tmp_path / "disk"
         yield None if NO_DISK else ends.enter_context(small_disk(folder, size.disk))
@@ -183,5 +183,5 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
         measured = {fault.kind for fault, _, took in judge.measure().taken() if took}
         assert any(kind.endswith(" s") for kind in measured), measured
         assert len(judge.given_up) <= 0.05 * len(load.tenants)
-        # A machine that does other work too makes a few late, a defect makes most.
+        # A busy machine makes a few operations late. A defect makes most of them late.
         assert len(slow) <= 0.05 * len(list(judge.measure().taken())), slow

@@ -1,4 +1,4 @@
-"""A planted bug is found by the oracle that is there for it."""
+"""Each planted bug is found by its own oracle."""
 
 import asyncio
 import shutil
@@ -34,13 +34,13 @@ async def found(world: World, parts: Parts) -> list[Finding]:
 
 @asynccontextmanager
 async def judged(world: World, parts: Parts) -> AsyncIterator[tuple[Stage, Judge]]:
-    """A stage on which the test itself does what users do, and the judge."""
+    """Run a stage without automatic users, with its judge."""
     async with stage(world, parts) as on:
         yield on, Judge(stage=on, load=Load(landlord=on.landlord, seed=1, users=0), faults=[])
 
 
 async def created(judge: Judge, **config: object) -> str:
-    """A tenant of which the judge knows, once it is ready."""
+    """Create a tenant that the judge knows, and wait until it is ready."""
     tenant = await judge.stage.landlord.create("acme", **config)
     judge.load.tenants[tenant] = "acme"
     await judge.stage.landlord.seen(tenant, status="ready")
@@ -48,7 +48,7 @@ async def created(judge: Judge, **config: object) -> str:
 
 
 async def deleted(judge: Judge, tenant: str) -> None:
-    """Delete it and wait until Landlord says so."""
+    """Delete a tenant and wait until Landlord shows that."""
     operation = Operation(tenant=tenant, kind="delete", config={}, status="gone")
     judge.load.asked.append(operation)
     await judge.stage.landlord.delete(tenant)
@@ -69,7 +69,7 @@ async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
 
 
 @pytest.mark.long
-async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) -> None:
+async def test_work_that_continues_too_late_after_a_kill_is_found(world: World) -> None:
     async with judged(world, Parts(bug="slow")) as (on, judge):
         tenant = await created(judge, **BUGGY)
         await on.landlord.update(tenant, **{**BUGGY, "version": 2})
@@ -86,7 +86,7 @@ async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) ->
         assert "slow" in oracles(await judge.look())
 
 
-async def test_a_job_that_is_not_written_down_is_found(world: World) -> None:
+async def test_a_job_that_is_missing_in_the_history_is_found(world: World) -> None:
     parts = Parts(resync_after=0, worker={"history_retention": "1ms"})
 
     assert "not written down" in oracles(await found(world, parts))
@@ -115,7 +115,7 @@ async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
         await world.target.fault(tenant, "inspect")
         await workers.start()
         workers.take_out(frozen)
-        # Restate would go on to use the connections that it has.
+        # Restate would reuse its open connections to the frozen worker.
         workers.way.cut()
         await deleted(judge, tenant)
         # The cut released the request. The case needs the time on the wire to pass.
@@ -137,7 +137,7 @@ async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: W
         assert "wrong" in oracles(await judge.look())
 
 
-async def test_resync_that_never_comes_is_found_where_clocks_are_apart(world: World) -> None:
+async def test_a_resync_that_never_comes_is_found_with_skewed_clocks(world: World) -> None:
     async with judged(world, Parts(skew=60, resync_after=0)) as (on, judge):
         on.clocks.share = 1.0
         tenant = await created(judge, **PLAIN)

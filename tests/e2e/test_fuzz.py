@@ -37,7 +37,7 @@ Job = tuple[bytes, Request | None]
 
 @attrs.frozen(kw_only=True)
 class Fuzzing:
-    """One run, in rounds in which each tenant has one job at most, so that the order is known."""
+    """One run, in rounds with at most one job per tenant, so that the order of jobs is known."""
 
     world: World
     bodies: Bodies
@@ -53,7 +53,7 @@ class Fuzzing:
                 jobs = await self._round(jobs)
 
     async def _round(self, jobs: list[Job]) -> list[Job]:
-        """Send the first job of each tenant; returns the others."""
+        """Send the first job of each tenant, and return the others."""
         now: list[tuple[bytes, Expected]] = []
         later: list[Job] = []
         busy: set[str] = set()
@@ -81,7 +81,7 @@ class Fuzzing:
         await self._compare([expected for expected in jobs.values() if expected.tenant])
 
     async def _compare(self, round_: list[Expected]) -> None:
-        """Hold the target and the records against what the oracle knows."""
+        """Compare the target and the records with the oracle's state."""
         for expected in round_:
             self.oracle.follows(expected)
         there: dict[str, set[Resource]] = {}
@@ -122,7 +122,7 @@ class Fuzzing:
                     if response.status == 202:
                         jobs[(await response.json())["invocationId"]] = expected
                         continue
-                    # Restate's own: an empty body is none to it.
+                    # Restate itself refuses an empty body.
                     assert 400 <= response.status < 500, await response.text()
                     assert body == b""
                     self.results["refused by the ingress"] += 1
@@ -168,7 +168,7 @@ async def test_whatever_is_sent_is_done_refused_or_held(
     process = psutil.Process(worker.process.pid)
     fuzzing = Fuzzing(world=world, bodies=Bodies(seed))
 
-    # The first ones import, compile and fill what stays.
+    # The first bodies load modules and fill caches.
     await fuzzing.send(BATCH)
     sizes, begun = [process.memory_info().rss / MIB], monotonic()
     for _ in range(QUARTERS):
@@ -184,7 +184,7 @@ async def test_whatever_is_sent_is_done_refused_or_held(
 
     assert fuzzing.results.total() == BATCH + count // QUARTERS * QUARTERS
     assert {"done", "held", "refused with 400"} <= set(fuzzing.results)
-    # A configuration of 4 MiB takes 110 MiB for a moment, and the heap keeps some of that room.
+    # A configuration of 4 MiB takes 110 MiB for a moment, and the heap keeps some of that memory.
     assert sizes[-1] - sizes[0] < 128
     assert await _ready(worker, world)
     assert await world.run(world.tenant(), "provision", version=1) == "created"

@@ -22,7 +22,7 @@ Verdict = tuple[str, str]
 
 
 async def verdict(world: World, execution_id: str) -> Verdict:
-    """How a job ended, or why it is held."""
+    """Return the job's result, or the reason why it is held."""
 
     async def look() -> Verdict | None:
         row = await world.row(execution_id)
@@ -110,7 +110,7 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: Wor
     assert worker.process is not None
     process = psutil.Process(worker.process.pid)
     before, most = process.memory_info().rss, 0
-    # Twenty times its size in memory, were it read.
+    # If the worker parsed it, this body would take twenty times its size in memory.
     raw = b'{"a": [' + b"[]," * (4 * MIB) + b"[]]}"
 
     async def sampled(look: Callable[[], Awaitable[Any]]) -> None:
@@ -132,7 +132,7 @@ async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(world: 
     sent = body(world.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
 
     url = f"{world.restate.endpoint}/{world.service}/execute/send"
-    # It answers 413 or hangs up, whichever comes first.
+    # Restate answers 413 or closes the connection.
     with suppress(aiohttp.ClientOSError):
         async with world.http.post(url, data=BytesIO(sent)) as response:
             assert response.status == 413

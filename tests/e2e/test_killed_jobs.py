@@ -1,4 +1,4 @@
-"""A job that an operator kills midway, with nobody after it, leaves one whole version."""
+"""A job that an operator kills midway, without a younger job, leaves one complete version."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -69,7 +69,7 @@ async def test_without_an_api_a_killed_update_leaves_one_whole_version(world: Wo
 async def _killed(
     world: World, tenant: str, operation: str, call: str, engine: str = "target"
 ) -> None:
-    """Kill a job while the target has this call of it in hand."""
+    """Kill a job while this call to the target is in flight."""
     await world.target.fault(tenant, call, hold=1)
     job = await world.send(tenant, operation, engine, version=2)
     await world.target.asked(tenant, call)
@@ -79,7 +79,7 @@ async def _killed(
 
 
 async def _nothing_goes_on(world: World) -> None:
-    """Return once all looks are over, and nothing is left that Restate would go on with."""
+    """Wait until all resyncs have ended, and Restate has nothing left to run."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name LIKE '{world.service}%'"
         " AND status <> 'completed' AND target_handler_name <> 'forget'"
@@ -92,7 +92,7 @@ async def _nothing_goes_on(world: World) -> None:
 
 
 async def _forgotten_later(world: World) -> Sequence[str]:
-    """The tenants whose record is to be forgotten once its time has come."""
+    """List the tenants whose record is scheduled to be forgotten."""
     sql = (
         "SELECT DISTINCT target_service_key FROM sys_invocation"
         f" WHERE target_service_name = '{world.service}Tenant' AND target_handler_name = 'forget'"

@@ -1,4 +1,4 @@
-"""Jobs that come late, or were accepted by a node with another clock, leave what Landlord wants."""
+"""Jobs that arrive late, or that a node with a skewed clock accepted, leave Landlord's desired state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -23,12 +23,12 @@ DECIDED_WITHOUT = "without Landlord's API the time of dispatch decides about a d
 
 @attrs.frozen
 class Job:
-    """A job, in the order in which they come.
+    """A job of a case; the jobs arrive in this order.
 
     Attributes:
-        shift: By how many seconds it seems to be dispatched later than it is.
-        killed: It is killed while the target has its request in hand.
-        overtaken: The next job comes while the target has its request in hand.
+        shift: The seconds by which its time of dispatch is shifted.
+        killed: Whether the job is killed while its request to the target is in flight.
+        overtaken: Whether the next job arrives while this one's request to the target is in flight.
     """
 
     operation: str
@@ -54,13 +54,13 @@ class Word:
 
 @attrs.frozen
 class Case:
-    """Jobs of one tenant, and what is to be left of it.
+    """Jobs of one tenant, and the expected result.
 
     Attributes:
-        says: What Landlord says of it while the jobs run; None is a 404.
-        then: What it says from the end of the last job on.
-        left: The version that is there in the end, and on which engine; None is nothing at all.
-        silent: Landlord's API answers nothing of use until it has been asked about the last job.
+        says: Landlord's answer while the jobs run; None is a 404.
+        then: Landlord's answer after the end of the last job.
+        left: The final version and its engine; None if no resource is left.
+        silent: Whether Landlord's API fails until it was asked about the last job.
     """
 
     jobs: tuple[Job, ...]
@@ -92,12 +92,12 @@ def delete(shift: float = 0.0) -> Job:
 
 
 def gone(*jobs: Job, says: Word | None = None, silent: bool = False) -> Case:
-    """Landlord forgets the tenant in the end."""
+    """Build a case of a tenant that Landlord does not know at the end."""
     return Case(jobs, says=says, silent=silent)
 
 
 def stays(version: int, *jobs: Job, silent: bool = False) -> Case:
-    """Landlord wants this version all the time."""
+    """Build a case of a tenant for which Landlord always wants this version."""
     word = Word(version=version)
     return Case(jobs, says=word, then=word, left=("target", version), silent=silent)
 
@@ -206,14 +206,14 @@ Left = tuple[tuple[str, int] | None, list[str]]
 
 @attrs.frozen
 class Play:
-    """Sends the jobs of a case as if they came late, or from other clocks."""
+    """A player that sends the jobs of a case with shifted times of dispatch."""
 
     world: World
     admin: SkewedAdmin
     landlord: Landlord
 
     async def run(self, name: str, tenant: str, case: Case) -> None:
-        """Return once the last job has ended."""
+        """Send the jobs, and return once the last one has ended."""
         try:
             await self._run(tenant, case)
         except AssertionError as error:
@@ -294,7 +294,7 @@ def _wanted(cases: Mapping[str, Case]) -> Mapping[str, Left]:
 
 
 async def _resynced(world: World) -> None:
-    """Return once no look at any tenant is to come."""
+    """Wait until no resync is open or scheduled."""
     where = f"target_service_name IN ('{world.service}', '{world.service}Resync')"
     sql = f"SELECT id FROM sys_invocation WHERE {where} AND status <> 'completed'"
 

@@ -142,7 +142,7 @@ async def test_a_rolled_back_update_is_held_and_applied_only_once(world: World) 
     assert await world.run(tenant, "update", version=3) == "updated"
 
 
-async def test_what_never_becomes_healthy_is_not_done_until_a_config_repairs_it(
+async def test_a_job_that_never_becomes_healthy_is_retried_until_a_config_repairs_it(
     world: World,
 ) -> None:
     await world.worker()

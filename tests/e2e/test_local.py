@@ -1,4 +1,4 @@
-"""A restate-server on this machine, as `landlord-host dev` and these tests use it."""
+"""A local restate-server, as `landlord-host dev` and these tests use it."""
 
 import asyncio
 from pathlib import Path

@@ -10,7 +10,7 @@ ODD = "ünï 'x' (50%) a_b"
 
 
 async def shown(world: World, tenant: str, state: str) -> dict[str, Any]:
-    """The only open job, once it is in this state."""
+    """Wait until the only open job is in this state, and return it."""
 
     async def look() -> dict[str, Any] | None:
         jobs: list[dict[str, Any]] = (await world.status(tenant))["jobs"]

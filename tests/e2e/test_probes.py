@@ -44,7 +44,7 @@ async def is_registered(world: World, worker: Worker, state: str) -> dict[str, A
 
 
 async def shows_registration(world: World, worker: Worker, state: str) -> None:
-    """Wait for the gauge, which is read at another moment than /readyz."""
+    """Wait for the gauge, which may change later than /readyz."""
 
     async def look() -> bool:
         return states(await metrics(world, worker), "registration") == [state]
@@ -93,7 +93,7 @@ async def test_after_a_wipe_a_worker_shows_that_it_is_registered_again(own_world
     await shows_registration(own_world, worker, "registered")
 
 
-async def test_a_worker_that_its_backend_does_not_know_shows_gone_and_then_yes(
+async def test_a_worker_unknown_to_its_backend_shows_unregistered_and_then_registered(
     world: World,
 ) -> None:
     config = world.config()

@@ -1,4 +1,4 @@
-"""The worker registers itself, knows whether it still is, and comes back by itself."""
+"""The worker registers itself, watches its registration, and registers again after a loss."""
 
 import shutil
 import signal
@@ -36,7 +36,7 @@ async def test_fail_fast_ends_with_4_in_time(own_world: World) -> None:
     assert "Traceback" not in worker.text()
 
 
-async def test_a_server_that_was_away_for_longer_than_a_watch_is_noticed_and_comes_back(
+async def test_a_server_outage_is_noticed_and_the_worker_registers_again_after_it(
     own_world: World,
 ) -> None:
     worker = await own_world.worker()
@@ -60,7 +60,7 @@ async def test_a_server_that_stands_still_is_noticed_and_work_goes_on_once_it_mo
     assert server is not None
     server.send_signal(signal.SIGSTOP)
     try:
-        # Its connections stay open, and nothing is answered.
+        # The server's connections stay open, but get no answer.
         await worker.logged("registration changed", state="unknown")
         await own_world.target.fault(tenant, "create")
     finally:

@@ -103,7 +103,7 @@ class Unseen:
         await self.inner.kill(execution_id)
 
 
-async def test_a_config_that_came_between_a_jobs_end_and_landlords_look_is_applied(
+async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied(
     world: World,
 ) -> None:
     dispatcher = Unseen(inner=world.dispatcher)
@@ -182,7 +182,7 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     assert (line["level"], line["outcome"]) == ("info", outcomes[-1])
 
 
-async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
+async def test_a_tenant_without_drift_is_left_alone_and_gets_no_history(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -196,7 +196,7 @@ async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
     assert (await world.status(tenant))["resync"] is None
 
 
-async def test_without_an_api_only_a_delete_says_what_is_to_be(world: World) -> None:
+async def test_without_an_api_only_deleted_tenants_are_repaired(world: World) -> None:
     await world.worker(resync_after="3s")
     created, deleted = world.tenant(), world.tenant()
     await world.run(created, "provision", version=1)
@@ -212,7 +212,7 @@ async def test_without_an_api_only_a_delete_says_what_is_to_be(world: World) -> 
         assert await world.target.resources(tenant) == []
 
 
-async def test_of_two_ends_close_together_the_last_is_resynced(
+async def test_only_the_last_of_two_jobs_close_together_is_resynced(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -261,7 +261,7 @@ async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_fi
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_a_resync_that_waits_for_the_api_keeps_nobody_waiting(
+async def test_a_resync_that_waits_for_the_api_delays_no_job(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -279,7 +279,7 @@ async def test_a_resync_that_waits_for_the_api_keeps_nobody_waiting(
     assert await resynced(world, 2) == ["superseded", "unchanged"]
 
 
-async def test_a_resync_that_stands_still_gives_way_within_a_second(
+async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -308,7 +308,7 @@ async def test_a_resync_that_stands_still_gives_way_within_a_second(
     assert (await world.target.document(tenant))["version"] == 3
 
 
-async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
+async def test_a_preempted_resync_finishes_its_request_first(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -335,7 +335,7 @@ async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
     assert updates == ["asked", "200", "asked", "200"]
 
 
-async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
+async def test_a_resync_continues_on_the_next_worker_after_a_kill(
     world: World, landlord: Landlord
 ) -> None:
     worker = await world.worker(api=landlord.url, resync_after=SOON)
@@ -357,7 +357,7 @@ async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_with_a_delay_of_zero_nobody_is_resynced(world: World, landlord: Landlord) -> None:
+async def test_a_delay_of_zero_disables_resyncs(world: World, landlord: Landlord) -> None:
     await world.worker(api=landlord.url, resync_after="0")
     tenant = world.tenant()
     await world.run(tenant, "provision", "target", version=1)

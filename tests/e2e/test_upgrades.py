@@ -46,7 +46,7 @@ class Rolls:
     seconds: list[float] = attrs.field(factory=list)
 
     async def roll(self, old: Worker, of_each: int) -> Worker:
-        """Put a new version in the place of the old one while operations are in flight."""
+        """Replace the old version by a new one while operations are in flight."""
         flight = await self._in_flight(of_each)
         begun = monotonic()
         new = await self._next_version()
@@ -73,7 +73,7 @@ class Rolls:
         return [*(operation for pair in waiting for operation in pair), *others]
 
     async def _next_version(self) -> Worker:
-        """The same worker under another URL and with an option that Restate is told."""
+        """Start the same worker under another URL, with another option in its manifest."""
         return await self.world.worker(hold_retry_interval="1s", step_timeout=f"{self.done + 60}s")
 
     async def _moved(self, new: Worker, old: Worker) -> int:
@@ -93,7 +93,7 @@ class Rolls:
         await asyncio.gather(*(self._creates(tenant) for tenant in set(tenants)))
 
     async def _creates(self, tenant: str, **kinds: float) -> None:
-        """Set what the target does with creates; a second one makes a second resource."""
+        """Set the target's faults for creates, so that a second create makes a second resource."""
         await self.world.target.fault(tenant, "create", doubles=1, **kinds)
 
     async def _plain(self, tenant: str) -> Operation:
@@ -177,5 +177,5 @@ async def test_a_new_version_loses_no_operation_in_flight(
     print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
     assert not +rolls.wrong, rolls.table()
     assert rolls.fates["left"] == 0
-    # The lock's call that runs at the first look may end before the second.
+    # A call to the lock that runs at the first look may end before the second.
     assert rolls.fates["moved"] >= 3 * of_each * count

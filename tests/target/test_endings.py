@@ -34,7 +34,7 @@ def test_a_seed_gives_the_same_cases_each_time() -> None:
     assert freezes(7, 3, TIMES) == freezes(7, 3, TIMES)
 
 
-def test_forty_cases_have_each_work_followed_by_each_and_delay_each_call() -> None:
+def test_forty_cases_combine_each_operation_with_each_follower_and_delay_each_call() -> None:
     cases = plan(7, 40, TIMES, MOMENTS)
 
     assert {(case.work, case.then) for case in cases} == set(product(Work, Then))
@@ -56,7 +56,7 @@ def test_forty_cases_have_each_work_followed_by_each_and_delay_each_call() -> No
         (Work.PROVISION, Then.NOTHING, False, [GONE, serving(1)]),
     ],
 )
-def test_only_what_a_case_may_end_in_is_right(
+def test_only_the_expected_ends_of_a_case_are_right(
     work: Work, then: Then, right: list[Holds], *, api: bool
 ) -> None:
     ends = [GONE, *map(serving, (1, 2, 3))]
@@ -95,7 +95,7 @@ def test_a_follower_that_never_ends_is_found() -> None:
 @pytest.mark.parametrize(
     ("api", "answered", "right"), [(False, 11.0, [2, 3]), (False, 9.5, [3]), (True, 11.0, [3])]
 )
-def test_only_without_an_api_may_an_update_in_place_win_that_was_on_the_wire_all_the_time(
+def test_a_late_update_in_place_may_win_only_without_an_api(
     answered: float, right: list[int], *, api: bool
 ) -> None:
     ends = []

@@ -69,12 +69,12 @@ class Cluster(RestateServer):
 
     @property
     def endpoint(self) -> str:
-        """Return the ingress, which is that of any running node."""
+        """Return the ingress, from any running node."""
         return self.ingress_url
 
     @property
     def admin_endpoint(self) -> str:
-        """Return the admin API, which is that of any running node."""
+        """Return the admin API, from any running node."""
         return self.admin_url
 
 

@@ -186,7 +186,7 @@ class ComputeContract:
         assert observed.key_hashes == wanted.key_hashes
         assert observed.resource_ids == made.resource_ids
 
-    async def test_each_act_ten_times_over_does_what_once_does(self, subject: Subject) -> None:
+    async def test_an_act_repeated_ten_times_has_the_effect_of_one(self, subject: Subject) -> None:
         engine, tenant = subject.engine(), subject.tenant()
         first, second = spec(subject, tenant, 1), spec(subject, tenant, 2)
 
@@ -220,7 +220,7 @@ class ComputeContract:
         assert await another.destroy(tenant, wanted.location)
         assert await subject.versions(tenant) == []
 
-    async def test_provision_of_what_is_there_otherwise_updates_it(self, subject: Subject) -> None:
+    async def test_provision_updates_a_resource_with_another_config(self, subject: Subject) -> None:
         engine, tenant = subject.engine(), subject.tenant()
         await engine.provision(spec(subject, tenant, 1))
         await healthy(engine, spec(subject, tenant, 1))
@@ -230,7 +230,7 @@ class ComputeContract:
         await healthy(engine, spec(subject, tenant, 2))
         assert await subject.versions(tenant) == [2]
 
-    async def test_update_of_what_is_missing_makes_it(self, subject: Subject) -> None:
+    async def test_update_creates_a_missing_resource(self, subject: Subject) -> None:
         engine, wanted = subject.engine(), spec(subject, subject.tenant())
 
         await engine.update(wanted)
@@ -238,7 +238,7 @@ class ComputeContract:
         await healthy(engine, wanted)
         assert await subject.versions(wanted.tenant) == [1]
 
-    async def test_what_drifted_is_seen_and_brought_back(self, subject: Subject) -> None:
+    async def test_drift_is_seen_and_repaired(self, subject: Subject) -> None:
         engine = subject.engine()
 
         async def brought_back(drift: str) -> None:
@@ -353,7 +353,7 @@ class ComputeContract:
 
         await asyncio.gather(*map(arrives_or_is_refused, HOSTILE_VALUES))
 
-    async def test_a_secret_is_told_to_nobody(
+    async def test_no_output_shows_a_secret(
         self, subject: Subject, caplog: pytest.LogCaptureFixture
     ) -> None:
         # As the host has it: libraries are heard from warnings on.

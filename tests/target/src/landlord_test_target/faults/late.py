@@ -21,7 +21,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 @attrs.frozen(kw_only=True)
 class LateJob:
-    """A delivered job that Landlord takes for not sent; times are seconds since the epoch."""
+    """A job that arrives although its answer said otherwise; times are seconds since the epoch."""
 
     id: str
     at: float
