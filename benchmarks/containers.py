@@ -173,15 +173,15 @@ async def measure(plan: Plan) -> int:
 async def _measure(plan: Plan) -> None:
     engine = from_settings({"label_prefix": _PREFIX})
     try:
-        async with hanging() as hung:
-            client = await updated_under_load(engine, plan.updates)
+        async with run_hanging_daemon() as hung:
+            client = await update_under_load(engine, plan.updates)
             print("\n".join([*_load_table(plan, client), ""]), flush=True)
             tenants = _jobs(("docker", engine), ("hung", hung))
-            alone = await created(tenants, plan)
+            alone = await create_tenants(tenants, plan)
             stuck = asyncio.ensure_future(
                 Tenant(within=None).job(tenants, "provision", _WEB, "hung")
             )
-            beside = await created(tenants, plan)
+            beside = await create_tenants(tenants, plan)
             assert not stuck.done()
             stuck.cancel()
             await asyncio.gather(stuck, return_exceptions=True)
@@ -190,7 +190,7 @@ async def _measure(plan: Plan) -> None:
     print("\n".join(_many_table(plan, alone, beside)))
 
 
-async def updated_under_load(engine: DockerCompute, updates: int) -> Client:
+async def update_under_load(engine: DockerCompute, updates: int) -> Client:
     """Update one tenant again and again, while a client asks the tenant's published port."""
     tenants, tenant, port = _jobs(("docker", engine)), Tenant(), free_port()
     client = Client(f"http://127.0.0.1:{port}/")
@@ -224,7 +224,7 @@ class Created:
         return sorted(self.took)[int(share * (len(self.took) - 1))]
 
 
-async def created(tenants: TenantJobs, plan: Plan) -> Created:
+async def create_tenants(tenants: TenantJobs, plan: Plan) -> Created:
     """Create all tenants, `at_once` at a time, and delete them."""
     new = [Tenant() for _ in range(plan.tenants)]
     try:
@@ -235,7 +235,7 @@ async def created(tenants: TenantJobs, plan: Plan) -> Created:
 
 
 @asynccontextmanager
-async def hanging() -> AsyncIterator[DockerCompute]:
+async def run_hanging_daemon() -> AsyncIterator[DockerCompute]:
     """Run a daemon that accepts connections and never answers."""
     over = asyncio.Event()
 

@@ -73,18 +73,18 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
         TimeoutError: A job or a call does not end.
     """
     samples: list[Sample] = []
-    async with _begun(plan) as (churn, server):
+    async with _run_all(plan) as (churn, server):
         began = time.monotonic()
         for goal in range(plan.every, plan.jobs + 1, plan.every):
             await churn.until(goal)
-            await _idle(churn)
+            await _wait_idle(churn)
             seconds = time.monotonic() - began
             samples.append(await look(churn, server, seconds))
             yield Soaked(plan=plan, samples=samples, visits=churn.visits)
 
 
 @asynccontextmanager
-async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
+async def _run_all(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
     """Start all servers and wait until the worker is registered."""
     with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
         server = RestateServer(binary=await server_binary(), folder=Path(name) / "restate")
@@ -115,7 +115,7 @@ async def _begun(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
             await server.stop()
 
 
-async def _idle(churn: Churn) -> None:
+async def _wait_idle(churn: Churn) -> None:
     """Wait until no call is open or scheduled, and check that exactly the living tenants have a state."""
     sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
     async with asyncio.timeout(IDLE_WITHIN):

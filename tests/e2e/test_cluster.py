@@ -66,9 +66,11 @@ class Load:
             expected = [] if len(jobs) > len(LIFE) else [LIFE[-1][1]]
             self.counts["asked for twice"] += max(0, len(acts) - len(jobs))
             self.counts["doubled"] += len(versions) > 1
-            self.counts["lost"] += versions != expected or not await self._told(tenant, jobs)
+            self.counts["lost"] += versions != expected or not await self._has_all_ends(
+                tenant, jobs
+            )
 
-    async def _told(self, tenant: str, jobs: Collection[str]) -> bool:
+    async def _has_all_ends(self, tenant: str, jobs: Collection[str]) -> bool:
         """Wait until the history has the end of each job."""
 
         async def look() -> bool:

@@ -50,7 +50,7 @@ class Supervisor:
 
 
 @asynccontextmanager
-async def supervised(world: World, config: Mapping[str, Any]) -> AsyncIterator[Supervisor]:
+async def supervise(world: World, config: Mapping[str, Any]) -> AsyncIterator[Supervisor]:
     supervisor = Supervisor(world, config)
     task = asyncio.create_task(supervisor.run())
     try:
@@ -74,7 +74,7 @@ async def set_apart(world: World, job: str, pause: float) -> None:
     await wait_for(look, within=120)
 
 
-async def ended(world: World, job: str) -> dict[str, Any]:
+async def wait_ended(world: World, job: str) -> dict[str, Any]:
     """Wait for the answer of a job that may need several workers."""
 
     async def look() -> bool:
@@ -89,7 +89,7 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
     world: World, http: aiohttp.ClientSession
 ) -> None:
     tenant = world.tenant()
-    async with supervised(world, world.config()) as supervisor:
+    async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         deadly = await world.send(tenant, "provision", version=DEADLY)
         await set_apart(world, deadly, PAUSE)
@@ -97,14 +97,14 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
         # During the pause the worker lives. Its other jobs continue on the next worker when it dies.
         others = [world.tenant() for _ in range(5)]
         for job in [await world.send(other, "provision", version=1) for other in others]:
-            await ended(world, job)
+            await wait_ended(world, job)
         assert [len(await world.target.resources(other)) for other in others] == [1] * 5
         await set_apart(world, deadly, 4 * PAUSE)
         async with http.get(f"{supervisor.workers[-1].probe_url}/metrics") as response:
             text = await response.text()
         supervisor.environment[SPARED] = "1"
         await supervisor.workers[-1].kill()
-        await ended(world, deadly)
+        await wait_ended(world, deadly)
 
         lines = supervisor.lines("job set apart", deadly)
         counts = [line["lost_attempts"] for line in lines]
@@ -132,7 +132,7 @@ async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_paus
 ) -> None:
     slow = world.tenant()
     await world.target.fault(slow, "inspect", delay_before=4.0)
-    async with supervised(world, world.config()) as supervisor:
+    async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
         for kills in (1, 2, 3):
@@ -141,7 +141,7 @@ async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_paus
         await set_apart(world, innocent, PAUSE)
         await world.target.fault(slow, "inspect")
 
-        await ended(world, innocent)
+        await wait_ended(world, innocent)
 
         (line,) = supervisor.lines("job set apart", innocent)
         assert (line["lost_attempts"], line["pause"]) == (3, PAUSE)
@@ -153,13 +153,13 @@ async def test_an_innocent_job_that_is_killed_along_with_a_deadly_one_ends_befor
 ) -> None:
     slow = world.tenant()
     await world.target.fault(slow, "inspect", delay_before=1.0)
-    async with supervised(world, world.config()) as supervisor:
+    async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
         await world.target.asked(slow, "inspect")
         deadly = await world.send(world.tenant(), "provision", version=DEADLY)
 
-        await ended(world, innocent)
+        await wait_ended(world, innocent)
 
         assert (await world.row(deadly))["status"] != "completed"
         assert len(supervisor.lines("job set apart", innocent)) <= 1
@@ -172,8 +172,8 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
     async with (
         balanced(addresses) as front,
-        supervised(world, _behind(configs[0], front.url)) as one,
-        supervised(world, _behind(configs[1], front.url)) as other,
+        supervise(world, _behind(configs[0], front.url)) as one,
+        supervise(world, _behind(configs[1], front.url)) as other,
     ):
         await wait_for(lambda: _registered(one))
         await wait_for(lambda: _registered(other))

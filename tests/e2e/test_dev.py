@@ -42,7 +42,7 @@ async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
             await process.communicate()
 
 
-def left_over(folder: Path) -> list[list[str]]:
+def list_processes(folder: Path) -> list[list[str]]:
     """List the processes whose arguments or working directory name the folder."""
     found = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
@@ -52,7 +52,7 @@ def left_over(folder: Path) -> list[list[str]]:
     return found
 
 
-async def hints(process: Process) -> list[str]:
+async def read_hints(process: Process) -> list[str]:
     """Read the lines that `dev` prints once everything is up."""
     assert process.stdout is not None
     lines = []
@@ -80,7 +80,7 @@ async def test_the_demo_takes_one_tenant_through_its_life_and_leaves_nothing(
         "a bad update",
         "delete",
     ]
-    assert left_over(tmp_path) == []
+    assert list_processes(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,7 +88,7 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     async with dev(tmp_path) as process:
-        lines = await hints(process)
+        lines = await read_hints(process)
         create = shlex.split(next(line for line in lines if " POST " in line))
         page = next(line for line in lines if line.endswith("/")).split()[-1]
         async with http.post(create[3], data=create[5]) as response:
@@ -96,7 +96,7 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
         user = User(landlord=create[3].removesuffix("/tenants"), http=http)
         await user.is_ready(created["id"])
         shown = await user.page(page)
-        running = left_over(tmp_path)
+        running = list_processes(tmp_path)
 
         process.send_signal(signal.SIGINT)
         code = await asyncio.wait_for(process.wait(), 60)
@@ -104,7 +104,7 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
     assert code == 0
     assert shown[0] == "version one"
     assert running
-    assert left_over(tmp_path) == []
+    assert list_processes(tmp_path) == []
     assert await user.page(page) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -114,7 +114,7 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
     tmp_path: Path, number: signal.Signals, http: aiohttp.ClientSession
 ) -> None:
     async with dev(tmp_path) as process:
-        create = shlex.split(next(line for line in await hints(process) if " POST " in line))
+        create = shlex.split(next(line for line in await read_hints(process) if " POST " in line))
         async with http.post(create[3], data=create[5]) as response:
             created = await response.json()
         user = User(landlord=create[3].removesuffix("/tenants"), http=http)
@@ -123,7 +123,7 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
         code = await asyncio.wait_for(process.wait(), 60)
 
     async def nothing_is_left() -> bool:
-        return left_over(tmp_path) == [] and list(tmp_path.iterdir()) == []
+        return list_processes(tmp_path) == [] and list(tmp_path.iterdir()) == []
 
     assert code == (0 if number == signal.SIGHUP else -signal.SIGKILL)
     await wait_for(nothing_is_left)
@@ -132,7 +132,7 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
 async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) -> None:
     async def starting() -> bool:
         return any(
-            "restate-server" in part for arguments in left_over(tmp_path) for part in arguments
+            "restate-server" in part for arguments in list_processes(tmp_path) for part in arguments
         )
 
     async with dev(tmp_path) as process:
@@ -141,5 +141,5 @@ async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) 
         code = await asyncio.wait_for(process.wait(), 60)
 
     assert code == 0
-    assert left_over(tmp_path) == []
+    assert list_processes(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

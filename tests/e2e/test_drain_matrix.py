@@ -74,7 +74,7 @@ def matrix() -> Iterator[Matrix]:
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
 
 
-async def idle(world: World, times: int) -> list[End]:
+async def end_idle_workers(world: World, times: int) -> list[End]:
     """Start a worker, run one job and end the worker, this many times."""
     ends = []
     config = world.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
@@ -90,7 +90,7 @@ async def idle(world: World, times: int) -> list[End]:
 async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
     world: World, matrix: Matrix, times: int
 ) -> None:
-    ends = await idle(world, times)
+    ends = await end_idle_workers(world, times)
 
     seconds = sorted(end.seconds for end in ends)
     quick = sum(duration < 1 for duration in seconds)
@@ -123,7 +123,7 @@ async def test_steps_in_flight_end_and_their_jobs_go_on_elsewhere(
         assert len(await world.target.ledger(tenant, "create")) == 1
 
 
-async def hung(world: World, **options: Any) -> tuple[Worker, str, str]:
+async def start_hung_job(world: World, **options: Any) -> tuple[Worker, str, str]:
     """Start a worker and a job whose call the target does not answer; return both and the tenant."""
     worker = await world.worker(**options)
     tenant = world.tenant()
@@ -136,7 +136,7 @@ async def hung(world: World, **options: Any) -> tuple[Worker, str, str]:
 async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_worker(
     world: World, matrix: Matrix
 ) -> None:
-    worker, tenant, job = await hung(world, drain_timeout=f"{SHORT}s")
+    worker, tenant, job = await start_hung_job(world, drain_timeout=f"{SHORT}s")
 
     cell, seen = (
         "a hung step in flight",
@@ -163,7 +163,7 @@ async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_wor
 async def test_a_second_signal_ends_a_worker_that_drains_at_once(
     world: World, matrix: Matrix, second: signal.Signals
 ) -> None:
-    worker, tenant, job = await hung(world, drain_timeout=f"{DRAIN}s")
+    worker, tenant, job = await start_hung_job(world, drain_timeout=f"{DRAIN}s")
 
     cell, seen = (
         f"a hung step in flight, a second signal ({second.name})",

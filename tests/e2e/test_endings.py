@@ -26,7 +26,7 @@ AT_ONCE = 8
 Play = Callable[[LedgerGround, bool], AbstractAsyncContextManager[Stage]]
 
 
-async def played(
+async def play_cases(
     name: str, target: Target, config: pytest.Config, folder: Path, play: Play
 ) -> None:
     """Play half of the cases with Landlord's API and half without, each with a frozen worker."""
@@ -53,7 +53,7 @@ async def test_one_version_serves_or_nothing_is_left_however_a_job_on_a_frozen_w
     def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
         return restate_stage(world if api else second_world, ground, ground.times, chance, api=api)
 
-    await played("ledger", world.target, pytestconfig, tmp_path, play)
+    await play_cases("ledger", world.target, pytestconfig, tmp_path, play)
 
 
 @pytest.mark.long
@@ -63,4 +63,4 @@ async def test_one_version_serves_or_nothing_is_left_with_a_queue_and_leases_too
     def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
         return queue_stage(tmp_path, ground, ground.times, api=api)
 
-    await played("queue", target, pytestconfig, tmp_path, play)
+    await play_cases("queue", target, pytestconfig, tmp_path, play)

@@ -50,11 +50,11 @@ class Crash:
         self.at, self.seen, self.back = at, 0, None
 
 
-async def begun(on: Stage, operation: str, name: str) -> str:
+async def prepare_tenant(on: Stage, operation: str, name: str) -> str:
     """Prepare a tenant for the operation, so that the caller can arm a crash and request it."""
     tenant = await on.landlord.create(name, **CONFIG)
     if operation != "create":
-        await over(on, tenant, "ready", 1)
+        await wait_over(on, tenant, "ready", 1)
     return tenant
 
 
@@ -68,7 +68,7 @@ async def ask(on: Stage, operation: str, tenant: str) -> str:
     return "ready"
 
 
-async def over(on: Stage, tenant: str, status: str, count: int) -> None:
+async def wait_over(on: Stage, tenant: str, status: str, count: int) -> None:
     """Wait until Landlord knows the end, and the record has this many ends.
 
     The worker is not asked, because its answer would be data at which it could be killed.
@@ -109,11 +109,11 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
             at = 1 + points * stride
             if operation == "create":
                 crash.arm(at)
-            tenant = await begun(on, operation, f"{operation}-{at}")
+            tenant = await prepare_tenant(on, operation, f"{operation}-{at}")
             if operation != "create":
                 crash.arm(at)
             status = await ask(on, operation, tenant)
-            await over(on, tenant, status, 1 if operation == "create" else 2)
+            await wait_over(on, tenant, status, 1 if operation == "create" else 2)
             if crash.back is None:
                 break
             crash.at = 0

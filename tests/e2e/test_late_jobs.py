@@ -187,7 +187,7 @@ async def test_late_and_skewed_jobs_leave_what_landlord_wants(
 ) -> None:
     await _worker(world, admin, api=landlord.url)
 
-    assert await _played(Play(world, admin, landlord), CASES) == _wanted(CASES)
+    assert await _play(Play(world, admin, landlord), CASES) == _wanted(CASES)
 
 
 async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
@@ -195,7 +195,7 @@ async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
 ) -> None:
     worker = await _worker(world, admin)
 
-    assert await _played(Play(world, admin, landlord), WITHOUT) == _wanted(WITHOUT)
+    assert await _play(Play(world, admin, landlord), WITHOUT) == _wanted(WITHOUT)
 
     assert await worker.logged(DECIDED_WITHOUT)
 
@@ -280,11 +280,11 @@ async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> W
     return await (await world.launch(config)).registered()
 
 
-async def _played(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
+async def _play(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     """Play the cases, wait for each tenant's last resync, and return what is left."""
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
-    await _resynced(play.world)
+    await _wait_resyncs(play.world)
     assert play.admin.shown, "no job was seen with another time than Restate's"
     return {name: await _left(play.world, tenant) for name, tenant in tenants.items()}
 
@@ -293,7 +293,7 @@ def _wanted(cases: Mapping[str, Case]) -> Mapping[str, Left]:
     return {name: (case.left, [case.left[0]] if case.left else []) for name, case in cases.items()}
 
 
-async def _resynced(world: World) -> None:
+async def _wait_resyncs(world: World) -> None:
     """Wait until no resync is open or scheduled."""
     where = f"target_service_name IN ('{world.service}', '{world.service}Resync')"
     sql = f"SELECT id FROM sys_invocation WHERE {where} AND status <> 'completed'"

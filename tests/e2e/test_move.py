@@ -84,7 +84,7 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     code, told = await move(world, "--dry-run", old=old)
 
     assert (code, told.splitlines()[-1].split(";")[0]) == (0, "dry run, nothing was changed"), told
-    assert await pinned(world, old) == 5
+    assert await count_pinned(world, old) == 5
 
     code, text = await move_waiting(world, fails, old=old)
 
@@ -260,7 +260,7 @@ async def test_a_url_that_is_no_old_version_is_refused_with_what_is_known(world:
     assert url(latest) in text
 
 
-async def pinned(world: World, old: Worker) -> int:
+async def count_pinned(world: World, old: Worker) -> int:
     """Count the open invocations that are pinned to a version."""
     (ours,) = (
         deployment.id

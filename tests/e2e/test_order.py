@@ -66,7 +66,7 @@ async def test_an_older_job_that_arrives_later_is_superseded(world: World) -> No
     tenant = world.tenant()
     await worker.kill()
     older = await world.send(tenant, "provision", version=1)
-    await _paused(world, older)
+    await _pause(world, older)
     newer = await world.send(tenant, "update", version=2)
     await world.again(worker)
     await world.done(newer)
@@ -169,7 +169,7 @@ async def _tried(world: World, job: str, times: int) -> None:
     await wait_for(look)
 
 
-async def _paused(world: World, job: str) -> None:
+async def _pause(world: World, job: str) -> None:
     """Pause a job, and repeat that while it runs: restate-server once lost an accepted pause."""
 
     async def look() -> bool:

@@ -92,7 +92,7 @@ async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_sl
     )
     failed = [line for line in steps if line["message"] != "step cancelled"]
     # On a busy machine an act may reach its deadline. A waiting job has no deadline.
-    assert [line for line in failed if not _acted(line, rows, STEP_TIMEOUT / scale)] == []
+    assert [line for line in failed if not _has_acted(line, rows, STEP_TIMEOUT / scale)] == []
     asked = [row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "asked")]
     assert set(asked) == set(tenants) - ghosts
     again = {tenant for tenant, times in Counter(asked).items() if times > 1}
@@ -102,7 +102,7 @@ async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_sl
     assert "landlord_worker_slots_used 0.0" in text
 
 
-def _acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeout: float) -> bool:
+def _has_acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeout: float) -> bool:
     """Check whether the failed step had a slot, and so had called the target."""
     failed = datetime.fromisoformat(line["timestamp"]).timestamp()
     asked = (row["at"] for row in rows if row["tenant"] == line["tenant"])

@@ -25,7 +25,7 @@ async def metrics(world: World, worker: Worker) -> str:
         return await response.text()
 
 
-async def counted(world: World, worker: Worker) -> Mapping[str, float]:
+async def read_samples(world: World, worker: Worker) -> Mapping[str, float]:
     return samples(await metrics(world, worker))
 
 
@@ -131,7 +131,7 @@ async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_en
     await worker.logged("draining")
     status, body = await ready(world, worker)
     living, _ = await alive(world, worker)
-    values = await counted(world, worker)
+    values = await read_samples(world, worker)
 
     assert (status, body["ready"], body["state"]) == (503, False, "draining")
     assert body["reasons"][0].startswith("draining: at most ")
@@ -178,6 +178,6 @@ async def test_a_held_job_that_may_go_on_is_not_counted_as_held(world: World) ->
 
     await world.done(job)
 
-    values = await counted(world, worker)
+    values = await read_samples(world, worker)
     assert values['attempt_failures_total{kind="held"}'] >= 1
     assert values["jobs_held"] == 0

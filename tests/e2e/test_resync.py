@@ -32,7 +32,7 @@ def landlord() -> Iterator[Landlord]:
         yield Landlord(server)
 
 
-async def resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
+async def wait_resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
     """Wait until all resyncs have one of these statuses, and return Restate's rows, oldest first.
 
     Scheduled resyncs are left out: a delete schedules its last one a good while later.
@@ -50,9 +50,9 @@ async def resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[
     return await wait_for(look)
 
 
-async def resynced(world: World, count: int = 1) -> list[str]:
+async def wait_resynced(world: World, count: int = 1) -> list[str]:
     """Wait for all resyncs to end, and return the status of each."""
-    rows = await resyncs(world, "completed", count=count)
+    rows = await wait_resyncs(world, "completed", count=count)
     return [await _status(world, str(row["id"])) for row in rows]
 
 
@@ -132,7 +132,7 @@ async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied
         assert (resync["operation"], resync["outcome"]) == ("resync", "updated")
         assert resync["changes"] == ["version changed"]
         assert (await world.target.document(tenant))["version"] == 2
-    assert len(await resyncs(world, "completed")) == 1
+    assert len(await wait_resyncs(world, "completed")) == 1
 
 
 async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed(
@@ -190,7 +190,7 @@ async def test_a_tenant_without_drift_is_left_alone_and_gets_no_history(
     landlord.says(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
 
-    assert await resynced(world) == ["unchanged"]
+    assert await wait_resynced(world) == ["unchanged"]
 
     assert len(await world.history(tenant)) == 1
     assert (await world.status(tenant))["resync"] is None
@@ -207,7 +207,7 @@ async def test_without_an_api_only_deleted_tenants_are_repaired(world: World) ->
 
     assert await world.outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
-    assert sorted(await resynced(world, 3)) == ["deleted", "superseded", "unchanged"]
+    assert sorted(await wait_resynced(world, 3)) == ["deleted", "superseded", "unchanged"]
     for tenant in (created, deleted):
         assert await world.target.resources(tenant) == []
 
@@ -227,7 +227,7 @@ async def test_only_the_last_of_two_jobs_close_together_is_resynced(
 
     assert await world.outcomes(tenant, 3) == ["created", "updated", "created"]
 
-    assert await resynced(world, 2) == ["superseded", "created"]
+    assert await wait_resynced(world, 2) == ["superseded", "created"]
     assert len(await world.target.ledger(tenant, "create")) == 2
 
 
@@ -252,12 +252,12 @@ async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_fi
     landlord.quick.set()
 
     async def over() -> bool:
-        return "completed" in [row["status"] for row in await resyncs(world, *ANY)]
+        return "completed" in [row["status"] for row in await wait_resyncs(world, *ANY)]
 
     await wait_for(over)
     await world.target.fault(tenant, "create")
     await world.done(job)
-    assert await resynced(world, 2) == ["superseded", "unchanged"]
+    assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
     assert len(await world.target.resources(tenant)) == 1
 
 
@@ -269,14 +269,14 @@ async def test_a_resync_that_waits_for_the_api_delays_no_job(
     landlord.says(tenant, "ready", version=2)
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
-    await resyncs(world, "backing-off")
+    await wait_resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=2)
     answer = await world.done(job)
     landlord.away = False
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    assert await resynced(world, 2) == ["superseded", "unchanged"]
+    assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
 
 
 async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
@@ -290,7 +290,7 @@ async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
     landlord.says(tenant, "ready", version=2)
     landlord.away = False
     await world.target.asked(tenant, "update")
-    await resyncs(world, "backing-off")
+    await wait_resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=3)
     landlord.says(tenant, "ready", version=3)
@@ -299,7 +299,7 @@ async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
     answer = await world.done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    killed, _ = await resyncs(world, *ANY, count=2)
+    killed, _ = await wait_resyncs(world, *ANY, count=2)
     assert killed["completion_failure"] == "[409] killed"
     gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
@@ -328,7 +328,7 @@ async def test_a_preempted_resync_finishes_its_request_first(
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     assert (await world.target.document(tenant))["version"] == 3
-    first, _ = await resyncs(world, *ANY, count=2)
+    first, _ = await wait_resyncs(world, *ANY, count=2)
     assert first["completion_failure"] == "[409] cancelled"
     acts = await world.target.rows(tenant)
     updates = [act["outcome"] for act in acts if act["call"] == "update"]

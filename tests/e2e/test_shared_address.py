@@ -134,7 +134,7 @@ class Fleet:
             wrong["unknown"] += await self.world.outcomes(tenant, 1) != ["created"]
         return +wrong
 
-    def untrue(self) -> list[Look]:
+    def find_untrue(self) -> list[Look]:
         """List the shown states that contradict every recent answer of the admin API."""
         return [look for look in self.looks if self._age(look) > OLDEST and not self._unseen(look)]
 
@@ -248,7 +248,7 @@ async def test_a_rolling_update_behind_one_address_ends_registered_and_tells_the
 
         assert not await fleet.lost()
         print(f"\n{fleet.table()}")  # noqa: T201  # the figures are what the long form is for
-        assert not fleet.untrue()
+        assert not fleet.find_untrue()
 
 
 async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_leads_here(

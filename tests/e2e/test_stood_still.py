@@ -10,7 +10,7 @@ from landlord_test_target.harness import Worker, World, wait_for
 
 
 @asynccontextmanager
-async def standing_still(world: World, worker: Worker, tenant: str) -> AsyncIterator[str]:
+async def frozen_worker(world: World, worker: Worker, tenant: str) -> AsyncIterator[str]:
     """Freeze a worker between its inspect and its create, for longer than an inspect counts as fresh.
 
     Yields:
@@ -32,7 +32,7 @@ async def standing_still(world: World, worker: Worker, tenant: str) -> AsyncIter
 async def test_it_makes_nothing_for_a_job_that_was_killed(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
-    async with standing_still(world, worker, tenant) as job:
+    async with frozen_worker(world, worker, tenant) as job:
         await world.dispatcher.kill(job)
 
     # Another job proves that the worker continues, and that it made nothing.
@@ -43,7 +43,7 @@ async def test_it_makes_nothing_for_a_job_that_was_killed(world: World) -> None:
 async def test_it_makes_nothing_after_a_delete_on_another_worker(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
-    async with standing_still(world, worker, tenant) as job:
+    async with frozen_worker(world, worker, tenant) as job:
         await world.worker()
         await world.dispatcher.kill(job)
         assert await world.run(tenant, "delete", version=1) == "absent"
@@ -56,7 +56,7 @@ async def test_it_makes_nothing_after_a_delete_on_another_worker(world: World) -
 async def test_it_continues_a_job_that_is_alive(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
-    async with standing_still(world, worker, tenant) as job:
+    async with frozen_worker(world, worker, tenant) as job:
         pass
 
     answer = await world.done(job)

@@ -162,7 +162,7 @@ class Scene:
         return answers
 
 
-async def _probed(worker: Worker, world: World) -> dict[str, str]:
+async def _read_probes(worker: Worker, world: World) -> dict[str, str]:
     found = {}
     for path in ("/livez", "/readyz", "/metrics"):
         async with world.http.get(f"{worker.probe_url}{path}") as response:
@@ -170,14 +170,14 @@ async def _probed(worker: Worker, world: World) -> dict[str, str]:
     return found
 
 
-async def _commanded(worker: Worker) -> dict[str, str]:
+async def _run_commands(worker: Worker) -> dict[str, str]:
     """Run the commands and return their output; --debug makes them print all they have."""
     return {
         command: (await worker.command("--debug", command))[1] for command in ("check", "config")
     }
 
 
-async def _misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]:
+async def _run_misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]:
     secret = scene.canaries.word("wrong")
     wrong: dict[str, tuple[str, dict[str, object]]] = {
         "a URL with a password": ("restate", {"admin_endpoint": f"http://u:{secret}@127.0.0.1:1"}),
@@ -199,7 +199,7 @@ async def _misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]
     return found
 
 
-async def _kept(scene: Scene) -> tuple[dict[str, str], list[str]]:
+async def _read_restate(scene: Scene) -> tuple[dict[str, str], list[str]]:
     """Read all that Restate stores: first everything but the jobs' bodies, then the bodies."""
     query = scene.world.admin.query
     invocations = await query("SELECT * FROM sys_invocation")
@@ -232,21 +232,21 @@ async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
     await scene.world.held(nobody, "with something else")
 
     found = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
-    found |= await _probed(worker, scene.world)
+    found |= await _read_probes(worker, scene.world)
     found |= {
         "argv": str(psutil.Process(worker.process.pid).cmdline()),
         "status": str(await scene.world.status(tenant)),
         "history": str(await scene.world.history(tenant)),
         "polled": str([await scene.world.dispatcher.poll(job) for job in [*sent, nobody]]),
     }
-    kept, bodies = await _kept(scene)
+    kept, bodies = await _read_restate(scene)
     found |= kept
     for one in scene.own:
         await scene.world.run(one, "delete", scene.engine, **scene.tenants_config("last"))
     await worker.terminate()
     found["log"] = worker.text()
-    found |= await _commanded(worker)
-    found |= await _misconfigured(scene, config)
+    found |= await _run_commands(worker)
+    found |= await _run_misconfigured(scene, config)
     return found, bodies
 
 

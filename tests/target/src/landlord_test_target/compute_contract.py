@@ -261,7 +261,7 @@ class ComputeContract:
         self, subject: Subject
     ) -> None:
         async def brought_to_its_end(act: str, point: str) -> None:
-            tenant = await _cut(subject, act, point)
+            tenant = await _interrupt_act(subject, act, point)
 
             another = subject.engine()
             await _acted(another, subject, tenant, act)
@@ -272,7 +272,7 @@ class ComputeContract:
 
     async def test_an_update_cut_at_any_point_can_be_taken_back(self, subject: Subject) -> None:
         async def taken_back(point: str) -> None:
-            tenant = await _cut(subject, "update", point)
+            tenant = await _interrupt_act(subject, "update", point)
 
             another, first = subject.engine(), spec(subject, tenant, 1)
             await another.update(first)
@@ -284,7 +284,7 @@ class ComputeContract:
 
     async def test_a_delete_leaves_nothing_of_an_act_that_was_cut(self, subject: Subject) -> None:
         async def deleted(act: str, point: str) -> None:
-            tenant = await _cut(subject, act, point)
+            tenant = await _interrupt_act(subject, act, point)
 
             another = subject.engine()
             await another.destroy(tenant, spec(subject, tenant).location)
@@ -400,7 +400,7 @@ def _points(subject: Subject) -> Iterator[tuple[str, str]]:
             yield act, point
 
 
-async def _cut(subject: Subject, act: str, point: str) -> str:
+async def _interrupt_act(subject: Subject, act: str, point: str) -> str:
     """Create a tenant whose act was interrupted at this failpoint."""
     tenant = subject.tenant()
     await _prepared(subject, tenant, act)

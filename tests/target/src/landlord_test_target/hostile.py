@@ -29,7 +29,7 @@ NAMES: Mapping[str, str] = {
 }
 
 
-def nested(depth: int) -> object:
+def nest(depth: int) -> object:
     """Wrap a value in this many lists and maps."""
     value: object = 1
     for level in range(depth):
@@ -38,7 +38,7 @@ def nested(depth: int) -> object:
 
 
 CONFIGS: Mapping[str, bytes] = {
-    "deep": json.dumps({"deep": nested(300)}).encode(),
+    "deep": json.dumps({"deep": nest(300)}).encode(),
     "deeper than a call can go": b'{"deep": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "maps deeper than a call can go": b'{"a":' * 900 + b"1" + b"}" * 900,
     "many keys": json.dumps({f"k{number}": number for number in range(10_000)}).encode(),

@@ -44,7 +44,7 @@ class Player:
         with suppress(AssertionError):
             await self.stage.backend.quiet(self.stage.longest)
         for story in stories:
-            await self._judged(story)
+            await self._judge(story)
         return stories
 
     async def _together(self, cases: Sequence[Case], freeze: Freeze | None) -> list[Story]:
@@ -132,7 +132,7 @@ class Player:
         else:
             word.wants(case.tenant, "ready", config)
 
-    async def _judged(self, story: Story) -> None:
+    async def _judge(self, story: Story) -> None:
         case, ground = story.case, self.stage.ground
         story.look(await ground.holds(case))
         story.asked = await ground.asked(case)

@@ -63,34 +63,34 @@ class Freezer:
         lasting, probed = self._dice.uniform(*self.lasting), self._dice.uniform(*PROBED)
         noticed = self._dice.random() >= UNNOTICED and probed < lasting
         moment = self._dice.choice(("before", "after"))
-        worker = await self._awake()
+        worker = await self._choose_awake()
         # Without this, every worker could be frozen unnoticed, and no job would run.
         noticed = noticed or len(self.fleet.awake) < self.fleet.size
         async with self.moments.caught(FROZEN, moment, is_kill=False) as fault:
             if worker not in self.fleet.awake:
-                worker = await self._awake()
+                worker = await self._choose_awake()
             self.fleet.freeze(worker)
         ends = time() + lasting
         if noticed:
             await asyncio.sleep(probed)
-            await self._replaced(worker)
+            await self._replace(worker)
         await asyncio.sleep(max(0.0, ends - time()))
-        self._woken(worker, fault)
+        self._wake(worker, fault)
         if noticed:
             await asyncio.sleep(GOES_ON)
             if worker.lives:
                 await self.fleet.stop(worker)
 
-    async def _awake(self) -> Worker:
+    async def _choose_awake(self) -> Worker:
         """Wait until a worker is not frozen, and choose one."""
         while not self.fleet.awake:
             await asyncio.sleep(0.05)
         return self._dice.choice(self.fleet.awake)
 
-    async def _replaced(self, worker: Worker) -> None:
+    async def _replace(self, worker: Worker) -> None:
         self.fleet.take_out(worker)
         await self.fleet.start()
 
-    def _woken(self, worker: Worker, fault: Fault) -> None:
+    def _wake(self, worker: Worker, fault: Fault) -> None:
         self.fleet.wake(worker)
         fault.over = time()

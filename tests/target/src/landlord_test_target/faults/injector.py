@@ -77,7 +77,7 @@ class Injector:
                 or self.killed < self.kills - self.calm_kills
             )
         )
-        for kind in self._missing():
+        for kind in self._missing_faults():
             await self._one(kind, self._deeds()[kind][1])
         long = self._outages() if self.outage else {}
         enough = self.killed + self.calm_kills
@@ -120,7 +120,7 @@ class Injector:
             f"server away {self.outage:g} s": lambda: self._server_killed(self.outage),
         }
 
-    def _missing(self) -> list[str]:
+    def _missing_faults(self) -> list[str]:
         """List the rare faults that are possible and did not happen yet."""
         came = {fault.kind for fault in self.moments.faults}
         return [kind for kind in RARE if kind in self._deeds() and kind not in came]
@@ -137,9 +137,9 @@ class Injector:
         await doing
         fault.over = time()
         if drawn[0] if calm is None else calm:
-            await self._gone_on(fault)
+            await self._wait_for_work(fault)
 
-    async def _gone_on(self, fault: Fault) -> None:
+    async def _wait_for_work(self, fault: Fault) -> None:
         # A frozen worker's jobs do not continue, and are not measured either.
         is_frozen = any(fleet.frozen for fleet in self.stage.fleets)
         within = WITHIN_FREEZE if is_frozen else WITHIN

@@ -79,11 +79,11 @@ class Judge:
     async def findings(self) -> list[Finding]:
         """Return the findings of two looks; between them every surviving act has time to end."""
         first = await self.look()
-        await asyncio.sleep(max(0.0, self._nothing_lives() - time()))
+        await asyncio.sleep(max(0.0, self._end_of_acts() - time()))
         second = [one for one in await self.look() if one not in first]
         return [*first, *(attrs.evolve(one, late=True) for one in second)]
 
-    def _nothing_lives(self) -> float:
+    def _end_of_acts(self) -> float:
         """Return the time by which every act of a job or of a last resync has ended."""
         parts, asked = self.stage.parts, self.load.asked
         ends = [max(operation.begun, operation.ended) for operation in asked] + [

@@ -95,13 +95,13 @@ class Load:
         config = self._config(dice)
         tenant = await self.landlord.create(name, **config)
         self.tenants[tenant] = name
-        status = await self._seen(self._note(tenant, "create", config), dice)
+        status = await self._wait_seen(self._note(tenant, "create", config), dice)
         while status != "gone" and not self.enough.is_set():
             deed = _deed(dice, status)
             operation = await self._do(deed, tenant, config, dice)
             if operation is None:
                 return
-            config, status = operation.config, await self._seen(operation, dice)
+            config, status = operation.config, await self._wait_seen(operation, dice)
 
     def _config(self, dice: Random) -> Mapping[str, object]:
         return {
@@ -154,7 +154,7 @@ class Load:
             self.refused[f"put right: {answer.status}"] += 1
         return operation
 
-    async def _seen(self, operation: Operation, dice: Random) -> str:
+    async def _wait_seen(self, operation: Operation, dice: Random) -> str:
         """Wait for the operation's end, or only for a moment, and return the tenant's status."""
         watch = self._group.create_task(self._until(operation, *AT_REST))
         hurry = operation.kind != "put right" and dice.random() < IMPATIENT

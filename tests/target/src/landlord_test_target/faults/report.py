@@ -32,9 +32,9 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
         f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
         f"restate-server started again after {injector.restarts} full disks",
-        _counted("operations", Counter(operation.kind for operation in load.asked)),
-        _counted("not taken by Landlord", load.refused),
-        _counted("faults (landed)", _landed(injector)),
+        _format_counts("operations", Counter(operation.kind for operation in load.asked)),
+        _format_counts("not taken by Landlord", load.refused),
+        _format_counts("faults (landed)", _landed(injector)),
         _jobs(judge),
         _took(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
@@ -52,7 +52,7 @@ def _lasting(frozen: list[Fault]) -> str:
     return f"{seconds[0]:.0f} to {seconds[-1]:.0f} s"
 
 
-def _counted(title: str, counts: Counter[str]) -> str:
+def _format_counts(title: str, counts: Counter[str]) -> str:
     return f"{title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 

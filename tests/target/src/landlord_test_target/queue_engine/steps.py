@@ -51,9 +51,9 @@ class QueueSteps:
                 self._check_lease()
                 lock = self.store.lock(tenant)
                 if (lock.job, lock.resync) == (before.job, before.resync):
-                    return self._taken(tenant, lock, note)
+                    return self._keep_lock(tenant, lock, note)
 
-    def _taken(self, tenant: str, lock: Lock, note: JobStart) -> Record:
+    def _keep_lock(self, tenant: str, lock: Lock, note: JobStart) -> Record:
         record = lock.record.with_start(self.execution_id, note)
         self.store.keep(tenant, Lock(job=self.job.id, record=record))
         if lock.job != self.job.id and self.resync_after:
@@ -80,7 +80,7 @@ class QueueSteps:
             raise Superseded(f"job {lock.job} goes first")
         for rival in filter(None, (lock.job, lock.resync)):
             self.store.stop(rival, "superseded")
-            await _freed(self.store, rival)
+            await _wait_freed(self.store, rival)
 
     async def complete(self, tenant: str, transition: Transition) -> None:
         """Write a transition into the record, if this job is still the holder."""
@@ -163,7 +163,7 @@ class ResyncSteps(QueueSteps):
         return lock
 
 
-async def _freed(store: Store, job_id: int) -> None:
+async def _wait_freed(store: Store, job_id: int) -> None:
     """Poll until no task can be working on a job; the queue sends no events."""
     while (row := store.job(job_id)) is not None and row.is_leased:
         await asyncio.sleep(_LOOK)
