@@ -55,14 +55,14 @@ class Plan:
 
     def kinds(self) -> Sequence["Kind"]:
         """List all kinds of rounds, in their order."""
-        few, many, one = FEW, self.clients, 1
+        few, many, single = FEW, self.clients, 1
         return (
             Kind("fill", "few", self.fill, self.rounds, few),
             Kind("few", "few", self.few, self.rounds, few),
             Kind("make", "many", self.many, self.batches, many),
             Kind("update", "many", self.jobs, self.rounds, many),
-            Kind("make alone", "alone", self.alone, self.rounds, one),
-            Kind("update alone", "alone", self.alone, self.rounds, one),
+            Kind("make alone", "alone", self.alone, self.rounds, single),
+            Kind("update alone", "alone", self.alone, self.rounds, single),
             Kind("few again", "few", self.few, self.rounds, few),
         )
 
@@ -117,7 +117,7 @@ class Side:
             "update: worker CPU, ms": self.figure("update", _cost),
             "update: restate-server CPU, ms": self.figure("update", _server),
             "update: p50, ms": self.figure("update", _half),
-            "update: p99, ms": self.figure("update", lambda one: one.within(0.99)),
+            "update: p99, ms": self.figure("update", lambda measured: measured.within(0.99)),
             "create: jobs per second": self.figure("make", _rate),
             "create: worker CPU, ms": self.figure("make", _cost),
             "create: restate-server CPU, ms": self.figure("make", _server),
@@ -144,33 +144,33 @@ def side(name: str, worker: Worker, started: Sequence[float], plan: Plan) -> Sid
     return Side(name=name, worker=worker, starts=started, tenants=own)
 
 
-def _rate(one: Round) -> float:
-    return one.rate
+def _rate(measured: Round) -> float:
+    return measured.rate
 
 
-def _cost(one: Round) -> float:
-    return one.cost
+def _cost(measured: Round) -> float:
+    return measured.cost
 
 
-def _server(one: Round) -> float:
-    return one.server_cost
+def _server(measured: Round) -> float:
+    return measured.server_cost
 
 
-def _half(one: Round) -> float:
-    return one.within(0.5)
+def _half(measured: Round) -> float:
+    return measured.within(0.5)
 
 
 async def starts(
     load: Load, start: Callable[[Location], AbstractContextManager[Worker]], count: int
 ) -> list[float]:
     """Measure the seconds from the start of a process until Restate shows its deployment."""
-    found: list[float] = []
+    seconds: list[float] = []
     for _ in range(count):
         began = time.perf_counter()
         with start(load.location) as worker:
             await seen(load.http, f"{load.location.admin}/deployments", worker.uri)
-            found.append(time.perf_counter() - began)
-    return found
+            seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:

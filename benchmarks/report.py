@@ -23,12 +23,12 @@ def table(plan: Plan, sides: Sequence[Side]) -> str:
         f"| | {' | '.join([*names, *ratios])} |",
         "|---" * (1 + len(names) + len(ratios)) + "|",
     ]
-    found = [side.figures(plan) for side in others]
+    figures_of_others = [side.figures(plan) for side in others]
     for name, value in ours.figures(plan).items():
-        others_values = [figures[name] for figures in found]
-        shown = [_shown(one) for one in (value, *others_values)]
-        shown += [f"{value / other:.2f}" for other in others_values]
-        lines.append(f"| {name} | {' | '.join(shown)} |")
+        others_values = [figures[name] for figures in figures_of_others]
+        cells = [_shown(number) for number in (value, *others_values)]
+        cells += [f"{value / other:.2f}" for other in others_values]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

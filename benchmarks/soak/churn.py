@@ -31,9 +31,9 @@ class Landlord(Stub):
     def _tenant(self, tenant: str) -> object:
         if tenant not in self.tenants:
             return None
-        status, wanted = self.tenants[tenant]
-        shown = self._shown(tenant)
-        return {**shown, "status": status, "desired_config": wanted, "compute_config": wanted}
+        status, desired = self.tenants[tenant]
+        document = self._shown(tenant)
+        return {**document, "status": status, "desired_config": desired, "compute_config": desired}
 
 
 @attrs.define(kw_only=True)
@@ -140,11 +140,11 @@ class Churn:
         self.landlord.tenants[tenant.key] = ("archived", config(tenant.version))
 
     async def _made(self, tenant: Tenant, operation: str, outcome: str) -> None:
-        wanted = config(tenant.version)
+        desired = config(tenant.version)
         status = "provisioning" if operation == "provision" else "updating"
-        self.landlord.tenants[tenant.key] = (status, wanted)
+        self.landlord.tenants[tenant.key] = (status, desired)
         await self._job(tenant, operation, outcome)
-        self.landlord.tenants[tenant.key] = ("ready", wanted)
+        self.landlord.tenants[tenant.key] = ("ready", desired)
 
     async def _gone(self, tenant: Tenant) -> None:
         self.landlord.tenants[tenant.key] = ("archiving", config(tenant.version))
@@ -165,10 +165,10 @@ class Churn:
         self.jobs += 1
 
 
-def _body(tenant: Tenant, operation: str, wanted: Mapping[str, object]) -> Mapping[str, object]:
+def _body(tenant: Tenant, operation: str, desired: Mapping[str, object]) -> Mapping[str, object]:
     return {
         "tenant_id": f"name-{tenant.key}",
         "tenant_uuid": tenant.key,
         "operation": operation,
-        "desired_config": wanted,
+        "desired_config": desired,
     }

@@ -74,7 +74,7 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
     """Take a sample of the worker's process and metrics, of the locks, and of restate-server."""
     process = churn.worker.process
     memory = process.memory_full_info()
-    shown = await _metrics(churn)
+    metrics = await _metrics(churn)
     rows, size = await state(churn)
     return Sample(
         jobs=churn.jobs,
@@ -82,9 +82,9 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
         rss=memory.rss,
         uss=memory.uss,
         files=process.num_fds(),
-        tasks=shown["landlord_worker_loop_tasks"],
-        engine_cache=shown['landlord_worker_cache_entries{cache="engine"}'],
-        defaults_cache=shown['landlord_worker_cache_entries{cache="defaults"}'],
+        tasks=metrics["landlord_worker_loop_tasks"],
+        engine_cache=metrics['landlord_worker_cache_entries{cache="engine"}'],
+        defaults_cache=metrics['landlord_worker_cache_entries{cache="defaults"}'],
         state_rows=rows,
         state_bytes=size,
         server_rss=_process_of(server).memory_info().rss,
@@ -94,11 +94,11 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
 
 async def state(churn: Churn) -> tuple[int, int]:
     """Return the number of entries in the locks, and the bytes of their values."""
-    (found,) = await churn.admin.query(
+    (row,) = await churn.admin.query(
         "SELECT count(*) AS entries, sum(octet_length(value_utf8)) AS size FROM state"  # noqa: S608  # quoted
         f" WHERE service_name = {literal(churn.worker.service + 'Tenant')}"
     )
-    return int(str(found["entries"])), int(str(found.get("size", 0)))
+    return int(str(row["entries"])), int(str(row.get("size", 0)))
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:

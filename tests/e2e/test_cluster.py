@@ -50,11 +50,11 @@ class Load:
     async def live(self, number: int) -> None:
         """Run one tenant's operations."""
         tenant = self.world.tenant()
-        wanted = (*LIFE, DELETES) if number % 3 == 0 else LIFE
+        operations = (*LIFE, DELETES) if number % 3 == 0 else LIFE
         for call in ("create", "update", "delete"):
             await self.world.target.fault(tenant, call, delay_before=0.3)
         async with self.at_work:
-            self.lives[tenant] = [await self._operation(tenant, *step) for step in wanted]
+            self.lives[tenant] = [await self._operation(tenant, *step) for step in operations]
 
     async def judge(self) -> None:
         """Compare each life with the ledger and the history."""
@@ -171,7 +171,7 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
         **{key: load.counts[key] for key in ("asked for twice", "found done")},
         **{key: load.counts[key] for key in ("failed", "lost", "doubled")},
     }
-    told = "\n".join(f"| {key} | {value} |" for key, value in figures.items())
-    print(f"\n{told}")  # noqa: T201  # the figures are what it is for
+    table = "\n".join(f"| {key} | {value} |" for key, value in figures.items())
+    print(f"\n{table}")  # noqa: T201  # the figures are what it is for
     assert in_flight >= 20
-    assert not any(load.counts[key] for key in ("failed", "lost", "doubled")), told
+    assert not any(load.counts[key] for key in ("failed", "lost", "doubled")), table

@@ -172,19 +172,19 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
     async with (
         balanced(addresses) as front,
-        supervise(world, _behind(configs[0], front.url)) as one,
-        supervise(world, _behind(configs[1], front.url)) as other,
+        supervise(world, _behind(configs[0], front.url)) as first,
+        supervise(world, _behind(configs[1], front.url)) as second,
     ):
-        await wait_for(lambda: _registered(one))
-        await wait_for(lambda: _registered(other))
+        await wait_for(lambda: _registered(first))
+        await wait_for(lambda: _registered(second))
         deadly = await world.send(world.tenant(), "provision", version=DEADLY)
 
         await set_apart(world, deadly, 2 * PAUSE)
 
         # Each attempt costs one worker. Restate may not have recorded the last one yet.
-        lines = one.lines("job set apart", deadly) + other.lines("job set apart", deadly)
+        lines = first.lines("job set apart", deadly) + second.lines("job set apart", deadly)
         lost = max(line["lost_attempts"] for line in lines)
-        assert one.deaths + other.deaths <= lost + 1
+        assert first.deaths + second.deaths <= lost + 1
         await world.dispatcher.kill(deadly)
 
 

@@ -44,12 +44,12 @@ async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
 
 def list_processes(folder: Path) -> list[list[str]]:
     """List the processes whose arguments or working directory name the folder."""
-    found = []
+    processes = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         about = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
         if process.pid != os.getpid() and any(str(folder) in part for part in about):
-            found.append(about)
-    return found
+            processes.append(about)
+    return processes
 
 
 async def read_hints(process: Process) -> list[str]:
@@ -95,14 +95,14 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
             created = await response.json()
         user = User(landlord=create[3].removesuffix("/tenants"), http=http)
         await user.is_ready(created["id"])
-        shown = await user.page(page)
+        served = await user.page(page)
         running = list_processes(tmp_path)
 
         process.send_signal(signal.SIGINT)
         code = await asyncio.wait_for(process.wait(), 60)
 
     assert code == 0
-    assert shown[0] == "version one"
+    assert served[0] == "version one"
     assert running
     assert list_processes(tmp_path) == []
     assert await user.page(page) == []

@@ -128,9 +128,9 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
 async def judge(on: Stage, operation: str, tenant: str) -> None:
     target = on.world.target
     config = CHANGES.get(operation, CONFIG)
-    wanted = [] if operation == "archive" else [(config["version"], config["location"])]
+    expected = [] if operation == "archive" else [(config["version"], config["location"])]
     documents = [json.loads(row["document"]) for row in await target.resources(tenant)]
-    assert [(document["version"], document["location"]) for document in documents] == wanted
+    assert [(document["version"], document["location"]) for document in documents] == expected
     made = 2 if operation == "move" else 1
     assert len(await target.ledger(tenant, "create", "201")) == made
     history = await on.world.history(tenant)

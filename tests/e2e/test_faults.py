@@ -176,7 +176,7 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
     wrong = [finding for finding in findings if finding.oracle != "slow"]
     assert not wrong, "\n".join((f"seed {seed}", *stories))
     assert on.worker.lives
-    landed = sum(one.landed for one in injector.moments.faults if one.is_kill)
+    landed = sum(each.landed for each in injector.moments.faults if each.is_kill)
     # On a busy machine a call may be over before its kill comes (seen: 142 of 150, 4 of 5).
     assert landed >= 0.9 * injector.killed - 1
     if size.is_long:

@@ -87,24 +87,26 @@ class Fuzzing:
         there: dict[str, set[Resource]] = {}
         for row in await self.world.target.everything("resources"):
             digest = json.loads(row["document"])["config_hash"]
-            found = Resource(row["engine"], row["location"], digest)
-            there.setdefault(row["tenant"], set()).add(found)
+            actual = Resource(row["engine"], row["location"], digest)
+            there.setdefault(row["tenant"], set()).add(actual)
         for expected in round_:
-            wanted = self.oracle.tenants.get(expected.tenant)
-            on_target = {wanted} if wanted and wanted.engine != "mock" else set()
+            desired = self.oracle.tenants.get(expected.tenant)
+            on_target = {desired} if desired and desired.engine != "mock" else set()
             assert there.get(expected.tenant, set()) == on_target, expected
         ended = (expected.tenant for expected in round_ if expected.changes)
         await asyncio.gather(*map(self._recorded, ended))
 
     async def _recorded(self, tenant: str) -> None:
-        wanted = self.oracle.tenants[tenant]
+        desired = self.oracle.tenants[tenant]
 
         async def look() -> bool:
             status = await self.world.status(tenant)
-            locations = {(one["engine"], one["location"]) for one in status["placements"]}
+            locations = {
+                (placement["engine"], placement["location"]) for placement in status["placements"]
+            }
             last = status["last"]
-            return locations == ({(wanted.engine, wanted.location)} if wanted else set()) and (
-                last["ended_at"] and last["config_hash"] == (wanted.config_hash if wanted else "")
+            return locations == ({(desired.engine, desired.location)} if desired else set()) and (
+                last["ended_at"] and last["config_hash"] == (desired.config_hash if desired else "")
             )
 
         await wait_for(look)

@@ -31,9 +31,9 @@ async def verdict(world: World, execution_id: str) -> Verdict:
         said = row.get("last_failure", "")
         return ("held", said) if row["status"] == "backing-off" and said else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    ended = await wait_for(look)
+    assert ended is not None
+    return ended
 
 
 async def test_a_tenant_may_be_called_anything(world: World) -> None:
@@ -53,8 +53,8 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
 
     lives = await asyncio.gather(*(life(tenant) for tenant in tenants.values()))
 
-    wanted = ["created", "updated", "deleted"]
-    assert {name: life for name, life in zip(tenants, lives, strict=True) if life != wanted} == {}
+    expected = ["created", "updated", "deleted"]
+    assert {name: life for name, life in zip(tenants, lives, strict=True) if life != expected} == {}
     logged = [json.loads(line) for line in worker.text().splitlines()]
     done = [line["tenant"] for line in logged if line["message"] == "job completed"]
     assert sorted(done) == sorted(3 * list(tenants.values()))

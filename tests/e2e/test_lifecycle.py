@@ -30,8 +30,8 @@ async def test_two_creates_at_once_make_one_resource(world: World) -> None:
     body = world.body(tenant, "provision", {"version": 1})
 
     ids = await asyncio.gather(*(world.dispatcher.dispatch(body) for _ in range(2)))
-    for one in ids:
-        await world.has_status(one, "completed")
+    for job in ids:
+        await world.has_status(job, "completed")
 
     assert len(await world.target.resources(tenant)) == 1
     assert len(await world.target.ledger(tenant, "create", "201")) == 1

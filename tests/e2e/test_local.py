@@ -55,7 +55,7 @@ async def test_two_servers_run_side_by_side(own_restate: RestateServer, tmp_path
     await other.start()
 
     both = await asyncio.gather(
-        *(answers(f"{one.admin_endpoint}/health") for one in (own_restate, other))
+        *(answers(f"{server.admin_endpoint}/health") for server in (own_restate, other))
     )
     await other.stop()
 

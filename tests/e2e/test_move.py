@@ -33,15 +33,15 @@ async def move_waiting(world: World, *jobs: str, old: Worker) -> tuple[int, str]
         at_rest = not any(job in line for line in running for job in jobs)
         return (code, "".join(texts)) if at_rest else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    output = await wait_for(look)
+    assert output is not None
+    return output
 
 
 def line(text: str, job: str) -> str:
     """Return the last line that `move` printed about a job."""
-    found = [line for line in text.splitlines() if job in line]
-    return " ".join(found[-1].split())
+    lines = [line for line in text.splitlines() if job in line]
+    return " ".join(lines[-1].split())
 
 
 async def held_job(world: World, tenant: str) -> str:
@@ -81,9 +81,12 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     holder, waits = await waiting_job(world, waited)
     await world.worker(hold_retry_interval="1s")
 
-    code, told = await move(world, "--dry-run", old=old)
+    code, announced = await move(world, "--dry-run", old=old)
 
-    assert (code, told.splitlines()[-1].split(";")[0]) == (0, "dry run, nothing was changed"), told
+    assert (code, announced.splitlines()[-1].split(";")[0]) == (
+        0,
+        "dry run, nothing was changed",
+    ), announced
     assert await count_pinned(world, old) == 5
 
     code, text = await move_waiting(world, fails, old=old)
@@ -181,9 +184,9 @@ async def test_a_job_that_a_younger_one_has_overtaken_is_killed_and_not_moved(
     _, dry = await move(world, "--dry-run", old=old)
     code, text = await move(world, old=old)
 
-    for told in (dry, text):
-        assert line(told, older).startswith("killed")
-        assert line(told, older).endswith(f"{younger} was dispatched later and has had the lock")
+    for output in (dry, text):
+        assert line(output, older).startswith("killed")
+        assert line(output, older).endswith(f"{younger} was dispatched later and has had the lock")
     assert code == 0, text
     assert (await world.row(older))["completion_failure"] == "[409] killed"
     assert (await world.target.document(tenant))["version"] == 2

@@ -158,7 +158,7 @@ class Fleet:
 
     def table(self) -> str:
         judged = [age for age in map(self._age, self.looks) if age <= OLDEST]
-        told = {
+        figures = {
             "rolls": self.version,
             "jobs": len(self.jobs),
             "looks at a worker": len(self.looks),
@@ -170,7 +170,7 @@ class Fleet:
             "looks at what Restate showed too shortly to be seen": len(self.looks) - len(judged),
             "longest roll in s": round(max(self.seconds), 1),
         }
-        return "\n".join(f"| {key} | {value} |" for key, value in told.items())
+        return "\n".join(f"| {key} | {value} |" for key, value in figures.items())
 
     def _route(self) -> None:
         """Route the address to the workers that are ready, as a Kubernetes Service does."""

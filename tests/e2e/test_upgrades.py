@@ -128,25 +128,27 @@ class Rolls:
         await self.world.held(job, "LE403")
         return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
 
-    async def _judge(self, one: Operation) -> None:
+    async def _judge(self, operation: Operation) -> None:
         """Compare an operation's row, history and ledger with its expected result."""
-        self.operations[one.kind] += 1
-        row = await self.world.has_status(one.job, "completed")
+        self.operations[operation.kind] += 1
+        row = await self.world.has_status(operation.job, "completed")
         failure = row.get("completion_failure", "")
-        if not one.outcome:
+        if not operation.outcome:
             self.wrong["failed"] += failure not in GAVE_WAY
             return
         self.wrong["failed"] += bool(failure)
-        history = await self.world.ended(one.tenant, 1)
-        told = {(entry["execution_id"], entry["outcome"]) for entry in history}
-        resources = await self.world.target.resources(one.tenant)
+        history = await self.world.ended(operation.tenant, 1)
+        ends = {(entry["execution_id"], entry["outcome"]) for entry in history}
+        resources = await self.world.target.resources(operation.tenant)
         versions = {json.loads(resource["document"])["version"] for resource in resources}
-        self.wrong["lost"] += versions != {one.version} or (one.job, one.outcome) not in told
-        creates = len(await self.world.target.ledger(one.tenant, "create", "201"))
+        self.wrong["lost"] += (
+            versions != {operation.version} or (operation.job, operation.outcome) not in ends
+        )
+        creates = len(await self.world.target.ledger(operation.tenant, "create", "201"))
         self.wrong["doubled"] += len(resources) > 1 or creates > 1
 
     def table(self) -> str:
-        told = {
+        figures = {
             "rolls": self.done,
             "operations": self.operations.total(),
             **{f"- {kind}": count for kind, count in self.operations.items()},
@@ -159,7 +161,7 @@ class Rolls:
             "doubled": self.wrong["doubled"],
             "longest roll in s": round(max(self.seconds), 1),
         }
-        return "\n".join(f"| {key} | {value} |" for key, value in told.items())
+        return "\n".join(f"| {key} | {value} |" for key, value in figures.items())
 
 
 @pytest.mark.parametrize(

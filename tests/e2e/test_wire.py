@@ -29,8 +29,8 @@ async def test_every_recorded_dispatch_is_accepted_and_done(world: World) -> Non
     assert len(exchanges) == 15
     for sent in ids.values():
         *_, last = sent
-        for one in sent:
-            await world.has_status(one, "completed")
+        for dispatch in sent:
+            await world.has_status(dispatch, "completed")
         assert (await world.done(last))["state"] == "succeeded"
 
 

@@ -61,7 +61,7 @@ def test_only_the_expected_ends_of_a_case_are_right(
 ) -> None:
     ends = [GONE, *map(serving, (1, 2, 3))]
 
-    assert [one for one in ends if not findings(story(work, then, one, api=api))] == right
+    assert [end for end in ends if not findings(story(work, then, end, api=api))] == right
 
 
 @pytest.mark.parametrize(

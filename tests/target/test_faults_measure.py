@@ -17,15 +17,15 @@ def operation(**fields: object) -> Operation:
 
 
 def taken(
-    one: Operation,
+    operation: Operation,
     *others: Operation,
     faults: tuple[Mapping[str, object], ...] = (),
     lost_at: float = 0.0,
 ) -> list[float]:
-    kill = Fault(**KILL, running=[one] if one.begun < 10 else [])  # type: ignore[arg-type]
+    kill = Fault(**KILL, running=[operation] if operation.begun < 10 else [])  # type: ignore[arg-type]
     all_faults = [kill, *(Fault(**fault) for fault in faults)]  # type: ignore[arg-type]
     ledger = [{"tenant": "t", "outcome": "lost", "at": lost_at}] if lost_at else []
-    return [took for _, _, took in Measure.of(all_faults, [one, *others], ledger).taken()]
+    return [took for _, _, took in Measure.of(all_faults, [operation, *others], ledger).taken()]
 
 
 def test_an_operation_that_met_one_kill_is_measured_from_the_kills_end() -> None:

@@ -33,7 +33,7 @@ async def test_a_jobs_time_is_always_shifted_by_the_same_clock(httpserver: HTTPS
 
     assert first == second
     assert set(first) == {-30.0, 0.0, 30.0}
-    assert len(clocks.skewed) == sum(one != 0 for one in first)
+    assert len(clocks.skewed) == sum(shift != 0 for shift in first)
 
 
 @pytest.mark.parametrize("status", [200, 404])

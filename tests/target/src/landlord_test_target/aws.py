@@ -108,10 +108,10 @@ class Aws:
     def services(self, cluster: str) -> dict[str, Any]:
         """Return the services in a cluster by name, inactive ones too."""
         region, account, name = cluster.split(":")[3], cluster.split(":")[4], cluster.split("/")[1]
-        found = self.ecs(region, account).services
+        by_key = self.ecs(region, account).services
         return {
             key.partition(":")[2]: service
-            for key, service in found.items()
+            for key, service in by_key.items()
             if key.partition(":")[0] == name
         }
 

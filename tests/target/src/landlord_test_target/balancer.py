@@ -34,9 +34,9 @@ class Balancer:
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection."""
-        found = await self._next()
-        if found is not None:
-            await relay(reader, writer, found)
+        connection = await self._next()
+        if connection is not None:
+            await relay(reader, writer, connection)
 
     async def _next(self) -> Connection | None:
         for server in self._order():

@@ -49,9 +49,9 @@ class Bench:
             polled = await self.dispatcher.poll(job)
             return polled if (polled["state"], polled["sub_state"]) == (state, sub_state) else None
 
-        found = await wait_for(look)
-        assert found is not None
-        return found
+        answer = await wait_for(look)
+        assert answer is not None
+        return answer
 
     async def aclose(self) -> None:
         for worker in self.workers:

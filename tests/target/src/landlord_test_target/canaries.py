@@ -163,11 +163,11 @@ class Scene:
 
 
 async def _read_probes(worker: Worker, world: World) -> dict[str, str]:
-    found = {}
+    outputs = {}
     for path in ("/livez", "/readyz", "/metrics"):
         async with world.http.get(f"{worker.probe_url}{path}") as response:
-            found[path] = await response.text()
-    return found
+            outputs[path] = await response.text()
+    return outputs
 
 
 async def _run_commands(worker: Worker) -> dict[str, str]:
@@ -186,7 +186,7 @@ async def _run_misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, 
         "a bad value of a compute engine's": ("process", {"folder": "/", "ports": secret}),
         "a compute engine's own text": ("process", {"folder": secret}),
     }
-    found = {}
+    outputs = {}
     for name, (section, keys) in wrong.items():
         part = "workflow" if section == "restate" else "compute"
         bad = {**config[part], section: {**config[part].get(section, {}), **keys}}
@@ -194,9 +194,9 @@ async def _run_misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, 
         worker = Worker(config=broken, folder=scene.world.folder)
         # It is to be refused before anything else is looked at, and before the worker serves.
         command = ("check",) if part == "workflow" else ()
-        code, found[name] = await worker.command("--debug", *command)
-        assert code == 2, found[name]
-    return found
+        code, outputs[name] = await worker.command("--debug", *command)
+        assert code == 2, outputs[name]
+    return outputs
 
 
 async def _read_restate(scene: Scene) -> tuple[dict[str, str], list[str]]:
@@ -206,14 +206,14 @@ async def _read_restate(scene: Scene) -> tuple[dict[str, str], list[str]]:
     jobs = {row["id"] for row in invocations if row["target_handler_name"] == "execute"}
     journal = await query(JOURNAL)
     bodies = [row for row in journal if row["entry_type"] == INPUT and row["id"] in jobs]
-    found = {
+    outputs = {
         "sys_invocation": str(invocations),
         "sys_journal": str([row for row in journal if row not in bodies]),
         "sys_journal_events": str(await query("SELECT * FROM sys_journal_events")),
         "state": str(await query("SELECT * FROM state")),
         "restate-server.log": scene.world.restate.log.read_text(),
     }
-    return found, [str(row) for row in bodies]
+    return outputs, [str(row) for row in bodies]
 
 
 async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
@@ -231,28 +231,28 @@ async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
     )
     await scene.world.held(nobody, "with something else")
 
-    found = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
-    found |= await _read_probes(worker, scene.world)
-    found |= {
+    outputs = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
+    outputs |= await _read_probes(worker, scene.world)
+    outputs |= {
         "argv": str(psutil.Process(worker.process.pid).cmdline()),
         "status": str(await scene.world.status(tenant)),
         "history": str(await scene.world.history(tenant)),
         "polled": str([await scene.world.dispatcher.poll(job) for job in [*sent, nobody]]),
     }
     kept, bodies = await _read_restate(scene)
-    found |= kept
+    outputs |= kept
     for one in scene.own:
         await scene.world.run(one, "delete", scene.engine, **scene.tenants_config("last"))
     await worker.terminate()
-    found["log"] = worker.text()
-    found |= await _run_commands(worker)
-    found |= await _run_misconfigured(scene, config)
-    return found, bodies
+    outputs["log"] = worker.text()
+    outputs |= await _run_commands(worker)
+    outputs |= await _run_misconfigured(scene, config)
+    return outputs, bodies
 
 
-def check_nowhere(canaries: Canaries, found: Mapping[str, str], bodies: list[str]) -> None:
+def check_nowhere(canaries: Canaries, outputs: Mapping[str, str], bodies: list[str]) -> None:
     """Check that no output has a secret, and that the search would have found one."""
-    assert all(found.values()), [name for name, text in found.items() if not text]
-    assert "Traceback" not in found["log"]
-    assert [name for name, text in found.items() if canaries.in_text(text)] == []
+    assert all(outputs.values()), [name for name, text in outputs.items() if not text]
+    assert "Traceback" not in outputs["log"]
+    assert [name for name, text in outputs.items() if canaries.in_text(text)] == []
     assert any(canaries.in_text(body) for body in bodies)

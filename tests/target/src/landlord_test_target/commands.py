@@ -48,13 +48,13 @@ def server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str,
 
 def living(tenants_mark: str) -> list[psutil.Process]:
     """List the processes with the mark in their environment."""
-    found = []
+    processes = []
     for pid in psutil.pids():
         with suppress(psutil.Error):
             process = psutil.Process(pid)
             if process.environ().get("TENANT_MARK") == tenants_mark:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def spec(config: Mapping[str, object], tenant: str = "t") -> ComputeSpec:

@@ -140,16 +140,16 @@ def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> Com
     )
 
 
-async def healthy(engine: ComputeEngine, wanted: ComputeSpec) -> Observation:
+async def healthy(engine: ComputeEngine, desired: ComputeSpec) -> Observation:
     """Wait until a tenant's resource is healthy."""
 
     async def look() -> Observation | None:
-        observed = await engine.inspect(wanted.tenant, wanted.location)
+        observed = await engine.inspect(desired.tenant, desired.location)
         return observed if observed.state is ResourceState.HEALTHY else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    observation = await wait_for(look)
+    assert observation is not None
+    return observation
 
 
 async def insisted(call: Callable[[], Awaitable[T]]) -> T:
@@ -167,23 +167,23 @@ class ComputeContract:
     async def test_what_is_not_there_is_missing_and_deleting_it_succeeds(
         self, subject: Subject
     ) -> None:
-        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+        engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        assert await engine.inspect(wanted.tenant, wanted.location) == Observation(
+        assert await engine.inspect(desired.tenant, desired.location) == Observation(
             state=ResourceState.MISSING
         )
-        assert not await engine.destroy(wanted.tenant, wanted.location)
+        assert not await engine.destroy(desired.tenant, desired.location)
 
     async def test_a_resource_keeps_the_hashes_that_it_was_made_with(
         self, subject: Subject
     ) -> None:
-        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+        engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        made = await engine.provision(wanted)
+        made = await engine.provision(desired)
 
-        observed = await healthy(engine, wanted)
-        assert observed.config_hash == wanted.config_hash
-        assert observed.key_hashes == wanted.key_hashes
+        observed = await healthy(engine, desired)
+        assert observed.config_hash == desired.config_hash
+        assert observed.key_hashes == desired.key_hashes
         assert observed.resource_ids == made.resource_ids
 
     async def test_an_act_repeated_ten_times_has_the_effect_of_one(self, subject: Subject) -> None:
@@ -207,17 +207,17 @@ class ComputeContract:
 
     async def test_another_worker_takes_over_what_is_there(self, subject: Subject) -> None:
         tenant = subject.tenant()
-        wanted = spec(subject, tenant)
-        made = await subject.engine().provision(wanted)
+        desired = spec(subject, tenant)
+        made = await subject.engine().provision(desired)
         another = subject.engine()
 
-        observed = await healthy(another, wanted)
-        adopted = await another.provision(wanted)
+        observed = await healthy(another, desired)
+        adopted = await another.provision(desired)
 
-        assert observed.config_hash == wanted.config_hash
+        assert observed.config_hash == desired.config_hash
         assert adopted.resource_ids == made.resource_ids
         assert await subject.versions(tenant) == [1]
-        assert await another.destroy(tenant, wanted.location)
+        assert await another.destroy(tenant, desired.location)
         assert await subject.versions(tenant) == []
 
     async def test_provision_updates_a_resource_with_another_config(self, subject: Subject) -> None:
@@ -231,29 +231,29 @@ class ComputeContract:
         assert await subject.versions(tenant) == [2]
 
     async def test_update_creates_a_missing_resource(self, subject: Subject) -> None:
-        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+        engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        await engine.update(wanted)
+        await engine.update(desired)
 
-        await healthy(engine, wanted)
-        assert await subject.versions(wanted.tenant) == [1]
+        await healthy(engine, desired)
+        assert await subject.versions(desired.tenant) == [1]
 
     async def test_drift_is_seen_and_repaired(self, subject: Subject) -> None:
         engine = subject.engine()
 
         async def brought_back(drift: str) -> None:
-            wanted = spec(subject, subject.tenant())
-            await engine.provision(wanted)
-            await healthy(engine, wanted)
+            desired = spec(subject, subject.tenant())
+            await engine.provision(desired)
+            await healthy(engine, desired)
 
-            await subject.disturb(wanted.tenant, drift)
+            await subject.disturb(desired.tenant, drift)
 
-            seen = await engine.inspect(wanted.tenant, wanted.location)
-            assert plan(wanted, seen).action is not Action.NOTHING, drift
-            await engine.update(wanted)
-            after = await healthy(engine, wanted)
-            assert plan(wanted, after).action is Action.NOTHING, drift
-            assert await subject.versions(wanted.tenant) == [1], drift
+            seen = await engine.inspect(desired.tenant, desired.location)
+            assert plan(desired, seen).action is not Action.NOTHING, drift
+            await engine.update(desired)
+            after = await healthy(engine, desired)
+            assert plan(desired, after).action is Action.NOTHING, drift
+            assert await subject.versions(desired.tenant) == [1], drift
 
         await asyncio.gather(*map(brought_back, subject.drifts))
 
@@ -295,24 +295,24 @@ class ComputeContract:
 
     async def test_many_tenants_at_once_get_each_its_own(self, subject: Subject) -> None:
         engine = subject.engine()
-        wanted = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
+        specs = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
 
-        made = await asyncio.gather(*(engine.provision(one) for one in wanted))
+        made = await asyncio.gather(*(engine.provision(desired) for desired in specs))
 
-        assert len({tuple(result.resource_ids.items()) for result in made}) == len(wanted)
-        for number, one in enumerate(wanted):
-            await healthy(engine, one)
-            assert await subject.versions(one.tenant) == [number % 2 + 1]
+        assert len({tuple(result.resource_ids.items()) for result in made}) == len(specs)
+        for number, desired in enumerate(specs):
+            await healthy(engine, desired)
+            assert await subject.versions(desired.tenant) == [number % 2 + 1]
 
     async def test_the_same_at_once_from_two_workers_makes_one(self, subject: Subject) -> None:
         tenant = subject.tenant()
         workers = [subject.engine(), subject.engine()]
         location = spec(subject, tenant).location
         for version in (1, 2):
-            wanted = spec(subject, tenant, version)
-            acts = (partial(workers[n % 2].provision, wanted) for n in range(6))
+            desired = spec(subject, tenant, version)
+            acts = (partial(workers[n % 2].provision, desired) for n in range(6))
             await asyncio.gather(*map(insisted, acts))
-            await healthy(workers[0], wanted)
+            await healthy(workers[0], desired)
             assert await subject.versions(tenant) == [version]
 
         deletes = (partial(workers[n % 2].destroy, tenant, location) for n in range(6))
@@ -324,17 +324,19 @@ class ComputeContract:
     async def test_ids_of_any_characters_are_told_apart(self, subject: Subject) -> None:
         engine = subject.engine()
         tenants = [subject.tenant(name) for name in HOSTILE_IDS]
-        wanted = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
-        await asyncio.gather(*(engine.provision(one) for one in wanted))
+        specs = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
+        await asyncio.gather(*(engine.provision(desired) for desired in specs))
 
-        await engine.destroy(tenants[0], wanted[0].location)
+        await engine.destroy(tenants[0], specs[0].location)
 
-        for number, one in enumerate(wanted[1:], 1):
-            observed = await healthy(engine, one)
-            assert observed.config_hash == one.config_hash
-            assert await subject.versions(one.tenant) == [number % 2 + 1]
-        gone = await asyncio.gather(*(engine.destroy(one.tenant, one.location) for one in wanted))
-        assert gone == [False, *[True] * (len(wanted) - 1)]
+        for number, desired in enumerate(specs[1:], 1):
+            observed = await healthy(engine, desired)
+            assert observed.config_hash == desired.config_hash
+            assert await subject.versions(desired.tenant) == [number % 2 + 1]
+        gone = await asyncio.gather(
+            *(engine.destroy(desired.tenant, desired.location) for desired in specs)
+        )
+        assert gone == [False, *[True] * (len(specs) - 1)]
 
     async def test_values_of_any_characters_arrive_as_they_are_or_are_refused(
         self, subject: Subject
@@ -343,13 +345,13 @@ class ComputeContract:
         registry = ComputeRegistry({engine.name: engine})
 
         async def arrives_or_is_refused(value: str) -> None:
-            wanted = spec(subject, subject.tenant(), **subject.carrying(value))
-            if (refusal := await _refusal(registry, wanted)) is None:
-                await healthy(engine, wanted)
-                assert await subject.carried(wanted.tenant) == value
+            desired = spec(subject, subject.tenant(), **subject.carrying(value))
+            if (refusal := await _refusal(registry, desired)) is None:
+                await healthy(engine, desired)
+                assert await subject.carried(desired.tenant) == value
             else:
                 assert value not in refusal
-                assert await subject.versions(wanted.tenant) == []
+                assert await subject.versions(desired.tenant) == []
 
         await asyncio.gather(*map(arrives_or_is_refused, HOSTILE_VALUES))
 
@@ -361,18 +363,18 @@ class ComputeContract:
         caplog.set_level(logging.DEBUG, "landlord_engines")
         engine, tenant = subject.engine(), subject.tenant()
         registry = ComputeRegistry({engine.name: engine})
-        wanted = spec(subject, tenant, **subject.with_secret(SECRET))
+        desired = spec(subject, tenant, **subject.with_secret(SECRET))
 
-        made = await engine.provision(wanted)
-        observed = await healthy(engine, wanted)
-        told = [repr(one) for one in (engine, wanted, made, observed)]
+        made = await engine.provision(desired)
+        observed = await healthy(engine, desired)
+        outputs = [repr(value) for value in (engine, desired, made, observed)]
         if (refused := subject.refused(SECRET)) is not None:
             refusal = await _refusal(registry, spec(subject, subject.tenant(), **refused))
             assert refusal is not None
-            told.append(refusal)
+            outputs.append(refusal)
 
-        told += [caplog.text, await subject.shown(tenant)]
-        assert not [text for text in told if SECRET in text]
+        outputs += [caplog.text, await subject.shown(tenant)]
+        assert not [text for text in outputs if SECRET in text]
 
     async def test_the_schema_is_one_and_accepts_what_the_tests_use(self, subject: Subject) -> None:
         engine = subject.engine()
@@ -383,12 +385,12 @@ class ComputeContract:
             registry.check(engine.name, subject.config(version))
 
 
-async def _refusal(registry: ComputeRegistry, wanted: ComputeSpec) -> str | None:
+async def _refusal(registry: ComputeRegistry, desired: ComputeSpec) -> str | None:
     """Check a spec as the lifecycle does, and return the reason of a refusal."""
     (name,) = registry
     try:
-        registry.check(name, wanted.config)
-        await registry.engine(name).provision(wanted)
+        registry.check(name, desired.config)
+        await registry.engine(name).provision(desired)
     except ComputeRefused as error:
         return f"{error} {error!r}"
     return None

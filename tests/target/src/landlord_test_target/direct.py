@@ -45,7 +45,7 @@ class Lines:
         self.lines.append(("error", event, values))
 
     def events(self, level: str) -> list[str]:
-        return [event for one, event, _ in self.lines if one == level]
+        return [event for line_level, event, _ in self.lines if line_level == level]
 
 
 @attrs.define

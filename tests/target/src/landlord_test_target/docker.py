@@ -98,8 +98,8 @@ class Holdings:
     @property
     def only(self) -> dict[str, Any]:
         """Return the tenant's only container."""
-        (found,) = self.ids
-        return show(found)
+        (container,) = self.ids
+        return show(container)
 
     @property
     def versions(self) -> list[int]:
@@ -122,9 +122,9 @@ class Holdings:
 
 def show(container: str) -> dict[str, Any]:
     """Inspect one container."""
-    (shown,) = json.loads(docker("container", "inspect", container))
-    found: dict[str, Any] = shown
-    return found
+    (inspected,) = json.loads(docker("container", "inspect", container))
+    document: dict[str, Any] = inspected
+    return document
 
 
 def address(container: Mapping[str, Any]) -> str:

@@ -143,12 +143,12 @@ class Caller:
             return body if fields.items() <= body.items() else None
 
         try:
-            found = await wait_for(look)
+            document = await wait_for(look)
         except AssertionError as error:
             body = (await self.get(tenant)).body
             raise AssertionError(f"not {fields}: {body}") from error
-        assert found is not None
-        return found
+        assert document is not None
+        return document
 
     async def gone(self, tenant: str) -> None:
         async def look() -> bool:

@@ -79,9 +79,9 @@ class _Reader:
         return self.members
 
     def _peek(self) -> str:
-        found = _SPACE.match(self.text, self.at)
-        assert found is not None
-        self.at = found.end()
+        match = _SPACE.match(self.text, self.at)
+        assert match is not None
+        self.at = match.end()
         return self.text[self.at : self.at + 1]
 
     def _take(self, sign: str) -> None:
@@ -125,18 +125,18 @@ class _Reader:
             container.append(value)
 
     def _scalar(self) -> Any:
-        if found := _STRING.match(self.text, self.at):
-            self.at = found.end()
-            return _unescaped(found[1])
-        if found := _WORD.match(self.text, self.at):
-            self.at = found.end()
-            return _WORDS.get(found[0], UNREADABLE)
-        if found := _NUMBER.match(self.text, self.at):
-            self.at = found.end()
-            number = float(found[0])
+        if match := _STRING.match(self.text, self.at):
+            self.at = match.end()
+            return _unescaped(match[1])
+        if match := _WORD.match(self.text, self.at):
+            self.at = match.end()
+            return _WORDS.get(match[0], UNREADABLE)
+        if match := _NUMBER.match(self.text, self.at):
+            self.at = match.end()
+            number = float(match[0])
             if math.isinf(number):
                 return UNREADABLE
-            return number if found[1] or found[2] else int(found[0])
+            return number if match[1] or match[2] else int(match[0])
         raise NotJson
 
 
@@ -144,7 +144,7 @@ def _unescaped(text: str) -> str:
     if "\\" not in text:
         return text
     plain = _ESCAPE.sub(
-        lambda found: chr(int(found[1], 16)) if found[1] else _SHORT.get(found[2], found[2]), text
+        lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text
     )
     # Pairs become one character here, and halves the replacement character.
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -72,13 +72,13 @@ class OwnDocker:
 
     def running(self, program: str) -> list[str]:
         """List the container id of each process that runs this program."""
-        found = []
+        containers = []
         for process in psutil.Process(self.first.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 groups = Path(f"/proc/{process.pid}/cgroup").read_text()
                 if process.name() == program and (container := _CONTAINER.search(groups)):
-                    found.append(container[1])
-        return found
+                    containers.append(container[1])
+        return containers
 
     def keepers(self) -> int:
         """Count the shims, the processes that each keep one container."""

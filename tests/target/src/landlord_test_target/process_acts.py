@@ -23,14 +23,17 @@ def nothing() -> None:
     """Do nothing meanwhile."""
 
 
-async def step(engine: ProcessCompute, wanted: ComputeSpec, still_due: Ask = due) -> object:
+async def step(engine: ProcessCompute, desired: ComputeSpec, still_due: Ask = due) -> object:
     """Update a tenant as a step of a job does."""
-    with InFlightRequests(longest_carry=engine.longest_carry).act(wanted.tenant, still_due):
-        return await engine.update(wanted)
+    with InFlightRequests(longest_carry=engine.longest_carry).act(desired.tenant, still_due):
+        return await engine.update(desired)
 
 
 async def cancelled_at(
-    engine: ProcessCompute, point: str, wanted: ComputeSpec, meanwhile: Callable[[], None] = nothing
+    engine: ProcessCompute,
+    point: str,
+    desired: ComputeSpec,
+    meanwhile: Callable[[], None] = nothing,
 ) -> None:
     """Cancel an update at a failpoint."""
 
@@ -39,12 +42,12 @@ async def cancelled_at(
             meanwhile()
             raise asyncio.CancelledError
 
-    job = asyncio.create_task(step(attrs.evolve(engine, reached=reached), wanted))
+    job = asyncio.create_task(step(attrs.evolve(engine, reached=reached), desired))
     await asyncio.wait((job,))
     assert job.cancelled()
 
 
-async def cut_at(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
+async def cut_at(engine: ProcessCompute, point: str, desired: ComputeSpec) -> None:
     """End an update as a worker's death does, without finishing any request."""
 
     def reached(at: str) -> None:
@@ -52,22 +55,22 @@ async def cut_at(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> Non
             raise InterruptedError
 
     with pytest.raises(ComputeUnavailable, match="InterruptedError"):
-        await attrs.evolve(engine, reached=reached).update(wanted)
+        await attrs.evolve(engine, reached=reached).update(desired)
 
 
-async def serves(engine: ProcessCompute, tenants_mark: str, wanted: ComputeSpec) -> None:
+async def serves(engine: ProcessCompute, tenants_mark: str, desired: ComputeSpec) -> None:
     """Check that the tenant has one process, with this configuration, that becomes healthy."""
 
     async def look() -> bool:
-        observed = await engine.inspect(wanted.tenant, "")
+        observed = await engine.inspect(desired.tenant, "")
         return (observed.state, observed.config_hash) == (
             ResourceState.HEALTHY,
-            wanted.config_hash,
+            desired.config_hash,
         )
 
     await wait_for(look)
     (process,) = living(tenants_mark)
-    env = wanted.config["env"]
+    env = desired.config["env"]
     assert isinstance(env, dict)
     assert process.environ()["STATUS"] == env["STATUS"]
 

@@ -13,5 +13,5 @@ def samples(text: str) -> Mapping[str, float]:
 
 def states(text: str, of: str) -> list[str]:
     """List the states whose gauge is 1; normally exactly one."""
-    found = samples(text).items()
-    return [name.split('"')[1] for name, value in found if name.startswith(f"{of}{{") and value]
+    gauges = samples(text).items()
+    return [name.split('"')[1] for name, value in gauges if name.startswith(f"{of}{{") and value]

@@ -111,17 +111,17 @@ class Target(ThreadingHTTPServer):
     def delay(self, tenant: str, delays: list[dict[str, Any]]) -> None:
         with self.lock:
             self.delays[tenant] = delays
-            for one in delays:
-                self.counts[tenant, one["call"]] = 0
+            for late_call in delays:
+                self.counts[tenant, late_call["call"]] = 0
 
     def late(self, tenant: str, call: str) -> dict[str, float]:
         """Return the delays of this call of a tenant, by moment."""
         with self.lock:
             count = self.counts[tenant, call] = self.counts.get((tenant, call), 0) + 1
             due = [
-                one
-                for one in self.delays.get(tenant, ())
-                if (one["call"], one["nth"]) == (call, count)
+                late_call
+                for late_call in self.delays.get(tenant, ())
+                if (late_call["call"], late_call["nth"]) == (call, count)
             ]
         return {delay["moment"]: delay["seconds"] for delay in due}
 
@@ -217,8 +217,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(status, document)
 
     def do_inspect(self, body: dict[str, Any]) -> tuple[int, object]:
-        found = self.find(body)
-        return (200, found) if found else (404, {})
+        resource = self.find(body)
+        return (200, resource) if resource else (404, {})
 
     def do_create(self, body: dict[str, Any]) -> tuple[int, object]:
         # One statement checks and inserts, so that only one of two simultaneous creates succeeds.
@@ -245,10 +245,10 @@ class Handler(BaseHTTPRequestHandler):
         return 200, self.find(body)
 
     def do_delete(self, body: dict[str, Any]) -> tuple[int, object]:
-        found = self.find(body)
+        resource = self.find(body)
         sql = "DELETE FROM resources WHERE tenant = ? AND engine = ? AND location = ?"
         self.server.rows(sql, body["tenant"], body["engine"], body["location"])
-        return (200, {}) if found else (404, {})
+        return (200, {}) if resource else (404, {})
 
     def find(self, body: dict[str, Any]) -> dict[str, Any]:
         sql = "SELECT id, document FROM resources WHERE tenant = ? AND engine = ? AND location = ?"

@@ -18,9 +18,9 @@ async def wait_for(look: Callable[[], Awaitable[T]], within: float = 60.0) -> T:
     """Call ``look`` repeatedly until it returns something, and return that."""
     try:
         async with asyncio.timeout(within):
-            while not (found := await look()):
+            while not (result := await look()):
                 await asyncio.sleep(0.03)
-            return found
+            return result
     except TimeoutError:
         raise AssertionError(f"not seen within {within} s") from None
 

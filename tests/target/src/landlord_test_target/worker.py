@@ -106,9 +106,9 @@ class Worker:
         """Wait for ``count`` log lines with this message and these values, and return them."""
 
         async def look() -> list[dict[str, Any]]:
-            wanted = {"message": message, **values}.items()
-            found = [line for line in self.lines() if wanted <= line.items()]
-            return found if len(found) >= count else []
+            expected = {"message": message, **values}.items()
+            matches = [line for line in self.lines() if expected <= line.items()]
+            return matches if len(matches) >= count else []
 
         try:
             return await wait_for(look)

@@ -66,20 +66,25 @@ class DockerGround:
         self.wire.delay(case.tenant, case.delays)
 
     async def holds(self, case: Case) -> Holds:
-        found = await asyncio.to_thread(_shown, case.tenant)
-        running = [one for one in found if one["State"]["Status"] == "running"]
+        containers = await asyncio.to_thread(_shown, case.tenant)
+        running = [
+            container for container in containers if container["State"]["Status"] == "running"
+        ]
         name = f"/landlord-tenant-{case.tenant}"
-        whole = len(found) == len(running) == 1 and running[0]["Name"] == name
+        whole = len(containers) == len(running) == 1 and running[0]["Name"] == name
         return Holds(
-            count=len(found),
+            count=len(containers),
             running=len(running),
             serving=await self._served(case, running[0]) if whole else 0,
-            detail=[_told(one) for one in found],
+            detail=[_told(container) for container in containers],
         )
 
     async def asked(self, case: Case) -> Sequence[Asked]:
         of = self.wire.of(case.tenant)
-        return [Asked(at=one.asked, call=one.call, detail=attrs.asdict(one)) for one in of]
+        return [
+            Asked(at=request.asked, call=request.call, detail=attrs.asdict(request))
+            for request in of
+        ]
 
     async def _served(self, case: Case, container: Mapping[str, Any]) -> int:
         """Return the version that answers; 0 if none does, or if its image has another version."""
@@ -95,12 +100,12 @@ class DockerGround:
 
 
 def _shown(tenant: str) -> list[dict[str, Any]]:
-    found = []
+    containers = []
     for container in Holdings(tenant).ids:
         # One that goes meanwhile is not there.
         with suppress(AssertionError):
-            found.append(show(container))
-    return found
+            containers.append(show(container))
+    return containers
 
 
 def _told(container: Mapping[str, Any]) -> Mapping[str, object]:

@@ -86,8 +86,8 @@ class Wire:
     def delay(self, tenant: str, delays: Sequence[Delay]) -> None:
         """Delay these requests of a tenant, counted from now on."""
         self._delays[tenant] = list(delays)
-        for one in delays:
-            self._counts[tenant, one.call] = 0
+        for late_call in delays:
+            self._counts[tenant, late_call.call] = 0
 
     def of(self, tenant: str) -> list[Request]:
         """Return one tenant's requests, in order."""
@@ -107,14 +107,14 @@ class Wire:
             request.status = answer.status
             if request.call == "pull":
                 return await self._streamed(incoming, answer, late, request)
-            found = await answer.read()
+            content = await answer.read()
         request.answered = time()
         if request.call == "create" and request.status == HTTPStatus.CREATED:
             made = str((await answer.json())["Id"])
             self._tenants[made] = request.tenant
             request.what = made
         await late(AFTER)
-        return await _answered(incoming, answer, found, late)
+        return await _answered(incoming, answer, content, late)
 
     async def _streamed(
         self,
@@ -137,8 +137,8 @@ class Wire:
 
     def _understood(self, worker: int, incoming: web.Request) -> Request:
         path = re.sub(r"^/v[\d.]+", "", incoming.path).strip("/")
-        found = _CONTAINER.search(path)
-        container = found[0] if found else ""
+        match = _CONTAINER.search(path)
+        container = match[0] if match else ""
         key = f"{incoming.method} {path.replace(container, 'ID') if container else path}"
         named = _TENANT.search(unquote(incoming.raw_path))
         request = Request(

@@ -12,22 +12,22 @@ def findings(story: Story) -> list[str]:
     assert holds is not None, "it was looked at"
     if case.then is not Then.NOTHING and not story.ended:
         return [f"what followed ({case.then}) has not ended"]
-    found = []
+    faults = []
     if case.then is Then.DELETE:
         late = [
             request
             for request in story.asked
             if request.call == "create" and request.at > story.ended
         ]
-        found += [f"asked to create {one.at - story.ended:.2f} s after the delete" for one in late]
-    wanted = right(story)
-    if holds.serving not in wanted:
-        found.append(f"version {holds.serving} serves and not one of {sorted(wanted)}")
+        faults += [f"asked to create {one.at - story.ended:.2f} s after the delete" for one in late]
+    expected = right(story)
+    if holds.serving not in expected:
+        faults.append(f"version {holds.serving} serves and not one of {sorted(expected)}")
     # A resource that never served may stay, as long as it does not run.
     most = 0 if case.then is Then.DELETE else 1
     if holds.count > most or (holds.running and not holds.serving):
-        found.append(f"{holds.count} are there, of which {holds.running} run")
-    return found
+        faults.append(f"{holds.count} are there, of which {holds.running} run")
+    return faults
 
 
 def right(story: Story) -> set[int]:

@@ -45,13 +45,13 @@ class LedgerGround:
         await self.target.late(case.tenant, [attrs.asdict(delay) for delay in case.delays])
 
     async def holds(self, case: Case) -> Holds:
-        found = await self.target.resources(case.tenant)
-        documents = [json.loads(one["document"]) for one in found]
+        resources = await self.target.resources(case.tenant)
+        documents = [json.loads(resource["document"]) for resource in resources]
         well = [document["version"] for document in documents if not document["unhealthy"]]
         return Holds(
-            count=len(found),
+            count=len(resources),
             running=len(well),
-            serving=well[0] if len(well) == len(found) == 1 else 0,
+            serving=well[0] if len(well) == len(resources) == 1 else 0,
             detail=documents,
         )
 

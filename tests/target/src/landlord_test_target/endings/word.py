@@ -23,17 +23,17 @@ class Word:
 
     def wants(self, tenant: str, status: str, config: Mapping[str, object]) -> None:
         """Add or change a tenant."""
-        shown = {"id": tenant, "name": f"name-{tenant}", "desired_config": dict(config)}
-        self._tenants[tenant] = {**shown, "status": status}
+        document = {"id": tenant, "name": f"name-{tenant}", "desired_config": dict(config)}
+        self._tenants[tenant] = {**document, "status": status}
 
     def forgets(self, tenant: str) -> None:
         """Remove a tenant."""
         self._tenants.pop(tenant, None)
 
     async def tenant(self, request: web.Request) -> web.Response:
-        if (shown := self._tenants.get(request.match_info["tenant"])) is None:
+        if (document := self._tenants.get(request.match_info["tenant"])) is None:
             return web.json_response({"error": "tenant not found"}, status=404)
-        return web.json_response(shown)
+        return web.json_response(document)
 
 
 async def _defaults(_: web.Request) -> web.Response:

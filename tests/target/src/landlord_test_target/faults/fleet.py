@@ -54,7 +54,7 @@ class Fleet:
 
     def take_out(self, worker: Worker) -> None:
         """Take a worker out of the balancer; its open connections stay."""
-        self.routed = [one for one in self.routed if one is not worker]
+        self.routed = [other for other in self.routed if other is not worker]
         self._route()
 
     async def kill(self, worker: Worker) -> None:
@@ -77,7 +77,7 @@ class Fleet:
     def wake(self, worker: Worker) -> None:
         """Continue a frozen worker."""
         worker.signal(signal.SIGCONT)
-        self.frozen = [one for one in self.frozen if one is not worker]
+        self.frozen = [other for other in self.frozen if other is not worker]
 
     def _own_config(self) -> dict[str, Any]:
         """Build the settings of one worker, with its own addresses."""

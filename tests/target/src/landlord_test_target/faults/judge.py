@@ -105,38 +105,38 @@ class Judge:
             f" WHERE target_service_name = '{world.service}'"
         )
         remains = await Remains.of(world)
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for tenant in self.load.tenants:
             record = (await self.stage.landlord.get(tenant)).body
-            found += self._of_tenant(tenant, record, resources[tenant])
+            findings += self._of_tenant(tenant, record, resources[tenant])
             there = {(row["engine"], row["location"]) for row in resources[tenant]}
-            found += [
+            findings += [
                 Finding(oracle="left in Restate", tenant=tenant, what=what)
                 for what in remains.wrong(tenant, there)
                 if tenant not in self.given_up
             ]
-        found += [
+        findings += [
             Finding(
                 oracle="stuck", tenant=str(row["target"]), what=f"{row['id']} is {row['status']}"
             )
             for row in await self.stage.open_jobs()
         ]
-        found += [
+        findings += [
             Finding(oracle="failed", tenant="", what=f"{job['id']}: {job['completion_failure']}")
             for job in self.jobs
             if job.get("completion_failure", "") not in ENDED_BY_OTHERS
         ]
-        found += await self._not_written_down()
+        findings += await self._not_written_down()
         # A worker may have been frozen between its question and its request; that is rare.
         late = [one for tenant in self.load.tenants for one in self._acted_late(tenant)]
         self.acted_late = len(late)
-        found += late[self.acceptable :]
-        found += [
+        findings += late[self.acceptable :]
+        findings += [
             Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
             for fault, one, took in self.measure().taken()
             if took > WITHIN
         ]
-        return found
+        return findings
 
     def measure(self) -> Measure:
         """Measure operations after kills; `look` must have read the ledger."""
@@ -151,15 +151,15 @@ class Judge:
             for row in there
         ]
         config = record.get("desired_config", {})
-        wanted = tuple(config.get(key) for key in ("compute_provider", "location", "version"))
-        what = f"Landlord says {status} and wants {wanted}, there is {resources}"
+        expected = tuple(config.get(key) for key in ("compute_provider", "location", "version"))
+        what = f"Landlord says {status} and wants {expected}, there is {resources}"
         oracle = ""
         if len(there) > 1:
             oracle = "doubled"
         elif status == "failed":
             self.given_up.append(tenant)
         elif status == "ready":
-            oracle = "" if resources == [wanted] else "wrong" if there else "lost"
+            oracle = "" if resources == [expected] else "wrong" if there else "lost"
         elif status in ("archived", "gone"):
             oracle = "left over" if there else ""
         else:
@@ -237,6 +237,6 @@ class Judge:
         first = min((at for at, line in lines if not line.startswith("--")), default=0.0)
         told = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
         if tenant in self.load.tenants:
-            told += [json.dumps(one) for one in await self._history(tenant)]
+            told += [json.dumps(transition) for transition in await self._history(tenant)]
         title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.what}"
         return "\n  ".join((title, *told))

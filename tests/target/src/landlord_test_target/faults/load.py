@@ -130,13 +130,13 @@ class Load:
         self, deed: str, tenant: str, config: Mapping[str, object], dice: Random
     ) -> Operation | None:
         """Send a request to Landlord; return ``None`` if Landlord refuses, or the tenant is unknown."""
-        wanted = self._wanted(deed, config, dice)
-        operation = self._note(tenant, deed, wanted)
+        desired = self._wanted(deed, config, dice)
+        operation = self._note(tenant, deed, desired)
         if deed in ("archive", "delete"):
             call = self.landlord.archive if deed == "archive" else self.landlord.delete
             answer = await call(tenant)
         else:
-            answer = await self.landlord.update(tenant, **wanted)
+            answer = await self.landlord.update(tenant, **desired)
         if answer.status in TAKEN:
             if deed == "mistake":
                 return await self._put_right(operation, config)

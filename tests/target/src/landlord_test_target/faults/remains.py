@@ -57,7 +57,10 @@ class Remains:
             return
         if state.get("resync") is not None:
             yield f"resync {state['resync']} never ended"
-        noted = {(one["engine"], one["location"]) for one in state["record"]["placements"]}
+        noted = {
+            (placement["engine"], placement["location"])
+            for placement in state["record"]["placements"]
+        }
         if noted != there:
             yield f"it is at {sorted(there)}, and its record says {sorted(noted)}"
         if not noted and tenant not in self.to_be_forgotten:

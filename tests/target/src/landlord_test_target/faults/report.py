@@ -24,7 +24,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
     kills = [fault for fault in faults if fault.is_kill]
     frozen = [fault for fault in faults if fault.kind == FROZEN]
     late, clocks = injector.stage.late.sent, injector.stage.clocks
-    found = Counter(finding.oracle for finding in findings)
+    counts = Counter(finding.oracle for finding in findings)
     lines = (
         f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
         f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
@@ -38,7 +38,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         _jobs(judge),
         _took(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
-        ", ".join(f"{found[oracle]} {oracle}" for oracle in ORACLES),
+        ", ".join(f"{counts[oracle]} {oracle}" for oracle in ORACLES),
         f"of these found by the second look alone: {sum(one.late for one in findings)}",
         f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.acceptable}",
     )

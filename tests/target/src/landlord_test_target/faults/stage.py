@@ -194,7 +194,8 @@ async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage
             landlord_in_memory(late, compute=compute, logger=Lines(), intervals=INTERVALS)
         )
         to_landlord, to_target = [
-            await ends.enter_async_context(way_to(one)) for one in (landlord.url, world.target.url)
+            await ends.enter_async_context(way_to(server_url))
+            for server_url in (landlord.url, world.target.url)
         ]
         clocks = await ends.enter_async_context(
             clocks_apart(world.restate.admin_endpoint, seed=parts.seed, seconds=parts.skew)
