@@ -81,12 +81,10 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     holder, waits = await waiting_job(world, waited)
     await world.worker(hold_retry_interval="1s")
 
-    code, announced = await move(world, "--dry-run", old=old)
+    code, dry = await move(world, "--dry-run", old=old)
 
-    assert (code, announced.splitlines()[-1].split(";")[0]) == (
-        0,
-        "dry run, nothing was changed",
-    ), announced
+    last = dry.splitlines()[-1].split(";")[0]
+    assert (code, last) == (0, "dry run, nothing was changed"), dry
     assert await count_pinned(world, old) == 5
 
     code, text = await move_waiting(world, fails, old=old)
