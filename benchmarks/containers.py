@@ -30,12 +30,12 @@ __all__ = ["LONG", "SHORT", "Plan", "measure"]
 
 _ENGINE = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "engine.sh"
 
-# It ends when it is asked to, as a tenant's program should.
+# It exits on SIGTERM, as a tenant's program should.
 _COMMAND = ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]
 _SERVED = 50
-"""How many requests are answered between two updates."""
+"""The number of answered requests between two updates."""
 _WITHIN = 180.0
-"""Seconds for a job; several times what the slowest takes."""
+"""Seconds for a job; several times the slowest job's."""
 _PREFIX = "landlord-bench"
 _STUCK = f"""The Docker engine did not carry out a job within {_WITHIN:.0f} s. To remove what is left:
 docker ps -aq --filter label={_PREFIX}.owner=landlord | xargs -r docker rm -f"""

@@ -16,7 +16,7 @@ from landlord_engines_restate.admin import AdminClient
 __all__ = ["Load", "Round", "config", "tenants"]
 
 SETTLE_PAUSE = 0.1
-"""Seconds between two looks at whether all is done."""
+"""Seconds between two checks whether all jobs are done."""
 
 
 def tenants(count: int) -> list[str]:

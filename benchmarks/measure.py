@@ -25,10 +25,10 @@ class Plan:
         rounds: The rounds of each kind; the report shows their median.
         starts: The number of starts of each side.
         fill: Jobs that give the few tenants a history of full length.
-        few: Jobs for the few tenants while a worker knows no others, and again in the end.
-        many: Tenants that are made in between, by one job each.
-        batches: Rounds in which these are made; the first is compared with the last.
-        jobs: Jobs for these many tenants once they are made.
+        few: Jobs for the few tenants before a worker knows others, and again at the end.
+        many: Tenants that are created in between, by one job each.
+        batches: Rounds that create these tenants; the report compares the first with the last.
+        jobs: Jobs for these many tenants after their creation.
         clients: The number of simultaneous jobs.
         alone: Tenants that one client makes, one after the other, and jobs for them by it.
     """
@@ -73,7 +73,7 @@ class Kind:
 
     Attributes:
         name: The name in the report.
-        tenants: Whose jobs they are: the few, the many, or those of one client alone.
+        tenants: The tenants of the jobs: the few, the many, or one client's own.
         jobs: In all rounds together.
         rounds: The number of rounds.
         clients: The number of simultaneous jobs.

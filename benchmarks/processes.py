@@ -108,7 +108,7 @@ def our_worker(
         "worker_landlord_api_url": location.landlord,
     }
     config = location.folder / f"worker-{port}.json"
-    # The resync comes a minute after a job; the service written by hand has nothing of the kind.
+    # By default a resync follows a minute after each job; the bare service has no resync.
     worker = {"probe_address": f"127.0.0.1:{_free_port()}", "resync_after": "0s", **settings}
     sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
@@ -168,10 +168,10 @@ def running(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
 
 
 async def seen(http: aiohttp.ClientSession, url: str, content: str = "") -> None:
-    """Look until a URL answers with this in it; there is nothing that could tell.
+    """Poll until a URL answers with this content.
 
     Raises:
-        TimeoutError: It does not.
+        TimeoutError: The content did not appear in time.
     """
     async with asyncio.timeout(WITHIN):
         while not await _shows(http, url, content):

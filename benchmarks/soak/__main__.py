@@ -1,4 +1,4 @@
-"""A hundred thousand jobs on ten thousand tenants that come and go: `nox -s soak`.
+"""A hundred thousand jobs on ten thousand tenants that are created and deleted: `nox -s soak`.
 
 The soak runs one restate-server, Landlord's API in this process, and one landlord-host. It exits with 1
 if the worker's memory, open files, tasks or caches, or the locks' state, rise over the second half.

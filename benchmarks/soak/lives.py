@@ -20,11 +20,11 @@ LIVES = (
 """The visits of a life.
 
 create, update, delete: One job each.
-repeat: A job with the configuration that is in force already.
-hold: A job that is held, is killed as Landlord does once the configuration changes, and the next.
-remake: A delete and at once a job that makes the tenant anew.
-drift: An update, and Landlord wants something else right after it: the resync finds that.
-archive: A delete, as Landlord has it; the tenant never comes back, another takes its place.
+repeat: A job with the current configuration.
+hold: A held job, which Landlord kills when the configuration changes, and the next job.
+remake: A delete, and at once a job that creates the tenant again.
+drift: An update, and right after it another desired configuration, which the resync applies.
+archive: A delete of an archived tenant, after which a new tenant takes its number.
 """
 
 LENGTH = 4

@@ -28,14 +28,14 @@ SHORT_TIMES = {
     "step_timeout": "10s",
     "history_retention": "35s",
 }
-"""So that the resync and forgetting happen all the time; a tenant is not forgotten before its last look."""
+"""Short times, so that resyncs and forgetting happen all the time; history outlasts the last resync."""
 
 ENTRIES = 2
-"""Entries of state for each tenant that is there: its lock, and its past."""
+"""Entries of state for each living tenant: its lock, and its past."""
 
 LOOK_AGAIN = 1.0
 IDLE_WITHIN = 300.0
-"""Seconds; forgetting comes 35 after the last job, the resync before it."""
+"""Seconds to wait for idleness; a tenant is forgotten 35 s after its last job."""
 
 
 @attrs.frozen(kw_only=True)

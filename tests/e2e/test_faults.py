@@ -92,7 +92,7 @@ class Size:
 
 
 LONG = 100
-"""From so many kills on freezes last as long as they do, and two kills are long outages."""
+"""The number of kills from which freezes have their full length and two kills are long outages."""
 
 NO_DISK = why_no_disk()
 

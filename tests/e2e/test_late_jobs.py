@@ -13,10 +13,10 @@ from landlord_test_target.skewed_admin import SkewedAdmin, skewed_admin
 from landlord_test_target.tenant_api import Landlord
 
 AHEAD, BEHIND = 60.0, -60.0
-"""Seconds that the clock of the node which accepted a job is wrong by."""
+"""The error in seconds of the clock of the node that accepted a job."""
 
 LATE = -16 * 60.0
-"""Seconds since a job was dispatched, as it comes: by the clock, and not by waiting."""
+"""The shift of a late job in seconds, which replaces a real wait."""
 
 DECIDED_WITHOUT = "without Landlord's API the time of dispatch decides about a delete"
 
@@ -166,7 +166,7 @@ WITHOUT: Mapping[str, Case] = {
         3, provision(), update(2, AHEAD, killed=True), update(3, BEHIND)
     ),
 }
-"""Where the time of dispatch is right, what it says comes true; a delete needs it for nothing."""
+"""Cases without Landlord's API. The time of dispatch decides; a delete does not depend on it."""
 
 
 @pytest.fixture

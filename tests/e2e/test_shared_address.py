@@ -23,7 +23,7 @@ from landlord_test_target.balancer import Balancer, balanced
 from landlord_test_target.harness import Worker, World, wait_for
 
 OLDEST = 2.0
-"""Seconds that what `/readyz` shows may be behind Restate: ten looks of the worker."""
+"""Seconds that `/readyz` may lag behind Restate: ten checks of the worker."""
 
 
 @attrs.frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""One TCP address in front of several: what a load balancer does for servers that come and go."""
+"""One TCP address before several servers, as a load balancer provides."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter

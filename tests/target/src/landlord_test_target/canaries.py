@@ -192,7 +192,7 @@ async def _run_misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, 
         bad = {**config[part], section: {**config[part].get(section, {}), **keys}}
         broken = {**config, part: bad}
         worker = Worker(config=broken, folder=scene.world.folder)
-        # It is to be refused before anything else is looked at, and before the worker serves.
+        # The worker must refuse it before it checks anything else, and before it serves.
         command = ("check",) if part == "workflow" else ()
         code, outputs[name] = await worker.command("--debug", *command)
         assert code == 2, outputs[name]

@@ -1,8 +1,8 @@
-"""Commands in processes of their own that need not import anything: they are forked, ready to run.
+"""Commands in forked processes, which need not import anything.
 
-A worker takes 0.8 s of processor time to be imported, 1.7 s while coverage is measured, and the tests
-start hundreds. One process imports all of it once; what it forks is a process like any other, with its
-own pid, signals, streams and exit code.
+Importing the worker takes 0.8 s of processor time, or 1.7 s with coverage, and the tests start hundreds
+of workers. One fork server imports everything once. A forked process has its own pid, signals, streams
+and exit code.
 """
 
 import asyncio
@@ -90,8 +90,8 @@ def forked(
     Args:
         command: Its ``sys.argv``.
         output: The file for its standard output and error.
-        environment: Its variables, those of this process where there are none: what is imported
-            already does not see them.
+        environment: Its variables; this process's if None. Modules that are imported already do not
+            see them.
     """
     return forked_call(partial(_run_host, command), output, environment)
 

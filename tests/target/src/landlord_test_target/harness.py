@@ -113,8 +113,7 @@ class World:
         return await self.dispatcher.dispatch(self.body(tenant, operation, config, provider))
 
     async def row(self, execution_id: str) -> Mapping[str, Any]:
-        """Restate's row of an invocation, once there is one: a server that was killed has to read
-        its log again first."""
+        """Wait for Restate's row of an invocation: a killed server must replay its log first."""
 
         async def look() -> Mapping[str, Any]:
             polled: Mapping[str, Any] = await self.dispatcher.poll(execution_id)
@@ -199,7 +198,7 @@ class World:
             if worker.process is not None and worker.process.returncode is None:
                 worker.signal(signal.SIGTERM)
         try:
-            # One that drains may take its whole time; how long it takes is what test_drain_matrix is about.
+            # A drain may take its whole timeout here. test_drain_matrix measures its duration.
             await asyncio.gather(*(worker.ended() for worker in self.workers if worker.process))
         finally:
             for worker in self.workers:

@@ -21,15 +21,15 @@ FAILED: Mapping[str, object] = {"state": "failed", "sub_state": "failed"}
 
 @attrs.define
 class ScriptedDispatcher:
-    """Stands in for a backend: takes jobs, and says of each what the test makes it say.
+    """A backend that accepts jobs and answers as the test sets.
 
     Attributes:
-        says: What is said of an execution, by its id; of all others ``otherwise`` is.
-        after_kill: What is said of an execution once it was killed.
-        polls: How often each execution was asked for.
-        taking: While it is not set, a dispatch is under way and does not end.
-        refusals: So many dispatches are refused before one is taken.
-        trouble: Raised by each call, while there is one.
+        says: The answer for an execution, by its id; all others get ``otherwise``.
+        after_kill: The answer for a killed execution.
+        polls: The number of polls of each execution.
+        taking: Unset while dispatches wait.
+        refusals: The number of dispatches to refuse before one is accepted.
+        trouble: The error that each call raises, if any.
     """
 
     otherwise: Mapping[str, object] = attrs.field(default=RUNNING)

@@ -18,7 +18,10 @@ Connection = tuple[StreamReader, StreamWriter]
 
 
 class Passing(Protocol):
-    """Says whether a piece goes on, once it may; ``asks`` tells that the client sent it."""
+    """A callback that holds a piece of data, and then decides whether to relay it.
+
+    ``asks`` is true for data from the client.
+    """
 
     async def __call__(self, data: bytes, /, *, asks: bool) -> bool: ...
 
@@ -30,8 +33,8 @@ Connected = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 class _Connections:
     """The open connections, each with the task that serves it.
 
-    asyncio hands a connection to a coroutine in a task of its own. A loop that closes cancels such a
-    task before its first step, and the connection is then closed by nobody.
+    asyncio serves each connection in its own task. A closing loop cancels a task before its first step,
+    and then nothing closes the connection.
     """
 
     serve: Connected

@@ -21,7 +21,7 @@ from landlord_test_target.waiting import wait_for
 
 __all__ = ["OwnDocker", "own_docker"]
 
-# The shell takes the place of an init: it waits for what others leave to it.
+# The shell serves as init: it reaps orphaned processes.
 _FIRST = ("sh", "-c", "ip link set lo up; echo ready; sleep infinity & wait")
 
 

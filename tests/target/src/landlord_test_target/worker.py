@@ -32,10 +32,10 @@ class Worker:
     """A `landlord-host` process.
 
     Attributes:
-        environment: Variables of its own. It is forked where it has none, nor the test: some are read
-            by imports.
-        forked: Whether it may be: a signal that comes at once is lost then, for Python forgets what a
-            fork has not handled yet.
+        environment: Variables of its own. With such variables the worker is not forked, because some
+            modules read them when they are imported.
+        forked: Whether the worker may be forked. A forked worker loses a signal that comes at once,
+            because Python drops signals that a new fork has not handled yet.
     """
 
     config: Mapping[str, Any]

@@ -102,7 +102,7 @@ class DockerGround:
 def _shown(tenant: str) -> list[dict[str, Any]]:
     containers = []
     for container in Holdings(tenant).ids:
-        # One that goes meanwhile is not there.
+        # A container that disappears meanwhile is left out.
         with suppress(AssertionError):
             containers.append(show(container))
     return containers

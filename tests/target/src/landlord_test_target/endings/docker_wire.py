@@ -128,7 +128,7 @@ class Wire:
         with suppress(OSError):
             await response.prepare(incoming)
             await late(DURING)
-            # Where the worker has gone the engine is told so, as it would be without us.
+            # If the worker has hung up, so does the proxy, as the daemon would see without a proxy.
             async for data in answer.content.iter_any():
                 await response.write(data)
             await response.write_eof()

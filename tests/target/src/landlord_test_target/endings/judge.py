@@ -41,7 +41,7 @@ def right(story: Story) -> set[int]:
         return {case.former}
     goes = case.work in (Work.PROVISION, Work.UPDATE)
     aim = case.version if goes else case.former
-    # Without Landlord's word nobody knows which of the two it is.
+    # Without Landlord's API nobody knows which of the two versions is desired.
     return {aim} if story.api else {aim, case.former}
 
 

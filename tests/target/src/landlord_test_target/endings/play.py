@@ -1,4 +1,4 @@
-"""Plays cases: the job, its kill, what follows, and a look once nothing can be alive any more."""
+"""Plays cases: a job, its kill, the next job, and a look once no request can be alive any more."""
 
 import asyncio
 import json
@@ -110,7 +110,7 @@ class Player:
         if case.killed_on:
             with suppress(AssertionError):
                 await wait_for(look, self.stage.times.step_timeout)
-        # At any time, not at one that something tells.
+        # The kill is timed by the clock, so that it may hit any state.
         await asyncio.sleep(case.killed_after)
 
     async def _follow(self, story: Story) -> None:

@@ -53,7 +53,7 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[SmallDisk]:
     try:
         yield SmallDisk(folder=folder)
     finally:
-        # Lazily: whoever still has a file open there is ended by somebody else.
+        # Unmounted lazily, because a process that ends later may still have a file open.
         subprocess.run(("umount", "--lazy", folder), check=True)
 
 

@@ -1,4 +1,4 @@
-"""Faults, drawn from a seed, each while the target has a call in hand, before or after its act."""
+"""Faults, drawn from a seed, each while a call to the target is in flight, before or after its act."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping

@@ -1,7 +1,7 @@
-"""Jobs that come late: Restate takes one, the answer is lost on its way, and Landlord sends another.
+"""Late jobs: Restate accepts one, its answer is lost on the way, and Landlord sends another.
 
-Nobody knows of the first, so that nobody kills it. It begins seconds later, when its tenant may have
-been updated or deleted since; what it was dispatched to do is over by then.
+Landlord does not know the first job and cannot kill it. The job starts seconds later, when its tenant
+may have been updated or deleted already, so its configuration is outdated.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class LateDispatcher:
         url: The URL for late jobs.
         share: The share of late jobs; it may change at any time.
         lasting: The delay of a late job in seconds, at least and at most.
-        sent: Those that did.
+        sent: The late jobs so far.
     """
 
     dispatcher: Dispatcher

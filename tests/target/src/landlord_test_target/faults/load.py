@@ -1,4 +1,4 @@
-"""Users of Landlord: each makes tenants, changes them and gives them up, as its dice say."""
+"""Users of Landlord, who create, change and archive tenants at random."""
 
 import asyncio
 from collections import Counter

@@ -23,7 +23,7 @@ class Clocks:
         seconds: The largest difference of a clock; zero is one clock for all.
         share: The share of jobs that a node with a wrong clock accepts.
         url: The admin API's address for workers.
-        skewed: The jobs whose time was shown other than it is.
+        skewed: The jobs whose time was shown with a shift.
     """
 
     seed: int

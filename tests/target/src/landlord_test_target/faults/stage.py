@@ -212,7 +212,7 @@ async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage
         config = _config(on, engines)
         versions = [(config, parts.workers)]
         if parts.second:
-            # The same code with another option, of which Restate is told.
+            # The same code with another option, which is part of the manifest.
             other = {**config["worker"], "step_timeout": f"{parts.step_timeout + 1:g}s"}
             versions.append(({**config, "worker": other}, 1))
         for shared, size in versions:

@@ -1,7 +1,7 @@
-"""Two versions of the worker under URLs of their own, of which new jobs go to one and the other.
+"""Two versions of the worker under different URLs, which take turns as the latest.
 
-A job stays with the version that it began on. Where that is away for a while its jobs come late,
-after others that were dispatched after them.
+Restate pins a job to the version that started it. While that version is down, its jobs are delayed, and
+jobs that were dispatched later overtake them.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from landlord_test_target.faults.fleet import Fleet
 __all__ = ["Versions"]
 
 PINNED_FOR = 1.5
-"""Seconds for which new jobs go to a version before it is away."""
+"""Seconds for which new jobs go to a version before it is stopped."""
 
 
 WITHIN = 30.0

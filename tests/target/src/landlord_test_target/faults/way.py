@@ -36,7 +36,7 @@ class Way:
     Attributes:
         to: The server's URL.
         url: The proxy's URL.
-        passing: Awaited with each piece before it goes on, in either direction.
+        passing: Awaited with each piece of data before it is relayed, in either direction.
     """
 
     to: str

@@ -95,7 +95,7 @@ class QueueEngine(WorkerEngine):
         try:
             with suppress(asyncio.CancelledError):
                 await self._attempt(store, job)
-            # Where it was cancelled and is not over, it goes on elsewhere.
+            # A cancelled job that has not ended continues on another worker.
             store.release(job, "open")
         finally:
             del self._tasks[job.id, job.attempt]
