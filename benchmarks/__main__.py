@@ -1,10 +1,10 @@
 """Compares the worker with services written by hand: `nox -s bench`, with `-- --short` a few minutes.
 
-It runs one restate-server, a stub of Landlord's API, landlord-host, a bare service with the same calls,
-and the smallest service. Each is a process of its own, and they get jobs alternately. The exit code is
-1 where a job costs the worker more than `LIMIT` times as much as the bare service. `--before` adds another
-version of landlord-host. `--docker` measures containers of a real Docker daemon instead; see
-`benchmarks.containers`.
+One restate-server and a stub of Landlord's API serve three workers: landlord-host, a bare service that
+makes the same calls, and the least service. Each is a process of its own, and they get jobs in turns.
+The benchmark exits with 1 only if a job costs the worker more than 1.5 times the bare service's cost.
+`--before` adds another version of landlord-host. `--docker` measures containers on a real Docker
+daemon instead, see `benchmarks.containers`.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
 
 LIMIT = 1.5
-"""Largest cost of a job, as a multiple of the bare service's."""
+"""The highest cost of a job, as a multiple of the bare service's."""
 
 Start = Callable[[Location], AbstractContextManager[Worker]]
 
@@ -49,7 +49,7 @@ SIDES: tuple[tuple[str, Start], ...] = (
 
 
 async def main(plan: Plan, into: Path, before: Path | None) -> int:
-    """Measure, report, and return the exit code."""
+    """Run the benchmark, write the report, and return the exit code."""
     starters = [*SIDES]
     if before is not None:
         other = partial(our_worker, host=before, service="TenantProvisioningBefore")
@@ -72,7 +72,7 @@ async def main(plan: Plan, into: Path, before: Path | None) -> int:
 
 @asynccontextmanager
 async def load() -> AsyncIterator[Load]:
-    """Start all that the workers need."""
+    """Start the servers that the workers need."""
     async with aiohttp.ClientSession() as http:
         with tempfile.TemporaryDirectory(prefix="landlord-bench-") as folder:
             server = RestateServer(binary=await server_binary(), folder=Path(folder) / "restate")

@@ -1,8 +1,8 @@
-"""The yardstick: a Restate service that does the worker's work, written by hand without a framework.
+"""The yardstick: a Restate service that does the worker's work, by hand and without a framework.
 
-It has the same two steps, the same call and send, the same state, and the same requests to Landlord and
-Restate's admin API. Its values are dictionaries in the SDK's own serialisation. It leaves out all that
-a successful job does not need: settings, failures, holds, drains, logs, deletes.
+The service has the same two steps, the same call and send, and the same state. It sends the same
+requests to Landlord and to Restate's admin API. It uses dictionaries and the SDK's own serialisation.
+It has no settings, failures, holds, drains, logs and deletes, which successful jobs do not need.
 
     python -m benchmarks.bare PORT ADMIN LANDLORD
 """
@@ -63,7 +63,7 @@ SERVER: dict[str, Any] = {
 
 Document = dict[str, Any]
 
-# Without a serde the SDK inspects the signature of each step's function, which costs 7 % of a job.
+# Without it the SDK inspects the signature of each step's function, which costs 7 % of a job.
 AS_JSON: RunOptions[Document] = RunOptions(serde=JsonSerde())
 
 
@@ -72,8 +72,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class Clients:
-    """Clients of Landlord and Restate's admin API, and a target in memory."""
+class Outside:
+    """Landlord, Restate's admin API, and a target in memory."""
 
     def __init__(self, http: aiohttp.ClientSession, admin: str, landlord: str) -> None:
         self.http = http
@@ -87,19 +87,19 @@ class Clients:
         url = f"{self.landlord}/v1/tenants/{tenant}"
         async with self.http.get(url, headers={"Cache-Control": "no-cache"}) as response:
             response.raise_for_status()
-            answer: Document = json.loads(await response.read())
-            return answer
+            document: Document = json.loads(await response.read())
+            return document
 
     async def defaults(self) -> Document:
         """Read Landlord's defaults for the compute engine."""
         url = f"{self.landlord}/v1/compute/config"
         async with self.http.get(url, params={"provider": "mock"}) as response:
             response.raise_for_status()
-            answer: Document = json.loads(await response.read())["defaults"]
-            return answer
+            defaults: Document = json.loads(await response.read())["defaults"]
+            return defaults
 
     async def cached(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """Return an answer of Landlord's, at most `CACHE_TTL` seconds old."""
+        """Return an answer of Landlord's API from the cache, or ask."""
         until, value = self.cache.get(key, (0.0, None))
         if monotonic() >= until:
             value = await ask()
@@ -107,15 +107,15 @@ class Clients:
         return value
 
     async def invocations(self, *ids: str) -> dict[str, Document]:
-        """Ask Restate for the dispatch and the status of invocations."""
-        quoted = ", ".join(f"'{each}'" for each in ids)
+        """Ask Restate for the creation time and the status of these invocations."""
+        quoted_ids = ", ".join(f"'{identifier}'" for identifier in ids)
         columns = "id, created_at, status, completion_result"
-        sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({quoted})"  # noqa: S608  # Restate's own ids
+        sql = f"SELECT {columns} FROM sys_invocation_status WHERE id IN ({quoted_ids})"  # noqa: S608  # Restate's own ids
         headers = {"Accept": "application/json"}
         url = f"{self.admin}/query"
         async with self.http.post(url, json={"query": sql}, headers=headers) as response:
             if response.connection is not None and response.connection.transport is not None:
-                # Without an acknowledgement the second segment comes up to 40 ms later.
+                # Without a quick ACK, Restate holds the answer's second segment back for up to 40 ms.
                 its = response.connection.transport.get_extra_info("socket")
                 its.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response.raise_for_status()
@@ -123,25 +123,25 @@ class Clients:
             return {row["id"]: row for row in rows}
 
 
-async def resolve(clients: Clients, job: Document) -> Document:
-    """Ask Landlord for the tenant's engine."""
+async def resolve(outside: Outside, job: Document) -> Document:
+    """Ask Landlord which engine the tenant has."""
     tenant = job["tenant_uuid"]
     key = f"{tenant} {json.dumps(job['desired_config'], sort_keys=True)}"
-    answer = await clients.cached(key, lambda: clients.tenant(tenant))
-    await clients.cached("defaults", clients.defaults)
-    engine = answer["labels"]["compute_provider"]
+    document = await outside.cached(key, lambda: outside.tenant(tenant))
+    await outside.cached("defaults", outside.defaults)
+    engine = document["labels"]["compute_provider"]
     return {
         "started_at": now(),
         "placement": {"engine": engine, "location": "", "resource_ids": {}},
     }
 
 
-async def apply(clients: Clients, job: Document) -> Document:
-    """Apply the configuration to the target."""
+async def apply(outside: Outside, job: Document) -> Document:
+    """Apply the configuration."""
     tenant = job["tenant_uuid"]
-    config = {**await clients.cached("defaults", clients.defaults), **job["desired_config"]}
-    before = clients.resources.get(tenant)
-    clients.resources[tenant] = config
+    config = {**await outside.cached("defaults", outside.defaults), **job["desired_config"]}
+    before = outside.resources.get(tenant)
+    outside.resources[tenant] = config
     text = json.dumps(config, sort_keys=True)
     changed = [] if before is None else [key for key in config if config[key] != before.get(key)]
     updated = "updated" if changed else "unchanged"
@@ -155,34 +155,34 @@ async def apply(clients: Clients, job: Document) -> Document:
     }
 
 
-async def confirm(clients: Clients, job: Document, applied: Document) -> Document:
-    """Make sure that Landlord still wants this configuration."""
+async def confirm(outside: Outside, job: Document, applied: Document) -> Document:
+    """Compare the result with Landlord once more."""
     tenant = job["tenant_uuid"]
-    assert tenant in clients.resources
-    answer = await clients.tenant(tenant)
-    if answer["status"] in {"provisioning", "updating", "ready"}:
-        assert answer["desired_config"] == job["desired_config"]
+    assert tenant in outside.resources
+    document = await outside.tenant(tenant)
+    if document["status"] in {"provisioning", "updating", "ready"}:
+        assert document["desired_config"] == job["desired_config"]
     return {"ended_at": now(), "applied": applied, "detail": ""}
 
 
-async def apply_and_confirm(clients: Clients, job: Document) -> Document:
-    """Apply the configuration, and confirm it with Landlord."""
-    return await confirm(clients, job, await apply(clients, job))
+async def apply_and_confirm(outside: Outside, job: Document) -> Document:
+    """Apply the configuration, then confirm it."""
+    return await confirm(outside, job, await apply(outside, job))
 
 
-async def claim(clients: Clients, me: str, holder: Document) -> Document:
-    """Ask Restate whether the holder was dispatched later."""
+async def claim(outside: Outside, me: str, holder: Document) -> Document:
+    """Ask Restate whether another job was dispatched later."""
     other = holder["execution_id"]
     known = holder["dispatched"]
-    answer = await clients.invocations(*((me,) if known else (me, other)))
-    mine = answer[me]["created_at"]
-    its = known or answer[other]["created_at"]
+    rows = await outside.invocations(*((me,) if known else (me, other)))
+    mine = rows[me]["created_at"]
+    its = known or rows[other]["created_at"]
     later = datetime.fromisoformat(its) > datetime.fromisoformat(mine)
     return {"verdict": "superseded" if later else "free", "dispatched": mine}
 
 
 def with_end(record: Document, transition: Document) -> Document:
-    """Return the record with a job's end."""
+    """Copy a record with the end of a job."""
     others = [t for t in record["transitions"] if t["execution_id"] != transition["execution_id"]]
     placements = [
         p for p in record["placements"] if p["engine"] != transition["placement"]["engine"]
@@ -195,7 +195,7 @@ def with_end(record: Document, transition: Document) -> Document:
 
 
 def with_start(record: Document, me: str, note: Document) -> Document:
-    """Return the record's placements with a job's start, without the past transitions."""
+    """Copy a record with the start of a job, without the transitions of earlier jobs."""
     start = {
         **dict.fromkeys(("outcome", "config_hash", "detail"), ""),
         **dict.fromkeys(("ended_at", "placement")),
@@ -211,29 +211,31 @@ def with_start(record: Document, me: str, note: Document) -> Document:
     }
 
 
-async def acquire(clients: Clients, ctx: ObjectContext, request: Document) -> Document:
+async def acquire(outside: Outside, ctx: ObjectContext, request: Document) -> Document:
     """Give the lock to a job once the holder has ended."""
     me = request["execution_id"]
     empty: Document = {"holder": None, "record": {"placements": [], "transitions": []}}
     state: Document = await ctx.get("lock", type_hint=dict) or empty
     holder, record = state["holder"], state["record"]
-    verdict: Document = {"verdict": "free", "dispatched": ""}
+    claimed: Document = {"verdict": "free", "dispatched": ""}
     if holder is not None:
-        ask = partial(claim, clients, me, holder)
-        verdict = await ctx.run_typed("claim", ask, AS_JSON)
-    if verdict["verdict"] == "superseded":
+        ask = partial(claim, outside, me, holder)
+        claimed = await ctx.run_typed("claim", ask, AS_JSON)
+    if claimed["verdict"] == "superseded":
         return {"record": record, "superseded_by": holder["execution_id"]}
-    if holder is not None and not all(each["ended_at"] for each in record["transitions"]):
+    if holder is not None and not all(
+        transition["ended_at"] for transition in record["transitions"]
+    ):
         answer = await ctx.attach_invocation(holder["execution_id"], type_hint=dict)
         record = with_end(record, answer["output"]["transition"])
     lines = (await ctx.get("past", serde=BytesSerde()) or b"").splitlines()
-    lines += [json.dumps(each).encode() for each in record["transitions"]]
+    lines += [json.dumps(transition).encode() for transition in record["transitions"]]
     ctx.set("past", b"\n".join(lines[-HISTORY:]), serde=BytesSerde())
     record = with_start(record, me, request["note"])
     holder = {
         "execution_id": me,
         "since": request["note"]["started_at"],
-        "dispatched": verdict["dispatched"],
+        "dispatched": claimed["dispatched"],
         "operation": request["note"]["operation"],
         "is_resync": False,
     }
@@ -243,21 +245,21 @@ async def acquire(clients: Clients, ctx: ObjectContext, request: Document) -> Do
 
 
 async def complete(ctx: ObjectContext, transition: Document) -> None:
-    """Record the end of a job."""
+    """Write a job's transition into the record, if the job is still the holder."""
     state: Document | None = await ctx.get("lock", type_hint=dict)
     if state is None or state["holder"]["execution_id"] != transition["execution_id"]:
         return
     ctx.set("lock", {**state, "record": with_end(state["record"], transition)})
 
 
-def services(clients: Clients) -> tuple[Service, VirtualObject]:
-    """Build the job's service, and the private object that it calls."""
+def services(outside: Outside) -> tuple[Service, VirtualObject]:
+    """Build the public service, and the private lock object that it calls."""
     lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)
 
     @lock.handler("acquire", ingress_private=True)
     async def _acquire(ctx: ObjectContext, request: Document) -> Document:
-        return await acquire(clients, ctx, request)
+        return await acquire(outside, ctx, request)
 
     @lock.handler("complete", ingress_private=True)
     async def _complete(ctx: ObjectContext, transition: Document) -> None:
@@ -266,14 +268,14 @@ def services(clients: Clients) -> tuple[Service, VirtualObject]:
     @jobs.handler("execute")
     async def _execute(ctx: Context, job: Document) -> Document:
         me, tenant = ctx.request().id, job["tenant_uuid"]
-        resolved = await ctx.run_typed("resolve", partial(resolve, clients, job), AS_JSON)
+        resolved = await ctx.run_typed("resolve", partial(resolve, outside, job), AS_JSON)
         note = {"operation": job["operation"], **resolved}
         acquired = await ctx.object_call(
             _acquire, key=tenant, arg={"execution_id": me, "note": note}
         )
         if acquired["superseded_by"]:
             return {"execution_id": me, "state": "cancelled"}
-        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, clients, job), AS_JSON)
+        confirmed = await ctx.run_typed("apply", partial(apply_and_confirm, outside, job), AS_JSON)
         transition = transition_of(me, job, resolved, confirmed)
         ctx.object_send(_complete, key=tenant, arg=transition)
         return answer_of(job, transition)
@@ -282,7 +284,7 @@ def services(clients: Clients) -> tuple[Service, VirtualObject]:
 
 
 def transition_of(me: str, job: Document, resolved: Document, confirmed: Document) -> Document:
-    """Return the transition of an ended job."""
+    """Build the transition of an ended job."""
     applied = {key: value for key, value in confirmed["applied"].items() if key != "rolled_back"}
     return {
         **applied,
@@ -295,7 +297,7 @@ def transition_of(me: str, job: Document, resolved: Document, confirmed: Documen
 
 
 def answer_of(job: Document, transition: Document) -> Document:
-    """Return Landlord's ExecutionStatus."""
+    """Build Landlord's ExecutionStatus."""
     return {
         "execution_id": transition["execution_id"],
         "workflow_id": "",
@@ -319,12 +321,12 @@ def answer_of(job: Document, transition: Document) -> Document:
 async def main(port: int, admin: str, landlord: str) -> None:
     """Serve until killed."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
-        await serve(services(Clients(http, admin, landlord)), port, admin)
+        await serve(services(Outside(http, admin, landlord)), port, admin)
 
 
 async def serve(what: Sequence[Service | VirtualObject], port: int, admin: str) -> None:
     """Listen, register, and serve until killed."""
-    # The socket listens before the server runs: Restate's discovery waits in its backlog.
+    # The socket listens from here on, so Restate's discovery waits in its backlog for the server.
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     config = uvicorn.Config(restate.app(what), **SERVER)
     serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))

@@ -1,8 +1,8 @@
-"""Tenants on a real Docker engine: many at once, beside a target that hangs, and updated under load.
+"""Tenants on a real Docker daemon: many at once, beside a target that hangs, and updated under load.
 
-`nox -s bench -- --docker`, with `--short` in a minute. The lifecycle runs here, without a backend, so
-that what is measured is the compute engine and Docker. Where Docker does not end what it was asked to
-do, this ends with 1 and says how to remove what is left.
+Run it with `nox -s bench -- --docker`; with `--short` it takes a minute. The lifecycle runs in this
+process without a backend, so only the compute engine and Docker are measured. If Docker does not
+complete a request, the benchmark exits with 1 and says how to remove the leftovers.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ __all__ = ["LONG", "SHORT", "Plan", "measure"]
 
 _ENGINE = Path(__file__).parents[1] / "tests" / "e2e" / "docker" / "engine.sh"
 
-# It ends when it is asked to, as a tenant's program should.
+# It exits on SIGTERM, as a tenant's program should.
 _COMMAND = ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]
 _SERVED = 50
-"""How many requests are answered between two updates."""
+"""The number of answered requests between two updates."""
 _WITHIN = 180.0
-"""Seconds for a job; several times what the slowest takes."""
+"""Seconds for a job; several times the slowest job's."""
 _PREFIX = "landlord-bench"
 _STUCK = f"""The Docker engine did not carry out a job within {_WITHIN:.0f} s. To remove what is left:
 docker ps -aq --filter label={_PREFIX}.owner=landlord | xargs -r docker rm -f"""
@@ -44,12 +44,12 @@ _WEB = {"image": f"{WEB}:1", "command": _COMMAND}
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How much is measured.
+    """The size of the benchmark.
 
     Attributes:
-        tenants: How many get a container.
-        at_once: How many of them at a time.
-        updates: How often a tenant is updated under load.
+        tenants: The number of tenants with a container.
+        at_once: The number of simultaneous jobs.
+        updates: The number of updates under load.
     """
 
     tenants: int
@@ -63,10 +63,10 @@ SHORT = Plan(tenants=32, at_once=16, updates=5)
 
 @attrs.define
 class Client:
-    """Asks a tenant all the time, each time with a new connection; times are seconds.
+    """A client that asks a tenant all the time, with a new connection each time; times are seconds.
 
     Attributes:
-        answers: When each request began, and whether it was answered.
+        answers: The start of each request, and whether the tenant answered.
     """
 
     url: str
@@ -74,12 +74,12 @@ class Client:
 
     @property
     def failed(self) -> int:
-        """How many requests were not answered."""
+        """Count the requests without an answer."""
         return sum(not answered for _, answered in self.answers)
 
     @property
     def gaps(self) -> list[float]:
-        """From each first request that failed to the next that was answered."""
+        """Return the seconds from each first failed request to the next answered one."""
         gaps: list[float] = []
         down: float | None = None
         for began, answered in self.answers:
@@ -91,7 +91,7 @@ class Client:
         return sorted(gaps)
 
     async def run(self) -> None:
-        """Ask until cancelled, a hundred times a second at most."""
+        """Send requests until cancelled, at most a hundred per second."""
         timeout = aiohttp.ClientTimeout(total=2)
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
@@ -101,7 +101,7 @@ class Client:
                 await asyncio.sleep(0.01)
 
     async def is_answered(self) -> None:
-        """Wait until the tenant has served for a while."""
+        """Wait until the tenant has answered for a while."""
         before = len(self.answers)
 
         async def look() -> bool:
@@ -119,10 +119,10 @@ class Client:
 
 @attrs.define
 class Tenant:
-    """A tenant, with its record: it says which targets a delete has to ask.
+    """A tenant with its record, which names the targets for a delete.
 
     Attributes:
-        within: Seconds for a job; None for one that is to hang.
+        within: The limit for a job in seconds; None for a tenant whose target hangs.
     """
 
     name: str = attrs.field(factory=lambda: str(uuid4()))
@@ -136,7 +136,7 @@ class Tenant:
         """Carry out a job.
 
         Raises:
-            TimeoutError: It does not come to its end.
+            TimeoutError: The job does not end in time.
         """
         body = {
             "tenant_uuid": self.name,
@@ -173,15 +173,15 @@ async def measure(plan: Plan) -> int:
 async def _measure(plan: Plan) -> None:
     engine = from_settings({"label_prefix": _PREFIX})
     try:
-        async with hanging() as hung:
-            client = await updated_under_load(engine, plan.updates)
+        async with run_hanging_daemon() as hung:
+            client = await update_under_load(engine, plan.updates)
             print("\n".join([*_load_table(plan, client), ""]), flush=True)
             tenants = _jobs(("docker", engine), ("hung", hung))
-            alone = await created(tenants, plan)
+            alone = await create_tenants(tenants, plan)
             stuck = asyncio.ensure_future(
                 Tenant(within=None).job(tenants, "provision", _WEB, "hung")
             )
-            beside = await created(tenants, plan)
+            beside = await create_tenants(tenants, plan)
             assert not stuck.done()
             stuck.cancel()
             await asyncio.gather(stuck, return_exceptions=True)
@@ -190,8 +190,8 @@ async def _measure(plan: Plan) -> None:
     print("\n".join(_many_table(plan, alone, beside)))
 
 
-async def updated_under_load(engine: DockerCompute, updates: int) -> Client:
-    """Update one tenant again and again, while a client asks its published port all the time."""
+async def update_under_load(engine: DockerCompute, updates: int) -> Client:
+    """Update one tenant again and again, while a client asks the tenant's published port."""
     tenants, tenant, port = _jobs(("docker", engine)), Tenant(), free_port()
     client = Client(f"http://127.0.0.1:{port}/")
     published = {"container_port": 8080, "host_port": port}
@@ -214,29 +214,29 @@ async def updated_under_load(engine: DockerCompute, updates: int) -> Client:
 
 @attrs.frozen(kw_only=True)
 class Created:
-    """How long each tenant took, and how often one had to be tried again."""
+    """The seconds for each tenant, and the number of retries."""
 
     took: Sequence[float]
     tried_again: int
 
     def within(self, share: float) -> float:
-        """Seconds within which this share of the tenants was there."""
+        """Return the seconds in which this share of the tenants was created."""
         return sorted(self.took)[int(share * (len(self.took) - 1))]
 
 
-async def created(tenants: TenantJobs, plan: Plan) -> Created:
-    """Create tenants, so many at a time, and delete them again."""
+async def create_tenants(tenants: TenantJobs, plan: Plan) -> Created:
+    """Create all tenants, `at_once` at a time, and delete them."""
     new = [Tenant() for _ in range(plan.tenants)]
     try:
         took = await _all(tenants, new, "provision", _WEB, plan.at_once)
-        return Created(took=took, tried_again=sum(one.tried_again for one in new))
+        return Created(took=took, tried_again=sum(tenant.tried_again for tenant in new))
     finally:
         await _all(tenants, new, "delete", {}, plan.at_once)
 
 
 @asynccontextmanager
-async def hanging() -> AsyncIterator[DockerCompute]:
-    """An engine that takes connections and never answers."""
+async def run_hanging_daemon() -> AsyncIterator[DockerCompute]:
+    """Run a daemon that accepts connections and never answers."""
     over = asyncio.Event()
 
     async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

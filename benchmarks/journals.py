@@ -1,4 +1,4 @@
-"""Makes sure that both sides do the same, by what Restate and Landlord saw of a job on each."""
+"""Compares the work of both sides, by the traces of a job in Restate and Landlord's API."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ __all__ = ["Seen", "look_at"]
 
 @attrs.frozen(kw_only=True)
 class Seen:
-    """Traces of a job; they are equal where the work was the same.
+    """The traces of a job, which are equal for jobs that did the same work.
 
     Attributes:
-        journals: Kind and name of each journal entry, by handler.
-        state: The keys of the tenant's state without their values, by entry.
-        tenant_reads: Number of requests to Landlord.
+        journals: The kind and the name of each entry, by handler.
+        state: The form of the tenant's state by key: its keys, without its values.
+        tenant_reads: The number of requests to Landlord.
     """
 
     journals: dict[str, list[tuple[str, str]]]
@@ -52,7 +52,8 @@ async def _journals(load: Load, job: str) -> dict[str, list[tuple[str, str]]]:
         f" WHERE id = {mine} OR invoked_by_id = {mine}"
     )
     return {
-        str(one["target_handler_name"]): await _entries(load, str(one["id"])) for one in invocations
+        str(invocation["target_handler_name"]): await _entries(load, str(invocation["id"]))
+        for invocation in invocations
     }
 
 

@@ -1,9 +1,9 @@
-"""As much of Landlord's API as a job asks for, and a count of what was asked.
+"""The part of Landlord's API that a job uses, with a count of its requests.
 
     python -m benchmarks.landlord_stub PORT
 
-``PUT /config`` sets the configuration that every tenant has from then on; ``GET /counts`` tells how
-often each path was read.
+``PUT /config`` sets the configuration of every tenant. ``GET /counts`` returns the number of requests to
+each path.
 """
 
 import json
@@ -19,7 +19,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Stub:
-    """The API as an ASGI application: a web framework would take more of the shared processor."""
+    """The API as a bare ASGI application, because a web framework would use more processor time."""
 
     def __init__(self) -> None:
         self.config: object = {}

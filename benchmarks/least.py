@@ -1,7 +1,7 @@
-"""The smallest service by hand: one step, and the jobs of a tenant one after the other.
+"""The smallest service by hand: it runs a tenant's jobs one after the other, in one step each.
 
-The difference from [`benchmarks.bare`][] is the cost of the guarantees. This service sends no request to
-Landlord or Restate, so that a late job undoes a later one. It keeps no history.
+The difference to [`benchmarks.bare`][] is the cost of the guarantees. The service asks neither
+Landlord nor Restate, so a late job undoes a younger one. It keeps no history.
 
     python -m benchmarks.least PORT ADMIN
 """
@@ -27,13 +27,13 @@ async def acquire(ctx: ObjectContext, me: str) -> None:
 
 
 async def complete(ctx: ObjectContext, me: str) -> None:
-    """Release the lock, so that the next job does not wait."""
+    """Free the lock, so that the next job need not wait for this one's end."""
     if await ctx.get("holder", type_hint=str) == me:
         ctx.set("holder", "")
 
 
 async def apply(resources: dict[str, Document], job: Document) -> Document:
-    """Apply the configuration to the target."""
+    """Apply the configuration."""
     tenant = job["tenant_uuid"]
     before = resources.get(tenant)
     resources[tenant] = job["desired_config"]
@@ -41,7 +41,7 @@ async def apply(resources: dict[str, Document], job: Document) -> Document:
 
 
 def services() -> tuple[Service, VirtualObject]:
-    """Build the job's service, and the private object that it calls."""
+    """Build the public service, and the private lock object that it calls."""
     resources: dict[str, Document] = {}
     lock = VirtualObject(f"{SERVICE}Tenant", **OPTIONS)
     jobs = Service(SERVICE, **OPTIONS)

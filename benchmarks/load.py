@@ -1,4 +1,4 @@
-"""Landlord's part: sends jobs and waits for their ends, with what that took."""
+"""Landlord's part: sends jobs, waits for their ends and measures them."""
 
 import asyncio
 import time
@@ -16,16 +16,16 @@ from landlord_engines_restate.admin import AdminClient
 __all__ = ["Load", "Round", "config", "tenants"]
 
 SETTLE_PAUSE = 0.1
-"""Seconds between two looks at whether all is done."""
+"""Seconds between two checks whether all jobs are done."""
 
 
 def tenants(count: int) -> list[str]:
-    """Keys of tenants that nobody knows yet."""
+    """Create keys of new tenants."""
     return [str(uuid4()) for _ in range(count)]
 
 
 def config(version: int) -> Mapping[str, object]:
-    """A tenant's configuration of common size."""
+    """Build a tenant's configuration of common size."""
     return {
         "image": f"registry.example.com/team/application:{version}",
         "replicas": 2,
@@ -37,7 +37,7 @@ def config(version: int) -> Mapping[str, object]:
 
 @attrs.frozen(kw_only=True)
 class Round:
-    """Costs of a round of jobs on one worker; times are seconds."""
+    """The measured times of some jobs on one worker, in seconds."""
 
     jobs: int
     elapsed: float
@@ -49,27 +49,27 @@ class Round:
 
     @property
     def rate(self) -> float:
-        """Jobs per second."""
+        """Return the jobs per second."""
         return self.jobs / self.elapsed
 
     @property
     def cost(self) -> float:
-        """Milliseconds of the worker's processor time per job."""
+        """Return the milliseconds of the worker's processor time per job."""
         return 1000 * self.cpu / self.jobs
 
     @property
     def server_cost(self) -> float:
-        """Milliseconds of restate-server's processor time per job."""
+        """Return the milliseconds of restate-server's processor time per job."""
         return 1000 * self.server_cpu / self.jobs
 
     def within(self, share: float) -> float:
-        """Milliseconds within which this share of the jobs ended."""
+        """Return the milliseconds in which this share of the jobs ended."""
         return 1000 * sorted(self.latencies)[int(share * (self.jobs - 1))]
 
 
 @attrs.define(kw_only=True)
 class Load:
-    """Sends jobs to workers, and watches the restate-server between."""
+    """The client that sends jobs to workers, and watches the restate-server between them."""
 
     location: Location
     server: psutil.Process
@@ -78,14 +78,14 @@ class Load:
     _version: int = attrs.field(default=0, init=False)
 
     async def new_config(self) -> None:
-        """Have Landlord want something else of every tenant."""
+        """Change the desired configuration of every tenant."""
         self._version += 1
         url = f"{self.location.landlord}/config"
         async with self.http.put(url, json=config(self._version)) as response:
             response.raise_for_status()
 
     async def round(self, worker: Worker, keys: Sequence[str], jobs: int, clients: int) -> Round:
-        """Send jobs, each client one after the other and each for tenants of its own."""
+        """Send jobs; each client has its own tenants and sends one job at a time."""
         latencies: list[float] = []
         reads, server = await self.tenant_reads(), used(self.server)
         cpu, began = worker.cpu(), time.perf_counter()
@@ -107,7 +107,7 @@ class Load:
         )
 
     async def job(self, worker: Worker, tenant: str) -> str:
-        """Carry out one job and return its invocation's id."""
+        """Run one job and return its invocation's id."""
         body = {
             "tenant_id": f"name-{tenant}",
             "tenant_uuid": tenant,
@@ -123,14 +123,14 @@ class Load:
         return execution_id
 
     async def resynced(self) -> None:
-        """Wait until what jobs have sent is done too."""
+        """Wait until the calls that jobs have sent are complete too."""
         while await self.admin.query(
             "SELECT id FROM sys_invocation WHERE status <> 'completed' LIMIT 1"
         ):
             await asyncio.sleep(SETTLE_PAUSE)
 
     async def tenant_reads(self) -> int:
-        """How often tenants were read from Landlord so far."""
+        """Return the number of tenant requests to Landlord so far."""
         async with self.http.get(f"{self.location.landlord}/counts") as response:
             counts: Mapping[str, int] = await response.json()
             return counts.get("tenant", 0)

@@ -1,4 +1,4 @@
-"""The measurements in their order; the sides alternate, so that a busy machine slows all alike."""
+"""The measurements, in their order; the sides alternate, so that a busy machine affects all alike."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,18 +19,18 @@ FEW = 10
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Extent of the measurements on each side; a number of jobs counts all rounds.
+    """The size of the benchmark on each side; numbers of jobs are for all rounds together.
 
     Attributes:
-        rounds: Rounds of each kind; the report shows their median.
-        starts: Number of starts of each side.
+        rounds: The rounds of each kind; the report shows their median.
+        starts: The number of starts of each side.
         fill: Jobs that give the few tenants a history of full length.
-        few: Jobs for the few tenants, before the worker knows others and again at the end.
-        many: Tenants created in between, by one job each.
-        batches: Rounds that create them; the first is compared with the last.
-        jobs: Jobs for these tenants after that.
-        clients: Jobs that run at the same time.
-        alone: Tenants that a single client creates one after the other, and then updates.
+        few: Jobs for the few tenants before a worker knows others, and again at the end.
+        many: Tenants that are created in between, by one job each.
+        batches: Rounds that create these tenants; the report compares the first with the last.
+        jobs: Jobs for these many tenants after their creation.
+        clients: The number of simultaneous jobs.
+        alone: Tenants that one client makes, one after the other, and jobs for them by it.
     """
 
     rounds: int = 5
@@ -45,24 +45,24 @@ class Plan:
 
     @property
     def before(self) -> int:
-        """Number of jobs before the first look at the memory."""
+        """Return the number of jobs before the first look at the memory."""
         return self.fill + self.few
 
     @property
     def after(self) -> int:
-        """Number of jobs before the last look at the memory."""
+        """Return the number of jobs before the last look at the memory."""
         return self.before + self.many + self.jobs + 2 * self.alone + self.few
 
     def kinds(self) -> Sequence["Kind"]:
-        """All kinds of rounds, in their order."""
-        few, many, one = FEW, self.clients, 1
+        """List all kinds of rounds, in their order."""
+        few, many, single = FEW, self.clients, 1
         return (
             Kind("fill", "few", self.fill, self.rounds, few),
             Kind("few", "few", self.few, self.rounds, few),
             Kind("make", "many", self.many, self.batches, many),
             Kind("update", "many", self.jobs, self.rounds, many),
-            Kind("make alone", "alone", self.alone, self.rounds, one),
-            Kind("update alone", "alone", self.alone, self.rounds, one),
+            Kind("make alone", "alone", self.alone, self.rounds, single),
+            Kind("update alone", "alone", self.alone, self.rounds, single),
             Kind("few again", "few", self.few, self.rounds, few),
         )
 
@@ -72,11 +72,11 @@ class Kind:
     """Rounds of one kind.
 
     Attributes:
-        name: Their name in the report.
-        tenants: The jobs' tenants: the few, the many, or those of the single client.
-        jobs: Number of jobs in all rounds.
-        rounds: Number of rounds.
-        clients: Jobs that run at the same time.
+        name: The name in the report.
+        tenants: The tenants of the jobs: the few, the many, or one client's own.
+        jobs: In all rounds together.
+        rounds: The number of rounds.
+        clients: The number of simultaneous jobs.
     """
 
     name: str
@@ -92,7 +92,7 @@ SHORT = Plan(starts=2, fill=500, few=250, many=1_000, batches=5, jobs=1_000, alo
 
 @attrs.define(kw_only=True)
 class Side:
-    """One of the workers, its tenants, and its measurements."""
+    """One of the workers, its tenants, and its measured rounds."""
 
     name: str
     worker: Worker
@@ -101,13 +101,13 @@ class Side:
     rounds: dict[str, list[Round]] = attrs.field(factory=dict)
 
     def keys(self, kind: Kind, number: int) -> Sequence[str]:
-        """The tenants of a round; each of the many and of those alone is in one round of a kind."""
+        """Return the tenants of a round; only the few are in more than one round of a kind."""
         own = self.tenants[kind.tenants]
         return own if kind.tenants == "few" else own[number :: kind.rounds]
 
     def figure(self, kind: str, look: Callable[[Round], float]) -> float:
-        """Return the median of a figure over the rounds of a kind."""
-        return median(look(one) for one in self.rounds[kind])
+        """Return the median of a value over the rounds of a kind."""
+        return median(look(measured) for measured in self.rounds[kind])
 
     def figures(self, plan: Plan) -> Mapping[str, float]:
         """Return all figures of the report, by name."""
@@ -117,7 +117,7 @@ class Side:
             "update: worker CPU, ms": self.figure("update", _cost),
             "update: restate-server CPU, ms": self.figure("update", _server),
             "update: p50, ms": self.figure("update", _half),
-            "update: p99, ms": self.figure("update", lambda one: one.within(0.99)),
+            "update: p99, ms": self.figure("update", lambda measured: measured.within(0.99)),
             "create: jobs per second": self.figure("make", _rate),
             "create: worker CPU, ms": self.figure("make", _cost),
             "create: restate-server CPU, ms": self.figure("make", _server),
@@ -144,49 +144,49 @@ def side(name: str, worker: Worker, started: Sequence[float], plan: Plan) -> Sid
     return Side(name=name, worker=worker, starts=started, tenants=own)
 
 
-def _rate(one: Round) -> float:
-    return one.rate
+def _rate(measured: Round) -> float:
+    return measured.rate
 
 
-def _cost(one: Round) -> float:
-    return one.cost
+def _cost(measured: Round) -> float:
+    return measured.cost
 
 
-def _server(one: Round) -> float:
-    return one.server_cost
+def _server(measured: Round) -> float:
+    return measured.server_cost
 
 
-def _half(one: Round) -> float:
-    return one.within(0.5)
+def _half(measured: Round) -> float:
+    return measured.within(0.5)
 
 
 async def starts(
     load: Load, start: Callable[[Location], AbstractContextManager[Worker]], count: int
 ) -> list[float]:
-    """Measure the seconds from a process's start until Restate shows its deployment, several times."""
-    took: list[float] = []
+    """Measure the seconds from the start of a process until Restate shows its deployment."""
+    seconds: list[float] = []
     for _ in range(count):
         began = time.perf_counter()
         with start(load.location) as worker:
             await seen(load.http, f"{load.location.admin}/deployments", worker.uri)
-            took.append(time.perf_counter() - began)
-    return took
+            seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 async def measure(load: Load, plan: Plan, sides: Sequence[Side]) -> None:
-    """Measure registered workers, and add the rounds to their sides.
+    """Measure registered workers and add the rounds to their sides.
 
-    The first two sides must do the same work for a job. Other sides may do less.
+    The first two have to do the same work for a job. The others may do less.
 
     Raises:
-        AssertionError: The first two did different work.
+        AssertionError: The first two did not do the same.
     """
     one, other = [await look_at(load, side.worker) for side in sides[:2]]
     assert one == other, f"the work differs:\n{one}\n{other}"
     for kind in plan.kinds():
         for number in range(kind.rounds):
             await load.new_config()
-            # The order rotates, so that no side always follows the same other side.
+            # The order rotates, so that no worker always follows the same other one.
             for each in (*sides[number % len(sides) :], *sides[: number % len(sides)]):
                 done = await load.round(
                     each.worker,

@@ -42,7 +42,7 @@ WITHIN = 60.0
 
 @attrs.frozen(kw_only=True)
 class Location:
-    """Where everything is: the two APIs, the ingress, and a folder for logs and settings."""
+    """The addresses of both APIs and the ingress, and a folder for logs and settings."""
 
     folder: Path
     ingress: str
@@ -52,13 +52,13 @@ class Location:
 
 @attrs.frozen(kw_only=True)
 class Worker:
-    """One of those that are compared, as a process of its own.
+    """One of the compared workers, as a process of its own.
 
     Attributes:
-        service: What Landlord would call.
-        uri: How Restate's admin API shows it.
+        service: The service that Landlord would call.
+        uri: The worker's address in Restate's admin API.
         process: The process.
-        probes: Where it shows its metrics, if it does.
+        probes: The address of its metrics; empty if it has none.
     """
 
     service: str
@@ -67,24 +67,26 @@ class Worker:
     probes: str = ""
 
     def cpu(self) -> float:
-        """Seconds of processor time that it and its children have used."""
+        """Return the seconds of processor time of the worker and its children."""
         return used(self.process)
 
     def memory(self) -> float:
-        """MiB that it and its children hold in memory."""
+        """Return the MiB of memory of the worker and its children."""
         family = (self.process, *self.process.children(recursive=True))
-        return sum(one.memory_info().rss for one in family) / 2**20
+        return sum(process.memory_info().rss for process in family) / 2**20
 
 
 def used(process: psutil.Process) -> float:
-    """Seconds of processor time that a process and its children have used."""
+    """Return the seconds of processor time of a process and its children."""
     family = (process, *process.children(recursive=True))
     return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
 def server_process() -> psutil.Process:
-    """The one restate-server that this process has started."""
-    (server,) = (one for one in psutil.Process().children() if one.name().startswith("restate"))
+    """Return the only restate-server that this process has started."""
+    (server,) = (
+        process for process in psutil.Process().children() if process.name().startswith("restate")
+    )
     return server
 
 
@@ -96,7 +98,7 @@ def our_worker(
     service: str = SERVICE,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Worker]:
-    """Start a landlord-host with the Restate engine, and with these settings of its own."""
+    """Start a landlord-host with the Restate engine and these settings."""
     port = _free_port()
     restate = {
         "endpoint": location.ingress,
@@ -106,7 +108,7 @@ def our_worker(
         "worker_landlord_api_url": location.landlord,
     }
     config = location.folder / f"worker-{port}.json"
-    # The resync comes a minute after a job; the service written by hand has nothing of the kind.
+    # By default a resync follows a minute after each job; the bare service has no resync.
     worker = {"probe_address": f"127.0.0.1:{_free_port()}", "resync_after": "0s", **settings}
     sections = {"compute": {"mock": {}}, "workflow": {"restate": restate}, "worker": worker}
     config.write_text(json.dumps(sections))
@@ -122,14 +124,14 @@ def our_worker(
 
 @contextmanager
 def bare_worker(location: Location) -> Iterator[Worker]:
-    """Start the service written by hand that makes the same calls."""
+    """Start the bare service, which makes the same calls."""
     with _by_hand(BARE, "benchmarks.bare", location, location.landlord) as worker:
         yield worker
 
 
 @contextmanager
 def least_worker(location: Location) -> Iterator[Worker]:
-    """Start the least service written by hand."""
+    """Start the smallest service by hand."""
     with _by_hand(LEAST, "benchmarks.least", location) as worker:
         yield worker
 
@@ -153,7 +155,7 @@ def stub(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
-    """Run a command with its output in a file, and end it."""
+    """Run a command with its output in a file, and end it with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  # our own command
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -166,10 +168,10 @@ def running(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
 
 
 async def seen(http: aiohttp.ClientSession, url: str, content: str = "") -> None:
-    """Look until a URL answers with this in it; there is nothing that could tell.
+    """Poll until a URL answers with this content.
 
     Raises:
-        TimeoutError: It does not.
+        TimeoutError: The content did not appear in time.
     """
     async with asyncio.timeout(WITHIN):
         while not await _shows(http, url, content):

@@ -1,4 +1,4 @@
-"""The measurements as JSON, as a table in Markdown, and as a picture."""
+"""The results of a benchmark as numbers, as a table in Markdown, and as a picture."""
 
 import json
 import platform
@@ -15,7 +15,7 @@ __all__ = ["picture", "table", "write"]
 
 
 def table(plan: Plan, sides: Sequence[Side]) -> str:
-    """Return the sides' figures, and the first side's as multiples of the others'."""
+    """Build the table of all figures, with the first side's as multiples of the others'."""
     ours, *others = sides
     names = [side.name for side in sides]
     ratios = [f"ratio to {side.name}" for side in others]
@@ -23,17 +23,17 @@ def table(plan: Plan, sides: Sequence[Side]) -> str:
         f"| | {' | '.join([*names, *ratios])} |",
         "|---" * (1 + len(names) + len(ratios)) + "|",
     ]
-    found = [side.figures(plan) for side in others]
+    figures_of_others = [side.figures(plan) for side in others]
     for name, value in ours.figures(plan).items():
-        others_values = [figures[name] for figures in found]
-        shown = [_shown(one) for one in (value, *others_values)]
-        shown += [f"{value / one:.2f}" for one in others_values]
-        lines.append(f"| {name} | {' | '.join(shown)} |")
+        others_values = [figures[name] for figures in figures_of_others]
+        cells = [_shown(number) for number in (value, *others_values)]
+        cells += [f"{value / other:.2f}" for other in others_values]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def write(folder: Path, plan: Plan, sides: Sequence[Side]) -> None:
-    """Write JSON, table and picture into a folder."""
+    """Write numbers, table and picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
@@ -48,16 +48,20 @@ def write(folder: Path, plan: Plan, sides: Sequence[Side]) -> None:
 
 
 def picture(path: Path, sides: Sequence[Side]) -> None:
-    """Draw the jobs' latencies and costs, and the growth of memory."""
+    """Draw the latency and the cost of jobs, and the growth of memory."""
     figure, (waiting, cost, memory) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for side in sides:
         rounds = [one for kind in side.rounds.values() for one in kind]
-        done = [sum(one.jobs for one in rounds[: number + 1]) for number in range(len(rounds))]
-        latencies = sorted(1000 * took for one in side.rounds["update"] for took in one.latencies)
+        done = [
+            sum(measured.jobs for measured in rounds[: number + 1]) for number in range(len(rounds))
+        ]
+        latencies = sorted(
+            1000 * took for measured in side.rounds["update"] for took in measured.latencies
+        )
         shares = [number / len(latencies) for number in range(1, len(latencies) + 1)]
         waiting.plot(latencies, shares, label=side.name)
-        cost.plot(done, [one.cost for one in rounds], marker=".", label=side.name)
-        memory.plot(done, [one.memory for one in rounds], marker=".", label=side.name)
+        cost.plot(done, [measured.cost for measured in rounds], marker=".", label=side.name)
+        memory.plot(done, [measured.memory for measured in rounds], marker=".", label=side.name)
     waiting.set(xlabel="ms from dispatch to completion", ylabel="share of the jobs")
     cost.set(xlabel="jobs done", ylabel="worker CPU per job, ms", ylim=0)
     memory.set(xlabel="jobs done", ylabel="memory, MiB", ylim=0)
@@ -72,16 +76,16 @@ def _rounds(side: Side) -> Mapping[str, object]:
     return {
         kind: [
             {
-                "jobs": one.jobs,
-                "jobs_per_second": one.rate,
-                "cpu_ms": one.cost,
-                "server_cpu_ms": one.server_cost,
-                "p50_ms": one.within(0.5),
-                "p99_ms": one.within(0.99),
-                "memory_mib": one.memory,
-                "tenant_reads": one.tenant_reads,
+                "jobs": measured.jobs,
+                "jobs_per_second": measured.rate,
+                "cpu_ms": measured.cost,
+                "server_cpu_ms": measured.server_cost,
+                "p50_ms": measured.within(0.5),
+                "p99_ms": measured.within(0.99),
+                "memory_mib": measured.memory,
+                "tenant_reads": measured.tenant_reads,
             }
-            for one in rounds
+            for measured in rounds
         ]
         for kind, rounds in side.rounds.items()
     }

@@ -1,7 +1,7 @@
-"""A hundred thousand jobs on ten thousand tenants that come and go: `nox -s soak`.
+"""A hundred thousand jobs on ten thousand tenants that are created and deleted: `nox -s soak`.
 
-One restate-server, Landlord's API in this process, and one landlord-host. Exits with 1 where the
-worker's memory, open files, tasks or caches, or the locks' state, rise over the second half.
+The soak runs one restate-server, Landlord's API in this process, and one landlord-host. It exits with 1
+if the worker's memory, open files, tasks or caches, or the locks' state, rise over the second half.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from landlord_engines_core.host import run_async
 
 
 async def main(plan: Plan, into: Path) -> str | None:
-    """Soak, write down at each look what was seen so far, and return what is not flat."""
+    """Run the soak, write a report at each sample, and return the values that rise."""
     risen: dict[str, float] = {}
     async for soaked in soak(plan):
         print(soaked.samples[-1], flush=True)

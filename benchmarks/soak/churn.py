@@ -1,4 +1,4 @@
-"""Landlord's part in a soak: says what each tenant should be, sends the jobs, checks what they did."""
+"""Landlord's part in a soak: holds each tenant's desired state, sends the jobs, checks their results."""
 
 import asyncio
 from collections import Counter, deque
@@ -22,7 +22,7 @@ WITHIN = 120.0
 
 
 class Landlord(Stub):
-    """Landlord's API, with a status and a configuration of its own for each tenant."""
+    """Landlord's API, with each tenant's status and configuration."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,20 +31,20 @@ class Landlord(Stub):
     def _tenant(self, tenant: str) -> object:
         if tenant not in self.tenants:
             return None
-        status, wanted = self.tenants[tenant]
-        shown = self._shown(tenant)
-        return {**shown, "status": status, "desired_config": wanted, "compute_config": wanted}
+        status, desired = self.tenants[tenant]
+        document = self._shown(tenant)
+        return {**document, "status": status, "desired_config": desired, "compute_config": desired}
 
 
 @attrs.define(kw_only=True)
 class Churn:
-    """Lets tenants live, and counts the jobs.
+    """The clients that create, update and delete tenants, and the count of their jobs.
 
     Attributes:
-        tenants: All of them; each client has its share.
-        clients: Jobs under way at once.
-        jobs: Jobs that were sent and have ended.
-        visits: How many there were of each kind.
+        tenants: All tenants; each client has its share.
+        clients: The number of simultaneous jobs.
+        jobs: The number of ended jobs.
+        visits: The number of visits of each kind.
     """
 
     landlord: Landlord
@@ -65,11 +65,11 @@ class Churn:
 
     @property
     def living(self) -> int:
-        """How many tenants there are."""
+        """Return the number of tenants that have a resource."""
         return sum(tenant.lives for tenant in self.tenants)
 
     async def until(self, jobs: int) -> None:
-        """Let tenants live until so many jobs have ended."""
+        """Visit tenants until this many jobs have ended."""
         async with asyncio.TaskGroup() as group:
             for share in self._shares:
                 group.create_task(self._client(share, jobs))
@@ -140,11 +140,11 @@ class Churn:
         self.landlord.tenants[tenant.key] = ("archived", config(tenant.version))
 
     async def _made(self, tenant: Tenant, operation: str, outcome: str) -> None:
-        wanted = config(tenant.version)
+        desired = config(tenant.version)
         status = "provisioning" if operation == "provision" else "updating"
-        self.landlord.tenants[tenant.key] = (status, wanted)
+        self.landlord.tenants[tenant.key] = (status, desired)
         await self._job(tenant, operation, outcome)
-        self.landlord.tenants[tenant.key] = ("ready", wanted)
+        self.landlord.tenants[tenant.key] = ("ready", desired)
 
     async def _gone(self, tenant: Tenant) -> None:
         self.landlord.tenants[tenant.key] = ("archiving", config(tenant.version))
@@ -152,10 +152,10 @@ class Churn:
         tenant.lives = False
 
     async def _job(self, tenant: Tenant, operation: str, outcome: str) -> None:
-        """Carry out one job.
+        """Run one job.
 
         Raises:
-            AssertionError: It did something else than it should.
+            AssertionError: The job has another result than expected.
         """
         body = _body(tenant, operation, config(tenant.version))
         async with self.http.post(self.execute, json=body) as response:
@@ -165,10 +165,10 @@ class Churn:
         self.jobs += 1
 
 
-def _body(tenant: Tenant, operation: str, wanted: Mapping[str, object]) -> Mapping[str, object]:
+def _body(tenant: Tenant, operation: str, desired: Mapping[str, object]) -> Mapping[str, object]:
     return {
         "tenant_id": f"name-{tenant.key}",
         "tenant_uuid": tenant.key,
         "operation": operation,
-        "desired_config": wanted,
+        "desired_config": desired,
     }

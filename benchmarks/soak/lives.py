@@ -1,7 +1,7 @@
-"""Lives of a soak's tenants: the same in every run, and in a steady state after four rounds.
+"""The lives of a soak's tenants: the same in every run, and steady after four rounds.
 
-Each round visits every tenant once. A life is four visits, and another life follows it. The first lives
-are shortened, so that in each round a quarter of the tenants ends and another quarter begins.
+Each round visits every tenant once. A life has four visits, and then another life begins in its place.
+The first lives are shorter, so that in each round a quarter of the tenants ends and another begins.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ LIVES = (
 """The visits of a life.
 
 create, update, delete: One job each.
-repeat: A job with the applied configuration.
-hold: A job that is held and killed, as Landlord kills it once the configuration changes, and the next job.
+repeat: A job with the current configuration.
+hold: A held job, which Landlord kills when the configuration changes, and the next job.
 remake: A delete, and at once a job that creates the tenant again.
-drift: An update, after which Landlord's configuration changes: the resync finds the change.
-archive: A delete for ever, as Landlord does it; another tenant follows.
+drift: An update, and right after it another desired configuration, which the resync applies.
+archive: A delete of an archived tenant, after which a new tenant takes its number.
 """
 
 LENGTH = 4
@@ -34,13 +34,13 @@ KEYS = UUID("c6b1c1c5-56e8-4a3a-8f9c-1d6a9d3f2f5e")
 
 @attrs.define(kw_only=True)
 class Tenant:
-    """A tenant and its successors, with their visits.
+    """One tenant, its successors under the same number, and their visits.
 
     Attributes:
-        number: Its position among the tenants.
-        key: Landlord's current key for it.
-        version: The latest desired configuration.
-        lives: Whether it has a resource, and so a state in its lock.
+        number: The tenant's number.
+        key: The tenant's current id.
+        version: The version of the last desired configuration.
+        lives: Whether the tenant has a resource, and so a state in its lock.
     """
 
     number: int
@@ -55,7 +55,7 @@ class Tenant:
         self._ahead = self._visits()
 
     def next(self) -> str:
-        """Return the next visit; it is empty before the first life begins."""
+        """Return the operation of the next visit; empty before the tenant's birth."""
         return next(self._ahead)
 
     def _visits(self) -> Iterator[str]:
@@ -74,5 +74,5 @@ class Tenant:
 
 
 def all_tenants(how_many: int) -> list[Tenant]:
-    """Return tenants that do not exist yet."""
+    """Create the tenants, which neither Landlord nor Restate knows yet."""
     return [Tenant(number=number) for number in range(how_many)]

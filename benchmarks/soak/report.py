@@ -1,4 +1,4 @@
-"""The result of a soak as JSON, as a table in Markdown, and as a picture."""
+"""The results of a soak as numbers, as a table in Markdown, and as a picture."""
 
 import json
 import platform
@@ -30,13 +30,13 @@ ROWS = {
 
 
 def table(soaked: Soaked) -> str:
-    """Return each value at the start, in the middle and at the end, with its slope."""
+    """Build the table of each value at the start, at half and at the end, with its rise."""
     samples = soaked.samples
     three = (samples[0], samples[(len(samples) - 1) // 2], samples[-1])
-    jobs = " | ".join(f"after {one.jobs:,} jobs" for one in three)
+    jobs = " | ".join(f"after {sample.jobs:,} jobs" for sample in three)
     lines = [f"| | {jobs} | slope per thousand jobs | limit |", "|---|---|---|---|---|---|"]
     for name, (words, unit) in ROWS.items():
-        values = " | ".join(_shown(getattr(one, name), unit) for one in three)
+        values = " | ".join(_shown(getattr(sample, name), unit) for sample in three)
         limit = f"{LIMITS[name]:,}" if name in LIMITS else "not judged"
         rise = slope(samples, name)
         lines.append(f"| {words} | {values} | {rise:,.{0 if unit else 2}f} {unit} | {limit} |")
@@ -44,14 +44,14 @@ def table(soaked: Soaked) -> str:
 
 
 def write(folder: Path, soaked: Soaked) -> None:
-    """Write JSON, table and picture into a folder."""
+    """Write numbers, table and picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processors": psutil.cpu_count(), "python": platform.python_version()},
         "plan": attrs.asdict(soaked.plan),
         "visits": soaked.visits,
         "slopes": {name: slope(soaked.samples, name) for name in ROWS},
-        "samples": [attrs.asdict(one) for one in soaked.samples],
+        "samples": [attrs.asdict(sample) for sample in soaked.samples],
     }
     (folder / "soak.json").write_text(json.dumps(document, indent=1))
     (folder / "soak.md").write_text(table(soaked) + "\n")
@@ -60,7 +60,7 @@ def write(folder: Path, soaked: Soaked) -> None:
 
 def picture(path: Path, soaked: Soaked) -> None:
     """Draw all values over the number of jobs."""
-    jobs = [one.jobs for one in soaked.samples]
+    jobs = [sample.jobs for sample in soaked.samples]
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
     panels = (
         ("MiB", MIB, ("rss", "uss")),
@@ -70,7 +70,7 @@ def picture(path: Path, soaked: Soaked) -> None:
     )
     for panel, (unit, scale, names) in zip(axes.flat, panels, strict=True):
         for name in names:
-            values = [getattr(one, name) / scale for one in soaked.samples]
+            values = [getattr(sample, name) / scale for sample in soaked.samples]
             panel.plot(jobs, values, marker=".", label=ROWS[name][0])
         panel.set(xlabel="jobs done", ylabel=unit, ylim=0)
         panel.legend()

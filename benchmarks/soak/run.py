@@ -1,4 +1,4 @@
-"""A soak: many jobs on one worker, with a look at the worker every few thousand."""
+"""A soak: very many jobs on one worker, with a sample every few thousand."""
 
 import asyncio
 import tempfile
@@ -29,25 +29,25 @@ SHORT_TIMES = {
     "step_timeout": "10s",
     "history_retention": "35s",
 }
-"""Times that are short enough for resyncs and forgetting to happen all the time."""
+"""Short times, so that resyncs and forgetting happen all the time; history outlasts the last resync."""
 
 ENTRIES = 2
-"""State entries of each tenant that exists: its lock, and its past."""
+"""Entries of state for each living tenant: its lock, and its past."""
 
 LOOK_AGAIN = 1.0
 IDLE_WITHIN = 300.0
-"""Seconds until the server must be idle: a tenant is forgotten 35 s after its last job."""
+"""Seconds to wait for idleness; a tenant is forgotten 35 s after its last job."""
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Extent of a soak.
+    """The size of a soak.
 
     Attributes:
-        jobs: Number of jobs.
-        tenants: Number of tenants, of which three quarters exist at any time.
-        every: Jobs between two looks.
-        clients: Jobs that run at the same time.
+        jobs: The number of jobs.
+        tenants: The number of tenants; three quarters of them have a resource at any time.
+        every: The number of jobs between two samples.
+        clients: The number of simultaneous jobs.
     """
 
     jobs: int = 100_000
@@ -58,7 +58,7 @@ class Plan:
 
 @attrs.frozen(kw_only=True)
 class Soaked:
-    """The samples so far, and the tenants' visits."""
+    """The samples so far, and the lives of the tenants."""
 
     plan: Plan
     samples: Sequence[Sample]
@@ -66,15 +66,15 @@ class Soaked:
 
 
 async def soak(plan: Plan) -> AsyncIterator[Soaked]:
-    """Run a soak on its own restate-server and worker, and yield all samples at each look.
+    """Run a soak on a restate-server and a worker of its own, and yield all results at each sample.
 
     Raises:
-        AssertionError: A job had the wrong outcome, a deleted tenant is not forgotten, or a
-            tenant that exists has no state.
-        TimeoutError: An invocation does not end.
+        AssertionError: A job has another result than expected, a deleted tenant is not forgotten, or
+            a living one has no state.
+        TimeoutError: A job or a call does not end.
     """
     samples: list[Sample] = []
-    async with _start(plan) as (churn, server):
+    async with _run_all(plan) as (churn, server):
         began = time.monotonic()
         for goal in range(plan.every, plan.jobs + 1, plan.every):
             await churn.until(goal)
@@ -85,8 +85,8 @@ async def soak(plan: Plan) -> AsyncIterator[Soaked]:
 
 
 @asynccontextmanager
-async def _start(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
-    """Start the servers and the worker, and wait until it is registered."""
+async def _run_all(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
+    """Start all servers and wait until the worker is registered."""
     with tempfile.TemporaryDirectory(prefix="landlord-soak-") as name:
         server = RestateServer(binary=await server_binary(), folder=Path(name) / "restate")
         await server.start()
@@ -117,7 +117,7 @@ async def _start(plan: Plan) -> AsyncIterator[tuple[Churn, RestateServer]]:
 
 
 async def _wait_idle(churn: Churn) -> None:
-    """Wait until every invocation has ended, and check that only existing tenants have state."""
+    """Wait until no call is open or scheduled, and check that exactly the living tenants have a state."""
     sql = "SELECT id FROM sys_invocation_status WHERE status <> 'completed' LIMIT 1"
     async with asyncio.timeout(IDLE_WITHIN):
         while await churn.admin.query(sql):
@@ -128,7 +128,7 @@ async def _wait_idle(churn: Churn) -> None:
 
 @asynccontextmanager
 async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
-    """Serve Landlord's API in this process."""
+    """Run Landlord's API in this process, which has the desired states."""
     landlord, listens = Landlord(), asyncio.Event()
     listeners = open_sockets("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]

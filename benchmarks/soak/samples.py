@@ -1,4 +1,4 @@
-"""The values that a soak samples, and their limits."""
+"""The samples of a soak, and the check that they stay steady."""
 
 from collections.abc import Sequence
 from statistics import linear_regression
@@ -24,37 +24,36 @@ LIMITS = {
     "state_rows": 10.0,
     "state_bytes": SMALL,
 }
-"""Largest rise of each value in a thousand jobs.
+"""The highest rise of each value in a thousand jobs.
 
-- Memory: 65 bytes a job. The id of a job as text, the least that Python could keep of it, takes 80 or
-  more. The memory that malloc holds differs by a MiB from look to look, which moves the slope by a third
-  of that.
-- Bytes of state: a sixth of a transition a job.
-- Entries: each look counts them exactly. The number of tenants at a look differs by a few dozen.
-- Files: up to twenty connections open and close.
+- Memory: 65 bytes per job. The smallest leak in Python, a job's id as text, takes 80 or more. Memory
+  kept by malloc varies by a MiB between samples, which moves the slope by a third of that.
+- Bytes of state: A sixth of a transition per job.
+- Entries: Each sample counts them exactly, and the number of tenants varies by a few dozen.
+- Connections: Up to twenty come and go.
 """
 
 JUDGED_FROM = 50_000
-"""Smallest number of jobs for a judgement: with fewer the cache is not full at half the run."""
+"""Jobs from which a run is judged: in fewer the cache does not reach its bound in the first half."""
 
 
 @attrs.frozen(kw_only=True)
 class Sample:
-    """Values at one look, while no invocation runs.
+    """One sample, taken while no job was open.
 
     Attributes:
-        jobs: Number of jobs before the look.
+        jobs: The number of jobs so far.
         seconds: Seconds since the start.
         rss: Bytes of the worker's memory.
-        uss: Bytes of it that no other process shares.
+        uss: Bytes of the worker's memory that no other process shares.
         files: The worker's open file descriptors.
         tasks: Tasks in the worker's event loop.
-        engine_cache: Cached answers about tenants.
-        defaults_cache: Cached answers about compute engines.
+        engine_cache: The worker's cached answers about tenants.
+        defaults_cache: The worker's cached answers about compute engines.
         state_rows: Entries in the state of all locks.
-        state_bytes: Bytes of their values.
+        state_bytes: Bytes of these entries' values.
         server_rss: Bytes of restate-server's memory.
-        server_disk: Bytes of restate-server's files.
+        server_disk: Bytes that restate-server wrote and kept.
     """
 
     jobs: int
@@ -72,7 +71,7 @@ class Sample:
 
 
 async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
-    """Look at the worker from outside, at its metrics, at the locks, and at restate-server."""
+    """Take a sample of the worker's process and metrics, of the locks, and of restate-server."""
     process = churn.worker.process
     memory = process.memory_full_info()
     metrics = await _metrics(churn)
@@ -89,12 +88,12 @@ async def look(churn: Churn, server: RestateServer, seconds: float) -> Sample:
         state_rows=rows,
         state_bytes=size,
         server_rss=_process_of(server).memory_info().rss,
-        server_disk=sum(each.stat().st_size for each in server.folder.rglob("*") if each.is_file()),
+        server_disk=sum(file.stat().st_size for file in server.folder.rglob("*") if file.is_file()),
     )
 
 
 async def state(churn: Churn) -> tuple[int, int]:
-    """Count the entries of the locks' state, and the bytes of their values."""
+    """Return the number of entries in the locks, and the bytes of their values."""
     (row,) = await churn.admin.query(
         "SELECT count(*) AS entries, sum(octet_length(value_utf8)) AS size FROM state"  # noqa: S608  # quoted
         f" WHERE service_name = {literal(churn.worker.service + 'Tenant')}"
@@ -103,17 +102,17 @@ async def state(churn: Churn) -> tuple[int, int]:
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:
-    """Return a value's rise in a thousand jobs: a least-squares line over the second half."""
+    """Return a value's rise in a thousand jobs, by a least-squares line over the second half."""
     half = samples[-1].jobs / 2
-    later = [each for each in samples if each.jobs >= half]
+    later = [sample for sample in samples if sample.jobs >= half]
     if len(later) == 1:
         return 0.0
-    thousands = [each.jobs / 1000 for each in later]
-    return linear_regression(thousands, [float(getattr(each, name)) for each in later]).slope
+    thousands = [sample.jobs / 1000 for sample in later]
+    return linear_regression(thousands, [float(getattr(sample, name)) for sample in later]).slope
 
 
 def rises(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return the slopes above their limit; none where the run is too short."""
+    """Return the values that rise by more than their limit, with the rise; empty for a short run."""
     if samples[-1].jobs < JUDGED_FROM:
         return {}
     slopes = {name: slope(samples, name) for name in LIMITS}
@@ -130,8 +129,6 @@ async def _metrics(churn: Churn) -> dict[str, int]:
 def _process_of(server: RestateServer) -> psutil.Process:
     folder = str(server.folder)
     (process,) = (
-        each
-        for each in psutil.Process().children()
-        if any(folder in word for word in each.cmdline())
+        one for one in psutil.Process().children() if any(folder in word for word in one.cmdline())
     )
     return process

@@ -8,7 +8,7 @@ EVERY = 5_000
 
 
 def samples(value: Callable[[int], int], *, jobs: int = 100_000) -> Sequence[Sample]:
-    """A run in which everything has the value for the jobs until then."""
+    """Build the samples of a run in which each value depends on the number of jobs."""
     return [
         Sample(
             jobs=done,

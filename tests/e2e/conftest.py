@@ -16,8 +16,8 @@ from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
-# A server that reads its log again takes longer than a user's 30 s where the machine is busy (seen at a
-# load of twenty on two cores).
+# Users get 30 s. On a busy machine a restate-server needs longer to replay its log (seen at a load of
+# twenty on two cores).
 local_server.START_TIMEOUT = 180.0
 
 ROOT = Path(__file__).parents[2]
@@ -26,13 +26,15 @@ ROOT = Path(__file__).parents[2]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bodies", type=int, default=40, help="how many bodies test_fuzz.py sends")
     parser.addoption("--kills", type=int, default=4, help="how many kills test_faults.py does")
-    parser.addoption("--freezes", type=int, default=1, help="how often a worker stands still there")
+    parser.addoption("--freezes", type=int, default=1, help="how many workers it freezes")
     parser.addoption(
         "--overload", type=int, default=60, help="how many jobs test_overload.py sends"
     )
     parser.addoption("--burst", type=int, default=200, help="how many test_descriptors.py sends")
     parser.addoption("--cases", type=int, default=2, help="how many test_endings.py plays")
-    parser.addoption("--step-timeout", type=float, default=4.0, help="that of its workers, in s")
+    parser.addoption(
+        "--step-timeout", type=float, default=4.0, help="its workers' step_timeout in s"
+    )
     parser.addoption("--stories", type=Path, default=None, help="where it keeps their stories")
     parser.addoption("--operations", type=int, default=20, help="how many it has asked for")
     parser.addoption("--rolls", type=int, default=1, help="how many test_shared_address.py does")
@@ -77,7 +79,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What pip would find: the distributions as they are built."""
+    """Build each distribution's wheel into a folder that pip can install from."""
     folder = tmp_path_factory.mktemp("wheels")
     build = (sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder))
     for name in ("core", "restate", "stepfunctions_stub"):

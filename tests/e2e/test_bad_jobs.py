@@ -1,4 +1,4 @@
-"""What is wrong with a job is said at once, or holds it until its configuration changes."""
+"""An invalid job fails at once with its fault; a refused configuration holds the job."""
 
 import asyncio
 from collections.abc import Mapping
@@ -126,7 +126,7 @@ async def test_a_target_that_refuses_holds_the_job_with_its_reason(world: World)
     assert (await world.done(held))["output"]["status"] == "created"
 
 
-async def test_a_permanent_failure_ends_the_job_where_the_operator_wants_it(world: World) -> None:
+async def test_a_permanent_failure_ends_the_job_if_the_settings_say_so(world: World) -> None:
     await world.worker(on_permanent_failure="fail")
 
     failed = await world.send(world.tenant(), "provision", "nomad")

@@ -1,4 +1,4 @@
-"""A random user without HOME, on a root and a home that are read-only, in a namespace of its own."""
+"""A random user without HOME, with a read-only root and home, in its own mount namespace."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ from landlord_test_target.harness import free_port
 ROOT = Path(__file__).parents[2]
 HOST = Path(sys.prefix) / "bin" / "landlord-host"
 
-# $1: the home; $2: the folder of the restate-server; then what of the home is still to be read, and
-# after -- the command with its environment. /mnt/tmp alone can be written to.
+# $1 is the home, $2 the folder of the restate-server. The paths of the home that stay readable follow,
+# and after -- the command with its environment. Only /mnt/tmp is writable.
 NAMESPACE = """\
 set -e
 home=$1 server=$2

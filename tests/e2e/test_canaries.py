@@ -1,4 +1,4 @@
-"""Secrets are nowhere but where they have to be."""
+"""Secrets appear only in Restate's copy of a job's body."""
 
 import pytest
 
@@ -35,6 +35,6 @@ async def test_a_secret_is_nowhere_but_in_restates_copy_of_the_body(
     scene = Scene(world=own_world, canaries=canaries, engine=engine, takes=takes, section=section)
 
     with wrong_landlord(canaries) as api:
-        found, bodies = await searched(scene, api)
+        outputs, bodies = await searched(scene, api)
 
-    check_nowhere(canaries, found, bodies)
+    check_nowhere(canaries, outputs, bodies)

@@ -1,6 +1,6 @@
-"""Three restate-servers, two workers behind one address; one of each is killed under load.
+"""Three restate-servers and two workers behind one address; one of each is killed under load.
 
-By name only, with `nox -s cluster`: it starts more processes than a plain run has room for.
+Only `nox -s cluster` runs this: it needs more processes than a plain run has room for.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ TENANTS = 120
 AT_ONCE = 24
 LIFE = (("provision", 1), ("update", 2), ("update", 3))
 DELETES = ("delete", 3)
-"""What every third tenant is asked for in the end."""
+"""The last operation and version for every third tenant."""
 
 
 @attrs.define(kw_only=True)
 class Load:
-    """Tenants' lives, as Landlord drives them: what is not taken or not told is asked for again."""
+    """The lives of tenants, as Landlord drives them: it repeats a request that fails or has no answer."""
 
     world: World
     at_work: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -48,32 +48,36 @@ class Load:
     counts: Counter[str] = attrs.field(factory=Counter)
 
     async def live(self, number: int) -> None:
-        """Carry one tenant through its life."""
+        """Run one tenant's operations."""
         tenant = self.world.tenant()
-        wanted = (*LIFE, DELETES) if number % 3 == 0 else LIFE
+        operations = (*LIFE, DELETES) if number % 3 == 0 else LIFE
         for call in ("create", "update", "delete"):
             await self.world.target.fault(tenant, call, delay_before=0.3)
         async with self.at_work:
-            self.lives[tenant] = [await self._operation(tenant, *one) for one in wanted]
+            self.lives[tenant] = [await self._operation(tenant, *step) for step in operations]
 
     async def judge(self) -> None:
-        """Hold each life against the ledger and the history."""
+        """Compare each life with the ledger and the history."""
         for tenant, jobs in self.lives.items():
             resources = await self.world.target.resources(tenant)
-            versions = [json.loads(one["document"])["version"] for one in resources]
+            versions = [json.loads(resource["document"])["version"] for resource in resources]
             rows = await self.world.target.rows(tenant)
-            acts = [one for one in rows if one["outcome"] == "asked" and one["call"] != "inspect"]
+            acts = [row for row in rows if row["outcome"] == "asked" and row["call"] != "inspect"]
             expected = [] if len(jobs) > len(LIFE) else [LIFE[-1][1]]
             self.counts["asked for twice"] += max(0, len(acts) - len(jobs))
             self.counts["doubled"] += len(versions) > 1
-            self.counts["lost"] += versions != expected or not await self._told(tenant, jobs)
+            self.counts["lost"] += versions != expected or not await self._has_all_ends(
+                tenant, jobs
+            )
 
-    async def _told(self, tenant: str, jobs: Collection[str]) -> bool:
-        """Whether the history comes to have the end of each job."""
+    async def _has_all_ends(self, tenant: str, jobs: Collection[str]) -> bool:
+        """Wait until the history has the end of each job."""
 
         async def look() -> bool:
             history = await self.world.history(tenant)
-            return {one["execution_id"] for one in history if one["ended_at"]} >= set(jobs)
+            return {
+                transition["execution_id"] for transition in history if transition["ended_at"]
+            } >= set(jobs)
 
         try:
             return await wait_for(look)
@@ -93,7 +97,7 @@ class Load:
         answer = await self._answer(job)
         self.in_flight -= 1
         self.counts["failed"] += answer["state"] != "succeeded"
-        # A step whose worker was killed after the act is entered again, and finds it done.
+        # If a worker is killed after the act, the next attempt of the step finds the act done.
         self.counts["found done"] += answer["output"]["status"] in ("unchanged", "absent")
         async with self.progress:
             self.seconds.append(monotonic() - begun)
@@ -109,7 +113,7 @@ class Load:
                 await asyncio.sleep(0.5)
 
     async def _answer(self, job: str) -> dict[str, Any]:
-        """Wait for a job's answer; a node that goes takes the connection with it."""
+        """Wait for a job's answer; a killed node closes the connection, so the request is repeated."""
         url = f"{self.world.restate.endpoint}/restate/invocation/{job}/attach"
         while True:
             try:
@@ -163,11 +167,11 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
         **{key: load.counts[key] for key in ("sent again", "asked again")},
         "p50 in s": round(median(load.seconds), 2),
         "longest in s": round(max(load.seconds), 2),
-        # What was cut: before the act, or after it.
+        # Requests that were cut before the act, and after it.
         **{key: load.counts[key] for key in ("asked for twice", "found done")},
         **{key: load.counts[key] for key in ("failed", "lost", "doubled")},
     }
-    told = "\n".join(f"| {key} | {value} |" for key, value in figures.items())
-    print(f"\n{told}")  # noqa: T201  # the figures are what it is for
+    table = "\n".join(f"| {key} | {value} |" for key, value in figures.items())
+    print(f"\n{table}")  # noqa: T201  # the figures are what it is for
     assert in_flight >= 20
-    assert not any(load.counts[key] for key in ("failed", "lost", "doubled")), told
+    assert not any(load.counts[key] for key in ("failed", "lost", "doubled")), table

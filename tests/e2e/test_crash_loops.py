@@ -1,4 +1,4 @@
-"""A job that kills its worker each time is set apart; an innocent one is delayed by a pause."""
+"""A job that kills its worker at each attempt is set apart; an innocent one is delayed once."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ DEADLY = 15
 
 @attrs.define
 class Supervisor:
-    """Starts a worker again each time that it ends, as Kubernetes does."""
+    """A supervisor that restarts a worker whenever it ends, as Kubernetes does."""
 
     world: World
     config: Mapping[str, Any]
@@ -40,17 +40,17 @@ class Supervisor:
 
     @property
     def deaths(self) -> int:
-        return sum(1 for one in self.workers if not one.lives)
+        return sum(1 for worker in self.workers if not worker.lives)
 
     def lines(self, message: str, job: str) -> list[dict[str, Any]]:
         lines = [line for worker in self.workers for line in worker.lines()]
         return [
-            one for one in lines if one["message"] == message and one.get("execution_id") == job
+            line for line in lines if line["message"] == message and line.get("execution_id") == job
         ]
 
 
 @asynccontextmanager
-async def supervised(world: World, config: Mapping[str, Any]) -> AsyncIterator[Supervisor]:
+async def supervise(world: World, config: Mapping[str, Any]) -> AsyncIterator[Supervisor]:
     supervisor = Supervisor(world, config)
     task = asyncio.create_task(supervisor.run())
     try:
@@ -60,13 +60,13 @@ async def supervised(world: World, config: Mapping[str, Any]) -> AsyncIterator[S
 
 
 async def failures(world: World, job: str) -> list[str]:
-    """What Restate keeps of a job's failed attempts."""
+    """Read the failures that Restate keeps of a job's attempts."""
     query = f"SELECT event_json FROM sys_journal_events WHERE id = '{job}' ORDER BY appended_at"
     return [str(row["event_json"]) for row in await world.admin.query(query)]
 
 
 async def set_apart(world: World, job: str, pause: float) -> None:
-    """Wait until a job was put off for this long since it has lost its workers."""
+    """Wait until a job was set apart for this long."""
 
     async def look() -> bool:
         return any(f"{APART} {pause:g} s" in failure for failure in await failures(world, job))
@@ -74,8 +74,8 @@ async def set_apart(world: World, job: str, pause: float) -> None:
     await wait_for(look, within=120)
 
 
-async def ended(world: World, job: str) -> dict[str, Any]:
-    """The answer of a job that may need several workers."""
+async def wait_ended(world: World, job: str) -> dict[str, Any]:
+    """Wait for the answer of a job that may need several workers."""
 
     async def look() -> bool:
         return bool((await world.row(job))["status"] == "completed")
@@ -89,22 +89,22 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
     world: World, http: aiohttp.ClientSession
 ) -> None:
     tenant = world.tenant()
-    async with supervised(world, world.config()) as supervisor:
+    async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         deadly = await world.send(tenant, "provision", version=DEADLY)
         await set_apart(world, deadly, PAUSE)
 
-        # Its worker lives in the pause; what is in flight at its end goes on with the next one.
+        # During the pause the worker lives. Its other jobs continue on the next worker when it dies.
         others = [world.tenant() for _ in range(5)]
         for job in [await world.send(other, "provision", version=1) for other in others]:
-            await ended(world, job)
+            await wait_ended(world, job)
         assert [len(await world.target.resources(other)) for other in others] == [1] * 5
         await set_apart(world, deadly, 4 * PAUSE)
         async with http.get(f"{supervisor.workers[-1].probe_url}/metrics") as response:
             text = await response.text()
         supervisor.environment[SPARED] = "1"
         await supervisor.workers[-1].kill()
-        await ended(world, deadly)
+        await wait_ended(world, deadly)
 
         lines = supervisor.lines("job set apart", deadly)
         counts = [line["lost_attempts"] for line in lines]
@@ -114,7 +114,7 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
         tried = supervisor.lines("job that was set apart is tried by itself", deadly)
         for put_off, again in zip(lines, tried, strict=True):
             assert _seconds(put_off, again) >= put_off["pause"]
-        # Each attempt costs one worker; the last end was the test's.
+        # Each attempt costs one worker; the test itself ended the last one.
         assert supervisor.deaths <= counts[-1] + 1
 
     assert re.search(r"^landlord_worker_jobs_set_apart 1\.0$", text, re.MULTILINE)
@@ -132,7 +132,7 @@ async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_paus
 ) -> None:
     slow = world.tenant()
     await world.target.fault(slow, "inspect", delay_before=4.0)
-    async with supervised(world, world.config()) as supervisor:
+    async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
         for kills in (1, 2, 3):
@@ -141,7 +141,7 @@ async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_paus
         await set_apart(world, innocent, PAUSE)
         await world.target.fault(slow, "inspect")
 
-        await ended(world, innocent)
+        await wait_ended(world, innocent)
 
         (line,) = supervisor.lines("job set apart", innocent)
         assert (line["lost_attempts"], line["pause"]) == (3, PAUSE)
@@ -153,13 +153,13 @@ async def test_an_innocent_job_that_is_killed_along_with_a_deadly_one_ends_befor
 ) -> None:
     slow = world.tenant()
     await world.target.fault(slow, "inspect", delay_before=1.0)
-    async with supervised(world, world.config()) as supervisor:
+    async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
         await world.target.asked(slow, "inspect")
         deadly = await world.send(world.tenant(), "provision", version=DEADLY)
 
-        await ended(world, innocent)
+        await wait_ended(world, innocent)
 
         assert (await world.row(deadly))["status"] != "completed"
         assert len(supervisor.lines("job set apart", innocent)) <= 1
@@ -172,19 +172,19 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
     async with (
         balanced(addresses) as front,
-        supervised(world, _behind(configs[0], front.url)) as one,
-        supervised(world, _behind(configs[1], front.url)) as other,
+        supervise(world, _behind(configs[0], front.url)) as first,
+        supervise(world, _behind(configs[1], front.url)) as second,
     ):
-        await wait_for(lambda: _registered(one))
-        await wait_for(lambda: _registered(other))
+        await wait_for(lambda: _registered(first))
+        await wait_for(lambda: _registered(second))
         deadly = await world.send(world.tenant(), "provision", version=DEADLY)
 
         await set_apart(world, deadly, 2 * PAUSE)
 
-        # Each attempt costs one worker; of the last one nothing may be told yet.
-        lines = one.lines("job set apart", deadly) + other.lines("job set apart", deadly)
+        # Each attempt costs one worker. Restate may not have recorded the last one yet.
+        lines = first.lines("job set apart", deadly) + second.lines("job set apart", deadly)
         lost = max(line["lost_attempts"] for line in lines)
-        assert one.deaths + other.deaths <= lost + 1
+        assert first.deaths + second.deaths <= lost + 1
         await world.dispatcher.kill(deadly)
 
 
@@ -196,8 +196,8 @@ async def test_no_path_of_the_worker_is_told_to_restate(world: World) -> None:
     assert await again.ended() == -signal.SIGKILL
 
     kept = await failures(world, deadly)
-    assert [one for one in kept if "LE408: the worker ended in the midst" in one]
-    assert not [one for one in kept if ".py" in one]
+    assert [failure for failure in kept if "LE408: the worker ended in the midst" in failure]
+    assert not [failure for failure in kept if ".py" in failure]
     await world.dispatcher.kill(deadly)
 
 

@@ -1,4 +1,4 @@
-"""A worker killed with -9 inside any step: another ends the job, with one resource."""
+"""A worker is killed with SIGKILL inside any step; another ends the job, with one resource."""
 
 import json
 import re
@@ -21,7 +21,7 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
 ) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    # A create that has yet to land can only be met by unique names; any other is seen by looking.
+    # Only unique names stop a create that lands later. An inspect sees all earlier ones.
     doubles = int(delay == "delay_after")
     await world.target.fault(tenant, "create", doubles=doubles)
     await world.target.fault(tenant, call, doubles=doubles, **{delay: 1.0})
@@ -44,7 +44,7 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, 
     await world.target.fault(tenant, "create", delay_after=0.3, doubles=1)
     job = await world.send(tenant, "provision", version=1)
     await world.target.asked(tenant, "create")
-    # It has looked once already, to plan: the next look confirms.
+    # The first look was the plan's; the next one confirms.
     await world.target.fault(tenant, "inspect", delay_after=1.0)
     await world.target.asked(tenant, "inspect", 2)
 
@@ -52,7 +52,7 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, 
     await _takes_over(world, worker, where)
 
     answer = await world.done(job)
-    # The next attempt finds what this one made, as it is to be.
+    # The next attempt finds this one's resource, already up to date.
     assert answer["output"]["status"] == "unchanged"
     assert len(await world.target.ledger(tenant, "create")) == 1
     assert len(await world.target.resources(tenant)) == 1
@@ -166,13 +166,13 @@ async def test_a_step_that_hangs_is_entered_again_after_its_time(world: World) -
 
     await world.done(job)
 
-    # The late create lands on the name that the second one took.
+    # The late create meets the name of the second one.
     await wait_for(lambda: world.target.ledger(tenant, "create", "409"))
     assert len(await world.target.resources(tenant)) == 1
 
 
 async def _has_acted(world: World, tenant: str, call: str, delay: str) -> None:
-    """Where the act comes before the delay, wait until it is done."""
+    """Wait for the act, if the delay comes after it."""
 
     async def look() -> bool:
         rows = await world.target.rows(tenant)
@@ -188,10 +188,10 @@ async def _versions(world: World, tenant: str) -> list[int]:
 
 
 async def _takes_over(world: World, worker: Worker, where: str) -> None:
-    """Start the same worker again, or another that serves at the killed one's address.
+    """Start the same worker again, or another one at the killed one's address.
 
-    Restate pins a job to its deployment, so another worker goes on with it where it has that
-    address, as behind a load balancer.
+    Restate pins a job to its deployment. Another worker continues the job only at the same address, as
+    behind a load balancer.
     """
     config = {**worker.config}
     if where == "another":

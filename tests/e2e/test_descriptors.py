@@ -1,4 +1,4 @@
-"""Many more jobs than descriptors: all are done, the probes answer, and the log stays short."""
+"""With many more jobs than file descriptors, all jobs are done, probes answer, the log stays short."""
 
 import asyncio
 import resource
@@ -18,7 +18,7 @@ LONGEST_LOG = 5_000_000
 
 
 async def launch(world: World, soft: int, hard: int, worker: Worker | None = None) -> Worker:
-    """Start a worker with these limits of open files, which are there before it looks."""
+    """Start a worker with these limits of open files, set before the worker reads them."""
     config = worker.config if worker is not None else world.config(compute_provider="mock")
     started = await world.launch(config)
     assert started.process is not None
@@ -28,7 +28,7 @@ async def launch(world: World, soft: int, hard: int, worker: Worker | None = Non
 
 @asynccontextmanager
 async def alive(world: World, worker: Worker) -> AsyncIterator[None]:
-    """See that the worker says each second, within a second, that it lives."""
+    """Check each second that the worker answers its liveness probe within a second."""
     answers: list[int] = []
 
     async def look() -> None:

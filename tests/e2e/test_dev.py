@@ -1,4 +1,4 @@
-"""Everything on one machine, by one command, and nothing of it left."""
+"""`landlord-host dev` runs everything on one machine and leaves nothing behind."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ HOST = Path(sys.executable).parent / "landlord-host"
 
 @asynccontextmanager
 async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
-    """Run `landlord-host dev` with its temporary files in a folder of the test's own."""
+    """Run `landlord-host dev` with its temporary files in the test's folder."""
     process = await asyncio.create_subprocess_exec(
         HOST,
         "--engine=restate",
@@ -42,18 +42,18 @@ async def dev(folder: Path, *arguments: str) -> AsyncIterator[Process]:
             await process.communicate()
 
 
-def left_over(folder: Path) -> list[list[str]]:
-    """The processes that have to do with a folder, by their arguments or where they work."""
-    found = []
+def list_processes(folder: Path) -> list[list[str]]:
+    """List the processes whose arguments or working directory name the folder."""
+    processes = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         about = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
-        if process.pid != os.getpid() and any(str(folder) in one for one in about):
-            found.append(about)
-    return found
+        if process.pid != os.getpid() and any(str(folder) in part for part in about):
+            processes.append(about)
+    return processes
 
 
-async def hints(process: Process) -> list[str]:
-    """What is printed once everything is up."""
+async def read_hints(process: Process) -> list[str]:
+    """Read the lines that `dev` prints once everything is up."""
     assert process.stdout is not None
     lines = []
     async for line in process.stdout:
@@ -64,7 +64,9 @@ async def hints(process: Process) -> list[str]:
 
 
 @pytest.mark.long
-async def test_the_demo_walks_one_tenant_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_the_demo_takes_one_tenant_through_its_life_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
     async with dev(tmp_path, "--demo") as process:
         output, errors = await process.communicate()
 
@@ -78,7 +80,7 @@ async def test_the_demo_walks_one_tenant_and_leaves_nothing(tmp_path: Path) -> N
         "a bad update",
         "delete",
     ]
-    assert left_over(tmp_path) == []
+    assert list_processes(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,23 +88,23 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     async with dev(tmp_path) as process:
-        lines = await hints(process)
+        lines = await read_hints(process)
         create = shlex.split(next(line for line in lines if " POST " in line))
         page = next(line for line in lines if line.endswith("/")).split()[-1]
         async with http.post(create[3], data=create[5]) as response:
             created = await response.json()
         user = User(landlord=create[3].removesuffix("/tenants"), http=http)
         await user.wait_ready(created["id"])
-        shown = await user.page(page)
-        running = left_over(tmp_path)
+        served = await user.page(page)
+        running = list_processes(tmp_path)
 
         process.send_signal(signal.SIGINT)
         code = await asyncio.wait_for(process.wait(), 60)
 
     assert code == 0
-    assert shown[0] == "version one"
+    assert served[0] == "version one"
     assert running
-    assert left_over(tmp_path) == []
+    assert list_processes(tmp_path) == []
     assert await user.page(page) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -112,7 +114,7 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
     tmp_path: Path, number: signal.Signals, http: aiohttp.ClientSession
 ) -> None:
     async with dev(tmp_path) as process:
-        create = shlex.split(next(line for line in await hints(process) if " POST " in line))
+        create = shlex.split(next(line for line in await read_hints(process) if " POST " in line))
         async with http.post(create[3], data=create[5]) as response:
             created = await response.json()
         user = User(landlord=create[3].removesuffix("/tenants"), http=http)
@@ -121,7 +123,7 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
         code = await asyncio.wait_for(process.wait(), 60)
 
     async def nothing_is_left() -> bool:
-        return left_over(tmp_path) == [] and list(tmp_path.iterdir()) == []
+        return list_processes(tmp_path) == [] and list(tmp_path.iterdir()) == []
 
     assert code == (0 if number == signal.SIGHUP else -signal.SIGKILL)
     await wait_for(nothing_is_left)
@@ -129,7 +131,9 @@ async def test_a_hangup_ends_all_of_it_and_a_kill_too(
 
 async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) -> None:
     async def starting() -> bool:
-        return any("restate-server" in part for one in left_over(tmp_path) for part in one)
+        return any(
+            "restate-server" in part for arguments in list_processes(tmp_path) for part in arguments
+        )
 
     async with dev(tmp_path) as process:
         await wait_for(starting)
@@ -137,5 +141,5 @@ async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) 
         code = await asyncio.wait_for(process.wait(), 60)
 
     assert code == 0
-    assert left_over(tmp_path) == []
+    assert list_processes(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -1,9 +1,9 @@
-"""Every command in a block marked `sh` of the documents is run, against real servers.
+"""Every command in a `sh` block of the documents runs against real servers.
 
 An output that a document shows is compared with the real one.
 
-What a document writes for its reader's addresses stands for those of the test; the rest of each line
-is run as it is. A command that no rule here knows fails.
+The test replaces the addresses in a command with its own and runs the rest of each line unchanged. A
+command without a rule here fails.
 """
 
 import asyncio
@@ -36,15 +36,15 @@ LASTING = re.compile(r"landlord-host --engine \S+( dev)?$")
 """Commands that run until a signal ends them."""
 
 NOX = re.compile(r"^nox\b|(?<=&& )nox\b")
-"""A session of nox is what runs these tests: here it is only looked up."""
+"""A nox session is only looked up, because nox itself runs these tests."""
 
 
 @attrs.frozen(kw_only=True)
 class Reader:
-    """Somebody who follows the documents on a machine where all of it runs.
+    """A reader who follows the documents on a machine where every server runs.
 
     Attributes:
-        old: The URL of a version of the worker that is not the latest any more.
+        old: The URL of a worker's version that is no longer the latest.
     """
 
     world: World
@@ -54,7 +54,7 @@ class Reader:
     folder: Path
 
     async def run(self, command: str) -> str:
-        """Run a command as it stands, with this machine's addresses for the reader's."""
+        """Run a command with this test's addresses in place of the reader's."""
         process = await self._start(command)
         if LASTING.fullmatch(command):
             await _said(
@@ -98,7 +98,7 @@ class Reader:
     def _environment(self, command: str) -> Mapping[str, str]:
         config = self.world.workers[0].config
         section = config["workflow"]["restate"]
-        # A command about a worker has that worker's engines: they are in its manifest.
+        # A command about a worker needs that worker's engines, because its manifest names them.
         compute = json.dumps(config["compute"])
         worker = {f"WORKFLOW_RESTATE_{key.upper()}": str(value) for key, value in section.items()}
         if LASTING.fullmatch(command):
@@ -111,7 +111,7 @@ class Reader:
             "LOG_FORMAT": "json",
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "TMPDIR": str(self.folder),
-            # pip finds what the documents tell to install, and leaves this environment alone.
+            # pip finds the wheels to install, and does not change this environment.
             "PIP_DRY_RUN": "1",
             "PIP_FIND_LINKS": str(self.wheels),
             "PIP_NO_INDEX": "1",
@@ -153,8 +153,8 @@ async def test_every_documented_command_does_what_it_is_for_and_prints_what_is_s
     for command, output in outputs.items():
         printed = await reader.run(command)
         if LASTING.fullmatch(command):
-            # The worker that has just ended was the latest: without another, no request is answered.
+            # The worker that has just ended was the latest. Without a new latest, Restate answers no request.
             await reader.run("landlord-host --engine restate register --make-latest")
-        # What `move` prints for each kind of job is compared in tests/e2e/test_move.py.
+        # tests/e2e/test_move.py compares the output of `move` for each kind of job.
         if output and " move " not in command:
             assert form(output) == form(printed), command

@@ -1,8 +1,8 @@
-"""The end of a worker, whatever it is at when the signal comes: its exit code, and how long it takes.
+"""A worker's exit code and time to exit, for each situation in which a signal may reach it.
 
-With `-s` the table of docs/reliability/load.md is printed; with `-m long` an idle worker is ended a hundred
-times. What is idle, or waits for others, must not wait for the deadline; how quick it is otherwise is
-the machine's affair, but for the long form.
+`-s` prints the table of docs/reliability/load.md. `-m long` ends an idle worker a hundred times. A
+worker that is idle, or waits for others, must not wait for the deadline. Only the long form requires
+an exit within a second, because that depends on the machine.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from landlord_test_target.harness import Worker, World
 from landlord_test_target.stalling import front_of
 
 DRAIN = 30
-"""Seconds that a worker may take to drain, where a test does not wait for the deadline."""
+"""The drain_timeout in seconds for tests that must end before it."""
 
 SHORT = 2
-"""Seconds, where it does."""
+"""The drain_timeout in seconds for tests that reach it."""
 
 SOON = 15
-"""Seconds within which a busy machine ends a worker that has nothing to wait for."""
+"""Seconds in which a worker without work must exit, also on a busy machine."""
 
 LATE = 10
 """Seconds that a busy machine may need beyond a deadline."""
@@ -33,7 +33,7 @@ LATE = 10
 
 @attrs.frozen(kw_only=True)
 class End:
-    """How a worker ended."""
+    """A worker's exit."""
 
     code: int
     seconds: float
@@ -48,19 +48,19 @@ class Matrix:
     async def ended(
         self, cell: str, worker: Worker, *signals: int, drain: int = DRAIN, note: str = ""
     ) -> End:
-        """Send the signals, each once the one before was seen, and measure to the exit."""
+        """Send the signals, each after the worker logged the one before, and measure the exit."""
         for number in signals[:-1]:
             worker.signal(number)
             await worker.logged("draining")
         since = monotonic()
         worker.signal(signals[-1])
         end = End(code=await worker.ended(120), seconds=monotonic() - since)
-        # As a shell tells of one that a signal ended.
-        shown = end.code if end.code >= 0 else 128 - end.code
-        self.tell(cell, drain, shown, f"{end.seconds:.2f} s", note)
+        # A shell shows death by a signal as 128 plus its number.
+        exit_code = end.code if end.code >= 0 else 128 - end.code
+        self.add_row(cell, drain, exit_code, f"{end.seconds:.2f} s", note)
         return end
 
-    def tell(self, *columns: object) -> None:
+    def add_row(self, *columns: object) -> None:
         self.rows.append(f"| {' | '.join(map(str, columns))} |")
 
 
@@ -74,8 +74,8 @@ def matrix() -> Iterator[Matrix]:
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
 
 
-async def idle(world: World, times: int) -> list[End]:
-    """End a worker that many times that has done a job and has nothing more to do."""
+async def end_idle_workers(world: World, times: int) -> list[End]:
+    """Start a worker, run one job and end the worker, this many times."""
     ends = []
     config = world.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
     for _ in range(times):
@@ -90,12 +90,12 @@ async def idle(world: World, times: int) -> list[End]:
 async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
     world: World, matrix: Matrix, times: int
 ) -> None:
-    ends = await idle(world, times)
+    ends = await end_idle_workers(world, times)
 
     seconds = sorted(end.seconds for end in ends)
-    quick = sum(one < 1 for one in seconds)
+    quick = sum(duration < 1 for duration in seconds)
     spread = f"{seconds[len(seconds) // 2]:.2f} s, at most {seconds[-1]:.2f} s"
-    matrix.tell("idle, after a job", DRAIN, 0, spread, f"{quick} of {times} within a second")
+    matrix.add_row("idle, after a job", DRAIN, 0, spread, f"{quick} of {times} within a second")
     assert {end.code for end in ends} == {0}
     assert seconds[-1] < SOON
     assert times < 100 or quick == times
@@ -123,8 +123,8 @@ async def test_steps_in_flight_end_and_their_jobs_go_on_elsewhere(
         assert len(await world.target.ledger(tenant, "create")) == 1
 
 
-async def hung(world: World, **options: Any) -> tuple[Worker, str, str]:
-    """A worker with a call in flight that its target does not answer; its tenant and its job."""
+async def start_hung_job(world: World, **options: Any) -> tuple[Worker, str, str]:
+    """Start a worker and a job whose call the target does not answer; return both and the tenant."""
     worker = await world.worker(**options)
     tenant = world.tenant()
     await world.target.fault(tenant, "create", hold=1)
@@ -136,7 +136,7 @@ async def hung(world: World, **options: Any) -> tuple[Worker, str, str]:
 async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_worker(
     world: World, matrix: Matrix
 ) -> None:
-    worker, tenant, job = await hung(world, drain_timeout=f"{SHORT}s")
+    worker, tenant, job = await start_hung_job(world, drain_timeout=f"{SHORT}s")
 
     cell, seen = (
         "a hung step in flight",
@@ -154,7 +154,7 @@ async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_wor
     await worker.logged("requests to targets were cut at the drain's deadline")
     await world.done(job)
     assert len(await world.target.resources(tenant)) == 1
-    # The cut request landed too, and made or found the same resource.
+    # The target acted on both requests: one created the resource, the other met it.
     assert len(await world.target.ledger(tenant, "create", "201")) == 1
     assert len(await world.target.ledger(tenant, "create", "409")) == 1
 
@@ -163,7 +163,7 @@ async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_wor
 async def test_a_second_signal_ends_a_worker_that_drains_at_once(
     world: World, matrix: Matrix, second: signal.Signals
 ) -> None:
-    worker, tenant, job = await hung(world, drain_timeout=f"{DRAIN}s")
+    worker, tenant, job = await start_hung_job(world, drain_timeout=f"{DRAIN}s")
 
     cell, seen = (
         f"a hung step in flight, a second signal ({second.name})",

@@ -1,6 +1,6 @@
-"""Jobs that are killed while requests are late and a worker stands still, and what comes after.
+"""Jobs that are killed while their requests are late or their worker is frozen, and the jobs after them.
 
-A handful in a plain run; `nox -s endings -- --seed 7` plays forty of each with a step_timeout of 20 s.
+A plain run plays two cases. `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ AT_ONCE = 8
 Play = Callable[[LedgerGround, bool], AbstractAsyncContextManager[Stage]]
 
 
-async def played(
+async def play_cases(
     name: str, target: Target, config: pytest.Config, folder: Path, play: Play
 ) -> None:
-    """Play half of the cases with Landlord's API and half without, a worker standing still."""
+    """Play half of the cases with Landlord's API and half without, each with a frozen worker."""
     seed, count = config.getoption("seed"), config.getoption("cases")
     times = Times(step_timeout=config.getoption("step_timeout"))
     ground, cases = LedgerGround(target=target, times=times), plan(seed, count, times, MOMENTS)
@@ -53,7 +53,7 @@ async def test_one_version_serves_or_nothing_is_left_however_a_job_on_a_frozen_w
     def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
         return restate_stage(world if api else second_world, ground, ground.times, chance, api=api)
 
-    await played("ledger", world.target, pytestconfig, tmp_path, play)
+    await play_cases("ledger", world.target, pytestconfig, tmp_path, play)
 
 
 @pytest.mark.long
@@ -63,4 +63,4 @@ async def test_one_version_serves_or_nothing_is_left_with_a_queue_and_leases_too
     def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
         return queue_stage(tmp_path, ground, ground.times, api=api)
 
-    await played("queue", target, pytestconfig, tmp_path, play)
+    await play_cases("queue", target, pytestconfig, tmp_path, play)

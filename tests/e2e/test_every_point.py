@@ -1,7 +1,8 @@
-"""The worker is killed at each piece of data that it gets or sends, one after the other.
+"""A worker is killed at each piece of data that it sends or receives, one kill per run.
 
-So it dies before a call to the target, between its effect and the journal, and after that. What it
-asks Restate's admin API is not among them. A plain run takes some; `nox -s faults` takes all.
+So the worker dies before a call to the target, between the call's effect and the journal, and after
+that. Requests to Restate's admin API are left out. A plain run kills at some of these points,
+`nox -s faults` at all.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
 
 @attrs.define
 class Crash:
-    """Kills the worker instead of letting one piece on, and starts it again."""
+    """A crash: kills the worker in place of relaying one piece of data, and restarts it."""
 
     on: Stage
     at: int = 0
@@ -36,7 +37,7 @@ class Crash:
     async def passing(self, _: bytes) -> None:
         self.seen += 1
         if self.seen == self.at:
-            # Not waited for in here: the worker's end closes this very connection.
+            # Not awaited here, because the worker's end closes this very connection.
             self.back = asyncio.create_task(self._again())
             self.on.worker.signal(signal.SIGKILL)
             raise ConnectionResetError
@@ -49,16 +50,16 @@ class Crash:
         self.at, self.seen, self.back = at, 0, None
 
 
-async def begun(on: Stage, operation: str, name: str) -> str:
-    """A tenant, for whom the operation is asked when this returns and a crash is armed."""
+async def prepare_tenant(on: Stage, operation: str, name: str) -> str:
+    """Prepare a tenant for the operation, so that the caller can arm a crash and request it."""
     tenant = await on.landlord.create(name, **CONFIG)
     if operation != "create":
-        await over(on, tenant, "ready", 1)
+        await wait_over(on, tenant, "ready", 1)
     return tenant
 
 
 async def ask(on: Stage, operation: str, tenant: str) -> str:
-    """Ask for the operation; the tenant's status at its end."""
+    """Request the operation, and return the tenant's status at its end."""
     if operation == "archive":
         await on.landlord.archive(tenant)
         return "archived"
@@ -67,10 +68,10 @@ async def ask(on: Stage, operation: str, tenant: str) -> str:
     return "ready"
 
 
-async def over(on: Stage, tenant: str, status: str, count: int) -> None:
-    """Wait until Landlord knows the end, and so many ends were written down.
+async def wait_over(on: Stage, tenant: str, status: str, count: int) -> None:
+    """Wait until Landlord knows the end, and the record has this many ends.
 
-    Nobody asks the worker, since that would be pieces, too.
+    The worker is not asked, because its answer would be data at which it could be killed.
     """
     await on.landlord.seen(tenant, status=status)
     sql = (
@@ -108,11 +109,11 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
             at = 1 + points * stride
             if operation == "create":
                 crash.arm(at)
-            tenant = await begun(on, operation, f"{operation}-{at}")
+            tenant = await prepare_tenant(on, operation, f"{operation}-{at}")
             if operation != "create":
                 crash.arm(at)
             status = await ask(on, operation, tenant)
-            await over(on, tenant, status, 1 if operation == "create" else 2)
+            await wait_over(on, tenant, status, 1 if operation == "create" else 2)
             if crash.back is None:
                 break
             crash.at = 0
@@ -127,11 +128,11 @@ async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
 async def judge(on: Stage, operation: str, tenant: str) -> None:
     target = on.world.target
     config = CHANGES.get(operation, CONFIG)
-    wanted = [] if operation == "archive" else [(config["version"], config["location"])]
+    expected = [] if operation == "archive" else [(config["version"], config["location"])]
     documents = [json.loads(row["document"]) for row in await target.resources(tenant)]
-    assert [(one["version"], one["location"]) for one in documents] == wanted
+    assert [(document["version"], document["location"]) for document in documents] == expected
     made = 2 if operation == "move" else 1
     assert len(await target.ledger(tenant, "create", "201")) == made
     history = await on.world.history(tenant)
-    assert all(one["ended_at"] for one in history)
+    assert all(transition["ended_at"] for transition in history)
     assert len(history) == (1 if operation == "create" else 2)

@@ -1,6 +1,6 @@
-"""The fault campaign: while tenants live, what serves them is killed, frozen, cut, filled and spoilt.
+"""The fault campaign: kills, freezes, cut connections, full disks and garbage, while tenants live.
 
-A short one with the long tests; `nox -s faults -- --kills 150 --operations 1000 --seed 7` for a long one.
+The long tests run a short campaign. A long one: `nox -s faults -- --kills 150 --operations 1000 --seed 7`.
 """
 
 import asyncio
@@ -34,15 +34,15 @@ CHANCES = {"slow": 0.05, "fail": 0.03, "lose": 0.1}
 
 @attrs.frozen(kw_only=True)
 class Size:
-    """How large a campaign is; times are seconds.
+    """The size of a campaign; times are seconds.
 
     Attributes:
-        frozen: How long a worker stands still, which outlasts ``step_timeout`` in any case.
-        skew: How far clocks are apart.
-        late: The part of the jobs that comes late.
-        held_back: For how long.
+        frozen: Duration of a worker's freeze; always longer than ``step_timeout``.
+        skew: The largest difference between two clocks.
+        late: The share of jobs that are delivered late.
+        held_back: The delay of a late job.
         disk: Mebibytes of the disk under restate-server.
-        quiet: How long it may take until nothing is open any more.
+        quiet: The limit for all jobs to end after the last fault.
     """
 
     is_long: bool
@@ -93,14 +93,14 @@ class Size:
 
 
 LONG = 100
-"""From so many kills on freezes last as long as they do, and two kills are long outages."""
+"""The number of kills from which freezes have their full length and two kills are long outages."""
 
 NO_DISK = why_no_disk()
 
 
 @pytest.fixture
 def target(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Target]:
-    """A target of its own, whose chances no other test meets."""
+    """Run a separate target, whose faults no other test meets."""
     with target_server(tmp_path) as url:
         yield Target(url=url, http=http)
 
@@ -112,7 +112,7 @@ def size(pytestconfig: pytest.Config) -> Size:
 
 @pytest.fixture
 def disk(size: Size, tmp_path: Path) -> Iterator[SmallDisk | None]:
-    """A disk under restate-server, where one can be mounted."""
+    """Mount a small disk under restate-server, if that is possible."""
     with ExitStack() as ends:
         folder = tmp_path / "disk"
         yield None if NO_DISK else ends.enter_context(small_disk(folder, size.disk))
@@ -173,16 +173,16 @@ async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
             sys.stdout.write(f"no full disk: {NO_DISK}\n")
         stories = [await judge.story(finding) for finding in findings[:5]]
 
-    slow = [one for one in findings if one.oracle == "slow"]
-    wrong = [one for one in findings if one.oracle != "slow"]
+    slow = [finding for finding in findings if finding.oracle == "slow"]
+    wrong = [finding for finding in findings if finding.oracle != "slow"]
     assert not wrong, "\n".join((f"seed {seed}", *stories))
     assert on.worker.lives
-    landed = sum(one.landed for one in injector.moments.faults if one.is_kill)
+    landed = sum(each.landed for each in injector.moments.faults if each.is_kill)
     # On a busy machine a call may be over before its kill comes (seen: 142 of 150, 4 of 5).
     assert landed >= 0.9 * injector.killed - 1
     if size.is_long:
         measured = {fault.kind for fault, _, took in judge.measure().taken() if took}
         assert any(kind.endswith(" s") for kind in measured), measured
         assert len(judge.given_up) <= 0.05 * len(load.tenants)
-        # A machine that does other work too makes a few late, a defect makes most.
+        # A busy machine makes a few operations late. A defect makes most of them late.
         assert len(slow) <= 0.05 * len(list(judge.measure().taken())), slow

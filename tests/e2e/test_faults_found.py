@@ -1,4 +1,4 @@
-"""A planted bug is found by the oracle that is there for it."""
+"""Each planted bug is found by its own oracle."""
 
 import asyncio
 import shutil
@@ -18,8 +18,8 @@ BUGGY = {"compute_provider": "buggy", "version": 1}
 PLAIN = {"compute_provider": "target", "location": "main", "version": 1}
 
 
-async def found(world: World, parts: Parts) -> list[Finding]:
-    """What the judge finds of a few tenants' lives."""
+async def judge_lives(world: World, parts: Parts) -> list[Finding]:
+    """Return the judge's findings on a few tenants' lives."""
     async with stage(world, parts) as on:
         engine, patience = ("buggy", 8.0) if parts.bug else ("target", 60.0)
         load = Load(landlord=on.landlord, seed=3, users=3, engines=(engine,), patience=patience)
@@ -33,22 +33,22 @@ async def found(world: World, parts: Parts) -> list[Finding]:
 
 
 @asynccontextmanager
-async def judged(world: World, parts: Parts) -> AsyncIterator[tuple[Stage, Judge]]:
-    """A stage on which the test itself does what users do, and the judge."""
+async def stage_with_judge(world: World, parts: Parts) -> AsyncIterator[tuple[Stage, Judge]]:
+    """Run a stage without automatic users, with its judge."""
     async with stage(world, parts) as on:
         yield on, Judge(stage=on, load=Load(landlord=on.landlord, seed=1, users=0), faults=[])
 
 
-async def created(judge: Judge, **config: object) -> str:
-    """A tenant of which the judge knows, once it is ready."""
+async def create_tenant(judge: Judge, **config: object) -> str:
+    """Create a tenant that the judge knows, and wait until it is ready."""
     tenant = await judge.stage.landlord.create("acme", **config)
     judge.load.tenants[tenant] = "acme"
     await judge.stage.landlord.seen(tenant, status="ready")
     return tenant
 
 
-async def deleted(judge: Judge, tenant: str) -> None:
-    """Delete it and wait until Landlord says so."""
+async def delete_tenant(judge: Judge, tenant: str) -> None:
+    """Delete a tenant and wait until Landlord shows that."""
     operation = Operation(tenant=tenant, kind="delete", config={}, status="gone")
     judge.load.asked.append(operation)
     await judge.stage.landlord.delete(tenant)
@@ -57,21 +57,21 @@ async def deleted(judge: Judge, tenant: str) -> None:
 
 
 def oracles(findings: list[Finding]) -> set[str]:
-    return {one.oracle for one in findings}
+    return {finding.oracle for finding in findings}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("bug", ["lost", "wrong", "elsewhere", "doubled", "left over", "stuck"])
 async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
-    findings = await found(world, Parts(bug=bug))
+    findings = await judge_lives(world, Parts(bug=bug))
 
     assert ("wrong" if bug == "elsewhere" else bug) in oracles(findings)
 
 
 @pytest.mark.long
-async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) -> None:
-    async with judged(world, Parts(bug="slow")) as (on, judge):
-        tenant = await created(judge, **BUGGY)
+async def test_work_that_continues_too_late_after_a_kill_is_found(world: World) -> None:
+    async with stage_with_judge(world, Parts(bug="slow")) as (on, judge):
+        tenant = await create_tenant(judge, **BUGGY)
         await on.landlord.update(tenant, **{**BUGGY, "version": 2})
         update = Operation(tenant=tenant, kind="update", config=BUGGY)
         judge.load.asked.append(update)
@@ -86,14 +86,14 @@ async def test_work_that_goes_on_too_late_after_a_kill_is_found(world: World) ->
         assert "slow" in oracles(await judge.look())
 
 
-async def test_a_job_that_is_not_written_down_is_found(world: World) -> None:
+async def test_a_job_that_is_missing_in_the_history_is_found(world: World) -> None:
     parts = Parts(resync_after=0, worker={"history_retention": "1ms"})
 
-    assert "not written down" in oracles(await found(world, parts))
+    assert "not written down" in oracles(await judge_lives(world, parts))
 
 
 async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
-    async with judged(world, Parts()) as (on, judge):
+    async with stage_with_judge(world, Parts()) as (on, judge):
         job = await on.world.dispatcher.dispatch(b"{}")
         await on.world.has_status(job, "completed")
 
@@ -104,7 +104,7 @@ async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
 
 async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
     parts = Parts(bug="never asks", resync_after=0)
-    async with judged(world, parts) as (on, judge):
+    async with stage_with_judge(world, parts) as (on, judge):
         workers = on.fleets[0]
         frozen = on.worker
         tenant = await on.landlord.create("acme", **BUGGY)
@@ -115,10 +115,10 @@ async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
         await world.target.fault(tenant, "inspect")
         await workers.start()
         workers.take_out(frozen)
-        # Restate would go on to use the connections that it has.
+        # Restate would reuse its open connections to the frozen worker.
         workers.way.cut()
-        await deleted(judge, tenant)
-        # What is on the wire is let go; it is time itself that has to pass.
+        await delete_tenant(judge, tenant)
+        # The cut released the request. The case needs the time on the wire to pass.
         await asyncio.sleep(ON_THE_WIRE)
         workers.wake(frozen)
         await world.target.asked(tenant, "create")
@@ -127,8 +127,8 @@ async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
 
 
 async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: World) -> None:
-    async with judged(world, Parts(bug="no order", asks_landlord=False)) as (on, judge):
-        tenant = await created(judge, **BUGGY)
+    async with stage_with_judge(world, Parts(bug="no order", asks_landlord=False)) as (on, judge):
+        tenant = await create_tenant(judge, **BUGGY)
         late = await on.late.hold_back(world.body(tenant, "update", {"version": 2}, "buggy"), 1.5)
         await on.landlord.update(tenant, **{**BUGGY, "version": 3})
         await on.landlord.seen(tenant, status="ready")
@@ -137,10 +137,10 @@ async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: W
         assert "wrong" in oracles(await judge.look())
 
 
-async def test_resync_that_never_comes_is_found_where_clocks_are_apart(world: World) -> None:
-    async with judged(world, Parts(skew=60, resync_after=0)) as (on, judge):
+async def test_a_resync_that_never_comes_is_found_with_skewed_clocks(world: World) -> None:
+    async with stage_with_judge(world, Parts(skew=60, resync_after=0)) as (on, judge):
         on.clocks.share = 1.0
-        tenant = await created(judge, **PLAIN)
+        tenant = await create_tenant(judge, **PLAIN)
         version = 1
         while (await world.target.document(tenant))["version"] == version:
             version += 1
@@ -152,8 +152,8 @@ async def test_resync_that_never_comes_is_found_where_clocks_are_apart(world: Wo
 
 @pytest.mark.long
 async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
-    async with judged(world, Parts(second=True)) as (on, judge):
-        tenant = await created(judge, **PLAIN)
+    async with stage_with_judge(world, Parts(second=True)) as (on, judge):
+        tenant = await create_tenant(judge, **PLAIN)
         _, second = on.fleets
         await second.kill(second.routed[0])
         await on.landlord.update(tenant, **{**PLAIN, "version": 2})
@@ -163,8 +163,8 @@ async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
 
 
 async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) -> None:
-    async with judged(own_world, Parts(resync_after=0)) as (on, judge):
-        tenant = await created(judge, **PLAIN)
+    async with stage_with_judge(own_world, Parts(resync_after=0)) as (on, judge):
+        tenant = await create_tenant(judge, **PLAIN)
         await own_world.target.fault(tenant, "update", hold=1)
         await on.landlord.update(tenant, **{**PLAIN, "version": 2})
         await own_world.target.asked(tenant, "update")
@@ -179,19 +179,19 @@ async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) ->
 @pytest.mark.long
 async def test_what_comes_after_the_first_look_is_found_by_the_second(world: World) -> None:
     parts = Parts(bug="acts later", resync_after=0, step_timeout=1, carry=1)
-    async with judged(world, parts) as (_, judge):
-        tenant = await created(judge, **BUGGY)
-        await deleted(judge, tenant)
+    async with stage_with_judge(world, parts) as (_, judge):
+        tenant = await create_tenant(judge, **BUGGY)
+        await delete_tenant(judge, tenant)
 
         findings = await judge.findings()
 
-    assert {(one.oracle, one.late) for one in findings} >= {("left over", True)}
+    assert {(finding.oracle, finding.late) for finding in findings} >= {("left over", True)}
 
 
 async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
-    async with judged(world, Parts(resync_after=0)) as (on, judge):
-        tenant = await created(judge, **PLAIN)
-        await deleted(judge, tenant)
+    async with stage_with_judge(world, Parts(resync_after=0)) as (on, judge):
+        tenant = await create_tenant(judge, **PLAIN)
+        await delete_tenant(judge, tenant)
         await on.quiet(within=10)
         assert await judge.look() == []
         (forget,) = await world.admin.query(
@@ -207,4 +207,4 @@ async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
 
 @pytest.mark.long
 async def test_without_a_bug_nothing_is_found(world: World) -> None:
-    assert await found(world, Parts()) == []
+    assert await judge_lives(world, Parts()) == []

@@ -1,4 +1,4 @@
-"""A worker does not begin beside what a version with other names has not ended."""
+"""A worker refuses to register while records or jobs under former names are left."""
 
 from restate import ObjectContext, VirtualObject
 from restate.serde import BytesSerde

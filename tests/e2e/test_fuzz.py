@@ -1,9 +1,9 @@
-"""Bodies of all kinds through the real ingress, against an oracle that reads them by Go's rules.
+"""Bodies of all kinds through the real ingress, compared with an oracle that reads them by Go's rules.
 
-Each job is done, refused or held as the oracle says, and after each its tenant's target and record
-are what the last good job asked for: a delete always deletes.
+The oracle predicts whether each job is done, refused or held. After each job, the tenant's target and
+record match the last good job. A delete always deletes.
 
-A few hundred in a plain run; `nox -s fuzz -- --bodies 10000 --seed 7` for more and for others.
+A plain run sends forty bodies. `nox -s fuzz -- --bodies 10000 --seed 7` sends more, with another seed.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ Job = tuple[bytes, Request | None]
 
 @attrs.frozen(kw_only=True)
 class Fuzzing:
-    """One run, in rounds in which each tenant has one job at most, so that the order is known."""
+    """One run, in rounds with at most one job per tenant, so that the order of jobs is known."""
 
     world: World
     bodies: Bodies
@@ -45,7 +45,7 @@ class Fuzzing:
     results: Counter[str] = attrs.field(factory=Counter)
 
     async def send(self, count: int) -> None:
-        """Send so many bodies and hold what came of them against the oracle."""
+        """Send this many bodies and compare each result with the oracle's."""
         for sent in range(0, count, BATCH):
             waiting = [self.bodies.one() for _ in range(min(BATCH, count - sent))]
             jobs = [(body, request_of(body)) for body in waiting]
@@ -53,7 +53,7 @@ class Fuzzing:
                 jobs = await self._round(jobs)
 
     async def _round(self, jobs: list[Job]) -> list[Job]:
-        """Send the first job of each tenant; returns the others."""
+        """Send the first job of each tenant, and return the others."""
         now: list[tuple[bytes, Expected]] = []
         later: list[Job] = []
         busy: set[str] = set()
@@ -81,30 +81,32 @@ class Fuzzing:
         await self._compare([expected for expected in jobs.values() if expected.tenant])
 
     async def _compare(self, round_: list[Expected]) -> None:
-        """Hold the target and the records against what the oracle knows."""
+        """Compare the target and the records with the oracle's state."""
         for expected in round_:
             self.oracle.follows(expected)
         there: dict[str, set[Resource]] = {}
         for row in await self.world.target.everything("resources"):
             digest = json.loads(row["document"])["config_hash"]
-            found = Resource(row["engine"], row["location"], digest)
-            there.setdefault(row["tenant"], set()).add(found)
+            actual = Resource(row["engine"], row["location"], digest)
+            there.setdefault(row["tenant"], set()).add(actual)
         for expected in round_:
-            wanted = self.oracle.tenants.get(expected.tenant)
-            on_target = {wanted} if wanted and wanted.engine != "mock" else set()
+            desired = self.oracle.tenants.get(expected.tenant)
+            on_target = {desired} if desired and desired.engine != "mock" else set()
             assert there.get(expected.tenant, set()) == on_target, expected
         ended = (expected.tenant for expected in round_ if expected.changes)
         await asyncio.gather(*map(self._recorded, ended))
 
     async def _recorded(self, tenant: str) -> None:
-        wanted = self.oracle.tenants[tenant]
+        desired = self.oracle.tenants[tenant]
 
         async def look() -> bool:
             status = await self.world.status(tenant)
-            locations = {(one["engine"], one["location"]) for one in status["placements"]}
+            locations = {
+                (placement["engine"], placement["location"]) for placement in status["placements"]
+            }
             last = status["last"]
-            return locations == ({(wanted.engine, wanted.location)} if wanted else set()) and (
-                last["ended_at"] and last["config_hash"] == (wanted.config_hash if wanted else "")
+            return locations == ({(desired.engine, desired.location)} if desired else set()) and (
+                last["ended_at"] and last["config_hash"] == (desired.config_hash if desired else "")
             )
 
         await wait_for(look)
@@ -122,7 +124,7 @@ class Fuzzing:
                     if response.status == 202:
                         jobs[(await response.json())["invocationId"]] = expected
                         continue
-                    # Restate's own: an empty body is none to it.
+                    # Restate itself refuses an empty body.
                     assert 400 <= response.status < 500, await response.text()
                     assert body == b""
                     self.results["refused by the ingress"] += 1
@@ -131,7 +133,7 @@ class Fuzzing:
         return jobs
 
     async def _verdicts(self, jobs: list[str]) -> Mapping[str, str]:
-        """What came of these jobs, once something came of each."""
+        """Wait until each of these jobs has a verdict, and return the verdicts."""
         await asyncio.sleep(0.1)
         rows = await self.world.admin.query(
             "SELECT id, status, completion_result, completion_failure, last_failure"
@@ -142,7 +144,7 @@ class Fuzzing:
 
 
 def _verdict(row: Row) -> str:
-    """Empty while nothing came of it; also where it is tried again, which none of these is to be."""
+    """Read a job's verdict; empty while it runs or is retried. The oracle predicts no retry."""
     if row["status"] == "completed":
         if row["completion_result"] == "success":
             return "done"
@@ -168,7 +170,7 @@ async def test_whatever_is_sent_is_done_refused_or_held(
     process = psutil.Process(worker.process.pid)
     fuzzing = Fuzzing(world=world, bodies=Bodies(seed))
 
-    # The first ones import, compile and fill what stays.
+    # The first bodies load modules and fill caches.
     await fuzzing.send(BATCH)
     sizes, begun = [process.memory_info().rss / MIB], monotonic()
     for _ in range(QUARTERS):
@@ -178,13 +180,13 @@ async def test_whatever_is_sent_is_done_refused_or_held(
     results = ", ".join(f"{number} {name}" for name, number in sorted(fuzzing.results.items()))
     memory = ", ".join(f"{size:.1f}" for size in sizes)
     sys.stdout.write(
-        f"\nseed {seed}: {results}; {speed:.0f} bodies/s;"
-        f" RSS in MiB after the first {BATCH} and after each quarter: {memory}\n"
+        f"\nseed {seed}: {results}; {speed:.0f} bodies/s\n"
+        f"RSS in MiB after the first {BATCH} and after each quarter: {memory}\n"
     )
 
     assert fuzzing.results.total() == BATCH + count // QUARTERS * QUARTERS
     assert {"done", "held", "refused with 400"} <= set(fuzzing.results)
-    # A configuration of 4 MiB takes 110 MiB for a moment, and the heap keeps some of that room.
+    # A configuration of 4 MiB takes 110 MiB for a moment, and the heap keeps some of that memory.
     assert sizes[-1] - sizes[0] < 128
     assert await _ready(worker, world)
     assert await world.run(world.tenant(), "provision", version=1) == "created"

@@ -1,4 +1,4 @@
-"""What a tenant calls itself, and what it asks for, reaches nothing that obeys it."""
+"""A tenant's hostile names and configurations are never executed, and never leave the tenant."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ Verdict = tuple[str, str]
 
 
 async def verdict(world: World, execution_id: str) -> Verdict:
-    """How a job ended, or why it is held."""
+    """Return the job's result, or the reason why it is held."""
 
     async def look() -> Verdict | None:
         row = await world.row(execution_id)
@@ -31,9 +31,9 @@ async def verdict(world: World, execution_id: str) -> Verdict:
         said = row.get("last_failure", "")
         return ("held", said) if row["status"] == "backing-off" and said else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    ended = await wait_for(look)
+    assert ended is not None
+    return ended
 
 
 async def test_a_tenant_may_be_called_anything(world: World) -> None:
@@ -53,8 +53,8 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
 
     lives = await asyncio.gather(*(life(tenant) for tenant in tenants.values()))
 
-    wanted = ["created", "updated", "deleted"]
-    assert {name: life for name, life in zip(tenants, lives, strict=True) if life != wanted} == {}
+    expected = ["created", "updated", "deleted"]
+    assert {name: life for name, life in zip(tenants, lives, strict=True) if life != expected} == {}
     logged = [json.loads(line) for line in worker.text().splitlines()]
     done = [line["tenant"] for line in logged if line["message"] == "job completed"]
     assert sorted(done) == sorted(3 * list(tenants.values()))
@@ -110,7 +110,7 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: Wor
     assert worker.process is not None
     process = psutil.Process(worker.process.pid)
     before, most = process.memory_info().rss, 0
-    # Twenty times its size in memory, were it read.
+    # If the worker parsed it, this body would take twenty times its size in memory.
     raw = b'{"a": [' + b"[]," * (4 * MIB) + b"[]]}"
 
     async def sampled(look: Callable[[], Awaitable[Any]]) -> None:
@@ -132,7 +132,7 @@ async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(world: 
     sent = body(world.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
 
     url = f"{world.restate.endpoint}/{world.service}/execute/send"
-    # It answers 413 or hangs up, whichever comes first.
+    # Restate answers 413 or closes the connection.
     with suppress(aiohttp.ClientOSError):
         async with world.http.post(url, data=BytesIO(sent)) as response:
             assert response.status == 413

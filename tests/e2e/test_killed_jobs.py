@@ -1,4 +1,4 @@
-"""A job that an operator kills midway, with nobody after it, leaves one whole version."""
+"""A job that an operator kills midway, without a younger job, leaves one complete version."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -30,19 +30,19 @@ async def test_with_landlords_word_each_killed_job_is_put_right(
         await world.run(tenant, "provision", "target", version=1)
 
     landlord.says(moved, "updating", "target2", version=2)
-    await _killed(world, moved, "update", "delete", "target2")
+    await _kill(world, moved, "update", "delete", "target2")
     landlord.says(moved, "ready", "target2", version=2)
     landlord.says(refused, "updating", version=2)
-    await _killed(world, refused, "update", "update")
+    await _kill(world, refused, "update", "update")
     landlord.says(refused, "ready", version=1)
     landlord.says(removed, "deleting", version=1)
-    await _killed(world, removed, "delete", "delete")
+    await _kill(world, removed, "delete", "delete")
     landlord.forgets(removed)
 
-    await _nothing_goes_on(world)
-    assert await _left(world, moved) == [("target2", 2)]
-    assert await _left(world, refused) == [("target", 1)]
-    assert await _left(world, removed) == []
+    await _wait_quiet(world)
+    assert await _list_resources(world, moved) == [("target2", 2)]
+    assert await _list_resources(world, refused) == [("target", 1)]
+    assert await _list_resources(world, removed) == []
     for tenant in tenants:
         _, killed, *_ = await world.history(tenant)
         assert killed["ended_at"] is None
@@ -57,19 +57,19 @@ async def test_without_an_api_a_killed_update_leaves_one_whole_version(world: Wo
         await world.run(tenant, "provision", "target", version=1)
 
     await asyncio.gather(
-        _killed(world, updated, "update", "update"), _killed(world, removed, "delete", "delete")
+        _kill(world, updated, "update", "update"), _kill(world, removed, "delete", "delete")
     )
 
-    await _nothing_goes_on(world)
-    assert await _left(world, updated) in ([("target", 1)], [("target", 2)])
-    assert await _left(world, removed) == []
+    await _wait_quiet(world)
+    assert await _list_resources(world, updated) in ([("target", 1)], [("target", 2)])
+    assert await _list_resources(world, removed) == []
     assert await _forgotten_later(world) == [removed]
 
 
-async def _killed(
+async def _kill(
     world: World, tenant: str, operation: str, call: str, engine: str = "target"
 ) -> None:
-    """Kill a job while the target has this call of it in hand."""
+    """Kill a job while this call to the target is in flight."""
     await world.target.fault(tenant, call, hold=1)
     job = await world.send(tenant, operation, engine, version=2)
     await world.target.asked(tenant, call)
@@ -78,8 +78,8 @@ async def _killed(
     await world.target.fault(tenant, call)
 
 
-async def _nothing_goes_on(world: World) -> None:
-    """Return once all looks are over, and nothing is left that Restate would go on with."""
+async def _wait_quiet(world: World) -> None:
+    """Wait until all resyncs have ended, and Restate has nothing left to run."""
     sql = (
         f"SELECT id FROM sys_invocation WHERE target_service_name LIKE '{world.service}%'"
         " AND status <> 'completed' AND target_handler_name <> 'forget'"
@@ -92,7 +92,7 @@ async def _nothing_goes_on(world: World) -> None:
 
 
 async def _forgotten_later(world: World) -> Sequence[str]:
-    """The tenants whose record is to be forgotten once its time has come."""
+    """List the tenants whose record is scheduled to be forgotten."""
     sql = (
         "SELECT DISTINCT target_service_key FROM sys_invocation"
         f" WHERE target_service_name = '{world.service}Tenant' AND target_handler_name = 'forget'"
@@ -101,8 +101,8 @@ async def _forgotten_later(world: World) -> Sequence[str]:
     return [str(row["target_service_key"]) for row in await world.admin.query(sql)]
 
 
-async def _left(world: World, tenant: str) -> Sequence[tuple[str, int]]:
-    """What serves; the record names no other location."""
+async def _list_resources(world: World, tenant: str) -> Sequence[tuple[str, int]]:
+    """List what serves the tenant, and check that the record names no other location."""
     resources = await world.target.resources(tenant)
     recorded = [location["engine"] for location in (await world.status(tenant))["placements"]]
     assert [resource["engine"] for resource in resources] == recorded

@@ -1,4 +1,4 @@
-"""Landlord's API, with odd answers: it resolves, and it never decides by being away."""
+"""Landlord's API resolves engines; an API that is slow, odd or down never decides anything."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from landlord_test_target.harness import World
 
 
 class Landlord:
-    """Plays Landlord's tenant API; counts resolving and confirming reads apart."""
+    """A simulation of Landlord's tenant API that counts reads of resolve and confirm separately."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.url = server.url_for("/")
@@ -185,7 +185,7 @@ async def test_fifty_jobs_at_once_cost_one_resolving_request(
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_an_update_that_landlord_was_told_during_the_job_is_applied(
+async def test_an_update_sent_to_landlord_during_the_job_is_applied(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url)
@@ -227,7 +227,7 @@ async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_lock
 
     younger = await world.send(tenant, "provision", "target2", version=2)
 
-    # The API is still away: only a look at the record can tell the older job.
+    # The API is still down, so only the record tells the older job that it is superseded.
     assert (await world.done(waiting))["state"] == "cancelled"
     landlord.trouble = None
     assert (await world.done(younger))["state"] == "succeeded"

@@ -1,4 +1,4 @@
-"""Landlord in memory, a real restate-server and a real worker: the whole loop, mistakes included."""
+"""The whole loop: Landlord in memory with its mistakes, a real restate-server and a real worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,7 +24,7 @@ Looped = Callable[[], AbstractAsyncContextManager[Caller]]
 
 @attrs.define
 class Gate:
-    """Restate's dispatcher behind a gate: while it is shut, a dispatch is under way and not sent."""
+    """Restate's dispatcher behind a gate; while the gate is shut, dispatches wait unsent."""
 
     dispatcher: Dispatcher
     is_open: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -54,7 +54,7 @@ def gate(world: World) -> Gate:
 
 @pytest.fixture
 def landlord_runs(world: World, gate: Gate, http: aiohttp.ClientSession) -> Looped:
-    """Run a Landlord, with no worker yet."""
+    """Run Landlord without a worker."""
 
     @asynccontextmanager
     async def runs() -> AsyncIterator[Caller]:
@@ -185,7 +185,7 @@ async def test_a_delete_during_a_run_leaves_nothing(
     assert len(await world.target.ledger(tenant, "create")) == 1
 
 
-async def test_of_a_dispatch_that_landlord_forgot_and_the_next_one_the_newer_wins(
+async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
     world: World, landlord_runs: Looped, gate: Gate
 ) -> None:
     async with landlord_runs() as landlord:
@@ -247,11 +247,11 @@ async def test_a_tenant_that_moves_to_another_engine_is_there_only_once(
         await landlord.update(tenant, compute_provider="target2", version=1)
         await landlord.seen(tenant, status="ready")
 
-    assert [one["engine"] for one in await world.target.resources(tenant)] == ["target2"]
+    assert [resource["engine"] for resource in await world.target.resources(tenant)] == ["target2"]
 
 
 async def created(world: World, landlord: Caller, gate: Gate, **faults: float) -> str:
-    """Create a tenant whose target is in trouble before it is asked; its id."""
+    """Create a tenant whose target fails from the first request, and return the tenant's id."""
     gate.is_open.clear()
     tenant = await landlord.create("acme", compute_provider="target", version=1)
     await world.target.fault(tenant, "create", **faults)

@@ -1,4 +1,4 @@
-"""Jobs that come late, or were accepted by a node with another clock, leave what Landlord wants."""
+"""Jobs that arrive late, or that a node with a skewed clock accepted, leave Landlord's desired state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -13,22 +13,22 @@ from landlord_test_target.skewed_admin import SkewedAdmin, skewed_admin
 from landlord_test_target.tenant_api import Landlord
 
 AHEAD, BEHIND = 60.0, -60.0
-"""Seconds that the clock of the node which accepted a job is wrong by."""
+"""The error in seconds of the clock of the node that accepted a job."""
 
 LATE = -16 * 60.0
-"""Seconds since a job was dispatched, as it comes: by the clock, and not by waiting."""
+"""The shift of a late job in seconds, which replaces a real wait."""
 
 DECIDED_WITHOUT = "without Landlord's API the time of dispatch decides about a delete"
 
 
 @attrs.frozen
 class Job:
-    """A job, in the order in which they come.
+    """A job of a case; the jobs arrive in this order.
 
     Attributes:
-        shift: By how many seconds it seems to be dispatched later than it is.
-        killed: It is killed while the target has its request in hand.
-        overtaken: The next job comes while the target has its request in hand.
+        shift: The seconds by which its time of dispatch is shifted.
+        killed: Whether the job is killed while its request to the target is in flight.
+        overtaken: Whether the next job arrives while this one's request to the target is in flight.
     """
 
     operation: str
@@ -45,7 +45,7 @@ class Job:
 
 @attrs.frozen
 class Word:
-    """What Landlord says of a tenant."""
+    """Landlord's answer about a tenant."""
 
     status: str = "ready"
     version: int = 1
@@ -54,13 +54,13 @@ class Word:
 
 @attrs.frozen
 class Case:
-    """Jobs of one tenant, and what is to be left of it.
+    """Jobs of one tenant, and the expected result.
 
     Attributes:
-        says: What Landlord says of it while the jobs run; None is a 404.
-        then: What it says from the end of the last job on.
-        left: The version that is there in the end, and on which engine; None is nothing at all.
-        silent: Landlord's API answers nothing of use until it has been asked about the last job.
+        says: Landlord's answer while the jobs run; None is a 404.
+        then: Landlord's answer after the end of the last job.
+        left: The final version and its engine; None if no resource is left.
+        silent: Whether Landlord's API fails until it was asked about the last job.
     """
 
     jobs: tuple[Job, ...]
@@ -92,12 +92,12 @@ def delete(shift: float = 0.0) -> Job:
 
 
 def gone(*jobs: Job, says: Word | None = None, silent: bool = False) -> Case:
-    """Landlord forgets the tenant in the end."""
+    """Build a case of a tenant that Landlord does not know at the end."""
     return Case(jobs, says=says, silent=silent)
 
 
 def stays(version: int, *jobs: Job, silent: bool = False) -> Case:
-    """Landlord wants this version all the time."""
+    """Build a case of a tenant for which Landlord always wants this version."""
     word = Word(version=version)
     return Case(jobs, says=word, then=word, left=("target", version), silent=silent)
 
@@ -166,7 +166,7 @@ WITHOUT: Mapping[str, Case] = {
         3, provision(), update(2, AHEAD, killed=True), update(3, BEHIND)
     ),
 }
-"""Where the time of dispatch is right, what it says comes true; a delete needs it for nothing."""
+"""Cases without Landlord's API. The time of dispatch decides; a delete does not depend on it."""
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ async def test_late_and_skewed_jobs_leave_what_landlord_wants(
 ) -> None:
     await _worker(world, admin, api=landlord.url)
 
-    assert await _played(Play(world, admin, landlord), CASES) == _wanted(CASES)
+    assert await _play(Play(world, admin, landlord), CASES) == _wanted(CASES)
 
 
 async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
@@ -195,25 +195,25 @@ async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
 ) -> None:
     worker = await _worker(world, admin)
 
-    assert await _played(Play(world, admin, landlord), WITHOUT) == _wanted(WITHOUT)
+    assert await _play(Play(world, admin, landlord), WITHOUT) == _wanted(WITHOUT)
 
     assert await worker.logged(DECIDED_WITHOUT)
 
 
 Left = tuple[tuple[str, int] | None, list[str]]
-"""What is there, and on which engines the record says so."""
+"""The tenant's resource, and the engines that its record names."""
 
 
 @attrs.frozen
 class Play:
-    """Sends the jobs of a case as if they came late, or from other clocks."""
+    """A player that sends the jobs of a case with shifted times of dispatch."""
 
     world: World
     admin: SkewedAdmin
     landlord: Landlord
 
     async def run(self, name: str, tenant: str, case: Case) -> None:
-        """Return once the last job has ended."""
+        """Send the jobs, and return once the last one has ended."""
         try:
             await self._run(tenant, case)
         except AssertionError as error:
@@ -280,11 +280,11 @@ async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> W
     return await (await world.launch(config)).registered()
 
 
-async def _played(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
-    """What each case has left once the last look at its tenant is over."""
+async def _play(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
+    """Play the cases, wait for each tenant's last resync, and return what is left."""
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
-    await _resynced(play.world)
+    await _wait_resyncs(play.world)
     assert play.admin.shown, "no job was seen with another time than Restate's"
     return {name: await _left(play.world, tenant) for name, tenant in tenants.items()}
 
@@ -293,8 +293,8 @@ def _wanted(cases: Mapping[str, Case]) -> Mapping[str, Left]:
     return {name: (case.left, [case.left[0]] if case.left else []) for name, case in cases.items()}
 
 
-async def _resynced(world: World) -> None:
-    """Return once no look at any tenant is to come."""
+async def _wait_resyncs(world: World) -> None:
+    """Wait until no resync is open or scheduled."""
     where = f"target_service_name IN ('{world.service}', '{world.service}Resync')"
     sql = f"SELECT id FROM sys_invocation WHERE {where} AND status <> 'completed'"
 

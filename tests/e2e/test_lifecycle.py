@@ -30,8 +30,8 @@ async def test_two_creates_at_once_make_one_resource(world: World) -> None:
     body = world.body(tenant, "provision", {"version": 1})
 
     ids = await asyncio.gather(*(world.dispatcher.dispatch(body) for _ in range(2)))
-    for one in ids:
-        await world.has_status(one, "completed")
+    for job in ids:
+        await world.has_status(job, "completed")
 
     assert len(await world.target.resources(tenant)) == 1
     assert len(await world.target.ledger(tenant, "create", "201")) == 1
@@ -45,7 +45,7 @@ async def test_many_creates_at_once_make_a_resource_each(world: World, count: in
     jobs = await asyncio.gather(*(world.send(one, "provision", version=1) for one in tenants))
 
     answers = [await world.done(job) for job in jobs]
-    assert [one["output"]["status"] for one in answers] == ["created"] * len(tenants)
+    assert [answer["output"]["status"] for answer in answers] == ["created"] * len(tenants)
     for tenant in tenants:
         assert len(await world.target.resources(tenant)) == 1
         assert len(await world.target.ledger(tenant, "create", "201")) == 1
@@ -142,7 +142,7 @@ async def test_a_rolled_back_update_is_held_and_applied_only_once(world: World) 
     assert await world.run(tenant, "update", version=3) == "updated"
 
 
-async def test_what_never_becomes_healthy_is_not_done_until_a_config_repairs_it(
+async def test_a_job_that_never_becomes_healthy_is_retried_until_a_config_repairs_it(
     world: World,
 ) -> None:
     await world.worker()

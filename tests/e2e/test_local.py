@@ -1,4 +1,4 @@
-"""A restate-server on this machine, as `landlord-host dev` and these tests use it."""
+"""A local restate-server, as `landlord-host dev` and these tests use it."""
 
 import asyncio
 from pathlib import Path
@@ -57,7 +57,7 @@ async def test_two_servers_run_side_by_side(own_restate: RestateServer, tmp_path
     await other.start()
 
     both = await asyncio.gather(
-        *(answers(f"{one.admin_endpoint}/health") for one in (own_restate, other))
+        *(answers(f"{server.admin_endpoint}/health") for server in (own_restate, other))
     )
     await other.stop()
 

@@ -1,4 +1,4 @@
-"""A new version under a new URL: what the old one has begun goes on, and the old one may go."""
+"""After a new version under a new URL, `move` lets it continue the old version's jobs."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -23,25 +23,25 @@ async def move(world: World, *arguments: str, old: Worker) -> tuple[int, str]:
 
 
 async def move_waiting(world: World, *jobs: str, old: Worker) -> tuple[int, str]:
-    """Run the command again, as it says itself, while an attempt of one of these jobs runs."""
+    """Repeat the command, as its output says, while an attempt of one of these jobs runs."""
     texts: list[str] = []
 
     async def look() -> tuple[int, str] | None:
         code, text = await move(world, old=old)
         texts.append(text)
-        running = (one for one in text.splitlines() if one.startswith("running"))
-        at_rest = not any(job in one for one in running for job in jobs)
+        running = (line for line in text.splitlines() if line.startswith("running"))
+        at_rest = not any(job in line for line in running for job in jobs)
         return (code, "".join(texts)) if at_rest else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    output = await wait_for(look)
+    assert output is not None
+    return output
 
 
 def line(text: str, job: str) -> str:
-    """What was last told of a job."""
-    found = [one for one in text.splitlines() if job in one]
-    return " ".join(found[-1].split())
+    """Return the last line that `move` printed about a job."""
+    lines = [line for line in text.splitlines() if job in line]
+    return " ".join(lines[-1].split())
 
 
 async def held_job(world: World, tenant: str) -> str:
@@ -66,7 +66,7 @@ async def running_job(world: World, tenant: str) -> str:
 
 
 async def waiting_job(world: World, tenant: str) -> tuple[str, str]:
-    """A job that runs, and one that waits for the lock after it."""
+    """Start a job that runs, and one that waits for its lock."""
     holder = await running_job(world, tenant)
     waiting = await world.send(tenant, "update", version=2)
     await world.has_status(waiting, "suspended")
@@ -81,22 +81,23 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
     holder, waits = await waiting_job(world, waited)
     await world.worker(hold_retry_interval="1s")
 
-    code, told = await move(world, "--dry-run", old=old)
+    code, dry = await move(world, "--dry-run", old=old)
 
-    assert (code, told.splitlines()[-1].split(";")[0]) == (0, "dry run, nothing was changed"), told
-    assert await pinned(world, old) == 5
+    last = dry.splitlines()[-1].split(";")[0]
+    assert (code, last) == (0, "dry run, nothing was changed"), dry
+    assert await count_pinned(world, old) == 5
 
     code, text = await move_waiting(world, fails, old=old)
 
-    documented = next(one.output for one in shown("docs/operating/upgrade.md") if one.output)
+    documented = next(block.output for block in shown("docs/operating/upgrade.md") if block.output)
     printed = text.replace(world.service, "TenantProvisioning")
     assert form(documented) <= form(printed)
 
-    # The call of the lock waits as its job does.
+    # The job's call to the lock is open as well.
     assert sum(one.startswith("moved") for one in text.splitlines()) == 4
     assert line(text, holds).startswith(f"moved {world.service}/execute tenant '{held}'")
     assert line(text, holds).endswith("was backing-off")
-    # What it shows is from before the pause: an attempt may have been on its way then.
+    # `move` prints the state from before the pause, when an attempt may have been running.
     assert line(text, fails).endswith(("was backing-off", "was running"))
     assert line(text, waits).endswith("was suspended")
     assert line(text, holder).startswith("running")
@@ -138,7 +139,7 @@ async def test_jobs_of_a_version_that_is_gone_go_on_with_the_new_one(world: Worl
     assert code == 0, text
     assert line(text, job).endswith("was backing-off")
     assert f"{world.service}Resync/resync tenant '{resynced}'" in " ".join(text.split())
-    # No version had answered it yet, so that it need not be moved.
+    # No version had accepted the job yet, so it need not be moved.
     assert untried not in text
     assert await world.done(job)
     assert await world.done(untried)
@@ -181,15 +182,15 @@ async def test_a_job_that_a_younger_one_has_overtaken_is_killed_and_not_moved(
     _, dry = await move(world, "--dry-run", old=old)
     code, text = await move(world, old=old)
 
-    for told in (dry, text):
-        assert line(told, older).startswith("killed")
-        assert line(told, older).endswith(f"{younger} was dispatched later and has had the lock")
+    for output in (dry, text):
+        assert line(output, older).startswith("killed")
+        assert line(output, older).endswith(f"{younger} was dispatched later and has had the lock")
     assert code == 0, text
     assert (await world.row(older))["completion_failure"] == "[409] killed"
     assert (await world.target.document(tenant))["version"] == 2
 
 
-async def test_what_a_move_that_was_cut_short_has_paused_is_moved_by_the_next(
+async def test_jobs_paused_by_an_interrupted_move_are_moved_by_the_next(
     world: World,
 ) -> None:
     old = await world.worker()
@@ -220,7 +221,7 @@ async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_i
         assert code == 3, text
         assert "the latest version cannot go on with its journal: the old one" in line(text, job)
         assert line(text, waiting).startswith("left")
-        # It serves no lock, so that there is none to go on with.
+        # This version has no lock object, so no lock could be moved.
         assert text.count("no other version serves it") == 1
 
         for tenant in (failing, waited):
@@ -260,9 +261,13 @@ async def test_a_url_that_is_no_old_version_is_refused_with_what_is_known(world:
     assert url(latest) in text
 
 
-async def pinned(world: World, old: Worker) -> int:
-    """How many invocations that have not ended a version has begun."""
-    (ours,) = (one.id for one in await world.admin.deployments() if one.uri.startswith(url(old)))
+async def count_pinned(world: World, old: Worker) -> int:
+    """Count the open invocations that are pinned to a version."""
+    (ours,) = (
+        deployment.id
+        for deployment in await world.admin.deployments()
+        if deployment.uri.startswith(url(old))
+    )
     rows = await world.admin.query(
         "SELECT id FROM sys_invocation"
         f" WHERE pinned_deployment_id = '{ours}' AND status <> 'completed'"
@@ -272,7 +277,7 @@ async def pinned(world: World, old: Worker) -> int:
 
 @contextmanager
 def silent(port: int) -> Iterator[None]:
-    """Have connections to a port neither taken nor refused, as by a machine that is gone."""
+    """Let connections to a port time out, as with a machine that is gone."""
     with ExitStack() as sockets:
         listener = sockets.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -288,7 +293,7 @@ def silent(port: int) -> Iterator[None]:
 
 @asynccontextmanager
 async def another(world: World, handler: str) -> AsyncIterator[None]:
-    """Serve other code as the latest version of the service."""
+    """Run other code as the latest version of the service."""
     service = Service(world.service)
 
     @service.handler(handler, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())

@@ -1,4 +1,4 @@
-"""What ``status`` and ``history`` show of jobs that have not ended."""
+"""``status`` and ``history`` show the jobs that have not ended."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from landlord_test_target.harness import World, wait_for
 ODD = "ünï 'x' (50%) a_b"
 
 
-async def shown(world: World, tenant: str, state: str) -> dict[str, Any]:
-    """The only open job, once it is in this state."""
+async def wait_open_job(world: World, tenant: str, state: str) -> dict[str, Any]:
+    """Wait until the only open job is in this state, and return it."""
 
     async def look() -> dict[str, Any] | None:
         jobs: list[dict[str, Any]] = (await world.status(tenant))["jobs"]
-        return jobs[0] if [one["state"] for one in jobs] == [state] else None
+        return jobs[0] if [job["state"] for job in jobs] == [state] else None
 
     found = await wait_for(look)
     assert found is not None
@@ -27,7 +27,7 @@ async def test_a_job_that_is_held_before_it_has_the_lock_is_shown(world: World, 
     tenant = name + world.tenant()
     job = await world.send(tenant, "provision", "nomad", version=1)
 
-    held = await shown(world, tenant, "held")
+    held = await wait_open_job(world, tenant, "held")
 
     assert (held["execution_id"], held["code"]) == (job, "LE402")
     assert "'nomad' is not configured" in held["reason"]
@@ -45,7 +45,7 @@ async def test_a_job_that_is_held_in_its_work_is_shown_in_the_history_too(world:
     await world.target.fault(tenant, "update", refuse=-1)
     job = await world.send(tenant, "update", version=2)
 
-    held = await shown(world, tenant, "held")
+    held = await wait_open_job(world, tenant, "held")
 
     assert held["execution_id"] == job
     before, now = await world.history(tenant)
@@ -62,7 +62,10 @@ async def test_retried_and_running_jobs_are_told_apart(world: World) -> None:
     await world.send(other, "provision", version=1)
     await world.target.asked(other, "create")
 
-    running, retried = await shown(world, other, "running"), await shown(world, tenant, "retrying")
+    running, retried = (
+        await wait_open_job(world, other, "running"),
+        await wait_open_job(world, tenant, "retrying"),
+    )
 
     assert (running["code"], running["reason"]) == ("", "")
     assert retried["code"] == "LE403"

@@ -1,4 +1,4 @@
-"""Of a tenant's jobs the one dispatched last wins, whatever order they arrive in."""
+"""The job of a tenant that was dispatched last wins, in whatever order jobs arrive."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ async def test_after_an_outage_twenty_tenants_end_with_the_newer_of_two_versions
 
     older = {one: await world.send(one, "provision", version=1) for one in tenants}
     for job in older.values():
-        # Restate's pauses have grown to their limit: the newer, still young, arrive first.
+        # Restate's retry pauses are at their limit for the older jobs, so the newer ones arrive first.
         await _tried(world, job, 6)
     newer = {one: await world.send(one, "update", version=2) for one in tenants}
     await world.again(worker)
@@ -29,7 +29,7 @@ async def test_after_an_outage_twenty_tenants_end_with_the_newer_of_two_versions
         assert (await world.target.document(tenant))["version"] == 2
 
 
-async def test_a_held_job_gives_way_within_a_second(world: World) -> None:
+async def test_a_held_job_is_preempted_within_a_second(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
@@ -66,7 +66,7 @@ async def test_an_older_job_that_arrives_later_is_superseded(world: World) -> No
     tenant = world.tenant()
     await worker.kill()
     older = await world.send(tenant, "provision", version=1)
-    await _paused(world, older)
+    await _pause(world, older)
     newer = await world.send(tenant, "update", version=2)
     await world.again(worker)
     await world.done(newer)
@@ -76,7 +76,7 @@ async def test_an_older_job_that_arrives_later_is_superseded(world: World) -> No
     answer = await world.done(older)
     assert (answer["state"], answer["output"]["status"]) == ("cancelled", "superseded")
     assert (await world.target.document(tenant))["version"] == 2
-    assert [one["execution_id"] for one in await world.ended(tenant, 1)] == [newer]
+    assert [transition["execution_id"] for transition in await world.ended(tenant, 1)] == [newer]
 
 
 async def test_a_killed_holder_lets_the_next_job_in(world: World) -> None:
@@ -169,8 +169,8 @@ async def _tried(world: World, job: str, times: int) -> None:
     await wait_for(look)
 
 
-async def _paused(world: World, job: str) -> None:
-    """Pause a job, again while it goes on: the server once lost a pause that it took."""
+async def _pause(world: World, job: str) -> None:
+    """Pause a job, and repeat that while it runs: restate-server once lost an accepted pause."""
 
     async def look() -> bool:
         await world.admin.pause(job)
@@ -180,7 +180,7 @@ async def _paused(world: World, job: str) -> None:
 
 
 async def _change(world: World, job: str, change: str) -> None:
-    """What an operator may do to an invocation."""
+    """Cancel, kill, pause or resume an invocation, as an operator may."""
     url = f"{world.restate.admin_endpoint}/invocations/{job}/{change}"
     async with world.http.patch(url) as response:
         assert response.status < 300, await response.text()

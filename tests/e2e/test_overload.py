@@ -1,4 +1,4 @@
-"""Many more jobs than slots: waiting for one costs no deadline, and the slots stay a bound."""
+"""With many more jobs than slots, no deadline runs while a job waits, and the slots stay a limit."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ ACT = 60.0
 """Seconds that a create takes, before they are scaled."""
 
 STEP_TIMEOUT = 300.0
-"""Seconds of the worker's setting of this name, its default, scaled like the act.
+"""The worker's step_timeout in seconds: its default, scaled by the same factor as the act.
 
-To the act they stand as they would unscaled. Were they shorter, thousands of waiters would leave the
-queue and be entered again within each second, far more than any worker is asked for at their true length.
+With a shorter timeout thousands of waiters would leave the queue and enter it again each second. No
+real worker has that load.
 """
 
 MOST = 50
@@ -32,10 +32,10 @@ _WAITING = "landlord_worker_slots_waiting "
 
 @attrs.define(kw_only=True)
 class Jobs:
-    """A worker's jobs as Restate shows them.
+    """The jobs of a worker in Restate.
 
     Attributes:
-        away: For how many seconds each was seen outside of the queue, each time.
+        away: The seconds of each absence of a job from the queue.
     """
 
     world: World
@@ -43,7 +43,7 @@ class Jobs:
     _since: dict[str, float] = attrs.field(factory=dict)
 
     async def have_ended(self) -> bool:
-        """Whether none is left; notes which of them wait for their next attempt."""
+        """Check whether all jobs have ended, and record the ones that wait for their next attempt."""
         sql = (
             "SELECT id, status FROM sys_invocation"
             f" WHERE target_service_name = '{self.world.service}' AND status <> 'completed'"
@@ -66,7 +66,7 @@ async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_sl
     config = world.config(
         max_concurrent_jobs=limit, step_timeout=f"{STEP_TIMEOUT / scale}s", resync_after="0s"
     )
-    # As long as an act: a request that is left on the wire would go on without a slot.
+    # As long as an act, because an abandoned request would continue without a slot.
     config["compute"]["target"]["longest_carry"] = 2 * act
     worker = await (await world.launch(config)).registered()
     tenants = [world.tenant() for _ in range(count)]
@@ -91,8 +91,8 @@ async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_sl
         killed
     )
     failed = [line for line in steps if line["message"] != "step cancelled"]
-    # On a machine with other work an act may run into its deadline; who waits has none.
-    assert [line for line in failed if not _acted(line, rows, STEP_TIMEOUT / scale)] == []
+    # On a busy machine an act may reach its deadline. A waiting job has no deadline.
+    assert [line for line in failed if not _has_acted(line, rows, STEP_TIMEOUT / scale)] == []
     asked = [row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "asked")]
     assert set(asked) == set(tenants) - ghosts
     again = {tenant for tenant, times in Counter(asked).items() if times > 1}
@@ -102,8 +102,8 @@ async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_sl
     assert "landlord_worker_slots_used 0.0" in text
 
 
-def _acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeout: float) -> bool:
-    """Whether the step that failed had a slot, so that it had asked the target for something."""
+def _has_acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeout: float) -> bool:
+    """Check whether the failed step had a slot, and so had called the target."""
     failed = datetime.fromisoformat(line["timestamp"]).timestamp()
     asked = (row["at"] for row in rows if row["tenant"] == line["tenant"])
     return any(failed - timeout - 1 < at < failed for at in asked)
@@ -124,7 +124,7 @@ async def _metrics(world: World, address: str) -> str:
 
 
 def _peak(rows: Sequence[dict[str, Any]]) -> int:
-    """The most creates that the target had in hand at once."""
+    """Return the highest number of simultaneous creates on the target."""
     creates = [row for row in rows if row["call"] == "create"]
     changes = sorted((row["at"], 1 if row["outcome"] == "asked" else -1) for row in creates)
     now = peak = 0

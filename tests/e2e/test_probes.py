@@ -1,4 +1,4 @@
-"""What a real worker on a real restate-server says of itself, in each state."""
+"""The probes of a real worker on a real restate-server, in each state of the worker."""
 
 import asyncio
 import shutil
@@ -25,12 +25,12 @@ async def metrics(world: World, worker: Worker) -> str:
         return await response.text()
 
 
-async def counted(world: World, worker: Worker) -> Mapping[str, float]:
+async def read_samples(world: World, worker: Worker) -> Mapping[str, float]:
     return samples(await metrics(world, worker))
 
 
 async def is_registered(world: World, worker: Worker, state: str) -> dict[str, Any]:
-    """What /readyz says once it tells this state of the registration; it is ready in each."""
+    """Wait until /readyz shows this state of the registration, and return its answer."""
 
     async def look() -> dict[str, Any] | None:
         status, body = await ready(world, worker)
@@ -44,7 +44,7 @@ async def is_registered(world: World, worker: Worker, state: str) -> dict[str, A
 
 
 async def shows_registration(world: World, worker: Worker, state: str) -> None:
-    """Wait for the gauge, which is read at another moment than /readyz."""
+    """Wait for the gauge, which may change later than /readyz."""
 
     async def look() -> bool:
         return states(await metrics(world, worker), "registration") == [state]
@@ -93,7 +93,7 @@ async def test_after_a_wipe_a_worker_shows_that_it_is_registered_again(own_world
     await shows_registration(own_world, worker, "registered")
 
 
-async def test_a_worker_that_its_backend_does_not_know_shows_gone_and_then_yes(
+async def test_a_worker_unknown_to_its_backend_shows_unregistered_and_then_registered(
     world: World,
 ) -> None:
     config = world.config()
@@ -131,7 +131,7 @@ async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_en
     await worker.logged("draining")
     status, body = await ready(world, worker)
     living, _ = await alive(world, worker)
-    values = await counted(world, worker)
+    values = await read_samples(world, worker)
 
     assert (status, body["ready"], body["state"]) == (503, False, "draining")
     assert body["reasons"][0].startswith("draining: at most ")
@@ -178,6 +178,6 @@ async def test_a_held_job_that_may_go_on_is_not_counted_as_held(world: World) ->
 
     await world.done(job)
 
-    values = await counted(world, worker)
+    values = await read_samples(world, worker)
     assert values['attempt_failures_total{kind="held"}'] >= 1
     assert values["jobs_held"] == 0

@@ -16,7 +16,7 @@ from landlord_test_target.harness import World
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder for tenants; what still lives of them at the end is killed."""
+    """Create a folder for tenants, and kill their remaining processes at the end."""
     folder = tmp_path / "tenants"
     yield folder
     for pid in psutil.pids():

@@ -1,4 +1,8 @@
-"""Some time after a job a tenant is held against what Landlord says, and repaired."""
+"""Some time after a job the worker compares the tenant with Landlord's answer, and repairs it.
+
+tests/core/tenants/test_resync.py holds what a resync decides. These tests need Restate: delays,
+preemption, kills and the history.
+"""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -28,10 +32,10 @@ def landlord() -> Iterator[Landlord]:
         yield Landlord(server)
 
 
-async def resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
-    """What Restate shows of this world's resyncs, oldest first, once all have one of these.
+async def wait_resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[str, Any]]:
+    """Wait until all resyncs have one of these statuses, and return Restate's rows, oldest first.
 
-    Those whose time has not come are left out: a delete has a last one, a good while later.
+    Scheduled resyncs are left out: a delete schedules its last one a good while later.
     """
     sql = (
         "SELECT id, status, completion_failure, completed_at FROM sys_invocation"
@@ -46,9 +50,9 @@ async def resyncs(world: World, *statuses: str, count: int = 1) -> list[Mapping[
     return await wait_for(look)
 
 
-async def resynced(world: World, count: int = 1) -> list[str]:
-    """What each resync has answered, once all are over."""
-    rows = await resyncs(world, "completed", count=count)
+async def wait_resynced(world: World, count: int = 1) -> list[str]:
+    """Wait for all resyncs to end, and return the status of each."""
+    rows = await wait_resyncs(world, "completed", count=count)
     return [await _status(world, str(row["id"])) for row in rows]
 
 
@@ -60,8 +64,8 @@ async def _status(world: World, execution_id: str) -> str:
         return status
 
 
-async def landed(world: World, tenant: str, **document: object) -> None:
-    """A create that somebody sent long ago lands now."""
+async def land_create(world: World, tenant: str, **document: object) -> None:
+    """Create the resource behind the worker's back, as a late request does."""
     body = {
         "tenant": tenant,
         "engine": "target",
@@ -75,8 +79,8 @@ async def landed(world: World, tenant: str, **document: object) -> None:
         assert response.status == 201
 
 
-async def lost(world: World, tenant: str) -> None:
-    """Somebody deletes the resource behind everybody's back."""
+async def delete_resource(world: World, tenant: str) -> None:
+    """Delete the resource behind the worker's back."""
     body = {"tenant": tenant, "engine": "target", "location": "main"}
     async with world.http.post(f"{world.target.url}/delete", json=body) as response:
         assert response.status == 200
@@ -84,7 +88,7 @@ async def lost(world: World, tenant: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Unseen:
-    """A dispatcher whose jobs are shown as running until Landlord may see their end."""
+    """A dispatcher that shows each job as running until Landlord may see its end."""
 
     inner: RestateDispatcher
     seen: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -99,7 +103,7 @@ class Unseen:
         await self.inner.kill(execution_id)
 
 
-async def test_a_config_that_came_between_a_jobs_end_and_landlords_look_is_applied(
+async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied(
     world: World,
 ) -> None:
     dispatcher = Unseen(inner=world.dispatcher)
@@ -128,7 +132,7 @@ async def test_a_config_that_came_between_a_jobs_end_and_landlords_look_is_appli
         assert (resync["operation"], resync["outcome"]) == ("resync", "updated")
         assert resync["changes"] == ["version changed"]
         assert (await world.target.document(tenant))["version"] == 2
-    assert len(await resyncs(world, "completed")) == 1
+    assert len(await wait_resyncs(world, "completed")) == 1
 
 
 async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed(
@@ -160,9 +164,9 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
     await world.ended(tenant, 1)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     if behind == "changed":
-        await landed(world, tenant, version=7)
+        await land_create(world, tenant, version=7)
     landlord.away = False
 
     outcomes = await world.outcomes(tenant, 2)
@@ -178,7 +182,7 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     assert (line["level"], line["outcome"]) == ("info", outcomes[-1])
 
 
-async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
+async def test_a_tenant_without_drift_is_left_alone_and_gets_no_history(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -186,85 +190,29 @@ async def test_what_is_as_it_should_be_is_left_alone_without_a_trace(
     landlord.says(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
 
-    assert await resynced(world) == ["unchanged"]
+    assert await wait_resynced(world) == ["unchanged"]
 
     assert len(await world.history(tenant)) == 1
     assert (await world.status(tenant))["resync"] is None
 
 
-@pytest.mark.parametrize("status", ["failed", "updating", "provisioning", "archiving"])
-async def test_what_landlord_is_busy_with_is_left_alone(
-    world: World, landlord: Landlord, status: str
-) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, status, version=2)
-    landlord.away = False
-
-    assert await resynced(world) == ["unchanged"]
-
-    assert (await world.target.document(tenant))["version"] == 1
-
-
-async def test_an_archived_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "archived", version=1)
-    landlord.away = False
-
-    assert await world.outcomes(tenant, 2) == ["created", "deleted"]
-
-    assert await world.target.resources(tenant) == []
-    assert (await world.status(tenant))["placements"] == []
-
-
-async def test_a_removed_tenant_has_nothing_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    await world.run(tenant, "delete", "target", version=1)
-    await landed(world, tenant)
-    landlord.away = False
-
-    assert await world.outcomes(tenant, 3) == ["created", "deleted", "deleted"]
-
-    assert await world.target.resources(tenant) == []
-
-
-async def test_a_landlord_that_never_knew_a_tenant_costs_it_nothing(
-    world: World, landlord: Landlord
-) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    await world.run(tenant, "provision", "target", version=1)
-
-    assert await resynced(world) == ["unchanged"]
-
-    assert len(await world.target.resources(tenant)) == 1
-
-
-async def test_without_an_api_only_a_delete_says_what_is_to_be(world: World) -> None:
+async def test_without_an_api_only_deleted_tenants_are_repaired(world: World) -> None:
     await world.worker(resync_after="3s")
     created, deleted = world.tenant(), world.tenant()
     await world.run(created, "provision", version=1)
     await world.run(deleted, "provision", version=1)
     await world.run(deleted, "delete", version=1)
-    await lost(world, created)
-    await landed(world, deleted)
+    await delete_resource(world, created)
+    await land_create(world, deleted)
 
     assert await world.outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
-    assert sorted(await resynced(world, 3)) == ["deleted", "superseded", "unchanged"]
+    assert sorted(await wait_resynced(world, 3)) == ["deleted", "superseded", "unchanged"]
     for tenant in (created, deleted):
         assert await world.target.resources(tenant) == []
 
 
-async def test_of_two_ends_close_together_the_last_is_resynced(
+async def test_only_the_last_of_two_jobs_close_together_is_resynced(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -274,12 +222,12 @@ async def test_of_two_ends_close_together_the_last_is_resynced(
     await world.run(tenant, "provision", "target", version=1)
     await world.run(tenant, "update", "target", version=2)
     await world.ended(tenant, 2)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     landlord.away = False
 
     assert await world.outcomes(tenant, 3) == ["created", "updated", "created"]
 
-    assert await resynced(world, 2) == ["superseded", "created"]
+    assert await wait_resynced(world, 2) == ["superseded", "created"]
     assert len(await world.target.ledger(tenant, "create")) == 2
 
 
@@ -290,7 +238,7 @@ async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_fi
     tenant = world.tenant()
     landlord.says(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     landlord.quick.clear()
     landlord.asked.clear()
 
@@ -304,16 +252,16 @@ async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_fi
     landlord.quick.set()
 
     async def over() -> bool:
-        return "completed" in [row["status"] for row in await resyncs(world, *ANY)]
+        return "completed" in [row["status"] for row in await wait_resyncs(world, *ANY)]
 
     await wait_for(over)
     await world.target.fault(tenant, "create")
     await world.done(job)
-    assert await resynced(world, 2) == ["superseded", "unchanged"]
+    assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_a_resync_that_waits_for_the_api_keeps_nobody_waiting(
+async def test_a_resync_that_waits_for_the_api_delays_no_job(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -321,17 +269,17 @@ async def test_a_resync_that_waits_for_the_api_keeps_nobody_waiting(
     landlord.says(tenant, "ready", version=2)
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
-    await resyncs(world, "backing-off")
+    await wait_resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=2)
     answer = await world.done(job)
     landlord.away = False
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    assert await resynced(world, 2) == ["superseded", "unchanged"]
+    assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
 
 
-async def test_a_resync_that_stands_still_gives_way_within_a_second(
+async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -342,7 +290,7 @@ async def test_a_resync_that_stands_still_gives_way_within_a_second(
     landlord.says(tenant, "ready", version=2)
     landlord.away = False
     await world.target.asked(tenant, "update")
-    await resyncs(world, "backing-off")
+    await wait_resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=3)
     landlord.says(tenant, "ready", version=3)
@@ -351,16 +299,16 @@ async def test_a_resync_that_stands_still_gives_way_within_a_second(
     answer = await world.done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
-    killed, _ = await resyncs(world, *ANY, count=2)
+    killed, _ = await wait_resyncs(world, *ANY, count=2)
     assert killed["completion_failure"] == "[409] killed"
     gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
-    operations = [one["operation"] for one in await world.ended(tenant, 2)]
+    operations = [transition["operation"] for transition in await world.ended(tenant, 2)]
     assert operations == ["provision", "update"]
     assert (await world.target.document(tenant))["version"] == 3
 
 
-async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
+async def test_a_preempted_resync_finishes_its_request_first(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
@@ -380,14 +328,14 @@ async def test_a_resync_that_acts_ends_its_act_and_then_gives_way(
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     assert (await world.target.document(tenant))["version"] == 3
-    first, _ = await resyncs(world, *ANY, count=2)
+    first, _ = await wait_resyncs(world, *ANY, count=2)
     assert first["completion_failure"] == "[409] cancelled"
     acts = await world.target.rows(tenant)
-    updates = [one["outcome"] for one in acts if one["call"] == "update"]
+    updates = [act["outcome"] for act in acts if act["call"] == "update"]
     assert updates == ["asked", "200", "asked", "200"]
 
 
-async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
+async def test_a_resync_continues_on_the_next_worker_after_a_kill(
     world: World, landlord: Landlord
 ) -> None:
     worker = await world.worker(api=landlord.url, resync_after=SOON)
@@ -395,7 +343,7 @@ async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
     landlord.says(tenant, "ready", version=1)
     landlord.away = True
     await world.run(tenant, "provision", "target", version=1)
-    await lost(world, tenant)
+    await delete_resource(world, tenant)
     await world.target.fault(tenant, "create", hold=1)
     landlord.away = False
     await world.target.asked(tenant, "create", 2)
@@ -409,57 +357,7 @@ async def test_what_a_killed_worker_was_resync_is_resynced_after_it(
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_a_config_that_is_rolled_back_is_tried_once(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "ready", version=2, unhealthy=True)
-    landlord.away = False
-
-    _, resync = await world.ended(tenant, 2)
-
-    assert resync["outcome"] == "rolled-back"
-    assert resync["detail"] == "it did not become healthy"
-    assert len(await resyncs(world, "completed")) == 1
-    assert len(await world.target.ledger(tenant, "update")) == 1
-    assert (await world.target.document(tenant))["version"] == 1
-
-
-async def test_a_config_that_is_refused_is_told_and_left(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "ready", version=13)
-    landlord.away = False
-
-    _, resync = await world.ended(tenant, 2)
-
-    assert (resync["outcome"], resync["detail"]) == ("refused", "$.version must not be 13")
-    assert len(await resyncs(world, "completed")) == 1
-    assert (await world.target.document(tenant))["version"] == 1
-    (location,) = (await world.status(tenant))["placements"]
-    assert location["resource_ids"]
-
-
-async def test_a_tenant_is_moved_to_another_engine(world: World, landlord: Landlord) -> None:
-    await world.worker(api=landlord.url, resync_after=SOON)
-    tenant = world.tenant()
-    landlord.away = True
-    await world.run(tenant, "provision", "target", version=1)
-    landlord.says(tenant, "ready", "target2", version=1)
-    landlord.away = False
-
-    assert await world.outcomes(tenant, 2) == ["created", "created"]
-
-    (only,) = await world.target.resources(tenant)
-    assert only["engine"] == "target2"
-    (location,) = (await world.status(tenant))["placements"]
-    assert location["engine"] == "target2"
-
-
-async def test_with_a_delay_of_zero_nobody_is_resynced(world: World, landlord: Landlord) -> None:
+async def test_a_delay_of_zero_disables_resyncs(world: World, landlord: Landlord) -> None:
     await world.worker(api=landlord.url, resync_after="0")
     tenant = world.tenant()
     await world.run(tenant, "provision", "target", version=1)

@@ -1,6 +1,6 @@
-"""Workers of two versions behind one address that picks at random who answers.
+"""Workers of two versions behind one address, which picks a worker at random.
 
-The long form does twenty rolling updates and prints what came of them:
+The long form does twenty rolling updates and prints their results:
 `nox -s e2e -- -k rolling_update -n 0 -s --rolls 20`.
 """
 
@@ -23,12 +23,12 @@ from landlord_test_target.balancer import Balancer, balanced
 from landlord_test_target.harness import Worker, World, wait_for
 
 OLDEST = 2.0
-"""Seconds that what `/readyz` shows may be behind Restate: ten looks of the worker."""
+"""Seconds that `/readyz` may lag behind Restate: ten checks of the worker."""
 
 
 @attrs.frozen(kw_only=True)
 class Truth:
-    """What the admin API showed between two times: who has claimed the URL, whose was read."""
+    """The admin API's view in an interval: the version that claimed the URL, the manifest read last."""
 
     begun: float
     ended: float
@@ -37,7 +37,7 @@ class Truth:
     revision: int = 0
 
     def state(self, digest: str, abort_timeout: float) -> str:
-        """What a worker of this version has to show."""
+        """Return the state that a worker of this version has to show."""
         if self.claim != digest:
             return "not-latest"
         return "registered" if self.abort_timeout == abort_timeout else "outdated"
@@ -45,7 +45,7 @@ class Truth:
 
 @attrs.frozen(kw_only=True)
 class Look:
-    """What a worker showed."""
+    """The registration state that a worker showed at one time."""
 
     version: int
     at: float
@@ -54,7 +54,7 @@ class Look:
 
 @attrs.define(kw_only=True)
 class Fleet:
-    """Three workers behind one address, replaced one by one by those of the next version."""
+    """Three workers behind one address, which workers of the next version replace one by one."""
 
     world: World
     balancer: Balancer
@@ -72,11 +72,11 @@ class Fleet:
 
     @classmethod
     def abort_timeout(cls, version: int) -> float:
-        """Two steps, and as long as the target's engine may carry a request."""
+        """Compute the service's abort timeout: two steps and the engine's longest request."""
         return 2 * cls.step_timeout(version) + 1
 
     async def start(self, version: int) -> Worker:
-        """Start a worker, which may register before anything is routed to it."""
+        """Start a worker, which may register before the address routes to it."""
         config = self.world.config(step_timeout=f"{self.step_timeout(version)}s")
         config["workflow"]["restate"]["worker_advertised_url"] = self.balancer.url
         worker = await self.world.launch(config)
@@ -91,7 +91,7 @@ class Fleet:
         assert await worker.terminate() == 0
 
     async def roll(self) -> None:
-        """Replace each worker while jobs are in flight, and wait until all show that it is right."""
+        """Replace each worker while jobs are in flight, and wait until all show the right state."""
         begun = monotonic()
         self.version += 1
         for _ in range(3):
@@ -112,7 +112,7 @@ class Fleet:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Look at the admin API and at each worker all the time."""
+        """Record the states of the admin API and of each worker, again and again."""
         watching = [asyncio.create_task(look()) for look in (self._watch_truth, self._watch)]
         try:
             yield
@@ -123,7 +123,7 @@ class Fleet:
         assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
 
     async def lost(self) -> Counter[str]:
-        """Hold each job against the target, its row and its history."""
+        """Compare each job with the target, its row and its history."""
         wrong: Counter[str] = Counter()
         for tenant, job in self.jobs.items():
             assert (await self.world.done(job))["output"]["status"] == "created"
@@ -134,12 +134,12 @@ class Fleet:
             wrong["unknown"] += await self.world.outcomes(tenant, 1) != ["created"]
         return +wrong
 
-    def untrue(self) -> list[Look]:
-        """The looks that no answer of the admin API at most so old agrees with."""
-        return [one for one in self.looks if self._age(one) > OLDEST and not self._unseen(one)]
+    def find_untrue(self) -> list[Look]:
+        """List the shown states that contradict every recent answer of the admin API."""
+        return [look for look in self.looks if self._age(look) > OLDEST and not self._unseen(look)]
 
     def _age(self, look: Look) -> float:
-        """Seconds for which Restate had shown something else when this was shown."""
+        """Return the seconds for which Restate had shown another state."""
         digest, abort_timeout = self.digests[look.version], self.abort_timeout(look.version)
         ages = (
             max(0.0, look.at - truth.ended)
@@ -149,7 +149,7 @@ class Fleet:
         return next(ages, float("inf"))
 
     def _unseen(self, look: Look) -> bool:
-        """Whether Restate read manifests twice between two looks at it, shortly before this."""
+        """Check whether Restate read two manifests between two recent samples."""
         return any(
             after.revision - before.revision > 1
             for before, after in pairwise(self.truths)
@@ -158,7 +158,7 @@ class Fleet:
 
     def table(self) -> str:
         judged = [age for age in map(self._age, self.looks) if age <= OLDEST]
-        told = {
+        figures = {
             "rolls": self.version,
             "jobs": len(self.jobs),
             "looks at a worker": len(self.looks),
@@ -170,10 +170,10 @@ class Fleet:
             "looks at what Restate showed too shortly to be seen": len(self.looks) - len(judged),
             "longest roll in s": round(max(self.seconds), 1),
         }
-        return "\n".join(f"| {key} | {value} |" for key, value in told.items())
+        return "\n".join(f"| {key} | {value} |" for key, value in figures.items())
 
     def _route(self) -> None:
-        """Have the address lead to those that are there and ready, as a Service does."""
+        """Route the address to the workers that are ready, as a Kubernetes Service does."""
         parts = (worker.config["workflow"]["restate"] for _, worker in self.workers)
         self.balancer.stand_before(*(part["worker_address"] for part in parts))
 
@@ -187,7 +187,7 @@ class Fleet:
             for version, worker in list(self.workers):
                 knew = self._has_registered(worker)
                 state = await self._state(worker)
-                # It knows nothing before its first registration has been answered.
+                # A worker knows no state before the answer to its first registration.
                 if state and (knew or state != "unknown"):
                     self.looks.append(Look(version=version, at=monotonic(), state=state))
             await asyncio.sleep(0.03)
@@ -202,7 +202,10 @@ class Fleet:
         deployment = await self.world.admin.deployment_at(self.balancer.url)
         if deployment is None:
             return Truth(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
-        (read,) = {(one.revision, read_seconds(one.abort_timeout)) for one in deployment.services}
+        (read,) = {
+            (service.revision, read_seconds(service.abort_timeout))
+            for service in deployment.services
+        }
         return Truth(
             begun=begun,
             ended=monotonic(),
@@ -222,7 +225,7 @@ class Fleet:
         return bool((await self._readyz(worker)).get("ready"))
 
     async def _state(self, worker: Worker) -> str:
-        """What it shows of its registration; nothing while it does not serve."""
+        """Read a worker's registration state; empty while the worker does not serve."""
         body = await self._readyz(worker)
         return body["registration"]["state"] if body.get("state") == "serving" else ""
 
@@ -246,7 +249,7 @@ async def test_a_rolling_update_behind_one_address_ends_registered_and_tells_the
 
         assert not await fleet.lost()
         print(f"\n{fleet.table()}")  # noqa: T201  # the figures are what the long form is for
-        assert not fleet.untrue()
+        assert not fleet.find_untrue()
 
 
 async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_leads_here(
@@ -267,12 +270,12 @@ async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_l
         assert (code, "another version of this worker answered" in text) == (0, True), text
         code, text = await new.command("register")
         assert (code, text.split(":")[0]) == (4, "outdated")
-        # The claim that a new start finds is its own, which proves nothing.
+        # A restarted worker finds its own claim, which proves nothing.
         assert await new.terminate() == 0
         again = await world.launch(config)
         await again.logged("registration changed", state="outdated")
         balancer.stand_before(config["workflow"]["restate"]["worker_address"])
-        # Restate keeps its connection to the old one for as long as that is there.
+        # Restate keeps its connection to the old worker while that worker runs.
         assert await old.terminate() == 0
         await again.registered()
         assert len([line for line in old.lines() if line.get("state") == "registered"]) == 1
@@ -290,7 +293,7 @@ async def test_registrations_by_force_with_other_options_break_no_job_in_flight(
 
         for number in range(6):
             await asyncio.gather(*(fleet.send() for _ in range(10)))
-            # What an operator changes here, the registration changes back.
+            # The registration reverts this operator's change.
             async with world.http.patch(url, json={"abort_timeout": f"{number + 3}m"}) as response:
                 assert response.status == 200
             code, text = await worker.command("register", "--make-latest")

@@ -1,4 +1,4 @@
-"""Requests to a worker with identity keys: Restate's own, and everybody else's."""
+"""A worker with identity keys answers Restate's requests and refuses all others."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ class Signed:
         return f"/invoke/{self.world.service}/execute"
 
     async def answer(self, path: str, headers: dict[str, str]) -> int:
-        """Ask the worker past Restate, as whoever reaches its port may."""
+        """Send a request to the worker directly, as anybody may who reaches its port."""
         address = self.worker.config["workflow"]["restate"]["worker_address"]
         url = f"http://{address}{path}"
         body = self.world.body("t", "provision", {})
@@ -105,7 +105,7 @@ async def test_a_captured_signature_opens_no_other_path(signed: Signed) -> None:
 
 
 async def test_a_right_signature_passes_the_gate(signed: Signed) -> None:
-    """Without this, the refusals above could be those of a gate that is shut to everybody."""
+    """Show that the refusals above are not those of a worker that refuses everything."""
     status = await signed.answer(signed.execute, KEY.headers(signed.execute))
 
     assert status not in (401, 404)
@@ -143,7 +143,7 @@ async def test_a_key_is_changed_by_trusting_both_for_a_while(signed: Signed) -> 
     await worker.registered()
 
 
-async def test_what_is_no_key_ends_with_2_naming_its_setting(world: World) -> None:
+async def test_an_invalid_key_ends_with_2_naming_its_setting(world: World) -> None:
     config = world.config()
     config["workflow"]["restate"]["identity_keys"] = ["-----BEGIN PRIVATE KEY-----"]
 

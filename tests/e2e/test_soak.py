@@ -1,6 +1,6 @@
-"""A small `nox -s soak`: each kind of visit, its outcome, and what is left of tenants.
+"""A small `nox -s soak` with each kind of visit, its outcome, and the tenants' final state.
 
-Memory cannot be judged by so few jobs; that is what the long form is for.
+Only the long form has enough jobs to judge memory.
 """
 
 import pytest
@@ -13,7 +13,7 @@ from benchmarks.soak.run import Plan, soak
 async def test_tenants_come_and_go_and_leave_nothing_behind() -> None:
     plan = Plan(jobs=120, tenants=24, every=60, clients=8)
 
-    # Each job's outcome is checked, and that exactly the tenants that are there have a state.
+    # The soak itself checks each outcome, and that exactly the living tenants have a state.
     *_, soaked = [seen async for seen in soak(plan)]
 
     first, last = soaked.samples

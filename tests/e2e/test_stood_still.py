@@ -1,4 +1,4 @@
-"""A worker that stood still between its look at the target and its request asks before it sends."""
+"""A worker frozen between its inspect and its request asks whether the job is alive before it sends."""
 
 import asyncio
 import signal
@@ -10,8 +10,8 @@ from landlord_test_target.harness import Worker, World, wait_for
 
 
 @asynccontextmanager
-async def standing_still(world: World, worker: Worker, tenant: str) -> AsyncIterator[str]:
-    """Stop a worker once it has looked at the target for a create, for longer than looks are fresh.
+async def frozen_worker(world: World, worker: Worker, tenant: str) -> AsyncIterator[str]:
+    """Freeze a worker between its inspect and its create, for longer than an inspect counts as fresh.
 
     Yields:
         The job.
@@ -23,7 +23,7 @@ async def standing_still(world: World, worker: Worker, tenant: str) -> AsyncIter
     try:
         await world.target.fault(tenant, "inspect")
         yield job
-        # It is time itself that has to pass.
+        # Only time makes the inspect stale.
         await asyncio.sleep(in_flight.FRESH + 1)
     finally:
         worker.signal(signal.SIGCONT)
@@ -32,10 +32,10 @@ async def standing_still(world: World, worker: Worker, tenant: str) -> AsyncIter
 async def test_it_makes_nothing_for_a_job_that_was_killed(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
-    async with standing_still(world, worker, tenant) as job:
+    async with frozen_worker(world, worker, tenant) as job:
         await world.dispatcher.kill(job)
 
-    # Another job shows that it goes on, and what it did not do.
+    # Another job proves that the worker continues, and that it made nothing.
     await world.run(world.tenant(), "provision", version=1)
     assert await world.target.ledger(tenant, "create") == []
 
@@ -43,7 +43,7 @@ async def test_it_makes_nothing_for_a_job_that_was_killed(world: World) -> None:
 async def test_it_makes_nothing_after_a_delete_on_another_worker(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
-    async with standing_still(world, worker, tenant) as job:
+    async with frozen_worker(world, worker, tenant) as job:
         await world.worker()
         await world.dispatcher.kill(job)
         assert await world.run(tenant, "delete", version=1) == "absent"
@@ -53,10 +53,10 @@ async def test_it_makes_nothing_after_a_delete_on_another_worker(world: World) -
     assert await world.target.resources(tenant) == []
 
 
-async def test_it_goes_on_with_a_job_that_lives(world: World) -> None:
+async def test_it_continues_a_job_that_is_alive(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
-    async with standing_still(world, worker, tenant) as job:
+    async with frozen_worker(world, worker, tenant) as job:
         pass
 
     answer = await world.done(job)

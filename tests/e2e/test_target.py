@@ -1,4 +1,4 @@
-"""The target shows the faults that the other tests look for: what it cannot show proves nothing."""
+"""The target can show the faults that the other tests look for; otherwise they would prove nothing."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the lock keeps of a tenant, and for how long."""
+"""The tenant lock keeps a tenant's record and history, for a limited time."""
 
 from landlord_engines_restate.admin import literal, partition_key
 from landlord_test_target.harness import World, wait_for
@@ -32,7 +32,7 @@ async def test_a_tenant_that_came_back_is_not_forgotten(world: World) -> None:
     tenant, other = world.tenant(), world.tenant()
     await world.run(tenant, "delete", version=1)
     await world.run(tenant, "provision", version=1)
-    # The other's delete is forgotten after this one's would have been.
+    # When the other tenant is forgotten, this one's time would have passed too.
     await world.run(other, "delete", version=1)
     await world.ended(other, 1)
 
@@ -78,7 +78,7 @@ async def test_awkward_keys_are_tenants_like_any_other(world: World) -> None:
         assert await world.outcomes(tenant, 3) == ["created", "unchanged", "deleted"]
 
 
-async def test_restate_keeps_a_lock_where_a_look_seeks_it(world: World) -> None:
+async def test_restate_keeps_a_lock_in_the_partition_that_the_worker_queries(world: World) -> None:
     await world.worker()
     for key in AWKWARD:
         tenant = f"{key} {world.tenant()}"
@@ -88,5 +88,5 @@ async def test_restate_keeps_a_lock_where_a_look_seeks_it(world: World) -> None:
             f"SELECT partition_key FROM state WHERE service_key = {literal(tenant)}"
         )
 
-        # Another answer costs a look its speed, not its result: it reads the state of all then.
+        # In another partition the worker would still find the lock, but by a slower query over all of them.
         assert [row["partition_key"] for row in rows] == [partition_key(tenant)] * 2

@@ -1,4 +1,4 @@
-"""TLS to Landlord's API and to Restate's admin API, with a certificate authority of one's own."""
+"""TLS to Landlord's API and to Restate's admin API, with a private certificate authority."""
 
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -79,7 +79,7 @@ async def test_a_worker_registers_and_works_over_tls(world: World, fronts: Front
     assert await world.run(world.tenant(), "provision", "mock") == "created"
 
 
-async def test_an_unknown_authority_of_landlord_is_refused_with_what_to_do(
+async def test_an_unknown_authority_of_landlord_is_refused_with_the_setting(
     world: World, fronts: Fronts
 ) -> None:
     code, text = await fronts.worker(world).command("check")
@@ -90,7 +90,7 @@ async def test_an_unknown_authority_of_landlord_is_refused_with_what_to_do(
     assert "Traceback" not in text
 
 
-async def test_an_unknown_authority_of_the_admin_api_is_told_at_each_try(
+async def test_an_unknown_authority_of_the_admin_api_is_logged_at_each_try(
     world: World, fronts: Fronts
 ) -> None:
     worker = await world.launch(fronts.config(world))

@@ -1,7 +1,7 @@
 """Rolling upgrades: one new version after the other, with operations of all kinds in flight.
 
-The long form does twenty rolls with twenty-five operations in flight at each, and prints what came of
-them: `nox -s e2e -- -m long -k loses_no_operation -n 0 -s`.
+The long form does twenty upgrades with twenty-five operations in flight at each, and prints their
+results: `nox -s e2e -- -m long -k loses_no_operation -n 0 -s`.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ GAVE_WAY = ("[409] cancelled", "[409] killed")
 
 @attrs.frozen(kw_only=True)
 class Operation:
-    """One operation in flight, and what has to come of it."""
+    """One operation in flight, and its expected result."""
 
     kind: str
     tenant: str
@@ -34,7 +34,7 @@ class Operation:
 
 @attrs.define(kw_only=True)
 class Rolls:
-    """What came of all rolls so far."""
+    """The results of all upgrades so far."""
 
     world: World
     done: int = 0
@@ -46,18 +46,20 @@ class Rolls:
     seconds: list[float] = attrs.field(factory=list)
 
     async def roll(self, old: Worker, of_each: int) -> Worker:
-        """Put a new version in the place of the old one while operations are in flight."""
+        """Replace the old version by a new one while operations are in flight."""
         flight = await self._in_flight(of_each)
         begun = monotonic()
         new = await self._next_version()
         late = await self._all(of_each, self._plain)
         code = await self._moved(new, old)
-        # What runs there still may end; all else is with the new version.
-        await self._let(one.tenant for one in flight if one.kind in ("running", "gives way"))
+        # Jobs that still run on the old version may end there. All others have moved.
+        await self._let(
+            operation.tenant for operation in flight if operation.kind in ("running", "gives way")
+        )
         while code:
             code = await self._moved(new, old)
         assert await old.terminate() == 0
-        await self._let(one.tenant for one in flight)
+        await self._let(operation.tenant for operation in flight)
         for one in (*flight, *late):
             await self._judge(one)
         self.seconds.append(monotonic() - begun)
@@ -68,10 +70,10 @@ class Rolls:
         waiting = await self._all(of_each, self._waiting)
         kinds = (self._running, self._held, self._backing_off)
         others = [one for kind in kinds for one in await self._all(of_each, kind)]
-        return [*(one for pair in waiting for one in pair), *others]
+        return [*(operation for pair in waiting for operation in pair), *others]
 
     async def _next_version(self) -> Worker:
-        """The same worker under another URL and with an option that Restate is told."""
+        """Start the same worker under another URL, with another option in its manifest."""
         return await self.world.worker(hold_retry_interval="1s", step_timeout=f"{self.done + 60}s")
 
     async def _moved(self, new: Worker, old: Worker) -> int:
@@ -88,10 +90,10 @@ class Rolls:
         return await asyncio.gather(*(make(self.world.tenant()) for _ in range(count)))
 
     async def _let(self, tenants: Iterable[str]) -> None:
-        await asyncio.gather(*(self._creates(one) for one in set(tenants)))
+        await asyncio.gather(*(self._creates(tenant) for tenant in set(tenants)))
 
     async def _creates(self, tenant: str, **kinds: float) -> None:
-        """Set what the target does with creates; a second one makes a second resource."""
+        """Set the target's faults for creates, so that a second create makes a second resource."""
         await self.world.target.fault(tenant, "create", doubles=1, **kinds)
 
     async def _plain(self, tenant: str) -> Operation:
@@ -126,25 +128,27 @@ class Rolls:
         await self.world.held(job, "LE403")
         return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
 
-    async def _judge(self, one: Operation) -> None:
-        """Hold an operation against what is to come of it, by Restate's row, history and ledger."""
-        self.operations[one.kind] += 1
-        row = await self.world.has_status(one.job, "completed")
+    async def _judge(self, operation: Operation) -> None:
+        """Compare an operation's row, history and ledger with its expected result."""
+        self.operations[operation.kind] += 1
+        row = await self.world.has_status(operation.job, "completed")
         failure = row.get("completion_failure", "")
-        if not one.outcome:
+        if not operation.outcome:
             self.wrong["failed"] += failure not in GAVE_WAY
             return
         self.wrong["failed"] += bool(failure)
-        history = await self.world.ended(one.tenant, 1)
-        told = {(entry["execution_id"], entry["outcome"]) for entry in history}
-        resources = await self.world.target.resources(one.tenant)
+        history = await self.world.ended(operation.tenant, 1)
+        ends = {(entry["execution_id"], entry["outcome"]) for entry in history}
+        resources = await self.world.target.resources(operation.tenant)
         versions = {json.loads(resource["document"])["version"] for resource in resources}
-        self.wrong["lost"] += versions != {one.version} or (one.job, one.outcome) not in told
-        creates = len(await self.world.target.ledger(one.tenant, "create", "201"))
+        self.wrong["lost"] += (
+            versions != {operation.version} or (operation.job, operation.outcome) not in ends
+        )
+        creates = len(await self.world.target.ledger(operation.tenant, "create", "201"))
         self.wrong["doubled"] += len(resources) > 1 or creates > 1
 
     def table(self) -> str:
-        told = {
+        figures = {
             "rolls": self.done,
             "operations": self.operations.total(),
             **{f"- {kind}": count for kind, count in self.operations.items()},
@@ -157,7 +161,7 @@ class Rolls:
             "doubled": self.wrong["doubled"],
             "longest roll in s": round(max(self.seconds), 1),
         }
-        return "\n".join(f"| {key} | {value} |" for key, value in told.items())
+        return "\n".join(f"| {key} | {value} |" for key, value in figures.items())
 
 
 @pytest.mark.parametrize(
@@ -175,5 +179,5 @@ async def test_a_new_version_loses_no_operation_in_flight(
     print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
     assert not +rolls.wrong, rolls.table()
     assert rolls.fates["left"] == 0
-    # The lock's call that runs at the first look may end before the second.
+    # A call to the lock that runs at the first look may end before the second.
     assert rolls.fates["moved"] >= 3 * of_each * count

@@ -1,4 +1,4 @@
-"""What Landlord was recorded to send runs through the real ingress, byte by byte."""
+"""The recorded requests of Landlord run through the real ingress, byte by byte."""
 
 import json
 from pathlib import Path
@@ -29,8 +29,8 @@ async def test_every_recorded_dispatch_is_accepted_and_done(world: World) -> Non
     assert len(exchanges) == 15
     for sent in ids.values():
         *_, last = sent
-        for one in sent:
-            await world.has_status(one, "completed")
+        for dispatch in sent:
+            await world.has_status(dispatch, "completed")
         assert (await world.done(last))["state"] == "succeeded"
 
 

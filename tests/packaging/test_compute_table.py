@@ -28,16 +28,14 @@ RULES = {
         "test_a_resource_keeps_the_hashes_that_it_was_made_with",
     ),
     "Ten repetitions of an act have the effect of one": (
-        "test_each_act_ten_times_over_does_what_once_does",
+        "test_an_act_repeated_ten_times_has_the_effect_of_one",
     ),
     "Adopts a resource of another worker": ("test_another_worker_takes_over_what_is_there",),
     "A create of an existing resource updates it, an update of a missing one creates it": (
-        "test_provision_of_what_is_there_otherwise_updates_it",
-        "test_update_of_what_is_missing_makes_it",
+        "test_provision_updates_a_resource_with_another_config",
+        "test_update_creates_a_missing_resource",
     ),
-    "Detects changes from outside, and repairs them": (
-        "test_what_drifted_is_seen_and_brought_back",
-    ),
+    "Detects changes from outside, and repairs them": ("test_drift_is_seen_and_repaired",),
     "An act interrupted at any point is resumed, rolled back or deleted": (
         "test_an_act_cut_at_any_point_is_brought_to_its_end_by_another_worker",
         "test_an_update_cut_at_any_point_can_be_taken_back",
@@ -53,7 +51,7 @@ RULES = {
     "Passes values of any characters unchanged, or refuses them": (
         "test_values_of_any_characters_arrive_as_they_are_or_are_refused",
     ),
-    "Reveals no secret": ("test_a_secret_is_told_to_nobody",),
+    "Reveals no secret": ("test_no_output_shows_a_secret",),
     "Its schema is JSON Schema 2020-12": ("test_the_schema_is_one_and_accepts_what_the_tests_use",),
 }
 """The contract's rules, each with its tests in the suite."""

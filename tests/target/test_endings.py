@@ -1,4 +1,4 @@
-"""The cases of one seed are the same each time, and the judge finds what it is there for."""
+"""The cases of one seed are always the same, and the judge finds each kind of fault."""
 
 from itertools import product
 
@@ -34,13 +34,13 @@ def test_a_seed_gives_the_same_cases_each_time() -> None:
     assert freezes(7, 3, TIMES) == freezes(7, 3, TIMES)
 
 
-def test_forty_cases_have_each_work_followed_by_each_and_delay_each_call() -> None:
+def test_forty_cases_combine_each_operation_with_each_follower_and_delay_each_call() -> None:
     cases = plan(7, 40, TIMES, MOMENTS)
 
-    assert {(one.work, one.then) for one in cases} == set(product(Work, Then))
-    late = {(delay.call, delay.moment) for one in cases for delay in one.delays}
+    assert {(case.work, case.then) for case in cases} == set(product(Work, Then))
+    late = {(delay.call, delay.moment) for case in cases for delay in case.delays}
     assert late == {call for calls in MOMENTS.values() for call in calls}
-    assert max(delay.seconds for one in cases for delay in one.delays) > TIMES.step_timeout
+    assert max(delay.seconds for case in cases for delay in case.delays) > TIMES.step_timeout
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_forty_cases_have_each_work_followed_by_each_and_delay_each_call() -> No
         (Work.PROVISION, Then.NOTHING, False, [GONE, serving(1)]),
     ],
 )
-def test_only_what_a_case_may_end_in_is_right(
+def test_only_the_expected_ends_of_a_case_are_right(
     work: Work, then: Then, right: list[Holds], *, api: bool
 ) -> None:
     ends = [GONE, *map(serving, (1, 2, 3))]
 
-    assert [one for one in ends if not findings(story(work, then, one, api=api))] == right
+    assert [end for end in ends if not findings(story(work, then, end, api=api))] == right
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_follower_that_never_ends_is_found() -> None:
 @pytest.mark.parametrize(
     ("api", "answered", "right"), [(False, 11.0, [2, 3]), (False, 9.5, [3]), (True, 11.0, [3])]
 )
-def test_only_without_an_api_may_an_update_in_place_win_that_was_on_the_wire_all_the_time(
+def test_a_late_update_in_place_may_win_only_without_an_api(
     answered: float, right: list[int], *, api: bool
 ) -> None:
     ends = []

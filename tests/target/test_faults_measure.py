@@ -1,4 +1,4 @@
-"""Which operations tell how long work takes after a kill."""
+"""The measure counts only operations that met one kill and no other fault."""
 
 from collections.abc import Mapping
 
@@ -17,42 +17,42 @@ def operation(**fields: object) -> Operation:
 
 
 def taken(
-    one: Operation,
+    operation: Operation,
     *others: Operation,
     faults: tuple[Mapping[str, object], ...] = (),
     lost_at: float = 0.0,
 ) -> list[float]:
-    kill = Fault(**KILL, running=[one] if one.begun < 10 else [])  # type: ignore[arg-type]
+    kill = Fault(**KILL, running=[operation] if operation.begun < 10 else [])  # type: ignore[arg-type]
     all_faults = [kill, *(Fault(**fault) for fault in faults)]  # type: ignore[arg-type]
     ledger = [{"tenant": "t", "outcome": "lost", "at": lost_at}] if lost_at else []
-    return [took for _, _, took in Measure.of(all_faults, [one, *others], ledger).taken()]
+    return [took for _, _, took in Measure.of(all_faults, [operation, *others], ledger).taken()]
 
 
-def test_what_met_one_kill_is_measured_from_its_end() -> None:
+def test_an_operation_that_met_one_kill_is_measured_from_the_kills_end() -> None:
     assert taken(operation()) == [1.0]
     assert taken(operation(ended=18.0)) == [6.0]
     assert taken(operation(ended=0.0)) == [float("inf")]
 
 
-def test_what_was_asked_for_while_somebody_was_away_is_measured_too() -> None:
+def test_an_operation_begun_during_a_fault_is_measured_too() -> None:
     assert taken(operation(begun=11.0)) == [1.0]
     assert taken(operation(begun=12.5)) == []
 
 
 @pytest.mark.parametrize("at", [9.5, 12.5])
-def test_what_met_another_fault_is_not_measured(at: float) -> None:
+def test_an_operation_with_a_second_fault_is_not_measured(at: float) -> None:
     other = {"kind": "connections cut", "is_kill": False, "at": at, "over": at + 0.1}
 
     assert taken(operation(), faults=(other,)) == []
 
 
-def test_a_fault_that_comes_once_it_is_too_late_excuses_nothing() -> None:
+def test_a_fault_after_the_deadline_excuses_nothing() -> None:
     other = {"kind": "connections cut", "is_kill": False, "at": 17.5, "over": 17.6}
 
     assert taken(operation(ended=18.0), faults=(other,)) == [6.0]
 
 
-def test_what_lost_an_answer_was_overtaken_or_given_up_is_not_measured() -> None:
+def test_operations_that_lost_an_answer_were_overtaken_or_failed_are_not_measured() -> None:
     assert taken(operation(), lost_at=12.5) == []
     assert taken(operation(), operation(begun=12.2)) == []
     assert taken(operation(status="failed")) == []

@@ -1,4 +1,4 @@
-"""The proxy that sets the clocks of Restate's nodes apart."""
+"""The proxy shifts the clocks of Restate's nodes."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ ROWS = [
 
 
 async def shown(url: str) -> list[float]:
-    """Seconds by which each job is shown later than it was accepted."""
+    """Return each job's shift in seconds, by the answers of the proxy."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{url}/query", json={"query": "select *"}) as answer,
@@ -25,7 +25,7 @@ async def shown(url: str) -> list[float]:
     return [(datetime.fromisoformat(row["created_at"]) - accepted).total_seconds() for row in rows]
 
 
-async def test_a_job_is_shown_by_the_clock_of_one_node_each_time(httpserver: HTTPServer) -> None:
+async def test_a_jobs_time_is_always_shifted_by_the_same_clock(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/query").respond_with_json({"rows": ROWS})
 
     async with clocks_apart(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks:
@@ -33,11 +33,11 @@ async def test_a_job_is_shown_by_the_clock_of_one_node_each_time(httpserver: HTT
 
     assert first == second
     assert set(first) == {-30.0, 0.0, 30.0}
-    assert len(clocks.skewed) == sum(one != 0 for one in first)
+    assert len(clocks.skewed) == sum(shift != 0 for shift in first)
 
 
 @pytest.mark.parametrize("status", [200, 404])
-async def test_all_else_is_passed_on_as_it_is(httpserver: HTTPServer, status: int) -> None:
+async def test_all_other_answers_pass_unchanged(httpserver: HTTPServer, status: int) -> None:
     httpserver.expect_request("/services/S", query_string="a=b").respond_with_data(
         "{}", status=status, content_type="application/json"
     )
@@ -50,7 +50,7 @@ async def test_all_else_is_passed_on_as_it_is(httpserver: HTTPServer, status: in
         assert (answer.status, await answer.text()) == (status, "{}")
 
 
-async def test_an_admin_api_that_is_away_is_away_here_too() -> None:
+async def test_the_proxy_is_down_while_the_admin_api_is_down() -> None:
     async with (
         clocks_apart("http://127.0.0.1:1", seed=7, seconds=30) as clocks,
         aiohttp.ClientSession() as session,

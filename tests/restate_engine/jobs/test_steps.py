@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -6,7 +7,7 @@ from pytest_httpserver import HTTPServer
 from restate import SdkInternalBaseException
 from restate.exceptions import RetryableError
 
-from landlord_engines_core.errors import SetApart, Transient
+from landlord_engines_core.errors import SetApart, Superseded, Transient
 from landlord_engines_core.steps import NONE_LOST
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.jobs import attempts
@@ -47,6 +48,20 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
     for each in (steps, ResyncSteps(**parts(admin), after="inv_job")):
         with pytest.raises(Transient, match="cannot be used"):
             await each.read_record("t")
+
+    await admin.aclose()
+
+
+async def test_a_resync_is_superseded_once_another_job_has_acquired_the_lock(
+    httpserver: HTTPServer,
+) -> None:
+    state = {"holder": {"execution_id": "inv_younger", "since": "t"}, "record": {}}
+    row = {"service_key": "t", "value_utf8": json.dumps(state)}
+    httpserver.expect_request("/query").respond_with_json({"rows": [row]})
+    admin = AdminClient(httpserver.url_for("/"))
+
+    with pytest.raises(Superseded, match="inv_younger acquired the lock"):
+        await ResyncSteps(**parts(admin), after="inv_job").read_record("t")
 
     await admin.aclose()
 

@@ -23,7 +23,7 @@ _LARGEST = 16 * 1024 * 1024
 
 @asynccontextmanager
 async def admin_front(admin: str, change: ChangeRows) -> AsyncIterator[str]:
-    """Listen before this admin API, and give the URL; one that is away is away here too."""
+    """Run a proxy before this admin API and yield its URL; if the API is down, so is the proxy."""
 
     async def answered(request: web.Request) -> web.Response:
         headers = {key: request.headers[key] for key in _PASSED_ON if key in request.headers}
@@ -56,7 +56,7 @@ async def admin_front(admin: str, change: ChangeRows) -> AsyncIterator[str]:
 
 
 def shift(row: Row, seconds: float) -> None:
-    """Show a job as dispatched so many seconds later."""
+    """Shift a job's time of dispatch by this many seconds."""
     at = datetime.fromisoformat(row["created_at"])
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     row["created_at"] = (at + timedelta(seconds=seconds)).isoformat()

@@ -1,7 +1,7 @@
-"""AWS as moto has it, behind a real socket in this process, and what happens there by itself.
+"""AWS as moto simulates it, behind a real socket in this process.
 
-moto runs no tasks: a rollout's progress, its failure and ECS's own way back are put into moto's
-state by the tests, as AWS documents them.
+moto runs no tasks. The tests write a rollout's progress, its failure and ECS's own rollback into
+moto's state, as AWS documents them.
 """
 
 import os
@@ -44,24 +44,24 @@ ENVIRONMENT = {
     # How many tasks moto says that a new service runs.
     "MOTO_ECS_SERVICE_RUNNING": "1",
 }
-"""What the server, and those that talk to it, find in their environment."""
+"""The environment of the server and of its clients."""
 
 
 @attrs.frozen(kw_only=True)
 class Aws:
-    """A running server."""
+    """A running moto server."""
 
     endpoint: str
 
     def cluster(self, *, region: str = REGION, account: str = ACCOUNT) -> str:
-        """Make a cluster of its own and return its ARN."""
+        """Create a cluster and return its ARN."""
         made = self.ecs(region, account).create_cluster(f"cluster-{uuid4().hex[:8]}")
         return str(made.arn)
 
     def task_definition(
         self, *, family: str = "", region: str = REGION, account: str = ACCOUNT
     ) -> str:
-        """Make a task definition, of a family of its own or the next of one; its ARN."""
+        """Create a task definition, in a new or an existing family, and return its ARN."""
         containers = [{"name": "web", "image": "web:1", "memory": 128, "essential": True}]
         made = self.ecs(region, account).register_task_definition(
             family=family or f"family-{uuid4().hex[:8]}",
@@ -85,7 +85,7 @@ class Aws:
         return str(made.arn)
 
     def config(self, **keys: object) -> dict[str, Any]:
-        """A tenant's configuration, in a cluster of its own."""
+        """Build a tenant's configuration, with a new cluster."""
         return {
             "cluster_arn": self.cluster(),
             "task_definition_arn": self.task_definition(),
@@ -94,56 +94,56 @@ class Aws:
         }
 
     def subnets(self) -> list[str]:
-        """The subnets that there are."""
-        return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_subnets()]
+        """List the subnets."""
+        return [str(subnet.id) for subnet in ec2_backends[ACCOUNT][REGION].describe_subnets()]
 
     def security_groups(self) -> list[str]:
-        """The security groups that there are."""
-        return [str(one.id) for one in ec2_backends[ACCOUNT][REGION].describe_security_groups()]
+        """List the security groups."""
+        return [str(group.id) for group in ec2_backends[ACCOUNT][REGION].describe_security_groups()]
 
     def ecs(self, region: str = REGION, account: str = ACCOUNT) -> Any:
-        """The server's own state."""
+        """Return moto's own state."""
         return ecs_backends[account][region]
 
     def services(self, cluster: str) -> dict[str, Any]:
-        """The services in a cluster by name, those that are inactive too."""
+        """Return the services in a cluster by name, inactive ones too."""
         region, account, name = cluster.split(":")[3], cluster.split(":")[4], cluster.split("/")[1]
-        found = self.ecs(region, account).services
+        by_key = self.ecs(region, account).services
         return {
             key.partition(":")[2]: service
-            for key, service in found.items()
+            for key, service in by_key.items()
             if key.partition(":")[0] == name
         }
 
     def service(self, config: Mapping[str, object]) -> Any:
-        """The only service in the cluster that a configuration names."""
+        """Return the only service in the cluster that a configuration names."""
         (service,) = self.services(str(config["cluster_arn"])).values()
         return service
 
     def tags(self, service: Any) -> Mapping[str, str]:
-        """A service's tags."""
+        """Return a service's tags."""
         return {tag["key"]: tag["value"] for tag in service.tags}
 
 
 def becomes_steady(service: Any) -> None:
-    """All tasks run."""
+    """Set the rollout as complete: all tasks run."""
     service.running_count = service.desired_count
     service.deployments[0]["rolloutState"] = "COMPLETED"
 
 
 def keeps_rolling(service: Any) -> None:
-    """The newest deployment is not done."""
+    """Set the newest deployment as in progress."""
     service.deployments[0]["rolloutState"] = "IN_PROGRESS"
 
 
 def fails(service: Any, reason: str) -> None:
-    """The circuit breaker gives the newest deployment up, with nothing to go back to."""
+    """Let the circuit breaker fail the newest deployment, without an older one to roll back to."""
     service.deployments[0]["rolloutState"] = "FAILED"
     service.deployments[0]["rolloutStateReason"] = reason
 
 
 def goes_back(service: Any, former: str, reason: str) -> None:
-    """The circuit breaker gives the newest deployment up and makes one of what was before."""
+    """Let the circuit breaker fail the newest deployment and roll back to the one before."""
     failed = {**service.deployments[0], "id": f"ecs-svc/{uuid4().int}", "status": "ACTIVE"}
     failed |= {"rolloutState": "FAILED", "rolloutStateReason": reason}
     failed |= {"taskDefinition": service.task_definition}
@@ -154,14 +154,14 @@ def goes_back(service: Any, former: str, reason: str) -> None:
 
 @attrs.define
 class Ecs:
-    """The engine under test, and each point that it reached."""
+    """The engine under test, and the failpoints that it reached."""
 
     aws: Aws
     engine: EcsCompute
     points: list[str]
 
     async def calls(self, location: str) -> list[str]:
-        """The names of all calls for a location from now on, as they are made."""
+        """Record the names of all calls for a location from now on."""
         names: list[str] = []
 
         def called(model: Any, **_: object) -> None:
@@ -172,7 +172,7 @@ class Ecs:
         return names
 
     def at(self, reached: Failpoint, *, rollout_timeout: float = 5.0) -> "Ecs":
-        """The same with something that happens at each point."""
+        """Copy the engine with an action that runs at each failpoint."""
 
         def both(point: str) -> None:
             self.points.append(point)
@@ -194,7 +194,7 @@ class Ecs:
 
 
 def _one_at_a_time(app: "WSGIApplication") -> "WSGIApplication":
-    """moto walks through dictionaries to which another request's thread may add."""
+    """Serve one request at a time: moto iterates over dictionaries that other threads change."""
     lock = Lock()
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
@@ -206,7 +206,7 @@ def _one_at_a_time(app: "WSGIApplication") -> "WSGIApplication":
 
 @contextmanager
 def running() -> Iterator[Aws]:
-    """Run the server; the environment has to be as `ENVIRONMENT` says."""
+    """Run the server; the caller must have set `ENVIRONMENT`."""
     moto = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
     serving = Thread(target=server.serve_forever, daemon=True)

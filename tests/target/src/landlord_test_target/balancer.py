@@ -1,4 +1,4 @@
-"""One TCP address in front of several: what a load balancer does for servers that come and go."""
+"""One TCP address before several servers, as a load balancer provides."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -16,12 +16,12 @@ __all__ = ["Balancer", "balanced"]
 
 @attrs.define
 class Balancer:
-    """Hands each connection to the next server in turn, or to one at random, that takes it.
+    """A balancer that hands each connection to the next server, or to a random one, that accepts it.
 
     Attributes:
-        servers: They may change at any time; connections that are there stay.
-        chance: Picks the server, where it is not the next in turn.
-        url: Where it listens.
+        servers: The servers; a change leaves open connections alone.
+        chance: The dice that pick a server; without them the next one is picked.
+        url: The balancer's address.
     """
 
     servers: deque[tuple[str, int]]
@@ -29,14 +29,14 @@ class Balancer:
     url: str = ""
 
     def stand_before(self, *addresses: str) -> None:
-        """Stand before these servers from now on, each given as host:port."""
+        """Replace the servers, each given as host:port."""
         self.servers = deque(_parted(addresses))
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """Treat one connection."""
-        found = await self._next()
-        if found is not None:
-            await relay(reader, writer, found)
+        """Serve one connection."""
+        connection = await self._next()
+        if connection is not None:
+            await relay(reader, writer, connection)
 
     async def _next(self) -> Connection | None:
         for server in self._order():
@@ -54,7 +54,7 @@ class Balancer:
 async def balanced(
     addresses: Iterable[str], port: int = 0, chance: Random | None = None
 ) -> AsyncIterator[Balancer]:
-    """Serve in front of these, each given as host:port."""
+    """Run a balancer before these servers, each given as host:port."""
     balancer = Balancer(deque(_parted(addresses)), chance)
     async with listening(balancer.serve, port=port) as own:
         balancer.url = f"http://127.0.0.1:{own}"

@@ -1,4 +1,4 @@
-"""What the example's tests are made of: a file with jobs, a target, and real workers."""
+"""The fixture of the example engine's tests: a file with jobs, a target, and real workers."""
 
 import signal
 from collections.abc import Mapping
@@ -43,15 +43,15 @@ class Bench:
         return await self.dispatcher.dispatch(provision_request(record))
 
     async def reads(self, job: str, state: str, sub_state: str) -> Mapping[str, object]:
-        """What Landlord reads of a job, once it is this."""
+        """Wait until Landlord reads this state of a job, and return the answer."""
 
         async def look() -> Mapping[str, object] | None:
             polled = await self.dispatcher.poll(job)
             return polled if (polled["state"], polled["sub_state"]) == (state, sub_state) else None
 
-        found = await wait_for(look)
-        assert found is not None
-        return found
+        answer = await wait_for(look)
+        assert answer is not None
+        return answer
 
     async def aclose(self) -> None:
         for worker in self.workers:

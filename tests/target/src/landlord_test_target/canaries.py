@@ -1,7 +1,7 @@
-"""Secrets planted in settings and tenants, brought into every trouble, and searched for.
+"""Plants secrets in settings and tenants, provokes every kind of failure, and searches for the secrets.
 
-The one place that holds a tenant's values in clear is Restate's own copy of the job's body, which
-is there before any worker sees it; that it is found proves that the search can find.
+Only Restate's own copy of the job's body holds a tenant's values in clear. Restate stores it before a
+worker sees the job. The search must find it there, which proves that the search works.
 """
 
 import json
@@ -23,7 +23,7 @@ INPUT = "Command: Input"
 
 @attrs.frozen
 class Canaries:
-    """Words that appear nowhere by chance."""
+    """Secrets: words that appear nowhere by chance."""
 
     mark: str = attrs.field(factory=lambda: f"canary{uuid4().hex}")
 
@@ -35,13 +35,13 @@ class Canaries:
 
 
 def env(canaries: Canaries, where: str) -> dict[str, object]:
-    """A part of a tenant's configuration with a secret in it, as most engines take it."""
+    """Build a part of a tenant's configuration with a secret, in the form of most engines."""
     return {"env": {"PASSWORD": canaries.word(where), "NESTED": canaries.word(f"{where}-2")}}
 
 
 @contextmanager
 def wrong_landlord(canaries: Canaries) -> Iterator[str]:
-    """Landlord's API, which answers with a secret in the wrong location; its URL."""
+    """Run a Landlord API whose answers have a secret in the wrong place, and yield its URL."""
     with HTTPServer() as server:
         server.expect_request("/v1/compute/config").respond_with_json({"error": "x"}, status=400)
         wrong = {"id": 5, "desired_config": canaries.word("api"), "labels": {"a": [1]}}
@@ -51,12 +51,12 @@ def wrong_landlord(canaries: Canaries) -> Iterator[str]:
 
 @attrs.frozen(kw_only=True)
 class Scene:
-    """A worker with secrets in its settings, and tenants with secrets in every kind of trouble.
+    """A worker with secrets in its settings, and tenants with secrets in every kind of failure.
 
     Attributes:
-        engine: The compute engine whose tenants all goes well for.
-        takes: A configuration that it takes, with secrets.
-        section: Its part of the worker's settings, where it needs one.
+        engine: The compute engine of the tenants without failures.
+        takes: A valid configuration for it, with secrets.
+        section: Its section in the worker's settings, if it needs one.
         own: The tenants that it may have by now; of some engines they would outlive the test.
     """
 
@@ -86,7 +86,7 @@ class Scene:
         return self.takes(self.canaries, where)
 
     async def life(self) -> str:
-        """All that goes well; the tenant."""
+        """Run jobs that succeed, and return their tenant."""
         world, tenant = self.world, self.world.tenant()
         self.own.append(tenant)
         for operation, where in (("provision", "first"), ("update", "second"), ("plan", "third")):
@@ -94,7 +94,7 @@ class Scene:
         return tenant
 
     async def held(self) -> list[str]:
-        """All that is held, with what its last failure says."""
+        """Run jobs that are held, and return them with their last failure."""
         config = self.tenants_config("held")
         deep: Any = self.canaries.word("deep")
         for _ in range(700):
@@ -124,7 +124,7 @@ class Scene:
         return sent
 
     async def in_trouble(self) -> list[str]:
-        """A target that refuses, fails, keeps quiet and rolls back."""
+        """Run jobs on a target that refuses, fails, does not answer and rolls back."""
         sent = []
         for call, fault in (
             ("create", {"refuse": -1}),
@@ -145,7 +145,7 @@ class Scene:
         return sent
 
     async def invalid(self) -> list[str]:
-        """Answers to bodies that are not understood."""
+        """Return the answers to invalid bodies."""
         secret = self.canaries.word("body")
         bodies = (
             f'{{"tenant_uuid": "t", "desired_config": {{"a": "{secret}" nope'.encode(),
@@ -162,22 +162,22 @@ class Scene:
         return answers
 
 
-async def _probed(worker: Worker, world: World) -> dict[str, str]:
-    found = {}
+async def _read_probes(worker: Worker, world: World) -> dict[str, str]:
+    outputs = {}
     for path in ("/livez", "/readyz", "/metrics"):
         async with world.http.get(f"{worker.probe_url}{path}") as response:
-            found[path] = await response.text()
-    return found
+            outputs[path] = await response.text()
+    return outputs
 
 
-async def _commanded(worker: Worker) -> dict[str, str]:
-    """What the commands print; with --debug they keep nothing back."""
+async def _run_commands(worker: Worker) -> dict[str, str]:
+    """Run the commands and return their output; --debug makes them print all they have."""
     return {
         command: (await worker.command("--debug", command))[1] for command in ("check", "config")
     }
 
 
-async def _misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]:
+async def _run_misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]:
     secret = scene.canaries.word("wrong")
     wrong: dict[str, tuple[str, dict[str, object]]] = {
         "a URL with a password": ("restate", {"admin_endpoint": f"http://u:{secret}@127.0.0.1:1"}),
@@ -186,38 +186,38 @@ async def _misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]
         "a bad value of a compute engine's": ("process", {"folder": "/", "ports": secret}),
         "a compute engine's own text": ("process", {"folder": secret}),
     }
-    found = {}
+    outputs = {}
     for name, (section, keys) in wrong.items():
         part = "workflow" if section == "restate" else "compute"
         bad = {**config[part], section: {**config[part].get(section, {}), **keys}}
         broken = {**config, part: bad}
         worker = Worker(config=broken, folder=scene.world.folder)
-        # It is to be refused before anything else is looked at, and before the worker serves.
+        # The worker must refuse it before it checks anything else, and before it serves.
         command = ("check",) if part == "workflow" else ()
-        code, found[name] = await worker.command("--debug", *command)
-        assert code == 2, found[name]
-    return found
+        code, outputs[name] = await worker.command("--debug", *command)
+        assert code == 2, outputs[name]
+    return outputs
 
 
-async def _kept(scene: Scene) -> tuple[dict[str, str], list[str]]:
-    """What Restate keeps: all but the jobs' bodies, and these by themselves."""
+async def _read_restate(scene: Scene) -> tuple[dict[str, str], list[str]]:
+    """Read all that Restate stores: first everything but the jobs' bodies, then the bodies."""
     query = scene.world.admin.query
     invocations = await query("SELECT * FROM sys_invocation")
     jobs = {row["id"] for row in invocations if row["target_handler_name"] == "execute"}
     journal = await query(JOURNAL)
     bodies = [row for row in journal if row["entry_type"] == INPUT and row["id"] in jobs]
-    found = {
+    outputs = {
         "sys_invocation": str(invocations),
         "sys_journal": str([row for row in journal if row not in bodies]),
         "sys_journal_events": str(await query("SELECT * FROM sys_journal_events")),
         "state": str(await query("SELECT * FROM state")),
         "restate-server.log": scene.world.restate.log.read_text(),
     }
-    return found, [str(row) for row in bodies]
+    return outputs, [str(row) for row in bodies]
 
 
 async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
-    """Play the scene: what can be seen from outside, by its place, and Restate's copies of bodies."""
+    """Play the scene; return all outputs by their place, and Restate's copies of the bodies."""
     config = scene.config(api)
     # With a variable it is not forked, and its command line is its own.
     worker = await scene.world.launch(config, "--log-level=debug", TZ="UTC")
@@ -231,28 +231,28 @@ async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
     )
     await scene.world.held(nobody, "has a wrong form")
 
-    found = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
-    found |= await _probed(worker, scene.world)
-    found |= {
+    outputs = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
+    outputs |= await _read_probes(worker, scene.world)
+    outputs |= {
         "argv": str(psutil.Process(worker.process.pid).cmdline()),
         "status": str(await scene.world.status(tenant)),
         "history": str(await scene.world.history(tenant)),
         "polled": str([await scene.world.dispatcher.poll(job) for job in [*sent, nobody]]),
     }
-    kept, bodies = await _kept(scene)
-    found |= kept
+    kept, bodies = await _read_restate(scene)
+    outputs |= kept
     for one in scene.own:
         await scene.world.run(one, "delete", scene.engine, **scene.tenants_config("last"))
     await worker.terminate()
-    found["log"] = worker.text()
-    found |= await _commanded(worker)
-    found |= await _misconfigured(scene, config)
-    return found, bodies
+    outputs["log"] = worker.text()
+    outputs |= await _run_commands(worker)
+    outputs |= await _run_misconfigured(scene, config)
+    return outputs, bodies
 
 
-def check_nowhere(canaries: Canaries, found: Mapping[str, str], bodies: list[str]) -> None:
-    """No secret is in what was found, and the search would have found it."""
-    assert all(found.values()), [name for name, text in found.items() if not text]
-    assert "Traceback" not in found["log"]
-    assert [name for name, text in found.items() if canaries.in_text(text)] == []
+def check_nowhere(canaries: Canaries, outputs: Mapping[str, str], bodies: list[str]) -> None:
+    """Check that no output has a secret, and that the search would have found one."""
+    assert all(outputs.values()), [name for name, text in outputs.items() if not text]
+    assert "Traceback" not in outputs["log"]
+    assert [name for name, text in outputs.items() if canaries.in_text(text)] == []
     assert any(canaries.in_text(body) for body in bodies)

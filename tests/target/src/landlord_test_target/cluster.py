@@ -16,10 +16,10 @@ __all__ = ["Cluster", "Node", "cluster"]
 
 @attrs.define(kw_only=True)
 class Node(RestateServer):
-    """A node; the first of them sets the cluster up.
+    """A node; the first one sets the cluster up.
 
     Attributes:
-        number: From 0.
+        number: The node's number, from 0.
         peers: All nodes, this one included.
     """
 
@@ -28,7 +28,7 @@ class Node(RestateServer):
 
     @property
     def address(self) -> str:
-        """Where it talks to its peers."""
+        """Return the address for the node's peers."""
         return f"http://127.0.0.1:{self._ports[2]}"
 
     def _write_config(self) -> Path:
@@ -61,7 +61,7 @@ bind-port = {ingress}
 
 @attrs.define(kw_only=True)
 class Cluster(RestateServer):
-    """All nodes, seen as one server by whoever uses it."""
+    """All nodes, with one address for their users."""
 
     nodes: Sequence[Node]
     ingress_url: str
@@ -69,18 +69,18 @@ class Cluster(RestateServer):
 
     @property
     def endpoint(self) -> str:
-        """The ingress of any node that is up."""
+        """Return the ingress, from any running node."""
         return self.ingress_url
 
     @property
     def admin_endpoint(self) -> str:
-        """The admin API of any node that is up."""
+        """Return the admin API, from any running node."""
         return self.admin_url
 
 
 @asynccontextmanager
 async def cluster(binary: Path, folder: Path, count: int = 3) -> AsyncIterator[Cluster]:
-    """Run a cluster of so many nodes."""
+    """Run a cluster with this many nodes."""
     nodes = [
         Node(binary=binary, folder=folder / f"n{number + 1}", number=number)
         for number in range(count)

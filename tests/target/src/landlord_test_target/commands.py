@@ -35,30 +35,30 @@ time.sleep(1000)
 
 
 def mark() -> str:
-    """A value by which the processes of one tenant are found."""
+    """Create a value that marks the processes of one tenant."""
     return uuid4().hex
 
 
 def server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str, object]:
-    """The configuration of a tenant that answers its health check."""
+    """Build the configuration of a tenant that answers its health check."""
     env = {"STATUS": str(status), "TENANT_MARK": tenants_mark}
     health = {"http": "/", "within": 20}
     return {"command": [*PYTHON, SERVER], "env": env, "health": health, **more}
 
 
 def living(tenants_mark: str) -> list[psutil.Process]:
-    """The processes that have the mark in their environment."""
-    found = []
+    """List the processes with the mark in their environment."""
+    processes = []
     for pid in psutil.pids():
         with suppress(psutil.Error):
             process = psutil.Process(pid)
             if process.environ().get("TENANT_MARK") == tenants_mark:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def spec(config: Mapping[str, object], tenant: str = "t") -> ComputeSpec:
-    """What the lifecycle would ask for."""
+    """Build the spec that the lifecycle would send."""
     return ComputeSpec(
         tenant=tenant,
         name=tenant,

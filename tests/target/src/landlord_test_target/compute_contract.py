@@ -1,7 +1,7 @@
-"""What every compute engine keeps, as tests: one suite for all of them.
+"""The contract of a compute engine, as one suite of tests for all of them.
 
-A test module subclasses `ComputeContract` and gives the fixture ``subject``: an engine, and how its
-target is seen and disturbed from outside.
+A test module subclasses `ComputeContract` and provides the fixture ``subject``: an engine, and a way
+to see and disturb its target from outside.
 """
 
 import asyncio
@@ -72,15 +72,15 @@ HOSTILE_VALUES = (
 
 
 class Interrupted(BaseException):
-    """Raised at a point inside an act, where a crash would be."""
+    """Error raised at a failpoint inside an act, in place of a crash."""
 
 
 class Subject(ABC):
-    """An engine under test, and its target as seen from outside.
+    """An engine under test, with a view of its target from outside.
 
     Attributes:
-        points: For each act the points that it passes.
-        drifts: What may be done to a resource behind its engine's back.
+        points: The failpoints of each act.
+        drifts: The changes that a test may make to a resource behind its engine's back.
     """
 
     points: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -88,47 +88,47 @@ class Subject(ABC):
 
     @abstractmethod
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
-        """An engine as in a process of its own, which knows what is on the target."""
+        """Create an engine without memory of its own, as in a new process."""
 
     @abstractmethod
     def config(self, version: int) -> dict[str, Any]:
-        """A configuration; each version is another one."""
+        """Build a configuration; each version differs."""
 
     @abstractmethod
     def with_secret(self, secret: str) -> dict[str, Any]:
-        """A configuration with a secret wherever a tenant may have one."""
+        """Build a configuration with a secret in every place where a tenant may have one."""
 
     @abstractmethod
     def refused(self, secret: str) -> dict[str, Any] | None:
-        """A configuration that a new tenant is refused, with a secret in it; None if none is."""
+        """Build a configuration with a secret that the engine refuses; None if it refuses none."""
 
     @abstractmethod
     def carrying(self, value: str) -> dict[str, Any]:
-        """A configuration with a value wherever a tenant may have text of its own."""
+        """Build a configuration with a value in every place for a tenant's text."""
 
     @abstractmethod
     async def carried(self, tenant: str) -> str:
-        """That value as the tenant's resource has it."""
+        """Read that value from the tenant's resource."""
 
     @abstractmethod
     async def versions(self, tenant: str) -> list[int]:
-        """The version of each resource that the target has of a tenant."""
+        """Return the versions of a tenant's resources on the target."""
 
     @abstractmethod
     async def shown(self, tenant: str) -> str:
-        """What anybody sees who may list the target's resources: names and labels."""
+        """Return the names and labels that everybody sees who may list the target's resources."""
 
     @abstractmethod
     async def disturb(self, tenant: str, drift: str) -> None:
-        """Do something to a resource behind its engine's back, one of `drifts`."""
+        """Make one of `drifts` behind the engine's back."""
 
     def tenant(self, like: str = "") -> str:
-        """The id of a tenant that is cleared away in the end; like this one, if one is given."""
+        """Create a tenant's id, similar to another if given; the fixture removes its resources at the end."""
         return f"{like}{uuid4()}"
 
 
 def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> ComputeSpec:
-    """What the lifecycle would ask for."""
+    """Build the spec that the lifecycle would send."""
     config = {**subject.config(version), **more}
     return ComputeSpec(
         tenant=tenant,
@@ -140,20 +140,20 @@ def spec(subject: Subject, tenant: str, version: int = 1, **more: object) -> Com
     )
 
 
-async def healthy(engine: ComputeEngine, wanted: ComputeSpec) -> Observation:
+async def healthy(engine: ComputeEngine, desired: ComputeSpec) -> Observation:
     """Wait until a tenant's resource is healthy."""
 
     async def look() -> Observation | None:
-        observed = await engine.inspect(wanted.tenant, wanted.location)
+        observed = await engine.inspect(desired.tenant, desired.location)
         return observed if observed.state is ResourceState.HEALTHY else None
 
-    found = await wait_for(look)
-    assert found is not None
-    return found
+    observation = await wait_for(look)
+    assert observation is not None
+    return observation
 
 
 async def insisted(call: Callable[[], Awaitable[T]]) -> T:
-    """Call until the target is free for it, as the lifecycle does."""
+    """Repeat a call until the target is not busy, as the lifecycle does."""
     again = backoff.on_exception(
         backoff.constant, ComputeUnavailable, interval=0.1, max_time=60, jitter=None, logger=None
     )(call)
@@ -162,43 +162,43 @@ async def insisted(call: Callable[[], Awaitable[T]]) -> T:
 
 
 class ComputeContract:
-    """The suite. All of it holds for every engine."""
+    """The suite, which every engine has to pass."""
 
     async def test_what_is_not_there_is_missing_and_deleting_it_succeeds(
         self, subject: Subject
     ) -> None:
-        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+        engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        assert await engine.inspect(wanted.tenant, wanted.location) == Observation(
+        assert await engine.inspect(desired.tenant, desired.location) == Observation(
             state=ResourceState.MISSING
         )
-        assert not await engine.destroy(wanted.tenant, wanted.location)
+        assert not await engine.destroy(desired.tenant, desired.location)
 
     async def test_a_resource_keeps_the_hashes_that_it_was_made_with(
         self, subject: Subject
     ) -> None:
-        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+        engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        made = await engine.provision(wanted)
+        made = await engine.provision(desired)
 
-        observed = await healthy(engine, wanted)
-        assert observed.config_hash == wanted.config_hash
-        assert observed.key_hashes == wanted.key_hashes
+        observed = await healthy(engine, desired)
+        assert observed.config_hash == desired.config_hash
+        assert observed.key_hashes == desired.key_hashes
         assert observed.resource_ids == made.resource_ids
 
-    async def test_each_act_ten_times_over_does_what_once_does(self, subject: Subject) -> None:
+    async def test_an_act_repeated_ten_times_has_the_effect_of_one(self, subject: Subject) -> None:
         engine, tenant = subject.engine(), subject.tenant()
         first, second = spec(subject, tenant, 1), spec(subject, tenant, 2)
 
         made = [await engine.provision(first) for _ in range(10)]
         await healthy(engine, first)
-        assert len({tuple(one.resource_ids.items()) for one in made}) == 1
+        assert len({tuple(result.resource_ids.items()) for result in made}) == 1
         assert await subject.versions(tenant) == [1]
 
         updated = [await engine.update(second) for _ in range(10)]
         await healthy(engine, second)
-        assert len({tuple(one.resource_ids.items()) for one in updated}) == 1
-        assert not any(one.rolled_back for one in updated)
+        assert len({tuple(result.resource_ids.items()) for result in updated}) == 1
+        assert not any(result.rolled_back for result in updated)
         assert await subject.versions(tenant) == [2]
 
         gone = [await engine.destroy(tenant, first.location) for _ in range(10)]
@@ -207,20 +207,20 @@ class ComputeContract:
 
     async def test_another_worker_takes_over_what_is_there(self, subject: Subject) -> None:
         tenant = subject.tenant()
-        wanted = spec(subject, tenant)
-        made = await subject.engine().provision(wanted)
+        desired = spec(subject, tenant)
+        made = await subject.engine().provision(desired)
         another = subject.engine()
 
-        observed = await healthy(another, wanted)
-        adopted = await another.provision(wanted)
+        observed = await healthy(another, desired)
+        adopted = await another.provision(desired)
 
-        assert observed.config_hash == wanted.config_hash
+        assert observed.config_hash == desired.config_hash
         assert adopted.resource_ids == made.resource_ids
         assert await subject.versions(tenant) == [1]
-        assert await another.destroy(tenant, wanted.location)
+        assert await another.destroy(tenant, desired.location)
         assert await subject.versions(tenant) == []
 
-    async def test_provision_of_what_is_there_otherwise_updates_it(self, subject: Subject) -> None:
+    async def test_provision_updates_a_resource_with_another_config(self, subject: Subject) -> None:
         engine, tenant = subject.engine(), subject.tenant()
         await engine.provision(spec(subject, tenant, 1))
         await healthy(engine, spec(subject, tenant, 1))
@@ -230,30 +230,30 @@ class ComputeContract:
         await healthy(engine, spec(subject, tenant, 2))
         assert await subject.versions(tenant) == [2]
 
-    async def test_update_of_what_is_missing_makes_it(self, subject: Subject) -> None:
-        engine, wanted = subject.engine(), spec(subject, subject.tenant())
+    async def test_update_creates_a_missing_resource(self, subject: Subject) -> None:
+        engine, desired = subject.engine(), spec(subject, subject.tenant())
 
-        await engine.update(wanted)
+        await engine.update(desired)
 
-        await healthy(engine, wanted)
-        assert await subject.versions(wanted.tenant) == [1]
+        await healthy(engine, desired)
+        assert await subject.versions(desired.tenant) == [1]
 
-    async def test_what_drifted_is_seen_and_brought_back(self, subject: Subject) -> None:
+    async def test_drift_is_seen_and_repaired(self, subject: Subject) -> None:
         engine = subject.engine()
 
         async def brought_back(drift: str) -> None:
-            wanted = spec(subject, subject.tenant())
-            await engine.provision(wanted)
-            await healthy(engine, wanted)
+            desired = spec(subject, subject.tenant())
+            await engine.provision(desired)
+            await healthy(engine, desired)
 
-            await subject.disturb(wanted.tenant, drift)
+            await subject.disturb(desired.tenant, drift)
 
-            seen = await engine.inspect(wanted.tenant, wanted.location)
-            assert decide(wanted, seen).action is not Action.NOTHING, drift
-            await engine.update(wanted)
-            after = await healthy(engine, wanted)
-            assert decide(wanted, after).action is Action.NOTHING, drift
-            assert await subject.versions(wanted.tenant) == [1], drift
+            seen = await engine.inspect(desired.tenant, desired.location)
+            assert decide(desired, seen).action is not Action.NOTHING, drift
+            await engine.update(desired)
+            after = await healthy(engine, desired)
+            assert decide(desired, after).action is Action.NOTHING, drift
+            assert await subject.versions(desired.tenant) == [1], drift
 
         await asyncio.gather(*map(brought_back, subject.drifts))
 
@@ -261,7 +261,7 @@ class ComputeContract:
         self, subject: Subject
     ) -> None:
         async def brought_to_its_end(act: str, point: str) -> None:
-            tenant = await _cut(subject, act, point)
+            tenant = await _interrupt_act(subject, act, point)
 
             another = subject.engine()
             await _acted(another, subject, tenant, act)
@@ -272,7 +272,7 @@ class ComputeContract:
 
     async def test_an_update_cut_at_any_point_can_be_taken_back(self, subject: Subject) -> None:
         async def taken_back(point: str) -> None:
-            tenant = await _cut(subject, "update", point)
+            tenant = await _interrupt_act(subject, "update", point)
 
             another, first = subject.engine(), spec(subject, tenant, 1)
             await another.update(first)
@@ -284,7 +284,7 @@ class ComputeContract:
 
     async def test_a_delete_leaves_nothing_of_an_act_that_was_cut(self, subject: Subject) -> None:
         async def deleted(act: str, point: str) -> None:
-            tenant = await _cut(subject, act, point)
+            tenant = await _interrupt_act(subject, act, point)
 
             another = subject.engine()
             await another.destroy(tenant, spec(subject, tenant).location)
@@ -295,24 +295,24 @@ class ComputeContract:
 
     async def test_many_tenants_at_once_get_each_its_own(self, subject: Subject) -> None:
         engine = subject.engine()
-        wanted = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
+        specs = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
 
-        made = await asyncio.gather(*(engine.provision(one) for one in wanted))
+        made = await asyncio.gather(*(engine.provision(desired) for desired in specs))
 
-        assert len({tuple(one.resource_ids.items()) for one in made}) == len(wanted)
-        for number, one in enumerate(wanted):
-            await healthy(engine, one)
-            assert await subject.versions(one.tenant) == [number % 2 + 1]
+        assert len({tuple(result.resource_ids.items()) for result in made}) == len(specs)
+        for number, desired in enumerate(specs):
+            await healthy(engine, desired)
+            assert await subject.versions(desired.tenant) == [number % 2 + 1]
 
     async def test_the_same_at_once_from_two_workers_makes_one(self, subject: Subject) -> None:
         tenant = subject.tenant()
         workers = [subject.engine(), subject.engine()]
         location = spec(subject, tenant).location
         for version in (1, 2):
-            wanted = spec(subject, tenant, version)
-            acts = (partial(workers[n % 2].provision, wanted) for n in range(6))
+            desired = spec(subject, tenant, version)
+            acts = (partial(workers[n % 2].provision, desired) for n in range(6))
             await asyncio.gather(*map(insisted, acts))
-            await healthy(workers[0], wanted)
+            await healthy(workers[0], desired)
             assert await subject.versions(tenant) == [version]
 
         deletes = (partial(workers[n % 2].destroy, tenant, location) for n in range(6))
@@ -323,18 +323,20 @@ class ComputeContract:
 
     async def test_ids_of_any_characters_are_told_apart(self, subject: Subject) -> None:
         engine = subject.engine()
-        tenants = [subject.tenant(one) for one in HOSTILE_IDS]
-        wanted = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
-        await asyncio.gather(*(engine.provision(one) for one in wanted))
+        tenants = [subject.tenant(name) for name in HOSTILE_IDS]
+        specs = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
+        await asyncio.gather(*(engine.provision(desired) for desired in specs))
 
-        await engine.destroy(tenants[0], wanted[0].location)
+        await engine.destroy(tenants[0], specs[0].location)
 
-        for number, one in enumerate(wanted[1:], 1):
-            observed = await healthy(engine, one)
-            assert observed.config_hash == one.config_hash
-            assert await subject.versions(one.tenant) == [number % 2 + 1]
-        gone = await asyncio.gather(*(engine.destroy(one.tenant, one.location) for one in wanted))
-        assert gone == [False, *[True] * (len(wanted) - 1)]
+        for number, desired in enumerate(specs[1:], 1):
+            observed = await healthy(engine, desired)
+            assert observed.config_hash == desired.config_hash
+            assert await subject.versions(desired.tenant) == [number % 2 + 1]
+        gone = await asyncio.gather(
+            *(engine.destroy(desired.tenant, desired.location) for desired in specs)
+        )
+        assert gone == [False, *[True] * (len(specs) - 1)]
 
     async def test_values_of_any_characters_arrive_as_they_are_or_are_refused(
         self, subject: Subject
@@ -343,17 +345,17 @@ class ComputeContract:
         registry = ComputeRegistry({engine.name: engine})
 
         async def arrives_or_is_refused(value: str) -> None:
-            wanted = spec(subject, subject.tenant(), **subject.carrying(value))
-            if (refusal := await _refusal(registry, wanted)) is None:
-                await healthy(engine, wanted)
-                assert await subject.carried(wanted.tenant) == value
+            desired = spec(subject, subject.tenant(), **subject.carrying(value))
+            if (refusal := await _refusal(registry, desired)) is None:
+                await healthy(engine, desired)
+                assert await subject.carried(desired.tenant) == value
             else:
                 assert value not in refusal
-                assert await subject.versions(wanted.tenant) == []
+                assert await subject.versions(desired.tenant) == []
 
         await asyncio.gather(*map(arrives_or_is_refused, HOSTILE_VALUES))
 
-    async def test_a_secret_is_told_to_nobody(
+    async def test_no_output_shows_a_secret(
         self, subject: Subject, caplog: pytest.LogCaptureFixture
     ) -> None:
         # As the host has it: libraries are heard from warnings on.
@@ -361,18 +363,18 @@ class ComputeContract:
         caplog.set_level(logging.DEBUG, "landlord_engines")
         engine, tenant = subject.engine(), subject.tenant()
         registry = ComputeRegistry({engine.name: engine})
-        wanted = spec(subject, tenant, **subject.with_secret(SECRET))
+        desired = spec(subject, tenant, **subject.with_secret(SECRET))
 
-        made = await engine.provision(wanted)
-        observed = await healthy(engine, wanted)
-        told = [repr(one) for one in (engine, wanted, made, observed)]
+        made = await engine.provision(desired)
+        observed = await healthy(engine, desired)
+        outputs = [repr(value) for value in (engine, desired, made, observed)]
         if (refused := subject.refused(SECRET)) is not None:
             refusal = await _refusal(registry, spec(subject, subject.tenant(), **refused))
             assert refusal is not None
-            told.append(refusal)
+            outputs.append(refusal)
 
-        told += [caplog.text, await subject.shown(tenant)]
-        assert not [text for text in told if SECRET in text]
+        outputs += [caplog.text, await subject.shown(tenant)]
+        assert not [text for text in outputs if SECRET in text]
 
     async def test_the_schema_is_one_and_accepts_what_the_tests_use(self, subject: Subject) -> None:
         engine = subject.engine()
@@ -383,12 +385,12 @@ class ComputeContract:
             registry.check(engine.name, subject.config(version))
 
 
-async def _refusal(registry: ComputeRegistry, wanted: ComputeSpec) -> str | None:
-    """Ask as the lifecycle does, and return why that was refused."""
+async def _refusal(registry: ComputeRegistry, desired: ComputeSpec) -> str | None:
+    """Check a spec as the lifecycle does, and return the reason of a refusal."""
     (name,) = registry
     try:
-        registry.check(name, wanted.config)
-        await registry.engine(name).provision(wanted)
+        registry.check(name, desired.config)
+        await registry.engine(name).provision(desired)
     except ComputeRefused as error:
         return f"{error} {error!r}"
     return None
@@ -400,8 +402,8 @@ def _points(subject: Subject) -> Iterator[tuple[str, str]]:
             yield act, point
 
 
-async def _cut(subject: Subject, act: str, point: str) -> str:
-    """A tenant whose act came as far as this point."""
+async def _interrupt_act(subject: Subject, act: str, point: str) -> str:
+    """Create a tenant whose act was interrupted at this failpoint."""
     tenant = subject.tenant()
     await _prepared(subject, tenant, act)
     with pytest.raises(Interrupted):

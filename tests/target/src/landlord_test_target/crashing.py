@@ -37,7 +37,7 @@ def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
 
 
 def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
-    """Carry out jobs in this process."""
+    """Run jobs in this process."""
     asyncio.run(_carry_out(settings, bodies))
 
 
@@ -49,7 +49,7 @@ async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[st
 
 
 def keep(point: str, victim: int, *arguments: str) -> None:
-    """Run a command as `process` does, and kill somebody at a point of the runner's."""
+    """Run a command as `process` does, and kill a process at a failpoint of the runner."""
 
     def reached(at: str) -> None:
         if at == point:

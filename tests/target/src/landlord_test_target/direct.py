@@ -46,12 +46,12 @@ class Lines:
         self.lines.append(("error", event, values))
 
     def events(self, level: str) -> list[str]:
-        return [event for one, event, _ in self.lines if one == level]
+        return [event for line_level, event, _ in self.lines if line_level == level]
 
 
 @attrs.define
 class DirectSteps:
-    """Runs each step once; values go through JSON as they would through a journal."""
+    """Steps that run once each, with values encoded as JSON as in a journal."""
 
     execution_id: str = "one"
     record: Record = attrs.field(factory=Record)
@@ -85,7 +85,7 @@ class DirectSteps:
 
 @attrs.frozen
 class ScriptedCompute(MockCompute):
-    """A mock whose answers a test may set."""
+    """A mock engine whose answers a test may set."""
 
     states: list[ResourceState] = attrs.field(factory=list)
     results: list[ComputeResult | Exception] = attrs.field(factory=list)

@@ -1,4 +1,4 @@
-"""A real Docker engine, images that are made here, and what the engine has of a tenant."""
+"""A real Docker daemon, its test images, and its resources of a tenant."""
 
 import io
 import json
@@ -15,26 +15,26 @@ from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.models import config_hash, key_hashes
 
 WEB = "landlord-test/web"
-"""Serves its version over HTTP on 8080; there are versions 1 to 3."""
+"""A web server that serves its version on port 8080; there are versions 1 to 3."""
 
 SETTINGS = {"stable_window": 0.2, "stop_timeout": 0, "health_timeout": 60}
-"""Quick, so that tests are."""
+"""Settings with short times, so that tests are quick."""
 
 
 def run(*command: str, data: bytes | None = None) -> str:
-    """Run a command to its end and return what it wrote."""
+    """Run a command to its end and return its output."""
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
 
 
 def docker(*arguments: str) -> str:
-    """What Docker's own client says."""
+    """Run Docker's own client and return its output."""
     return run("docker", *arguments)
 
 
 def _archive(files: dict[str, str]) -> bytes:
-    """A root file system with busybox and these files."""
+    """Build a root file system with busybox and these files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(str(Path("/bin/busybox").resolve()), "bin/busybox")
@@ -50,7 +50,7 @@ def _archive(files: dict[str, str]) -> bytes:
 
 
 def make_image(name: str, *changes: str, files: dict[str, str] | None = None) -> None:
-    """Make an image unless it is there."""
+    """Create an image unless it exists."""
     if name in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
         return
     options = [part for change in changes for part in ("--change", change)]
@@ -58,7 +58,7 @@ def make_image(name: str, *changes: str, files: dict[str, str] | None = None) ->
 
 
 def make_images() -> None:
-    """Make what the tests run."""
+    """Create the images of the tests."""
     serve = 'CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]'
     for version in "123":
         make_image(f"{WEB}:{version}", serve, files={"www/index.html": version})
@@ -69,7 +69,7 @@ def make_images() -> None:
 
 
 def spec(tenant: str, **config: object) -> ComputeSpec:
-    """What a tenant is to have; version 1 of the web server unless an image is named."""
+    """Build a tenant's spec, with version 1 of the web server as the default image."""
     config = {"image": f"{WEB}:1", **config}
     return ComputeSpec(
         tenant=tenant,
@@ -83,7 +83,7 @@ def spec(tenant: str, **config: object) -> ComputeSpec:
 
 @attrs.frozen
 class Holdings:
-    """What the engine has of one tenant, as Docker's own client sees it."""
+    """The daemon's resources of one tenant, as Docker's own client sees them."""
 
     tenant: str
 
@@ -97,17 +97,18 @@ class Holdings:
 
     @property
     def only(self) -> dict[str, Any]:
-        """The one container."""
-        (found,) = self.ids
-        return show(found)
+        """Return the tenant's only container."""
+        (container,) = self.ids
+        return show(container)
 
     @property
     def versions(self) -> list[int]:
-        """The versions of the web server that its containers run."""
-        return [int(show(one)["Config"]["Image"].rpartition(":")[2]) for one in self.ids]
+        """Return the versions of the web server in the tenant's containers."""
+        images = [show(container)["Config"]["Image"] for container in self.ids]
+        return [int(image.rpartition(":")[2]) for image in images]
 
     def go_made(self, *more: str) -> str:
-        """A container by the conventions of Landlord's own worker."""
+        """Create a container by the conventions of Landlord's own worker."""
         labels = {"owner": "landlord", "tenant_id": self.tenant, "provider": "docker"}
         options = [part for key in labels for part in ("--label", f"landlord.{key}={labels[key]}")]
         name = f"landlord-tenant-{self.tenant}"
@@ -120,13 +121,13 @@ class Holdings:
 
 
 def show(container: str) -> dict[str, Any]:
-    """All of one container."""
-    (shown,) = json.loads(docker("container", "inspect", container))
-    found: dict[str, Any] = shown
-    return found
+    """Inspect one container."""
+    (inspected,) = json.loads(docker("container", "inspect", container))
+    document: dict[str, Any] = inspected
+    return document
 
 
 def address(container: Mapping[str, Any]) -> str:
-    """Where a container is reached."""
+    """Return a container's address."""
     (network,) = container["NetworkSettings"]["Networks"].values()
     return str(network["IPAddress"])

@@ -23,7 +23,7 @@ _VARYING = (
 
 @attrs.frozen
 class Shown:
-    """A command of a document, and the output that the document shows for it."""
+    """A command of a document, with the output that the document shows."""
 
     document: str
     command: str
@@ -31,7 +31,7 @@ class Shown:
 
 
 def shown(document: str) -> Iterator[Shown]:
-    """List the commands in the blocks marked `sh`; the block after one shows the last one's output."""
+    """List the commands in `sh` blocks; the next block shows the output of a block's last command."""
     path = ROOT / document
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     for block, output in _BLOCKS.findall(text):

@@ -41,7 +41,7 @@ LONGEST_CARRY = 10.0
 
 @attrs.define
 class TargetCompute(ComputeEngine):
-    """Keeps a tenant's hash on its resource; the process knows nothing."""
+    """A compute engine that keeps a tenant's hash on its resource and nothing in its process."""
 
     name: str
     url: str
@@ -70,30 +70,32 @@ class TargetCompute(ComputeEngine):
         return location
 
     async def inspect(self, tenant: str, location: str) -> Observation:
-        status, found = await self._call("GET", "inspect", {"tenant": tenant, "location": location})
+        status, document = await self._call(
+            "GET", "inspect", {"tenant": tenant, "location": location}
+        )
         if status == 404:
             return Observation(state=ResourceState.MISSING)
-        state = ResourceState.FAILED if found["unhealthy"] else ResourceState.HEALTHY
+        state = ResourceState.FAILED if document["unhealthy"] else ResourceState.HEALTHY
         return Observation(
             state=state,
-            config_hash=str(found["config_hash"]),
-            key_hashes=found["key_hashes"],
-            resource_ids={"id": str(found["id"])},
-            detail="it says so" if found["unhealthy"] else "",
+            config_hash=str(document["config_hash"]),
+            key_hashes=document["key_hashes"],
+            resource_ids={"id": str(document["id"])},
+            detail="it says so" if document["unhealthy"] else "",
         )
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        status, found = await self._send("create", self._body(spec))
-        if status == 409 and found["config_hash"] != spec.config_hash:
+        status, document = await self._send("create", self._body(spec))
+        if status == 409 and document["config_hash"] != spec.config_hash:
             return await self.update(spec)
-        return ComputeResult(resource_ids={"id": str(found["id"])})
+        return ComputeResult(resource_ids={"id": str(document["id"])})
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        status, found = await self._send("update", self._body(spec))
+        status, document = await self._send("update", self._body(spec))
         if status == 404:
             return await self.provision(spec)
-        rolled_back = "it did not become healthy" if "rolled_back" in found else ""
-        return ComputeResult(resource_ids={"id": str(found["id"])}, rolled_back=rolled_back)
+        rolled_back = "it did not become healthy" if "rolled_back" in document else ""
+        return ComputeResult(resource_ids={"id": str(document["id"])}, rolled_back=rolled_back)
 
     async def destroy(self, tenant: str, location: str) -> bool:
         status, _ = await self._send("delete", {"tenant": tenant, "location": location})

@@ -1,8 +1,8 @@
-"""Commands in processes of their own that need not import anything: they are forked, ready to run.
+"""Commands in forked processes, which need not import anything.
 
-A worker takes 0.8 s of processor time to be imported, 1.7 s while coverage is measured, and the tests
-start hundreds. One process imports all of it once; what it forks is a process like any other, with its
-own pid, signals, streams and exit code.
+Importing the worker takes 0.8 s of processor time, or 1.7 s with coverage, and the tests start hundreds
+of workers. One fork server imports everything once. A forked process has its own pid, signals, streams
+and exit code.
 """
 
 import asyncio
@@ -37,40 +37,40 @@ _SERVER.set_forkserver_preload(
 
 @attrs.define
 class Forked:
-    """A process as asyncio shows one; its parent is not this process but the one that forked it."""
+    """A process with asyncio's interface, whose parent is the fork server and not this process."""
 
     _process: ForkServerProcess
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Return the process id."""
         assert self._process.pid is not None
         return self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code, negative for the signal that ended it; ``None`` while it runs."""
+        """Return the exit code, negative for a signal; ``None`` while the process runs."""
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send the process a signal, unless it has ended."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         self._process.kill()
 
     def join(self) -> int:
-        """Stand still until its end; its exit code."""
+        """Block until the process ends, and return its exit code."""
         self._process.join()
         code = self.returncode
         assert code is not None, "its end was told"
         return code
 
     async def wait(self) -> int:
-        """Wait for its end; its exit code."""
+        """Wait until the process ends, and return its exit code."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._process.sentinel, ended.set)
         try:
@@ -88,10 +88,10 @@ def forked(
     """Run ``landlord-host`` with this command line, its output appended to a file.
 
     Args:
-        command: What it finds as ``sys.argv``.
-        output: Its standard output and error.
-        environment: Its variables, those of this process where there are none: what is imported
-            already does not see them.
+        command: Its ``sys.argv``.
+        output: The file for its standard output and error.
+        environment: Its variables; this process's if None. Modules that are imported already do not
+            see them.
     """
     return forked_call(partial(_run_host, command), output, environment)
 
@@ -99,7 +99,7 @@ def forked(
 def forked_call(
     call: Callable[[], object], output: Path, environment: Mapping[str, str] | None = None
 ) -> Forked:
-    """Call a function that can be pickled; output and variables as `forked` has them."""
+    """Call a function that can be pickled, with output and variables as in `forked`."""
     output.touch()
     variables = dict(os.environ if environment is None else environment)
     process = _SERVER.Process(

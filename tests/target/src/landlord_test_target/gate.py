@@ -17,11 +17,11 @@ SOCKET = "/var/run/docker.sock"
 
 @attrs.define
 class Gate:
-    """Keeps back each request whose first line holds ``kept_back``.
+    """A proxy that holds each request whose first line contains ``kept_back``.
 
     Attributes:
-        host: The front's address, as the section ``compute.docker`` has it.
-        arrived: Set once such a request is there.
+        host: The proxy's address, as in the section ``compute.docker``.
+        arrived: Set once such a request has arrived.
         open: Set to let them through.
     """
 
@@ -43,7 +43,7 @@ class Gate:
 
 @asynccontextmanager
 async def gate() -> AsyncIterator[Gate]:
-    """Listen before the engine of this machine."""
+    """Run a proxy before this machine's daemon."""
     front = Gate()
     async with listening(front.connected) as port:
         front.host = f"tcp://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""What the end-to-end tests are made of: real processes, and waiting for what they do."""
+"""The fixture of the end-to-end tests: real processes, and waits for their effects."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ __all__ = ["Target", "Worker", "World", "free_port", "wait_for"]
 
 @attrs.define(kw_only=True)
 class World:
-    """A service of its own on a restate-server, its workers, and Landlord's part."""
+    """A service on a restate-server, its workers, and Landlord's part."""
 
     restate: RestateServer
     target: Target
@@ -53,7 +53,7 @@ class World:
             restate["worker_landlord_api_url"] = api
         section: dict[str, object] = {"url": self.target.url}
         if "step_timeout" in worker:
-            # What is left out has to fit beside it.
+            # The defaults of the other timeouts would not fit a short step_timeout.
             worker = {"health_timeout": "500ms", **worker}
             section["longest_carry"] = 1
         engines = {name: dict(section) for name in ("target", "target2")}
@@ -85,7 +85,7 @@ class World:
         return await (await self.launch(self.config(**options))).registered()
 
     async def again(self, worker: Worker) -> Worker:
-        """Start the same worker anew: same address, same settings."""
+        """Restart a worker with the same address and settings."""
         return await (await self.launch(worker.config)).registered()
 
     @staticmethod
@@ -113,8 +113,7 @@ class World:
         return await self.dispatcher.dispatch(self.body(tenant, operation, config, provider))
 
     async def row(self, execution_id: str) -> Mapping[str, Any]:
-        """Restate's row of an invocation, once there is one: a server that was killed has to read
-        its log again first."""
+        """Wait for Restate's row of an invocation: a killed server must replay its log first."""
 
         async def look() -> Mapping[str, Any]:
             polled: Mapping[str, Any] = await self.dispatcher.poll(execution_id)
@@ -133,7 +132,7 @@ class World:
         return found
 
     async def done(self, execution_id: str) -> dict[str, Any]:
-        """The answer of a job that succeeds."""
+        """Wait for a job's success and return its answer."""
         row = await self.has_status(execution_id, "completed")
         assert row["completion_result"] == "success", row
         url = f"{self.restate.endpoint}/restate/invocation/{execution_id}/output"
@@ -150,7 +149,7 @@ class World:
         return outcome
 
     async def held(self, execution_id: str, message: str) -> Mapping[str, Any]:
-        """Wait until a job backs off with this in its last failure."""
+        """Wait until a job backs off with this text in its last failure."""
 
         async def look() -> Mapping[str, Any] | None:
             row = await self.row(execution_id)
@@ -162,7 +161,7 @@ class World:
         return found
 
     async def acquire_waits(self) -> None:
-        """Return once an ``acquire`` has asked the holder to give way, and sleeps until it has."""
+        """Wait until an ``acquire`` has preempted the holder and waits for the holder's end."""
         sql = (
             f"SELECT id FROM sys_invocation WHERE target_service_name = '{self.service}Tenant'"
             " AND target_handler_name = 'acquire' AND status = 'suspended'"
@@ -178,16 +177,17 @@ class World:
         return history
 
     async def ended(self, tenant: str, count: int) -> list[dict[str, Any]]:
-        """The history, once this many jobs have their end in it."""
+        """Wait until the history has this many ended jobs, and return it."""
 
         async def look() -> list[dict[str, Any]]:
             history = await self.history(tenant)
-            return history if sum(1 for one in history if one["ended_at"]) >= count else []
+            ended = sum(1 for transition in history if transition["ended_at"])
+            return history if ended >= count else []
 
         return await wait_for(look)
 
     async def outcomes(self, tenant: str, count: int) -> list[str]:
-        return [one["outcome"] for one in await self.ended(tenant, count)]
+        return [transition["outcome"] for transition in await self.ended(tenant, count)]
 
     async def status(self, tenant: str) -> dict[str, Any]:
         status: dict[str, Any] = await self._lock(tenant, "status")
@@ -198,7 +198,7 @@ class World:
             if worker.process is not None and worker.process.returncode is None:
                 worker.signal(signal.SIGTERM)
         try:
-            # One that drains may take its whole time; how long it takes is what test_drain is about.
+            # A drain may take its whole timeout here. test_drain_matrix measures its duration.
             await asyncio.gather(*(worker.ended() for worker in self.workers if worker.process))
         finally:
             for worker in self.workers:
@@ -206,7 +206,7 @@ class World:
             await self.admin.aclose()
 
     async def _lock(self, tenant: str, handler: str) -> Any:
-        # A tenant may be called "..", which clients take for a part of the path.
+        # A tenant may have the name "..", which HTTP clients would resolve as a path.
         key = quote(tenant, safe="").replace(".", "%2E")
         url = URL(f"{self.restate.endpoint}/{self.service}Tenant/{key}/{handler}", encoded=True)
         async with self.http.get(url) as response:

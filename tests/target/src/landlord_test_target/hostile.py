@@ -29,8 +29,8 @@ NAMES: Mapping[str, str] = {
 }
 
 
-def nested(depth: int) -> object:
-    """A value inside so many lists and maps."""
+def nest(depth: int) -> object:
+    """Wrap a value in this many lists and maps."""
     value: object = 1
     for level in range(depth):
         value = {"k": value} if level % 2 else [value]
@@ -38,7 +38,7 @@ def nested(depth: int) -> object:
 
 
 CONFIGS: Mapping[str, bytes] = {
-    "deep": json.dumps({"deep": nested(300)}).encode(),
+    "deep": json.dumps({"deep": nest(300)}).encode(),
     "deeper than a call can go": b'{"deep": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "maps deeper than a call can go": b'{"a":' * 900 + b"1" + b"}" * 900,
     "many keys": json.dumps({f"k{number}": number for number in range(10_000)}).encode(),
@@ -63,14 +63,14 @@ CONFIGS: Mapping[str, bytes] = {
 
 
 def body(tenant: str, config: bytes, operation: str = "provision") -> bytes:
-    """A body around a configuration that no encoder would write."""
+    """Build a body with a configuration that no encoder would write."""
     named = json.dumps({"tenant_id": tenant, "operation": operation}).encode()
     return named[:-1] + b', "desired_config": ' + config + b"}"
 
 
 @attrs.define
 class Bodies:
-    """Makes bodies without end, the same ones for the same seed."""
+    """An endless series of bodies, which depends only on its seed."""
 
     seed: int
     _random: Random = attrs.field(init=False)
@@ -103,7 +103,7 @@ class Bodies:
         return json.dumps(self._value(4)).encode()
 
     def _fields(self) -> bytes:
-        """The right fields with any values."""
+        """Build a body with the right fields and arbitrary values."""
         fields = "tenant_id tenant_uuid operation desired_config compute_provider metadata other"
         document = {name: self._value(3) for name in fields.split() if self._random.random() < 0.6}
         likely = {"tenant_id": self._tenant(), "operation": self._operation()}
@@ -137,7 +137,7 @@ class Bodies:
         return body(self._tenant(), config, self._operation())
 
     def _extreme(self) -> bytes:
-        """A job around a value that is deep, large, or of no type that is expected there."""
+        """Build a job with a value that is deep, large, or of an unexpected type."""
         junk = self._random.choice((self._deep, self._large, self._odd))()
         field = self._random.choice(("desired_config", "metadata", "other", "compute_provider"))
         if field == "desired_config" and self._random.random() < 0.7:
@@ -162,7 +162,7 @@ class Bodies:
         return opening * depth + b"1" + closing * depth
 
     def _large(self) -> bytes:
-        """Up to some kilobytes, and now and then up to 12 MB."""
+        """Build a text of some kilobytes, now and then of up to 12 MB."""
         most = 7.07 if self._random.random() < 0.1 else 4
         size = int(10 ** self._random.uniform(1, most))
         if self._random.random() < 0.6:

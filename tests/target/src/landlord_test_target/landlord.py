@@ -21,15 +21,15 @@ FAILED: Mapping[str, object] = {"state": "failed", "sub_state": "failed"}
 
 @attrs.define
 class ScriptedDispatcher:
-    """Stands in for a backend: takes jobs, and says of each what the test makes it say.
+    """A backend that accepts jobs and answers as the test sets.
 
     Attributes:
-        says: What is said of an execution, by its id; of all others ``otherwise`` is.
-        after_kill: What is said of an execution once it was killed.
-        polls: How often each execution was asked for.
-        taking: While it is not set, a dispatch is under way and does not end.
-        refusals: So many dispatches are refused before one is taken.
-        trouble: Raised by each call, while there is one.
+        says: The answer for an execution, by its id; all others get ``otherwise``.
+        after_kill: The answer for a killed execution.
+        polls: The number of polls of each execution.
+        taking: Unset while dispatches wait.
+        refusals: The number of dispatches to refuse before one is accepted.
+        trouble: The error that each call raises, if any.
     """
 
     otherwise: Mapping[str, object] = attrs.field(default=RUNNING)
@@ -99,7 +99,7 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Calls a Landlord's API as a user does."""
+    """A user of Landlord's API."""
 
     url: str
     http: aiohttp.ClientSession
@@ -116,7 +116,7 @@ class Caller:
             )
 
     async def create(self, name: str, /, **config: object) -> str:
-        """Create a tenant; its id."""
+        """Create a tenant and return its id."""
         body = {"name": name, "compute_config": config}
         answer = await self.call("POST", "/v1/tenants", body)
         assert answer.status == 201, answer.raw
@@ -136,19 +136,19 @@ class Caller:
         return await self.call("GET", f"/v1/tenants/{quote(tenant, safe='')}")
 
     async def seen(self, tenant: str, **fields: object) -> dict[str, Any]:
-        """The tenant, once it shows these fields."""
+        """Wait until the tenant shows these fields, and return it."""
 
         async def look() -> dict[str, Any] | None:
             body: dict[str, Any] = (await self.get(tenant)).body
             return body if fields.items() <= body.items() else None
 
         try:
-            found = await wait_for(look)
+            document = await wait_for(look)
         except AssertionError as error:
             body = (await self.get(tenant)).body
             raise AssertionError(f"not {fields}: {body}") from error
-        assert found is not None
-        return found
+        assert document is not None
+        return document
 
     async def gone(self, tenant: str) -> None:
         async def look() -> bool:

@@ -1,4 +1,4 @@
-"""A TCP server of a test: once its block is left, no connection and no task of it is there."""
+"""A TCP server for tests; after its block, none of its connections and tasks is left."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -18,7 +18,10 @@ Connection = tuple[StreamReader, StreamWriter]
 
 
 class Passing(Protocol):
-    """Says whether a piece goes on, once it may; ``asks`` tells that the client sent it."""
+    """A callback that holds a piece of data, and then decides whether to relay it.
+
+    ``asks`` is true for data from the client.
+    """
 
     async def __call__(self, data: bytes, /, *, asks: bool) -> bool: ...
 
@@ -28,10 +31,10 @@ Connected = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 @attrs.define
 class _Connections:
-    """Those that are open, each with the task that serves it.
+    """The open connections, each with the task that serves it.
 
-    asyncio hands a connection to a coroutine in a task of its own. A loop that closes cancels such a
-    task before its first step, and the connection is then closed by nobody.
+    asyncio serves each connection in its own task. A closing loop cancels a task before its first step,
+    and then nothing closes the connection.
     """
 
     serve: Connected
@@ -39,7 +42,7 @@ class _Connections:
     over: bool = False
 
     def accept(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """Serve this one, unless the server has ended meanwhile."""
+        """Serve this connection, unless the server has ended meanwhile."""
         if self.over:
             writer.transport.abort()
             return
@@ -66,9 +69,9 @@ class _Connections:
 async def listening(
     serve: Connected, *, port: int = 0, ssl: SSLContext | None = None
 ) -> AsyncIterator[int]:
-    """Serve each connection with this function, and give the port.
+    """Serve each connection with this function, and yield the port.
 
-    A connection ends with the function: what was written is still sent.
+    A connection closes when the function returns, after all written data was sent.
     """
     connections = _Connections(serve)
     server = await asyncio.start_server(connections.accept, "127.0.0.1", port, ssl=ssl)
@@ -86,7 +89,7 @@ async def _all(_: bytes, *, asks: bool) -> bool:
 async def relay(
     reader: StreamReader, writer: StreamWriter, beyond: Connection, passing: Passing = _all
 ) -> None:
-    """Carry bytes both ways until both sides have ended; ``beyond`` is closed then."""
+    """Relay bytes both ways until both sides have ended, then close ``beyond``."""
     back_reader, back_writer = beyond
 
     async def pump(source: StreamReader, sink: StreamWriter, *, asks: bool) -> None:

@@ -1,4 +1,4 @@
-"""Code run as a worker's that is not root: root is refused nothing by modes and flags."""
+"""Runs code as the user nobody, because file modes and flags do not stop root."""
 
 import os
 import subprocess
@@ -18,13 +18,13 @@ if os.getuid() == 0:
 
 
 def run_as_nobody(code: str, folder: Path) -> None:
-    """Run code with `locks` and `removal` in a folder that is made that user's."""
+    """Run code with `locks` and `removal` in a folder that belongs to nobody."""
     if os.getuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
     # A descriptor instead of a path: others' folders above may be closed to that user.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        path = [one for one in sys.path if one]
+        path = [entry for entry in sys.path if entry]
         subprocess.run(
             [sys.executable, "-c", PREPARE + AS_NOBODY + code, str(descriptor), *path],
             pass_fds=(descriptor,),

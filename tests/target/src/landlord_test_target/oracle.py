@@ -1,7 +1,7 @@
-"""What is to come of a body, by Go's rules of JSON and the rules of a job; none of it is core's code.
+"""An oracle of a body's result, by Go's rules of JSON and the rules of a job, without core's code.
 
-It reads a body with a reader of its own, which follows Go's encoding/json, and knows of each tenant
-what the last good job asked for.
+The oracle has its own JSON reader, which follows Go's encoding/json. It remembers for each tenant the
+resource that the last good job asked for.
 """
 
 import difflib
@@ -23,7 +23,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 UNREADABLE = math.nan
-"""Stands for a number that a float64 cannot hold, and for the words that JSON does not have."""
+"""A placeholder for a number beyond float64, and for words that JSON does not have."""
 
 FIELDS = ("tenant_id", "tenant_uuid", "operation", "desired_config", "compute_provider")
 APPLIES = ("", "provision", "create", "apply", "update")
@@ -37,11 +37,11 @@ READ, EFFECTIVE, DEEPEST, LONGEST_NAME = 4 * 1024 * 1024, 256 * 1024, 500, 512
 
 
 class NotJson(ValueError):
-    """Go would not read it."""
+    """A text that Go's reader refuses."""
 
 
 def go_text(raw: bytes) -> str:
-    """Decode UTF-8, each byte that is none of it replaced."""
+    """Decode UTF-8, and replace each invalid byte."""
     parts: list[str] = []
     while True:
         try:
@@ -52,7 +52,7 @@ def go_text(raw: bytes) -> str:
 
 
 def go_members(text: str) -> list[tuple[str, object, int]]:
-    """Read an object: its keys in order, with the values and the characters that these take."""
+    """Read an object: its keys in order, each with its value and the value's length."""
     return _Reader(text).document()
 
 
@@ -79,9 +79,9 @@ class _Reader:
         return self.members
 
     def _peek(self) -> str:
-        found = _SPACE.match(self.text, self.at)
-        assert found is not None
-        self.at = found.end()
+        match = _SPACE.match(self.text, self.at)
+        assert match is not None
+        self.at = match.end()
         return self.text[self.at : self.at + 1]
 
     def _take(self, sign: str) -> None:
@@ -99,7 +99,7 @@ class _Reader:
         self.stack[-1] = (container, key, self.at)
 
     def _value(self) -> None:
-        """Read a value up to where a comma is to follow."""
+        """Read a value up to the position of the next comma."""
         while (sign := self._peek()) in ("{", "["):
             self.at += 1
             self.stack.append(({} if sign == "{" else [], "", 0))
@@ -125,18 +125,18 @@ class _Reader:
             container.append(value)
 
     def _scalar(self) -> Any:
-        if found := _STRING.match(self.text, self.at):
-            self.at = found.end()
-            return _unescaped(found[1])
-        if found := _WORD.match(self.text, self.at):
-            self.at = found.end()
-            return _WORDS.get(found[0], UNREADABLE)
-        if found := _NUMBER.match(self.text, self.at):
-            self.at = found.end()
-            number = float(found[0])
+        if match := _STRING.match(self.text, self.at):
+            self.at = match.end()
+            return _unescaped(match[1])
+        if match := _WORD.match(self.text, self.at):
+            self.at = match.end()
+            return _WORDS.get(match[0], UNREADABLE)
+        if match := _NUMBER.match(self.text, self.at):
+            self.at = match.end()
+            number = float(match[0])
             if math.isinf(number):
                 return UNREADABLE
-            return number if found[1] or found[2] else int(found[0])
+            return number if match[1] or match[2] else int(match[0])
         raise NotJson
 
 
@@ -144,7 +144,7 @@ def _unescaped(text: str) -> str:
     if "\\" not in text:
         return text
     plain = _ESCAPE.sub(
-        lambda found: chr(int(found[1], 16)) if found[1] else _SHORT.get(found[2], found[2]), text
+        lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text
     )
     # Pairs become one character here, and halves the replacement character.
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -175,7 +175,7 @@ def _has_unreadable(value: object) -> bool:
 
 @attrs.frozen
 class Resource:
-    """What a tenant has."""
+    """The resource of a tenant."""
 
     engine: str
     location: str
@@ -184,7 +184,7 @@ class Resource:
 
 @attrs.frozen
 class Expected:
-    """What is to come of a body: refused, held or done, and what its tenant has then."""
+    """The expected result of a body: refused, held or done, and its tenant's resource after it."""
 
     tenant: str
     verdict: str
@@ -194,7 +194,7 @@ class Expected:
 
 @attrs.frozen
 class Request:
-    """A body whose tenant and operation can be read; ``config`` is none where that cannot."""
+    """A body with a readable tenant and operation; ``config`` is ``None`` if it is unreadable."""
 
     tenant: str
     operation: str
@@ -204,7 +204,7 @@ class Request:
 
 
 def request_of(raw: bytes) -> Request | None:
-    """Read a body; ``None`` where it is no JSON, or names no tenant or no known operation."""
+    """Read a body; ``None`` if it is no JSON, or names no tenant or no known operation."""
     try:
         fields, sizes = _fields(raw)
     except NotJson:
@@ -219,17 +219,17 @@ def request_of(raw: bytes) -> Request | None:
 
 @attrs.define
 class Oracle:
-    """What each tenant is to have, by what came until now."""
+    """The expected resource of each tenant after all jobs so far."""
 
     tenants: dict[str, Resource | None] = attrs.field(factory=dict)
 
     def expect(self, job: "Request | None") -> Expected:
-        """Say what is to come of a job after all that came before; ``None`` is none."""
+        """Predict the result of a job after all earlier ones; ``None`` is an unreadable job."""
         if job is None:
             return Expected("", "refused")
         has = self.tenants.get(job.tenant)
         if job.operation in DELETES:
-            # Without a record, the configuration may have named another location; a delete leaves one.
+            # Without a record only the configuration names the location. A delete leaves a record.
             held = job.config is None and job.tenant not in self.tenants
             return Expected(job.tenant, "held" if held else "done", changes=not held)
         resource = _resource(job, has)
@@ -238,7 +238,7 @@ class Oracle:
         return Expected(job.tenant, "done", resource, changes=True)
 
     def follows(self, expected: Expected) -> None:
-        """Take note that this came."""
+        """Remember that this result came true."""
         if expected.changes:
             self.tenants[expected.tenant] = expected.resource
 
@@ -263,7 +263,7 @@ def _tenant(fields: Mapping[str, object]) -> str:
 
 
 def _config(value: object, size: int) -> dict[str, Any] | None:
-    """The configuration; ``None`` where it is not to be read."""
+    """Return the configuration; ``None`` if it is unreadable."""
     if value is None:
         return {}
     readable = isinstance(value, dict) and size <= READ and _depth(value) <= DEEPEST
@@ -271,7 +271,7 @@ def _config(value: object, size: int) -> dict[str, Any] | None:
 
 
 def _resource(job: Request, has: Resource | None) -> Resource | None:
-    """What a job asks for; ``None`` where it is held."""
+    """Compute the resource that a job asks for; ``None`` if the job is held."""
     config, named, name = job.config, job.provider, job.name
     texts = all(value is None or isinstance(value, str) for value in (named, name))
     if config is None or not texts or len(str(name or "")) > LONGEST_NAME:
@@ -294,7 +294,7 @@ def _resource(job: Request, has: Resource | None) -> Resource | None:
 
 
 def _accepted(config: Mapping[str, Any]) -> bool:
-    """Whether the target's own rules let it in."""
+    """Check a configuration by the target's own rules."""
     version, location, env = config.get("version", 0), config["location"], config.get("env", {})
     whole = isinstance(version, float) and version.is_integer()
     return (
@@ -310,6 +310,6 @@ def _accepted(config: Mapping[str, Any]) -> bool:
 
 
 def _is_typo(key: str) -> bool:
-    """Whether a key is nearly one that the target knows."""
+    """Check whether a key is similar to one that the target knows."""
     known = ("env", "location", "unhealthy", "version")
     return key not in known and bool(difflib.get_close_matches(key, known, 1, 0.8))

@@ -1,7 +1,7 @@
-"""A Docker engine of a test's own, which may be killed: with a network, mounts and processes apart.
+"""A Docker daemon for one test, which may be killed, with its own network, mounts and processes.
 
-All of it lives in namespaces that end with their first process, and so does whatever an engine that
-was killed leaves behind.
+The daemon lives in namespaces that end with their first process. So do the leftovers of a killed
+daemon.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from landlord_test_target.waiting import wait_for
 
 __all__ = ["OwnDocker", "own_docker"]
 
-# The shell takes the place of an init: it waits for what others leave to it.
+# The shell serves as init: it reaps orphaned processes.
 _FIRST = ("sh", "-c", "ip link set lo up; echo ready; sleep infinity & wait")
 
 
@@ -31,11 +31,11 @@ _CONTAINER = re.compile("/docker[/-]([0-9a-f]{64})")
 
 @attrs.define(kw_only=True)
 class OwnDocker:
-    """An engine at a socket in a folder of its own.
+    """A daemon at a socket in its own folder.
 
     Attributes:
-        first: The process with which everything ends.
-        engine: What started the engine's present process.
+        first: The first process of the namespaces.
+        engine: The command that started the daemon's current process.
     """
 
     folder: Path
@@ -44,12 +44,12 @@ class OwnDocker:
 
     @property
     def host(self) -> str:
-        """The engine's address."""
+        """Return the daemon's address."""
         return f"unix://{self.folder}/socket"
 
     async def start(self) -> None:
-        """Start the engine and wait until it answers."""
-        # What a killed one has left may name a process that is another one by now.
+        """Start the daemon and wait until it answers."""
+        # The pid files of a killed daemon may name a process that is unrelated by now.
         for stale in ("pid", "exec/containerd/containerd.pid"):
             (self.folder / stale).unlink(missing_ok=True)
         (namespaces,) = psutil.Process(self.first.pid).children()
@@ -64,24 +64,24 @@ class OwnDocker:
         await wait_for(self._answers, within=120)
 
     async def kill(self) -> None:
-        """Kill the engine with -9, wherever it is."""
+        """Kill the daemon with SIGKILL."""
         assert self.engine is not None
         for process in psutil.Process(self.engine.pid).children():
             process.send_signal(signal.SIGKILL)
         await self.engine.wait()
 
     def running(self, program: str) -> list[str]:
-        """The ids of the containers of which a process runs this program, one for each process."""
-        found = []
+        """List the container id of each process that runs this program."""
+        containers = []
         for process in psutil.Process(self.first.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 groups = Path(f"/proc/{process.pid}/cgroup").read_text()
                 if process.name() == program and (container := _CONTAINER.search(groups)):
-                    found.append(container[1])
-        return found
+                    containers.append(container[1])
+        return containers
 
     def keepers(self) -> int:
-        """How many processes are there that keep a container each."""
+        """Count the shims, the processes that each keep one container."""
         family = psutil.Process(self.first.pid).children(recursive=True)
         return sum(process.name().startswith("containerd-shim") for process in family)
 
@@ -94,7 +94,7 @@ class OwnDocker:
 
 @asynccontextmanager
 async def own_docker() -> AsyncIterator[OwnDocker]:
-    """Run an engine; nothing is left of it."""
+    """Run a daemon, and remove all of it at the end."""
     # A socket's path has to be short.
     folder = Path(tempfile.mkdtemp(prefix="landlord-"))
     first = await asyncio.create_subprocess_exec(

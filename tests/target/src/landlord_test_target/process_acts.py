@@ -1,4 +1,4 @@
-"""Acts of `process` on the tenant ``t`` as steps of jobs, and how they are cut."""
+"""Acts of `process` on the tenant ``t`` as steps of jobs, and interruptions of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,58 +16,61 @@ Ask = Callable[[], Awaitable[object]]
 
 
 async def due() -> None:
-    """The job lives."""
+    """Answer that the job is alive."""
 
 
 def nothing() -> None:
-    """Nobody else does anything."""
+    """Do nothing meanwhile."""
 
 
-async def step(engine: ProcessCompute, wanted: ComputeSpec, still_due: Ask = due) -> object:
+async def step(engine: ProcessCompute, desired: ComputeSpec, still_due: Ask = due) -> object:
     """Update a tenant as a step of a job does."""
-    with InFlightRequests(longest_carry=engine.longest_carry).act(wanted.tenant, still_due):
-        return await engine.update(wanted)
+    with InFlightRequests(longest_carry=engine.longest_carry).act(desired.tenant, still_due):
+        return await engine.update(desired)
 
 
 async def cancelled_at(
-    engine: ProcessCompute, point: str, wanted: ComputeSpec, meanwhile: Callable[[], None] = nothing
+    engine: ProcessCompute,
+    point: str,
+    desired: ComputeSpec,
+    meanwhile: Callable[[], None] = nothing,
 ) -> None:
-    """Cancel an update as it reaches a point."""
+    """Cancel an update at a failpoint."""
 
     def reached(at: str) -> None:
         if at == point:
             meanwhile()
             raise asyncio.CancelledError
 
-    job = asyncio.create_task(step(attrs.evolve(engine, reached=reached), wanted))
+    job = asyncio.create_task(step(attrs.evolve(engine, reached=reached), desired))
     await asyncio.wait((job,))
     assert job.cancelled()
 
 
-async def cut_at(engine: ProcessCompute, point: str, wanted: ComputeSpec) -> None:
-    """End an update as a worker's death does: nothing is carried."""
+async def cut_at(engine: ProcessCompute, point: str, desired: ComputeSpec) -> None:
+    """End an update as a worker's death does, without finishing any request."""
 
     def reached(at: str) -> None:
         if at == point:
             raise InterruptedError
 
     with pytest.raises(ComputeUnavailable, match="InterruptedError"):
-        await attrs.evolve(engine, reached=reached).update(wanted)
+        await attrs.evolve(engine, reached=reached).update(desired)
 
 
-async def serves(engine: ProcessCompute, tenants_mark: str, wanted: ComputeSpec) -> None:
-    """One process of the tenant's lives, of this configuration, and it becomes healthy."""
+async def serves(engine: ProcessCompute, tenants_mark: str, desired: ComputeSpec) -> None:
+    """Check that the tenant has one process, with this configuration, that becomes healthy."""
 
     async def look() -> bool:
-        observed = await engine.inspect(wanted.tenant, "")
+        observed = await engine.inspect(desired.tenant, "")
         return (observed.state, observed.config_hash) == (
             ResourceState.HEALTHY,
-            wanted.config_hash,
+            desired.config_hash,
         )
 
     await wait_for(look)
     (process,) = living(tenants_mark)
-    env = wanted.config["env"]
+    env = desired.config["env"]
     assert isinstance(env, dict)
     assert process.environ()["STATUS"] == env["STATUS"]
 
@@ -80,6 +83,6 @@ async def provisioned(engine: ProcessCompute, tenants_mark: str) -> ComputeSpec:
 
 
 def deaf(tenants_mark: str, within: float = 30) -> ComputeSpec:
-    """A version that does not become healthy."""
+    """Build a version that does not become healthy."""
     health = {"http": "/", "within": within}
     return spec(server(tenants_mark, status=500) | {"command": [*PYTHON, DEAF], "health": health})

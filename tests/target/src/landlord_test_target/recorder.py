@@ -2,8 +2,8 @@
 
     python -m landlord_test_target.recorder tests/data/journals/VERSION
 
-A proxy stands between a restate-server and a worker and keeps what Restate sends: over HTTP/1.1 the
-last request of a job holds its whole journal up to there.
+A proxy between a restate-server and a worker keeps each request of Restate. Over HTTP/1.1 the last
+request of a job holds the whole journal up to that point.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ JOBS = {
 
 
 class Proxy:
-    """Passes everything on to a worker and keeps the last request of the current job."""
+    """A proxy before a worker that keeps the last request of the current job."""
 
     def __init__(self, worker: str, http: aiohttp.ClientSession) -> None:
         self.worker = worker

@@ -24,7 +24,7 @@ DIALECT = re.compile(
     r"|comes? of|came of|becomes? of|became of|be had|had out|such a one|that of"
     r")\b"
 )
-"""Phrases that a reader has to translate; each has a plain word."""
+"""Phrases with a plain word in their place."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?:\*\*)?\s+(?=[A-Z`*\[])")
 _PARAGRAPH_END = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*]|\w+(?: \([^)]*\))?: ))")
@@ -34,10 +34,10 @@ _SHORTEST_TEXT = 4
 
 @attrs.frozen
 class Text:
-    """A text that people read, and where it is.
+    """A text that people read, with its line.
 
     Attributes:
-        longest: How many words each of its sentences may have.
+        longest: The longest allowed sentence, in words.
     """
 
     line: int
@@ -46,7 +46,7 @@ class Text:
 
 
 def faults(path: Path) -> Iterator[str]:
-    """Name each bad sentence of a file by its line, its fault and its begin."""
+    """List the bad sentences of a file, each with its line, its fault and its first words."""
     read = texts_of_document if path.suffix == ".md" else texts_of_source
     for text in read(path.read_text(encoding="utf-8")):
         for sentence in sentences(text.content):
@@ -55,7 +55,7 @@ def faults(path: Path) -> Iterator[str]:
 
 
 def faults_of(sentence: str, longest: int = LONGEST) -> Iterator[str]:
-    """Name what is wrong with one sentence."""
+    """List the faults of one sentence."""
     words = [word for word in sentence.split() if re.search(r"\w", word)]
     if len(words) > longest:
         yield f"{len(words)} words"
@@ -68,13 +68,13 @@ def faults_of(sentence: str, longest: int = LONGEST) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Split a text at its paragraphs, its list items and its full stops; drawings are left out."""
+    """Split a text into sentences at paragraphs, list items and full stops, without drawings."""
     for paragraph in _PARAGRAPH_END.split(_DRAWING.sub("", text)):
         yield from _SENTENCE_END.split(" ".join(paragraph.split()))
 
 
 def texts_of_document(document: str) -> Iterator[Text]:
-    """Read the prose and the tables of a Markdown file; blocks of code and generated parts are left out."""
+    """Read the prose and the tables of a Markdown file, without code blocks and generated parts."""
     blocks = re.compile(
         r"^```.*?^```$|<!-- (\w+): begin -->.*?<!-- \1: end -->", re.MULTILINE | re.DOTALL
     )

@@ -1,20 +1,20 @@
 """The target: resources of tenants in SQLite behind HTTP, in a process of its own.
 
 A resource's name (engine, location, tenant) is unique, as on real targets, unless a tenant's creates
-are set to double. Every call is written to a ledger. Faults are set per tenant and call:
+are set to double. The server writes every call to a ledger. `/faults` sets faults per tenant and call:
 
-    delay_before, delay_after   seconds before or after the act
-    hold                        the act waits for as long as this is set
-    fail, refuse, drop          how many calls answer 503, 422, or not at all after the act; -1: all
-    doubles                     a create makes a second resource where there is one
+- delay_before, delay_after: Seconds before or after the act.
+- hold: The act waits for as long as this is set.
+- fail, refuse, drop: The number of calls that answer 503, 422, or not at all after the act; -1 for all.
+- doubles: A create makes a second resource beside the first.
 
-Single calls of a tenant, counted by their kind from then on, are late by so many seconds before
-their act or after it. Faults come as chances for every call too, drawn from a seed in the order in which calls come:
+Single calls of a tenant can be delayed by seconds before or after their act. Faults can also hit every
+call by chance, drawn from a seed in the order of the calls:
 
-    slow        up to so many seconds before the act, and again after it
-    fail, lose  the share of calls that answers 503, or not at all after the act
+- slow: The longest delay in seconds, drawn before the act and again after it.
+- fail, lose: The share of calls that answer 503, or not at all after the act.
 
-The next call of all is caught, before its act or after it, until it is let go.
+The server can catch the next call of any tenant, before or after its act, until a test lets it go.
 
     python -m landlord_test_target.server --db FILE    prints the port that it listens on
 """
@@ -47,7 +47,7 @@ CREATE TABLE ledger (
 
 
 class Luck(NamedTuple):
-    """What chance has in store for a call."""
+    """The faults that chance draws for a call."""
 
     before: float = 0
     fails: bool = False
@@ -76,7 +76,7 @@ class Target(ThreadingHTTPServer):
         self.let_go = threading.Event()
 
     def handle_error(self, *_: object) -> None:
-        """Whoever asked was killed meanwhile."""
+        """Ignore a broken connection: many tests kill the client."""
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         with self.lock:
@@ -111,19 +111,19 @@ class Target(ThreadingHTTPServer):
     def delay(self, tenant: str, delays: list[dict[str, Any]]) -> None:
         with self.lock:
             self.delays[tenant] = delays
-            for one in delays:
-                self.counts[tenant, one["call"]] = 0
+            for late_call in delays:
+                self.counts[tenant, late_call["call"]] = 0
 
     def late(self, tenant: str, call: str) -> dict[str, float]:
-        """How late this call of a tenant is, by moment."""
+        """Return the delays of this call of a tenant, by moment."""
         with self.lock:
             count = self.counts[tenant, call] = self.counts.get((tenant, call), 0) + 1
             due = [
-                one
-                for one in self.delays.get(tenant, ())
-                if (one["call"], one["nth"]) == (call, count)
+                late_call
+                for late_call in self.delays.get(tenant, ())
+                if (late_call["call"], late_call["nth"]) == (call, count)
             ]
-        return {one["moment"]: one["seconds"] for one in due}
+        return {delay["moment"]: delay["seconds"] for delay in due}
 
     def catch(self, moment: str) -> None:
         self.caught.clear()
@@ -142,7 +142,7 @@ class Target(ThreadingHTTPServer):
         return self.faults.get((tenant, call), {}).get(kind, 0)
 
     def due(self, tenant: str, call: str, kind: str) -> bool:
-        """Whether a counted fault is due; below zero it always is."""
+        """Check whether a counted fault is due, and count it down; below zero it always is."""
         with self.lock:
             fault = self.faults.get((tenant, call), {})
             left = fault.get(kind, 0)
@@ -217,11 +217,11 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(status, document)
 
     def do_inspect(self, body: dict[str, Any]) -> tuple[int, object]:
-        found = self.find(body)
-        return (200, found) if found else (404, {})
+        resource = self.find(body)
+        return (200, resource) if resource else (404, {})
 
     def do_create(self, body: dict[str, Any]) -> tuple[int, object]:
-        # Looked and made in one statement, so that of two at once one makes it.
+        # One statement checks and inserts, so that only one of two simultaneous creates succeeds.
         sql = """
             INSERT INTO resources (tenant, engine, location, document) SELECT ?1, ?2, ?3, ?4
             WHERE ?5 OR NOT EXISTS (
@@ -245,10 +245,10 @@ class Handler(BaseHTTPRequestHandler):
         return 200, self.find(body)
 
     def do_delete(self, body: dict[str, Any]) -> tuple[int, object]:
-        found = self.find(body)
+        resource = self.find(body)
         sql = "DELETE FROM resources WHERE tenant = ? AND engine = ? AND location = ?"
         self.server.rows(sql, body["tenant"], body["engine"], body["location"])
-        return (200, {}) if found else (404, {})
+        return (200, {}) if resource else (404, {})
 
     def find(self, body: dict[str, Any]) -> dict[str, Any]:
         sql = "SELECT id, document FROM resources WHERE tenant = ? AND engine = ? AND location = ?"
@@ -264,11 +264,11 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         except OSError:
-            # Whoever asked was killed meanwhile, which is what many of the tests are about.
+            # Many tests kill the client while it waits for the answer.
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """The ledger is the log."""
+        """Log nothing: the ledger is the log."""
 
 
 def main() -> None:

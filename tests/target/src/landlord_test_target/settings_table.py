@@ -1,4 +1,4 @@
-"""Writes the table of settings into a document, out of the settings tree and its docstrings.
+"""Writes the table of settings into a document, from the settings tree and its docstrings.
 
     python -m landlord_test_target.settings_table docs/operating/configure.md
 
@@ -28,7 +28,7 @@ SECTIONS: tuple[tuple[str, type], ...] = (
 
 
 def table() -> str:
-    """All sections as Markdown."""
+    """Build all sections as Markdown."""
     return "\n".join(
         f"### `{section}`\n\n| key | default | environment | what |\n|---|---|---|---|\n{rows}"
         for section, kind in SECTIONS
@@ -37,7 +37,7 @@ def table() -> str:
 
 
 def written(document: str) -> str:
-    """The document with the table of today in it."""
+    """Return the document with the current table."""
     before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{table()}{END}{after}"
@@ -53,7 +53,7 @@ def _rows(section: str, kind: Any) -> Iterator[str]:
 
 
 def _attributes(kind: type) -> Iterator[tuple[str, str]]:
-    """Each attribute of a Google docstring with its text on one line."""
+    """Read the attributes of a Google docstring, each with its text on one line."""
     _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
     for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE):
         yield name, " ".join(meaning.split()).replace("``", "`").replace("|", "\\|")

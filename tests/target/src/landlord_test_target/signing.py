@@ -1,4 +1,4 @@
-"""Restate's request signatures, version 1: keys, a server that signs, and signatures of one's own."""
+"""Restate's request signatures, version 1: keys, a server that signs, and signatures made here."""
 
 import json
 import time
@@ -22,13 +22,13 @@ BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 @attrs.frozen
 class Key:
-    """A signing key as an operator of Restate makes one."""
+    """A signing key, as an operator of Restate creates it."""
 
     private: Ed25519PrivateKey = attrs.field(factory=Ed25519PrivateKey.generate)
 
     @property
     def public(self) -> str:
-        """What goes into ``identity_keys``."""
+        """Return the public key as ``identity_keys`` takes it."""
         raw = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         number, text = int.from_bytes(raw), ""
         while number:
@@ -39,13 +39,13 @@ class Key:
 
     @property
     def pem(self) -> bytes:
-        """What restate-server reads."""
+        """Return the private key as restate-server reads it."""
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def headers(
         self, path: str, *, kid: str = "", lasts: float = 60.0, since: float = 0.0
     ) -> dict[str, str]:
-        """The headers with which restate-server 1.7.12 signs a request to this path."""
+        """Build the headers with which restate-server 1.7.12 signs a request to this path."""
         now = int(time.time() + since)
         head = {"typ": "JWT", "alg": "EdDSA", "kid": kid or self.public}
         claims = {"aud": path, "iat": now, "nbf": now, "exp": now + int(lasts)}

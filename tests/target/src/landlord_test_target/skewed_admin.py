@@ -1,4 +1,4 @@
-"""A front of Restate's admin API that shows jobs as other clocks dispatched them, or long ago."""
+"""A proxy of Restate's admin API that changes the times at which jobs were dispatched."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -13,11 +13,11 @@ __all__ = ["SkewedAdmin", "skewed_admin"]
 
 @attrs.define(kw_only=True)
 class SkewedAdmin:
-    """Shifts ``created_at`` of chosen jobs in the answers to queries.
+    """The proxy, which shifts ``created_at`` of chosen jobs in the answers to queries.
 
     Attributes:
-        url: Where it listens.
-        shown: The ids of jobs that were shown with another time than Restate's.
+        url: The proxy's address.
+        shown: The ids of jobs that an answer showed with a shifted time.
     """
 
     url: str = ""
@@ -26,9 +26,9 @@ class SkewedAdmin:
     _told: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     async def dispatched(self, sending: Awaitable[str], seconds: float) -> str:
-        """Dispatch a job that was dispatched this much later by another clock; its id.
+        """Dispatch a job with a time shifted by this much, and return its id.
 
-        No answer with a row in it leaves meanwhile, so that nobody sees the job's true time.
+        Meanwhile the proxy holds all answers with rows, so that nobody sees the job's true time.
         """
         async with self._told:
             job = await sending
@@ -47,7 +47,7 @@ class SkewedAdmin:
 
 @asynccontextmanager
 async def skewed_admin(to: str) -> AsyncIterator[SkewedAdmin]:
-    """Listen before the admin API at this URL."""
+    """Run a proxy before the admin API at this URL."""
     skewed = SkewedAdmin()
     async with admin_front(to, skewed.change) as skewed.url:
         yield skewed

@@ -1,4 +1,4 @@
-"""A server's front that can fall silent: it goes on to accept and to read, and answers nothing."""
+"""A proxy that can fall silent: it still accepts and reads, but answers nothing."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -13,10 +13,10 @@ from landlord_test_target.listening import listening, relay
 
 @attrs.define
 class Front:
-    """Passes everything on to ``behind`` for as long as it is not silent.
+    """A proxy before ``behind``, which relays everything unless it is silent.
 
     Attributes:
-        asked: Set once somebody asks in vain.
+        asked: Set once a request got no answer.
     """
 
     behind: str
@@ -38,7 +38,7 @@ class Front:
 
 @asynccontextmanager
 async def front_of(url: str, *, silent: bool = False) -> AsyncIterator[Front]:
-    """Listen before the server at ``url``."""
+    """Run a proxy before the server at ``url``."""
     front = Front(url, silent=silent)
     async with listening(front.connected) as port:
         front.url = f"http://127.0.0.1:{port}"

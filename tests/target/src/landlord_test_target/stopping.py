@@ -1,9 +1,9 @@
-"""A worker that stands still at a point of a provision, and whose job has ended meanwhile.
+"""A worker that is frozen at a point of a provision, while its job ends.
 
     python -m landlord_test_target.stopping FOLDER POINT CONFIG
 
-It stops itself (SIGSTOP). Continued later than `FRESH`, it asks whether its job still lives, hears
-that it does not, and prints the name of the error that it ends with.
+The worker stops itself (SIGSTOP). If it continues later than `FRESH`, it asks whether its job is
+alive. The answer is no, and the worker prints the name of its last error.
 """
 
 import asyncio

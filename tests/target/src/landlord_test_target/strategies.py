@@ -1,4 +1,4 @@
-"""What hypothesis makes up: JSON values, configurations, and values of the models."""
+"""Strategies of hypothesis: JSON values, configurations, and values of the models."""
 
 from hypothesis import strategies as st
 

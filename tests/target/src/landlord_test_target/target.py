@@ -1,4 +1,4 @@
-"""The target's control side, and its process."""
+"""The client of the target's control API, and the target's process."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from landlord_test_target.waiting import wait_for
 
 @contextmanager
 def target_server(folder: Path) -> Iterator[str]:
-    """Run the target as a process of its own; its URL."""
+    """Run the target as a process of its own, and yield its URL."""
     database = folder / "target.db"
     command = [sys.executable, "-m", "landlord_test_target.server", "--db", str(database)]
     with Popen(command, stdout=PIPE, text=True) as process:
@@ -27,7 +27,7 @@ def target_server(folder: Path) -> Iterator[str]:
 
 @attrs.define(kw_only=True)
 class Target:
-    """The target's control side, as the tests see it."""
+    """The client of the target's control API."""
 
     url: str
     http: aiohttp.ClientSession
@@ -45,11 +45,11 @@ class Target:
         return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
 
     async def rows(self, tenant: str) -> list[dict[str, Any]]:
-        """The whole ledger of a tenant: each call as it was asked, and once it was acted on."""
+        """Return the ledger of a tenant: a row for each request, and one for each act."""
         return await self._get("ledger", tenant)
 
     async def asked(self, tenant: str, call: str, count: int = 1) -> None:
-        """Wait until the target has been asked for something."""
+        """Wait until the target has received this many calls."""
 
         async def look() -> bool:
             return len(await self.ledger(tenant, call)) >= count
@@ -60,26 +60,26 @@ class Target:
         await self._post("faults", {"tenant": tenant, "call": call, **kinds})
 
     async def late(self, tenant: str, delays: Sequence[Mapping[str, object]]) -> None:
-        """Have single calls be late: each with its ``call``, ``nth``, ``moment`` and ``seconds``."""
+        """Delay single calls, each given by its ``call``, ``nth``, ``moment`` and ``seconds``."""
         await self._post("delays", {"tenant": tenant, "delays": list(delays)})
 
     async def chances(self, seed: int, **kinds: float) -> None:
-        """Have every call meet these chances."""
+        """Set the chances of faults for every call."""
         await self._post("chances", {"seed": seed, **kinds})
 
     async def everything(self, what: str) -> list[dict[str, Any]]:
-        """The ledger, or the resources, of all tenants."""
+        """Return the ledger, or the resources, of all tenants."""
         return await self._get(what, "")
 
     async def catch(self, moment: str) -> bool:
-        """Have the next call stay in hand ``before`` or ``after`` its act; whether one came."""
+        """Hold the next call ``before`` or ``after`` its act, and return whether one came."""
         await self._post("catch", {"moment": moment})
         async with self.http.get(f"{self.url}/caught") as response:
             caught: bool = await response.json()
             return caught
 
     async def let_go(self) -> None:
-        """Let the call that was caught go on."""
+        """Release the call that was caught."""
         await self._post("let-go", {})
 
     async def _post(self, path: str, body: Mapping[str, object]) -> None:

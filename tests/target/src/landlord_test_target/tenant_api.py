@@ -1,4 +1,4 @@
-"""Landlord's tenant API as a test makes it speak."""
+"""Landlord's tenant API, with answers that a test sets."""
 
 import json
 import re
@@ -11,14 +11,14 @@ __all__ = ["Landlord"]
 
 
 class Landlord:
-    """Plays Landlord's tenant API.
+    """A simulation of Landlord's tenant API.
 
     Attributes:
-        tenants: What it knows; of any other tenant it answers 404.
-        away: It answers nothing of use; meanwhile no tenant is resynced.
-        silent_about: It answers nothing of use about these tenants.
-        asked: The path of each question.
-        quick: While it is not set, answers are kept back.
+        tenants: The known tenants; any other gets 404.
+        away: Whether the API fails all requests, so that no tenant is resynced.
+        silent_about: The tenants whose requests fail.
+        asked: The path of each request.
+        quick: Unset while answers are held back.
     """
 
     def __init__(self, server: HTTPServer) -> None:
@@ -41,7 +41,7 @@ class Landlord:
         }
 
     def forgets(self, tenant: str) -> None:
-        """Know a tenant no more, as after its delete."""
+        """Remove a tenant, as after its delete."""
         self.tenants.pop(tenant, None)
 
     def _tenant(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""A server's front that speaks TLS, as a proxy before Landlord or Restate would."""
+"""A TLS proxy, as operators may run before Landlord or Restate."""
 
 import asyncio
 import ssl
@@ -12,7 +12,7 @@ from landlord_test_target.listening import listening, relay
 
 @asynccontextmanager
 async def tls_before(url: str, context: ssl.SSLContext) -> AsyncIterator[str]:
-    """Listen with TLS and pass everything on to ``url``; the URL of the front."""
+    """Run a TLS proxy before ``url``, and yield the proxy's URL."""
     behind = urlsplit(url)
 
     async def connected(reader: StreamReader, writer: StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for what processes do, and room for them to listen."""
+"""Waits for the effects of processes, and free ports for them."""
 
 import asyncio
 import os
@@ -15,28 +15,27 @@ _APART = 131
 
 
 async def wait_for(look: Callable[[], Awaitable[T]], within: float = 60.0) -> T:
-    """Look again and again until there is something to see."""
+    """Call ``look`` repeatedly until it returns something, and return that."""
     try:
         async with asyncio.timeout(within):
-            while not (found := await look()):
+            while not (result := await look()):
                 await asyncio.sleep(0.03)
-            return found
+            return result
     except TimeoutError:
         raise AssertionError(f"not seen within {within} s") from None
 
 
 def free_port() -> int:
-    """A port that is free, and that no other test was told.
+    """Return a free port that no other test gets.
 
-    It lies below the range out of which the system takes ports by itself, and each of pytest-xdist's
-    processes has a range of its own: nobody takes it between this look and the one who listens.
-    A restate-server that is shared by tests knows a worker by its address for as long as it runs,
-    so that none is told twice.
+    The port lies below the system's range of ephemeral ports, and each process of pytest-xdist has its
+    own range. So nobody else takes the port before the caller listens. No port is returned twice,
+    because a restate-server that tests share knows each worker by its address.
     """
     for port in _ports:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
-    raise AssertionError("every port of this process was told")
+    raise AssertionError("every port of this process's range is taken")
 
 
 def _own_range() -> Iterator[int]:

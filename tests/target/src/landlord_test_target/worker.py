@@ -1,4 +1,4 @@
-"""A worker as a process."""
+"""A worker in its own process."""
 
 import asyncio
 import json
@@ -32,10 +32,10 @@ class Worker:
     """A `landlord-host` process.
 
     Attributes:
-        environment: Variables of its own. It is forked where it has none, nor the test: some are read
-            by imports.
-        forked: Whether it may be: a signal that comes at once is lost then, for Python forgets what a
-            fork has not handled yet.
+        environment: Variables of its own. With such variables the worker is not forked, because some
+            modules read them when they are imported.
+        forked: Whether the worker may be forked. A forked worker loses a signal that comes at once,
+            because Python drops signals that a new fork has not handled yet.
     """
 
     config: Mapping[str, Any]
@@ -64,7 +64,7 @@ class Worker:
         return self.process is not None and self.process.returncode is None
 
     async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
-        """Run the command with this worker's settings to its end: exit code and all output."""
+        """Run a command with this worker's settings, and return its exit code and all output."""
         output = self.folder / f"output-{uuid4().hex}.log"
         process = await self._run(
             (f"--engine={engine}", f"--config={self.write_config()}", *arguments), output
@@ -103,12 +103,12 @@ class Worker:
         return self.log.read_text()
 
     async def logged(self, message: str, count: int = 1, **values: object) -> list[dict[str, Any]]:
-        """The lines with this message and these values, once there are ``count`` of them."""
+        """Wait for ``count`` log lines with this message and these values, and return them."""
 
         async def look() -> list[dict[str, Any]]:
-            wanted = {"message": message, **values}.items()
-            found = [line for line in self.lines() if wanted <= line.items()]
-            return found if len(found) >= count else []
+            expected = {"message": message, **values}.items()
+            matches = [line for line in self.lines() if expected <= line.items()]
+            return matches if len(matches) >= count else []
 
         try:
             return await wait_for(look)

@@ -1,5 +1,5 @@
-"""How jobs end that are killed: late requests, workers that stand still, and what comes after.
+"""Killed jobs with late requests and frozen workers, and the jobs that follow them.
 
-`plan` draws cases from a seed, `play` runs them on a `stage`, `judge` looks at what is left, and
-each case's story is kept as a line of JSON.
+`plan` draws cases from a seed, `play` runs them on a `stage`, and `judge` checks the resources that are
+left. `story` keeps each case as a line of JSON.
 """

@@ -24,7 +24,7 @@ _NOWHERE = 81
 
 @attrs.define(kw_only=True)
 class DockerGround:
-    """Containers, with the requests of two workers on a wire."""
+    """Containers, with the requests of two workers on a proxy."""
 
     wire: Wire
     images: Images
@@ -66,23 +66,28 @@ class DockerGround:
         self.wire.delay(case.tenant, case.delays)
 
     async def holds(self, case: Case) -> Holds:
-        found = await asyncio.to_thread(_shown, case.tenant)
-        running = [one for one in found if one["State"]["Status"] == "running"]
+        containers = await asyncio.to_thread(_shown, case.tenant)
+        running = [
+            container for container in containers if container["State"]["Status"] == "running"
+        ]
         name = f"/landlord-tenant-{case.tenant}"
-        whole = len(found) == len(running) == 1 and running[0]["Name"] == name
+        whole = len(containers) == len(running) == 1 and running[0]["Name"] == name
         return Holds(
-            count=len(found),
+            count=len(containers),
             running=len(running),
             serving=await self._served(case, running[0]) if whole else 0,
-            detail=[_told(one) for one in found],
+            detail=[_told(container) for container in containers],
         )
 
     async def asked(self, case: Case) -> Sequence[Asked]:
         of = self.wire.of(case.tenant)
-        return [Asked(at=one.asked, call=one.call, detail=attrs.asdict(one)) for one in of]
+        return [
+            Asked(at=request.asked, call=request.call, detail=attrs.asdict(request))
+            for request in of
+        ]
 
     async def _served(self, case: Case, container: Mapping[str, Any]) -> int:
-        """The version that answers; 0 where none does, or it is not that of the image."""
+        """Return the version that answers; 0 if none does, or if its image has another version."""
         port = self._ports.get(case.tenant)
         url = f"http://127.0.0.1:{port}" if port else f"http://{address(container)}:8080"
         tag = container["Config"]["Image"].rpartition(":")[2]
@@ -95,12 +100,12 @@ class DockerGround:
 
 
 def _shown(tenant: str) -> list[dict[str, Any]]:
-    found = []
+    containers = []
     for container in Holdings(tenant).ids:
-        # One that goes meanwhile is not there.
+        # A container that disappears meanwhile is left out.
         with suppress(AssertionError):
-            found.append(show(container))
-    return found
+            containers.append(show(container))
+    return containers
 
 
 def _told(container: Mapping[str, Any]) -> Mapping[str, object]:
@@ -113,11 +118,11 @@ def _told(container: Mapping[str, Any]) -> Mapping[str, object]:
 async def docker_ground(
     folder: Path, http: aiohttp.ClientSession, times: Times
 ) -> AsyncIterator[DockerGround]:
-    """Stand between workers and the engine of this machine; nothing of a tenant is left."""
+    """Run a proxy between workers and this machine's daemon, and remove all tenants at the end."""
     async with images(folder, http) as registry, docker_wire(folder, 2) as wire:
         ground = DockerGround(wire=wire, images=registry, times=times, http=http)
         try:
             yield ground
         finally:
-            for tenant in {one.tenant for one in wire.requests}:
+            for tenant in {request.tenant for request in wire.requests}:
                 await asyncio.to_thread(Holdings(tenant).clear)

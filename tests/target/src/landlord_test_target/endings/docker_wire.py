@@ -49,11 +49,11 @@ class Request:
     """One request; times are seconds since the epoch, 0 for not yet.
 
     Attributes:
-        asked: When it was there.
-        worker: Who sent it.
-        what: Its container, as far as one is named.
-        sent: When the engine got it.
-        answered: When the engine had answered.
+        asked: When the proxy received it.
+        worker: The worker that sent it.
+        what: The container in its path, if any.
+        sent: When the daemon received it.
+        answered: When the daemon had answered.
     """
 
     asked: float
@@ -69,11 +69,11 @@ class Request:
 
 @attrs.define(kw_only=True)
 class Wire:
-    """What passes.
+    """The requests that pass the proxy.
 
     Attributes:
-        hosts: The engine's address for each worker.
-        requests: All that concern a tenant.
+        hosts: The daemon's address for each worker.
+        requests: All requests that concern a tenant.
     """
 
     hosts: list[str] = attrs.field(factory=list)
@@ -84,14 +84,14 @@ class Wire:
     _tenants: dict[str, str] = attrs.field(factory=dict)
 
     def delay(self, tenant: str, delays: Sequence[Delay]) -> None:
-        """Have these requests of a tenant be late, counted from now on."""
+        """Delay these requests of a tenant, counted from now on."""
         self._delays[tenant] = list(delays)
-        for one in delays:
-            self._counts[tenant, one.call] = 0
+        for late_call in delays:
+            self._counts[tenant, late_call.call] = 0
 
     def of(self, tenant: str) -> list[Request]:
-        """What was asked for one tenant, in order."""
-        return [one for one in self.requests if one.tenant == tenant]
+        """Return one tenant's requests, in order."""
+        return [request for request in self.requests if request.tenant == tenant]
 
     async def handle(self, worker: int, incoming: web.Request) -> web.StreamResponse:
         """Pass one request on."""
@@ -107,14 +107,14 @@ class Wire:
             request.status = answer.status
             if request.call == "pull":
                 return await self._streamed(incoming, answer, late, request)
-            found = await answer.read()
+            content = await answer.read()
         request.answered = time()
         if request.call == "create" and request.status == HTTPStatus.CREATED:
             made = str((await answer.json())["Id"])
             self._tenants[made] = request.tenant
             request.what = made
         await late(AFTER)
-        return await _answered(incoming, answer, found, late)
+        return await _answered(incoming, answer, content, late)
 
     async def _streamed(
         self,
@@ -128,7 +128,7 @@ class Wire:
         with suppress(OSError):
             await response.prepare(incoming)
             await late(DURING)
-            # Where the worker has gone the engine is told so, as it would be without us.
+            # If the worker has hung up, so does the proxy, as the daemon would see without a proxy.
             async for data in answer.content.iter_any():
                 await response.write(data)
             await response.write_eof()
@@ -137,8 +137,8 @@ class Wire:
 
     def _understood(self, worker: int, incoming: web.Request) -> Request:
         path = re.sub(r"^/v[\d.]+", "", incoming.path).strip("/")
-        found = _CONTAINER.search(path)
-        container = found[0] if found else ""
+        match = _CONTAINER.search(path)
+        container = match[0] if match else ""
         key = f"{incoming.method} {path.replace(container, 'ID') if container else path}"
         named = _TENANT.search(unquote(incoming.raw_path))
         request = Request(
@@ -156,10 +156,10 @@ class Wire:
         key = (request.tenant, request.call)
         self._counts[key] = count = self._counts.get(key, 0) + 1
         delays = self._delays.get(request.tenant, [])
-        due = [one for one in delays if (one.call, one.nth) == (request.call, count)]
+        due = [delay for delay in delays if (delay.call, delay.nth) == (request.call, count)]
         for one in due:
             request.late += f"{one.moment} {one.seconds:g} s "
-        return partial(_sleep, {one.moment: one.seconds for one in due})
+        return partial(_sleep, {delay.moment: delay.seconds for delay in due})
 
 
 Late = Callable[[str], Coroutine[None, None, None]]
@@ -191,7 +191,7 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def docker_wire(folder: Path, workers: int) -> AsyncIterator[Wire]:
-    """Listen before the engine of this machine, at a socket for each worker."""
+    """Run a proxy before this machine's daemon, with a socket for each worker."""
     runners = []
     connector = aiohttp.UnixConnector(SOCKET, limit=0)
     timeout = aiohttp.ClientTimeout(total=None)

@@ -1,4 +1,4 @@
-"""What cases are played on: a target whose requests can be late, and what it has of a tenant."""
+"""The ground of a case: a target whose requests can be late, and its view of a tenant."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -12,13 +12,13 @@ __all__ = ["Asked", "Ground", "Holds"]
 
 @attrs.frozen(kw_only=True)
 class Holds:
-    """What a target has of a tenant.
+    """A target's resources of a tenant.
 
     Attributes:
-        count: How many resources.
-        serving: The version that serves, where one resource is there and whole; else 0.
-        running: How many resources run, well or not.
-        detail: All that is there, for the story.
+        count: The number of resources.
+        serving: The version that serves; 0 unless there is exactly one resource, and complete.
+        running: The number of running resources, healthy or not.
+        detail: All resources, for the story.
     """
 
     count: int
@@ -32,9 +32,9 @@ class Asked:
     """One request to the target.
 
     Attributes:
-        at: When it was on the wire, in seconds since the epoch.
-        call: Its kind.
-        detail: All that is known of it, for the story.
+        at: When the request was on the wire, in seconds since the epoch.
+        call: The request's kind.
+        detail: All that is known of the request, for the story.
     """
 
     at: float
@@ -43,29 +43,29 @@ class Asked:
 
 
 class Ground(Protocol):
-    """A target."""
+    """The target of cases."""
 
     @property
     def compute(self) -> str:
-        """The compute engine."""
+        """Return the compute engine's name."""
 
     def section(self, worker: int) -> Mapping[str, object]:
-        """The engine's settings for one worker."""
+        """Return the engine's settings for one worker."""
 
     def config(self, case: Case, version: int) -> Mapping[str, object]:
-        """What asks for a version that is well."""
+        """Build the configuration of a healthy version."""
 
     def job_config(self, case: Case) -> Mapping[str, object]:
-        """What the job asks for that is killed."""
+        """Build the configuration of the job that will be killed."""
 
     async def prepare(self, cases: Sequence[Case]) -> None:
-        """Have there what cases need, before the first one is played."""
+        """Create all that the cases need, before the first case."""
 
     async def delay(self, case: Case) -> None:
-        """Have the case's requests be late from now on."""
+        """Delay the case's requests from now on."""
 
     async def holds(self, case: Case) -> Holds:
-        """Look at the tenant's resources."""
+        """Return the tenant's resources."""
 
     async def asked(self, case: Case) -> Sequence[Asked]:
-        """What was asked for the tenant, in order."""
+        """Return the tenant's requests, in order."""

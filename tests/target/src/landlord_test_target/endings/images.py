@@ -25,20 +25,20 @@ class Images:
     """The registry.
 
     Attributes:
-        address: Where it listens.
+        address: The registry's address.
     """
 
     address: str
     http: aiohttp.ClientSession
 
     def name(self, version: str, tenant: str) -> str:
-        """What an image is called for one tenant."""
+        """Name an image for one tenant."""
         return f"{self.address}/web:{version}-{tenant}"
 
     async def give(self, tenant: str) -> None:
-        """Have all images there for a tenant, one tenant after the other and before any pull.
+        """Push all images for a tenant, one tenant after the other and before any pull.
 
-        The registry writes a manifest anew that it has, and cannot read it meanwhile.
+        The registry rewrites a manifest that it has already, and cannot serve it meanwhile.
         """
         headers = {"Content-Type": _MANIFEST, "Accept": _MANIFEST}
         for version in _SOURCES:
@@ -49,7 +49,7 @@ class Images:
                 assert answer.status == 201, await answer.text()
 
     def push(self) -> None:
-        """Bring the images there once."""
+        """Push the images once."""
         for version, source in _SOURCES.items():
             image = f"{self.address}/web:{version}"
             docker("tag", source, image)
@@ -57,7 +57,7 @@ class Images:
             docker("rmi", image)
 
     def clear(self) -> None:
-        """Have the engine forget the names."""
+        """Remove the images' names from the daemon."""
         names = docker("images", "--format={{.Repository}}:{{.Tag}}", f"{self.address}/web")
         if names:
             docker("rmi", "-f", *names.splitlines())

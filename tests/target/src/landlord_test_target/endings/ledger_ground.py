@@ -20,7 +20,7 @@ MOMENTS: Moments = {work: _PROVISION if work is Work.PROVISION else _UPDATE for 
 
 @attrs.frozen(kw_only=True)
 class LedgerGround:
-    """Rows of a table; an update there takes place at once, or not at all."""
+    """A target of table rows, where an update is atomic."""
 
     target: Target
     times: Times
@@ -39,19 +39,19 @@ class LedgerGround:
         return {**config, "unhealthy": True} if case.work in (Work.SICK, Work.LATE) else config
 
     async def prepare(self, cases: Sequence[Case]) -> None:
-        """The target knows tenants only by their resources."""
+        """Do nothing: the target knows tenants only by their resources."""
 
     async def delay(self, case: Case) -> None:
-        await self.target.late(case.tenant, [attrs.asdict(one) for one in case.delays])
+        await self.target.late(case.tenant, [attrs.asdict(delay) for delay in case.delays])
 
     async def holds(self, case: Case) -> Holds:
-        found = await self.target.resources(case.tenant)
-        documents = [json.loads(one["document"]) for one in found]
-        well = [one["version"] for one in documents if not one["unhealthy"]]
+        resources = await self.target.resources(case.tenant)
+        documents = [json.loads(resource["document"]) for resource in resources]
+        well = [document["version"] for document in documents if not document["unhealthy"]]
         return Holds(
-            count=len(found),
+            count=len(resources),
             running=len(well),
-            serving=well[0] if len(well) == len(found) == 1 else 0,
+            serving=well[0] if len(well) == len(resources) == 1 else 0,
             detail=documents,
         )
 
@@ -65,7 +65,7 @@ class LedgerGround:
 
 
 def _answer(asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """When a call was acted on; where it was not yet, now."""
+    """Return the time at which the target acted on a call; now if it did not act yet."""
     for row in rows:
         if row["request"] == asked["request"] and row["outcome"] != "asked":
             return {"answered": row["at"], "status": row["outcome"]}

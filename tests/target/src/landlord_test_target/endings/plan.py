@@ -1,4 +1,4 @@
-"""Cases from a seed: what a job does, which requests are late, when it is killed, what follows."""
+"""Cases from a seed: a job's operation, its late requests, the time of its kill, the next job."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -24,26 +24,26 @@ __all__ = [
 ]
 
 BEFORE, DURING, AFTER = "before", "during", "after"
-"""A request is late on its way there; in the midst of its answer; or the whole answer is."""
+"""The delay comes before the target gets the request, within its answer, or before the whole answer."""
 
 
 class Work(StrEnum):
-    """What the job does that is killed."""
+    """The operation of the job that is killed."""
 
     PROVISION = "provision"
     UPDATE = "update"
     SICK = "sick"
-    """An update to what says that it is not well."""
+    """An update to a version that reports itself unhealthy."""
     LATE = "late"
-    """An update to what never becomes healthy, and is waited for as long as may be."""
+    """An update to a version that never becomes healthy; the worker waits for the whole timeout."""
 
 
 Moments = Mapping[Work, Sequence[tuple[str, str]]]
-"""Which calls may be late, and when, by the work that sends them."""
+"""For each operation, the calls that may be late and the moments of their delay."""
 
 
 class Then(StrEnum):
-    """What follows the kill."""
+    """The job that follows the kill."""
 
     DELETE = "delete"
     YOUNGER = "younger"
@@ -52,10 +52,10 @@ class Then(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Times:
-    """The seconds that a run goes by.
+    """The timeouts of a run, in seconds.
 
     Attributes:
-        step_timeout: The workers' setting; requests are late by up to twice as much.
+        step_timeout: The workers' setting. Requests are late by up to twice as long.
     """
 
     step_timeout: float
@@ -77,13 +77,13 @@ class Times:
 
 @attrs.frozen(kw_only=True)
 class Delay:
-    """One request that is late.
+    """One late request.
 
     Attributes:
-        call: Which kind.
-        nth: Which one of this kind since the job was sent, from 1.
-        moment: When.
-        seconds: By how much.
+        call: The request's kind.
+        nth: Its number among the requests of this kind since the job was sent, from 1.
+        moment: The moment of the delay: before, during or after.
+        seconds: The delay.
     """
 
     call: str
@@ -94,18 +94,18 @@ class Delay:
 
 @attrs.frozen(kw_only=True)
 class Case:
-    """One tenant's story as it was planned.
+    """The plan of one tenant's story.
 
     Attributes:
-        work: What the job does that is killed.
-        then: What follows.
-        delays: What is late.
-        killed_on: The call whose request is on the wire when the killing is thought of; empty for
-            the job's own sending.
-        killed_after: Seconds from then until it is killed.
+        work: The operation of the killed job.
+        then: The job that follows.
+        delays: The late requests.
+        killed_on: The call from which ``killed_after`` counts, once its request is on the wire; empty
+            to count from the sending of the job.
+        killed_after: Seconds from that moment to the kill.
         pause: Seconds from the kill until the next job is sent.
-        worker: Which worker runs the job; what follows goes to the other one.
-        younger: The version that a younger job asks for.
+        worker: The worker that runs the job; the other one runs the job that follows.
+        younger: The version of a younger job.
         has_port: Whether the resource holds a port of the host.
     """
 
@@ -134,12 +134,12 @@ class Case:
 
 @attrs.frozen(kw_only=True)
 class Freeze:
-    """A worker stands still.
+    """A worker's freeze.
 
     Attributes:
-        worker: Which one; it runs the jobs that are sent meanwhile before.
-        after: Seconds from the time when jobs are sent.
-        seconds: How long.
+        worker: The worker's number; it gets jobs until the freeze starts.
+        after: Seconds between the first job and the freeze.
+        seconds: The freeze's duration.
     """
 
     worker: int
@@ -161,12 +161,12 @@ def freezes(seed: int, count: int, times: Times) -> list[Freeze]:
 
 
 def plan(seed: int, count: int, times: Times, moments: Moments) -> list[Case]:
-    """Draw cases; works and what follows come in turn, and so do the calls that are late.
+    """Draw cases that cycle through operations, followers and late calls.
 
     Args:
         seed: The same seed and count give the same cases.
-        count: How many.
-        times: What delays are measured by.
+        count: The number of cases.
+        times: The timeouts that determine the delays.
         moments: The calls of the target.
     """
     chance = Random(seed)
@@ -199,8 +199,8 @@ def _case(
         )
         for call, moment in late
     )
-    # A request that is given up is tried again: then the job goes on.
-    waits = [min(one.seconds, times.patience(one.call)) for one in delays]
+    # The worker repeats a request that timed out, and then the job continues.
+    waits = [min(delay.seconds, times.patience(delay.call)) for delay in delays]
     on_wire = chance.random() < 0.5
     longest = waits[0] if on_wire else sum(waits) + 1
     work, then = kind

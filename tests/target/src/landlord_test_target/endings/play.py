@@ -1,4 +1,4 @@
-"""Plays cases: the job, its kill, what follows, and a look once nothing can be alive any more."""
+"""Plays cases: a job, its kill, the next job, and a look once no request can be alive any more."""
 
 import asyncio
 import json
@@ -34,8 +34,8 @@ class Player:
         """Play cases, a number of tenants at a time, and judge them.
 
         Args:
-            cases: What to play.
-            freezes: One for each number of tenants; or none, and no worker stands still.
+            cases: The cases to play.
+            freezes: One freeze for each group of tenants; empty if no worker is to be frozen.
         """
         stories: list[Story] = []
         for number, first in enumerate(range(0, len(cases), self.at_once)):
@@ -44,14 +44,14 @@ class Player:
         with suppress(AssertionError):
             await self.stage.backend.quiet(self.stage.longest)
         for story in stories:
-            await self._judged(story)
+            await self._judge(story)
         return stories
 
     async def _together(self, cases: Sequence[Case], freeze: Freeze | None) -> list[Story]:
         await asyncio.gather(*map(self._prepare, cases))
         if freeze is None:
             return await asyncio.gather(*map(self._play, cases))
-        cases = [attrs.evolve(one, worker=freeze.worker) for one in cases]
+        cases = [attrs.evolve(case, worker=freeze.worker) for case in cases]
         stories, _ = await asyncio.gather(
             asyncio.gather(*map(self._play, cases)), self._stand_still(freeze)
         )
@@ -100,7 +100,9 @@ class Player:
         case, ground, dispatcher = story.case, self.stage.ground, self.stage.backend.dispatcher
 
         async def look() -> bool:
-            calls = [one.call for one in await ground.asked(case) if one.at >= story.sent]
+            calls = [
+                request.call for request in await ground.asked(case) if request.at >= story.sent
+            ]
             is_there = calls.count(case.killed_on) >= case.delays[0].nth
             # There may never be a second one.
             return is_there or (await dispatcher.poll(story.job)).get("state") not in _RUNS
@@ -108,7 +110,7 @@ class Player:
         if case.killed_on:
             with suppress(AssertionError):
                 await wait_for(look, self.stage.times.step_timeout)
-        # At any time, not at one that something tells.
+        # The kill is timed by the clock, so that it may hit any state.
         await asyncio.sleep(case.killed_after)
 
     async def _follow(self, story: Story) -> None:
@@ -130,7 +132,7 @@ class Player:
         else:
             word.wants(case.tenant, "ready", config)
 
-    async def _judged(self, story: Story) -> None:
+    async def _judge(self, story: Story) -> None:
         case, ground = story.case, self.stage.ground
         story.look(await ground.holds(case))
         story.asked = await ground.asked(case)

@@ -1,6 +1,6 @@
-"""One address before two workers: where a job says which one is to run it, that one does.
+"""One address before two workers: a job may name the worker that runs it.
 
-All else goes to a worker at random. Each request has a connection of its own.
+All other requests go to a random worker. Each request has its own connection.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class Routes:
 
     @staticmethod
     async def _begun(head: bytes, reader: StreamReader) -> bytes:
-        """As much of the body as tells the way of a job."""
+        """Read as much of the body as is needed to route a job."""
         begun = b""
         is_job = b"/execute " in head.split(b"\r\n", 1)[0]
         while is_job and len(begun) < _PEEKED and not _ROUTE.search(begun):

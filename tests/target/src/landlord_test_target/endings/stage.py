@@ -34,30 +34,30 @@ __all__ = [
 ]
 
 _QUIET_LOOKS = 20
-"""Looks at which nothing is open, some 30 ms apart, until that is believed."""
+"""Successive looks, some 30 ms apart, that must show no open job."""
 
 
 class Backend(Protocol):
-    """What the cases ask of a backend beside what Landlord does."""
+    """The operations on a backend that a case needs beside Landlord's own."""
 
     @property
     def dispatcher(self) -> Dispatcher:
-        """Landlord's part."""
+        """Return the dispatcher, which is Landlord's access to the backend."""
 
     async def took(self, tenant: str, job: str) -> bool:
-        """Whether this job has, or had last, the tenant's lock."""
+        """Check whether this job is, or was last, the holder of the tenant's lock."""
 
     async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
-        """What jobs did."""
+        """Read the tenant's history."""
 
     async def quiet(self, within: float) -> None:
-        """Wait until nothing is open, resyncs that are to come included."""
+        """Wait until no job and no resync is open, scheduled resyncs included."""
 
     def stopping(self, worker: int) -> AbstractContextManager[object]:
-        """A worker is made to stand still within; from then on it is sent nothing."""
+        """Return the context in which a worker may be frozen; from its start the worker gets no job."""
 
     def put_back(self, worker: int) -> None:
-        """Send it jobs again."""
+        """Send jobs to this worker again."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +82,7 @@ class RestateBackend:
         looks = 0
 
         async def look() -> bool:
-            # What one that has ended has sent is seen a moment later only.
+            # Restate shows the calls of an ended job a moment later.
             nonlocal looks
             looks = 0 if await self._open() else looks + 1
             return looks >= _QUIET_LOOKS
@@ -106,10 +106,10 @@ class RestateBackend:
 
 @attrs.define(kw_only=True)
 class Stage:
-    """All that cases are played on.
+    """The target, backend, Landlord API and workers of a run.
 
     Attributes:
-        word: What Landlord says; its address is empty where workers do not know it.
+        word: Landlord's API; its address is empty if the workers do not know it.
     """
 
     ground: Ground
@@ -120,22 +120,22 @@ class Stage:
 
     @property
     def longest(self) -> float:
-        """Seconds after the last job within which the last resync has been."""
+        """Return the seconds after the last job by which the last resync has ended."""
         return 6 * self.times.step_timeout + 120
 
     def freeze(self, worker: int) -> None:
-        """Have a worker stand still."""
+        """Freeze a worker with SIGSTOP."""
         with self.backend.stopping(worker):
             self.workers[worker].signal(signal.SIGSTOP)
 
     def thaw(self, worker: int) -> None:
-        """Have it go on."""
+        """Continue a frozen worker."""
         self.workers[worker].signal(signal.SIGCONT)
         self.backend.put_back(worker)
 
 
 def worker_settings(times: Times) -> dict[str, Any]:
-    """The settings of workers that go by these times."""
+    """Build the settings of workers with these timeouts."""
     step = times.step_timeout
     return {
         "step_timeout": f"{step:g}s",
@@ -199,7 +199,9 @@ class QueueBackend:
         return str(self.store.lock(tenant).job) == job
 
     async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
-        return [attrs.asdict(one) for one in self.store.lock(tenant).record.transitions]
+        return [
+            attrs.asdict(transition) for transition in self.store.lock(tenant).record.transitions
+        ]
 
     async def quiet(self, within: float) -> None:
         async def look() -> bool:
@@ -208,12 +210,12 @@ class QueueBackend:
         await wait_for(look, within)
 
     def stopping(self, worker: int) -> AbstractContextManager[object]:
-        # One that stands still as it writes keeps the whole file, which SQLite does not end.
+        # A worker frozen while it writes would lock the whole file, and SQLite never breaks that lock.
         _ = worker
         return self.store.transaction()
 
     def put_back(self, worker: int) -> None:
-        """One that goes on does."""
+        """Do nothing: a worker that continues takes jobs by itself."""
 
 
 @asynccontextmanager

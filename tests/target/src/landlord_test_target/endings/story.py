@@ -1,4 +1,4 @@
-"""What became of a case, kept as a line of JSON."""
+"""The story of a case, kept as a line of JSON."""
 
 import json
 import sys
@@ -16,20 +16,20 @@ __all__ = ["Story", "told"]
 
 @attrs.define(kw_only=True)
 class Story:
-    """One case as it went; times are seconds since the epoch, 0 for never.
+    """The course of one case; times are seconds since the epoch, 0 for never.
 
     Attributes:
         api: Whether the workers know Landlord's API.
-        freeze: When a worker stood still, if one did.
+        freeze: The freeze of a worker, if there was one.
         job: The execution that was killed.
-        landed: Whether it was under way when it was killed.
-        took: Whether it had the tenant's lock.
-        follower: What followed.
-        ended: When that had ended.
-        at_end: What was there then.
-        holds: What is there after the last resync.
+        landed: Whether the job was running when it was killed.
+        took: Whether the job was the holder of the tenant's lock.
+        follower: The execution that followed.
+        ended: When the follower had ended.
+        at_end: The target's resources at that time.
+        holds: The target's resources after the last resync.
         asked: All requests for the tenant.
-        findings: What is wrong.
+        findings: The judge's findings.
     """
 
     case: Case
@@ -51,34 +51,35 @@ class Story:
 
     @property
     def title(self) -> str:
-        """The case in a line."""
+        """Describe the case in one line."""
         case = self.case
         api = "with" if self.api else "without"
         return f"case {case.number} ({case.work}, then {case.then}, {api} the API)"
 
     @property
     def is_late(self) -> bool:
-        """Whether a request of the job was on the wire when it was killed."""
+        """Check whether a request of the job was on the wire when the job was killed."""
         return any(
-            one.at < self.killed < float(str(one.detail.get("answered", 0))) for one in self.asked
+            request.at < self.killed < float(str(request.detail.get("answered", 0)))
+            for request in self.asked
         )
 
     def look(self, holds: Holds) -> None:
-        """Note what is there in the end."""
+        """Store the final resources."""
         self.holds, self.looked = holds, time()
 
 
 def told(target: str, seed: int, folder: Path, stories: Sequence[Story]) -> list[str]:
-    """Keep stories in a folder, print what came of them, and return what is wrong."""
+    """Write the stories to a folder, print a summary, and return all findings."""
     path = folder / f"{target}-{seed}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(attrs.asdict(one)) for one in stories]
+    lines = [json.dumps(attrs.asdict(story)) for story in stories]
     path.write_text("\n".join([*lines, ""]))
-    wrong = [f"{one.title}: {'; '.join(one.findings)}" for one in stories if one.findings]
-    good, landed = len(stories) - len(wrong), sum(one.landed for one in stories)
-    late = sum(one.is_late for one in stories)
+    wrong = [f"{story.title}: {'; '.join(story.findings)}" for story in stories if story.findings]
+    good, landed = len(stories) - len(wrong), sum(story.landed for story in stories)
+    late = sum(story.is_late for story in stories)
     sys.stdout.write(
-        f"\n{target}, seed {seed}: {good} of {len(stories)} as they should be; {landed} killed under"
-        f" way; {late} with a request on the wire then. Stories: {path}\n"
+        f"\n{target}, seed {seed}: {good} of {len(stories)} as expected. {landed} jobs were killed while"
+        f" they ran, {late} of them with a request on the wire. Stories: {path}\n"
     )
     return wrong

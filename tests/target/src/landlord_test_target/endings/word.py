@@ -12,28 +12,28 @@ __all__ = ["Word", "landlords_word"]
 
 @attrs.define
 class Word:
-    """What Landlord says of tenants; of one that is not there it says 404.
+    """Landlord's API with fixed answers about tenants, and 404 for an unknown tenant.
 
     Attributes:
-        url: Where it listens; empty where no worker is to ask it.
+        url: The API's address; empty if no worker is to ask it.
     """
 
     url: str = ""
     _tenants: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
     def wants(self, tenant: str, status: str, config: Mapping[str, object]) -> None:
-        """Show a tenant from now on."""
-        shown = {"id": tenant, "name": f"name-{tenant}", "desired_config": dict(config)}
-        self._tenants[tenant] = {**shown, "status": status}
+        """Add or change a tenant."""
+        document = {"id": tenant, "name": f"name-{tenant}", "desired_config": dict(config)}
+        self._tenants[tenant] = {**document, "status": status}
 
     def forgets(self, tenant: str) -> None:
-        """Show a tenant no more."""
+        """Remove a tenant."""
         self._tenants.pop(tenant, None)
 
     async def tenant(self, request: web.Request) -> web.Response:
-        if (shown := self._tenants.get(request.match_info["tenant"])) is None:
+        if (document := self._tenants.get(request.match_info["tenant"])) is None:
             return web.json_response({"error": "tenant not found"}, status=404)
-        return web.json_response(shown)
+        return web.json_response(document)
 
 
 async def _defaults(_: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ async def _defaults(_: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def landlords_word() -> AsyncIterator[Word]:
-    """Listen."""
+    """Run the API."""
     word, application = Word(), web.Application()
     application.router.add_get("/v1/tenants/{tenant}", word.tenant)
     application.router.add_get("/v1/compute/config", _defaults)

@@ -1,4 +1,4 @@
-"""The fault campaign: tenants live their lives while what serves them is killed and cut.
+"""The fault campaign: users work while workers, servers and connections are killed and cut.
 
-Load and faults are drawn from one seed each; what they come to is judged by the target's ledger.
+Load and faults are drawn from one seed each. The judge compares the result with the target's ledger.
 """

@@ -1,11 +1,11 @@
 """The compute engine ``buggy``: ``target`` with a bug of its settings, for the judge to find.
 
-bug: lost, wrong, doubled, left over    it says that it did, and did something else
-     stuck                              it never updates
-     slow                               it takes longer than work may take
-     acts later                         it makes again what it removed, long after
-     never asks                         it carries a chain of requests to its end, past its worker
-     no order                           its worker takes any job for the one dispatched last
+- lost, wrong, doubled, left over: The engine claims success and did something else.
+- stuck: The engine never updates.
+- slow: The engine takes longer than the judge allows.
+- acts later: The engine creates a deleted resource again, long after the delete.
+- never asks: The engine continues a chain of requests after its worker's step has ended.
+- no order: The worker takes any job for the one dispatched last.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from landlord_test_target.engine import TargetCompute, create_target
 __all__ = ["create_buggy"]
 
 LATE = 6.0
-"""Seconds, more than work may take."""
+"""Seconds of a slow act, more than the judge allows."""
 
 LONG_AFTER = 6.0
-"""Seconds after which nobody looks any more, where nobody looks a second time."""
+"""Seconds until a deleted resource is created again; only the judge's second look sees it."""
 
 
 @attrs.define
 class BuggyCompute(TargetCompute):
-    """Tells of each tenant what it claims to have done."""
+    """The target's engine, which reports claimed acts as done."""
 
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
@@ -42,11 +42,11 @@ class BuggyCompute(TargetCompute):
     _later: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
 
     async def inspect(self, tenant: str, location: str) -> Observation:
-        """What was claimed, where something was."""
+        """Return the claimed state of a tenant if there is one, else the real one."""
         return self._claimed.get(tenant) or await TargetCompute.inspect(self, tenant, location)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        """Make it, or not, or twice."""
+        """Create the resource; with a bug not at all, elsewhere or twice."""
         if self.bug == "lost":
             return self._claim(spec)
         if self.bug == "elsewhere":
@@ -62,7 +62,7 @@ class BuggyCompute(TargetCompute):
         return await TargetCompute.provision(self, spec)
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        """Change it, or not, or not soon."""
+        """Update the resource; with a bug not at all, or late."""
         if self.bug in ("wrong", "lost"):
             return self._claim(spec)
         if self.bug == "stuck":
@@ -72,7 +72,7 @@ class BuggyCompute(TargetCompute):
         return await TargetCompute.update(self, spec)
 
     async def destroy(self, tenant: str, location: str) -> bool:
-        """Remove it, or not."""
+        """Remove the resource; with a bug not at all, or only for a while."""
         if self.bug == "left over":
             self._claimed[tenant] = Observation(state=ResourceState.MISSING)
             return True
@@ -88,7 +88,7 @@ class BuggyCompute(TargetCompute):
 
     async def _make_again(self, spec: ComputeSpec) -> None:
         await asyncio.sleep(LONG_AFTER)
-        # Past `send`, which would ask first and then make nothing.
+        # `send` would ask whether the job is alive, and then create nothing.
         await self._call("POST", "create", self._body(spec))
 
     def _claim(self, spec: ComputeSpec) -> ComputeResult:
@@ -99,7 +99,7 @@ class BuggyCompute(TargetCompute):
 
 
 def create_buggy(settings: Mapping[str, object]) -> BuggyCompute:
-    """The engine with the bug of its settings."""
+    """Create the engine with the bug that its settings name."""
     bug, target = str(settings.get("bug", "")), create_target(settings)
     if bug == "no order":
         setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # as a bug there would be

@@ -18,16 +18,16 @@ PIECE = 1024 * 1024
 
 @attrs.frozen(kw_only=True)
 class SmallDisk:
-    """A file system that is small enough to be filled.
+    """A file system that is small enough to fill.
 
     Attributes:
-        folder: Where it is mounted.
+        folder: The mount point.
     """
 
     folder: Path
 
     def fill(self) -> None:
-        """Leave no room; again and again, since what its user frees is room once more."""
+        """Fill the disk again and again, because its user may free space."""
         with self._ballast.open("ab", buffering=0) as ballast:
             try:
                 while ballast.write(bytes(PIECE)):
@@ -37,7 +37,7 @@ class SmallDisk:
                     raise
 
     def free(self) -> None:
-        """Give the room back."""
+        """Free the space."""
         self._ballast.unlink(missing_ok=True)
 
     @property
@@ -47,18 +47,18 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, mebibytes: int) -> Iterator[SmallDisk]:
-    """Mount a disk of this size, in memory, at a folder that is made."""
+    """Mount a disk of this size, in memory, at a new folder."""
     folder.mkdir(parents=True)
     _mount(folder, mebibytes)
     try:
         yield SmallDisk(folder=folder)
     finally:
-        # Lazily: whoever still has a file open there is ended by somebody else.
+        # Unmounted lazily, because a process that ends later may still have a file open.
         subprocess.run(("umount", "--lazy", folder), check=True)
 
 
 def why_no_disk() -> str:
-    """Why no disk can be mounted here, or empty."""
+    """Return the reason why no disk can be mounted here; empty if one can."""
     if not sys.platform.startswith("linux"):
         return "only Linux has tmpfs"
     if os.geteuid() != 0:

@@ -1,4 +1,4 @@
-"""What a fault is, and the moment at which it comes."""
+"""A fault, and the moment at which it happens."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,13 +18,13 @@ WITHIN = 5.0
 
 @attrs.define(kw_only=True)
 class Fault:
-    """One fault; times are seconds of the clock.
+    """One fault; times are seconds since the epoch.
 
     Attributes:
-        is_kill: Whether a process was ended by it.
-        landed: Whether the target had a call in hand as it came.
-        running: The operations with a job, when it came.
-        over: When all was there again; zero is not yet.
+        is_kill: Whether the fault ended a process.
+        landed: Whether a call to the target was in flight at the fault.
+        running: The operations that had a job at the fault.
+        over: When every process was back; zero for not yet.
     """
 
     kind: str
@@ -37,10 +37,10 @@ class Fault:
 
 @attrs.define(kw_only=True)
 class Moments:
-    """Has faults come while the target has a call in hand, one after the other.
+    """The moments of faults: each one happens while a call to the target is in flight.
 
     Attributes:
-        faults: All that came.
+        faults: All faults so far.
     """
 
     target: Target
@@ -50,7 +50,7 @@ class Moments:
 
     @asynccontextmanager
     async def caught(self, kind: str, moment: str, *, is_kill: bool) -> AsyncIterator[Fault]:
-        """A fault that begins while a call is in hand, ``before`` its act or ``after`` it."""
+        """Wait for a call in flight, ``before`` its act or ``after`` it, and record a fault there."""
         async with self._one:
             landed = await self.target.catch(moment)
             fault = Fault(kind=kind, is_kill=is_kill, landed=landed, running=self.load.running)

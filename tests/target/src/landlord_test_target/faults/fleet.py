@@ -21,14 +21,14 @@ STARTS = 120.0
 
 @attrs.define(kw_only=True)
 class Fleet:
-    """The workers, of which each may be killed, frozen and replaced.
+    """The workers of one version, each of which may be killed, frozen and replaced.
 
     Attributes:
-        way: Restate's way to them, whose URL is the one that they advertise.
-        size: How many are behind the balancer when all is well.
-        config: What they share.
-        routed: Those behind the balancer; one that stands still may be among them.
-        frozen: Those that stand still.
+        way: Restate's connection to the workers; they advertise its URL.
+        size: The number of workers behind the balancer without faults.
+        config: The settings that the workers share.
+        routed: The workers behind the balancer; some of them may be frozen.
+        frozen: The frozen workers.
     """
 
     world: World
@@ -41,11 +41,11 @@ class Fleet:
 
     @property
     def awake(self) -> list[Worker]:
-        """The workers that take jobs and go on with them."""
-        return [one for one in self.routed if one not in self.frozen]
+        """List the workers behind the balancer that are not frozen."""
+        return [worker for worker in self.routed if worker not in self.frozen]
 
     async def start(self) -> Worker:
-        """Start one more; returns once it listens and is behind the balancer."""
+        """Start a worker, and return once it listens and is behind the balancer."""
         worker = await self.world.launch(self._own_config())
         await wait_for(lambda: _listens(worker), STARTS)
         self.routed.append(worker)
@@ -53,34 +53,34 @@ class Fleet:
         return worker
 
     def take_out(self, worker: Worker) -> None:
-        """Send it no new connections; those that are there stay."""
-        self.routed = [one for one in self.routed if one is not worker]
+        """Take a worker out of the balancer; its open connections stay."""
+        self.routed = [other for other in self.routed if other is not worker]
         self._route()
 
     async def kill(self, worker: Worker) -> None:
-        """End it as a crash does."""
+        """Kill a worker with SIGKILL, as a crash would."""
         assert worker.lives, worker.text()
         self.take_out(worker)
         await worker.kill()
 
     async def stop(self, worker: Worker) -> None:
-        """End it in order, as an orchestrator does: out of the balancer first."""
+        """Drain a worker, as an orchestrator does: first out of the balancer."""
         self.take_out(worker)
         worker.signal(signal.SIGTERM)
         assert await worker.ended() == 0, worker.text()
 
     def freeze(self, worker: Worker) -> None:
-        """Have it stand still, as a paused machine does."""
+        """Freeze a worker with SIGSTOP, as a paused machine would."""
         self.frozen.append(worker)
         worker.signal(signal.SIGSTOP)
 
     def wake(self, worker: Worker) -> None:
-        """Have it go on."""
+        """Continue a frozen worker."""
         worker.signal(signal.SIGCONT)
-        self.frozen = [one for one in self.frozen if one is not worker]
+        self.frozen = [other for other in self.frozen if other is not worker]
 
     def _own_config(self) -> dict[str, Any]:
-        """Settings of one worker: it listens at addresses of its own."""
+        """Build the settings of one worker, with its own addresses."""
         restate = {
             **self.config["workflow"]["restate"],
             "worker_address": f"127.0.0.1:{free_port()}",
@@ -94,7 +94,9 @@ class Fleet:
         }
 
     def _route(self) -> None:
-        addresses = (one.config["workflow"]["restate"]["worker_address"] for one in self.routed)
+        addresses = (
+            worker.config["workflow"]["restate"]["worker_address"] for worker in self.routed
+        )
         self.balancer.stand_before(*addresses)
 
 
@@ -102,7 +104,7 @@ class Fleet:
 async def fleet(
     world: World, config: Mapping[str, Any], *, size: int, seed: int
 ) -> AsyncIterator[Fleet]:
-    """Bring up so many workers; returns once one of them is registered."""
+    """Start this many workers, and return once one of them is registered."""
     async with (
         balanced((), chance=Random(f"balancer-{seed}")) as balancer,
         way_to(balancer.url) as way,

@@ -1,8 +1,8 @@
-"""Workers that stand still for a while, as a paused machine does, and go on as if nothing had been.
+"""Freezes of workers: a worker stops for a while, as on a paused machine, and continues unaware.
 
-What a balancer's probe notices is out of the balancer until it goes on, and another worker is in its
-place; what it does not notice goes on getting jobs. One that was replaced ends in order once it has
-gone on for a moment: with what it had in hand, and with what it knew before it stood still.
+If a balancer's probe notices the freeze, the balancer drops the worker and another one replaces it.
+Otherwise the frozen worker goes on getting jobs. A replaced worker continues for a moment with its old
+jobs and its outdated view, and is then stopped by a signal.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ __all__ = ["FROZEN", "Freezer"]
 FROZEN = "frozen"
 
 UNNOTICED = 0.25
-"""How often no probe notices."""
+"""The share of freezes that no probe notices."""
 
 PROBED = (1.0, 10.0)
-"""Seconds after which one does."""
+"""Seconds until a probe notices a freeze, at least and at most."""
 
 GOES_ON = 3.0
-"""Seconds for which a worker that was replaced goes on before it is stopped."""
+"""Seconds between a replaced worker's thaw and the signal that stops it."""
 
 
 @attrs.define(kw_only=True)
 class Freezer:
-    """Freezes one worker after the other, some of them at once.
+    """A series of freezes, some of them at the same time.
 
     Attributes:
-        count: So many freezes there are.
-        lasting: Seconds that each lasts, at least and at most.
-        at_once: So many workers stand still at the same time, at most.
+        count: The number of freezes.
+        lasting: A freeze's duration in seconds, at least and at most.
+        at_once: The largest number of workers that are frozen at the same time.
     """
 
     fleet: Fleet
@@ -51,7 +51,7 @@ class Freezer:
         self._dice = Random(f"freezes-{self.seed}")
 
     async def run(self) -> None:
-        """Freeze until there was enough; returns once all have gone on."""
+        """Do all freezes, and return once every worker has continued."""
         lanes = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as group:
             for _ in range(self.count):
@@ -63,34 +63,34 @@ class Freezer:
         lasting, probed = self._dice.uniform(*self.lasting), self._dice.uniform(*PROBED)
         noticed = self._dice.random() >= UNNOTICED and probed < lasting
         moment = self._dice.choice(("before", "after"))
-        worker = await self._awake()
-        # One of them at least is to go on, or to be replaced soon.
+        worker = await self._choose_awake()
+        # Without this, every worker could be frozen unnoticed, and no job would run.
         noticed = noticed or len(self.fleet.awake) < self.fleet.size
         async with self.moments.caught(FROZEN, moment, is_kill=False) as fault:
             if worker not in self.fleet.awake:
-                worker = await self._awake()
+                worker = await self._choose_awake()
             self.fleet.freeze(worker)
         ends = time() + lasting
         if noticed:
             await asyncio.sleep(probed)
-            await self._replaced(worker)
+            await self._replace(worker)
         await asyncio.sleep(max(0.0, ends - time()))
-        self._woken(worker, fault)
+        self._wake(worker, fault)
         if noticed:
             await asyncio.sleep(GOES_ON)
             if worker.lives:
                 await self.fleet.stop(worker)
 
-    async def _awake(self) -> Worker:
-        """One of the workers that do not stand still, once there is one."""
+    async def _choose_awake(self) -> Worker:
+        """Wait until a worker is not frozen, and choose one."""
         while not self.fleet.awake:
             await asyncio.sleep(0.05)
         return self._dice.choice(self.fleet.awake)
 
-    async def _replaced(self, worker: Worker) -> None:
+    async def _replace(self, worker: Worker) -> None:
         self.fleet.take_out(worker)
         await self.fleet.start()
 
-    def _woken(self, worker: Worker, fault: Fault) -> None:
+    def _wake(self, worker: Worker, fault: Fault) -> None:
         self.fleet.wake(worker)
         fault.over = time()

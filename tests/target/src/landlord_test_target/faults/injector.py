@@ -1,4 +1,4 @@
-"""Faults, drawn from a seed, each while the target has a call in hand, before or after its act."""
+"""Faults, drawn from a seed, each while a call to the target is in flight, before or after its act."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -21,37 +21,36 @@ __all__ = ["Injector"]
 Deed = Callable[[], Coroutine[None, None, None]]
 
 RARE = ("latest version flipped", "disk full")
-"""What comes at least once, also in a short campaign."""
+"""Faults that happen at least once, also in a short campaign."""
 
 STORMY = 0.3
-"""How often a fault comes before work has gone on after the one before it."""
+"""The share of faults that follow before work has continued after the previous fault."""
 
 WITHIN_FREEZE = 1.0
-"""Seconds for which work may go on after a fault while a worker stands still."""
+"""Seconds that work has to continue after a fault, while a worker is frozen."""
 
 AWAY = 2.0
-"""Seconds for which Landlord's API is away, or answers garbage."""
+"""Seconds for which Landlord's API is down, or answers garbage."""
 
 FULL = (1.0, 5.0)
 """Seconds for which a disk is full, at least and at most."""
 
 SECOND_AWAY = (5.0, 20.0)
-"""Seconds for which the second version is away."""
+"""Seconds for which the second version is down, at least and at most."""
 
 
 @attrs.define(kw_only=True)
 class Injector:
-    """Does the faults, one after the other.
+    """A series of faults, one after the other.
 
     Attributes:
-        moments: When they come.
-        kills: So many there are.
-        calm_kills: So many of them come once no worker stands still, so that what work takes
-            after a kill alone can be seen.
-        outage: Seconds of the two long outages among them; none where it is zero.
-        versions: The versions that take turns; none where there is only one.
-        disk: That under restate-server, where it can be filled.
-        restarts: How often a server was started again after its disk had been full.
+        moments: The moments at which faults happen.
+        kills: The number of kills.
+        calm_kills: The number of kills while no worker is frozen, to measure recovery after a kill alone.
+        outage: Seconds of each of the two long outages; zero for none.
+        versions: The versions that take turns; none if there is only one.
+        disk: The disk under restate-server, if it can be filled.
+        restarts: The number of server starts after a full disk.
     """
 
     stage: Stage
@@ -70,7 +69,7 @@ class Injector:
         self._dice = Random(f"faults-{self.seed}")
 
     async def run(self, operations: int, freezing: asyncio.Task[None] | None = None) -> None:
-        """Do faults until there were enough kills, enough operations, and no more freezes."""
+        """Inject faults until there were enough kills and operations, and all freezes are over."""
         await self._again_and_again(
             lambda: (
                 len(self.load.asked) < operations
@@ -78,7 +77,7 @@ class Injector:
                 or self.killed < self.kills - self.calm_kills
             )
         )
-        for kind in self._missing():
+        for kind in self._missing_faults():
             await self._one(kind, self._deeds()[kind][1])
         long = self._outages() if self.outage else {}
         enough = self.killed + self.calm_kills
@@ -88,8 +87,8 @@ class Injector:
 
     @property
     def killed(self) -> int:
-        """How many kills there were."""
-        return sum(one.is_kill for one in self.moments.faults)
+        """Return the number of kills so far."""
+        return sum(fault.is_kill for fault in self.moments.faults)
 
     async def _again_and_again(self, is_needed: Callable[[], bool]) -> None:
         deeds = self._deeds()
@@ -121,9 +120,9 @@ class Injector:
             f"server away {self.outage:g} s": lambda: self._server_killed(self.outage),
         }
 
-    def _missing(self) -> list[str]:
-        """What is rare, possible, and was not drawn yet."""
-        came = {one.kind for one in self.moments.faults}
+    def _missing_faults(self) -> list[str]:
+        """List the rare faults that are possible and did not happen yet."""
+        came = {fault.kind for fault in self.moments.faults}
         return [kind for kind in RARE if kind in self._deeds() and kind not in came]
 
     async def _one(
@@ -133,22 +132,25 @@ class Injector:
         is_kill = kind.startswith(("worker", "server"))
         async with self.moments.caught(kind, moment or drawn[1], is_kill=is_kill) as fault:
             doing = asyncio.create_task(deed())
-            # The signal is sent before anything is waited for: the call is in hand as it comes.
+            # One turn of the loop sends the signal while the caught call is still in flight.
             await asyncio.sleep(0)
         await doing
         fault.over = time()
         if drawn[0] if calm is None else calm:
-            await self._gone_on(fault)
+            await self._wait_for_work(fault)
 
-    async def _gone_on(self, fault: Fault) -> None:
-        # What a worker that stands still has in hand does not go on, and is not measured either.
-        is_frozen = any(one.frozen for one in self.stage.fleets)
+    async def _wait_for_work(self, fault: Fault) -> None:
+        # A frozen worker's jobs do not continue, and are not measured either.
+        is_frozen = any(fleet.frozen for fleet in self.stage.fleets)
         within = WITHIN_FREEZE if is_frozen else WITHIN
-        while time() < fault.over + within and not all(one.ended for one in fault.running):
+        until = fault.over + within
+        while time() < until and not all(operation.ended for operation in fault.running):
             await asyncio.sleep(0.05)
 
     async def _any_awake(self) -> tuple[Fleet, Worker]:
-        while not (awake := [(one, worker) for one in self.stage.fleets for worker in one.awake]):
+        while not (
+            awake := [(fleet, worker) for fleet in self.stage.fleets for worker in fleet.awake]
+        ):
             await asyncio.sleep(0.05)
         return self._dice.choice(awake)
 
@@ -181,7 +183,7 @@ class Injector:
         return lambda: versions.second_away(self._dice.uniform(*SECOND_AWAY))
 
     async def _disk_full(self) -> None:
-        """Fill the disk for a while; a server that does not work afterwards is started again."""
+        """Fill the disk for a while, and restart the server if it does not work afterwards."""
         assert self.disk is not None, "it is not drawn without one"
         until = time() + self._dice.uniform(*FULL)
         try:

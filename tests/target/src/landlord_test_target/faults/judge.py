@@ -1,6 +1,6 @@
-"""What has come of a campaign: nothing lost, nothing doubled, nothing stuck, all written down.
+"""The judge of a campaign: nothing is lost, doubled or stuck, and every record is complete.
 
-It looks once everything is quiet, and again after the longest time that anything can live.
+The judge looks once no job is open, and again after the longest time that an act can live.
 """
 
 import asyncio
@@ -22,27 +22,27 @@ from landlord_test_target.faults.stage import Stage
 __all__ = ["ON_THE_WIRE", "Finding", "Judge"]
 
 ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
-"""How jobs fail that Landlord kills, or that give way to a newer one."""
+"""The failures of jobs that Landlord killed, or that a newer job preempted."""
 
 
 EXCUSED = 0.05
-"""Of each freeze: a request that waits for its connection, or its lock in the loop, is sent afterwards."""
+"""Seconds after each freeze in which a request is excused that waited for its connection or a lock."""
 
 ANSWERED = 10.0
-"""Seconds within which a worker shows a tenant's history."""
+"""Seconds in which a worker has to answer with a tenant's history."""
 
 ON_THE_WIRE = 1.0
-"""Seconds for which a request may be under way between a worker and the target."""
+"""Seconds that a request may take between a worker and the target."""
 
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One fault that the judge found.
 
     Attributes:
         oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
             acted late, slow.
-        late: Whether it was found by the second look alone.
+        late: Whether only the second look found it.
     """
 
     oracle: str
@@ -53,12 +53,12 @@ class Finding:
 
 @attrs.define(kw_only=True)
 class Judge:
-    """Looks at all that is left, once everything is quiet.
+    """The judge, who looks at the target, the records and the jobs once no job is open.
 
     Attributes:
-        given_up: The tenants that Landlord gave up by itself.
+        given_up: The tenants that Landlord itself gave up.
         jobs: All jobs that Restate knows.
-        gave_way: Those that found a newer one in their place.
+        gave_way: The jobs that a newer one preempted.
         acted_late: How many requests came for a tenant that Landlord had shown as removed.
     """
 
@@ -73,25 +73,27 @@ class Judge:
 
     @property
     def acceptable(self) -> int:
-        """So many such requests were sent by workers that froze after they had asked."""
-        return int(EXCUSED * sum(one.kind == FROZEN for one in self.faults))
+        """Return the number of excused late requests, from workers that froze after they had asked."""
+        return int(EXCUSED * sum(fault.kind == FROZEN for fault in self.faults))
 
     async def findings(self) -> list[Finding]:
-        """What is found now, and what comes later: whatever lives on by now has its time to act."""
+        """Return the findings of two looks; between them every surviving act has time to end."""
         first = await self.look()
-        await asyncio.sleep(max(0.0, self._nothing_lives() - time()))
+        await asyncio.sleep(max(0.0, self._end_of_acts() - time()))
         second = [one for one in await self.look() if one not in first]
         return [*first, *(attrs.evolve(one, late=True) for one in second)]
 
-    def _nothing_lives(self) -> float:
-        """When no act can be alive any more: neither one of a job nor one of a last look at a tenant."""
+    def _end_of_acts(self) -> float:
+        """Return the time by which every act of a job or of a last resync has ended."""
         parts, asked = self.stage.parts, self.load.asked
-        ends = [max(one.begun, one.ended) for one in asked] + [one.over for one in self.faults]
-        ends += [one.due for one in self.stage.late.sent]
+        ends = [max(operation.begun, operation.ended) for operation in asked] + [
+            fault.over for fault in self.faults
+        ]
+        ends += [job.due for job in self.stage.late.sent]
         return max(max(ends, default=0.0) + parts.longest_life, time() + parts.longest_act)
 
     async def look(self) -> list[Finding]:
-        """Everything that any oracle finds."""
+        """Return the findings of all oracles."""
         world = self.stage.world
         self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {one: [] for one in self.load.tenants}
@@ -103,41 +105,41 @@ class Judge:
             f" WHERE target_service_name = '{world.service}'"
         )
         remains = await Remains.of(world)
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for tenant in self.load.tenants:
             record = (await self.stage.landlord.get(tenant)).body
-            found += self._of_tenant(tenant, record, resources[tenant])
+            findings += self._of_tenant(tenant, record, resources[tenant])
             there = {(row["engine"], row["location"]) for row in resources[tenant]}
-            found += [
+            findings += [
                 Finding(oracle="left in Restate", tenant=tenant, what=what)
                 for what in remains.wrong(tenant, there)
                 if tenant not in self.given_up
             ]
-        found += [
+        findings += [
             Finding(
                 oracle="stuck", tenant=str(row["target"]), what=f"{row['id']} is {row['status']}"
             )
             for row in await self.stage.open_jobs()
         ]
-        found += [
+        findings += [
             Finding(oracle="failed", tenant="", what=f"{job['id']}: {job['completion_failure']}")
             for job in self.jobs
             if job.get("completion_failure", "") not in ENDED_BY_OTHERS
         ]
-        found += await self._not_written_down()
+        findings += await self._not_written_down()
         # A worker may have been frozen between its question and its request; that is rare.
         late = [one for tenant in self.load.tenants for one in self._acted_late(tenant)]
         self.acted_late = len(late)
-        found += late[self.acceptable :]
-        found += [
+        findings += late[self.acceptable :]
+        findings += [
             Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
             for fault, one, took in self.measure().taken()
             if took > WITHIN
         ]
-        return found
+        return findings
 
     def measure(self) -> Measure:
-        """How long work took after a kill; the ledger has to be read."""
+        """Measure operations after kills; `look` must have read the ledger."""
         return Measure.of(self.faults, self.load.asked, self.ledger)
 
     def _of_tenant(
@@ -149,15 +151,15 @@ class Judge:
             for row in there
         ]
         config = record.get("desired_config", {})
-        wanted = tuple(config.get(key) for key in ("compute_provider", "location", "version"))
-        what = f"Landlord says {status} and wants {wanted}, there is {resources}"
+        expected = tuple(config.get(key) for key in ("compute_provider", "location", "version"))
+        what = f"Landlord says {status} and wants {expected}, there is {resources}"
         oracle = ""
         if len(there) > 1:
             oracle = "doubled"
         elif status == "failed":
             self.given_up.append(tenant)
         elif status == "ready":
-            oracle = "" if resources == [wanted] else "wrong" if there else "lost"
+            oracle = "" if resources == [expected] else "wrong" if there else "lost"
         elif status in ("archived", "gone"):
             oracle = "left over" if there else ""
         else:
@@ -166,11 +168,13 @@ class Judge:
             yield Finding(oracle=oracle, tenant=tenant, what=what)
 
     def _acted_late(self, tenant: str) -> Iterator[Finding]:
-        """Once Landlord shows a tenant as removed, nothing is made for it, by whatever lives on."""
+        """Find creates that came after Landlord had shown the tenant as removed."""
         removed = [
-            one.ended
-            for one in self.load.asked
-            if one.tenant == tenant and one.ended and one.status in ("archived", "gone")
+            operation.ended
+            for operation in self.load.asked
+            if operation.tenant == tenant
+            and operation.ended
+            and operation.status in ("archived", "gone")
         ]
         for row in self.ledger if removed else ():
             acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
@@ -180,25 +184,27 @@ class Judge:
                 yield Finding(oracle="acted late", tenant=tenant, what=what)
 
     async def _not_written_down(self) -> list[Finding]:
-        """A job that ended by itself is in its tenant's history, unless it never had the lock."""
+        """Find jobs that ended by themselves, had the lock, and are not in their tenant's history."""
         ended: set[str] = set()
         for tenant in self.load.tenants:
             history = await self._history(tenant)
-            ended |= {str(one["execution_id"]) for one in history if one["ended_at"]}
+            ended |= {
+                str(transition["execution_id"]) for transition in history if transition["ended_at"]
+            }
         missing = [
             str(job["id"])
             for job in self.jobs
             if job.get("completion_result") == "success" and job["id"] not in ended
         ]
-        self.gave_way = [one for one in missing if await self._outcome(one) == "superseded"]
+        self.gave_way = [job for job in missing if await self._outcome(job) == "superseded"]
         return [
-            Finding(oracle="not written down", tenant="", what=one)
-            for one in missing
-            if one not in self.gave_way
+            Finding(oracle="not written down", tenant="", what=job)
+            for job in missing
+            if job not in self.gave_way
         ]
 
     async def _history(self, tenant: str) -> list[dict[str, Any]]:
-        """What a worker shows of a tenant; nothing where none answers."""
+        """Read a tenant's history from a worker; empty if no worker answers."""
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWERED):
                 return await self.stage.world.history(tenant)
@@ -212,12 +218,15 @@ class Judge:
             return outcome
 
     async def story(self, finding: Finding) -> str:
-        """All that is known of a tenant, in the order of time."""
+        """List all that is known of a tenant, in order of time."""
         tenant = finding.tenant
         lines = [
-            (one.begun, f"{one.kind} {one.config}: {one.status} at {one.ended:.2f}")
-            for one in self.load.asked
-            if one.tenant == tenant
+            (
+                operation.begun,
+                f"{operation.kind} {operation.config}: {operation.status} at {operation.ended:.2f}",
+            )
+            for operation in self.load.asked
+            if operation.tenant == tenant
         ]
         lines += [(fault.at, f"-- {fault.kind}, over at {fault.over:.2f}") for fault in self.faults]
         lines += [
@@ -228,6 +237,6 @@ class Judge:
         first = min((at for at, line in lines if not line.startswith("--")), default=0.0)
         told = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
         if tenant in self.load.tenants:
-            told += [json.dumps(one) for one in await self._history(tenant)]
+            told += [json.dumps(transition) for transition in await self._history(tenant)]
         title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.what}"
         return "\n  ".join((title, *told))

@@ -1,7 +1,7 @@
-"""Jobs that come late: Restate takes one, the answer is lost on its way, and Landlord sends another.
+"""Late jobs: Restate accepts one, its answer is lost on the way, and Landlord sends another.
 
-Nobody knows of the first, so that nobody kills it. It begins seconds later, when its tenant may have
-been updated or deleted since; what it was dispatched to do is over by then.
+Landlord does not know the first job and cannot kill it. The job starts seconds later, when its tenant
+may have been updated or deleted already, so its configuration is outdated.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 @attrs.frozen(kw_only=True)
 class LateJob:
-    """A job of which Landlord knows nothing; times are seconds of the clock."""
+    """A job that arrives although its answer said otherwise; times are seconds since the epoch."""
 
     id: str
     at: float
@@ -30,14 +30,14 @@ class LateJob:
 
 @attrs.define(kw_only=True)
 class LateDispatcher:
-    """Dispatches as the one it stands before, and loses the answers to some.
+    """A dispatcher that delivers some jobs late and loses their answers.
 
     Attributes:
-        dispatcher: That one.
-        url: Where it sends to.
-        share: The part of the jobs that comes late; it may change at any time.
-        lasting: Seconds for which each is held back, at least and at most.
-        sent: Those that did.
+        dispatcher: The real dispatcher.
+        url: The URL for late jobs.
+        share: The share of late jobs; it may change at any time.
+        lasting: The delay of a late job in seconds, at least and at most.
+        sent: The late jobs so far.
     """
 
     dispatcher: Dispatcher
@@ -52,7 +52,7 @@ class LateDispatcher:
         self._dice = Random(f"late-{self.seed}")
 
     async def dispatch(self, body: bytes) -> str:
-        """Send a job, or have it come late and say that it was not sent.
+        """Send a job, or deliver it late and report that it was not sent.
 
         Raises:
             EngineFailed: It was not sent, or the answer is lost.
@@ -63,7 +63,7 @@ class LateDispatcher:
         raise EngineFailed("the answer is lost")
 
     async def hold_back(self, body: bytes, seconds: float) -> LateJob:
-        """Have Restate take a job now, and begin it later."""
+        """Send a job that Restate accepts now and starts later."""
         query = {"delay": f"{round(seconds * 1000)}ms"}
         headers = {"Content-Type": "application/json"}
         try:
@@ -80,9 +80,9 @@ class LateDispatcher:
         return late
 
     async def poll(self, execution_id: str) -> Mapping[str, object]:
-        """The state of a job."""
+        """Return the state of a job."""
         return await self.dispatcher.poll(execution_id)
 
     async def kill(self, execution_id: str) -> None:
-        """End a job."""
+        """Kill a job."""
         await self.dispatcher.kill(execution_id)

@@ -1,4 +1,4 @@
-"""Users of Landlord: each makes tenants, changes them and gives them up, as its dice say."""
+"""Users of Landlord, who create, change and archive tenants at random."""
 
 import asyncio
 from collections import Counter
@@ -34,11 +34,11 @@ IMPATIENT = 0.2
 
 @attrs.define(kw_only=True)
 class Operation:
-    """What a user asked for; times are seconds of the clock, and zero is not yet.
+    """One request of a user; times are seconds since the epoch, 0 for not yet.
 
     Attributes:
-        sent: Whether Landlord was seen to have a job for it.
-        status: The tenant's at the last look.
+        sent: Whether Landlord showed a job for it.
+        status: The tenant's status at the last look.
     """
 
     tenant: str
@@ -52,13 +52,13 @@ class Operation:
 
 @attrs.define(kw_only=True)
 class Load:
-    """So many users at once, until there was enough.
+    """Users who work at the same time, until there were enough operations.
 
     Attributes:
-        engines: On which of these compute engines their tenants are.
-        patience: Seconds after which a user says that nothing happens any more.
+        engines: The compute engines of their tenants.
+        patience: Seconds after which a user calls an operation stuck.
         asked: All operations, oldest first.
-        tenants: All tenants there ever were, by id: their names.
+        tenants: The names of all tenants so far, by id.
         refused: What Landlord did not take, by deed and answer.
     """
 
@@ -74,15 +74,15 @@ class Load:
     _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
 
     async def run(self) -> None:
-        """Let all users do what they do; each ends its last operation."""
+        """Run all users until there were enough operations; each waits for its last one."""
         async with self._group:
             for number in range(self.users):
                 self._group.create_task(self._user(number))
 
     @property
     def running(self) -> list[Operation]:
-        """The operations whose job was seen and whose end was not."""
-        return [one for one in self.asked if one.sent and not one.ended]
+        """List the operations whose job was seen and has not ended."""
+        return [operation for operation in self.asked if operation.sent and not operation.ended]
 
     async def _user(self, number: int) -> None:
         dice = Random(f"{self.seed}-{number}")
@@ -95,13 +95,13 @@ class Load:
         config = self._config(dice)
         tenant = await self.landlord.create(name, **config)
         self.tenants[tenant] = name
-        status = await self._seen(self._note(tenant, "create", config), dice)
+        status = await self._wait_seen(self._note(tenant, "create", config), dice)
         while status != "gone" and not self.enough.is_set():
             deed = _deed(dice, status)
             operation = await self._do(deed, tenant, config, dice)
             if operation is None:
                 return
-            config, status = operation.config, await self._seen(operation, dice)
+            config, status = operation.config, await self._wait_seen(operation, dice)
 
     def _config(self, dice: Random) -> Mapping[str, object]:
         return {
@@ -129,14 +129,14 @@ class Load:
     async def _do(
         self, deed: str, tenant: str, config: Mapping[str, object], dice: Random
     ) -> Operation | None:
-        """Ask for it; ``None`` where Landlord does not take it, or knows the tenant no more."""
-        wanted = self._wanted(deed, config, dice)
-        operation = self._note(tenant, deed, wanted)
+        """Send a request to Landlord; return ``None`` if Landlord refuses, or the tenant is unknown."""
+        desired = self._wanted(deed, config, dice)
+        operation = self._note(tenant, deed, desired)
         if deed in ("archive", "delete"):
             call = self.landlord.archive if deed == "archive" else self.landlord.delete
             answer = await call(tenant)
         else:
-            answer = await self.landlord.update(tenant, **wanted)
+            answer = await self.landlord.update(tenant, **desired)
         if answer.status in TAKEN:
             if deed == "mistake":
                 return await self._put_right(operation, config)
@@ -146,7 +146,7 @@ class Load:
         return operation if answer.status == HTTPStatus.CONFLICT else None
 
     async def _put_right(self, mistake: Operation, config: Mapping[str, object]) -> Operation:
-        """See that it does not work, and ask for what did."""
+        """Wait until a mistake fails, and restore the configuration before it."""
         await self._until(mistake, "backing-off", *AT_REST)
         operation = self._note(mistake.tenant, "put right", config)
         answer = await self.landlord.update(mistake.tenant, **config)
@@ -154,15 +154,15 @@ class Load:
             self.refused[f"put right: {answer.status}"] += 1
         return operation
 
-    async def _seen(self, operation: Operation, dice: Random) -> str:
-        """Wait for the operation's end, or for a moment only; the tenant's status then."""
+    async def _wait_seen(self, operation: Operation, dice: Random) -> str:
+        """Wait for the operation's end, or only for a moment, and return the tenant's status."""
         watch = self._group.create_task(self._until(operation, *AT_REST))
         hurry = operation.kind != "put right" and dice.random() < IMPATIENT
         await asyncio.wait((watch,), timeout=dice.uniform(0, 1) if hurry else None)
         return operation.status
 
     async def _until(self, operation: Operation, *states: str) -> str:
-        """Look until the tenant, or its job, is in one of these states."""
+        """Wait until the tenant, or its job, is in one of these states."""
         give_up = operation.begun + self.patience
         while time() < give_up:
             body = await self._look(operation.tenant)

@@ -1,4 +1,4 @@
-"""How long work took once whoever was killed was back."""
+"""The durations of operations after a kill, from the killed process's return."""
 
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -14,7 +14,7 @@ __all__ = ["Measure"]
 
 @attrs.frozen
 class Measure:
-    """Operations and mishaps, by tenant."""
+    """Operations and failed calls, by tenant."""
 
     faults: list[Fault]
     asked: Mapping[str, list[Operation]]
@@ -22,10 +22,10 @@ class Measure:
 
     @classmethod
     def of(cls, faults: list[Fault], asked: list[Operation], ledger: list[dict[str, Any]]) -> Self:
-        """Sort everything by tenant."""
+        """Group operations and failed calls by tenant."""
         by_tenant: dict[str, list[Operation]] = {}
-        for one in asked:
-            by_tenant.setdefault(one.tenant, []).append(one)
+        for operation in asked:
+            by_tenant.setdefault(operation.tenant, []).append(operation)
         mishaps: dict[str, list[float]] = {}
         for row in ledger:
             if row["outcome"] in ("failed", "lost"):
@@ -33,35 +33,35 @@ class Measure:
         return cls(faults, by_tenant, mishaps)
 
     def taken(self) -> Iterator[tuple[Fault, Operation, float]]:
-        """What met one kill and nothing else, and the seconds that it took afterwards.
+        """Return the operations that met one kill and no other fault, with their seconds after it.
 
-        What is not over by `WITHIN` counts with what it took, whatever came later.
+        An operation that is not over by `WITHIN` counts in full, whatever faults came later.
         """
         for fault in self.faults:
-            for one in self._met(fault) if fault.is_kill else ():
-                end = min(one.ended or inf, fault.over + WITHIN)
-                if not self._met_more(one, end, fault):
-                    yield fault, one, max(0.0, (one.ended or inf) - fault.over)
+            for operation in self._met(fault) if fault.is_kill else ():
+                end = min(operation.ended or inf, fault.over + WITHIN)
+                if not self._met_more(operation, end, fault):
+                    yield fault, operation, max(0.0, (operation.ended or inf) - fault.over)
 
     def _met(self, fault: Fault) -> Iterator[Operation]:
-        """What ran when it came, or was asked for until it was over, and Landlord did not give up."""
+        """Return the operations that ran at a fault, or began during it, and did not fail."""
         asked = (
-            one
+            operation
             for all_of in self.asked.values()
-            for one in all_of
-            if fault.at <= one.begun < fault.over
+            for operation in all_of
+            if fault.at <= operation.begun < fault.over
         )
-        return (one for one in (*fault.running, *asked) if one.status != "failed")
+        return (operation for operation in (*fault.running, *asked) if operation.status != "failed")
 
-    def _met_more(self, one: Operation, end: float, fault: Fault) -> bool:
-        beside = [other for other in self.asked[one.tenant] if other is not one]
-        mishaps = self.mishaps.get(one.tenant, ())
+    def _met_more(self, operation: Operation, end: float, fault: Fault) -> bool:
+        beside = [other for other in self.asked[operation.tenant] if other is not operation]
+        mishaps = self.mishaps.get(operation.tenant, ())
         return (
-            one.kind in ("mistake", "put right")
+            operation.kind in ("mistake", "put right")
             or any(
-                other is not fault and other.at < end and other.over > one.begun
+                other is not fault and other.at < end and other.over > operation.begun
                 for other in self.faults
             )
-            or any(other.begun < end and (other.ended or inf) > one.begun for other in beside)
-            or any(one.begun < at < end for at in mishaps)
+            or any(other.begun < end and (other.ended or inf) > operation.begun for other in beside)
+            or any(operation.begun < at < end for at in mishaps)
         )

@@ -1,4 +1,4 @@
-"""What of tenants is left in Restate once everything is quiet."""
+"""The state of tenants that is left in Restate once no job is open."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ Places = set[tuple[str, str]]
 
 @attrs.frozen(kw_only=True)
 class Remains:
-    """The state of tenants' locks, and what is to come.
+    """The state of all tenant locks, and the tenants that Restate will forget.
 
     Attributes:
-        states: By tenant.
-        to_be_forgotten: The tenants whose state is to be cleared one day.
+        states: The lock's state of each tenant.
+        to_be_forgotten: The tenants whose state is scheduled to be cleared.
     """
 
     states: Mapping[str, Mapping[str, Any]]
@@ -27,7 +27,7 @@ class Remains:
 
     @classmethod
     async def of(cls, world: World) -> "Remains":
-        """Ask Restate itself."""
+        """Read the state of the locks and the scheduled calls from Restate."""
         lock = f"{world.service}Tenant"
         states = await world.admin.query(
             "SELECT service_key, value_utf8 FROM state"
@@ -44,21 +44,24 @@ class Remains:
         )
 
     def wrong(self, tenant: str, there: Places) -> Iterator[str]:
-        """What should not be, for a tenant whose resources are at these locations.
+        """List the faults in the state of a tenant whose resources are at these locations.
 
         Args:
-            tenant: Its id.
-            there: Engine and location of each.
+            tenant: The tenant's id.
+            there: Engine and location of each resource.
         """
         state = self.states.get(tenant)
         if state is None:
             if there:
-                yield "nothing of it is written down"
+                yield "it has resources and no record"
             return
         if state.get("resync") is not None:
-            yield f"{state['the resync']} has resynced it ever since"
-        noted = {(one["engine"], one["location"]) for one in state["record"]["placements"]}
+            yield f"resync {state['resync']} never ended"
+        noted = {
+            (placement["engine"], placement["location"])
+            for placement in state["record"]["placements"]
+        }
         if noted != there:
-            yield f"it is at {sorted(there)}, and written down is {sorted(noted)}"
+            yield f"it is at {sorted(there)}, and its record says {sorted(noted)}"
         if not noted and tenant not in self.to_be_forgotten:
             yield "it is deleted and never forgotten"

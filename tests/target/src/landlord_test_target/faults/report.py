@@ -1,4 +1,4 @@
-"""What a campaign did and found, as text for people and for the documents."""
+"""The report of a campaign, as text for people and for the documents."""
 
 from collections import Counter
 from math import inf
@@ -19,12 +19,12 @@ ORACLES = (
 
 
 def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]) -> str:
-    """Everything in a few lines."""
+    """Summarise a campaign in a few lines."""
     faults = injector.moments.faults
-    kills = [one for one in faults if one.is_kill]
-    frozen = [one for one in faults if one.kind == FROZEN]
+    kills = [fault for fault in faults if fault.is_kill]
+    frozen = [fault for fault in faults if fault.kind == FROZEN]
     late, clocks = injector.stage.late.sent, injector.stage.clocks
-    found = Counter(one.oracle for one in findings)
+    counts = Counter(finding.oracle for finding in findings)
     lines = (
         f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
         f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
@@ -32,13 +32,13 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
         f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
         f"restate-server started again after {injector.restarts} full disks",
-        _counted("operations", Counter(one.kind for one in load.asked)),
-        _counted("not taken by Landlord", load.refused),
-        _counted("faults (landed)", _landed(injector)),
+        _format_counts("operations", Counter(operation.kind for operation in load.asked)),
+        _format_counts("not taken by Landlord", load.refused),
+        _format_counts("faults (landed)", _landed(injector)),
         _jobs(judge),
         _took(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
-        ", ".join(f"{found[one]} {one}" for one in ORACLES),
+        ", ".join(f"{counts[oracle]} {oracle}" for oracle in ORACLES),
         f"of these found by the second look alone: {sum(one.late for one in findings)}",
         f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.acceptable}",
     )
@@ -48,17 +48,17 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
 def _lasting(frozen: list[Fault]) -> str:
     if not frozen:
         return "0 s"
-    seconds = sorted(one.over - one.at for one in frozen)
+    seconds = sorted(freeze.over - freeze.at for freeze in frozen)
     return f"{seconds[0]:.0f} to {seconds[-1]:.0f} s"
 
 
-def _counted(title: str, counts: Counter[str]) -> str:
+def _format_counts(title: str, counts: Counter[str]) -> str:
     return f"{title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
 def _landed(injector: Injector) -> Counter[str]:
-    all_of = Counter(one.kind for one in injector.moments.faults)
-    landed = Counter(one.kind for one in injector.moments.faults if one.landed)
+    all_of = Counter(fault.kind for fault in injector.moments.faults)
+    landed = Counter(fault.kind for fault in injector.moments.faults if fault.landed)
     return Counter({f"{kind} ({landed[kind]})": count for kind, count in all_of.items()})
 
 
@@ -67,14 +67,14 @@ def _jobs(judge: Judge) -> str:
     ended = Counter(str(job.get("completion_result")) for job in judge.jobs)
     return (
         f"jobs: {len(judge.jobs)}, of which {ended['success']} ended by themselves,"
-        f" {len(judge.gave_way)} of them giving way to a newer one;"
-        f" calls to the target: {outcomes['asked']},"
+        f" {len(judge.gave_way)} of them preempted by a newer one\n"
+        f"calls to the target: {outcomes['asked']},"
         f" of which {outcomes['failed']} failed and {outcomes['lost']} lost their answer"
     )
 
 
 def _took(judge: Judge) -> str:
-    # What was done before whoever was killed was back says nothing.
+    # An operation that ended before the killed process was back has no recovery time.
     taken = [took for _, _, took in judge.measure().taken() if took]
     if not taken:
         return "nothing that met one kill alone"

@@ -1,7 +1,7 @@
-"""A way to Restate's admin API on which the nodes that accepted jobs have clocks of their own.
+"""A proxy of Restate's admin API that simulates nodes whose clocks differ.
 
-One restate-server has one clock. Here each job counts as accepted by one of three nodes, and its
-``created_at`` is shifted by what that node's clock is ahead, the same each time that it is asked for.
+One restate-server has one clock. The proxy assigns each job to one of three nodes, and shifts its
+``created_at`` by that node's difference. The shift of a job is always the same.
 """
 
 from collections.abc import AsyncIterator
@@ -17,13 +17,13 @@ __all__ = ["Clocks", "clocks_apart"]
 
 @attrs.define(kw_only=True)
 class Clocks:
-    """Shifts the times of jobs in the answers to queries.
+    """The proxy, which shifts the times of jobs in the answers to queries.
 
     Attributes:
-        seconds: How far a clock is ahead, or behind; zero is one clock for all.
-        share: The part of the jobs that is accepted by a node with such a clock.
-        url: Where workers reach the admin API.
-        skewed: The jobs whose time was shown other than it is.
+        seconds: The largest difference of a clock; zero is one clock for all.
+        share: The share of jobs that a node with a wrong clock accepts.
+        url: The admin API's address for workers.
+        skewed: The jobs whose time was shown with a shift.
     """
 
     seed: int
@@ -33,7 +33,7 @@ class Clocks:
     skewed: set[str] = attrs.field(factory=set)
 
     def ahead(self, job: str) -> float:
-        """Seconds by which the clock of the node that accepted this job is ahead."""
+        """Return the seconds by which the clock of this job's node is ahead."""
         dice = Random(f"{self.seed}-{job}")
         return dice.choice((-1, 1)) * self.seconds if dice.random() < self.share else 0.0
 
@@ -47,7 +47,7 @@ class Clocks:
 
 @asynccontextmanager
 async def clocks_apart(admin: str, *, seed: int, seconds: float) -> AsyncIterator[Clocks]:
-    """Serve before this admin API."""
+    """Run the proxy before this admin API."""
     clocks = Clocks(seed=seed, seconds=seconds)
     async with admin_front(admin, clocks.change) as clocks.url:
         yield clocks

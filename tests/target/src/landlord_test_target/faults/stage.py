@@ -31,32 +31,32 @@ from landlord_test_target.waiting import wait_for
 __all__ = ["Parts", "Stage", "stage"]
 
 INTERVALS = Intervals(reconcile=0.2, poll=0.2, retry=1.0, kill=0.2)
-"""What Landlord gives up by itself is part of what is looked at: it tries at each round, five times."""
+"""Landlord's intervals. Landlord gives up after five rounds, and campaigns test that too."""
 
 QUIET_LOOKS = 4
 
 WORKS = aiohttp.ClientTimeout(total=10)
-"""Seconds within which a restate-server that works takes a call through a worker."""
+"""Seconds in which a working restate-server completes a call through a worker."""
 
 PARTITIONS = 24
-"""Those of a restate-server whose settings do not say how many."""
+"""The number of partitions of a restate-server by default."""
 
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """What a campaign plays with; times are seconds.
+    """The parts of a campaign; times are seconds.
 
     Attributes:
-        bug: That of the engine ``buggy``; without one there is no such engine.
-        workers: How many there are of the first version, behind one address.
+        bug: The bug of the engine ``buggy``; without a bug there is no such engine.
+        workers: The number of workers of the first version, behind one address.
         second: Whether there is a second version.
-        skew: How far the clocks of Restate's nodes are apart.
-        seed: Draws which job meets which clock, and which worker.
-        step_timeout: A worker's; what stands still for longer was given up by others.
-        carry: For how long an engine may carry a request.
-        resync_after: A worker's.
-        asks_landlord: Whether workers have the address of Landlord's API.
-        worker: More of the worker's own settings.
+        skew: The largest difference between the clocks of Restate's nodes.
+        seed: The seed that assigns jobs to clocks and workers.
+        step_timeout: The workers' setting. After a longer freeze, Restate has given up the attempt.
+        carry: The longest duration of an engine's request.
+        resync_after: The workers' setting.
+        asks_landlord: Whether the workers have the address of Landlord's API.
+        worker: Further settings of the workers.
     """
 
     bug: str = ""
@@ -72,19 +72,19 @@ class Parts:
 
     @property
     def longest_life(self) -> float:
-        """Seconds after the end of a job at which neither an act of it nor a look at it can come.
+        """Return the seconds after a job's end in which its acts and its last resync must have ended.
 
-        Its last look is that many seconds after the first one, and takes a step at most.
+        The last resync comes `longest_act` and a margin after the first, and takes a step at most.
         """
         return self.resync_after + self.longest_act + MARGIN + self.longest_act
 
     @property
     def longest_act(self) -> float:
-        """Seconds for which a step may act on a target, with what a cancellation waits for."""
+        """Return the longest time of an act in seconds, with the request that a cancellation waits for."""
         return self.step_timeout + self.carry
 
     def settings(self) -> dict[str, Any]:
-        """The section ``worker``."""
+        """Build the section ``worker`` of the settings."""
         return {
             "drain_timeout": "5s",
             "health_timeout": f"{self.step_timeout / 2:g}s",
@@ -96,13 +96,13 @@ class Parts:
 
 @attrs.define(kw_only=True)
 class Stage:
-    """The parts, and what can be done to them.
+    """The running parts of a campaign.
 
     Attributes:
-        fleets: The workers, by version; the first is the one that is always there.
-        late: What Landlord dispatches with.
-        clocks: What workers ask for the times of jobs.
-        to_landlord: The workers' way to Landlord.
+        fleets: The workers, by version; the first version always exists.
+        late: Landlord's dispatcher.
+        clocks: The proxy that workers ask for the times of jobs.
+        to_landlord: The workers' connection to Landlord.
         to_target: The workers' way to the target.
     """
 
@@ -117,24 +117,24 @@ class Stage:
 
     @property
     def ways(self) -> tuple[Way, ...]:
-        """All ways that there are."""
-        return self.to_landlord, self.to_target, *(one.way for one in self.fleets)
+        """List all connections that can be cut."""
+        return self.to_landlord, self.to_target, *(fleet.way for fleet in self.fleets)
 
     @property
     def worker(self) -> Worker:
-        """The worker that is there alone, where there is one."""
+        """Return the only worker."""
         return self.fleets[0].routed[0]
 
     async def worker_again(self) -> None:
-        """Start another worker in the place of those that have ended; returns once it listens."""
+        """Start a worker in place of the ended ones, and return once it listens."""
         first = self.fleets[0]
-        first.routed = [one for one in first.routed if one.lives]
+        first.routed = [worker for worker in first.routed if worker.lives]
         await first.start()
 
     async def server_again(self) -> None:
-        """Start the restate-server that was killed; returns once it leads all its partitions.
+        """Start the killed restate-server, and return once it leads all its partitions.
 
-        It answers earlier, while it still reads its log again, and until then nothing goes on.
+        The server answers earlier, while it still replays its log, but runs no job before the end of that.
         """
         led = self._led()
         await self.world.restate.start()
@@ -145,7 +145,7 @@ class Stage:
         await wait_for(look, 120)
 
     async def server_works(self) -> bool:
-        """Whether the restate-server takes a call and has it done, which it writes into its log."""
+        """Check whether the restate-server completes a call, which it must write into its log."""
         url = f"{self.world.restate.endpoint}/{self.world.service}Tenant/{uuid4()}/status"
         try:
             async with self.world.http.get(url, timeout=WORKS) as answer:
@@ -157,7 +157,7 @@ class Stage:
         return self.world.restate.log.read_text(errors="replace").count("became Leader of epoch")
 
     async def open_jobs(self) -> Sequence[Mapping[str, object]]:
-        """What Restate has not completed; that a tenant is to be forgotten one day is not counted."""
+        """List the invocations that Restate has not completed, except scheduled calls of ``forget``."""
         return await self.world.admin.query(
             "SELECT id, target, status, last_failure FROM sys_invocation"
             f" WHERE target LIKE '{self.world.service}%' AND status != 'completed'"
@@ -165,9 +165,9 @@ class Stage:
         )
 
     async def quiet(self, within: float) -> None:
-        """Return once nothing has been open at several looks, or these seconds are over.
+        """Return once several looks showed no open job, or these seconds are over.
 
-        A job that has ended sends what is to be written down; Restate shows that a moment later.
+        A job that has ended sends its end to the lock, and Restate shows that call a moment later.
         """
         over, looks = time() + within, 0
         while looks < QUIET_LOOKS and time() < over:
@@ -177,7 +177,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage]:
-    """Bring all up."""
+    """Start Landlord, the workers and the proxies of a campaign."""
     parts = parts or Parts()
     url = {"url": world.target.url}
     engines = {"target": create_target(url), "target2": create_target2(url)}
@@ -194,7 +194,8 @@ async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage
             landlord_in_memory(late, compute=compute, logger=Lines(), intervals=INTERVALS)
         )
         to_landlord, to_target = [
-            await ends.enter_async_context(way_to(one)) for one in (landlord.url, world.target.url)
+            await ends.enter_async_context(way_to(server_url))
+            for server_url in (landlord.url, world.target.url)
         ]
         clocks = await ends.enter_async_context(
             clocks_apart(world.restate.admin_endpoint, seed=parts.seed, seconds=parts.skew)
@@ -211,7 +212,7 @@ async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage
         config = _config(on, engines)
         versions = [(config, parts.workers)]
         if parts.second:
-            # The same code with another option, of which Restate is told.
+            # The same code with another option, which is part of the manifest.
             other = {**config["worker"], "step_timeout": f"{parts.step_timeout + 1:g}s"}
             versions.append(({**config, "worker": other}, 1))
         for shared, size in versions:
@@ -221,7 +222,7 @@ async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage
 
 
 def _config(on: Stage, engines: Mapping[str, object]) -> dict[str, Any]:
-    """What all workers share."""
+    """Build the settings that all workers share."""
     parts = on.parts
     api = on.to_landlord.url if parts.asks_landlord else None
     config = on.world.config(api=api, **parts.settings())

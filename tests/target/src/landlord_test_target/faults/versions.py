@@ -1,7 +1,7 @@
-"""Two versions of the worker under URLs of their own, of which new jobs go to one and the other.
+"""Two versions of the worker under different URLs, which take turns as the latest.
 
-A job stays with the version that it began on. Where that is away for a while its jobs come late,
-after others that were dispatched after them.
+Restate pins a job to the version that started it. While that version is down, its jobs are delayed, and
+jobs that were dispatched later overtake them.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from landlord_test_target.faults.fleet import Fleet
 __all__ = ["Versions"]
 
 PINNED_FOR = 1.5
-"""Seconds for which new jobs go to a version before it is away."""
+"""Seconds for which new jobs go to a version before it is stopped."""
 
 
 WITHIN = 30.0
@@ -23,10 +23,10 @@ WITHIN = 30.0
 
 @attrs.define(kw_only=True)
 class Versions:
-    """The version that all began with, and another one.
+    """The first version, and a second one.
 
     Attributes:
-        flips: How often the latest changed.
+        flips: The number of changes of the latest version.
     """
 
     first: Fleet
@@ -38,14 +38,14 @@ class Versions:
         self._latest = self.second  # which was registered last
 
     async def flip(self) -> None:
-        """Have new jobs go to the other version, by the operator's command."""
+        """Make the other version the latest, with the operator's command."""
         await self.make_latest(self.first if self._latest is self.second else self.second)
 
     async def make_latest(self, version: Fleet) -> None:
-        """Have new jobs go to this version, if that can be done in time.
+        """Make this version the latest, if that succeeds in time.
 
-        Its workers, or Restate, may be away for a moment; and where Restate's discovery meets a
-        worker that stands still, it fails.
+        The workers or Restate may be down for a moment. Restate's discovery fails if it meets a frozen
+        worker.
         """
         if self._latest is version or not version.awake:
             return
@@ -57,7 +57,7 @@ class Versions:
                 self.flips += 1
 
     async def second_away(self, seconds: float) -> None:
-        """Have jobs begin on the second version, and its only worker go away with them in hand."""
+        """Let jobs start on the second version, and stop its only worker while it runs them."""
         await self.make_latest(self.second)
         await asyncio.sleep(PINNED_FOR)
         for worker in self.second.awake:

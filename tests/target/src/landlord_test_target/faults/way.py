@@ -18,7 +18,7 @@ GARBAGE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 
 class State(StrEnum):
-    """What becomes of a connection."""
+    """The treatment of a connection."""
 
     OPEN = "open"
     SHUT = "shut"
@@ -31,12 +31,12 @@ async def _pass(_: bytes) -> None:
 
 @attrs.define(kw_only=True)
 class Way:
-    """Passes on what is sent to it.
+    """A proxy whose connections can be cut or stalled.
 
     Attributes:
-        to: The URL at its other end.
-        url: Its own.
-        passing: Awaited with each piece before it goes on, in either direction.
+        to: The server's URL.
+        url: The proxy's URL.
+        passing: Awaited with each piece of data before it is relayed, in either direction.
     """
 
     to: str
@@ -46,19 +46,19 @@ class Way:
     _open: set[StreamWriter] = attrs.field(factory=set)
 
     def lock(self, state: State) -> None:
-        """Treat connections like this from now on; those that are open are cut."""
+        """Treat new connections like this from now on, and cut the open ones."""
         self._state = state
         self.cut()
 
     def cut(self) -> int:
-        """Break all open connections; how many there were."""
+        """Cut all open connections, and return their number."""
         broken = len(self._open)
         for writer in self._open:
             writer.transport.abort()
         return broken
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """Treat one connection."""
+        """Serve one connection."""
         self._open.add(writer)
         try:
             with suppress(OSError):
@@ -72,7 +72,7 @@ class Way:
             end = urlsplit(self.to)
             beyond_reader, beyond = await asyncio.open_connection(end.hostname, end.port)
             ways = (self._pump(reader, beyond), self._pump(beyond_reader, writer))
-            pumps = [asyncio.create_task(one) for one in ways]
+            pumps = [asyncio.create_task(way) for way in ways]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -94,7 +94,7 @@ class Way:
 
 @asynccontextmanager
 async def way_to(url: str) -> AsyncIterator[Way]:
-    """Lay a way to this URL."""
+    """Run a proxy before this URL."""
     way = Way(to=url)
     async with listening(way.serve) as port:
         way.url = f"http://127.0.0.1:{port}"

@@ -1,7 +1,7 @@
 """The worker engine ``queue``: a SQLite file as a queue, for any number of processes.
 
-Who works on a job has a lease of it and extends it. A job that is over stays leased until its task
-has ended; only then, or when the lease has run out, is its tenant's lock passed on.
+A worker leases a job and extends the lease while it runs. An ended job stays leased until its task has
+ended. The tenant lock is passed on after that, or when the lease has expired.
 """
 
 from landlord_engines_core.engine import EngineFactory

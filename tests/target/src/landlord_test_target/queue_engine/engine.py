@@ -33,8 +33,8 @@ class QueueSettings:
 
     Attributes:
         path: The SQLite file.
-        poll_interval: How often it is looked at.
-        lease: After this long without a sign of life a job is another process's.
+        poll_interval: The interval between two reads of the file.
+        lease: The time without an extension after which another process may take a job.
     """
 
     path: str = ""
@@ -44,7 +44,7 @@ class QueueSettings:
 
 @attrs.define(kw_only=True)
 class QueueEngine(WorkerEngine):
-    """Works on the jobs of one file, beside any number of others."""
+    """A worker engine for the jobs of one file, which other processes may share."""
 
     info = EngineInfo(
         name="queue",
@@ -57,7 +57,7 @@ class QueueEngine(WorkerEngine):
     _tasks: dict[tuple[int, int], asyncio.Task[None]] = attrs.field(factory=dict, init=False)
 
     async def serve(self, started: Callable[[], None]) -> None:
-        """Extend the leases, stop what is over, and begin what is due, until `shutdown`."""
+        """Extend leases, stop ended jobs and start due ones, until `shutdown`."""
         with closing(Store(Path(self.settings.path))) as store:
             started()
             async with asyncio.TaskGroup() as group:
@@ -68,11 +68,11 @@ class QueueEngine(WorkerEngine):
                     await asyncio.sleep(self.settings.poll_interval)
 
     async def register(self) -> Registration:
-        """Whoever writes into the file reaches this worker."""
+        """Report the worker as registered, because every writer of the file reaches it."""
         return Registration(state=RegistrationState.REGISTERED, detail=self.settings.path)
 
     async def shutdown(self, grace: float) -> None:
-        """Begin nothing more; what is under way gets its time, and goes on elsewhere."""
+        """Start no more jobs; running ones may finish within the drain, or continue on another worker."""
         self._stopping.set()
         if tasks := list(self._tasks.values()):
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -91,11 +91,11 @@ class QueueEngine(WorkerEngine):
             self._tasks[attempt] = group.create_task(self._carry_out(store, job))
 
     async def _carry_out(self, store: Store, job: Job) -> None:
-        """Make one attempt; its lease is given back when nothing of it runs any more."""
+        """Run one attempt, and release its lease once the task has ended."""
         try:
             with suppress(asyncio.CancelledError):
                 await self._attempt(store, job)
-            # Where it was cancelled and is not over, it goes on elsewhere.
+            # A cancelled job that has not ended continues on another worker.
             store.release(job, "open")
         finally:
             del self._tasks[job.id, job.attempt]
@@ -128,5 +128,5 @@ class QueueEngine(WorkerEngine):
 
 
 def create_engine(context: EngineContext) -> QueueEngine:
-    """Make the engine."""
+    """Create the engine."""
     return QueueEngine(settings=context.settings, context=context)

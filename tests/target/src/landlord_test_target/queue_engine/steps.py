@@ -1,4 +1,4 @@
-"""A job's steps, and a resync's: nothing is journaled, and the lock is a row."""
+"""The steps of jobs and resyncs, without a journal and with a row as the lock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ __all__ = ["QueueSteps", "ResyncSteps"]
 T = TypeVar("T")
 
 _LOOK = 0.05
-"""Seconds between two looks at a holder that is to give way."""
+"""Seconds between two looks at a preempted holder."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,16 +33,16 @@ class QueueSteps:
 
     @property
     def execution_id(self) -> str:
-        """The row's id."""
+        """Return the row's id."""
         return str(self.job.id)
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
-        """Run the action: each attempt of a job runs all of them, since they converge."""
+        """Run the action; each attempt repeats all actions, because they converge."""
         _ = name, kind
         return await action()
 
     async def acquire(self, tenant: str, note: JobStart) -> Record:
-        """Take the lock once the job that has it, and what resyncs after it, have ended."""
+        """Acquire the lock once its holder, and the resync of that holder's job, have ended."""
         while True:
             before = self.store.lock(tenant)
             if before.job not in (0, self.job.id):
@@ -51,9 +51,9 @@ class QueueSteps:
                 self._check_lease()
                 lock = self.store.lock(tenant)
                 if (lock.job, lock.resync) == (before.job, before.resync):
-                    return self._taken(tenant, lock, note)
+                    return self._keep_lock(tenant, lock, note)
 
-    def _taken(self, tenant: str, lock: Lock, note: JobStart) -> Record:
+    def _keep_lock(self, tenant: str, lock: Lock, note: JobStart) -> Record:
         record = lock.record.with_start(self.execution_id, note)
         self.store.keep(tenant, Lock(job=self.job.id, record=record))
         if lock.job != self.job.id and self.resync_after:
@@ -69,7 +69,7 @@ class QueueSteps:
         self.store.send_resync(ended, self.resync_after)
 
     async def _preempt(self, tenant: str, lock: Lock, note: JobStart) -> None:
-        """Have the job that took the lock last give way, or give way to it."""
+        """Preempt the job that acquired the lock last, or end this one if it is the older job."""
         me = Contender(operation=note.operation, dispatched=_moment(self.job.id))
         holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
         if await is_superseded(me, holder, is_uuid=note.is_uuid, is_wanted=ask):
@@ -80,10 +80,10 @@ class QueueSteps:
             raise Superseded(f"job {lock.job} goes first")
         for rival in filter(None, (lock.job, lock.resync)):
             self.store.stop(rival, "superseded")
-            await _freed(self.store, rival)
+            await _wait_freed(self.store, rival)
 
     async def complete(self, tenant: str, transition: Transition) -> None:
-        """Write what was done into the record, as long as the lock is this job's."""
+        """Write a transition into the record, if this job is still the holder."""
         with self.store.transaction():
             self._check_lease()
             lock = self._lock(tenant)
@@ -99,12 +99,14 @@ class QueueSteps:
         return lock.record
 
     async def lost_attempts(self) -> LostAttempts:
-        """Nobody counts them: a job of a process that was killed is begun again."""
+        """Return none: the queue does not count lost attempts."""
         return NONE_LOST
 
     def _lock(self, tenant: str) -> Lock:
         lock = self.store.lock(tenant)
-        begun = any(one.execution_id == self.execution_id for one in lock.record.transitions)
+        begun = any(
+            transition.execution_id == self.execution_id for transition in lock.record.transitions
+        )
         if lock.job != self.job.id and (begun or self._holder(lock).is_later_than(self._me)):
             raise Superseded(f"job {lock.job} goes first")
         return lock
@@ -114,9 +116,13 @@ class QueueSteps:
         return Contender(operation="", dispatched=_moment(self.job.id))
 
     def _holder(self, lock: Lock) -> Contender:
-        """The job that took the lock last; one that is over without an end was killed."""
+        """Return the job that acquired the lock last; it was killed if it is over without an end."""
         name, row = str(lock.job), self.store.job(lock.job)
-        operations = (one.operation for one in lock.record.transitions if one.execution_id == name)
+        operations = (
+            transition.operation
+            for transition in lock.record.transitions
+            if transition.execution_id == name
+        )
         killed = row is not None and not row.is_open and not lock.record.has_ended(name)
         operation = next(operations, "")
         return Contender(operation=operation, dispatched=_moment(lock.job), killed=killed)
@@ -129,12 +135,12 @@ class QueueSteps:
 
 @attrs.frozen(kw_only=True)
 class ResyncSteps(QueueSteps):
-    """The steps with which a tenant is resynced ``after`` a job; they give way to every job."""
+    """The steps of the resync ``after`` a job; every job preempts them."""
 
     after: int
 
     async def acquire(self, tenant: str, note: JobStart) -> Record:
-        """Take the lock beside the job that had it, at once or not at all."""
+        """Acquire the lock beside the job that had it, at once or not at all."""
         with self.store.transaction():
             lock = self._lock(tenant)
             record = lock.record.with_placement(note.placement)
@@ -157,12 +163,12 @@ class ResyncSteps(QueueSteps):
         return lock
 
 
-async def _freed(store: Store, job_id: int) -> None:
-    """Wait until no task can be at work on a job: the queue tells nobody."""
+async def _wait_freed(store: Store, job_id: int) -> None:
+    """Poll until no task can be working on a job; the queue sends no events."""
     while (row := store.job(job_id)) is not None and row.is_leased:
         await asyncio.sleep(_LOOK)
 
 
 def _moment(job_id: int) -> datetime:
-    """A time in the order of dispatch: one file gives ids in that order, and needs no clock."""
+    """Turn an id into a time: one file gives ids in the order of dispatch, without a clock."""
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)

@@ -28,15 +28,15 @@ CREATE TABLE IF NOT EXISTS tenants (
 """
 
 _BUSY = 60.0
-"""Seconds for which a statement waits for another process, which may stand still as it writes."""
+"""Seconds that a statement waits for another process, which may be frozen while it writes."""
 
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One row; ids rise in the order of dispatch. Its ``kind`` is ``job`` or ``resync``.
+    """One row of ``kind`` ``job`` or ``resync``; ids rise in the order of dispatch.
 
     Attributes:
-        attempt: Which one has the lease; no other one may write for the job.
+        attempt: The attempt that has the lease; no other may write for the job.
     """
 
     id: int
@@ -49,18 +49,18 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has yet to be done; what was killed or superseded has not."""
+        """Check whether the job still has to run; killed and superseded jobs have not."""
         return self.state == "open"
 
     @property
     def is_leased(self) -> bool:
-        """Whether a task may be at work on it, one that is being stopped too."""
+        """Check whether a task may be working on the job, also one that is being stopped."""
         return self.lease > time()
 
 
 @attrs.frozen(kw_only=True)
 class Lock:
-    """Which job, and which resync, had a tenant's lock last (0 for none); and the record."""
+    """The job and the resync that had a tenant's lock last (0 for none), and the record."""
 
     job: int = 0
     resync: int = 0
@@ -68,7 +68,7 @@ class Lock:
 
 
 class Store:
-    """One connection to the file. Each call takes microseconds, so that none is awaited."""
+    """A connection to the file. Calls are not awaited, because each takes microseconds."""
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
@@ -81,7 +81,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Let no other process write meanwhile."""
+        """Block writes of other processes for the duration of a block."""
         self._rows("BEGIN IMMEDIATE")
         try:
             yield
@@ -95,7 +95,7 @@ class Store:
         return int(self._rows("INSERT INTO jobs (body) VALUES (?) RETURNING id", body)[0]["id"])
 
     def send_resync(self, ended: CompletedJob, after: float) -> None:
-        """Queue a resync that is due after so many seconds."""
+        """Queue a resync that is due after this many seconds."""
         sql = "INSERT INTO jobs (body, kind, due) VALUES (?, 'resync', ?)"
         self._rows(sql, codec.dumps(ended), time() + after)
 
@@ -107,7 +107,7 @@ class Store:
         """Lease the oldest job that is due, if there is one."""
         due = "SELECT id FROM jobs WHERE state = 'open' AND lease <= ?1 AND due <= ?1 ORDER BY id"
         if not self._rows(due, time()):
-            # Whoever only looks waits for nobody who writes.
+            # An UPDATE would wait for every writer, also when no job is due.
             return None
         sql = f"""
             UPDATE jobs SET owner = ?2, lease = ?3, attempt = attempt + 1
@@ -119,7 +119,7 @@ class Store:
         """Extend this owner's leases that have not run out, once a third of one is over.
 
         Returns:
-            Id and attempt of each that may go on; one that is over is leased, and not among them.
+            Id and attempt of each job that may continue; an ended job keeps its lease and is left out.
         """
         held = "owner = ? AND lease > ?"
         rows = self._rows(f"SELECT * FROM jobs WHERE {held}", owner, time())  # ours
@@ -129,7 +129,7 @@ class Store:
         return {(row["id"], row["attempt"]) for row in rows if row["state"] == "open"}
 
     def release(self, job: Job, state: str, reason: str = "", pause: float = 0) -> None:
-        """Give a lease back; ``state`` is kept only by the attempt that still has it, of an open job."""
+        """Release a lease; ``state`` is stored only for an open job, by the attempt with the lease."""
         sql = """
             UPDATE jobs SET owner = '', lease = 0, due = ?, reason = ?,
                 state = iif(state = 'open', ?, state)
@@ -138,11 +138,11 @@ class Store:
         self._rows(sql, time() + pause, reason, state, job.id, job.attempt, time())
 
     def stop(self, job_id: int, state: str) -> None:
-        """Have a job over; its worker sees it as it extends its leases."""
+        """End a job; its worker notices when it extends its leases."""
         self._rows("UPDATE jobs SET state = ? WHERE id = ? AND state = 'open'", state, job_id)
 
     def open_jobs(self) -> int:
-        """How many have yet to be done, or are still being stopped."""
+        """Count the jobs that still have to run, or are being stopped."""
         sql = "SELECT count(*) AS n FROM jobs WHERE state = 'open' OR lease > ?"
         return int(self._rows(sql, time())[0]["n"])
 
