@@ -80,8 +80,8 @@ class Judge:
         """Return the findings of two looks; between them every surviving act has time to end."""
         first = await self.look()
         await asyncio.sleep(max(0.0, self._end_of_acts() - time()))
-        second = [one for one in await self.look() if one not in first]
-        return [*first, *(attrs.evolve(one, late=True) for one in second)]
+        second = [finding for finding in await self.look() if finding not in first]
+        return [*first, *(attrs.evolve(finding, late=True) for finding in second)]
 
     def _end_of_acts(self) -> float:
         """Return the time by which every act of a job or of a last resync has ended."""
@@ -168,7 +168,7 @@ class Judge:
             yield Finding(oracle=oracle, tenant=tenant, what=what)
 
     def _acted_late(self, tenant: str) -> Iterator[Finding]:
-        """Find creates that came after Landlord had shown the tenant as removed."""
+        """Find creates and updates that came after Landlord had shown the tenant as removed."""
         removed = [
             operation.ended
             for operation in self.load.asked
@@ -179,6 +179,7 @@ class Judge:
         for row in self.ledger if removed else ():
             acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
             after = row["at"] - min(removed)
+            # A request that was on the wire at the removal cannot be stopped.
             if acts and row["tenant"] == tenant and after > ON_THE_WIRE:
                 what = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
                 yield Finding(oracle="acted late", tenant=tenant, what=what)
@@ -196,6 +197,7 @@ class Judge:
             for job in self.jobs
             if job.get("completion_result") == "success" and job["id"] not in ended
         ]
+        # A superseded job never had the lock, so no history has it.
         self.gave_way = [job for job in missing if await self._outcome(job) == "superseded"]
         return [
             Finding(oracle="not written down", tenant="", what=job)
