@@ -96,7 +96,7 @@ class Judge:
         """Return the findings of all oracles."""
         world = self.stage.world
         self.given_up = []
-        resources: dict[str, list[dict[str, Any]]] = {one: [] for one in self.load.tenants}
+        resources: dict[str, list[dict[str, Any]]] = {name: [] for name in self.load.tenants}
         for row in await world.target.everything("resources"):
             resources.setdefault(row["tenant"], []).append(row)
         self.ledger = await world.target.everything("ledger")
@@ -128,12 +128,16 @@ class Judge:
         ]
         findings += await self._not_written_down()
         # A worker may have been frozen between its question and its request; that is rare.
-        late = [one for tenant in self.load.tenants for one in self._acted_late(tenant)]
+        late = [each for tenant in self.load.tenants for each in self._acted_late(tenant)]
         self.acted_late = len(late)
         findings += late[self.acceptable :]
         findings += [
-            Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
-            for fault, one, took in self.measure().taken()
+            Finding(
+                oracle="slow",
+                tenant=operation.tenant,
+                what=f"{operation.kind} after {fault.kind}: {took}",
+            )
+            for fault, operation, took in self.measure().taken()
             if took > WITHIN
         ]
         return findings
