@@ -79,7 +79,7 @@ class Worker:
 def used(process: psutil.Process) -> float:
     """Return the seconds of processor time of a process and its children."""
     family = (process, *process.children(recursive=True))
-    return sum(sum(one.cpu_times()[:2]) for one in family)
+    return sum(sum(member.cpu_times()[:2]) for member in family)
 
 
 def server_process() -> psutil.Process:

@@ -86,7 +86,7 @@ async def test_for_people_control_characters_are_shown_and_not_obeyed(world: Wor
 
     config = b'{"compute_provider": "\\u001b[2J\\nforged"}'
     bodies = (body(f"{name}{uuid4().hex}"[:512], config) for name in NAMES.values())
-    jobs = [await world.dispatcher.dispatch(one) for one in bodies]
+    jobs = [await world.dispatcher.dispatch(raw) for raw in bodies]
     await asyncio.gather(*(verdict(world, job) for job in jobs))
 
     lines = worker.text().split("\n")

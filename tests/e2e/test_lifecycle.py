@@ -42,7 +42,7 @@ async def test_many_creates_at_once_make_a_resource_each(world: World, count: in
     await world.worker()
     tenants = [world.tenant() for _ in range(count)]
 
-    jobs = await asyncio.gather(*(world.send(one, "provision", version=1) for one in tenants))
+    jobs = await asyncio.gather(*(world.send(name, "provision", version=1) for name in tenants))
 
     answers = [await world.done(job) for job in jobs]
     assert [answer["output"]["status"] for answer in answers] == ["created"] * len(tenants)

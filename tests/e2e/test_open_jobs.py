@@ -34,7 +34,7 @@ async def test_a_job_that_is_held_before_it_has_the_lock_is_shown(world: World, 
     assert held["since"] < held["next_try_at"]
     row = await world.row(job)
     assert "LE402" in row["last_failure"]
-    (line,) = (one for one in worker.lines() if one["message"] == "step refused")
+    (line,) = (entry for entry in worker.lines() if entry["message"] == "step refused")
     assert line["code"] == "LE402"
 
 

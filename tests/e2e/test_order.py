@@ -15,11 +15,11 @@ async def test_after_an_outage_twenty_tenants_end_with_the_newer_of_two_versions
     tenants = [world.tenant() for _ in range(20)]
     await worker.kill()
 
-    older = {one: await world.send(one, "provision", version=1) for one in tenants}
+    older = {name: await world.send(name, "provision", version=1) for name in tenants}
     for job in older.values():
         # Restate's retry pauses are at their limit for the older jobs, so the newer ones arrive first.
         await _tried(world, job, 6)
-    newer = {one: await world.send(one, "update", version=2) for one in tenants}
+    newer = {name: await world.send(name, "update", version=2) for name in tenants}
     await world.again(worker)
 
     for tenant in tenants:
@@ -98,7 +98,7 @@ async def test_fifty_jobs_that_are_killed_at_once_leave_nothing_that_goes_on(
     tenants = [world.tenant() for _ in range(50)]
     for tenant in tenants:
         await world.target.fault(tenant, "create", fail=-1)
-    jobs = [await world.send(one, "provision", version=1) for one in tenants]
+    jobs = [await world.send(name, "provision", version=1) for name in tenants]
     await asyncio.gather(*(world.held(job, "trouble") for job in jobs))
 
     await asyncio.gather(*(world.dispatcher.kill(job) for job in jobs))

@@ -112,7 +112,7 @@ def _has_acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeo
 async def _many_wait(world: World, address: str, count: int) -> None:
     async def look() -> bool:
         text = await _metrics(world, address)
-        (line,) = (one for one in text.splitlines() if one.startswith(_WAITING))
+        (line,) = (sample for sample in text.splitlines() if sample.startswith(_WAITING))
         return float(line.removeprefix(_WAITING)) >= count
 
     await wait_for(look)

@@ -80,8 +80,8 @@ class Judge:
         """Return the findings of two looks; between them every surviving act has time to end."""
         first = await self.look()
         await asyncio.sleep(max(0.0, self._end_of_acts() - time()))
-        second = [one for one in await self.look() if one not in first]
-        return [*first, *(attrs.evolve(one, late=True) for one in second)]
+        second = [finding for finding in await self.look() if finding not in first]
+        return [*first, *(attrs.evolve(finding, late=True) for finding in second)]
 
     def _end_of_acts(self) -> float:
         """Return the time by which every act of a job or of a last resync has ended."""
@@ -96,7 +96,7 @@ class Judge:
         """Return the findings of all oracles."""
         world = self.stage.world
         self.given_up = []
-        resources: dict[str, list[dict[str, Any]]] = {one: [] for one in self.load.tenants}
+        resources: dict[str, list[dict[str, Any]]] = {name: [] for name in self.load.tenants}
         for row in await world.target.everything("resources"):
             resources.setdefault(row["tenant"], []).append(row)
         self.ledger = await world.target.everything("ledger")
@@ -128,12 +128,16 @@ class Judge:
         ]
         findings += await self._not_written_down()
         # A worker may have been frozen between its question and its request; that is rare.
-        late = [one for tenant in self.load.tenants for one in self._acted_late(tenant)]
+        late = [each for tenant in self.load.tenants for each in self._acted_late(tenant)]
         self.acted_late = len(late)
         findings += late[self.acceptable :]
         findings += [
-            Finding(oracle="slow", tenant=one.tenant, what=f"{one.kind} after {fault.kind}: {took}")
-            for fault, one, took in self.measure().taken()
+            Finding(
+                oracle="slow",
+                tenant=operation.tenant,
+                what=f"{operation.kind} after {fault.kind}: {took}",
+            )
+            for fault, operation, took in self.measure().taken()
             if took > WITHIN
         ]
         return findings
@@ -168,7 +172,7 @@ class Judge:
             yield Finding(oracle=oracle, tenant=tenant, what=what)
 
     def _acted_late(self, tenant: str) -> Iterator[Finding]:
-        """Find creates that came after Landlord had shown the tenant as removed."""
+        """Find creates and updates that came after Landlord had shown the tenant as removed."""
         removed = [
             operation.ended
             for operation in self.load.asked
@@ -179,6 +183,7 @@ class Judge:
         for row in self.ledger if removed else ():
             acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
             after = row["at"] - min(removed)
+            # A request that was on the wire at the removal cannot be stopped.
             if acts and row["tenant"] == tenant and after > ON_THE_WIRE:
                 what = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
                 yield Finding(oracle="acted late", tenant=tenant, what=what)
@@ -196,6 +201,7 @@ class Judge:
             for job in self.jobs
             if job.get("completion_result") == "success" and job["id"] not in ended
         ]
+        # A superseded job never had the lock, so no history has it.
         self.gave_way = [job for job in missing if await self._outcome(job) == "superseded"]
         return [
             Finding(oracle="not written down", tenant="", what=job)

@@ -63,5 +63,6 @@ class Remains:
         }
         if noted != there:
             yield f"it is at {sorted(there)}, and its record says {sorted(noted)}"
+        # The state of a deleted tenant must not stay in Restate for ever.
         if not noted and tenant not in self.to_be_forgotten:
             yield "it is deleted and never forgotten"

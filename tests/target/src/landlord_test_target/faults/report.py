@@ -27,7 +27,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
     counts = Counter(finding.oracle for finding in findings)
     lines = (
         f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
-        f"{len(kills)} kills, {sum(one.landed for one in kills)} with a call in hand",
+        f"{len(kills)} kills, {sum(kill.landed for kill in kills)} with a call in hand",
         f"{len(frozen)} freezes of {_lasting(frozen)}",
         f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
         f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
@@ -39,7 +39,7 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
         _took(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
         ", ".join(f"{counts[oracle]} {oracle}" for oracle in ORACLES),
-        f"of these found by the second look alone: {sum(one.late for one in findings)}",
+        f"of these found by the second look alone: {sum(finding.late for finding in findings)}",
         f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.acceptable}",
     )
     return "\n".join(lines)

@@ -49,6 +49,7 @@ class QueueSteps:
                 await self._preempt(tenant, before, note)
             with self.store.transaction():
                 self._check_lease()
+                # Another process may have acquired the lock while this one waited.
                 lock = self.store.lock(tenant)
                 if (lock.job, lock.resync) == (before.job, before.resync):
                     return self._keep_lock(tenant, lock, note)
