@@ -405,7 +405,7 @@ async def test_an_engine_that_exits_in_any_hook_has_failed(
     if hook == "shutdown":
         stop.set()
 
-    with pytest.raises(EngineFailed, match=f"worker engine test broke: {type(exits).__name__}"):
+    with pytest.raises(EngineFailed, match=f"worker engine test raised {type(exits).__name__}"):
         await running.run(stop)
 
     assert running.state is EngineState.STOPPED
