@@ -22,6 +22,12 @@ DOCUMENTS = sorted(
     and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 )
 
+DISTRIBUTIONS = (
+    "landlord_engines_core",
+    "landlord_engines_restate",
+    "landlord_engines_stepfunctions_stub",
+)
+
 LONGEST_PAGE = 2500
 
 
@@ -37,6 +43,13 @@ def test_a_document_has_only_plain_sentences(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=page)
 def test_a_page_is_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").split()) <= LONGEST_PAGE
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_the_sources_of_a_distribution_have_only_plain_sentences(distribution: str) -> None:
+    sources = (ROOT / distribution / "src").rglob("*.py")
+
+    assert [fault for path in sorted(sources) for fault in faults(path)] == []
 
 
 @pytest.mark.parametrize(
