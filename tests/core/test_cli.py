@@ -56,7 +56,7 @@ def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
 
     assert code == 0
     assert "landlord-host --engine restate" in text
-    assert "Exit codes: 0 drained" in text
+    assert "- 0  the worker drained" in text
 
 
 @pytest.mark.parametrize(

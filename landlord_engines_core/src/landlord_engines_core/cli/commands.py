@@ -45,8 +45,14 @@ SIGTERM, SIGINT or SIGHUP drains the worker. A second signal ends it at once.
 Shell completion: eval "$(_LANDLORD_HOST_COMPLETE=bash_source landlord-host)". Use zsh_source or
 fish_source for these shells.
 
-Exit codes: 0 drained, 1 second signal, 2 usage or settings, 3 the engine failed, 4 registration
-gave up, 5 the engine refuses to serve, or lacks what was asked of it.
+\b
+Exit codes:
+- 0  the worker drained
+- 1  a second signal ended it
+- 2  wrong usage or settings
+- 3  the engine failed
+- 4  the registration gave up
+- 5  the engine refuses to serve, or lacks what the command needs
 """
 
 

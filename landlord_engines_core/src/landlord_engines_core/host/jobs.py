@@ -42,25 +42,12 @@ def build_jobs(
         logger: Where everything logs.
         metrics: Counts jobs and steps.
     """
-    in_flight = InFlightRequests(longest_carry=registry.longest_carry)
-    slots = Slots(limit=limits.max_concurrent_jobs, step_timeout=limits.step_timeout)
+    step_runner = _build_step_runner(registry, limits, logger, metrics)
+    in_flight = step_runner.in_flight
     crash_loops = CrashLoops(logger=logger, metrics=metrics)
     metrics.watch_crash_loops(crash_loops.__len__)
     converger = Converger(registry=registry, health_timeout=limits.health_timeout)
     confirmer = Confirmer(converger=converger, resolver=resolver, landlord=landlord, logger=logger)
-    failures = Failures(
-        hold_retry_interval=limits.hold_retry_interval,
-        fail_permanently=limits.fail_permanently,
-        logger=logger,
-    )
-    step_runner = StepRunner(
-        failures=failures,
-        in_flight=in_flight,
-        slots=slots,
-        step_timeout=limits.step_timeout,
-        metrics=metrics,
-        logger=logger,
-    )
     actions = JobActions(
         resolver=resolver,
         converger=converger,
@@ -77,16 +64,15 @@ def build_jobs(
         provider_type=provider_type,
         metrics=metrics,
     )
-    resyncer = Resyncer(
-        converger=converger,
-        resolver=resolver,
-        landlord=landlord,
-        logger=logger,
-        first_check=limits.resync_after,
-        last_check=limits.step_timeout + registry.longest_carry + MARGIN,
-    )
     resyncs = ResyncRunner(
-        resyncer=resyncer,
+        resyncer=Resyncer(
+            converger=converger,
+            resolver=resolver,
+            landlord=landlord,
+            logger=logger,
+            first_check=limits.resync_after,
+            last_check=limits.step_timeout + registry.longest_carry + MARGIN,
+        ),
         step_runner=step_runner,
         crash_loops=crash_loops,
         in_flight=in_flight,
@@ -99,7 +85,25 @@ def build_jobs(
         jobs=jobs,
         resyncs=resyncs,
         confirmer=confirmer,
-        failures=failures,
+        failures=step_runner.failures,
         in_flight=in_flight,
-        slots=slots,
+        slots=step_runner.slots,
+    )
+
+
+def _build_step_runner(
+    registry: ComputeRegistry, limits: JobLimits, logger: Logger, metrics: Metrics
+) -> StepRunner:
+    failures = Failures(
+        hold_retry_interval=limits.hold_retry_interval,
+        fail_permanently=limits.fail_permanently,
+        logger=logger,
+    )
+    return StepRunner(
+        failures=failures,
+        in_flight=InFlightRequests(longest_carry=registry.longest_carry),
+        slots=Slots(limit=limits.max_concurrent_jobs, step_timeout=limits.step_timeout),
+        step_timeout=limits.step_timeout,
+        metrics=metrics,
+        logger=logger,
     )

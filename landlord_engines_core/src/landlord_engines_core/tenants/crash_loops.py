@@ -40,7 +40,7 @@ NEXT_LOOK = 2.0
 
 _HINT = (
     "find out why the worker ended, for example at its memory limit; a newer job of the tenant"
-    " replaces this one, and a kill ends it"
+    " replaces this one"
 )
 
 
