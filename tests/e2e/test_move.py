@@ -70,6 +70,8 @@ async def waiting_job(world: World, tenant: str) -> tuple[str, str]:
     holder = await running_job(world, tenant)
     waiting = await world.send(tenant, "update", version=2)
     await world.has_status(waiting, "suspended")
+    # A call of the lock that still runs would not be moved.
+    await world.acquire_waits()
     return holder, waiting
 
 
@@ -222,7 +224,7 @@ async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_i
         assert "the latest version cannot go on with its journal: the old one" in line(text, job)
         assert line(text, waiting).startswith("left")
         # This version has no lock object, so no lock could be moved.
-        assert text.count("no other version serves it") == 1
+        assert "no other version serves it" in text
 
         for tenant in (failing, waited):
             await world.target.fault(tenant, "create")
