@@ -131,16 +131,13 @@ class Judge:
         late = [each for tenant in self.load.tenants for each in self._acted_late(tenant)]
         self.acted_late = len(late)
         findings += late[self.acceptable :]
-        findings += [
-            Finding(
-                oracle="slow",
-                tenant=operation.tenant,
-                what=f"{operation.kind} after {fault.kind}: {took}",
-            )
-            for fault, operation, took in self.measure().taken()
-            if took > WITHIN
-        ]
-        return findings
+        return [*findings, *self._slow()]
+
+    def _slow(self) -> Iterator[Finding]:
+        for fault, operation, took in self.measure().taken():
+            if took > WITHIN:
+                what = f"{operation.kind} after {fault.kind}: {took}"
+                yield Finding(oracle="slow", tenant=operation.tenant, what=what)
 
     def measure(self) -> Measure:
         """Measure operations after kills; `look` must have read the ledger."""
