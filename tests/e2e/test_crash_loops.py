@@ -196,7 +196,7 @@ async def test_no_path_of_the_worker_is_told_to_restate(world: World) -> None:
     assert await again.ended() == -signal.SIGKILL
 
     kept = await failures(world, deadly)
-    assert [failure for failure in kept if "LE408: the worker ended in the midst" in failure]
+    assert [failure for failure in kept if "LE408: the worker ended during this job" in failure]
     assert not [failure for failure in kept if ".py" in failure]
     await world.dispatcher.kill(deadly)
 
