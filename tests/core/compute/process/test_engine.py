@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import attrs
 import psutil
@@ -22,6 +23,7 @@ from landlord_engines_core.compute.process import (
     ProcessCompute,
     create_process,
     reconcile,
+    removal,
     termination,
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
@@ -110,6 +112,25 @@ async def test_a_tenant_lives_through_create_update_and_delete(
     assert existed
     assert living(tenants_mark) == []
     assert [path.name for path in folder.rglob("*")] == ["ports"]
+
+
+async def test_a_lock_that_a_waiting_worker_creates_again_during_a_delete_goes_too(
+    engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.provision(spec({"command": ["/bin/sleep", "1000"]}))
+    (tenant,) = (path for path in folder.iterdir() if path.name != "ports")
+    empty, waiting = removal._empty, [tenant / "act.lock"]
+
+    def empty_while_another_waits(top: Any) -> None:
+        empty(top)
+        while waiting:
+            waiting.pop().touch()
+
+    monkeypatch.setattr(removal, "_empty", empty_while_another_waits)
+
+    assert await engine.destroy("t", "")
+    assert not tenant.exists()
+    assert not await engine.destroy("t", "")
 
 
 async def test_a_rollback_and_a_delete_leave_nothing_of_what_they_remove(
