@@ -114,7 +114,7 @@ def attempt_mark(config_hash: str, before: "ServiceTypeDef") -> str:
 
 def was_rolled_back(config_hash: str, service: "ServiceTypeDef") -> bool:
     """Return whether ECS rolled back an earlier attempt to roll out this configuration."""
-    # ECS shows a failed deployment only for a while. After that, two facts show a rollback: the service
+    # ECS reports a failed deployment only for a while. After that, two facts prove a rollback: the service
     # has the state from before the attempt again, and a newer deployment restored it.
     mark = tags_of(service).get(ATTEMPT, "")
     current_state, _, current_deployment = attempt_mark(config_hash, service).rpartition(".")

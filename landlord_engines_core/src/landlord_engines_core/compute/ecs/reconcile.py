@@ -132,7 +132,7 @@ class Reconciliation:
     ) -> None:
         """Tag the service with this attempt, then request the rollout.
 
-        ECS shows a rollout that it rolled back only for a while. By the tag a later attempt recognizes the rollback.
+        ECS reports a rolled-back rollout only for a while. By the tag a later attempt recognizes the rollback.
         """
         mark = {ATTEMPT: attempt_mark(self.spec.config_hash, before)}
         await self.client.tag(before["serviceArn"], mark)
@@ -165,7 +165,7 @@ class Reconciliation:
             if state is ResourceState.FAILED and has_requested_rollout(self.config, service):
                 # If this attempt cannot roll back, ECS may still do so.
                 return not can_roll_back
-            # ECS may show the state before the request for a moment.
+            # ECS may report the state before the request for a moment.
             return state is ResourceState.STARTING or not has_requested_rollout(
                 self.config, service
             )

@@ -3,7 +3,7 @@
     python -I -S runner.py FOLDER DESCRIPTOR
 
 The runner holds the folder's command lock through DESCRIPTOR, and passes it on to the command. The lock
-is thus held while any process of the tenant lives. The runner writes its status into the folder and the
+is thus held while any process of the tenant is alive. The runner writes its status into the folder and the
 command's output into a file of limited size. On SIGTERM it ends the command's process group. It imports
 the standard library only, since each tenant has a runner of its own.
 """
@@ -293,7 +293,7 @@ class Runner:
 def _wake_on_signals(selector: selectors.BaseSelector) -> None:
     reader, writer = socket.socketpair()
     os.set_blocking(writer.fileno(), False)
-    # Detached: both descriptors stay open as long as the process lives.
+    # Detached: both descriptors stay open until the process ends.
     signal.set_wakeup_fd(writer.detach())
     selector.register(reader.detach(), selectors.EVENT_READ)
 

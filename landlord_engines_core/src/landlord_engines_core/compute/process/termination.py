@@ -118,7 +118,7 @@ class _Signaller:
         files = self.folder.read()
         has_runner = self._signal_runner(files.status)
         # A search reads the environment of every process of the machine. For SIGTERM none is needed
-        # while a runner is alive. If its lock is held but its status names no living process, the
+        # while a runner is alive. If its lock is held but its status names no running process, the
         # tenant changed the status. Only a search finds the processes then.
         if self.number is signal.SIGKILL or not files.is_alive or not has_runner:
             self._search(files.status)
@@ -148,7 +148,7 @@ class _Signaller:
         return processes.visit_processes(folder, self._send)
 
     def _signal_known(self, pid: int, ticks: int, status: RunnerStatus) -> bool:
-        """Signal a process that the status names, and return whether it lives."""
+        """Signal a process that the status names, and return whether it is alive."""
         identity = ProcessIdentity(
             pid=pid, boot_id=status.boot_id, ticks=ticks, wall=status.started
         )
