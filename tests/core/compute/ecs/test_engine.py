@@ -180,7 +180,7 @@ async def test_a_service_that_drains_is_still_there_and_waited_for(ecs: Ecs) -> 
     ecs.aws.service(config).status = "DRAINING"
 
     draining = await observe(ecs, spec)
-    with pytest.raises(ComputeUnavailable, match="still stops its tasks"):
+    with pytest.raises(ComputeUnavailable, match="still stopping its tasks"):
         await ecs.engine.provision(spec)
 
     assert (draining.state, draining.config_hash) == (ResourceState.STARTING, "")
@@ -387,7 +387,7 @@ async def test_an_update_that_is_still_rolling_is_tried_again(ecs: Ecs) -> None:
     spec = ecs.spec(config | {"task_definition_arn": ecs.aws.task_definition()})
     hasty = ecs.at(pass_by, rollout_timeout=0.1)
 
-    with pytest.raises(ComputeUnavailable, match="the rollout goes on: 1 of 1 tasks run"):
+    with pytest.raises(ComputeUnavailable, match="the rollout continues: 1 of 1 tasks run"):
         await hasty.engine.update(spec)
     undecided = await observe(ecs, spec)
     becomes_steady(ecs.aws.service(config))

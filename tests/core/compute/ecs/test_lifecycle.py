@@ -193,7 +193,7 @@ async def test_a_rollout_that_failed_is_told_with_ecs_reason(ecs: Ecs, tenant: T
             fails(ecs.aws.service(config), "tasks failed to start")
 
     tenant.tenants = lifecycle(ecs.at(reached).engine)
-    with pytest.raises(Held, match="no former one to go back to: tasks failed to start"):
+    with pytest.raises(Held, match="no previous one to return to: tasks failed to start"):
         await tenant.job("provision", config)
 
 

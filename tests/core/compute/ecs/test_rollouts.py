@@ -106,7 +106,7 @@ async def test_ecs_own_rollback_between_two_attempts_is_noticed(
     forgotten: bool,
 ) -> None:
     former = str(update.config["task_definition_arn"])
-    with pytest.raises(ComputeUnavailable, match="the rollout goes on"):
+    with pytest.raises(ComputeUnavailable, match="the rollout continues"):
         await update.run(keeps_rolling, within=0.1)
     goes_back(update.service, former, REASON)
     update.service.network_configuration["awsvpcConfiguration"]["subnets"] = update.config[
@@ -119,7 +119,7 @@ async def test_ecs_own_rollback_between_two_attempts_is_noticed(
 
     result = await update.run(pass_by_service)
 
-    assert result.rolled_back == ("ECS serves what was there before" if forgotten else REASON)
+    assert result.rolled_back == ("ECS rolled back to the previous state" if forgotten else REASON)
     assert set(calls) == {"DescribeServices", "UntagResource"}
 
 
@@ -139,7 +139,7 @@ async def test_a_rollback_to_another_revision_of_the_same_name_is_noticed_betwee
         service.task_definition = newest
         keeps_rolling(service)
 
-    with pytest.raises(ComputeUnavailable, match="the rollout goes on"):
+    with pytest.raises(ComputeUnavailable, match="the rollout continues"):
         await update.run(resolved, within=0.1)
     goes_back(update.service, former, REASON)
     result = await update.run(pass_by_service)
@@ -168,7 +168,7 @@ async def test_a_service_that_keeps_showing_the_former_state_was_rolled_back(
 
     result = await update.run(undone, within=0.1)
 
-    assert result.rolled_back == "ECS serves what was there before"
+    assert result.rolled_back == "ECS rolled back to the previous state"
 
 
 async def test_a_failure_of_an_earlier_rollout_is_not_taken_for_this_ones(update: Update) -> None:
@@ -200,7 +200,9 @@ async def test_without_anything_to_go_back_to_the_job_is_refused_with_the_reason
 ) -> None:
     fails(update.service, REASON)
 
-    with pytest.raises(ComputeRefused, match="no former one to go back to: ECS deployment circuit"):
+    with pytest.raises(
+        ComputeRefused, match="no previous one to return to: ECS deployment circuit"
+    ):
         await update.run(pass_by_service, within=0.1)
 
 

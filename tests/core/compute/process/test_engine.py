@@ -275,7 +275,7 @@ async def test_an_update_is_tried_again_where_the_former_does_not_serve_either(
     code = f"import os, sys, time; os.path.exists({str(ready)!r}) or sys.exit(3); time.sleep(1000)"
     later = spec(quiet_command(mark(), code))
 
-    with pytest.raises(ComputeUnavailable, match="neither the new configuration nor the former"):
+    with pytest.raises(ComputeUnavailable, match="neither the new nor the previous configuration"):
         await engine.update(later)
     observed = await engine.inspect("t", "")
     ready.touch()
@@ -641,7 +641,7 @@ async def test_a_folder_that_cannot_be_used_is_told_and_nothing_below_it(tmp_pat
     with pytest.raises(ComputeUnavailable, match="cannot be used: ENOTDIR") as caught:
         await engine.provision(spec({"command": ["/bin/true"]}))
 
-    assert f"{folder}, cannot" in caught.value.message
+    assert f"{folder} cannot" in caught.value.message
     assert "compute.process.folder" in caught.value.hint
 
 

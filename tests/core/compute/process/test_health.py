@@ -9,7 +9,7 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import health
 from landlord_engines_core.compute.process.config import Health, TenantConfig
 from landlord_engines_core.compute.process.folder import Run, RunnerStatus
-from landlord_engines_core.compute.process.runner import uptime
+from landlord_engines_core.compute.process.runner import boot_clock
 from landlord_test_target.harness import free_port
 
 
@@ -79,7 +79,7 @@ async def test_what_has_no_runner_yet_is_starting() -> None:
     [
         (0.0, ResourceState.STARTING),
         (-999.0, ResourceState.HEALTHY),
-        (health.STABLE, ResourceState.HEALTHY),
+        (health.STABLE_AFTER, ResourceState.HEALTHY),
     ],
 )
 async def test_without_a_check_it_is_enough_to_run_whatever_the_clock_does(
@@ -94,7 +94,7 @@ async def test_a_clock_that_is_set_changes_no_commands_age(
 ) -> None:
     config = TenantConfig(command=("x",), health=None)
     run = Run(run="1", port=1, config=config, config_hash="", key_hashes={}, output_limit=1)
-    note = RunnerStatus(run="1", pid=1, started=time.time(), uptime=uptime(), stop_timeout=0)
+    note = RunnerStatus(run="1", pid=1, started=time.time(), uptime=boot_clock(), stop_timeout=0)
     stepped = time.time() + step
     monkeypatch.setattr(time, "time", lambda: stepped)
 

@@ -32,7 +32,7 @@ def single() -> Ports:
 def test_a_chosen_port_is_in_the_range_and_a_tenants_own(tmp_path: Path) -> None:
     ports = Ports(first=21_000, last=21_999)
 
-    chosen = [claims(tmp_path, str(n), ports).claim_free(0, own=0) for n in range(50)]
+    chosen = [claims(tmp_path, str(n), ports).claim_free(0, current=0) for n in range(50)]
 
     assert len(set(chosen)) == 50
     assert all(21_000 <= port <= 21_999 for port in chosen)
@@ -41,55 +41,55 @@ def test_a_chosen_port_is_in_the_range_and_a_tenants_own(tmp_path: Path) -> None
 def test_a_tenant_gets_the_port_that_it_claimed_before_a_crash(tmp_path: Path) -> None:
     ports = Ports()
 
-    assert claims(tmp_path, "a", ports).claim_free(0, own=0) == claims(
+    assert claims(tmp_path, "a", ports).claim_free(0, current=0) == claims(
         tmp_path, "a", ports
-    ).claim_free(0, own=0)
+    ).claim_free(0, current=0)
 
 
 def test_a_former_port_is_preferred(tmp_path: Path, single: Ports) -> None:
-    assert claims(tmp_path, "a", Ports()).claim_free(single.first, own=0) == single.first
+    assert claims(tmp_path, "a", Ports()).claim_free(single.first, current=0) == single.first
 
 
 def test_a_port_that_a_stranger_took_is_passed_over(
     tmp_path: Path, taken: int, single: Ports
 ) -> None:
-    assert claims(tmp_path, "a", single).claim_free(taken, own=0) == single.first
+    assert claims(tmp_path, "a", single).claim_free(taken, current=0) == single.first
 
 
 def test_the_port_that_the_tenants_own_process_has_is_kept(tmp_path: Path, taken: int) -> None:
     tenant = claims(tmp_path, "a", Ports())
 
-    assert tenant.claim_free(taken, own=taken) == taken
-    assert tenant.claim_fixed(taken, own=taken) == taken
+    assert tenant.claim_free(taken, current=taken) == taken
+    assert tenant.claim_fixed(taken, current=taken) == taken
 
 
 def test_a_range_that_is_used_up_is_told(tmp_path: Path, single: Ports) -> None:
-    claims(tmp_path, "a", single).claim_free(0, own=0)
+    claims(tmp_path, "a", single).claim_free(0, current=0)
 
     with pytest.raises(ComputeUnavailable, match="no port is free"):
-        claims(tmp_path, "b", single).claim_free(0, own=0)
+        claims(tmp_path, "b", single).claim_free(0, current=0)
 
 
 def test_a_fixed_port_belongs_to_one_tenant(tmp_path: Path, single: Ports) -> None:
-    claims(tmp_path, "a", single).claim_fixed(single.first, own=0)
+    claims(tmp_path, "a", single).claim_fixed(single.first, current=0)
 
     with pytest.raises(ComputeRefused, match="belongs to another tenant"):
-        claims(tmp_path, "b", single).claim_fixed(single.first, own=0)
+        claims(tmp_path, "b", single).claim_fixed(single.first, current=0)
 
 
 def test_a_fixed_port_that_a_stranger_has_may_be_free_later(tmp_path: Path, taken: int) -> None:
     with pytest.raises(ComputeUnavailable, match="in use by another process"):
-        claims(tmp_path, "a", Ports()).claim_fixed(taken, own=0)
+        claims(tmp_path, "a", Ports()).claim_fixed(taken, current=0)
 
 
 def test_ports_that_are_not_kept_are_given_back_and_no_other_tenants(
     tmp_path: Path, single: Ports
 ) -> None:
     tenant, other = claims(tmp_path, "a", Ports()), claims(tmp_path, "b", single)
-    first = tenant.claim_free(0, own=0)
-    other.claim_fixed(single.first, own=0)
+    first = tenant.claim_free(0, current=0)
+    other.claim_fixed(single.first, current=0)
     with pytest.raises(ComputeRefused):
-        tenant.claim_fixed(single.first, own=0)
+        tenant.claim_fixed(single.first, current=0)
 
     tenant.release_others(first)
     assert {path.name for path in (tmp_path / "ports").iterdir()} == {str(first), str(single.first)}
@@ -100,7 +100,7 @@ def test_ports_that_are_not_kept_are_given_back_and_no_other_tenants(
 
 def test_a_claim_that_somebody_deleted_hinders_nobody(tmp_path: Path) -> None:
     tenant = claims(tmp_path, "a", Ports())
-    port = tenant.claim_free(0, own=0)
+    port = tenant.claim_free(0, current=0)
     (tmp_path / "ports" / str(port)).unlink()
 
     tenant.release_others()

@@ -112,7 +112,7 @@ def test_those_that_end_before_they_are_asked_are_followed_for_a_bounded_time(
 ) -> None:
     numbers = itertools.count(1 << 30)
     monkeypatch.setattr(processes, "_newest_pid", lambda: next(numbers))
-    monkeypatch.setattr(processes, "_CHASE", 0.05)
+    monkeypatch.setattr(processes, "_LONGEST_SEARCH", 0.05)
     begun = time.monotonic()
 
     assert not visit_processes(FOLDER, lambda _: None)

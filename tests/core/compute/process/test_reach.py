@@ -24,10 +24,10 @@ except Exception as error:
 
 async def test_a_folder_is_reached_and_none_is_made(tmp_path: Path) -> None:
     there = create_process({"folder": str(tmp_path)})
-    to_be_made = create_process({"folder": str(tmp_path / "a/b")})
+    not_created = create_process({"folder": str(tmp_path / "a/b")})
 
     assert await there.reach() == f"folder {tmp_path}"
-    assert await to_be_made.reach() == f"folder {tmp_path}/a/b, to be made"
+    assert await not_created.reach() == f"folder {tmp_path}/a/b, not created yet"
     assert list(tmp_path.iterdir()) == []
 
 

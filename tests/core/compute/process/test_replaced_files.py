@@ -224,7 +224,7 @@ def test_notes_of_ports_may_hold_anything(tmp_path: Path, outside: Path) -> None
     tenant = tmp_path / "tenants" / "t"
     tenant.mkdir(parents=True)
     claims = PortClaims(tenant, Ports())
-    port = claims.claim_free(0, own=0)
+    port = claims.claim_free(0, current=0)
     (tenant / "ports" / "no number").touch()
     (tenant / "ports" / "20002").mkdir()
 
@@ -235,7 +235,7 @@ def test_notes_of_ports_may_hold_anything(tmp_path: Path, outside: Path) -> None
     claims.release_others()
     assert (outside / "20001").exists()
 
-    claims.claim_free(0, own=0)
+    claims.claim_free(0, current=0)
     assert not (tenant / "ports").is_symlink()
     assert len(list(outside.iterdir())) == 2
 

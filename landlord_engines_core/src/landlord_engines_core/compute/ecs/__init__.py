@@ -1,7 +1,7 @@
 """The compute engine ``ecs``: one service on Amazon ECS for each tenant.
 
-A service is found by its name in the location's cluster. Its tags say whose it is and which
-configuration was applied. The engine needs aiobotocore, which the extra ``ecs`` installs.
+The engine finds a service by its name in the location's cluster. Its tags name the tenant and contain a
+hash of the applied configuration. The engine needs aiobotocore, which the extra ``ecs`` installs.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,10 @@
-"""Calls of ECS about one tenant's service.
+"""Calls to ECS about one tenant's service.
 
-A cancellation waits for a call that changes something. No call is part of a switch: ECS itself carries
-out a rollout, and keeps the former tasks until the next ones are steady.
+A cancellation waits for a call that changes something. No call needs `in_flight.switch`: during a rollout
+ECS keeps the previous tasks until the new ones are steady.
 
 CreateService has a client token, so ECS creates one service if the request reaches it twice. The other
-calls state the desired result by the service's name or ARN, and can be repeated.
+calls name the service and the desired result, so they are idempotent.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ def is_absent(service: "ServiceTypeDef | None") -> bool:
 
 @attrs.frozen(kw_only=True)
 class ServiceClient:
-    """Calls about one service, whether it exists or not.
+    """Calls about one service, which need not exist.
 
     All methods raise `ComputeRefused` and `ComputeUnavailable`.
 
@@ -55,7 +55,7 @@ class ServiceClient:
     name: str
 
     async def describe(self) -> "ServiceTypeDef | None":
-        """Return the service with its tags, or a deleted one as long as ECS knows it."""
+        """Return the service with its tags, or a deleted one while ECS still describes it."""
         observing()
         try:
             with translate_errors():
@@ -71,12 +71,12 @@ class ServiceClient:
         for failure in answer.get("failures", []):
             if failure.get("reason") == "MISSING":
                 return None
-            raise _describe_error(str(failure.get("reason")))
+            raise _to_error(str(failure.get("reason")))
         raise ComputeUnavailable("ECS answered without the service and without a reason")
 
     async def create(self, request: "CreateServiceRequestTypeDef") -> "ServiceTypeDef":
         """Create the service."""
-        answer = await _change(lambda: self.ecs.create_service(**request))
+        answer = await _send_change(lambda: self.ecs.create_service(**request))
         service = answer["service"]
         if service.get("status") != "ACTIVE":
             # The client token was used before, for a service that was deleted since.
@@ -86,7 +86,7 @@ class ServiceClient:
     async def update(self, request: "UpdateServiceRequestTypeDef") -> None:
         """Change the fields in the request and leave the others."""
         with _require_service():
-            await _change(lambda: self.ecs.update_service(**request))
+            await _send_change(lambda: self.ecs.update_service(**request))
 
     async def delete(self) -> bool:
         """Delete the service and stop its tasks.
@@ -95,7 +95,7 @@ class ServiceClient:
             Whether there was one.
         """
         try:
-            await _change(
+            await _send_change(
                 lambda: self.ecs.delete_service(cluster=self.cluster, service=self.name, force=True)
             )
         except NotFound:
@@ -106,16 +106,16 @@ class ServiceClient:
         """Set tags on the service, replacing those of the same keys."""
         pairs: list[TagTypeDef] = [{"key": key, "value": tags[key]} for key in sorted(tags)]
         with _require_service():
-            await _change(lambda: self.ecs.tag_resource(resourceArn=arn, tags=pairs))
+            await _send_change(lambda: self.ecs.tag_resource(resourceArn=arn, tags=pairs))
 
     async def untag(self, arn: str, keys: list[str]) -> None:
         """Remove tags from the service."""
         with _require_service():
-            await _change(lambda: self.ecs.untag_resource(resourceArn=arn, tagKeys=keys))
+            await _send_change(lambda: self.ecs.untag_resource(resourceArn=arn, tagKeys=keys))
 
 
-async def _change(call: Callable[[], Awaitable[T]]) -> T:
-    """Make a call that changes something; every such call goes through here."""
+async def _send_change(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call that changes something; every such call uses this function."""
 
     async def request() -> T:
         with translate_errors():
@@ -133,7 +133,8 @@ def _require_service() -> Iterator[None]:
         raise ComputeUnavailable("the service was deleted meanwhile") from error
 
 
-def _describe_error(reason: str) -> ComputeRefused | ComputeUnavailable:
+def _to_error(reason: str) -> ComputeRefused | ComputeUnavailable:
+    """Return the error for a failure that DescribeServices reports."""
     if "ACCESS" in reason.upper() or "DENIED" in reason.upper():
         return ComputeRefused(
             f"AWS refuses ecs:DescribeServices: {reason}",

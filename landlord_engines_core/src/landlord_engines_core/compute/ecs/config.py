@@ -1,4 +1,4 @@
-"""A tenant's configuration, with the names and rules of Landlord's own ECS provider."""
+"""A tenant's configuration, with the names and rules of the ECS provider in Landlord."""
 
 import re
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from landlord_engines_core.errors import ComputeRefused
 __all__ = ["MAX_TAGS", "SCHEMA", "AssumeRole", "EcsConfig", "read_config"]
 
 MAX_TAGS = 42
-"""Maximum of tags in a configuration: ECS takes 50, and eight are ours."""
+"""Maximum number of tags in a configuration: ECS accepts 50, and this engine sets eight."""
 
 _TEXT = {"type": "string"}
-_TEXTS = {"type": "array", "items": _TEXT}
+_TEXT_LIST = {"type": "array", "items": _TEXT}
 
 SCHEMA: Mapping[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -27,8 +27,8 @@ SCHEMA: Mapping[str, object] = {
         "service_name_prefix": _TEXT,
         "desired_count": {"type": "integer", "minimum": 0},
         "launch_type": {"enum": ["EC2", "FARGATE", "EXTERNAL", "ec2", "fargate", "external"]},
-        "subnets": _TEXTS,
-        "security_groups": _TEXTS,
+        "subnets": _TEXT_LIST,
+        "security_groups": _TEXT_LIST,
         "assign_public_ip": {"type": "boolean"},
         "tags": {"type": "object", "additionalProperties": _TEXT},
         "assume_role": {
@@ -41,7 +41,7 @@ SCHEMA: Mapping[str, object] = {
     "required": ["cluster_arn", "task_definition_arn"],
     "anyOf": [{"required": ["service_name"]}, {"required": ["service_name_prefix"]}],
 }
-"""The schema of Landlord's own provider (98ffef1), with the launch types in lower case too."""
+"""The schema of Landlord's ECS provider (commit 98ffef1), with launch types in lower case too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +59,7 @@ def _upper(text: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class EcsConfig:
-    """A configuration, as read, without unknown keys."""
+    """A tenant's configuration, without unknown keys."""
 
     region: str = ""
     cluster_arn: str = ""
@@ -80,7 +80,7 @@ class EcsConfig:
         return self.region or _region_of(self.cluster_arn) or _region_of(self.task_definition_arn)
 
     def check(self) -> None:
-        """Check the present values; the schema finds missing ones.
+        """Check the values that are set; the schema finds missing ones.
 
         Raises:
             ComputeRefused: With the path of the bad key, never its value.
@@ -101,7 +101,7 @@ class EcsConfig:
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_NAME_RULE = "may hold letters, digits, - and _ only, 255 at most"
+_NAME_RULE = "may contain letters, digits, - and _ only, 255 at most"
 _REGION = re.compile(r"[a-z0-9-]{1,63}")
 
 
@@ -117,7 +117,7 @@ def _region_of(arn: str) -> str:
 
 
 def read_config(config: Mapping[str, object]) -> EcsConfig:
-    """Read a configuration, which need not be complete.
+    """Read a configuration, which may be incomplete.
 
     Raises:
         ComputeRefused: One line that names each key of a wrong type, never its value.

@@ -45,7 +45,7 @@ class EcsCompute(ComputeEngine):
     name: str = attrs.field(default="ecs", init=False)
 
     def config_schema(self) -> Mapping[str, object]:
-        """Return Landlord's own schema, which allows other keys too."""
+        """Return the schema of Landlord's ECS provider, which allows other keys too."""
         return SCHEMA
 
     def config_defaults(self) -> Mapping[str, object]:
@@ -58,20 +58,20 @@ class EcsCompute(ComputeEngine):
         Raises:
             ComputeRefused: With the path of the bad key, never its value.
         """
-        typed = read_config(config)
-        typed.check()
-        location_of(typed)
-        self._check_external_id(typed)
+        parsed = read_config(config)
+        parsed.check()
+        location_of(parsed)
+        self._check_external_id(parsed)
 
     def location(self, config: Mapping[str, object]) -> str:
         """Return region, cluster, service and role.
 
         Raises:
-            ComputeRefused: The configuration leaves one of them open.
+            ComputeRefused: The configuration does not name one of them.
         """
-        typed = read_config(config)
-        typed.check()
-        return str(location_of(typed))
+        parsed = read_config(config)
+        parsed.check()
+        return str(location_of(parsed))
 
     async def reach(self) -> str:
         """Ask STS for the account of the worker's credentials, which needs no permission."""
@@ -111,7 +111,7 @@ class EcsCompute(ComputeEngine):
         return await self.provision(spec)
 
     async def destroy(self, tenant: str, location: str) -> bool:
-        """Delete the service. ECS then stops its tasks, and `inspect` shows it until they ended."""
+        """Delete the service. ECS then stops its tasks, and `inspect` reports it until they have ended."""
         if (await self.inspect(tenant, location)).state is ResourceState.MISSING:
             return False
         async with self._service(tenant, Location.parse(location)) as client:
@@ -121,7 +121,7 @@ class EcsCompute(ComputeEngine):
 
     @property
     def longest_carry(self) -> float:
-        """Seconds for the call on the wire; ECS itself carries out rollouts."""
+        """Seconds for a call in flight; ECS continues a rollout without the worker."""
         return LONGEST_CALL
 
     async def aclose(self) -> None:
@@ -142,7 +142,7 @@ class EcsCompute(ComputeEngine):
         if role is None or not role.external_id:
             return
         # The external id is a secret and thus not in the tenant's record. A delete finds the tenant
-        # only if the operator's settings hold the same id.
+        # only if the operator's settings contain the same id.
         if self.settings.external_ids.get(role.role_arn) != role.external_id:
             raise ComputeRefused(
                 "$.assume_role.external_id differs from compute.ecs.external_ids for this role",

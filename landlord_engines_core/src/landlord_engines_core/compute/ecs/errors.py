@@ -1,6 +1,6 @@
-"""Errors of AWS in this project's own; the only module that uses botocore.
+"""Translation of AWS's errors to `ComputeError`; the only module that uses botocore.
 
-AWS's codes and the names of actions are passed on. Its texts are not: they may quote a configuration.
+Error codes and action names are passed on. AWS's messages are not: they may quote a configuration.
 """
 
 import re
@@ -25,7 +25,7 @@ _ABSENT = (
     "ServiceNotActiveException",
     "ServiceNotFoundException",
 )
-_BUSY = (
+_TRANSIENT = (
     "ExpiredToken",
     "ExpiredTokenException",
     "RequestLimitExceeded",
@@ -38,7 +38,7 @@ _BUSY = (
     "TooManyRequestsException",
 )
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-_UNKNOWN = (
+_BAD_CREDENTIALS = (
     "IncompleteSignature",
     "InvalidClientTokenId",
     "InvalidSignatureException",
@@ -46,9 +46,9 @@ _UNKNOWN = (
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 )
-_OF_STS = ("AssumeRole", "GetCallerIdentity")
+_STS_ACTIONS = ("AssumeRole", "GetCallerIdentity")
 _SERVER_ERROR = 500
-_TOO_MANY = 429
+_TOO_MANY_REQUESTS = 429
 
 
 class NotFound(ComputeRefused):
@@ -57,7 +57,7 @@ class NotFound(ComputeRefused):
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Translate errors of AWS and its client into this project's own.
+    """Translate errors of AWS and its client to `ComputeError`.
 
     Raises:
         NotFound: The cluster or the service does not exist.
@@ -69,27 +69,27 @@ def translate_errors() -> Iterator[None]:
     except ClientError as error:
         raise _to_error(error) from error
     except (ParamValidationError, ValidationError) as error:
-        raise ComputeRefused("the configuration has a value that AWS does not take") from error
+        raise ComputeRefused("the configuration has a value that AWS does not accept") from error
     except NoCredentialsError as error:
         raise ComputeUnavailable(
             "the worker has no AWS credentials",
-            hint="give the worker a role, or credentials in a form that AWS's own tools read",
+            hint="give the worker a role, or credentials in a form that the AWS CLI reads",
         ) from error
     except ComputeError:
         raise
     except Exception as error:
-        # On an answer that is not AWS's, botocore raises whatever its parser raises.
+        # If the answer does not come from AWS, botocore raises any error of its parser.
         raise ComputeUnavailable(f"AWS gave no usable answer: {type(error).__name__}") from error
 
 
 def _to_error(error: ClientError) -> ComputeError:
-    action = f"{'sts' if error.operation_name in _OF_STS else 'ecs'}:{error.operation_name}"
+    action = f"{'sts' if error.operation_name in _STS_ACTIONS else 'ecs'}:{error.operation_name}"
     code = _code(error)
     answer = error.response.get("ResponseMetadata", {})
     status = answer.get("HTTPStatusCode", 0)
     if code in _ABSENT:
         return NotFound(f"AWS refuses {action}: {code}")
-    if code in _BUSY or status >= _SERVER_ERROR or status == _TOO_MANY:
+    if code in _TRANSIENT or status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS:
         return ComputeUnavailable(
             f"AWS cannot do {action} now: {code}",
             retry_after=_parse_retry_after(answer.get("HTTPHeaders", {})),
@@ -104,7 +104,7 @@ def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(value)
     else:
         try:
-            # The pause is counted from the answer's own date: AWS's clock may differ from ours.
+            # Counted from the answer's Date header: the clocks of AWS and the worker may differ.
             until, now = map(parsedate_to_datetime, (value, headers.get("date", "")))
             seconds = (until - now).total_seconds()
         except (ValueError, TypeError):
@@ -114,7 +114,7 @@ def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _code(error: ClientError) -> str:
-    # A server in AWS's place could put anything there.
+    # A proxy in place of AWS could put any text there.
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code if re.fullmatch(r"[A-Za-z0-9.]{1,80}", code) else "no code of AWS"
 
@@ -122,6 +122,6 @@ def _code(error: ClientError) -> str:
 def _hint(code: str, action: str) -> str:
     if code in _DENIED:
         return f"allow {action} to the role that the worker uses for this tenant"
-    if code in _UNKNOWN:
+    if code in _BAD_CREDENTIALS:
         return "correct the worker's AWS credentials"
     return "change the tenant's configuration"

@@ -12,13 +12,13 @@ from landlord_engines_core.errors import ComputeRefused
 __all__ = ["Location", "location_of"]
 
 _PLAIN = re.compile(r"(?!sha256-)[A-Za-z0-9_-]+")
-_LONGEST = 255
-_DIGESTED = "sha256-"
+_MAX_NAME_LENGTH = 255
+_DIGEST_PREFIX = "sha256-"
 
 
 @attrs.frozen(kw_only=True)
 class Location:
-    """A region, a cluster, the service's name there, and the role that reaches it.
+    """A region, a cluster, the service's name there, and the role to assume for it.
 
     Attributes:
         service: The service's name; the tenant's key replaces a ``*`` at its end.
@@ -34,12 +34,12 @@ class Location:
     session: str = ""
 
     def __str__(self) -> str:
-        known = {key: value for key, value in attrs.asdict(self).items() if value}
-        return urlencode(known, safe=":/*", errors="surrogatepass", quote_via=quote)
+        fields = {key: value for key, value in attrs.asdict(self).items() if value}
+        return urlencode(fields, safe=":/*", errors="surrogatepass", quote_via=quote)
 
     @classmethod
     def parse(cls, text: str) -> "Location":
-        """Parse a location of a tenant's record.
+        """Parse a location from a tenant's record.
 
         Raises:
             ComputeRefused: It is not a location of this engine.
@@ -48,7 +48,7 @@ class Location:
             return cls(**dict(parse_qsl(text, strict_parsing=True, errors="surrogatepass")))
         except (TypeError, ValueError):
             raise ComputeRefused(
-                "the tenant's record holds a location that is not one of the engine ecs",
+                "the tenant's record contains a location that is not one of the engine ecs",
                 hint="check whether another compute engine had the name ecs before",
             ) from None
 
@@ -60,22 +60,22 @@ class Location:
     def service_name(self, tenant: str) -> str:
         """Return the name of this tenant's service.
 
-        A digest replaces a tenant's key that is too long for a name, or that ECS would not take.
+        A digest replaces a tenant's key that is too long for a name, or that ECS does not accept.
         """
         prefix = self.service.removesuffix("*")
         if prefix == self.service:
             return self.service
-        if _PLAIN.fullmatch(tenant) and len(prefix) + len(tenant) <= _LONGEST:
+        if _PLAIN.fullmatch(tenant) and len(prefix) + len(tenant) <= _MAX_NAME_LENGTH:
             return prefix + tenant
-        end = _DIGESTED + digest_of(f"{prefix}*{tenant}")
-        return prefix[: _LONGEST - len(end)] + end
+        end = _DIGEST_PREFIX + digest_of(f"{prefix}*{tenant}")
+        return prefix[: _MAX_NAME_LENGTH - len(end)] + end
 
 
 def location_of(config: EcsConfig) -> Location:
     """Return the location that a configuration names.
 
     Raises:
-        ComputeRefused: The configuration leaves a part of it open.
+        ComputeRefused: The configuration does not name a part of it.
     """
     name = config.service_name or config.service_name_prefix
     missing = [

@@ -34,7 +34,7 @@ def tags_of(service: "ServiceTypeDef") -> dict[str, str]:
 
 
 def resource_ids(service: "ServiceTypeDef") -> dict[str, str]:
-    """Return a service's ids, under the names that Landlord's own worker uses."""
+    """Return a service's ids, under the names that Landlord's Go worker uses."""
     return {
         "service": service["serviceArn"],
         "cluster": service.get("clusterArn", ""),
@@ -45,19 +45,19 @@ def resource_ids(service: "ServiceTypeDef") -> dict[str, str]:
 def observe_service(service: "ServiceTypeDef") -> Observation:
     """Return the observation of a tenant's service.
 
-    A service whose tasks are being stopped still exists, without a hash.
+    A service whose tasks ECS is stopping counts as starting, without a hash.
     """
     if service.get("status") != "ACTIVE":
         return Observation(
             state=ResourceState.STARTING,
             resource_ids=resource_ids(service),
-            detail=f"its status is {service.get('status')}: ECS still stops its tasks",
+            detail=f"its status is {service.get('status')}: ECS is still stopping its tasks",
         )
     tags = tags_of(service)
     # After a change from outside, the hash in the tags no longer describes the service.
     is_unchanged = tags.get(APPLIED) in {
-        state_digest(service, is_counted=True),
-        state_digest(service, is_counted=False),
+        state_digest(service, with_count=True),
+        state_digest(service, with_count=False),
     }
     state, detail = _judge_health(service)
     return Observation(
@@ -75,7 +75,7 @@ def _judge_health(service: "ServiceTypeDef") -> tuple[ResourceState, str]:
         return ResourceState.FAILED, primary.get("rolloutStateReason", "its rollout failed")
     running, desired = service.get("runningCount", 0), service.get("desiredCount", 0)
     detail = f"{running} of {desired} tasks run"
-    # Deployments by another controller than ECS's own have no rollout state.
+    # Deployments by an external controller have no rollout state.
     is_complete = primary.get("rolloutState", "COMPLETED") == "COMPLETED"
     if is_complete and running == desired:
         return ResourceState.HEALTHY, detail
@@ -108,22 +108,22 @@ def attempt_mark(config_hash: str, before: "ServiceTypeDef") -> str:
         config_hash: The hash of the configuration.
         before: The service before the rollout.
     """
-    former = state_digest(before, is_counted=False)
-    return f"{config_hash}.{former}.{_primary_deployment(before).get('id', '')}"
+    state = state_digest(before, with_count=False)
+    return f"{config_hash}.{state}.{_primary_deployment(before).get('id', '')}"
 
 
 def was_rolled_back(config_hash: str, service: "ServiceTypeDef") -> bool:
     """Return whether ECS rolled back an earlier attempt to roll out this configuration."""
-    # ECS shows a failed deployment only for a while. After that, two facts tell: the service has the
-    # state from before the attempt again, and a newer deployment brought it there.
-    written = tags_of(service).get(ATTEMPT, "")
-    present_state, _, present_deployment = attempt_mark(config_hash, service).rpartition(".")
-    former_state, _, former_deployment = written.rpartition(".")
-    return former_state == present_state and former_deployment != present_deployment
+    # ECS reports a failed deployment only for a while. After that, two facts prove a rollback: the service
+    # has the state from before the attempt again, and a newer deployment restored it.
+    mark = tags_of(service).get(ATTEMPT, "")
+    current_state, _, current_deployment = attempt_mark(config_hash, service).rpartition(".")
+    previous_state, _, previous_deployment = mark.rpartition(".")
+    return previous_state == current_state and previous_deployment != current_deployment
 
 
 def has_failed(service: "ServiceTypeDef") -> bool:
-    """Return whether the newest rollout failed and none replaced it."""
+    """Return whether the newest rollout failed and no newer one replaced it."""
     return _judge_health(service)[0] is ResourceState.FAILED
 
 
@@ -146,18 +146,18 @@ def has_requested_rollout(config: EcsConfig, service: "ServiceTypeDef") -> bool:
     return _has_definition(config, definition) and _has_network(config, service)
 
 
-def _has_definition(config: EcsConfig, present_arn: str) -> bool:
-    # ECS resolves a name without a revision, so it stands for any of its revisions.
-    configured, present = (
-        arn.rpartition("/")[2] for arn in (config.task_definition_arn, present_arn)
+def _has_definition(config: EcsConfig, current_arn: str) -> bool:
+    # ECS chooses the revision for a name without one, so such a name matches any revision.
+    configured, current = (
+        arn.rpartition("/")[2] for arn in (config.task_definition_arn, current_arn)
     )
-    return configured in (present, present.partition(":")[0])
+    return configured in (current, current.partition(":")[0])
 
 
 def _has_network(config: EcsConfig, service: "ServiceTypeDef") -> bool:
     if network_of(config) is None:
         return True
-    subnets, groups, public_ip = _present_network(service)
+    subnets, groups, public_ip = _current_network(service)
     return (
         set(config.subnets) == set(subnets)
         # Without security groups ECS uses those of the VPC, and may show them.
@@ -166,7 +166,7 @@ def _has_network(config: EcsConfig, service: "ServiceTypeDef") -> bool:
     )
 
 
-def _present_network(service: "ServiceTypeDef") -> tuple[list[str], list[str], str]:
+def _current_network(service: "ServiceTypeDef") -> tuple[list[str], list[str], str]:
     network = service.get("networkConfiguration", {}).get("awsvpcConfiguration")
     if network is None:
         return [], [], ""
@@ -177,18 +177,18 @@ def _present_network(service: "ServiceTypeDef") -> tuple[list[str], list[str], s
     )
 
 
-def state_digest(service: "ServiceTypeDef", *, is_counted: bool) -> str:
-    """Return a digest of a service's state, by which a later change from outside is noticed.
+def state_digest(service: "ServiceTypeDef", *, with_count: bool) -> str:
+    """Return a digest of a service's state, which shows later changes from outside.
 
     Args:
         service: The service as ECS describes it.
-        is_counted: Whether the desired count is included. Otherwise autoscaling may change it.
+        with_count: Whether the desired count is included. Otherwise autoscaling may change it.
     """
-    count = service.get("desiredCount") if is_counted else None
+    count = service.get("desiredCount") if with_count else None
     parts = (
         service.get("taskDefinition"),
         service.get("launchType"),
-        _present_network(service),
+        _current_network(service),
         count,
     )
     return digest_of(json.dumps(parts))[:32]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reconciliation"]
 
-_ROLLED_BACK = "ECS serves what was there before"
+_ROLLED_BACK = "ECS rolled back to the previous state"
 
 
 @attrs.frozen(kw_only=True)
@@ -74,7 +74,7 @@ class Reconciliation:
 
     def _check(self, service: "ServiceTypeDef") -> None:
         if service.get("status") != "ACTIVE":
-            raise ComputeUnavailable("the tenant's former service still stops its tasks")
+            raise ComputeUnavailable("the tenant's previous service is still stopping its tasks")
         if not belongs_to(self.spec.tenant, tags_of(service)):
             raise ComputeRefused(
                 "a service of this name exists and does not belong to this tenant",
@@ -86,15 +86,15 @@ class Reconciliation:
             raise ComputeRefused(
                 "ECS cannot change the launch_type of a service",
                 hint="change service_name or service_name_prefix with it: the tenant then gets a"
-                " new service, and the former one is deleted once that is steady",
+                " new service, and the previous one is deleted once the new one is steady",
             )
 
-    async def _create(self, former: "ServiceTypeDef | None") -> ComputeResult:
-        request = create_request(self.spec, self.config, self.location, former)
+    async def _create(self, deleted: "ServiceTypeDef | None") -> ComputeResult:
+        request = create_request(self.spec, self.config, self.location, deleted)
         try:
             service = await self.client.create(request)
         except ComputeRefused:
-            # An attempt whose answer was lost, or another worker, may have taken the name.
+            # An attempt whose answer was lost, or another worker, may have created the service.
             if is_absent(await self.client.describe()):
                 raise
             raise ComputeUnavailable("another attempt created the service meanwhile") from None
@@ -114,7 +114,7 @@ class Reconciliation:
             else:
                 await self.client.update(request)
             self.reached("update:sent")
-        after = await self._wait_decided(before, can_go_back=rollback is not None)
+        after = await self._wait_decided(before, can_roll_back=rollback is not None)
         reason = self._new_failure(after, before)
         if reason or not has_requested_rollout(self.config, after):
             return await self._report_rollback(after, reason or _ROLLED_BACK)
@@ -132,7 +132,7 @@ class Reconciliation:
     ) -> None:
         """Tag the service with this attempt, then request the rollout.
 
-        ECS shows a rollout that it rolled back only for a while. By the tag a later attempt knows it.
+        ECS reports a rolled-back rollout only for a while. By the tag a later attempt recognizes the rollback.
         """
         mark = {ATTEMPT: attempt_mark(self.spec.config_hash, before)}
         await self.client.tag(before["serviceArn"], mark)
@@ -152,7 +152,7 @@ class Reconciliation:
         await self.client.untag(service["serviceArn"], [ATTEMPT])
 
     async def _wait_decided(
-        self, before: "ServiceTypeDef", *, can_go_back: bool
+        self, before: "ServiceTypeDef", *, can_roll_back: bool
     ) -> "ServiceTypeDef":
         """Wait until the rollout is decided or the timeout is over, and return the service."""
 
@@ -163,9 +163,9 @@ class Reconciliation:
                 return False
             state = observe_service(service).state
             if state is ResourceState.FAILED and has_requested_rollout(self.config, service):
-                # If this attempt cannot go back, ECS may still do so.
-                return not can_go_back
-            # ECS may show the state before the request for a moment.
+                # If this attempt cannot roll back, ECS may still do so.
+                return not can_roll_back
+            # ECS may report the state before the request for a moment.
             return state is ResourceState.STARTING or not has_requested_rollout(
                 self.config, service
             )
@@ -192,8 +192,8 @@ class Reconciliation:
 
     async def _write_tags(self, service: "ServiceTypeDef") -> None:
         # The tag with the hash marks the attempt as done, so outdated tags are removed before it.
-        is_counted = self.config.desired_count is not None
-        digest = state_digest(service, is_counted=is_counted)
+        with_count = self.config.desired_count is not None
+        digest = state_digest(service, with_count=with_count)
         desired = applied_tags(self.spec, self.location, self.config, digest)
         present = tags_of(service)
         if outdated := outdated_keys(present, desired):
@@ -209,8 +209,8 @@ def _require_steady(service: "ServiceTypeDef") -> None:
     observation = observe_service(service)
     if observation.state is ResourceState.FAILED:
         raise ComputeRefused(
-            f"the rollout failed, and there is no former one to go back to: {observation.detail}",
+            f"the rollout failed, and there is no previous one to return to: {observation.detail}",
             hint="correct the task definition, or what it needs",
         )
     if observation.state is ResourceState.STARTING:
-        raise ComputeUnavailable(f"the rollout goes on: {observation.detail}")
+        raise ComputeUnavailable(f"the rollout continues: {observation.detail}")

@@ -1,4 +1,4 @@
-"""Requests to ECS, as pure functions of a configuration and of the present service."""
+"""Requests to ECS, as pure functions of a configuration and the current service."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["create_request", "rollback_request", "update_request"]
 
 _BREAKER: "DeploymentCircuitBreakerTypeDef" = {"enable": True, "rollback": True}
-"""Has ECS stop a failing rollout, report it, and roll it back."""
+"""With these settings ECS stops a failing rollout, reports it and rolls it back."""
 
 _FIRST_COUNT = 1
 """Tasks of a new service whose configuration leaves the count to autoscaling."""
 
 
 def create_request(
-    spec: ComputeSpec, config: EcsConfig, location: Location, former: "ServiceTypeDef | None"
+    spec: ComputeSpec, config: EcsConfig, location: Location, deleted: "ServiceTypeDef | None"
 ) -> "CreateServiceRequestTypeDef":
     """Build the request that creates a tenant's service.
 
@@ -39,7 +39,7 @@ def create_request(
         spec: The tenant's specification.
         config: The configuration in it, as read.
         location: The tenant's location.
-        former: A deleted service of this name that ECS still describes.
+        deleted: A deleted service of this name that ECS still describes.
     """
     count = config.desired_count
     tags = owner_tags(spec.tenant, location, config)
@@ -50,7 +50,7 @@ def create_request(
         "desiredCount": _FIRST_COUNT if count is None else count,
         "deploymentConfiguration": {"deploymentCircuitBreaker": _BREAKER},
         "tags": [{"key": key, "value": tags[key]} for key in sorted(tags)],
-        "clientToken": _client_token(spec, former),
+        "clientToken": _client_token(spec, deleted),
     }
     if config.launch_type:
         request["launchType"] = config.launch_type  # type: ignore[typeddict-item]  # the schema's enum
@@ -59,21 +59,21 @@ def create_request(
     return request
 
 
-def _client_token(spec: ComputeSpec, former: "ServiceTypeDef | None") -> str:
-    # The same for each attempt, and another one once the service was deleted: ECS answers a token
-    # that it knows with the deleted service.
-    deleted = str(former.get("createdAt", "")) if former else ""
-    text = f"{spec.tenant}\n{spec.location}\n{spec.config_hash}\n{deleted}"
+def _client_token(spec: ComputeSpec, deleted: "ServiceTypeDef | None") -> str:
+    # All attempts use the same token. After a deletion it changes, because ECS answers a known token
+    # with the deleted service.
+    deleted_service = str(deleted.get("createdAt", "")) if deleted else ""
+    text = f"{spec.tenant}\n{spec.location}\n{spec.config_hash}\n{deleted_service}"
     return digest_of(text)[:32]
 
 
 def update_request(
     config: EcsConfig, service: "ServiceTypeDef"
 ) -> "UpdateServiceRequestTypeDef | None":
-    """Build the request that brings a service to a configuration, or ``None`` if it fits."""
-    request = _request_for(service)
-    address = len(request)
-    # A name without a revision stands for the newest, which only ECS knows.
+    """Build the request that brings a service to a configuration, or ``None`` if nothing differs."""
+    request = _empty_request(service)
+    base_fields = len(request)
+    # A name without a revision means the newest revision, which only ECS knows. It is always sent.
     name = config.task_definition_arn.rpartition("/")[2]
     if not has_requested_rollout(config, service) or ":" not in name:
         request["taskDefinition"] = config.task_definition_arn
@@ -89,25 +89,25 @@ def update_request(
         request["deploymentConfiguration"] = cast("DeploymentConfigurationTypeDef", with_breaker)
     if has_failed(service) and has_requested_rollout(config, service):
         request["forceNewDeployment"] = True
-    return request if len(request) > address else None
+    return request if len(request) > base_fields else None
 
 
 def rollback_request(
     request: "UpdateServiceRequestTypeDef | None", before: "ServiceTypeDef"
 ) -> "UpdateServiceRequestTypeDef | None":
-    """Build the request that undoes an update, or ``None`` if the former state had failed."""
+    """Build the request that undoes an update, or ``None`` if there is no healthy state to return to."""
     if request is None or has_failed(before):
         return None
-    rollback = _request_for(before)
-    address = len(rollback)
+    rollback = _empty_request(before)
+    base_fields = len(rollback)
     if "taskDefinition" in request:
         rollback["taskDefinition"] = before["taskDefinition"]
     if "networkConfiguration" in request and "networkConfiguration" in before:
         rollback["networkConfiguration"] = before["networkConfiguration"]
     if "desiredCount" in request:
         rollback["desiredCount"] = before["desiredCount"]
-    return rollback if len(rollback) > address else None
+    return rollback if len(rollback) > base_fields else None
 
 
-def _request_for(service: "ServiceTypeDef") -> "UpdateServiceRequestTypeDef":
+def _empty_request(service: "ServiceTypeDef") -> "UpdateServiceRequestTypeDef":
     return {"cluster": service["clusterArn"], "service": service["serviceName"]}

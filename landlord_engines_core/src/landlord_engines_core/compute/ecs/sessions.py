@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_CALL", "Clients"]
 
 MAX_IDLE_CLIENTS = 100
-"""Maximum of unused clients that are kept; tenants may name any number of roles."""
+"""Maximum number of unused clients; tenants may name any number of roles."""
 
-_ANY_REGION = "us-east-1"
-"""Region for STS if none is known; credentials are the same in all regions of AWS's main partition."""
+_FALLBACK_REGION = "us-east-1"
+"""Region for STS if none is configured; credentials are valid in all regions of a partition."""
 
 _SESSION_NAME = "landlord-engines"
 
@@ -35,7 +35,7 @@ _CONNECT_TIMEOUT = 5.0
 _READ_TIMEOUT = 30.0
 
 LONGEST_CALL = 2 * (_CONNECT_TIMEOUT + _READ_TIMEOUT)
-"""Seconds that one call may take, a request to STS for a role's credentials included.
+"""Seconds for one call: two requests, one to STS for a role's credentials and one to ECS.
 
 botocore's timeouts alone are no bound: the read timeout restarts with each piece of an answer.
 """
@@ -52,9 +52,11 @@ _CONFIG = AioConfig(
 
 @attrs.frozen
 class _Access:
+    """The parts of a location that a client depends on."""
+
     region: str
     role: str
-    session: str
+    session_name: str
 
 
 @attrs.frozen(kw_only=True)
@@ -74,7 +76,7 @@ class _AssumedRole:
         if source is None:
             raise ComputeUnavailable(
                 "the worker has no AWS credentials with which to assume a role",
-                hint="give the worker a role, or credentials in a form that AWS's own tools read",
+                hint="give the worker a role, or credentials in a form that the AWS CLI reads",
             )
         create = partial(
             self.base.create_client,
@@ -83,7 +85,7 @@ class _AssumedRole:
             config=_CONFIG,
         )
         arguments = {
-            "RoleSessionName": self.access.session or _SESSION_NAME,
+            "RoleSessionName": self.access.session_name or _SESSION_NAME,
             "ExternalId": self.external_id,
         }
         fetcher = AioAssumeRoleCredentialFetcher(
@@ -102,19 +104,19 @@ class _Client:
     """A client, opened or being opened.
 
     Attributes:
-        opening: The task that opens it.
-        closing: Closes it.
-        users: The number of its users, waiting ones included.
+        opening: The task that opens the client.
+        stack: The exit stack that closes the client.
+        users: Number of callers that use the client or wait for it.
     """
 
     opening: "asyncio.Task[ECSClient]"
-    closing: AsyncExitStack
+    stack: AsyncExitStack
     users: int = 0
 
     async def aclose(self) -> None:
         """Close the client if it was opened."""
         await asyncio.gather(self.opening, return_exceptions=True)
-        await self.closing.aclose()
+        await self.stack.aclose()
 
 
 @attrs.define(kw_only=True)
@@ -122,7 +124,7 @@ class Clients:
     """A cache of clients by region and role; the least recently used ones are closed first.
 
     Attributes:
-        endpoint_url: The address of AWS's services, if it is not AWS's own.
+        endpoint_url: A custom AWS endpoint; ``None`` for AWS itself.
         external_ids: The external id of each role to assume, by the role's ARN.
     """
 
@@ -134,7 +136,7 @@ class Clients:
 
     @asynccontextmanager
     async def ecs(self, location: Location) -> "AsyncIterator[ECSClient]":
-        """Lend the client for a location, shared by all users of the same access."""
+        """Yield the client for a location, shared by all callers with the same region and role."""
         access = _Access(location.region, location.role, location.session)
         client = self._clients.pop(access, None) or self._open(access)
         # The dictionary's order is the order of last use.
@@ -147,14 +149,14 @@ class Clients:
             self._close_oldest()
 
     async def identity(self, region: str) -> str:
-        """Return the account of the worker's own credentials.
+        """Return the id of the AWS account of the worker's credentials.
 
         Args:
-            region: The region whose STS is asked; empty for the one in AWS's own settings.
+            region: The region of STS; empty for the region in the worker's AWS configuration.
         """
         client = self._base.create_client(
             "sts",
-            region_name=region or self._base.get_config_variable("region") or _ANY_REGION,
+            region_name=region or self._base.get_config_variable("region") or _FALLBACK_REGION,
             endpoint_url=self.endpoint_url,
             config=_CONFIG,
         )
@@ -169,17 +171,17 @@ class Clients:
         await asyncio.gather(*self._closing)
 
     def _open(self, access: _Access) -> _Client:
-        closing = AsyncExitStack()
-        # A task of its own: a user that is cancelled must not cancel the opening for the others.
-        opening = asyncio.create_task(self._create_client(access, closing))
+        stack = AsyncExitStack()
+        # In a separate task: a cancelled caller must not cancel the opening for the others.
+        opening = asyncio.create_task(self._create_client(access, stack))
         opening.add_done_callback(partial(self._forget_failed, access))
-        return _Client(opening, closing)
+        return _Client(opening, stack)
 
-    async def _create_client(self, access: _Access, closing: AsyncExitStack) -> "ECSClient":
-        client = self._session(access).create_client(
+    async def _create_client(self, access: _Access, stack: AsyncExitStack) -> "ECSClient":
+        client = self._session_for(access).create_client(
             "ecs", region_name=access.region, endpoint_url=self.endpoint_url, config=_CONFIG
         )
-        return await closing.enter_async_context(client)
+        return await stack.enter_async_context(client)
 
     def _close_oldest(self) -> None:
         idle = [access for access, client in self._clients.items() if not client.users]
@@ -189,12 +191,12 @@ class Clients:
     def _close(self, access: _Access) -> None:
         client = self._clients.pop(access)
         client.opening.cancel()
-        # In the background: the last user need not wait for it, and may be cancelled.
+        # In the background: the last caller need not wait for it, and may be cancelled.
         task = asyncio.create_task(client.aclose())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _session(self, access: _Access) -> AioSession:
+    def _session_for(self, access: _Access) -> AioSession:
         if not access.role:
             return self._base
         role = _AssumedRole(
@@ -204,7 +206,8 @@ class Clients:
             endpoint_url=self.endpoint_url,
         )
         session = get_session()
-        # botocore blocks the event loop while it reads its data files. The loader has them cached.
+        # botocore blocks the event loop while it reads its data files. The base session's loader has
+        # cached them.
         session.register_component("data_loader", self._base.get_component("data_loader"))
         chain = AioCredentialResolver([role])  # type: ignore[list-item]  # as above
         session.register_component("credential_provider", chain)

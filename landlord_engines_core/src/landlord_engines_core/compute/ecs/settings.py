@@ -1,4 +1,7 @@
-"""The section ``compute.ecs``: the operator's settings, and the defaults for tenants."""
+"""The section ``compute.ecs``: the operator's settings, and the defaults for tenants.
+
+The operator is the person who runs the worker. Tenants can change the defaults only.
+"""
 
 from collections.abc import Mapping
 
@@ -17,9 +20,10 @@ class EcsSettings:
     """The operator's settings.
 
     Attributes:
-        endpoint_url: The address of AWS's services, if it is not AWS's own.
+        endpoint_url: A custom AWS endpoint, for example LocalStack; ``None`` for AWS itself.
         external_ids: The external id of each role to assume, by the role's ARN.
-        rollout_timeout: Seconds for which one attempt of an update watches the rollout.
+        rollout_timeout: Seconds for which one attempt watches a rollout. Then the rollout continues, the
+            attempt fails, and the worker engine retries it.
     """
 
     endpoint_url: str | None = None
@@ -47,10 +51,10 @@ def read_section(section: Mapping[str, object]) -> tuple[EcsSettings, dict[str, 
     role = config.assume_role
     if role is None:
         return settings, defaults
-    # A default external id would be used for any role that a tenant names. It moves to the settings,
-    # where it belongs to the default role alone.
-    session = {"session_name": role.session_name} if role.session_name else {}
-    defaults["assume_role"] = {"role_arn": role.role_arn, **session}
+    # Merged into a tenant's configuration, the default external id would be sent for whatever role the
+    # tenant names (confused deputy). It is kept in the settings instead, for the default role only.
+    session_name = {"session_name": role.session_name} if role.session_name else {}
+    defaults["assume_role"] = {"role_arn": role.role_arn, **session_name}
     if role.external_id:
         external_ids = {**settings.external_ids, role.role_arn: role.external_id}
         settings = attrs.evolve(settings, external_ids=external_ids)

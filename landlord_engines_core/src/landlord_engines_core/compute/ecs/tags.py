@@ -1,4 +1,4 @@
-"""Tags of a service: its tenant, the applied configuration, and the tenant's own tags."""
+"""Tags of a service: its tenant, the applied configuration, and the tags in the tenant's configuration."""
 
 import re
 from collections.abc import Mapping
@@ -20,33 +20,37 @@ __all__ = [
 ]
 
 HASH = "landlord.config_hash"
+"""The hash of the configuration that was applied last."""
+
 APPLIED = "landlord.applied"
+"""A digest of the service's state after that configuration was applied."""
+
 ATTEMPT = "landlord.attempt"
 """Set before a rollout is requested, and removed once it is decided."""
 
 _TENANT = "landlord.tenant_id"
-_PLACE = "landlord.place"
-_CONFIGURED = "landlord.tags"
-_KEY = "landlord.key."
+_LOCATION = "landlord.place"
+_CONFIGURED_TAGS = "landlord.tags"
+_KEY_PREFIX = "landlord.key."
 
-_MAX_TAGS = 49
-"""ECS takes 50, and one is reserved for the mark of the next attempt."""
+_MAX_APPLIED_TAGS = 49
+"""ECS accepts 50, and one is reserved for the tag ATTEMPT."""
 
 _PLAIN_VALUE = re.compile(r"(?!sha256:)[A-Za-z0-9 _.:/=+@-]{1,256}")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _KEY_DIGITS = 5
-"""Hex digits that stand for a tag's key; those of all configured tags fit into one tag."""
+"""Hex digits of the digest of a tag's key; those of 42 keys fit into one tag of 256 characters."""
 
 
 def owner_tags(tenant: str, location: Location, config: EcsConfig) -> dict[str, str]:
-    """Return the tags of a new service: those of the configuration, overridden by ours."""
+    """Return the tags of a new service: the tags in the configuration, overridden by this engine's."""
     return {
         **config.tags,
         "landlord.owner": "landlord",
         "landlord.provider": "ecs",
-        _TENANT: _value(tenant),
-        _PLACE: location.fingerprint,
-        _CONFIGURED: "".join(sorted(_key_digest(key) for key in config.tags)),
+        _TENANT: _tenant_value(tenant),
+        _LOCATION: location.fingerprint,
+        _CONFIGURED_TAGS: "".join(sorted(_key_digest(key) for key in config.tags)),
     }
 
 
@@ -66,36 +70,40 @@ def applied_tags(
         HASH: spec.config_hash,
         APPLIED: applied,
     }
-    keys = {f"{_KEY}{key}": value for key, value in spec.key_hashes.items()}
-    fits = len(tags) + len(keys) <= _MAX_TAGS and all(map(_PLAIN_KEY.fullmatch, keys))
+    keys = {f"{_KEY_PREFIX}{key}": value for key, value in spec.key_hashes.items()}
+    fits = len(tags) + len(keys) <= _MAX_APPLIED_TAGS and all(map(_PLAIN_KEY.fullmatch, keys))
     return {**tags, **keys} if fits else tags
 
 
 def belongs_to(tenant: str, tags: Mapping[str, str]) -> bool:
-    """Return whether a service is this tenant's; Landlord's own worker sets the same tag."""
-    return tags.get(_TENANT) == _value(tenant)
+    """Return whether a service is this tenant's; Landlord's Go worker sets the same tag."""
+    return tags.get(_TENANT) == _tenant_value(tenant)
 
 
 def is_of_location(location: Location, tags: Mapping[str, str]) -> bool:
-    """Return whether a service was created under this text for its location.
+    """Return whether a service was created for this location.
 
-    Two texts may lead to one service. A service of Landlord's own worker has no such tag, and is of
-    any location.
+    Different locations may name one service. A service of Landlord's Go worker has no tag for its
+    location, and matches any.
     """
-    return tags.get(_PLACE, location.fingerprint) == location.fingerprint
+    return tags.get(_LOCATION, location.fingerprint) == location.fingerprint
 
 
 def key_hashes_in(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the hashes of the configuration's values by key, if there was room for them."""
-    return {key.removeprefix(_KEY): value for key, value in tags.items() if key.startswith(_KEY)}
+    return {
+        key.removeprefix(_KEY_PREFIX): value
+        for key, value in tags.items()
+        if key.startswith(_KEY_PREFIX)
+    }
 
 
 def outdated_keys(present: Mapping[str, str], desired: Mapping[str, str]) -> list[str]:
-    """Return the keys of tags that were set for a former configuration.
+    """Return the keys of tags that were set for a previous configuration.
 
     Tags that somebody else set are kept.
     """
-    digests = present.get(_CONFIGURED, "")
+    digests = present.get(_CONFIGURED_TAGS, "")
     configured = {
         digests[start : start + _KEY_DIGITS] for start in range(0, len(digests), _KEY_DIGITS)
     }
@@ -103,7 +111,7 @@ def outdated_keys(present: Mapping[str, str], desired: Mapping[str, str]) -> lis
         key
         for key in present
         if key not in desired
-        and (key == ATTEMPT or key.startswith(_KEY) or _key_digest(key) in configured)
+        and (key == ATTEMPT or key.startswith(_KEY_PREFIX) or _key_digest(key) in configured)
     ]
 
 
@@ -111,8 +119,8 @@ def _key_digest(key: str) -> str:
     return digest_of(key)[:_KEY_DIGITS]
 
 
-def _value(tenant: str) -> str:
-    # ECS takes only some characters in a tag's value. A digest replaces any other key.
+def _tenant_value(tenant: str) -> str:
+    # ECS accepts only some characters in a tag's value. A digest replaces other tenant keys.
     if _PLAIN_VALUE.fullmatch(tenant):
         return tenant
     return f"sha256:{digest_of(tenant)}"

@@ -9,6 +9,7 @@ __all__ = ["LONGEST_STOP_TIMEOUT", "SCHEMA", "Health", "TenantConfig"]
 LONGEST_STOP_TIMEOUT = 60
 """Maximum of a tenant's ``stop_timeout`` in seconds."""
 
+# A NUL ends a string in system calls.
 _NO_NUL: Mapping[str, object] = {"type": "string", "not": {"pattern": "\\u0000"}}
 
 SCHEMA: Mapping[str, object] = {
@@ -49,8 +50,9 @@ class Health:
     """The health check of a command.
 
     Attributes:
-        http: The path that answers with a status from 200 to 399; empty for a check of the port alone.
-        within: Seconds after the start until which the check has to pass.
+        http: The path that has to answer with a status from 200 to 399; empty to check only whether
+            the port accepts connections.
+        within: The start period in seconds. Until it ends, the check may fail.
     """
 
     http: str = ""
@@ -63,10 +65,10 @@ class TenantConfig:
 
     Attributes:
         command: The program and its arguments; the port replaces ``{port}`` in them.
-        env: Environment variables; the command gets none of the worker's own.
-        working_folder: An absolute path, or empty for a folder of the tenant's own.
+        env: Environment variables; the command inherits none from the worker.
+        working_folder: An absolute path, or empty for ``work`` in the tenant's folder.
         port: The port, or zero for a free one.
-        health: The health check; without one, a command that runs for a moment is healthy.
+        health: The health check; without one, a command is healthy after one second.
         stop_timeout: Seconds between SIGTERM and SIGKILL.
     """
 

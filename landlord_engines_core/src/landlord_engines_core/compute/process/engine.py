@@ -1,4 +1,4 @@
-"""The compute engine ``process``, for development and single hosts."""
+"""The compute engine ``process``, for development and single machines."""
 
 import asyncio
 import os
@@ -34,7 +34,8 @@ from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["ProcessCompute", "create_process"]
 
-# -I and -S: the runner reads no variable, imports nothing from its folder, and starts in half the time.
+# -I and -S: the runner reads no PYTHON* variable, imports nothing from its folder, and starts in half
+# the time.
 _RUNNER = (sys.executable, "-I", "-S", runner.__file__)
 
 
@@ -65,7 +66,7 @@ class ProcessCompute(ComputeEngine):
         return self.defaults
 
     def validate(self, config: Mapping[str, object]) -> None:
-        """Refuse text that no system call takes, and numbers such as 80.0 for a whole number."""
+        """Refuse text that no system call accepts, and 80.0 in place of a whole number."""
         _check_text("$", config)
         try:
             codec.structure(dict(config), TenantConfig)
@@ -73,7 +74,7 @@ class ProcessCompute(ComputeEngine):
             raise ComputeRefused(str(error)) from None
 
     def validate_defaults(self) -> None:
-        """Check as `validate` does, with any command."""
+        """Validate the defaults, with a placeholder for the command."""
         self.validate({"command": ["command"], **self.defaults})
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
@@ -96,7 +97,7 @@ class ProcessCompute(ComputeEngine):
             return await self._process(spec.tenant).apply(self._build_run(spec))
 
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        """Replace the process; the former one starts again if the new one does not become healthy."""
+        """Replace the process; the previous one starts again if the new one does not become healthy."""
         return await self.provision(spec)
 
     async def destroy(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
@@ -106,7 +107,7 @@ class ProcessCompute(ComputeEngine):
 
     @property
     def longest_carry(self) -> float:
-        """Seconds for the present work, and for a stop, a write and a start to go back."""
+        """Seconds to finish the current work and to start the previous command again."""
         return LONGEST_CARRY
 
     async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
@@ -150,7 +151,7 @@ def create_process(section: Mapping[str, object]) -> ProcessCompute:
 def _check_text(path: str, value: object) -> None:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            # A variable's name is the tenant's own text, and is escaped for the error.
+            # The tenant chooses a variable's name, so it is escaped for the error.
             _check_text(f"{path}.{ascii(key)[1:-1]}", key)
             _check_text(f"{path}.{ascii(key)[1:-1]}", item)
     elif isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
 """Errors about a tenant's folder, with the path at fault and the command that helps.
 
-Only a person can remove most of these obstacles. The delete is held, and continues by itself once they
-are gone.
+Only a person can remove most of these obstacles. The job of the delete is held: the worker retries it
+until they are gone.
 """
 
 import errno
@@ -23,9 +23,9 @@ __all__ = [
 ]
 
 _MAX_MOUNTS = 3
-"""Maximum of mounts in one message."""
+"""Maximum number of mounts in one message."""
 
-_CONTINUES = "the delete then goes on by itself"
+_RETRIED = "the worker then retries the delete"
 
 
 @contextmanager
@@ -38,22 +38,22 @@ def translate_errors(folder: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # The error's own text may name a tenant's file.
+        # The message of an OSError may name a tenant's file.
         raise ComputeUnavailable(
-            f"the folder of this tenant's state, in {folder}, cannot be used: {error_name(error)}",
+            f"this tenant's folder in {folder} cannot be used: {error_name(error)}",
             hint="set compute.process.folder to one that this user may write to",
         ) from None
 
 
 def mount_error(*points: Path) -> ComputeRefused:
     """Return the error for mount points in a tenant's folder."""
-    # The innermost one has to be unmounted first.
+    # The innermost mount has to be unmounted first.
     names = [quote_path(point) for point in sorted(points, reverse=True)[:_MAX_MOUNTS]]
     more = f" and {len(points) - _MAX_MOUNTS} more" if len(points) > _MAX_MOUNTS else ""
     return ComputeRefused(
         f"the tenant's folder has something mounted at {', '.join(names)}{more}; "
-        "a delete never reaches behind a mount",
-        hint=f"run `umount {' '.join(names)}` as root; {_CONTINUES}",
+        "a delete never removes data behind a mount",
+        hint=f"run `umount {' '.join(names)}` as root; {_RETRIED}",
     )
 
 
@@ -62,7 +62,7 @@ def ownership_error(path: Path, owner: int, error: OSError) -> ComputeRefused:
     return ComputeRefused(
         f"{quote_path(path)} in the tenant's folder cannot be removed: {error_name(error)}; "
         f"its owner is uid {owner}, and this worker runs as uid {os.geteuid()}",
-        hint=f"remove {quote_path(path)} as root; {_CONTINUES}",
+        hint=f"remove {quote_path(path)} as root; {_RETRIED}",
     )
 
 
@@ -70,12 +70,12 @@ def protection_error(path: Path) -> ComputeRefused:
     """Return the error for a path with a flag of chattr(1)."""
     return ComputeRefused(
         f"{quote_path(path)} in the tenant's folder is immutable or append-only, by chattr",
-        hint=f"run `chattr -i -a {quote_path(path)}` as root; {_CONTINUES}",
+        hint=f"run `chattr -i -a {quote_path(path)}` as root; {_RETRIED}",
     )
 
 
 def quote_path(path: Path) -> str:
-    """Return a path as a shell takes it, with unprintable characters escaped."""
+    """Return a path quoted for a shell, with unprintable characters escaped."""
     text = str(path)
     return shlex.quote(text) if text.isprintable() else ascii(text)
 

@@ -1,11 +1,13 @@
-"""A tenant's folder, which holds all state of its process and is readable after any crash.
+"""A tenant's folder: all state of its process, readable after any crash.
+
+The runner is the process that starts the command and waits for its end. A run is one start.
 
 - act.lock is held by the worker that acts on the tenant.
 - command.lock is held by the tenant's processes, all of which inherit it.
 - runner.lock is held by the runner.
-- state.json holds the configuration to run, and the last one that was healthy.
-- note.json holds the status that the runner writes.
-- output.log and output.log.1 hold the command's output.
+- state.json contains the configuration to run, and the last one that was healthy.
+- note.json contains the status that the runner writes.
+- output.log and output.log.1 contain the command's output.
 - work is the command's working folder, unless its configuration names another.
 """
 
@@ -27,8 +29,8 @@ T = TypeVar("T")
 
 _FILES = ("runner.lock", "state.json", "state.json.new", "note.json", "note.json.new")
 
-_MAX_BYTES = 64 << 20
-"""Bytes of a document that are read, at most: the tenant can write to these files too."""
+_MAX_DOCUMENT_BYTES = 64 << 20
+"""Maximum number of bytes that are read: the tenant can write to these files too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,8 +67,8 @@ class State:
     """The desired state of a tenant's process.
 
     Attributes:
-        wanted: The run that should be healthy.
-        last_healthy: The run to go back to if ``wanted`` does not become healthy.
+        wanted: The desired run.
+        last_healthy: The run to roll back to if ``wanted`` does not become healthy.
         refused: Config being rolled back. Set before the rollback starts, so an interrupted attempt
             resumes it.
     """
@@ -77,7 +79,7 @@ class State:
 
     @property
     def pending(self) -> bool:
-        """Whether an update has not proven healthy yet."""
+        """Whether the desired run is an update that was never healthy."""
         return (
             self.last_healthy is not None
             and self.last_healthy.config_hash != self.wanted.config_hash
@@ -91,12 +93,12 @@ class RunnerStatus:
     Attributes:
         run: The name of the run.
         pid: The runner's process id.
-        started: Time of the start by the wall clock, for a status without better clocks.
+        started: Wall-clock time of the start; used if ``uptime`` is zero.
         stop_timeout: The configuration's ``stop_timeout``.
-        uptime: Time of the start by a clock that nobody sets; zero from former versions.
-        boot_id: The kernel's id of the boot; empty from former versions.
-        ticks: Time of the runner's start in the kernel's ticks since the boot.
-        child_ticks: Time of the command's start in those ticks.
+        uptime: Time of the start by `runner.boot_clock`; zero from older versions.
+        boot_id: The kernel's id of the boot; empty from older versions.
+        ticks: The runner's start in kernel ticks since the boot.
+        child_ticks: The command's start in kernel ticks since the boot.
         child: The command's process id, and the id of its group.
         ended: Whether the command has ended.
         code: The command's exit code, or its signal as a negative number.
@@ -124,7 +126,7 @@ class FolderState:
     Attributes:
         state: The desired state; ``None`` for a tenant without a process.
         status: The status that a runner wrote last.
-        is_alive: Whether a runner lives.
+        is_alive: Whether a runner is alive.
     """
 
     state: State | None
@@ -146,7 +148,7 @@ class FolderState:
 
     @property
     def failure(self) -> str:
-        """Why the desired run does not run; empty if it does, or is about to."""
+        """Why the desired run ended or did not start; empty while it runs or is starting."""
         status = self.run_status
         if status is not None and status.problem:
             return f"the command cannot be started: {status.problem}"
@@ -186,34 +188,34 @@ class Folder:
     def read(self) -> FolderState:
         """Read the state, the status and the runner's lock."""
         state = _read_document(self.path / "state.json", State)
-        # The lock comes before the status. If no runner lives, the status read after it is final; in
+        # The lock is checked before the status is read: if no runner is alive, the status is final. In
         # the other order a runner could write its last status in between.
         is_alive = is_held(self.runner_lock)
         status = _read_document(self.path / "note.json", RunnerStatus)
         return FolderState(state=state, status=status, is_alive=is_alive)
 
     def write(self, state: State) -> None:
-        """Replace the state, durably and atomically; it may hold secrets."""
+        """Replace the state, durably and atomically; it may contain secrets."""
         self.prepare(state)
         self.commit()
 
     def prepare(self, state: State) -> None:
-        """Write a state durably beside the one in force."""
-        # A tenant may have put folders or devices in the place of these files. They are removed now:
-        # once the former command is stopped, nothing must fail on them.
+        """Write a state durably to a second file, which `commit` renames."""
+        # A tenant may have replaced these files by folders or devices. They are removed now: once the
+        # previous command is stopped, nothing must fail on them.
         for name in _FILES:
             remove_foreign(self.path / name)
-        with os.fdopen(renew_file(self._new), "wb") as file:
+        with os.fdopen(renew_file(self._prepared), "wb") as file:
             file.write(codec.dumps(state))
             file.flush()
             os.fsync(file.fileno())
 
     def commit(self) -> None:
-        """Put the prepared state in force, which works on a full disk too."""
-        self._new.replace(self.path / "state.json")
+        """Replace the state by the prepared one, which works on a full disk too."""
+        self._prepared.replace(self.path / "state.json")
 
     @property
-    def _new(self) -> Path:
+    def _prepared(self) -> Path:
         return self.path / "state.json.new"
 
 
@@ -221,6 +223,6 @@ def _read_document(path: Path, kind: type[T]) -> T | None:
     """Read a document; one that cannot be read counts as missing."""
     try:
         with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
-            return codec.loads(file.read(_MAX_BYTES), kind)
+            return codec.loads(file.read(_MAX_DOCUMENT_BYTES), kind)
     except (OSError, codec.BadDocument):
         return None

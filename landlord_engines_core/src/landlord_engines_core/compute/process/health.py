@@ -1,4 +1,8 @@
-"""Health of a tenant's command."""
+"""Health of a tenant's command.
+
+A runner is a small process of each tenant. It starts the command, waits for its end and writes its
+status.
+"""
 
 import asyncio
 import time
@@ -7,36 +11,39 @@ from landlord_engines_core.compute.contract import ResourceState
 from landlord_engines_core.compute.health_check import is_http_success, open_connection
 from landlord_engines_core.compute.process.config import Health
 from landlord_engines_core.compute.process.folder import Run, RunnerStatus
-from landlord_engines_core.compute.process.runner import uptime
+from landlord_engines_core.compute.process.runner import boot_clock
 
-__all__ = ["STABLE", "check_health"]
+__all__ = ["STABLE_AFTER", "check_health"]
 
-STABLE = 1.0
+STABLE_AFTER = 1.0
 """Seconds after which a running command without a health check is healthy."""
 
 _ANSWER_TIMEOUT = 5.0
-"""Seconds for one answer, or the check's own bound if that is less."""
+"""Seconds for one answer; a shorter start period shortens it."""
 
 
 async def check_health(run: Run, status: RunnerStatus | None) -> tuple[ResourceState, str]:
-    """Judge a command whose runner lives, and describe its failure."""
+    """Return the health of a command whose runner is alive, and the reason if it failed."""
     if status is None:
+        # The runner has not written its status yet.
         return ResourceState.STARTING, ""
     check = run.config.health
     if check is None:
-        is_starting = _is_younger(status, STABLE)
+        is_starting = _started_within(status, STABLE_AFTER)
         return (ResourceState.STARTING if is_starting else ResourceState.HEALTHY), ""
     if await _run_check(run.port, check):
         return ResourceState.HEALTHY, ""
-    if _is_younger(status, check.within):
+    if _started_within(status, check.within):
         return ResourceState.STARTING, ""
+    # After the start period one missed check is a failure. The worker engine retries the step, and
+    # `reconcile` checks the command once more before it restarts the command.
     return ResourceState.FAILED, "the command does not pass its health check"
 
 
-def _is_younger(status: RunnerStatus, seconds: float) -> bool:
-    # Former versions noted the wall clock only. That clock may have been set back since, and the
-    # command must not be starting for ever: an age below zero counts as old.
-    age = uptime() - status.uptime if status.uptime else time.time() - status.started
+def _started_within(status: RunnerStatus, seconds: float) -> bool:
+    # Older versions stored only wall-clock time. If that clock was set back, the age is negative. Treat
+    # that as old, or the command would be starting indefinitely.
+    age = boot_clock() - status.uptime if status.uptime else time.time() - status.started
     return 0 <= age < seconds
 
 

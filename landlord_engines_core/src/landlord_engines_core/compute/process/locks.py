@@ -1,6 +1,6 @@
 """Locks on files, held by a process and its children as long as they have the file open.
 
-No call releases a lock: the kernel does so when the last descriptor is closed, in whichever process.
+The kernel releases a lock once every process has closed its descriptor.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ __all__ = ["is_held", "remove_foreign", "try_lock"]
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds this lock; anything but a regular file is no lock."""
+    """Return whether a process holds this lock; ``False`` if it is not a regular file."""
     try:
         descriptor = _open(path, os.O_RDWR)
     except (FileNotFoundError, NotAFile):
@@ -39,12 +39,12 @@ async def try_lock(path: Path) -> int | None:
     Raises:
         OSError: The folder is missing or may not be used.
     """
-    taking = asyncio.ensure_future(asyncio.to_thread(_try_lock, path))
+    attempt = asyncio.ensure_future(asyncio.to_thread(_try_lock, path))
     try:
-        return await asyncio.shield(taking)
+        return await asyncio.shield(attempt)
     except asyncio.CancelledError:
         # The thread cannot be stopped. The lock is released once the thread has taken it.
-        taking.add_done_callback(_release)
+        attempt.add_done_callback(_close_lock)
         raise
 
 
@@ -67,7 +67,7 @@ def _try_lock(path: Path) -> int | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A lock on a file that has lost its name protects nothing.
+        # The tenant may have replaced the file. A lock on a removed file excludes nobody.
         if os.path.samestat(os.fstat(descriptor), path.lstat()):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
@@ -77,13 +77,13 @@ def _try_lock(path: Path) -> int | None:
 
 
 def remove_foreign(path: Path) -> None:
-    """Remove anything but a regular file from a file's path, unless another worker does so now."""
+    """Remove a link, folder or device in place of a file, unless another worker is doing so."""
     if not _is_foreign(path):
         return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        # The folder's own lock keeps two workers apart. Without it, one could remove the lock file
-        # that the other has just created.
+        # A lock on the folder excludes other workers. Without it, one worker could remove the lock
+        # file that another has just created.
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_foreign(path):
             remove_path(path)
@@ -100,6 +100,6 @@ def _is_foreign(path: Path) -> bool:
         return False
 
 
-def _release(taking: "asyncio.Future[int | None]") -> None:
-    if not taking.cancelled() and taking.exception() is None and (descriptor := taking.result()):
+def _close_lock(attempt: "asyncio.Future[int | None]") -> None:
+    if not attempt.cancelled() and attempt.exception() is None and (descriptor := attempt.result()):
         os.close(descriptor)

@@ -21,20 +21,20 @@ async def observe(folder: Folder) -> tuple[FolderState, Observation]:
     health, detail = ResourceState.FAILED, files.failure
     if not detail:
         health, detail = await check_health(state.wanted, files.run_status)
-    # An update that is pending has not proven itself. It is observed without a hash, so that the next
-    # attempt completes it.
-    known = state.last_healthy if state.pending and state.last_healthy else state.wanted
+    # A pending update was never healthy. Its hash is left out: the worker then sees a difference, and the
+    # next attempt completes the update.
+    reported = state.last_healthy if state.pending and state.last_healthy else state.wanted
     return files, Observation(
         state=health,
-        config_hash="" if state.pending else known.config_hash,
-        key_hashes=known.key_hashes,
+        config_hash="" if state.pending else reported.config_hash,
+        key_hashes=reported.key_hashes,
         resource_ids=resource_ids(files),
         detail=detail,
     )
 
 
 async def wait_decided(folder: Folder) -> tuple[FolderState, Observation]:
-    """Wait until the command is healthy or has failed; the health check's bound ends the wait."""
+    """Wait until the command is healthy or has failed; the start period bounds the wait."""
     delays = backoff_delays(math.inf)
     while True:
         files, observation = await observe(folder)

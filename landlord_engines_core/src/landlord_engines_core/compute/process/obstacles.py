@@ -1,8 +1,8 @@
 """Obstacles to the removal of a tenant's folder: flags of chattr(1), and mounts.
 
-The flags are immutable and append-only. A file system without them, or a system without this ioctl,
-shows none. Data behind a mount belongs to somebody else and is never removed. The device number does
-not tell a bind mount from the folder around it; the kernel's mount id does.
+The flags are immutable and append-only. They count as clear on a file system without them, and on a
+system without this ioctl. Data behind a mount belongs to somebody else and is never removed. A bind
+mount has the device number of the folder around it, but its own mount id in the kernel.
 """
 
 import fcntl
@@ -34,10 +34,10 @@ _READ, _WRITE = 2 << 30, 1 << 30
 _LONG = struct.calcsize("l") << 16
 _GET_FLAGS = _READ | _LONG | ord("f") << 8 | 1
 _SET_FLAGS = _WRITE | _LONG | ord("f") << 8 | 2
-"""FS_IOC_GETFLAGS and FS_IOC_SETFLAGS, ioctl_iflags(2)."""
+"""FS_IOC_GETFLAGS and FS_IOC_SETFLAGS, ioctl_iflags(2): direction, size, type and number."""
 
-_VALUE = struct.Struct("i4x")
-"""The kernel reads and writes an int in the space of a long."""
+_FLAGS_FORMAT = struct.Struct("i4x")
+"""The request declares a long, but the kernel reads and writes an int."""
 
 _PROTECTION = 0x10 | 0x20
 """FS_IMMUTABLE_FL and FS_APPEND_FL."""
@@ -65,7 +65,7 @@ def denial_error(parent: int, path: Path, error: OSError) -> ComputeRefused:
 
     Args:
         parent: The descriptor of the path's folder.
-        path: The path.
+        path: The path that was not removed.
         error: The error of the operating system.
     """
     if is_protected(parent, path.name):
@@ -107,7 +107,7 @@ def mount_id(descriptor: int) -> tuple[int, int]:
 
 
 def is_protected(parent: int, name: str) -> bool:
-    """Return whether a file or folder has one of the flags; ``False`` if it may not be opened."""
+    """Return whether a file or folder has one of the flags; ``False`` if the worker may not open it."""
     with _open_to_inspect(parent, name) as descriptor:
         return descriptor is not None and bool(_get_flags(descriptor) & _PROTECTION)
 
@@ -125,7 +125,7 @@ def without_protection(parent: int, name: str) -> Iterator[None]:
             return
         links, flags = os.fstat(descriptor).st_nlink, _clear_protection(descriptor)
         yield
-        # A file that keeps another name, perhaps outside of the tenant's folder, gets its flags back.
+        # A file with another hard link, perhaps outside the tenant's folder, gets its flags back.
         if flags and 0 < os.fstat(descriptor).st_nlink < links:
             _set_flags(descriptor, flags)
 
@@ -144,7 +144,7 @@ def _open_to_inspect(parent: int, name: str) -> Iterator[int | None]:
     """Open a file or folder; yield ``None`` for other kinds, and without permission."""
     mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     descriptor = None
-    # To open a device may have effects.
+    # Opening a device may have side effects.
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         with suppress(PermissionError):
             descriptor = os.open(name, _OPEN_FLAGS, dir_fd=parent)
@@ -157,11 +157,11 @@ def _open_to_inspect(parent: int, name: str) -> Iterator[int | None]:
 
 def _get_flags(descriptor: int) -> int:
     try:
-        value = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(_VALUE.size))
+        value = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(_FLAGS_FORMAT.size))
     except OSError:
         return 0
-    return int(_VALUE.unpack(value)[0])
+    return int(_FLAGS_FORMAT.unpack(value)[0])
 
 
 def _set_flags(descriptor: int, flags: int) -> None:
-    fcntl.ioctl(descriptor, _SET_FLAGS, _VALUE.pack(flags))
+    fcntl.ioctl(descriptor, _SET_FLAGS, _FLAGS_FORMAT.pack(flags))

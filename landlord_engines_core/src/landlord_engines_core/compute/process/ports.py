@@ -1,6 +1,8 @@
-"""Claims of ports: one symbolic link for each port, which only one of two workers can create.
+"""Claims of ports for tenants.
 
-A port is noted in the tenant's folder before it is claimed, so no crash leaves an unknown claim.
+A claim is a symbolic link, named like the port, to the tenant's folder. Only one of two workers can
+create it. An empty file in the tenant's folder, the note, is written before. After a crash the notes
+thus list every claim.
 """
 
 import errno
@@ -34,42 +36,43 @@ class PortClaims:
     tenant: Path
     ports: Ports
 
-    def claim_fixed(self, port: int, *, own: int) -> int:
+    def claim_fixed(self, port: int, *, current: int) -> int:
         """Claim the port that the tenant asks for.
 
         Args:
             port: The port.
-            own: The port of the tenant's running process, or zero.
+            current: The port of the tenant's running process, or zero.
 
         Raises:
             ComputeRefused: The port belongs to another tenant.
-            ComputeUnavailable: A process that is not a tenant's uses the port.
+            ComputeUnavailable: A process that does not belong to a tenant uses the port.
         """
         if not self._claim(port):
             raise ComputeRefused(
-                "$.port belongs to another tenant", hint="take another port, or leave it out"
+                "$.port belongs to another tenant",
+                hint="choose another port, or omit it for a free one",
             )
-        if port != own and not _is_free(port):
+        if port != current and not _is_free(port):
             raise ComputeUnavailable("$.port is in use by another process of this machine")
         return port
 
-    def claim_free(self, former: int, *, own: int) -> int:
-        """Claim a port that nothing uses, preferably the former one.
+    def claim_free(self, previous: int, *, current: int) -> int:
+        """Claim a port that nothing uses, preferably the previous one.
 
         Args:
-            former: The tenant's former port, or zero.
-            own: The port of the tenant's running process, or zero.
+            previous: The tenant's previous port, or zero.
+            current: The port of the tenant's running process, or zero.
 
         Raises:
             ComputeUnavailable: No port is free.
         """
         size = self.ports.last - self.ports.first + 1
-        # Workers with different folders may share a machine and see no claims of each other. With a
-        # start that depends on the tenant they rarely try the same port.
+        # Workers with different folders may share a machine and see no claims of each other. The
+        # search starts at a port that depends on the tenant, so they rarely try the same port.
         start = zlib.crc32(bytes(self.tenant))
-        others = (self.ports.first + (start + step) % size for step in range(size))
-        for port in itertools.chain((former,) if former else (), others):
-            if self._claim(port) and (port == own or _is_free(port)):
+        candidates = (self.ports.first + (start + step) % size for step in range(size))
+        for port in itertools.chain((previous,) if previous else (), candidates):
+            if self._claim(port) and (port == current or _is_free(port)):
                 return port
         raise ComputeUnavailable(
             "no port is free for this tenant", hint="widen compute.process.ports"
@@ -92,7 +95,7 @@ class PortClaims:
             self._link(port).unlink()
 
     def _list_notes(self) -> list[Path]:
-        # The tenant can write here. It may have put a link in the folder's place, or any names in it.
+        # The tenant can write here. It may have replaced the folder by a link, or created any files.
         if self._notes_folder.is_symlink():
             return []
         return [path for path in self._notes_folder.glob("*") if _NUMBER.fullmatch(path.name)]
@@ -108,14 +111,14 @@ class PortClaims:
     def _claim(self, port: int) -> bool:
         link = self._link(str(port))
         link.parent.mkdir(mode=0o700, exist_ok=True)
-        self._note(str(port))
+        self._write_note(str(port))
         try:
             link.symlink_to(self.tenant.name)
         except FileExistsError:
             return self._owner(str(port)) == self.tenant.name
         return True
 
-    def _note(self, port: str) -> None:
+    def _write_note(self, port: str) -> None:
         folder = self._notes_folder
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             remove_path(folder)
@@ -136,10 +139,11 @@ class PortClaims:
 def _is_free(port: int) -> bool:
     """Return whether a command could listen on a port, at any address."""
     with socket.socket() as probe:
-        # Without this, connections of the last run that are still closing would count.
+        # Without this, closing connections of the last run would make the port look busy.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
         except OSError as error:
+            # Another error, such as a missing permission, does not mean that the port is in use.
             return error.errno != errno.EADDRINUSE
     return True

@@ -28,19 +28,19 @@ __all__ = [
 _ROUNDING = 2.0
 """Seconds by which the start of a process and the time of its status may differ by rounding."""
 
-_CHASE = 1.0
-"""Seconds for which processes that keep forking are followed without a pause."""
+_LONGEST_SEARCH = 1.0
+"""Seconds after which a search ends, even if the tenant's processes keep forking."""
 
 _PROC = Path("/proc")
 
 
 @attrs.frozen(kw_only=True)
 class ProcessIdentity:
-    """The identity of a process, by which a later one with the same number is told from it.
+    """The identity of a process. A later process with the same number has another one.
 
     Attributes:
         pid: The process id.
-        boot_id: The kernel's id of the boot; empty from former versions, and where there is none.
+        boot_id: The kernel's id of the boot; empty from older versions, and on systems without one.
         ticks: The kernel's ticks from the boot until the start; zero if unknown.
         wall: The wall clock's time when this was written.
     """
@@ -59,44 +59,46 @@ def is_same_process(identity: ProcessIdentity, folder: str) -> bool:
             # Boot id and ticks are unique. A zombie keeps both, and has ended.
             is_same = identity.boot_id == boot_id() and identity.ticks == start_ticks(identity.pid)
             return is_same and process.status() != psutil.STATUS_ZOMBIE
-        # A process that got the number later is younger. The wall clock may have been set, so the
+        # A process that got the number later started later. The wall clock may have been set, so the
         # process has to name the folder too.
-        is_old = process.create_time() <= identity.wall + _ROUNDING
-        return is_old and (folder in process.cmdline() or process.environ().get(MARK) == folder)
+        was_running = process.create_time() <= identity.wall + _ROUNDING
+        return was_running and (
+            folder in process.cmdline() or process.environ().get(MARK) == folder
+        )
     except (psutil.Error, OSError, ValueError, OverflowError):
         # A tenant can write any number into its status.
         return False
 
 
 def visit_processes(folder: str, visit: Callable[[int], None], *, until_none: bool = False) -> bool:
-    """Call a function for each process of a tenant, in whatever session or group it is.
+    """Call a function for each process of a tenant, in any session or group.
 
     Args:
         folder: The tenant's folder.
         visit: Called with the number of each process as it is found.
-        until_none: Continue for a while after a find too, if ``visit`` ends the processes.
+        until_none: Search until no process is left, because ``visit`` ends the processes.
 
     Returns:
-        Whether there was any.
+        Whether a process of the tenant was found.
     """
-    # To check all processes takes longer than one needs to fork and exit, so a tenant's process can
-    # escape one pass through its children. Each later pass checks the processes that are new since the
-    # pass before, without a pause. The passes end once no new process is, or may be, the tenant's. A
-    # process that exited before its check may have left a child.
-    is_first, has_found, end = True, False, time.monotonic() + _CHASE
-    newest, unsure = _newest_pid(), set[int]()
-    fresh: Iterable[int] = psutil.pids()
+    # A pass over all processes takes longer than a fork. A tenant's process that forks and exits can
+    # thus escape it. Each later pass checks, without a pause, the processes that started since the
+    # previous pass. The passes end once no new process is, or may be, the tenant's. A process that
+    # exited before its check may have left a child.
+    is_first, has_found, end = True, False, time.monotonic() + _LONGEST_SEARCH
+    newest, unreadable = _newest_pid(), set[int]()
+    started: Iterable[int] = psutil.pids()
     while time.monotonic() < end:
-        results = {pid: _visit(pid, folder, visit) for pid in {*unsure, *fresh}}
+        results = {pid: _visit(pid, folder, visit) for pid in {*unreadable, *started}}
         has_found = has_found or True in results.values()
-        # The kernel assigns a number before the process can be seen: it is checked once more.
-        unsure = {pid for pid in fresh if results[pid] is None}
-        is_over = not unsure and True not in results.values()
-        if not is_first and (is_over or (has_found and not until_none)):
+        # The kernel assigns a number before the process is visible. Check these once more.
+        unreadable = {pid for pid in started if results[pid] is None}
+        is_done = not unreadable and True not in results.values()
+        if not is_first and (is_done or (has_found and not until_none)):
             break
         is_first, before, newest = False, newest, _newest_pid()
-        # The kernel counts up to its limit and then starts again from low numbers.
-        fresh = range(before + 1, newest + 1) if 0 < before <= newest else psutil.pids()
+        # At its limit the kernel starts again from low numbers. Then all processes are checked.
+        started = range(before + 1, newest + 1) if 0 < before <= newest else psutil.pids()
     return has_found
 
 
@@ -109,14 +111,14 @@ def _newest_pid() -> int:
 
 
 def _visit(pid: int, folder: str, visit: Callable[[int], None]) -> bool | None:
-    is_tenants = _has_mark(pid, folder)
-    if is_tenants:
+    has_mark = _has_mark(pid, folder)
+    if has_mark:
         visit(pid)
-    return is_tenants
+    return has_mark
 
 
 def kill(pid: int) -> None:
-    """Kill a process with its group, unless it is in the worker's own session."""
+    """Kill a process, and its group unless that is in the worker's session."""
     # A new child is in its parent's group. The kernel lets no process fork into a group while it kills
     # the group, so a process that keeps forking cannot escape.
     with suppress(ProcessLookupError, PermissionError):

@@ -1,12 +1,12 @@
 """Acts on one tenant's process: apply, restore and destroy. Each can be interrupted and repeated.
 
 An act holds the tenant's act lock. It stops the tenant's processes, writes the desired state, and starts
-a runner. The runner inherits the command lock, which the act took once nothing lived. From the fork on,
-neither another worker nor a later attempt can thus start a second runner.
+a runner, which starts the command. The runner inherits the command lock, which the act took once no
+process was alive. After the fork, neither another worker nor a later attempt can start a second runner.
 
-An update is a switch, from the stop of the former command until the next one is healthy. To go back is
-to start the former command again. This creates a process, which a switch must not do on other targets.
-Here it is safe: other workers wait for the act lock, so nothing else is created meanwhile.
+An update is a switch, from the stop of the previous command until the next one is healthy. A cancelled
+switch starts the previous command again. This creates a process, which a switch must not do on other
+targets. Here it is safe: other workers wait for the act lock, so nothing else is created meanwhile.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from landlord_engines_core.compute.process.folder import (
     Run,
     State,
 )
-from landlord_engines_core.compute.process.health import STABLE
+from landlord_engines_core.compute.process.health import STABLE_AFTER
 from landlord_engines_core.compute.process.locks import try_lock
 from landlord_engines_core.compute.process.observe import observe, resource_ids, wait_decided
 from landlord_engines_core.compute.process.obstacles import refuse_mounts
@@ -48,13 +48,13 @@ from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 __all__ = ["LONGEST_CARRY", "TenantProcess"]
 
 _LOCK_TIMEOUT = 2.0
-"""Seconds to wait for another act; a forked process holds the lock for a moment longer."""
+"""Seconds to wait for the act lock. A process that an act forks keeps it for a moment longer."""
 
 _START_TIMEOUT = 60.0
 """Seconds for a runner to start, on a machine that starts many."""
 
 LONGEST_CARRY = 3 * LONGEST_WORK + longest_stop(LONGEST_STOP_TIMEOUT)
-"""Seconds from a cancellation until all has ended: the present work, a stop, a write and a start."""
+"""Seconds from a cancellation until the act ends: the current work, a stop, a write and a start."""
 
 
 @attrs.frozen(kw_only=True)
@@ -125,7 +125,7 @@ class TenantProcess:
         if (state := files.state) is None or state.last_healthy is None:
             return False
         if state.pending:
-            # A configuration whose rollback had begun is judged once more.
+            # A configuration whose rollback had begun gets another chance.
             await self._switch(files, state, self._complete_update)
             return True
         if not files.failure:
@@ -148,7 +148,7 @@ class TenantProcess:
                     return existed
 
     def _kill_holders(self) -> None:
-        # A tenant can hold the act lock, or keep it from being created. A delete must not fail on it.
+        # A tenant can hold the act lock, or prevent its creation. A delete must not fail on it.
         processes.kill_holders(self.folder.path, self.folder.act_lock)
 
     async def _remove(self) -> bool:
@@ -194,18 +194,19 @@ class TenantProcess:
         return await self._roll_back(state, failed)
 
     async def _roll_back(self, state: State, failed: FailedConfig) -> ComputeResult:
-        """Bring the former configuration back, continuing an interrupted rollback."""
-        former = state.last_healthy
-        assert former is not None, "a pending state has a former run"
+        """Start the previous configuration again, or continue an interrupted rollback."""
+        previous = state.last_healthy
+        assert previous is not None, "a pending state has a previous run"
         files, observation = await observe(self.folder)
         if state.pending or observation.state is ResourceState.FAILED:
-            await self._start("rollback", attrs.evolve(state, wanted=former), files)
+            await self._start("rollback", attrs.evolve(state, wanted=previous), files)
         files, observation = await wait_decided(self.folder)
         # The rollback is complete. A later job with this configuration tries it again.
         await self._clear_failed_config(files.state or state)
         if observation.state is not ResourceState.HEALTHY:
             raise ComputeUnavailable(
-                f"neither the new configuration nor the former became healthy: {observation.detail}"
+                "neither the new nor the previous configuration became healthy: "
+                f"{observation.detail}"
             )
         return ComputeResult(resource_ids=resource_ids(files), rolled_back=failed.reason)
 
@@ -223,35 +224,35 @@ class TenantProcess:
     async def _switch(
         self, before: FolderState, desired: State, forward: Callable[[], Awaitable[ComputeResult]]
     ) -> ComputeResult:
-        """Run an update; a cancellation leaves either the former or the next command running."""
-        former = desired.last_healthy
-        if former is None and before.is_alive and before.state is not None:
-            former = before.state.wanted
+        """Run an update; a cancellation leaves either the previous or the next command running."""
+        previous = desired.last_healthy
+        if previous is None and before.is_alive and before.state is not None:
+            previous = before.state.wanted
         check = desired.wanted.config.health
         stop_and_start = LONGEST_CARRY + longest_stop(LONGEST_STOP_TIMEOUT) + _START_TIMEOUT
         return await switch(
             forward,
-            lambda: self._restart_former(before, desired, former),
-            longest=stop_and_start + (check.within if check is not None else STABLE),
+            lambda: self._restart_previous(before, desired, previous),
+            longest=stop_and_start + (check.within if check is not None else STABLE_AFTER),
         )
 
-    async def _restart_former(
-        self, before: FolderState, desired: State, former: Run | None
+    async def _restart_previous(
+        self, before: FolderState, desired: State, previous: Run | None
     ) -> None:
-        """Start the former command again, unless the next one has replaced it."""
+        """Start the previous command again, unless the next one has replaced it."""
         files = await asyncio.to_thread(self.folder.read)
-        if (state := files.state) is None or former is None or before.state is None:
+        if (state := files.state) is None or previous is None or before.state is None:
             return
-        is_own = state.wanted.run.startswith(self.act)
-        if not is_own and state.wanted.run != before.state.wanted.run:
-            # The folder was replaced, and this act's lock with it. Another act owns the tenant.
+        is_of_act = state.wanted.run.startswith(self.act)
+        if not is_of_act and state.wanted.run != before.state.wanted.run:
+            # The tenant replaced the folder, and this act's lock with it. Another act owns the tenant.
             return
-        if files.is_alive and not state.pending and (is_own or state != before.state):
-            # The switch was complete: the next command is healthy, or the former runs again.
+        if files.is_alive and not state.pending and (is_of_act or state != before.state):
+            # The switch was complete: the next command is healthy, or the previous one runs again.
             return
-        former = await self._name_run("return", former, files)
+        previous = await self._name_run("return", previous, files)
         await self._launch(
-            "return", attrs.evolve(state, wanted=former, last_healthy=desired.last_healthy)
+            "return", attrs.evolve(state, wanted=previous, last_healthy=desired.last_healthy)
         )
 
     async def _replace(self, desired: State) -> ComputeResult:
@@ -271,7 +272,7 @@ class TenantProcess:
         return attrs.evolve(run, run=f"{self.act}-{uuid4().hex}", port=port)
 
     async def _launch(self, act: str, state: State) -> None:
-        # The state is written before anything is stopped: on a full disk the running command stays.
+        # The state is written before anything is stopped: on a full disk the running command continues.
         await send_work(self.folder.prepare, state)
         async with stop_all(self.folder, is_new=act == "create") as lock:
             self.reached(f"{act}:ended")
@@ -297,20 +298,20 @@ class TenantProcess:
 
     def _claim_port(self, run: Run, files: FolderState) -> int:
         before = files.state.wanted if files.state is not None else None
-        own = before.port if before is not None and files.is_alive else 0
+        current = before.port if before is not None and files.is_alive else 0
         if run.config.port:
-            return self.claims.claim_fixed(run.config.port, own=own)
+            return self.claims.claim_fixed(run.config.port, current=current)
         # A run of a rollback keeps its port. A new run keeps the port that was chosen last.
-        former = before.port if before is not None and not before.config.port else 0
-        return self.claims.claim_free(run.port or former, own=own)
+        previous = before.port if before is not None and not before.config.port else 0
+        return self.claims.claim_free(run.port or previous, current=current)
 
     def _write(self, state: State) -> None:
         self.folder.write(state)
         self._release_other_ports(state)
 
     def _release_other_ports(self, state: State) -> None:
-        former_port = state.last_healthy.port if state.last_healthy else 0
-        self.claims.release_others(state.wanted.port, former_port)
+        previous_port = state.last_healthy.port if state.last_healthy else 0
+        self.claims.release_others(state.wanted.port, previous_port)
 
     def _spawn(self, lock: int) -> None:
         subprocess.run(  # noqa: S603  # our own program; the tenant's values are in the folder
@@ -324,10 +325,13 @@ class TenantProcess:
         )
 
     @asynccontextmanager
-    async def _hold_act_lock(self, insist: Callable[[], None] | None = None) -> AsyncIterator[None]:
+    async def _hold_act_lock(
+        self, free_lock: Callable[[], None] | None = None
+    ) -> AsyncIterator[None]:
+        """Take the act lock; if that takes too long, call ``free_lock`` and try once more."""
         lock = await self._wait_act_lock()
-        if lock is None and insist is not None:
-            await send_work(insist)
+        if lock is None and free_lock is not None:
+            await send_work(free_lock)
             lock = await self._wait_act_lock()
         if lock is None:
             raise ComputeUnavailable("another worker acts on this tenant")

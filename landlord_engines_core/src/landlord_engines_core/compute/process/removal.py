@@ -1,8 +1,8 @@
 """Removal of a tenant's folder, with anything that the tenant created in it.
 
 No link is followed and no mount is crossed. Flags of chattr(1) are cleared if the worker may do so.
-Each folder is moved to the top before it is emptied, so a tree of any depth needs two open folders. The
-next attempt removes the rest after a failure or a crash.
+Each subfolder is moved to the top folder before it is emptied, so a tree of any depth needs two open
+folders. After a failure or a crash the next attempt removes the rest.
 """
 
 import errno
@@ -29,19 +29,19 @@ __all__ = ["make_usable", "remove_folder", "remove_path"]
 T = TypeVar("T")
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_DENIED = (errno.EPERM, errno.EACCES)
+_DENIED_ERRORS = (errno.EPERM, errno.EACCES)
 
 
 def make_usable(path: Path, mode: int) -> None:
-    """Set the permissions of a path that a tenant, who runs as the worker's user, took away.
+    """Set the permissions of a path. A tenant, who runs as the worker's user, may have removed them.
 
     Raises:
-        ComputeRefused: The worker may not, with the reason.
+        ComputeRefused: The worker may not set them. The error says why.
         OSError: The path does not exist.
     """
     with _open_folder(path.parent) as parent:
-        if not stat.S_ISLNK(parent.mode(path.name)):
-            parent.act(path.name, lambda: os.chmod(path.name, mode, dir_fd=parent.descriptor))
+        if not stat.S_ISLNK(parent.mode_of(path.name)):
+            parent.force(path.name, lambda: os.chmod(path.name, mode, dir_fd=parent.descriptor))
 
 
 def remove_folder(path: Path) -> None:
@@ -49,17 +49,17 @@ def remove_folder(path: Path) -> None:
 
     Raises:
         ComputeRefused: Only a person can help. With a mount in the folder, nothing is removed.
-        OSError: A part cannot be removed; the parts before it are.
+        OSError: A part cannot be removed. Other parts may be gone already.
     """
     refuse_mounts(path)
     with _open_folder(path.parent) as parent:
         with parent.enter(path.name) as top:
-            _empty(top)
-        parent.act(path.name, lambda: os.rmdir(path.name, dir_fd=parent.descriptor))
+            _empty_folder(top)
+        parent.force(path.name, lambda: os.rmdir(path.name, dir_fd=parent.descriptor))
 
 
 def remove_path(path: Path) -> None:
-    """Remove a path in a tenant's folder, of any kind; of a link, not its target.
+    """Remove a file, folder, link or device in a tenant's folder. No link is followed.
 
     Raises:
         ComputeRefused: As `remove_folder` does.
@@ -73,92 +73,93 @@ def remove_path(path: Path) -> None:
 
 
 @attrs.frozen
-class _Folder:
+class _OpenFolder:
     """An open folder."""
 
     descriptor: int
     path: Path
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         return os.listdir(self.descriptor)  # noqa: PTH208  # pathlib lists no descriptor
 
-    def folders(self) -> list[str]:
-        return [name for name in self.names() if self.has_folder(name)]
+    def list_folders(self) -> list[str]:
+        return [name for name in self.list_names() if self.has_folder(name)]
 
     def has_folder(self, name: str) -> bool:
-        return stat.S_ISDIR(self.mode(name))
+        return stat.S_ISDIR(self.mode_of(name))
 
-    def mode(self, name: str) -> int:
+    def mode_of(self, name: str) -> int:
         return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mode
 
     def unlink(self, name: str) -> None:
-        self.act(name, lambda: os.unlink(name, dir_fd=self.descriptor))
+        self.force(name, lambda: os.unlink(name, dir_fd=self.descriptor))
 
     @contextmanager
-    def enter(self, name: str) -> Iterator["_Folder"]:
+    def enter(self, name: str) -> Iterator["_OpenFolder"]:
         """Open a subfolder for its removal, unless it is a mount point."""
         flags = _OPEN_FLAGS | os.O_NOFOLLOW
-        descriptor = self.act(name, lambda: os.open(name, flags, dir_fd=self.descriptor))
+        descriptor = self.force(name, lambda: os.open(name, flags, dir_fd=self.descriptor))
         try:
             if mount_id(descriptor) != mount_id(self.descriptor):
                 raise mount_error(self.path / name)
-            self.act(name, lambda: os.fchmod(descriptor, 0o700))
-            yield _Folder(descriptor, self.path / name)
+            self.force(name, lambda: os.fchmod(descriptor, 0o700))
+            yield _OpenFolder(descriptor, self.path / name)
         finally:
             os.close(descriptor)
 
-    def act(self, name: str, act: Callable[[], T]) -> T:
-        """Act on a name in this folder; if that is denied, remove flags and permissions first."""
+    def force(self, name: str, operation: Callable[[], T]) -> T:
+        """Run an operation on a name in this folder; if denied, clear flags and permissions first."""
         try:
-            return act()
+            return operation()
         except OSError as error:
             if error.errno == errno.EBUSY:
+                # Only a mount point is busy.
                 raise mount_error(self.path / name) from None
-            if error.errno not in _DENIED:
+            if error.errno not in _DENIED_ERRORS:
                 raise
         try:
             with without_protection(self.descriptor, name):
                 if self.has_folder(name):
-                    # os.chmod follows links here. No process of the tenant lives that could put a
-                    # link in the folder's place.
+                    # os.chmod follows links here. No process of the tenant is alive that could replace
+                    # the folder by a link.
                     os.chmod(name, 0o700, dir_fd=self.descriptor)
-                return act()
+                return operation()
         except PermissionError as error:
             raise denial_error(self.descriptor, self.path / name, error) from None
 
 
-def _empty(top: _Folder) -> None:
-    while folders := top.folders():
+def _empty_folder(top: _OpenFolder) -> None:
+    while folders := top.list_folders():
         for name in folders:
             _flatten(top, name)
-    # The locks and the state go last: after a crash the next attempt still knows the tenant by them.
-    for name in sorted(top.names(), key=lambda name: name.endswith((".json", ".lock"))):
+    # The locks and the state come last: after a crash the next attempt finds the tenant by them.
+    for name in sorted(top.list_names(), key=lambda name: name.endswith((".json", ".lock"))):
         top.unlink(name)
 
 
-def _flatten(top: _Folder, name: str) -> None:
+def _flatten(top: _OpenFolder, name: str) -> None:
     """Remove one folder in the top, and move its subfolders to the top."""
     with top.enter(name) as folder:
-        for child in folder.names():
+        for child in folder.list_names():
             if folder.has_folder(child):
                 _move_up(folder, child, top)
             else:
                 folder.unlink(child)
-    top.act(name, lambda: os.rmdir(name, dir_fd=top.descriptor))
+    top.force(name, lambda: os.rmdir(name, dir_fd=top.descriptor))
 
 
-def _move_up(folder: _Folder, child: str, top: _Folder) -> None:
+def _move_up(folder: _OpenFolder, child: str, top: _OpenFolder) -> None:
     def move() -> None:
         name = uuid4().hex
         os.rename(child, name, src_dir_fd=folder.descriptor, dst_dir_fd=top.descriptor)
 
-    folder.act(child, move)
+    folder.force(child, move)
 
 
 @contextmanager
-def _open_folder(path: Path) -> Iterator[_Folder]:
+def _open_folder(path: Path) -> Iterator[_OpenFolder]:
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
-        yield _Folder(descriptor, path)
+        yield _OpenFolder(descriptor, path)
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Requests of this engine: short blocking work in threads, and the pauses between two polls."""
+"""Short blocking work in threads, and the pauses between two polls."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LONGEST_WORK = 10.0
-"""Seconds that one piece of work may take on a slow disk, and that a cancellation waits for it."""
+"""Seconds that one piece of work may take on a slow disk. A cancellation waits that long for it."""
 
 
 async def send_work(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run short, blocking work in a thread, as one request that changes the target."""
-    # A thread cannot be stopped. If the cancellation did not wait for it, it would continue after the
-    # act has released the locks that the work needs.
+    # A thread cannot be stopped. If a cancellation did not wait for it, the thread would continue after
+    # the release of the tenant's locks, which the work needs.
     return await send(lambda: asyncio.to_thread(work, *args, **kwargs))
 
 

@@ -3,7 +3,7 @@
     python -I -S runner.py FOLDER DESCRIPTOR
 
 The runner holds the folder's command lock through DESCRIPTOR, and passes it on to the command. The lock
-is thus held while any process of the tenant lives. The runner writes its status into the folder and the
+is thus held while any process of the tenant is alive. The runner writes its status into the folder and the
 command's output into a file of limited size. On SIGTERM it ends the command's process group. It imports
 the standard library only, since each tenant has a runner of its own.
 """
@@ -29,27 +29,28 @@ __all__ = [
     "MARK",
     "NotAFile",
     "Runner",
+    "boot_clock",
     "boot_id",
     "main",
     "open_file",
     "renew_file",
     "start_ticks",
-    "uptime",
 ]
 
 MARK = "LANDLORD_PROCESS_FOLDER"
 """The environment variable that identifies a tenant's processes; its value is the folder."""
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
+"""PATH of a command whose configuration sets none."""
 _FOLDER_INTERVAL = 2.0
 """Seconds between two checks of the folder, which may be removed without notice."""
 _GROUP_INTERVAL = 0.05
-"""Seconds between two checks of a group whose command has ended."""
+"""Seconds between two checks of a process group whose command has ended."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _PIPE_BYTES = 1 << 16
-"""Bytes that a pipe holds at most."""
+"""Maximum number of bytes in a pipe."""
 
 
 def boot_id() -> str:
@@ -63,19 +64,20 @@ def boot_id() -> str:
 def start_ticks(pid: int) -> int:
     """Return the ticks from the boot until a process started, proc(5); zero on other systems.
 
-    With the boot's id they identify a process among all that ever have its number. Setting the clock
-    does not change them.
+    Together with the boot's id they identify a process, even if its number is used again. Setting the
+    clock does not change them.
     """
     try:
         line = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
-    # A command's name may hold spaces and parentheses; the fields start after the last parenthesis.
+    # The name, field 2, may contain spaces and parentheses. Field 3 follows the last parenthesis, and
+    # the start is field 22.
     return int(line.rpartition(b")")[2].split()[19])
 
 
-def uptime() -> float:
-    """Return the seconds on a clock that advances while the machine sleeps, and cannot be set."""
+def boot_clock() -> float:
+    """Return the seconds since the boot, including sleep. Nobody can set this clock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -83,7 +85,7 @@ class NotAFile(OSError):
     """A path of the tenant's folder that is not a regular file.
 
     Attributes:
-        mode: The mode by stat(2), which tells its kind.
+        mode: The mode of stat(2), which contains the file type.
     """
 
     def __init__(self, path: Path, mode: int) -> None:
@@ -112,7 +114,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def renew_file(path: Path) -> int:
-    """Open a new, empty file for writing, in place of a former file or link of this name."""
+    """Open a new, empty file for writing, in place of an existing file or link."""
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
@@ -123,7 +125,7 @@ def _check_file(path: Path, mode: int) -> None:
 
 
 class Output:
-    """A file of limited size with one older file beside it.
+    """Output of a command: a file of limited size, and one older file.
 
     Output that cannot be written is dropped: a full disk must not stop the command.
     """
@@ -156,7 +158,7 @@ class Output:
 
 
 class Runner:
-    """A runner of the command in the folder's state.
+    """Runner of the command that the folder's state.json names.
 
     Attributes:
         folder: The tenant's folder.
@@ -174,13 +176,14 @@ class Runner:
             "run": self._run["run"],
             "pid": os.getpid(),
             "started": time.time(),
-            "uptime": uptime(),
+            "uptime": boot_clock(),
             "boot_id": boot_id(),
             "ticks": start_ticks(os.getpid()),
             "stop_timeout": self._config["stop_timeout"],
         }
         self._has_unwritten_status = False
         self._is_stopping = False
+        # None before SIGTERM; infinite after SIGKILL.
         self._deadline: float | None = None
 
     def run(self) -> None:
@@ -201,7 +204,7 @@ class Runner:
             child=child.pid,
             child_ticks=start_ticks(child.pid),
             started=time.time(),
-            uptime=uptime(),
+            uptime=boot_clock(),
         )
         self.reached("runner:running")
         self._wait_ended(child)
@@ -216,7 +219,7 @@ class Runner:
         self._has_unwritten_status = True
         path = self.folder / "note.json"
         new = path.with_name("note.json.new")
-        # The folder may also be gone, and needs no status then.
+        # If the folder was removed, nobody needs the status.
         with suppress(OSError):
             with os.fdopen(renew_file(new), "w") as file:
                 file.write(json.dumps(self._status))
@@ -249,7 +252,7 @@ class Runner:
         with selectors.DefaultSelector() as selector:
             _wake_on_signals(selector)
             selector.register(source, selectors.EVENT_READ)
-            while child.poll() is None or self._has_lingering(child):
+            while child.poll() is None or self._request_group_stop(child):
                 self._stop_if_due(child)
                 for key, _ in selector.select(self._next_pause(child)):
                     data = os.read(key.fd, _PIPE_BYTES)
@@ -260,9 +263,10 @@ class Runner:
         with suppress(BlockingIOError):
             output.write(os.read(source, _PIPE_BYTES))
 
-    def _has_lingering(self, child: Popen[bytes]) -> bool:
-        """Return whether the ended command left others in its group that still have time."""
+    def _request_group_stop(self, child: Popen[bytes]) -> bool:
+        """Request a stop of the processes that the command left; return whether to wait for it."""
         self._is_stopping = True
+        # After SIGKILL there is nothing more to do for them.
         return self._deadline != math.inf and _has_group(child)
 
     def _next_pause(self, child: Popen[bytes]) -> float:
@@ -274,11 +278,11 @@ class Runner:
         return min(_FOLDER_INTERVAL, max(0.0, self._deadline - time.monotonic()))
 
     def _stop_if_due(self, child: Popen[bytes]) -> None:
-        """Signal the command's group if a stop is requested, or if its folder is gone."""
+        """Signal the command's group if a stop is requested, or its folder was removed."""
         if self._has_unwritten_status:
             self.write_status()
         if self._deadline is None:
-            if self._is_stopping or not _is_at(self.lock, self.folder / "command.lock"):
+            if self._is_stopping or not _is_same_file(self.lock, self.folder / "command.lock"):
                 self._deadline = time.monotonic() + self._config["stop_timeout"]
                 _signal_group(child, signal.SIGTERM)
         elif time.monotonic() >= self._deadline:
@@ -289,7 +293,7 @@ class Runner:
 def _wake_on_signals(selector: selectors.BaseSelector) -> None:
     reader, writer = socket.socketpair()
     os.set_blocking(writer.fileno(), False)
-    # Detached: both descriptors stay open as long as the process lives.
+    # Detached: both descriptors stay open until the process ends.
     signal.set_wakeup_fd(writer.detach())
     selector.register(reader.detach(), selectors.EVENT_READ)
 
@@ -308,7 +312,7 @@ def _has_group(child: Popen[bytes]) -> bool:
     return True
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:
@@ -316,14 +320,14 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _pass_by(_: str) -> None:
-    """Continue, as always outside of tests."""
+    """Do nothing. Only tests act on failpoints."""
 
 
 def main(arguments: Sequence[str], reached: Callable[[str], None] = _pass_by) -> None:
-    """Fork a runner in a session of its own; the parent, which the worker waits for, returns at once."""
+    """Fork a runner with a new session. The parent, which the worker waits for, returns at once."""
     folder, lock = Path(arguments[0]), int(arguments[1])
     runner_lock = open_file(folder / "runner.lock", os.O_RDWR | os.O_CREAT)
-    # A worker that checks the lock holds it for a moment; no other process does. The child inherits it.
+    # This waits at most for a worker that is checking the lock. The child inherits the lock.
     fcntl.flock(runner_lock, fcntl.LOCK_EX)
     if os.fork() == 0:
         os.setsid()

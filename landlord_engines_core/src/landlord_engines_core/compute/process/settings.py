@@ -1,4 +1,7 @@
-"""The section ``compute.process``: the operator's settings, and the defaults for tenants."""
+"""The section ``compute.process``: the operator's settings, and the defaults for tenants.
+
+The operator is the person who runs the worker. Tenants can change the defaults only.
+"""
 
 import os
 from collections.abc import Mapping
@@ -21,8 +24,8 @@ _ALL_ACCESS = os.R_OK | os.W_OK | os.X_OK
 class Ports:
     """The ports from which a free one is chosen, both ends included.
 
-    They lie below those that systems give to outgoing connections. A port is thus still free when its
-    tenant is started again.
+    The defaults lie below the ephemeral ports of Linux and macOS. No outgoing connection takes a port
+    while its tenant is restarted.
     """
 
     first: int = 20_000
@@ -34,7 +37,7 @@ class ProcessSettings:
     """The operator's settings.
 
     Attributes:
-        folder: The absolute path of the folder that holds the tenants' folders.
+        folder: The absolute path of the folder with the tenants' folders.
         ports: The ports to choose from.
         output_limit: Bytes of output kept in each of a tenant's two files.
     """
@@ -81,7 +84,7 @@ def _default_folder(section: Mapping[str, object]) -> str:
 
 
 def check_folder(folder: Path) -> str:
-    """Check that the folder, or the nearest existing folder above it, can be used; change nothing.
+    """Check that the folder, or its nearest existing parent, can be used. Create nothing.
 
     Returns:
         The result, for a person to read.
@@ -99,11 +102,11 @@ def check_folder(folder: Path) -> str:
         raise _folder_error(folder, f"{nearest} is on a read-only file system")
     if not os.access(nearest, _ALL_ACCESS, effective_ids=os.access in os.supports_effective_ids):
         raise _folder_error(folder, f"permission denied on {nearest} for uid {os.geteuid()}")
-    return f"folder {folder}" if nearest == folder else f"folder {folder}, to be made"
+    return f"folder {folder}" if nearest == folder else f"folder {folder}, not created yet"
 
 
 def _exists(path: Path) -> bool:
-    """Return whether a path exists; a link that leads nowhere does too."""
+    """Return whether a path exists; a dangling link does too."""
     try:
         path.lstat()
     except FileNotFoundError:

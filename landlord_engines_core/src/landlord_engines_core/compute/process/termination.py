@@ -1,13 +1,14 @@
 """Termination of all processes of a tenant, with or without their runner.
 
-Two locks show what lives. The runner holds ``runner.lock``; all processes of the tenant inherit
-``command.lock``. A tenant runs as the worker's user, so it can close an inherited lock or replace its
-file. Processes that hold no lock are orphans, and are found by the variable `MARK` in their environment.
+The runner is the process that starts the tenant's command. Two locks show which processes are alive. The
+runner holds ``runner.lock``; all processes of the tenant inherit ``command.lock``. A tenant runs as the
+worker's user, so it can close an inherited lock or replace its file. Its unlocked processes, which hold
+no lock, are found by the variable `MARK` in their environment.
 
 Termination therefore has two phases, each with SIGTERM first and SIGKILL later:
 
 1. Signal until the command lock is free, and take it. Nobody can start a command without it.
-2. With the lock held, signal orphans until none is found.
+2. With the lock held, signal unlocked processes until none is found.
 """
 
 import asyncio
@@ -31,11 +32,11 @@ from landlord_engines_core.errors import ComputeUnavailable
 __all__ = ["longest_stop", "stop_all"]
 
 _GRACE = 10.0
-"""Seconds that a busy machine may take beyond a tenant's own stop timeout."""
+"""Seconds that a busy machine may need after each signal, beyond the tenant's ``stop_timeout``."""
 
 
 def longest_stop(stop_timeout: float) -> float:
-    """Return the seconds until a tenant's processes have ended, at most."""
+    """Return the maximum of seconds until a tenant's processes have ended."""
     return stop_timeout + 2 * _GRACE
 
 
@@ -59,14 +60,14 @@ async def stop_all(folder: Folder, *, is_new: bool = False) -> AsyncIterator[int
 
 async def _stop_and_lock(folder: Folder, *, is_new: bool) -> int:
     files = await asyncio.to_thread(folder.read)
-    stop_timeout = _stop_timeout(files.status)
+    stop_timeout = _read_stop_timeout(files.status)
     end = time.monotonic() + longest_stop(stop_timeout)
     for number, timeout in ((signal.SIGTERM, stop_timeout + _GRACE), (signal.SIGKILL, _GRACE)):
         signaller = _Signaller(folder, number, is_new=is_new)
         for pause in backoff_delays(timeout):
             if (lock := await try_lock(folder.command_lock)) is not None:
                 try:
-                    await _stop_orphans(folder, stop_timeout, end, is_new=is_new)
+                    await _stop_unlocked(folder, stop_timeout, end, is_new=is_new)
                 except BaseException:
                     os.close(lock)
                     raise
@@ -79,19 +80,19 @@ async def _stop_and_lock(folder: Folder, *, is_new: bool) -> int:
     )
 
 
-def _stop_timeout(status: RunnerStatus | None) -> float:
+def _read_stop_timeout(status: RunnerStatus | None) -> float:
     # The tenant can write any number into the file, NaN too. With the bound first, min() returns the
     # bound for NaN.
     return min(LONGEST_STOP_TIMEOUT, status.stop_timeout) if status is not None else 0.0
 
 
-async def _stop_orphans(folder: Folder, stop_timeout: float, end: float, *, is_new: bool) -> None:
+async def _stop_unlocked(folder: Folder, stop_timeout: float, end: float, *, is_new: bool) -> None:
     """Stop the processes that hold no lock, before ``end`` of the monotonic clock."""
-    terminate_until = min(time.monotonic() + stop_timeout, end - _GRACE)
-    for number, until in ((signal.SIGTERM, terminate_until), (signal.SIGKILL, end)):
+    kill_at = min(time.monotonic() + stop_timeout, end - _GRACE)
+    for number, deadline in ((signal.SIGTERM, kill_at), (signal.SIGKILL, end)):
         signaller = _Signaller(folder, number, is_new=is_new)
-        for pause in backoff_delays(until - time.monotonic()):
-            if not await send_work(signaller.signal_orphans):
+        for pause in backoff_delays(deadline - time.monotonic()):
+            if not await send_work(signaller.signal_unlocked):
                 return
             await asyncio.sleep(pause)
     raise ComputeUnavailable(
@@ -113,16 +114,16 @@ class _Signaller:
     signalled: set[int] = attrs.field(factory=set)
 
     def signal_lock_holders(self) -> None:
-        """Signal the runner, which stops its command; search for others only if there is a need."""
+        """Signal the runner, which stops its command; search for others only if needed."""
         files = self.folder.read()
         has_runner = self._signal_runner(files.status)
-        # A search reads the environment of every process of the machine. SIGTERM goes without it
-        # while a runner lives. If its lock is held and its status names no living process, the tenant
-        # changed the status, and only a search finds the processes.
+        # A search reads the environment of every process of the machine. For SIGTERM none is needed
+        # while a runner is alive. If its lock is held but its status names no running process, the
+        # tenant changed the status. Only a search finds the processes then.
         if self.number is signal.SIGKILL or not files.is_alive or not has_runner:
             self._search(files.status)
 
-    def signal_orphans(self) -> bool:
+    def signal_unlocked(self) -> bool:
         """Signal every process of the tenant, and return whether there was any."""
         status = self.folder.read().status
         if status is None and self.is_new:
@@ -135,7 +136,7 @@ class _Signaller:
 
     def _search(self, status: RunnerStatus | None) -> bool:
         folder = str(self.folder.path)
-        # Without its runner the command's group gets the signal from here.
+        # Usually the runner signals the command's group. It may be gone.
         if (
             status is not None
             and status.child
@@ -147,7 +148,7 @@ class _Signaller:
         return processes.visit_processes(folder, self._send)
 
     def _signal_known(self, pid: int, ticks: int, status: RunnerStatus) -> bool:
-        """Signal a process that the status names, and return whether it lives."""
+        """Signal a process that the status names, and return whether it is alive."""
         identity = ProcessIdentity(
             pid=pid, boot_id=status.boot_id, ticks=ticks, wall=status.started
         )
