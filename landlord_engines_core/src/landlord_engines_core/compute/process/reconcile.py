@@ -135,17 +135,21 @@ class TenantProcess:
 
     async def destroy(self) -> bool:
         """Stop the tenant's processes and remove its folder."""
-        existed = False
-        while True:
-            async with AsyncExitStack() as stack:
-                try:
-                    await stack.enter_async_context(self._hold_act_lock(self._kill_holders))
-                except FileNotFoundError:
-                    return existed
-                files = await asyncio.to_thread(self.folder.read)
-                existed = existed or files.state is not None
-                if await self._remove():
-                    return existed
+        existed = is_gone = False
+        while not is_gone:
+            has_state, is_gone = await self._destroy_once()
+            existed = existed or has_state
+        return existed
+
+    async def _destroy_once(self) -> tuple[bool, bool]:
+        """Return whether the tenant had a state, and whether its folder is gone now."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._hold_act_lock(self._kill_holders))
+            except FileNotFoundError:
+                return False, True
+            files = await asyncio.to_thread(self.folder.read)
+            return files.state is not None, await self._remove()
 
     def _kill_holders(self) -> None:
         # A tenant can hold the act lock, or prevent its creation. A delete must not fail on it.
