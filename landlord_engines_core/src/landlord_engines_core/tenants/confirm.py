@@ -123,7 +123,7 @@ class Confirmer:
         detail = await self._apply_newer(job, work, placement)
         applied = work.applied
         current = applied.placement or placement
-        # Former placements go last: they serve the tenant until the new resource is healthy.
+        # Previous placements are cleared last: they serve the tenant until the new resource is healthy.
         destroyed = await self.converger.destroy(
             job.tenant, [location for location in record.placements if location != current]
         )

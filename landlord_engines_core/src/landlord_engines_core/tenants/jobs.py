@@ -61,5 +61,5 @@ class TenantJobs:
         return self.in_flight.given_up + len(self.in_flight)
 
     async def wait_in_flight(self) -> None:
-        """Wait until no request to a target is under way, those of stopped jobs included."""
+        """Wait until no request to a target is in flight, those of stopped jobs included."""
         await self.in_flight.wait_all_ended()

@@ -11,7 +11,7 @@ from landlord_engines_core.errors import SettingsError
 __all__ = ["MARGIN", "JobLimits", "check_limits"]
 
 MARGIN = 10.0
-"""Seconds after the longest step until none of its requests can be under way.
+"""Seconds after the longest step until none of its requests can be in flight.
 
 Clocks differ, and event loops are late.
 """

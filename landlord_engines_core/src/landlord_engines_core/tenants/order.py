@@ -15,7 +15,7 @@ from landlord_engines_core.models import Operation
 __all__ = ["Contender", "IsWanted", "is_superseded"]
 
 IsWanted = Callable[[str], Awaitable[bool | None]]
-"""Function that tells whether Landlord wants the resource of the tenant with this key.
+"""Function that returns whether Landlord wants the resource of the tenant with this key.
 
 Landlord wants it if it shows the tenant as provisioning, updating or ready. The answer is ``None`` if
 the worker does not know Landlord's API. The function raises Transient if the API gives no usable

@@ -242,7 +242,7 @@ def _was_killed(ended: CompletedJob, record: Record) -> bool:
 
 
 def _may_be_down(ended: CompletedJob, record: Record) -> bool:
-    """Whether this job or the one before it was killed and may have left the tenant down."""
+    """Whether this job or the previous one was killed and may have left the tenant down."""
     # A stop request of the previous job may land after this job confirmed its resource. Only the last
     # check can tell: until then another worker may still be in a switch.
     return ended.last and (ended.preempted or _was_killed(ended, record))

@@ -19,11 +19,11 @@ from landlord_engines_core.errors import Queued
 __all__ = ["Slots"]
 
 RETRY_AFTER = 0.5
-"""Seconds after which a step that left the queue is entered again."""
+"""Seconds after which a step that left the queue is tried again."""
 
 # Observed with 2,000 steps that left together: their new attempts kept the event loop busy. Steps that
 # need 3 s exceeded their deadline of 15 s.
-SHORTEST_WAIT = 0.5
+MIN_WAIT_FRACTION = 0.5
 """Fraction of ``step_timeout`` that a step waits at least; it leaves the queue at a random time."""
 
 POSITION_KEPT = 60.0
@@ -46,7 +46,7 @@ class _Waiter:
 
 @attrs.frozen
 class _Position:
-    """Position in the queue of a step that is about to be entered again."""
+    """Position in the queue that is kept for a step's next attempt."""
 
     number: int
     until: float
@@ -136,7 +136,7 @@ class Slots:
 
     def _choose_wait(self) -> float:
         """Choose the seconds for which an attempt waits."""
-        return self.step_timeout * uniform(SHORTEST_WAIT, 1.0)  # noqa: S311  # spreads load
+        return self.step_timeout * uniform(MIN_WAIT_FRACTION, 1.0)  # noqa: S311  # spreads load
 
     def _enter(self, execution_id: str) -> _Waiter:
         self._forget_expired()

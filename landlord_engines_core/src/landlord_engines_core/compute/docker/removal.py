@@ -2,8 +2,8 @@
 
 A container owns its unnamed volumes. They are removed with it if its configuration says
 ``remove_volumes``, whether an update, a rollback or a delete removes it. In an update both
-configurations have to say so, since the next container may keep data of the previous one. The volumes of a
-container that never started have no data and are always removed.
+configurations have to say so, since the next container may keep data of the previous one. The volumes
+of a container that never started have no data and are always removed.
 
 Named volumes belong to the tenant (`volumes`). Images, networks and folders belong to the operator.
 """
