@@ -41,7 +41,7 @@ async def test_a_body_that_is_not_understood_ends_with_400_naming_the_field(
         (b'{"k":' * 1000 + b"1" + b"}" * 1000, "$.desired_config is nested more than"),
         (b"[" * 100_000 + b"]" * 100_000, "$.desired_config is nested more than"),
         (b'{"k": "' + b"x" * 12_000_000 + b'"}', "$.desired_config has 12000009 characters"),
-        (b'{"k": 1e999}', "$.desired_config holds NaN, Infinity or a number"),
+        (b'{"k": 1e999}', "$.desired_config contains NaN, Infinity or a number"),
         (b'"x"', "$.desired_config must be an object"),
     ],
     ids=["deep", "deepest", "a long text", "a large number", "no object"],

@@ -17,7 +17,7 @@ from landlord_test_target.engine import FIRST_PAUSE, SPARED
 from landlord_test_target.harness import Worker, World, wait_for
 
 PAUSE = 1.0
-APART = "set apart, and tried again by itself in"
+APART = "set apart, and tried again alone in"
 
 DEADLY = 15
 """A version that kills the worker."""

@@ -69,7 +69,7 @@ def test_from_the_third_on_the_pauses_grow_up_to_an_hour(loops: CrashLoops, line
     assert [error.retry_after for error in errors] == [30, 60, 120, 1920, 3600, 3600]
     assert str(errors[0]).startswith(
         "LE408: the worker ended during this job 3 times in a row: it is set apart,"
-        " and tried again by itself in 30 s; find out why"
+        " and tried again alone in 30 s; find out why"
     )
     assert lines.lines[0] == (
         "warning",

@@ -54,7 +54,7 @@ async def test_a_rolled_back_update_is_never_applied_again_by_the_same_job() -> 
 
     for _ in range(3):
         process = jobs(("mock", compute))
-        with pytest.raises(Held, match="rolled back, the former resource serves: it crashed"):
+        with pytest.raises(Held, match="rolled back, the previous resource serves: it crashed"):
             await process.run(body("update", image="new"), steps)
 
     assert compute.resources["t"].config == {"image": "old"}
@@ -72,7 +72,7 @@ async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(
     await rolls_back(compute)
 
     for _ in range(2):
-        with pytest.raises(Held, match="rolled back, the former resource serves: it crashed"):
+        with pytest.raises(Held, match="rolled back, the previous resource serves: it crashed"):
             await jobs(("mock", compute), landlord=landlord).run(body(image="old"), steps)
     await landlord.aclose()
 

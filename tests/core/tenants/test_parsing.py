@@ -65,7 +65,7 @@ def test_null_is_as_good_as_missing() -> None:
         (body(tenant_uuid=5), "$.tenant_uuid must be a string"),
         (body(tenant_uuid=None, tenant_id=[]), "$.tenant_id must be a string"),
         (body(operation=True), "$.operation must be a string"),
-        (body(operation=float("inf")), "$.operation holds NaN, Infinity or a number"),
+        (body(operation=float("inf")), "$.operation contains NaN, Infinity or a number"),
     ],
 )
 def test_what_is_not_a_job_names_its_field(raw: bytes, named: str) -> None:
@@ -91,9 +91,9 @@ UNREADABLE = [
         f"$.desired_config is nested more than {MAX_DEPTH} levels deep",
     ),
     (json.dumps({"a": "x" * MAX_READ}), "$.desired_config has 4194313 characters, at most 4194304"),
-    ('{"a": NaN}', "$.desired_config holds NaN, Infinity or a number"),
-    ('{"a": [-1e999]}', "$.desired_config holds NaN, Infinity or a number"),
-    (f'{{"a": {"9" * 5000}}}', "$.desired_config holds NaN, Infinity or a number"),
+    ('{"a": NaN}', "$.desired_config contains NaN, Infinity or a number"),
+    ('{"a": [-1e999]}', "$.desired_config contains NaN, Infinity or a number"),
+    (f'{{"a": {"9" * 5000}}}', "$.desired_config contains NaN, Infinity or a number"),
 ]
 
 

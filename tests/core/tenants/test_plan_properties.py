@@ -2,7 +2,7 @@ from hypothesis import given, strategies as st
 
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
 from landlord_engines_core.models import config_hash, key_hashes
-from landlord_engines_core.tenants.plan import LONGEST, MOST, Action, decide
+from landlord_engines_core.tenants.plan import MAX_KEY_LENGTH, MAX_KEYS, Action, decide
 from landlord_test_target.strategies import configs
 
 states = st.sampled_from(ResourceState)
@@ -54,8 +54,8 @@ def test_the_changes_name_keys_and_are_bounded_whatever_the_keys(
     changes = decide(spec(wanted), seen(ResourceState.HEALTHY, there)).changes
 
     differ = {key for key in {*wanted, *there} if wanted.get(key, ...) != there.get(key, ...)}
-    assert len(changes) <= MOST + 1
-    assert all(len(change) <= LONGEST + len(" changed") for change in changes)
-    named = [change.removesuffix(" changed") for change in changes[:MOST]]
+    assert len(changes) <= MAX_KEYS + 1
+    assert all(len(change) <= MAX_KEY_LENGTH + len(" changed") for change in changes)
+    named = [change.removesuffix(" changed") for change in changes[:MAX_KEYS]]
     if there:
-        assert named == [key[:LONGEST] for key in sorted(differ)[:MOST]]
+        assert named == [key[:MAX_KEY_LENGTH] for key in sorted(differ)[:MAX_KEYS]]

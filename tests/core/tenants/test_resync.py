@@ -275,7 +275,7 @@ async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api
     await resync_answer(here, steps, after("update"), api, ("b", there), logger=logger)
 
     assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
-    assert steps.told[0].detail == "the resource on b is failed; the former one is kept"
+    assert steps.told[0].detail == "the resource on b is failed; the previous one is kept"
     assert set(steps.record.placements) == {Placement("mock"), Placement("b")}
     assert logger.events("warning") == ["stable"]
 

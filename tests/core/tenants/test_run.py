@@ -128,7 +128,7 @@ async def test_a_rolled_back_update_is_held_without_values() -> None:
     await tenants.run(body(image="x"), DirectSteps())
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
-    with pytest.raises(Held, match="the former resource serves: it crashed"):
+    with pytest.raises(Held, match="the previous resource serves: it crashed"):
         await tenants.run(body("update", image="y"), DirectSteps("two"))
 
 

@@ -276,7 +276,10 @@ async def test_a_program_that_ends_is_told_with_its_code(
     [
         ({"command": ["no-such-thing"]}, "the image does not have the command"),
         ({"user": "nobody-here"}, r"the image does not have the user in \$.user"),
-        ({"resources": {"cpu": 1_000_000}}, r"\$.resources.cpu is more than the daemon's host has"),
+        (
+            {"resources": {"cpu": 1_000_000}},
+            r"\$.resources.cpu is more than the daemon's machine has",
+        ),
         ({"resources": {"memory": 1}}, r"\$.resources.memory is less than the daemon allows"),
         ({"image": "UPPER:1"}, r"\$.image is not an image reference"),
     ],
@@ -294,7 +297,7 @@ async def test_a_name_that_is_somebody_elses_is_refused_and_left_alone(
 ) -> None:
     foreign = docker("create", "--name", f"landlord-tenant-{tenant.tenant}", f"{WEB}:1")
     try:
-        with pytest.raises(ComputeRefused, match="held by a container that is not this tenant's"):
+        with pytest.raises(ComputeRefused, match="taken by a container that is not this tenant's"):
             await engine.provision(spec(tenant.tenant))
 
         assert not await engine.destroy(tenant.tenant, "")

@@ -133,9 +133,9 @@ async def test_a_stopped_tenant_whose_partner_was_made_again_is_made_again(
 @pytest.mark.parametrize(
     ("acts", "expected"),
     [
-        (("rm -f {}", "run"), "made again"),
-        (("rename {} {}-old", "run"), "made again"),
-        (("restart -t0 {}",), "started again"),
+        (("rm -f {}", "run"), "recreated"),
+        (("rename {} {}-old", "run"), "recreated"),
+        (("restart -t0 {}",), "restarted"),
     ],
     ids=["removed", "renamed", "restarted"],
 )
@@ -175,7 +175,7 @@ async def test_a_partner_that_is_not_there_is_named_and_what_serves_is_left_alon
     docker("rm", "-f", partner)
     assert "is gone" in await detail(engine, tenant)
 
-    with pytest.raises(ComputeRefused, match=r"\$\.network_mode names is not there"):
+    with pytest.raises(ComputeRefused, match=r"\$\.network_mode names does not exist"):
         await engine.update(desired)
 
     assert tenant.only["Id"] == before

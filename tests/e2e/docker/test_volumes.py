@@ -281,7 +281,7 @@ async def test_where_the_worker_does_not_see_the_host_only_the_roots_themselves_
     async with gate() as front:
         remote = engines(host=front.host, policy={"bind_roots": [str(tmp_path)]})
 
-        with pytest.raises(ComputeRefused, match=r"a folder of the host in \$.volumes\[0\]"):
+        with pytest.raises(ComputeRefused, match=r"a host path in \$.volumes\[0\]"):
             await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/link:/data:ro"]))
         await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}:/data:ro"]))
 

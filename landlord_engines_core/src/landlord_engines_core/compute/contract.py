@@ -4,12 +4,12 @@ The rules, beside the signatures:
 
 - Every call is idempotent and safe to repeat after a crash.
 - State lives on the target (labels and the configuration's hash), never in the process.
-- A tenant's id may hold any characters, and never reaches a shell or a path unescaped.
+- A tenant's id may contain any characters, and never reaches a shell or a path unescaped.
 - A value of a configuration never reaches a log, an error or an identifier.
 - Each request that changes the target goes through `in_flight.send`.
 - Each replacement of one resource by another goes through `in_flight.switch`.
 
-A cancelled step ends at once, except for such a request or replacement.
+A cancelled step ends immediately, except for such a request or replacement.
 """
 
 import abc
@@ -49,9 +49,10 @@ class ComputeSpec:
         tenant: The stable key of the tenant.
         name: The tenant's name, for people to read; not unique over time.
         location: The location on the target.
-        config: The effective configuration, defaults included; may hold secrets.
+        config: The effective configuration, merged from the engine's defaults, Landlord's defaults
+            and the tenant's configuration; may contain secrets.
         config_hash: The hash of ``config``, which the engine keeps beside the resource.
-        key_hashes: The hash of each top-level value of ``config``, kept where there is room.
+        key_hashes: The hash of each top-level value of ``config``, kept if there is room.
     """
 
     tenant: str
@@ -88,7 +89,7 @@ class ComputeResult:
     Attributes:
         resource_ids: The target's ids of the resource.
         changes: The changes, in words and names of keys, never values.
-        rolled_back: Why the former resource serves again after a failed update, without values;
+        rolled_back: Why the previous resource serves again after a failed update, without values;
             empty otherwise.
     """
 
@@ -130,7 +131,7 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     def location(self, config: Mapping[str, object]) -> str:
-        """Return the location that a configuration names, or the engine's own location.
+        """Return the location that a configuration names, or the engine's default location.
 
         For a delete the configuration was not checked against the schema.
 
@@ -148,7 +149,7 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        """Bring the tenant's resource to ``spec``, or back to its former state if that fails."""
+        """Bring the tenant's resource to ``spec``, or back to its previous state if that fails."""
 
     @abc.abstractmethod
     async def destroy(self, tenant: str, location: str) -> bool:
@@ -174,7 +175,7 @@ class ComputeEngine(abc.ABC):
 
     @property
     def longest_carry(self) -> float:
-        """Seconds from a cancellation until a request and a switch have ended, at most."""
+        """Maximum seconds from a cancellation until the step's request or switch has ended."""
         return 0.0
 
     @property
@@ -186,7 +187,7 @@ class ComputeEngine(abc.ABC):
         return 0.0
 
     async def reach(self) -> str:
-        """Reach the target with the operator's own access, and change nothing.
+        """Reach the target with the operator's credentials, and change nothing.
 
         `landlord-host check` calls this, and the worker at its start and each minute. The caller
         gives up after 10 seconds. An engine without a target need not define it.
@@ -208,7 +209,7 @@ class ComputeEngine(abc.ABC):
         """Bring a tenant back into service after a switch that was interrupted.
 
         The engine has no configuration here, and decides by the target alone. Core calls this once
-        no act of the tenant can be alive.
+        no step of the tenant can be running.
 
         Returns:
             Whether anything was changed.
@@ -228,6 +229,6 @@ class ComputeFactory(Protocol):
 
 
 def digest_of(text: str) -> str:
-    """Return the SHA-256 of a text in hex, for ids and names that a target would not take."""
-    # A tenant's key comes from JSON and may hold half a surrogate pair.
+    """Return the SHA-256 of a text in hex, for ids and names that a target would reject."""
+    # A tenant's key comes from JSON and may contain a lone surrogate.
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -3,7 +3,7 @@
 A request that was sent cannot be taken back. If its step ended first, the request would reach the
 target after the requests of the tenant's next job. A compute engine therefore passes each request
 that changes its target to `send`, and the requests that replace one resource by another to `switch`.
-Everything else stops at once when its step is cancelled: a pull, a wait, an observation.
+Everything else stops immediately when its step is cancelled: a pull, a wait, an observation.
 
 A process may be suspended (SIGSTOP, a paused machine, a blocked loop) while its job is killed and
 another worker continues. `send` therefore asks the backend if the observation behind the request is
@@ -42,7 +42,7 @@ FRESH = 5.0
 
 
 def pass_by(failpoint: str) -> None:
-    """Continue, as always outside of tests."""
+    """Ignore a failpoint: the default outside of tests."""
 
 
 @attrs.frozen
@@ -90,7 +90,7 @@ class InFlightRequests:
 
         Args:
             tenant: The tenant's key.
-            still_due: Asks the backend whether the job still lives and holds the tenant's lock.
+            still_due: Asks the backend whether the job still runs and has the tenant's lock.
                 Raises Superseded, its subclass ExecutionEnded, or Transient.
         """
         token = _current.set(Act(requests=self, tenant=tenant, still_due=still_due))
@@ -159,7 +159,7 @@ class InFlightRequests:
             self.given_up += 1
 
     def _start(self, act: "Act", request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        # In a task of its own a SystemExit would end the event loop.
+        # A SystemExit that a task raises would end the event loop.
         task = asyncio.create_task(_run_without_exit(request))
         self._tasks.setdefault(act.tenant, set()).add(task)
         task.add_done_callback(lambda done: self._remove(act.tenant, done))
@@ -171,7 +171,7 @@ class InFlightRequests:
         if not tasks:
             del self._tasks[tenant]
         if not task.cancelled():
-            # asyncio reports an error that nobody reads.
+            # asyncio logs an error that nobody has read.
             task.exception()
 
 
@@ -188,7 +188,7 @@ class Act:
         requests: The requests in flight.
         tenant: The tenant's key.
         still_due: Asks the backend whether the job may continue.
-        in_switch: Whether a resource is out of service at the moment.
+        in_switch: Whether the tenant is out of service at the moment.
     """
 
     requests: InFlightRequests
@@ -206,7 +206,7 @@ class Act:
             self._observed = _Clocks.now()
 
     def carry_deadline(self) -> float:
-        """Return the loop's time at which a request is cancelled; it runs from the first call."""
+        """Return the loop's time at which a request is cancelled; the first call fixes it."""
         if self._carry_deadline is None:
             now = asyncio.get_running_loop().time()
             self._carry_deadline = now + self.requests.longest_carry
@@ -216,7 +216,7 @@ class Act:
         """Ask the backend whether the job may continue, if the observation is old.
 
         Raises:
-            Superseded: A younger job holds the tenant's lock; or this one ended outside of a switch.
+            Superseded: A younger job has the tenant's lock; or this one ended outside of a switch.
             Transient: The backend does not answer, outside of a switch.
         """
         if self._observed.elapsed() <= FRESH:
@@ -232,7 +232,7 @@ class Act:
 
     @contextmanager
     def switching(self) -> Iterator[None]:
-        """Mark a resource as out of service meanwhile."""
+        """Mark the tenant as out of service until the context ends."""
         self.in_switch = True
         try:
             yield
@@ -282,17 +282,17 @@ async def switch(
 
     Both functions name resources by the target's ids, create nothing and never start over. A
     cancellation stops ``forward`` at its next wait, runs ``back``, and is raised after that. If a
-    younger job holds the tenant's lock by now, the switch ends as it is.
+    younger job already has the tenant's lock, the switch stops where it is.
 
     Args:
-        forward: Takes the former resource out of service and returns once the next one is healthy,
-            or the former one serves again.
-        back: Brings the former resource back into service, without waiting for its health.
+        forward: Takes the previous resource out of service and returns once the next one is healthy,
+            or the previous one serves again.
+        back: Brings the previous resource back into service, without waiting for its health.
         longest: Seconds that ``forward`` may take.
 
     Raises:
         ComputeUnavailable: The worker is draining, and the drain may end before the switch.
-        Superseded: A younger job holds the tenant's lock.
+        Superseded: A younger job has the tenant's lock.
     """
     act = _current.get()
     if act is None:

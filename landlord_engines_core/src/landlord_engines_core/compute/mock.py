@@ -29,7 +29,7 @@ class MockCompute(ComputeEngine):
     single_location: ClassVar[bool] = True
 
     def config_schema(self) -> Mapping[str, object]:
-        """Return a schema that accepts everything, as Landlord's own mock does."""
+        """Return a schema that accepts everything, as Landlord's mock provider does."""
         return {}
 
     def config_defaults(self) -> Mapping[str, object]:

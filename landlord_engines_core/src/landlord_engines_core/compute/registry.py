@@ -35,13 +35,14 @@ def _pointer(error: ValidationError) -> str:
 
 
 _COMPLETABLE = ("dependentRequired", "minProperties", "required")
+"""Rules that more keys can satisfy."""
 _CHOICES = ("anyOf", "oneOf")
 
 
 def _is_incomplete(error: ValidationError) -> bool:
-    """Return whether a tenant's configuration can repair this error of the defaults by more keys."""
+    """Return whether a tenant's configuration can repair an error of the defaults with more keys."""
     if any(isinstance(part, int) for part in error.absolute_path):
-        # A tenant's list replaces the default's; it adds nothing to an item.
+        # A tenant's list replaces the default's; it adds no key to an item.
         return False
     if error.validator in _CHOICES:
         # The first element of an inner error's path is the number of its choice.
@@ -92,7 +93,7 @@ class ComputeRegistry:
 
     @property
     def longest_carry(self) -> float:
-        """Seconds that any of the engines may carry a request or a switch after a cancellation."""
+        """Maximum seconds from a cancellation until a request or a switch of any engine has ended."""
         return max((engine.longest_carry for engine in self._engines.values()), default=0.0)
 
     def has_locations(self) -> bool:

@@ -28,17 +28,17 @@ def read_section(
     Raises:
         ComputeRefused: With the path of each bad key, never its value.
     """
-    own = field_names(settings_type)
-    known = {*own, *tenant_keys}
+    operator_keys = field_names(settings_type)
+    known = {*operator_keys, *tenant_keys}
     if problems := unknown_keys(section, known, f"compute.{engine}."):
         raise ComputeRefused("; ".join(problems), hint=f"known keys: {', '.join(sorted(known))}")
     try:
         settings = codec.structure(
-            {key: value for key, value in section.items() if key in own}, settings_type
+            {key: value for key, value in section.items() if key in operator_keys}, settings_type
         )
     except codec.BadDocument as error:
         raise ComputeRefused(f"compute.{engine}: {error}") from None
-    return settings, {key: value for key, value in section.items() if key not in own}
+    return settings, {key: value for key, value in section.items() if key not in operator_keys}
 
 
 def field_names(settings_type: type) -> set[str]:

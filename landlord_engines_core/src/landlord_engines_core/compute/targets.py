@@ -44,7 +44,7 @@ class TargetStatus:
         return self.error is None
 
 
-async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # it is a bound of ours, not the caller's
+async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # a default for all callers
     """Have an engine reach its target within ``timeout`` seconds, and return any error."""
     try:
         with catch_exits():
@@ -55,7 +55,7 @@ async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> Target
     except TimeoutError:
         message = f"the target of the compute engine {engine.name} gave no answer in {timeout:g} s"
         return TargetStatus(error=ComputeUnavailable(message, hint=f"check compute.{engine.name}"))
-    except Exception as error:  # noqa: BLE001  # its text may hold a value out of the settings
+    except Exception as error:  # noqa: BLE001  # its text may contain a value of the settings
         message = f"compute engine {engine.name} cannot reach its target: {error_kind(error)}"
         return TargetStatus(
             error=ComputeUnavailable(message, hint="report it to the authors of the engine")

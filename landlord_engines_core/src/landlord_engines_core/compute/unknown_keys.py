@@ -1,7 +1,7 @@
 """Unknown keys: one rule for the settings of all compute engines, and one for tenants.
 
-An operator's section may hold known keys only: a typo in it would mean another target, or no limit.
-A tenant's configuration may hold unknown keys, which Landlord's own providers ignore. A key that is
+An operator's section may contain known keys only: a typo in it would mean another target, or no limit.
+A tenant's configuration may contain unknown keys, which Landlord's providers ignore. A key that is
 similar to a known one is a typo, and is refused there too.
 """
 
@@ -28,7 +28,7 @@ def unknown_keys(
 def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -> Iterator[str]:
     """Yield a message for each unknown key that is similar to a key of the schema, at any depth.
 
-    A map with keys of the tenant's own, such as ``env``, is skipped, since its schema lists no keys.
+    A map whose keys the tenant chooses, such as ``env``, is skipped: its schema lists no keys.
     """
     if isinstance(config, list | tuple):
         items = schema.get("items")

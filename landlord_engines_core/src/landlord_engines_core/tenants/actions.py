@@ -1,4 +1,7 @@
-"""The actions of a job's steps. Each may run again, and then changes nothing twice."""
+"""The actions of a job's steps. Each may be repeated, and changes nothing twice.
+
+The backend keeps a record of each tenant: its placements and its last transitions.
+"""
 
 from functools import partial
 
@@ -26,8 +29,8 @@ class JobActions:
         resolver: Chooses engine, location and configuration.
         converger: Compares a target with a configuration.
         confirmer: Does a job's work on its target.
-        crash_loops: Remembers the attempts that a job has lost.
-        in_flight: Requests to targets that former steps left under way.
+        crash_loops: Remembers the attempts in which a job's worker died.
+        in_flight: Requests to targets that previous steps left in flight.
         logger: Receives a line for each job that has done its work.
     """
 
@@ -55,8 +58,8 @@ class JobActions:
         try:
             placement = await self.resolver.placement(job, read_record)
         except (ComputeRefused, LandlordUnavailable):
-            # A job that waits here has no lock, so that nobody cancels it: only the record
-            # tells that a younger job overtook it.
+            # A job that waits here has no lock, so no younger job cancels it. Reading the record
+            # raises Superseded if a younger job has overtaken it.
             await read_record()
             raise
         return Resolved(started_at=now(), placement=placement)
@@ -64,12 +67,12 @@ class JobActions:
     async def apply(
         self, job: Job, execution_id: str, resolved: Resolved, record: Record
     ) -> Confirmed:
-        """Bring the tenant's resource to what the job asks for, and confirm it.
+        """Do the job's work on its target, and confirm it.
 
         Raises:
             ComputeError: The target or the engine refuses, or is unavailable.
         """
-        # A request of the tenant's former job would land after this job's own.
+        # A late request of the tenant's previous job would undo this job's work.
         await self.in_flight.wait_ended(job.tenant)
         if resolved.placement is None:
             locations = await self._locations_to_clear(job, resolved, record)
@@ -81,13 +84,13 @@ class JobActions:
         return attrs.evolve(confirmed, detail=detail)
 
     async def hold(self, reason: str) -> Confirmed:
-        """Refuse once more an update that was rolled back.
+        """Refuse an update that was rolled back.
 
         Raises:
             ComputeRefused: Always.
         """
         raise ComputeRefused(
-            f"the update was rolled back, the former resource serves: {reason}",
+            f"the update was rolled back, the previous resource serves: {reason}",
             hint="change the tenant's configuration",
         )
 
@@ -96,7 +99,7 @@ class JobActions:
         return Confirmed(ended_at=now(), applied=Applied(outcome=Outcome.REFUSED), detail=reason)
 
     async def plan(self, job: Job, resolved: Resolved) -> Planned:
-        """Say what ``apply`` would do, and change nothing."""
+        """Return what ``apply`` would do, and change nothing."""
         assert resolved.placement is not None, "only a delete has no placement"
         spec = await self.resolver.spec(job, resolved.placement)
         decision = await self.converger.plan(resolved.placement.engine, spec)

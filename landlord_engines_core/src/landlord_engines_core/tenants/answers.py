@@ -17,7 +17,7 @@ __all__ = ["answer_planned", "answer_succeeded", "answer_superseded", "answer_un
 def sum_up(
     job: Job, execution_id: str, resolved: Resolved | ResyncCheck, confirmed: Confirmed
 ) -> Transition:
-    """Sum up a job that has ended."""
+    """Build the transition of a job that has ended."""
     applied = confirmed.applied
     return Transition(
         execution_id=execution_id,

@@ -21,7 +21,7 @@ __all__ = ["StepRunner"]
 T = TypeVar("T")
 
 _STEPS_WITH_SLOT = frozenset({"apply", "resync"})
-"""The steps that change a target. Their deadline begins with their slot."""
+"""The steps that change a target. Their deadline starts when they get a slot."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,10 +29,10 @@ class StepRunner:
     """Runs the actions of steps, each within its bounds.
 
     Attributes:
-        failures: Translates what an action raises.
+        failures: Translates the errors of an action.
         in_flight: Requests to targets that a cancelled step waits for.
-        slots: Bound how many steps change targets at once.
-        step_timeout: Seconds after which a step without a slot is given up.
+        slots: Limit how many steps change targets at once.
+        step_timeout: Seconds after which a step without a slot is cancelled.
         metrics: Counts steps and their failures.
         logger: Receives a line for each cancelled step.
     """
@@ -92,6 +92,6 @@ class StepRunner:
                 async with bound:
                     return await work()
         except asyncio.CancelledError:
-            # A kill or the end of a drain. Another attempt enters the step again.
+            # The job was killed or a drain ended. Another attempt runs the step again.
             self.logger.warning("step cancelled", step=name)
             raise

@@ -1,4 +1,4 @@
-"""Doing a job's work and confirming it: one healthy resource, as Landlord wants it by now."""
+"""A job's work and its confirmation: one healthy resource with Landlord's newest configuration."""
 
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ from landlord_engines_core.models import (
     config_hash,
 )
 from landlord_engines_core.resolution import Resolver
-from landlord_engines_core.tenants.converge import Converger, unhealthy
+from landlord_engines_core.tenants.converge import Converger, unhealthy_error
 from landlord_engines_core.tenants.results import Applied, Confirmed
 
 __all__ = ["Confirmer", "now"]
 
 _WANTED_STATES = ("provisioning", "updating", "ready")
-"""The states in which Landlord wants a tenant's desired configuration to be in force."""
+"""States of a tenant in which Landlord wants a resource with the desired configuration."""
 
 _MAX_UNCONFIRMED = 1000
 """Jobs that this process remembers until it has confirmed their work."""
@@ -38,7 +38,7 @@ def now() -> str:
 
 
 class _RolledBack(Exception):
-    """An update was rolled back, and the former resource serves again."""
+    """An update was rolled back, and the previous resource serves again."""
 
     def __init__(self, applied: Applied) -> None:
         super().__init__(applied.rolled_back)
@@ -66,7 +66,7 @@ class Confirmer:
     resolver: Resolver
     landlord: LandlordClient | None
     logger: Logger
-    # By job. An attempt continues the work of the one before: it watches a resource that is slow to
+    # By job. An attempt continues the work of the previous one: it watches a resource that is slow to
     # start, and does not replace it each time.
     _work: OrderedDict[str, _Work] = attrs.field(factory=OrderedDict, init=False)
 
@@ -99,11 +99,11 @@ class Confirmer:
     ) -> Confirmed:
         """Apply the job's configuration, or Landlord's newer one, and wait for health.
 
-        The result says where the update was rolled back.
+        The result says if the update was rolled back.
 
         Raises:
             ComputeRefused: The engine, a policy or the target refuses the configuration.
-            ComputeUnavailable: The resource is not healthy yet, or a former one is still present.
+            ComputeUnavailable: The resource is not healthy yet, or a previous one is still present.
         """
         try:
             confirmed = await self._apply_and_confirm(job, execution_id, record, placement)
@@ -119,11 +119,11 @@ class Confirmer:
         if work is None:
             spec = await self.resolver.spec(job, placement)
             work = self._remember(execution_id, await self._apply(placement, spec))
-        await self._wait_right(job, work, placement)
+        await self._wait_or_repair(job, work, placement)
         detail = await self._apply_newer(job, work, placement)
         applied = work.applied
         current = applied.placement or placement
-        # Former placements go last: they serve the tenant until the new resource is healthy.
+        # Previous placements are cleared last: they serve the tenant until the new resource is healthy.
         destroyed = await self.converger.destroy(
             job.tenant, [location for location in record.placements if location != current]
         )
@@ -144,21 +144,21 @@ class Confirmer:
             raise _RolledBack(applied)
         return applied
 
-    async def _wait_right(self, job: Job, work: _Work, placement: Placement) -> None:
-        """Wait for health, and repair once a resource that is missing, failed or another job's.
+    async def _wait_or_repair(self, job: Job, work: _Work, placement: Placement) -> None:
+        """Wait for health. Repair a resource once if it is missing, failed or another job's.
 
         Raises:
-            ComputeUnavailable: The resource is not healthy, also after a repair.
+            ComputeUnavailable: The resource is not healthy, even after a repair.
         """
         observed = await self.converger.wait_started(job.tenant, placement)
-        # A resource without a hash was compared by its configuration, right before.
-        is_right = observed.config_hash == work.applied.config_hash or (
+        # `Converger.apply` has just compared a resource without a hash by its configuration.
+        has_config = observed.config_hash == work.applied.config_hash or (
             not observed.config_hash and work.applied.outcome is Outcome.UNCHANGED
         )
-        if observed.state is ResourceState.HEALTHY and is_right:
+        if observed.state is ResourceState.HEALTHY and has_config:
             return
         if observed.state is ResourceState.STARTING:
-            raise unhealthy(placement, observed)
+            raise unhealthy_error(placement, observed)
         spec = await self._newest_spec(job, placement)
         if observed.state is ResourceState.HEALTHY and observed.config_hash == spec.config_hash:
             work.applied = attrs.evolve(work.applied, config_hash=spec.config_hash)
@@ -168,16 +168,16 @@ class Confirmer:
     async def _repair(
         self, work: _Work, placement: Placement, spec: ComputeSpec, observed: Observation
     ) -> None:
-        # A second repair would replace a resource that is only slow to start, at every attempt.
+        # A second repair at each attempt would replace a resource that only starts slowly.
         was_repaired = spec.config_hash in work.repaired
         if was_repaired and observed.state is ResourceState.FAILED:
-            raise unhealthy(placement, observed)
+            raise unhealthy_error(placement, observed)
         work.repaired.add(spec.config_hash)
         self._add_result(work, await self._apply(placement, spec))
         await self._wait_present(spec.tenant, placement)
 
     async def _newest_spec(self, job: Job, placement: Placement) -> ComputeSpec:
-        """Return Landlord's newer configuration, or the job's own."""
+        """Return the specification of Landlord's newer configuration, else of the job's."""
         try:
             newer = await self._read_newer(job, placement)
         except LandlordUnavailable as error:
@@ -196,9 +196,9 @@ class Confirmer:
         """Apply a configuration that Landlord received while the job ran.
 
         Returns:
-            A detail for the history; empty where the configuration did not change.
+            A detail for the history; empty if the configuration did not change.
         """
-        # Landlord only stores a change during a healthy run, and sends no job for it.
+        # Landlord only stores a change that arrives while a job succeeds, and sends no job for it.
         try:
             newer = await self._read_newer(job, placement)
         except LandlordUnavailable as error:

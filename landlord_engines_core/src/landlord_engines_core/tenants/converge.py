@@ -19,7 +19,7 @@ from landlord_engines_core.models import Outcome, Placement
 from landlord_engines_core.tenants.plan import Action, Plan, decide
 from landlord_engines_core.tenants.results import Applied
 
-__all__ = ["Converger", "unhealthy"]
+__all__ = ["Converger", "unhealthy_error"]
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +42,7 @@ class Converger:
         """Bring the tenant to ``spec`` on this engine, from any state."""
         compute = self.registry.engine(engine)
         observing()
-        # Each attempt observes anew: the one before may have changed the target before it was cut.
+        # Each attempt observes anew: the previous one may have changed the target.
         observed = await _observe(compute, spec)
         decision = decide(spec, observed)
         if decision.action is Action.NOTHING:
@@ -66,7 +66,7 @@ class Converger:
         """Destroy the tenant's resources at all these locations.
 
         Raises:
-            ComputeRefused: An engine that may hold a resource is not on this worker.
+            ComputeRefused: An engine that may have a resource is not on this worker.
         """
         existed = False
         removed: list[Placement] = []
@@ -79,10 +79,10 @@ class Converger:
         return Applied(outcome=outcome, removed=tuple(removed))
 
     async def is_absent(self, tenant: str, placements: Iterable[Placement]) -> bool:
-        """Whether none of these locations holds a resource of the tenant at this moment.
+        """Whether none of these locations has a resource of the tenant at this moment.
 
         Raises:
-            ComputeRefused: An engine that may hold a resource is not on this worker.
+            ComputeRefused: An engine that may have a resource is not on this worker.
         """
         for placement in placements:
             compute = self.registry.engine(placement.engine)
@@ -103,14 +103,14 @@ class Converger:
         """
         observed = await self.wait_started(tenant, placement)
         if observed.state in (ResourceState.STARTING, ResourceState.FAILED):
-            raise unhealthy(placement, observed)
+            raise unhealthy_error(placement, observed)
         return observed
 
     async def wait_removed(self, tenant: str, placements: Iterable[Placement]) -> None:
-        """Wait until none of these locations holds a resource of the tenant.
+        """Wait until none of these locations has a resource of the tenant.
 
         Raises:
-            ComputeUnavailable: A location still holds one.
+            ComputeUnavailable: A location still has one.
         """
         present = (ResourceState.STARTING, ResourceState.HEALTHY, ResourceState.FAILED)
         for placement in placements:
@@ -128,7 +128,7 @@ class Converger:
             observing()
             return await engine.inspect(tenant, placement.location)
 
-        # From 50 ms, since a local process starts at once, to 2 s, since a cloud's API counts calls.
+        # From 50 ms, since a local process starts fast, to 2 s, since a cloud's API counts calls.
         poll = backoff.on_predicate(
             backoff.expo,
             lambda observed: observed.state in passing,
@@ -143,7 +143,7 @@ class Converger:
 
 
 async def _observe(compute: ComputeEngine, spec: ComputeSpec) -> Observation:
-    """Inspect a tenant. A resource without a hash gets the hash of ``spec`` where it matches."""
+    """Inspect a tenant. A resource without a hash gets the hash of ``spec`` if it matches."""
     observed = await compute.inspect(spec.tenant, spec.location)
     is_there = observed.state in (ResourceState.HEALTHY, ResourceState.STARTING)
     if is_there and not observed.config_hash and await compute.matches(spec):
@@ -151,7 +151,7 @@ async def _observe(compute: ComputeEngine, spec: ComputeSpec) -> Observation:
     return observed
 
 
-def unhealthy(placement: Placement, observed: Observation) -> ComputeUnavailable:
+def unhealthy_error(placement: Placement, observed: Observation) -> ComputeUnavailable:
     """Make the error for a resource that is not healthy."""
     reason = f": {observed.detail}" if observed.detail else ""
     return ComputeUnavailable(

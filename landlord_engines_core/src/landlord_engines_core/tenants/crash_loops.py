@@ -1,8 +1,8 @@
-"""Crash loops: jobs whose worker is killed at every attempt are set apart.
+"""Crash loops: a job whose worker dies at every attempt is set apart, that is, retried alone.
 
-All jobs that ran in a killed worker have lost an attempt, and nothing tells which of them killed it.
-So they are tried again one after the other, after a pause. The innocent ones end. The guilty one
-costs one worker in each pause, and its pauses grow.
+All jobs that ran in a worker that died have lost an attempt, and nothing shows which of them caused
+it. They are therefore retried one after the other, after a pause. The harmless ones complete. The
+harmful one costs one worker in each pause, and its pauses grow.
 """
 
 from collections import OrderedDict
@@ -20,23 +20,23 @@ from landlord_engines_core.steps import LostAttempts
 __all__ = ["CrashLoops"]
 
 SET_APART_FROM = 3
-"""Lost attempts in a row. Rolling updates and dying nodes cost a job one or two as well."""
+"""Lost attempts in a row that set a job apart; rolling updates and node failures cost one or two."""
 
-# Restate folds equal failures into one. A failure of another kind in between keeps two losses apart.
+# Restate merges equal failures in a row. The failure that causes this pause separates two losses.
 SHORT_PAUSE = 0.25
 """Seconds before the next attempt, after one or two lost ones."""
 
 FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 3600.0
-"""Seconds before a job that is set apart is tried again; each pause is twice the last."""
+"""Seconds before a job that is set apart is tried again; each pause is twice the previous one."""
 
-# Short: a job that kills its worker mostly does so at once, and a hundred jobs of a node that died
-# wait for each other.
+# Short: a job that kills its worker mostly does so immediately, and after a node failure a hundred
+# jobs wait for each other.
 ALONE_FOR = 5.0
-"""Seconds for which a job is tried by itself."""
+"""Seconds for which a job is tried alone."""
 
-NEXT_LOOK = 2.0
-"""Seconds until a job tries again to be the one that runs by itself."""
+TURN_INTERVAL = 2.0
+"""Seconds after which a waiting job asks again for its turn to run alone."""
 
 _HINT = (
     "find out why the worker ended, for example at its memory limit; a newer job of the tenant"
@@ -46,6 +46,8 @@ _HINT = (
 
 @attrs.frozen
 class _Apart:
+    """Lost attempts of a job that is set apart, and the time until which the metric counts it."""
+
     count: int
     until: float
 
@@ -64,39 +66,39 @@ class CrashLoops:
     metrics: Metrics
     limit: int = 10_000
     _apart: OrderedDict[str, _Apart] = attrs.field(factory=OrderedDict, init=False)
-    _tried: str = attrs.field(default="", init=False)
+    _alone: str = attrs.field(default="", init=False)
     _alone_until: float = attrs.field(default=0.0, init=False)
 
     def __len__(self) -> int:
         now = monotonic()
-        # Copied in one act of the interpreter: the event loop may write meanwhile.
+        # ``list`` copies atomically: the event loop's thread may write meanwhile.
         return sum(1 for apart in list(self._apart.values()) if apart.until > now)
 
     @contextmanager
     def attempt(
         self, execution_id: str, lost: LostAttempts, tenant: Callable[[], str]
     ) -> Iterator[None]:
-        """Enter an attempt of a job that has lost attempts, or put it off.
+        """Enter an attempt of a job that has lost attempts, or delay it.
 
         Args:
             execution_id: The job.
             lost: Its lost attempts.
-            tenant: Returns the job's tenant; empty where reading it costs too much.
+            tenant: Returns the job's tenant; empty if reading it costs too much.
 
         Raises:
             SetApart: The backend tries the job again after a pause.
         """
         if lost.is_new:
             self.metrics.count_lost_attempt()
-            raise self._put_off(execution_id, lost.count, tenant())
+            raise self._delay(execution_id, lost.count, tenant())
         if lost.count < SET_APART_FROM:
             yield
             return
         now = monotonic()
-        if self._tried and now < self._alone_until:
+        if self._alone and now < self._alone_until:
             raise SetApart(
-                f"the job waits until {self._tried} was tried by itself: both have lost their worker",
-                retry_after=NEXT_LOOK,
+                f"the job waits until {self._alone} was tried alone: both have lost their worker",
+                retry_after=TURN_INTERVAL,
             )
         self.logger.warning(
             "job that was set apart is tried by itself",
@@ -105,12 +107,12 @@ class CrashLoops:
             lost_attempts=lost.count,
         )
         self._remember(execution_id, _Apart(lost.count, 0.0))
-        self._tried, self._alone_until = execution_id, now + ALONE_FOR
+        self._alone, self._alone_until = execution_id, now + ALONE_FOR
         try:
             yield
         finally:
-            if self._tried == execution_id:
-                self._tried = ""
+            if self._alone == execution_id:
+                self._alone = ""
 
     def add_lost_attempts(self, execution_id: str, detail: str) -> str:
         """Add a job's lost attempts, if any, to the detail of its transition."""
@@ -120,7 +122,7 @@ class CrashLoops:
         lost = f"its worker had ended during the job {apart.count} times in a row"
         return f"{detail}; {lost}" if detail else lost
 
-    def _put_off(self, execution_id: str, count: int, tenant: str) -> SetApart:
+    def _delay(self, execution_id: str, count: int, tenant: str) -> SetApart:
         if count < SET_APART_FROM:
             return SetApart(_lost(count), retry_after=SHORT_PAUSE)
         # The exponent is capped too: a job that fails for weeks must not overflow a float.
@@ -133,7 +135,7 @@ class CrashLoops:
             lost_attempts=count,
             pause=pause,
         )
-        message = f"{_lost(count)}: it is set apart, and tried again by itself in {pause:g} s"
+        message = f"{_lost(count)}: it is set apart, and tried again alone in {pause:g} s"
         return SetApart(message, hint=_HINT, retry_after=pause)
 
     def _remember(self, execution_id: str, apart: _Apart) -> None:

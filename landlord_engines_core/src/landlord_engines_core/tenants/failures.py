@@ -1,4 +1,4 @@
-"""Translation of the errors inside a step to the three ways in which a job can fail."""
+"""Translation of the errors inside a step to errors that end, hold or retry the job."""
 
 import traceback
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ __all__ = ["Failures"]
 
 @attrs.frozen(kw_only=True)
 class Failures:
-    """Decides by the kind of an error, and never by its location, how a job fails.
+    """Decides how a job fails by the type of an error, and never by the code that raised it.
 
     Attributes:
         hold_retry_interval: Seconds between two attempts of a held job.
-        fail_permanently: Whether a job that would be held ends.
+        fail_permanently: Whether a job ends instead of being held.
         logger: Receives each failure, once per attempt.
     """
 
@@ -67,8 +67,8 @@ class Failures:
             late = Transient(f"step {step} took longer than worker.step_timeout")
             self.logger.warning("step took too long", step=step, code=late.code)
             raise late from error
-        except Exception as error:  # noqa: BLE001  # whatever a compute engine may raise
-            # Only its type and location: its text may hold values of a configuration.
+        except Exception as error:  # noqa: BLE001  # a compute engine may raise any
+            # Only its type and location are logged: its text may contain values of a configuration.
             defect = error.__cause__ if isinstance(error, ExitAttempted) else error
             location, kind = _location(defect), type(defect).__name__
             module = _module(defect)

@@ -22,9 +22,9 @@ class TenantJobs:
         jobs: Runs jobs.
         resyncs: Runs resyncs.
         confirmer: Asks Landlord whether a tenant is wanted.
-        failures: Translates what Landlord's API raises.
-        in_flight: Requests to targets that are under way.
-        slots: Bound how many steps change targets at once.
+        failures: Translates the errors of Landlord's API.
+        in_flight: Requests to targets that were sent and have not ended.
+        slots: Limit how many steps change targets at once.
     """
 
     jobs: JobRunner
@@ -52,14 +52,14 @@ class TenantJobs:
             return await self.confirmer.is_wanted(tenant)
 
     def drain(self, deadline: float) -> None:
-        """Start nothing that may leave a tenant out of service after ``deadline``, a loop's time."""
+        """Start nothing that may leave a tenant out of service after ``deadline``, in the loop's time."""
         self.in_flight.drain(deadline)
 
     @property
     def cut(self) -> int:
-        """How many requests to targets were given up before their end, or are still under way."""
+        """Number of requests to targets that were cancelled before their end or are still in flight."""
         return self.in_flight.given_up + len(self.in_flight)
 
     async def wait_in_flight(self) -> None:
-        """Wait until no request to a target is under way, those of stopped jobs included."""
+        """Wait until no request to a target is in flight, those of stopped jobs included."""
         await self.in_flight.wait_all_ended()

@@ -1,4 +1,7 @@
-"""The bounds of jobs and resyncs, and whether they fit together."""
+"""The limits of jobs and resyncs, and whether they fit together.
+
+A cancelled step still completes a request that was sent, or rolls its switch back: it carries them.
+"""
 
 import attrs
 
@@ -8,7 +11,7 @@ from landlord_engines_core.errors import SettingsError
 __all__ = ["MARGIN", "JobLimits", "check_limits"]
 
 MARGIN = 10.0
-"""Seconds after the longest step until none of its requests can be under way.
+"""Seconds after the longest step until none of its requests can be in flight.
 
 Clocks differ, and event loops are late.
 """
@@ -16,13 +19,13 @@ Clocks differ, and event loops are late.
 
 @attrs.frozen(kw_only=True)
 class JobLimits:
-    """Bounds of jobs and resyncs; times are seconds.
+    """Limits of jobs and resyncs; times are seconds.
 
     Attributes:
-        step_timeout: How long a step may run before it is given up, to be entered again.
+        step_timeout: How long a step may run before it is cancelled and tried again.
         health_timeout: How long a resource may take to become healthy.
         hold_retry_interval: The pause between two attempts of a held job.
-        fail_permanently: Whether a job that would be held ends; Landlord takes it for a success.
+        fail_permanently: Whether a job ends instead of being held; to Landlord each end is a success.
         max_concurrent_jobs: How many jobs change targets at once.
         resync_after: How long after a job its tenant is resynced.
     """
@@ -39,7 +42,7 @@ def check_limits(limits: JobLimits, registry: ComputeRegistry, *, history_retent
     """Check the settings of a worker against each other and against its compute engines.
 
     Args:
-        limits: The bounds of a job.
+        limits: The limits of jobs and resyncs.
         registry: The compute engines.
         history_retention: Seconds for which the record of a deleted tenant is kept.
 
@@ -59,7 +62,7 @@ def _check_health_timeout(limits: JobLimits) -> None:
     if health >= step:
         raise SettingsError(
             f"worker.health_timeout ({health:g}s) is not below worker.step_timeout ({step:g}s):"
-            " a step would be given up while it waits for health",
+            " a step would be cancelled while it waits for health",
             hint=f"set worker.health_timeout below {step:g}s, or worker.step_timeout above {health:g}s",
         )
 
@@ -69,7 +72,7 @@ def _check_carry(limits: JobLimits, name: str, carry: float) -> None:
     if carry > step:
         raise SettingsError(
             f"compute engine {name} may carry a request or a switch for {carry:g}s, longer than"
-            f" worker.step_timeout ({step:g}s), so that each attempt would be cut",
+            f" worker.step_timeout ({step:g}s): each attempt would be cut off",
             hint=f"set worker.step_timeout to {carry:g}s or more, or lower the timeouts of compute.{name}",
         )
 

@@ -1,8 +1,8 @@
-"""Which of two jobs of one tenant goes first: the rule for every worker engine.
+"""Order of two jobs of one tenant: the rule for every worker engine.
 
-The job dispatched last wins, however late the other one arrives. The clocks of a backend's nodes
-differ, so that Landlord decides about a delete where it can. Once Landlord has sent a delete to a
-tenant with a UUID, it sends nothing but deletes.
+The job dispatched last gets the tenant's lock, in whatever order the two arrive. The clocks of a
+backend's nodes differ, so Landlord's API decides about a delete if it is configured. After a delete
+for a tenant with a UUID, Landlord sends only deletes for that tenant.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,11 +15,11 @@ from landlord_engines_core.models import Operation
 __all__ = ["Contender", "IsWanted", "is_superseded"]
 
 IsWanted = Callable[[str], Awaitable[bool | None]]
-"""Function that tells whether Landlord wants the resource of the tenant with this key.
+"""Function that returns whether Landlord wants the resource of the tenant with this key.
 
-Landlord wants it where it shows the tenant as provisioning, updating or ready. The answer is ``None``
-where the worker does not know Landlord's API. The function raises Transient where the API gives no
-usable answer.
+Landlord wants it if it shows the tenant as provisioning, updating or ready. The answer is ``None`` if
+the worker does not know Landlord's API. The function raises Transient if the API gives no usable
+answer.
 """
 
 
@@ -29,9 +29,9 @@ class Contender:
 
     Attributes:
         operation: The job's operation.
-        dispatched: When the backend accepted the job; ``None`` where the backend has forgotten it.
-        before: A time before which the job was dispatched at the latest.
-        killed: Whether the job ended without an end in the record.
+        dispatched: When the backend accepted the job; ``None`` if the backend has forgotten it.
+        before: Upper bound of ``dispatched``, for a job that the backend has forgotten.
+        killed: Whether the job ended without a transition in the tenant's record.
     """
 
     operation: str
@@ -68,7 +68,7 @@ async def is_superseded(
         job: The job that asks for the lock; its time of dispatch is known.
         holder: The job that had the lock last; it may have ended.
         is_uuid: Whether the tenant's key is Landlord's UUID, which no other tenant ever gets.
-        is_wanted: Asks Landlord; called only where a delete meets another operation.
+        is_wanted: Asks Landlord; called only if a delete meets another operation.
 
     Raises:
         Transient: Landlord's API is needed, and gives no usable answer.
@@ -78,6 +78,6 @@ async def is_superseded(
         return later
     if job.is_delete:
         return later and await is_wanted() is True
-    # The holder is a delete. Landlord still wants the tenant where this job came after it.
+    # The holder is a delete. Landlord still wants the tenant if this job came after the delete.
     landlord_wants = await is_wanted()
     return later if landlord_wants is None else not landlord_wants

@@ -1,8 +1,8 @@
 """Parsing a job from its body: pure, and the only module that knows the body's form.
 
-Tenant and operation are read first. Landlord reads every end as a success, so that a job with a
-readable tenant must not end because of the other fields. `Job.unreadable` names the unreadable ones,
-and a step that needs them holds the job.
+Tenant and operation are read first. Landlord takes each ended job for a success, so a job with a
+readable tenant must not end because of the other fields. `Job.unreadable` names the unreadable ones.
+A step that needs one of them holds the job.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from landlord_engines_core.models import Job, Operation
 __all__ = ["MAX_READ", "parse_job"]
 
 MAX_READ = 4 * 1024 * 1024
-"""Characters of the largest value that is read; each can take twenty bytes of memory and more."""
+"""Maximum characters of a value that is read; each can take 20 bytes of memory or more."""
 
 MAX_KEY = 512
-"""Characters of a tenant's key and name; Landlord's keys are UUIDs, its names have 255 bytes."""
+"""Maximum characters of a tenant's key and name; Landlord's keys are UUIDs, its names have 255 bytes."""
 
 _OPERATIONS = {
     "": Operation.PROVISION,
@@ -33,7 +33,7 @@ _OPERATIONS = {
 }
 
 _FIELDS = frozenset(("tenant_id", "tenant_uuid", "operation", "desired_config", "compute_provider"))
-"""Fields of Landlord's ProvisionRequest (landlord 98ffef1) that a job needs."""
+"""Fields of Landlord's ProvisionRequest (Landlord at commit 98ffef1) that a job needs."""
 
 _HINT = "send Landlord's ProvisionRequest as JSON"
 
@@ -42,7 +42,7 @@ _HINT = "send Landlord's ProvisionRequest as JSON"
 class _Unread:
     """Stand-in for a field's value that cannot be read or has a wrong type."""
 
-    why: str
+    problem: str
 
 
 _TOO_DEEP = _Unread(f"is nested more than {jsontext.MAX_DEPTH} levels deep")
@@ -56,16 +56,16 @@ def parse_job(raw: bytes) -> Job:
             the bad field, and never its value.
     """
     try:
-        fields = _fields(jsontext.decode(raw))
+        fields = _read_fields(jsontext.decode(raw))
     except jsontext.NotJson as error:
         raise InvalidJob(
             f"$ is not a JSON object, at character {error.position}",
             hint=_HINT,
         ) from None
-    key, operation = _key(fields), _operation(fields)
-    config = _config(fields.get("desired_config"))
-    name = _name(fields.get("tenant_id"))
-    engine = _text(fields.get("compute_provider"))
+    key, operation = _read_key(fields), _read_operation(fields)
+    config = _read_config(fields.get("desired_config"))
+    name = _read_name(fields.get("tenant_id"))
+    engine = _read_text(fields.get("compute_provider"))
     needed: dict[str, object] = {"desired_config": config}
     if operation is not Operation.DELETE:
         needed |= {"tenant_id": name, "compute_provider": engine}
@@ -77,15 +77,15 @@ def parse_job(raw: bytes) -> Job:
         desired_config={} if isinstance(config, _Unread) else config,
         compute_provider="" if isinstance(engine, _Unread) else engine,
         unreadable="; ".join(
-            f"$.{field} {value.why}"
+            f"$.{field} {value.problem}"
             for field, value in needed.items()
             if isinstance(value, _Unread)
         ),
     )
 
 
-def _fields(text: str) -> Mapping[str, object]:
-    """Read the fields that a job needs; the last one where a field stands twice.
+def _read_fields(text: str) -> Mapping[str, object]:
+    """Read the fields that a job needs; of a repeated field, the last occurrence.
 
     Raises:
         NotJson: The text is no JSON object.
@@ -96,33 +96,34 @@ def _fields(text: str) -> Mapping[str, object]:
         except (jsontext.BadNumber, RecursionError):
             pass  # reading the members one by one shows which field is bad
         else:
-            if isinstance(document, dict) and all(_field(key) == key for key in document):
+            if isinstance(document, dict) and all(_fold_key(key) == key for key in document):
                 return document
     members: dict[str, jsontext.Member] = {}
     for member in jsontext.members(text):
-        if (field := _field(member.key)) in _FIELDS:
+        if (field := _fold_key(member.key)) in _FIELDS:
             members[field] = member
-    return {field: _read(member) for field, member in members.items()}
+    return {field: _read_member(member) for field, member in members.items()}
 
 
-def _field(key: str) -> str:
-    """Name the field that Go reads a key as; Go ignores upper and lower case."""
+def _fold_key(key: str) -> str:
+    """Return the field that Go reads a key as; Go ignores upper and lower case."""
+    # Go folds case by Unicode: U+017F, the long s, equals s.
     folded = key.lower().replace("\u017f", "s")
     return folded if folded in _FIELDS else key
 
 
-def _read(member: jsontext.Member) -> object:
+def _read_member(member: jsontext.Member) -> object:
     if (size := len(member.text)) > MAX_READ:
         return _Unread(f"has {size} characters, at most {MAX_READ} are read")
     try:
         return jsontext.loads(member.text)
     except jsontext.BadNumber:
-        return _Unread("holds NaN, Infinity or a number that a float64 cannot hold")
+        return _Unread("contains NaN, Infinity or a number that a float64 cannot represent")
     except RecursionError:
         return _TOO_DEEP
 
 
-def _config(value: object) -> Mapping[str, object] | _Unread:
+def _read_config(value: object) -> Mapping[str, object] | _Unread:
     if isinstance(value, dict):
         return _TOO_DEEP if jsontext.is_deep(value) else value
     if value is None:
@@ -130,20 +131,20 @@ def _config(value: object) -> Mapping[str, object] | _Unread:
     return value if isinstance(value, _Unread) else _Unread("must be an object")
 
 
-def _text(value: object) -> str | _Unread:
+def _read_text(value: object) -> str | _Unread:
     if isinstance(value, str | _Unread):
         return value
     return "" if value is None else _Unread("must be a string")
 
 
-def _name(value: object) -> str | _Unread:
-    name = _text(value)
+def _read_name(value: object) -> str | _Unread:
+    name = _read_text(value)
     if isinstance(name, str) and len(name) > MAX_KEY:
         return _Unread(f"is longer than {MAX_KEY} characters")
     return name
 
 
-def _key(fields: Mapping[str, object]) -> str:
+def _read_key(fields: Mapping[str, object]) -> str:
     """Read the tenant's key: the UUID, or else the name.
 
     Raises:
@@ -151,9 +152,9 @@ def _key(fields: Mapping[str, object]) -> str:
     """
     # An unreadable UUID does not fall back to the name, which could be another tenant's.
     for field in ("tenant_uuid", "tenant_id"):
-        key = _text(fields.get(field))
+        key = _read_text(fields.get(field))
         if isinstance(key, _Unread):
-            raise InvalidJob(f"$.{field} {key.why}")
+            raise InvalidJob(f"$.{field} {key.problem}")
         if len(key) > MAX_KEY:
             raise InvalidJob(f"$.{field} is longer than {MAX_KEY} characters")
         if key:
@@ -164,10 +165,10 @@ def _key(fields: Mapping[str, object]) -> str:
     )
 
 
-def _operation(fields: Mapping[str, object]) -> Operation:
-    word = _text(fields.get("operation"))
+def _read_operation(fields: Mapping[str, object]) -> Operation:
+    word = _read_text(fields.get("operation"))
     if isinstance(word, _Unread):
-        raise InvalidJob(f"$.operation {word.why}")
+        raise InvalidJob(f"$.operation {word.problem}")
     try:
         return _OPERATIONS[word]
     except KeyError:

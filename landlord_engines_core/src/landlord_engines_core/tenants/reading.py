@@ -12,7 +12,7 @@ from landlord_engines_core.tenants.parsing import parse_job
 __all__ = ["JobReader", "read_tenant"]
 
 SMALL_BODY = 256 * 1024
-"""Bytes of a body that is parsed in the event loop; that takes a few milliseconds."""
+"""Maximum bytes of a body that is parsed in the event loop, which takes a few milliseconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +30,7 @@ class JobReader:
         """Parse a body.
 
         Raises:
-            InvalidJob: The body is no job.
+            InvalidJob: The body is not a job.
         """
         try:
             if len(body) <= SMALL_BODY:
@@ -44,8 +44,8 @@ class JobReader:
 
 
 def read_tenant(body: bytes) -> str:
-    """Read a job's tenant for a log line; empty where the body is large or no job."""
-    # A large body may be what kills the worker: this is called before the job is set apart.
+    """Read a job's tenant for a log line; empty if the body is large or not a job."""
+    # Parsing a large body may kill the worker again, before the job is set apart.
     try:
         return parse_job(body).tenant if len(body) <= SMALL_BODY else ""
     except InvalidJob:

@@ -1,6 +1,6 @@
 """Values that the steps journal: ids, hashes and states, never a value of a configuration.
 
-Later versions read the journals of earlier ones. So fields are only added, each with a default.
+Later versions read the journals of earlier ones, so fields are only added, each with a default.
 """
 
 import attrs
@@ -29,7 +29,7 @@ class Applied:
     """Result of an apply or a destroy.
 
     Attributes:
-        outcome: A word of `Outcome`.
+        outcome: A value of `Outcome`.
         config_hash: Hash of the effective configuration that was applied.
         placement: Where the resource is.
         removed: Where no resource is left.
@@ -60,8 +60,8 @@ class ResyncCheck:
     Attributes:
         needs_repair: Whether the tenant needs a repair.
         placement: Where Landlord wants a resource, if it does.
-        too_early: Whether the job still runs.
-        killed: Whether the job ended without an end in the record.
+        too_early: Whether the tenant's job still runs.
+        killed: Whether the job ended without a transition in the tenant's record.
     """
 
     started_at: str
@@ -73,7 +73,7 @@ class ResyncCheck:
 
 @attrs.frozen(kw_only=True)
 class Planned:
-    """Value of ``plan``: the act and the changes of an apply."""
+    """Value of ``plan``: the action and the changes of an apply."""
 
     action: str
     changes: tuple[str, ...] = ()

@@ -1,14 +1,15 @@
 """The resync: some time after a job, a tenant's target is compared with Landlord and repaired.
 
-A resync covers what no job can:
+The backend keeps a record of each tenant: its placements and its last transitions. A resync covers
+what no job can:
 
-- a configuration that arrived after the job's last look at Landlord, and before Landlord saw its end;
+- a configuration that Landlord received after the job's last read and before it saw the job's end;
 - a request of a killed job that landed after a delete;
 - work that a killed job left half done;
-- a change by somebody else.
+- a change from outside.
 
-The first check comes early. A last one follows where a request of a job may still be under way. It
-comes later than the longest step and the longest carried request.
+The first check comes early. A last one follows if a request of a job may still be in flight. It
+comes later than the longest step and the longest request.
 """
 
 import attrs
@@ -39,12 +40,12 @@ _LONGEST_PAUSE = 3600.0
 """Seconds between two checks of a tenant whose job still runs."""
 
 _REFUSALS = (ComputeRefused, RecursionError)
-"""Errors that only another configuration can end. A deeply nested one raises RecursionError."""
+"""Errors that last until the configuration changes. A deeply nested one raises RecursionError."""
 
 
 @attrs.frozen(kw_only=True)
 class _Desired:
-    """Desired state: ``spec`` at ``placement``, where there is one, and nothing ``elsewhere``."""
+    """Desired state: ``spec`` at ``placement``, if there is one, and nothing ``elsewhere``."""
 
     spec: ComputeSpec | None = None
     placement: Placement | None = None
@@ -58,10 +59,10 @@ class Resyncer:
     Attributes:
         converger: Acts on targets.
         resolver: Chooses engine, location and configuration.
-        landlord: Landlord's API, where the worker has its address.
+        landlord: Client of Landlord's API; ``None`` if its URL is not configured.
         logger: Receives the result of each repair.
         first_check: Seconds from a job to the first check of its tenant.
-        last_check: Seconds from there until no request of a job can be under way any more.
+        last_check: Seconds from there until no request of a job can be in flight.
     """
 
     converger: Converger
@@ -72,8 +73,9 @@ class Resyncer:
     last_check: float
 
     def follow_up(self, ended: CompletedJob, check: ResyncCheck) -> FollowUp | None:
-        """Choose what follows a check: another one while the job runs, else perhaps the last."""
+        """Choose the next check: another one while the job runs, else the last one if it is needed."""
         if check.too_early:
+            # The exponent is capped: a job that runs for weeks must not overflow a float.
             pause = min(self.first_check * 2.0 ** min(ended.put_off + 1, 20), _LONGEST_PAUSE)
             return FollowUp(after=pause, ended=attrs.evolve(ended, put_off=ended.put_off + 1))
         deleted = ended.operation == Operation.DELETE
@@ -91,11 +93,11 @@ class Resyncer:
         result = ResyncCheck(started_at=now(), killed=_was_killed(ended, record))
         try:
             desired = await self._read_desired(ended, record)
-            # After a killed job always: its start leaves the record only with the lock.
+            # Always after a killed job: its start stays in the record until a repair acquires the lock.
             needs_repair = result.killed or (desired is _UNKNOWN and _may_be_down(ended, record))
             needs_repair = needs_repair or not await self._is_converged(ended.tenant, desired)
         except _REFUSALS:
-            # The repair meets the refusal again, with the lock, and writes it into the history.
+            # The repair meets the refusal again, with the lock, and records it in the history.
             return attrs.evolve(result, needs_repair=True)
         placement = desired.placement if needs_repair else None
         return attrs.evolve(result, needs_repair=needs_repair, placement=placement)
@@ -103,8 +105,8 @@ class Resyncer:
     async def repair(self, ended: CompletedJob, record: Record) -> Confirmed:
         """Compare once more, and repair what differs.
 
-        A refused or rolled-back configuration goes into the history. There is no job to hold with it,
-        and Landlord sends a job when the configuration changes.
+        A refused or rolled-back configuration is recorded in the history: a resync has no job to hold.
+        Landlord sends a job when the configuration changes.
 
         Raises:
             ComputeUnavailable: The target does not answer, or a resource is still present.
@@ -131,7 +133,7 @@ class Resyncer:
             return nothing if deleted or ended.overrode_delete else _UNKNOWN
         if tenant.status == "archived":
             return nothing
-        # In any other state Landlord has a job under way, or gave up: that is no state to repair to.
+        # In any other state Landlord has a job under way, or gave up: neither is a desired state.
         if tenant.status != "ready":
             return _UNKNOWN
         return await self._resolve_ready(tenant, ended, record)
@@ -144,7 +146,7 @@ class Resyncer:
             operation=Operation.RESYNC,
             desired_config=tenant.desired_config,
         )
-        placement = await self.resolver.placement_named_by(tenant, job, _last(record))
+        placement = await self.resolver.placement_named_by(tenant, job, _last_placement(record))
         spec = await self.resolver.spec(job, placement)
         elsewhere = tuple(
             location for location in _locations(record, ended) if location != placement
@@ -152,7 +154,7 @@ class Resyncer:
         return _Desired(spec=spec, placement=placement, elsewhere=elsewhere)
 
     async def _is_converged(self, tenant: str, desired: _Desired) -> bool:
-        """Whether the target is in the desired state; an unknown state counts as reached."""
+        """Whether the target is in the desired state; an unknown desired state counts as reached."""
         if desired.spec is not None and desired.placement is not None:
             decision = await self.converger.plan(desired.placement.engine, desired.spec)
             if decision.action is not Action.NOTHING:
@@ -179,18 +181,21 @@ class Resyncer:
             return applied, applied.rolled_back
         if await self.converger.is_absent(tenant, desired.elsewhere):
             return attrs.evolve(applied, removed=desired.elsewhere), ""
-        # A move to another placement: the former resource serves until the new one is healthy.
+        # A move to another placement: the previous resource serves until the new one is healthy.
         observed = await self.converger.wait_started(tenant, desired.placement)
         if observed.state is not ResourceState.HEALTHY:
             engine = desired.placement.engine
-            return applied, f"the resource on {engine} is {observed.state}; the former one is kept"
+            return (
+                applied,
+                f"the resource on {engine} is {observed.state}; the previous one is kept",
+            )
         destroyed = await self._destroy_and_wait(tenant, desired.elsewhere)
         unchanged = applied.outcome == Outcome.UNCHANGED
         outcome = destroyed.outcome if unchanged else applied.outcome
         return attrs.evolve(applied, outcome=outcome, removed=destroyed.removed), ""
 
     async def _restore(self, ended: CompletedJob, record: Record) -> Applied:
-        """Restore service where a killed job left the tenant down, from resources on the target."""
+        """Restore service if a killed job left the tenant down, from resources on the target."""
         outcome = Outcome.UNCHANGED
         for placement in record.placements if _may_be_down(ended, record) else ():
             engine = self.converger.registry.engine(placement.engine)
@@ -200,7 +205,7 @@ class Resyncer:
         return Applied(outcome=outcome)
 
     async def _check_last(self, ended: CompletedJob, record: Record) -> None:
-        """Find a request of a preempted job that landed after this job's end.
+        """Detect a request of a preempted job that landed after this job's end.
 
         Raises:
             ComputeRefused: The resource has another configuration than this job left it with.
@@ -232,18 +237,18 @@ _UNKNOWN = _Desired()
 
 
 def _was_killed(ended: CompletedJob, record: Record) -> bool:
-    """Whether the job, which has ended, left no end in the record."""
+    """Whether the job ended without a transition in the record."""
     return not record.has_ended(ended.execution_id) and not ended.overrode_delete
 
 
 def _may_be_down(ended: CompletedJob, record: Record) -> bool:
-    """Whether this job or the one before it was killed and may have left the tenant down."""
-    # A stop request of the job before may land after this job confirmed its resource. Only the last
-    # check may tell: until then another worker may still carry a switch.
+    """Whether this job or the previous one was killed and may have left the tenant down."""
+    # A stop request of the previous job may land after this job confirmed its resource. Only the last
+    # check can tell: until then another worker may still be in a switch.
     return ended.last and (ended.preempted or _was_killed(ended, record))
 
 
-def _last(record: Record) -> Placement | None:
+def _last_placement(record: Record) -> Placement | None:
     return record.placements[-1] if record.placements else None
 
 

@@ -32,8 +32,8 @@ class ResyncRunner:
     Attributes:
         resyncer: Compares and repairs.
         step_runner: Runs each step within its bounds.
-        crash_loops: Sets executions apart that lose their workers.
-        in_flight: Requests to targets that former steps left under way.
+        crash_loops: Delays executions whose workers died repeatedly.
+        in_flight: Requests to targets that previous steps left in flight.
         provider_type: Landlord's name of the workflow backend.
         metrics: Counts resyncs among the jobs.
         max_concurrent_checks: How many tenants are compared at once.
@@ -53,11 +53,11 @@ class ResyncRunner:
         return asyncio.Semaphore(self.max_concurrent_checks)
 
     async def run(self, ended: CompletedJob, steps: Steps) -> Resynced:
-        """Compare a tenant with what Landlord says of it, and repair what differs.
+        """Compare a tenant's resources with Landlord's desired state, and repair any difference.
 
         Args:
             ended: The job that had the tenant's lock last.
-            steps: The backend's steps. Their ``acquire`` yields to every job.
+            steps: The backend's steps. Their ``acquire`` lets any job go first.
 
         Raises:
             Transient: The backend tries the resync again soon.
@@ -98,7 +98,7 @@ class ResyncRunner:
 
     async def _check(self, ended: CompletedJob, steps: Steps) -> ResyncCheck:
         if self._checks.locked():
-            # Waiting here would hold up a drain for as long as a step may take.
+            # Waiting here would delay a drain for as long as a step may take.
             raise Transient("too many tenants are being resynced at the moment")
         async with self._checks:
             try:
@@ -108,6 +108,6 @@ class ResyncRunner:
             return await self.resyncer.check(ended, record)
 
     async def _repair(self, ended: CompletedJob, record: Record) -> Confirmed:
-        # A request of the tenant's former job would land after the repair.
+        # A late request of the tenant's previous job would undo the repair.
         await self.in_flight.wait_ended(ended.tenant)
         return await self.resyncer.repair(ended, record)

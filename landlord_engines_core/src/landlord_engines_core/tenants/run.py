@@ -1,4 +1,7 @@
-"""The order of a job's steps, from its body to its answer, in a journal of fixed shape."""
+"""The order of a job's steps, from its body to its answer, in a journal of fixed shape.
+
+The backend keeps a record of each tenant: its placements and its last transitions.
+"""
 
 from functools import partial
 
@@ -29,9 +32,9 @@ class JobRunner:
 
     Attributes:
         reader: Reads a job from its body.
-        actions: What the steps do.
+        actions: The actions of the steps.
         step_runner: Runs each step within its bounds.
-        crash_loops: Sets jobs apart that lose their workers.
+        crash_loops: Delays jobs whose workers died repeatedly.
         provider_type: Landlord's name of the workflow backend.
         metrics: Counts jobs.
     """
@@ -55,7 +58,7 @@ class JobRunner:
             Held: The backend tries the job again after a pause, until its configuration changes.
             Transient: The backend tries the job again soon.
         """
-        # Before anything else: reading the body may be what kills the worker.
+        # This comes first: reading the body may kill the worker.
         lost = await steps.lost_attempts()
         if not lost.count:
             return await self._run(body, steps)
@@ -94,8 +97,8 @@ class JobRunner:
         try:
             confirmed = await self._apply(job, steps, resolved, record)
         except InvalidJob as error:
-            # The end still goes into the record: Landlord takes it for a success, and the order
-            # of jobs takes it for a whole job.
+            # The record gets a transition anyway: Landlord takes the end for a success, and later
+            # jobs are ordered after this one.
             fail = partial(self.actions.fail, error.message)
             failed = await self.step_runner.run(job, steps, "fail", fail, Confirmed)
             await self._complete(job, steps, resolved, failed)
@@ -110,8 +113,8 @@ class JobRunner:
         apply = partial(self.actions.apply, job, steps.execution_id, resolved, record)
         confirmed = await self.step_runner.run(job, steps, "apply", apply, Confirmed)
         if reason := confirmed.applied.rolled_back:
-            # A step of its own: the rollback is in the journal by now, so that no attempt of this
-            # job applies the configuration again.
+            # In a separate step the rollback is already in the journal, so no attempt of this job
+            # applies the configuration again.
             hold = partial(self.actions.hold, reason)
             await self.step_runner.run(job, steps, "hold", hold, Confirmed)
         return confirmed

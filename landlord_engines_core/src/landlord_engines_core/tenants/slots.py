@@ -1,8 +1,8 @@
 """Slots: how many jobs change targets at once.
 
-A slot is granted without any await in between. A waiter that has one counts at once, and a waiter that
-left the queue gets none. So no cancellation, at whatever moment, makes more slots than the limit.
-A request that outlives its step needs no slot.
+A step that changes a target waits in a queue for a slot. Granting one contains no await: the slot is
+counted before its waiter wakes up, and a waiter that left the queue gets none. No cancellation can
+therefore make more slots than the limit. A request that outlives its step needs no slot.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from landlord_engines_core.errors import Queued
 __all__ = ["Slots"]
 
 RETRY_AFTER = 0.5
-"""Seconds after which a step that left the queue is entered again."""
+"""Seconds after which a step that left the queue is tried again."""
 
-# Observed with 2,000 steps that left at once: their new attempts kept the event loop busy. Steps of
-# 3 s met their deadline of 15 s.
-LEAVES_FROM = 0.5
-"""Share of its patience from which on a step may leave the queue, at a random time."""
+# Observed with 2,000 steps that left together: their new attempts kept the event loop busy. Steps that
+# need 3 s exceeded their deadline of 15 s.
+MIN_WAIT_FRACTION = 0.5
+"""Fraction of ``step_timeout`` that a step waits at least; it leaves the queue at a random time."""
 
 POSITION_KEPT = 60.0
 """Seconds for which a position in the queue is kept; a busy backend needs less to retry."""
@@ -32,7 +32,7 @@ POSITION_KEPT = 60.0
 
 @attrs.define(kw_only=True, eq=False)
 class _Waiter:
-    """Attempt of a step in the queue; ``granted`` is true with a slot, false without."""
+    """Attempt of a step in the queue; ``granted`` becomes false if a newer attempt replaces it."""
 
     number: int
     granted: asyncio.Future[bool] = attrs.field(
@@ -46,7 +46,7 @@ class _Waiter:
 
 @attrs.frozen
 class _Position:
-    """Position in the queue of a step that is about to be entered again."""
+    """Position in the queue that is kept for a step's next attempt."""
 
     number: int
     until: float
@@ -58,9 +58,9 @@ class Slots:
 
     Attributes:
         limit: How many slots there are.
-        step_timeout: Seconds for which a step may hold its slot, and may wait for it. The sum is
-            less than a backend's time limit of an attempt.
-        taken: How many slots are held.
+        step_timeout: Maximum seconds to wait for a slot, and to keep it. A backend's time limit for
+            an attempt is longer than both together.
+        taken: How many slots are in use.
     """
 
     limit: int
@@ -79,14 +79,14 @@ class Slots:
 
     @asynccontextmanager
     async def hold(self, execution_id: str) -> AsyncIterator[None]:
-        """Wait for a slot, and hold it until the context has ended.
+        """Wait for a slot, and keep it until the context has ended.
 
         Args:
             execution_id: The job of the step. A later attempt takes the earlier one's position.
 
         Raises:
             Queued: No slot was free in time; the position is kept for a while.
-            TimeoutError: The step held its slot for longer than ``step_timeout``.
+            TimeoutError: The step kept its slot for longer than ``step_timeout``.
         """
         await self._wait(execution_id)
         try:
@@ -97,9 +97,9 @@ class Slots:
             self._grant()
 
     def stuck_for(self) -> float:
-        """Seconds since the last slot was granted, while steps wait; 0 where none waits.
+        """Seconds since the last slot was granted, while steps wait; 0 if none waits.
 
-        Steps have a deadline, so that a long time means steps that cannot end. Any thread may call.
+        Steps have a deadline, so a long time means that steps cannot end. Any thread may call this.
         """
         if self.taken < self.limit or not (self.waiting or self._has_kept_positions()):
             return 0.0
@@ -107,7 +107,7 @@ class Slots:
 
     def _has_kept_positions(self) -> bool:
         now = monotonic()
-        # Copied in one act of the interpreter: the event loop may write meanwhile.
+        # ``list`` copies atomically: the event loop's thread may write meanwhile.
         return any(position.until > now for position in list(self._kept.values()))
 
     async def _wait(self, execution_id: str) -> None:
@@ -115,7 +115,7 @@ class Slots:
         self._grant()
         try:
             if not waiter.granted.done():
-                await asyncio.wait((waiter.granted,), timeout=self._patience())
+                await asyncio.wait((waiter.granted,), timeout=self._choose_wait())
         except asyncio.CancelledError:
             self._withdraw(waiter)
             raise
@@ -125,7 +125,7 @@ class Slots:
         if waiter.has_slot:
             return
         if not waiter.granted.done():
-            self._leave(waiter)
+            self._dequeue(waiter)
             self._kept[execution_id] = _Position(waiter.number, monotonic() + POSITION_KEPT)
         raise Queued(
             f"the job waits for one of the {self.limit} slots of worker.max_concurrent_jobs and keeps"
@@ -134,20 +134,20 @@ class Slots:
             retry_after=RETRY_AFTER,
         )
 
-    def _patience(self) -> float:
+    def _choose_wait(self) -> float:
         """Choose the seconds for which an attempt waits."""
-        return self.step_timeout * uniform(LEAVES_FROM, 1.0)  # noqa: S311  # spreads load
+        return self.step_timeout * uniform(MIN_WAIT_FRACTION, 1.0)  # noqa: S311  # spreads load
 
     def _enter(self, execution_id: str) -> _Waiter:
-        self._forget()
+        self._forget_expired()
         number = self._last_number = self._last_number + 1
         if (position := self._kept.pop(execution_id, None)) is not None:
             number = position.number
-        # A backend that starts an attempt has given up the one before, even where this process has
-        # not seen that yet.
+        # A backend that starts an attempt has given up the previous one, even if this process has
+        # not noticed that yet.
         older = self._attempts.get(execution_id)
         if older is not None and not older.granted.done():
-            self._leave(older)
+            self._dequeue(older)
             older.granted.set_result(False)
             number = older.number
         waiter = self._attempts[execution_id] = _Waiter(number=number)
@@ -166,12 +166,12 @@ class Slots:
             self.taken -= 1
             self._grant()
         elif not waiter.granted.done():
-            self._leave(waiter)
+            self._dequeue(waiter)
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _dequeue(self, waiter: _Waiter) -> None:
         del self._queue[bisect_left(self._queue, waiter.number, key=_number)]
 
-    def _forget(self) -> None:
+    def _forget_expired(self) -> None:
         now = monotonic()
         # The oldest come first, since each is kept for the same time.
         while self._kept and next(iter(self._kept.values())).until <= now:

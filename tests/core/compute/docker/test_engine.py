@@ -92,7 +92,7 @@ async def test_containers_that_appear_as_they_are_removed_are_given_up_for_now(
     # It is gone as it is to be stopped, and there again as it is looked for.
     fake.answers("POST", "/containers/x/stop", 404, {"message": "gone"})
 
-    with pytest.raises(ComputeUnavailable, match="appear as they are removed"):
+    with pytest.raises(ComputeUnavailable, match="appear while they are removed"):
         await engine.destroy("t", "")
 
     assert fake.requests("POST", "/containers/x/stop") > 1
@@ -112,7 +112,7 @@ async def test_a_pull_whose_stream_ended_early_is_tried_again(
     fake.answers("GET", "/images/other:1/json", 404, {"message": "no such image"})
     fake.answers("POST", "/images/create", 200, {})
 
-    with pytest.raises(ComputeUnavailable, match="not there although it was pulled"):
+    with pytest.raises(ComputeUnavailable, match="is missing although it was pulled"):
         await engine.provision(spec("t", image="other:1"))
 
     assert fake.requests("POST", "/images/create") == 1

@@ -229,7 +229,7 @@ def test_a_link_that_leads_out_of_an_allowed_folder_is_refused(tmp_path: Path) -
     (tmp_path / "tenants" / "link").symlink_to("/etc")
     engine = from_settings({"policy": {"bind_roots": [str(tmp_path / "tenants")]}})
 
-    with pytest.raises(ComputeRefused, match="a folder of the host"):
+    with pytest.raises(ComputeRefused, match="a host path"):
         engine.validate({"image": "x", "volumes": [f"{tmp_path}/tenants/link:/data"]})
 
 
@@ -243,7 +243,7 @@ def test_where_links_cannot_be_followed_only_the_roots_themselves_are_allowed(
     engine = from_settings({"host": host, "policy": {"bind_roots": [root]}})
 
     engine.validate({"image": "x", "volumes": [f"{root}:/a", f"{root}/:/b"]})
-    with pytest.raises(ComputeRefused, match=r"a folder of the host in \$.volumes\[0\]"):
+    with pytest.raises(ComputeRefused, match=r"a host path in \$.volumes\[0\]"):
         engine.validate({"image": "x", "volumes": [f"{root}/below:/a"]})
 
 

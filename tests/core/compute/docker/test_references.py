@@ -77,7 +77,7 @@ async def test_a_reference_that_is_another_one_by_now_is_told(
 @pytest.mark.parametrize(
     ("known", "status", "expected"),
     [
-        (["new"], "running", "its network was removed and made again"),
+        (["new"], "running", "its network was recreated"),
         (["new", "old"], "running", ""),
         ([], "running", ""),
         (["new"], "exited", ""),
@@ -95,8 +95,8 @@ async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
     ("started", "expected"),
     [
         ("2025-12-31T00:00:00Z", ""),
-        ("2026-01-02T00:00:00.123456789Z", "was started again"),
-        ("2026-01-02T00:00:00", "was started again"),
+        ("2026-01-02T00:00:00.123456789Z", "was restarted"),
+        ("2026-01-02T00:00:00", "was restarted"),
         ("", ""),
         ("yesterday", ""),
         # The daemon's clock was set back since: its time says nothing about the order.

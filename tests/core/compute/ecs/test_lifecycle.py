@@ -170,7 +170,7 @@ async def test_a_failed_rollout_holds_the_job_with_ecs_reason(ecs: Ecs, tenant: 
             fails(ecs.aws.service(config), "tasks failed to start")
 
     tenant.tenants = lifecycle(ecs.at(reached).engine)
-    with pytest.raises(Held, match="rolled back, the former resource serves: tasks failed"):
+    with pytest.raises(Held, match="rolled back, the previous resource serves: tasks failed"):
         await tenant.job("update", config | {"task_definition_arn": ecs.aws.task_definition()})
 
     assert ecs.aws.service(config).task_definition == config["task_definition_arn"]

@@ -52,13 +52,13 @@ class ContainerBuilder:
         """Create a container without starting it, and return its id.
 
         Raises:
-            Conflict: The tenant has a container of this name by now.
+            Conflict: The tenant already has a container of this name.
             ComputeRefused: The image does not exist, the name belongs to somebody else, or the
                 daemon's container differs from the request.
         """
         image_id = await self.ensure_image(request.config)
         await self.ensure_network(request.config)
-        await self._require_partner(request.config)
+        await self._require_network_container(request.config)
         await self.mounts.prepare(request.config)
         labels = {**request.body["Labels"], IMAGE: image_id}
         try:
@@ -110,7 +110,7 @@ class ContainerBuilder:
         if image := await self.client.image_id(config.image):
             return image
         # A stream of a pull that breaks off looks like one that has ended.
-        raise ComputeUnavailable("the image in $.image is not there although it was pulled")
+        raise ComputeUnavailable("the image in $.image is missing although it was pulled")
 
     async def ensure_network(self, config: ContainerConfig) -> None:
         """Create the operator's network if the configuration uses it and it is missing."""
@@ -130,23 +130,23 @@ class ContainerBuilder:
                 await remove(self.client, container)
             raise _mismatch_error(forbidden)
 
-    async def _require_partner(self, config: ContainerConfig) -> None:
-        # The daemon would create the container all the same, and fail to start it.
-        if not config.partner:
+    async def _require_network_container(self, config: ContainerConfig) -> None:
+        # The daemon would create the container anyway, and fail to start it.
+        if not config.network_container:
             return
         try:
-            await self.client.inspect(config.partner)
+            await self.client.inspect(config.network_container)
         except NotFound:
             raise ComputeRefused(
-                "the container that $.network_mode names is not there",
+                "the container that $.network_mode names does not exist",
                 hint="start that container, or name another one",
             ) from None
 
     async def _refuse_foreign(self, name: str, tenant: str) -> None:
-        holder = Container(await self.client.inspect(name))
-        if not belongs_to(holder.labels, tenant):
+        existing = Container(await self.client.inspect(name))
+        if not belongs_to(existing.labels, tenant):
             raise ComputeRefused(
-                f"the name {name} is held by a container that is not this tenant's",
+                f"the name {name} is taken by a container that is not this tenant's",
                 hint="remove or rename that container",
             )
 
@@ -166,5 +166,5 @@ def _mismatch_error(fields: list[str]) -> ComputeRefused:
     return ComputeRefused(
         "the Docker daemon did not create the container as requested; these fields differ:"
         f" {', '.join(fields)}",
-        hint="check the daemon's version and its plugins for what changes them",
+        hint="check whether the daemon's version or one of its plugins changes them",
     )

@@ -35,15 +35,15 @@ __all__ = ["DockerClient"]
 T = TypeVar("T")
 
 _NO_ANSWER = (aiohttp.ClientError, OSError, TimeoutError, KeyError, ValueError)
-"""Errors of a failed call. The last two are raised where another program than a daemon answers."""
+"""Errors of a failed call. The last two are raised if another program than a daemon answers."""
 
 
 @attrs.define
 class DockerClient:
     """Calls to one Docker daemon, connected with the first call.
 
-    A cancellation waits for a call that changes something. A pull, an inspection and a wait stop at
-    once. All calls raise `ComputeUnavailable` if the daemon does not answer or fails, and
+    A cancellation waits for a call that changes something. A pull, an inspection and a wait stop
+    immediately. All calls raise `ComputeUnavailable` if the daemon does not answer or fails, and
     `ComputeRefused` if it refuses the request.
     """
 
@@ -186,17 +186,17 @@ class DockerClient:
                     "create the network", lambda docker: docker.networks.create(body)
                 )
             networks = await self.networks(name)
-        ours = [
+        owned = [
             network["Id"]
             for network in networks
             if (network.get("Labels") or {}).get(OWNER) == "landlord"
         ]
-        left = len(networks)
-        # Two workers that create the network at once may each create one: Docker allows it.
+        remaining = len(networks)
+        # Two workers that create the network together may each create one: Docker allows it.
         # All workers remove them in the same order, and the daemon keeps a network in use.
-        for network_id in sorted(ours, reverse=True):
-            if left > 1 and await self._remove_network(network_id):
-                left -= 1
+        for network_id in sorted(owned, reverse=True):
+            if remaining > 1 and await self._remove_network(network_id):
+                remaining -= 1
 
     async def networks(self, name: str) -> list[Mapping[str, Any]]:
         """List the networks of this name; a daemon may have several."""
@@ -217,7 +217,7 @@ class DockerClient:
         return True
 
     async def reconnect(self, container: str, network: str) -> None:
-        """Connect a stopped container to the present network of this name, and not the former."""
+        """Move a stopped container from the removed network of this name to the current one."""
         config = {"Container": container, "Force": True}
         await self._change(
             "disconnect the container",
@@ -260,7 +260,7 @@ class DockerClient:
             return f"Docker {version['Version']} at {self.settings.host}"
 
     async def data_root(self) -> str:
-        """Return the folder of the daemon's host in which it keeps its data, volumes included."""
+        """Return the daemon's data folder, volumes included, as a path on its machine."""
         async with self._request("ask for the data folder") as docker:
             return str((await docker.system.info())["DockerRootDir"])
 
@@ -281,7 +281,7 @@ class DockerClient:
     async def _change(
         self, action: str, call: Callable[[aiodocker.Docker], Awaitable[T]], seconds: float = 0
     ) -> T:
-        """Send a request that changes something; every such request goes through here."""
+        """Send a request that changes something; ``seconds`` adds to its time limit."""
 
         async def request() -> T:
             async with self._request(action, seconds) as docker:
@@ -291,7 +291,7 @@ class DockerClient:
 
     @asynccontextmanager
     async def _request(self, action: str, seconds: float = 0) -> AsyncIterator[aiodocker.Docker]:
-        """Bound a request in time, and translate its errors."""
+        """Limit a request in time, and translate its errors."""
         try:
             async with asyncio.timeout(self.settings.request_timeout + seconds):
                 yield self._connect()
@@ -311,7 +311,7 @@ _volumes: Any = DockerVolumes
 
 def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
     """Return the URL and the connector for the daemon's address."""
-    # Without limit=0 a connector holds 100 connections: slow tenants would delay the others.
+    # Without limit=0 a connector opens 100 connections: slow tenants would delay the others.
     scheme, _, address = settings.host.partition("://")
     if scheme == "unix":
         return "http://localhost", aiohttp.UnixConnector(address, limit=0)

@@ -1,6 +1,6 @@
-"""A tenant's configuration, its schema, and the values that are read from it.
+"""A tenant's configuration: its schema, and its form as typed values.
 
-Keys without a field here are never sent to the daemon.
+Unknown keys are accepted, as in Landlord, but ignored.
 """
 
 import re
@@ -38,9 +38,12 @@ _LANDLORD_PROPERTIES: Mapping[str, object] = {
     "restart_policy": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
     "labels": _STRING_MAP,
 }
-"""Properties that Landlord defines too (98ffef1, internal/compute/providers/docker/docker.go)."""
+"""Properties that Landlord also defines.
 
-_OWN_PROPERTIES: Mapping[str, object] = {
+See internal/compute/providers/docker/docker.go (Landlord at commit 98ffef1).
+"""
+
+_ADDED_PROPERTIES: Mapping[str, object] = {
     "command": _STRINGS,
     "args": _STRINGS,
     "user": {"type": "string"},
@@ -53,7 +56,11 @@ _OWN_PROPERTIES: Mapping[str, object] = {
     "resources": {
         "type": "object",
         "properties": {
-            "cpu": {"type": "integer", "minimum": 1, "description": "in thousandths of a CPU"},
+            "cpu": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "in millicores (1000 = one CPU)",
+            },
             "memory": {"type": "integer", "minimum": 1, "description": "in MiB"},
         },
     },
@@ -62,7 +69,7 @@ _OWN_PROPERTIES: Mapping[str, object] = {
         "properties": {
             "type": {"enum": ["http", "tcp"]},
             "port": _PORT,
-            # In Python "$" also matches before a final line feed, hence the "not".
+            # Python's `$` also matches before a trailing newline; `not` excludes that.
             "http_path": {
                 "type": "string",
                 "pattern": "^/[!-~]*$",
@@ -72,15 +79,16 @@ _OWN_PROPERTIES: Mapping[str, object] = {
         "required": ["type", "port"],
     },
 }
+"""Properties that only this engine defines."""
 
 SCHEMA: Mapping[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
-    "properties": {**_LANDLORD_PROPERTIES, **_OWN_PROPERTIES},
+    "properties": {**_LANDLORD_PROPERTIES, **_ADDED_PROPERTIES},
     "required": ["image"],
     "additionalProperties": True,
 }
-"""JSON Schema of a tenant's configuration. Other keys are accepted, as by Landlord, and never sent."""
+"""JSON Schema of a tenant's configuration."""
 
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*([:/@][A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 """No part begins with a dot: a reference becomes part of a URL's path."""
@@ -104,7 +112,7 @@ class Port:
 
 @attrs.frozen(kw_only=True)
 class Resources:
-    """Upper bounds: CPU in thousandths, memory in MiB."""
+    """Limits: CPU in millicores, memory in MiB."""
 
     cpu: int | None = None
     memory: int | None = None
@@ -121,7 +129,7 @@ class HealthCheck:
 
 @attrs.frozen
 class Volume:
-    """A mount: a folder of the host or a named volume, and the target in the container."""
+    """A mount: a host path or a named volume, and the target in the container."""
 
     source: str
     target: str
@@ -129,7 +137,7 @@ class Volume:
 
     @property
     def is_bind(self) -> bool:
-        """Whether the source is a folder of the host."""
+        """Whether the source is a host path."""
         return self.source.startswith("/")
 
     def __str__(self) -> str:
@@ -138,7 +146,7 @@ class Volume:
 
 @attrs.frozen(kw_only=True)
 class ContainerConfig:
-    """A tenant's configuration, as read."""
+    """A tenant's configuration as typed values."""
 
     image: str
     command: tuple[str, ...] = ()
@@ -160,10 +168,10 @@ class ContainerConfig:
     health_check: HealthCheck | None = None
 
     @property
-    def partner(self) -> str:
-        """The container whose network is shared; empty for none."""
-        prefix, _, partner = self.network_mode.partition(":")
-        return partner if prefix == "container" else ""
+    def network_container(self) -> str:
+        """The container whose network namespace this one joins; empty if none."""
+        prefix, _, name = self.network_mode.partition(":")
+        return name if prefix == "container" else ""
 
     def mounts(self) -> tuple[Volume, ...]:
         """Return the volumes, each split into its parts."""
@@ -171,7 +179,7 @@ class ContainerConfig:
 
 
 def read_config(config: Mapping[str, object]) -> ContainerConfig:
-    """Read an effective configuration and check rules that the schema cannot express.
+    """Read a merged configuration (settings, Landlord's defaults, tenant) and check further rules.
 
     Raises:
         ComputeRefused: With the path of each bad key, never its value.
@@ -193,25 +201,24 @@ def _parse_volume(text: str) -> Volume:
 def _find_problems(config: ContainerConfig) -> Iterator[str]:
     checks = {
         "$.image must be an image reference": _IMAGE.fullmatch(config.image),
-        "$.user must be a name or a number, or two with a colon": _USER.fullmatch(
-            config.user or "0"
-        ),
+        "$.user must be user or user:group, each a name or a number": not config.user
+        or _USER.fullmatch(config.user),
         "$.network_mode must be bridge, host, none or container:<name>": _is_network_mode(
             config.network_mode
         ),
-        "$.env must not have a name that is empty or holds '='": not any(
-            not name or "=" in name for name in config.env
+        "$.env must not contain a variable name that is empty or has a '='": all(
+            name and "=" not in name for name in config.env
         ),
         "$.health_check cannot reach a container without a network": config.health_check is None
         or config.network_mode != "none",
     }
-    yield from (problem for problem, holds in checks.items() if not holds)
+    yield from (problem for problem, is_met in checks.items() if not is_met)
     for index, text in enumerate(config.volumes):
         if not _is_volume(text):
             yield f"$.volumes[{index}] must be source:/path or source:/path:options"
     for key in ("command", "args", "env", "labels"):
         if not all(_is_text(text) for text in _texts(getattr(config, key))):
-            yield f"$.{key} must not hold a NUL or half a surrogate pair"
+            yield f"$.{key} must not contain a NUL or a lone surrogate"
 
 
 def _is_network_mode(mode: str) -> bool:
@@ -219,15 +226,15 @@ def _is_network_mode(mode: str) -> bool:
 
 
 def _is_volume(text: str) -> bool:
-    """Return whether a volume has valid parts; no absolute path may hold ``..``."""
+    """Return whether a volume has valid parts; no absolute path may contain ``..``."""
     parts = text.split(":")
     if len(parts) not in (2, 3) or not _is_text(text):
         return False
     volume = _parse_volume(text)
-    is_named = volume.is_bind or bool(_VOLUME_NAME.fullmatch(volume.source))
+    has_valid_source = volume.is_bind or bool(_VOLUME_NAME.fullmatch(volume.source))
     paths = (volume.target, *([volume.source] if volume.is_bind else []))
     return (
-        is_named
+        has_valid_source
         and volume.target.startswith("/")
         and bool(volume.target.strip("/"))
         and not any(".." in path.split("/") for path in paths)
@@ -240,4 +247,5 @@ def _texts(value: Mapping[str, str] | tuple[str, ...]) -> Iterable[str]:
 
 
 def _is_text(text: str) -> bool:
+    """Return whether a daemon can store the text: it has no NUL and no lone surrogate."""
     return "\0" not in text and text == text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
 """Comparison of a container with the request that creates it.
 
 It serves two purposes. After a create it shows how the daemon's container differs. For a container of
-Landlord's own worker it shows whether the container can stay. That worker records no configuration, and
+Landlord's Go worker it shows whether the container can stay. That worker records no configuration, and
 the labels of an existing container cannot be changed. Such a container is compared with each new
 configuration and replaced at the first difference. Hardening that cannot be set on a running
 container comes with the replacement.
@@ -40,7 +40,7 @@ _NOT_COMPARED = ("MemorySwap",)
 """A daemon without a swap limit changes it."""
 
 _HARDENING = ("IpcMode", "PidsLimit", "SecurityOpt")
-"""Fields that Landlord's own worker never sets and this worker always does."""
+"""Fields that Landlord's Go worker never sets and this worker always does."""
 
 _ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104  # compared, and never listened on
 
@@ -53,7 +53,7 @@ async def is_equivalent(client: DockerClient, container: Container, body: Body) 
 
     Args:
         client: The daemon's client, for the container's image.
-        container: A container that Landlord's own worker created.
+        container: A container that Landlord's Go worker created.
         body: The body of the request.
     """
     if "Healthcheck" in body:
@@ -69,11 +69,11 @@ async def is_equivalent(client: DockerClient, container: Container, body: Body) 
 def _find_adoption_differences(
     body: Body, raw: Mapping[str, Any], image: Mapping[str, Any]
 ) -> Iterator[str]:
-    host = {key: value for key, value in body["HostConfig"].items() if key not in _HARDENING}
-    host["PortBindings"] = _without_any_address(host["PortBindings"])
+    host_config = {key: value for key, value in body["HostConfig"].items() if key not in _HARDENING}
+    host_config["PortBindings"] = _without_any_address(host_config["PortBindings"])
     bindings = _without_any_address(raw["HostConfig"]["PortBindings"])
     yield from find_differences(
-        {**body, "HostConfig": host, "Labels": {}},
+        {**body, "HostConfig": host_config, "Labels": {}},
         {**raw, "HostConfig": {**raw["HostConfig"], "PortBindings": bindings}},
     )
     config = raw["Config"]
@@ -87,7 +87,7 @@ def _find_adoption_differences(
 
 
 def _foreign_labels(config: Mapping[str, Any]) -> dict[str, str]:
-    # Our labels describe a configuration. A container of Landlord's own worker has none of them.
+    # Our labels describe a configuration. A container of Landlord's Go worker has none of them.
     labels: Mapping[str, str] = config.get("Labels") or {}
     return {name: value for name, value in labels.items() if not name.startswith("landlord.")}
 
@@ -97,7 +97,7 @@ def _variables(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _without_any_address(bindings: Mapping[str, Any] | None) -> Body:
-    # Landlord's own worker sends 0.0.0.0 where this one sends no address.
+    # Landlord's Go worker sends 0.0.0.0, and this worker sends no address.
     return {
         port: [
             {**binding, "HostIp": ""} if binding.get("HostIp", "") in _ANY_ADDRESS else binding
@@ -134,7 +134,7 @@ def _compare_config(body: Body, raw: Mapping[str, Any]) -> Iterator[str]:
     for key in ("Cmd", "User"):
         if key in body and raw.get(key) != body[key]:
             yield f"Config.{key}"
-    # The image adds variables and labels of its own.
+    # The image adds further variables and labels.
     if not set(body["Env"]) <= set(raw.get("Env") or ()):
         yield "Config.Env"
     ignored = {name: body["Labels"][name] for name in CREATION_LABELS if name in body["Labels"]}
@@ -150,10 +150,10 @@ def _normalize_empty(value: Any) -> Any:
 
 def _normalize_network_mode(mode: str | None) -> str | None:
     if mode == "default":
-        # A daemon with an API before 1.44 shows its default network so.
+        # A daemon with an API before 1.44 shows its default network as `default`.
         return "bridge"
     if str(mode).startswith("container:"):
-        # A daemon shows the partner's id, whether the request named its id or its name.
+        # A daemon shows the other container's id, whether the request had its id or its name.
         return "container:"
     return mode or None
 
@@ -174,7 +174,7 @@ def _normalize_bind(bind: str) -> tuple[str, str, list[str]]:
 
 
 def _normalize_devices(devices: Iterable[Mapping[str, str]] | None) -> list[tuple[str, ...]]:
-    # A daemon fills in the path in the container and the permissions where a client left them out.
+    # A daemon fills in the path in the container and the permissions if a client left them out.
     return sorted(
         (
             device["PathOnHost"],
@@ -198,4 +198,4 @@ _NORMALIZERS: Mapping[str, Callable[[Any], object]] = {
     "NetworkMode": _normalize_network_mode,
     "SecurityOpt": _normalize_security_options,
 }
-"""Forms in which two values of a field are equal where they mean the same."""
+"""Functions that give all values of one meaning the same form, by field."""

@@ -43,7 +43,7 @@ from landlord_engines_core.errors import ComputeUnavailable
 __all__ = ["DockerCompute", "from_settings"]
 
 _ATTEMPTS = 8
-"""Attempts of one act while other workers interfere with the tenant."""
+"""Maximum attempts of one call while other workers interfere with the tenant."""
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +68,7 @@ class DockerCompute(ComputeEngine):
         return DockerClient(self.settings)
 
     def config_schema(self) -> Mapping[str, object]:
-        """Return Landlord's own schema with the keys that only this engine has."""
+        """Return Landlord's schema with the keys that only this engine has."""
         return SCHEMA
 
     def config_defaults(self) -> Mapping[str, object]:
@@ -80,7 +80,7 @@ class DockerCompute(ComputeEngine):
         self._read(config)
 
     def validate_defaults(self) -> None:
-        """Check form and policy, with any image."""
+        """Check form and policy; a tenant may add the image."""
         self._read({**self.defaults, "image": self.defaults.get("image") or "image"})
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
@@ -110,7 +110,7 @@ class DockerCompute(ComputeEngine):
         return await self._check_references(observation, container)
 
     async def matches(self, spec: ComputeSpec) -> bool:
-        """Return whether a container of Landlord's own worker equals what ``spec`` creates."""
+        """Return whether a container of Landlord's Go worker equals what ``spec`` creates."""
         containers, config = await self._find(spec.tenant), self._read(spec.config)
         container = containers.current
         if container is None or container.config_hash or config.remove_volumes:
@@ -144,17 +144,17 @@ class DockerCompute(ComputeEngine):
             existed = True
             for container in containers.all:
                 await self._remove(container, tenant)
-        raise ComputeUnavailable("containers of the tenant appear as they are removed")
+        raise ComputeUnavailable("new containers of the tenant appear while they are removed")
 
     @property
     def longest_carry(self) -> float:
-        """Seconds for the request on the wire, and for a stop and a start to go back."""
+        """Seconds for the request in flight, and for a stop and a start to switch back."""
         return longest_carry(self.settings)
 
     @property
     def longest_switch(self) -> float:
         """Seconds for the wait for health, and for a stop in each direction."""
-        # A daemon usually answers all other requests at once.
+        # A daemon usually answers all other requests immediately.
         return self.settings.health_timeout + 2 * self.settings.stop_timeout
 
     async def restore(self, tenant: str, location: str) -> bool:  # noqa: ARG002  # as above
@@ -196,9 +196,11 @@ class DockerCompute(ComputeEngine):
         self, containers: TenantContainers, container: Container, tenant: str
     ) -> Health:
         if containers.replacement is not None or containers.orphans:
-            return Health(ResourceState.FAILED, "it has more than one container; an update is open")
+            return Health(
+                ResourceState.FAILED, "it has more than one container; an update is unfinished"
+            )
         if container.name != current_name(self.settings.label_prefix, tenant):
-            return Health(ResourceState.FAILED, "it does not have its name")
+            return Health(ResourceState.FAILED, "its container was renamed")
         if container.drift:
             return Health(ResourceState.FAILED, container.drift)
         return await check_health(container.raw, self.settings)
@@ -210,7 +212,7 @@ class DockerCompute(ComputeEngine):
             return attrs.evolve(observation, state=ResourceState.FAILED, detail=problem)
         if await has_outdated_image(self._client, container):
             # It serves. Without a hash the next job that applies the configuration replaces it.
-            detail = "the name of its image means another image by now"
+            detail = "its image reference now names another image"
             return attrs.evolve(observation, config_hash="", detail=detail)
         return observation
 

@@ -1,7 +1,7 @@
-"""Errors of a Docker daemon in this project's own.
+"""Translation of a Docker daemon's errors to this project's errors.
 
-A daemon's message may quote a configuration, so no message is passed on. Known causes are named in
-words of our own.
+A daemon's message may quote a configuration, so no message is passed on. Each known cause has a
+message here.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 NO_CONNECTION = 900
-"""Status that aiodocker sets where it cannot reach the daemon."""
+"""Status that aiodocker sets if it cannot reach the daemon."""
 
 _NOT_FOUND, _CONFLICT = 404, 409
 
@@ -27,30 +27,30 @@ _CAUSES = {
     "port is already allocated": "a host port in $.ports is taken",
     "address already in use": "a host port in $.ports is taken",
     "executable file not found": "the image does not have the command",
-    "exec format error": "the image is for another kind of machine",
+    "exec format error": "the image is for another CPU architecture",
     "unable to find user": "the image does not have the user in $.user",
     "no command specified": "the image has no command, and $.command names none",
-    "range of cpus": "$.resources.cpu is more than the daemon's host has",
+    "range of cpus": "$.resources.cpu is more than the daemon's machine has",
     "memory limit": "$.resources.memory is less than the daemon allows",
     "invalid reference format": "$.image is not an image reference",
     "network of a non running container": "the container that $.network_mode names does not run",
 }
-"""Parts of a daemon's messages in lower case, and the cause that each stands for."""
+"""Parts of a daemon's messages in lower case, and the cause that each one shows."""
 
 _NO_SPACE = ("no space left", "disk quota exceeded")
 
 _SOCKET = "unix://"
 
-_TELLING = (PermissionError, FileNotFoundError, NotADirectoryError, ConnectionRefusedError)
-"""Errors of the operating system that name a cause an operator can remove."""
+_KNOWN_OS_ERRORS = (PermissionError, FileNotFoundError, NotADirectoryError, ConnectionRefusedError)
+"""Errors of the operating system whose cause an operator can remove."""
 
 
 class NotFound(ComputeUnavailable):
-    """An object that the daemon does not have, or no longer has. The next observation tells."""
+    """An object that the daemon does not have, or no longer has. The caller observes again."""
 
 
 class Conflict(ComputeUnavailable):
-    """A change that collides with one from elsewhere. The next observation tells the outcome."""
+    """A change that collides with another client's change. The caller observes again."""
 
 
 class StartFailed(ComputeUnavailable):
@@ -71,7 +71,7 @@ def connection_error(error: BaseException, host: str) -> ComputeUnavailable:
         error: The client's error; the operating system's error is in its chain.
         host: The daemon's address.
     """
-    cause = next((link for link in _chain(error) if isinstance(link, _TELLING)), None)
+    cause = next((link for link in _chain(error) if isinstance(link, _KNOWN_OS_ERRORS)), None)
     if cause is None or not host.startswith(_SOCKET):
         return no_answer_error()
     path = host.removeprefix(_SOCKET)
@@ -121,7 +121,7 @@ def to_error(action: str, status: int, message: str) -> ComputeUnavailable | Com
     if any(part in text for part in _NO_SPACE):
         return ComputeUnavailable(
             f"the Docker daemon cannot {action}: no space is left",
-            hint="free space on the daemon's host; `docker system df` shows what uses it",
+            hint="free space on the daemon's machine; `docker system df` shows what uses it",
         )
     return _error_for_status(action, status, is_ambiguous="is ambiguous" in text)
 

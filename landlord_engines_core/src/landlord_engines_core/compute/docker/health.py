@@ -22,14 +22,19 @@ from landlord_engines_core.compute.health_check import is_http_success, open_con
 __all__ = ["Health", "check_health", "is_up", "start_time"]
 
 _LONGEST_WINDOW = 60.0
+"""Seconds to which restarts can extend the stable window, unless the setting is longer."""
+
 _RESTARTS = 3
-"""Restarts in a row from which on a container counts as looping."""
+"""Restarts with which a container counts as looping, until it has run for its stable window."""
 
 _ANSWER_TIMEOUT = 2.0
+"""Seconds that a check waits for an answer."""
+
 _TRIES = 3
 """Checks that a container must fail in a row before it has failed; a busy program may miss one."""
 
 _RELAY_CLOSES_WITHIN = 0.3
+"""Seconds after which an open connection shows that a program listens behind Docker's relay."""
 
 
 @attrs.frozen
@@ -104,10 +109,10 @@ def _stable_window(raw: Mapping[str, Any], settings: DockerSettings) -> float:
 def _uptime(state: Mapping[str, Any]) -> float:
     started = start_time(state)
     if started is None:
-        # Its check, or the daemon, has to tell: a container must not be starting for ever.
+        # Its check, or the daemon, decides: a container must not count as starting indefinitely.
         return math.inf
     # A start in the future means that a clock was set back, or that the daemon has another clock.
-    # Such a container must not be starting for ever either.
+    # Such a container must not count as starting indefinitely either.
     return abs((datetime.now(UTC) - started).total_seconds())
 
 
@@ -167,7 +172,7 @@ _run_check_with_retries = backoff.on_predicate(
 
 
 def _addresses(raw: Mapping[str, Any], port: int, host: str) -> list[_Address]:
-    """Return the container's own addresses, then those of its port on the daemon's host."""
+    """Return the container's addresses, then those of its port on the daemon's machine."""
     if raw["HostConfig"]["NetworkMode"] == "host":
         return [_Address(host, port)]
     settings = raw["NetworkSettings"]
@@ -187,7 +192,7 @@ async def _run_check_at(address: _Address, check: Mapping[str, Any]) -> bool:
 
 
 async def _stays_open(reader: asyncio.StreamReader) -> bool:
-    # Docker's relay accepts a connection first, and closes it at once if nobody listens behind it.
+    # Docker's relay accepts a connection first, and closes it immediately if nobody listens behind it.
     try:
         async with asyncio.timeout(_RELAY_CLOSES_WITHIN):
             return bool(await reader.read(1))

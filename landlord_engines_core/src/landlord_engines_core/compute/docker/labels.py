@@ -20,8 +20,8 @@ __all__ = [
     "IMAGE",
     "KEY_HASHES",
     "LIMITS",
+    "NETWORK_CONTAINER",
     "OWNER",
-    "PARTNER",
     "REMOVE_VOLUMES",
     "REPLACES",
     "TENANT",
@@ -36,7 +36,7 @@ __all__ = [
 
 OWNER = "landlord.owner"
 TENANT = "landlord.tenant_id"
-"""Labels that Landlord's own worker sets too. It sets ``landlord.provider`` and no others."""
+"""Labels that Landlord's Go worker sets too. It also sets ``landlord.provider``, and no other label."""
 
 DIGEST = "landlord.tenant_digest"
 HASH = "landlord.config_hash"
@@ -48,20 +48,20 @@ REPLACES = "landlord.replaces"
 REMOVE_VOLUMES = "landlord.remove_volumes"
 IMAGE = "landlord.image_id"
 """The image id that the image reference named when the container was created."""
-PARTNER = "landlord.network_partner"
-"""The container whose network is shared, as the configuration names it."""
+NETWORK_CONTAINER = "landlord.network_partner"
+"""The container whose network namespace is joined, as the configuration names it."""
 DROPPED = "landlord.dropped_volumes"
 """Named volumes that updates left behind and that the delete has to remove."""
-CREATION_LABELS = (REPLACES, IMAGE, PARTNER, DROPPED)
+CREATION_LABELS = (REPLACES, IMAGE, NETWORK_CONTAINER, DROPPED)
 """Labels about a container's creation; they may differ between two containers of one configuration."""
 VOLUMES = "landlord.volumes"
-"""Names of the volumes that a delete has yet to remove; set on an empty volume that is the note."""
+"""Names of the volumes that a delete has yet to remove; set on an empty volume (`volumes`)."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def current_name(prefix: str, tenant: str) -> str:
-    """Return the name of a tenant's container, for a UUID the name Landlord's own worker uses."""
+    """Return the name of a tenant's container, for a UUID the name that Landlord's Go worker uses."""
     key = tenant if _UUID.fullmatch(tenant) else f"x{digest_of(tenant)[:40]}"
     return f"{prefix}-tenant-{key}"
 
@@ -72,7 +72,7 @@ def next_name(prefix: str, tenant: str) -> str:
 
 
 def _label_value(tenant: str) -> str:
-    # A label cannot hold half a surrogate pair. Two ids may thus share a value; DIGEST differs.
+    # A label cannot contain a lone surrogate. Two ids may thus share a value; DIGEST differs.
     return tenant.encode("utf-8", "backslashreplace").decode()
 
 
@@ -80,12 +80,12 @@ def identity_labels(prefix: str, tenant: str) -> dict[str, str]:
     """Return the labels that identify a tenant's containers, with copies under the prefix."""
     values = {"owner": "landlord", "tenant_id": _label_value(tenant), "provider": "docker"}
     copies = {f"{prefix}.{key}": value for key, value in values.items()}
-    ours = {f"landlord.{key}": value for key, value in values.items()}
-    return {**copies, **ours, DIGEST: digest_of(tenant)}
+    originals = {f"landlord.{key}": value for key, value in values.items()}
+    return {**copies, **originals, DIGEST: digest_of(tenant)}
 
 
 def state_labels(spec: ComputeSpec) -> dict[str, str]:
-    """Return the labels that hold the hashes of a container's configuration."""
+    """Return the labels with the hashes of a container's configuration."""
     return {HASH: spec.config_hash, KEY_HASHES: json.dumps(dict(spec.key_hashes), sort_keys=True)}
 
 
@@ -95,7 +95,7 @@ def tenant_filters(tenant: str) -> dict[str, list[str]]:
 
 
 def belongs_to(labels: Mapping[str, str], tenant: str) -> bool:
-    """Return whether labels are this tenant's; those of Landlord's own worker have no digest."""
+    """Return whether labels are this tenant's; those of Landlord's Go worker have no digest."""
     return (
         labels.get(OWNER) == "landlord"
         and labels.get(TENANT) == _label_value(tenant)

@@ -1,7 +1,7 @@
-"""Mounts that a tenant may have: volumes of its own, and folders without the daemon's data.
+"""Mounts that a tenant may have: its volumes, and host paths without the daemon's data.
 
-A daemon gives a volume to any container that knows its name; only labels say whose it is. Creating a
-volume that exists changes nothing, so of two tenants that create the same volume the labels name one.
+A daemon mounts a volume into any container that names it; only the volume's labels name its tenant.
+Creating an existing volume changes nothing. If two tenants create one volume, its labels name the first.
 The volume could still be removed and created again before a container uses it. The mounts of a new
 container are therefore checked once more.
 """
@@ -24,7 +24,7 @@ from landlord_engines_core.errors import ComputeRefused
 __all__ = ["Mounts"]
 
 _FOREIGN_VOLUME = "is a volume that Landlord did not make for this tenant"
-_DATA_FOLDER = "is a folder that holds the Docker daemon's own data"
+_DATA_FOLDER = "is a folder that contains the Docker daemon's data"
 
 
 @attrs.frozen(kw_only=True)
@@ -33,14 +33,14 @@ class Mounts:
 
     Attributes:
         tenant: The tenant's key.
-        held: Volumes that the tenant's containers use already. Landlord's own worker created volumes
-            without labels, and its tenants keep them.
+        in_use: Volumes that the tenant's containers use already. Landlord's Go worker created
+            volumes without labels, and its tenants keep them.
     """
 
     client: DockerClient
     settings: DockerSettings
     tenant: str
-    held: frozenset[str] = frozenset()
+    in_use: frozenset[str] = frozenset()
 
     async def prepare(self, config: ContainerConfig) -> None:
         """Create the missing volumes of a configuration, and refuse forbidden mounts.
@@ -60,14 +60,14 @@ class Mounts:
             )
 
     async def find_forbidden(self, container: Container, config: ContainerConfig) -> list[str]:
-        """Return ``Mounts`` once for each mount of a container that the tenant may not have."""
+        """Return the field's name, ``Mounts``, for each mount that the tenant may not have."""
         folders = [mount["Source"] for mount in container.raw["Mounts"] if mount["Type"] == "bind"]
         named = {volume.source for volume in config.mounts()}
         forbidden = []
         for name in container.volumes:
             volume = await self.client.volume(name)
-            # A volume with a bind option leads to a folder of the host.
-            folders += _host_folders(volume.get("Options") or {})
+            # A volume with a bind option mounts a host path.
+            folders += _host_paths(volume.get("Options") or {})
             if name in named and not self._is_allowed_volume(volume):
                 forbidden.append("Mounts")
         return forbidden + [
@@ -90,7 +90,7 @@ class Mounts:
 
     def _is_allowed_volume(self, volume: Mapping[str, Any]) -> bool:
         labels = volume.get("Labels") or {}
-        is_adopted = volume["Name"] in self.held and OWNER not in labels
+        is_adopted = volume["Name"] in self.in_use and OWNER not in labels
         return self._is_shared(volume["Name"]) or is_adopted or belongs_to(labels, self.tenant)
 
     def _is_shared(self, name: str) -> bool:
@@ -103,8 +103,8 @@ class Mounts:
         return identity_labels(self.settings.label_prefix, self.tenant)
 
 
-def _host_folders(options: Mapping[str, str]) -> Iterator[str]:
-    """Yield the folder or device of the host that a volume's options name, if any."""
+def _host_paths(options: Mapping[str, str]) -> Iterator[str]:
+    """Yield the host path or device that a volume's options name, if any."""
     device = options.get("device", "")
     if device.startswith("/"):
         yield device

@@ -27,7 +27,7 @@ __all__ = ["Container", "TenantContainers", "find_containers"]
 
 @attrs.frozen
 class Container:
-    """A container, by the daemon's description of it."""
+    """A container, as the daemon describes it."""
 
     raw: Mapping[str, Any] = attrs.field(repr=False)
 
@@ -60,7 +60,7 @@ class Container:
 
     @property
     def was_interrupted(self) -> bool:
-        """Whether it was stopped from outside: after an exit of its own the daemon restarts it."""
+        """Whether it was stopped from outside. If its program exits, the daemon restarts it."""
         policy = self.raw["HostConfig"]["RestartPolicy"]["Name"]
         has_failed = self.raw["State"]["ExitCode"] != 0
         is_restarted = policy in ("always", "unless-stopped") or (
@@ -70,7 +70,7 @@ class Container:
 
     @property
     def config_hash(self) -> str:
-        """The hash of its configuration; empty if Landlord's own worker created it."""
+        """The hash of its configuration; empty if Landlord's Go worker created it."""
         return self._label(HASH)
 
     @property
@@ -114,10 +114,10 @@ class Container:
         return str(networks.get(self.network, {}).get("NetworkID", ""))
 
     @property
-    def partner_id(self) -> str:
-        """The id of the container whose network it shares; empty for none."""
-        prefix, _, partner = self.network.partition(":")
-        return partner if prefix == "container" else ""
+    def network_container_id(self) -> str:
+        """The id of the container whose network namespace it joins; empty if none."""
+        prefix, _, container_id = self.network.partition(":")
+        return container_id if prefix == "container" else ""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -127,12 +127,12 @@ class Container:
 
     @property
     def volumes(self) -> list[str]:
-        """The names of its volumes; the daemon makes up names for unnamed ones."""
+        """The names of its volumes; the daemon generates names for unnamed ones."""
         return [mount["Name"] for mount in self.raw["Mounts"] if mount["Type"] == "volume"]
 
     @property
     def resource_ids(self) -> dict[str, str]:
-        """The ids for the tenant's record: the container's id, and the host ports by its own."""
+        """Ids for the tenant's record: the container's id, and its host ports by container port."""
         ports = self.raw["NetworkSettings"].get("Ports") or {}
         published = {
             port: ",".join(sorted({binding["HostPort"] for binding in bindings}))
@@ -143,12 +143,15 @@ class Container:
 
     @property
     def drift(self) -> str:
-        """The change since its creation, in words; empty for none."""
+        """The change since its creation, in words; empty if none."""
         limits = self._label(LIMITS)
         if limits and limits != limits_digest(self.raw["HostConfig"]):
             return "its limits were changed"
-        if self.network not in self.raw["NetworkSettings"]["Networks"] and not self.partner_id:
-            return "it was taken off its network"
+        if (
+            self.network not in self.raw["NetworkSettings"]["Networks"]
+            and not self.network_container_id
+        ):
+            return "it was disconnected from its network"
         return ""
 
     def _label(self, name: str) -> str:
@@ -160,7 +163,7 @@ class TenantContainers:
     """The containers of one tenant.
 
     Attributes:
-        current: The container that serves, or should.
+        current: The container that serves, or should serve.
         replacement: The container that an update created to replace it.
         orphans: Other containers with the tenant's labels, which should not exist.
     """
@@ -193,8 +196,8 @@ def _classify(containers: Iterable[Container], prefix: str, tenant: str) -> Tena
     by_name = {container.name: container for container in containers}
     current = by_name.pop(current_name(prefix, tenant), None)
     replacement = by_name.pop(next_name(prefix, tenant), None)
-    # A container that somebody renamed, or that another prefix named, can still be the one that
-    # serves: a running one is preferred, then the oldest.
+    # A container that somebody renamed, or that was created under another prefix, may serve the
+    # tenant. A running one is preferred, then the oldest.
     others = sorted(
         by_name.values(), key=lambda container: (container.status != "running", container.created)
     )

@@ -1,7 +1,7 @@
 """Checks of a tenant's configuration against the operator's policy.
 
 Keys that only Docker knows, such as ``HostConfig``, are never sent to the daemon. A configuration that
-holds one is refused all the same: without the key the container would not be what the tenant expects.
+contains one is refused anyway: without the key the container would not be what the tenant expects.
 """
 
 import re
@@ -99,12 +99,12 @@ def _check_keys(original: Mapping[str, object]) -> Iterator[str]:
         if plain in _FORBIDDEN_KEYS:
             yield f"$.{key}"
         elif plain in _OTHER_SPELLINGS:
-            yield f"$.{key}, which is spelt {_OTHER_SPELLINGS[plain]}"
+            yield f"$.{key} (use $.{_OTHER_SPELLINGS[plain]} instead)"
 
 
 def _check_network(config: ContainerConfig, policy: Policy) -> Iterator[str]:
     if config.network_mode == "host" and not policy.host_network:
-        yield "the host's network in $.network_mode"
+        yield "the host network in $.network_mode"
     if config.network_mode.startswith("container:") and not policy.container_network:
         yield "another container's network in $.network_mode"
 
@@ -124,7 +124,7 @@ def _check_rights(config: ContainerConfig, policy: Policy) -> Iterator[str]:
 def _check_mounts(config: ContainerConfig, policy: Policy, host: str) -> Iterator[str]:
     for index, volume in enumerate(config.mounts()):
         if volume.is_bind and not is_allowed_bind(volume.source, policy.bind_roots, host):
-            yield f"a folder of the host in $.volumes[{index}]"
+            yield f"a host path in $.volumes[{index}]"
         elif volume.is_bind and _reaches_socket(volume.source, host) and not policy.engine_socket:
             yield f"the Docker daemon's socket in $.volumes[{index}]"
 
@@ -137,7 +137,7 @@ def is_allowed_bind(source: str, roots: tuple[str, ...], host: str) -> bool:
         roots: The folders that the policy names.
         host: The daemon's address.
     """
-    # The daemon follows links on its own host and reports none. The worker can resolve a link only
+    # The daemon follows links on its machine and reports none. The worker can resolve a link only
     # if it sees the same files; otherwise it allows the roots themselves and nothing below them.
     folder = PurePosixPath(source)
     if not host.startswith("unix://"):
@@ -150,7 +150,7 @@ def is_allowed_bind(source: str, roots: tuple[str, ...], host: str) -> bool:
 
 
 def is_in_data_root(source: str, data_root: str, roots: tuple[str, ...]) -> bool:
-    """Return whether a folder holds the daemon's data, such as volumes, or is a part of it.
+    """Return whether a folder contains the daemon's data, such as volumes, or is a part of it.
 
     Args:
         source: The folder, absolute and without ``..``.
@@ -170,15 +170,15 @@ def is_in_data_root(source: str, data_root: str, roots: tuple[str, ...]) -> bool
 
 
 def _reaches_socket(source: str, host: str) -> bool:
-    """Return whether a mount is, or holds, a socket that controls the host."""
-    own = (host.removeprefix("unix://"),) if host.startswith("unix://") else ()
-    sockets = [_normalize_path(socket) for socket in (*own, *_SOCKETS)]
+    """Return whether a mount is, or contains, a socket that controls the machine."""
+    daemon_socket = (host.removeprefix("unix://"),) if host.startswith("unix://") else ()
+    sockets = [_normalize_path(socket) for socket in (*daemon_socket, *_SOCKETS)]
     mounts = (_normalize_path(source), _normalize_path(str(Path(source).resolve())))
     return any(socket.is_relative_to(mount) for socket in sockets for mount in mounts)
 
 
 def _normalize_path(path: str) -> PurePosixPath:
-    # On every host /var/run is a link to /run.
+    # On Linux /var/run is a link to /run.
     pure = PurePosixPath("/", *PurePosixPath(path).parts[1:])
     if pure.is_relative_to("/var/run"):
         return PurePosixPath("/run", pure.relative_to("/var/run"))

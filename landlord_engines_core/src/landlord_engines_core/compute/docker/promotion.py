@@ -31,23 +31,23 @@ class Promotion:
     name: str
     reached: Failpoint
 
-    async def promote(self, former: Container, next_id: str) -> ComputeResult:
-        """Remove the former container and give the next one its name."""
-        await remove_replaced(self.client, former, next_id)
+    async def promote(self, previous: Container, next_id: str) -> ComputeResult:
+        """Remove the previous container and give the next one its name."""
+        await remove_replaced(self.client, previous, next_id)
         self.reached("update:removed")
         await self.rename(next_id)
         self.reached("update:renamed")
         return ComputeResult(resource_ids=await self._resource_ids(next_id))
 
-    async def abandon(self, former: Container, next_id: str, reason: str) -> ComputeResult:
-        """Remove the next container, with the former one serving again.
+    async def abandon(self, previous: Container, next_id: str, reason: str) -> ComputeResult:
+        """Remove the next container once the previous one serves again.
 
-        It is removed last: its label is the only record that the former one served.
+        It is removed last: only its label records that the previous one served.
         """
         with suppress(NotFound):
             await remove(self.client, Container(await self.client.inspect(next_id)))
         self.reached("rollback:removed")
-        return ComputeResult(resource_ids=await self._resource_ids(former.id), rolled_back=reason)
+        return ComputeResult(resource_ids=await self._resource_ids(previous.id), rolled_back=reason)
 
     async def rename(self, container_id: str) -> None:
         """Give a container the tenant's name."""
@@ -70,6 +70,7 @@ class Promotion:
         async def back() -> None:
             await self.client.start(container_id)
 
+        # A stop, a rename and a start, and after a cancellation the switch back.
         request = self.settings.request_timeout + self.settings.stop_timeout
         await switch(forward, back, longest=3 * request + longest_carry(self.settings))
 

@@ -1,7 +1,7 @@
-"""Errors of image pulls in this project's own.
+"""Translation of failed image pulls to this project's errors.
 
 A daemon answers a pull with HTTP 200 and a stream, and reports most failures inside that stream. Such
-a failure has no status, so its text alone tells the cause. The texts are those of Docker 20.10 to 28,
+a failure has no status, so only its text shows the cause. The texts are those of Docker 20.10 to 28,
 containerd and the common registries. A text may quote an address, so no text is passed on.
 """
 
@@ -36,7 +36,7 @@ class _Cause:
     """A cause of failed pulls.
 
     Attributes:
-        parts: Parts of a daemon's text in lower case, each of which stands for this cause.
+        parts: Lower-case parts of a daemon's text, any of which shows this cause.
         message: The error's message.
         hint: The error's hint.
         is_permanent: Whether only another image or another configuration helps.
@@ -52,7 +52,7 @@ _CAUSES = (
     _Cause(
         ("no space left", "disk quota exceeded", "not enough space"),
         "the Docker daemon has no space left for the image in $.image",
-        "free space on the daemon's host; `docker system df` shows what uses it",
+        "free space on the daemon's machine; `docker system df` shows what uses it",
     ),
     _Cause(
         (
@@ -101,7 +101,7 @@ _CAUSES = (
     _Cause(
         ("x509", "tls: ", "certificate"),
         "the Docker daemon does not trust the certificate of the registry of $.image",
-        "add the registry's certificate to /etc/docker/certs.d on the daemon's host",
+        "add the registry's certificate to /etc/docker/certs.d on the daemon's machine",
     ),
     _Cause(
         ("server gave http response to https client",),
@@ -190,7 +190,7 @@ def pull_error(status: int, message: str, image: str) -> ComputeUnavailable | Co
     suffix = f" (HTTP {status})" if status else ""
     return ComputeUnavailable(
         f"the image in $.image cannot be pulled, for a reason that the worker does not know{suffix}",
-        hint="run `docker pull` on the daemon's host, which prints the reason",
+        hint="run `docker pull` on the daemon's machine, which prints the reason",
     )
 
 

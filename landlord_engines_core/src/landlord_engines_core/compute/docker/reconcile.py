@@ -1,7 +1,7 @@
 """Reconciliation of a tenant's containers with its specification.
 
 An update creates the next container beside the current one under another name, and switches to it
-(`replacement`). Then it removes the former container and renames the next one (`promotion`). A crash
+(`replacement`). Then it removes the previous container and renames the next one (`promotion`). A crash
 can come after any of these requests. Each step therefore decides by the containers that exist, and
 the next attempt continues from there.
 """
@@ -66,7 +66,7 @@ class Reconciliation:
             await remove(self.client, orphan)
         current, replacement = self.observed.current, self.observed.replacement
         if current is None and replacement is not None:
-            # An update was interrupted between the removal of the former and the rename.
+            # An update was interrupted between the previous container's removal and the rename.
             await self._promotion.rename(replacement.id)
             current, replacement = await self._inspect(replacement.id), None
         if current is None:
@@ -89,7 +89,7 @@ class Reconciliation:
     async def _remove_replacement(self, replacement: Container, current: Container) -> Container:
         """Remove the container of another update, since the current one is requested again."""
         if replacement.is_running and not current.is_running:
-            # The replacement is the one that serves: the current one has to serve before it goes.
+            # The replacement serves: the current one has to serve before it is removed.
             await self._builder.ensure_network(self.config)
             await reattach(self.client, self.settings, current)
             with suppress(StartFailed):
@@ -108,9 +108,9 @@ class Reconciliation:
     @property
     def _builder(self) -> ContainerBuilder:
         started = (container for container in self.observed.all if container.status != "created")
-        held = frozenset(volume for container in started for volume in container.volumes)
+        in_use = frozenset(volume for container in started for volume in container.volumes)
         mounts = Mounts(
-            client=self.client, settings=self.settings, tenant=self.spec.tenant, held=held
+            client=self.client, settings=self.settings, tenant=self.spec.tenant, in_use=in_use
         )
         return ContainerBuilder(
             client=self.client, settings=self.settings, mounts=mounts, reached=self.reached
@@ -128,12 +128,12 @@ class Reconciliation:
         return ContainerRequest(tenant=self.spec.tenant, config=self.config, body=body)
 
     def _build_replacement(
-        self, former: Container, next_id: str, *, can_go_back: bool
+        self, previous: Container, next_id: str, *, can_go_back: bool
     ) -> Replacement:
         return Replacement(
             client=self.client,
             settings=self.settings,
-            former=former,
+            previous=previous,
             next_id=next_id,
             can_go_back=can_go_back,
             reached=self.reached,
@@ -171,7 +171,7 @@ class Reconciliation:
         if await find_lost_reference(self.client, container):
             return False
         if container.is_running and self.config.pull_policy == "always":
-            # Only a pull shows whether the reference names another image by now.
+            # Only a pull shows whether the reference now names another image.
             await self._builder.ensure_image(self.config)
         return not await has_outdated_image(self.client, container)
 
@@ -219,7 +219,7 @@ class Reconciliation:
             if await self._is_requested(replacement, request):
                 await self._builder.check_mounts(replacement, request)
                 return replacement.id
-            # Another update's container is in the place of ours, and may be the one that serves. A pull
+            # Another update's container has the name that the next one needs, and may serve. A pull
             # takes long and may fail: it comes before the switch back to the current container.
             await self._builder.ensure_image(self.config)
             if replacement.replaces == current.id:

@@ -1,9 +1,9 @@
 """Removal of a container with its unnamed volumes, by one rule for every removal.
 
-A container owns its volumes without a name. They are removed with it if its configuration says
+A container owns its unnamed volumes. They are removed with it if its configuration says
 ``remove_volumes``, whether an update, a rollback or a delete removes it. In an update both
-configurations have to say so, since the next container may keep data of the former. The volumes of a
-container that never started hold no data and are always removed.
+configurations have to say so, since the next container may keep data of the previous one. The volumes
+of a container that never started have no data and are always removed.
 
 Named volumes belong to the tenant (`volumes`). Images, networks and folders belong to the operator.
 """
@@ -20,12 +20,12 @@ async def remove(client: DockerClient, container: Container) -> None:
     await client.remove(container.id, volumes=volumes)
 
 
-async def remove_replaced(client: DockerClient, former: Container, next_id: str) -> None:
+async def remove_replaced(client: DockerClient, previous: Container, next_id: str) -> None:
     """Remove a container that another one has replaced.
 
     Raises:
         NotFound: The replacement is gone.
     """
     replacement = Container(await client.inspect(next_id))
-    volumes = former.removes_volumes and replacement.removes_volumes
-    await client.remove(former.id, volumes=volumes or former.status == "created")
+    volumes = previous.removes_volumes and replacement.removes_volumes
+    await client.remove(previous.id, volumes=volumes or previous.status == "created")

@@ -1,6 +1,6 @@
-"""Replacement of the former container by the next one, so that no kill leaves the tenant down.
+"""Replacement of the previous container by the next one, so that no kill leaves the tenant down.
 
-Only one of them can hold a port of the host, so the former is stopped before the next one starts. The
+Only one of them can bind a host port, so the previous one is stopped before the next one starts. The
 time in between is a switch: it names both containers by id, creates nothing and never starts over.
 
 Another worker may act on the tenant meanwhile, and use the same names for other containers. With ids,
@@ -26,7 +26,7 @@ __all__ = ["Replacement", "longest_carry"]
 
 def longest_carry(settings: DockerSettings) -> float:
     """Return the seconds from a cancellation until all requests have ended, at most."""
-    # The request on the wire, and a stop and a start to go back.
+    # The request in flight, and a stop and a start to switch back.
     return 3 * (settings.request_timeout + settings.stop_timeout)
 
 
@@ -35,21 +35,21 @@ class Replacement:
     """A switch between two containers of a tenant.
 
     Attributes:
-        former: The tenant's present container, as it was observed before.
+        previous: The container to replace, as it was last observed.
         next_id: The id of the container that replaces it.
-        can_go_back: Whether the former serves again if the next one does not become healthy.
+        can_go_back: Whether the previous one serves again if the next one does not become healthy.
         reached: Called with the name of each failpoint.
     """
 
     client: DockerClient
     settings: DockerSettings
-    former: Container
+    previous: Container
     next_id: str
     can_go_back: bool
     reached: Failpoint
 
     async def run(self) -> ComputeRefused | StartFailed | None:
-        """Stop the former container and start the next one; go back if that does not serve.
+        """Stop the previous container and start the next one; go back if that does not serve.
 
         Returns:
             Why the next one does not serve, or ``None`` if it does.
@@ -61,10 +61,10 @@ class Replacement:
         return await switch(self._go_forward, self._go_back, longest=self._longest)
 
     async def undo(self) -> None:
-        """Stop the next container and start the former one again.
+        """Stop the next container and start the previous one again.
 
         Raises:
-            NotFound: The former container is gone.
+            NotFound: The previous container is gone.
         """
         await switch(self._go_back, self._go_back, longest=self._longest)
 
@@ -98,11 +98,12 @@ class Replacement:
 
     @property
     def _longest(self) -> float:
+        # A stop, a start and the wait for health, and after a cancellation the switch back.
         request = self.settings.request_timeout + self.settings.stop_timeout
         return 2 * request + self.settings.health_timeout + longest_carry(self.settings)
 
     async def _go_forward(self) -> ComputeRefused | StartFailed | None:
-        await self.client.stop(self.former.id)
+        await self.client.stop(self.previous.id)
         self.reached("update:stopped")
         try:
             failure = await self._start_next()
@@ -122,8 +123,8 @@ class Replacement:
             return error
         self.reached("update:started")
         if not self.can_go_back:
-            # Without a former container to go back to, a wait decides nothing here. The job's next
-            # step, confirm, waits for health.
+            # Without a previous container to go back to, a wait decides nothing here. The job waits
+            # for health when it confirms its work.
             return None
         health = await self.wait_decided()
         if health.state is not ResourceState.HEALTHY:
@@ -132,16 +133,16 @@ class Replacement:
         return None
 
     async def _refuse_interference(self) -> None:
-        # A former container that runs again may hold the port that the next one needs. For example, a
+        # A previous container that runs again may bind the port that the next one needs. For example, a
         # killed job on another worker starts it when it goes back in its own switch.
-        if Container(await self.client.inspect(self.former.id)).is_running:
-            raise Conflict("the former container was started from outside meanwhile")
+        if Container(await self.client.inspect(self.previous.id)).is_running:
+            raise Conflict("the previous container was started from outside meanwhile")
 
     async def _go_back(self) -> None:
-        if not (self.can_go_back or self.former.is_running):
+        if not (self.can_go_back or self.previous.is_running):
             return
         with suppress(NotFound):
             await self.client.stop(self.next_id)
         self.reached("rollback:stopped")
-        await self.client.start(self.former.id)
+        await self.client.start(self.previous.id)
         self.reached("rollback:started")

@@ -16,7 +16,7 @@ from landlord_engines_core.compute.docker.labels import (
     HEALTH,
     IMAGE,
     LIMITS,
-    PARTNER,
+    NETWORK_CONTAINER,
     REMOVE_VOLUMES,
     REPLACES,
     identity_labels,
@@ -56,7 +56,7 @@ def build_body(
         "Image": config.image,
         "Env": [f"{name}={value}" for name, value in config.env.items()],
         "ExposedPorts": {str(port): {} for port in config.ports},
-        # Ours come last and are always complete, so a tenant's labels cannot replace them.
+        # The worker's labels come last and are complete, so a tenant's labels cannot replace them.
         "Labels": {**config.labels, **_config_labels(spec, config, settings, host_config)},
         "HostConfig": host_config,
     }
@@ -66,7 +66,7 @@ def build_body(
     if config.user:
         body["User"] = config.user
     if config.health_check is not None:
-        # The image's own check could contradict the configured one.
+        # The image's check could contradict the configured one.
         body["Healthcheck"] = {"Test": ["NONE"]}
     return body
 
@@ -84,7 +84,7 @@ def _config_labels(
         REMOVE_VOLUMES: "true" if config.remove_volumes else "",
         # The builder fills it in once the image is there.
         IMAGE: "",
-        PARTNER: config.partner,
+        NETWORK_CONTAINER: config.network_container,
     }
 
 
@@ -108,7 +108,9 @@ def _build_host_config(config: ContainerConfig, settings: DockerSettings) -> Bod
         "Devices": [_build_device(path) for path in config.devices],
         "IpcMode": "private",
         "Memory": memory,
+        # The limit of memory and swap together: an equal value allows no swap.
         "MemorySwap": memory,
+        # A millicore is a million nano CPUs.
         "NanoCpus": (config.resources.cpu or 0) * 1_000_000,
         "NetworkMode": config.network_mode or settings.network_name,
         "PidsLimit": policy.pids_limit,

@@ -1,8 +1,8 @@
 """Restoration of a tenant's service after an interrupted update, without its configuration.
 
 It completes an update whose worker died and whose job nobody continues. If the next container is
-healthy, it is promoted; otherwise the former container serves again. One of them has to go: a daemon
-that restarts might start both.
+healthy, it is promoted; otherwise the previous container serves again. One of them is removed: a
+restarted daemon might start both.
 """
 
 import attrs
@@ -59,24 +59,24 @@ class Restoration:
             await self.client.start(container.id)
         return container.was_interrupted
 
-    async def _complete_update(self, former: Container, replacement: Container) -> bool:
-        former_served = replacement.replaces == former.id
+    async def _complete_update(self, previous: Container, replacement: Container) -> bool:
+        previous_served = replacement.replaces == previous.id
         update = Replacement(
             client=self.client,
             settings=self.settings,
-            former=former,
+            previous=previous,
             next_id=replacement.id,
             can_go_back=True,
             reached=self.reached,
         )
-        if replacement.is_running and (not former_served or await self._is_healthy(update)):
-            await self._promotion.promote(former, replacement.id)
-        elif former_served:
-            await reattach(self.client, self.settings, former)
+        if replacement.is_running and (not previous_served or await self._is_healthy(update)):
+            await self._promotion.promote(previous, replacement.id)
+        elif previous_served:
+            await reattach(self.client, self.settings, previous)
             await update.undo()
             await remove(self.client, replacement)
         else:
-            return await self._start_interrupted(former)
+            return await self._start_interrupted(previous)
         return True
 
     async def _is_healthy(self, update: Replacement) -> bool:

@@ -23,17 +23,17 @@ class Policy:
     """Rights that the operator grants to tenants; by default none.
 
     Attributes:
-        host_network: Whether tenants may share the host's network.
-        container_network: Whether tenants may share another container's network.
+        host_network: Whether tenants may use the network mode ``host``.
+        container_network: Whether tenants may join another container's network namespace.
         privileged: Whether tenants may run privileged containers.
         capabilities: Capabilities that tenants may add.
-        devices: Devices of the host that tenants may use.
-        bind_roots: Folders of the host that tenants may mount. Folders below a root may be mounted
-            too where the worker sees the root. Only trusted users may write above a mounted folder:
-            Docker mounts the target of a link there.
+        devices: Host devices that tenants may use.
+        bind_roots: Host paths that tenants may mount. Paths below a root may be mounted too if the
+            worker sees the root. Only trusted users may write above a mounted path: Docker mounts
+            the target of a link there.
         volumes: Names or patterns (``shared-*``) of volumes that any tenant may mount. They belong to
             the operator, and no delete removes them. Other volumes belong to one tenant each.
-        engine_socket: Whether tenants may mount the daemon's socket, and so control the host.
+        engine_socket: Whether tenants may mount the daemon's socket, and so control its machine.
         no_new_privileges: Keep processes from gaining privileges, for example by setuid programs.
         pids_limit: Maximum number of processes in a container.
     """
@@ -69,7 +69,7 @@ class DockerSettings:
         network_name: The network of tenants without a network mode; created if it is missing.
         network_driver: The driver of a network that is created.
         label_prefix: The prefix of container names and of a copy of three labels.
-        registries: Credentials by a registry's address, ``docker.io`` for Docker's own.
+        registries: Credentials by a registry's address, ``docker.io`` for Docker Hub.
         stop_timeout: Time for a container to stop before it is killed.
         stable_window: Time without a restart after which a container without any health check is
             healthy. It grows with each restart.
@@ -100,10 +100,12 @@ def read_section(section: Mapping[str, object]) -> tuple[DockerSettings, dict[st
     Raises:
         ComputeRefused: With the path of each bad key, never its value.
     """
-    own = sections.field_names(DockerSettings)
-    # Landlord's own settings list every key; a key that nobody set is empty.
+    operator_keys = sections.field_names(DockerSettings)
+    # Landlord's settings files list every key; an unset key is empty.
     given = {
-        key: value for key, value in section.items() if key not in own or value not in ("", None)
+        key: value
+        for key, value in section.items()
+        if key not in operator_keys or value not in ("", None)
     }
     settings, defaults = sections.read_section(
         "docker", given, DockerSettings, properties_of(SCHEMA)
@@ -132,9 +134,11 @@ def _find_problems(settings: DockerSettings) -> list[str]:
             _NAME.fullmatch(settings.network_name)
         ),
         "policy.bind_roots must be absolute paths without '..'": all(
-            map(_is_root, policy.bind_roots)
+            map(_is_plain_path, policy.bind_roots)
         ),
-        "policy.devices must be absolute paths without '..'": all(map(_is_root, policy.devices)),
+        "policy.devices must be absolute paths without '..'": all(
+            map(_is_plain_path, policy.devices)
+        ),
         "policy.capabilities must be names such as NET_ADMIN": all(
             map(_CAPABILITY.fullmatch, policy.capabilities)
         ),
@@ -147,8 +151,9 @@ def _find_problems(settings: DockerSettings) -> list[str]:
         "stop_timeout and stable_window must not be below zero": settings.stop_timeout >= 0
         and settings.stable_window >= 0,
     }
-    return [problem for problem, holds in checks.items() if not holds]
+    return [problem for problem, is_met in checks.items() if not is_met]
 
 
-def _is_root(path: str) -> bool:
+def _is_plain_path(path: str) -> bool:
+    """Return whether a path is absolute and has no ``..``."""
     return path.startswith("/") and ".." not in PurePosixPath(path).parts

@@ -1,7 +1,7 @@
 """Removal of a tenant's named volumes with its container, safe against a crash in between.
 
-The container names the volumes to remove, and a volume can be removed only after its container. So the
-names are noted first, in a label of an empty volume on the daemon, which is removed last.
+The container names the volumes to remove, and a volume can be removed only after its container. The
+names are therefore noted first, in a label of an empty volume on the daemon. It is removed last.
 """
 
 import json
@@ -32,16 +32,16 @@ async def note_volumes(
         await client.ensure_volume(f"{container.id}-volumes", labels)
 
 
-def list_dropped_volumes(former: Container | None, config: ContainerConfig) -> list[str]:
+def list_dropped_volumes(previous: Container | None, config: ContainerConfig) -> list[str]:
     """Return the named volumes that the next container does not mount and a delete has to remove.
 
-    They stay until the delete, so that an update back to the former configuration finds them. Where one
+    They stay until the delete, so that an update back to the previous configuration finds them. If one
     of the two configurations keeps volumes, they are never removed.
     """
-    if former is None or not (former.removes_volumes and config.remove_volumes):
+    if previous is None or not (previous.removes_volumes and config.remove_volumes):
         return []
     mounted = {volume.source for volume in config.mounts()}
-    return sorted({*former.dropped_volumes, *former.named_volumes} - mounted)
+    return sorted({*previous.dropped_volumes, *previous.named_volumes} - mounted)
 
 
 async def remove_noted_volumes(client: DockerClient, tenant: str) -> bool:
@@ -59,7 +59,7 @@ async def remove_noted_volumes(client: DockerClient, tenant: str) -> bool:
 
 
 async def forget_volumes(client: DockerClient, tenant: str) -> None:
-    """Remove the notes of an interrupted delete: the present configuration keeps the volumes."""
+    """Remove the notes of an interrupted delete: the current configuration keeps the volumes."""
     for note in await _list_notes(client, tenant):
         await client.remove_volume(note["Name"])
 
