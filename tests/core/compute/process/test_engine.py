@@ -119,14 +119,14 @@ async def test_a_lock_that_a_waiting_worker_creates_again_during_a_delete_goes_t
 ) -> None:
     await engine.provision(spec({"command": ["/bin/sleep", "1000"]}))
     (tenant,) = (path for path in folder.iterdir() if path.name != "ports")
-    empty, waiting = removal._empty, [tenant / "act.lock"]
+    empty, waiting = removal._empty_folder, [tenant / "act.lock"]
 
     def empty_while_another_waits(top: Any) -> None:
         empty(top)
         while waiting:
             waiting.pop().touch()
 
-    monkeypatch.setattr(removal, "_empty", empty_while_another_waits)
+    monkeypatch.setattr(removal, "_empty_folder", empty_while_another_waits)
 
     assert await engine.destroy("t", "")
     assert not tenant.exists()
