@@ -80,7 +80,7 @@ class LandlordClient:
 
     async def compute_defaults(self, engine: str) -> Mapping[str, object]:
         """Read the defaults that a tenant's configuration overrides in Landlord."""
-        # Landlord answers 400 for an engine that it does not have itself, and has no defaults for it.
+        # Landlord answers 400 for an engine that it does not know, and so has no defaults for it.
         path = "compute/config"
         status, body = await self._get(path, params={"provider": engine})
         if status == HTTPStatus.BAD_REQUEST and _is_landlord_error(body):

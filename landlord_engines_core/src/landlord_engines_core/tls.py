@@ -20,7 +20,7 @@ def check_certificates(environment: Mapping[str, str]) -> None:
     Raises:
         SettingsError: A variable names no file of certificates, or no folder.
     """
-    # OpenSSL itself ignores a missing file, and then trusts no certificate.
+    # OpenSSL ignores a missing file, and then trusts no certificate.
     if file := environment.get(_FILE):
         try:
             ssl.create_default_context(cafile=file)
