@@ -58,7 +58,7 @@ class Registrar:
     _deployment_id: str | None = attrs.field(default=None, init=False)
 
     async def register(self) -> Registration:
-        """Register this worker as it is now.
+        """Register this version of the worker.
 
         The first call claims the URL from any other version. A later call does nothing if another
         version has claimed the URL since. The host calls again if another version answered.
