@@ -31,7 +31,7 @@ async def _get(
     cache: Cache[str, int], key: str, source: _Source, told: list[Exception] | None = None
 ) -> int:
     stale = told if told is not None else []
-    return await cache.get(key, source.ask, stale_on=OSError, stale=stale.append)
+    return await cache.get(key, source.ask, tolerate=OSError, on_stale=stale.append)
 
 
 async def test_within_its_time_an_answer_is_used_again() -> None:

@@ -303,7 +303,7 @@ def test_an_engine_that_takes_a_signal_is_named_and_the_worker_drains(
     assert code == 3
     assert "a signal of the host was taken" in text
     assert "own" in text
-    assert "took SIGTERM for itself" in text
+    assert "replaced the host's handler of SIGTERM" in text
 
 
 def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start) -> None:

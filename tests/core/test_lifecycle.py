@@ -183,7 +183,7 @@ async def test_an_engine_that_ends_by_itself_has_failed() -> None:
 
     engine.ends_by_itself()
 
-    with pytest.raises(EngineFailed, match="stopped by itself"):
+    with pytest.raises(EngineFailed, match="stopped unexpectedly"):
         await task
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from landlord_engines_core import log_repeats
-from landlord_engines_core.log_repeats import OWN, Repeats
+from landlord_engines_core.log_repeats import OWN_LIMIT, Repeats
 
 
 class Clock:
@@ -53,13 +53,13 @@ def test_our_lines_of_the_same_failure_are_bounded_for_each_reason() -> None:
     def line(reason: str, tenant: int = 0) -> logging.LogRecord:
         return record({"message": "step failed", "reason": reason, "tenant": tenant})
 
-    passed = [repeats.filter(line("away", one)) for one in range(OWN + 50)]
+    passed = [repeats.filter(line("away", one)) for one in range(OWN_LIMIT + 50)]
     other = repeats.filter(line("busy"))
     clock.now = 10.0
     later = line("away")
     repeats.filter(later)
 
-    assert sum(passed) == OWN
+    assert sum(passed) == OWN_LIMIT
     assert other
     assert isinstance(later.msg, Mapping)
     assert later.msg["left_out"] == 50
@@ -72,7 +72,7 @@ def test_what_is_no_warning_always_passes() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_repeats, "MOST_KINDS", 2)
+    monkeypatch.setattr(log_repeats, "MAX_KINDS", 2)
     repeats = Repeats(clock=Clock())
 
     assert all(repeats.filter(record(str(one))) for one in range(10))

@@ -288,7 +288,7 @@ async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -
         raise ConnectionError
 
     async def look(cache: Cache[str, int], key: str, source: Callable[[], Awaitable[int]]) -> int:
-        return await cache.get(key, source, stale_on=ConnectionError, stale=lambda _: None)
+        return await cache.get(key, source, tolerate=ConnectionError, on_stale=lambda _: None)
 
     asking = [asyncio.create_task(look(fresh, "a", ask)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -314,7 +314,7 @@ async def test_a_cache_shows_how_many_answers_it_keeps_past_their_time_too() -> 
 
     entries = []
     for key in "aabcd":
-        await cache.get(key, ask, stale_on=ConnectionError, stale=lambda _: None)
+        await cache.get(key, ask, tolerate=ConnectionError, on_stale=lambda _: None)
         entries.append(shown(metrics)['cache_entries{cache="engine"}'])
 
     assert entries == [1, 1, 2, 3, 3]

@@ -4,7 +4,7 @@ from hypothesis import given, strategies as st
 
 from landlord_engines_core import codec
 from landlord_engines_core.models import (
-    HISTORY,
+    HISTORY_LIMIT,
     Job,
     JobStart,
     Operation,
@@ -145,12 +145,12 @@ def test_an_end_without_a_start_is_written_all_the_same() -> None:
 def test_a_record_keeps_its_latest_transitions_only() -> None:
     record = Record()
 
-    for number in range(HISTORY + 5):
+    for number in range(HISTORY_LIMIT + 5):
         record = record.with_start(f"inv_{number}", NOTE).with_end(_end(f"inv_{number}"))
 
-    assert len(record.transitions) == HISTORY
+    assert len(record.transitions) == HISTORY_LIMIT
     assert record.transitions[0].execution_id == "inv_5"
-    assert record.transitions[-1].execution_id == f"inv_{HISTORY + 4}"
+    assert record.transitions[-1].execution_id == f"inv_{HISTORY_LIMIT + 4}"
 
 
 def test_a_record_of_a_newer_version_stays_readable() -> None:

@@ -3,7 +3,7 @@ import json
 from hypothesis import given, strategies as st
 
 from landlord_engines_core.models import (
-    HISTORY,
+    HISTORY_LIMIT,
     JobStart,
     Placement,
     Record,
@@ -98,7 +98,7 @@ def test_a_record_holds_each_job_once_in_order_and_never_more_than_its_limit(
             )
         begun.append(name)
 
-    assert [one.execution_id for one in record.transitions] == begun[-HISTORY:]
+    assert [one.execution_id for one in record.transitions] == begun[-HISTORY_LIMIT:]
     assert len(set(record.placements)) == len(record.placements)
 
 

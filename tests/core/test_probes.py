@@ -33,7 +33,7 @@ from landlord_engines_core.engine import (
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.probes import ACCEPT_AGAIN, MOST, Acceptor, Heartbeat, Probes
+from landlord_engines_core.probes import ACCEPT_PAUSE, MAX_CONNECTIONS, Acceptor, Heartbeat, Probes
 from landlord_engines_core.settings import Address
 from landlord_engines_core.tenants import Slots
 from landlord_test_target.direct import Lines
@@ -434,7 +434,9 @@ def no_descriptors() -> Iterator[None]:
 async def test_whoever_asks_last_is_answered_however_many_keep_a_connection() -> None:
     one = probed(Engine())
     async with running(one):
-        idle = [await asyncio.open_connection("127.0.0.1", one.port) for _ in range(MOST + 5)]
+        idle = [
+            await asyncio.open_connection("127.0.0.1", one.port) for _ in range(MAX_CONNECTIONS + 5)
+        ]
         status, _ = await one.asked("/livez")
         first = await asyncio.wait_for(idle[0][0].read(), 10)
         for _, writer in idle:
@@ -473,7 +475,7 @@ async def test_where_nothing_is_kept_back_any_more_a_probe_waits_for_a_descripto
         async with asyncio.timeout(10):
             while failures:
                 await asyncio.sleep(0.01)
-    await asyncio.sleep(ACCEPT_AGAIN)
+    await asyncio.sleep(ACCEPT_PAUSE)
     late.close()
     await runner.cleanup()
 

@@ -159,7 +159,7 @@ def test_a_handler_that_the_loop_is_asked_for_stays_the_hosts() -> None:
     message = failure(main())
 
     assert message.startswith("worker engine test at test_signals.py:")
-    assert message.endswith("took SIGTERM for itself")
+    assert message.endswith("replaced the host's handler of SIGTERM")
     assert mine == []
     assert logger.events("error") == ["a signal of the host was taken"]
 
@@ -174,7 +174,7 @@ def test_a_handler_that_was_set_in_the_hosts_place_hides_no_signal() -> None:
             signal.raise_signal(signal.SIGTERM)
             await asyncio.wait_for(control.stop.wait(), 10)
 
-    assert failure(main()) == f"a handler of {__name__} took SIGTERM for itself"
+    assert failure(main()) == f"a handler of {__name__} replaced the host's handler of SIGTERM"
     assert seen == [signal.SIGTERM]
 
 
@@ -187,7 +187,7 @@ def test_a_signal_that_is_ignored_is_taken_back_soon() -> None:
                 while signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
                     await asyncio.sleep(0.01)
 
-    assert failure(main()).endswith("took SIGTERM for itself")
+    assert failure(main()).endswith("replaced the host's handler of SIGTERM")
 
 
 def test_a_hangup_that_is_ignored_stays_so() -> None:

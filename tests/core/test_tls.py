@@ -15,7 +15,7 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_file_without_a_certificate_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
 
-    with pytest.raises(SettingsError, match="holds no certificate"):
+    with pytest.raises(SettingsError, match="contains no certificate"):
         check_certificates({"SSL_CERT_FILE": str(tmp_path / "empty.pem")})
 
 

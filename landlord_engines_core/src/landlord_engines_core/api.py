@@ -3,7 +3,7 @@
 Other modules of this distribution may change in any release.
 """
 
-# The package itself imports nothing from here: the start of a command would pay for all of it.
+# The package's __init__ imports nothing from here: each command would start more slowly.
 from landlord_engines_core import codec
 from landlord_engines_core.compute import (
     ComputeEngine,

@@ -1,4 +1,4 @@
-"""Reading the body of an answer, up to a bound."""
+"""Reading the body of an answer, up to a limit."""
 
 from collections.abc import AsyncIterable
 
@@ -6,15 +6,15 @@ __all__ = ["LongBody", "read_body"]
 
 
 class LongBody(Exception):
-    """The body is longer than the bound."""
+    """The body is longer than the limit."""
 
 
-async def read_body(chunks: AsyncIterable[bytes], most: int) -> bytes:
+async def read_body(chunks: AsyncIterable[bytes], limit: int) -> bytes:
     """Read a body to its end.
 
     Args:
         chunks: The body, in pieces of any size.
-        most: The bound, in bytes.
+        limit: The limit in bytes.
 
     Raises:
         LongBody: The body is longer.
@@ -22,6 +22,6 @@ async def read_body(chunks: AsyncIterable[bytes], most: int) -> bytes:
     body = bytearray()
     async for chunk in chunks:
         body += chunk
-        if len(body) > most:
-            raise LongBody(f"the answer has more than {most} bytes")
+        if len(body) > limit:
+            raise LongBody(f"the answer has more than {limit} bytes")
     return bytes(body)

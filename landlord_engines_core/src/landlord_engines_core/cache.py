@@ -14,12 +14,12 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 LIMIT = 20_000
-"""Entries that are kept; the least recently used one goes first."""
+"""Entries that are kept; the least recently used entry is removed first."""
 
 
 @attrs.define(kw_only=True)
 class Cache(Generic[K, V]):
-    """Values that are valid for ``ttl`` seconds. Expired values serve where the source fails.
+    """Values that are valid for ``ttl`` seconds. Expired values serve if the source fails.
 
     Attributes:
         ttl: Seconds for which a value is valid; 0 fetches each time.
@@ -27,7 +27,7 @@ class Cache(Generic[K, V]):
         hits: Lookups that a valid value served.
         misses: Lookups that the source served.
         stale: Lookups that an expired value served because the source failed.
-        failed: Lookups that failed with the source, without an expired value.
+        failed: Lookups that failed because the source failed and no expired value was there.
     """
 
     ttl: float
@@ -54,19 +54,19 @@ class Cache(Generic[K, V]):
         key: K,
         fetch: Callable[[], Awaitable[V]],
         *,
-        stale_on: type[Exception],
-        stale: Callable[[Exception], None],
+        tolerate: type[Exception],
+        on_stale: Callable[[Exception], None],
     ) -> V:
-        """Look up a value, and fetch it where it is missing or expired.
+        """Look up a value, and fetch it if it is missing or expired.
 
         Args:
             key: The key.
             fetch: Gets the value from its source.
-            stale_on: The failure of ``fetch`` in which an expired value serves.
-            stale: Called with the failure whenever an expired value serves.
+            tolerate: The failure of ``fetch`` after which an expired value serves.
+            on_stale: Called with the failure whenever an expired value serves.
 
         Raises:
-            Exception: The failure of ``fetch``, where there is no expired value.
+            Exception: The failure of ``fetch``, if there is no expired value.
         """
         entry = self._entries.get(key)
         if entry is not None:
@@ -75,14 +75,14 @@ class Cache(Generic[K, V]):
                 self.hits += 1
                 return entry[1]
         try:
-            # Shielded: other callers still wait for the value where this one is cancelled.
+            # Shielded: other callers still wait for the value if this caller is cancelled.
             value = await asyncio.shield(self._fetch_once(key, fetch))
-        except stale_on as error:
+        except tolerate as error:
             if entry is None:
                 self.failed += 1
                 raise
             self.stale += 1
-            stale(error)
+            on_stale(error)
             return entry[1]
         self.misses += 1
         return value

@@ -1,4 +1,4 @@
-"""The one converter between JSON documents and attrs classes; the only door to cattrs.
+"""The one converter between JSON documents and attrs classes; no other module imports cattrs.
 
 Reading ignores unknown keys, since a newer version may have written them. It is strict about types:
 a number is never read as a string.
@@ -28,7 +28,7 @@ class BadDocument(ValueError):
     """A document does not have the expected form.
 
     Attributes:
-        problems: One line for each bad field, with its path; no line holds a value.
+        problems: One line for each bad field, with its path; no line contains a value.
     """
 
     def __init__(self, problems: list[str]) -> None:
@@ -51,8 +51,8 @@ def _check_type(kind: type, *accepted: type) -> _Hook:
     return check
 
 
-# Hooks for types that hold other values are created once for each type. cattrs' own look up the inner
-# type's hook for each value.
+# Hooks for container types are created once for each type. The hooks of cattrs look up the inner type's
+# hook again for each value.
 
 
 def _is_a(origin: object) -> Callable[[Any], bool]:
@@ -124,7 +124,7 @@ def _refuse_constant(_: str) -> object:
 
 def _read_finite(text: str) -> float:
     if math.isinf(number := float(text)):
-        raise ValueError("a float cannot hold this number")
+        raise ValueError("the number is too large for a float")
     return number
 
 
@@ -133,7 +133,7 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_f
 _encoder = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 _converter = _make_converter(detailed=False)
-# Slower. It reads a document that the fast converter refused once more, to say where and why.
+# Slower. If the fast converter refuses a document, this one reads it again to say where and why.
 _explainer = _make_converter(detailed=True)
 
 

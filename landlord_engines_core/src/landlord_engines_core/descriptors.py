@@ -17,16 +17,16 @@ UNLIMITED = 1 << 20
 """Number that stands for no limit."""
 
 OPEN_MAX = 10_240
-"""The highest limit that macOS accepts where its hard limit is infinite (sys/syslimits.h)."""
+"""The highest limit that macOS accepts if its hard limit is infinite (sys/syslimits.h)."""
 
 RESERVED = 64
 """Descriptors for everything but connections: streams, the loop, logs, plugins, the probes."""
 
 PER_CONNECTION = 3
-"""Descriptors for one connection; its call opens at most two more: a target, Landlord, a child."""
+"""Descriptors for one connection: its socket, and two more for a target, Landlord or a child."""
 
-FEWEST = 8
-"""Connections at least, however low the limit."""
+MIN_CONNECTIONS = 8
+"""Connections that are allowed however low the limit of open files is."""
 
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
@@ -38,7 +38,7 @@ def read_limit() -> int:
 
 
 def raise_limit() -> int:
-    """Raise the soft limit of open files to the hard one, or as far as the system allows.
+    """Raise the soft limit of open files to the hard one, or as high as the system allows.
 
     Children inherit the limit.
 
@@ -55,7 +55,7 @@ def raise_limit() -> int:
 
 def max_connections(files: int) -> int:
     """Compute how many connections a server may accept at a limit of this many open files."""
-    return max(FEWEST, (files - RESERVED) // PER_CONNECTION)
+    return max(MIN_CONNECTIONS, (files - RESERVED) // PER_CONNECTION)
 
 
 @attrs.define(kw_only=True)
@@ -73,7 +73,7 @@ class Reserve:
         return len(self._kept)
 
     def fill(self) -> None:
-        """Replace used spares, as far as there are descriptors."""
+        """Replace used spares while there are free descriptors."""
         with suppress(OSError):
             while len(self._kept) < self.size:
                 self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

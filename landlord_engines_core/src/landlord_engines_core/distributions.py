@@ -1,6 +1,6 @@
-"""Reading the entry points of installed distributions, each by itself.
+"""Reading the entry points of installed distributions, one distribution at a time.
 
-So a damaged distribution hides no other. `importlib.metadata.entry_points` raises for all of them where
+A damaged distribution then hides no other. `importlib.metadata.entry_points` raises for all of them if
 one file is not UTF-8 or has a line without ``=`` (observed with Python 3.11 to 3.13).
 """
 
@@ -32,10 +32,10 @@ class Damaged:
 
 @attrs.frozen(kw_only=True)
 class Installed:
-    """Distribution, as far as its metadata can be read.
+    """Distribution, with the readable part of its metadata.
 
     Attributes:
-        entry_points: Its entry points; none where its ``entry_points.txt`` is damaged.
+        entry_points: Its entry points; none if its ``entry_points.txt`` is damaged.
         damage: Why a part of it cannot be read, or empty.
     """
 
@@ -53,8 +53,8 @@ class Installed:
 def read_installed(prefix: str) -> tuple[Installed, ...]:
     """Read all distributions, and import none.
 
-    Of two with the same name the first on the path counts, as in Python itself. A sound one goes
-    before a damaged one.
+    Of two distributions with the same name, the first on the path counts, as in Python. A sound one
+    precedes a damaged one.
 
     Args:
         prefix: The prefix of the groups of entry points to return.
@@ -84,7 +84,7 @@ def _candidates(prefix: str) -> Iterator[Installed]:
 def _read(distribution: Distribution, folder: str, prefix: str) -> Installed | None:
     try:
         points, damage = _filter_groups(distribution.entry_points, prefix), ""
-    except Exception as error:  # noqa: BLE001  # each damage raises an error of its own kind
+    except Exception as error:  # noqa: BLE001  # each damage raises another kind of error
         points, damage = (), f"its entry_points.txt {_reason(error)}"
     if not points and not damage:
         return None
@@ -99,7 +99,7 @@ def _read(distribution: Distribution, folder: str, prefix: str) -> Installed | N
 def _read_name(distribution: Distribution) -> tuple[str, str]:
     try:
         return distribution.metadata["Name"], distribution.metadata["Version"]
-    except Exception:  # noqa: BLE001  # each damage raises an error of its own kind
+    except Exception:  # noqa: BLE001  # each damage raises another kind of error
         return "", ""
 
 
@@ -117,10 +117,10 @@ def _filter_groups(points: Iterable[EntryPoint], prefix: str) -> tuple[EntryPoin
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8"
-    # `Pair.parse` of importlib raises TypeError where a line has no "=".
+    # `Pair.parse` of importlib raises TypeError if a line has no "=".
     return "has a line without '='" if isinstance(error, TypeError) else "cannot be read"
 
 
 def _folder(distribution: Distribution) -> str:
-    """Name the folder of the metadata; empty where another finder than Python's has none."""
+    """Return the folder of the metadata; empty for a custom finder that has no folder."""
     return str(getattr(getattr(distribution, "_path", None), "name", ""))

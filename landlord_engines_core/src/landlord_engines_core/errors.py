@@ -33,11 +33,11 @@ The tree, with the stable code of each class::
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
     │   └── ComputeUnavailable        LE502  another attempt may succeed
     ├── LandlordUnavailable           LE601  Landlord's API gave no usable answer
-    └── DemoFailed                    LE701  a demo waited in vain
+    └── DemoFailed                    LE701  a demo did not see the expected result
 
-A message says what failed and where, and ``hint`` says what to do next. Neither holds a value of a
+A message says what failed and where, and ``hint`` says what to do next. Neither contains a value of a
 tenant's configuration, since both reach logs and the backend. Both are bounded in length, since they
-may hold names that a tenant chose.
+may contain names that a tenant chose.
 
 A worker engine may add classes and codes of its own. The Restate engine has LE321 and LE322, below
 ``EngineError``.
@@ -88,7 +88,7 @@ __all__ = [
 
 
 LONGEST = 2000
-"""Characters of a message; a tenant's names may be as long as its configuration."""
+"""Characters of a message that are kept; a tenant's names may be as long as its configuration."""
 
 LONGEST_PAUSE = 300.0
 """Seconds until the next attempt at most, whatever pause a target asks for."""
@@ -228,8 +228,8 @@ class JobError(LandlordEnginesError):
     """A job that ended or waits without having done its work.
 
     Attributes:
-        tenant: The job's tenant, where the job waits. The backend shows the text, and the tenant in it
-            makes the job findable.
+        tenant: The tenant of a job that waits, else empty. The backend shows the text, and the tenant
+            in it makes the job findable.
     """
 
     code = "LE400"
@@ -281,7 +281,7 @@ class Transient(JobError):
     """The attempt failed, and another one may succeed.
 
     Attributes:
-        retry_after: Seconds until the next attempt, where the target named them. Otherwise ``None``,
+        retry_after: Seconds until the next attempt, if the target named them. Otherwise ``None``,
             and the worker engine lets the pause grow.
     """
 
@@ -338,7 +338,7 @@ class ComputeUnavailable(ComputeError):
     """The target did not answer, or asks for another attempt later.
 
     Attributes:
-        retry_after: Seconds until the next attempt, where the target named them; at most
+        retry_after: Seconds until the next attempt, if the target named them; at most
             ``LONGEST_PAUSE``.
     """
 
@@ -361,7 +361,7 @@ class LandlordUnavailable(LandlordEnginesError):
 
 
 class DemoFailed(LandlordEnginesError):
-    """The demo waited in vain for a result."""
+    """The demo did not see the expected result in time."""
 
     code = "LE701"
 

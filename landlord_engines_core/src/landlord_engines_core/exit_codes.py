@@ -16,4 +16,4 @@ class ExitCode(IntEnum):
     FAILED = 3
     NOT_REGISTERED = 4
     REFUSED = 5
-    """The engine declines to serve, or lacks what was asked of it."""
+    """The engine declines to serve, or lacks what the command needs."""

@@ -1,4 +1,4 @@
-"""Folders of the user who runs this process: XDG's on Linux, the system's own elsewhere."""
+"""Folders of the user who runs this process: by XDG's rules on Linux, by the system's rules elsewhere."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ def state_folder() -> Path | None:
     """Find the folder for state that outlives this process, by XDG_STATE_HOME and HOME.
 
     Returns:
-        An absolute path, which need not exist; ``None`` where the user has no home folder.
+        An absolute path, which need not exist; ``None`` if the user has no home folder.
     """
     return _find_absolute(lambda: platformdirs.user_state_path("landlord"))
 
@@ -26,7 +26,7 @@ def cache_folder() -> Path | None:
     """Find the folder for files that can be fetched again, by XDG_CACHE_HOME and HOME.
 
     Returns:
-        An absolute path, which need not exist; ``None`` where the user has no home folder.
+        An absolute path, which need not exist; ``None`` if the user has no home folder.
     """
     return _find_absolute(lambda: platformdirs.user_cache_path("landlord-engines"))
 

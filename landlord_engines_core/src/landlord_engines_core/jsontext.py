@@ -73,7 +73,7 @@ class NotJson(ValueError):
 
 
 class BadNumber(ValueError):
-    """A number is not JSON's, or a float64 cannot hold it."""
+    """A number is not JSON's, or is too large for a float64."""
 
 
 @attrs.frozen
@@ -90,8 +90,8 @@ class Member:
 
 
 def _replace_each_byte(error: UnicodeError) -> tuple[str, int]:
-    """Replace each invalid byte by itself, as Go does."""
-    # Python's own handler replaces several bytes together.
+    """Replace each invalid byte separately, as Go does."""
+    # Python's handler replaces several bytes together.
     assert isinstance(error, UnicodeDecodeError), "registered for decoding only"
     return "\ufffd" * (error.end - error.start), error.end
 
@@ -138,7 +138,7 @@ def loads(text: str) -> object:
 
     Raises:
         NotJson: The text is no JSON document.
-        BadNumber: The document holds a number that cannot be read.
+        BadNumber: The document contains a number that cannot be read.
         RecursionError: The document is nested more deeply than the stack allows.
     """
     try:

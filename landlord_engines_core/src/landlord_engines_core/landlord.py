@@ -1,4 +1,4 @@
-"""Client of Landlord's HTTP API v1, as far as a worker reads it; core's only door to aiohttp's client.
+"""Client of the part of Landlord's HTTP API v1 that a worker reads.
 
 The shapes and status codes were observed on Landlord 98ffef1.
 """
@@ -26,7 +26,7 @@ TIMEOUT = 10.0
 """Seconds for one request, connecting included."""
 
 LONGEST_BODY = 1 << 26
-"""Bytes of one answer that are read at most."""
+"""Largest answer in bytes: 64 MiB."""
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ _VERSION = re.compile(r"v\d+")
 
 
 def add_version(base_url: str) -> str:
-    """Add the API's version to a base URL, by the rule of Landlord's own clients.
+    """Add the API's version to a base URL, as Landlord's clients do.
 
     A path that ends in a version is kept. A last segment ``api`` becomes ``v1``. Any other path gets
     ``/v1`` at its end.
@@ -51,10 +51,10 @@ def add_version(base_url: str) -> str:
 class LandlordClient:
     """Reads tenants and configuration defaults from Landlord.
 
-    Every method raises LandlordUnavailable where Landlord gives no usable answer.
+    Every method raises LandlordUnavailable if Landlord gives no usable answer.
 
     Raises:
-        SettingsError: The variable of the proxy to Landlord does not hold a proxy's URL.
+        SettingsError: The variable of the proxy to Landlord does not contain a proxy's URL.
     """
 
     # No method retries: each runs inside a step, and the backend enters a failed step again.
@@ -65,7 +65,7 @@ class LandlordClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def tenant(self, key: str, *, fresh: bool = False) -> Tenant | None:
-        """Read a tenant; ``None`` where Landlord has none.
+        """Read a tenant; ``None`` if Landlord has none.
 
         Args:
             key: The tenant's UUID or name.
@@ -74,16 +74,16 @@ class LandlordClient:
         path = f"tenants/{quote(key, safe='')}"
         headers = {"Cache-Control": "no-cache"} if fresh else {}
         status, body = await self._get(path, headers=headers)
-        if status == HTTPStatus.NOT_FOUND and _is_landlords_error(body):
+        if status == HTTPStatus.NOT_FOUND and _is_landlord_error(body):
             return None
         return self._read(path, status, body, Tenant)
 
     async def compute_defaults(self, engine: str) -> Mapping[str, object]:
-        """Read the defaults that Landlord merges below a tenant's configuration."""
+        """Read the defaults that a tenant's configuration overrides in Landlord."""
         # Landlord answers 400 for an engine that it does not have itself, and has no defaults for it.
         path = "compute/config"
         status, body = await self._get(path, params={"provider": engine})
-        if status == HTTPStatus.BAD_REQUEST and _is_landlords_error(body):
+        if status == HTTPStatus.BAD_REQUEST and _is_landlord_error(body):
             return {}
         return self._read(path, status, body, _ComputeConfig).defaults
 
@@ -110,7 +110,7 @@ class LandlordClient:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
         url = f"{self.url}/{path}"
         try:
-            # encoded: the path is quoted already, since a tenant's name may hold a slash.
+            # encoded: the path is quoted already, since a tenant's name may contain a slash.
             async with self._session.get(
                 URL(url, encoded=True),
                 params=params,
@@ -175,8 +175,8 @@ class _TenantList:
     total: int
 
 
-def _is_landlords_error(body: bytes) -> bool:
-    """Whether a body is Landlord's own error, and not from a proxy or another server."""
+def _is_landlord_error(body: bytes) -> bool:
+    """Whether Landlord wrote this error, and not a proxy or another server."""
     try:
         codec.loads(body, _ErrorBody)
     except codec.BadDocument:

@@ -34,10 +34,10 @@ __all__ = ["EngineLifecycle", "EngineState", "LifecycleOptions", "refuse_unable"
 T = TypeVar("T")
 
 LONGEST_PAUSE = 30.0
-"""Seconds between two attempts to register."""
+"""Longest pause in seconds between two attempts to register."""
 
 LONGEST_RETRY = 300.0
-"""Seconds between two attempts while another version of the worker answers the backend."""
+"""Longest pause in seconds while another version of the worker answers the backend."""
 
 MARGIN = 2.0
 """Seconds after the drain for which the host still waits for the engine's shutdown."""
@@ -137,7 +137,7 @@ class EngineLifecycle:
 
         Raises:
             EngineRefused: The engine declines to serve, or cannot give tenants their lock.
-            EngineFailed: The engine stopped by itself, or did not end in time.
+            EngineFailed: The engine stopped unexpectedly, or did not end in time.
             RegistrationError: The engine could not register, and ``fail_fast`` is set.
         """
         _refuse_without_lock(self.engine.info, Support.UNSUPPORTED)
@@ -159,7 +159,7 @@ class EngineLifecycle:
             _raise_failure(task)
         if not stop.is_set():
             raise EngineFailed(
-                f"worker engine {self.engine.info.name} stopped by itself",
+                f"worker engine {self.engine.info.name} stopped unexpectedly",
                 hint="see its log lines, or report it to the engine's authors",
             )
 
@@ -186,7 +186,7 @@ class EngineLifecycle:
 
     async def _stay_registered(self) -> None:
         await self._started.wait()
-        # Only now: an engine that plans the lock may refuse in its own words when it serves.
+        # Only now: an engine that plans the lock may refuse with its own message when it serves.
         _refuse_without_lock(self.engine.info, Support.PLANNED)
         with self._translate_errors():
             await self._register(at_start=True)
@@ -196,7 +196,7 @@ class EngineLifecycle:
         await asyncio.Event().wait()
 
     async def _watch(self) -> None:
-        """Check the registration at each interval, and register again where it is lost or outdated."""
+        """Check the registration at each interval, and register again if it is lost or outdated."""
         retries, checked = _Retries(), self.registration
         while True:
             is_refused = self.registration.state is RegistrationState.REFUSED
@@ -258,8 +258,8 @@ class EngineLifecycle:
     async def _in_time(
         self, call: Coroutine[object, object, Registration], name: str
     ) -> Registration:
-        what = f"{name} of worker engine {self.engine.info.name}"
-        return await within_limit(call, self.options.register_timeout, what)
+        description = f"{name} of worker engine {self.engine.info.name}"
+        return await within_limit(call, self.options.register_timeout, description)
 
     def _log_retry(self, details: Mapping[str, Any]) -> None:
         error: RegistrationFailed = details["exception"]
@@ -305,7 +305,7 @@ class EngineLifecycle:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Raise EngineFailed in place of an engine's own errors."""
+        """Raise EngineFailed in place of an engine's errors."""
         try:
             yield
         except (LandlordEnginesError, asyncio.CancelledError, GeneratorExit):
@@ -336,13 +336,13 @@ def _refuse_without_lock(info: EngineInfo, *too_little: Support) -> None:
         )
 
 
-async def within_limit(call: Coroutine[object, object, T], limit: float, what: str) -> T:
+async def within_limit(call: Coroutine[object, object, T], limit: float, description: str) -> T:
     """Await a call of an engine for a limited time.
 
     Args:
         call: The call, which registers or reads the registration.
         limit: The time limit in seconds.
-        what: A description of the call for the error.
+        description: The call's name in the error.
 
     Raises:
         RegistrationFailed: The call did not return in time.
@@ -352,7 +352,7 @@ async def within_limit(call: Coroutine[object, object, T], limit: float, what: s
             return await call
     except TimeoutError as error:
         raise RegistrationFailed(
-            f"{what} did not return within {limit:g} s",
+            f"{description} did not return within {limit:g} s",
             hint="check the backend, or raise worker.register_timeout",
         ) from error
 

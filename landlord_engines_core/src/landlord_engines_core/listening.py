@@ -8,12 +8,12 @@ _PRIVILEGED = 1024
 
 
 def listening_hint(error: OSError, port: int, setting: str) -> str:
-    """Choose the next action where the worker cannot listen on an address.
+    """Choose the next action if the worker cannot listen on an address.
 
     Args:
         error: The system's error.
         port: The port.
-        setting: The setting that holds the address.
+        setting: The setting with the address.
     """
     if error.errno == EACCES and port < _PRIVILEGED:
         return (

@@ -11,11 +11,11 @@ __all__ = ["Repeats"]
 INTERVAL = 10.0
 """Seconds in which a failure counts as repeated."""
 
-OWN = 100
-"""Equal lines of this framework in an interval, since jobs share them; a library may log one."""
+OWN_LIMIT = 100
+"""Equal lines of this framework in an interval, since jobs share them. A library may log one line."""
 
-MOST_KINDS = 1000
-"""Failures that are counted apart; beyond this number all are forgotten."""
+MAX_KINDS = 1000
+"""Kinds of failures that are counted; at this number all counts are reset, to bound the memory."""
 
 _Kind = tuple[str, int, str, str]
 
@@ -45,13 +45,13 @@ class Repeats(logging.Filter):
         kind, now = _kind(record), self.clock()
         seen = self._seen.get(kind)
         if seen is None or now - seen.since >= self.interval:
-            if len(self._seen) >= MOST_KINDS:
+            if len(self._seen) >= MAX_KINDS:
                 self._seen.clear()
             self._seen[kind] = _Seen(now)
             if seen is not None and seen.left_out:
                 _annotate(record, seen.left_out)
             return True
-        if seen.passed < (OWN if isinstance(record.msg, Mapping) else 1):
+        if seen.passed < (OWN_LIMIT if isinstance(record.msg, Mapping) else 1):
             seen.passed += 1
             return True
         seen.left_out += 1

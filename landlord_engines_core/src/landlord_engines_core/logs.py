@@ -31,7 +31,7 @@ def error_fields(error: Exception) -> dict[str, str]:
 
 
 class Logger(Protocol):
-    """Structured logger, as far as an engine needs it."""
+    """Structured logger, with the methods that an engine needs."""
 
     def debug(self, event: str, **values: object) -> None:
         """Log a detail for developers."""
@@ -64,7 +64,7 @@ def _drop_traceback(
 def _escape_controls(
     _: object, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Escape control characters and line breaks, which a tenant's name may hold."""
+    """Escape control characters and line breaks, which a tenant's name may contain."""
     return {
         key: _escape(value) if isinstance(value, str) else value for key, value in event.items()
     }

@@ -1,7 +1,7 @@
-"""Metrics of a worker for Prometheus; the only door to prometheus_client.
+"""Metrics of a worker for Prometheus; no other module imports prometheus_client.
 
-Labels hold words out of fixed sets, and never a tenant, an execution id or a message. All series
-exist from the start, at zero. The event loop's thread writes them, and any other may read them.
+Labels are words out of fixed sets, and never a tenant, an execution id or a message. All series
+exist from the start, at zero. The event loop's thread writes them, and any other thread may read them.
 """
 
 import math
@@ -68,7 +68,7 @@ _KINDS: Mapping[type[JobError], str] = {
 
 @attrs.define
 class FailingJobs:
-    """Jobs whose last attempt in this process failed in one way.
+    """Jobs whose last attempt in this process failed with one class of error.
 
     The backend enters such a job again after a pause. A job without an attempt for three pauses was
     killed, or continues in another worker. It is forgotten.
@@ -84,7 +84,7 @@ class FailingJobs:
 
     def __len__(self) -> int:
         now = monotonic()
-        # Copied in one act of the interpreter: the event loop may write meanwhile.
+        # Copied in one step of the interpreter: the event loop may write meanwhile.
         return sum(1 for until in list(self._until.values()) if until > now)
 
     def note(self, execution_id: str, error: BaseException | None) -> None:
@@ -102,7 +102,7 @@ class FailingJobs:
 
 
 class Metrics:
-    """Metrics of one worker, in a registry of their own.
+    """Metrics of one worker, in a separate registry.
 
     Attributes:
         in_flight: Context to enter while a job runs in this worker.
@@ -177,7 +177,7 @@ class Metrics:
             if (counter := self._failures.get(type(failure))) is not None:
                 counter.inc()
             if isinstance(failure, InvalidJob):
-                # Counted here: the backend may end the job with an error of its own.
+                # Counted here: the backend may end the job with another error.
                 self.count_job(operation, "invalid")
 
     def count_lost_attempt(self) -> None:
@@ -252,7 +252,7 @@ class Metrics:
 
     def set_build(self, **versions: str) -> None:
         """Show names and versions of the software."""
-        description = "Always 1. The labels hold the versions of the software."
+        description = "Always 1. The labels are the versions of the software."
         Info(f"{_PREFIX}build", description, registry=self._registry).info(versions)
 
     def _count_jobs(self) -> Mapping[tuple[str, str], Counter]:
@@ -301,7 +301,7 @@ class Metrics:
 
 
 class _DroppedLines(Collector):
-    """Collector of the log's own counter."""
+    """Collector of the log's counter."""
 
     def __init__(self, dropped: Callable[[], float]) -> None:
         self._dropped = dropped
@@ -315,7 +315,7 @@ class _DroppedLines(Collector):
 
 
 class _Caches(Collector):
-    """Collector of the caches' own counters."""
+    """Collector of the caches' counters."""
 
     def __init__(self, caches: Mapping[str, Cache[Any, Any]]) -> None:
         self._caches = caches

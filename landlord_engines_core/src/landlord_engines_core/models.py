@@ -1,9 +1,12 @@
 """Values that cross a boundary: jobs, records, transitions, and Landlord's documents.
 
-All are frozen. Later versions read the values that a backend keeps: `Record`, the values of steps in
-`landlord_engines_core.tenants.results`, and the classes that they hold. So their fields are only added,
-each with a default. Words out of a fixed set are plain strings there, since a later version may add
-some.
+A record is the durable state of one tenant. Its placements say where the tenant has resources, and its
+transitions are the history of its jobs.
+
+All classes are frozen. Later versions read the values that a backend keeps: `Record`, the values of
+steps in `landlord_engines_core.tenants.results`, and the classes inside them. Fields of these classes
+are only added, each with a default. Words out of a fixed set are plain strings there, since a later
+version may add some.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ from enum import StrEnum
 import attrs
 
 __all__ = [
-    "HISTORY",
+    "HISTORY_LIMIT",
     "CompletedJob",
     "ExecutionState",
     "ExecutionStatus",
@@ -34,8 +37,8 @@ __all__ = [
     "merge",
 ]
 
-HISTORY = 50
-"""Transitions that a record keeps."""
+HISTORY_LIMIT = 50
+"""Number of transitions that a record keeps."""
 
 
 # One encoder for all calls: with options, json.dumps creates one in each call.
@@ -50,7 +53,7 @@ class Operation(StrEnum):
     DELETE = "delete"
     PLAN = "plan"
     RESYNC = "resync"
-    """Nobody sends it. It follows on a job: see `landlord_engines_core.tenants.resync`."""
+    """No client sends it. The worker engine starts it some time after a job."""
 
 
 class Outcome(StrEnum):
@@ -61,16 +64,16 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     DELETED = "deleted"
     ABSENT = "absent"
-    """A delete met no resource."""
+    """A delete saw no resource."""
     ROLLED_BACK = "rolled-back"
-    """An update did not become healthy, and the former resource serves again."""
+    """An update did not become healthy, and the previous resource serves again."""
     REFUSED = "refused"
     """The configuration or an engine refused a repair, or a job ended by
     ``worker.on_permanent_failure``."""
 
 
 class ExecutionState(StrEnum):
-    """State in Landlord's ExecutionStatus, as far as a worker answers with it."""
+    """State in Landlord's ExecutionStatus; a worker answers with no other."""
 
     SUCCEEDED = "succeeded"
     CANCELLED = "cancelled"
@@ -81,10 +84,10 @@ class Job:
     """One requested operation on one tenant, parsed from a body.
 
     Attributes:
-        tenant: The tenant's key: Landlord's UUID, or the name where the body has no UUID.
-        name: The tenant's name, which can change and may hold any characters.
-        desired_config: The tenant's configuration, which may hold secrets.
-        compute_provider: The compute engine that the job itself names, or empty.
+        tenant: The tenant's key: Landlord's UUID, or the name if the body has no UUID.
+        name: The tenant's name, which can change and may contain any characters.
+        desired_config: The tenant's configuration, which may contain secrets.
+        compute_provider: The compute engine that the job names, or empty.
         is_uuid: Whether the key is Landlord's UUID, which no other tenant ever gets.
         unreadable: The body's unreadable fields, each with the reason and without its value. Such a
             field is empty in this object.
@@ -105,7 +108,7 @@ class Placement:
 
     Attributes:
         engine: The compute engine.
-        location: Where on its target, for example a cluster; empty where there is only one.
+        location: The part of the target, for example a cluster; empty if there is only one.
         resource_ids: The target's ids of the resource; not part of a placement's identity.
     """
 
@@ -138,7 +141,7 @@ class JobStart:
 
 @attrs.frozen(kw_only=True)
 class Transition:
-    """Record of one job. Without ``ended_at`` the job is running, or was killed.
+    """History entry of one job. Without ``ended_at`` the job still runs, or was killed.
 
     Attributes:
         placement: Where the tenant's resource is after the job.
@@ -160,21 +163,21 @@ class Transition:
 
     @property
     def is_notable(self) -> bool:
-        """Whether the history shows it; it leaves out a resync that repaired nothing."""
-        nothing = self.outcome in (Outcome.UNCHANGED, Outcome.ABSENT)
-        return self.operation != Operation.RESYNC or not nothing
+        """Whether the history shows this job; it omits a resync that repaired nothing."""
+        is_unchanged = self.outcome in (Outcome.UNCHANGED, Outcome.ABSENT)
+        return self.operation != Operation.RESYNC or not is_unchanged
 
 
 @attrs.frozen(kw_only=True)
 class CompletedJob:
-    """Job that had the tenant's lock, as far as its resync needs it.
+    """Job that had the tenant's lock, with the facts that its resync needs.
 
     Attributes:
         tenant: The tenant's key.
         removed: Where the tenant had a resource before the job, or the job confirmed that none is left.
-        preempted: Whether this job preempted the one before, whose last request may land later.
+        preempted: Whether this job preempted another, whose last request may reach the target later.
         overrode_delete: Whether this job superseded a delete.
-        last: Whether this is the last check, after which no request can be under way.
+        last: Whether this is the last resync: no request of the job can be under way any more.
         put_off: How often the resync was put off because the job still ran.
     """
 
@@ -193,7 +196,8 @@ class Record:
     """Durable knowledge of one tenant.
 
     Attributes:
-        placements: Where the tenant has, or may have, a resource; the last one is the newest.
+        placements: Where the tenant has, or may have, a resource. A new one is appended, and a job that
+            ends moves its placement to the end.
         transitions: The last jobs, oldest first.
         deleted: Whether a delete confirmed that no resource is left, and no job started since.
     """
@@ -212,17 +216,17 @@ class Record:
             return self
         return attrs.evolve(self, placements=(*self.placements, placement))
 
-    def with_start(self, execution_id: str, note: JobStart) -> "Record":
+    def with_start(self, execution_id: str, start: JobStart) -> "Record":
         """Add a job's start and placement, unless the record has them."""
-        placements = self.with_placement(note.placement).placements or note.candidates
+        placements = self.with_placement(start.placement).placements or start.candidates
         transitions = self.transitions
         if all(t.execution_id != execution_id for t in transitions):
-            start = Transition(
-                execution_id=execution_id, operation=note.operation, started_at=note.started_at
+            transition = Transition(
+                execution_id=execution_id, operation=start.operation, started_at=start.started_at
             )
-            transitions = (*transitions, start)[-HISTORY:]
-        # A second delete keeps the mark: it has nothing to look for.
-        deleted = self.deleted and note.operation == Operation.DELETE
+            transitions = (*transitions, transition)[-HISTORY_LIMIT:]
+        # A second delete keeps ``deleted``: there is still no resource.
+        deleted = self.deleted and start.operation == Operation.DELETE
         return Record(placements=placements, transitions=transitions, deleted=deleted)
 
     def with_end(self, transition: Transition) -> "Record":
@@ -241,16 +245,16 @@ class Record:
         if not transition.is_notable:
             return record
         others = tuple(t for t in self.transitions if t.execution_id != transition.execution_id)
-        return attrs.evolve(record, transitions=(*others, transition)[-HISTORY:])
+        return attrs.evolve(record, transitions=(*others, transition)[-HISTORY_LIMIT:])
 
 
 @attrs.frozen(kw_only=True)
 class Output:
-    """The ``output`` of an execution's answer, in the form of Landlord's own worker.
+    """The ``output`` of an execution's answer, in the form of Landlord's Go worker.
 
     Attributes:
-        transition: An addition to that form. A backend completes the record from it where the job
-            itself could not.
+        transition: An addition to that form. A backend completes the record from it if the job
+            could not.
     """
 
     tenant_id: str
@@ -278,7 +282,7 @@ class ExecutionStatus:
 
 @attrs.frozen(kw_only=True)
 class FollowUp:
-    """Another resync of a job, due ``after`` so many seconds."""
+    """Another resync of a job, due in ``after`` seconds."""
 
     after: float
     ended: CompletedJob
@@ -314,18 +318,18 @@ def config_hash(config: object) -> str:
 
 
 def key_hashes(config: Mapping[str, object]) -> dict[str, str]:
-    """Hash each top-level value by itself, to name a changed key without its value."""
+    """Hash each top-level value separately, to name a changed key without its value."""
     # Shortened: a target keeps the hashes of all keys, and its labels have little room.
     return {key: config_hash(value)[:16] for key, value in config.items()}
 
 
-def merge(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Lay one configuration over another: maps merge, everything else replaces."""
-    merged = dict(below)
-    for key, value in above.items():
-        lower = merged.get(key)
-        if isinstance(lower, Mapping) and isinstance(value, Mapping):
-            merged[key] = merge(lower, value)
+def merge(base: Mapping[str, object], override: Mapping[str, object]) -> dict[str, object]:
+    """Merge ``override`` into ``base``: maps merge, every other value replaces."""
+    merged = dict(base)
+    for key, value in override.items():
+        nested = merged.get(key)
+        if isinstance(nested, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(nested, value)
         else:
             merged[key] = value
     return merged

@@ -12,12 +12,12 @@ __all__ = ["Engines", "Whereabouts", "find_whereabouts", "thread_whereabouts"]
 Engines = Mapping[str, str]
 """Names of engines, such as ``worker engine restate``, by the module of their entry point."""
 
-_OWN = "landlord_engines_core"
+_CORE = "landlord_engines_core"
 
 
 @attrs.frozen(kw_only=True)
 class Whereabouts:
-    """Location of a thread.
+    """Engine and line of code that a thread runs.
 
     Attributes:
         engine: The name of the engine whose code the thread runs, or empty.
@@ -43,7 +43,7 @@ def find_whereabouts(frame: FrameType | None, engines: Engines) -> Whereabouts:
 
 
 def thread_whereabouts(ident: int, engines: Engines) -> Whereabouts:
-    """Find the location of the thread with this identity."""
+    """Find the engine and the line of the thread with this identity."""
     return find_whereabouts(sys._current_frames().get(ident), engines)  # noqa: SLF001  # its documented name
 
 
@@ -57,7 +57,7 @@ def _engine_of(module: str, engines: Engines) -> str:
     for target, name in engines.items():
         package = target.partition(".")[0]
         # Built-in engines share their distribution with the host.
-        owned = target if package == _OWN else package
+        owned = target if package == _CORE else package
         if module == owned or module.startswith(f"{owned}."):
             return name
     return ""

@@ -1,6 +1,6 @@
-"""Finding and loading engines by their entry points; the only door to stevedore.
+"""Finding and loading engines by their entry points; no other module imports stevedore.
 
-Listing reads metadata and imports nothing. stevedore then loads only the chosen entry point. Its own
+Listing reads metadata and imports nothing. stevedore then loads only the chosen entry point. Its standard
 managers would import every plugin, hide duplicates and lose the causes of failures (observed with
 stevedore 5.10).
 """
@@ -42,10 +42,11 @@ COMPUTE_ENGINES = "landlord.compute_engines"
 
 _PREFIX = "landlord."
 
-_KNOWN = {
+_DISTRIBUTIONS = {
     (WORKER_ENGINES, "restate"): "landlord-engines-restate",
     (WORKER_ENGINES, "stepfunctions"): "landlord-engines-stepfunctions-stub",
 }
+"""Distributions of engines, for the hint to install one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -149,8 +150,8 @@ def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
     names = sorted({engine.name for engine in listed})
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else "install the distribution that offers it"
-    if (group, name) in _KNOWN:
-        hint = f"pip install {_KNOWN[group, name]}"
+    if (group, name) in _DISTRIBUTIONS:
+        hint = f"pip install {_DISTRIBUTIONS[group, name]}"
     if damaged := list_damaged():
         hint += f"; reinstall distributions that cannot be read: {', '.join(map(str, damaged))}"
     # With the interpreter: most often the engine is installed in another environment.
@@ -178,7 +179,7 @@ def _load(chosen: Candidate) -> object:
     except (AssertionError, SystemExit) as error:
         # stevedore does not hand these two to its failure callback.
         raise _import_failed(chosen, error) from error
-    # Not ``manager.driver``, which returns the class where the object is falsy.
+    # Not ``manager.driver``, which returns the class if the object is falsy.
     return manager.extensions[0].plugin
 
 

@@ -1,7 +1,7 @@
-"""Probes of a worker: /livez, /readyz and /metrics, on a port of their own.
+"""Probes of a worker: /livez, /readyz and /metrics, on a separate port.
 
-A thread with its own event loop answers them, so that a blocked event loop shows. No answer names a
-tenant or holds a value of a configuration.
+A thread with its own event loop answers them, so that they report a blocked event loop. No answer names a
+tenant or contains a value of a configuration.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from landlord_engines_core.threads import start_thread
 
 __all__ = ["Heartbeat", "Probes"]
 
-MOST = 16
-"""Connections at once."""
+MAX_CONNECTIONS = 16
+"""Connections at once; a new one closes the oldest."""
 
-ACCEPT_AGAIN = 0.2
-"""Seconds until the next accept where the process has no descriptor left."""
+ACCEPT_PAUSE = 0.2
+"""Seconds until the next accept if the process has no descriptor left."""
 
 
 @attrs.define
@@ -68,7 +68,7 @@ class Heartbeat:
 
 @attrs.define(kw_only=True, eq=False)
 class Acceptor:
-    """Accepts the probes' connections, even where the process has no descriptor left.
+    """Accepts the probes' connections, even if the process has no descriptor left.
 
     At too many connections, a new one closes the oldest.
     """
@@ -78,18 +78,18 @@ class Acceptor:
     reserve: Reserve
     _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop, init=False)
     _attaching: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
-    _shut: bool = attrs.field(default=False, init=False)
+    _is_closed: bool = attrs.field(default=False, init=False)
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Accept connections while the context is entered, and close the listeners in the end."""
+        """Accept connections while the context is entered, and then close the listeners."""
         for listener in self.listeners:
             listener.setblocking(False)  # noqa: FBT003  # the socket's own signature
             self._listen(listener)
         try:
             yield
         finally:
-            self._shut = True
+            self._is_closed = True
             for listener in self.listeners:
                 self._loop.remove_reader(listener)
                 listener.close()
@@ -97,13 +97,13 @@ class Acceptor:
 
     def _listen(self, listener: socket.socket) -> None:
         self.reserve.fill()
-        if not self._shut:
+        if not self._is_closed:
             self._loop.add_reader(listener, self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
         self.reserve.fill()
         # One place is left for the new connection.
-        for oldest in self.server.connections[: 1 - MOST]:
+        for oldest in self.server.connections[: 1 - MAX_CONNECTIONS]:
             oldest.force_close()
         try:
             connection, _ = self.reserve.spend(listener.accept)
@@ -112,7 +112,7 @@ class Acceptor:
         except OSError:
             # The listener stays readable: without a pause, the loop would do nothing else.
             self._loop.remove_reader(listener)
-            self._loop.call_later(ACCEPT_AGAIN, self._listen, listener)
+            self._loop.call_later(ACCEPT_PAUSE, self._listen, listener)
             return
         connecting = self._loop.connect_accepted_socket(self.server, connection)
         task = self._loop.create_task(connecting)
@@ -129,7 +129,7 @@ class Probes:
         slots: The slots that jobs wait for.
         metrics: The metrics to render.
         longest_block: Seconds without a beat after which the event loop counts as blocked.
-        longest_wait: Seconds for which all slots may be held while a job waits for one.
+        longest_wait: Seconds for which all slots may be in use while a job waits for one.
         heartbeat: Heartbeat of the event loop that runs jobs.
         targets: Returns the last status of each compute engine's target.
         reserve: Spare descriptors, to answer probes when all others are in use.
@@ -142,7 +142,7 @@ class Probes:
     longest_wait: float
     heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
     targets: Callable[[], Mapping[str, TargetStatus]] = dict
-    reserve: Reserve = attrs.field(factory=lambda: Reserve(size=MOST + 2))
+    reserve: Reserve = attrs.field(factory=lambda: Reserve(size=MAX_CONNECTIONS + 2))
 
     def why_not_alive(self) -> tuple[str, ...]:
         """List the reasons for a restart; none while the worker is alive."""
@@ -151,7 +151,7 @@ class Probes:
             reasons.append(f"the event loop has been blocked for {silent:.0f} s")
         if (stuck := self.slots.stuck_for()) > self.longest_wait:
             slots = f"all {self.slots.limit} slots of worker.max_concurrent_jobs"
-            reasons.append(f"{slots} have been held for {stuck:.0f} s, and jobs wait")
+            reasons.append(f"{slots} have been in use for {stuck:.0f} s, and jobs wait")
         return tuple(reasons)
 
     def why_not_ready(self) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ class Probes:
         host, port = listeners[0].getsockname()[:2]
         logger.info("probes listen", host=host, port=port)
         stop: Future[None] = Future()
-        answering = self._answer(listeners, stop)
+        answering = self._run_server(listeners, stop)
         self.heartbeat.beat()
         thread = start_thread("probes", partial(asyncio.run, answering))
         try:
@@ -196,7 +196,7 @@ class Probes:
             stop.set_result(None)
             thread.join()
 
-    async def _answer(self, listeners: Sequence[socket.socket], stop: Future[None]) -> None:
+    async def _run_server(self, listeners: Sequence[socket.socket], stop: Future[None]) -> None:
         """Answer probes until ``stop``, in the calling thread."""
         app = web.Application()
         app.router.add_get("/livez", self._livez)

@@ -1,8 +1,8 @@
 """The proxy for a URL, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 
 The rules are those of Go's ``net/http``, and so of Landlord's worker; see
-https://pkg.go.dev/golang.org/x/net/http/httpproxy. No proxy is used for loopback. NO_PROXY holds names,
-which include their subdomains, addresses and networks. A name or an address may have a port.
+https://pkg.go.dev/golang.org/x/net/http/httpproxy. No proxy is used for loopback. NO_PROXY lists names,
+addresses and networks. A name includes its subdomains. A name or an address may have a port.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -20,7 +20,7 @@ def proxy_for(url: str) -> str | None:
     """Find the URL of the proxy for ``url``; ``None`` for a direct connection.
 
     Raises:
-        SettingsError: The variable does not hold the URL of an HTTP proxy.
+        SettingsError: The variable does not contain the URL of an HTTP proxy.
     """
     target = urlsplit(url)
     environment = getproxies_environment()
@@ -29,7 +29,7 @@ def proxy_for(url: str) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not _is_http(proxy):
-        # The value is not shown: it may hold a password.
+        # The value is not shown: it may contain a password.
         raise SettingsError(
             f"{target.scheme.upper()}_PROXY is not the URL of an HTTP proxy",
             hint=f"for example http://proxy:3128; or name {target.hostname} in NO_PROXY",
@@ -41,7 +41,7 @@ def name_proxy(proxy: str | None, reason: str) -> str:
     """Add the proxy, without its password, to the reason of a failure."""
     if proxy is None:
         return reason
-    # aiohttp shows the whole URL where the proxy refuses a tunnel (observed with 3.14.5).
+    # aiohttp shows the whole URL if the proxy refuses a tunnel (observed with 3.14.5).
     credentials, at, host = urlsplit(proxy).netloc.rpartition("@")
     return f"{reason.replace(credentials + at, '')} (through the proxy {host}; see NO_PROXY)"
 

@@ -1,9 +1,9 @@
 """Choosing a tenant's compute engine and location, and its effective configuration.
 
 The first source that names an engine decides. The sources are the worker's override, the job, Landlord's
-API (cached), the tenant's record, the worker's default, and the only engine. The configuration has three
-layers: the engine's defaults, Landlord's defaults for that engine, and the tenant's own. Maps merge, and
-every other value replaces.
+API (cached), the tenant's record, the worker's default, and the only engine. The effective
+configuration has three layers: the engine's defaults, Landlord's defaults for that engine, and the
+tenant's configuration. Maps merge, and every other value replaces.
 """
 
 import json
@@ -58,7 +58,7 @@ class Resolver:
 
     Attributes:
         registry: The compute engines of this worker.
-        landlord: Landlord's API, where the worker has its address.
+        landlord: Landlord's API; ``None`` if the worker has no address of it.
         force: An engine that overrides every other choice.
         default: The engine for tenants that name none.
         ttl: Seconds for which an answer of Landlord's API is valid; 0 asks each time.
@@ -90,7 +90,7 @@ class Resolver:
 
         Args:
             job: A job that provisions or updates.
-            read_record: Reads the tenant's record; called only where earlier sources name no engine.
+            read_record: Reads the tenant's record; called only if earlier sources name no engine.
 
         Raises:
             ComputeRefused: The configuration cannot be read, or the engine refuses it. Or no source
@@ -111,7 +111,7 @@ class Resolver:
         Args:
             tenant: The document.
             job: A job with the tenant's configuration.
-            otherwise: The placement whose engine counts where the document names none. Without it, the
+            otherwise: The placement whose engine counts if the document names none. Without it, the
                 worker's default counts.
 
         Raises:
@@ -143,8 +143,8 @@ class Resolver:
     async def candidates(self, job: Job) -> tuple[Placement, ...]:
         """List where a tenant without a record could have a resource, on all engines.
 
-        These are each engine's own location, and the one that the job's configuration names. Where
-        the job's configuration cannot be read, Landlord's API is asked for it.
+        These are each engine's default location, and the location that the job's configuration names. If
+        the worker cannot read that configuration, it asks Landlord's API.
 
         Raises:
             ComputeRefused: No source has a readable configuration, which could name a location.
@@ -159,7 +159,7 @@ class Resolver:
                 try:
                     placement = Placement(name, engine.location(config))
                 except ComputeRefused:
-                    # A delete is never refused: an invalid location holds no resource.
+                    # A delete is never refused: an invalid location has no resource.
                     continue
                 if placement not in candidates:
                     candidates.append(placement)
@@ -173,8 +173,8 @@ class Resolver:
             LandlordUnavailable: Landlord's defaults are needed and cannot be read.
         """
         defaults = self.registry.engine(name).config_defaults()
-        below = merge(defaults, await self._landlords_defaults(name))
-        config = merge(below, _without_control_keys(desired))
+        base = merge(defaults, await self._read_landlord_defaults(name))
+        config = merge(base, _without_control_keys(desired))
         if (size := len(json.dumps(config))) > self.max_config_bytes:
             raise ComputeRefused(
                 f"the configuration has {size} bytes, and the limit is {self.max_config_bytes}",
@@ -184,7 +184,7 @@ class Resolver:
         return config
 
     async def _readable_config(self, job: Job) -> Mapping[str, object]:
-        """Return the job's configuration, or Landlord's where the job's cannot be read."""
+        """Return the job's configuration, or Landlord's if the job's cannot be read."""
         if not job.unreadable or not self.registry.has_locations():
             return job.desired_config
         tenant = await self._tenant_to_delete(job)
@@ -198,7 +198,7 @@ class Resolver:
         return tenant.desired_config
 
     async def _tenant_to_delete(self, job: Job) -> Tenant | None:
-        """Read Landlord's document of a tenant; ``None`` where there is none or it is unreadable."""
+        """Read Landlord's document of a tenant; ``None`` if there is none or it is unreadable."""
         if self.landlord is None:
             return None
         try:
@@ -237,18 +237,18 @@ class Resolver:
         # With the hash, an entry serves only the configuration that it was read for.
         key = (job.tenant, config_hash(job.desired_config))
         return await self._engines.get(
-            key, fetch, stale_on=LandlordUnavailable, stale=self._log_stale
+            key, fetch, tolerate=LandlordUnavailable, on_stale=self._log_stale
         )
 
-    async def _landlords_defaults(self, name: str) -> Mapping[str, object]:
+    async def _read_landlord_defaults(self, name: str) -> Mapping[str, object]:
         if self.landlord is None:
             return {}
         landlord = self.landlord
         return await self._defaults.get(
             name,
             lambda: landlord.compute_defaults(name),
-            stale_on=LandlordUnavailable,
-            stale=self._log_stale,
+            tolerate=LandlordUnavailable,
+            on_stale=self._log_stale,
         )
 
     def _log_stale(self, error: Exception) -> None:

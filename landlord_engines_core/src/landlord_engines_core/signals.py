@@ -1,8 +1,8 @@
 """Signals of the host, which drain or end the process even while the event loop is blocked.
 
-Python's own handler runs between two instructions of the main thread, also during a blocking call, so
+Python's handler runs between two instructions of the main thread, also during a blocking call, so
 that it needs no event loop. The handler only notes the signal. A watcher thread measures the time, ends
-a process that cannot end itself, and reports a blocked event loop.
+a process that cannot end in order, and reports a blocked event loop.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 LAST_RESORT = 2.0
-"""Seconds until the process ends where an engine swallows its cancellation."""
+"""Seconds until the process ends if an engine ignores its cancellation."""
 
 BEAT = 1.0
 """Seconds between two heartbeats of the event loop."""
@@ -93,13 +93,13 @@ class Signals:
     Attributes:
         control: The events that signals set.
         engines: Names of the engines, for reports.
-        logger: Receives reports of engines that block the loop or take a signal.
+        logger: Receives reports of engines that block the loop or replace a signal handler.
         drain_timeout: Seconds, and a few more, until the process ends in any case. ``None`` for a
             process that ends other parts after the worker: it only ends a blocked loop, and at the
             second signal.
         longest_block: Seconds without a heartbeat after which the loop counts as blocked.
         leave: Ends the process with an exit code.
-        taken: A report of the engine that took a signal, or empty.
+        taken: A report of the code that replaced a signal handler of the host, or empty.
     """
 
     control: Control
@@ -131,8 +131,8 @@ class Signals:
     def start(self) -> None:
         """Handle the signals from now on, in the main thread."""
         for number in self._numbers:
-            # Runs after Python's own handler, and after one that an engine set in its place.
-            self._loop.add_signal_handler(number, self._after, number)
+            # Runs after Python's handler, and after one that an engine set in its place.
+            self._loop.add_signal_handler(number, self._note_missed, number)
             signal.signal(number, self.receive)
         if isinstance(self._loop, HostLoop):
             self._loop.owner = self
@@ -159,20 +159,20 @@ class Signals:
         """Note a signal; safe at any moment, since it takes no lock."""
         self._count += 1
         self._events.put(number)
-        self._loop.call_soon_threadsafe(self._obey)
+        self._loop.call_soon_threadsafe(self._set_events)
 
-    def _obey(self) -> None:
+    def _set_events(self) -> None:
         self._seen = self._count
         self.control.stop.set()
         if self._count > 1:
             self.control.force.set()
 
-    def _after(self, number: signal.Signals) -> None:
+    def _note_missed(self, number: signal.Signals) -> None:
         """Note a signal that another handler than the host's received."""
-        if self._take_back(number):
+        if self._restore_handler(number):
             self.receive(number)
 
-    def _take_back(self, number: signal.Signals) -> bool:
+    def _restore_handler(self, number: signal.Signals) -> bool:
         handler = signal.getsignal(number)
         if handler == self.receive:
             return False
@@ -185,12 +185,12 @@ class Signals:
         name = signal.Signals(number).name
         if not self.taken:
             self.logger.error("a signal of the host was taken", signal=name, by=by)
-            self.taken = f"{by} took {name} for itself"
+            self.taken = f"{by} replaced the host's handler of {name}"
 
     def _beat(self) -> None:
         self._last_beat = monotonic()
         for number in self._numbers:
-            self._take_back(number)
+            self._restore_handler(number)
         self._next_beat = self._loop.call_later(BEAT, self._beat)
 
     def _watch(self) -> None:
@@ -200,33 +200,34 @@ class Signals:
             try:
                 event = self._events.get(timeout=self._pause())
             except Empty:
-                self._look(monotonic(), ended=ended)
+                self._check_time(monotonic(), ended=ended)
                 continue
             ended = ended or event == _END
             if event != _END:
-                self._set_end()
+                self._schedule_exit()
 
     def _pause(self) -> float:
         return max(0.0, min(BEAT, self._leaves_at - monotonic()))
 
-    def _set_end(self) -> None:
+    def _schedule_exit(self) -> None:
         forced = self._count > 1
         if self.drain_timeout is not None or forced:
+            # A drain has a margin of its own, and then a cancelled engine has LAST_RESORT to end.
             late = LAST_RESORT if forced else (self.drain_timeout or 0.0) + 3 * LAST_RESORT
             self._leaves_at = min(self._leaves_at, monotonic() + late)
 
-    def _look(self, now: float, *, ended: bool) -> None:
+    def _check_time(self, now: float, *, ended: bool) -> None:
         if now >= self._leaves_at:
             self._leaves_at = math.inf
             self._end_process()
         elif not ended and now - self._last_beat > self.longest_block and now > self._reports_at:
             self._reports_at = now + REPORT_AGAIN
-            where = thread_whereabouts(self._main, self.engines)
+            whereabouts = thread_whereabouts(self._main, self.engines)
             self.logger.error(
                 "the event loop is blocked",
                 seconds=round(now - self._last_beat),
-                by=where.engine,
-                location=where.location,
+                by=whereabouts.engine,
+                location=whereabouts.location,
             )
 
     def _end_process(self) -> None:
@@ -234,12 +235,12 @@ class Signals:
         if self.drain_timeout is None and self._seen == self._count:
             # The loop runs, so that the process ends its other parts in order.
             return
-        where = thread_whereabouts(self._main, self.engines)
+        whereabouts = thread_whereabouts(self._main, self.engines)
         flush()
         write_error_line(
-            "landlord-host: ended by a second signal"
+            "landlord-host: stopped at once by a second signal, without draining"
             if forced
-            else f"landlord-host: {EngineFailed.code}: the drain did not end; {where} blocks it"
+            else f"landlord-host: {EngineFailed.code}: the drain did not end; {whereabouts} blocks it"
         )
         self.leave(ExitCode.FORCED if forced else ExitCode.FAILED)
 
@@ -255,7 +256,7 @@ def signals(
     """Drain at the first SIGTERM, SIGINT or SIGHUP, and end at the second; see `Signals`.
 
     Raises:
-        EngineFailed: An engine took a signal for itself, and no other error is raised.
+        EngineFailed: An engine replaced a signal handler, and no other error is raised.
     """
     handling = Signals(control=control, engines=engines, logger=logger, drain_timeout=drain_timeout)
     handling.start()
@@ -266,5 +267,5 @@ def signals(
     if handling.taken:
         raise EngineFailed(
             handling.taken,
-            hint="report it to the engine's authors: signals belong to the host",
+            hint="report it to the engine's authors: only the host may handle signals",
         )

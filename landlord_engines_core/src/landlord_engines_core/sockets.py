@@ -1,4 +1,4 @@
-"""Listening on IPv4 and IPv6, where the machine and the name have both."""
+"""Listening on IPv4 and IPv6, if the machine and the name have both."""
 
 import errno
 import socket
@@ -13,11 +13,11 @@ _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """Errors for an address or a family that this machine lacks."""
 
 _EVERYWHERE = frozenset({"", "::"})
-"""Hosts that mean both families to Go's ``net.Listen``, and so to Landlord's worker."""
+"""Listen addresses that mean both families to Go's ``net.Listen``, and so to Landlord's worker."""
 
 
 def open_listeners(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address of a host; all sockets have the same port.
+    """Listen on every address of a name; all sockets have the same port.
 
     Args:
         host: A name, or an address without brackets. Empty and ``::`` mean all interfaces, of both

@@ -6,31 +6,33 @@ from collections.abc import Collection
 __all__ = ["find_closest", "find_similar", "is_typo"]
 
 _NEAR = 0.8
+"""Similarity from 0 to 1 at which difflib counts two names as similar."""
 
 _SHORT = 5
 """Names below this length have no typos: too many other words are one letter away."""
 _LONG = 8
+"""Names from this length on may have two typos."""
 
 
 def is_typo(name: str, meant: str) -> bool:
-    """Whether a name is another one with one slip of the keyboard, or two in a long name."""
-    slips = 0 if len(meant) < _SHORT else 1 if len(meant) < _LONG else 2
-    return 0 < _slips(name, meant, slips) <= slips
+    """Whether ``name`` is ``meant`` with one slip of the keyboard, or two in a long name."""
+    allowed = 0 if len(meant) < _SHORT else 1 if len(meant) < _LONG else 2
+    return 0 < _count_slips(name, meant, allowed) <= allowed
 
 
 def find_similar(name: str, known: Collection[str]) -> str:
-    """Find the most similar known name; empty where none is near."""
+    """Find the most similar known name; empty if none is near."""
     return next(iter(difflib.get_close_matches(name, sorted(known), 1, _NEAR)), "")
 
 
 def find_closest(name: str, known: Collection[str]) -> str:
     """Find the known name that a misspelt one stands for, or empty.
 
-    It is a name with a typo, or else a similar name. Otherwise it is a name that was cut after some of
-    its words, or the only name with the same first word.
+    It is a name with a typo, or else a similar name. Otherwise ``name`` is its beginning, or only
+    one known name has the same first word.
     """
     if typos := [other for other in sorted(known) if is_typo(name, other)]:
-        return min(typos, key=lambda other: _slips(name, other, 2))
+        return min(typos, key=lambda other: _count_slips(name, other, 2))
     if near := find_similar(name, known):
         return near
     if longer := [other for other in sorted(known) if other.startswith(f"{name}_")]:
@@ -40,7 +42,7 @@ def find_closest(name: str, known: Collection[str]) -> str:
     return same_word[0] if len(same_word) == 1 else ""
 
 
-def _slips(name: str, meant: str, most: int) -> int:
+def _count_slips(name: str, meant: str, most: int) -> int:
     """Count missing, extra, wrong and swapped letters, up to ``most`` and one more.
 
     This is the optimal string alignment distance.

@@ -17,7 +17,7 @@ class LostAttempts:
     """Attempts of a job that began and never ended, because their worker was killed.
 
     Attributes:
-        count: How many there were in a row, since the job last made progress or failed by itself.
+        count: How many there were in a row, since the job last made progress or failed with an error.
         is_new: Whether no attempt has begun and ended since the last lost one.
     """
 
@@ -41,7 +41,7 @@ class Steps(Protocol):
         """The backend's id of this job, the same in each attempt."""
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
-        """Run a step at least once, and journal its value where the backend has a journal.
+        """Run a step at least once, and journal its value if the backend has a journal.
 
         Args:
             name: The step's name in the journal.
@@ -54,11 +54,10 @@ class Steps(Protocol):
             Superseded: The action raised it.
         """
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
-        """Acquire the tenant's lock, and hold it until the job has ended.
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
+        """Acquire the tenant's lock, and keep it until the job has ended.
 
-        The job dispatched last preempts the holder. The start in ``note`` is durable before this
-        returns.
+        The job dispatched last preempts the holder. The start is durable before this returns.
 
         Returns:
             The tenant's record with the start in it. It may lack the transitions of other jobs.
@@ -81,6 +80,6 @@ class Steps(Protocol):
     async def lost_attempts(self) -> LostAttempts:
         """Count this job's lost attempts, outside of any step and without a journal entry.
 
-        The call never fails: where the backend does not answer, no attempt was lost. It asks the
-        backend at most where an earlier attempt did not end in this process.
+        The call never fails: if the backend does not answer, no attempt was lost. An
+        engine asks its backend only if an earlier attempt did not end in this process.
         """

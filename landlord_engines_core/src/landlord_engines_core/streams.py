@@ -24,7 +24,7 @@ PATIENCE = 2.0
 
 
 def open_standard_streams() -> None:
-    """Open the null device where a standard stream is closed."""
+    """Open the null device if a standard stream is closed."""
     # Without this, the next file or socket would get the stream's descriptor and its output.
     for number in range(3):
         try:
@@ -39,9 +39,9 @@ def open_standard_streams() -> None:
 
 
 class LineWriter(logging.Handler):
-    """Handler that writes log lines to a descriptor in a thread of its own.
+    """Handler that writes log lines to a descriptor in a separate thread.
 
-    Lines are dropped and counted where the queue is full or the descriptor fails. One line says how
+    Lines are dropped and counted if the queue is full or the descriptor fails. One line says how
     many, once the descriptor accepts lines again.
     """
 
@@ -73,7 +73,7 @@ class LineWriter(logging.Handler):
         self.put(line)
 
     def put(self, line: str) -> None:
-        """Queue a line, even where the queue is full."""
+        """Queue a line, even if the queue is full."""
         self._queue.put(f"{line}\n".encode(errors="backslashreplace"))
 
     def flush(self, within: float = PATIENCE) -> None:

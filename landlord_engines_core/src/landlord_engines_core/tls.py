@@ -10,8 +10,8 @@ __all__ = ["check_certificates", "scheme_hint"]
 
 _FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
-_PLAIN = ("wrong_version_number", "wrong version number", "record layer failure")
-"""OpenSSL's errors where the other side answers without TLS; they differ by version."""
+_NOT_TLS = ("wrong_version_number", "wrong version number", "record layer failure")
+"""OpenSSL's errors if the other side answers without TLS; they differ by version."""
 
 
 def check_certificates(environment: Mapping[str, str]) -> None:
@@ -25,10 +25,12 @@ def check_certificates(environment: Mapping[str, str]) -> None:
         try:
             ssl.create_default_context(cafile=file)
         except OSError as error:
-            # An SSLError is an OSError too: the file exists and holds no certificate.
-            why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            # An SSLError is an OSError too: the file exists and contains no certificate.
+            reason = (
+                "contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            )
             raise SettingsError(
-                f"${_FILE} names {file}, which cannot be used: {why}",
+                f"${_FILE} names {file}, which cannot be used: {reason}",
                 hint="set it to a file of certificates in PEM format, or unset it",
             ) from None
     for folder in (environment.get(_FOLDER) or "").split(":"):
@@ -39,8 +41,8 @@ def check_certificates(environment: Mapping[str, str]) -> None:
 
 
 def scheme_hint(error: BaseException, setting: str) -> str:
-    """Choose the hint where only one side speaks TLS; empty for other errors."""
+    """Choose the hint for a server without TLS; empty for other errors."""
     text = str(error).lower()
-    if any(part in text for part in _PLAIN):
+    if any(part in text for part in _NOT_TLS):
         return f"the server speaks no TLS: write http:// in {setting}"
     return ""

@@ -12,7 +12,7 @@ from landlord_engines_core.settings.files import find_file, read_file
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("landlord_engines_core.settings.files._LANDLORDS", tmp_path / "etc")
+    monkeypatch.setattr("landlord_engines_core.settings.files._LANDLORD_FOLDER", tmp_path / "etc")
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "config.json"])
@@ -45,13 +45,13 @@ def test_a_file_that_was_named_is_told_with_what_named_it(
     assert setting in caught.value.message
 
 
-@pytest.mark.parametrize("where", ["the working folder", "Landlord's own", "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("where", ["the working folder", "Landlord's folder", "XDG_CONFIG_HOME"])
 def test_a_folder_that_cannot_be_looked_into_is_told_with_what_names_it(
     tmp_path: Path, where: str
 ) -> None:
     locations = {
         "the working folder": tmp_path / "config.yaml",
-        "Landlord's own": tmp_path / "etc",
+        "Landlord's folder": tmp_path / "etc",
         "XDG_CONFIG_HOME": tmp_path / "xdg" / "landlord",
     }
     locations[where].parent.mkdir(exist_ok=True)

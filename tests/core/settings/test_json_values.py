@@ -13,7 +13,7 @@ def test_what_json_has_is_passed_by() -> None:
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        (date(2026, 1, 1), "compute.a[0].b is a date, which JSON cannot hold"),
+        (date(2026, 1, 1), "compute.a[0].b is a date, which JSON cannot represent"),
         (datetime(2026, 1, 1, tzinfo=UTC), "compute.a[0].b is a time"),
         ({"x"}, "compute.a[0].b is a set"),
         (b"x", "compute.a[0].b is binary data"),

@@ -318,7 +318,7 @@ def test_what_json_does_not_have_is_refused_in_the_sections_that_are_read() -> N
     text = refused(document)
 
     assert "worker.compute_provider is a date" in text
-    assert "workflow.my_engine.address is a set, which JSON cannot hold" in text
+    assert "workflow.my_engine.address is a set, which JSON cannot represent" in text
     assert "(f.yaml)" in text
     assert "since" not in text
 
@@ -373,7 +373,7 @@ def test_a_file_is_found_where_landlord_looks(
     ("content", "named"),
     [
         (b"a: [", "is not YAML at line 1"),
-        (b"- a", "holds no map"),
+        (b"- a", "contains no map"),
         (b"\xff\xfe\xfa", "cannot be read"),
         (b"api_key: *sesame", "is not YAML at line 1"),
         (b"api_key: !sesame x", "is not YAML at line 1"),

@@ -45,10 +45,10 @@ KILLED = Record(placements=(Placement("mock"),)).with_start(
 class ResyncSteps(DirectSteps):
     """A lock that writes down no start, as the resync has none."""
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
         await self.read_record(tenant)
         self.names.append("take")
-        self.record = self.record.with_placement(note.placement)
+        self.record = self.record.with_placement(start.placement)
         return self.record
 
     @property

@@ -90,8 +90,8 @@ class ReplayedSteps(DirectSteps):
         self.fuse.burn()
         return codec.loads(self.journal[name], kind)
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
-        record = await super().acquire(tenant, note)
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
+        record = await super().acquire(tenant, start)
         self.fuse.burn()
         return record
 

@@ -1,6 +1,6 @@
 import json
 
-from landlord_engines_core.models import HISTORY, Transition
+from landlord_engines_core.models import HISTORY_LIMIT, Transition
 from landlord_engines_restate.lock.history import append_lines, render_history
 from landlord_engines_restate.lock.open_jobs import JobState, OpenJob
 
@@ -37,15 +37,15 @@ def test_nothing_is_an_empty_list() -> None:
 
 
 def test_only_the_last_ones_are_kept_and_shown() -> None:
-    lines = append_lines(b"", [transition(number) for number in range(HISTORY + 5)])
+    lines = append_lines(b"", [transition(number) for number in range(HISTORY_LIMIT + 5)])
 
     ids = [
         transition_shown["execution_id"]
         for transition_shown in json.loads(render_history(lines, [transition(99)]))
     ]
 
-    assert len(lines.splitlines()) == HISTORY
-    assert len(ids) == HISTORY
+    assert len(lines.splitlines()) == HISTORY_LIMIT
+    assert len(ids) == HISTORY_LIMIT
     assert ids[-1] == "99"
 
 

@@ -56,13 +56,13 @@ class DirectSteps:
         _ = name, kind
         return await action()
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
         """Make this job the holder, once the previous holder has ended."""
         async with self.jobs.acquisition_lock(tenant):
             lock = self.store.lock(tenant)
             if lock.job not in (0, self.job_id):
-                await self._preempt(tenant, lock, note)
-            record = self.store.lock(tenant).record.with_start(self.execution_id, note)
+                await self._preempt(tenant, lock, start)
+            record = self.store.lock(tenant).record.with_start(self.execution_id, start)
             self.store.write_lock(tenant, TenantLock(job=self.job_id, record=record))
             return record
 
@@ -86,12 +86,12 @@ class DirectSteps:
         """Report none: this backend does not count them."""
         return NONE_LOST
 
-    async def _preempt(self, tenant: str, lock: TenantLock, note: JobStart) -> None:
+    async def _preempt(self, tenant: str, lock: TenantLock, start: JobStart) -> None:
         """Stop the holder, or raise Superseded if the holder goes first."""
-        this_job = Contender(operation=note.operation, dispatched=_dispatch_time(self.job_id))
+        this_job = Contender(operation=start.operation, dispatched=_dispatch_time(self.job_id))
         is_wanted = partial(self.is_wanted, tenant)
         if await is_superseded(
-            this_job, self._describe_holder(lock), is_uuid=note.is_uuid, is_wanted=is_wanted
+            this_job, self._describe_holder(lock), is_uuid=start.is_uuid, is_wanted=is_wanted
         ):
             raise Superseded(f"job {lock.job} goes first")
         self.store.mark(lock.job, JobState.SUPERSEDED)

@@ -1,4 +1,4 @@
-"""The commands that look at a worker's surroundings without serving: check, register and move."""
+"""The commands check, register and move: they reach targets and backend, and serve no jobs."""
 
 from collections import Counter
 

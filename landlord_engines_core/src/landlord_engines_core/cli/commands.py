@@ -37,7 +37,7 @@ landlord-host --engine restate check    validate settings and connectivity
 landlord-host --engine restate          run the worker
 
 Settings come from a file, from the environment (WORKFLOW_RESTATE_ADMIN_ENDPOINT,
-WORKER_DRAIN_TIMEOUT and so on) and from flags. The file may be Landlord's own config.yaml. Flags
+WORKER_DRAIN_TIMEOUT and so on) and from flags. The file may be Landlord's config.yaml. Flags
 override the environment, and the environment overrides the file.
 
 SIGTERM, SIGINT or SIGHUP drains the worker. A second signal ends it at once.
@@ -134,7 +134,7 @@ def landlord_host(
     fail_fast: bool,
     debug: bool,
 ) -> None:
-    """Collect the options, and run the worker where no subcommand is given."""
+    """Collect the options, and run the worker if no subcommand is given."""
     # `_Group.invoke` reads it.
     _ = debug
     values = dict(read_assignment(assignment) for assignment in assignments)
@@ -264,7 +264,7 @@ async def _print_hints(stack: local.Stack) -> None:
 
 @contextmanager
 def _show_progress(title: str) -> Iterator[None]:
-    """Show on a terminal what the demo waits for, and then how long it took."""
+    """Show the demo's current step on a terminal, and then how long it took."""
     began = monotonic()
     if sys.stdout.isatty():
         click.echo(f"  ... {title}\r", nl=False)
@@ -277,7 +277,7 @@ def _format_duration(value: object) -> str:
 
 
 def _format_value(path: str, value: object) -> str:
-    # A compute engine's section may hold secrets under any key.
+    # A compute engine's section may contain secrets under any key.
     if path == "compute" and isinstance(value, Mapping):
         return str({name: dict.fromkeys(section, "***") for name, section in value.items()})
     return repr(value)

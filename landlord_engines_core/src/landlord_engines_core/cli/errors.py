@@ -36,7 +36,7 @@ _EXIT_CODES: Mapping[type[LandlordEnginesError], ExitCode] = {
 
 @contextmanager
 def exit_with_code(*, debug: bool) -> Iterator[None]:
-    """End the process with one line and an exit code where an error leaves the context.
+    """End the process with one line and an exit code if an error leaves the context.
 
     Args:
         debug: Whether an unexpected error is raised, for its traceback.
@@ -45,35 +45,35 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
         with catch_exits():
             yield
     except LandlordEnginesError as error:
-        _print_last(str(error))
+        _print_final_line(str(error))
         codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
         sys.exit(next(codes, ExitCode.FAILED))
     except ForcedExit:
-        _print_last("ended by a second signal")
+        _print_final_line("stopped at once by a second signal, without draining")
         sys.exit(ExitCode.FORCED)
-    except ExitAttempted as error:
-        _exit_unexpected(error.__cause__ or error)
     # click prints its own errors and chooses their exit code.
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
     except Exception as error:
         if debug:
             raise
-        _exit_unexpected(error)
+        # The exit that a plugin attempted, at the plugin's line.
+        cause = error.__cause__ if isinstance(error, ExitAttempted) else None
+        _exit_unexpected(cause or error)
 
 
 def _exit_unexpected(error: BaseException) -> NoReturn:
     """Print the error's type and location, but not its text."""
-    # The text may hold a value of the settings.
+    # The text may contain a settings value.
     location = traceback.extract_tb(error.__traceback__)[-1]
-    _print_last(
+    _print_final_line(
         f"unexpected {type(error).__name__} in {location.filename}:{location.lineno};"
         " run the command with --debug for the traceback, and report it"
     )
     sys.exit(ExitCode.FAILED)
 
 
-def _print_last(text: str) -> None:
+def _print_final_line(text: str) -> None:
     """Print the last line, after all log lines."""
     flush()
     write_error_line(f"landlord-host: {text}")

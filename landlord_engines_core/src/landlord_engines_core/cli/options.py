@@ -33,7 +33,7 @@ class LoadedEngine:
 
     @asynccontextmanager
     async def open_worker(self) -> AsyncIterator[WorkerParts]:
-        """Build a worker for a command that serves nothing; it logs errors alone."""
+        """Build a worker for a command that serves nothing; it logs only errors."""
         logger = build_logger("error", self.settings.log)
         async with build_idle_worker(self.name, self.factory, self.settings, logger) as parts:
             yield parts
@@ -47,7 +47,7 @@ class Options:
         engine: The worker engine's name, if given.
         config: The settings file, if given.
         values: Values of single settings, by path.
-        fail_fast: Whether to give up where registering takes too long.
+        fail_fast: Whether to give up if registering takes too long.
     """
 
     engine: str | None
@@ -67,7 +67,7 @@ class Options:
         return engine
 
     def load(self) -> LoadedEngine:
-        """Load the engine and the settings, each value checked by itself.
+        """Load the engine and the settings, each value checked separately.
 
         Raises:
             PluginError: The engine cannot be loaded.

@@ -1,8 +1,8 @@
-"""Guard that cleans up after ``landlord-host dev``, even where that is killed with -9.
+"""Guard that cleans up after ``landlord-host dev``, even if the command is killed with -9.
 
     python -I -S guard.py FOLDER
 
-The guard waits for the end of its standard input, which only the command holds open. Then it kills each
+The guard waits for the end of its standard input, which only the command keeps open. Then it kills each
 process with the command's folder in its environment, and removes the folder. It finds processes on Linux
 only. It imports nothing but the standard library.
 """
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str], input_descriptor: int = 0) -> None:
 
 
 def _find_processes(folder: Path, proc: Path = Path("/proc")) -> Iterator[int]:
-    """Find other processes with a variable that holds the folder or a path in it."""
+    """Find other processes with a variable that contains the folder or a path in it."""
     value = b"=" + os.fsencode(folder)
     ends = (value + b"\0", value + b"/")
     for entry in proc.glob("[0-9]*/environ"):

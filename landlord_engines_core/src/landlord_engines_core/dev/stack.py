@@ -44,9 +44,9 @@ class EngineSelection:
     sources: Sources
     backend: str | None = None
 
-    def settings(self, above: Mapping[str, str]) -> Settings:
-        """Load all settings, with ``above`` as the highest source."""
-        sources = attrs.evolve(self.sources, flags={**self.sources.flags, **above})
+    def settings(self, overrides: Mapping[str, str]) -> Settings:
+        """Load all settings, with ``overrides`` as the highest source."""
+        sources = attrs.evolve(self.sources, flags={**self.sources.flags, **overrides})
         return sources.load(self.name, self.factory.settings_type).settings
 
 
@@ -66,7 +66,7 @@ class Stack:
 
 
 Foreground = Callable[[Stack], Awaitable[None]]
-"""Function that runs while all parts are up. When it returns, they are ended."""
+"""Function that runs while all parts are up. When it returns, they end."""
 
 
 class _Stopped(Exception):  # not an error: a signal asked for it
@@ -76,11 +76,11 @@ class _Stopped(Exception):  # not an error: a signal asked for it
 async def run(chosen: EngineSelection, logger: Logger, foreground: Foreground) -> None:
     """Start all parts, and end them when ``foreground`` returns or at the first signal.
 
-    No process of a tenant and no file is left.
+    Afterwards, no process of a tenant and no file is left.
 
     Args:
         chosen: The worker engine.
-        logger: Where everything logs.
+        logger: The logger of all parts.
         foreground: Called once the worker is registered.
 
     Raises:
@@ -92,13 +92,13 @@ async def run(chosen: EngineSelection, logger: Logger, foreground: Foreground) -
         async with AsyncExitStack() as parts:
             try:
                 starting = _start_parts(chosen, logger, parts)
-                stack, settings = await _unless_stopped(control, starting)
+                stack, settings = await _await_unless_stopped(control, starting)
             except _Stopped:
                 return
             worker = host.run_worker(
                 chosen.name, chosen.factory, settings, logger, control, fail_fast=True
             )
-            await _with_worker(worker, control, lambda: foreground(stack))
+            await _run_with_worker(worker, control, lambda: foreground(stack))
 
 
 async def _start_parts(
@@ -164,7 +164,7 @@ def _local_settings(name: str, backend: LocalBackend) -> dict[str, str]:
     return {**local, "worker.probe_address": f"127.0.0.1:{find_free_port()}"}
 
 
-async def _with_worker(
+async def _run_with_worker(
     worker: Coroutine[object, object, None],
     control: host.Control,
     foreground: Callable[[], Awaitable[None]],
@@ -176,21 +176,21 @@ async def _with_worker(
         await foreground()
 
     working = asyncio.create_task(worker)
-    looking = asyncio.create_task(once_registered())
+    showing = asyncio.create_task(once_registered())
     try:
-        await asyncio.wait((working, looking), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, showing), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        looking.cancel()
+        showing.cancel()
         control.stop.set()
-        await asyncio.wait((working, looking))
+        await asyncio.wait((working, showing))
     working.result()
-    if not looking.cancelled():
-        looking.result()
+    if not showing.cancelled():
+        showing.result()
 
 
 @asynccontextmanager
 async def _destroy_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIterator[None]:
-    """Destroy the resources of all tenants in the end."""
+    """Destroy the resources of all tenants when the context ends."""
     try:
         yield
     finally:
@@ -210,7 +210,7 @@ async def _destroy_tenants(registry: ComputeRegistry, landlord: str) -> AsyncIte
             raise error
 
 
-async def _unless_stopped(control: host.Control, work: Coroutine[object, object, T]) -> T:
+async def _await_unless_stopped(control: host.Control, work: Coroutine[object, object, T]) -> T:
     """Await ``work``, and cancel it at the first signal.
 
     Raises:

@@ -60,7 +60,7 @@ class User:
         await self._ask("DELETE", f"tenants/{tenant}")
 
     async def tenant(self, tenant: str) -> Mapping[str, Any]:
-        """Read a tenant as Landlord shows it; empty where there is none."""
+        """Read a tenant as Landlord shows it; empty if there is none."""
         async with self.http.get(f"{self.landlord}/tenants/{tenant}") as response:
             if response.status == HTTPStatus.NOT_FOUND:
                 return {}
@@ -69,7 +69,7 @@ class User:
 
     async def tenants(self) -> list[str]:
         """Read the ids of all tenants, archived ones included."""
-        # One page that holds all of them.
+        # One page with all tenants.
         everything = {"include_deleted": "true", "limit": "1000000"}
         async with self.http.get(f"{self.landlord}/tenants", params=everything) as response:
             return [str(tenant["id"]) for tenant in (await response.json())["tenants"]]
@@ -83,14 +83,14 @@ class User:
         await self.wait_for("the tenant ready", is_ready)
 
     async def page(self, url: str) -> list[str]:
-        """Read the lines of a page; none where no server answers."""
+        """Read the lines of a page; none if no server answers."""
         try:
             async with self.http.get(url) as response:
                 return (await response.text()).splitlines()
         except aiohttp.ClientError:
             return []
 
-    async def wait_for(self, what: str, check: Callable[[], Awaitable[T]]) -> T:
+    async def wait_for(self, expected: str, check: Callable[[], Awaitable[T]]) -> T:
         """Call ``check`` until it returns a true value, and return that value.
 
         Raises:
@@ -102,7 +102,7 @@ class User:
         result: T = await poll()
         if not result:
             raise DemoFailed(
-                f"{what} was not seen within {self.within:g} s", hint="read the worker's log"
+                f"{expected} was not seen within {self.within:g} s", hint="read the worker's log"
             )
         return result
 

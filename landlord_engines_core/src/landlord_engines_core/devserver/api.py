@@ -104,7 +104,7 @@ class Api:
 
 
 @asynccontextmanager
-async def serve_api(api: Api, host: str, port: int) -> AsyncIterator[str]:
+async def serve_api(api: Api, listen_host: str, port: int) -> AsyncIterator[str]:
     """Serve the API while the context is entered; port 0 chooses a free one.
 
     Yields:
@@ -113,7 +113,7 @@ async def serve_api(api: Api, host: str, port: int) -> AsyncIterator[str]:
     runner = web.AppRunner(api.app(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, listen_host, port).start()
         address: tuple[str, int] = runner.addresses[0]
         yield f"http://{address[0]}:{address[1]}"
     finally:

@@ -3,7 +3,7 @@
 They were observed on Landlord 98ffef1:
 
 - A completed job is a success, whatever its result.
-- A dispatch is forgotten where the record changed meanwhile.
+- A dispatch is forgotten if the record changed meanwhile.
 - A change during a healthy run is only stored.
 - A tenant that cannot be dispatched for a few rounds fails, and is not tried again.
 """
@@ -29,6 +29,7 @@ from landlord_engines_core.logs import Logger, error_fields
 __all__ = ["Controller", "Intervals"]
 
 WORKERS = 3
+"""Tenants that are reconciled at once."""
 RECONCILE_LIMIT = 30.0
 """Seconds to reconcile one tenant once, the wait for a killed execution included."""
 
@@ -55,13 +56,13 @@ class Intervals:
 
 @attrs.define(kw_only=True)
 class Controller:
-    """Reconciles tenants in rounds, several at once, and each one by itself.
+    """Reconciles tenants in rounds, several at once.
 
     Attributes:
         tenants: The records.
         dispatcher: The workflow backend.
         intervals: The intervals.
-        max_retries: Errors in a row after which a tenant without an execution fails.
+        max_retries: Consecutive reconcile errors before a tenant is marked failed.
         logger: Receives each error.
     """
 
@@ -101,14 +102,14 @@ class Controller:
                 async with asyncio.timeout(RECONCILE_LIMIT):
                     await self._reconcile(tenant_id)
             except Exception as error:  # noqa: BLE001  # whatever a dispatcher raises is counted
-                self._count(tenant_id, error)
+                self._count_error(tenant_id, error)
             else:
                 # A Counter accepts this without an entry too.
                 del self._errors[tenant_id]
             finally:
                 self._queued.discard(tenant_id)
 
-    def _count(self, tenant_id: str, error: Exception) -> None:
+    def _count_error(self, tenant_id: str, error: Exception) -> None:
         self._errors[tenant_id] += 1
         count = self._errors[tenant_id]
         self.logger.warning(
@@ -135,7 +136,7 @@ class Controller:
             await self._dispatch(record)
 
     async def _dispatch(self, record: TenantRecord) -> None:
-        """Start a job; forget its execution where the record changed meanwhile."""
+        """Start a job; forget its execution if the record changed meanwhile."""
         execution_id = await self.dispatcher.dispatch(provision_request(record))
         is_requested = record.status is State.REQUESTED
         dispatched = attrs.evolve(
@@ -160,7 +161,7 @@ class Controller:
             case "failed":
                 self._note(record, "failed", status=State.FAILED, sub_state="failed")
             case _:
-                await self._still_running(record, polled)
+                await self._update_running(record, polled)
 
     async def _poll(self, record: TenantRecord) -> Mapping[str, object]:
         """Poll an execution; an error never makes a tenant fail."""
@@ -169,7 +170,7 @@ class Controller:
         except Exception as error:  # noqa: BLE001  # whatever a dispatcher raises
             return {"error": str(error)}
 
-    async def _still_running(self, record: TenantRecord, polled: Mapping[str, object]) -> None:
+    async def _update_running(self, record: TenantRecord, polled: Mapping[str, object]) -> None:
         sub_state = str(polled["sub_state"])
         if sub_state == "backing-off" and record.config_hash != config_hash(record.desired_config):
             await self._restart(record)

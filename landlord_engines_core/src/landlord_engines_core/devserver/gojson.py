@@ -17,7 +17,7 @@ __all__ = ["BadJson", "Struct", "config_hash", "decode", "encode", "read_back"]
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
-_GOES_WORDS = {
+_GO_MESSAGES = {
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
     "Illegal trailing comma before end of object": "looking for beginning of object key string",
     "Expecting value": "looking for beginning of value",
@@ -28,10 +28,11 @@ _GOES_WORDS = {
     "Invalid control character at": "in string literal",
     "Invalid \\escape": "in string escape code",
 }
+"""Messages of Go's decoder by those of Python's."""
 
 
 class BadJson(ValueError):
-    """The text is not JSON; the message is in the words of Go's decoder, where they are known."""
+    """The text is not JSON. The message is as in Go, if the case is known."""
 
 
 class Struct(dict[str, object]):
@@ -50,7 +51,7 @@ def decode(raw: bytes) -> object:
             text, parse_int=_read_number, parse_float=_read_number, parse_constant=_refuse_constant
         )
     except json.JSONDecodeError as error:
-        raise BadJson(_in_goes_words(text, error)) from None
+        raise BadJson(_translate_error(text, error)) from None
     except RecursionError:
         raise BadJson("exceeded max depth") from None
 
@@ -61,7 +62,7 @@ def encode(value: object) -> bytes:
 
 
 def read_back(config: Mapping[str, object]) -> dict[str, object]:
-    """Convert a configuration as a reader of Landlord's answers has it, with whole numbers."""
+    """Convert a configuration to what a client reads from Landlord: with whole numbers."""
     document: dict[str, object] = json.loads(encode(config))
     return document
 
@@ -71,10 +72,10 @@ def config_hash(config: Mapping[str, object]) -> str:
     return hashlib.sha256(encode(config)).hexdigest() if config else ""
 
 
-def _in_goes_words(text: str, error: json.JSONDecodeError) -> str:
+def _translate_error(text: str, error: json.JSONDecodeError) -> str:
     if error.pos >= len(text):
         return "unexpected EOF" if text.strip() else "EOF"
-    words = _GOES_WORDS.get(error.msg, "in literal")
+    words = _GO_MESSAGES.get(error.msg, "in literal")
     return f"invalid character '{text[error.pos]}' {words}"
 
 
@@ -98,7 +99,7 @@ def _text(value: object) -> str:
             return _number(value)
         case Mapping():
             fields = value.items() if isinstance(value, Struct) else sorted(value.items())
-            return _enclose("{", (f"{_string(key)}:{_text(below)}" for key, below in fields), "}")
+            return _enclose("{", (f"{_string(key)}:{_text(inner)}" for key, inner in fields), "}")
         case list() | tuple():
             return _enclose("[", map(_text, value), "]")
         case _:

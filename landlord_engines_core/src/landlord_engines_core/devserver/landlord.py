@@ -1,4 +1,4 @@
-"""Composition of Landlord in memory."""
+"""Landlord in memory: a stand-in for a real Landlord, with API, store and controller."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ __all__ = ["LandlordInMemory", "landlord_in_memory"]
 
 @attrs.frozen(kw_only=True)
 class LandlordInMemory:
-    """Running Landlord.
+    """Running stand-in for Landlord.
 
     Attributes:
         url: The base URL, for ``worker.landlord_api_url`` and for people.
@@ -36,18 +36,18 @@ async def landlord_in_memory(
     logger: Logger,
     intervals: Intervals | None = None,
     max_retries: int = 5,
-    host: str = "127.0.0.1",
+    listen_host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[LandlordInMemory]:
-    """Run a Landlord while the context is entered; its tenants are forgotten in the end.
+    """Run the stand-in while the context is entered; its tenants are then forgotten.
 
     Args:
         dispatcher: The workflow backend of any worker engine.
         compute: The compute engines to validate with; Landlord creates nothing on them.
         logger: Receives the controller's errors.
         intervals: The controller's intervals; a second each as in Landlord's examples.
-        max_retries: Reconcile errors in a row after which a tenant fails.
-        host: The host to listen on.
+        max_retries: Consecutive reconcile errors before a tenant is marked failed.
+        listen_host: The address or name to listen on.
         port: The port; 0 chooses a free one.
 
     Raises:
@@ -62,7 +62,7 @@ async def landlord_in_memory(
         max_retries=max_retries,
         logger=logger,
     )
-    async with serve_api(Api(tenant_api), host, port) as url:
+    async with serve_api(Api(tenant_api), listen_host, port) as url:
         running = asyncio.create_task(controller.run())
         try:
             yield LandlordInMemory(url=url)

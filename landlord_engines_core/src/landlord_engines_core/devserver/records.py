@@ -1,4 +1,7 @@
-"""Landlord's tenants: states, records and their store in memory."""
+"""Landlord's tenants: their states, their records and a store in memory.
+
+A record is Landlord's row of a tenant, and not the `Record` of a worker.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -35,7 +38,7 @@ class VersionConflict(Exception):
 
 @attrs.frozen(kw_only=True)
 class TenantRecord:
-    """Version of a tenant's record.
+    """Landlord's row of a tenant, in one version.
 
     Attributes:
         execution_id: The current workflow execution, or empty.
@@ -85,7 +88,7 @@ class Tenants:
         return self._records.get(tenant_id)
 
     def find(self, key: str) -> TenantRecord | None:
-        """Find the record with this id, where the key is a UUID, or else with this name."""
+        """Find the record with this id if the key is a UUID, or else with this name."""
         try:
             return self._records.get(str(UUID(key)))
         except ValueError:

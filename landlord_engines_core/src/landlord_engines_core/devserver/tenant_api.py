@@ -1,4 +1,4 @@
-"""Requests of the tenant API, and their effect on the records."""
+"""Operations on tenants. A record is Landlord's row of a tenant; see `TenantRecord`."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -25,7 +25,7 @@ _ENDING = (State.ARCHIVING, State.ARCHIVED, State.DELETING)
 
 @attrs.frozen(kw_only=True)
 class TenantApi:
-    """Requests that change tenants. Each method raises `Refusal` for an invalid request.
+    """Operations on tenants. Each method raises `Refusal` for an invalid request.
 
     Attributes:
         tenants: The records.
@@ -84,7 +84,7 @@ class TenantApi:
         return self.tenants.write(changed)
 
     def archive(self, record: TenantRecord) -> TenantRecord:
-        """Remove a tenant's resources, and keep its record."""
+        """Request removal of a tenant's resources, and keep the tenant."""
         if record.status is State.ARCHIVED:
             return record
         if record.status not in (State.READY, State.FAILED):
@@ -92,7 +92,7 @@ class TenantApi:
         return self.tenants.write(_request(record, State.ARCHIVING, "Archival requested"))
 
     async def delete(self, record: TenantRecord) -> TenantRecord:
-        """Remove a tenant and its record; a tenant that is not archived is archived first."""
+        """Request removal of a tenant; a tenant that is not archived is archived first."""
         if record.execution_id and record.status not in _ENDING:
             await self._kill(record.execution_id)
             # Read again: the record may have changed while the kill was awaited.
@@ -108,7 +108,7 @@ class TenantApi:
     async def _kill(self, execution_id: str) -> None:
         try:
             await self.dispatcher.kill(execution_id)
-        except Exception as error:  # noqa: BLE001  # Landlord deletes all the same
+        except Exception as error:  # noqa: BLE001  # Landlord deletes anyway
             self.logger.warning("execution not killed", id=execution_id, **error_fields(error))
 
 

@@ -1,7 +1,7 @@
 """Landlord's validation of requests.
 
-Texts and status codes were recorded from Landlord 98ffef1. The rules are Landlord's own, odd ones
-included: a name may hold any characters.
+Texts and status codes were recorded from Landlord 98ffef1. The rules are Landlord's, odd rules
+included: a name may contain any characters.
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,12 +65,14 @@ def read_declaration(raw: bytes) -> Declaration:
     try:
         document = gojson.decode(raw)
         if not isinstance(document, dict):
-            raise _bad("Invalid JSON format", "json: cannot unmarshal a value that is no object")
+            raise _bad_request(
+                "Invalid JSON format", "json: cannot unmarshal a value that is no object"
+            )
         return codec.structure(document, Declaration)
     except gojson.BadJson as error:
-        raise _bad("Invalid JSON format", str(error)) from None
+        raise _bad_request("Invalid JSON format", str(error)) from None
     except codec.BadDocument as error:
-        raise _bad("Invalid JSON format", *error.problems) from None
+        raise _bad_request("Invalid JSON format", *error.problems) from None
 
 
 def check_name(name: str | None) -> str:
@@ -80,9 +82,9 @@ def check_name(name: str | None) -> str:
         Refusal: The name is missing or too long.
     """
     if not (trimmed := (name or "").strip()):
-        raise _bad("name is required")
+        raise _bad_request("name is required")
     if len(trimmed.encode(errors="replace")) > LONGEST_NAME:
-        raise _bad(f"name must be <= {LONGEST_NAME} characters")
+        raise _bad_request(f"name must be <= {LONGEST_NAME} characters")
     return trimmed
 
 
@@ -93,30 +95,30 @@ def require_config(declaration: Declaration) -> Mapping[str, object]:
         Refusal: The configuration is missing.
     """
     if declaration.compute_config is None:
-        raise _bad("compute_config is required")
+        raise _bad_request("compute_config is required")
     return declaration.compute_config
 
 
 def check_config(
-    compute: ComputeRegistry, declaration: Declaration, former: TenantRecord | None = None
+    compute: ComputeRegistry, declaration: Declaration, previous: TenantRecord | None = None
 ) -> None:
     """Check a configuration with its compute engine.
 
-    The schema has to accept the configuration as it was sent. The engine's own rules have to accept it
+    The schema has to accept the configuration as it was sent. The engine's rules have to accept it
     together with the engine's defaults.
 
     Raises:
         Refusal: The engine is unknown, or refuses the configuration.
     """
     config = require_config(declaration)
-    name = _engine_name(compute, declaration, former)
+    name = _engine_name(compute, declaration, previous)
     engine = _find_engine(compute, name)
     if problems := compute.schema_problems(name, config):
-        raise _bad("Invalid compute configuration", *problems)
+        raise _bad_request("Invalid compute configuration", *problems)
     try:
         engine.validate(merge(engine.config_defaults(), gojson.read_back(config)))
     except ComputeRefused as error:
-        raise _bad("Invalid compute configuration", error.message) from None
+        raise _bad_request("Invalid compute configuration", error.message) from None
 
 
 def describe_engine(compute: ComputeRegistry, name: str) -> gojson.Struct:
@@ -126,7 +128,7 @@ def describe_engine(compute: ComputeRegistry, name: str) -> gojson.Struct:
         Refusal: The engine is missing or unknown.
     """
     if not name:
-        raise _bad("provider is required")
+        raise _bad_request("provider is required")
     engine = _find_engine(compute, name)
     defaults = engine.config_defaults()
     return gojson.Struct(
@@ -138,29 +140,31 @@ def _find_engine(compute: ComputeRegistry, name: str) -> ComputeEngine:
     try:
         return compute.engine(name)
     except ComputeRefused:
-        raise _bad(
+        raise _bad_request(
             "Compute provider not available", f"compute provider not found: {name}"
         ) from None
 
 
 def _engine_name(
-    compute: ComputeRegistry, declaration: Declaration, former: TenantRecord | None
+    compute: ComputeRegistry, declaration: Declaration, previous: TenantRecord | None
 ) -> str:
-    """Choose the engine: from the request, else from the former record, else the only one."""
-    if name := next(_find_names(declaration, former), ""):
+    """Choose the engine: from the request, else from the previous record, else the only one."""
+    if name := next(_find_names(declaration, previous), ""):
         return name
     if len(compute) != 1:
-        raise _bad("compute_provider is required when multiple compute providers are configured")
+        raise _bad_request(
+            "compute_provider is required when multiple compute providers are configured"
+        )
     return next(iter(compute))
 
 
-def _find_names(declaration: Declaration, former: TenantRecord | None) -> Iterator[str]:
+def _find_names(declaration: Declaration, previous: TenantRecord | None) -> Iterator[str]:
     sources: list[tuple[Mapping[str, object], str]] = []
     sources += _list_sources(
         declaration.compute_config, declaration.labels, declaration.annotations
     )
-    if former is not None:
-        sources += _list_sources(former.desired_config, former.labels, former.annotations)
+    if previous is not None:
+        sources += _list_sources(previous.desired_config, previous.labels, previous.annotations)
     for source, key in sources:
         if isinstance(name := source.get(key), str) and name:
             yield name
@@ -179,5 +183,5 @@ def _list_sources(
     ]
 
 
-def _bad(error: str, *details: str) -> Refusal:
+def _bad_request(error: str, *details: str) -> Refusal:
     return Refusal(HTTPStatus.BAD_REQUEST, error, *details)

@@ -19,7 +19,7 @@ OPERATIONS = {
 
 def provision_request(record: TenantRecord) -> bytes:
     """Write the body of a dispatch."""
-    # As in Landlord, only the configuration itself names the compute engine. A label or the former
+    # As in Landlord, only the configuration names the compute engine. A label or the previous
     # configuration does not.
     provider = record.desired_config.get("compute_provider")
     digest = config_hash(record.desired_config)

@@ -45,24 +45,24 @@ the job.
 """
 
 ResyncTenant = Callable[[CompletedJob, Steps], Awaitable[Resynced]]
-"""Function that compares a tenant with what Landlord says of it, and repairs what differs.
+"""Function that compares a tenant's resource with Landlord's document, and repairs a difference.
 
-A resync is an execution of its own, with steps of its own:
+A resync is a separate execution, with separate steps:
 
 - ``acquire`` and ``read_record`` raise Superseded unless the given job is still the last one that had
   the tenant's lock.
 - ``read_record`` raises StillRunning while that job runs. A job that the backend shows as ended has
-  ended, even where its end is not in the record.
+  ended, even if its end is not in the record.
 - ``acquire`` writes the start's placement into the record, but no start.
 - ``complete`` writes a transition that has no start.
 
-Where the answer has a follow-up, the engine calls the function again, with the follow-up's job and
+If the answer has a follow-up, the engine calls the function again, with the follow-up's job and
 after its pause. The function raises Transient (try again). Cancelling its task stops the resync.
 """
 
 
 class Support(StrEnum):
-    """How far an engine supports a capability."""
+    """Degree to which an engine supports a capability."""
 
     FULL = "full"
     PLANNED = "planned"
@@ -110,12 +110,12 @@ class HostInfo:
 
     Attributes:
         step_timeout: How long a step may run before it is given up, to be entered again.
-        longest_carry: How long a step may go on after its cancellation, for a request to end.
+        longest_carry: How long a step may continue after its cancellation, for a request to end.
         history_retention: How long the record of a deleted tenant is kept.
         resync_after: How long after a job acquired the lock its tenant is resynced; 0 for never.
         drain_timeout: How long a drain may take.
-        max_connections: How many connections the engine may hold at once. The process needs the
-            other descriptors itself.
+        max_connections: How many connections the engine may have open at once. The process
+            needs the remaining descriptors for other files.
     """
 
     step_timeout: float = 300.0
@@ -135,7 +135,7 @@ class EngineContext:
         run_job: Carries out one job.
         resync: Resyncs a tenant, for an engine that can delay a call.
         is_wanted: Whether Landlord wants a tenant's resource, for `tenants.order`.
-        logger: Where the engine logs.
+        logger: The engine's logger.
         host: Limits of the host.
     """
 
@@ -152,7 +152,7 @@ class WorkerEngine(abc.ABC):
 
     An engine translates transport and durability, and nothing else. It hands each body unchanged to
     ``run_job``, gives every tenant its lock, and maps the errors of ``run_job`` to its backend. The
-    host calls an optional method only where ``info`` declares its capability in full.
+    host calls an optional method only if ``info`` declares its capability in full.
     """
 
     info: EngineInfo
@@ -173,7 +173,7 @@ class WorkerEngine(abc.ABC):
     async def register(self) -> Registration:
         """Announce the worker to its backend; a second call changes nothing.
 
-        The host calls it again where the registration is lost or outdated. The engine must then
+        The host calls it again if the registration is lost or outdated. The engine must then
         leave alone a version that registered later.
 
         Raises:
@@ -239,7 +239,7 @@ class EngineFactory:
         settings_type: The attrs class of the section ``workflow.<name>``. Core loads and checks it,
             and calls its method ``check()``, if any, which may raise SettingsError.
         create_engine: Creates the engine without reaching the backend. May raise SettingsError.
-        local_backend: Runs a backend on this machine while it is entered; ``None`` where the engine
+        local_backend: Runs a backend on this machine while it is entered; ``None`` if the engine
             has none.
         other_local_backends: Other local backends, by the names for ``landlord-host dev --backend``.
     """

@@ -1,4 +1,4 @@
-"""A backend on this machine, and Landlord's part in front of any backend."""
+"""A backend on this machine, and a stand-in for Landlord in front of any backend."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -11,7 +11,7 @@ __all__ = ["Dispatcher", "LocalBackend", "StartLocalBackend"]
 
 
 class Dispatcher(Protocol):
-    """Landlord's part: starts and polls jobs the way Landlord does, its misreadings included."""
+    """Stand-in for Landlord: starts and polls jobs as Landlord does, with its misreadings."""
 
     async def dispatch(self, body: bytes) -> str:
         """Send a job.

@@ -12,9 +12,9 @@ class MoveOutcome(StrEnum):
 
     MOVED = "moved"
     KILLED = "killed"
-    """A job dispatched later has had the tenant's lock, so that this one must not go on."""
+    """A job dispatched later has had the tenant's lock, so that this one must not continue."""
     ENDED = "ended"
-    """The execution ended by itself meanwhile."""
+    """The execution ended before it was moved."""
     RUNNING = "running"
     """The execution runs on the old version at this moment, and was left alone."""
     LEFT = "left"
@@ -28,10 +28,10 @@ class MoveResult:
     Attributes:
         execution_id: The backend's id.
         what: The kind of execution in the backend's words, for example a service and its handler.
-        tenant: Its tenant; empty where the backend does not show it.
+        tenant: Its tenant; empty if the backend does not show it.
         state: Its state before the move, in the backend's words.
         outcome: The outcome.
-        detail: The reason, where the outcome does not imply it.
+        detail: The reason, if the outcome does not imply it.
     """
 
     execution_id: str

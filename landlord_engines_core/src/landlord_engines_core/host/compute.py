@@ -18,7 +18,7 @@ __all__ = ["build_registry"]
 
 
 def build_registry(settings: Settings) -> ComputeRegistry:
-    """Make the configured compute engines, and those that are the worker's default or forced one.
+    """Make the configured compute engines, and the worker's default and forced engines.
 
     Raises:
         PluginError: An engine cannot be loaded, or refuses its settings or the tenants' defaults.
@@ -44,10 +44,10 @@ def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
             hint=f"correct compute.{name}",
         ) from error
     except PluginError:
-        # The engine names by itself what is missing, such as an extra that is not installed.
+        # The engine's error names what is missing, such as an extra that is not installed.
         raise
     except Exception as error:
-        # The error's text is left out: it may hold a value of the settings.
+        # The error's text is left out: it may contain a settings value.
         raise PluginSettingsRefused(
             f"compute engine {candidate} cannot be created: {error_kind(error)}",
             hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
@@ -55,7 +55,7 @@ def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
 
 
 def _check_defaults(registry: ComputeRegistry, name: str, max_config_bytes: int) -> None:
-    """Refuse at the start defaults with which every tenant's job would be held."""
+    """Refuse bad defaults at the start: otherwise every tenant's job would be held."""
     hint = f"correct compute.{name}"
     try:
         registry.check_defaults(name)

@@ -1,4 +1,4 @@
-"""Composition of what runs jobs: resolution, actions, resyncs and their bounds."""
+"""Building the parts that run jobs: resolution, actions, resyncs and their limits."""
 
 from landlord_engines_core.compute import ComputeRegistry, InFlightRequests
 from landlord_engines_core.landlord import LandlordClient
@@ -31,15 +31,15 @@ def build_jobs(
     logger: Logger,
     metrics: Metrics,
 ) -> TenantJobs:
-    """Put together what runs jobs and resyncs.
+    """Build the parts that run jobs and resyncs.
 
     Args:
         resolver: Chooses engine, location and configuration.
         registry: The compute engines.
-        landlord: Landlord's API, where the worker has its address.
-        limits: The bounds of jobs and resyncs.
+        landlord: Landlord's API; ``None`` if the worker has no address of it.
+        limits: The limits of jobs and resyncs.
         provider_type: Landlord's name of the workflow backend.
-        logger: Where everything logs.
+        logger: The logger of all parts.
         metrics: Counts jobs and steps.
     """
     step_runner = _build_step_runner(registry, limits, logger, metrics)

@@ -17,7 +17,7 @@ GC_THRESHOLD = 10_000
 def handle_signals(
     control: Control, logger: Logger, drain_timeout: float | None = None
 ) -> AbstractContextManager[None]:
-    """Handle signals, and report by name an engine that blocks the loop or takes a signal."""
+    """Handle signals, and report by name an engine that blocks the loop or replaces a handler."""
     engines = {
         engine.target.partition(":")[0]: f"{kind} engine {engine.name}"
         for kind, group in (("worker", WORKER_ENGINES), ("compute", COMPUTE_ENGINES))
@@ -27,7 +27,7 @@ def handle_signals(
 
 
 def raise_file_limit(max_concurrent_jobs: int, logger: Logger) -> None:
-    """Raise the limit of open files, and warn where it slows jobs down."""
+    """Raise the limit of open files, and warn if it slows jobs down."""
     files = raise_limit()
     connections = max_connections(files)
     is_low = connections < 2 * max_concurrent_jobs
@@ -37,7 +37,7 @@ def raise_file_limit(max_concurrent_jobs: int, logger: Logger) -> None:
 
 
 def tune_gc() -> None:
-    """Run the garbage collector less often, and never over what exists by now."""
+    """Run the garbage collector less often, and never over the objects that exist now."""
     # Untuned, it took a tenth of the jobs' time. Jobs leave next to nothing that only the
     # collector could free.
     gc.collect()

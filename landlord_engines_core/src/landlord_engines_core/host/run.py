@@ -23,7 +23,7 @@ __all__ = ["WITHOUT_LANDLORD", "ForcedExit", "run_process", "run_worker"]
 WITHOUT_LANDLORD = (
     "a configuration that changes while a job runs, or whose job is lost, stays unnoticed"
 )
-"""The consequence of a missing ``worker.landlord_api_url``; Landlord's own example has none."""
+"""The consequence of a missing ``worker.landlord_api_url``; Landlord's example has none."""
 
 
 class ForcedExit(Exception):  # not an error: a second signal asked for it
@@ -56,15 +56,15 @@ async def run_worker(
     *,
     fail_fast: bool,
 ) -> None:
-    """Run a worker until ``control`` stops it, then drain it; signals are the caller's.
+    """Run a worker until ``control`` stops it, then drain it. The caller handles signals.
 
     Args:
         name: The worker engine's name.
         factory: The worker engine's factory.
         settings: All settings.
-        logger: Where everything logs.
+        logger: The logger of all parts.
         control: Stops the worker.
-        fail_fast: Whether to give up where registering takes too long.
+        fail_fast: Whether to give up if registering takes too long.
 
     Raises:
         ForcedExit: ``control`` ended the worker before the drain was over.
@@ -125,7 +125,7 @@ class _Worker:
         finally:
             forced.cancel()
             running.cancel()
-            # An engine may swallow the cancellation: it gets no more time than this.
+            # An engine may ignore the cancellation: it gets no more time than this.
             await asyncio.wait((running,), timeout=LAST_RESORT)
         if not has_ended:
             raise ForcedExit

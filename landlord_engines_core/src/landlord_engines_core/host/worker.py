@@ -1,4 +1,4 @@
-"""Composition of a worker: its parts, and one that only checks or registers."""
+"""Building a worker: complete, or idle for a command that only checks or registers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,13 +46,13 @@ class WorkerParts:
 async def build_worker(
     name: str, factory: EngineFactory, settings: Settings, logger: Logger
 ) -> AsyncIterator[WorkerParts]:
-    """Build all parts of a worker, and close them in the end.
+    """Build all parts of a worker, and close them when the context ends.
 
     Args:
         name: The worker engine's name.
         factory: The worker engine's factory.
         settings: All settings.
-        logger: Where everything logs.
+        logger: The logger of all parts.
 
     Raises:
         PluginError: A compute engine cannot be loaded.
@@ -90,7 +90,7 @@ async def build_worker(
             targets=Targets(registry=registry, logger=logger),
         )
     finally:
-        # The registry is closed even where closing the client fails.
+        # The registry is closed even if closing the client fails.
         try:
             if landlord is not None:
                 await landlord.aclose()
@@ -102,7 +102,7 @@ async def build_worker(
 async def build_idle_worker(
     name: str, factory: EngineFactory, settings: Settings, logger: Logger
 ) -> AsyncIterator[WorkerParts]:
-    """Build a worker for a command that serves nothing, and shut its engine down in the end.
+    """Build a worker for a command that serves nothing, and then shut its engine down.
 
     Raises:
         EngineFailed: The engine does not shut down.
@@ -177,7 +177,7 @@ def _build_engine(name: str, factory: EngineFactory, context: EngineContext) -> 
     except LandlordEnginesError:
         raise
     except Exception as error:
-        # The error's text is left out: it may hold a value of the settings.
+        # The error's text is left out: it may contain a settings value.
         raise EngineFailed(
             f"worker engine {name} cannot be created: {error_kind(error)}",
             hint=f"check workflow.{name}, or report it to the engine's authors",

@@ -1,6 +1,6 @@
 """The settings: their tree, their types, and where each value comes from.
 
-The file may be Landlord's own ``config.yaml``; sections for other programs are ignored. Precedence:
+The file may be Landlord's ``config.yaml``; sections for other programs are ignored. Precedence:
 defaults < file < environment < flags.
 """
 

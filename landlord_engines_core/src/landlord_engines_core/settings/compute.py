@@ -24,12 +24,12 @@ __all__ = ["ComputeSources", "find_variable", "is_compute_flag", "is_compute_var
 _PATH = "compute"
 _VARIABLE = "COMPUTE"
 
-_DOCKERS = {
+_DOCKER_VARIABLES = {
     "host": "DOCKER_HOST",
     "cert_path": "DOCKER_CERT_PATH",
     "tls_verify": "DOCKER_TLS_VERIFY",
 }
-"""Keys of ``compute.docker`` and the variables of Docker's own clients.
+"""Keys of ``compute.docker`` and the variables of Docker's clients.
 
 The variables override the file, as in Landlord.
 """
@@ -47,7 +47,7 @@ class _Layer:
     """Sections from one source.
 
     Attributes:
-        sections: The engines' sections by name; none where there are problems.
+        sections: The engines' sections by name; none if there are problems.
         origin: The source.
         problems: The errors in this source, one line each.
     """
@@ -63,14 +63,14 @@ class ComputeSources:
 
     Attributes:
         file: The file.
-        docker: Docker's own variables.
-        above: The variables of ``compute`` and its keys, then the flags.
+        docker: Docker's variables.
+        overrides: The variables of ``compute`` and its keys, then the flags.
         engines: The names of the compute engines that have variables.
     """
 
     file: _Layer
     docker: _Layer
-    above: tuple[_Layer, ...]
+    overrides: tuple[_Layer, ...]
     engines: Collection[str]
 
     @classmethod
@@ -97,13 +97,13 @@ class ComputeSources:
         return cls(
             file=in_file,
             docker=_read_docker(environment),
-            above=(whole, *_read_environment(environment, known), *_read_flags(flags)),
+            overrides=(whole, *_read_environment(environment, known), *_read_flags(flags)),
             engines=known,
         )
 
     def problems(self) -> Iterator[str]:
         """List the errors of all sources."""
-        for layer in (self.file, *self.above):
+        for layer in (self.file, *self.overrides):
             yield from layer.problems
 
     def sections(self, named: Collection[str | None] = ()) -> dict[str, Any]:
@@ -121,10 +121,10 @@ class ComputeSources:
 
     def _layers(self, named: Collection[str | None]) -> Iterator[_Layer]:
         yield self.file
-        # Docker's own variables alone do not give the worker a docker engine.
-        if "docker" in {*named, *_merge_layers((self.file, *self.above))}:
+        # Docker's variables alone do not give the worker a docker engine.
+        if "docker" in {*named, *_merge_layers((self.file, *self.overrides))}:
             yield self.docker
-        yield from self.above
+        yield from self.overrides
 
 
 def is_compute_flag(path: str) -> bool:
@@ -160,17 +160,17 @@ def _merge_layers(layers: Iterable[_Layer]) -> dict[str, Any]:
 
 
 def _read_docker(environment: Mapping[str, str]) -> _Layer:
-    variables = {key: name for key, name in _DOCKERS.items() if environment.get(name)}
+    variables = {key: name for key, name in _DOCKER_VARIABLES.items() if environment.get(name)}
     section: dict[str, Any] = {key: environment[name] for key, name in variables.items()}
     if "tls_verify" in section:
-        # Docker's own clients read any text as yes.
+        # Docker's clients read any text as yes.
         section["tls_verify"] = True
     origin = ", ".join(f"${name}" for name in variables.values())
     return _Layer({"docker": section} if section else {}, origin)
 
 
 def _read_whole(environment: Mapping[str, str]) -> _Layer:
-    """Read the variable that holds all sections as JSON."""
+    """Read the variable that contains all sections as JSON."""
     origin = f"${_VARIABLE}"
     text = environment.get(_VARIABLE, "")
     return _read([], text, origin) if text else _Layer({}, origin)
@@ -243,7 +243,7 @@ def _layer(sections: Any, origin: str) -> _Layer:
     if problems := [f"{line} ({origin})" for line in _problems(sections)]:
         return _Layer({}, origin, tuple(problems))
     # In YAML, a section without keys is written as nothing, which reads as None.
-    return _Layer({name: below or {} for name, below in sections.items()}, origin)
+    return _Layer({name: section or {} for name, section in sections.items()}, origin)
 
 
 def _problems(sections: Any) -> Iterator[str]:

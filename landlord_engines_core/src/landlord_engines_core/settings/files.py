@@ -8,9 +8,9 @@ from landlord_engines_core.errors import SettingsError
 
 __all__ = ["find_file", "read_file"]
 
-_LANDLORDS = Path("/etc/landlord")
+_LANDLORD_FOLDER = Path("/etc/landlord")
 _NAMES = ("config.yaml", "config.json")
-_OTHER_WAY = "set --config or LANDLORD_CONFIG to another file, or to /dev/null for none"
+_ALTERNATIVE_HINT = "set --config or LANDLORD_CONFIG to another file, or to /dev/null for none"
 
 
 def find_file(config: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -25,12 +25,12 @@ def find_file(config: Path | None, environment: Mapping[str, str]) -> Path | Non
     """
     if config is not None:
         return _require(config, "--config")
-    if landlords := environment.get("LANDLORD_CONFIG"):
-        return _require(Path(landlords), "LANDLORD_CONFIG")
-    for folder, what in _folders(environment):
-        for name in _NAMES:
-            if _exists(folder / name, what):
-                return folder / name
+    if named := environment.get("LANDLORD_CONFIG"):
+        return _require(Path(named), "LANDLORD_CONFIG")
+    for folder, origin in _folders(environment):
+        for file_name in _NAMES:
+            if _exists(folder / file_name, origin):
+                return folder / file_name
     return None
 
 
@@ -45,7 +45,7 @@ def read_file(path: Path) -> bytes:
     except OSError as error:
         raise SettingsError(
             f"the settings file {path} cannot be read: {error.strerror}",
-            hint=f"let this user read it, or {_OTHER_WAY}",
+            hint=f"let this user read it, or {_ALTERNATIVE_HINT}",
         ) from None
 
 
@@ -59,12 +59,12 @@ def _require(path: Path, setting: str) -> Path:
 
 def _folders(environment: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     yield Path(), "the working folder"
-    yield _LANDLORDS, "Landlord's own folder"
+    yield _LANDLORD_FOLDER, "Landlord's folder"
     if home := environment.get("XDG_CONFIG_HOME"):
         yield Path(home) / "landlord", "XDG_CONFIG_HOME"
 
 
-def _exists(path: Path, where: str) -> bool:
+def _exists(path: Path, origin: str) -> bool:
     """Whether the path is a file, a pipe or a device.
 
     Raises:
@@ -75,15 +75,16 @@ def _exists(path: Path, where: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        # An error, and not the same as a missing file: the worker would run with other settings.
+        # Do not treat this as missing: the worker would silently run with other settings.
         raise SettingsError(
-            f"the settings file {path.absolute()} cannot be searched for ({where}): {error.strerror}",
-            hint=f"let this user read {path.absolute().parent}, or {_OTHER_WAY}",
+            f"the settings file {path.absolute()} cannot be searched for ({origin}): {error.strerror}",
+            hint=f"let this user search {path.absolute().parent} and the folders above it (execute"
+            f" permission), or {_ALTERNATIVE_HINT}",
         ) from None
     if S_ISDIR(mode):
         raise SettingsError(
-            f"the settings file {path.absolute()} is a folder ({where})",
+            f"the settings file {path.absolute()} is a folder ({origin})",
             hint="remove the folder and write the file; Docker creates a folder for a bind mount whose"
-            f" file is missing. Or {_OTHER_WAY}",
+            f" file is missing. Or {_ALTERNATIVE_HINT}",
         )
     return True

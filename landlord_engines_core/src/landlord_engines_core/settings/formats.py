@@ -1,7 +1,7 @@
-"""Readers of settings: JSON by Python's own reader, YAML 1.2 by ruamel.yaml.
+"""Readers of settings: JSON by Python's reader, YAML 1.2 by ruamel.yaml.
 
-Both refuse a key that stands twice in one map, and name its lines. Otherwise the first of two sections
-``worker`` would be lost silently. No error quotes the text, which may hold secrets.
+Both refuse a key that occurs twice in one map, and name its lines. Otherwise the first of two sections
+``worker`` would be lost silently. No error quotes the text, which may contain secrets.
 """
 
 import json
@@ -34,7 +34,7 @@ def read_json(text: str, source: str) -> object:
         source: The name of the document in errors: a file, or ``$COMPUTE``.
 
     Raises:
-        SettingsError: The text is not JSON, or a map holds a key twice. The error names the lines.
+        SettingsError: The text is not JSON, or a map contains a key twice. The error names the lines.
         RecursionError: The document is nested too deeply.
         ValueError: A whole number has more than 4,300 digits.
     """
@@ -43,13 +43,13 @@ def read_json(text: str, source: str) -> object:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        # The error holds the whole text, and a traceback would show it.
+        # The error contains the whole text, and a traceback would show it.
         raise SettingsError(
             f"{source} is not JSON at line {error.lineno}",
             hint="look there for a missing or extra comma, quote or bracket",
         ) from None
     # A second pass: json.loads shows repeated keys only without their lines.
-    _refuse(_find_repeated_in_json(text), source)
+    _refuse_repeated(_find_repeated_in_json(text), source)
     return document
 
 
@@ -64,19 +64,19 @@ def read_yaml(text: str, source: str) -> object:
         source: The name of the document in errors.
 
     Raises:
-        SettingsError: The text is not YAML, or a map holds a key twice. The error names the lines.
+        SettingsError: The text is not YAML, or a map contains a key twice. The error names the lines.
         RecursionError: The document is nested too deeply.
     """
     try:
         node = _reader().compose(text)
-        _refuse(_find_repeated_in_yaml(node, (), set()), source)
+        _refuse_repeated(_find_repeated_in_yaml(node, (), set()), source)
         document = _reader().load(text)
     except (YAMLError, ValueError) as error:
         # The error may quote the file: a secret that begins with a star reads as an unknown alias.
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        where = f" at line {mark.line + 1}" if mark is not None else ""
+        position = f" at line {mark.line + 1}" if mark is not None else ""
         raise SettingsError(
-            f"{source} is not YAML{where}",
+            f"{source} is not YAML{position}",
             hint="quote texts with special characters, and indent with spaces",
         ) from None
     return {} if document is None else document
@@ -91,10 +91,10 @@ def _reader() -> YAML:
     return reader
 
 
-def _refuse(twice: Iterable[tuple[str, list[int]]], source: str) -> None:
+def _refuse_repeated(repeated: Iterable[tuple[str, list[int]]], source: str) -> None:
     problems = [
         f"{path} is written {len(lines)} times in {source}, at lines {', '.join(map(str, lines))}"
-        for path, lines in twice
+        for path, lines in repeated
     ]
     if problems:
         raise SettingsError("; ".join(problems), hint="keep one of them with the content of all")
@@ -151,7 +151,7 @@ def _find_repeated_in_yaml(
 class _CoreSchema(VersionedResolver):
     """Resolver of plain scalars by YAML 1.2's core schema.
 
-    ruamel.yaml 0.19.1 by itself reads ``1_000`` and ``0b1`` as numbers, and fails on ``=``.
+    ruamel.yaml 0.19.1 alone reads ``1_000`` and ``0b1`` as numbers, and fails on ``=``.
     """
 
     @property
@@ -166,7 +166,7 @@ _NUMBERS = (
     (f"{_TAG}int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", "-+0123456789"),
     (f"{_TAG}float", rf"(?:{_FLOAT}|{_NO_FLOAT})\Z", "-+0123456789."),
 )
-"""Numbers by YAML 1.2.2, section 10.3.2; the third part holds their possible first characters."""
+"""Numbers by YAML 1.2.2, section 10.3.2; the third part lists their possible first characters."""
 
 
 def _patterns() -> Mapping[str, list[tuple[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Finding values that JSON cannot hold, such as YAML's dates, sets and binary data.
+"""Finding values that JSON cannot represent, such as YAML's dates, sets and binary data.
 
 A default of such a type would fail in each tenant's job, when the configuration is hashed as JSON.
 """
@@ -14,7 +14,7 @@ _KINDS = {"date": "a date", "datetime": "a time", "set": "a set", "bytes": "bina
 
 
 def find_not_json(value: object, path: str) -> list[str]:
-    """Report each value that JSON cannot hold, with its path and kind."""
+    """Report each value that JSON cannot represent, with its path and kind."""
     try:
         return list(_not_json(value, path))
     except RecursionError:
@@ -34,9 +34,9 @@ def _not_json(value: object, path: str) -> Iterator[str]:
         yield f"{path} is not a finite number, as JSON requires"
     elif not isinstance(value, _PLAIN):
         kind = _KINDS.get(type(value).__name__, "of a kind")
-        yield f"{path} is {kind}, which JSON cannot hold: quote it to make it a text"
+        yield f"{path} is {kind}, which JSON cannot represent: quote it to make it a text"
 
 
 def _not_json_keys(value: Mapping[object, object], path: str) -> Iterator[str]:
     if not all(isinstance(key, str) for key in value):
-        yield f"{path} has a key that is no text, which JSON cannot hold: quote it"
+        yield f"{path} has a key that is no text, which JSON cannot represent: quote it"

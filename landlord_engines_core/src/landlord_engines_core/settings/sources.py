@@ -34,8 +34,8 @@ from landlord_engines_core.settings.types import Converter, describe_type, is_du
 from landlord_engines_core.settings.unknown_keys import (
     UNUSED,
     find_unused,
+    list_non_maps,
     look_up,
-    misshapen,
     near_misses,
     unknown_flags,
     unknown_keys,
@@ -171,7 +171,7 @@ class Sources:
         ]
         converter = Converter()
         document: dict[str, Any] = {}
-        # Each value by itself, so that one error reports all bad settings.
+        # Each value separately, so that one error reports all bad settings.
         for path, value in values.items():
             if path in options:
                 problems += _check_value(converter, options[path], value)
@@ -198,7 +198,7 @@ class Sources:
     ) -> Iterator[str]:
         """Report values of a wrong form, and unknown names that are similar to a setting's."""
         name = attribute(engine)
-        yield from misshapen(self.document, name, self.file)
+        yield from list_non_maps(self.document, name, self.file)
         for section in ("log", "worker", f"workflow.{name}"):
             for line in find_not_json(look_up(self.document, section), section):
                 yield f"{line} ({self.file})"
@@ -242,14 +242,14 @@ class _Value:
 def _variables(option: OptionInfo) -> dict[str, str]:
     """List the variables of a setting with their templates; the first that is set counts."""
     field = attrs.fields_dict(option.parent_cls)[option.name]
-    also: Mapping[str, str] = field.metadata.get("environment", {})
-    return {variable(option.path): "{}", **also}
+    more: Mapping[str, str] = field.metadata.get("environment", {})
+    return {variable(option.path): "{}", **more}
 
 
 def _check_value(converter: Converter, option: OptionInfo, value: _Value) -> list[str]:
     try:
         converter.structure(value.value, option.cls)
-    except Exception:  # noqa: BLE001  # the error's text may hold the value
+    except Exception:  # noqa: BLE001  # the error's text may contain the value
         return [f"{option.path} must be {describe_type(option.cls)} ({value.origin})"]
     return []
 
@@ -258,8 +258,8 @@ def _build(tree: type, document: dict[str, Any], converter: Converter, engine: s
     try:
         return ts.load_settings(tree, [DictLoader(document)], converter=converter)
     except InvalidSettingsError:
-        # Each value by itself was valid, so that the engine's class refuses them together. Its error
-        # and traceback may hold values.
+        # Each value was valid alone, so that the engine's class refuses the combination. Its error
+        # and traceback may contain values.
         raise SettingsError(
             f"the checks of worker engine {engine} refuse workflow.{engine}",
             hint="see the documentation of this worker engine's settings",
@@ -270,11 +270,11 @@ def _finish(loaded: Any, engine: str, origins: dict[str, str], compute: ComputeS
     """Fill missing keys of ``worker`` from the engine's section, and check the whole."""
     section = getattr(loaded.workflow, attribute(engine))
     worker: WorkerSettings = loaded.worker
-    for key, landlords in _FILLED_BY_ENGINE.items():
-        value = getattr(section, landlords, None)
+    for key, landlord_key in _FILLED_BY_ENGINE.items():
+        value = getattr(section, landlord_key, None)
         if getattr(worker, key) is None and value is not None:
             worker = attrs.evolve(worker, **{key: value})
-            origins[f"worker.{key}"] = f"workflow.{engine}.{landlords}"
+            origins[f"worker.{key}"] = f"workflow.{engine}.{landlord_key}"
     if worker.compute_cache_ttl is None:
         worker = attrs.evolve(worker, compute_cache_ttl=DEFAULT_CACHE_TTL)
     worker.check()
@@ -282,11 +282,11 @@ def _finish(loaded: Any, engine: str, origins: dict[str, str], compute: ComputeS
     sections = compute.sections(named)
     origins["compute"] = compute.origin(named) or DEFAULT
     settings = Settings(engine=section, compute=sections, log=loaded.log, worker=worker)
-    values = dict(_leaves(attrs.evolve(loaded, worker=worker, compute=sections), origins))
+    values = dict(_list_values(attrs.evolve(loaded, worker=worker, compute=sections), origins))
     return Loaded(settings=settings, origins=origins, values=values)
 
 
-def _leaves(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
+def _list_values(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
     for path in paths:
         value = tree
         for part in path.split("."):
@@ -306,7 +306,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         ) from None
     if not isinstance(document, Mapping):
         raise SettingsError(
-            f"the settings file {path} holds no map of settings",
+            f"the settings file {path} contains no map of settings",
             hint="write sections such as worker: and log: at its top level",
         )
     return document

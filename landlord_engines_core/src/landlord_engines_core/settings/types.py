@@ -32,7 +32,7 @@ Url = NewType("Url", str)
 """An http or https URL with a host and without credentials."""
 
 Address = NewType("Address", str)
-"""host:port to listen on. Without a host it means all interfaces, and empty means none."""
+"""Listen address ``host:port``. Without a host it means all interfaces, and empty means none."""
 
 Secret = SecretStr
 """Text that is masked wherever it is printed."""
@@ -136,7 +136,7 @@ def _sections(value: Any) -> Any:
     """Convert a map of sections, or its JSON text."""
     # In YAML, a section without keys is written as nothing, which reads as None.
     document = json.loads(value) if isinstance(value, str) else value
-    return {key: {} if below is None else below for key, below in document.items()}
+    return {key: {} if section is None else section for key, section in document.items()}
 
 
 # Looked up by identity: the base class compares types as classes, and NewTypes are none.

@@ -1,7 +1,7 @@
 """Finding unknown keys and variables, with the known name that each may stand for.
 
-Landlord's file has sections for other programs, and a newer Landlord may have more of them. So an
-unknown section is an error only where its name is similar to a worker's section. Inside a worker's
+Landlord's file has sections for other programs, and a newer Landlord may have more of them. An
+unknown section is therefore an error only if its name is similar to a worker's section. Inside a worker's
 section, every unknown key is an error.
 """
 
@@ -16,8 +16,8 @@ from landlord_engines_core.spelling import find_closest, find_similar, is_typo
 __all__ = [
     "UNUSED",
     "find_unused",
+    "list_non_maps",
     "look_up",
-    "misshapen",
     "near_misses",
     "unknown_flags",
     "unknown_keys",
@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 _SECTIONS = ("compute", "log", "workflow", "worker")
-_LANDLORDS = ("mock", "restate", "step_functions", "temporal")
-"""Landlord's own sections of ``workflow``; they are never typos of the chosen engine's name."""
+_LANDLORD_SECTIONS = ("mock", "restate", "step_functions", "temporal")
+"""Landlord's sections of ``workflow``; they are never typos of the chosen engine's name."""
 
 UNUSED = ("log.development", "workflow.defaultProvider", "workflow.restate.auth_token")
-"""Settings in Landlord's own examples that no worker reads (Landlord 98ffef1)."""
+"""Settings in Landlord's examples that no worker reads (Landlord 98ffef1)."""
 
 
 def variable(path: str) -> str:
@@ -51,19 +51,19 @@ def unknown_keys(
 ) -> Iterator[str]:
     """Report the unknown keys of a file, each with the known name that it may stand for."""
     known = sorted(paths)
-    yield from _unknown(document, "", _SECTIONS, file, only_near=True)
+    yield from _report_unknown(document, "", _SECTIONS, file, only_near=True)
     workflow = document.get("workflow")
     if isinstance(workflow, Mapping):
-        ignored = (*_LANDLORDS, "defaultProvider")
+        ignored = (*_LANDLORD_SECTIONS, "defaultProvider")
         others = {key: None for key in workflow if key not in ignored}
         names = ("default_provider", engine)
-        yield from _unknown(others, "workflow.", names, file, only_near=True)
+        yield from _report_unknown(others, "workflow.", names, file, only_near=True)
     for section in ("log", "worker", f"workflow.{engine}"):
         keys = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == section]
         content = look_up(document, section)
         if isinstance(content, Mapping):
             content = {key: None for key in content if f"{section}.{key}" not in UNUSED}
-        yield from _unknown(content, f"{section}.", keys, file, only_near=False)
+        yield from _report_unknown(content, f"{section}.", keys, file, only_near=False)
 
 
 def find_unused(document: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -79,12 +79,12 @@ def unknown_flags(flags: Iterable[str], paths: Collection[str]) -> Iterator[str]
         section, _, key = flag.rpartition(".")
         keys = [path.rpartition(".")[2] for path in paths if path.rpartition(".")[0] == section]
         if keys:
-            yield from _unknown({key: None}, f"{section}.", keys, "flag", only_near=False)
+            yield from _report_unknown({key: None}, f"{section}.", keys, "flag", only_near=False)
         else:
-            yield from _unknown({flag: None}, "", paths, "flag", only_near=False)
+            yield from _report_unknown({flag: None}, "", paths, "flag", only_near=False)
 
 
-def misshapen(document: Mapping[str, Any], engine: str, file: str) -> Iterator[str]:
+def list_non_maps(document: Mapping[str, Any], engine: str, file: str) -> Iterator[str]:
     """Report the sections of a file that are not maps."""
     for section in ("log", "worker", "workflow", f"workflow.{engine}"):
         content = look_up(document, section)
@@ -138,7 +138,7 @@ def _below(prefix: str, known: Iterable[str]) -> list[str]:
     return [name.removeprefix(prefix) for name in sorted(known) if name.startswith(prefix)]
 
 
-def _unknown(
+def _report_unknown(
     section: Any, prefix: str, known: Collection[str], file: str, *, only_near: bool
 ) -> Iterator[str]:
     spelt: dict[str, object] = {}

@@ -45,9 +45,9 @@ class RestateSteps:
         """Run a step in Restate's journal."""
         return await journal.run(self.ctx, self.shared.pauses, name, action, kind)
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
         """Call the lock, which answers once the holder has ended."""
-        request = codec.dumps(AcquireRequest(execution_id=self.execution_id, note=note))
+        request = codec.dumps(AcquireRequest(execution_id=self.execution_id, note=start))
         call = self.ctx.object_call(self.shared.lock.acquire, key=tenant, arg=request)
         return _read_record(await call)
 
@@ -80,9 +80,9 @@ class ResyncSteps(RestateSteps):
 
     resynced_id: str
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
         """Call the lock, which answers at once."""
-        request = ResyncRequest(execution_id=self.execution_id, after=self.resynced_id, note=note)
+        request = ResyncRequest(execution_id=self.execution_id, after=self.resynced_id, note=start)
         call = self.ctx.object_call(self.shared.lock.resync, key=tenant, arg=codec.dumps(request))
         return _read_record(await call)
 

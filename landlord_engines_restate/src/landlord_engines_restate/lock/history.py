@@ -7,16 +7,16 @@ history with the tenant's record.
 from collections.abc import Iterable
 
 from landlord_engines_core import codec
-from landlord_engines_core.models import HISTORY, Transition
+from landlord_engines_core.models import HISTORY_LIMIT, Transition
 from landlord_engines_restate.lock.open_jobs import OpenJob
 
 __all__ = ["append_lines", "render_history"]
 
 
 def append_lines(lines: bytes, transitions: Iterable[Transition]) -> bytes:
-    """Append transitions to the lines, and drop the oldest lines beyond `HISTORY`."""
+    """Append transitions to the lines, and drop the oldest lines beyond `HISTORY_LIMIT`."""
     # JSON escapes line breaks in strings, so each line is one transition.
-    return b"\n".join([*lines.splitlines(), *map(codec.dumps, transitions)][-HISTORY:])
+    return b"\n".join([*lines.splitlines(), *map(codec.dumps, transitions)][-HISTORY_LIMIT:])
 
 
 def render_history(
@@ -28,7 +28,7 @@ def render_history(
     """
     open_jobs = {job.execution_id: job for job in jobs}
     entries = [_render(each, open_jobs.get(each.execution_id)) for each in transitions]
-    return b"[" + b",".join([*lines.splitlines(), *entries][-HISTORY:]) + b"]"
+    return b"[" + b",".join([*lines.splitlines(), *entries][-HISTORY_LIMIT:]) + b"]"
 
 
 def _render(transition: Transition, job: OpenJob | None) -> bytes:

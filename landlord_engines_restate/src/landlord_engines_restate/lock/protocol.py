@@ -78,8 +78,10 @@ async def acquire(
         send_resync: Requests a resync after a job; returns whether the request was sent.
     """
     state = await load_state(ctx)
-    holder, job_id, note = state.holder, request.execution_id, request.note
-    bid = Bid(tenant=ctx.key(), execution_id=job_id, operation=note.operation, is_uuid=note.is_uuid)
+    holder, job_id, start = state.holder, request.execution_id, request.note
+    bid = Bid(
+        tenant=ctx.key(), execution_id=job_id, operation=start.operation, is_uuid=start.is_uuid
+    )
     record, claim, preempted = state.record, Claim(verdict=Verdict.FREE), False
     # If a retried call finds its job as the holder, the job has acquired the lock already.
     if holder is not None and holder.execution_id != job_id:
@@ -89,7 +91,7 @@ async def acquire(
             if record.has_ended(holder.execution_id):
                 # The clocks of Restate's nodes differ, so this verdict may be wrong. A resync
                 # corrects that soon, because it reads the configuration from Landlord.
-                send_resync(_overridden_job(ctx.key(), holder, note, record))
+                send_resync(_overridden_job(ctx.key(), holder, start, record))
             return AcquireResponse(superseded_by=holder.execution_id)
         record = await _wait_for_end(ctx, compare, claim, holder, record)
         preempted = not record.has_ended(holder.execution_id)
@@ -110,11 +112,14 @@ def _with_holder(
     record: Record, request: AcquireRequest, *, dispatched: str, preempted: bool
 ) -> LockState:
     """Return the state in which the job that asks is the holder."""
-    job_id, note = request.execution_id, request.note
+    job_id, start = request.execution_id, request.note
     holder = Holder(
-        execution_id=job_id, since=note.started_at, dispatched=dispatched, operation=note.operation
+        execution_id=job_id,
+        since=start.started_at,
+        dispatched=dispatched,
+        operation=start.operation,
     )
-    started = attrs.evolve(record, transitions=()).with_start(job_id, note)
+    started = attrs.evolve(record, transitions=()).with_start(job_id, start)
     return LockState(holder=holder, record=started, preempted=preempted)
 
 
@@ -176,15 +181,15 @@ def _completed_job(tenant: str, state: LockState) -> CompletedJob:
     )
 
 
-def _overridden_job(tenant: str, holder: Holder, note: JobStart, record: Record) -> CompletedJob:
+def _overridden_job(tenant: str, holder: Holder, start: JobStart, record: Record) -> CompletedJob:
     """Describe an ended holder for a resync that also checks the superseded job's locations."""
-    locations = (*record.placements, *note.candidates)
+    locations = (*record.placements, *start.candidates)
     return CompletedJob(
         tenant=tenant,
         execution_id=holder.execution_id,
         operation=holder.operation,
         removed=tuple(dict.fromkeys(placement.bare() for placement in locations)),
-        overrode_delete=note.operation == Operation.DELETE,
+        overrode_delete=start.operation == Operation.DELETE,
     )
 
 

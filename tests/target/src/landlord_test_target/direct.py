@@ -63,10 +63,10 @@ class DirectSteps:
         self.names.append(name)
         return codec.loads(codec.dumps(await action()), kind)
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
         await self.read_record(tenant)
         self.names.append("take")
-        self.record = self.record.with_start(self.execution_id, note)
+        self.record = self.record.with_start(self.execution_id, start)
         return self.record
 
     async def complete(self, tenant: str, transition: Transition) -> None:

@@ -41,25 +41,25 @@ class QueueSteps:
         _ = name, kind
         return await action()
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
         """Acquire the lock once its holder, and the resync of that holder's job, have ended."""
         while True:
             before = self.store.lock(tenant)
             if before.job not in (0, self.job.id):
-                await self._preempt(tenant, before, note)
+                await self._preempt(tenant, before, start)
             with self.store.transaction():
                 self._check_lease()
                 # Another process may have acquired the lock while this one waited.
                 lock = self.store.lock(tenant)
                 if (lock.job, lock.resync) == (before.job, before.resync):
-                    return self._keep_lock(tenant, lock, note)
+                    return self._keep_lock(tenant, lock, start)
 
-    def _keep_lock(self, tenant: str, lock: Lock, note: JobStart) -> Record:
-        record = lock.record.with_start(self.execution_id, note)
+    def _keep_lock(self, tenant: str, lock: Lock, start: JobStart) -> Record:
+        record = lock.record.with_start(self.execution_id, start)
         self.store.keep(tenant, Lock(job=self.job.id, record=record))
         if lock.job != self.job.id and self.resync_after:
             preempted = lock.job != 0 and not lock.record.has_ended(str(lock.job))
-            self._follow(tenant, self.job.id, note.operation, record, preempted=preempted)
+            self._follow(tenant, self.job.id, start.operation, record, preempted=preempted)
         return record
 
     def _follow(self, tenant: str, job: int, operation: str, record: Record, **more: bool) -> None:
@@ -69,12 +69,12 @@ class QueueSteps:
         )
         self.store.send_resync(ended, self.resync_after)
 
-    async def _preempt(self, tenant: str, lock: Lock, note: JobStart) -> None:
+    async def _preempt(self, tenant: str, lock: Lock, start: JobStart) -> None:
         """Preempt the job that acquired the lock last, or end this one if it is the older job."""
-        me = Contender(operation=note.operation, dispatched=_moment(self.job.id))
+        me = Contender(operation=start.operation, dispatched=_moment(self.job.id))
         holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
-        if await is_superseded(me, holder, is_uuid=note.is_uuid, is_wanted=ask):
-            deletes = Operation.DELETE in (note.operation, holder.operation)
+        if await is_superseded(me, holder, is_uuid=start.is_uuid, is_wanted=ask):
+            deletes = Operation.DELETE in (start.operation, holder.operation)
             if lock.record.has_ended(str(lock.job)) and deletes and self.resync_after:
                 operation = holder.operation
                 self._follow(tenant, lock.job, operation, lock.record, overrode_delete=True)
@@ -140,11 +140,11 @@ class ResyncSteps(QueueSteps):
 
     after: int
 
-    async def acquire(self, tenant: str, note: JobStart) -> Record:
+    async def acquire(self, tenant: str, start: JobStart) -> Record:
         """Acquire the lock beside the job that had it, at once or not at all."""
         with self.store.transaction():
             lock = self._lock(tenant)
-            record = lock.record.with_placement(note.placement)
+            record = lock.record.with_placement(start.placement)
             self.store.keep(tenant, attrs.evolve(lock, resync=self.job.id, record=record))
         return record
 
