@@ -219,7 +219,7 @@ async def test_a_second_worker_is_refused(bench: Bench) -> None:
     second = await bench.launch()
 
     assert await second.ended() == 5
-    assert "another worker has" in second.text()
+    assert "another worker uses" in second.text()
 
 
 async def test_a_file_that_cannot_be_made_ends_the_worker(bench: Bench, tmp_path: Path) -> None:

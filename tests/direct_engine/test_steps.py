@@ -21,7 +21,7 @@ class Process:
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     stopped: list[int] = attrs.field(factory=list)
 
-    def acquiring(self, tenant: str) -> AbstractAsyncContextManager[None]:
+    def acquisition_lock(self, tenant: str) -> AbstractAsyncContextManager[None]:
         _ = tenant
         return self.lock
 
@@ -163,4 +163,4 @@ async def test_an_older_delete_that_goes_first_keeps_its_lock(file: File) -> Non
 
 
 def test_a_row_that_is_not_there_has_not_ended(file: File) -> None:
-    assert not file.store.is_over(7)
+    assert not file.store.has_ended(7)

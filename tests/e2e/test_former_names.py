@@ -24,7 +24,7 @@ async def test_records_under_the_former_names_are_named_with_the_way_and_the_way
         worker = await world.launch(world.config())
 
         refused, *_ = await worker.logged("registration refused")
-        assert f"tenants' records under the former name {world.service}Turn" in refused["reason"]
+        assert f"tenants' records under the previous name {world.service}Turn" in refused["reason"]
         (way,) = (word for word in refused["reason"].split() if "?force=true" in word)
 
         async with world.http.delete(way.removesuffix(".")) as response:

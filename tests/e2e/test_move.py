@@ -220,7 +220,7 @@ async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_i
         code, text = await move_waiting(world, job, old=old)
 
         assert code == 3, text
-        assert "the latest version cannot go on with its journal: the old one" in line(text, job)
+        assert "the latest version cannot continue its journal: it has to end" in line(text, job)
         assert line(text, waiting).startswith("left")
         # This version has no lock object, so no lock could be moved.
         assert "no other version serves it" in text

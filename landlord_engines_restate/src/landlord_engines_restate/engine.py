@@ -44,11 +44,11 @@ INFO = EngineInfo(
 
 DISCOVERY_GRACE = 1.0
 """Seconds that connections have to end after a discovery."""
-# Without any, uvicorn logs an error about requests that it cancels.
+# With 0 seconds, uvicorn logs an error about requests that it cancels.
 
 
 class RestateEngine(WorkerEngine):
-    """Lets a Restate server run this worker's jobs."""
+    """Serves this worker's jobs to a Restate server."""
 
     info = INFO
 
@@ -81,19 +81,19 @@ class RestateEngine(WorkerEngine):
         self._mover = Mover(
             admin=self._admin,
             names=settings.names,
-            # Restate aborts a step after this time, and the step's worker cancels it before.
+            # A step of the paused invocation ends within the abort timeout; see `build_services`.
             patience=2 * context.host.step_timeout + context.host.longest_carry,
         )
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Listen for Restate until `shutdown`."""
-        # The SDK logs each failed step as an error, in addition to our own line.
+        # The SDK logs each failed step as an error, and the host logs it too.
         logging.getLogger("restate.server_context").setLevel(logging.CRITICAL)
         self._warn_about_settings()
         await prevent_signal_handler(self._app)
-        host, port = self._settings.listen_address()
-        listeners = open_sockets(host, port)
-        self._logger.info("listening", host=host or "::", port=port)
+        address, port = self._settings.listen_address()
+        listeners = open_sockets(address, port)
+        self._logger.info("listening", host=address or "::", port=port)
         try:
             await self._server.serve(listeners, started)
         finally:
@@ -114,7 +114,7 @@ class RestateEngine(WorkerEngine):
             return await self._registrar.dry_run()
 
     async def watch_registration(self) -> Registration:
-        """Look at the deployment, and at which deployment gets new jobs."""
+        """Check this worker's deployment, and which deployment gets new jobs."""
         return await self._registrar.look()
 
     async def make_latest(self) -> Registration:
@@ -141,12 +141,12 @@ class RestateEngine(WorkerEngine):
 
     @asynccontextmanager
     async def _discoverable(self) -> AsyncIterator[None]:
-        """Answer Restate's discovery, and no job, unless the worker listens already."""
-        host, port = self._settings.listen_address()
+        """Answer Restate's discovery, but no job, unless a worker listens already."""
+        address, port = self._settings.listen_address()
         try:
-            listeners = open_sockets(host, port)
+            listeners = open_sockets(address, port)
         except EngineFailed:
-            # The address is in use, by a worker that answers the discovery itself.
+            # A worker that uses the address answers the discovery.
             yield
             return
         server = self._build_server(_discovery_only(self._app))
@@ -161,7 +161,7 @@ class RestateEngine(WorkerEngine):
 
 
 def create_engine(context: EngineContext) -> RestateEngine:
-    """Build the engine, without any request yet.
+    """Build the engine, without sending a request.
 
     Raises:
         SettingsError: A key of ``workflow.restate`` is missing or does not fit another.

@@ -1,7 +1,7 @@
-"""Steps in Restate's journal: how their values are written, and how their failures reach Restate.
+"""Steps in Restate's journal: serialization of their values, and translation of their errors.
 
-Restate keeps the message of a failed step where operators and Landlord see it. So only messages of our
-own errors go there: no traceback, no path, no value of a configuration.
+Operators and Landlord see the message of a failed step in Restate. That message therefore contains no
+traceback, no path and no value of a configuration.
 """
 
 from collections import OrderedDict
@@ -38,11 +38,11 @@ _SUPERSEDED = HTTPStatus.GONE
 """Status of a superseded job's journaled failure; no other failure has it."""
 
 _REFUSED = HTTPStatus.UNPROCESSABLE_ENTITY
-"""Status of a journaled refusal that ends the job instead of holding it; a cancellation is a 409."""
+"""Status of a journaled refusal that ends the job instead of holding it. A cancellation has 409."""
 
 
 class JournalSerde(Serde[T], Generic[T]):
-    """Writes attrs values as JSON and reads them back, unknown keys ignored."""
+    """Writes attrs values as JSON and reads them back. Unknown keys are ignored."""
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind
@@ -58,10 +58,10 @@ class JournalSerde(Serde[T], Generic[T]):
 
 @attrs.define
 class Pauses:
-    """Pauses of failing steps; each step's pause grows from attempt to attempt."""
+    """Pauses of failing steps. A step's pause doubles from attempt to attempt."""
 
-    # The SDK does not pass a step's attempt number on. So this process counts attempts itself, and a
-    # new process starts with short pauses again.
+    # The SDK does not expose a step's attempt number, so this process counts. A new process starts with
+    # short pauses again.
     limit: int = 10_000
     _attempts: OrderedDict[tuple[str, str], int] = attrs.field(factory=OrderedDict, init=False)
 
@@ -72,7 +72,7 @@ class Pauses:
         self._attempts[key] = attempt + 1
         while len(self._attempts) > self.limit:
             self._attempts.popitem(last=False)
-        # A job that fails for weeks would overflow a float without a limit of the exponent.
+        # Without a limit of the exponent, a job that fails for weeks would overflow a float.
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 10))
 
     def reset(self, execution_id: str, step: str) -> None:
@@ -81,20 +81,20 @@ class Pauses:
 
 
 class _RetryLater(RetryableError):
-    """Ends an attempt outside of any step; Restate tries the job again after a pause."""
+    """Ends an attempt outside of any step. Restate retries the job after a pause."""
 
     @property
     def __traceback__(self) -> None:
-        """Return no traceback: the SDK would send it, with paths of this machine, to Restate."""
+        """Return no traceback: the SDK would send one, with paths of this machine, to Restate."""
 
     @__traceback__.setter
     def __traceback__(self, value: object) -> None:
-        """Keep no traceback."""
+        """Drop the traceback."""
 
 
 def retry_later(error: SetApart) -> RetryableError:
-    """Return the error that has Restate try a job again that has not begun anything."""
-    assert error.retry_after is not None, "a job is set apart for a time"
+    """Return the error for which Restate retries a job later."""
+    assert error.retry_after is not None, "a job that is set apart has a time of retry"
     return _RetryLater(str(error), retry_after=timedelta(seconds=error.retry_after))
 
 
@@ -134,7 +134,7 @@ async def run(
 def _to_restate_error(
     error: JobError | EngineError, pauses: Pauses, execution_id: str, name: str
 ) -> TerminalError | RetryableError:
-    # A terminal error ends the step and is journaled. A retryable one has Restate run the step again.
+    # A terminal error is journaled and ends the step. After a retryable error Restate runs it again.
     if isinstance(error, InvalidJob):
         return TerminalError(str(error), status_code=error.status)
     if isinstance(error, Superseded):
@@ -146,7 +146,7 @@ def _to_restate_error(
 
 
 async def run_handler(work: Awaitable[T]) -> T:
-    """Run a handler's body, and free its frames at once where Restate suspends it."""
+    """Run a handler's body, and free its frames at once if Restate suspends it."""
     try:
         return await work
     except SdkInternalBaseException as error:
@@ -157,8 +157,8 @@ def drop_traceback(error: SdkInternalBaseException) -> SdkInternalBaseException:
     """Remove the traceback of the SDK's error for a suspended handler or a failed step."""
     # A task of the SDK keeps this error, and the error's traceback keeps the task and every frame. That
     # is a reference cycle for each step of each job. A failed step's cause makes a second cycle through a
-    # frame of the SDK. With thousands of jobs that wait for a slot the garbage collector then stopped
-    # the worker for seconds (observed: 2.9 s).
+    # frame of the SDK. With thousands of jobs waiting for a slot, garbage collection then stopped the
+    # worker for seconds (observed: 2.9 s).
     if error.__cause__ is not None:
         error.__cause__.__traceback__ = None
     return error.with_traceback(None)

@@ -1,6 +1,6 @@
-"""The section ``workflow.restate``: Landlord's keys under Landlord's names, and three of ours.
+"""The section ``workflow.restate``: the keys that Landlord reads, and three keys of this engine.
 
-The meanings of Landlord's keys were read in the source of Landlord 98ffef1 and observed there.
+The meanings of Landlord's keys come from the source of Landlord 98ffef1 and were observed there.
 """
 
 from ipaddress import ip_address
@@ -20,14 +20,19 @@ PORTS = range(1, 65536)
 
 @attrs.frozen
 class Names:
-    """Names of the worker's services on Restate; all derive from one name."""
+    """Names of the worker's services on Restate, all derived from one name.
+
+    Attributes:
+        service: The jobs' service.
+        landlord_calls: The service that Landlord calls; only a prefix makes the two differ.
+    """
 
     service: str
     landlord_calls: str
 
     @property
     def lock(self) -> str:
-        """The private virtual object that holds the locks."""
+        """The private virtual object with the tenants' locks."""
         return f"{self.service}Tenant"
 
     @property
@@ -43,23 +48,23 @@ class RestateSettings:
     Attributes:
         endpoint: Restate's ingress.
         admin_endpoint: Restate's admin API.
-        execution_mechanism: Landlord's; it has no effect here.
+        execution_mechanism: Only Landlord uses it.
         service_name: The service that Landlord calls; empty means TenantProvisioning.
-        auth_type: none, api_key or iam; iam adds nothing, as with Landlord.
-        api_key: Sent to the admin API as a bearer token where auth_type is api_key.
-        timeout: Landlord's; it has no effect here.
-        retry_attempts: Landlord's; it has no effect here, see worker.register_timeout.
+        auth_type: none, api_key or iam; iam adds no credentials, as in Landlord.
+        api_key: Sent to the admin API as a bearer token if auth_type is api_key.
+        timeout: Only Landlord uses it.
+        retry_attempts: Only Landlord uses it; this worker has worker.register_timeout.
         worker_register_on_startup: Whether the worker registers itself.
         worker_admin_endpoint: The admin API's URL for the worker, if it differs.
         worker_namespace: A prefix of the service's name; Landlord does not use it in its calls.
         worker_service_prefix: A prefix of the service's name; Landlord does not use it in its calls.
-        worker_landlord_api_url: Also worker.landlord_api_url.
-        worker_compute_provider: Also worker.compute_provider.
-        worker_compute_cache_ttl: Also worker.compute_cache_ttl.
-        worker_advertised_url: Where Restate reaches the worker.
-        worker_address: Where the worker listens, as host:port or :port.
+        worker_landlord_api_url: The same as worker.landlord_api_url.
+        worker_compute_provider: The same as worker.compute_provider.
+        worker_compute_cache_ttl: The same as worker.compute_cache_ttl.
+        worker_advertised_url: URL at which Restate reaches the worker.
+        worker_address: Listen address, as host:port or :port.
         identity_keys: Restate's public keys; the worker answers only requests signed with one of them.
-        allow_unsigned: Answer unsigned requests although the worker listens beyond loopback.
+        allow_unsigned: Answer unsigned requests even if other machines reach the worker.
     """
 
     endpoint: Url | None = None
@@ -93,13 +98,13 @@ class RestateSettings:
         """
         self._check_api_key()
         self._check_identity_keys()
-        host, _ = self.listen_address()
-        if not _is_loopback(host) and not self.identity_keys and not self.allow_unsigned:
+        address, _ = self.listen_address()
+        if not _is_loopback(address) and not self.identity_keys and not self.allow_unsigned:
             raise SettingsError(
                 f"workflow.restate.worker_address {self.worker_address} can be reached from other"
                 " machines, and the worker cannot tell Restate's requests from others",
                 hint="set workflow.restate.identity_keys to Restate's public keys, or"
-                " workflow.restate.allow_unsigned to true where the network admits Restate only",
+                " workflow.restate.allow_unsigned to true if the network admits only Restate",
             )
         _ = self.admin_url, self.advertised_url
 
@@ -116,7 +121,7 @@ class RestateSettings:
             )
         if self.bearer is not None and not self.bearer.isprintable():
             raise SettingsError(
-                "workflow.restate.api_key has a character that no header can hold",
+                "workflow.restate.api_key has a character that an HTTP header cannot contain",
                 hint="check for a line break at its end",
             )
 
@@ -129,18 +134,18 @@ class RestateSettings:
                 )
 
     def listen_address(self) -> tuple[str, int]:
-        """Return the host and the port to listen on; no host means all interfaces, IPv4 and IPv6.
+        """Return the listen address and the port; no address means all interfaces, IPv4 and IPv6.
 
         Raises:
             SettingsError: ``worker_address`` is not host:port.
         """
-        host, colon, port = self.worker_address.rpartition(":")
+        address, colon, port = self.worker_address.rpartition(":")
         if not colon or not port.isdecimal() or int(port) not in PORTS:
             raise SettingsError(
                 f"workflow.restate.worker_address {self.worker_address!r} is not host:port",
                 hint="set it to 127.0.0.1:9080, for example, or to :9080 for all interfaces",
             )
-        return host.strip("[]"), int(port)
+        return address.strip("[]"), int(port)
 
     @property
     def admin_url(self) -> str:
@@ -155,21 +160,21 @@ class RestateSettings:
 
     @property
     def advertised_url(self) -> str:
-        """The URL at which Restate reaches the worker; on loopback it follows from the address.
+        """The URL at which Restate reaches the worker; by default a loopback listen address.
 
         Raises:
-            SettingsError: It is missing, or Restate would call another URL.
+            SettingsError: The URL is missing, or Restate would call another one.
         """
         if self.worker_advertised_url is not None:
             _check_callable(self.worker_advertised_url)
             return self.worker_advertised_url
-        host, port = self.listen_address()
-        if not _is_loopback(host):
+        address, port = self.listen_address()
+        if not _is_loopback(address):
             raise SettingsError(
                 "workflow.restate.worker_advertised_url is not set",
                 hint="set it to the URL at which Restate reaches this worker",
             )
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        return f"http://{f'[{address}]' if ':' in address else address}:{port}"
 
     @property
     def bearer(self) -> str | None:
@@ -185,7 +190,7 @@ class RestateSettings:
 
 
 def _check_callable(url: str) -> None:
-    """Refuse a URL of which restate-server 1.7.12 drops or rejects a part (observed).
+    """Refuse a URL that restate-server 1.7.12 would change or reject (observed).
 
     Raises:
         SettingsError: The URL has a query, or a character that Restate rejects.
@@ -202,8 +207,8 @@ def _check_callable(url: str) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def _is_loopback(address: str) -> bool:
     try:
-        return ip_address(host).is_loopback
+        return ip_address(address).is_loopback
     except ValueError:
-        return host == "localhost"
+        return address == "localhost"

@@ -1,4 +1,4 @@
-"""The Landlord worker engine for AWS Step Functions, as a definition only."""
+"""The Landlord worker engine for AWS Step Functions, as a stub: it declares capabilities and runs no job."""
 
 from landlord_engines_stepfunctions_stub.engine import StepFunctionsEngine, factory
 

@@ -1,6 +1,6 @@
-"""Definition of a worker engine for AWS Step Functions, which refuses to serve.
+"""Stub of a worker engine for AWS Step Functions, which refuses to serve.
 
-This distribution's README says how jobs would map to a state machine. Nothing here reaches AWS.
+The README of this distribution explains how jobs would map to a state machine. Nothing here calls AWS.
 """
 
 from collections.abc import Callable
@@ -43,20 +43,20 @@ class StepFunctionsEngine(WorkerEngine):
     )
 
     async def serve(self, started: Callable[[], None]) -> None:
-        """Refuse."""
+        """Refuse, because this engine is a stub."""
         _ = started
         raise _refusal()
 
     def check(self) -> None:
-        """Refuse."""
+        """Refuse, because this engine is a stub."""
         raise _refusal()
 
     async def register(self) -> Registration:
-        """Refuse."""
+        """Refuse, because this engine is a stub."""
         raise _refusal()
 
     async def shutdown(self, grace: float) -> None:
-        """Return at once: nothing runs."""
+        """Return at once, because nothing runs."""
 
 
 def _refusal() -> EngineRefused:

@@ -147,7 +147,7 @@ async def test_a_server_that_takes_too_long_is_unavailable() -> None:
         admin = AdminClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
         with pytest.raises(AdminUnavailable, match="no answer in time"):
-            await admin._transport.request("GET", "/health", within=0.1)
+            await admin._transport.request("GET", "/health", max_seconds=0.1)
         await admin.aclose()
 
 

@@ -43,7 +43,7 @@ async def test_what_is_kept_under_the_former_names_is_named_with_the_way(
     knows(httpserver, open_jobs=open_jobs, records=records)
 
     with pytest.raises(
-        RegistrationRefused, match=f"{kept} under the former name JobsTurn"
+        RegistrationRefused, match=f"{kept} under the previous name JobsTurn"
     ) as caught:
         await asked(httpserver)
 

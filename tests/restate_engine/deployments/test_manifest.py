@@ -103,7 +103,7 @@ def test_a_handler_that_restate_does_not_show_is_a_difference() -> None:
 
     (difference,) = service.differences(registered)
 
-    assert difference == "execute.public of Jobs as None where True was sent"
+    assert difference == "execute.public of Jobs as None although True was sent"
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,7 @@ async def test_an_option_that_did_not_take_is_refused_by_name_and_shown(
         await registrar.register()
 
     assert f"keeps {key} of Jobs as" in caught.value.message
-    assert f"where {JOBS.options[key]} was sent" in caught.value.message
+    assert f"although {JOBS.options[key]} was sent" in caught.value.message
     assert "--make-latest" in caught.value.hint
     registration = await registrar.look()
     assert (registration.state, registration.detail) == (

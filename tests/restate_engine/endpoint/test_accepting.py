@@ -132,7 +132,7 @@ async def test_a_connection_may_end_after_nothing_is_accepted_any_more(
     app = App()
     app.may_answer.set()
     with open_sockets("127.0.0.1", 0)[0] as real:
-        acceptor = Acceptor(listeners=[real], most=10, logger=Lines())
+        acceptor = Acceptor(listeners=[real], limit=10, logger=Lines())
         acceptor.start(make(app))
         reader, writer = await asyncio.open_connection(*real.getsockname())
         writer.write(REQUEST)
@@ -151,7 +151,7 @@ async def test_accepts_that_are_to_be_tried_again_are_not_once_it_is_stopped(
     failures = [OSError(errno.EMFILE, "Too many open files")]
     with open_sockets("127.0.0.1", 0)[0] as real:
         listener: Any = Listener(real, failures)
-        acceptor = Acceptor(listeners=[listener], most=10, logger=Lines())
+        acceptor = Acceptor(listeners=[listener], limit=10, logger=Lines())
         acceptor.start(make(App()))
         _, writer = await asyncio.open_connection(*real.getsockname())
         async with asyncio.timeout(10):
@@ -198,7 +198,7 @@ async def test_accepts_that_fail_are_tried_again_and_logged_once_in_an_interval(
     ]
     with open_sockets("127.0.0.1", 0)[0] as real:
         listener: Any = Listener(real, failures)
-        acceptor = Acceptor(listeners=[listener], most=10, logger=logger)
+        acceptor = Acceptor(listeners=[listener], limit=10, logger=logger)
         acceptor.start(make(app))
         answer = await asyncio.wait_for(ask(real.getsockname()[1]), 10)
         acceptor.stop()
@@ -218,7 +218,7 @@ async def test_a_connection_that_cannot_be_attached_counts_no_more(
     app = App()
     app.may_answer.set()
     with open_sockets("127.0.0.1", 0)[0] as real:
-        acceptor = Acceptor(listeners=[real], most=1, logger=Lines())
+        acceptor = Acceptor(listeners=[real], limit=1, logger=Lines())
         acceptor.start(make(app))
         with monkeypatch.context() as patch:
             patch.setattr(acceptor, "_loop", _Refusing(acceptor._loop, refuse))

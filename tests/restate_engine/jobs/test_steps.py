@@ -14,7 +14,7 @@ from landlord_engines_restate.jobs import attempts
 from landlord_engines_restate.jobs.attempts import Attempt
 from landlord_engines_restate.jobs.crash_loops import AttemptLosses
 from landlord_engines_restate.jobs.services import run_attempt
-from landlord_engines_restate.jobs.steps import RestateSteps, ResyncSteps, StepTools
+from landlord_engines_restate.jobs.steps import RestateSteps, ResyncSteps, SharedObjects
 from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.lock.handlers import LockCalls
 from landlord_engines_restate.lock.ordering import DispatchOrder
@@ -30,7 +30,7 @@ def parts(admin: AdminClient) -> dict[str, Any]:
     return {
         "execution_id": "inv_1",
         "ctx": None,  # a look has none to call with
-        "tools": StepTools(
+        "shared": SharedObjects(
             lock=LockCalls(name="T", acquire=never, complete=never, resync=never),  # type: ignore[arg-type]
             reader=LockReader(admin=admin, lock="T"),
             order=DispatchOrder(admin=admin, is_wanted=never),  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) 
     admin = AdminClient(httpserver.url_for("/"))
     steps = RestateSteps(**parts(admin))
 
-    for each in (steps, ResyncSteps(**parts(admin), after="inv_job")):
+    for each in (steps, ResyncSteps(**parts(admin), resynced_id="inv_job")):
         with pytest.raises(Transient, match="cannot be used"):
             await each.read_record("t")
 
@@ -61,7 +61,7 @@ async def test_a_resync_is_superseded_once_another_job_has_acquired_the_lock(
     admin = AdminClient(httpserver.url_for("/"))
 
     with pytest.raises(Superseded, match="inv_younger acquired the lock"):
-        await ResyncSteps(**parts(admin), after="inv_job").read_record("t")
+        await ResyncSteps(**parts(admin), resynced_id="inv_job").read_record("t")
 
     await admin.aclose()
 
@@ -93,5 +93,5 @@ async def test_an_attempt_that_was_suspended_or_failed_is_not_asked_about(
 
     attempt = Attempt(entries=2, retries=2)
     assert await steps.lost_attempts() == NONE_LOST
-    assert isinstance(steps.tools.losses.logger, Lines)
-    assert steps.tools.losses.logger.lines == []
+    assert isinstance(steps.shared.losses.logger, Lines)
+    assert steps.shared.losses.logger.lines == []

@@ -1,4 +1,4 @@
-"""Worker engine whose backend is a SQLite file: an example, and a test bench for the contract."""
+"""Worker engine whose backend is a SQLite file: an example, and a test bench of the contract."""
 
 from landlord_engine_direct.backend import local_backend
 from landlord_engine_direct.engine import DirectSettings, create_engine

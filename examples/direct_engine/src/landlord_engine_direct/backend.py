@@ -1,4 +1,4 @@
-"""Landlord's side of the file: sends, polls and kills jobs."""
+"""Stand-in for Landlord: sends, polls and kills jobs in the file."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
@@ -11,18 +11,18 @@ from landlord_engines_core.api import LocalBackend
 
 __all__ = ["DirectDispatcher", "local_backend"]
 
-_READ_AS = {
+_LANDLORD_STATES = {
     JobState.QUEUED: ("pending", "waiting"),
     JobState.RUNNING: ("running", "running"),
     JobState.BACKING_OFF: ("running", "backing-off"),
     JobState.COMPLETED: ("succeeded", "succeeded"),
 }
-"""State and sub-state as Landlord reads them; all other states are failures."""
+"""Landlord's state and sub-state for each state of a job; all other states are failures."""
 
 
 @attrs.frozen
 class DirectDispatcher:
-    """Dispatcher with a connection of its own, so that no worker has to run."""
+    """Dispatcher with a separate connection, so that it needs no worker."""
 
     store: Store
 
@@ -34,7 +34,7 @@ class DirectDispatcher:
         """Read the state of a job."""
         if (job := self.store.job(int(execution_id))) is None:
             return {"error": "execution not found"}
-        state, sub_state = _READ_AS.get(job.state, ("failed", "failed"))
+        state, sub_state = _LANDLORD_STATES.get(job.state, ("failed", "failed"))
         return {
             "state": state,
             "sub_state": sub_state,
@@ -49,9 +49,9 @@ class DirectDispatcher:
 
 @asynccontextmanager
 async def local_backend(settings: object, folder: Path) -> AsyncIterator[LocalBackend]:
-    """Use a file in this folder as the backend; the settings do not matter."""
+    """Use a file in this folder as the backend, whatever the settings are."""
     _ = settings
-    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # microseconds, as the store
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # takes microseconds
     path = folder / "jobs.db"
     with closing(Store(path)) as store:
         yield LocalBackend(settings={"path": str(path)}, dispatcher=DirectDispatcher(store))

@@ -30,7 +30,7 @@ __all__ = ["DirectEngine", "DirectSettings", "create_engine"]
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-"""Seconds between two attempts of a job that fails for a passing reason."""
+"""Seconds between two attempts of a job that fails for a transient reason."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +38,8 @@ class DirectSettings:
     """The section ``workflow.direct``.
 
     Attributes:
-        path: The SQLite file; the engine creates it where it is missing.
-        poll_interval: The pause between two polls of the file, which announces no new job.
+        path: The SQLite file; the engine creates it if it is missing.
+        poll_interval: Seconds between two polls of the file; SQLite does not announce new rows.
     """
 
     path: str = ""
@@ -64,23 +64,23 @@ class DirectEngine(WorkerEngine):
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Start new jobs and stop killed ones, until `shutdown`."""
-        with closing(Store(Path(self.settings.path))) as store, store.exclusively():
+        with closing(Store(Path(self.settings.path))) as store, store.lock_file():
             started()
-            # An error other than a job's own ends the group, and with it the worker.
+            # An error that is not a job's ends the group, and with it the worker.
             async with asyncio.TaskGroup() as group:
                 while not self._stopping.is_set():
                     if store.has_changed():
-                        self._follow(store, group)
+                        self._update_tasks(store, group)
                     await self._pause(self.settings.poll_interval)
 
     async def register(self) -> Registration:
-        """Report the file: a job that is written there reaches this worker."""
+        """Report the file from which this worker reads jobs."""
         return Registration(
             state=RegistrationState.REGISTERED, detail=f"jobs are read from {self.settings.path}"
         )
 
     async def shutdown(self, grace: float) -> None:
-        """Start no new job, and wait for running attempts, which begin again later if cut."""
+        """Start no new job, and wait for running attempts; a cancelled attempt is repeated later."""
         self._stopping.set()
         if tasks := list(self._tasks.values()):
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -88,8 +88,8 @@ class DirectEngine(WorkerEngine):
                 task.cancel()
             await asyncio.wait(tasks)
 
-    def acquiring(self, tenant: str) -> AbstractAsyncContextManager[None]:
-        """Return this process's lock for acquiring the tenant's lock."""
+    def acquisition_lock(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        """Return the mutex under which jobs of this process acquire the tenant's lock."""
         return self._locks.setdefault(tenant, asyncio.Lock())
 
     async def stop(self, job_id: int) -> None:
@@ -98,22 +98,22 @@ class DirectEngine(WorkerEngine):
             task.cancel()
             await asyncio.wait((task,))
 
-    def _follow(self, store: Store, group: asyncio.TaskGroup) -> None:
-        """Run exactly the unfinished jobs."""
+    def _update_tasks(self, store: Store, group: asyncio.TaskGroup) -> None:
+        """Cancel the tasks of finished jobs, and start tasks for new jobs."""
         unfinished = store.unfinished()
         for job_id, task in self._tasks.items():
             if job_id not in unfinished and not task.cancelling():
                 task.cancel()
         for job_id, job in unfinished.items():
             if job_id not in self._tasks:
-                task = self._tasks[job_id] = group.create_task(self._carry_out(store, job))
-                task.add_done_callback(partial(self._forget, job_id))
+                task = self._tasks[job_id] = group.create_task(self._run_job(store, job))
+                task.add_done_callback(partial(self._drop_task, job_id))
 
-    def _forget(self, job_id: int, _: asyncio.Task[None]) -> None:
+    def _drop_task(self, job_id: int, _: asyncio.Task[None]) -> None:
         del self._tasks[job_id]
 
-    async def _carry_out(self, store: Store, job: Job) -> None:
-        """Run a job again and again, until the job or this worker ends."""
+    async def _run_job(self, store: Store, job: Job) -> None:
+        """Run attempts of a job until the job or this worker ends."""
         steps = DirectSteps(job_id=job.id, store=store, jobs=self, is_wanted=self.context.is_wanted)
         attempt, pause = job.attempts, FIRST_PAUSE
         while not self._stopping.is_set():
@@ -150,6 +150,6 @@ def create_engine(context: EngineContext) -> DirectEngine:
     settings: DirectSettings = context.settings
     if not settings.path:
         raise SettingsError(
-            "workflow.direct.path is missing", hint="name the SQLite file that holds the jobs"
+            "workflow.direct.path is missing", hint="name the SQLite file with the jobs"
         )
     return DirectEngine(settings=settings, context=context)

@@ -1,4 +1,4 @@
-"""Steps of one job. There is no journal, the tenant lock is a row, and the job sent last wins."""
+"""Steps of one job. There is no journal, the tenant lock is a row, and the job sent last gets it."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Jobs(Protocol):
     """Jobs of this process, as their steps see them."""
 
-    def acquiring(self, tenant: str) -> AbstractAsyncContextManager[None]:
-        """Let one job after the other acquire this tenant's lock."""
+    def acquisition_lock(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        """Return the mutex under which jobs acquire this tenant's lock."""
 
     async def stop(self, job_id: int) -> None:
         """Stop this job if it runs, and wait for its end."""
@@ -39,7 +39,7 @@ class Jobs(Protocol):
 
 @attrs.frozen(kw_only=True)
 class DirectSteps:
-    """Steps of one job, the same for all its attempts."""
+    """Steps of one job, shared by all its attempts."""
 
     job_id: int
     store: Store
@@ -52,13 +52,13 @@ class DirectSteps:
         return str(self.job_id)
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
-        """Run the action. Each attempt of a job runs all its actions, since they converge."""
+        """Run the action. Every attempt repeats all actions, which is safe because they converge."""
         _ = name, kind
         return await action()
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
-        """Write this job into the tenant's lock, once the holder has ended."""
-        async with self.jobs.acquiring(tenant):
+        """Make this job the holder, once the previous holder has ended."""
+        async with self.jobs.acquisition_lock(tenant):
             lock = self.store.lock(tenant)
             if lock.job not in (0, self.job_id):
                 await self._preempt(tenant, lock, start)
@@ -67,8 +67,8 @@ class DirectSteps:
             return record
 
     async def complete(self, tenant: str, transition: Transition) -> None:
-        """Write the transition into the record; the job still has the lock."""
-        record = self._lock(tenant).record.with_end(transition)
+        """Write the transition into the record; the job keeps the lock."""
+        record = self._read_lock(tenant).record.with_end(transition)
         self.store.write_lock(tenant, TenantLock(job=self.job_id, record=record))
 
     async def read_record(self, tenant: str) -> Record:
@@ -77,8 +77,8 @@ class DirectSteps:
         Raises:
             ExecutionEnded: This job was killed.
         """
-        record = self._lock(tenant).record
-        if self.store.is_over(self.job_id):
+        record = self._read_lock(tenant).record
+        if self.store.has_ended(self.job_id):
             raise ExecutionEnded(f"job {self.job_id} was ended")
         return record
 
@@ -87,40 +87,45 @@ class DirectSteps:
         return NONE_LOST
 
     async def _preempt(self, tenant: str, lock: TenantLock, start: JobStart) -> None:
-        """Stop the holder, or raise Superseded where it goes first."""
-        me = Contender(operation=start.operation, dispatched=_moment(self.job_id))
-        ask = partial(self.is_wanted, tenant)
-        if await is_superseded(me, self._holder(lock), is_uuid=start.is_uuid, is_wanted=ask):
+        """Stop the holder, or raise Superseded if the holder goes first."""
+        this_job = Contender(operation=start.operation, dispatched=_dispatch_time(self.job_id))
+        is_wanted = partial(self.is_wanted, tenant)
+        if await is_superseded(
+            this_job, self._describe_holder(lock), is_uuid=start.is_uuid, is_wanted=is_wanted
+        ):
             raise Superseded(f"job {lock.job} goes first")
         self.store.mark(lock.job, JobState.SUPERSEDED)
         await self.jobs.stop(lock.job)
 
-    def _holder(self, lock: TenantLock) -> Contender:
+    def _describe_holder(self, lock: TenantLock) -> Contender:
         """Describe the job that acquired the lock last."""
-        name = str(lock.job)
+        holder_id = str(lock.job)
         operations = (
             transition.operation
             for transition in lock.record.transitions
-            if transition.execution_id == name
+            if transition.execution_id == holder_id
         )
-        # A job that is over, without an end in the record, was killed.
-        killed = self.store.is_over(lock.job) and not lock.record.has_ended(name)
+        # A job that has ended without an end in the record was killed.
+        killed = self.store.has_ended(lock.job) and not lock.record.has_ended(holder_id)
         return Contender(
-            operation=next(operations, ""), dispatched=_moment(lock.job), killed=killed
+            operation=next(operations, ""), dispatched=_dispatch_time(lock.job), killed=killed
         )
 
-    def _lock(self, tenant: str) -> TenantLock:
+    def _read_lock(self, tenant: str) -> TenantLock:
+        """Read the tenant's lock, or raise Superseded if a later job acquired it."""
         lock = self.store.lock(tenant)
         has_begun = any(
             transition.execution_id == self.execution_id for transition in lock.record.transitions
         )
-        me = Contender(operation="", dispatched=_moment(self.job_id))
-        if lock.job != self.job_id and (has_begun or self._holder(lock).is_later_than(me)):
+        this_job = Contender(operation="", dispatched=_dispatch_time(self.job_id))
+        if lock.job != self.job_id and (
+            has_begun or self._describe_holder(lock).is_later_than(this_job)
+        ):
             raise Superseded(f"job {lock.job} goes first")
         return lock
 
 
-def _moment(job_id: int) -> datetime:
-    """Turn a job's id into a time of dispatch."""
-    # The file gives ids in the order of dispatch, so that no clock is needed.
+def _dispatch_time(job_id: int) -> datetime:
+    """Convert a job's id to a time of dispatch."""
+    # SQLite assigns ids in the order of dispatch, so no clock is needed.
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)

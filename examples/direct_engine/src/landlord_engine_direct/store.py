@@ -37,7 +37,7 @@ class JobState(StrEnum):
     BACKING_OFF = "backing-off"
     COMPLETED = "completed"
     REFUSED = "refused"
-    """The job could never be done as it was sent."""
+    """The job's body is invalid, so no retry can succeed."""
     SUPERSEDED = "superseded"
     KILLED = "killed"
 
@@ -62,7 +62,7 @@ class TenantLock:
     """Row of a tenant's lock and record.
 
     Attributes:
-        job: The job that has or last had the lock; 0 where none ever had it.
+        job: Id of the job that has or last had the lock; 0 if no job ever had it.
     """
 
     job: int = 0
@@ -72,8 +72,8 @@ class TenantLock:
 class Store:
     """Connection to the file.
 
-    Each statement is a transaction of its own, and on disk when it returns. A statement takes
-    microseconds, so that it may run in the event loop. A backend behind a network would be awaited.
+    Each statement is a separate transaction, which is on disk when the statement returns. A statement
+    takes microseconds, so it may run in the event loop. A remote backend would have to be awaited.
 
     Raises:
         EngineFailed: The file cannot be opened or created.
@@ -95,25 +95,25 @@ class Store:
         self._database.close()
 
     @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """Be the only worker of this file while the context is entered.
+    def lock_file(self) -> Iterator[None]:
+        """Make this worker the only one of the file while the context is open.
 
         Raises:
             EngineRefused: Another worker uses the file.
         """
         with self.path.with_suffix(".lock").open("w") as lock:
-            # The system releases the lock with the process, however that ends.
+            # The system releases the lock when the process ends, even by a kill.
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise EngineRefused(
-                    f"another worker has {self.path}",
+                    f"another worker uses {self.path}",
                     hint="this engine is for one worker; stop the other one",
                 ) from None
             yield
 
     def has_changed(self) -> bool:
-        """Whether another connection wrote into the file since the last call."""
+        """Whether another connection has written to the file since the last call."""
         ((now,),) = self._database.execute("PRAGMA data_version")
         before, self._seen = self._seen, now
         return bool(now != before)
@@ -138,8 +138,8 @@ class Store:
         sql = f"UPDATE jobs SET {changes} WHERE id = ? AND {_UNFINISHED}"  # noqa: S608  # ours
         self._database.execute(sql, (state, reason, attempts, job_id))
 
-    def is_over(self, job_id: int) -> bool:
-        """Whether a job has ended in any way. A missing job has not."""
+    def has_ended(self, job_id: int) -> bool:
+        """Whether a job has ended, with any result; false if it is missing."""
         job = self.job(job_id)
         return job is not None and job.state not in _UNFINISHED_STATES
 
@@ -155,9 +155,9 @@ class Store:
         sql = "INSERT OR REPLACE INTO turns VALUES (?, ?, ?)"
         self._database.execute(sql, (tenant, lock.job, codec.dumps(lock.record)))
 
-    def _jobs(self, where: str, *values: object) -> Iterator[Job]:
-        # A person who writes a row by hand writes text, not bytes.
+    def _jobs(self, condition: str, *values: object) -> Iterator[Job]:
+        # A row that a person inserts has text instead of bytes.
         columns = "id, CAST(body AS BLOB), state, attempts, reason"
-        sql = f"SELECT {columns} FROM jobs WHERE {where}"  # noqa: S608  # ours
+        sql = f"SELECT {columns} FROM jobs WHERE {condition}"  # noqa: S608  # ours
         for job_id, body, state, attempts, reason in self._database.execute(sql, values):
             yield Job(id=job_id, body=body, state=JobState(state), attempts=attempts, reason=reason)

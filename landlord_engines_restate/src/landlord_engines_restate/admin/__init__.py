@@ -1,4 +1,4 @@
-"""Restate's admin API, as far as a worker needs it; no other package calls it.
+"""Client of the parts of Restate's admin API that a worker needs.
 
 Response formats were observed on restate-server 1.7.12.
 """

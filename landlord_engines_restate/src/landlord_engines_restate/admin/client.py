@@ -23,17 +23,17 @@ __all__ = ["AdminClient"]
 T = TypeVar("T")
 
 REGISTRATION_TIMEOUT = 30.0
-"""Seconds that a registration has; it includes Restate's own call to the worker."""
+"""Timeout of a registration, in seconds. During it Restate calls the worker."""
 
 
 class AdminClient:
     """Calls one Restate server.
 
-    Every method raises AdminUnavailable where there is no usable response, and AdminRefused where the
-    server refuses. None of them retries, except where a kept connection turns out to be closed.
+    Every method raises AdminUnavailable without a usable response, and AdminRefused if the server
+    refuses. No method retries, except once on a kept connection that the server has closed.
 
     Raises:
-        SettingsError: The environment's proxy variable for this server holds no proxy's URL.
+        SettingsError: The environment's proxy variable for this server is not a proxy's URL.
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
@@ -45,11 +45,11 @@ class AdminClient:
         return self._transport.url
 
     async def get(self, path: str) -> bytes:
-        """Read any path, for example a health check's."""
+        """Read any path, for example the health check's."""
         return await self._transport.request("GET", path)
 
     async def version(self) -> str:
-        """Read the server's version, for example ``1.7.12``; empty where the response has none."""
+        """Read the server's version, for example ``1.7.12``; empty if the response has none."""
         return self._transport.parse(await self.get("/version"), Version).version
 
     async def deployments(self) -> tuple[Deployment, ...]:
@@ -57,16 +57,16 @@ class AdminClient:
         return self._transport.parse(await self.get("/deployments"), Deployments).deployments
 
     async def deployment(self, deployment_id: str) -> RegisteredDeployment | None:
-        """Read a deployment, its services in its own revision; ``None`` if it does not exist."""
+        """Read a deployment and the services that it serves; ``None`` if it does not exist."""
         return await self._find(
             f"/deployments/{quote(deployment_id, safe='')}", RegisteredDeployment
         )
 
     async def deployment_at(self, uri: str) -> RegisteredDeployment | None:
-        """Read the deployment at this URL, however it is spelled; ``None`` if it does not exist."""
-        # Only the server knows how it spells a URL. A dry run without force returns the id of a known
-        # URL's deployment without calling it. For an unknown URL the server discovers the worker
-        # and keeps nothing.
+        """Read the deployment at this URL, in any spelling; ``None`` if it does not exist."""
+        # Only the server knows how it spells a URL. For a known URL, a dry run without force returns
+        # the deployment's id without calling it. For an unknown URL the server discovers the worker
+        # and saves nothing.
         discovery = await self.register(uri, force=False, dry_run=True, metadata={})
         return await self.deployment(discovery.id)
 
@@ -80,13 +80,12 @@ class AdminClient:
         """Have the server discover a worker.
 
         Args:
-            uri: Where the server reaches the worker.
+            uri: URL at which the server reaches the worker.
             force: Discover a known URL again.
-            dry_run: Discover only, and keep nothing.
-            metadata: Kept with the deployment.
+            dry_run: Discover only, and save nothing.
+            metadata: Saved with the deployment.
         """
-        # The server's schema shows true as force's default, but the server assumes false. So force is
-        # always sent.
+        # Always send force: the default is true in the server's schema, but the server assumes false.
         document = {
             "uri": uri,
             "use_http_11": True,
@@ -96,7 +95,7 @@ class AdminClient:
         }
         try:
             body = await self._transport.request(
-                "POST", "/deployments", document, within=REGISTRATION_TIMEOUT
+                "POST", "/deployments", document, max_seconds=REGISTRATION_TIMEOUT
             )
             return self._transport.parse(body, Discovery)
         except (AdminRefused, AdminUnavailable) as error:
@@ -113,7 +112,7 @@ class AdminClient:
         """Kill an invocation.
 
         Returns:
-            Whether it had not ended; an ended or unknown invocation is left alone.
+            Whether it was killed; false if it has ended or is unknown.
         """
         return await self._change(invocation_id, "kill")
 
@@ -133,8 +132,8 @@ class AdminClient:
             deployment: The deployment's id, or ``latest`` for the one of new invocations.
 
         Returns:
-            Whether the server accepted the request. It refuses for an ended, a running and a
-            backing-off invocation.
+            Whether the server accepted the request. It refuses if the invocation has ended, runs or
+            backs off.
         """
         return await self._change(invocation_id, f"resume?deployment={quote(deployment, safe='')}")
 
@@ -143,7 +142,7 @@ class AdminClient:
         await self._transport.aclose()
 
     async def _refuse_other_server(self) -> None:
-        """Raise AdminUnavailable where a known server of another kind answers at this URL."""
+        """Raise AdminUnavailable if a known server of another kind answers at this URL."""
         if server := await identify_server(self.get):
             raise AdminUnavailable(
                 f"the server at {self.url} is {server}, not Restate's admin API",
@@ -171,7 +170,7 @@ class AdminClient:
 
 
 def _may_be_other_server(error: AdminRefused | AdminUnavailable) -> bool:
-    """Whether the response may come from a server of another kind: it lacks Restate's code."""
+    """Whether another kind of server may have responded: the response lacks Restate's code."""
     if isinstance(error, AdminRefused):
         return not error.restate_code
     return not isinstance(error.__cause__, NO_RESPONSE)

@@ -1,4 +1,4 @@
-"""Dates in Restate's rows, by which jobs are ordered."""
+"""Dates in Restate's rows, which determine the order of jobs."""
 
 from datetime import UTC, datetime
 
@@ -8,17 +8,17 @@ __all__ = ["read_date"]
 
 
 def read_date(text: str) -> datetime:
-    """Read a date; without a zone it is UTC, so that all dates can be compared.
+    """Read a date. A date without a time zone is read as UTC, so that all dates can be compared.
 
     Raises:
-        AdminUnavailable: The text is no date.
+        AdminUnavailable: The text is not a date.
     """
-    # Restate leaves out a fraction of zero, so that its dates cannot be compared as text.
+    # Restate omits a fraction of zero, so its dates cannot be compared as text.
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
         raise AdminUnavailable(
-            f"Restate shows {text[:40]!r} where a date is expected",
+            f"Restate shows {text[:40]!r} instead of a date",
             hint="check that workflow.restate.admin_endpoint leads to restate-server 1.7 or later",
         ) from error
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -16,7 +16,7 @@ class AdminRefused(EngineError):
 
     Attributes:
         status: The HTTP status.
-        restate_code: Restate's own code, for example META0003; may be empty.
+        restate_code: Restate's code, for example META0003; may be empty.
     """
 
     code = "LE322"

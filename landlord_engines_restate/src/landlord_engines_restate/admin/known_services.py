@@ -1,4 +1,4 @@
-"""Services that Restate is known to have registered."""
+"""Cache of services found registered in Restate."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ __all__ = ["KnownServices"]
 
 @attrs.define
 class KnownServices:
-    """Names of the services that Restate was seen to know; each look at a registration adds to them."""
+    """Cache of services found registered in Restate; each check of a registration adds to it."""
 
     _names: set[str] = attrs.field(factory=set, converter=set)
 
     def add(self, services: Iterable[RegisteredService]) -> None:
-        """Add services that a response of the admin API shows."""
+        """Add services from a response of the admin API."""
         self._names.update(service.name for service in services)
 
     def __contains__(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Names of servers of another kind that answer at the admin API's URL."""
+"""Names of other servers that a misconfigured admin URL may lead to."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,7 +7,7 @@ from landlord_engines_core.errors import EngineError
 __all__ = ["identify_server"]
 
 _SERVERS = (
-    # The admin API itself, so that it is never reported as another server.
+    # The admin API comes first, so that it is never reported as another server.
     ("/version", b'"min_admin_api_version"', ""),
     ("/restate/health", b'"services"', "Restate's ingress"),
     ("/v1/tenants?limit=1", b'"tenants"', "Landlord's API"),
@@ -19,10 +19,10 @@ Observed on restate-server 1.7.12 and Landlord 98ffef1.
 
 
 async def identify_server(get: Callable[[str], Awaitable[bytes]]) -> str:
-    """Name the server that answers instead of the admin API; empty where it is unknown.
+    """Name the server that answers instead of the admin API; empty if it is unknown.
 
     Args:
-        get: Reads a path, and raises EngineError where the response is unusable.
+        get: Reads a path, and raises EngineError if the response is unusable.
     """
     for path, part, server in _SERVERS:
         try:

@@ -31,7 +31,7 @@ class RetryPolicy:
 
 @attrs.frozen(kw_only=True)
 class Handler:
-    """A handler of a registered service; ``public`` where the ingress accepts requests for it."""
+    """A handler of a registered service; ``public`` if the ingress accepts requests for it."""
 
     name: str
     public: bool = True
@@ -56,7 +56,7 @@ class RegisteredService:
 
 @attrs.frozen(kw_only=True)
 class Deployment:
-    """A deployment; ``uri`` is empty where it is not an HTTP endpoint."""
+    """A deployment; ``uri`` is empty if it is not an HTTP endpoint."""
 
     id: str
     uri: str = ""
@@ -74,7 +74,7 @@ class RegisteredDeployment:
 
 @attrs.frozen(kw_only=True)
 class Discovery:
-    """The response to a registration: the deployment and its services; a dry run keeps neither."""
+    """The response to a registration: the deployment and its services; a dry run saves neither."""
 
     id: str
     services: tuple[RegisteredService, ...] = ()

@@ -1,4 +1,4 @@
-"""HTTP requests to Restate's admin API, and how their failures become errors."""
+"""HTTP requests to Restate's admin API, and the translation of their failures."""
 
 import socket
 from http import HTTPStatus
@@ -20,25 +20,25 @@ __all__ = ["NO_RESPONSE", "TIMEOUT", "AdminTransport"]
 T = TypeVar("T")
 
 TIMEOUT = 10.0
-"""Seconds that a request has unless its caller says otherwise."""
+"""Default timeout of a request, in seconds."""
 
 LONGEST_BODY = 1 << 28
-"""Largest response, in bytes, that is read."""
-# Restate accepts bodies of up to 32 MiB. A query shows each of their bytes as a number of up to three
+"""Largest response that is read: 256 MiB."""
+# Restate accepts bodies of up to 32 MiB. A query shows each byte of a body as a number of up to three
 # digits and a comma.
 
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """The socket option that acknowledges segments at once; only Linux has it."""
 
 NO_RESPONSE = (aiohttp.ClientError, TimeoutError)
-"""Causes of an `AdminUnavailable` where no server responded."""
+"""Causes of an `AdminUnavailable` if no server responded."""
 
 
 class AdminTransport:
     """Sends requests to one Restate server.
 
     Raises:
-        SettingsError: The environment's proxy variable for this server holds no proxy's URL.
+        SettingsError: The environment's proxy variable for this server is not a proxy's URL.
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
@@ -50,7 +50,7 @@ class AdminTransport:
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
-        self, method: str, path: str, document: object = None, *, within: float = TIMEOUT
+        self, method: str, path: str, document: object = None, *, max_seconds: float = TIMEOUT
     ) -> bytes:
         """Send a request and return the response's body.
 
@@ -59,7 +59,7 @@ class AdminTransport:
             AdminRefused: The server refused.
         """
         try:
-            status, body = await self._send(method, path, document, within)
+            status, body = await self._send(method, path, document, max_seconds)
         except aiohttp.ClientConnectorCertificateError as error:
             raise AdminUnavailable(
                 f"Restate's admin API at {self.url} shows a certificate that is not trusted:"
@@ -99,25 +99,25 @@ class AdminTransport:
         )
 
     async def _send(
-        self, method: str, path: str, document: object, within: float
+        self, method: str, path: str, document: object, max_seconds: float
     ) -> tuple[int, bytes]:
         try:
-            return await self._exchange(method, path, document, within)
+            return await self._exchange(method, path, document, max_seconds)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # The server, or a restart of it, may have closed a kept connection. A second request is
-            # safe: reading each of this package's requests twice changes nothing.
-            return await self._exchange(method, path, document, within)
+            # The server may have closed a kept connection, for example in a restart. Sending again is
+            # safe: each request of this package has the same effect twice as once.
+            return await self._exchange(method, path, document, max_seconds)
 
     async def _exchange(
-        self, method: str, path: str, document: object, within: float
+        self, method: str, path: str, document: object, max_seconds: float
     ) -> tuple[int, bytes]:
         async with self._open_session().request(
             method,
             URL(self.url + path, encoded=True),
             json=document,
-            timeout=aiohttp.ClientTimeout(total=within),
+            timeout=aiohttp.ClientTimeout(total=max_seconds),
             proxy=self._proxy,
             allow_redirects=False,
         ) as response:
@@ -125,13 +125,13 @@ class AdminTransport:
             return response.status, await self._read_body(response)
 
     def _open_session(self) -> aiohttp.ClientSession:
-        # The server sends the result of a query in two segments, with Nagle's algorithm on. On a kept
-        # connection the second segment waits some 40 ms for a delayed acknowledgement, about every
-        # second time (observed, also through a TLS proxy). On Linux `_acknowledge` removes that delay,
-        # but not behind a TLS proxy. So each request over TLS gets a new connection.
+        # The server sends a query's result in two segments, with Nagle's algorithm on. About every second
+        # time, the second segment waits some 40 ms for a delayed acknowledgement on a kept connection
+        # (observed, also through a TLS proxy). On Linux `_acknowledge` removes that delay, but not
+        # behind a TLS proxy. A request over TLS therefore gets a new connection.
         if self._session is None:
-            keeps = QUICK_ACK is not None and self.url.startswith("http:")
-            connector = aiohttp.TCPConnector(force_close=not keeps)
+            keeps_alive = QUICK_ACK is not None and self.url.startswith("http:")
+            connector = aiohttp.TCPConnector(force_close=not keeps_alive)
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
         return self._session
 
@@ -148,7 +148,7 @@ class AdminTransport:
         except codec.BadDocument:
             error = ErrorBody(message=f"status {status}")
         code = error.restate_code or ""
-        # Restate reports a failed discovery as 500 with a code of its own: that is a refusal.
+        # Restate reports a failed discovery as 500 with a Restate code: that is a refusal.
         if status < HTTPStatus.INTERNAL_SERVER_ERROR or code:
             return AdminRefused(
                 f"Restate's admin API at {self.url} refused: {name_proxy(self._proxy, error.message)}",

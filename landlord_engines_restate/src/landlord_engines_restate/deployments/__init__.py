@@ -1,1 +1,1 @@
-"""The worker as a deployment of Restate: manifest, registration, and moves between versions."""
+"""The worker as a Restate deployment: its manifest, its registration, and moves of jobs to a new version."""

@@ -1,8 +1,7 @@
-"""Services that an earlier version of this worker left on a server under other names.
+"""Services with previous names, which an earlier version of this worker left on a server.
 
-That version's tenant lock had another name. Beside a held lock of that name, a new empty lock would let
-two jobs of a tenant run at once. So this worker refuses to register while the earlier one's jobs have
-not ended.
+That version's tenant lock had another name. A job may still have the old lock, and a new empty lock
+would let a second job of the tenant run. So this worker refuses to register until such jobs have ended.
 """
 
 from landlord_engines_core.errors import RegistrationRefused
@@ -14,15 +13,15 @@ __all__ = ["refuse_former_names"]
 
 
 async def refuse_former_names(admin: AdminClient, names: Names) -> None:
-    """Refuse to register beside jobs or records under the former names.
+    """Refuse to register while jobs or records exist under the previous names.
 
     Raises:
         RegistrationRefused: There are such jobs or records; the hint says how to end them.
         AdminUnavailable: The server does not answer.
     """
     lock, resync = f"{names.service}Turn", f"{names.service}Settle"
-    former = await admin.service(lock)
-    if former is None:
+    old_service = await admin.service(lock)
+    if old_service is None:
         return
     open_jobs = await admin.query(
         f"SELECT id FROM sys_invocation WHERE status <> '{Status.COMPLETED}'"  # noqa: S608  # quoted
@@ -34,8 +33,8 @@ async def refuse_former_names(admin: AdminClient, names: Names) -> None:
     if open_jobs or records:
         kept = "jobs that have not ended" if open_jobs else "tenants' records"
         raise RegistrationRefused(
-            f"Restate at {admin.url} keeps {kept} under the former name {lock}",
+            f"Restate at {admin.url} keeps {kept} under the previous name {lock}",
             hint="have the version that wrote them end its jobs, stop it, and remove its deployment:"
-            f" DELETE {admin.url}/deployments/{former.deployment_id}?force=true. Records begin anew;"
-            " jobs find their tenants' resources on the targets",
+            f" DELETE {admin.url}/deployments/{old_service.deployment_id}?force=true. New records start"
+            " empty; jobs find their tenants' resources on the targets",
         )

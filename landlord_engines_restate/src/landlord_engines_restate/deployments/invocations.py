@@ -1,4 +1,4 @@
-"""Invocations that have not ended, as a Restate server shows them, and their tenants."""
+"""Queries of invocations that have not ended, and of their tenants."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ from landlord_engines_restate.settings import Names
 
 __all__ = ["Invocation", "Invocations"]
 
-_UNREACHED = "RT0010"
+_UNREACHABLE = "RT0010"
 """Restate's code of an attempt that did not reach the deployment."""
 
 _COLUMNS = (
@@ -34,7 +34,7 @@ class Invocation:
 
     Attributes:
         key: A virtual object's key; empty for a service.
-        tried_on: Id of the last attempt's deployment, while Restate remembers it.
+        tried_on: Id of the last attempt's deployment, if Restate still knows it.
         failure: Restate's code of the last attempt's failure.
     """
 
@@ -55,9 +55,9 @@ class Invocation:
     @property
     def is_movable(self) -> bool:
         """Whether none of its code runs, or its last attempt did not reach the deployment."""
-        # Restate shows that attempt's failure also while the next attempt, which cannot reach the
-        # deployment either, shows as running.
-        return self.is_inactive or self.failure == _UNREACHED
+        # Restate shows the invocation as running while the next attempt tries to connect. The
+        # previous attempt's failure stays visible.
+        return self.is_inactive or self.failure == _UNREACHABLE
 
 
 @attrs.frozen(kw_only=True)
@@ -87,12 +87,12 @@ class Invocations:
         return await self._query(f"pinned_deployment_id = {literal(deployment_id)}")
 
     async def find(self, invocation_id: str) -> Invocation | None:
-        """Look an invocation up; ``None`` where it has ended."""
+        """Read an invocation; ``None`` if it has ended."""
         rows = await self._query(f"id = {literal(invocation_id)}")
         return rows[0] if rows else None
 
     async def read_tenant(self, invocation: Invocation) -> str:
-        """Read an invocation's tenant; empty where it has ended or names none."""
+        """Read an invocation's tenant; empty if it has ended or names none."""
         if invocation.service == self.names.lock:
             return invocation.key
         rows = await self.admin.query(
@@ -108,7 +108,7 @@ class Invocations:
             return ""
 
     async def find_later_job(self, job: Invocation, tenant: str) -> str:
-        """Find a job that was dispatched after this one and has had the lock; empty without one.
+        """Find a job that was dispatched after this one and acquired the lock; empty if there is none.
 
         Raises:
             EngineError: The order of dispatch is unknown, or Restate gave no usable response.
@@ -127,8 +127,8 @@ class Invocations:
         if not other.is_later_than(Contender(operation="", dispatched=dispatched)):
             return ""
         if other.dispatched is None:
-            # The holder acquired the lock after this job's dispatch. Its own dispatch may have been
-            # earlier or later.
+            # The holder acquired the lock after this job's dispatch, but may have been dispatched
+            # before it.
             raise EngineFailed(
                 f"Restate has forgotten when {holder.execution_id} was dispatched, which had the"
                 " lock last: let the job end on its deployment, or kill it"
@@ -146,9 +146,9 @@ class Invocations:
                 hint="use a restate-server of a version that `landlord-host engines` names",
             ) from error
 
-    async def _query(self, where: str) -> list[Invocation]:
+    async def _query(self, condition: str) -> list[Invocation]:
         rows = await self.admin.query(
-            f"SELECT {_COLUMNS} FROM sys_invocation WHERE {where}"  # noqa: S608  # quoted
+            f"SELECT {_COLUMNS} FROM sys_invocation WHERE {condition}"  # noqa: S608  # quoted
             f" AND status <> '{Status.COMPLETED}' ORDER BY created_at, id"
         )
         return [Invocation(**{key: str(value) for key, value in row.items()}) for row in rows]

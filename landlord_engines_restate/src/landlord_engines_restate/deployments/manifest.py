@@ -1,7 +1,7 @@
-"""The worker's manifest: its response to Restate's discovery, and how Restate shows it afterwards.
+"""The worker's manifest, which it sends when Restate discovers it, and comparison with Restate's copy.
 
 Each service has the manifest's digest in its metadata. Several workers may share an address, and any of
-them may answer a discovery. The digest of a registered service tells which manifest Restate has read.
+them may answer a discovery. The digest of a registered service shows which manifest Restate has read.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _TIMES = {
     "retryPolicyInitialInterval": "initial_interval",
     "retryPolicyMaxInterval": "max_interval",
 }
-"""The manifest's names of times, in milliseconds, and the admin API's names."""
+"""Names of options with a time: in the manifest (milliseconds), and in the admin API."""
 
 _OTHER_OPTIONS = {
     "retryPolicyExponentiationFactor": "exponentiation_factor",
@@ -53,7 +53,7 @@ class ServiceManifest:
 
     Attributes:
         handlers: Names of the handlers.
-        options: The options that are set. A handler's option has the handler's name before it.
+        options: The options that are set. A handler's option is prefixed with the handler's name.
     """
 
     name: str
@@ -61,11 +61,11 @@ class ServiceManifest:
     options: Options
 
     def differences(self, registered: RegisteredService) -> Iterator[str]:
-        """Describe each option that Restate keeps with another value than the manifest's."""
+        """Describe each option whose value in Restate differs from the manifest."""
         kept = _options(registered)
         for key, sent in self.options.items():
             if not _is_same(kept.get(key), sent):
-                yield f"{key} of {self.name} as {kept.get(key)} where {sent} was sent"
+                yield f"{key} of {self.name} as {kept.get(key)} although {sent} was sent"
 
 
 @attrs.frozen(kw_only=True)
@@ -74,14 +74,14 @@ class Manifest:
 
     Attributes:
         digest: Digest of the whole manifest.
-        services: The services; Landlord calls the first.
+        services: The services. Landlord calls the first one.
     """
 
     digest: str
     services: tuple[ServiceManifest, ...]
 
     def was_read_for(self, registered: tuple[RegisteredService, ...]) -> bool:
-        """Whether Restate read this manifest, and no other, for these services."""
+        """Whether Restate read these services from this manifest."""
         digests = {service.name: service.metadata.get(DIGEST_KEY) for service in registered}
         return digests == {service.name: self.digest for service in self.services}
 
@@ -98,7 +98,7 @@ class Manifest:
         return {name: sorted(handlers) for name, handlers in missing.items() if handlers}
 
     def differences(self, registered: tuple[RegisteredService, ...]) -> tuple[str, ...]:
-        """Describe all options that Restate keeps with another value than the manifest's."""
+        """Describe all options whose value in Restate differs from the manifest."""
         kept = {service.name: service for service in registered}
         return tuple(
             difference
@@ -110,7 +110,7 @@ class Manifest:
 def build_manifest(endpoint: Endpoint) -> Manifest:
     """Build the manifest of an endpoint's services, and set its digest in their metadata."""
     raw = compute_discovery_json(endpoint, VERSION, "request_response")
-    # The digest is set after it is computed: it cannot cover itself.
+    # The digest cannot cover itself, so it is added after its computation.
     digest = hashlib.sha256(raw.encode()).hexdigest()
     for service in endpoint.services.values():
         service.service_tag.metadata = {DIGEST_KEY: digest}

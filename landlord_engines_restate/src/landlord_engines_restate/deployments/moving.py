@@ -1,15 +1,15 @@
-"""Moves of invocations from an old version of the worker to the latest, so that the old one may go.
+"""Moves invocations from an old deployment of the worker to the latest, so that the old one can stop.
 
-An invocation is pinned to the deployment that first answered it, and backs off without end where that
-deployment is gone. Restate moves an invocation by resuming it on another deployment. Observed on
-restate-server 1.7.12:
+An invocation is pinned to the deployment that first answered it. If that deployment is gone, the
+invocation backs off indefinitely. Restate moves an invocation by resuming it on another deployment.
+Observed on restate-server 1.7.12:
 
 - A suspended or paused invocation can be resumed. One that backs off has to be paused first.
-- A running invocation pauses once its step has ended or its connection is given up. A pause cannot be
-  withdrawn.
-- A resume does not check the journal. Code that does not fit it fails at its first attempt. The
-  invocation can then be resumed on the old deployment.
-- An invocation that no deployment has answered yet goes to the latest by itself.
+- A running invocation pauses once its step has ended or Restate has closed its connection. A pause
+  cannot be withdrawn.
+- A resume does not check the journal. If the new code does not match the journal, its first attempt
+  fails. The invocation can then be resumed on the old deployment.
+- An invocation that no deployment has answered yet is not pinned, and needs no move.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ CONCURRENT_MOVES = 16
 
 FIRST_ATTEMPT = 5.0
 """Seconds for which a moved invocation's first attempt is watched."""
-# The SDK reads the journal before any step runs: a journal that does not fit shows early.
+# The SDK reads the journal before it runs a step, so a mismatch with the journal shows early.
 
-_MISFIT = {
+_INCOMPATIBLE = {
     "RT0012": "the latest version does not serve it",
-    "RT0016": "the latest version cannot go on with its journal",
+    "RT0016": "the latest version cannot continue its journal",
 }
 """Restate's codes of failures that every attempt on the same deployment repeats."""
 
@@ -49,7 +49,7 @@ _poll = partial(
 
 @attrs.frozen(kw_only=True)
 class _Route:
-    """The old deployment's id, and the latest deployment's id for each service."""
+    """Ids of the old deployment, and of the latest deployment for each service."""
 
     old: str
     latest: Mapping[str, str]
@@ -63,7 +63,7 @@ class Mover:
     Attributes:
         admin: Restate's admin API.
         names: Names of the worker's services.
-        patience: Seconds that a pause may take: as long as a step.
+        patience: Timeout of a pause in seconds: a running step ends before Restate pauses.
     """
 
     admin: AdminClient
@@ -83,7 +83,7 @@ class Mover:
         old, latest_uri, latest = await self._find_deployments(uri)
         route = _Route(old=old.id, latest=latest, dry_run=dry_run)
         pinned = await self._invocations.list_pinned(old.id)
-        # Jobs go first: a killed job ends its own call of the lock, which then needs no move.
+        # Jobs go first: killing a job also ends its call of the lock, which then needs no move.
         jobs = [each for each in pinned if each.service == self.names.service]
         others = [each for each in pinned if each.service != self.names.service]
         moves = [*await self._move_all(jobs, route), *await self._move_all(others, route)]
@@ -152,82 +152,88 @@ class Mover:
         if route.latest.get(invocation.service, route.old) == route.old:
             return MoveOutcome.LEFT, "no other version serves it"
         is_job = invocation.service == self.names.service
-        # A superseded job would find that out only in an attempt on the latest deployment. It must not
-        # run, so that it is killed here.
-        rival = await self._invocations.find_later_job(invocation, tenant) if is_job else ""
-        reason = f"{rival} was dispatched later and has had the lock" if rival else ""
-        now = await self._invocations.find(invocation.id)
-        if now is None:
+        # A superseded job must not run. It would notice only in an attempt on the latest deployment,
+        # so it is killed here.
+        later_job = await self._invocations.find_later_job(invocation, tenant) if is_job else ""
+        reason = f"{later_job} was dispatched later and has had the lock" if later_job else ""
+        current = await self._invocations.find(invocation.id)
+        if current is None:
             return MoveOutcome.ENDED, ""
-        if not now.is_movable:
+        if not current.is_movable:
             return MoveOutcome.RUNNING, ""
         if route.dry_run:
-            return (MoveOutcome.KILLED if rival else MoveOutcome.MOVED), reason
-        if rival:
-            was_killed = await self.admin.kill(now.id)
+            return (MoveOutcome.KILLED if later_job else MoveOutcome.MOVED), reason
+        if later_job:
+            was_killed = await self.admin.kill(current.id)
             return (MoveOutcome.KILLED if was_killed else MoveOutcome.ENDED), reason
-        outcome, detail = await self._resume(now, "latest", route)
+        outcome, detail = await self._resume(current, "latest", route)
         is_moved = outcome is MoveOutcome.MOVED
-        return await self._watch_first_attempt(now.id, route) if is_moved else (outcome, detail)
+        return await self._watch_first_attempt(current.id, route) if is_moved else (outcome, detail)
 
     async def _resume(
-        self, now: Invocation, deployment: str, route: _Route
+        self, current: Invocation, deployment: str, route: _Route
     ) -> tuple[MoveOutcome, str]:
-        """Resume an invocation on a deployment, and pause it before where Restate demands that."""
-        if needs_pause := now.status not in RESUMABLE:
-            paused = await self._pause(now.id)
+        """Resume an invocation on a deployment, and pause it before that if necessary."""
+        if needs_pause := current.status not in RESUMABLE:
+            paused = await self._pause(current.id)
             if paused is None:
                 return MoveOutcome.ENDED, ""
             if paused.status not in RESUMABLE:
                 return (
                     MoveOutcome.LEFT,
-                    "it began to run, and pauses after its step: run this again then",
+                    "it started to run, and pauses after its step: run this again then",
                 )
         try:
-            is_accepted = await self.admin.resume(now.id, deployment)
+            is_accepted = await self.admin.resume(current.id, deployment)
         except AdminRefused:
             if needs_pause and deployment != route.old:
-                # This move paused the invocation. Without a resume it stays paused without end.
-                await self.admin.resume(now.id, route.old)
+                # This move paused the invocation. Without a resume it would stay paused.
+                await self.admin.resume(current.id, route.old)
             raise
         return (MoveOutcome.MOVED if is_accepted else MoveOutcome.RUNNING), ""
 
     async def _pause(self, invocation_id: str) -> Invocation | None:
-        """Pause an invocation and return how Restate then shows it; ``None`` where it has ended."""
+        """Pause an invocation, and read it again; ``None`` if it has ended."""
 
         async def pause() -> Invocation | None:
             await self.admin.pause(invocation_id)
             return await self._invocations.find(invocation_id)
 
-        # Restate once lost a pause that it had accepted (observed). So the request is repeated.
+        # Repeat the request, because Restate once lost a pause that it had accepted (observed).
         poll = _poll(
-            lambda now: now is not None and now.status not in RESUMABLE,
+            lambda current: current is not None and current.status not in RESUMABLE,
             max_time=self.patience,
         )(pause)
-        now: Invocation | None = await poll()
-        return now
+        current: Invocation | None = await poll()
+        return current
 
     async def _watch_first_attempt(
         self, invocation_id: str, route: _Route
     ) -> tuple[MoveOutcome, str]:
-        """Watch the first attempt on the latest deployment; a misfit goes back to the old one."""
+        """Watch the first attempt on the latest deployment; return an incompatible one to the old."""
         poll = _poll(
-            lambda now: now is not None and not (now.is_inactive or now.failure in _MISFIT),
+            lambda current: (
+                current is not None
+                and not (current.is_inactive or current.failure in _INCOMPATIBLE)
+            ),
             max_time=FIRST_ATTEMPT,
         )(self._invocations.find)
         try:
-            now: Invocation | None = await poll(invocation_id)
+            current: Invocation | None = await poll(invocation_id)
         except EngineError as error:
-            return MoveOutcome.MOVED, f"whether it goes on there could not be seen: {error.message}"
-        if now is None or now.failure not in _MISFIT or now.tried_on == route.old:
+            return (
+                MoveOutcome.MOVED,
+                f"its first attempt there could not be observed: {error.message}",
+            )
+        if current is None or current.failure not in _INCOMPATIBLE or current.tried_on == route.old:
             return MoveOutcome.MOVED, ""
-        outcome, detail = await self._resume(now, route.old, route)
-        reason = _MISFIT[now.failure]
+        outcome, detail = await self._resume(current, route.old, route)
+        reason = _INCOMPATIBLE[current.failure]
         if outcome is MoveOutcome.MOVED:
-            return MoveOutcome.LEFT, f"{reason}: the old one has to end it"
+            return MoveOutcome.LEFT, f"{reason}: it has to end on the old version"
         return (
             outcome,
-            f"{reason}, and it is not back with the old one: {detail or 'run this again'}",
+            f"{reason}, and could not be returned to the old version: {detail or 'run this again'}",
         )
 
 

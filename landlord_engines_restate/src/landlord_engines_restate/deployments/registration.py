@@ -1,9 +1,9 @@
-"""Registration of the worker with Restate, and looks at whether it is still registered.
+"""Registers the worker with Restate, and checks whether it is still registered.
 
-Registered means that Restate has read *this* worker's manifest; what Restate shows of the services
-proves that. The digest in a deployment's metadata is a claim: it names the version that last asked to
-be registered at the URL. Only that version registers again where another one answered the discovery. So
-two versions behind one address never fight over it.
+Registered means that Restate has read *this* worker's manifest: the digest in the services' metadata
+proves that. The digest in the deployment's metadata is a claim on the URL by the version that last
+asked for registration. If another version answered the discovery, only the claiming version registers
+again. So two versions behind one address never overwrite each other in turn.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from landlord_engines_restate.settings import Names
 __all__ = ["Registrar"]
 
 UNREACHABLE = "META0003"
-"""Restate's code of a failed discovery: Restate then knows no deployment at that URL."""
+"""Restate's code of a failed discovery: it has no deployment at that URL."""
 
 
 @attrs.define(kw_only=True)
@@ -41,10 +41,10 @@ class Registrar:
     Attributes:
         admin: Restate's admin API.
         names: Names of the worker's services.
-        uri: Where Restate reaches the worker.
+        uri: URL at which Restate reaches the worker.
         manifest: The worker's manifest.
         on_startup: Whether the worker registers itself, or the operator does.
-        known: The services that Restate was seen to know; each look adds to them.
+        known: Cache of services found registered in Restate; each check adds to it.
     """
 
     admin: AdminClient
@@ -55,29 +55,29 @@ class Registrar:
     logger: Logger
     known: KnownServices = attrs.field(factory=KnownServices)
     _has_claimed: bool = attrs.field(default=False, init=False)
-    _id: str | None = attrs.field(default=None, init=False)
+    _deployment_id: str | None = attrs.field(default=None, init=False)
 
     async def register(self) -> Registration:
-        """Register this worker as it is now.
+        """Register this version of the worker.
 
-        The first call claims the URL from any other version. A later call leaves a URL alone that
-        another version has claimed since. Core calls it again where another version answered.
+        The first call claims the URL from any other version. A later call does nothing if another
+        version has claimed the URL since. The host calls again if another version answered.
 
         Raises:
             RegistrationFailed: The worker cannot reach the server, or the server the worker.
-            RegistrationRefused: Registering would harm running jobs, or the server keeps options
-                with other values than the manifest's.
+            RegistrationRefused: Registering would harm running jobs, or the server has changed the
+                manifest's options.
         """
         if not self.on_startup:
             return await self.look()
         with _as_registration_errors(self.uri):
             await self._refuse_server()
-            ours = await self._find_deployment()
-            if ours is None:
-                ours = await self._send(force=False)
-            elif await self._needs_discovery(ours):
-                ours = await self._send_again(ours)
-            return await self._finish(ours)
+            deployment = await self._find_deployment()
+            if deployment is None:
+                deployment = await self._send(force=False)
+            elif await self._needs_discovery(deployment):
+                deployment = await self._send_again(deployment)
+            return await self._finish(deployment)
 
     async def dry_run(self) -> Registration:
         """Report what `register` would do.
@@ -88,17 +88,17 @@ class Registrar:
         """
         with _as_registration_errors(self.uri):
             await self._refuse_server()
-            ours = await self._find_deployment()
-            if ours is None:
+            deployment = await self._find_deployment()
+            if deployment is None:
                 detail = f"a registration would add the deployment {self.uri}"
                 return Registration(state=RegistrationState.UNREGISTERED, detail=detail)
-            if self._is_claimed(ours) and not await self._is_outdated(ours):
-                return await self._finish(ours)
-            self._refuse_missing_handlers(ours)
+            if self._is_claimed(deployment) and not await self._is_outdated(deployment):
+                return await self._finish(deployment)
+            self._refuse_missing_handlers(deployment)
             await self._discover(force=True, dry_run=True)
-            before = await self._read_state(ours)
-        detail = f"a registration would update the deployment {self.uri}: {before.detail}"
-        return attrs.evolve(before, detail=detail)
+            current = await self._read_state(deployment)
+        detail = f"a registration would update the deployment {self.uri}: {current.detail}"
+        return attrs.evolve(current, detail=detail)
 
     async def make_latest(self) -> Registration:
         """Register again, so that new jobs go to this worker.
@@ -109,16 +109,18 @@ class Registrar:
         """
         with _as_registration_errors(self.uri):
             await self._refuse_server()
-            ours = await self._find_deployment()
-            sending = self._send(force=False) if ours is None else self._send_again(ours)
+            deployment = await self._find_deployment()
+            sending = (
+                self._send(force=False) if deployment is None else self._send_again(deployment)
+            )
             return await self._finish(await sending)
 
     async def look(self) -> Registration:
-        """Look once at what the server knows of this worker; an unreachable server raises nothing."""
+        """Read this worker's registration once; an unreachable server raises no error."""
         try:
-            ours = await self._find_deployment()
-            if ours is not None:
-                return await self._read_state(ours)
+            deployment = await self._find_deployment()
+            if deployment is not None:
+                return await self._read_state(deployment)
         except AdminUnavailable as error:
             return Registration(state=RegistrationState.UNKNOWN, detail=error.message)
         except AdminRefused as error:
@@ -133,57 +135,59 @@ class Registrar:
 
     async def _find_deployment(self) -> RegisteredDeployment | None:
         """Find the deployment at this worker's URL."""
-        # By its id where that is known: a search by URL has Restate call an unknown URL.
-        ours = await self.admin.deployment(self._id) if self._id is not None else None
-        if ours is None:
-            ours = await self.admin.deployment_at(self.uri)
-            self._id = ours.id if ours is not None else None
-        return ours
+        # Prefer the id: for a search by URL, Restate may call the worker.
+        deployment = None
+        if self._deployment_id is not None:
+            deployment = await self.admin.deployment(self._deployment_id)
+        if deployment is None:
+            deployment = await self.admin.deployment_at(self.uri)
+            self._deployment_id = deployment.id if deployment is not None else None
+        return deployment
 
-    def _is_claimed(self, ours: RegisteredDeployment) -> bool:
-        """Whether this version was the last that asked to be registered at the URL."""
-        return ours.metadata.get(DIGEST_KEY) == self.manifest.digest
+    def _is_claimed(self, deployment: RegisteredDeployment) -> bool:
+        """Whether this version was the last to ask for registration at the URL."""
+        return deployment.metadata.get(DIGEST_KEY) == self.manifest.digest
 
-    async def _is_outdated(self, ours: RegisteredDeployment) -> bool:
-        return (await self._read_state(ours)).state is RegistrationState.OUTDATED
+    async def _is_outdated(self, deployment: RegisteredDeployment) -> bool:
+        return (await self._read_state(deployment)).state is RegistrationState.OUTDATED
 
-    async def _needs_discovery(self, ours: RegisteredDeployment) -> bool:
-        if not self._is_claimed(ours) and not self._has_claimed:
+    async def _needs_discovery(self, deployment: RegisteredDeployment) -> bool:
+        if not self._is_claimed(deployment) and not self._has_claimed:
             return True
-        return await self._is_outdated(ours) and await self._would_answer(ours)
+        return await self._is_outdated(deployment) and await self._is_discoverable(deployment)
 
-    async def _would_answer(self, ours: RegisteredDeployment) -> bool:
-        """Whether this version answers a discovery now."""
-        # A discovery that another version answers could remove handlers. So a dry run comes first.
-        self._refuse_missing_handlers(ours)
+    async def _is_discoverable(self, deployment: RegisteredDeployment) -> bool:
+        """Whether a discovery now would reach this version."""
+        # Try a dry run first: if another version answered, a registration could remove handlers.
+        self._refuse_missing_handlers(deployment)
         answer = await self._discover(force=True, dry_run=True)
         return self.manifest.was_read_for(answer.services)
 
-    async def _send_again(self, ours: RegisteredDeployment) -> RegisteredDeployment:
+    async def _send_again(self, deployment: RegisteredDeployment) -> RegisteredDeployment:
         """Have Restate read the manifest of a known URL again."""
-        self._refuse_missing_handlers(ours)
+        self._refuse_missing_handlers(deployment)
         return await self._send(force=True)
 
     async def _send(self, *, force: bool) -> RegisteredDeployment:
         discovery = await self._discover(force=force, dry_run=False)
         self.logger.info("registration sent to Restate", uri=self.uri, admin=self.admin.url)
-        self._id = discovery.id
-        ours = await self.admin.deployment(discovery.id)
-        if ours is None:
+        self._deployment_id = discovery.id
+        deployment = await self.admin.deployment(discovery.id)
+        if deployment is None:
             raise RegistrationFailed(
                 f"Restate at {self.admin.url} does not show {self.uri} after its registration",
-                hint="check whether somebody else removes deployments",
+                hint="check whether anyone else removes deployments",
             )
-        return ours
+        return deployment
 
     async def _discover(self, *, force: bool, dry_run: bool) -> Discovery:
         metadata = {DIGEST_KEY: self.manifest.digest}
         return await self.admin.register(self.uri, force=force, dry_run=dry_run, metadata=metadata)
 
-    def _refuse_missing_handlers(self, ours: RegisteredDeployment) -> None:
+    def _refuse_missing_handlers(self, deployment: RegisteredDeployment) -> None:
         """Refuse to update a deployment with handlers that this worker lacks."""
-        # The deployment's jobs that wait for such a handler would break.
-        for service, handlers in self.manifest.missing_handlers(ours.services).items():
+        # Restate could no longer call such a handler for jobs that wait for it.
+        for service, handlers in self.manifest.missing_handlers(deployment.services).items():
             raise RegistrationRefused(
                 f"{self.uri} is registered with handlers of {service} that this worker"
                 f" does not have: {', '.join(handlers)}",
@@ -191,11 +195,11 @@ class Registrar:
                 " one, or let the old jobs end and remove the old deployment",
             )
 
-    async def _finish(self, ours: RegisteredDeployment) -> Registration:
-        """Return the result of a registration, and refuse one whose options Restate changed."""
-        # From now on another version's claim counts as the newer one and is left alone.
-        self._has_claimed = self._has_claimed or self._is_claimed(ours)
-        registration = await self._read_state(ours)
+    async def _finish(self, deployment: RegisteredDeployment) -> Registration:
+        """Return the result of a registration; fail if Restate has changed options."""
+        # After this, another version's claim is newer and is respected.
+        self._has_claimed = self._has_claimed or self._is_claimed(deployment)
+        registration = await self._read_state(deployment)
         if registration.state is RegistrationState.REFUSED:
             raise RegistrationRefused(
                 registration.detail,
@@ -204,29 +208,31 @@ class Registrar:
             )
         return registration
 
-    async def _read_state(self, ours: RegisteredDeployment) -> Registration:
+    async def _read_state(self, deployment: RegisteredDeployment) -> Registration:
         latest = await self.admin.service(self.manifest.services[0].name)
-        self.known.add(ours.services)
-        state, detail = self._judge(ours, latest)
-        return Registration(state=state, detail=f"{self.uri} is deployment {ours.id}, {detail}")
+        self.known.add(deployment.services)
+        state, detail = self._determine_state(deployment, latest)
+        return Registration(
+            state=state, detail=f"{self.uri} is deployment {deployment.id}, {detail}"
+        )
 
-    def _judge(
-        self, ours: RegisteredDeployment, latest: RegisteredService | None
+    def _determine_state(
+        self, deployment: RegisteredDeployment, latest: RegisteredService | None
     ) -> tuple[RegistrationState, str]:
         """Compare the deployment and the latest service with this worker's manifest."""
-        if not self._is_claimed(ours):
+        if not self._is_claimed(deployment):
             detail = (
                 "claimed by another version of this worker; to change that: landlord-host register"
             )
             return RegistrationState.NOT_LATEST, detail
-        if latest is None or latest.deployment_id != ours.id:
+        if latest is None or latest.deployment_id != deployment.id:
             other = latest.deployment_id if latest is not None else "none"
             detail = f"new jobs go to {other}; to change that: landlord-host register --make-latest"
             return RegistrationState.NOT_LATEST, detail
-        if not self.manifest.was_read_for(ours.services):
+        if not self.manifest.was_read_for(deployment.services):
             detail = "and another version of this worker answered when Restate last read it"
             return RegistrationState.OUTDATED, detail
-        if differences := self.manifest.differences(ours.services):
+        if differences := self.manifest.differences(deployment.services):
             return RegistrationState.REFUSED, f"and Restate keeps {'; '.join(differences)}"
         return RegistrationState.REGISTERED, f"revision {latest.revision}"
 

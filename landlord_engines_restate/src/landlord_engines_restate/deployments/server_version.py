@@ -1,7 +1,7 @@
 """The oldest restate-server that a worker registers with.
 
-1.7.2 and 1.7.12 were run. Jobs run on 1.6.1 too, but it shows backing-off jobs in another form, so that
-`landlord-host move` finds none.
+1.7.2 and 1.7.12 were tested. Jobs also run on 1.6.1, but `landlord-host move` finds no backing-off jobs
+there, because that version shows them in another form.
 """
 
 import re
@@ -16,11 +16,11 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 async def refuse_too_old(admin: AdminClient) -> None:
-    """Refuse a server that is too old; one without a readable version is accepted.
+    """Refuse a server that is too old; accept one without a readable version.
 
     Raises:
         RegistrationRefused: The server is too old.
-        AdminUnavailable: The server does not answer.
+        AdminUnavailable: The server gave no usable response.
     """
     try:
         version = await admin.version()

@@ -1,4 +1,4 @@
-"""Acceptance of connections within a budget; connections beyond it wait in the system's queue."""
+"""Accepts connections up to a limit; further connections wait in the kernel's queue."""
 
 import asyncio
 import math
@@ -15,10 +15,10 @@ from landlord_engines_core.logs import Logger
 __all__ = ["Acceptor", "Connection"]
 
 BATCH = 64
-"""Connections accepted before the event loop runs anything else."""
+"""Connections that are accepted in one turn of the event loop."""
 
 RETRY_INTERVAL = 0.5
-"""Seconds until the next accept after a failed one, or at the limit while no connection ends."""
+"""Seconds until the next attempt to accept: after a failure, or at the limit if no connection ends."""
 
 IDLE_AFTER = 5.0
 """Seconds after which a connection without any request counts as idle."""
@@ -28,54 +28,54 @@ LOG_INTERVAL = 10.0
 
 
 class Connection(HttpToolsProtocol):
-    """A connection of uvicorn that knows whether it is idle and reports its end.
+    """A uvicorn connection that knows whether it is idle, and reports its end.
 
     Attributes:
         accepted_at: When it was accepted, by the acceptor's clock.
-        on_end: Called once it has ended.
+        on_end: Called once the connection has ended.
     """
 
     accepted_at = 0.0
     on_end: Callable[[], None] = staticmethod(lambda: None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End, and report it."""
+        """Close as uvicorn does, and report the end."""
         super().connection_lost(exc)
         self.on_end()
 
     def is_idle(self, now: float) -> bool:
-        """Whether it has answered its last request, or got none for `IDLE_AFTER` seconds."""
+        """Whether its last request is answered, or no request came for `IDLE_AFTER` seconds."""
         if (exchange := self._exchange) is not None:
             return exchange.response_complete
         return now - self.accepted_at > IDLE_AFTER
 
     def close_after_answer(self) -> None:
-        """Close the connection after the response that is under way."""
+        """Close the connection after the current response."""
         if (exchange := self._exchange) is not None:
             exchange.keep_alive = False
 
     @property
     def _exchange(self) -> RequestResponseCycle | None:
-        # uvicorn declares it as never None, and leaves it None until the first request.
+        # uvicorn's type says never None, but it is None until the first request.
         return self.cycle
 
 
 @attrs.define(kw_only=True, eq=False)
 class Acceptor:
-    """Accepts connections for uvicorn, and keeps at most ``most`` of them open.
+    """Accepts connections for uvicorn, and keeps at most ``limit`` of them open.
 
-    At the limit a waiting connection takes the place of an idle one, which is closed. Where none is
-    idle, each open connection closes after its next response, until no connection waits.
+    At the limit, an idle connection is closed in favor of a waiting one. If none is idle, each open
+    connection closes after its next response, until no connection waits.
 
     Attributes:
-        listeners: Sockets that listen; their opener closes them.
-        most: Largest number of open connections.
+        listeners: Listening sockets; the caller closes them.
+        limit: Largest number of open connections.
         logger: Logs failed accepts, at most once per `LOG_INTERVAL`.
         clock: Returns the time in seconds.
     """
 
     listeners: Sequence[socket.socket]
-    most: int
+    limit: int
     logger: Logger
     clock: Callable[[], float] = monotonic
     _build: Callable[[], Connection] = attrs.field(init=False)
@@ -87,14 +87,14 @@ class Acceptor:
     _failures: int = attrs.field(default=0, init=False)
 
     def start(self, build: Callable[[], Connection]) -> None:
-        """Accept from now on, in the running loop.
+        """Start to accept connections, in the running loop.
 
         Args:
             build: Builds the protocol of one connection.
         """
         self._build, self._loop = build, asyncio.get_running_loop()
         for listener in self.listeners:
-            listener.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            listener.setblocking(False)  # noqa: FBT003  # the signature of socket
         self._listen()
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class Acceptor:
                 self._loop.add_reader(listener, self._accept, listener)
 
     def _pause(self) -> None:
-        # A listener with a waiting connection stays readable: the loop would spin without a pause.
+        # A listener with a waiting connection stays readable, so without a pause the loop would spin.
         for listener in self.listeners:
             self._loop.remove_reader(listener)
         if self._retry is not None:
@@ -121,7 +121,7 @@ class Acceptor:
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(BATCH):
-            if len(self._open) >= self.most:
+            if len(self._open) >= self.limit:
                 self._make_room()
                 self._pause()
                 return
@@ -143,7 +143,7 @@ class Acceptor:
         attaching = self._loop.connect_accepted_socket(lambda: connection, accepted)
         task: asyncio.Task[object] = self._loop.create_task(attaching)
         task.add_done_callback(partial(self._check_attached, connection))
-        # The loop holds tasks weakly: without this reference the task may be collected.
+        # The event loop has only weak references: without this one the task may be collected.
         self._open[connection] = task
 
     def _check_attached(self, connection: Connection, task: asyncio.Task[object]) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP server that Restate calls: uvicorn with httptools; the host owns signals and shutdown."""
+"""The HTTP server that Restate calls: uvicorn with httptools. The host handles signals and shutdown."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open; longer than Restate keeps its own."""
+"""Seconds that an idle connection stays open; Restate closes idle connections earlier."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -37,19 +37,19 @@ class _Uvicorn(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture no signals: the host owns them."""
+        """Capture no signals, because the host handles them."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the acceptor and report the start."""
         _ = sockets
-        # Given an empty list, uvicorn opens no listener and accepts nothing by itself.
+        # With an empty list uvicorn opens no listener, so that only the acceptor accepts.
         await super().startup([])
         self._acceptor.start(self._build_connection)
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, and wait for the requests that run."""
+        """Stop accepting, and wait for running requests."""
         self._acceptor.stop()
         await super().shutdown(sockets)
 
@@ -64,7 +64,7 @@ class HttpServer:
 
     Args:
         app: The application.
-        most_connections: Largest number of open connections; more wait in the system's queue.
+        most_connections: Largest number of open connections; more wait in the kernel's queue.
         logger: Logs connections that cannot be accepted.
     """
 
@@ -95,7 +95,7 @@ class HttpServer:
                     listener.close()
                 return
             acceptor = Acceptor(
-                listeners=listeners, most=self._most_connections, logger=self._logger
+                listeners=listeners, limit=self._most_connections, logger=self._logger
             )
             self._server = _Uvicorn(self._config, started, acceptor)
             await self._server.serve(sockets=list(listeners))
@@ -110,34 +110,34 @@ class HttpServer:
         """
         self._stopping = True
         if self._server is not None:
-            self._config.timeout_graceful_shutdown = max(grace, 0)  # type: ignore[assignment]  # uvicorn hands it to wait_for
+            self._config.timeout_graceful_shutdown = max(grace, 0)  # type: ignore[assignment]  # uvicorn passes it to wait_for
             self._server.should_exit = True
             await self._ended.wait()
 
 
-def open_sockets(host: str, port: int) -> list[socket.socket]:
-    """Open the sockets to listen on; no host means all interfaces, see `open_listeners`.
+def open_sockets(address: str, port: int) -> list[socket.socket]:
+    """Open the listening sockets; no address means all interfaces, see `open_listeners`.
 
     Raises:
-        EngineFailed: The address is in use, or not this machine's.
+        EngineFailed: The address is in use, or is not an address of this machine.
     """
     try:
-        return open_listeners(host, port)
+        return open_listeners(address, port)
     except OSError as error:
         raise EngineFailed(
-            f"cannot listen on {host}:{port}: {error.strerror}",
+            f"cannot listen on {address}:{port}: {error.strerror}",
             hint=listening_hint(error, port, "workflow.restate.worker_address"),
         ) from error
 
 
 async def prevent_signal_handler(app: App) -> None:
     """Keep the Restate SDK from replacing the host's handler of SIGTERM."""
-    # The SDK's application installs its own handler at its first call, once. Python installs signal
-    # handlers in the main thread only. So the first call is made in another thread, where it fails
-    # to install any (observed with restate-sdk 1.3.0; a test guards it).
+    # The SDK's application installs a signal handler once, at its first call. Python allows that only
+    # in the main thread. The first call is made in another thread, where it installs none (observed
+    # with restate-sdk 1.3.0; a test checks this).
 
     async def call() -> None:
-        # The application has no lifespan protocol. It raises ValueError before it receives anything.
+        # The application does not support lifespan, and raises ValueError before it receives anything.
         with suppress(ValueError):
             await app({"type": "lifespan"}, None, None)  # type: ignore[arg-type]  # neither is used
 

@@ -1,7 +1,7 @@
 """The number of an attempt, read from the first bytes of Restate's request.
 
-Restate sends how many attempts failed before this one. The SDK reads that number and does not pass it
-on. So this module reads it too, from the first message of Restate's service protocol
+Restate sends how many attempts failed before this one, but the SDK does not expose that number. This
+module reads it from the first message of Restate's service protocol
 (https://github.com/restatedev/service-protocol; observed with its versions 5 and 6). A message of
 another form yields no attempt.
 """
@@ -16,16 +16,16 @@ from landlord_engines_restate.endpoint.server import App, Receive, Scope, Send
 
 __all__ = ["Attempt", "current_attempt", "read_start", "with_attempts"]
 
-_HEADER = 8
+_HEADER_LENGTH = 8
 """Length of a message's header: two bytes of type (0 for the first), two of flags, four of length."""
 
-_ENTRIES = 3
-_RETRIES = 7
-"""Numbers of fields in the first message."""
+_ENTRIES_FIELD = 3
+_RETRIES_FIELD = 7
+"""Field numbers in the first message: known entries, and retries since the last entry."""
 
 _VARINT = 0
 _DELIMITED = 2
-"""Wire types of fields; the first message has no others."""
+"""Protocol Buffers wire types; the first message has no others."""
 
 
 @attrs.frozen
@@ -43,18 +43,18 @@ class Attempt:
 
 _attempts: ContextVar[list[Attempt]] = ContextVar("attempts")
 """The request's attempt, once it is read."""
-# The SDK reads a request in another task than the handler's. A value that is set there is invisible
-# here; a list that both tasks share is not.
+# The SDK reads the request in another task than the handler's. The handler's task cannot see a context
+# variable that is set there, but it sees what is appended to a list that both tasks share.
 
 
 def current_attempt() -> Attempt | None:
-    """Return the attempt that this task carries out, if it is known."""
+    """Return the attempt that this task runs, if it is known."""
     attempts = _attempts.get([])
     return attempts[0] if attempts else None
 
 
 def with_attempts(app: App, services: Container[str]) -> App:
-    """Return an application whose handlers of these services find their attempt."""
+    """Wrap an application, so that handlers of these services can call `current_attempt`."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         parts = scope.get("path", "").rsplit("/", 2)
@@ -80,36 +80,40 @@ def with_attempts(app: App, services: Container[str]) -> App:
 
 
 def read_start(body: bytes) -> Attempt | None:
-    """Read the attempt from a request's first bytes; ``None`` where they have another form."""
-    if int.from_bytes(body[:2]) != 0 or len(body) < _HEADER:
+    """Read the attempt from a request's first bytes; ``None`` if they have another form."""
+    if int.from_bytes(body[:2]) != 0 or len(body) < _HEADER_LENGTH:
         return None
     try:
-        fields = dict(_read_fields(body, _HEADER, _HEADER + int.from_bytes(body[4:_HEADER])))
+        fields = dict(
+            _read_fields(
+                body, _HEADER_LENGTH, _HEADER_LENGTH + int.from_bytes(body[4:_HEADER_LENGTH])
+            )
+        )
     except (IndexError, ValueError):
         return None
-    # Protocol Buffers leave a field out whose number is 0.
-    return Attempt(entries=fields.get(_ENTRIES, 0), retries=fields.get(_RETRIES, 0))
+    # Protocol Buffers omit a field whose value is 0.
+    return Attempt(entries=fields.get(_ENTRIES_FIELD, 0), retries=fields.get(_RETRIES_FIELD, 0))
 
 
-def _read_fields(body: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
-    """Read the fields that are numbers, up to the last one of interest."""
-    # Fields come in the order of their numbers: nothing of interest follows the last one.
-    while at < end and (tag := body[at]) >> 3 <= _RETRIES:
-        value, at = _read_varint(body, at + 1)
+def _read_fields(body: bytes, position: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the number and value of each varint field, up to `_RETRIES_FIELD`."""
+    # Restate writes fields in the order of their numbers, so the rest need not be read.
+    while position < end and (tag := body[position]) >> 3 <= _RETRIES_FIELD:
+        value, position = _read_varint(body, position + 1)
         if tag & 7 == _VARINT:
             yield tag >> 3, value
         elif tag & 7 == _DELIMITED:
-            at += value
+            position += value
         else:
             raise ValueError(tag)
 
 
-def _read_varint(body: bytes, at: int) -> tuple[int, int]:
+def _read_varint(body: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        byte = body[at]
-        at += 1
+        byte = body[position]
+        position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:  # noqa: PLR2004  # the highest bit says that more follows
-            return value, at
+            return value, position
         shift += 7

@@ -1,11 +1,11 @@
-"""How many attempts of a job were lost with their worker, from data that Restate keeps anyway.
+"""Counts a job's lost attempts, whose worker died during them, from data that Restate keeps anyway.
 
-Restate appends each failed attempt to ``sys_journal_events``. A failure that equals the one before it
-is folded into that row (observed on 1.7.12; not where Restate retries at once). A worker that is killed
-during an attempt leaves a text of its own there. Core answers each loss with a failure before it goes
-on. So two losses are never folded, and no journal entry and no state is needed.
+Restate appends each failed attempt to ``sys_journal_events``. Restate merges a failure into the previous
+row if both are equal (observed on 1.7.12; not if it retries at once). A worker's death during an attempt
+has a distinct text there. Core sets the job apart after each loss, which is a different failure. Two
+losses are therefore never merged, and counting needs no journal entry and no state.
 
-Restate is asked only where an attempt came before this one and did not end in this process.
+Restate is queried only if a previous attempt exists and did not end in this process.
 """
 
 from collections import OrderedDict
@@ -23,12 +23,11 @@ from landlord_engines_restate.jobs.attempts import Attempt
 
 __all__ = ["AttemptLosses", "count_losses"]
 
-_LOST = "reading the response body"
-"""Text in the failure of an attempt whose worker was killed during it."""
-# A worker that could not be reached leaves another text, as does one that answered. The attempt that
-# follows those shows whether the job loses its worker.
+_LOSS_TEXT = "reading the response body"
+"""Text in the failure of an attempt whose worker died during it."""
+# An unreachable worker, or one that reported a failure, leaves another text. Neither is a loss.
 
-_BY_WORKER = "RT0007"
+_WORKER_REPORTED = "RT0007"
 """Restate's code of a failure that the worker itself reported."""
 
 
@@ -39,41 +38,41 @@ class _Failure:
 
     @property
     def is_loss(self) -> bool:
-        return _LOST in self.error_message
+        return _LOSS_TEXT in self.error_message
 
     @property
-    def is_answer(self) -> bool:
-        """Whether core set the job apart after a lost attempt."""
+    def is_set_apart(self) -> bool:
+        """Whether core set the job apart, as it does after each loss."""
         return self.error_message.startswith(SetApart.code)
 
     @property
     def is_relevant(self) -> bool:
-        return self.is_loss or self.restate_doc_error_code == _BY_WORKER
+        return self.is_loss or self.restate_doc_error_code == _WORKER_REPORTED
 
 
 @attrs.define(kw_only=True)
 class AttemptLosses:
-    """Counts the attempts that were lost with their worker; the process has one.
+    """Counts lost attempts; a worker process has one instance.
 
     Attributes:
         admin: Restate's admin API.
-        logger: Logs that losses could not be counted.
-        limit: Largest number of jobs whose last attempt's end is remembered.
+        logger: Logs if losses cannot be counted.
+        limit: Largest number of jobs whose last survived attempt is remembered.
     """
 
     admin: AdminClient
     logger: Logger
     limit: int = 10_000
-    _ends: OrderedDict[str, Attempt] = attrs.field(factory=OrderedDict, init=False)
+    _survived: OrderedDict[str, Attempt] = attrs.field(factory=OrderedDict, init=False)
 
     async def count(self, execution_id: str) -> LostAttempts:
-        """Count this job's losses; none where Restate's admin API gives no usable response."""
+        """Count this job's losses; none if Restate's admin API gives no usable response."""
         attempt = attempts.current_attempt()
         if attempt is None or not attempt.retries:
             return NONE_LOST
         previous = Attempt(entries=attempt.entries, retries=attempt.retries - 1)
-        if self._ends.get(execution_id) == previous:
-            # The previous attempt ended in this process, which lives: no worker was lost.
+        if self._survived.get(execution_id) == previous:
+            # The previous attempt ended in this process, so no worker died.
             return NONE_LOST
         try:
             return count_losses(await self._query_failures(execution_id, attempt.entries - 1))
@@ -84,13 +83,13 @@ class AttemptLosses:
             return NONE_LOST
 
     def note_end(self, execution_id: str) -> None:
-        """Note that the attempt of this task ended without the loss of this worker."""
+        """Note that this task's attempt ended while this worker survived, so that it is no loss."""
         if (attempt := attempts.current_attempt()) is None:
             return
-        self._ends[execution_id] = attempt
-        self._ends.move_to_end(execution_id)
-        while len(self._ends) > self.limit:
-            self._ends.popitem(last=False)
+        self._survived[execution_id] = attempt
+        self._survived.move_to_end(execution_id)
+        while len(self._survived) > self.limit:
+            self._survived.popitem(last=False)
 
     async def _query_failures(self, execution_id: str, entry: int) -> Iterable[_Failure]:
         """Read the failed attempts since the journal's last entry, the oldest first."""
@@ -103,14 +102,14 @@ class AttemptLosses:
 
 
 def count_losses(failures: Iterable[_Failure]) -> LostAttempts:
-    """Count the lost attempts after the last failure that the job itself caused."""
+    """Count the lost attempts since the last failure that a worker reported."""
     count, is_new = 0, False
     for failure in failures:
         if not failure.is_relevant:
             continue
         if failure.is_loss:
             count, is_new = count + 1, True
-        elif failure.is_answer:
+        elif failure.is_set_apart:
             is_new = False
         else:
             # The worker reported a failure, so it survived this attempt: counting starts over.

@@ -1,4 +1,4 @@
-"""The services that Restate calls: jobs, which Landlord names, and the private lock and resync."""
+"""The services that Restate calls: jobs, which Landlord starts, and the private lock and resync."""
 
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -22,7 +22,7 @@ from landlord_engines_core.models import CompletedJob
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.admin.known_services import KnownServices
 from landlord_engines_restate.jobs.crash_loops import AttemptLosses
-from landlord_engines_restate.jobs.steps import RestateSteps, ResyncSteps, StepTools
+from landlord_engines_restate.jobs.steps import RestateSteps, ResyncSteps, SharedObjects
 from landlord_engines_restate.journal import Pauses, drop_traceback, retry_later
 from landlord_engines_restate.lock.claims import Claims
 from landlord_engines_restate.lock.follow_ups import RESYNC, FollowUps, send_resync
@@ -37,17 +37,16 @@ __all__ = ["Services", "build_services"]
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 2_147_483_647
-"""Attempts without end."""
-# The server reads None as its own default, 70, and 0 as 1. After the last attempt it pauses a job,
-# and a paused job waits for an operator.
+"""Effectively unlimited."""
+# Restate treats None as its default (70) and 0 as 1. After the last attempt it pauses the invocation
+# until an operator resumes it.
 
 COMPLETION_RETENTION = timedelta(days=7)
 JOURNAL_RETENTION = timedelta(days=1)
 
 MAX_INTERVAL = timedelta(seconds=2)
 """Longest pause between two attempts of a job."""
-# After an outage of the worker a job goes on within this time. Failing steps set longer pauses of
-# their own.
+# With this limit a job resumes within 2 s once the worker is back. A failing step sets a longer delay.
 
 RETRIES = InvocationRetryPolicy(
     initial_interval=timedelta(milliseconds=100),
@@ -60,7 +59,7 @@ RETRIES = InvocationRetryPolicy(
 BACKGROUND_RETRIES = InvocationRetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     exponentiation_factor=2.0,
-    # After an outage there is a resync for each job before it, and nobody waits for them.
+    # After an outage many resyncs are due at once, and none is urgent.
     max_interval=timedelta(seconds=30),
     max_attempts=MAX_ATTEMPTS,
     on_max_attempts="pause",
@@ -85,31 +84,33 @@ def build_services(
         names: Names of the services.
         context: Core's job functions, and the host's limits.
         admin: Restate's admin API.
-        known: The services that Restate was seen to know.
+        known: Cache of services found registered in Restate.
     """
     host = context.host
-    # A shorter abort timeout would start a step again while its first run still acts.
-    options = _options(timedelta(seconds=2 * host.step_timeout + host.longest_carry))
+    # A step may wait step_timeout for a slot and then act for step_timeout. After its cancellation a
+    # request to the target may take longest_carry. With a shorter abort timeout, Restate could retry a
+    # step while its first run still changes the target.
+    options = _service_options(timedelta(seconds=2 * host.step_timeout + host.longest_carry))
     tenant_lock = VirtualObject(names.lock, invocation_retry_policy=RETRIES, **options)
     jobs = Service(names.service, invocation_retry_policy=RETRIES, **options)
     resync = Service(names.resync, invocation_retry_policy=BACKGROUND_RETRIES, **options)
     follow_ups = FollowUps(names=names, host=host, known=known)
-    tools = _build_tools(tenant_lock, follow_ups, context, admin)
-    JobHandlers(names=names, context=context, tools=tools).add_to(jobs, resync)
+    shared = _build_shared_objects(tenant_lock, follow_ups, context, admin)
+    JobHandlers(names=names, context=context, shared=shared).add_to(jobs, resync)
     return Services(jobs=jobs, lock=tenant_lock, resync=resync)
 
 
-def _build_tools(
+def _build_shared_objects(
     tenant_lock: VirtualObject, follow_ups: FollowUps, context: EngineContext, admin: AdminClient
-) -> StepTools:
-    """Add the lock's handlers to its virtual object, and build the tools of the steps that call it."""
+) -> SharedObjects:
+    """Add the lock's handlers to its virtual object, and build the objects that steps share."""
     pauses, order = Pauses(), DispatchOrder(admin=admin, is_wanted=context.is_wanted)
     lock_handlers = LockHandlers(
         claims=Claims(order=order, pauses=pauses),
         follow_ups=follow_ups,
         open_jobs=OpenJobs(admin),
     )
-    return StepTools(
+    return SharedObjects(
         lock=lock_handlers.add_to(tenant_lock),
         reader=LockReader(admin=admin, lock=tenant_lock.name),
         order=order,
@@ -118,7 +119,7 @@ def _build_tools(
     )
 
 
-def _options(abort_timeout: timedelta) -> dict[str, Any]:
+def _service_options(abort_timeout: timedelta) -> dict[str, Any]:
     return {
         "abort_timeout": abort_timeout,
         "idempotency_retention": COMPLETION_RETENTION,
@@ -132,19 +133,19 @@ class JobHandlers:
 
     names: Names
     context: EngineContext
-    tools: StepTools
+    shared: SharedObjects
 
     def add_to(self, jobs: Service, resync: Service) -> None:
         """Add the handlers to their services."""
         raw = BytesSerde()
-        # A bad body has to end with our own 4xx, whatever its content type.
+        # Accept any content type, so that a bad body gets our 4xx and not Restate's.
         jobs.handler("execute", accept="*/*", input_serde=raw, output_serde=raw)(self.execute)
-        # Only workers send resyncs: the ingress refuses them.
+        # Only workers send resyncs: Restate's ingress rejects outside calls.
         resync.handler(RESYNC, ingress_private=True, input_serde=raw, output_serde=raw)(self.resync)
 
     async def execute(self, ctx: Context, body: bytes) -> bytes:
         """Carry out one job; the body is Landlord's ProvisionRequest."""
-        steps = RestateSteps(execution_id=ctx.request().id, ctx=ctx, tools=self.tools)
+        steps = RestateSteps(execution_id=ctx.request().id, ctx=ctx, shared=self.shared)
         try:
             return codec.dumps(await run_attempt(self.context.run_job(body, steps), steps))
         except InvalidJob as error:
@@ -152,26 +153,27 @@ class JobHandlers:
 
     async def resync(self, ctx: Context, job: bytes) -> bytes:
         """Resync a tenant some time after a job; the response has a job's form."""
-        completed = codec.loads(job, CompletedJob)
+        resynced_job = codec.loads(job, CompletedJob)
         steps = ResyncSteps(
             execution_id=ctx.request().id,
             ctx=ctx,
-            tools=self.tools,
-            after=completed.execution_id,
+            shared=self.shared,
+            resynced_id=resynced_job.execution_id,
         )
-        result = await run_attempt(self.context.resync(completed, steps), steps)
+        result = await run_attempt(self.context.resync(resynced_job, steps), steps)
         if (follow_up := result.follow_up) is not None:
-            # A sleep in this handler would bind it to this deployment until then.
-            send_resync(ctx, self.names.resync, follow_up.ended, follow_up.after)
+            # Send a delayed call instead of sleeping: a sleeping invocation would keep this deployment
+            # in use.
+            send_resync(ctx, self.names.resync, follow_up.ended, delay=follow_up.after)
         return codec.dumps(result.answer)
 
 
 async def run_attempt(work: Awaitable[T], steps: RestateSteps) -> T:
-    """Run an attempt, and note where it ends without the loss of this worker."""
+    """Run one attempt; if it fails while this worker survives, note that it was no crash."""
     try:
         return await work
     except SetApart as error:
         raise retry_later(error) from None
     except SdkInternalBaseException as error:
-        steps.tools.losses.note_end(steps.execution_id)
+        steps.shared.losses.note_end(steps.execution_id)
         raise drop_traceback(error) from None

@@ -17,13 +17,13 @@ from landlord_engines_restate.lock.ordering import DispatchOrder
 from landlord_engines_restate.lock.reader import LockReader
 from landlord_engines_restate.lock.state import AcquireRequest, AcquireResponse, ResyncRequest
 
-__all__ = ["RestateSteps", "ResyncSteps", "StepTools"]
+__all__ = ["RestateSteps", "ResyncSteps", "SharedObjects"]
 
 T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
-class StepTools:
+class SharedObjects:
     """Objects that the steps of all jobs share."""
 
     lock: LockCalls
@@ -35,39 +35,39 @@ class StepTools:
 
 @attrs.frozen(kw_only=True)
 class RestateSteps:
-    """Steps of one job; every attempt of the job has its own."""
+    """Steps of one attempt of a job."""
 
     execution_id: str
     ctx: Context
-    tools: StepTools
+    shared: SharedObjects
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         """Run a step in Restate's journal."""
-        return await journal.run(self.ctx, self.tools.pauses, name, action, kind)
+        return await journal.run(self.ctx, self.shared.pauses, name, action, kind)
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
-        """Call the lock; it answers once the holder has ended."""
+        """Call the lock, which answers once the holder has ended."""
         request = codec.dumps(AcquireRequest(execution_id=self.execution_id, note=start))
-        call = self.ctx.object_call(self.tools.lock.acquire, key=tenant, arg=request)
+        call = self.ctx.object_call(self.shared.lock.acquire, key=tenant, arg=request)
         return _read_record(await call)
 
     async def complete(self, tenant: str, transition: Transition) -> None:
         """Send the end to the lock."""
-        # A call would wait without end behind the next job's acquire, which waits for this job.
-        self.ctx.object_send(self.tools.lock.complete, key=tenant, arg=codec.dumps(transition))
+        # A call would deadlock: it would queue behind the next job's acquire, which waits for this job.
+        self.ctx.object_send(self.shared.lock.complete, key=tenant, arg=codec.dumps(transition))
 
     async def read_record(self, tenant: str) -> Record:
-        """Read the lock's state over the admin API; a step has no context to call the lock with."""
+        """Read the lock's state over the admin API, because a running step cannot call the lock."""
         try:
-            state = await self.tools.reader.read(tenant)
-            await self.tools.order.check_current(self.execution_id, state.holder, state.record)
+            state = await self.shared.reader.read(tenant)
+            await self.shared.order.check_current(self.execution_id, state.holder, state.record)
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
         return state.record
 
     async def lost_attempts(self) -> LostAttempts:
-        """Count the job's lost attempts from Restate's list of failed attempts."""
-        return await self.tools.losses.count(self.execution_id)
+        """Count the attempts of this job whose worker died during them."""
+        return await self.shared.losses.count(self.execution_id)
 
 
 @attrs.frozen(kw_only=True)
@@ -75,26 +75,36 @@ class ResyncSteps(RestateSteps):
     """Steps of a tenant's resync, which every job preempts.
 
     Attributes:
-        after: The job that the resync follows.
+        resynced_id: Id of the job that the resync follows.
     """
 
-    after: str
+    resynced_id: str
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
-        """Call the lock; it answers at once."""
-        request = ResyncRequest(execution_id=self.execution_id, after=self.after, note=start)
-        call = self.ctx.object_call(self.tools.lock.resync, key=tenant, arg=codec.dumps(request))
+        """Call the lock, which answers at once."""
+        request = ResyncRequest(execution_id=self.execution_id, after=self.resynced_id, note=start)
+        call = self.ctx.object_call(self.shared.lock.resync, key=tenant, arg=codec.dumps(request))
         return _read_record(await call)
 
     async def read_record(self, tenant: str) -> Record:
-        """Read the lock's state; the job must still be the tenant's last one, and have ended."""
-        order = self.tools.order
+        """Read the lock's state; the resynced job must have ended and still be the tenant's last job.
+
+        Raises:
+            Superseded: A later job acquired the lock.
+            StillRunning: The resynced job has not ended.
+            Transient: Restate's admin API gave no usable response.
+        """
+        order = self.shared.order
         try:
-            state = await self.tools.reader.read(tenant)
-            if later := state.later_job(self.after):
+            state = await self.shared.reader.read(tenant)
+            if later := state.later_job(self.resynced_id):
                 raise Superseded(f"{later} acquired the lock")
-            if not state.has_ended(self.after) and not await order.has_failed(self.after):
-                raise StillRunning(f"{self.after} has not ended, or has not recorded its end yet")
+            if not state.has_ended(self.resynced_id) and not await order.has_failed(
+                self.resynced_id
+            ):
+                raise StillRunning(
+                    f"{self.resynced_id} has not ended, or has not recorded its end yet"
+                )
         except EngineError as error:
             raise Transient(error.message, hint=error.hint) from error
         return state.record

@@ -1,1 +1,1 @@
-"""The local restate-server: finding or installing it, running it, and serving as a local backend."""
+"""The local restate-server: its installation, its process or container, and the local backend on it."""

@@ -1,4 +1,4 @@
-"""Local backends: a restate-server that runs as a process or in a container."""
+"""Local backends: a restate-server as a process or in a container."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ __all__ = ["container_backend", "local_backend"]
 async def local_backend(settings: RestateSettings, folder: Path) -> AsyncIterator[LocalBackend]:
     """Run a restate-server on free ports of loopback, with its data in ``folder``.
 
-    Only the service's names are read from ``settings``. The backend provides the endpoints.
+    The backend reads only the service's name from ``settings``, and provides the endpoints.
 
     Raises:
         EngineFailed: restate-server is missing and cannot be installed, or does not start.
@@ -33,8 +33,8 @@ async def local_backend(settings: RestateSettings, folder: Path) -> AsyncIterato
 async def container_backend(settings: RestateSettings, folder: Path) -> AsyncIterator[LocalBackend]:
     """Run a restate-server in a container of this machine's Docker daemon.
 
-    The image is built here, from the binary that `local_backend` runs, and nothing is pulled.
-    Container and image are removed when the backend ends.
+    The image is built from the binary that `local_backend` runs, so nothing is pulled. Container and
+    image are removed when the backend ends.
 
     Raises:
         PluginImportFailed: testcontainers is not installed.

@@ -35,14 +35,14 @@ async def server_binary() -> Path:
     cache = _cache_folder()
     binary = cache / "node_modules" / f"{PACKAGE}-{_platform()}" / "bin" / "restate-server"
     with _report_unusable(cache):
-        # An installation is moved into place whole. So reading a filled cache needs no lock, and the
-        # cache may be read-only.
+        # An installation is moved into place as a whole. A filled cache needs no lock and may be
+        # read-only.
         if binary.exists():
             return binary
         cache.mkdir(parents=True, exist_ok=True)
         async with _install_lock(cache):
             if not binary.exists():
-                await _install_whole(cache)
+                await _install_atomically(cache)
     if not binary.exists():
         raise EngineFailed(
             f"npm installed {PACKAGE} {VERSION} without a binary for {_platform()}",
@@ -51,7 +51,7 @@ async def server_binary() -> Path:
     return binary
 
 
-async def _install_whole(cache: Path) -> None:
+async def _install_atomically(cache: Path) -> None:
     """Install into a folder beside the cache, then move the result into place."""
     # An interrupted installation in place would leave a partial binary that later looks complete.
     with TemporaryDirectory(dir=cache, prefix="new-", ignore_cleanup_errors=True) as staging:
@@ -86,8 +86,8 @@ async def _install(folder: Path) -> None:
 
 
 def _npm_environment(folder: Path) -> tuple[str, ...]:
-    """Return a prefix for npm's command line that moves npm's cache where the home is not writable."""
-    # npm keeps its cache in the home folder and fails where it cannot write there.
+    """Return a prefix for npm's command line that moves npm's cache if the home is not writable."""
+    # npm keeps its cache in the home folder, and fails if it cannot write there.
     home = home_folder()
     if home is not None and os.access(home, os.W_OK | os.X_OK):
         return ()

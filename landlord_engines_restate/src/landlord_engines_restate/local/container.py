@@ -39,7 +39,7 @@ COPY restate-server /restate-server
 ENTRYPOINT ["/restate-server", "--no-logo", "--config-file=/restate.toml"]
 """
 
-# testcontainers would pull Ryuk, a container that removes leftovers. This module pulls nothing.
+# testcontainers would pull the image of Ryuk, its clean-up container. This module pulls nothing.
 testcontainers_config.ryuk_disabled = True
 
 
@@ -51,8 +51,8 @@ class RestateContainer:
 
     Attributes:
         binary: The program, for Linux and statically linked.
-        folder: Where the image's build context is written.
-        image: The name of the image.
+        folder: Folder for the image's build context.
+        image: Name of the image.
     """
 
     binary: Path
@@ -79,7 +79,7 @@ class RestateContainer:
         """Build the image, start the container and return once the server answers.
 
         Raises:
-            EngineFailed: The Docker daemon is missing or refuses, or the server does not answer.
+            EngineFailed: The Docker daemon is missing or refuses, or the server does not start.
         """
         if platform.system() != "Linux":
             raise EngineFailed(
@@ -114,7 +114,7 @@ class RestateContainer:
             ) from error
 
     def _run_container(self) -> DockerContainer:
-        # Without no_cache two servers share layers, and the first to stop removes those of both.
+        # With the build cache, two servers would share layers, and the first to stop would remove them.
         image = DockerImage(path=self._write_context(), tag=self.image, no_cache=True)
         self._resources.enter_context(image)
         container = DockerContainer(self.image).with_kwargs(network="host", cap_drop=["ALL"])
@@ -132,8 +132,8 @@ class RestateContainer:
 
 
 async def _run_to_end(work: Callable[[], T]) -> T:
-    """Run a function in a thread to its end; a cancellation is raised only after that."""
-    # A thread cannot be cancelled: without this wait a container would appear after the clean-up.
+    """Run a function in a thread; a cancellation is raised only after the function has ended."""
+    # A thread cannot be cancelled: without this wait a container could appear after the clean-up.
     working = asyncio.create_task(asyncio.to_thread(work))
     try:
         return await asyncio.shield(working)

@@ -1,6 +1,6 @@
-"""Landlord's part on Restate: dispatch jobs and read their state, Landlord's mistakes included.
+"""Stand-in for Landlord: dispatches jobs to Restate and reads their states, with Landlord's bugs.
 
-The requests and the mapping were recorded from Landlord 98ffef1 with restate-server 1.7.12.
+The requests and the states were recorded from Landlord 98ffef1 with restate-server 1.7.12.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ __all__ = ["RestateDispatcher"]
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 LONGEST_ANSWER = 1 << 16
-"""Largest ingress response, in bytes, that is read. A normal one holds an invocation's id."""
+"""Largest ingress response, in bytes, that is read. It normally has only an invocation's id."""
 
-_STATES = {
+_LANDLORD_STATES = {
     "pending": ("pending", "waiting"),
     "scheduled": ("running", "running"),
     "ready": ("running", "running"),
     "running": ("running", "running"),
     "backing-off": ("running", "backing-off"),
     "suspended": ("running", "waiting"),
-    # Landlord has no state for a paused job and waits for it without end.
+    # Landlord has no state for a paused job, and waits for it indefinitely.
     "paused": ("running", "running"),
     # Landlord does not read the result: a failed or killed job counts as a success.
     "completed": ("succeeded", "succeeded"),
@@ -53,7 +53,7 @@ class _JobNames:
 
 @attrs.frozen(kw_only=True)
 class RestateDispatcher:
-    """Landlord's controller as Restate sees it.
+    """Sends the requests that Landlord's controller sends to Restate.
 
     Attributes:
         ingress: URL of Restate's ingress.
@@ -92,17 +92,17 @@ class RestateDispatcher:
             ) from error
 
     async def poll(self, execution_id: str) -> Mapping[str, object]:
-        """Read an execution's state as Landlord does; ``row`` is Restate's whole row."""
+        """Read an execution's state as Landlord does; ``row`` is Restate's complete row."""
         sql = f"select * from sys_invocation where id = {literal(execution_id)};"  # noqa: S608  # quoted
         rows = await self.admin.query(sql)
         if not rows:
             return {"error": "execution not found"}
-        state, sub_state = _STATES[str(rows[0]["status"])]
+        state, sub_state = _LANDLORD_STATES[str(rows[0]["status"])]
         retries = rows[0].get("retry_count", 0)
         return {"state": state, "sub_state": sub_state, "retry_count": retries, "row": rows[0]}
 
     async def kill(self, execution_id: str) -> None:
-        """Kill an execution; an ended one is left alone."""
+        """Kill an execution, unless it has ended."""
         await self.admin.kill(execution_id)
 
     async def _send(self, body: bytes) -> tuple[int, bytes]:
@@ -118,8 +118,8 @@ class RestateDispatcher:
 
 
 def _idempotency_key(body: bytes) -> str:
-    """Return the key of Landlord's query parameter, which Restate ignores."""
-    # Restate reads an idempotency key from a header only.
+    """Return the key that Landlord sends as a query parameter, which Restate ignores."""
+    # Restate reads an idempotency key only from a header.
     try:
         job = codec.loads(body, _JobNames)
     except codec.BadDocument:

@@ -1,4 +1,4 @@
-"""Ends of subprocesses."""
+"""Termination of subprocesses."""
 
 from asyncio.subprocess import Process
 
@@ -7,7 +7,7 @@ __all__ = ["kill_and_wait"]
 
 async def kill_and_wait(process: Process) -> None:
     """Kill a process that still runs, and wait for its end."""
-    # Callers run this in a finally block: a cancelled wait must leave no process behind.
+    # Callers use this in a finally block, so that a cancelled wait leaves no process behind.
     if process.returncode is None:
         process.kill()
         await process.wait()

@@ -1,4 +1,4 @@
-"""A restate-server process on this machine, and what every way to run a server shares."""
+"""A restate-server process on this machine, and functions that the container shares."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 START_TIMEOUT = 30.0
-"""Seconds that a server has to answer."""
+"""Seconds in which a server has to start."""
 
 STOP_TIMEOUT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -54,7 +54,7 @@ class LocalServer(Protocol):
         """Stop the server."""
 
 
-class NotReady(Exception):  # each way to run a server adds its log, and then raises EngineFailed
+class NotReady(Exception):  # callers add the server's log and raise EngineFailed
     """A server ended, or did not answer in time."""
 
 
@@ -64,7 +64,7 @@ class RestateServer:
 
     Attributes:
         binary: The program.
-        folder: The server's data and its log.
+        folder: Folder for the server's data and its log.
     """
 
     binary: Path
@@ -103,8 +103,8 @@ class RestateServer:
                 str(self.binary),
                 "--no-logo",
                 f"--config-file={self._write_config()}",
-                # Variables such as RESTATE_* of this process would change the server's settings.
-                # TMPDIR keeps the files that the server spills in its own folder.
+                # RESTATE_* variables of this process would change the server's settings. TMPDIR
+                # keeps the server's temporary files in its folder.
                 env={"TMPDIR": str(self.folder)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -177,7 +177,7 @@ async def wait_ready(server: LocalServer, end: Coroutine[object, object, int]) -
 
     Args:
         server: A server that was just started.
-        end: Waits for the server's end and returns its exit status. It is cancelled once the server
+        end: Waits for the server's end and returns its exit status; cancelled once the server
             answers.
 
     Raises:
@@ -213,13 +213,13 @@ async def wait_ready(server: LocalServer, end: Coroutine[object, object, int]) -
 async def _wait_healthy(admin: AdminClient, ingress: AdminClient) -> None:
     await admin.get("/health")
     await ingress.get("/restate/health")
-    # Both report healthy a moment before the partitions answer queries (observed on 1.7.12).
+    # Both report healthy shortly before the partitions answer queries (observed on 1.7.12).
     await admin.query("select id from sys_invocation limit 1")
 
 
 def free_ports() -> Ports:
-    """Return three different ports that were free a moment ago."""
-    # All three sockets are open at the same time, so that the system cannot hand a port out twice.
+    """Return three different ports that were free just now."""
+    # All three sockets are open at the same time, so the system cannot return a port twice.
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
         first, second, third = (listener.getsockname()[1] for listener in sockets)

@@ -1,1 +1,1 @@
-"""The tenant lock: who holds it, which of two jobs goes first, and the tenant's record beside it."""
+"""The tenant lock: its holder, the order of jobs, and the tenant's record."""

@@ -1,4 +1,8 @@
-"""Questions of a lock about jobs; each answer is a step in the lock's journal."""
+"""Claims: journaled answers to the lock's questions about jobs.
+
+Does another job go first? Has a job failed? Restate gives another answer later, and a replayed handler
+must take the same branch again. So a handler reads every answer from its journal.
+"""
 
 from functools import partial
 
@@ -18,11 +22,8 @@ _STEP = "claim"
 class Claims:
     """Asks about jobs and journals the answers.
 
-    An answer changes with time, and a replayed handler must take the same branch again. So every
-    answer has to come from the journal.
-
     Attributes:
-        order: Compares jobs.
+        order: Asks Restate, and compares jobs.
         pauses: Pauses between retries of a question.
     """
 
@@ -48,6 +49,6 @@ class Claims:
         return (await journal.run(ctx, self.pauses, _STEP, ask, Claim)).verdict == Verdict.FREE
 
     async def _ask_failed(self, execution_id: str) -> Claim:
-        # The answer is journaled as a Claim: journals of released versions hold it in this form.
+        # This yes or no is journaled as a Claim, because journals of released versions contain Claims.
         failed = await self.order.has_failed(execution_id)
         return Claim(verdict=Verdict.FREE if failed else Verdict.RUNNING)

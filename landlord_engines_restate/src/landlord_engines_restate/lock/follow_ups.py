@@ -1,4 +1,4 @@
-"""Delayed messages that follow on a job: its tenant's resync, and forgetting a deleted tenant."""
+"""Delayed messages after a job: the tenant's resync, and the removal of a deleted tenant's state."""
 
 from datetime import timedelta
 
@@ -24,18 +24,18 @@ RESYNC = "resync"
 def send_resync(
     ctx: Context | ObjectContext, service: str, job: CompletedJob, delay: float
 ) -> None:
-    """Send a delayed request for the resync of a tenant after a job."""
+    """Send a delayed request to resync a job's tenant."""
     ctx.generic_send(service, RESYNC, codec.dumps(job), send_delay=timedelta(seconds=delay))
 
 
 @attrs.frozen(kw_only=True)
 class FollowUps:
-    """Sends the messages that follow on a job.
+    """Sends the delayed messages after a job.
 
     Attributes:
         names: Names of the worker's services.
-        host: The delays of a resync, and of forgetting.
-        known: The services that Restate was seen to know.
+        host: The delays of a resync and of ``forget``.
+        known: Cache of services found registered in Restate.
     """
 
     names: Names
@@ -43,15 +43,15 @@ class FollowUps:
     known: KnownServices
 
     def send_resync(self, ctx: ObjectContext, job: CompletedJob) -> bool:
-        """Send for a tenant's resync after a job; return whether that was possible."""
-        # Restate blocks a message to a service that it does not know, and the lock's handler with it.
+        """Request the resync after a job; return whether the request was sent."""
+        # A message to an unregistered service blocks the lock's handler.
         if not self.host.resync_after or self.names.resync not in self.known:
             return False
         send_resync(ctx, self.names.resync, job, self.host.resync_after)
         return True
 
     def send_after_end(self, ctx: ObjectContext, result: EndResult) -> None:
-        """Send the messages that an end asks for."""
+        """Send the messages that are due after a job's end."""
         if result.forget:
             ctx.generic_send(
                 self.names.lock,

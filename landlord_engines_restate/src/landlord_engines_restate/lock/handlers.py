@@ -19,7 +19,7 @@ from landlord_engines_restate.lock.state import (
     AcquireRequest,
     ResyncRequest,
     TenantStatus,
-    load_past,
+    load_history,
     load_state,
 )
 
@@ -51,7 +51,7 @@ class LockHandlers:
     def add_to(self, tenant_lock: VirtualObject) -> LockCalls:
         """Add the handlers to the virtual object, and return those that a job calls."""
         raw = BytesSerde()
-        # Only workers call these: the ingress refuses them.
+        # Restate's ingress rejects outside calls of these handlers.
         private = partial(tenant_lock.handler, ingress_private=True, input_serde=raw)
         private(FORGET)(self.forget)
         tenant_lock.handler("status", kind="shared", output_serde=raw)(self.status)
@@ -104,4 +104,4 @@ class LockHandlers:
         state = await load_state(ctx)
         holder = state.running_job()
         jobs = await self.open_jobs.list_jobs(ctx.key(), holder) if holder else ()
-        return render_history(await load_past(ctx), state.record.transitions, jobs)
+        return render_history(await load_history(ctx), state.record.transitions, jobs)

@@ -1,7 +1,7 @@
-"""A tenant's past transitions as lines of JSON, which are appended and rendered without being parsed.
+"""A tenant's history as JSON lines; stored lines are never parsed again.
 
-They have a state entry of their own. So a job of a tenant with fifty past jobs costs no more than the
-tenant's first job.
+The virtual object stores the history under its own key. A job therefore does not load and decode the
+history with the tenant's record.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ __all__ = ["append_lines", "render_history"]
 
 
 def append_lines(lines: bytes, transitions: Iterable[Transition]) -> bytes:
-    """Append transitions to the lines, and drop the oldest lines beyond the limit."""
-    # JSON escapes a line break inside a text. So each line holds one transition.
+    """Append transitions to the lines, and drop the oldest lines beyond `HISTORY_LIMIT`."""
+    # JSON escapes line breaks in strings, so each line is one transition.
     return b"\n".join([*lines.splitlines(), *map(codec.dumps, transitions)][-HISTORY_LIMIT:])
 
 
@@ -24,11 +24,11 @@ def render_history(
 ) -> bytes:
     """Render lines and later transitions as one JSON list, oldest first.
 
-    The transition of an open job has the job's state as ``job``.
+    The entry of a job that has not ended also has a ``job`` field with its live state.
     """
     open_jobs = {job.execution_id: job for job in jobs}
-    latest = [_render(each, open_jobs.get(each.execution_id)) for each in transitions]
-    return b"[" + b",".join([*lines.splitlines(), *latest][-HISTORY_LIMIT:]) + b"]"
+    entries = [_render(each, open_jobs.get(each.execution_id)) for each in transitions]
+    return b"[" + b",".join([*lines.splitlines(), *entries][-HISTORY_LIMIT:]) + b"]"
 
 
 def _render(transition: Transition, job: OpenJob | None) -> bytes:

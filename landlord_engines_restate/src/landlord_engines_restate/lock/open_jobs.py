@@ -1,7 +1,7 @@
-"""A tenant's jobs that have not ended, as Restate shows them.
+"""A tenant's open jobs, which have not ended, as Restate shows them.
 
-A held job writes no state. Its attempts end in errors, and Restate keeps the last one. A job that is
-held before it has the tenant's lock is found by that error's text, which names the tenant.
+A held job writes no state. Its attempts end in errors, and Restate keeps the last error. A job may be
+held before it has the tenant's lock. The text of that error names the tenant, so a search finds the job.
 """
 
 import re
@@ -33,12 +33,12 @@ class JobState(StrEnum):
 
     RUNNING = "running"
     HELD = "held"
-    """It waits until a configuration changes, and looks at it every `hold_retry_interval`."""
+    """It waits until its configuration changes, and retries every `hold_retry_interval`."""
     RETRYING = "retrying"
     QUEUED = "queued"
     """It waits for a slot."""
     SET_APART = "set-apart"
-    """It lost its worker several times, and waits before the next attempt."""
+    """Its worker died several times during it. It waits before the next attempt."""
     PAUSED = "paused"
     """It waits until an operator resumes it."""
     UNKNOWN = "unknown"
@@ -60,9 +60,9 @@ class OpenJob:
     Attributes:
         since: When Restate accepted it, as RFC 3339 text.
         attempts: Number of attempts since it last made progress.
-        code: Code of the last attempt's error, ours or Restate's; empty where no attempt failed.
-        reason: Message of an error of ours, which never holds a value of a configuration.
-        next_try_at: When Restate starts the next attempt, as RFC 3339 text; empty without a time.
+        code: Code of the last attempt's error, ours or Restate's; empty if no attempt failed.
+        reason: Message, if the error is ours; it never contains a value of a configuration.
+        next_try_at: When Restate starts the next attempt, as RFC 3339 text; empty if unknown.
     """
 
     execution_id: str
@@ -85,7 +85,7 @@ class OpenJobs:
 
         Args:
             tenant: The tenant's key.
-            holder: The job that holds the lock, or an empty text.
+            holder: Id of the job that has the lock; empty if no job has it.
         """
         try:
             holders = [holder] if holder else []
@@ -99,7 +99,7 @@ class OpenJobs:
         return tuple(_open_job(rows[job]) for job in ids if job in rows)
 
     async def _find_failing(self, tenant: str) -> list[str]:
-        # Restate has this table in memory, with only the invocations that run or back off.
+        # This table is in Restate's memory, and lists only invocations that run or back off.
         rows = await self.admin.query(
             "SELECT id FROM sys_invocation_state"  # noqa: S608  # quoted
             f" WHERE strpos(last_failure, {literal(name_tenant(tenant))}) > 0"
@@ -117,14 +117,14 @@ class OpenJobs:
 
 
 def _open_job(row: Row) -> OpenJob:
-    own_error = _CODE.search(str(row.get("last_failure", "")))
+    our_error = _CODE.search(str(row.get("last_failure", "")))
     return OpenJob(
         execution_id=str(row["id"]),
-        state=_state(str(row["status"]), own_error[1] if own_error else ""),
+        state=_state(str(row["status"]), our_error[1] if our_error else ""),
         since=str(row["created_at"]),
         attempts=int(str(row.get("retry_count", 0))),
-        code=own_error[1] if own_error else str(row.get("last_failure_error_code", "")),
-        reason=own_error[2] if own_error else "",
+        code=our_error[1] if our_error else str(row.get("last_failure_error_code", "")),
+        reason=our_error[2] if our_error else "",
         next_try_at=str(row.get("next_retry_at", "")),
     )
 

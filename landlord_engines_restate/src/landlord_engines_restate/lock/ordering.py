@@ -1,8 +1,8 @@
 """Which of two jobs goes first, and whether the holder of a lock still runs.
 
-Restate's ids carry no time, and jobs may arrive in any order after an outage. So the admin API is
-asked for ``created_at``, the time at which Restate accepted an invocation. This module collects the
-facts; the rule itself is core's (`landlord_engines_core.tenants.order`).
+Restate's ids contain no time, and jobs may arrive in any order after an outage. So this module reads
+``created_at``, the time at which Restate accepted an invocation, from the admin API. It collects the
+facts, and `landlord_engines_core.tenants.order` applies the rule.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,8 +22,8 @@ from landlord_engines_restate.admin.queries import IGNORES_CANCEL, Status
 __all__ = ["Bid", "Claim", "DispatchOrder", "Holder", "Verdict", "to_contender"]
 
 REPLAY = 5.0
-"""Seconds for which a missing invocation is looked for again."""
-# A killed server lacks rows until it has read its log again (observed on 1.7.12, for milliseconds).
+"""Seconds for which a missing invocation is queried again."""
+# After a crash a server lacks rows until it has replayed its log (observed on 1.7.12, milliseconds).
 
 Row = Mapping[str, str]
 
@@ -44,9 +44,9 @@ class Holder:
     """The job that acquired the lock last; it may have ended.
 
     Attributes:
-        since: A time after its dispatch, at which it asked for the lock.
-        dispatched: When Restate accepted it; empty where nobody had to ask.
-        operation: Its operation; empty where an earlier version wrote the state.
+        since: When it asked for the lock, which is later than its dispatch.
+        dispatched: When Restate accepted it; empty if no comparison needed it.
+        operation: Its operation; empty if an earlier version wrote the state.
         is_resync: Whether it is a resync, which every job preempts.
     """
 
@@ -59,7 +59,7 @@ class Holder:
 
 @attrs.frozen(kw_only=True)
 class Bid:
-    """A job's bid for a tenant's lock."""
+    """A job that asks for a tenant's lock."""
 
     tenant: str
     execution_id: str
@@ -69,7 +69,7 @@ class Bid:
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """Result of a comparison, as it is journaled.
+    """Journaled answer of `DispatchOrder`; see `landlord_engines_restate.lock.claims`.
 
     Attributes:
         verdict: A value of `Verdict`.
@@ -87,7 +87,7 @@ class DispatchOrder:
     Attributes:
         admin: Restate's admin API.
         is_wanted: Asks Landlord whether a tenant's resource is desired.
-        replay: Seconds after which a missing invocation counts as forgotten.
+        replay: Seconds after which a missing invocation counts as deleted by Restate.
     """
 
     admin: AdminClient
@@ -99,8 +99,8 @@ class DispatchOrder:
     ) -> Claim:
         """Compare the job that asks for the lock with the holder.
 
-        An older holder whose code does not run is killed here, because a cancellation does not reach
-        it. With ``kill_running`` an older holder is killed even while its code runs.
+        A cancellation does not reach a holder whose code does not run, so this method kills an older
+        one. With ``kill_running`` it kills an older holder even while its code runs.
 
         Raises:
             AdminUnavailable: Restate's admin API gave no usable response.
@@ -118,7 +118,7 @@ class DispatchOrder:
             verdict = await self._check_older(holder, holder_row, kill_running=kill_running)
         return Claim(verdict=verdict, dispatched=dispatched)
 
-    async def check_current(self, me: str, holder: Holder | None, record: Record) -> None:
+    async def check_current(self, job_id: str, holder: Holder | None, record: Record) -> None:
         """Make sure that this job lives and that no later job has acquired the lock.
 
         Raises:
@@ -126,17 +126,19 @@ class DispatchOrder:
             Superseded: A later job has the lock.
             AdminUnavailable: Restate's admin API gave no usable response.
         """
-        # A job that runs before anybody held the lock has done nothing yet: there is nothing to stop.
+        # No job ever had the lock, so this job has done nothing yet that could conflict.
         if holder is None:
             return
-        ids = dict.fromkeys((me, holder.execution_id))
-        rows = await self._query_until_shown(me, "", ids, "sys_invocation_status")
-        has_ended = rows[me]["status"] == Status.COMPLETED
-        if holder.execution_id == me:
+        ids = dict.fromkeys((job_id, holder.execution_id))
+        rows = await self._query_until_shown(job_id, "", ids, "sys_invocation_status")
+        has_ended = rows[job_id]["status"] == Status.COMPLETED
+        if holder.execution_id == job_id:
             if has_ended:
-                raise ExecutionEnded(f"Restate shows {me} as ended, and no later job has the lock")
+                raise ExecutionEnded(
+                    f"Restate shows {job_id} as ended, and no later job has the lock"
+                )
             return
-        job = Contender(operation="", dispatched=read_date(rows[me]["created_at"]))
+        job = Contender(operation="", dispatched=read_date(rows[job_id]["created_at"]))
         other = to_contender(holder, rows.get(holder.execution_id, {}), record)
         if has_ended or other.is_later_than(job):
             raise Superseded(f"{holder.execution_id} has the tenant's lock")
@@ -159,7 +161,7 @@ class DispatchOrder:
         return await is_superseded(
             job,
             holder,
-            # Without the holder's operation a delete cannot be told apart: the times decide then.
+            # If the holder's operation is unknown, it may be a delete: only the times decide then.
             is_uuid=bid.is_uuid and bool(holder.operation),
             is_wanted=partial(self.is_wanted, bid.tenant),
         )
@@ -175,37 +177,41 @@ class DispatchOrder:
             return Verdict.FREE
         return Verdict.RUNNING
 
-    async def _query_contenders(self, me: str, holder: Holder, record: Record) -> Mapping[str, Row]:
-        """Read the two jobs' rows, as far as the record does not have the facts, in one query."""
-        other = holder.execution_id
-        if not record.has_ended(other):
-            # Only the view sys_invocation tells a running holder from one that backs off. It costs
-            # twice as much as sys_invocation_status.
-            return await self._query_until_shown(me, other, (me, other), "sys_invocation")
-        # The record has the holder's end. With its dispatch too, its row holds nothing new.
-        ids = (me,) if holder.dispatched else (me, other)
-        return await self._query_until_shown(me, "", ids, "sys_invocation_status")
+    async def _query_contenders(
+        self, job_id: str, holder: Holder, record: Record
+    ) -> Mapping[str, Row]:
+        """Read the two jobs' rows in one query, without those that the record makes needless."""
+        holder_id = holder.execution_id
+        if not record.has_ended(holder_id):
+            # Only the view sys_invocation distinguishes a running holder from one that backs off. It
+            # costs twice as much as sys_invocation_status.
+            return await self._query_until_shown(
+                job_id, holder_id, (job_id, holder_id), "sys_invocation"
+            )
+        # The record has the holder's end. If its dispatch is known too, its row adds nothing.
+        ids = (job_id,) if holder.dispatched else (job_id, holder_id)
+        return await self._query_until_shown(job_id, "", ids, "sys_invocation_status")
 
     async def _query_until_shown(
-        self, me: str, other: str, ids: Iterable[str], table: str
+        self, job_id: str, holder_id: str, ids: Iterable[str], table: str
     ) -> Mapping[str, Row]:
-        """Read rows; where ``other`` is missing, look for it again for `replay` seconds.
+        """Read rows; if the row of ``holder_id`` is missing, query again for `replay` seconds.
 
         Raises:
-            AdminUnavailable: The row of ``me`` is missing.
+            AdminUnavailable: The row of ``job_id`` is missing.
         """
         query = backoff.on_predicate(
             backoff.constant,
-            lambda rows: bool(other) and other not in rows,
+            lambda rows: bool(holder_id) and holder_id not in rows,
             interval=self.replay / 20,
             max_time=self.replay,
             jitter=None,
             logger=None,
         )(self._query_rows)
         rows: Mapping[str, Row] = await query(table, tuple(ids))
-        if me not in rows:
+        if job_id not in rows:
             raise AdminUnavailable(
-                f"Restate at {self.admin.url} does not show this job, {me}, yet",
+                f"Restate at {self.admin.url} does not show this job, {job_id}, yet",
                 hint="wait: the job is tried again",
             )
         return rows
@@ -220,7 +226,7 @@ class DispatchOrder:
 
 
 def to_contender(holder: Holder, row: Row, record: Record) -> Contender:
-    """Describe a holder for the rule: by Restate's row where there is one, else by the lock's state."""
+    """Describe a holder for the rule: from Restate's row if there is one, else from the lock's state."""
     dispatched = row.get("created_at") or holder.dispatched
     return Contender(
         operation=holder.operation,

@@ -1,20 +1,19 @@
 """Protocol of a tenant's lock, which runs inside a virtual object: acquire, resync, complete, forget.
 
 Acquire: a job calls ``acquire``, and the call returns once the previous holder has ended. There is no
-release. A job that has ended in any way, killed included, holds nothing, so that no crash leaves a
-lock behind.
+release. The end of a job, even a kill, frees the lock, so no crash leaves a lock behind.
 
 Order: of two jobs the one that was *dispatched* last gets the lock. The order of arrival says nothing,
 because jobs may arrive in any order after an outage. An older holder is cancelled, and killed if the
 cancellation does not end it. An older job that arrives late is superseded.
 
-First job: without a holder nothing is compared, so Restate is not asked. The state then keeps only a
-time that lies after the dispatch (`Holder.since`). The next job asks Restate for both dispatch times.
+First job: without a holder there is nothing to compare, so Restate is not queried. The state then keeps
+only a time later than the dispatch (`Holder.since`). The next job asks Restate for both dispatch times.
 
 Resync: it gets the lock only while the tenant's last job has ended, and every job preempts it.
 
 Deadlock: a holder must never *call* an exclusive handler of this object. The next job's ``acquire``
-occupies the object while it waits for the holder, so that the call would wait for itself. A holder
+occupies the object while it waits for the holder, so the two would wait for each other. A holder
 *sends* its end instead.
 """
 
@@ -40,13 +39,13 @@ from landlord_engines_restate.lock import history
 from landlord_engines_restate.lock.claims import Claims
 from landlord_engines_restate.lock.ordering import Bid, Claim, Holder, Verdict
 from landlord_engines_restate.lock.state import (
-    PAST,
+    HISTORY_KEY,
     AcquireRequest,
     AcquireResponse,
     EndResult,
     LockState,
     ResyncRequest,
-    load_past,
+    load_history,
     load_state,
     save_state,
 )
@@ -55,13 +54,13 @@ __all__ = ["acquire", "complete", "forget", "resync"]
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 10.0
-"""Seconds between two looks at a cancelled holder."""
+"""Seconds between two checks whether a cancelled holder has ended."""
 
 PATIENCE = 25.0
 """Seconds between the cancellation of a holder and its kill."""
-# A frozen worker does not react to a cancellation. Restate itself waits for it until the abort timeout,
-# which is eleven minutes or more. A kill is safe for a worker that lives: it carries a request to the
-# target that is already sent to its end.
+# A frozen worker does not react to a cancellation. Restate alone would wait for it until the abort
+# timeout, which is eleven minutes or more. A kill is safe for a live worker: the worker still awaits
+# the response to a request that it already sent to the target.
 
 
 async def acquire(
@@ -76,33 +75,34 @@ async def acquire(
         ctx: The lock's context.
         claims: Compares jobs.
         request: The job and its start.
-        send_resync: Sends for the tenant's resync after a job; returns whether it could.
+        send_resync: Requests a resync after a job; returns whether the request was sent.
     """
     state = await load_state(ctx)
-    holder, me, note = state.holder, request.execution_id, request.note
-    bid = Bid(tenant=ctx.key(), execution_id=me, operation=note.operation, is_uuid=note.is_uuid)
+    holder, job_id, start = state.holder, request.execution_id, request.note
+    bid = Bid(
+        tenant=ctx.key(), execution_id=job_id, operation=start.operation, is_uuid=start.is_uuid
+    )
     record, claim, preempted = state.record, Claim(verdict=Verdict.FREE), False
-    # A retried call finds its own job as holder. It has acquired the lock already.
-    if holder is not None and holder.execution_id != me:
+    # If a retried call finds its job as the holder, the job has acquired the lock already.
+    if holder is not None and holder.execution_id != job_id:
         compare = partial(claims.compare, ctx, bid, holder, record)
         claim = await compare()
         if claim.verdict == Verdict.SUPERSEDED:
             if record.has_ended(holder.execution_id):
-                # The clocks of Restate's nodes differ, so that this verdict may be wrong. A resync
-                # corrects a wrong one soon: it follows Landlord's configuration.
-                send_resync(_overridden_job(ctx.key(), holder, note, record))
+                # The clocks of Restate's nodes differ, so this verdict may be wrong. A resync
+                # corrects that soon, because it reads the configuration from Landlord.
+                send_resync(_overridden_job(ctx.key(), holder, start, record))
             return AcquireResponse(superseded_by=holder.execution_id)
         record = await _wait_for_end(ctx, compare, claim, holder, record)
         preempted = not record.has_ended(holder.execution_id)
     if state.resync is not None:
         compare = partial(claims.compare, ctx, bid, state.resync, record)
         record = await _wait_for_end(ctx, compare, await compare(), state.resync, record)
-    # Past transitions move to an entry of their own, so that the state stays small however many jobs
-    # a tenant has had.
-    past = history.append_lines(await load_past(ctx), record.transitions)
-    ctx.set(PAST, past, serde=BytesSerde())
+    # Past transitions move to the history, so that the state stays small after any number of jobs.
+    lines = history.append_lines(await load_history(ctx), record.transitions)
+    ctx.set(HISTORY_KEY, lines, serde=BytesSerde())
     acquired = _with_holder(record, request, dispatched=claim.dispatched, preempted=preempted)
-    # The resync is sent for now, not at the job's end: a killed job never reaches its end.
+    # The resync is requested now and not at the job's end, because a killed job never gets there.
     followed = send_resync(_completed_job(ctx.key(), acquired))
     save_state(ctx, attrs.evolve(acquired, followed=followed))
     return AcquireResponse(record=acquired.record)
@@ -111,24 +111,28 @@ async def acquire(
 def _with_holder(
     record: Record, request: AcquireRequest, *, dispatched: str, preempted: bool
 ) -> LockState:
-    """Return the state in which the job that asks holds the lock."""
-    me, note = request.execution_id, request.note
+    """Return the state in which the job that asks is the holder."""
+    job_id, start = request.execution_id, request.note
     holder = Holder(
-        execution_id=me, since=note.started_at, dispatched=dispatched, operation=note.operation
+        execution_id=job_id,
+        since=start.started_at,
+        dispatched=dispatched,
+        operation=start.operation,
     )
-    started = attrs.evolve(record, transitions=()).with_start(me, note)
+    started = attrs.evolve(record, transitions=()).with_start(job_id, start)
     return LockState(holder=holder, record=started, preempted=preempted)
 
 
 async def resync(ctx: ObjectContext, claims: Claims, request: ResyncRequest) -> AcquireResponse:
-    """Give the lock to a tenant's resync, unless a job holds it."""
+    """Give the lock to a tenant's resync, unless a job has it."""
     state = await load_state(ctx)
-    rival = state.later_job(request.after)
-    if not rival and not state.has_ended(request.after):
-        # A killed job never records its end. Restate tells it from a job that still runs.
-        rival = "" if await claims.has_failed(ctx, request.after) else request.after
-    if rival:
-        return AcquireResponse(superseded_by=rival)
+    resynced_id = request.after
+    blocking_job = state.later_job(resynced_id)
+    if not blocking_job and not state.has_ended(resynced_id):
+        # A killed job never records its end. Restate knows whether it was killed or still runs.
+        blocking_job = "" if await claims.has_failed(ctx, resynced_id) else resynced_id
+    if blocking_job:
+        return AcquireResponse(superseded_by=blocking_job)
     holder = Holder(
         execution_id=request.execution_id, since=request.note.started_at, is_resync=True
     )
@@ -157,16 +161,16 @@ async def complete(ctx: ObjectContext, transition: Transition) -> EndResult:
 async def forget(ctx: ObjectContext, claims: Claims, execution_id: str) -> None:
     """Clear a tenant's state, unless anything happened after this delete."""
     state = await load_state(ctx)
-    last = {transition.execution_id for transition in state.record.transitions}
-    if state.record.placements or execution_id not in last:
+    last_ids = {transition.execution_id for transition in state.record.transitions}
+    if state.record.placements or execution_id not in last_ids:
         return
-    # A running resync sends another request to forget at its end. A killed one never does.
+    # A running resync sends another ``forget`` at its end. A killed resync never does.
     if state.resync is None or await claims.has_failed(ctx, state.resync.execution_id):
         ctx.clear_all()
 
 
 def _completed_job(tenant: str, state: LockState) -> CompletedJob:
-    """Return the holder as the job to resync the tenant after."""
+    """Describe the holder for the resync that follows it."""
     assert state.holder is not None, "the lock has a holder"
     return CompletedJob(
         tenant=tenant,
@@ -177,15 +181,15 @@ def _completed_job(tenant: str, state: LockState) -> CompletedJob:
     )
 
 
-def _overridden_job(tenant: str, holder: Holder, note: JobStart, record: Record) -> CompletedJob:
-    """Return an ended holder as the job to resync the tenant after, with the superseded job's places."""
-    locations = (*record.placements, *note.candidates)
+def _overridden_job(tenant: str, holder: Holder, start: JobStart, record: Record) -> CompletedJob:
+    """Describe an ended holder for a resync that also checks the superseded job's locations."""
+    locations = (*record.placements, *start.candidates)
     return CompletedJob(
         tenant=tenant,
         execution_id=holder.execution_id,
         operation=holder.operation,
         removed=tuple(dict.fromkeys(placement.bare() for placement in locations)),
-        overrode_delete=note.operation == Operation.DELETE,
+        overrode_delete=start.operation == Operation.DELETE,
     )
 
 
@@ -205,8 +209,8 @@ async def _wait_for_end(
             await _preempt(ctx, compare, holder, end)
         answer = await end
     except TerminalError:
-        # The holder failed, was cancelled or was killed; or this very call was cancelled. The error
-        # is the same. Only a holder that has ended lets the next job in.
+        # Either the holder failed, was cancelled or was killed, or this call was cancelled: the error
+        # is the same. The next job may have the lock only if the holder has ended.
         if (await compare()).verdict == Verdict.RUNNING:
             raise
         return record
@@ -220,7 +224,7 @@ async def _preempt(
     holder: Holder,
     end: RestateDurableFuture[bytes],
 ) -> None:
-    """Cancel the holder and wait until it has ended, or has been killed.
+    """Cancel the holder, and wait until it has ended or was killed.
 
     `DispatchOrder.compare` kills a holder whose code does not run. After `PATIENCE` it kills one that
     still runs.

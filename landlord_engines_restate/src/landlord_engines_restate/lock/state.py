@@ -10,7 +10,7 @@ from landlord_engines_restate.lock.open_jobs import OpenJob
 from landlord_engines_restate.lock.ordering import Holder
 
 __all__ = [
-    "PAST",
+    "HISTORY_KEY",
     "STATE",
     "AcquireRequest",
     "AcquireResponse",
@@ -18,7 +18,7 @@ __all__ = [
     "LockState",
     "ResyncRequest",
     "TenantStatus",
-    "load_past",
+    "load_history",
     "load_state",
     "save_state",
 ]
@@ -26,8 +26,8 @@ __all__ = [
 STATE = "lock"
 """Key of the state entry with the holder and the record."""
 
-PAST = "past"
-"""Key of the state entry with the lines of past transitions."""
+HISTORY_KEY = "past"
+"""Key of the state entry with the tenant's history as JSON lines."""
 
 
 @attrs.frozen(kw_only=True)
@@ -36,10 +36,10 @@ class LockState:
 
     Attributes:
         holder: The job that acquired the lock last; it may have ended.
-        record: The placements, and the transitions of this job and its resync.
-        resync: The resync that acquired the lock after that job and has not ended.
-        followed: Whether the job's ``acquire`` has sent the request for its resync.
-        preempted: Whether the job before the holder ended without recording its end.
+        record: The placements, and the transitions of the holder and of its resync.
+        resync: The resync that acquired the lock after the holder and has not ended.
+        followed: Whether the holder's resync was requested.
+        preempted: Whether the previous holder ended without recording its end.
     """
 
     holder: Holder | None = None
@@ -49,20 +49,20 @@ class LockState:
     preempted: bool = False
 
     def running_job(self) -> str:
-        """Return the holder while its end is not recorded, or an empty text."""
+        """Return the holder's id until its end is recorded; then an empty text."""
         if self.holder is None or self.has_ended(self.holder.execution_id):
             return ""
         return self.holder.execution_id
 
     def later_job(self, execution_id: str) -> str:
-        """Return the holder if it is another job than this one, or an empty text."""
+        """Return the holder's id if the holder is another job; else an empty text."""
         if self.holder is None:
-            return ""  # the tenant was forgotten, its jobs with it
+            return ""  # ``forget`` has cleared the tenant's state
         holder = self.holder.execution_id
         return "" if holder == execution_id else holder
 
     def has_ended(self, execution_id: str) -> bool:
-        """Whether this job's end is recorded, or the tenant was forgotten."""
+        """Whether this job's end is recorded, or ``forget`` has cleared the state."""
         return self.holder is None or self.record.has_ended(execution_id)
 
     def needs_end(self, execution_id: str) -> bool:
@@ -86,7 +86,7 @@ class AcquireRequest:
 
 @attrs.frozen(kw_only=True)
 class ResyncRequest:
-    """Request of a resync for the lock, ``after`` a job."""
+    """Request of a resync for the lock; ``after`` is the id of the job that it follows."""
 
     execution_id: str
     after: str
@@ -103,11 +103,11 @@ class AcquireResponse:
 
 @attrs.frozen(kw_only=True)
 class EndResult:
-    """Messages to send after an end.
+    """Messages to send after a job's end.
 
     Attributes:
-        resync: The job to resync after, where its ``acquire`` has not sent that request.
-        forget: The tenant's last job, where no placement is left and the tenant is to be forgotten.
+        resync: The job, if its ``acquire`` could not request the resync.
+        forget: Id of the tenant's last job, if no placement is left; else empty.
     """
 
     resync: CompletedJob | None = None
@@ -119,7 +119,7 @@ class TenantStatus:
     """Response of the handler ``status``.
 
     Attributes:
-        jobs: The jobs that have not ended: the holder, and any that is held or retried.
+        jobs: The jobs that have not ended: the holder, and held or retried jobs.
     """
 
     tenant: str
@@ -136,9 +136,9 @@ async def load_state(ctx: ObjectContext | ObjectSharedContext) -> LockState:
     return codec.loads(raw, LockState) if raw else LockState()
 
 
-async def load_past(ctx: ObjectContext | ObjectSharedContext) -> bytes:
-    """Read the lines of past transitions."""
-    return await ctx.get(PAST, serde=BytesSerde()) or b""
+async def load_history(ctx: ObjectContext | ObjectSharedContext) -> bytes:
+    """Read the history's JSON lines."""
+    return await ctx.get(HISTORY_KEY, serde=BytesSerde()) or b""
 
 
 def save_state(ctx: ObjectContext, state: LockState) -> None:
