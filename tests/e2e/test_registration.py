@@ -133,7 +133,9 @@ async def test_what_an_operator_changed_is_shown_and_set_back_by_make_latest(wor
         assert response.status == 200
 
     (line, *_) = await worker.logged("registration changed", state=RegistrationState.REFUSED.value)
-    assert f"keeps abort_timeout of {world.service} as 180.0 although 610.0 was sent" in line["detail"]
+    assert (
+        f"keeps abort_timeout of {world.service} as 180.0 although 610.0 was sent" in line["detail"]
+    )
     code, text = await worker.command("check")
     assert (code, "--make-latest" in text) == (4, True), text
     code, text = await worker.command("register", "--make-latest")

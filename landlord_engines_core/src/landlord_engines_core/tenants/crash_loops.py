@@ -36,7 +36,7 @@ ALONE_FOR = 5.0
 """Seconds for which a job is tried alone."""
 
 TURN_INTERVAL = 2.0
-"""Seconds after which a waiting job asks again for its turn to run alone."""
+"""Seconds after which a waiting job asks again whether it may run alone."""
 
 _HINT = (
     "find out why the worker ended, for example at its memory limit; a newer job of the tenant"
