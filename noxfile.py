@@ -12,7 +12,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_external_run = True
 # nox makes it an error where CI is set; not every machine has every Python.
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["e2e", "tests", "measured", "lint", "types", "build", "demo", "coverage"]
+nox.options.sessions = ["e2e", "tests", "types", "lint", "build", "demo", "coverage"]
 # Most tests wait for processes: two sessions side by side keep two cores busy.
 nox.options.parallel = 2
 nox.options.allow_parallel = True
@@ -127,26 +127,23 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run the end-to-end tests without coverage: in a plain run all that `measured` does not run.
+    """Run the end-to-end tests on a real restate-server and a real Docker daemon.
 
-    Measuring takes half as long again. `nox -s e2e -- -k drain` chooses from all of them.
+    Coverage is measured only if it gains anything, since that takes half as long again.
+    `nox -s e2e -- -k drain` chooses from all tests, and measures nothing.
     """
     install_editable(session, "test", extra="[container,local]" if LOCAL else CONTAINER)
-    others = () if session.posargs else [f"--ignore={name}" for name in MEASURED]
-    args = ("-v", "-n", "6", "--durations=40", *others, "tests/e2e")
-    session.run("pytest", *args, *session.posargs)
+    args = ("-v", "-n", "5", "--durations=25")
+    if session.posargs:
+        session.run("pytest", *args, "tests/e2e", *session.posargs)
+        return
+    measured_pytest(session, *args, *MEASURED)
+    session.run("pytest", *args, *(f"--ignore={name}" for name in MEASURED), "tests/e2e")
 
 
-@nox.session
-def measured(session: nox.Session) -> None:
-    """Run the end-to-end tests that count for coverage, those on a real Docker daemon among them."""
-    install_editable(session, "test", extra="[container,local]" if LOCAL else CONTAINER)
-    measured_pytest(session, "-v", "-n", "6", "--durations=40", *MEASURED)
-
-
-@nox.session(requires=[f"tests-{OWN}", "measured"])
+@nox.session(requires=[f"tests-{OWN}", "e2e"])
 def coverage(session: nox.Session) -> None:
-    """Require that `tests` and `measured` together cover every branch."""
+    """Require that `tests` and `e2e` together cover every branch."""
     install(session, "coverage[toml]")
     session.run("coverage", "combine", "--keep")
     session.run("coverage", "report")
