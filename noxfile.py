@@ -59,8 +59,7 @@ def install(session: nox.Session, *what: str, group: str | None = None) -> None:
     pins = str(ROOT / "constraints.txt")
     groups = nox.project.load_toml("pyproject.toml")
     needed = nox.project.dependency_groups(groups, group) if group else ()
-    env = {"PIP_CONSTRAINT": pins, "PIP_BUILD_CONSTRAINT": pins, "PIP_NO_COMPILE": "1"}
-    session.install(*needed, *what, env=env)
+    session.install(*needed, *what, env={"PIP_CONSTRAINT": pins, "PIP_BUILD_CONSTRAINT": pins})
 
 
 def install_editable(session: nox.Session, group: str, *, extra: str = CONTAINER) -> None:
