@@ -68,6 +68,9 @@ def install_editable(session: nox.Session, group: str, *, extra: str = CONTAINER
     folders = (core + ENGINES, restate + extra, stub, "./examples/direct_engine", "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
     install(session, *editable, group=group)
+    # The tests start hundreds of processes. Where Python may write no bytecode, each would compile
+    # what is installed from folders again.
+    session.env["PYTHONDONTWRITEBYTECODE"] = None
 
 
 def measured_pytest(session: nox.Session, *args: str) -> None:
