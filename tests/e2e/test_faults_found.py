@@ -14,6 +14,9 @@ from landlord_test_target.faults.load import Load, Operation
 from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.harness import World
 
+# They prove the campaign of `nox -s faults`, which is long too.
+pytestmark = pytest.mark.long
+
 BUGGY = {"compute_provider": "buggy", "version": 1}
 PLAIN = {"compute_provider": "target", "location": "main", "version": 1}
 
@@ -60,7 +63,6 @@ def oracles(findings: list[Finding]) -> set[str]:
     return {finding.oracle for finding in findings}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("bug", ["lost", "wrong", "elsewhere", "doubled", "left over", "stuck"])
 async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
     findings = await judge_lives(world, Parts(bug=bug))
@@ -68,7 +70,6 @@ async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
     assert ("wrong" if bug == "elsewhere" else bug) in oracles(findings)
 
 
-@pytest.mark.long
 async def test_work_that_continues_too_late_after_a_kill_is_found(world: World) -> None:
     async with stage_with_judge(world, Parts(bug="slow")) as (on, judge):
         tenant = await create_tenant(judge, **BUGGY)
@@ -150,7 +151,6 @@ async def test_a_resync_that_never_comes_is_found_with_skewed_clocks(world: Worl
         assert "wrong" in oracles(await judge.look())
 
 
-@pytest.mark.long
 async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
     async with stage_with_judge(world, Parts(second=True)) as (on, judge):
         tenant = await create_tenant(judge, **PLAIN)
@@ -176,7 +176,6 @@ async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) ->
         assert {"stuck", "left in Restate"} <= oracles(await judge.look())
 
 
-@pytest.mark.long
 async def test_what_comes_after_the_first_look_is_found_by_the_second(world: World) -> None:
     parts = Parts(bug="acts later", resync_after=0, step_timeout=1, carry=1)
     async with stage_with_judge(world, parts) as (_, judge):
@@ -205,6 +204,5 @@ async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
     assert (finding.oracle, finding.tenant) == ("left in Restate", tenant)
 
 
-@pytest.mark.long
 async def test_without_a_bug_nothing_is_found(world: World) -> None:
     assert await judge_lives(world, Parts()) == []

@@ -37,6 +37,7 @@ def back_again(times: Times) -> Case:
     )
 
 
+@pytest.mark.long
 async def test_one_version_serves_or_nothing_is_left_however_a_job_on_docker_ends(
     world: World, second_world: World, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

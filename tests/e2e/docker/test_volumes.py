@@ -265,7 +265,7 @@ async def test_a_volume_is_not_reached_by_its_folder_below_a_wide_root(
     wide = engines(policy={"bind_roots": ["/var"]})
 
     for source in (folder, str(Path(folder).parent), "/var", "/var/lib"):
-        with pytest.raises(ComputeRefused, match=r"\$\.volumes\[0\] is a folder .* daemon's own"):
+        with pytest.raises(ComputeRefused, match=r"\$\.volumes\[0\] is a folder .* daemon's data"):
             await wide.provision(spec(tenant.tenant, volumes=[f"{source}:/data:ro"]))
     assert tenant.ids == []
 
