@@ -18,7 +18,7 @@ class LostAttempts:
 
     Attributes:
         count: How many there were in a row, since the job last made progress or failed with an error.
-        is_new: Whether no attempt has begun and ended since the last lost one.
+        is_new: Whether the attempt directly before this one was lost.
     """
 
     count: int = 0
@@ -74,12 +74,13 @@ class Steps(Protocol):
 
         Raises:
             Superseded: A job dispatched later has the lock.
+            StillRunning: Only for a resync: the job before it has not ended.
             Transient: The backend did not answer.
         """
 
     async def lost_attempts(self) -> LostAttempts:
         """Count this job's lost attempts, outside of any step and without a journal entry.
 
-        The call never fails: if the backend does not answer, no attempt was lost. An
-        engine asks its backend only if an earlier attempt did not end in this process.
+        The call never fails: without the backend's answer it returns `NONE_LOST`. An engine need
+        not ask on a first attempt, or if the previous attempt ended in this process.
         """

@@ -36,7 +36,7 @@ from landlord_engines_core.settings.unknown_keys import (
     find_unused,
     list_non_maps,
     look_up,
-    near_misses,
+    misspelt_variables,
     unknown_flags,
     unknown_keys,
     variable,
@@ -142,7 +142,7 @@ class Sources:
         in_file = section.get("default_provider", "") if isinstance(section, Mapping) else ""
         name = variable("workflow.default_provider")
         named = self.flags.get("workflow.default_provider") or self.environment.get(name) or in_file
-        if not named and (misspelt := list(near_misses(self.environment, {name}, "", ()))):
+        if not named and (misspelt := list(misspelt_variables(self.environment, {name}, "", ()))):
             raise SettingsError("; ".join(misspelt), hint="correct the variable's name")
         return str(named)
 
@@ -205,7 +205,7 @@ class Sources:
         yield from unknown_keys(self.document, options, name, self.file)
         known = {each for option in options.values() for each in _variables(option)}
         known |= {"LANDLORD_CONFIG", *(variable(path) for path in UNUSED)}
-        yield from near_misses(self.environment, known, name, compute_engines)
+        yield from misspelt_variables(self.environment, known, name, compute_engines)
         yield from unknown_flags(self._read_flags(), options)
 
     def _read_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Value"]:

@@ -1,8 +1,8 @@
 """Finding unknown keys and variables, with the known name that each may stand for.
 
 Landlord's file has sections for other programs, and a newer Landlord may have more of them. An
-unknown section is therefore an error only if its name is similar to a worker's section. Inside a worker's
-section, every unknown key is an error.
+unknown section is therefore an error only if its name is similar to a worker's section. In ``log``,
+``worker`` and ``workflow.<engine>`` every unknown key is an error.
 """
 
 import re
@@ -18,7 +18,7 @@ __all__ = [
     "find_unused",
     "list_non_maps",
     "look_up",
-    "near_misses",
+    "misspelt_variables",
     "unknown_flags",
     "unknown_keys",
     "variable",
@@ -92,13 +92,15 @@ def list_non_maps(document: Mapping[str, Any], engine: str, file: str) -> Iterat
             yield f"{section} must be a map ({file})"
 
 
-def near_misses(
+def misspelt_variables(
     environment: Mapping[str, str],
     known: Collection[str],
     engine: str,
     compute_engines: Collection[str],
 ) -> Iterator[str]:
-    """Report the variables whose names are similar to a setting's; not empty or injected ones.
+    """Report the variables whose names are similar to a setting's.
+
+    Empty variables pass, and those that Kubernetes or Docker injects for a service.
 
     Args:
         environment: The environment's variables.

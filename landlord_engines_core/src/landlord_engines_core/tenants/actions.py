@@ -51,6 +51,7 @@ class JobActions:
         """
         if job.operation is Operation.DELETE:
             if job.unreadable:
+                # The tenant's record may make them needless: `apply` asks only without one.
                 return Resolved(started_at=now())
             candidates = await self.resolver.candidates(job)
             return Resolved(started_at=now(), candidates=candidates)
@@ -75,8 +76,8 @@ class JobActions:
         # A late request of the tenant's previous job would undo this job's work.
         await self.in_flight.wait_ended(job.tenant)
         if resolved.placement is None:
-            locations = await self._locations_to_clear(job, resolved, record)
-            confirmed = await self.confirmer.remove(job.tenant, locations)
+            placements = await self._placements_to_clear(job, resolved, record)
+            confirmed = await self.confirmer.remove(job.tenant, placements)
         else:
             confirmed = await self.confirmer.bring(job, execution_id, record, resolved.placement)
         self.logger.info("job completed", outcome=str(confirmed.applied.outcome))
@@ -84,7 +85,7 @@ class JobActions:
         return attrs.evolve(confirmed, detail=detail)
 
     async def hold(self, reason: str) -> Confirmed:
-        """Refuse an update that was rolled back.
+        """Refuse an update that was rolled back; typed as the step's result.
 
         Raises:
             ComputeRefused: Always.
@@ -105,10 +106,10 @@ class JobActions:
         decision = await self.converger.plan(resolved.placement.engine, spec)
         return Planned(action=decision.action, changes=decision.changes)
 
-    async def _locations_to_clear(
+    async def _placements_to_clear(
         self, job: Job, resolved: Resolved, record: Record
     ) -> tuple[Placement, ...]:
-        locations = record.placements or resolved.candidates
-        if locations or record.deleted:
-            return locations
+        placements = record.placements or resolved.candidates
+        if placements or record.deleted:
+            return placements
         return await self.resolver.candidates(job)

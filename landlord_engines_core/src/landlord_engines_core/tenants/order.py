@@ -31,7 +31,7 @@ class Contender:
         operation: The job's operation.
         dispatched: When the backend accepted the job; ``None`` if the backend has forgotten it.
         before: Upper bound of ``dispatched``, for a job that the backend has forgotten.
-        killed: Whether the job ended without a transition in the tenant's record.
+        killed: Whether the job ended without a transition in the tenant's record, as a killed one does.
     """
 
     operation: str
@@ -45,7 +45,10 @@ class Contender:
         return self.operation == Operation.DELETE
 
     def is_later_than(self, other: "Contender") -> bool:
-        """Whether this job was dispatched after the other one."""
+        """Whether this job was dispatched after the other one, as far as the backend still knows.
+
+        With an upper bound alone, a job counts as later if it may have been later.
+        """
         # A killed job supersedes nothing: Landlord or an operator gave it up.
         latest = self.dispatched or self.before
         if self.killed or latest is None or other.dispatched is None:
@@ -66,7 +69,7 @@ async def is_superseded(
 
     Args:
         job: The job that asks for the lock; its time of dispatch is known.
-        holder: The job that had the lock last; it may have ended.
+        holder: The job that acquired the lock last, whether it still runs or has ended.
         is_uuid: Whether the tenant's key is Landlord's UUID, which no other tenant ever gets.
         is_wanted: Asks Landlord; called only if a delete meets another operation.
 
@@ -78,6 +81,6 @@ async def is_superseded(
         return later
     if job.is_delete:
         return later and await is_wanted() is True
-    # The holder is a delete. Landlord still wants the tenant if this job came after the delete.
+    # The holder is a delete. If Landlord still wants the tenant, the delete is outdated.
     landlord_wants = await is_wanted()
     return later if landlord_wants is None else not landlord_wants

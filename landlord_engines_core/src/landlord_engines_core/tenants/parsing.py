@@ -52,8 +52,8 @@ def parse_job(raw: bytes) -> Job:
     """Parse a job from a body of any size and depth.
 
     Raises:
-        InvalidJob: The body is not JSON, or names no tenant or no known operation. The message names
-            the bad field, and never its value.
+        InvalidJob: The body is not JSON, names no readable tenant, or names an unknown or unreadable
+            operation. The message names the bad field, and never its value.
     """
     try:
         fields = _read_fields(jsontext.decode(raw))
@@ -66,6 +66,7 @@ def parse_job(raw: bytes) -> Job:
     config = _read_config(fields.get("desired_config"))
     name = _read_name(fields.get("tenant_id"))
     engine = _read_text(fields.get("compute_provider"))
+    # It may name the resource's location, so a delete needs it too.
     needed: dict[str, object] = {"desired_config": config}
     if operation is not Operation.DELETE:
         needed |= {"tenant_id": name, "compute_provider": engine}
@@ -85,7 +86,7 @@ def parse_job(raw: bytes) -> Job:
 
 
 def _read_fields(text: str) -> Mapping[str, object]:
-    """Read the fields that a job needs; of a repeated field, the last occurrence.
+    """Read at least the fields that a job needs; of a repeated field, the last occurrence.
 
     Raises:
         NotJson: The text is no JSON object.

@@ -54,7 +54,7 @@ class Invocation:
 
     @property
     def is_movable(self) -> bool:
-        """Whether none of its code runs, or its last attempt did not reach the deployment."""
+        """Whether another deployment may continue it: no code of it runs, or none was reached."""
         # Restate shows the invocation as running while the next attempt tries to connect. The
         # previous attempt's failure stays visible.
         return self.is_inactive or self.failure == _UNREACHABLE
@@ -67,6 +67,8 @@ class _Input:
 
 @attrs.frozen(kw_only=True)
 class _FirstEntry:
+    """Restate's first entry of a journal: ``{"Command": {"Input": {"payload": [bytes]}}}``."""
+
     Command: Mapping[str, _Input]
 
 
@@ -108,7 +110,7 @@ class Invocations:
             return ""
 
     async def find_later_job(self, job: Invocation, tenant: str) -> str:
-        """Find a job that was dispatched after this one and acquired the lock; empty if there is none.
+        """Return the last holder's id if it was dispatched after this job, else an empty text.
 
         Raises:
             EngineError: The order of dispatch is unknown, or Restate gave no usable response.
@@ -130,8 +132,8 @@ class Invocations:
             # The holder acquired the lock after this job's dispatch, but may have been dispatched
             # before it.
             raise EngineFailed(
-                f"Restate has forgotten when {holder.execution_id} was dispatched, which had the"
-                " lock last: let the job end on its deployment, or kill it"
+                f"{holder.execution_id} had the lock last, but Restate has forgotten when it was"
+                f" dispatched: let {job.id} end on its deployment, or kill it"
             )
         return holder.execution_id
 

@@ -62,6 +62,7 @@ class RestateSteps:
             state = await self.shared.reader.read(tenant)
             await self.shared.order.check_current(self.execution_id, state.holder, state.record)
         except EngineError as error:
+            # Superseded and StillRunning are job errors, and pass.
             raise Transient(error.message, hint=error.hint) from error
         return state.record
 
@@ -106,6 +107,7 @@ class ResyncSteps(RestateSteps):
                     f"{self.resynced_id} has not ended, or has not recorded its end yet"
                 )
         except EngineError as error:
+            # Superseded and StillRunning are job errors, and pass.
             raise Transient(error.message, hint=error.hint) from error
         return state.record
 

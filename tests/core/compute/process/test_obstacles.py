@@ -265,7 +265,7 @@ def test_more_mounts_than_a_message_names_are_counted(
     mounts.write_text("".join(line.format(point) for point in points))
     monkeypatch.setattr(obstacles, "_MOUNTS", mounts)
 
-    with pytest.raises(ComputeRefused, match=r"new\\nline', .*/m4, .*/m3 and 3 more"):
+    with pytest.raises(ComputeRefused, match=r"new\\x0aline', .*/m4, .*/m3 and 3 more"):
         remove_folder(tmp_path / "t")
 
 

@@ -1,7 +1,7 @@
 """Errors about a tenant's folder, with the path at fault and the command that helps.
 
-Only a person can remove most of these obstacles. The job of the delete is held: the worker retries it
-until they are gone.
+Mounts, foreign owners and flags of chattr(1) can block a delete, and mostly only a person can remove
+them. Until then the delete is held, and the worker retries it.
 """
 
 import errno
@@ -25,6 +25,9 @@ __all__ = [
 _MAX_MOUNTS = 3
 """Maximum number of mounts in one message."""
 
+_PLAIN = frozenset(range(ord(" "), ord("~") + 1)) - frozenset(b"'\\")
+"""Bytes that stand for themselves between ``$'`` and ``'``."""
+
 _RETRIED = "the worker then retries the delete"
 
 
@@ -41,7 +44,7 @@ def translate_errors(folder: str) -> Iterator[None]:
         # The message of an OSError may name a tenant's file.
         raise ComputeUnavailable(
             f"this tenant's folder in {folder} cannot be used: {error_name(error)}",
-            hint="set compute.process.folder to one that this user may write to",
+            hint="check its permissions and the free space, or set compute.process.folder to another",
         ) from None
 
 
@@ -75,9 +78,12 @@ def protection_error(path: Path) -> ComputeRefused:
 
 
 def quote_path(path: Path) -> str:
-    """Return a path quoted for a shell, with unprintable characters escaped."""
+    """Return a path quoted for bash, so that a command with it can be copied from a log."""
     text = str(path)
-    return shlex.quote(text) if text.isprintable() else ascii(text)
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = "".join(chr(byte) if byte in _PLAIN else f"\\x{byte:02x}" for byte in os.fsencode(path))
+    return f"$'{plain}'"
 
 
 def error_name(error: OSError) -> str:

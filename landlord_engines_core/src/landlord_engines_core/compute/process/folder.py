@@ -142,7 +142,7 @@ class FolderState:
 
     @property
     def is_killed(self) -> bool:
-        """Whether the runner was killed before it wrote the command's end."""
+        """Whether no runner is alive and none wrote the command's end: killed, or never started."""
         status = self.run_status
         return not self.is_alive and not (status is not None and status.ended)
 
