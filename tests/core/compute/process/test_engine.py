@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -131,6 +132,23 @@ async def test_a_lock_that_a_waiting_worker_creates_again_during_a_delete_goes_t
     assert await engine.destroy("t", "")
     assert not tenant.exists()
     assert not await engine.destroy("t", "")
+
+
+async def test_a_delete_on_a_disk_with_errors_is_tried_again(
+    engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.provision(spec({"command": ["/bin/sleep", "1000"]}))
+
+    def fail(_: Any) -> None:
+        raise OSError(errno.EIO, "a broken disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "_empty_folder", fail)
+        with pytest.raises(ComputeUnavailable, match="EIO"):
+            await engine.destroy("t", "")
+
+    assert await engine.destroy("t", "")
+    assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
 async def test_a_rollback_and_a_delete_leave_nothing_of_what_they_remove(
