@@ -190,7 +190,7 @@ def fuzz(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Kill what serves tenants, at random and at each message: `nox -s faults -- --seed 7`.
 
-    Not part of a plain run, which takes a few of these kills.
+    Not part of a plain run, which kills at some messages. The long tests have a short campaign.
     """
     install_editable(session, "test", extra=LOCAL)
     campaigns = ("tests/e2e/test_faults.py", "tests/e2e/test_every_point.py")
@@ -202,7 +202,8 @@ def faults(session: nox.Session) -> None:
 def endings(session: nox.Session) -> None:
     """Kill jobs while requests are late, and look what is left: `nox -s endings -- --seed 7`.
 
-    Not part of a plain run, which plays a few. `--stories DIR` keeps what became of each case.
+    Not part of a plain run, which plays two on the tests' target. `--stories DIR` keeps the story of
+    each case.
     """
     install_editable(session, "test", extra=LOCAL)
     played = ("tests/e2e/docker/test_endings.py", "tests/e2e/test_endings.py")

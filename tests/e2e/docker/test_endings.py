@@ -1,6 +1,6 @@
 """Jobs that are killed while requests to a real Docker daemon are late, and what comes after.
 
-A few in a plain run; `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
+The long tests play two cases; `nox -s endings -- --seed 7` plays forty with a step_timeout of 20 s.
 """
 
 import asyncio

@@ -246,26 +246,26 @@ async def test_a_job_that_a_later_one_has_overtaken_is_killed(
     assert restate.asked == ["kill"]
 
 
-async def test_what_was_sent_in_a_form_of_another_restate_is_left(
-    restate: Restate, mover: Mover
+@pytest.mark.parametrize(
+    ("shown", "form", "reason"),
+    [
+        (
+            "entry",
+            '{"Command": {"Other": {"payload": []}}}',
+            "in another form than restate-server 1.7",
+        ),
+        ("lock", "[]", "the state of JobsTenant on Restate at"),
+    ],
+)
+async def test_a_job_whose_entry_or_lock_cannot_be_read_is_left_where_it_is(
+    restate: Restate, mover: Mover, shown: str, form: str, reason: str
 ) -> None:
-    restate.entry = '{"Command": {"Other": {"payload": []}}}'
+    setattr(restate, shown, form)
 
     became, why = await outcome(mover)
 
     assert became is MoveOutcome.LEFT
-    assert "in another form than restate-server 1.7" in why
-
-
-async def test_a_lock_that_cannot_be_read_leaves_the_job_where_it_is(
-    restate: Restate, mover: Mover
-) -> None:
-    restate.lock = "[]"
-
-    became, why = await outcome(mover)
-
-    assert became is MoveOutcome.LEFT
-    assert "the state of JobsTenant on Restate at" in why
+    assert reason in why
 
 
 async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(

@@ -50,30 +50,21 @@ async def test_nothing_is_sent_while_the_service_is_not_registered(
     assert len(httpserver.log) == 1
 
 
-async def test_an_ingress_that_does_not_take_the_job_is_an_error(
-    registered: HTTPServer, dispatcher: RestateDispatcher
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (404, "", "status 404"),
+        (200, "<html>", "unexpected response"),
+        (200, " " * (1 << 20), "more than 65536 bytes"),
+    ],
+    ids=["refused", "something else", "without end"],
+)
+async def test_an_ingress_that_does_not_answer_as_restate_does_is_an_error(
+    registered: HTTPServer, dispatcher: RestateDispatcher, status: int, body: str, message: str
 ) -> None:
-    registered.expect_request(SEND).respond_with_data("", status=404)
+    registered.expect_request(SEND).respond_with_data(body, status=status)
 
-    with pytest.raises(EngineFailed, match="status 404"):
-        await dispatcher.dispatch(b"{}")
-
-
-async def test_an_ingress_that_answers_something_else_is_an_error(
-    registered: HTTPServer, dispatcher: RestateDispatcher
-) -> None:
-    registered.expect_request(SEND).respond_with_data("<html>", status=200)
-
-    with pytest.raises(EngineFailed, match="unexpected response"):
-        await dispatcher.dispatch(b"{}")
-
-
-async def test_an_ingress_that_answers_without_end_is_an_error(
-    registered: HTTPServer, dispatcher: RestateDispatcher
-) -> None:
-    registered.expect_request(SEND).respond_with_data(" " * (1 << 20), status=200)
-
-    with pytest.raises(EngineFailed, match="more than 65536 bytes"):
+    with pytest.raises(EngineFailed, match=message):
         await dispatcher.dispatch(b"{}")
 
 
