@@ -19,10 +19,9 @@ from testcontainers.core.image import DockerImage
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate.local.binary import VERSION
 from landlord_engines_restate.local.server import (
+    LocalServer,
     NotReady,
-    Ports,
     config_text,
-    free_ports,
     wait_ready,
 )
 
@@ -44,7 +43,7 @@ testcontainers_config.ryuk_disabled = True
 
 
 @attrs.define(kw_only=True)
-class RestateContainer:
+class RestateContainer(LocalServer):
     """A restate-server in a container that shares this machine's network.
 
     The server reaches a worker on loopback, and no other machine reaches either of them.
@@ -58,22 +57,11 @@ class RestateContainer:
     binary: Path
     folder: Path
     image: str = attrs.field(init=False)
-    _ports: Ports = attrs.field(init=False, factory=free_ports)
     _resources: ExitStack = attrs.field(init=False, factory=ExitStack)
 
     @image.default
     def _name_image(self) -> str:
         return f"landlord-engines/restate-server:{VERSION}-{uuid4().hex[:12]}"
-
-    @property
-    def endpoint(self) -> str:
-        """URL of the ingress."""
-        return f"http://127.0.0.1:{self._ports[0]}"
-
-    @property
-    def admin_endpoint(self) -> str:
-        """URL of the admin API."""
-        return f"http://127.0.0.1:{self._ports[1]}"
 
     async def start(self) -> None:
         """Build the image, start the container and return once the server answers.

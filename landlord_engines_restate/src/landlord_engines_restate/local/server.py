@@ -1,5 +1,6 @@
 """A restate-server process on this machine, and functions that the container shares."""
 
+import abc
 import asyncio
 import json
 import socket
@@ -7,7 +8,6 @@ from asyncio.subprocess import Process
 from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Protocol
 
 import attrs
 import backoff
@@ -19,7 +19,6 @@ from landlord_engines_restate.local.processes import kill_and_wait
 __all__ = [
     "LocalServer",
     "NotReady",
-    "Ports",
     "RestateServer",
     "config_text",
     "free_ports",
@@ -36,41 +35,11 @@ Ports = tuple[int, int, int]
 """Ports of the ingress, the admin API, and the traffic between servers."""
 
 
-class LocalServer(Protocol):
+@attrs.define(kw_only=True)
+class LocalServer(abc.ABC):
     """A restate-server on this machine: a process or a container."""
 
-    @property
-    def endpoint(self) -> str:
-        """URL of the ingress."""
-
-    @property
-    def admin_endpoint(self) -> str:
-        """URL of the admin API."""
-
-    async def start(self) -> None:
-        """Start the server and return once it answers; a failed start leaves nothing behind."""
-
-    async def stop(self) -> None:
-        """Stop the server."""
-
-
-class NotReady(Exception):  # callers add the server's log and raise EngineFailed
-    """A server ended, or did not answer in time."""
-
-
-@attrs.define(kw_only=True)
-class RestateServer:
-    """A restate-server process; a restart keeps its data and its ports.
-
-    Attributes:
-        binary: The program.
-        folder: Folder for the server's data and its log.
-    """
-
-    binary: Path
-    folder: Path
     _ports: Ports = attrs.field(init=False)
-    _process: Process | None = attrs.field(init=False, default=None)
 
     @_ports.default
     def _choose_ports(self) -> Ports:
@@ -85,6 +54,32 @@ class RestateServer:
     def admin_endpoint(self) -> str:
         """URL of the admin API."""
         return f"http://127.0.0.1:{self._ports[1]}"
+
+    @abc.abstractmethod
+    async def start(self) -> None:
+        """Start the server and return once it answers; a failed start leaves nothing behind."""
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """Stop the server."""
+
+
+class NotReady(Exception):  # callers add the server's log and raise EngineFailed
+    """A server ended, or did not answer in time."""
+
+
+@attrs.define(kw_only=True)
+class RestateServer(LocalServer):
+    """A restate-server process; a restart keeps its data and its ports.
+
+    Attributes:
+        binary: The program.
+        folder: Folder for the server's data and its log.
+    """
+
+    binary: Path
+    folder: Path
+    _process: Process | None = attrs.field(init=False, default=None)
 
     @property
     def log(self) -> Path:
