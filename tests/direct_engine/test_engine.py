@@ -61,8 +61,11 @@ async def test_a_held_job_goes_on_with_a_better_configuration(
     await bench.target.fault(tenant, "create", refuse=-1)
     held = await landlord.seen(tenant, workflow_sub_state="backing-off")
 
-    # Before the fault ends: a version that came after the job's last read would wait for the resync.
     await landlord.update(tenant, version=2)
+    # The attempt under way may still have read version 1, and a version that comes after a job's last
+    # read waits for the resync. So the fault ends once a later attempt has reached the target.
+    under_way = len(await bench.target.ledger(tenant, "create"))
+    await bench.target.asked(tenant, "create", under_way + 2)
     await bench.target.fault(tenant, "create", refuse=0)
     await landlord.seen(tenant, status="ready")
 
