@@ -19,7 +19,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
-from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
 def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
@@ -42,13 +42,15 @@ def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]
 
 
 async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
-    tenants = jobs(("process", create_crashing(settings)), health_timeout=20.0, step_timeout=60.0)
+    tenants = build_tenant_jobs(
+        ("process", create_crashing(settings)), health_timeout=20.0, step_timeout=60.0
+    )
     for number, body in enumerate(bodies):
-        answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
+        answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
         print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
 
 
-def keep(point: str, victim: int, *arguments: str) -> None:
+def run_runner(point: str, victim: int, *arguments: str) -> None:
     """Run a command as `process` does, and kill a process at a failpoint of the runner."""
 
     def reached(at: str) -> None:
@@ -59,4 +61,4 @@ def keep(point: str, victim: int, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    run_runner(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

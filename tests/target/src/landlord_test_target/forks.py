@@ -18,7 +18,7 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["Forked", "forked", "forked_call"]
+__all__ = ["ForkedProcess", "fork_call", "fork_host"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -36,7 +36,7 @@ _SERVER.set_forkserver_preload(
 
 
 @attrs.define
-class Forked:
+class ForkedProcess:
     """A process with asyncio's interface, whose parent is the fork server and not this process."""
 
     _process: ForkServerProcess
@@ -82,9 +82,9 @@ class Forked:
         return code
 
 
-def forked(
+def fork_host(
     command: tuple[str, ...], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
+) -> ForkedProcess:
     """Run ``landlord-host`` with this command line, its output appended to a file.
 
     Args:
@@ -93,20 +93,20 @@ def forked(
         environment: Its variables; this process's if None. Modules that are imported already do not
             see them.
     """
-    return forked_call(partial(_run_host, command), output, environment)
+    return fork_call(partial(_run_host, command), output, environment)
 
 
-def forked_call(
+def fork_call(
     call: Callable[[], object], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
-    """Call a function that can be pickled, with output and variables as in `forked`."""
+) -> ForkedProcess:
+    """Call a function that can be pickled, with output and variables as in `fork_host`."""
     output.touch()
     variables = dict(os.environ if environment is None else environment)
     process = _SERVER.Process(
         target=_run, args=(call, variables, str(Path.cwd()), str(output)), daemon=True
     )
     process.start()
-    return Forked(process)
+    return ForkedProcess(process)
 
 
 def _run_host(command: tuple[str, ...]) -> None:

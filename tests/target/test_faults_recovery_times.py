@@ -6,7 +6,7 @@ import pytest
 
 from landlord_test_target.faults.fault import Fault
 from landlord_test_target.faults.load import Operation
-from landlord_test_target.faults.measure import Measure
+from landlord_test_target.faults.recovery_times import RecoveryTimes
 
 KILL = {"kind": "worker -9", "is_kill": True, "at": 10.0, "over": 12.0}
 
@@ -25,7 +25,12 @@ def taken(
     kill = Fault(**KILL, running=[operation] if operation.begun < 10 else [])  # type: ignore[arg-type]
     all_faults = [kill, *(Fault(**fault) for fault in faults)]  # type: ignore[arg-type]
     ledger = [{"tenant": "t", "outcome": "lost", "at": lost_at}] if lost_at else []
-    return [took for _, _, took in Measure.of(all_faults, [operation, *others], ledger).taken()]
+    return [
+        took
+        for _, _, took in RecoveryTimes.group(
+            all_faults, [operation, *others], ledger
+        ).after_one_kill()
+    ]
 
 
 def test_an_operation_during_one_kill_is_measured_from_the_end_of_the_kill() -> None:
