@@ -94,8 +94,8 @@ class EngineInfo:
 
     Attributes:
         name: The name of its entry point.
-        contract: The major version of the contract that it implements, as a number of its own and not
-            as `CONTRACT`, which changes with the installed core.
+        contract: The major version of the contract that it implements. Write a number: `CONTRACT` is
+            the installed core's version.
         capabilities: Its abilities; a missing one counts as unsupported.
     """
 
