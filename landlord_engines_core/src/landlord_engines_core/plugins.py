@@ -17,11 +17,13 @@ from stevedore.extension import ExtensionManager
 from landlord_engines_core.compute import ComputeFactory
 from landlord_engines_core.distributions import Damaged, Installed, read_installed
 from landlord_engines_core.engine import CONTRACT, EngineFactory
+from landlord_engines_core.engine.declaration import find_factory_problems
 from landlord_engines_core.errors import (
     PluginAmbiguous,
     PluginError,
     PluginImportFailed,
     PluginIncompatible,
+    PluginInvalid,
     PluginNotInstalled,
     PluginWrongType,
 )
@@ -86,8 +88,8 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
     """Load the factory of one worker engine.
 
     Raises:
-        PluginError: The engine is not installed, ambiguous, incompatible, not importable or of a
-            wrong type.
+        PluginError: The engine is not installed, ambiguous, incompatible, not importable, of a wrong
+            type, or declares something that does not hold.
     """
     chosen = _choose(WORKER_ENGINES, name)
     factory = _load(chosen)
@@ -96,6 +98,7 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
             f"worker engine {chosen} leads to an object of type {type(factory).__name__}, not to an EngineFactory",
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
+    _refuse_problems(chosen, factory)
     return chosen, factory
 
 
@@ -113,6 +116,26 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
     return chosen, factory
+
+
+def _refuse_problems(chosen: Candidate, factory: EngineFactory) -> None:
+    problems = find_factory_problems(chosen.name, factory)
+    if not problems:
+        return
+    # Alone: its other problems may only be those of another version.
+    if getattr(factory.info, "contract", CONTRACT) != CONTRACT:
+        raise _incompatible(chosen, problems[0])
+    raise PluginInvalid(
+        f"worker engine {chosen} is not valid: {'; '.join(problems)}",
+        hint=f"update {chosen.distribution}, or report it to its authors",
+    )
+
+
+def _incompatible(candidate: Candidate, reason: str) -> PluginIncompatible:
+    return PluginIncompatible(
+        f"{candidate}: {reason}",
+        hint=f"upgrade landlord-engines-core, or install another version of {candidate.distribution}",
+    )
 
 
 def _candidate(point: EntryPoint, distribution: Installed) -> Candidate:
@@ -142,11 +165,8 @@ def _choose(group: str, name: str) -> Candidate:
 def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
     majors = [engine for engine in _other_majors(group) if engine.name == name]
     if majors:
-        return PluginIncompatible(
-            f"{majors[0]} is for {majors[0].group}, and this host implements version {CONTRACT}",
-            hint="upgrade landlord-engines-core, or install another version of"
-            f" {majors[0].distribution}",
-        )
+        reason = f"it is for {majors[0].group}, and this host implements version {CONTRACT}"
+        return _incompatible(majors[0], reason)
     names = sorted({engine.name for engine in listed})
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else "install the distribution that offers it"
