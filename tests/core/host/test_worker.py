@@ -10,8 +10,6 @@ from landlord_engines_core.host import worker
 
 
 class Engine(WorkerEngine):
-    info = EngineInfo(name="test")
-
     async def serve(self, started: object) -> None:
         """Nothing is served."""
 
@@ -28,4 +26,4 @@ async def test_an_engine_of_a_command_that_does_not_shut_down_is_named(
     monkeypatch.setattr(worker, "LONGEST_SHUTDOWN", 0.01)
 
     with pytest.raises(EngineFailed, match="shutdown of worker engine test did not return"):
-        await worker._shut_down(Engine())
+        await worker._shut_down(EngineInfo(name="test", contract=1), Engine())

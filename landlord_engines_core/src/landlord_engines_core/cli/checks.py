@@ -59,8 +59,8 @@ async def _check_landlord(parts: WorkerParts) -> str:
 
 
 async def _check_engine(parts: WorkerParts) -> str:
-    refuse_unable(parts.engine)
-    if not parts.engine.info.supports(Capability.DRY_RUN):
+    refuse_unable(parts.info, parts.engine)
+    if not parts.info.supports(Capability.DRY_RUN):
         return "registration: not checked, the engine has no dry run"
     registration = await parts.engine.dry_run_registration()
     return f"registration: {registration.detail}"
@@ -70,8 +70,11 @@ async def register_worker(engine: LoadedEngine, *, make_latest: bool) -> None:
     """Register the worker once, and print the result.
 
     Raises:
+        CapabilityNotSupported: The engine cannot make a version the latest.
         RegistrationError: The worker is not registered as the latest version.
     """
+    if make_latest:
+        engine.factory.info.require(Capability.MAKE_LATEST)
     async with engine.open_worker() as parts:
         call = parts.engine.make_latest() if make_latest else parts.engine.register()
         description = f"the registration by worker engine {engine.name}"
@@ -86,8 +89,10 @@ async def move_executions(engine: LoadedEngine, old: str, *, dry_run: bool) -> N
     """Move executions from the version at ``old`` to the latest, and print each outcome.
 
     Raises:
+        CapabilityNotSupported: The engine cannot move executions.
         DeploymentInUse: The old version is still needed.
     """
+    engine.factory.info.require(Capability.MOVE)
     async with engine.open_worker() as parts:
         report = await parts.engine.move(old, dry_run=dry_run)
     _print_move(report, dry_run=dry_run)

@@ -156,9 +156,7 @@ def _run_worker(options: Options) -> None:
     logger = build_logger(settings.log.level, settings.log)
     for path in engine.loaded.unused:
         logger.warning("a setting that is in Landlord's examples is not read", setting=path)
-    run_async(
-        run_process(engine.name, engine.factory, settings, logger, fail_fast=options.fail_fast)
-    )
+    run_async(run_process(engine.factory, settings, logger, fail_fast=options.fail_fast))
 
 
 @landlord_host.command()

@@ -36,7 +36,7 @@ class LoadedEngine:
     async def open_worker(self) -> AsyncIterator[WorkerParts]:
         """Build a worker for a command that serves nothing; it logs only errors."""
         logger = build_logger("error", self.settings.log)
-        async with build_idle_worker(self.name, self.factory, self.settings, logger) as parts:
+        async with build_idle_worker(self.factory, self.settings, logger) as parts:
             yield parts
 
 
