@@ -25,7 +25,7 @@ class ProblemKind(StrEnum):
     DUPLICATE = "duplicate"
     """Several entry points of its group have its name."""
     OTHER_MAJOR = "other-major"
-    """Its group is that of another major version of the contract."""
+    """Its group is for another major version of the contract."""
     MISSPELT_GROUP = "misspelt-group"
     """Its group is similar to one that hosts read, and no host reads it."""
     ODD_NAME = "odd-name"
