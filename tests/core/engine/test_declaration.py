@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import pytest
 
+from landlord_engines_core.catalog import WORKER_ENGINES, list_engines
 from landlord_engines_core.engine import (
     Capability,
     EngineContext,
@@ -17,7 +18,7 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.engine.declaration import find_factory_problems
-from landlord_engines_core.plugins import WORKER_ENGINES, list_engines, load_worker_engine
+from landlord_engines_core.plugins import load_worker_engine
 
 LOCK = {Capability.TENANT_LOCK: Support.FULL}
 
