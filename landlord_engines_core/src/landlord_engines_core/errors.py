@@ -179,7 +179,7 @@ class PluginSettingsRefused(PluginError):
 
 
 class PluginInvalid(PluginError):
-    """What the engine declares is incomplete, or the engine lacks what it declares."""
+    """The factory of the engine is incomplete, or the engine lacks what its factory declares."""
 
     code = "LE207"
 

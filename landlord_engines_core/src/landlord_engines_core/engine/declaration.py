@@ -1,4 +1,4 @@
-"""What a worker engine declares of itself, checked without its settings and without a backend."""
+"""Checks of the factory of a worker engine, without its settings and without a backend."""
 
 import inspect
 import re
@@ -56,7 +56,7 @@ def find_factory_problems(name: str, factory: EngineFactory) -> tuple[str, ...]:
 
 
 def find_class_problems(info: EngineInfo, kind: type) -> tuple[str, ...]:
-    """List what the class of an engine lacks of what its factory declares."""
+    """List the methods that the class of an engine lacks, although its factory declares them."""
     if not issubclass(kind, WorkerEngine):
         return (f"it creates an object of type {kind.__name__}, and not a WorkerEngine",)
     missing = [f"{kind.__name__} lacks {method}" for method in sorted(kind.__abstractmethods__)]
