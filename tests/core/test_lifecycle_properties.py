@@ -22,6 +22,7 @@ from landlord_test_target.direct import Lines
 ORDER = list(EngineState)
 INFO = EngineInfo(
     name="made-up",
+    contract=1,
     capabilities=dict.fromkeys((Capability.TENANT_LOCK, Capability.WATCH), Support.FULL),
 )
 
@@ -41,7 +42,6 @@ class MadeUp(WorkerEngine):
     lasts: int | None
     seen: list[Registration | Exception]
     ends: bool
-    info: EngineInfo = INFO
     down: asyncio.Event = attrs.field(factory=asyncio.Event)
     shutdowns: int = 0
 
@@ -98,12 +98,12 @@ def lifecycle(engine: WorkerEngine, logger: Lines, *, fail_fast: bool = False) -
         registration_check_interval=0.0,
         fail_fast=fail_fast,
     )
-    return EngineLifecycle(engine=engine, options=options, logger=logger)
+    return EngineLifecycle(info=INFO, engine=engine, options=options, logger=logger)
 
 
 @settings(max_examples=50)
 @given(engine=engines, stop_after=st.integers(0, 40), fail_fast=st.booleans())
-async def test_whatever_an_engine_does_it_is_stopped_once_and_only_moves_forward(
+async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
     engine: MadeUp, stop_after: int, *, fail_fast: bool
 ) -> None:
     logger, stop = Lines(), asyncio.Event()
@@ -125,7 +125,7 @@ async def test_whatever_an_engine_does_it_is_stopped_once_and_only_moves_forward
 
 
 @given(st.lists(st.sampled_from(EngineState), min_size=1, max_size=8))
-def test_no_order_of_states_leads_backwards(wanted: list[EngineState]) -> None:
+def test_states_never_go_backwards(wanted: list[EngineState]) -> None:
     engine = MadeUp(listens=True, lasts=None, seen=[], ends=True)
     running = lifecycle(engine, Lines())
 
