@@ -247,7 +247,7 @@ async def test_only_the_last_of_two_jobs_close_together_is_resynced(
     assert len(await world.target.ledger(tenant, "create")) == 2
 
 
-async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_first(
+async def test_a_resync_yields_to_a_job_that_acquired_the_lock_first(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after="2s")

@@ -36,7 +36,7 @@ async def provisioning(landlord: Caller, **config: object) -> str:
     return tenant
 
 
-async def test_a_tenant_goes_through_its_life_with_one_job_for_each_request(
+async def test_each_request_for_a_tenant_sends_one_job(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     dispatcher.otherwise = SUCCEEDED
@@ -65,7 +65,7 @@ async def test_a_started_execution_is_shown_as_running(landlord: Caller) -> None
     assert seen["workflow_retry_count"] == 0
 
 
-async def test_what_an_execution_does_is_shown_once_it_changes(
+async def test_a_changed_state_of_an_execution_is_shown(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await provisioning(landlord)
@@ -214,7 +214,7 @@ async def test_a_delete_goes_on_where_the_kill_fails(
     assert "execution not killed" in lines.events("warning")
 
 
-async def test_a_delete_of_a_tenant_that_goes_already_changes_nothing(
+async def test_a_delete_of_a_tenant_that_is_being_deleted_changes_nothing(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await ready(landlord, dispatcher)
@@ -243,7 +243,7 @@ async def test_a_delete_before_the_first_dispatch_kills_nothing_and_still_sends_
     assert dispatcher.operations()[-1] == "delete"
 
 
-async def test_an_execution_that_is_gone_leaves_its_tenant_stuck(
+async def test_a_forgotten_execution_leaves_its_tenant_stuck(
     landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
 ) -> None:
     tenant = await provisioning(landlord)
@@ -257,7 +257,7 @@ async def test_an_execution_that_is_gone_leaves_its_tenant_stuck(
     assert (await landlord.get(tenant)).body["status"] == "provisioning"
 
 
-async def test_a_backend_that_cannot_be_polled_fails_nobody(
+async def test_a_tenant_does_not_fail_if_the_backend_cannot_be_polled(
     landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
 ) -> None:
     tenant = await provisioning(landlord)
@@ -286,7 +286,7 @@ async def test_a_tenant_that_cannot_be_dispatched_five_times_fails(
     assert len(dispatcher.bodies) == 5
 
 
-async def test_errors_that_pass_are_forgotten(
+async def test_temporary_errors_are_forgotten_after_a_success(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await ready(landlord, dispatcher)
@@ -300,7 +300,7 @@ async def test_errors_that_pass_are_forgotten(
     assert len(dispatcher.bodies) == 1 + 3 * 5
 
 
-async def test_what_went_wrong_is_tried_again_between_two_rounds(
+async def test_a_failed_dispatch_is_retried_between_two_rounds(
     dispatcher: ScriptedDispatcher, lines: Lines
 ) -> None:
     tenants = Tenants()

@@ -94,7 +94,7 @@ async def test_an_ingress_that_is_not_there_is_an_error(registered: HTTPServer) 
         ("error", "failed"),
     ],
 )
-async def test_each_status_reads_as_landlords_code_says(
+async def test_each_status_is_mapped_as_in_landlords_code(
     httpserver: HTTPServer, dispatcher: RestateDispatcher, status: str, expected: str
 ) -> None:
     httpserver.expect_request("/query").respond_with_json({"rows": [{"status": status}]})
@@ -104,7 +104,7 @@ async def test_each_status_reads_as_landlords_code_says(
     assert polled == PolledExecution(state=PolledState(expected))
 
 
-async def test_a_failed_execution_has_succeeded_to_landlord(
+async def test_landlord_takes_a_failed_execution_for_a_success(
     httpserver: HTTPServer, dispatcher: RestateDispatcher
 ) -> None:
     row = {"status": "completed", "completion_result": "failure", "completion_failure": "[409] x"}
