@@ -41,11 +41,6 @@ class Settings:
     mode: str = ""
 
 class Engine(WorkerEngine):
-    info = EngineInfo(
-        name="own",
-        capabilities={Capability.TENANT_LOCK: Support.FULL, Capability.DRY_RUN: Support.FULL},
-    )
-
     def __init__(self, context):
         self.mode = context.settings.mode
         if self.mode == "not made":
@@ -111,7 +106,12 @@ class Engine(WorkerEngine):
         if self.mode != "slow":
             self.end.set()
 
-factory = EngineFactory(settings_type=Settings, create_engine=Engine)
+info = EngineInfo(
+    name="own",
+    contract=1,
+    capabilities={Capability.TENANT_LOCK: Support.FULL, Capability.DRY_RUN: Support.FULL},
+)
+factory = EngineFactory(info=info, settings_type=Settings, create_engine=Engine)
 """
 
 COMPUTE = """

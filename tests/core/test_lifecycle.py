@@ -38,6 +38,7 @@ OUTDATED = Registration(state=RegistrationState.OUTDATED, detail="another answer
 
 FULL = EngineInfo(
     name="test",
+    contract=1,
     capabilities=dict.fromkeys((Capability.TENANT_LOCK, Capability.WATCH), Support.FULL),
 )
 
@@ -82,11 +83,12 @@ class Engine(WorkerEngine):
 
 
 def lifecycle(
-    engine: WorkerEngine, logger: RecordingLogger | None = None, **options: float
+    engine: Engine, logger: RecordingLogger | None = None, **options: float
 ) -> EngineLifecycle:
     known = {"drain_timeout": 1.0, "register_timeout": 0.2, "registration_check_interval": 0.005}
     given = {"fail_fast": False, **known, **options}
     return EngineLifecycle(
+        info=engine.info,
         engine=engine,
         options=LifecycleOptions(**given),  # type: ignore[arg-type]
         logger=logger if logger is not None else RecordingLogger(),
@@ -158,7 +160,7 @@ async def test_a_stop_during_a_registration_cancels_it() -> None:
 
 
 async def test_an_engine_that_cannot_give_locks_is_refused() -> None:
-    engine = Engine(EngineInfo(name="loose"))
+    engine = Engine(EngineInfo(name="loose", contract=1))
 
     assert isinstance(await failure(lifecycle(engine)), EngineRefused)
     assert engine.calls == []
@@ -336,7 +338,8 @@ async def test_a_registration_that_is_refused_later_does_not_end_the_worker() ->
 
 
 async def test_an_engine_that_cannot_watch_its_registration_registers_once() -> None:
-    engine = Engine(EngineInfo(name="blind", capabilities={Capability.TENANT_LOCK: Support.FULL}))
+    lock = {Capability.TENANT_LOCK: Support.FULL}
+    engine = Engine(EngineInfo(name="blind", contract=1, capabilities=lock))
     running = lifecycle(engine)
 
     await stopped(running, lambda: running.registration == YES)
@@ -410,8 +413,8 @@ async def test_an_engine_that_calls_exit_in_any_hook_has_failed(
 
 
 async def test_an_engine_that_only_plans_tenant_locks_is_refused() -> None:
-    planned = EngineInfo(name="hasty", capabilities={Capability.TENANT_LOCK: Support.PLANNED})
-    engine = Engine(planned)
+    lock = {Capability.TENANT_LOCK: Support.PLANNED}
+    engine = Engine(EngineInfo(name="hasty", contract=1, capabilities=lock))
 
     assert isinstance(await failure(lifecycle(engine)), EngineRefused)
     assert engine.registered == 0
@@ -449,11 +452,11 @@ async def test_an_engine_that_starts_to_serve_after_the_stop_changes_nothing() -
 
 @pytest.mark.parametrize("support", [Support.PLANNED, Support.UNSUPPORTED])
 def test_an_engine_that_could_not_serve_is_refused_beforehand(support: Support) -> None:
-    info = EngineInfo(name="own", capabilities={Capability.TENANT_LOCK: support})
+    info = EngineInfo(name="own", contract=1, capabilities={Capability.TENANT_LOCK: support})
 
     with pytest.raises(EngineRefused, match="has no tenant lock"):
-        refuse_unable(Engine(info=info))
+        refuse_unable(info, Engine())
 
 
 def test_an_engine_that_can_serve_is_not_refused() -> None:
-    refuse_unable(Engine())
+    refuse_unable(FULL, Engine())

@@ -22,6 +22,7 @@ from landlord_test_target.in_memory import RecordingLogger
 ORDER = list(EngineState)
 INFO = EngineInfo(
     name="made-up",
+    contract=1,
     capabilities=dict.fromkeys((Capability.TENANT_LOCK, Capability.WATCH), Support.FULL),
 )
 
@@ -41,7 +42,6 @@ class MadeUp(WorkerEngine):
     lasts: int | None
     seen: list[Registration | Exception]
     ends: bool
-    info: EngineInfo = INFO
     down: asyncio.Event = attrs.field(factory=asyncio.Event)
     shutdowns: int = 0
 
@@ -100,7 +100,7 @@ def lifecycle(
         registration_check_interval=0.0,
         fail_fast=fail_fast,
     )
-    return EngineLifecycle(engine=engine, options=options, logger=logger)
+    return EngineLifecycle(info=INFO, engine=engine, options=options, logger=logger)
 
 
 @settings(max_examples=50)

@@ -7,23 +7,26 @@ from textwrap import dedent
 
 import pytest
 
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.errors import (
     PluginAmbiguous,
     PluginError,
     PluginImportFailed,
     PluginIncompatible,
+    PluginInvalid,
     PluginNotInstalled,
     PluginWrongType,
 )
-from landlord_engines_core.plugins import (
-    COMPUTE_ENGINES,
-    WORKER_ENGINES,
-    list_engines,
-    load_compute_engine,
-    load_worker_engine,
-)
+from landlord_engines_core.plugins import load_compute_engine, load_worker_engine
 
 Install = Callable[..., None]
+
+FACTORY = """
+import attrs
+from landlord_engines_stepfunctions_stub import factory
+
+factory = attrs.evolve(factory, info=attrs.evolve(factory.info, name="twin"))
+"""
 
 
 @pytest.fixture
@@ -98,6 +101,53 @@ def test_two_distributions_of_one_name_are_both_named(install: Install) -> None:
     assert isinstance(error, PluginAmbiguous)
     assert "acme-one 1.0" in error.message
     assert "acme-two 1.0" in error.message
+    assert error.hint == (
+        "use --engine acme-one:twin or --engine acme-two:twin, or uninstall all but one of them"
+    )
+
+
+def test_a_distribution_chooses_among_duplicates(install: Install) -> None:
+    install("acme-one", "twin", FACTORY)
+    install("acme-two", "twin", FACTORY)
+
+    candidate, _ = load_worker_engine("ACME_two:twin")
+
+    assert (candidate.name, candidate.distribution) == ("twin", "acme-two")
+    assert refused("acme-tow:twin").hint == "did you mean acme-two:twin?"
+
+
+def test_one_distribution_that_names_an_engine_twice_goes_back_to_its_authors(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", "twin")
+    points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text() + "twin = elsewhere:factory\n")
+
+    assert refused("acme:twin").hint == "report it to the authors of acme"
+
+
+def test_an_engine_in_a_misspelt_group_is_found_and_told(install: Install) -> None:
+    install("acme", "mine", group="landlord.worker_engine")
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginNotInstalled)
+    assert "acme 1.0" in error.message
+    assert "no host reads the group landlord.worker_engine; hosts read landlord.w" in error.message
+    assert error.hint == "report it to the authors of acme"
+
+
+def test_a_target_that_is_no_object_in_a_module_cannot_be_imported(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", "mine")
+    points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"[{WORKER_ENGINES}]\nmine = not a target\n")
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginImportFailed)
+    assert "its target is not module:object" in error.message
 
 
 def test_an_engine_of_another_major_version_is_incompatible(install: Install) -> None:
@@ -129,6 +179,47 @@ def test_an_entry_point_to_something_else_is_the_wrong_type(install: Install) ->
     assert isinstance(refused("strange"), PluginWrongType)
     with pytest.raises(PluginWrongType, match="is not callable"):
         load_compute_engine("stranger")
+
+
+DECLARED = """
+import attrs
+from landlord_engines_core.api import *
+
+@attrs.frozen
+class Settings:
+    pass
+
+def create(context):
+    pass
+
+info = EngineInfo(name="mine", contract={contract}, capabilities={{}})
+factory = EngineFactory(info=info, settings_type=Settings, create_engine=create)
+"""
+
+
+def test_an_engine_for_another_contract_is_incompatible_whatever_else_is_wrong(
+    install: Install,
+) -> None:
+    install("future", "mine", DECLARED.format(contract=99))
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginIncompatible)
+    assert "future 1.0" in error.message
+    assert error.message.endswith("version 99 of the contract, and this host implements version 1")
+    assert error.hint == ("upgrade landlord-engines-core, or install another version of future")
+
+
+def test_all_problems_of_a_factory_are_named_with_its_distribution(install: Install) -> None:
+    install("sloppy", "mine", DECLARED.format(contract=1).replace("Settings,", "dict,"))
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginInvalid)
+    assert "sloppy 1.0" in error.message
+    assert "tenant-lock" in error.message
+    assert "settings_type" in error.message
+    assert error.hint == "update sloppy, or report it to its authors"
 
 
 def test_a_compute_engine_is_loaded() -> None:

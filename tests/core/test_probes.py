@@ -40,14 +40,13 @@ from landlord_test_target.in_memory import RecordingLogger
 
 ANY_PORT = Address("127.0.0.1:0")
 
-TENANT_LOCK = EngineInfo(name="test", capabilities={Capability.TENANT_LOCK: Support.FULL})
+INFO = EngineInfo(name="test", contract=1, capabilities={Capability.TENANT_LOCK: Support.FULL})
 
 
 @attrs.define(eq=False)
 class Engine(WorkerEngine):
     """Listens, registers, ends and blocks when a test says so."""
 
-    info: EngineInfo = TENANT_LOCK
     listens: asyncio.Event = attrs.field(factory=asyncio.Event)
     reachable: bool = True
     drained: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -108,7 +107,9 @@ def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 
         drain_timeout=30, register_timeout=60, registration_check_interval=60, fail_fast=False
     )
     probes = Probes(
-        lifecycle=EngineLifecycle(engine=engine, options=options, logger=RecordingLogger()),
+        lifecycle=EngineLifecycle(
+            info=INFO, engine=engine, options=options, logger=RecordingLogger()
+        ),
         slots=slots or Slots(limit=1),
         metrics=Metrics(),
         longest_block=1.0,

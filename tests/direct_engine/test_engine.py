@@ -12,6 +12,7 @@ import pytest_asyncio
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.devserver.records import State
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.direct_harness import DirectHarness
 from landlord_test_target.engine import create_target
 from landlord_test_target.in_memory import RecordingLogger
@@ -95,8 +96,8 @@ async def test_the_job_that_was_sent_last_wins(bench: DirectHarness) -> None:
 
     younger = await bench.send(tenant, State.REQUESTED, version=2)
 
-    await bench.wait_state(younger, "succeeded", "succeeded")
-    await bench.wait_state(older, "failed", "failed")
+    await bench.wait_state(younger, PolledState.SUCCEEDED)
+    await bench.wait_state(older, PolledState.FAILED)
     assert (await bench.target.document(tenant))["version"] == 2
 
 
@@ -107,8 +108,8 @@ async def test_an_older_job_that_arrives_late_changes_nothing(bench: DirectHarne
 
     await bench.worker()
 
-    await bench.wait_state(younger, "succeeded", "succeeded")
-    await bench.wait_state(older, "succeeded", "succeeded")
+    await bench.wait_state(younger, PolledState.SUCCEEDED)
+    await bench.wait_state(older, PolledState.SUCCEEDED)
     assert (await bench.target.document(tenant))["version"] == 2
 
 
@@ -123,7 +124,7 @@ async def test_a_job_goes_on_after_its_worker_was_killed(bench: DirectHarness) -
     await bench.target.set_fault(tenant, "create")
     await bench.worker()
 
-    await bench.wait_state(job, "succeeded", "succeeded")
+    await bench.wait_state(job, PolledState.SUCCEEDED)
     assert (await bench.target.document(tenant))["version"] == 1
 
 
@@ -134,13 +135,13 @@ async def test_a_drain_lets_a_step_end_and_the_next_worker_continues(bench: Dire
     job = await bench.send(tenant, State.REQUESTED, version=1)
     waiting = await bench.send(held, State.REQUESTED, version=13)
     await bench.target.wait_called(tenant, "create")
-    await bench.wait_state(waiting, "running", "backing-off")
+    await bench.wait_state(waiting, PolledState.BACKING_OFF)
 
     code = await worker.terminate()
 
     assert code == 0
-    await bench.wait_state(job, "succeeded", "succeeded")
-    await bench.wait_state(waiting, "running", "backing-off")
+    await bench.wait_state(job, PolledState.SUCCEEDED)
+    await bench.wait_state(waiting, PolledState.BACKING_OFF)
 
 
 async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(
@@ -155,7 +156,7 @@ async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(
     await worker.terminate()
     await bench.worker()
 
-    await bench.wait_state(job, "succeeded", "succeeded")
+    await bench.wait_state(job, PolledState.SUCCEEDED)
     assert len(await bench.target.resources(tenant)) == 1
 
 
@@ -166,7 +167,7 @@ async def test_a_request_to_a_failing_target_is_retried(bench: DirectHarness) ->
 
     job = await bench.send(tenant, State.REQUESTED, version=1)
 
-    assert (await bench.wait_state(job, "succeeded", "succeeded"))["retry_count"] == 2
+    assert (await bench.wait_state(job, PolledState.SUCCEEDED)).retry_count == 2
 
 
 async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: DirectHarness) -> None:
@@ -174,7 +175,7 @@ async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: DirectH
 
     job = await bench.dispatcher.dispatch(b"{}")
 
-    assert "names no tenant" in str((await bench.wait_state(job, "failed", "failed"))["error"])
+    assert "names no tenant" in (await bench.wait_state(job, PolledState.FAILED)).error
 
 
 async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete(
@@ -183,7 +184,7 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
     await bench.worker()
     tenant = str(uuid4())
     job = await bench.send(tenant, State.REQUESTED, version=1)
-    await bench.wait_state(job, "succeeded", "succeeded")
+    await bench.wait_state(job, PolledState.SUCCEEDED)
     deep = '{"k":' * 10_000 + "1" + "}" * 10_000
 
     def sent(operation: str) -> bytes:
@@ -191,11 +192,11 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
         return f'{{{fields}, "desired_config": {deep}}}'.encode()
 
     held = await bench.dispatcher.dispatch(sent("update"))
-    seen = await bench.wait_state(held, "running", "backing-off")
-    assert "$.desired_config is nested" in str(seen["error"])
+    seen = await bench.wait_state(held, PolledState.BACKING_OFF)
+    assert "$.desired_config is nested" in seen.error
     assert (await bench.target.document(tenant))["version"] == 1
     job = await bench.dispatcher.dispatch(sent("delete"))
-    await bench.wait_state(job, "succeeded", "succeeded")
+    await bench.wait_state(job, PolledState.SUCCEEDED)
     assert await bench.target.resources(tenant) == []
 
 
@@ -205,20 +206,20 @@ async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: DirectHarness)
     with closing(sqlite3.connect(bench.backend.settings["path"])) as database, database:
         database.execute("INSERT INTO jobs (body) VALUES ('{}')")
 
-    await bench.wait_state("1", "failed", "failed")
+    await bench.wait_state("1", PolledState.FAILED)
 
 
 async def test_an_ended_job_stays_ended_and_an_unknown_job_is_not_found(
     bench: DirectHarness,
 ) -> None:
     job = await bench.dispatcher.dispatch(b"{}")
-    assert (await bench.dispatcher.poll(job))["state"] == "pending"
+    assert await bench.dispatcher.poll(job) == PolledExecution(state=PolledState.PENDING)
 
     await bench.dispatcher.kill(job)
     await bench.worker()
 
-    assert (await bench.dispatcher.poll(job))["state"] == "failed"
-    assert await bench.dispatcher.poll("7") == {"error": "execution not found"}
+    assert await bench.dispatcher.poll(job) == PolledExecution(state=PolledState.FAILED)
+    assert await bench.dispatcher.poll("7") is None
 
 
 async def test_a_second_worker_is_refused(bench: DirectHarness) -> None:

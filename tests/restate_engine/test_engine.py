@@ -25,8 +25,8 @@ def engine(logger: RecordingLogger | None = None, **settings: object) -> Restate
     return restate_engine
 
 
-async def test_every_capability_is_supported() -> None:
-    assert all(engine().info.supports(capability) for capability in Capability)
+def test_every_capability_is_supported() -> None:
+    assert all(factory.info.supports(capability) for capability in Capability)
 
 
 async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_created() -> None:

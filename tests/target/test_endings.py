@@ -76,7 +76,8 @@ def test_only_the_expected_versions_of_a_case_are_accepted(
 
 
 @pytest.mark.parametrize(
-    "holds", [Resources(count=2, serving=0, running=1), Resources(count=1, serving=0, running=1)]
+    "resources",
+    [Resources(count=2, serving=0, running=1), Resources(count=1, serving=0, running=1)],
 )
 def test_an_incomplete_version_is_never_accepted(resources: Resources) -> None:
     for work, then in product(KilledJob, NextJob):

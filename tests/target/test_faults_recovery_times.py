@@ -8,7 +8,7 @@ from landlord_test_target.faults.fault import Fault
 from landlord_test_target.faults.load import Operation
 from landlord_test_target.faults.recovery_times import RecoveryTimes
 
-KILL = {"kind": "worker -9", "is_kill": True, "at": 10.0, "over": 12.0}
+KILL = {"kind": "worker -9", "is_kill": True, "at": 10.0, "recovered": 12.0}
 
 
 def operation(**fields: object) -> Operation:
@@ -46,13 +46,13 @@ def test_an_operation_started_during_a_fault_is_measured_too() -> None:
 
 @pytest.mark.parametrize("at", [9.5, 12.5])
 def test_an_operation_with_a_second_fault_is_not_measured(at: float) -> None:
-    other = {"kind": "connections cut", "is_kill": False, "at": at, "over": at + 0.1}
+    other = {"kind": "connections cut", "is_kill": False, "at": at, "recovered": at + 0.1}
 
     assert taken(operation(), faults=(other,)) == []
 
 
 def test_a_fault_after_the_deadline_excuses_nothing() -> None:
-    other = {"kind": "connections cut", "is_kill": False, "at": 17.5, "over": 17.6}
+    other = {"kind": "connections cut", "is_kill": False, "at": 17.5, "recovered": 17.6}
 
     assert taken(operation(ended=18.0), faults=(other,)) == [6.0]
 

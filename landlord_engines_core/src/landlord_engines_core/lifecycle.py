@@ -105,6 +105,7 @@ class EngineLifecycle:
     """Runs one engine once.
 
     Attributes:
+        info: The engine's name and capabilities.
         engine: The engine.
         options: The settings.
         logger: Receives changes of the registration, and failures.
@@ -115,6 +116,7 @@ class EngineLifecycle:
         deadline: The loop's time at which the drain is over; ``None`` before the drain.
     """
 
+    info: EngineInfo
     engine: WorkerEngine
     options: LifecycleOptions
     logger: Logger
@@ -140,7 +142,7 @@ class EngineLifecycle:
             EngineFailed: The engine stopped unexpectedly, or did not end in time.
             RegistrationError: The engine could not register, and ``fail_fast`` is set.
         """
-        _refuse_without_lock(self.engine.info, Support.UNSUPPORTED)
+        _refuse_without_lock(self.info, Support.UNSUPPORTED)
         self._enter(EngineState.STARTING)
         serving = asyncio.create_task(self._serve())
         registering = asyncio.create_task(self._stay_registered())
@@ -159,7 +161,7 @@ class EngineLifecycle:
             _raise_failure(task)
         if not stop.is_set():
             raise EngineFailed(
-                f"worker engine {self.engine.info.name} stopped unexpectedly",
+                f"worker engine {self.info.name} stopped unexpectedly",
                 hint="see its log lines, or report it to the engine's authors",
             )
 
@@ -187,10 +189,10 @@ class EngineLifecycle:
     async def _stay_registered(self) -> None:
         await self._started.wait()
         # Only now: an engine that plans the lock may refuse with its own message when it serves.
-        _refuse_without_lock(self.engine.info, Support.PLANNED)
+        _refuse_without_lock(self.info, Support.PLANNED)
         with self._translate_errors():
             await self._register(at_start=True)
-            if self.engine.info.supports(Capability.WATCH):
+            if self.info.supports(Capability.WATCH):
                 await self._watch()
         # Without a watch this task still has to last until it is cancelled.
         await asyncio.Event().wait()
@@ -258,7 +260,7 @@ class EngineLifecycle:
     async def _in_time(
         self, call: Coroutine[object, object, Registration], name: str
     ) -> Registration:
-        description = f"{name} of worker engine {self.engine.info.name}"
+        description = f"{name} of worker engine {self.info.name}"
         return await within_limit(call, self.options.register_timeout, description)
 
     def _log_retry(self, details: Mapping[str, Any]) -> None:
@@ -299,7 +301,7 @@ class EngineLifecycle:
                 await asyncio.wait((serving,))
         except TimeoutError as error:
             raise EngineFailed(
-                f"worker engine {self.engine.info.name} did not end within {grace:g} s",
+                f"worker engine {self.info.name} did not end within {grace:g} s",
                 hint="report it to the engine's authors: shutdown has to return, and then serve",
             ) from error
 
@@ -313,19 +315,19 @@ class EngineLifecycle:
         except BaseException as error:
             # SystemExit too: it would end the process with its own exit code, perhaps with 0.
             raise EngineFailed(
-                f"worker engine {self.engine.info.name} raised {type(error).__name__}: {error}",
+                f"worker engine {self.info.name} raised {type(error).__name__}: {error}",
                 hint="report it to the engine's authors",
             ) from error
 
 
-def refuse_unable(engine: WorkerEngine) -> None:
+def refuse_unable(info: EngineInfo, engine: WorkerEngine) -> None:
     """Refuse an engine that would not serve.
 
     Raises:
         EngineRefused: The engine declines, or cannot give tenants their lock.
     """
     engine.check()
-    _refuse_without_lock(engine.info, Support.UNSUPPORTED, Support.PLANNED)
+    _refuse_without_lock(info, Support.UNSUPPORTED, Support.PLANNED)
 
 
 def _refuse_without_lock(info: EngineInfo, *too_little: Support) -> None:

@@ -39,6 +39,7 @@ __all__ = ["INFO", "RestateEngine", "create_engine"]
 
 INFO = EngineInfo(
     name="restate",
+    contract=1,
     capabilities=dict.fromkeys(Capability, Support.FULL),
 )
 
@@ -49,8 +50,6 @@ DISCOVERY_GRACE = 1.0
 
 class RestateEngine(WorkerEngine):
     """Serves this worker's jobs to a Restate server."""
-
-    info = INFO
 
     def __init__(self, context: EngineContext) -> None:
         settings: RestateSettings = context.settings

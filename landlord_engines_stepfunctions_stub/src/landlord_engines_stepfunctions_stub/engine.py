@@ -26,21 +26,24 @@ class StepFunctionsSettings:
     """The section ``workflow.stepfunctions``, which has no keys yet."""
 
 
-class StepFunctionsEngine(WorkerEngine):
-    """Declares the capabilities of the future engine, and refuses to serve."""
+INFO = EngineInfo(
+    name="stepfunctions",
+    contract=1,
+    capabilities={
+        Capability.TENANT_LOCK: Support.PLANNED,
+        Capability.JOURNAL: Support.PLANNED,
+        Capability.DRY_RUN: Support.PLANNED,
+        Capability.WATCH: Support.PLANNED,
+        Capability.MAKE_LATEST: Support.UNSUPPORTED,
+        Capability.MOVE: Support.UNSUPPORTED,
+        Capability.RESYNC: Support.PLANNED,
+    },
+)
+"""The capabilities of the future engine."""
 
-    info = EngineInfo(
-        name="stepfunctions",
-        capabilities={
-            Capability.TENANT_LOCK: Support.PLANNED,
-            Capability.JOURNAL: Support.PLANNED,
-            Capability.DRY_RUN: Support.PLANNED,
-            Capability.WATCH: Support.PLANNED,
-            Capability.MAKE_LATEST: Support.UNSUPPORTED,
-            Capability.MOVE: Support.UNSUPPORTED,
-            Capability.RESYNC: Support.PLANNED,
-        },
-    )
+
+class StepFunctionsEngine(WorkerEngine):
+    """Engine that refuses to serve."""
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Refuse, because this engine is a stub."""
@@ -70,5 +73,7 @@ def _create_engine(_: EngineContext) -> StepFunctionsEngine:
     return StepFunctionsEngine()
 
 
-factory = EngineFactory(settings_type=StepFunctionsSettings, create_engine=_create_engine)
+factory = EngineFactory(
+    info=INFO, settings_type=StepFunctionsSettings, create_engine=_create_engine
+)
 """The target of the entry point ``stepfunctions``."""

@@ -25,8 +25,6 @@ class Settings:
     mode: str = ""
 
 class Engine(WorkerEngine):
-    info = EngineInfo(name="own", capabilities={Capability.TENANT_LOCK: Support.FULL})
-
     def __init__(self, context):
         self.registered = asyncio.Event()
 
@@ -59,6 +57,7 @@ async def other(settings, folder):
         yield backend
 
 factory = EngineFactory(
+    info=EngineInfo(name="own", contract=1, capabilities={Capability.TENANT_LOCK: Support.FULL}),
     settings_type=Settings,
     create_engine=Engine,
     local_backend=local_backend,

@@ -16,8 +16,6 @@ from landlord_engines_core.errors import CapabilityNotSupported
 class Plain(WorkerEngine):
     """An engine with the three hooks that it must have."""
 
-    info = EngineInfo(name="plain", capabilities={Capability.TENANT_LOCK: Support.FULL})
-
     async def serve(self, started: Callable[[], None]) -> None:
         started()
 
@@ -30,13 +28,22 @@ class Plain(WorkerEngine):
 
 @pytest.mark.parametrize("hook", ["dry_run_registration", "watch_registration", "make_latest"])
 async def test_a_method_of_an_undeclared_capability_reports_it(hook: str) -> None:
-    with pytest.raises(CapabilityNotSupported, match="'plain' does not support"):
+    with pytest.raises(CapabilityNotSupported, match="this worker engine does not support"):
         await getattr(Plain(), hook)()
 
 
 def test_a_planned_capability_is_not_supported() -> None:
-    info = EngineInfo(name="x", capabilities={Capability.WATCH: Support.PLANNED})
+    capabilities = {Capability.WATCH: Support.PLANNED, Capability.TENANT_LOCK: Support.FULL}
+    info = EngineInfo(name="x", contract=1, capabilities=capabilities)
 
     assert not info.supports(Capability.WATCH)
-    assert not info.supports(Capability.TENANT_LOCK)
-    assert Plain.info.supports(Capability.TENANT_LOCK)
+    assert not info.supports(Capability.MOVE)
+    assert info.supports(Capability.TENANT_LOCK)
+
+
+def test_a_call_that_needs_what_is_not_declared_is_refused_by_the_engines_name() -> None:
+    info = EngineInfo(name="plain", contract=1, capabilities={Capability.MOVE: Support.FULL})
+
+    info.require(Capability.MOVE)
+    with pytest.raises(CapabilityNotSupported, match="'plain' does not support 'make-latest'"):
+        info.require(Capability.MAKE_LATEST)

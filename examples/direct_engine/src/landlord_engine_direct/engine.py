@@ -26,7 +26,9 @@ from landlord_engines_core.api import (
     WorkerEngine,
 )
 
-__all__ = ["DirectEngine", "DirectSettings", "create_engine"]
+__all__ = ["INFO", "DirectEngine", "DirectSettings", "create_engine"]
+
+INFO = EngineInfo(name="direct", contract=1, capabilities={Capability.TENANT_LOCK: Support.FULL})
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -50,10 +52,6 @@ class DirectSettings:
 class DirectEngine(WorkerEngine):
     """Runs the jobs of one file. Each job continues after a restart of the worker."""
 
-    info = EngineInfo(
-        name="direct",
-        capabilities={Capability.TENANT_LOCK: Support.FULL},
-    )
     settings: DirectSettings
     context: EngineContext
     _stopping: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)

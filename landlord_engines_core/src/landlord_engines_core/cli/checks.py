@@ -4,14 +4,15 @@ from collections import Counter
 
 import click
 
+from landlord_engines_core.catalog import read_catalog
+from landlord_engines_core.cli.listing import print_damaged
 from landlord_engines_core.cli.options import LoadedEngine
 from landlord_engines_core.engine import Capability, MoveReport, RegistrationState
 from landlord_engines_core.errors import DeploymentInUse, LandlordEnginesError, RegistrationError
 from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts
 from landlord_engines_core.lifecycle import refuse_unable, within_limit
-from landlord_engines_core.plugins import list_damaged
 
-__all__ = ["check_worker", "move_executions", "print_damaged", "register_worker"]
+__all__ = ["check_worker", "move_executions", "register_worker"]
 
 
 async def check_worker(engine: LoadedEngine) -> None:
@@ -22,7 +23,7 @@ async def check_worker(engine: LoadedEngine) -> None:
     """
     async with engine.open_worker() as parts:
         click.echo("settings: valid")
-        print_damaged()
+        print_damaged(read_catalog())
         for path in engine.loaded.unused:
             click.echo(f"not used, although Landlord's examples have it: {path}", err=True)
         errors = await _run_checks(parts)
@@ -58,8 +59,8 @@ async def _check_landlord(parts: WorkerParts) -> str:
 
 
 async def _check_engine(parts: WorkerParts) -> str:
-    refuse_unable(parts.engine)
-    if not parts.engine.info.supports(Capability.DRY_RUN):
+    refuse_unable(parts.info, parts.engine)
+    if not parts.info.supports(Capability.DRY_RUN):
         return "registration: not checked, the engine has no dry run"
     registration = await parts.engine.dry_run_registration()
     return f"registration: {registration.detail}"
@@ -69,8 +70,11 @@ async def register_worker(engine: LoadedEngine, *, make_latest: bool) -> None:
     """Register the worker once, and print the result.
 
     Raises:
+        CapabilityNotSupported: The engine cannot make a version the latest.
         RegistrationError: The worker is not registered as the latest version.
     """
+    if make_latest:
+        engine.factory.info.require(Capability.MAKE_LATEST)
     async with engine.open_worker() as parts:
         call = parts.engine.make_latest() if make_latest else parts.engine.register()
         description = f"the registration by worker engine {engine.name}"
@@ -85,8 +89,10 @@ async def move_executions(engine: LoadedEngine, old: str, *, dry_run: bool) -> N
     """Move executions from the version at ``old`` to the latest, and print each outcome.
 
     Raises:
+        CapabilityNotSupported: The engine cannot move executions.
         DeploymentInUse: The old version is still needed.
     """
+    engine.factory.info.require(Capability.MOVE)
     async with engine.open_worker() as parts:
         report = await parts.engine.move(old, dry_run=dry_run)
     _print_move(report, dry_run=dry_run)
@@ -111,9 +117,3 @@ def _print_move(report: MoveReport, *, dry_run: bool) -> None:
             hint="keep that version running until they have ended, then run this command again",
         )
     click.echo(f"nothing needs {report.old} any more: you can remove it")
-
-
-def print_damaged() -> None:
-    """Name the distributions that cannot be read; a missing engine may be in one of them."""
-    for distribution in list_damaged():
-        click.echo(f"cannot be read, reinstall it: {distribution}", err=True)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import attrs
 
+from landlord_engines_core.catalog import COMPUTE_ENGINES, list_engines
 from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import COMPUTE_ENGINES, list_engines, load_worker_engine
+from landlord_engines_core.plugins import load_worker_engine
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
@@ -35,7 +36,7 @@ class LoadedEngine:
     async def open_worker(self) -> AsyncIterator[WorkerParts]:
         """Build a worker for a command that serves nothing; it logs only errors."""
         logger = build_logger("error", self.settings.log)
-        async with build_idle_worker(self.name, self.factory, self.settings, logger) as parts:
+        async with build_idle_worker(self.factory, self.settings, logger) as parts:
             yield parts
 
 

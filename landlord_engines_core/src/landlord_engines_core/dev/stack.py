@@ -95,9 +95,7 @@ async def run(chosen: EngineSelection, logger: Logger, foreground: Foreground) -
                 stack, settings = await _await_unless_stopped(control, starting)
             except _Stopped:
                 return
-            worker = host.run_worker(
-                chosen.name, chosen.factory, settings, logger, control, fail_fast=True
-            )
+            worker = host.run_worker(chosen.factory, settings, logger, control, fail_fast=True)
             await _run_with_worker(worker, control, lambda: foreground(stack))
 
 

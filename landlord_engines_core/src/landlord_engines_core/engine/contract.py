@@ -75,7 +75,10 @@ class Capability(StrEnum):
     TENANT_LOCK = "tenant-lock"
     """One job runs at a time for each tenant, and the job dispatched last wins."""
     JOURNAL = "journal"
-    """The backend remembers the value of a finished step."""
+    """The backend remembers the value of a finished step.
+
+    The conformance kit tests it: a later attempt does not run a finished step again, and gets its value.
+    """
     RESYNC = "resync"
     """The engine calls ``resync`` some time after each job, also a killed one. Any job preempts it."""
     DRY_RUN = "dry-run-registration"
@@ -91,17 +94,27 @@ class EngineInfo:
 
     Attributes:
         name: The name of its entry point.
-        contract: The major version of the contract that it implements.
+        contract: The major version of the contract that it implements. Write a number: `CONTRACT` is
+            the installed core's version.
         capabilities: Its abilities; a missing one counts as unsupported.
     """
 
     name: str
-    contract: int = CONTRACT
+    contract: int
     capabilities: Mapping[Capability, Support] = attrs.field(factory=dict)
 
     def supports(self, capability: Capability) -> bool:
         """Whether the engine supports a capability in full."""
         return self.capabilities.get(capability) is Support.FULL
+
+    def require(self, capability: Capability) -> None:
+        """Refuse a call that needs a capability.
+
+        Raises:
+            CapabilityNotSupported: The engine does not declare it in full.
+        """
+        if not self.supports(capability):
+            raise _unsupported(f"worker engine {self.name!r}", capability)
 
 
 @attrs.frozen(kw_only=True)
@@ -152,10 +165,8 @@ class WorkerEngine(abc.ABC):
 
     An engine translates transport and durability, and nothing else. It hands each body unchanged to
     ``run_job``, gives every tenant its lock, and maps the errors of ``run_job`` to its backend. The
-    host calls an optional method only if ``info`` declares its capability in full.
+    host calls an optional method only if the factory's ``info`` declares its capability in full.
     """
-
-    info: EngineInfo
 
     @abc.abstractmethod
     async def serve(self, started: Callable[[], None]) -> None:
@@ -197,15 +208,15 @@ class WorkerEngine(abc.ABC):
 
     async def dry_run_registration(self) -> Registration:
         """Say what `register` would do. Changes nothing, runs no job and needs no `serve`."""
-        raise self._unsupported(Capability.DRY_RUN)
+        raise _unsupported("this worker engine", Capability.DRY_RUN)
 
     async def watch_registration(self) -> Registration:
         """Ask the backend once for this worker's registration."""
-        raise self._unsupported(Capability.WATCH)
+        raise _unsupported("this worker engine", Capability.WATCH)
 
     async def make_latest(self) -> Registration:
         """Make the backend send new jobs to this worker, whatever else is registered."""
-        raise self._unsupported(Capability.MAKE_LATEST)
+        raise _unsupported("this worker engine", Capability.MAKE_LATEST)
 
     async def move(self, old: str, *, dry_run: bool) -> MoveReport:
         """Move the executions that the version at the URL ``old`` began to the latest version.
@@ -222,13 +233,7 @@ class WorkerEngine(abc.ABC):
             EngineError: The backend gives no usable answer.
         """
         _ = old, dry_run
-        raise self._unsupported(Capability.MOVE)
-
-    def _unsupported(self, capability: Capability) -> CapabilityNotSupported:
-        return CapabilityNotSupported(
-            f"worker engine {self.info.name!r} does not support {capability.value!r}",
-            hint="see `landlord-host engines` and the engine's documentation",
-        )
+        raise _unsupported("this worker engine", Capability.MOVE)
 
 
 @attrs.frozen(kw_only=True)
@@ -236,6 +241,7 @@ class EngineFactory:
     """Factory of a worker engine: the target of its entry point in ``landlord.worker_engines``.
 
     Attributes:
+        info: The engine's name, contract and capabilities. The host reads them without any settings.
         settings_type: The attrs class of the section ``workflow.<name>``. Core loads and checks it,
             and calls its method ``check()``, if any, which may raise SettingsError.
         create_engine: Creates the engine without reaching the backend. May raise SettingsError.
@@ -244,9 +250,17 @@ class EngineFactory:
         other_local_backends: Other local backends, by the names for ``landlord-host dev --backend``.
     """
 
+    info: EngineInfo
     settings_type: type
     create_engine: Callable[[EngineContext], WorkerEngine]
     # Part of the factory and not of the engine: a local backend yields the settings from which an
     # engine is created.
     local_backend: StartLocalBackend | None = None
     other_local_backends: Mapping[str, StartLocalBackend] = attrs.field(factory=dict)
+
+
+def _unsupported(engine: str, capability: Capability) -> CapabilityNotSupported:
+    return CapabilityNotSupported(
+        f"{engine} does not support {capability.value!r}",
+        hint="see `landlord-host engines` and the engine's documentation",
+    )

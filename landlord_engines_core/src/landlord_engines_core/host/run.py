@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, suppress
 import attrs
 
 from landlord_engines_core import __version__
+from landlord_engines_core.catalog import WORKER_ENGINES, list_damaged, list_engines
 from landlord_engines_core.engine import EngineFactory, RegistrationState
 from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
 from landlord_engines_core.host.worker import WorkerParts, build_worker
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.logs import Logger, count_dropped_lines
-from landlord_engines_core.plugins import WORKER_ENGINES, list_damaged, list_engines
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
@@ -31,7 +31,7 @@ class ForcedExit(Exception):  # not an error: a second signal asked for it
 
 
 async def run_process(
-    name: str, factory: EngineFactory, settings: Settings, logger: Logger, *, fail_fast: bool
+    factory: EngineFactory, settings: Settings, logger: Logger, *, fail_fast: bool
 ) -> None:
     """Run a worker until a signal, then drain it.
 
@@ -44,11 +44,10 @@ async def run_process(
     raise_file_limit(settings.worker.max_concurrent_jobs, logger)
     control = Control()
     with handle_signals(control, logger, settings.worker.drain_timeout):
-        await run_worker(name, factory, settings, logger, control, fail_fast=fail_fast)
+        await run_worker(factory, settings, logger, control, fail_fast=fail_fast)
 
 
 async def run_worker(
-    name: str,
     factory: EngineFactory,
     settings: Settings,
     logger: Logger,
@@ -59,7 +58,6 @@ async def run_worker(
     """Run a worker until ``control`` stops it, then drain it. The caller handles signals.
 
     Args:
-        name: The worker engine's name.
         factory: The worker engine's factory.
         settings: All settings.
         logger: The logger of all parts.
@@ -71,9 +69,8 @@ async def run_worker(
         LandlordEnginesError: The engine refused, failed, or could not register; or the address of
             the probes is taken.
     """
-    async with build_worker(name, factory, settings, logger) as parts:
+    async with build_worker(factory, settings, logger) as parts:
         worker = _Worker(
-            name=name,
             parts=parts,
             settings=settings.worker,
             control=control,
@@ -91,7 +88,6 @@ async def run_worker(
 class _Worker:
     """One worker while it runs."""
 
-    name: str
     parts: WorkerParts
     settings: WorkerSettings
     control: Control
@@ -149,15 +145,15 @@ class _Worker:
         self.logger.info(
             "worker starting",
             version=__version__,
-            engine=self.name,
-            engine_version=_engine_version(self.name),
-            contract=self.parts.engine.info.contract,
+            engine=self.parts.info.name,
+            engine_version=_engine_version(self.parts.info.name),
+            contract=self.parts.info.contract,
             pid=os.getpid(),
         )
         for distribution in list_damaged():
             self.logger.warning(
                 "a distribution cannot be read",
-                distribution=distribution.name,
+                distribution=f"{distribution.name} {distribution.version}",
                 reason=distribution.reason,
             )
         if self.parts.landlord is None:
@@ -189,9 +185,8 @@ class _Worker:
         metrics.watch_targets(targets.registry, targets.gauge_value)
         metrics.watch_loop(probes.heartbeat.silent_for, lambda: probes.heartbeat.tasks)
         metrics.watch_log(count_dropped_lines)
-        metrics.set_build(
-            version=__version__, engine=self.name, engine_version=_engine_version(self.name)
-        )
+        name = self.parts.info.name
+        metrics.set_build(version=__version__, engine=name, engine_version=_engine_version(name))
 
 
 def _build_lifecycle(
@@ -209,6 +204,7 @@ def _build_lifecycle(
         fail_fast=fail_fast,
     )
     return EngineLifecycle(
+        info=parts.info,
         engine=parts.engine,
         options=options,
         logger=logger,

@@ -9,10 +9,18 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.targets import Targets
 from landlord_engines_core.descriptors import max_connections, read_limit
-from landlord_engines_core.engine import EngineContext, EngineFactory, HostInfo, WorkerEngine
+from landlord_engines_core.engine import (
+    EngineContext,
+    EngineFactory,
+    EngineInfo,
+    HostInfo,
+    WorkerEngine,
+)
+from landlord_engines_core.engine.declaration import find_class_problems
 from landlord_engines_core.errors import (
     EngineFailed,
     LandlordEnginesError,
+    PluginInvalid,
     catch_exits,
     error_kind,
 )
@@ -35,6 +43,7 @@ LONGEST_SHUTDOWN = 10.0
 class WorkerParts:
     """The parts of one worker."""
 
+    info: EngineInfo
     engine: WorkerEngine
     jobs: TenantJobs
     landlord: LandlordClient | None
@@ -44,18 +53,17 @@ class WorkerParts:
 
 @asynccontextmanager
 async def build_worker(
-    name: str, factory: EngineFactory, settings: Settings, logger: Logger
+    factory: EngineFactory, settings: Settings, logger: Logger
 ) -> AsyncIterator[WorkerParts]:
     """Build all parts of a worker, and close them when the context ends.
 
     Args:
-        name: The worker engine's name.
         factory: The worker engine's factory.
         settings: All settings.
         logger: The logger of all parts.
 
     Raises:
-        PluginError: A compute engine cannot be loaded.
+        PluginError: A compute engine cannot be loaded, or the worker engine lacks what it declares.
         SettingsError: The worker engine refuses its settings, or limits do not fit together.
     """
     worker = settings.worker
@@ -70,7 +78,7 @@ async def build_worker(
             registry=registry,
             landlord=landlord,
             limits=limits,
-            provider_type=name,
+            provider_type=factory.info.name,
             logger=logger,
             metrics=metrics,
         )
@@ -83,7 +91,8 @@ async def build_worker(
             host=_describe_host(worker, registry),
         )
         yield WorkerParts(
-            engine=_build_engine(name, factory, context),
+            info=factory.info,
+            engine=_build_engine(factory, context),
             jobs=jobs,
             landlord=landlord,
             metrics=metrics,
@@ -100,30 +109,29 @@ async def build_worker(
 
 @asynccontextmanager
 async def build_idle_worker(
-    name: str, factory: EngineFactory, settings: Settings, logger: Logger
+    factory: EngineFactory, settings: Settings, logger: Logger
 ) -> AsyncIterator[WorkerParts]:
     """Build a worker for a command that serves nothing, and then shut its engine down.
 
     Raises:
         EngineFailed: The engine does not shut down.
-        PluginError: A compute engine cannot be loaded.
+        PluginError: A compute engine cannot be loaded, or the worker engine lacks what it declares.
         SettingsError: The worker engine refuses its settings, or limits do not fit together.
     """
-    async with build_worker(name, factory, settings, logger) as parts:
+    async with build_worker(factory, settings, logger) as parts:
         try:
             yield parts
         finally:
-            await _shut_down(parts.engine)
+            await _shut_down(parts.info, parts.engine)
 
 
-async def _shut_down(engine: WorkerEngine) -> None:
+async def _shut_down(info: EngineInfo, engine: WorkerEngine) -> None:
     try:
         async with asyncio.timeout(LONGEST_SHUTDOWN):
             await engine.shutdown(0)
     except TimeoutError as error:
         raise EngineFailed(
-            f"shutdown of worker engine {engine.info.name} did not return"
-            f" within {LONGEST_SHUTDOWN:g} s",
+            f"shutdown of worker engine {info.name} did not return within {LONGEST_SHUTDOWN:g} s",
             hint="report it to the engine's authors",
         ) from error
 
@@ -170,10 +178,11 @@ def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInf
     )
 
 
-def _build_engine(name: str, factory: EngineFactory, context: EngineContext) -> WorkerEngine:
+def _build_engine(factory: EngineFactory, context: EngineContext) -> WorkerEngine:
+    name = factory.info.name
     try:
         with catch_exits():
-            return factory.create_engine(context)
+            engine = factory.create_engine(context)
     except LandlordEnginesError:
         raise
     except Exception as error:
@@ -182,3 +191,10 @@ def _build_engine(name: str, factory: EngineFactory, context: EngineContext) -> 
             f"worker engine {name} cannot be created: {error_kind(error)}",
             hint=f"check workflow.{name}, or report it to the engine's authors",
         ) from error
+    # When the factory was loaded, the class was perhaps not known.
+    if problems := find_class_problems(factory.info, type(engine)):
+        raise PluginInvalid(
+            f"worker engine {name} is not valid: {'; '.join(problems)}",
+            hint="report it to the engine's authors",
+        )
+    return engine

@@ -9,6 +9,7 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from landlord_engines_core.compute.docker import connection
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.errors import Conflict, NotFound, StartFailed
 from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
@@ -116,6 +117,18 @@ async def test_a_request_to_a_hanging_daemon_times_out(httpserver: HTTPServer) -
 
     release.set()
     await client.aclose()
+
+
+async def test_a_daemons_answer_is_read_up_to_a_bound(
+    client: DockerClient, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LONGEST_BODY", 1000)
+    httpserver.expect_request("/v1.47/containers/json").respond_with_data(
+        "[" * 1001, content_type="application/json"
+    )
+
+    with pytest.raises(ComputeUnavailable, match="the answer has more than 1000 bytes"):
+        await client.containers({})
 
 
 async def test_a_failed_start_of_a_container_differs_from_a_refusal(

@@ -1,10 +1,8 @@
 """Client of a Docker daemon; the only module that uses aiodocker."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import aiodocker
@@ -13,6 +11,7 @@ import attrs
 from aiodocker.networks import DockerNetwork
 from aiodocker.volumes import DockerVolume, DockerVolumes
 
+from landlord_engines_core.compute.docker.connection import open_session
 from landlord_engines_core.compute.docker.errors import (
     NO_CONNECTION,
     Conflict,
@@ -49,7 +48,7 @@ class DockerClient:
 
     settings: DockerSettings
     _docker: aiodocker.Docker | None = attrs.field(default=None, init=False)
-    _connector: aiohttp.BaseConnector | None = attrs.field(default=None, init=False)
+    _session: aiohttp.ClientSession | None = attrs.field(default=None, init=False)
 
     async def containers(self, filters: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
         """List containers in any state. The caller checks the labels, since filters are coarse."""
@@ -166,10 +165,13 @@ class DockerClient:
         docker = self._connect()
         try:
             if registry is None:
-                await docker.images.pull(image)
+                progress = docker.images.pull(image, stream=True)
             else:
                 auth = {"username": registry.username, "password": registry.password}
-                await docker.images.pull(with_registry(image), auth=auth)
+                progress = docker.images.pull(with_registry(image), auth=auth, stream=True)
+            # Read without keeping it: a pull has no limit on its messages.
+            async for _ in progress:
+                pass
         except aiodocker.DockerError as error:
             raise pull_error(error.status, error.message, image) from error
         except _NO_ANSWER as error:
@@ -266,16 +268,18 @@ class DockerClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._docker is not None and self._connector is not None:
+        if self._docker is not None and self._session is not None:
             await self._docker.close()
-            await self._connector.close()
+            await self._session.close()
             self._docker = None
 
     def _connect(self) -> aiodocker.Docker:
         if self._docker is None:
-            # Given both, aiodocker reads nothing from the environment.
-            url, self._connector = _connector(self.settings)
-            self._docker = aiodocker.Docker(url=url, connector=self._connector)
+            url, self._session = open_session(self.settings)
+            # Given a connector, aiodocker reads nothing from the environment.
+            self._docker = aiodocker.Docker(
+                url=url, connector=self._session.connector, session=self._session
+            )
         return self._docker
 
     async def _change(
@@ -307,35 +311,3 @@ class DockerClient:
 _network: Any = DockerNetwork
 _volume: Any = DockerVolume
 _volumes: Any = DockerVolumes
-
-
-def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
-    """Return the URL and the connector for the daemon's address."""
-    # Without limit=0 a connector opens 100 connections: slow tenants would delay the others.
-    scheme, _, address = settings.host.partition("://")
-    if scheme == "unix":
-        return "http://localhost", aiohttp.UnixConnector(address, limit=0)
-    address = address.rstrip("/")
-    if scheme == "https" or settings.tls_verify or settings.cert_path:
-        return f"https://{address}", aiohttp.TCPConnector(ssl=_tls(settings), limit=0)
-    return f"http://{address}", aiohttp.TCPConnector(limit=0)
-
-
-def _tls(settings: DockerSettings) -> ssl.SSLContext:
-    try:
-        folder = Path(settings.cert_path or "~/.docker").expanduser()
-    except RuntimeError:
-        raise ComputeUnavailable(
-            "the certificates for the Docker daemon cannot be found: this user has no home folder",
-            hint="set compute.docker.cert_path to an absolute path, or HOME",
-        ) from None
-    try:
-        context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    except OSError as error:
-        raise ComputeUnavailable(
-            f"the certificates for the Docker daemon in {folder} cannot be read:"
-            f" {type(error).__name__}",
-            hint="put ca.pem, cert.pem and key.pem into the folder compute.docker.cert_path",
-        ) from None
-    return context

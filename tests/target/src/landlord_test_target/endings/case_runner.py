@@ -16,8 +16,6 @@ from landlord_test_target.waiting import wait_for
 
 __all__ = ["CaseRunner"]
 
-_RUNNING_STATES = ("pending", "running")
-
 
 @attrs.define(kw_only=True)
 class CaseRunner:
@@ -85,9 +83,7 @@ class CaseRunner:
         case_record.sent = time()
         case_record.job = await self._send(case, operation, config, case.worker)
         await self._wait_for_kill_time(case_record)
-        case_record.was_running = (await dispatcher.poll(case_record.job)).get(
-            "state"
-        ) in _RUNNING_STATES
+        case_record.was_running = not await self._has_ended(case_record.job)
         await dispatcher.kill(case_record.job)
         case_record.killed = time()
         case_record.had_lock = await self.environment.backend.had_lock(case.tenant, case_record.job)
@@ -99,11 +95,7 @@ class CaseRunner:
         return case_record
 
     async def _wait_for_kill_time(self, case_record: CaseRecord) -> None:
-        case, case_target, dispatcher = (
-            case_record.case,
-            self.environment.target,
-            self.environment.backend.dispatcher,
-        )
+        case, case_target = case_record.case, self.environment.target
 
         async def look() -> bool:
             calls = [
@@ -113,10 +105,7 @@ class CaseRunner:
             ]
             is_there = calls.count(case.killed_on) >= case.delays[0].nth
             # There may never be a second one.
-            return (
-                is_there
-                or (await dispatcher.poll(case_record.job)).get("state") not in _RUNNING_STATES
-            )
+            return is_there or await self._has_ended(case_record.job)
 
         if case.killed_on:
             with suppress(AssertionError):
@@ -151,14 +140,14 @@ class CaseRunner:
         case_record.findings = judge.find_faults(case_record)
 
     async def _wait_job_ended(self, job: str) -> bool:
-        async def look() -> bool:
-            polled = await self.environment.backend.dispatcher.poll(job)
-            return polled.get("state") not in _RUNNING_STATES
-
         try:
-            return await wait_for(look, self.environment.longest)
+            return await wait_for(lambda: self._has_ended(job), self.environment.longest)
         except AssertionError:
             return False
+
+    async def _has_ended(self, job: str) -> bool:
+        polled = await self.environment.backend.dispatcher.poll(job)
+        return polled is None or polled.state.has_ended
 
     async def _send(
         self, case: Case, operation: str, config: Mapping[str, object], worker: int

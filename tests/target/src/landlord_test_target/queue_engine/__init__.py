@@ -5,8 +5,8 @@ ended. The tenant lock is passed on after that, or when the lease has expired.
 """
 
 from landlord_engines_core.engine import EngineFactory
-from landlord_test_target.queue_engine.engine import QueueSettings, create_engine
+from landlord_test_target.queue_engine.engine import INFO, QueueSettings, create_engine
 
 __all__ = ["factory"]
 
-factory = EngineFactory(settings_type=QueueSettings, create_engine=create_engine)
+factory = EngineFactory(info=INFO, settings_type=QueueSettings, create_engine=create_engine)

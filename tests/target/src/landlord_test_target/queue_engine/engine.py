@@ -24,7 +24,13 @@ from landlord_engines_core.settings.types import Duration
 from landlord_test_target.queue_engine.steps import QueueSteps, ResyncSteps
 from landlord_test_target.queue_engine.store import Job, Store
 
-__all__ = ["QueueEngine", "QueueSettings", "create_engine"]
+__all__ = ["INFO", "QueueEngine", "QueueSettings", "create_engine"]
+
+INFO = EngineInfo(
+    name="queue",
+    contract=1,
+    capabilities={Capability.TENANT_LOCK: Support.FULL, Capability.RESYNC: Support.FULL},
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -46,10 +52,6 @@ class QueueSettings:
 class QueueEngine(WorkerEngine):
     """A worker engine for the jobs of one file, which other processes may share."""
 
-    info = EngineInfo(
-        name="queue",
-        capabilities={Capability.TENANT_LOCK: Support.FULL, Capability.RESYNC: Support.FULL},
-    )
     settings: QueueSettings
     context: EngineContext
     _owner: str = attrs.field(factory=lambda: uuid4().hex, init=False)
