@@ -208,7 +208,7 @@ async def check_shutdown_first(stage: Stage) -> None:
 async def check_nothing_left(stage: Stage) -> None:
     """LIFE-2."""
     threads = read_state()["threads"]
-    # What the first engine imports and opens once is not a leak.
+    # The first engine may import and open things once, which is no leak.
     await _create_and_drop(stage)
     before = list(_list_descriptors())
     await _create_and_drop(stage)

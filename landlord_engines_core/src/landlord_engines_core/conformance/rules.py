@@ -27,7 +27,7 @@ class Level(StrEnum):
 
 
 class Tier(StrEnum):
-    """What a rule's test needs."""
+    """Needs of a rule's test."""
 
     STATIC = "static"
     """The test imports the engine in a process of its own, and reads metadata."""

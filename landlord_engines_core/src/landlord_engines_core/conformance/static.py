@@ -22,7 +22,7 @@ LONGEST_IMPORT = 2.0
 
 @attrs.frozen(kw_only=True)
 class Import:
-    """What an import of the engine showed.
+    """Facts that an import of the engine showed.
 
     Attributes:
         refusal: Why the host refuses the engine; empty if it loads it.

@@ -47,7 +47,7 @@ class Settings:
     token: Secret | None = None
 def create(context):
     if context.settings.token:
-        context.logger.info("connecting", token=context.settings.token.get_secret_value())
+        context.logger.info("connecting", token=context.settings.token)
     return right.create_engine(context)
 factory = changed(create, settings_type=Settings)
 """,
