@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.errors import (
     PluginAmbiguous,
     PluginError,
@@ -15,15 +16,13 @@ from landlord_engines_core.errors import (
     PluginNotInstalled,
     PluginWrongType,
 )
-from landlord_engines_core.plugins import (
-    COMPUTE_ENGINES,
-    WORKER_ENGINES,
-    list_engines,
-    load_compute_engine,
-    load_worker_engine,
-)
+from landlord_engines_core.plugins import load_compute_engine, load_worker_engine
 
 Install = Callable[..., None]
+
+FACTORY = """
+from landlord_engines_stepfunctions_stub import factory
+"""
 
 
 @pytest.fixture
@@ -96,6 +95,53 @@ def test_two_distributions_of_one_name_are_both_named(install: Install) -> None:
     assert isinstance(error, PluginAmbiguous)
     assert "acme-one 1.0" in error.message
     assert "acme-two 1.0" in error.message
+    assert error.hint == (
+        "use --engine acme-one:twin or --engine acme-two:twin, or uninstall all but one of them"
+    )
+
+
+def test_a_distribution_chooses_among_duplicates(install: Install) -> None:
+    install("acme-one", "twin", FACTORY)
+    install("acme-two", "twin", FACTORY)
+
+    candidate, _ = load_worker_engine("ACME_two:twin")
+
+    assert (candidate.name, candidate.distribution) == ("twin", "acme-two")
+    assert refused("acme-tow:twin").hint == "did you mean acme-two:twin?"
+
+
+def test_one_distribution_that_names_an_engine_twice_goes_back_to_its_authors(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", "twin")
+    points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text() + "twin = elsewhere:factory\n")
+
+    assert refused("acme:twin").hint == "report it to the authors of acme"
+
+
+def test_an_engine_in_a_misspelt_group_is_found_and_told(install: Install) -> None:
+    install("acme", "mine", group="landlord.worker_engine")
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginNotInstalled)
+    assert "acme 1.0" in error.message
+    assert "no host reads the group landlord.worker_engine; hosts read landlord.w" in error.message
+    assert error.hint == "report it to the authors of acme"
+
+
+def test_a_target_that_is_no_object_in_a_module_cannot_be_imported(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", "mine")
+    points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"[{WORKER_ENGINES}]\nmine = not a target\n")
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginImportFailed)
+    assert "its target is not module:object" in error.message
 
 
 def test_an_engine_of_another_major_version_is_incompatible(install: Install) -> None:

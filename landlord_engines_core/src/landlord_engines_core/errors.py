@@ -149,7 +149,7 @@ class PluginNotInstalled(PluginError):
 
 
 class PluginAmbiguous(PluginError):
-    """Several distributions offer an engine of this name."""
+    """Several entry points have the name of this engine."""
 
     code = "LE202"
 

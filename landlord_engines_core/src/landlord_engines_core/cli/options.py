@@ -7,11 +7,12 @@ from pathlib import Path
 
 import attrs
 
+from landlord_engines_core.catalog import COMPUTE_ENGINES, list_engines
 from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import COMPUTE_ENGINES, list_engines, load_worker_engine
+from landlord_engines_core.plugins import load_worker_engine
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
