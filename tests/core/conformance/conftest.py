@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.plugins import WORKER_ENGINES
+from landlord_engines_core.catalog import WORKER_ENGINES
 from landlord_test_target.wrong_engines.installed import install
-from landlord_test_target.wrong_engines.worker import RIGHT, WRONG, module_of
+from landlord_test_target.wrong_engines.worker import RIGHT, VARIANTS, WRONG, module_of
 
 UNPINNED = "VER-2"
 
@@ -18,9 +18,13 @@ def wrong_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("installed")
     modules = {rule.lower(): module_of(rule.lower(), lines) for rule, lines in WRONG.items()}
     unpinned = {UNPINNED.lower(): modules.pop(UNPINNED.lower())}
+    modules |= {name: module_of(name, lines) for name, lines in VARIANTS.items()}
     modules[RIGHT] = module_of(RIGHT)
     install(folder, WORKER_ENGINES, modules)
     install(folder, WORKER_ENGINES, unpinned, distribution="unpinned-engines", requires="")
+    unbound = "Requires-Dist: landlord-engines-core>=0.1\n"
+    loose = {"loose": module_of("loose")}
+    install(folder, WORKER_ENGINES, loose, distribution="loose-engines", requires=unbound)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         yield folder

@@ -1,6 +1,7 @@
 """The plugin and the command: with a file of the author and without, in parts, and where nobody asked."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from landlord_engines_core.cli.commands import landlord_host
 from landlord_engines_core.conformance import Waiver, WorkerEngineSuite
-from landlord_engines_core.conformance.command import run_kit
+from landlord_engines_core.conformance.command import judge_report, run_kit
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.errors import NotConformant, SettingsError
 
@@ -29,15 +30,24 @@ class TestOwn(WorkerEngineSuite):
 QUIET = ("--disable-plugin-autoload",)
 
 
-
 def run_pytest(folder: Path, text: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     (folder / "test_own.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\nstrict = true\n")
     path = [*sys.path, str(folder)]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *QUIET, "-p", PLUGIN, "-p", "no:cacheprovider", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *QUIET,
+            "-p",
+            PLUGIN,
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+        ],
         cwd=folder,
-        env={"PYTHONPATH": ":".join(path), "PATH": "/usr/bin:/bin"},
+        env={**os.environ, "PYTHONPATH": ":".join(path)},
         capture_output=True,
         text=True,
         check=False,
@@ -52,7 +62,7 @@ def test_with_xdist_and_a_choice_of_rules_an_engine_is_incomplete(tmp_path: Path
     text = MODULE.format(engine="right", waivers="()")
 
     ran = run_pytest(
-        tmp_path, text, "-n2", "-k", "LOAD-1 or CAP-1", "--conformance-reports=reports"
+        tmp_path, text, "-pxdist", "-n2", "-k", "LOAD-1 or CAP-1", "--conformance-reports=reports"
     )
 
     assert ran.returncode == 0, ran.stdout
@@ -103,7 +113,10 @@ def test_a_waiver_of_no_rule_or_twice_is_an_error() -> None:
 
     class Twice(WorkerEngineSuite):
         engine = "right"
-        waivers: ClassVar[tuple[Waiver, ...]] = (Waiver("LOAD-3", "a reason"), Waiver("LOAD-3", "another"))
+        waivers: ClassVar[tuple[Waiver, ...]] = (
+            Waiver("LOAD-3", "a reason"),
+            Waiver("LOAD-3", "another"),
+        )
 
     with pytest.raises(AssertionError, match="no such rule: LOAD-33"):
         Own().test_waivers_name_rules()
@@ -141,6 +154,21 @@ def test_the_command_hands_on_the_engines_settings(tmp_path: Path) -> None:
 def test_a_rule_that_was_not_run_at_all_is_incomplete() -> None:
     with pytest.raises(NotConformant, match="is incomplete"):
         run_kit(Kind.WORKER, "right", {}, reports=None, arguments=("-k", "nothing"))
+
+
+def test_a_conformant_engine_is_no_error() -> None:
+    judge_report(Kind.WORKER, "right", '{"verdict": "conformant with waivers"}')
+
+
+def test_without_the_option_there_is_no_report(tmp_path: Path) -> None:
+    text = MODULE.format(engine="stepfunctions", waivers="()")
+
+    ran = run_pytest(tmp_path, text, "-k", "VER-1 or CFG-3 or CAP-1")
+
+    assert ran.returncode == 1
+    assert "1 failed, 1 passed, 1 skipped" in ran.stdout
+    assert "CFG-3 MUST not-applicable: the settings class has no field of type Secret" in ran.stdout
+    assert not (tmp_path / "reports").exists()
 
 
 def test_without_pytest_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
-from landlord_engines_core.conformance.catalogue import RULES
 from landlord_engines_core.conformance.collecting import build_reports, write_result
 from landlord_engines_core.conformance.report import REPORT_SCHEMA, Engine, write_report
+from landlord_engines_core.conformance.rulebook import RULES
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.conformance.verdicts import Outcome, Result, Verdict
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from landlord_engines_core.conformance.catalogue import RULES, find_checks
+from landlord_engines_core.conformance.rulebook import RULES, find_checks
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.engine import Capability
 from landlord_test_target.rule_tables import DOCUMENTS, render

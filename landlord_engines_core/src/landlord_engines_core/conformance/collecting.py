@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from landlord_engines_core.conformance.catalogue import RULES
 from landlord_engines_core.conformance.report import Engine, Report
+from landlord_engines_core.conformance.rulebook import RULES
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.conformance.verdicts import Outcome, Result
 

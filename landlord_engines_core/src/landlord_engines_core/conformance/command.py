@@ -10,7 +10,7 @@ from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.conformance.verdicts import Verdict
 from landlord_engines_core.errors import NotConformant, SettingsError
 
-__all__ = ["run_kit"]
+__all__ = ["judge_report", "run_kit"]
 
 PLUGIN = "landlord_engines_core.conformance.plugin"
 
@@ -60,7 +60,7 @@ def run_kit(
     if reports is not None and text:
         reports.mkdir(parents=True, exist_ok=True)
         (reports / path.name).write_text(text, encoding="utf-8")
-    _judge(kind, name, text)
+    judge_report(kind, name, text)
 
 
 def _run_pytest(folder: Path, text: str, arguments: tuple[str, ...]) -> None:
@@ -81,7 +81,12 @@ def _run_pytest(folder: Path, text: str, arguments: tuple[str, ...]) -> None:
     )
 
 
-def _judge(kind: Kind, name: str, report: str) -> None:
+def judge_report(kind: Kind, name: str, report: str) -> None:
+    """Judge an engine by its JSON report; empty if no rule ran.
+
+    Raises:
+        NotConformant: The engine does not keep every MUST, or a rule did not run.
+    """
     verdict = Verdict(json.loads(report)["verdict"]) if report else Verdict.INCOMPLETE
     if not verdict.is_conformant:
         raise NotConformant(

@@ -81,7 +81,7 @@ class Stage:
             settings=load_settings(self.factory, chosen),
             run_job=_run_no_job,
             resync=_run_no_job,
-            is_wanted=_know_nothing,
+            is_wanted=_run_no_job,
             logger=self.lines,
             host=HostInfo(),
         )
@@ -264,7 +264,3 @@ async def check_host_state(stage: Stage) -> None:
 
 async def _run_no_job(*_: object) -> Any:
     raise Transient("there is no backend, and so no job")
-
-
-async def _know_nothing(_: str) -> bool | None:
-    return None

@@ -4,7 +4,7 @@ from time import monotonic
 
 import attrs
 
-from landlord_engines_core.conformance.catalogue import find_checks
+from landlord_engines_core.conformance.rulebook import find_checks
 from landlord_engines_core.conformance.rules import Rule
 from landlord_engines_core.conformance.story import CannotRun, DoesNotApply, RuleBroken
 from landlord_engines_core.conformance.subject import Subject

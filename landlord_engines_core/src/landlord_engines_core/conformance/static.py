@@ -5,6 +5,7 @@ from time import process_time
 
 import attrs
 
+from landlord_engines_core.catalog import Candidate
 from landlord_engines_core.conformance.children import Ended, start_child
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.conformance.state import list_changes, read_state
@@ -12,7 +13,7 @@ from landlord_engines_core.conformance.story import CannotRun, RuleBroken
 from landlord_engines_core.conformance.subject import CORE, Check, Subject
 from landlord_engines_core.engine import CONTRACT, Capability, EngineFactory, EngineInfo
 from landlord_engines_core.errors import PluginError
-from landlord_engines_core.plugins import Candidate, load_compute_engine, load_worker_engine
+from landlord_engines_core.plugins import load_compute_engine, load_worker_engine
 
 __all__ = ["Import", "list_static_checks"]
 

@@ -1,14 +1,18 @@
 """The engine under test."""
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import attrs
 
+from landlord_engines_core.catalog import (
+    COMPUTE_ENGINES,
+    WORKER_ENGINES,
+    Candidate,
+    read_catalog,
+)
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.errors import PluginNotInstalled
-from landlord_engines_core.plugins import COMPUTE_ENGINES, WORKER_ENGINES, Candidate, list_engines
 
 __all__ = ["Check", "Subject"]
 
@@ -41,8 +45,8 @@ class Subject:
         Raises:
             PluginNotInstalled: No distribution offers it.
         """
-        for candidate in list_engines(self.group):
-            if candidate.name == self.name:
+        for candidate in read_catalog().in_group(self.group):
+            if candidate.is_called(self.name):
                 return candidate
         raise PluginNotInstalled(
             f"no installed distribution offers {self.kind} engine {self.name!r}",
@@ -51,10 +55,7 @@ class Subject:
 
     def requirements(self) -> list[str]:
         """List what its distribution requires."""
-        try:
-            return requires(self.find().distribution) or []
-        except PackageNotFoundError:
-            return []
+        return getattr(self.find().entry_point.dist, "requires", None) or []
 
 
 Check = Callable[[Subject], str | None]

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from landlord_engines_core.conformance.catalogue import RULES, find_rule
 from landlord_engines_core.conformance.collecting import write_result
 from landlord_engines_core.conformance.marks import RESULT
 from landlord_engines_core.conformance.report import Engine
+from landlord_engines_core.conformance.rulebook import RULES, find_rule
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.conformance.run import check_rule
 from landlord_engines_core.conformance.subject import Subject
@@ -76,13 +76,10 @@ class WorkerEngineSuite(EngineSuite):
 
 def _end_test(rule: str, result: Result) -> None:
     """End a test as its rule's result demands."""
-    match result.outcome:
-        case Outcome.FAILED | Outcome.COULD_NOT_RUN:
-            story = "".join(f"\n  {line}" for line in result.story)
-            pytest.fail(f"{rule}\n{result.outcome}: {result.note}{story}", pytrace=False)
-        case Outcome.WAIVED:
-            pytest.xfail(f"{rule} waived: {result.note}")
-        case Outcome.NOT_APPLICABLE:
-            pytest.skip(f"{rule} does not apply: {result.note}")
-        case Outcome.PASSED:
-            return
+    if result.outcome is Outcome.WAIVED:
+        pytest.xfail(f"{rule} waived: {result.note}")
+    if result.outcome is Outcome.NOT_APPLICABLE:
+        pytest.skip(f"{rule} does not apply: {result.note}")
+    if result.outcome is not Outcome.PASSED:
+        story = "".join(f"\n  {line}" for line in result.story)
+        pytest.fail(f"{rule}\n{result.outcome}: {result.note}{story}", pytrace=False)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from landlord_engines_core.conformance.catalogue import RULES
+from landlord_engines_core.conformance.rulebook import RULES
 from landlord_engines_core.conformance.rules import Kind, Rule
 
 __all__ = ["DOCUMENTS", "render", "replace"]

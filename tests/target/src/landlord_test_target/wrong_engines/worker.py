@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["RIGHT", "WRONG", "module_of"]
+__all__ = ["RIGHT", "VARIANTS", "WRONG", "module_of"]
 
 RIGHT = "right"
 """The name of the engine that keeps every rule."""
@@ -75,6 +75,54 @@ factory = changed(create)
 """,
 }
 """The lines that make an engine wrong, by the rule that it breaks."""
+
+_SECRET = """
+@attrs.frozen(kw_only=True)
+class Settings:
+    path: str = ""
+    token: Secret | None = None
+def create(context):
+    {create}
+    return QueueEngine(settings=right.settings_type(), context=attrs.evolve(context, settings=None))
+factory = changed(create, settings_type=Settings)
+"""
+
+VARIANTS: Mapping[str, str] = {
+    "needs-a-path": """
+def create(context):
+    if not context.settings.path:
+        raise SettingsError("path is missing")
+    return right.create_engine(context)
+factory = changed(create)
+""",
+    "keeps-a-secret": _SECRET.format(create="pass"),
+    "secret-in-an-error": _SECRET.format(create="raise ValueError(str(context.settings.token))"),
+    "undeclared": """
+class Wrong(QueueEngine):
+    async def make_latest(self): return await self.register()
+factory = own(Wrong)
+""",
+    "undeclared-refused": """
+class Refusing(QueueEngine):
+    async def make_latest(self): raise EngineRefused("not here")
+factory = own(Refusing)
+""",
+    "slow-check": """
+class Wrong(QueueEngine):
+    def check(self): time.sleep(1.1)
+factory = own(Wrong)
+""",
+    "asks": """
+class Asking(QueueEngine):
+    async def shutdown(self, grace):
+        try: await self.context.run_job(b"", None)
+        except Transient: pass
+factory = own(Asking)
+""",
+    "exits": "raise SystemExit(0)",
+    "unimportable": "import landlord_test_nothing",
+}
+"""Other engines, right and wrong, by name."""
 
 
 def module_of(name: str, lines: str = "") -> str:
