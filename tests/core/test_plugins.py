@@ -13,6 +13,7 @@ from landlord_engines_core.errors import (
     PluginError,
     PluginImportFailed,
     PluginIncompatible,
+    PluginInvalid,
     PluginNotInstalled,
     PluginWrongType,
 )
@@ -21,7 +22,10 @@ from landlord_engines_core.plugins import load_compute_engine, load_worker_engin
 Install = Callable[..., None]
 
 FACTORY = """
+import attrs
 from landlord_engines_stepfunctions_stub import factory
+
+factory = attrs.evolve(factory, info=attrs.evolve(factory.info, name="twin"))
 """
 
 
@@ -61,7 +65,7 @@ def test_the_list_imports_nothing_and_names_each_distribution(install: Install) 
     assert any(one.name == "mock" for one in list_engines(COMPUTE_ENGINES))
 
 
-def test_an_engine_is_loaded_with_where_it_came_from() -> None:
+def test_an_engine_is_loaded_with_its_distribution() -> None:
     candidate, factory = load_worker_engine("stepfunctions")
 
     assert candidate.distribution == "landlord-engines-stepfunctions-stub"
@@ -76,11 +80,13 @@ def test_a_name_that_is_not_installed_gets_a_suggestion() -> None:
     assert sys.executable in error.message
 
 
-def test_a_name_like_no_other_gets_the_list() -> None:
+def test_a_name_without_a_similar_one_gets_the_list() -> None:
     assert "restate, stepfunctions" in refused("zzz").message
 
 
-def test_a_known_engine_that_is_missing_gets_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_engine_that_is_missing_gets_its_pip_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "path", [])
 
     assert refused("restate").hint == "pip install landlord-engines-restate"
@@ -173,6 +179,47 @@ def test_an_entry_point_to_something_else_is_the_wrong_type(install: Install) ->
     assert isinstance(refused("strange"), PluginWrongType)
     with pytest.raises(PluginWrongType, match="is not callable"):
         load_compute_engine("stranger")
+
+
+DECLARED = """
+import attrs
+from landlord_engines_core.api import *
+
+@attrs.frozen
+class Settings:
+    pass
+
+def create(context):
+    pass
+
+info = EngineInfo(name="mine", contract={contract}, capabilities={{}})
+factory = EngineFactory(info=info, settings_type=Settings, create_engine=create)
+"""
+
+
+def test_an_engine_for_another_contract_is_incompatible_whatever_else_is_wrong(
+    install: Install,
+) -> None:
+    install("future", "mine", DECLARED.format(contract=99))
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginIncompatible)
+    assert "future 1.0" in error.message
+    assert error.message.endswith("version 99 of the contract, and this host implements version 1")
+    assert error.hint == ("upgrade landlord-engines-core, or install another version of future")
+
+
+def test_all_problems_of_a_factory_are_named_with_its_distribution(install: Install) -> None:
+    install("sloppy", "mine", DECLARED.format(contract=1).replace("Settings,", "dict,"))
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginInvalid)
+    assert "sloppy 1.0" in error.message
+    assert "tenant-lock" in error.message
+    assert "settings_type" in error.message
+    assert error.hint == "update sloppy, or report it to its authors"
 
 
 def test_a_compute_engine_is_loaded() -> None:
