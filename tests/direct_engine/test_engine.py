@@ -13,6 +13,7 @@ import pytest_asyncio
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.devserver.records import State
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.bench import Bench
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target
@@ -97,8 +98,8 @@ async def test_the_job_that_was_sent_last_wins(bench: Bench) -> None:
 
     younger = await bench.send(tenant, State.REQUESTED, version=2)
 
-    await bench.reads(younger, "succeeded", "succeeded")
-    await bench.reads(older, "failed", "failed")
+    await bench.reads(younger, PolledState.SUCCEEDED)
+    await bench.reads(older, PolledState.FAILED)
     assert (await bench.target.document(tenant))["version"] == 2
 
 
@@ -109,8 +110,8 @@ async def test_an_older_job_that_arrives_late_changes_nothing(bench: Bench) -> N
 
     await bench.worker()
 
-    await bench.reads(younger, "succeeded", "succeeded")
-    await bench.reads(older, "succeeded", "succeeded")
+    await bench.reads(younger, PolledState.SUCCEEDED)
+    await bench.reads(older, PolledState.SUCCEEDED)
     assert (await bench.target.document(tenant))["version"] == 2
 
 
@@ -125,7 +126,7 @@ async def test_a_job_goes_on_after_its_worker_was_killed(bench: Bench) -> None:
     await bench.target.fault(tenant, "create")
     await bench.worker()
 
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     assert (await bench.target.document(tenant))["version"] == 1
 
 
@@ -136,13 +137,13 @@ async def test_a_drain_lets_a_step_end_and_the_next_worker_continues(bench: Benc
     job = await bench.send(tenant, State.REQUESTED, version=1)
     waiting = await bench.send(held, State.REQUESTED, version=13)
     await bench.target.asked(tenant, "create")
-    await bench.reads(waiting, "running", "backing-off")
+    await bench.reads(waiting, PolledState.BACKING_OFF)
 
     code = await worker.terminate()
 
     assert code == 0
-    await bench.reads(job, "succeeded", "succeeded")
-    await bench.reads(waiting, "running", "backing-off")
+    await bench.reads(job, PolledState.SUCCEEDED)
+    await bench.reads(waiting, PolledState.BACKING_OFF)
 
 
 async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(bench: Bench) -> None:
@@ -155,7 +156,7 @@ async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(be
     await worker.terminate()
     await bench.worker()
 
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     assert len(await bench.target.resources(tenant)) == 1
 
 
@@ -166,7 +167,7 @@ async def test_a_request_to_a_failing_target_is_retried(bench: Bench) -> None:
 
     job = await bench.send(tenant, State.REQUESTED, version=1)
 
-    assert (await bench.reads(job, "succeeded", "succeeded"))["retry_count"] == 2
+    assert (await bench.reads(job, PolledState.SUCCEEDED)).retry_count == 2
 
 
 async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: Bench) -> None:
@@ -174,7 +175,7 @@ async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: Bench) 
 
     job = await bench.dispatcher.dispatch(b"{}")
 
-    assert "names no tenant" in str((await bench.reads(job, "failed", "failed"))["error"])
+    assert "names no tenant" in (await bench.reads(job, PolledState.FAILED)).error
 
 
 async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete(
@@ -183,7 +184,7 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
     await bench.worker()
     tenant = str(uuid4())
     job = await bench.send(tenant, State.REQUESTED, version=1)
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     deep = '{"k":' * 10_000 + "1" + "}" * 10_000
 
     def sent(operation: str) -> bytes:
@@ -191,11 +192,11 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
         return f'{{{fields}, "desired_config": {deep}}}'.encode()
 
     held = await bench.dispatcher.dispatch(sent("update"))
-    seen = await bench.reads(held, "running", "backing-off")
-    assert "$.desired_config is nested" in str(seen["error"])
+    seen = await bench.reads(held, PolledState.BACKING_OFF)
+    assert "$.desired_config is nested" in seen.error
     assert (await bench.target.document(tenant))["version"] == 1
     job = await bench.dispatcher.dispatch(sent("delete"))
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     assert await bench.target.resources(tenant) == []
 
 
@@ -205,18 +206,18 @@ async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: Bench) -> None
     with closing(sqlite3.connect(bench.backend.settings["path"])) as database, database:
         database.execute("INSERT INTO jobs (body) VALUES ('{}')")
 
-    await bench.reads("1", "failed", "failed")
+    await bench.reads("1", PolledState.FAILED)
 
 
 async def test_an_ended_job_stays_ended_and_an_unknown_job_is_not_found(bench: Bench) -> None:
     job = await bench.dispatcher.dispatch(b"{}")
-    assert (await bench.dispatcher.poll(job))["state"] == "pending"
+    assert await bench.dispatcher.poll(job) == PolledExecution(state=PolledState.PENDING)
 
     await bench.dispatcher.kill(job)
     await bench.worker()
 
-    assert (await bench.dispatcher.poll(job))["state"] == "failed"
-    assert await bench.dispatcher.poll("7") == {"error": "execution not found"}
+    assert await bench.dispatcher.poll(job) == PolledExecution(state=PolledState.FAILED)
+    assert await bench.dispatcher.poll("7") is None
 
 
 async def test_a_second_worker_is_refused(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """The whole loop: Landlord in memory with its mistakes, a real restate-server and a real worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
@@ -11,6 +11,7 @@ import pytest
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.engine import Dispatcher
+from landlord_engines_core.models import PolledExecution
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target, create_target2
 from landlord_test_target.harness import World
@@ -40,7 +41,7 @@ class Gate:
         self.sent.append(await self.dispatcher.dispatch(body))
         return self.sent[-1]
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         return await self.dispatcher.poll(execution_id)
 
     async def kill(self, execution_id: str) -> None:

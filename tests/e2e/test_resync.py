@@ -15,6 +15,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
+from landlord_engines_core.models import PolledExecution
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target
@@ -111,7 +112,7 @@ class Unseen:
     async def dispatch(self, body: bytes) -> str:
         return await self.inner.dispatch(body)
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         return await self.inner.poll(execution_id) if self.seen.is_set() else RUNNING
 
     async def kill(self, execution_id: str) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 
+import attrs
 import pytest
 
 from landlord_engines_core.devserver.controller import Controller, Intervals
 from landlord_engines_core.devserver.gojson import config_hash
 from landlord_engines_core.devserver.records import TenantRecord, Tenants
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.direct import Lines
 from landlord_test_target.landlord import (
     BACKING_OFF,
@@ -126,7 +128,7 @@ async def test_a_change_does_not_restart_an_execution_that_is_not_backing_off(
     tenant = await provisioning(landlord, n=1)
     await landlord.update(tenant, n=2)
 
-    dispatcher.says["inv_1"] = {**RUNNING, "sub_state": sub_state, "retry_count": 1}
+    dispatcher.says["inv_1"] = PolledExecution(state=PolledState(sub_state), retry_count=1)
     await landlord.seen(tenant, workflow_retry_count=1)
 
     assert dispatcher.killed == []
@@ -178,7 +180,7 @@ async def test_the_same_configuration_written_otherwise_restarts_nothing(
     await landlord.seen(tenant, workflow_sub_state="backing-off")
 
     await landlord.update(tenant, b=2.0, a=1.0)
-    dispatcher.says["inv_1"] = {**BACKING_OFF, "retry_count": 5}
+    dispatcher.says["inv_1"] = attrs.evolve(BACKING_OFF, retry_count=5)
     await landlord.seen(tenant, workflow_retry_count=5)
 
     assert dispatcher.killed == []
@@ -245,7 +247,7 @@ async def test_a_forgotten_execution_leaves_its_tenant_stuck(
     landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
 ) -> None:
     tenant = await provisioning(landlord)
-    dispatcher.says["inv_1"] = {"error": "execution not found"}
+    dispatcher.says["inv_1"] = None
 
     async def polled() -> bool:
         return lines.events("warning").count("execution not read") >= 10

@@ -76,7 +76,7 @@ async def outcome(backend: LocalBackend, tenant: str, operation: str) -> object:
     job = await backend.dispatcher.dispatch(body)
 
     async def look() -> bool:
-        return (await backend.dispatcher.poll(job))["state"] == "succeeded"
+        return (polled := await backend.dispatcher.poll(job)) is not None and polled.state.has_ended
 
     await wait_for(look)
     url = f"{backend.settings['endpoint']}/restate/invocation/{job}/output"
