@@ -30,6 +30,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
@@ -107,7 +108,12 @@ def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 
         drain_timeout=30, register_timeout=60, registration_check_interval=60, fail_fast=False
     )
     probes = Probes(
-        lifecycle=EngineLifecycle(info=INFO, engine=engine, options=options, logger=Lines()),
+        lifecycle=EngineLifecycle(
+            info=INFO,
+            engine=GuardedEngine(engine, build_door(INFO)),
+            options=options,
+            logger=Lines(),
+        ),
         slots=slots or Slots(limit=1),
         metrics=Metrics(),
         longest_block=1.0,
