@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
 from landlord_engines_core.compute import ComputeRegistry
@@ -32,6 +33,7 @@ async def landlord(
         yield Caller(url=running.url, http=http)
 
 
+@pytest.mark.usefixtures("no_restate")
 async def test_a_tenant_is_created_updated_and_deleted_without_restate(
     bench: Bench, landlord: Caller
 ) -> None:
@@ -247,6 +249,7 @@ async def test_the_engine_requires_a_file(bench: Bench) -> None:
     assert "workflow.direct.path is missing" in output
 
 
+@pytest.mark.usefixtures("no_restate")
 async def test_restate_cannot_be_imported_where_these_workers_run(bench: Bench) -> None:
     worker = await bench.worker()
 

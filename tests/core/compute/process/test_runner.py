@@ -14,20 +14,20 @@ import pytest
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target import crashing
+from landlord_test_target import crashing_runner
 from landlord_test_target.commands import PYTHON, living, mark, server, spec
 from landlord_test_target.harness import wait_for
 
 
 @pytest.fixture
 def engine(engine: ProcessCompute) -> ProcessCompute:
-    """The runner as a module of its package: as the lone file that it is elsewhere it would not be
+    """The runner under its module's name: as the lone file that it is elsewhere it would not be
     measured."""
     return measured(engine)
 
 
 def measured(engine: ProcessCompute) -> ProcessCompute:
-    return attrs.evolve(engine, runner=(sys.executable, crashing.__file__, "nowhere", "0"))
+    return attrs.evolve(engine, runner=(sys.executable, crashing_runner.__file__, "nowhere", "0"))
 
 
 def only_folder(folder: Path) -> Path:

@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
+from landlord_engines_core.compute.process import ProcessCompute, create_process
+from landlord_test_target import crashing_runner
 from landlord_test_target.direct import DirectSteps, jobs
 
 
@@ -32,7 +32,7 @@ def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
             os.kill(os.getpid(), signal.SIGKILL)
 
     worker = str(os.getpid()) if victim == "worker" else "0"
-    launch = (sys.executable, str(Path(__file__)), point, worker)
+    launch = (sys.executable, crashing_runner.__file__, point, worker)
     return attrs.evolve(engine, reached=reached, runner=launch)
 
 
@@ -46,17 +46,3 @@ async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[st
     for number, body in enumerate(bodies):
         answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
         print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
-
-
-def keep(point: str, victim: int, *arguments: str) -> None:
-    """Run a command as `process` does, and kill a process at a failpoint of the runner."""
-
-    def reached(at: str) -> None:
-        if at == point:
-            os.kill(victim or os.getpid(), signal.SIGKILL)
-
-    runner.main(arguments, reached)
-
-
-if __name__ == "__main__":
-    keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
