@@ -170,7 +170,7 @@ async def test_a_refusal_of_an_engine_is_raised() -> None:
 
 
 async def test_any_error_of_an_engine_becomes_one_of_the_hosts_errors() -> None:
-    error = await failure(lifecycle(Engine(fails=ZeroDivisionError)))
+    error = await failure(lifecycle(Engine(fails=ZeroDivisionError())))
 
     assert isinstance(error, EngineFailed)
     assert "worker engine test raised ZeroDivisionError in serve" in error.message
