@@ -13,6 +13,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import (
     EngineFailed,
     EngineRefused,
@@ -89,7 +90,7 @@ def lifecycle(
     given = {"fail_fast": False, **known, **options}
     return EngineLifecycle(
         info=engine.info,
-        engine=engine,
+        engine=GuardedEngine(engine, build_door(engine.info)),
         options=LifecycleOptions(**given),  # type: ignore[arg-type]
         logger=logger if logger is not None else RecordingLogger(),
     )
@@ -171,10 +172,10 @@ async def test_a_refusal_of_an_engine_is_raised() -> None:
 
 
 async def test_any_error_of_an_engine_becomes_one_of_the_hosts_errors() -> None:
-    error = await failure(lifecycle(Engine(fails=ZeroDivisionError("oh"))))
+    error = await failure(lifecycle(Engine(fails=ZeroDivisionError())))
 
     assert isinstance(error, EngineFailed)
-    assert "ZeroDivisionError: oh" in error.message
+    assert "worker engine test raised ZeroDivisionError in serve" in error.message
 
 
 async def test_an_engine_that_ends_by_itself_has_failed() -> None:

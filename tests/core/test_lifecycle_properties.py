@@ -15,6 +15,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import EngineFailed, LandlordEnginesError, RegistrationRefused
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_test_target.in_memory import RecordingLogger
@@ -100,7 +101,9 @@ def lifecycle(
         registration_check_interval=0.0,
         fail_fast=fail_fast,
     )
-    return EngineLifecycle(info=INFO, engine=engine, options=options, logger=logger)
+    return EngineLifecycle(
+        info=INFO, engine=GuardedEngine(engine, build_door(INFO)), options=options, logger=logger
+    )
 
 
 @settings(max_examples=50)

@@ -30,6 +30,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
@@ -108,7 +109,10 @@ def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 
     )
     probes = Probes(
         lifecycle=EngineLifecycle(
-            info=INFO, engine=engine, options=options, logger=RecordingLogger()
+            info=INFO,
+            engine=GuardedEngine(engine, build_door(INFO)),
+            options=options,
+            logger=RecordingLogger(),
         ),
         slots=slots or Slots(limit=1),
         metrics=Metrics(),
