@@ -1,11 +1,11 @@
-"""The compute engine ``buggy``: ``target`` with a bug of its settings, for the judge to find.
+"""The compute engine ``buggy``: ``target`` with a bug that its settings choose and the judge has to find.
 
-- lost, wrong, doubled, left over: The engine claims success and did something else.
+- lost, wrong, doubled, left over: The engine reports success and did something else.
 - stuck: The engine never updates.
 - slow: The engine takes longer than the judge allows.
 - acts later: The engine creates a deleted resource again, long after the delete.
-- never asks: The engine continues a chain of requests after its worker's step has ended.
-- no order: The worker takes any job for the one dispatched last.
+- never asks: The engine continues to send requests after its worker's step has ended, without asking.
+- no order: The worker treats any job as the one dispatched last.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from landlord_test_target.engine import TargetCompute, create_target
 __all__ = ["create_buggy"]
 
 LATE = 6.0
-"""Seconds of a slow act, more than the judge allows."""
+"""Seconds that a slow update takes, more than the judge allows."""
 
 LONG_AFTER = 6.0
-"""Seconds until a deleted resource is created again; only the judge's second look sees it."""
+"""Seconds until a deleted resource is created again; only the judge's second check sees it."""
 
 
 @attrs.define
 class BuggyCompute(TargetCompute):
-    """The target's engine, which reports claimed acts as done."""
+    """The engine ``target``, which reports operations as done that it did not do."""
 
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
@@ -102,7 +102,7 @@ def create_buggy(settings: Mapping[str, object]) -> BuggyCompute:
     """Create the engine with the bug that its settings name."""
     bug, target = str(settings.get("bug", "")), create_target(settings)
     if bug == "no order":
-        setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # as a bug there would be
+        setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # the planted bug
     return BuggyCompute("buggy", target.url, carry=target.carry, bug=bug)
 
 
