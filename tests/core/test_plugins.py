@@ -18,6 +18,7 @@ from landlord_engines_core.errors import (
 from landlord_engines_core.plugins import (
     COMPUTE_ENGINES,
     WORKER_ENGINES,
+    find_compute_settings,
     list_engines,
     load_compute_engine,
     load_worker_engine,
@@ -125,11 +126,37 @@ def test_an_entry_point_to_something_else_is_the_wrong_type(install: Install) ->
     install("odder", "stranger", "factory = 5", COMPUTE_ENGINES)
 
     assert isinstance(refused("strange"), PluginWrongType)
-    with pytest.raises(PluginWrongType, match="is not callable"):
+    with pytest.raises(PluginWrongType, match="not to a ComputeEngineFactory"):
         load_compute_engine("stranger")
+    assert find_compute_settings("stranger") is None
+
+
+COMPUTE = """
+from landlord_engines_core.api import ComputeEngineFactory, ComputeEngineInfo
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="own", contract={contract}), settings_type={kind}, create_engine=print
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("contract", "kind", "error", "named"),
+    [
+        (99, "dict", PluginIncompatible, "is for contract 99, and this host implements contract 1"),
+        (1, "dict", PluginWrongType, "a settings_type that is no attrs class"),
+    ],
+)
+def test_a_compute_engine_that_no_host_can_use_is_refused_with_the_reason(
+    install: Install, contract: int, kind: str, error: type[PluginError], named: str
+) -> None:
+    install("ours", "own", COMPUTE.format(contract=contract, kind=kind), COMPUTE_ENGINES)
+
+    with pytest.raises(error, match=named):
+        load_compute_engine("own")
 
 
 def test_a_compute_engine_is_loaded() -> None:
     _, factory = load_compute_engine("mock")
 
-    assert factory({}).name == "mock"
+    assert factory.info.name == "mock"
+    assert find_compute_settings("mock") is factory.settings_type

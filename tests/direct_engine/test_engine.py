@@ -14,7 +14,7 @@ from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.devserver.records import State
 from landlord_test_target.bench import Bench
 from landlord_test_target.direct import Lines
-from landlord_test_target.engine import create_target
+from landlord_test_target.engine import TargetCompute
 from landlord_test_target.landlord import Caller
 
 QUICK = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
@@ -24,7 +24,7 @@ QUICK = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
 async def landlord(
     bench: Bench, target_url: str, http: aiohttp.ClientSession
 ) -> AsyncIterator[Caller]:
-    compute = ComputeRegistry({"target": create_target({"url": target_url})})
+    compute = ComputeRegistry({"target": TargetCompute("target", target_url)})
     async with landlord_in_memory(
         bench.dispatcher, compute=compute, logger=Lines(), intervals=QUICK
     ) as running:

@@ -14,7 +14,7 @@ import attrs
 from stevedore.driver import DriverManager
 from stevedore.extension import ExtensionManager
 
-from landlord_engines_core.compute import ComputeFactory
+from landlord_engines_core.compute import COMPUTE_CONTRACT, ComputeEngineFactory
 from landlord_engines_core.distributions import Damaged, Installed, read_installed
 from landlord_engines_core.engine import CONTRACT, EngineFactory
 from landlord_engines_core.errors import (
@@ -30,6 +30,7 @@ __all__ = [
     "COMPUTE_ENGINES",
     "WORKER_ENGINES",
     "Candidate",
+    "find_compute_settings",
     "list_damaged",
     "list_engines",
     "load_compute_engine",
@@ -99,7 +100,7 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
     return chosen, factory
 
 
-def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
+def load_compute_engine(name: str) -> tuple[Candidate, ComputeEngineFactory]:
     """Load the factory of one compute engine.
 
     Raises:
@@ -107,12 +108,36 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
     """
     chosen = _choose(COMPUTE_ENGINES, name)
     factory = _load(chosen)
-    if not callable(factory):
+    hint = f"update {chosen.distribution}, or report it to its authors"
+    if not isinstance(factory, ComputeEngineFactory):
         raise PluginWrongType(
-            f"compute engine {chosen} leads to an object of type {type(factory).__name__}, which is not callable",
-            hint=f"update {chosen.distribution}, or report it to its authors",
+            f"compute engine {chosen} leads to an object of type {type(factory).__name__},"
+            " not to a ComputeEngineFactory",
+            hint=hint,
+        )
+    if factory.info.contract != COMPUTE_CONTRACT:
+        raise PluginIncompatible(
+            f"compute engine {chosen} is for contract {factory.info.contract!r}, and this host"
+            f" implements contract {COMPUTE_CONTRACT}",
+            hint=f"upgrade landlord-engines-core, or install another version of {chosen.distribution}",
+        )
+    if not attrs.has(factory.settings_type):
+        raise PluginWrongType(
+            f"compute engine {chosen} has a settings_type that is no attrs class", hint=hint
         )
     return chosen, factory
+
+
+def find_compute_settings(name: str) -> type | None:
+    """Find the class of a compute engine's settings; ``None`` if the engine cannot be loaded.
+
+    Loading the engine again for its use reports why.
+    """
+    try:
+        _, factory = load_compute_engine(name)
+    except PluginError:
+        return None
+    return factory.settings_type
 
 
 def _candidate(point: EntryPoint, distribution: Installed) -> Candidate:

@@ -32,14 +32,14 @@ def scripted(*script: str | BaseException) -> Scripted:
 
 
 async def test_an_engine_without_a_target_is_reached() -> None:
-    status = await reach(MockCompute())
+    status = await reach("own", MockCompute())
 
     assert status.is_reached
     assert status.detail == ""
 
 
 async def test_what_an_engine_raises_by_mistake_is_told_without_its_text() -> None:
-    status = await reach(scripted(KeyError("sesame")))
+    status = await reach("own", scripted(KeyError("sesame")))
 
     assert "cannot reach its target: KeyError" in str(status.error)
     assert "sesame" not in str(status.error)
@@ -47,7 +47,7 @@ async def test_what_an_engine_raises_by_mistake_is_told_without_its_text() -> No
 
 @pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
 async def test_an_engine_that_exits_while_it_reaches_ends_no_worker(exits: BaseException) -> None:
-    status = await reach(scripted(exits))
+    status = await reach("own", scripted(exits))
 
     assert f"cannot reach its target: {type(exits).__name__}" in str(status.error)
 
@@ -58,7 +58,7 @@ async def test_a_target_that_gives_no_answer_is_given_up() -> None:
             await asyncio.Event().wait()
             return ""
 
-    status = await reach(Silent(), 0.01)
+    status = await reach("own", Silent(), 0.01)
 
     assert "gave no answer in 0.01 s" in str(status.error)
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import pytest
 
 from landlord_engines_core.compute import ComputeEngine
-from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.models import Output, Placement, Record
 from landlord_engines_core.tenants import TenantJobs
 from landlord_test_target.aws import ROLE, Aws, Ecs, fails
+from landlord_test_target.compute_engines import ecs_engine
 from landlord_test_target.direct import DirectSteps, Lines, jobs
 
 
@@ -151,7 +151,7 @@ async def test_a_delete_without_a_record_finds_the_service_by_the_configuration(
 async def test_a_delete_after_a_restart_deletes(ecs: Ecs, tenant: Tenant, server: Aws) -> None:
     config = ecs.aws.config()
     await tenant.job("provision", config)
-    restarted = from_settings({"endpoint_url": server.endpoint})
+    restarted = ecs_engine({"endpoint_url": server.endpoint})
     tenant.tenants = lifecycle(restarted)
 
     deleted = await tenant.job("delete")

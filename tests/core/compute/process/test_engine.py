@@ -22,13 +22,13 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.compute.process import (
     ProcessCompute,
-    create_process,
     reconcile,
     removal,
     termination,
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
+from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.direct import DirectSteps, Lines, jobs
 from landlord_test_target.harness import free_port, wait_for
 
@@ -196,7 +196,7 @@ async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCom
     config = server(tenants_mark)
     pid = await serving(engine, config)
 
-    other = create_process({"folder": engine.settings.folder})
+    other = process_engine({"folder": engine.settings.folder})
     results = [await other.provision(spec(config)) for _ in range(2)]
 
     assert [result.resource_ids["pid"] for result in results] == [str(pid)] * 2
@@ -206,7 +206,7 @@ async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCom
 async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     config = server(tenants_mark)
-    workers = [create_process({"folder": engine.settings.folder}) for _ in range(5)]
+    workers = [process_engine({"folder": engine.settings.folder}) for _ in range(5)]
 
     results = await asyncio.gather(
         *(worker.provision(spec(config)) for worker in workers), return_exceptions=True
@@ -654,7 +654,7 @@ async def test_a_state_that_cannot_be_read_is_as_good_as_none(
 async def test_a_folder_that_cannot_be_used_is_told_and_nothing_below_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "tenants"
-    engine = create_process({"folder": str(folder)})
+    engine = process_engine({"folder": str(folder)})
 
     with pytest.raises(ComputeUnavailable, match="cannot be used: ENOTDIR") as caught:
         await engine.provision(spec({"command": ["/bin/true"]}))
@@ -897,7 +897,7 @@ def test_a_good_configuration_is_accepted(engine: ProcessCompute) -> None:
 
 
 def test_what_is_not_the_operators_alone_is_a_default_for_tenants() -> None:
-    engine = create_process({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
+    engine = process_engine({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
 
     assert engine.config_defaults() == {"env": {"A": "1"}, "stop_timeout": 3}
     assert engine.settings.output_limit == 9

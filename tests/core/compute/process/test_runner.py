@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
+from landlord_engines_core.compute.process import ProcessCompute, runner
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target import crashing
 from landlord_test_target.commands import PYTHON, living, mark, server, spec
+from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.harness import wait_for
 
 
@@ -53,7 +54,7 @@ async def test_what_a_command_writes_is_kept(engine: ProcessCompute, folder: Pat
 
 
 async def test_output_beyond_the_limit_is_kept_in_one_older_file(folder: Path) -> None:
-    engine = measured(create_process({"folder": str(folder), "output_limit": 1000}))
+    engine = measured(process_engine({"folder": str(folder), "output_limit": 1000}))
 
     await ended(engine, "for number in range(1000): print(f'{number:09}')")
 

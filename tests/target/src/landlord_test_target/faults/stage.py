@@ -18,8 +18,8 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.tenants.limits import MARGIN
 from landlord_test_target.direct import Lines
-from landlord_test_target.engine import create_target, create_target2
-from landlord_test_target.faults.bugs import create_buggy
+from landlord_test_target.engine import TargetCompute
+from landlord_test_target.faults.bugs import BuggyCompute
 from landlord_test_target.faults.fleet import Fleet, fleet
 from landlord_test_target.faults.late import LateDispatcher
 from landlord_test_target.faults.skew import Clocks, clocks_apart
@@ -179,10 +179,10 @@ class Stage:
 async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage]:
     """Start Landlord, the workers and the proxies of a campaign."""
     parts = parts or Parts()
-    url = {"url": world.target.url}
-    engines = {"target": create_target(url), "target2": create_target2(url)}
+    url = world.target.url
+    engines = {name: TargetCompute(name, url) for name in ("target", "target2")}
     if parts.bug:
-        engines["buggy"] = create_buggy(url)
+        engines["buggy"] = BuggyCompute("buggy", url)
     compute = ComputeRegistry(engines)
     late = LateDispatcher(
         dispatcher=world.dispatcher,
