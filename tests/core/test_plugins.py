@@ -7,24 +7,30 @@ from textwrap import dedent
 
 import pytest
 
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.errors import (
     PluginAmbiguous,
     PluginError,
     PluginImportFailed,
     PluginIncompatible,
+    PluginInvalid,
     PluginNotInstalled,
     PluginWrongType,
 )
 from landlord_engines_core.plugins import (
-    COMPUTE_ENGINES,
-    WORKER_ENGINES,
     find_compute_settings,
-    list_engines,
     load_compute_engine,
     load_worker_engine,
 )
 
 Install = Callable[..., None]
+
+FACTORY = """
+import attrs
+from landlord_engines_stepfunctions_stub import factory
+
+factory = attrs.evolve(factory, info=attrs.evolve(factory.info, name="twin"))
+"""
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_the_list_imports_nothing_and_names_each_distribution(install: Install) 
     assert any(one.name == "mock" for one in list_engines(COMPUTE_ENGINES))
 
 
-def test_an_engine_is_loaded_with_where_it_came_from() -> None:
+def test_an_engine_is_loaded_with_its_distribution() -> None:
     candidate, factory = load_worker_engine("stepfunctions")
 
     assert candidate.distribution == "landlord-engines-stepfunctions-stub"
@@ -78,11 +84,13 @@ def test_a_name_that_is_not_installed_gets_a_suggestion() -> None:
     assert sys.executable in error.message
 
 
-def test_a_name_like_no_other_gets_the_list() -> None:
+def test_a_name_without_a_similar_one_gets_the_list() -> None:
     assert "restate, stepfunctions" in refused("zzz").message
 
 
-def test_a_known_engine_that_is_missing_gets_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_engine_that_is_missing_gets_its_pip_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "path", [])
 
     assert refused("restate").hint == "pip install landlord-engines-restate"
@@ -97,6 +105,53 @@ def test_two_distributions_of_one_name_are_both_named(install: Install) -> None:
     assert isinstance(error, PluginAmbiguous)
     assert "acme-one 1.0" in error.message
     assert "acme-two 1.0" in error.message
+    assert error.hint == (
+        "use --engine acme-one:twin or --engine acme-two:twin, or uninstall all but one of them"
+    )
+
+
+def test_a_distribution_chooses_among_duplicates(install: Install) -> None:
+    install("acme-one", "twin", FACTORY)
+    install("acme-two", "twin", FACTORY)
+
+    candidate, _ = load_worker_engine("ACME_two:twin")
+
+    assert (candidate.name, candidate.distribution) == ("twin", "acme-two")
+    assert refused("acme-tow:twin").hint == "did you mean acme-two:twin?"
+
+
+def test_one_distribution_that_names_an_engine_twice_goes_back_to_its_authors(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", "twin")
+    points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text() + "twin = elsewhere:factory\n")
+
+    assert refused("acme:twin").hint == "report it to the authors of acme"
+
+
+def test_an_engine_in_a_misspelt_group_is_found_and_told(install: Install) -> None:
+    install("acme", "mine", group="landlord.worker_engine")
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginNotInstalled)
+    assert "acme 1.0" in error.message
+    assert "no host reads the group landlord.worker_engine; hosts read landlord.w" in error.message
+    assert error.hint == "report it to the authors of acme"
+
+
+def test_a_target_that_is_no_object_in_a_module_cannot_be_imported(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", "mine")
+    points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"[{WORKER_ENGINES}]\nmine = not a target\n")
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginImportFailed)
+    assert "its target is not module:object" in error.message
 
 
 def test_an_engine_of_another_major_version_is_incompatible(install: Install) -> None:
@@ -134,22 +189,29 @@ def test_an_entry_point_to_something_else_is_the_wrong_type(install: Install) ->
 COMPUTE = """
 from landlord_engines_core.api import ComputeEngineFactory, ComputeEngineInfo
 factory = ComputeEngineFactory(
-    info=ComputeEngineInfo(name="own", contract={contract}), settings_type={kind}, create_engine=print
+    info=ComputeEngineInfo(name="{name}", contract={contract}),
+    settings_type=dict,
+    create_engine=lambda context: None,
 )
 """
 
 
 @pytest.mark.parametrize(
-    ("contract", "kind", "error", "named"),
+    ("name", "contract", "error", "named"),
     [
-        (99, "dict", PluginIncompatible, "is for contract 99, and this host implements contract 1"),
-        (1, "dict", PluginWrongType, "a settings_type that is no attrs class"),
+        ("other", 99, PluginIncompatible, "it is for version 99 of the contract, and this host"),
+        (
+            "other",
+            1,
+            PluginInvalid,
+            "name 'other', and its entry point 'own'; its settings_type is",
+        ),
     ],
 )
-def test_a_compute_engine_that_no_host_can_use_is_refused_with_the_reason(
-    install: Install, contract: int, kind: str, error: type[PluginError], named: str
+def test_a_compute_engine_with_a_wrong_declaration_is_refused(
+    install: Install, name: str, contract: int, error: type[PluginError], named: str
 ) -> None:
-    install("ours", "own", COMPUTE.format(contract=contract, kind=kind), COMPUTE_ENGINES)
+    install("ours", "own", COMPUTE.format(name=name, contract=contract), COMPUTE_ENGINES)
 
     with pytest.raises(error, match=named):
         load_compute_engine("own")

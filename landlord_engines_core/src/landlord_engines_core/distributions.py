@@ -5,12 +5,12 @@ one file is not UTF-8 or has a line without ``=`` (observed with Python 3.11 to 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import Distribution, EntryPoint, distributions
 
 import attrs
 
-__all__ = ["Damaged", "Installed", "read_installed"]
+__all__ = ["Damaged", "Installed", "canonical_name", "read_installed"]
 
 _LEFT_OVER = ("~", "-")
 """Prefixes of a folder that pip is replacing, or left behind; it is no distribution."""
@@ -24,10 +24,11 @@ class Damaged:
     """Distribution whose metadata cannot be read, with the reason."""
 
     name: str
+    version: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
+        return f"{self.name} {self.version}: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)
@@ -47,43 +48,50 @@ class Installed:
     @property
     def report(self) -> Damaged:
         """The distribution in a report of damaged ones."""
-        return Damaged(name=f"{self.name} {self.version}", reason=self.damage)
+        return Damaged(name=self.name, version=self.version, reason=self.damage)
 
 
-def read_installed(prefix: str) -> tuple[Installed, ...]:
+def canonical_name(distribution: str) -> str:
+    """Return the spelling of a distribution's name in which pip compares names."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def read_installed(is_wanted: Callable[[str], bool]) -> tuple[Installed, ...]:
     """Read all distributions, and import none.
 
     Of two distributions with the same name, the first on the path counts, as in Python. A sound one
     precedes a damaged one.
 
     Args:
-        prefix: The prefix of the groups of entry points to return.
+        is_wanted: Says for a group of entry points whether to return it.
 
     Returns:
         Each distribution that has such an entry point, or whose entry points cannot be read.
     """
     by_name: dict[str, Installed] = {}
-    for distribution in _candidates(prefix):
-        key = re.sub(r"[-_.]+", "-", distribution.name).lower()
+    for distribution in _candidates(is_wanted):
+        key = canonical_name(distribution.name)
         if key not in by_name or (by_name[key].damage and not distribution.damage):
             by_name[key] = distribution
     return tuple(by_name.values())
 
 
-def _candidates(prefix: str) -> Iterator[Installed]:
+def _candidates(is_wanted: Callable[[str], bool]) -> Iterator[Installed]:
     seen: set[str] = set()
     for distribution in distributions():
         folder = _folder(distribution)
         if folder.startswith(_LEFT_OVER) or (folder and folder in seen):
             continue
         seen.add(folder)
-        if (readable := _read(distribution, folder, prefix)) is not None:
+        if (readable := _read(distribution, folder, is_wanted)) is not None:
             yield readable
 
 
-def _read(distribution: Distribution, folder: str, prefix: str) -> Installed | None:
+def _read(
+    distribution: Distribution, folder: str, is_wanted: Callable[[str], bool]
+) -> Installed | None:
     try:
-        points, damage = _filter_groups(distribution.entry_points, prefix), ""
+        points, damage = _filter_groups(distribution.entry_points, is_wanted), ""
     except Exception as error:  # noqa: BLE001  # each damage raises another kind of error
         points, damage = (), f"its entry_points.txt {_reason(error)}"
     if not points and not damage:
@@ -110,8 +118,10 @@ def _split_folder(folder: str) -> tuple[str, str]:
     return folder or _UNKNOWN, _UNKNOWN
 
 
-def _filter_groups(points: Iterable[EntryPoint], prefix: str) -> tuple[EntryPoint, ...]:
-    return tuple(point for point in points if point.group.startswith(prefix))
+def _filter_groups(
+    points: Iterable[EntryPoint], is_wanted: Callable[[str], bool]
+) -> tuple[EntryPoint, ...]:
+    return tuple(point for point in points if is_wanted(point.group))
 
 
 def _reason(error: Exception) -> str:

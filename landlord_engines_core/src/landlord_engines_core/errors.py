@@ -11,7 +11,8 @@ The tree, with the stable code of each class::
     │   ├── PluginIncompatible        LE203
     │   ├── PluginImportFailed        LE204
     │   ├── PluginWrongType           LE205
-    │   └── PluginSettingsRefused     LE206
+    │   ├── PluginSettingsRefused     LE206
+    │   └── PluginInvalid             LE207
     ├── EngineError                   LE300  a worker engine failed
     │   ├── EngineFailed              LE301
     │   ├── EngineRefused             LE302  the engine declines to serve at all
@@ -33,7 +34,8 @@ The tree, with the stable code of each class::
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
     │   └── ComputeUnavailable        LE502  another attempt may succeed
     ├── LandlordUnavailable           LE601  Landlord's API gave no usable answer
-    └── DemoFailed                    LE701  a demo did not see the expected result
+    ├── DemoFailed                    LE701  a demo did not see the expected result
+    └── NotConformant                 LE702  an engine breaks a rule of its contract, or a rule did not run
 
 A message says what failed and where, and ``hint`` says what to do next. Neither contains a value of a
 tenant's configuration, since both reach logs and the backend. Both are bounded in length, since they
@@ -64,10 +66,12 @@ __all__ = [
     "JobError",
     "LandlordEnginesError",
     "LandlordUnavailable",
+    "NotConformant",
     "PluginAmbiguous",
     "PluginError",
     "PluginImportFailed",
     "PluginIncompatible",
+    "PluginInvalid",
     "PluginNotInstalled",
     "PluginSettingsRefused",
     "PluginWrongType",
@@ -147,7 +151,7 @@ class PluginNotInstalled(PluginError):
 
 
 class PluginAmbiguous(PluginError):
-    """Several distributions offer an engine of this name."""
+    """Several entry points have the name of this engine."""
 
     code = "LE202"
 
@@ -174,6 +178,12 @@ class PluginSettingsRefused(PluginError):
     """The engine's factory refuses its settings."""
 
     code = "LE206"
+
+
+class PluginInvalid(PluginError):
+    """The factory of the engine is incomplete, or the engine lacks what its factory declares."""
+
+    code = "LE207"
 
 
 class EngineError(LandlordEnginesError):
@@ -364,6 +374,12 @@ class DemoFailed(LandlordEnginesError):
     """The demo did not see the expected result in time."""
 
     code = "LE701"
+
+
+class NotConformant(LandlordEnginesError):
+    """The engine breaks a rule of its contract, or a rule of the conformance kit did not run."""
+
+    code = "LE702"
 
 
 class ExitAttempted(RuntimeError):

@@ -1,47 +1,40 @@
-"""Finding and loading engines by their entry points; no other module imports stevedore.
+"""Loading engines by their entry points; no other module imports stevedore.
 
-Listing reads metadata and imports nothing. stevedore then loads only the chosen entry point. Its standard
-managers would import every plugin, hide duplicates and lose the causes of failures (observed with
-stevedore 5.10).
+The catalog names what is installed. stevedore then loads only the chosen entry point. Its standard managers
+would import every plugin, hide duplicates and lose the causes of failures (observed with stevedore 5.10).
 """
 
 import difflib
 import sys
-from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 
-import attrs
 from stevedore.driver import DriverManager
 from stevedore.extension import ExtensionManager
 
+from landlord_engines_core.catalog import (
+    COMPUTE_ENGINES,
+    WORKER_ENGINES,
+    Candidate,
+    Catalog,
+    meant_group,
+    read_catalog,
+)
+from landlord_engines_core.catalog_problems import ProblemKind, advise_choice, find_problems
 from landlord_engines_core.compute import COMPUTE_CONTRACT, ComputeEngineFactory
-from landlord_engines_core.distributions import Damaged, Installed, read_installed
+from landlord_engines_core.compute.declaration import find_compute_problems
 from landlord_engines_core.engine import CONTRACT, EngineFactory
+from landlord_engines_core.engine.declaration import find_factory_problems
 from landlord_engines_core.errors import (
     PluginAmbiguous,
     PluginError,
     PluginImportFailed,
     PluginIncompatible,
+    PluginInvalid,
     PluginNotInstalled,
     PluginWrongType,
 )
 
-__all__ = [
-    "COMPUTE_ENGINES",
-    "WORKER_ENGINES",
-    "Candidate",
-    "find_compute_settings",
-    "list_damaged",
-    "list_engines",
-    "load_compute_engine",
-    "load_worker_engine",
-]
-
-WORKER_ENGINES = "landlord.worker_engines"
-COMPUTE_ENGINES = "landlord.compute_engines"
-"""Groups of entry points; a group without a suffix is major version 1."""
-
-_PREFIX = "landlord."
+__all__ = ["find_compute_settings", "load_compute_engine", "load_worker_engine"]
 
 _DISTRIBUTIONS = {
     (WORKER_ENGINES, "restate"): "landlord-engines-restate",
@@ -50,45 +43,12 @@ _DISTRIBUTIONS = {
 """Distributions of engines, for the hint to install one."""
 
 
-@attrs.frozen(kw_only=True)
-class Candidate:
-    """Engine that an installed distribution offers."""
-
-    group: str
-    name: str
-    target: str
-    distribution: str
-    version: str
-    entry_point: EntryPoint = attrs.field(repr=False, eq=False)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.distribution} {self.version}, {self.target})"
-
-
-def list_engines(group: str) -> tuple[Candidate, ...]:
-    """List the engines of a group by name, and import none of them."""
-    candidates = (
-        _candidate(point, distribution)
-        for distribution in read_installed(_PREFIX)
-        for point in distribution.entry_points
-        if point.group == group
-    )
-    return tuple(sorted(candidates, key=lambda engine: (engine.name, engine.distribution)))
-
-
-def list_damaged() -> tuple[Damaged, ...]:
-    """List the installed distributions that cannot be read; an engine may be in one of them."""
-    return tuple(
-        distribution.report for distribution in read_installed(_PREFIX) if distribution.damage
-    )
-
-
 def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
     """Load the factory of one worker engine.
 
     Raises:
-        PluginError: The engine is not installed, ambiguous, incompatible, not importable or of a
-            wrong type.
+        PluginError: The engine is not installed, ambiguous, incompatible, not importable, of a wrong
+            type, or declares something that does not hold.
     """
     chosen = _choose(WORKER_ENGINES, name)
     factory = _load(chosen)
@@ -97,6 +57,12 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
             f"worker engine {chosen} leads to an object of type {type(factory).__name__}, not to an EngineFactory",
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
+    _refuse_problems(
+        "worker",
+        chosen,
+        find_factory_problems(chosen.name, factory),
+        is_other_version=getattr(factory.info, "contract", CONTRACT) != CONTRACT,
+    )
     return chosen, factory
 
 
@@ -108,23 +74,18 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeEngineFactory]:
     """
     chosen = _choose(COMPUTE_ENGINES, name)
     factory = _load(chosen)
-    hint = f"update {chosen.distribution}, or report it to its authors"
     if not isinstance(factory, ComputeEngineFactory):
         raise PluginWrongType(
             f"compute engine {chosen} leads to an object of type {type(factory).__name__},"
             " not to a ComputeEngineFactory",
-            hint=hint,
+            hint=f"update {chosen.distribution}, or report it to its authors",
         )
-    if factory.info.contract != COMPUTE_CONTRACT:
-        raise PluginIncompatible(
-            f"compute engine {chosen} is for contract {factory.info.contract!r}, and this host"
-            f" implements contract {COMPUTE_CONTRACT}",
-            hint=f"upgrade landlord-engines-core, or install another version of {chosen.distribution}",
-        )
-    if not attrs.has(factory.settings_type):
-        raise PluginWrongType(
-            f"compute engine {chosen} has a settings_type that is no attrs class", hint=hint
-        )
+    _refuse_problems(
+        "compute",
+        chosen,
+        find_compute_problems(chosen.name, factory),
+        is_other_version=getattr(factory.info, "contract", COMPUTE_CONTRACT) != COMPUTE_CONTRACT,
+    )
     return chosen, factory
 
 
@@ -140,45 +101,55 @@ def find_compute_settings(name: str) -> type | None:
     return factory.settings_type
 
 
-def _candidate(point: EntryPoint, distribution: Installed) -> Candidate:
-    return Candidate(
-        group=point.group,
-        name=point.name,
-        target=point.value,
-        distribution=distribution.name,
-        version=distribution.version,
-        entry_point=point,
+def _refuse_problems(
+    kind: str, chosen: Candidate, problems: tuple[str, ...], *, is_other_version: bool
+) -> None:
+    if not problems:
+        return
+    # Alone: its other problems may only be those of another version.
+    if is_other_version:
+        raise PluginIncompatible(
+            f"{kind} engine {chosen} is not for this host: {problems[0]}",
+            hint=f"upgrade landlord-engines-core, or install another version of {chosen.distribution}",
+        )
+    raise PluginInvalid(
+        f"{kind} engine {chosen} is not valid: {'; '.join(problems)}",
+        hint=f"update {chosen.distribution}, or report it to its authors",
     )
 
 
 def _choose(group: str, name: str) -> Candidate:
-    listed = list_engines(group)
-    matches = [engine for engine in listed if engine.name == name]
+    catalog = read_catalog()
+    matches = [engine for engine in catalog.in_group(group) if engine.is_called(name)]
     if len(matches) > 1:
         raise PluginAmbiguous(
-            f"several distributions offer {name!r}: {', '.join(map(str, matches))}",
-            hint="uninstall all but one of them",
+            f"several entry points have the name {name!r}: {', '.join(map(str, matches))}",
+            hint=advise_choice(matches),
         )
     if not matches:
-        raise _missing(group, name, listed)
+        raise _missing(group, name, catalog)
+    for problem in find_problems(matches[0], catalog):
+        if problem.kind is ProblemKind.BAD_TARGET:
+            raise PluginImportFailed(f"{matches[0]}: {problem.text}", hint=problem.hint)
     return matches[0]
 
 
-def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
-    majors = [engine for engine in _other_majors(group) if engine.name == name]
-    if majors:
-        return PluginIncompatible(
-            f"{majors[0]} is for {majors[0].group}, and this host implements version {CONTRACT}",
-            hint="upgrade landlord-engines-core, or install another version of"
-            f" {majors[0].distribution}",
-        )
-    names = sorted({engine.name for engine in listed})
+def _missing(group: str, name: str, catalog: Catalog) -> PluginError:
+    unread = (engine for engine in catalog.engines if meant_group(engine.group) == group)
+    for engine in unread:
+        if engine.is_called(name):
+            return _refuse_group(engine, catalog)
+    listed = catalog.in_group(group)
+    # Where the distribution is given, it may be the wrong one.
+    names = sorted({engine.full_name if ":" in name else engine.name for engine in listed})
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else "install the distribution that offers it"
     if (group, name) in _DISTRIBUTIONS:
         hint = f"pip install {_DISTRIBUTIONS[group, name]}"
-    if damaged := list_damaged():
-        hint += f"; reinstall distributions that cannot be read: {', '.join(map(str, damaged))}"
+    if catalog.damaged:
+        hint += (
+            f"; reinstall distributions that cannot be read: {', '.join(map(str, catalog.damaged))}"
+        )
     # With the interpreter: most often the engine is installed in another environment.
     return PluginNotInstalled(
         f"{name!r} is not installed in {sys.executable} ({group} has: {', '.join(names) or 'none'})",
@@ -186,14 +157,12 @@ def _missing(group: str, name: str, listed: Iterable[Candidate]) -> PluginError:
     )
 
 
-def _other_majors(group: str) -> Iterable[Candidate]:
-    groups = {
-        point.group
-        for distribution in read_installed(_PREFIX)
-        for point in distribution.entry_points
-    }
-    others = sorted(other for other in groups if other.startswith(f"{group}.v"))
-    return (candidate for other in others for candidate in list_engines(other))
+def _refuse_group(engine: Candidate, catalog: Catalog) -> PluginError:
+    """Refuse an engine in a group that this host does not read."""
+    problem = find_problems(engine, catalog)[0]
+    is_other = problem.kind is ProblemKind.OTHER_MAJOR
+    kind = PluginIncompatible if is_other else PluginNotInstalled
+    return kind(f"{engine} is in the group {engine.group}: {problem.text}", hint=problem.hint)
 
 
 def _load(chosen: Candidate) -> object:

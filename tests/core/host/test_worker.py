@@ -4,9 +4,18 @@ import asyncio
 
 import pytest
 
-from landlord_engines_core.engine import EngineInfo, WorkerEngine
-from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.engine import (
+    Capability,
+    EngineContext,
+    EngineFactory,
+    EngineInfo,
+    HostInfo,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import EngineFailed, PluginInvalid
 from landlord_engines_core.host import worker
+from landlord_test_target.direct import Lines, jobs
 
 
 class Engine(WorkerEngine):
@@ -20,10 +29,39 @@ class Engine(WorkerEngine):
         await asyncio.Event().wait()
 
 
-async def test_an_engine_of_a_command_that_does_not_shut_down_is_named(
+async def test_a_command_names_an_engine_that_does_not_shut_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker, "LONGEST_SHUTDOWN", 0.01)
 
     with pytest.raises(EngineFailed, match="shutdown of worker engine test did not return"):
         await worker._shut_down(EngineInfo(name="test", contract=1), Engine())
+
+
+@pytest.mark.parametrize(
+    ("created", "problem"),
+    [
+        (None, "it creates an object of type NoneType, and not a WorkerEngine"),
+        (Engine(), "it declares move in full, and Engine does not override move"),
+    ],
+    ids=["nothing", "less"],
+)
+def test_an_engine_that_lacks_what_its_factory_declares_is_refused_when_it_is_created(
+    created: object, problem: str
+) -> None:
+    context = EngineContext(
+        settings=None,
+        run_job=jobs().run,
+        resync=jobs().resync,
+        is_wanted=jobs().is_wanted,
+        logger=Lines(),
+        host=HostInfo(),
+    )
+    factory = EngineFactory(
+        info=EngineInfo(name="test", contract=1, capabilities={Capability.MOVE: Support.FULL}),
+        settings_type=object,
+        create_engine=lambda _: created,  # type: ignore[arg-type,return-value]  # the case
+    )
+
+    with pytest.raises(PluginInvalid, match=problem):
+        worker._build_engine(factory, context)

@@ -137,9 +137,7 @@ def test_each_source_sets_its_keys_and_leaves_the_others() -> None:
         ('["a"]', ["a"]),
     ],
 )
-def test_a_value_that_is_json_is_read_as_json_and_all_else_is_text(
-    written: str, value: object
-) -> None:
+def test_a_json_value_is_read_as_json_and_any_other_as_text(written: str, value: object) -> None:
     by_variable = load(environment={"COMPUTE_MOCK_KEY": written})
     by_flag = load(flags={"compute.mock.key": written})
 
@@ -165,7 +163,7 @@ def test_a_variable_may_name_a_key_inside_a_map_whose_keys_are_known() -> None:
     assert compute == {"docker": {"resources": resources}, "process": {"health": {"within": 7}}}
 
 
-def test_the_maps_whose_keys_are_known_are_maps_of_tenants_configurations() -> None:
+def test_the_known_maps_are_maps_in_the_schemas_of_the_engines() -> None:
     schemas = {
         "docker": docker_config.SCHEMA,
         "ecs": ecs_config.SCHEMA,
@@ -202,7 +200,7 @@ def test_an_engine_that_only_the_file_names_has_variables_too() -> None:
         ({"compute": {"mock": {"x": {1}}}}, {}, {}, "compute.mock.x is a set"),
     ],
 )
-def test_what_is_no_map_of_maps_of_json_is_refused_with_path_and_source(
+def test_a_compute_section_of_another_form_is_refused_with_path_and_source(
     document: Mapping[str, Any],
     environment: Mapping[str, str],
     flags: Mapping[str, str],
@@ -211,7 +209,7 @@ def test_what_is_no_map_of_maps_of_json_is_refused_with_path_and_source(
     assert named in refused(document, environment, flags)
 
 
-def test_variables_of_a_service_of_that_name_are_passed_by() -> None:
+def test_variables_that_kubernetes_sets_for_a_service_are_ignored() -> None:
     environment = {
         "COMPUTE_DOCKER_SERVICE_HOST": "10.0.0.1",
         "COMPUTE_DOCKER_SERVICE_PORT": "2375",
@@ -236,7 +234,7 @@ def test_a_variable_whose_engine_is_misspelt_is_an_error(name: str, meant: str) 
 
 
 @pytest.mark.parametrize("name", ["COMPUTE_REGION", "COMPUTED_DOCKER", "COMPUTE_EC2_X"])
-def test_other_variables_that_begin_alike_are_not_ours(name: str) -> None:
+def test_other_variables_with_a_similar_prefix_are_ignored(name: str) -> None:
     assert defaults(load(environment={name: "x"})) == {}
 
 

@@ -4,14 +4,15 @@ from collections import Counter
 
 import click
 
+from landlord_engines_core.catalog import read_catalog
+from landlord_engines_core.cli.listing import print_damaged
 from landlord_engines_core.cli.options import LoadedEngine
 from landlord_engines_core.engine import Capability, MoveReport, RegistrationState
 from landlord_engines_core.errors import DeploymentInUse, LandlordEnginesError, RegistrationError
 from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts
 from landlord_engines_core.lifecycle import refuse_unable, within_limit
-from landlord_engines_core.plugins import list_damaged
 
-__all__ = ["check_worker", "move_executions", "print_damaged", "register_worker"]
+__all__ = ["check_worker", "move_executions", "register_worker"]
 
 
 async def check_worker(engine: LoadedEngine) -> None:
@@ -22,7 +23,7 @@ async def check_worker(engine: LoadedEngine) -> None:
     """
     async with engine.open_worker() as parts:
         click.echo("settings: valid")
-        print_damaged()
+        print_damaged(read_catalog())
         for path in engine.loaded.unused:
             click.echo(f"not used, although Landlord's examples have it: {path}", err=True)
         errors = await _run_checks(parts)
@@ -116,9 +117,3 @@ def _print_move(report: MoveReport, *, dry_run: bool) -> None:
             hint="keep that version running until they have ended, then run this command again",
         )
     click.echo(f"nothing needs {report.old} any more: you can remove it")
-
-
-def print_damaged() -> None:
-    """Name the distributions that cannot be read; a missing engine may be in one of them."""
-    for distribution in list_damaged():
-        click.echo(f"cannot be read, reinstall it: {distribution}", err=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,16 +12,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from landlord_engines_core import __version__, dev as local
-from landlord_engines_core.cli.checks import (
-    check_worker,
-    move_executions,
-    print_damaged,
-    register_worker,
-)
+from landlord_engines_core.catalog import WORKER_ENGINES, read_catalog
+from landlord_engines_core.cli.checks import check_worker, move_executions, register_worker
 from landlord_engines_core.cli.errors import exit_with_code
+from landlord_engines_core.cli.listing import list_installed
 from landlord_engines_core.cli.options import Options, build_logger, read_assignment
 from landlord_engines_core.host import run_async, run_process
-from landlord_engines_core.plugins import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.settings import format_duration
 from landlord_engines_core.streams import open_standard_streams
 
@@ -68,11 +65,16 @@ class _Group(click.Group):
 def _complete_engine(
     _: click.Context, __: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer the installed worker engines to a shell."""
+    """Offer the installed worker engines to a shell, and duplicates with their distribution."""
+    engines = read_catalog().in_group(WORKER_ENGINES)
+    counts = Counter(engine.name for engine in engines)
+    offers = {
+        engine.name if counts[engine.name] == 1 else engine.full_name: engine for engine in engines
+    }
     return [
-        CompletionItem(engine.name, help=f"{engine.distribution} {engine.version}")
-        for engine in list_engines(WORKER_ENGINES)
-        if engine.name.startswith(incomplete)
+        CompletionItem(offer, help=f"{engine.distribution} {engine.version}")
+        for offer, engine in offers.items()
+        if offer.startswith(incomplete)
     ]
 
 
@@ -92,7 +94,10 @@ def _complete_words(words: Iterable[str]) -> Callable[..., list[CompletionItem]]
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )
 @click.option(
-    "--engine", metavar="NAME", shell_complete=_complete_engine, help="The worker engine to run."
+    "--engine",
+    metavar="NAME",
+    shell_complete=_complete_engine,
+    help="The worker engine to run. DISTRIBUTION:NAME chooses among duplicates.",
 )
 @click.option(
     "--config",
@@ -155,15 +160,14 @@ def _run_worker(options: Options) -> None:
 
 
 @landlord_host.command()
-def engines() -> None:
-    """List the installed engines."""
-    for group in (WORKER_ENGINES, COMPUTE_ENGINES):
-        click.echo(f"{group}:")
-        for engine in list_engines(group):
-            click.echo(
-                f"  {engine.name:<16} {engine.distribution} {engine.version}  {engine.target}"
-            )
-    print_damaged()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def engines(*, as_json: bool) -> None:
+    """List the installed engines.
+
+    Reads their metadata and imports none of them. A problem stands below its engine, with the next
+    step. An engine with a problem is no error of this command.
+    """
+    list_installed(as_json=as_json)
 
 
 @landlord_host.command()
@@ -246,6 +250,38 @@ def dev(options: Options, backend: str | None, *, demo: bool) -> None:
     logger = build_logger("error" if is_quiet else log.level, log)
     foreground = _run_demo if demo else _print_hints
     run_async(local.run(selection, logger, foreground))
+
+
+@landlord_host.command()
+@click.argument("name")
+@click.argument("arguments", nargs=-1)
+@click.option("--compute", is_flag=True, help="NAME is a compute engine. Default: a worker engine.")
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the JSON report into this folder.",
+)
+@click.pass_obj
+def conformance(
+    options: Options,
+    name: str,
+    arguments: tuple[str, ...],
+    *,
+    compute: bool,
+    reports: Path | None,
+) -> None:
+    """Test an engine with the rules of its contract.
+
+    Needs the extra landlord-engines-core[conformance]. An engine that needs settings gets them by --set.
+    Arguments after -- go to pytest.
+    """
+    # The kit imports much, and only this command needs it.
+    from landlord_engines_core.conformance.command import run_kit  # noqa: PLC0415  # as above
+    from landlord_engines_core.conformance.rules import Kind  # noqa: PLC0415  # as above
+
+    kind = Kind.COMPUTE if compute else Kind.WORKER
+    run_kit(kind, name, options.section(kind.section, name), reports=reports, arguments=arguments)
 
 
 async def _run_demo(stack: local.Stack) -> None:

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import attrs
 
+from landlord_engines_core.catalog import COMPUTE_ENGINES, list_engines
 from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import (
-    COMPUTE_ENGINES,
-    find_compute_settings,
-    list_engines,
-    load_worker_engine,
-)
+from landlord_engines_core.plugins import find_compute_settings, load_worker_engine
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
@@ -89,6 +85,16 @@ class Options:
         candidate, factory = load_worker_engine(name)
         loaded = sources.load(candidate.name, factory.settings_type)
         return LoadedEngine(name=candidate.name, factory=factory, loaded=loaded)
+
+    def section(self, kind: str, name: str) -> dict[str, str]:
+        """List the values of one engine's section, by key."""
+        prefix = f"{kind}.{name}.".replace("-", "_")
+        paths = {path.replace("-", "_"): value for path, value in self.values.items()}
+        return {
+            path.removeprefix(prefix): value
+            for path, value in paths.items()
+            if path.startswith(prefix)
+        }
 
     def gather_sources(self) -> Sources:
         """Read the settings file, and gather it with the environment and the flags."""

@@ -7,6 +7,7 @@ from functools import partial
 
 import attrs
 
+from landlord_engines_core.catalog import Candidate
 from landlord_engines_core.compute import (
     ComputeContext,
     ComputeEngine,
@@ -14,10 +15,12 @@ from landlord_engines_core.compute import (
     ComputeLimits,
     ComputeRegistry,
 )
+from landlord_engines_core.compute.declaration import find_engine_problems
 from landlord_engines_core.compute.unknown_keys import lists_every_key, properties_of
 from landlord_engines_core.errors import (
     ComputeRefused,
     PluginError,
+    PluginInvalid,
     PluginSettingsRefused,
     SettingsError,
     catch_exits,
@@ -25,7 +28,7 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
-from landlord_engines_core.plugins import Candidate, load_compute_engine
+from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Settings, check_section, report_unknown
 from landlord_engines_core.threads import leave_signals
 
@@ -84,6 +87,7 @@ def create_engine(
         with catch_exits():
             check_section(context.settings)
             engine = factory.create_engine(context)
+            _refuse_other(candidate, engine)
             schema = engine.config_schema()
     except ComputeRefused as error:
         raise PluginSettingsRefused(
@@ -101,6 +105,14 @@ def create_engine(
         ) from error
     _refuse_unknown(candidate, factory.settings_type, schema, context.defaults)
     return engine
+
+
+def _refuse_other(candidate: Candidate, engine: object) -> None:
+    if problems := find_engine_problems(engine):
+        raise PluginInvalid(
+            f"compute engine {candidate} is not valid: {'; '.join(problems)}",
+            hint=f"update {candidate.distribution}, or report it to its authors",
+        )
 
 
 def _refuse_unknown(

@@ -3,9 +3,9 @@
 import gc
 from contextlib import AbstractContextManager
 
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.descriptors import max_connections, raise_limit
 from landlord_engines_core.logs import Logger
-from landlord_engines_core.plugins import COMPUTE_ENGINES, WORKER_ENGINES, list_engines
 from landlord_engines_core.signals import Control, signals
 
 __all__ = ["handle_signals", "raise_file_limit", "tune_gc"]

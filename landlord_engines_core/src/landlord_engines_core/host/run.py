@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, suppress
 import attrs
 
 from landlord_engines_core import __version__
+from landlord_engines_core.catalog import WORKER_ENGINES, list_damaged, list_engines
 from landlord_engines_core.engine import EngineFactory, RegistrationState
 from landlord_engines_core.host.process import handle_signals, raise_file_limit, tune_gc
 from landlord_engines_core.host.worker import WorkerParts, build_worker
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.logs import Logger, count_dropped_lines
-from landlord_engines_core.plugins import WORKER_ENGINES, list_damaged, list_engines
 from landlord_engines_core.probes import Probes
 from landlord_engines_core.settings import Settings, WorkerSettings
 from landlord_engines_core.signals import LAST_RESORT, Control
@@ -153,7 +153,7 @@ class _Worker:
         for distribution in list_damaged():
             self.logger.warning(
                 "a distribution cannot be read",
-                distribution=distribution.name,
+                distribution=f"{distribution.name} {distribution.version}",
                 reason=distribution.reason,
             )
         if self.parts.landlord is None:

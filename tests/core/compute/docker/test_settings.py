@@ -8,7 +8,7 @@ from landlord_engines_core.errors import SettingsError
 from landlord_test_target.compute_engines import docker_engine, docker_settings, read
 
 
-def test_without_settings_the_local_daemon_is_meant_and_nothing_is_allowed() -> None:
+def test_without_settings_the_local_daemon_is_used_and_nothing_is_allowed() -> None:
     section = read(docker.factory, {})
     settings: DockerSettings = section.settings
 
@@ -19,7 +19,7 @@ def test_without_settings_the_local_daemon_is_meant_and_nothing_is_allowed() -> 
     assert section.defaults == {}
 
 
-def test_a_section_of_landlords_is_read_as_it_is() -> None:
+def test_a_settings_section_of_landlords_worker_is_accepted_unchanged() -> None:
     section = {
         "image": "nginx:latest",
         "host": "",

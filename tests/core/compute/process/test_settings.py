@@ -31,11 +31,13 @@ def test_a_bad_setting_is_refused_by_its_name(section: dict[str, object], proble
         process_engine(section)
 
 
-def test_tenants_are_kept_in_the_users_own_folder_unless_told_otherwise() -> None:
+def test_the_default_folder_is_the_users_state_folder() -> None:
     assert Path(process_engine({}).settings.folder).is_relative_to(Path.home())
 
 
-def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_for_a_user_without_a_home_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(settings, "state_folder", lambda: None)
 
     with pytest.raises(SettingsError, match="no home folder") as caught:
