@@ -11,7 +11,7 @@ from landlord_engines_core.errors import LandlordEnginesError, PluginSettingsRef
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.plugins import find_compute_settings
 from landlord_engines_core.settings import Sources
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +23,7 @@ def started(folder: Path, text: str) -> ComputeRegistry:
     path = folder / "config.yaml"
     path.write_text(text)
     sources = Sources.gather(path, {}, {}, compute_type=find_compute_settings)
-    return host.build_registry(sources.load("own", Nothing).settings, Lines(), Metrics())
+    return host.build_registry(sources.load("own", Nothing).settings, RecordingLogger(), Metrics())
 
 
 @pytest.mark.parametrize(

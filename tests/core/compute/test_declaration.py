@@ -18,7 +18,7 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeUnavailable, LandlordEnginesError, SettingsError
 from landlord_engines_core.host.compute import create_engine
 from landlord_engines_core.plugins import load_compute_engine
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +124,7 @@ def test_an_engine_that_cannot_be_created_is_named_without_a_value(
     function: Callable[..., Any], settings: Settings, named: str
 ) -> None:
     candidate = next(one for one in list_engines(COMPUTE_ENGINES) if one.name == "mock")
-    context = ComputeContext(settings=settings, logger=Lines())
+    context = ComputeContext(settings=settings, logger=RecordingLogger())
 
     with pytest.raises(LandlordEnginesError) as caught:
         create_engine(candidate, declare(create_engine=function), context)
@@ -134,6 +134,6 @@ def test_an_engine_that_cannot_be_created_is_named_without_a_value(
 
 
 async def test_blocking_work_runs_in_a_thread_and_keeps_the_jobs_context() -> None:
-    context = ComputeContext(settings=None, logger=Lines())
+    context = ComputeContext(settings=None, logger=RecordingLogger())
 
     assert await context.run_in_thread(divmod, 7, 2) == (3, 1)

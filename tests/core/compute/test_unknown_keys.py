@@ -13,7 +13,7 @@ from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.plugins import find_compute_settings
 from landlord_engines_core.settings import LogSettings, Settings, WorkerSettings
 from landlord_test_target.compute_engines import docker_engine, make, read
-from landlord_test_target.direct import Lines, ScriptedCompute
+from landlord_test_target.in_memory import RecordingLogger, ScriptedCompute
 
 
 def start(factory: ComputeEngineFactory, section: dict[str, object]) -> ComputeRegistry:
@@ -21,7 +21,7 @@ def start(factory: ComputeEngineFactory, section: dict[str, object]) -> ComputeR
     assert find_compute_settings(factory.info.name) is factory.settings_type
     compute = {factory.info.name: read(factory, section)}
     settings = Settings(engine=None, compute=compute, log=LogSettings(), worker=WorkerSettings())
-    return host.build_registry(settings, Lines(), Metrics())
+    return host.build_registry(settings, RecordingLogger(), Metrics())
 
 
 @pytest.mark.parametrize(

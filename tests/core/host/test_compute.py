@@ -9,13 +9,13 @@ from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import LogSettings, Settings, WorkerSettings
 from landlord_test_target.compute_engines import read
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 def start() -> tuple[ComputeRegistry, ProcessCompute]:
     compute = {"process": read(process.factory, {"folder": "/state", "stop_timeout": 7})}
     settings = Settings(engine=None, compute=compute, log=LogSettings(), worker=WorkerSettings())
-    registry = host.build_registry(settings, Lines(), Metrics())
+    registry = host.build_registry(settings, RecordingLogger(), Metrics())
     engine = registry.engine("process")
     assert isinstance(engine, ProcessCompute)
     return registry, engine

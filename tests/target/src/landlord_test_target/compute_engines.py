@@ -12,7 +12,7 @@ from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.compute.in_flight import Failpoint, pass_by
 from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.settings import ComputeSection, Sources, check_section
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +45,9 @@ def read(
 def make(factory: ComputeEngineFactory, section: Mapping[str, object]) -> Any:
     """Make an engine, whose threads are the event loop's."""
     found = read(factory, section)
-    context = ComputeContext(settings=found.settings, defaults=found.defaults, logger=Lines())
+    context = ComputeContext(
+        settings=found.settings, defaults=found.defaults, logger=RecordingLogger()
+    )
     return factory.create_engine(context)
 
 

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -23,10 +22,11 @@ from landlord_engines_core.compute import (
     ComputeEngineFactory,
     ComputeEngineInfo,
 )
-from landlord_engines_core.compute.process import ProcessCompute, runner
+from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.compute.process.settings import ProcessSettings
+from landlord_test_target import crashing_runner
 from landlord_test_target.compute_engines import make
-from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +35,7 @@ class CrashingSettings(ProcessSettings):
 
     Attributes:
         crash_at: The point.
-        victim: Who is killed there.
+        victim: The process that is killed there.
     """
 
     crash_at: str = ""
@@ -51,7 +51,7 @@ def _create(context: ComputeContext) -> ProcessCompute:
             os.kill(os.getpid(), signal.SIGKILL)
 
     worker = str(os.getpid()) if settings.victim == "worker" else "0"
-    launch = (sys.executable, str(Path(__file__)), point, worker)
+    launch = (sys.executable, crashing_runner.__file__, point, worker)
     return ProcessCompute(context=context, reached=reached, runner=launch)
 
 
@@ -60,8 +60,6 @@ factory = ComputeEngineFactory(
     settings_type=CrashingSettings,
     create_engine=_create,
 )
-
-
 # TEMP: environments that were installed before this change name it so.
 create_crashing = factory
 
@@ -72,21 +70,9 @@ def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]
 
 
 async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
-    tenants = jobs(("process", make(factory, settings)), health_timeout=20.0, step_timeout=60.0)
+    tenants = build_tenant_jobs(
+        ("process", make(factory, settings)), health_timeout=20.0, step_timeout=60.0
+    )
     for number, body in enumerate(bodies):
-        answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
+        answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
         print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
-
-
-def keep(point: str, victim: int, *arguments: str) -> None:
-    """Run a command as `process` does, and kill a process at a failpoint of the runner."""
-
-    def reached(at: str) -> None:
-        if at == point:
-            os.kill(victim or os.getpid(), signal.SIGKILL)
-
-    runner.main(arguments, reached)
-
-
-if __name__ == "__main__":
-    keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -23,6 +23,10 @@ class Ports:
 
     The defaults lie below the ephemeral ports of Linux and macOS. No outgoing connection takes a port
     while its tenant is restarted.
+
+    Attributes:
+        first: The first port from which a free one is chosen.
+        last: The last such port.
     """
 
     first: int = 20_000
