@@ -1,19 +1,21 @@
-"""The compute engine ``buggy``: ``target`` with a bug that its settings choose and the judge has to find.
+"""The compute engine ``buggy``: ``target`` with a bug of its settings, for the judge to find.
 
-- lost, wrong, doubled, left over: The engine reports success and did something else.
+- lost, wrong, doubled, left over: The engine claims success and did something else.
 - stuck: The engine never updates.
 - slow: The engine takes longer than the judge allows.
 - acts later: The engine creates a deleted resource again, long after the delete.
-- never asks: The engine continues to send requests after its worker's step has ended, without asking.
-- no order: The worker treats any job as the one dispatched last.
+- never asks: The engine continues a chain of requests after its worker's step has ended.
+- no order: The worker takes any job for the one dispatched last.
 """
 
 import asyncio
-from collections.abc import Mapping
 
 import attrs
 
 from landlord_engines_core.compute import (
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -21,9 +23,9 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.tenants.order import Contender
-from landlord_test_target.engine import TargetCompute, create_target
+from landlord_test_target.engine import TargetCompute, TargetSettings
 
-__all__ = ["create_buggy"]
+__all__ = ["BuggyCompute", "factory"]
 
 LATE = 6.0
 """Seconds that a slow update takes, more than the judge allows."""
@@ -98,13 +100,37 @@ class BuggyCompute(TargetCompute):
         return ComputeResult(resource_ids={})
 
 
-def create_buggy(settings: Mapping[str, object]) -> BuggyCompute:
+@attrs.frozen(kw_only=True)
+class BuggySettings(TargetSettings):
+    """The operator's settings.
+
+    Attributes:
+        url: The target's URL.
+        longest_carry: Seconds that a request may take.
+        bug: The bug.
+    """
+
+    bug: str = ""
+
+
+def _create(context: ComputeContext) -> BuggyCompute:
     """Create the engine with the bug that its settings name."""
-    bug, target = str(settings.get("bug", "")), create_target(settings)
-    if bug == "no order":
-        setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # the planted bug
-    return BuggyCompute("buggy", target.url, carry=target.carry, bug=bug)
+    settings: BuggySettings = context.settings
+    if settings.bug == "no order":
+        setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # as a bug there would be
+    return BuggyCompute("buggy", settings.url, carry=settings.longest_carry, bug=settings.bug)
+
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="buggy", contract=1),
+    settings_type=BuggySettings,
+    create_engine=_create,
+)
 
 
 def _is_never_later(_: Contender, __: Contender) -> bool:
     return False
+
+
+# TEMP: environments that were installed before this change name it so.
+create_buggy = factory

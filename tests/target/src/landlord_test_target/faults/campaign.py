@@ -17,8 +17,8 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.tenants.limits import MARGIN
-from landlord_test_target.engine import create_target, create_target2
-from landlord_test_target.faults.bugs import create_buggy
+from landlord_test_target.engine import TargetCompute
+from landlord_test_target.faults.bugs import BuggyCompute
 from landlord_test_target.faults.cuttable_proxy import CuttableProxy, run_cuttable_proxy
 from landlord_test_target.faults.fleet import Fleet, start_fleet
 from landlord_test_target.faults.late import LateDispatcher
@@ -181,10 +181,10 @@ async def start_campaign(
 ) -> AsyncIterator[Campaign]:
     """Start Landlord, the workers and the proxies of a campaign."""
     options = options or CampaignOptions()
-    url = {"url": world.target.url}
-    engines = {"target": create_target(url), "target2": create_target2(url)}
+    url = world.target.url
+    engines = {name: TargetCompute(name, url) for name in ("target", "target2")}
     if options.bug:
-        engines["buggy"] = create_buggy(url)
+        engines["buggy"] = BuggyCompute("buggy", url)
     compute = ComputeRegistry(engines)
     late = LateDispatcher(
         dispatcher=world.dispatcher,
