@@ -255,7 +255,7 @@ def test_help_shows_its_examples_one_to_a_line(tmp_path: Path) -> None:
 
 
 def test_shell_completion_offers_engines_levels_and_formats(tmp_path: Path) -> None:
-    def offered(words: str, at: int) -> str:
+    def completions(words: str, at: int) -> str:
         return command(
             tmp_path,
             _LANDLORD_HOST_COMPLETE="bash_complete",
@@ -264,9 +264,9 @@ def test_shell_completion_offers_engines_levels_and_formats(tmp_path: Path) -> N
         )[1]
 
     # The test's own --config comes after these words, and the shell's count.
-    assert "plain,restate" in offered("landlord-host --engine re", 2)
-    assert "plain,warn" in offered("landlord-host --log-level w", 2)
-    assert "plain,json" in offered("landlord-host --log-format j", 2)
+    assert "plain,restate" in completions("landlord-host --engine re", 2)
+    assert "plain,warn" in completions("landlord-host --log-level w", 2)
+    assert "plain,json" in completions("landlord-host --log-format j", 2)
 
 
 def test_failures_of_the_target_and_of_the_engine_are_both_reported(tmp_path: Path) -> None:

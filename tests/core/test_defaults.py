@@ -19,7 +19,7 @@ class Nothing:
     """A worker engine's section without keys."""
 
 
-def started(folder: Path, text: str) -> ComputeRegistry:
+def load_registry(folder: Path, text: str) -> ComputeRegistry:
     path = folder / "config.yaml"
     path.write_text(text)
     sources = Sources.gather(path, {}, {}, compute_type=find_compute_settings)
@@ -49,7 +49,7 @@ def test_defaults_that_would_hold_every_tenant_are_refused_at_the_start(
     tmp_path: Path, text: str, error: type[LandlordEnginesError], named: str
 ) -> None:
     with pytest.raises(error) as caught:
-        started(tmp_path, f"worker: {{max_config_bytes: 16}}\ncompute: {{{text}}}\n")
+        load_registry(tmp_path, f"worker: {{max_config_bytes: 16}}\ncompute: {{{text}}}\n")
 
     assert named in caught.value.message
     assert caught.value.hint
@@ -59,7 +59,7 @@ def test_defaults_that_would_hold_every_tenant_are_refused_at_the_start(
 
 
 async def test_defaults_may_omit_keys_that_tenants_set(tmp_path: Path) -> None:
-    registry = started(
+    registry = load_registry(
         tmp_path,
         """
 compute:

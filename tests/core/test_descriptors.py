@@ -60,25 +60,25 @@ def test_a_call_without_a_free_descriptor_gets_one_from_the_reserve() -> None:
     kept = len(reserve)
     tries = 0
 
-    def act() -> str:
+    def open_descriptor() -> str:
         nonlocal tries
         tries += 1
         if tries == 1:
             raise OSError(errno.EMFILE, "none")
         return "done"
 
-    assert (kept, reserve.spend(act), len(reserve)) == (2, "done", 1)
+    assert (kept, reserve.spend(open_descriptor), len(reserve)) == (2, "done", 1)
     reserve.close()
     assert len(reserve) == 0
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ECONNABORTED])
 def test_another_failure_and_an_empty_reserve_are_raised(number: int) -> None:
-    def act() -> None:
+    def open_descriptor() -> None:
         raise OSError(number, "no")
 
     with pytest.raises(OSError, match="no"):
-        Reserve(size=1).spend(act)
+        Reserve(size=1).spend(open_descriptor)
 
 
 def test_a_descriptor_of_the_reserve_is_lent_temporarily() -> None:

@@ -20,17 +20,19 @@ Write = Callable[..., None]
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     monkeypatch.syspath_prepend(tmp_path)
 
-    def into(folder: str, points: bytes = POINTS, metadata: bytes | None = METADATA) -> None:
+    def write_distribution(
+        folder: str, points: bytes = POINTS, metadata: bytes | None = METADATA
+    ) -> None:
         info = tmp_path / folder
         info.mkdir()
         (info / "entry_points.txt").write_bytes(points)
         if metadata is not None:
             (info / "METADATA").write_bytes(metadata)
 
-    return into
+    return write_distribution
 
 
-def found() -> list[str]:
+def list_acme_engines() -> list[str]:
     return [str(one) for one in list_engines(WORKER_ENGINES) if one.name == "acme"]
 
 
@@ -45,7 +47,7 @@ def test_unreadable_entry_points_hide_no_others(write: Write, points: bytes, rea
     write("bad-2.0.dist-info", points, b"Metadata-Version: 2.1\nName: bad\nVersion: 2.0\n")
     write("acme_engine-1.0.dist-info")
 
-    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+    assert list_acme_engines() == ["acme (acme-engine 1.0, nowhere:factory)"]
     assert f"bad 2.0: its entry_points.txt {reason}" in map(str, list_damaged())
 
 
@@ -55,14 +57,14 @@ def test_a_distribution_without_metadata_is_named_by_its_folder(
 ) -> None:
     write("acme_engine-1.0.dist-info", metadata=metadata)
 
-    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+    assert list_acme_engines() == ["acme (acme-engine 1.0, nowhere:factory)"]
     assert "acme-engine 1.0: its METADATA is missing or cannot be read" in map(str, list_damaged())
 
 
 def test_a_folder_with_an_odd_name_is_reported_by_its_name(write: Write) -> None:
     write("odd.dist-info", metadata=None)
 
-    assert found() == ["acme (odd.dist-info unknown, nowhere:factory)"]
+    assert list_acme_engines() == ["acme (odd.dist-info unknown, nowhere:factory)"]
 
 
 def test_leftover_folders_of_pip_are_ignored(write: Write) -> None:
@@ -70,14 +72,14 @@ def test_leftover_folders_of_pip_are_ignored(write: Write) -> None:
     write("~cme_engine-0.9.dist-info")
     write("-cme_engine-0.8.dist-info")
 
-    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+    assert list_acme_engines() == ["acme (acme-engine 1.0, nowhere:factory)"]
 
 
 def test_of_two_distributions_with_one_name_the_readable_one_counts(write: Write) -> None:
     write("acme_engine-0.9.dist-info", metadata=None)
     write("acme_engine-1.0.dist-info")
 
-    assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
+    assert list_acme_engines() == ["acme (acme-engine 1.0, nowhere:factory)"]
     assert not list_damaged()
 
 
@@ -100,4 +102,4 @@ def test_of_two_readable_distributions_with_one_name_the_first_counts(write: Wri
     write("acme_engine-1.0.dist-info")
     write("acme_engine-0.9.dist-info")
 
-    assert len(found()) == 1
+    assert len(list_acme_engines()) == 1

@@ -142,7 +142,7 @@ def broken(settings):
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Path:
+def distribution_folder(tmp_path: Path) -> Path:
     """A folder that holds a distribution with both kinds of engines."""
     (tmp_path / "own_engine.py").write_text(dedent(ENGINE))
     (tmp_path / "own_compute.py").write_text(dedent(COMPUTE))
@@ -167,50 +167,50 @@ StartAnew = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(installed: Path) -> Iterator[Start]:
+def start(distribution_folder: Path) -> Iterator[Start]:
     """Start a host with a mode of the engine, in the installed engine's folder."""
     with ExitStack() as running:
 
-        def begin(mode: str, *arguments: str) -> Host:
-            host = forked_host(command(mode, *arguments), installed, os.environ)
+        def start_host(mode: str, *arguments: str) -> Host:
+            host = forked_host(command(mode, *arguments), distribution_folder, os.environ)
             running.enter_context(closing(host))
             return host
 
-        yield begin
+        yield start_host
 
 
 @pytest.fixture
-def start_anew(installed: Path) -> Iterator[StartAnew]:
+def start_interpreter(distribution_folder: Path) -> Iterator[StartAnew]:
     """The same as a new interpreter, whose streams and signals are the test's to choose."""
     running: list[subprocess.Popen[str]] = []
 
-    def begin(mode: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": str(installed)}
+    def start_host(mode: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(distribution_folder)}
         process = subprocess.Popen(
             command(mode, *arguments),
             text=True,
-            cwd=installed,
+            cwd=distribution_folder,
             env=environment,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
         running.append(process)
         return process
 
-    yield begin
+    yield start_host
     for process in running:
         with process:
             process.kill()
 
 
 @contextmanager
-def said(process: Host | subprocess.Popen[str], line: str) -> Iterator[None]:
+def wait_line(process: Host | subprocess.Popen[str], line: str) -> Iterator[None]:
     """Go on when the process has printed this line."""
     assert process.stdout is not None
     assert process.stdout.readline().strip() == line
     yield
 
 
-def ended(process: Host | subprocess.Popen[str]) -> tuple[int, str]:
+def wait_end(process: Host | subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code and what went to standard error."""
     _, text = process.communicate(timeout=30)
     assert process.returncode is not None
@@ -223,20 +223,20 @@ def test_a_first_signal_drains_the_worker_and_ends_with_0(
 ) -> None:
     process = start("")
 
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.send_signal(number)
 
-    assert ended(process)[0] == 0
+    assert wait_end(process)[0] == 0
 
 
 def test_a_second_signal_ends_it_at_once_with_1(start: Start) -> None:
     process = start("slow", "--set=worker.drain_timeout=60s")
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
-    with said(process, "drains"):
+    with wait_line(process, "drains"):
         process.terminate()
 
-    code, text = ended(process)
+    code, text = wait_end(process)
 
     assert code == 1
     assert "second signal" in text
@@ -244,22 +244,22 @@ def test_a_second_signal_ends_it_at_once_with_1(start: Start) -> None:
 
 def test_a_second_signal_ends_a_worker_whose_engine_cannot_be_cancelled(start: Start) -> None:
     process = start("deathless", "--set=worker.drain_timeout=60s")
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
-    with said(process, "drains"):
+    with wait_line(process, "drains"):
         process.terminate()
 
-    assert ended(process)[0] == 1
+    assert wait_end(process)[0] == 1
 
 
 def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start) -> None:
     process = start("blocks", "--set=worker.drain_timeout=60s")
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
         # Of two that are the same the system may keep one.
         process.send_signal(signal.SIGINT)
 
-    code, text = ended(process)
+    code, text = wait_end(process)
 
     assert code == 1
     assert "second signal" in text
@@ -272,10 +272,10 @@ def test_an_engine_that_blocks_the_drain_is_named_with_its_line(
     start: Start, mode: str, where: str
 ) -> None:
     process = start(mode, "--set=worker.drain_timeout=0")
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
-    code, text = ended(process)
+    code, text = wait_end(process)
 
     assert code == 3
     assert "the drain did not end; worker engine own at own_engine.py:" in text
@@ -284,26 +284,26 @@ def test_an_engine_that_blocks_the_drain_is_named_with_its_line(
 
 def test_a_compute_engine_that_blocks_the_drain_is_named_with_its_line(start: Start) -> None:
     process = start("works", "--set=worker.compute_provider=stuck", "--set=worker.drain_timeout=0")
-    with said(process, "listens"), said(process, "asked"):
+    with wait_line(process, "listens"), wait_line(process, "asked"):
         process.terminate()
 
-    code, text = ended(process)
+    code, text = wait_end(process)
 
     assert code == 3
     assert "the drain did not end; compute engine stuck at own_compute.py:" in text
     assert "in provision" in text
 
 
-def test_a_worker_under_nohup_survives_a_hangup(start_anew: StartAnew) -> None:
+def test_a_worker_under_nohup_survives_a_hangup(start_interpreter: StartAnew) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    process = start_anew("", preexec_fn=ignore)
-    with said(process, "listens"):
+    process = start_interpreter("", preexec_fn=ignore)
+    with wait_line(process, "listens"):
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGUSR1)
 
-    assert ended(process)[0] == -signal.SIGUSR1
+    assert wait_end(process)[0] == -signal.SIGUSR1
 
 
 @pytest.mark.parametrize("mode", ["takes", "grabs"])
@@ -311,11 +311,11 @@ def test_an_engine_that_replaces_a_signal_handler_is_named_and_the_worker_drains
     start: Start, mode: str
 ) -> None:
     process = start(mode)
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
-    with said(process, "drains"):
-        code, text = ended(process)
+    with wait_line(process, "drains"):
+        code, text = wait_end(process)
 
     assert code == 3
     assert "a signal of the host was taken" in text
@@ -325,10 +325,10 @@ def test_an_engine_that_replaces_a_signal_handler_is_named_and_the_worker_drains
 
 def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start) -> None:
     process = start("hangs", "--set=worker.drain_timeout=0")
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
-    code, text = ended(process)
+    code, text = wait_end(process)
 
     assert code == 3
     assert "worker engine own did not end within 0 s" in text
@@ -345,7 +345,7 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
 def test_an_engine_that_exits_with_0_ends_the_worker_with_3(
     start: Start, mode: str, told: str
 ) -> None:
-    code, text = ended(start(mode))
+    code, text = wait_end(start(mode))
 
     assert code == 3
     assert told in text
@@ -353,47 +353,49 @@ def test_an_engine_that_exits_with_0_ends_the_worker_with_3(
 
 
 def test_a_registration_on_request_that_never_returns_ends_with_4(start: Start) -> None:
-    code, text = ended(start("never registers", "--set=worker.register_timeout=100ms", "register"))
+    code, text = wait_end(
+        start("never registers", "--set=worker.register_timeout=100ms", "register")
+    )
 
     assert code == 4
     assert "did not return within 0.1 s" in text
 
 
-def test_a_closed_standard_error_is_no_error(start_anew: StartAnew) -> None:
+def test_a_closed_standard_error_is_no_error(start_interpreter: StartAnew) -> None:
     def close() -> None:
         os.close(2)
 
-    process = start_anew("", "--log-level=debug", preexec_fn=close, stderr=None)
-    with said(process, "listens"):
+    process = start_interpreter("", "--log-level=debug", preexec_fn=close, stderr=None)
+    with wait_line(process, "listens"):
         process.terminate()
 
     assert process.wait(30) == 0
 
 
-def test_a_standard_error_without_a_reader_is_no_error(start_anew: StartAnew) -> None:
+def test_a_standard_error_without_a_reader_is_no_error(start_interpreter: StartAnew) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    process = start_anew("", stderr=writer)
+    process = start_interpreter("", stderr=writer)
     os.close(writer)
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
     assert process.wait(30) == 0
 
 
-def test_a_full_log_pipe_blocks_nothing(start_anew: StartAnew) -> None:
+def test_a_full_log_pipe_blocks_nothing(start_interpreter: StartAnew) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with suppress(BlockingIOError):
         while True:
             os.write(writer, b" " * 4096)
     os.set_blocking(writer, True)
-    process = start_anew("", stderr=writer)
+    process = start_interpreter("", stderr=writer)
     os.close(writer)
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
-    with said(process, "drains"):
+    with wait_line(process, "drains"):
         code = process.wait(30)
 
     os.close(reader)
@@ -403,30 +405,30 @@ def test_a_full_log_pipe_blocks_nothing(start_anew: StartAnew) -> None:
 def test_a_drain_that_an_engine_never_ends_ends_soon_after_its_timeout(start: Start) -> None:
     process = start("deathless", "--set=worker.drain_timeout=0")
 
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
-    assert ended(process)[0] == 3
+    assert wait_end(process)[0] == 3
 
 
 def test_a_signal_while_it_registers_drains_the_worker(start: Start) -> None:
     process = start("alone")
 
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
-    assert ended(process)[0] == 0
+    assert wait_end(process)[0] == 0
 
 
 def test_fail_fast_ends_with_4_and_names_the_failed_registration(start: Start) -> None:
-    code, text = ended(start("alone", "--fail-fast", "--set=worker.register_timeout=100ms"))
+    code, text = wait_end(start("alone", "--fail-fast", "--set=worker.register_timeout=100ms"))
 
     assert code == 4
     assert "nobody there" in text
 
 
 def test_a_failing_engine_ends_the_worker_with_3(start: Start) -> None:
-    code, text = ended(start("breaks"))
+    code, text = wait_end(start("breaks"))
 
     assert code == 3
     assert "Traceback" not in text
@@ -434,7 +436,7 @@ def test_a_failing_engine_ends_the_worker_with_3(start: Start) -> None:
 
 
 def test_an_engine_that_cannot_be_created_ends_with_3_and_no_value_is_shown(start: Start) -> None:
-    code, text = ended(start("not made"))
+    code, text = wait_end(start("not made"))
 
     assert code == 3
     assert "worker engine own raised ValueError in create_engine" in text
@@ -444,7 +446,7 @@ def test_an_engine_that_cannot_be_created_ends_with_3_and_no_value_is_shown(star
 def test_a_compute_engine_that_cannot_be_created_is_named_and_no_value_is_shown(
     start: Start,
 ) -> None:
-    code, text = ended(start("", "--set=worker.compute_provider=broken"))
+    code, text = wait_end(start("", "--set=worker.compute_provider=broken"))
 
     assert code == 2
     assert "broken (own 1.0" in text
@@ -453,7 +455,7 @@ def test_a_compute_engine_that_cannot_be_created_is_named_and_no_value_is_shown(
 
 
 def test_an_unexpected_error_is_one_line_with_its_location_and_without_values(start: Start) -> None:
-    code, text = ended(start("raises", "check"))
+    code, text = wait_end(start("raises", "check"))
 
     assert code == 3
     assert "worker engine own raised RuntimeError in dry_run_registration" in text
@@ -463,7 +465,7 @@ def test_an_unexpected_error_is_one_line_with_its_location_and_without_values(st
 
 
 def test_an_unexpected_error_shows_its_traceback_on_request(start: Start) -> None:
-    code, text = ended(start("raises", "--debug", "check"))
+    code, text = wait_end(start("raises", "--debug", "check"))
 
     assert code == 3
     assert "Traceback" in text
@@ -473,14 +475,14 @@ def test_an_unexpected_error_shows_its_traceback_on_request(start: Start) -> Non
 def test_a_worker_is_registered_once_on_request(start: Start) -> None:
     process = start("", "register")
 
-    with said(process, "drains"), said(process, "registered:"):
+    with wait_line(process, "drains"), wait_line(process, "registered:"):
         pass
 
-    assert ended(process)[0] == 0
+    assert wait_end(process)[0] == 0
 
 
 def test_a_registration_on_request_that_is_not_the_latest_ends_with_4(start: Start) -> None:
-    code, text = ended(start("behind", "register"))
+    code, text = wait_end(start("behind", "register"))
 
     assert code == 4
     assert "not registered as the latest: another is" in text
@@ -519,7 +521,7 @@ def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
 def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
     start: Start, arguments: list[str], settings: list[str], named: str, hint: str
 ) -> None:
-    code, text = ended(start("", *(f"--set={one}" for one in settings), *arguments))
+    code, text = wait_end(start("", *(f"--set={one}" for one in settings), *arguments))
 
     assert code == 2
     assert named in text
@@ -529,10 +531,10 @@ def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
 def test_a_drain_names_the_steps_that_it_cancels(start: Start) -> None:
     settings = ("--set=worker.compute_provider=slow", "--set=worker.drain_timeout=300ms")
     process = start("works", *settings)
-    with said(process, "listens"), said(process, "asked"):
+    with wait_line(process, "listens"), wait_line(process, "asked"):
         process.terminate()
 
-    code, text = ended(process)
+    code, text = wait_end(process)
 
     assert code == 0
     assert "step cancelled" in text
@@ -540,7 +542,7 @@ def test_a_drain_names_the_steps_that_it_cancels(start: Start) -> None:
     assert "requests to targets were cut" in text
 
 
-def asked(port: int, path: str) -> tuple[int, str]:
+def read_probe(port: int, path: str) -> tuple[int, str]:
     """What a worker's probes answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
@@ -554,9 +556,9 @@ def test_a_worker_whose_engine_starts_is_alive_and_starting(start: Start) -> Non
     port = free_port()
     process = start("late", f"--set=worker.probe_address=127.0.0.1:{port}")
 
-    with said(process, "listens"):
-        ready, alive = asked(port, "/readyz"), asked(port, "/livez")
-        metrics = asked(port, "/metrics")[1]
+    with wait_line(process, "listens"):
+        ready, alive = read_probe(port, "/readyz"), read_probe(port, "/livez")
+        metrics = read_probe(port, "/metrics")[1]
 
     assert ready[0] == 503
     assert '"reasons": ["starting' in ready[1]
@@ -564,26 +566,26 @@ def test_a_worker_whose_engine_starts_is_alive_and_starting(start: Start) -> Non
     assert states(metrics, "state") == ["starting"]
     assert states(metrics, "registration") == ["unknown"]
     process.terminate()
-    assert ended(process)[0] == 0
+    assert wait_end(process)[0] == 0
 
 
 def test_the_probes_answer_until_the_drain_is_over(start: Start) -> None:
     port = free_port()
     address = f"--set=worker.probe_address=127.0.0.1:{port}"
     process = start("slow", address, "--set=worker.drain_timeout=60s")
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
 
-    with said(process, "drains"):
-        ready, alive = asked(port, "/readyz"), asked(port, "/livez")
-        metrics = samples(asked(port, "/metrics")[1])
+    with wait_line(process, "drains"):
+        ready, alive = read_probe(port, "/readyz"), read_probe(port, "/livez")
+        metrics = samples(read_probe(port, "/metrics")[1])
 
     assert (ready[0], alive[0]) == (503, 200)
     assert '"reasons": ["draining' in ready[1]
     assert metrics['state{state="draining"}'] == 1
     assert 0 < metrics["drain_remaining_seconds"] <= 60
     process.terminate()
-    assert ended(process)[0] == 1
+    assert wait_end(process)[0] == 1
 
 
 def test_probes_whose_address_is_taken_end_the_worker_with_3(start: Start) -> None:
@@ -591,15 +593,15 @@ def test_probes_whose_address_is_taken_end_the_worker_with_3(start: Start) -> No
     address = f"--set=worker.probe_address=127.0.0.1:{port}"
     first = start("", address)
 
-    with said(first, "listens"):
-        code, text = ended(start("", address))
+    with wait_line(first, "listens"):
+        code, text = wait_end(start("", address))
 
     assert code == 3
     assert f"LE111: the probes cannot listen on worker.probe_address 127.0.0.1:{port}" in text
 
 
 def test_an_invalid_probe_address_ends_with_2(start: Start) -> None:
-    code, text = ended(start("", "--set=worker.probe_address=9082"))
+    code, text = wait_end(start("", "--set=worker.probe_address=9082"))
 
     assert code == 2
     assert "worker.probe_address must be host:port" in text
@@ -613,8 +615,8 @@ def test_the_documented_table_of_metrics_matches_a_worker(start: Start) -> None:
         "--set=worker.compute_provider=mock",
     )
 
-    with said(process, "listens"):
-        text = asked(port, "/metrics")[1]
+    with wait_line(process, "listens"):
+        text = read_probe(port, "/metrics")[1]
 
     kinds = re.findall(rf"^# TYPE {PREFIX}(\w+) (\w+)$", text, re.MULTILINE)
     shown = {(name, kind, *_labels(text, name)) for name, kind in kinds}
@@ -623,7 +625,7 @@ def test_the_documented_table_of_metrics_matches_a_worker(start: Start) -> None:
     told = {(name, kind, *sorted(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     assert told == shown
     process.terminate()
-    assert ended(process)[0] == 0
+    assert wait_end(process)[0] == 0
 
 
 def _labels(text: str, name: str) -> list[str]:
@@ -640,9 +642,9 @@ def test_a_worker_logs_its_version_and_unreadable_distributions_at_its_start(
     (info / "entry_points.txt").write_text("[x]\nno equals sign\n")
     process = start("", "--log-format=json")
 
-    with said(process, "listens"):
+    with wait_line(process, "listens"):
         process.terminate()
-    code, text = ended(process)
+    code, text = wait_end(process)
 
     lines = [json.loads(line) for line in text.splitlines()]
     (starting,) = [line for line in lines if line["message"] == "worker starting"]

@@ -9,7 +9,7 @@ from landlord_engines_core.jsontext import MAX_DEPTH, BadNumber, NotJson
 from landlord_test_target.strategies import configs
 
 
-def found(text: str) -> list[tuple[str, str]]:
+def read_members(text: str) -> list[tuple[str, str]]:
     return [(member.key, member.text) for member in jsontext.members(text)]
 
 
@@ -19,7 +19,7 @@ def test_the_members_of_any_object_are_found_as_they_were_written(
 ) -> None:
     text = json.dumps(config, indent=indent)
 
-    assert {key: json.loads(value) for key, value in found(text)} == config
+    assert {key: json.loads(value) for key, value in read_members(text)} == config
 
 
 @given(st.text('{}[]:,"\\u0dn1e-.+ \ntfNI') | st.text())
@@ -37,7 +37,7 @@ def test_a_text_that_python_reads_as_no_object_is_refused(text: str) -> None:
         expected = False
 
     try:
-        found(text)
+        read_members(text)
     except NotJson:
         assert not expected
     else:
@@ -50,7 +50,7 @@ def test_a_text_that_python_reads_as_no_object_is_refused(text: str) -> None:
 )
 def test_text_that_is_no_object_is_refused_with_its_position(text: str, position: int) -> None:
     with pytest.raises(NotJson) as caught:
-        found(text)
+        read_members(text)
 
     assert caught.value.position == position
 
@@ -60,18 +60,18 @@ def test_members_are_found_beside_any_depth(opening: str) -> None:
     depth = 50 * sys.getrecursionlimit()
     deep = opening * depth + "1" + ("]" if opening == "[" else "}") * depth
 
-    assert found(f'{{"deep": {deep}, "after": true}}') == [("deep", deep), ("after", "true")]
+    assert read_members(f'{{"deep": {deep}, "after": true}}') == [("deep", deep), ("after", "true")]
 
 
 def test_a_repeated_member_is_found_twice() -> None:
-    assert found('{"a":1,"a":[2]}') == [("a", "1"), ("a", "[2]")]
+    assert read_members('{"a":1,"a":[2]}') == [("a", "1"), ("a", "[2]")]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "9" * 9999])
 def test_a_number_that_cannot_be_read_harms_its_own_member_only(number: str) -> None:
     text = f'{{"a": [{number}], "b": 1}}'
 
-    assert found(text) == [("a", f"[{number}]"), ("b", "1")]
+    assert read_members(text) == [("a", f"[{number}]"), ("b", "1")]
     with pytest.raises(BadNumber):
         jsontext.loads(text)
 

@@ -79,7 +79,7 @@ class Engine(WorkerEngine):
             await asyncio.Event().wait()
         self._end.set()
 
-    def ends_by_itself(self) -> None:
+    def end_by_itself(self) -> None:
         self._end.set()
 
 
@@ -96,24 +96,24 @@ def lifecycle(
     )
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
 
 
-async def failure(running: EngineLifecycle) -> LandlordEnginesError:
+async def run_until_failure(running: EngineLifecycle) -> LandlordEnginesError:
     with pytest.raises(LandlordEnginesError) as caught:
         await running.run(asyncio.Event())
     assert running.state in (EngineState.STOPPED, EngineState.NEW)
     return caught.value
 
 
-async def stopped(running: EngineLifecycle, condition: Callable[[], bool]) -> None:
+async def run_until(running: EngineLifecycle, condition: Callable[[], bool]) -> None:
     """Run until the condition holds, then stop and wait for the end."""
     stop = asyncio.Event()
     task = asyncio.create_task(running.run(stop))
-    await until(condition)
+    await wait_until(condition)
     stop.set()
     await task
 
@@ -123,7 +123,7 @@ async def test_running_steps_learn_the_drain_deadline_before_the_engine_shuts_do
     running = lifecycle(engine)
     running.on_drain = lambda deadline: deadlines.append((deadline, list(engine.calls)))
 
-    await stopped(running, lambda: engine.registered == 1)
+    await run_until(running, lambda: engine.registered == 1)
 
     assert deadlines == [(running.deadline, ["serve"])]
 
@@ -132,7 +132,7 @@ async def test_an_engine_serves_registers_and_is_drained() -> None:
     engine = Engine()
     running = lifecycle(engine)
 
-    await stopped(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == YES)
 
     assert engine.calls == ["serve", "shutdown"]
     assert running.state is EngineState.STOPPED
@@ -143,7 +143,7 @@ async def test_an_engine_serves_registers_and_is_drained() -> None:
 async def test_a_stop_before_the_engine_listens_drains_it() -> None:
     running = lifecycle(Engine(listens=False))
 
-    await stopped(running, lambda: running.state is EngineState.STARTING)
+    await run_until(running, lambda: running.state is EngineState.STARTING)
 
     assert running.state is EngineState.STOPPED
 
@@ -155,7 +155,7 @@ async def test_a_stop_during_a_registration_cancels_it() -> None:
 
     engine = Engine(registers=hang)
 
-    await stopped(lifecycle(engine), lambda: engine.registered == 1)
+    await run_until(lifecycle(engine), lambda: engine.registered == 1)
 
     assert engine.calls[-1] == "shutdown"
 
@@ -163,16 +163,18 @@ async def test_a_stop_during_a_registration_cancels_it() -> None:
 async def test_an_engine_that_cannot_give_locks_is_refused() -> None:
     engine = Engine(EngineInfo(name="loose", contract=1))
 
-    assert isinstance(await failure(lifecycle(engine)), EngineRefused)
+    assert isinstance(await run_until_failure(lifecycle(engine)), EngineRefused)
     assert engine.calls == []
 
 
 async def test_a_refusal_of_an_engine_is_raised() -> None:
-    assert isinstance(await failure(lifecycle(Engine(fails=EngineRefused("stub")))), EngineRefused)
+    assert isinstance(
+        await run_until_failure(lifecycle(Engine(fails=EngineRefused("stub")))), EngineRefused
+    )
 
 
 async def test_any_error_of_an_engine_becomes_one_of_the_hosts_errors() -> None:
-    error = await failure(lifecycle(Engine(fails=ZeroDivisionError())))
+    error = await run_until_failure(lifecycle(Engine(fails=ZeroDivisionError())))
 
     assert isinstance(error, EngineFailed)
     assert "worker engine test raised ZeroDivisionError in serve" in error.message
@@ -182,9 +184,9 @@ async def test_an_engine_that_ends_by_itself_has_failed() -> None:
     engine = Engine()
     running = lifecycle(engine)
     task = asyncio.create_task(running.run(asyncio.Event()))
-    await until(lambda: running.registration == YES)
+    await wait_until(lambda: running.registration == YES)
 
-    engine.ends_by_itself()
+    engine.end_by_itself()
 
     with pytest.raises(EngineFailed, match="stopped unexpectedly"):
         await task
@@ -199,7 +201,7 @@ async def test_a_registration_is_retried_and_each_attempt_is_logged() -> None:
     engine, logger = Engine(registers=fail_once), RecordingLogger()
     running = lifecycle(engine, logger)
 
-    await stopped(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == YES)
 
     (values,) = [values for _, event, values in logger.lines if event == "not registered yet"]
     assert "nobody there" in str(values["reason"])
@@ -210,7 +212,7 @@ async def test_fail_fast_ends_after_the_registration_timeout() -> None:
     async def fail() -> Registration:
         raise RegistrationFailed("nobody there")
 
-    error = await failure(lifecycle(Engine(registers=fail), fail_fast=True))
+    error = await run_until_failure(lifecycle(Engine(registers=fail), fail_fast=True))
 
     assert isinstance(error, RegistrationFailed)
     assert "nobody there" in error.message
@@ -220,7 +222,7 @@ async def test_fail_fast_ends_at_once_if_a_registration_is_refused() -> None:
     async def refuse() -> Registration:
         raise RegistrationRefused("handlers went")
 
-    error = await failure(lifecycle(Engine(registers=refuse), fail_fast=True))
+    error = await run_until_failure(lifecycle(Engine(registers=refuse), fail_fast=True))
 
     assert isinstance(error, RegistrationRefused)
 
@@ -232,12 +234,12 @@ async def test_a_refused_registration_leaves_the_worker_serving() -> None:
     logger = RecordingLogger()
     running = lifecycle(Engine(registers=refuse), logger)
 
-    await stopped(running, lambda: "registration refused" in logger.events("error"))
+    await run_until(running, lambda: "registration refused" in logger.events("error"))
 
     assert "handlers went" in str(logger.lines)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("seen", [GONE, OUTDATED])
 async def test_a_refusal_that_repeats_is_logged_once(seen: Registration) -> None:
     async def refuse() -> Registration:
@@ -245,13 +247,13 @@ async def test_a_refusal_that_repeats_is_logged_once(seen: Registration) -> None
 
     engine, logger = Engine(registers=refuse, seen=[seen] * 1000), RecordingLogger()
 
-    await stopped(lifecycle(engine, logger), lambda: engine.registered == 4)
+    await run_until(lifecycle(engine, logger), lambda: engine.registered == 4)
 
     logged = [event for _, event, _ in logger.lines if event.startswith("registration")]
     assert logged == ["registration refused"]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_pauses")
 async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
     async def refuse_twice() -> Registration:
         if engine.registered < 3:
@@ -261,7 +263,7 @@ async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
     engine, logger = Engine(registers=refuse_twice, seen=[GONE, GONE]), RecordingLogger()
     running = lifecycle(engine, logger)
 
-    await stopped(running, running.registered.is_set)
+    await run_until(running, running.registered.is_set)
 
     logged = [event for _, event, _ in logger.lines if event.startswith("registration")]
     assert logged == ["registration refused", "registration changed"]
@@ -270,7 +272,7 @@ async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
 async def test_a_lost_registration_is_repeated() -> None:
     engine, logger = Engine(seen=[YES, GONE]), RecordingLogger()
 
-    await stopped(lifecycle(engine, logger), lambda: engine.registered == 2)
+    await run_until(lifecycle(engine, logger), lambda: engine.registered == 2)
 
     states = [
         values["state"] for _, event, values in logger.lines if event == "registration changed"
@@ -279,20 +281,23 @@ async def test_a_lost_registration_is_repeated() -> None:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have pauses last a twentieth of what they may, without chance."""
     monkeypatch.setattr(backoff, "full_jitter", lambda longest: longest / 20)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_pauses")
 async def test_an_outdated_registration_is_repeated_with_growing_pauses() -> None:
-    async def outdated_twice() -> Registration:
+    async def report_outdated_twice() -> Registration:
         return OUTDATED if engine.registered < 3 else YES
 
-    engine, logger = Engine(registers=outdated_twice, seen=[OUTDATED] * 100), RecordingLogger()
+    engine, logger = (
+        Engine(registers=report_outdated_twice, seen=[OUTDATED] * 100),
+        RecordingLogger(),
+    )
     running = lifecycle(engine, logger)
 
-    await stopped(running, running.registered.is_set)
+    await run_until(running, running.registered.is_set)
 
     assert engine.registered == 3
     # A pause is longer than an interval: there are looks between.
@@ -333,7 +338,7 @@ async def test_a_registration_that_is_refused_later_does_not_end_the_worker() ->
     logger = RecordingLogger()
     running = lifecycle(engine, logger, fail_fast=True, registration_check_interval=0.01)
 
-    await stopped(running, lambda: running.registration.state is RegistrationState.REFUSED)
+    await run_until(running, lambda: running.registration.state is RegistrationState.REFUSED)
 
     assert "registration refused" in logger.events("error")
 
@@ -343,7 +348,7 @@ async def test_an_engine_that_cannot_watch_its_registration_registers_once() -> 
     engine = Engine(EngineInfo(name="blind", contract=1, capabilities=lock))
     running = lifecycle(engine)
 
-    await stopped(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == YES)
 
     assert engine.registered == 1
 
@@ -352,7 +357,7 @@ async def test_an_engine_that_does_not_shut_down_has_failed() -> None:
     running = lifecycle(Engine(hangs=True), drain_timeout=-1.95)
 
     with pytest.raises(EngineFailed, match="worker engine test did not end within"):
-        await stopped(running, lambda: running.registration == YES)
+        await run_until(running, lambda: running.registration == YES)
 
     assert running.state is EngineState.STOPPED
 
@@ -366,7 +371,7 @@ async def test_a_registration_that_never_returns_is_cancelled_and_retried() -> N
     engine, logger = Engine(registers=hang_once), RecordingLogger()
     running = lifecycle(engine, logger, register_timeout=0.01)
 
-    await stopped(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == YES)
 
     (values,) = [values for _, event, values in logger.lines if event == "not registered yet"]
     assert "register of worker engine test did not return within 0.01 s" in str(values["reason"])
@@ -380,14 +385,14 @@ async def test_a_registration_check_that_never_returns_leaves_the_worker_serving
 
     running = lifecycle(Silent(), register_timeout=0.01)
 
-    await stopped(running, lambda: "watch_registration" in running.registration.detail)
+    await run_until(running, lambda: "watch_registration" in running.registration.detail)
 
     assert running.registration.state is RegistrationState.UNKNOWN
 
 
 @pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
 async def test_an_engine_that_calls_exit_has_failed(exits: BaseException) -> None:
-    error = await failure(lifecycle(Engine(fails=exits)))
+    error = await run_until_failure(lifecycle(Engine(fails=exits)))
 
     assert isinstance(error, EngineFailed)
     assert f"worker engine test raised {type(exits).__name__}" in error.message
@@ -398,11 +403,11 @@ async def test_an_engine_that_calls_exit_has_failed(exits: BaseException) -> Non
 async def test_an_engine_that_calls_exit_in_any_hook_has_failed(
     monkeypatch: pytest.MonkeyPatch, hook: str, exits: BaseException
 ) -> None:
-    async def leave(*_: object) -> Registration:
+    async def call_exit(*_: object) -> Registration:
         raise exits
 
     engine, stop = Engine(), asyncio.Event()
-    monkeypatch.setattr(Engine, hook, leave)
+    monkeypatch.setattr(Engine, hook, call_exit)
     running = lifecycle(engine)
     if hook == "shutdown":
         stop.set()
@@ -417,7 +422,7 @@ async def test_an_engine_that_only_plans_tenant_locks_is_refused() -> None:
     lock = {Capability.TENANT_LOCK: Support.PLANNED}
     engine = Engine(EngineInfo(name="hasty", contract=1, capabilities=lock))
 
-    assert isinstance(await failure(lifecycle(engine)), EngineRefused)
+    assert isinstance(await run_until_failure(lifecycle(engine)), EngineRefused)
     assert engine.registered == 0
     assert engine.calls == ["serve", "shutdown"]
 
@@ -429,14 +434,14 @@ async def test_an_unreachable_backend_leaves_the_worker_serving() -> None:
 
     running = lifecycle(Deaf())
 
-    await stopped(running, lambda: running.registration.detail == "no answer")
+    await run_until(running, lambda: running.registration.detail == "no answer")
 
     assert running.registration.state is RegistrationState.UNKNOWN
 
 
 async def test_a_lifecycle_runs_once() -> None:
     running = lifecycle(Engine())
-    await stopped(running, lambda: running.registration == YES)
+    await run_until(running, lambda: running.registration == YES)
 
     with pytest.raises(EngineFailed, match="cannot change from state stopped to starting"):
         await running.run(asyncio.Event())
@@ -444,7 +449,7 @@ async def test_a_lifecycle_runs_once() -> None:
 
 async def test_an_engine_that_starts_to_serve_after_the_stop_changes_nothing() -> None:
     running = lifecycle(Engine(listens=False))
-    await stopped(running, lambda: running.state is EngineState.STARTING)
+    await run_until(running, lambda: running.state is EngineState.STARTING)
 
     running._on_started()
 

@@ -50,13 +50,13 @@ def test_our_lines_about_one_failure_are_limited_for_each_reason() -> None:
     clock = Clock()
     repeats = Repeats(clock=clock)
 
-    def line(reason: str, tenant: int = 0) -> logging.LogRecord:
+    def step_failed_record(reason: str, tenant: int = 0) -> logging.LogRecord:
         return record({"message": "step failed", "reason": reason, "tenant": tenant})
 
-    passed = [repeats.filter(line("away", one)) for one in range(OWN_LIMIT + 50)]
-    other = repeats.filter(line("busy"))
+    passed = [repeats.filter(step_failed_record("away", one)) for one in range(OWN_LIMIT + 50)]
+    other = repeats.filter(step_failed_record("busy"))
     clock.now = 10.0
-    later = line("away")
+    later = step_failed_record("away")
     repeats.filter(later)
 
     assert sum(passed) == OWN_LIMIT

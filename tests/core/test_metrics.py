@@ -24,21 +24,21 @@ def body(operation: str = "provision", tenant: str = "t", **config: object) -> b
     return json.dumps(document).encode()
 
 
-def shown(metrics: Metrics) -> Mapping[str, float]:
+def read_samples(metrics: Metrics) -> Mapping[str, float]:
     return samples(metrics.render()[0].decode())
 
 
-def ended(tenants: TenantJobs) -> Mapping[str, float]:
+def count_ended_jobs(tenants: TenantJobs) -> Mapping[str, float]:
     """How many jobs ended, by operation and outcome, where any did."""
     return {
         " ".join(name.split('"')[1::2]): value
-        for name, value in shown(tenants.jobs.metrics).items()
+        for name, value in read_samples(tenants.jobs.metrics).items()
         if name.startswith("jobs_total") and value
     }
 
 
 def failures(tenants: TenantJobs) -> list[float]:
-    values = shown(tenants.jobs.metrics)
+    values = read_samples(tenants.jobs.metrics)
     return [
         values[f'attempt_failures_total{{kind="{kind}"}}']
         for kind in ("held", "transient", "invalid")
@@ -51,7 +51,7 @@ async def test_jobs_are_counted_by_operation_and_outcome() -> None:
     for operation in ("provision", "provision", "update", "delete", "delete", "plan"):
         await tenants.run(body(operation, image=operation), InMemorySteps())
 
-    assert ended(tenants) == {
+    assert count_ended_jobs(tenants) == {
         "provision created": 1,
         "provision unchanged": 1,
         "update updated": 1,
@@ -66,7 +66,7 @@ async def test_an_overtaken_job_is_counted_as_superseded_and_is_no_failure() -> 
 
     await tenants.run(body("update"), InMemorySteps(overtaken=True))
 
-    assert ended(tenants) == {"update superseded": 1}
+    assert count_ended_jobs(tenants) == {"update superseded": 1}
     assert failures(tenants) == [0, 0, 0]
 
 
@@ -76,7 +76,7 @@ async def test_an_invalid_body_is_counted_without_an_operation() -> None:
     with pytest.raises(InvalidJob):
         await tenants.run(b"{", InMemorySteps())
 
-    assert ended(tenants) == {"unknown invalid": 1}
+    assert count_ended_jobs(tenants) == {"unknown invalid": 1}
     assert failures(tenants) == [0, 0, 1]
 
 
@@ -86,12 +86,12 @@ async def test_a_job_that_ends_in_a_step_is_counted_once() -> None:
     with pytest.raises(InvalidJob):
         await tenants.run(UNKNOWN_ENGINE, InMemorySteps())
 
-    assert ended(tenants) == {"provision invalid": 1}
+    assert count_ended_jobs(tenants) == {"provision invalid": 1}
     assert failures(tenants) == [0, 0, 1]
 
 
 async def test_every_series_exists_from_the_start() -> None:
-    values = shown(build_tenant_jobs(("mock", MockCompute())).jobs.metrics)
+    values = read_samples(build_tenant_jobs(("mock", MockCompute())).jobs.metrics)
 
     assert values['jobs_total{operation="delete",outcome="absent"}'] == 0
     assert values['attempt_failures_total{kind="transient"}'] == 0
@@ -104,7 +104,7 @@ def test_each_result_of_a_plan_has_its_series(action: Action) -> None:
 
     metrics.count_job(Operation.PLAN, action)
 
-    assert shown(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
+    assert read_samples(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
 
 
 async def test_resyncs_are_counted_separately_from_jobs() -> None:
@@ -118,7 +118,7 @@ async def test_resyncs_are_counted_separately_from_jobs() -> None:
     for _ in range(2):
         await tenants.resync(gone, InMemorySteps("two", job.record))
 
-    assert ended(tenants) == {
+    assert count_ended_jobs(tenants) == {
         "provision created": 1,
         "resync deleted": 1,
         "resync unchanged": 1,
@@ -127,24 +127,24 @@ async def test_resyncs_are_counted_separately_from_jobs() -> None:
 
 def test_an_outcome_of_a_later_version_creates_no_new_series() -> None:
     metrics = Metrics()
-    before = shown(metrics).keys()
+    before = read_samples(metrics).keys()
 
     metrics.count_job(Operation.DELETE, "buried")
 
-    assert shown(metrics).keys() == before
-    assert shown(metrics)['jobs_total{operation="delete",outcome="other"}'] == 1
+    assert read_samples(metrics).keys() == before
+    assert read_samples(metrics)['jobs_total{operation="delete",outcome="other"}'] == 1
 
 
 async def test_no_tenant_and_no_message_is_in_a_label() -> None:
     tenants = build_tenant_jobs(("mock", MockCompute()))
-    before = shown(tenants.jobs.metrics).keys()
+    before = read_samples(tenants.jobs.metrics).keys()
 
     for number in range(20):
         await tenants.run(body(tenant=f"tenant-{number}"), InMemorySteps(f"job-{number}"))
     with pytest.raises(Held):
         await tenants.run(UNKNOWN_ENGINE, InMemorySteps("held-job"))
 
-    assert shown(tenants.jobs.metrics).keys() == before
+    assert read_samples(tenants.jobs.metrics).keys() == before
 
 
 async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
@@ -154,7 +154,7 @@ async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
     with pytest.raises(Transient):
         await tenants.run(body(), InMemorySteps())
 
-    values = shown(tenants.jobs.metrics)
+    values = read_samples(tenants.jobs.metrics)
     counts = [
         values[f'step_duration_seconds_count{{step="{one}"}}']
         for one in ("resolve", "apply", "hold")
@@ -176,12 +176,12 @@ async def test_a_job_counts_as_in_flight_while_it_runs() -> None:
     tenants = build_tenant_jobs(("mock", Slow()))
     running = asyncio.create_task(tenants.run(body(), InMemorySteps()))
     await entered.wait()
-    during = shown(tenants.jobs.metrics)["jobs_in_flight"]
+    during = read_samples(tenants.jobs.metrics)["jobs_in_flight"]
     release.set()
     await running
 
     assert during == 1
-    assert shown(tenants.jobs.metrics)["jobs_in_flight"] == 0
+    assert read_samples(tenants.jobs.metrics)["jobs_in_flight"] == 0
     assert failures(tenants) == [0, 0, 0]
 
 
@@ -200,7 +200,7 @@ async def test_a_cancelled_job_no_longer_counts_as_in_flight_and_has_not_failed(
     running.cancel()
     await asyncio.wait((running,))
 
-    values = shown(tenants.jobs.metrics)
+    values = read_samples(tenants.jobs.metrics)
     assert values["jobs_in_flight"] == 0
     assert tenants.slots.taken == 0
     assert values['step_duration_seconds_count{step="apply"}'] == 1
@@ -213,12 +213,12 @@ async def test_a_held_job_counts_once_until_it_continues() -> None:
     for _ in range(3):
         with pytest.raises(Held):
             await tenants.run(body(), InMemorySteps())
-    held = shown(tenants.jobs.metrics)["jobs_held"]
+    held = read_samples(tenants.jobs.metrics)["jobs_held"]
 
     await tenants.run(body(image="x"), InMemorySteps())
 
     assert held == 1
-    assert shown(tenants.jobs.metrics)["jobs_held"] == 0
+    assert read_samples(tenants.jobs.metrics)["jobs_held"] == 0
     assert failures(tenants) == [3, 0, 0]
 
 
@@ -292,7 +292,7 @@ async def test_a_cache_shows_the_results_of_lookups_and_its_open_requests() -> N
 
     asking = [asyncio.create_task(look(fresh, "a", ask)) for _ in range(2)]
     await asyncio.sleep(0)
-    open_questions = shown(metrics)['cache_fetches_in_flight{cache="engine"}']
+    open_questions = read_samples(metrics)['cache_fetches_in_flight{cache="engine"}']
     gate.set()
     await asyncio.gather(*asking, look(stale, "a", ask))
     await look(fresh, "a", ask)
@@ -301,8 +301,8 @@ async def test_a_cache_shows_the_results_of_lookups_and_its_open_requests() -> N
         await look(stale, "b", fail)
 
     assert open_questions == 1
-    assert lookups(metrics, "engine") == {"hit": 1, "miss": 2, "stale": 0, "failed": 0}
-    assert lookups(metrics, "defaults") == {"hit": 0, "miss": 1, "stale": 1, "failed": 1}
+    assert count_lookups(metrics, "engine") == {"hit": 1, "miss": 2, "stale": 0, "failed": 0}
+    assert count_lookups(metrics, "defaults") == {"hit": 0, "miss": 1, "stale": 1, "failed": 1}
 
 
 async def test_a_cache_counts_expired_answers_too() -> None:
@@ -315,13 +315,13 @@ async def test_a_cache_counts_expired_answers_too() -> None:
     entries = []
     for key in "aabcd":
         await cache.get(key, ask, tolerate=ConnectionError, on_stale=lambda _: None)
-        entries.append(shown(metrics)['cache_entries{cache="engine"}'])
+        entries.append(read_samples(metrics)['cache_entries{cache="engine"}'])
 
     assert entries == [1, 1, 2, 3, 3]
 
 
-def lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:
-    values = shown(metrics)
+def count_lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:
+    values = read_samples(metrics)
     results = ("hit", "miss", "stale", "failed")
     return {
         result: values[f'cache_lookups_total{{cache="{cache}",result="{result}"}}']
@@ -332,8 +332,8 @@ def lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:
 def test_the_resolvers_caches_are_shown() -> None:
     metrics = build_tenant_jobs(("mock", MockCompute())).jobs.metrics
 
-    assert lookups(metrics, "engine")["hit"] == 0
-    assert lookups(metrics, "defaults")["hit"] == 0
+    assert count_lookups(metrics, "engine")["hit"] == 0
+    assert count_lookups(metrics, "defaults")["hit"] == 0
 
 
 def test_the_response_has_the_requested_format() -> None:
@@ -365,7 +365,7 @@ def test_requests_of_compute_engines_are_timed_and_their_failures_counted() -> N
     ):
         raise asyncio.CancelledError
 
-    values = shown(metrics)
+    values = read_samples(metrics)
     labels = '{compute_engine="docker",request="list containers"}'
     assert values[f"target_request_duration_seconds_count{labels}"] == 3
     assert values[f"target_request_failures_total{labels}"] == 1
@@ -380,7 +380,9 @@ def test_names_of_requests_grow_with_no_tenant() -> None:
     with metrics.time_request("other", "Tenant/1"):
         pass
 
-    counts = [key for key in shown(metrics) if key.startswith("target_request_failures_total")]
+    counts = [
+        key for key in read_samples(metrics) if key.startswith("target_request_failures_total")
+    ]
     assert len([key for key in counts if '"own"' in key]) == MAX_REQUESTS + 1
     assert [key for key in counts if '"other",' in key] == [
         'target_request_failures_total{compute_engine="other",request="other"}'

@@ -22,7 +22,7 @@ NOTE = JobStart(
 )
 
 
-def _end(
+def _transition(
     execution_id: str = "inv_1",
     *,
     placement: Placement | None = None,
@@ -95,7 +95,7 @@ def test_the_candidates_of_a_delete_count_only_without_recorded_placements() -> 
 
 def test_a_resync_without_a_repair_leaves_the_history_unchanged() -> None:
     record = Record().with_start("inv_1", NOTE)
-    end = attrs.evolve(_end("inv_2", removed=(Placement("mock"),)), operation="resync")
+    end = attrs.evolve(_transition("inv_2", removed=(Placement("mock"),)), operation="resync")
 
     told = record.with_end(end)
     quiet = record.with_end(attrs.evolve(end, outcome=Outcome.ABSENT))
@@ -109,23 +109,23 @@ def test_a_resync_without_a_repair_leaves_the_history_unchanged() -> None:
 def test_an_end_replaces_the_start() -> None:
     record = Record().with_start("inv_1", NOTE)
 
-    ended = record.with_end(_end(placement=Placement("mock", "", {"id": "1"})))
+    ended = record.with_end(_transition(placement=Placement("mock", "", {"id": "1"})))
 
     assert ended.has_ended("inv_1")
-    assert ended.transitions == (_end(placement=Placement("mock")),)
+    assert ended.transitions == (_transition(placement=Placement("mock")),)
     assert [p.resource_ids for p in ended.placements] == [{"id": "1"}]
 
 
 def test_an_end_that_is_written_already_changes_nothing() -> None:
-    record = Record().with_end(_end(placement=Placement("mock")))
+    record = Record().with_end(_transition(placement=Placement("mock")))
 
-    assert record.with_end(_end(removed=(Placement("mock"),))) is record
+    assert record.with_end(_transition(removed=(Placement("mock"),))) is record
 
 
 def test_a_cleared_location_is_removed_from_the_record() -> None:
     record = Record(placements=(Placement("mock"), Placement("docker", "host")))
 
-    ended = record.with_end(_end(removed=(Placement("docker", "host", {"id": "1"}),)))
+    ended = record.with_end(_transition(removed=(Placement("docker", "host", {"id": "1"}),)))
 
     assert ended.placements == (Placement("mock"),)
 
@@ -133,20 +133,20 @@ def test_a_cleared_location_is_removed_from_the_record() -> None:
 def test_the_placement_of_the_last_job_comes_last() -> None:
     record = Record(placements=(Placement("mock"), Placement("docker")))
 
-    ended = record.with_end(_end(placement=Placement("mock")))
+    ended = record.with_end(_transition(placement=Placement("mock")))
 
     assert ended.placements == (Placement("docker"), Placement("mock"))
 
 
 def test_an_end_without_a_start_is_recorded_too() -> None:
-    assert Record().with_end(_end("inv_9")).has_ended("inv_9")
+    assert Record().with_end(_transition("inv_9")).has_ended("inv_9")
 
 
 def test_a_record_keeps_only_its_latest_transitions() -> None:
     record = Record()
 
     for number in range(HISTORY_LIMIT + 5):
-        record = record.with_start(f"inv_{number}", NOTE).with_end(_end(f"inv_{number}"))
+        record = record.with_start(f"inv_{number}", NOTE).with_end(_transition(f"inv_{number}"))
 
     assert len(record.transitions) == HISTORY_LIMIT
     assert record.transitions[0].execution_id == "inv_5"
@@ -170,7 +170,7 @@ def test_a_record_reads_back_as_it_was_written() -> None:
     record = (
         Record()
         .with_start("inv_1", NOTE)
-        .with_end(_end(placement=Placement("mock", "a", {"id": "1"})))
+        .with_end(_transition(placement=Placement("mock", "a", {"id": "1"})))
     )
 
     assert codec.loads(codec.dumps(record), Record) == record

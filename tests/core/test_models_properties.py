@@ -22,16 +22,16 @@ notes = st.builds(
 ids = st.sampled_from([f"inv_{number}" for number in range(8)])
 
 
-def turned(value: object) -> object:
+def with_reversed_keys(value: object) -> object:
     """The same value with the keys of all its maps the other way round."""
     if isinstance(value, dict):
-        return {key: turned(inner) for key, inner in reversed(value.items())}
-    return [turned(inner) for inner in value] if isinstance(value, list) else value
+        return {key: with_reversed_keys(inner) for key, inner in reversed(value.items())}
+    return [with_reversed_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
 @given(configs)
 def test_the_order_of_keys_at_any_depth_does_not_change_the_hash(config: dict[str, object]) -> None:
-    assert config_hash(turned(config)) == config_hash(config)
+    assert config_hash(with_reversed_keys(config)) == config_hash(config)
 
 
 @given(configs)

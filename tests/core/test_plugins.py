@@ -54,7 +54,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         del sys.modules[added]
 
 
-def refused(name: str) -> PluginError:
+def load_error(name: str) -> PluginError:
     with pytest.raises(PluginError) as caught:
         load_worker_engine(name)
     return caught.value
@@ -77,7 +77,7 @@ def test_an_engine_is_loaded_with_its_distribution() -> None:
 
 
 def test_a_name_that_is_not_installed_gets_a_suggestion() -> None:
-    error = refused("restat")
+    error = load_error("restat")
 
     assert isinstance(error, PluginNotInstalled)
     assert error.hint == "did you mean restate?"
@@ -85,7 +85,7 @@ def test_a_name_that_is_not_installed_gets_a_suggestion() -> None:
 
 
 def test_a_name_without_a_similar_one_gets_the_list() -> None:
-    assert "restate, stepfunctions" in refused("zzz").message
+    assert "restate, stepfunctions" in load_error("zzz").message
 
 
 def test_a_known_engine_that_is_missing_gets_its_pip_command(
@@ -93,14 +93,14 @@ def test_a_known_engine_that_is_missing_gets_its_pip_command(
 ) -> None:
     monkeypatch.setattr(sys, "path", [])
 
-    assert refused("restate").hint == "pip install landlord-engines-restate"
+    assert load_error("restate").hint == "pip install landlord-engines-restate"
 
 
 def test_two_distributions_of_one_name_are_both_named(install: Install) -> None:
     install("acme-one", "twin")
     install("acme-two", "twin")
 
-    error = refused("twin")
+    error = load_error("twin")
 
     assert isinstance(error, PluginAmbiguous)
     assert "acme-one 1.0" in error.message
@@ -117,7 +117,7 @@ def test_a_distribution_chooses_among_duplicates(install: Install) -> None:
     candidate, _ = load_worker_engine("ACME_two:twin")
 
     assert (candidate.name, candidate.distribution) == ("twin", "acme-two")
-    assert refused("acme-tow:twin").hint == "did you mean acme-two:twin?"
+    assert load_error("acme-tow:twin").hint == "did you mean acme-two:twin?"
 
 
 def test_one_distribution_that_names_an_engine_twice_goes_back_to_its_authors(
@@ -127,13 +127,13 @@ def test_one_distribution_that_names_an_engine_twice_goes_back_to_its_authors(
     points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
     points.write_text(points.read_text() + "twin = elsewhere:factory\n")
 
-    assert refused("acme:twin").hint == "report it to the authors of acme"
+    assert load_error("acme:twin").hint == "report it to the authors of acme"
 
 
 def test_an_engine_in_a_misspelt_group_is_found_and_told(install: Install) -> None:
     install("acme", "mine", group="landlord.worker_engine")
 
-    error = refused("mine")
+    error = load_error("mine")
 
     assert isinstance(error, PluginNotInstalled)
     assert "acme 1.0" in error.message
@@ -148,7 +148,7 @@ def test_a_target_that_is_no_object_in_a_module_cannot_be_imported(
     points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
     points.write_text(f"[{WORKER_ENGINES}]\nmine = not a target\n")
 
-    error = refused("mine")
+    error = load_error("mine")
 
     assert isinstance(error, PluginImportFailed)
     assert "its target is not module:object" in error.message
@@ -157,7 +157,7 @@ def test_a_target_that_is_no_object_in_a_module_cannot_be_imported(
 def test_an_engine_of_another_major_version_is_incompatible(install: Install) -> None:
     install("future", "tomorrow", group=f"{WORKER_ENGINES}.v2")
 
-    error = refused("tomorrow")
+    error = load_error("tomorrow")
 
     assert isinstance(error, PluginIncompatible)
     assert "this host implements version 1" in error.message
@@ -169,7 +169,7 @@ def test_an_engine_of_another_major_version_is_incompatible(install: Install) ->
 def test_an_engine_that_cannot_be_imported_keeps_its_cause(install: Install, code: str) -> None:
     install("sick", "ill", code)
 
-    error = refused("ill")
+    error = load_error("ill")
 
     assert isinstance(error, PluginImportFailed)
     assert "sick 1.0" in error.message
@@ -180,7 +180,7 @@ def test_an_entry_point_to_something_else_is_the_wrong_type(install: Install) ->
     install("odd", "strange", "factory = 5")
     install("odder", "stranger", "factory = 5", COMPUTE_ENGINES)
 
-    assert isinstance(refused("strange"), PluginWrongType)
+    assert isinstance(load_error("strange"), PluginWrongType)
     with pytest.raises(PluginWrongType, match="not to a ComputeEngineFactory"):
         load_compute_engine("stranger")
     assert find_compute_settings("stranger") is None

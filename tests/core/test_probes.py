@@ -68,7 +68,7 @@ class Engine(WorkerEngine):
     async def shutdown(self, grace: float) -> None:
         await self.drained.wait()
 
-    def ends(self) -> None:
+    def end(self) -> None:
         self.listens.set()
         self.drained.set()
 
@@ -98,12 +98,14 @@ class Probed:
             with error:
                 return error.code, error.read().decode()
 
-    async def asked(self, path: str) -> tuple[int, Any]:
+    async def ask_json(self, path: str) -> tuple[int, Any]:
         status, text = await asyncio.to_thread(self.ask, path)
         return status, json.loads(text)
 
 
-def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 60.0) -> Probed:
+def build_probed(
+    engine: Engine, *, slots: Slots | None = None, longest_wait: float = 60.0
+) -> Probed:
     options = LifecycleOptions(
         drain_timeout=30, register_timeout=60, registration_check_interval=60, fail_fast=False
     )
@@ -124,7 +126,7 @@ def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 
 
 
 @asynccontextmanager
-async def answering(one: Probed, address: Address = ANY_PORT) -> AsyncIterator[None]:
+async def serve_probes(one: Probed, address: Address = ANY_PORT) -> AsyncIterator[None]:
     logger = RecordingLogger()
     async with one.probes.serving(address, logger):
         ((_, _, where),) = logger.lines
@@ -133,27 +135,27 @@ async def answering(one: Probed, address: Address = ANY_PORT) -> AsyncIterator[N
 
 
 @asynccontextmanager
-async def running(one: Probed) -> AsyncIterator[None]:
-    async with answering(one):
+async def run_worker(one: Probed) -> AsyncIterator[None]:
+    async with serve_probes(one):
         task = asyncio.create_task(one.lifecycle.run(one.stop))
         await asyncio.sleep(0)
         yield
         one.stop.set()
-        one.engine.ends()
+        one.engine.end()
         await task
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.001)
 
 
 async def test_a_worker_that_does_not_serve_yet_is_alive_and_not_ready() -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
 
-    async with answering(one):
-        alive, ready = await one.asked("/livez"), await one.asked("/readyz")
+    async with serve_probes(one):
+        alive, ready = await one.ask_json("/livez"), await one.ask_json("/readyz")
 
     assert alive == (200, {"alive": True, "reasons": []})
     assert ready == (
@@ -169,49 +171,49 @@ async def test_a_worker_that_does_not_serve_yet_is_alive_and_not_ready() -> None
 
 
 async def test_a_worker_that_does_not_listen_yet_is_starting() -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
 
-    async with running(one):
-        status, body = await one.asked("/readyz")
+    async with run_worker(one):
+        status, body = await one.ask_json("/readyz")
 
     assert (status, body["state"]) == (503, "starting")
     assert body["reasons"] == ["starting: the engine does not listen yet"]
 
 
 async def test_a_worker_that_listens_is_ready_whether_or_not_it_is_registered() -> None:
-    one = probed(Engine(reachable=False))
+    one = build_probed(Engine(reachable=False))
     one.engine.listens.set()
 
-    async with running(one):
-        await until(lambda: "admin" in one.lifecycle.registration.detail)
-        status, body = await one.asked("/readyz")
+    async with run_worker(one):
+        await wait_until(lambda: "admin" in one.lifecycle.registration.detail)
+        status, body = await one.ask_json("/readyz")
 
     assert (status, body["ready"], body["state"], body["reasons"]) == (200, True, "serving", [])
     assert body["registration"] == {"state": "unknown", "detail": "http://admin does not answer"}
 
 
 async def test_the_probe_reports_the_registration() -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
     one.engine.listens.set()
 
-    async with running(one):
-        await until(lambda: one.lifecycle.registration.state is RegistrationState.REGISTERED)
-        status, body = await one.asked("/readyz")
+    async with run_worker(one):
+        await wait_until(lambda: one.lifecycle.registration.state is RegistrationState.REGISTERED)
+        status, body = await one.ask_json("/readyz")
 
     assert (status, body["registration"]) == (200, {"state": "registered", "detail": "here"})
 
 
 async def test_a_draining_worker_is_alive_and_not_ready_and_reports_the_remaining_time() -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
     one.engine.listens.set()
 
-    async with running(one):
-        await until(lambda: one.lifecycle.state is EngineState.SERVING)
+    async with run_worker(one):
+        await wait_until(lambda: one.lifecycle.state is EngineState.SERVING)
         before = one.lifecycle.seconds_left()
         one.stop.set()
-        await until(lambda: one.lifecycle.state is EngineState.DRAINING)
-        status, body = await one.asked("/readyz")
-        alive, _ = await one.asked("/livez")
+        await wait_until(lambda: one.lifecycle.state is EngineState.DRAINING)
+        status, body = await one.ask_json("/readyz")
+        alive, _ = await one.ask_json("/livez")
         left = one.lifecycle.seconds_left()
 
     assert (status, body["state"], alive) == (503, "draining", 200)
@@ -222,22 +224,22 @@ async def test_a_draining_worker_is_alive_and_not_ready_and_reports_the_remainin
 
 
 async def test_an_ended_worker_is_not_ready() -> None:
-    one = probed(Engine())
-    one.engine.ends()
+    one = build_probed(Engine())
+    one.engine.end()
     one.stop.set()
     await one.lifecycle.run(one.stop)
 
-    async with answering(one):
-        status, body = await one.asked("/readyz")
+    async with serve_probes(one):
+        status, body = await one.ask_json("/readyz")
 
     assert (status, body["reasons"]) == (503, ["stopped: the engine has ended"])
 
 
 async def test_a_blocked_event_loop_fails_the_probe_until_it_works_again() -> None:
     unblock = Event()
-    one = probed(Engine(blocks_until=unblock))
+    one = build_probed(Engine(blocks_until=unblock))
 
-    def seen() -> tuple[int, str]:
+    def ask_until_failing() -> tuple[int, str]:
         try:
             end = time.monotonic() + 20
             while (answer := one.ask("/livez"))[0] == 200 and time.monotonic() < end:
@@ -246,12 +248,12 @@ async def test_a_blocked_event_loop_fails_the_probe_until_it_works_again() -> No
         finally:
             unblock.set()
 
-    async with running(one):
-        watching = asyncio.get_running_loop().run_in_executor(None, seen)
+    async with run_worker(one):
+        watching = asyncio.get_running_loop().run_in_executor(None, ask_until_failing)
         one.engine.listens.set()
         status, text = await watching
         async with asyncio.timeout(20):
-            while (await one.asked("/livez"))[0] != 200:
+            while (await one.ask_json("/livez"))[0] != 200:
                 await asyncio.sleep(0.01)
 
     body = json.loads(text)
@@ -261,19 +263,19 @@ async def test_a_blocked_event_loop_fails_the_probe_until_it_works_again() -> No
 
 async def test_slots_that_are_never_released_fail_the_probe() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
-    one = probed(Engine(), slots=slots, longest_wait=0.0)
+    one = build_probed(Engine(), slots=slots, longest_wait=0.0)
 
-    async def hold() -> None:
+    async def hold_slot() -> None:
         async with slots.hold("job"):
             await release.wait()
 
-    async with answering(one):
-        holding = [asyncio.create_task(hold()) for _ in range(2)]
-        await until(lambda: slots.waiting == 1)
-        stuck = await one.asked("/livez")
+    async with serve_probes(one):
+        holding = [asyncio.create_task(hold_slot()) for _ in range(2)]
+        await wait_until(lambda: slots.waiting == 1)
+        stuck = await one.ask_json("/livez")
         release.set()
         await asyncio.gather(*holding)
-        after = await one.asked("/livez")
+        after = await one.ask_json("/livez")
 
     assert stuck[0] == 503
     assert stuck[1]["reasons"][0].startswith("all 1 slots of worker.max_concurrent_jobs have been")
@@ -281,11 +283,11 @@ async def test_slots_that_are_never_released_fail_the_probe() -> None:
 
 
 async def test_metrics_are_shown_in_prometheus_form() -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
     heartbeat = one.probes.heartbeat
     one.probes.metrics.watch_loop(heartbeat.silent_for, lambda: heartbeat.tasks)
 
-    async with answering(one):
+    async with serve_probes(one):
         status, text = await asyncio.to_thread(one.ask, "/metrics")
 
     assert status == 200
@@ -299,29 +301,29 @@ async def test_metrics_are_shown_in_prometheus_form() -> None:
     [("/", "GET", 404), ("/livez/x", "GET", 404), ("/readyz", "POST", 405)],
 )
 async def test_other_paths_are_not_found(path: str, method: str, expected: int) -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
 
-    async with answering(one):
+    async with serve_probes(one):
         status, _ = await asyncio.to_thread(one.ask, path, method)
 
     assert status == expected
 
 
 async def test_without_a_host_the_probes_listen_on_all_interfaces() -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
 
-    async with answering(one, Address(":0")):
-        status, _ = await one.asked("/livez")
+    async with serve_probes(one, Address(":0")):
+        status, _ = await one.ask_json("/livez")
 
     assert status == 200
 
 
 async def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
-    first, second = probed(Engine()), probed(Engine())
+    first, second = build_probed(Engine()), build_probed(Engine())
 
-    async with answering(first):
+    async with serve_probes(first):
         with pytest.raises(ProbesFailed) as caught:
-            async with answering(second, Address(f"127.0.0.1:{first.port}")):
+            async with serve_probes(second, Address(f"127.0.0.1:{first.port}")):
                 pytest.fail("it listens")
 
     assert f"worker.probe_address 127.0.0.1:{first.port}: Address already in use" in str(
@@ -331,7 +333,7 @@ async def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
 
 @pytest.mark.parametrize("address", [":0", "[::]:0"])
 async def test_all_interfaces_include_ipv4_and_ipv6(address: str) -> None:
-    one, logger = probed(Engine()), RecordingLogger()
+    one, logger = build_probed(Engine()), RecordingLogger()
 
     async with one.probes.serving(Address(address), logger):
         ((_, _, fields),) = logger.lines
@@ -342,7 +344,7 @@ async def test_all_interfaces_include_ipv4_and_ipv6(address: str) -> None:
 
 
 async def test_without_an_address_nothing_listens() -> None:
-    one, logger = probed(Engine()), RecordingLogger()
+    one, logger = build_probed(Engine()), RecordingLogger()
 
     async with one.probes.serving(Address(""), logger):
         pass
@@ -356,10 +358,10 @@ async def test_each_heartbeat_counts_the_tasks() -> None:
     before = heartbeat.tasks
 
     waiting = asyncio.create_task(asyncio.Event().wait())
-    await until(lambda: heartbeat.tasks > before)
+    await wait_until(lambda: heartbeat.tasks > before)
     waiting.cancel()
     await asyncio.wait((waiting,))
-    await until(lambda: heartbeat.tasks == before)
+    await wait_until(lambda: heartbeat.tasks == before)
     heartbeat.stop()
 
 
@@ -372,14 +374,14 @@ def test_a_heartbeat_that_never_started_can_be_stopped() -> None:
 
 
 async def test_targets_are_reported_and_do_not_affect_readiness() -> None:
-    one = probed(Engine())
+    one = build_probed(Engine())
     one.engine.listens.set()
     denied = ComputeUnavailable("permission denied")
     statuses = {"docker": TargetStatus(error=denied), "mock": TargetStatus(detail="here")}
     one = attrs.evolve(one, probes=attrs.evolve(one.probes, targets=lambda: statuses))
 
-    async with answering(one):
-        _, body = await one.asked("/readyz")
+    async with serve_probes(one):
+        _, body = await one.ask_json("/readyz")
 
     assert body["targets"] == {
         "docker": {"reached": False, "detail": "LE502: permission denied"},
@@ -388,9 +390,9 @@ async def test_targets_are_reported_and_do_not_affect_readiness() -> None:
 
 
 async def test_probes_are_answered_without_a_free_descriptor() -> None:
-    one = probed(Engine())
-    async with running(one):
-        await one.asked("/readyz")
+    one = build_probed(Engine())
+    async with run_worker(one):
+        await one.ask_json("/readyz")
         asking = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -401,7 +403,7 @@ async def test_probes_are_answered_without_a_free_descriptor() -> None:
         assert asking.stdin is not None
         assert asking.stdout is not None
         await asking.stdout.readline()
-        with no_descriptors():
+        with use_all_descriptors():
             asking.stdin.write(b"\n")
             answers = [await asking.stdout.readline() for _ in range(30)]
         await asking.wait()
@@ -419,7 +421,7 @@ for path in ("/livez", "/metrics") * 15:
 
 
 @contextmanager
-def no_descriptors() -> Iterator[None]:
+def use_all_descriptors() -> Iterator[None]:
     """Have every descriptor taken that this process may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(one.name) for one in Path("/dev/fd").iterdir())
@@ -437,12 +439,12 @@ def no_descriptors() -> Iterator[None]:
 
 
 async def test_a_new_probe_is_answered_despite_many_idle_connections() -> None:
-    one = probed(Engine())
-    async with running(one):
+    one = build_probed(Engine())
+    async with run_worker(one):
         idle = [
             await asyncio.open_connection("127.0.0.1", one.port) for _ in range(MAX_CONNECTIONS + 5)
         ]
-        status, _ = await one.asked("/livez")
+        status, _ = await one.ask_json("/livez")
         first = await asyncio.wait_for(idle[0][0].read(), 10)
         for _, writer in idle:
             writer.close()

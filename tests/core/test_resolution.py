@@ -45,7 +45,7 @@ def job(provider: str = "", **config: object) -> Job:
     )
 
 
-async def look_at_nothing() -> Record:
+async def read_empty_record() -> Record:
     return Record()
 
 
@@ -96,13 +96,13 @@ async def test_a_tenant_without_any_engine_is_refused() -> None:
 
 
 async def test_the_override_comes_before_the_job() -> None:
-    found = await resolver("a", "b", force="b").placement(job("a"), look_at_nothing)
+    found = await resolver("a", "b", force="b").placement(job("a"), read_empty_record)
 
     assert found == Placement("b", "own")
 
 
 async def test_the_jobs_own_config_names_an_engine() -> None:
-    found = await resolver("a", "b").placement(job(compute_provider_type="b"), look_at_nothing)
+    found = await resolver("a", "b").placement(job(compute_provider_type="b"), read_empty_record)
 
     assert found.engine == "b"
 
@@ -119,8 +119,8 @@ async def test_the_record_comes_before_the_default() -> None:
 async def test_the_default_and_the_only_engine_come_last() -> None:
     chosen = resolver("a", "b", default="b")
 
-    assert (await chosen.placement(job(), look_at_nothing)).engine == "b"
-    assert (await resolver("a").placement(job(), look_at_nothing)).engine == "a"
+    assert (await chosen.placement(job(), read_empty_record)).engine == "b"
+    assert (await resolver("a").placement(job(), read_empty_record)).engine == "a"
 
 
 @pytest.mark.parametrize(("names", "has"), [(("a", "b"), "a, b"), ((), "none")])
@@ -128,7 +128,7 @@ async def test_where_nothing_names_an_engine_the_job_is_refused(
     names: tuple[str, ...], has: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=f"the worker has {has}") as caught:
-        await resolver(*names).placement(job(), look_at_nothing)
+        await resolver(*names).placement(job(), read_empty_record)
 
     assert "worker.compute_provider" in caught.value.hint
 

@@ -33,13 +33,13 @@ class Leaving:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LAST_RESORT", 0.02)
     monkeypatch.setattr(module, "BEAT", 0.02)
 
 
 @contextmanager
-def handled(
+def build_handler(
     leaving: Leaving,
     *,
     drain_timeout: float | None = 0.0,
@@ -62,7 +62,7 @@ def handled(
 
 
 async def test_the_first_signal_stops_and_the_second_forces() -> None:
-    with handled(Leaving(), drain_timeout=60) as handling:
+    with build_handler(Leaving(), drain_timeout=60) as handling:
         control = handling.control
         signal.raise_signal(signal.SIGHUP)
         await asyncio.wait_for(control.stop.wait(), 10)
@@ -73,12 +73,12 @@ async def test_the_first_signal_stops_and_the_second_forces() -> None:
     assert not forced
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_intervals")
 async def test_a_drain_that_does_not_end_is_ended_with_3_and_a_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     leaving = Leaving()
-    with handled(leaving):
+    with build_handler(leaving):
         signal.raise_signal(signal.SIGTERM)
     # The loop is blocked here.
     assert leaving.left.wait(20)
@@ -89,13 +89,13 @@ async def test_a_drain_that_does_not_end_is_ended_with_3_and_a_line(
     )
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_intervals")
 @pytest.mark.parametrize("drain_timeout", [60.0, None])
 async def test_a_second_signal_ends_the_process_though_the_loop_is_blocked(
     drain_timeout: float | None,
 ) -> None:
     leaving = Leaving()
-    with handled(leaving, drain_timeout=drain_timeout):
+    with build_handler(leaving, drain_timeout=drain_timeout):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert leaving.left.wait(20)
@@ -103,10 +103,10 @@ async def test_a_second_signal_ends_the_process_though_the_loop_is_blocked(
     assert leaving.codes == [1]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_intervals")
 async def test_a_running_loop_gives_other_tasks_time_after_a_signal() -> None:
     leaving = Leaving()
-    with handled(leaving, drain_timeout=None) as handling:
+    with build_handler(leaving, drain_timeout=None) as handling:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         await asyncio.wait_for(handling.control.force.wait(), 10)
@@ -117,10 +117,10 @@ async def test_a_running_loop_gives_other_tasks_time_after_a_signal() -> None:
     assert leaving.codes == []
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_intervals")
 async def test_a_blocked_loop_is_reported_once_with_the_blocking_code() -> None:
     logger = RecordingLogger()
-    with handled(Leaving(), longest_block=0.1, logger=logger):
+    with build_handler(Leaving(), longest_block=0.1, logger=logger):
         until = time.monotonic() + 20
         while not logger.lines and time.monotonic() < until:
             time.sleep(0.01)
@@ -132,7 +132,7 @@ async def test_a_blocked_loop_is_reported_once_with_the_blocking_code() -> None:
     assert str(values["location"]).startswith("test_signals.py:")
 
 
-def failure(main: Coroutine[object, object, None]) -> str:
+def run_until_failure(main: Coroutine[object, object, None]) -> str:
     """Run it on the host's own loop until it fails."""
     with pytest.raises(EngineFailed) as caught:
         run_async(main)
@@ -156,7 +156,7 @@ def test_add_signal_handler_keeps_the_handler_of_the_host() -> None:
             await asyncio.wait_for(control.stop.wait(), 10)
         assert removed == (False, True)
 
-    message = failure(main())
+    message = run_until_failure(main())
 
     assert message.startswith("worker engine test at test_signals.py:")
     assert message.endswith("replaced the host's handler of SIGTERM")
@@ -174,11 +174,14 @@ def test_a_replaced_handler_hides_no_signal_from_the_host() -> None:
             signal.raise_signal(signal.SIGTERM)
             await asyncio.wait_for(control.stop.wait(), 10)
 
-    assert failure(main()) == f"a handler of {__name__} replaced the host's handler of SIGTERM"
+    assert (
+        run_until_failure(main())
+        == f"a handler of {__name__} replaced the host's handler of SIGTERM"
+    )
     assert seen == [signal.SIGTERM]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_intervals")
 def test_an_ignored_signal_is_handled_by_the_host_again_soon() -> None:
     async def main() -> None:
         with signals(Control(), RecordingLogger(), engines=ENGINES):
@@ -187,7 +190,7 @@ def test_an_ignored_signal_is_handled_by_the_host_again_soon() -> None:
                 while signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
                     await asyncio.sleep(0.01)
 
-    assert failure(main()).endswith("replaced the host's handler of SIGTERM")
+    assert run_until_failure(main()).endswith("replaced the host's handler of SIGTERM")
 
 
 def test_an_ignored_hangup_stays_ignored() -> None:

@@ -10,7 +10,7 @@ IPV6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0))
 ELSEWHERE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
 
 
-def answering(listeners: list[socket.socket]) -> set[str]:
+def answering_hosts(listeners: list[socket.socket]) -> set[str]:
     """The addresses of loopback at which somebody listens."""
     port = listeners[0].getsockname()[1]
     found = set()
@@ -25,7 +25,7 @@ def answering(listeners: list[socket.socket]) -> set[str]:
     return found
 
 
-def resolved(monkeypatch: pytest.MonkeyPatch, *addresses: object) -> None:
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: object) -> None:
     """Have every name resolve to these."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(addresses))
 
@@ -41,23 +41,23 @@ def resolved(monkeypatch: pytest.MonkeyPatch, *addresses: object) -> None:
     ],
 )
 def test_all_interfaces_include_ipv4_and_ipv6(host: str, expected: set[str]) -> None:
-    assert answering(open_listeners(host, 0)) == expected
+    assert answering_hosts(open_listeners(host, 0)) == expected
 
 
 def test_a_name_with_both_families_gets_a_listener_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolved(monkeypatch, IPV4, IPV6, IPV4)
+    resolve_to(monkeypatch, IPV4, IPV6, IPV4)
 
     listeners = open_listeners("worker", 0)
 
     assert len({listener.getsockname()[1] for listener in listeners}) == 1
     monkeypatch.undo()
-    assert answering(listeners) == {"127.0.0.1", "::1"}
+    assert answering_hosts(listeners) == {"127.0.0.1", "::1"}
 
 
 def test_an_address_of_another_machine_is_skipped_if_a_local_one_exists(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    resolved(monkeypatch, ELSEWHERE, IPV4)
+    resolve_to(monkeypatch, ELSEWHERE, IPV4)
 
     (listener,) = open_listeners("worker", 0)
 
@@ -68,7 +68,7 @@ def test_an_address_of_another_machine_is_skipped_if_a_local_one_exists(
 def test_a_name_with_only_addresses_of_another_machine_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    resolved(monkeypatch, ELSEWHERE)
+    resolve_to(monkeypatch, ELSEWHERE)
 
     with pytest.raises(OSError, match="assign") as caught:
         open_listeners("worker", 0)
@@ -79,11 +79,11 @@ def test_a_name_with_only_addresses_of_another_machine_is_an_error(
 def test_if_one_address_is_taken_no_listener_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        resolved(monkeypatch, IPV6, IPV4)
+        resolve_to(monkeypatch, IPV6, IPV4)
 
         with pytest.raises(OSError, match="in use"):
             open_listeners("worker", port)
-    resolved(monkeypatch, IPV6)
+    resolve_to(monkeypatch, IPV6)
     (free,) = open_listeners("worker", port)
     free.close()
 
@@ -102,16 +102,18 @@ def test_a_machine_without_ipv6_listens_on_ipv4(
 ) -> None:
     real = socket.create_server
 
-    def without_ipv6(*args: object, family: int = socket.AF_INET, **more: object) -> socket.socket:
+    def socket_without_ipv6(
+        *args: object, family: int = socket.AF_INET, **more: object
+    ) -> socket.socket:
         if family == socket.AF_INET6:
             raise OSError(errno.EAFNOSUPPORT, "not supported")
         return real(*args, **more)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr(socket, "create_server", without_ipv6)
+    monkeypatch.setattr(socket, "create_server", socket_without_ipv6)
     if lacks == "the family":
         monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
 
-    assert answering(open_listeners("", 0)) == {"127.0.0.1"}
+    assert answering_hosts(open_listeners("", 0)) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("name", ["no.such.host.invalid", "a" * 64])

@@ -25,7 +25,9 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def logging_to(descriptor: int, most: int = 10_000) -> Iterator[tuple[logging.Logger, LineWriter]]:
+def run_line_writer(
+    descriptor: int, most: int = 10_000
+) -> Iterator[tuple[logging.Logger, LineWriter]]:
     writer = LineWriter(descriptor, most=most)
     logger = logging.getLogger("tests.streams")
     logger.propagate = False
@@ -58,7 +60,7 @@ def drain(descriptor: int) -> bytes:
 
 
 def test_lines_are_written_in_their_order() -> None:
-    with pipe() as (reader, writer), logging_to(writer) as (logger, handler):
+    with pipe() as (reader, writer), run_line_writer(writer) as (logger, handler):
         for number in range(1000):
             logger.warning("%d", number)
         handler.flush(20)
@@ -73,7 +75,7 @@ def test_a_full_pipe_blocks_nobody_and_dropped_lines_are_counted_and_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(streams, "AT_ONCE", 4)
-    with pipe() as (reader, writer), logging_to(writer, most=10) as (logger, handler):
+    with pipe() as (reader, writer), run_line_writer(writer, most=10) as (logger, handler):
         fill(writer)
         os.set_blocking(writer, blocking)
         for number in range(1000):
@@ -92,7 +94,7 @@ def test_a_full_pipe_blocks_nobody_and_dropped_lines_are_counted_and_reported(
 
 
 def test_a_vanished_reader_is_no_error_and_its_lines_are_counted() -> None:
-    with pipe() as (reader, writer), logging_to(writer) as (logger, handler):
+    with pipe() as (reader, writer), run_line_writer(writer) as (logger, handler):
         os.close(reader)
         logger.warning("hello")
         handler.flush(20)
@@ -104,7 +106,7 @@ def test_a_line_that_cannot_be_formatted_does_not_end_the_writer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    with pipe() as (reader, writer), logging_to(writer) as (logger, handler):
+    with pipe() as (reader, writer), run_line_writer(writer) as (logger, handler):
         logger.warning("%d", "no number")
         logger.warning("after")
         handler.flush(20)

@@ -189,15 +189,15 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
     await bench.wait_state(job, PolledState.SUCCEEDED)
     deep = '{"k":' * 10_000 + "1" + "}" * 10_000
 
-    def sent(operation: str) -> bytes:
+    def build_body(operation: str) -> bytes:
         fields = f'"tenant_uuid": "{tenant}", "operation": "{operation}"'
         return f'{{{fields}, "desired_config": {deep}}}'.encode()
 
-    held = await bench.dispatcher.dispatch(sent("update"))
+    held = await bench.dispatcher.dispatch(build_body("update"))
     seen = await bench.wait_state(held, PolledState.BACKING_OFF)
     assert "$.desired_config is nested" in seen.error
     assert (await bench.target.document(tenant))["version"] == 1
-    job = await bench.dispatcher.dispatch(sent("delete"))
+    job = await bench.dispatcher.dispatch(build_body("delete"))
     await bench.wait_state(job, PolledState.SUCCEEDED)
     assert await bench.target.resources(tenant) == []
 

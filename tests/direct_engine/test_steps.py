@@ -15,7 +15,7 @@ from landlord_engines_core.models import JobStart, Transition
 
 
 @attrs.define
-class Process:
+class IdleProcess:
     """The jobs of a process in which none runs by itself."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
@@ -30,12 +30,12 @@ class Process:
 
 
 @attrs.define
-class File:
+class JobsFile:
     """A file with jobs of one tenant, and Landlord's word about it."""
 
     store: Store
-    process: Process = attrs.field(factory=Process)
-    word: bool | None = None
+    process: IdleProcess = attrs.field(factory=IdleProcess)
+    landlord_answer: bool | None = None
 
     def send(self) -> DirectSteps:
         return DirectSteps(
@@ -47,11 +47,11 @@ class File:
 
     async def is_wanted(self, tenant: str) -> bool | None:
         _ = tenant
-        return self.word
+        return self.landlord_answer
 
-    async def ended(self, steps: DirectSteps, operation: str) -> None:
+    async def end_job(self, steps: DirectSteps, operation: str) -> None:
         """Have a job of this kind write its end."""
-        await steps.acquire("t", note(operation))
+        await steps.acquire("t", job_start(operation))
         done = Transition(
             execution_id=steps.execution_id, operation=operation, started_at="t", ended_at="t"
         )
@@ -59,24 +59,24 @@ class File:
         self.store.mark(steps.job_id, JobState.COMPLETED)
 
 
-def note(operation: str = "update") -> JobStart:
+def job_start(operation: str = "update") -> JobStart:
     return JobStart(operation=operation, started_at="t", is_uuid=True)
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[File]:
+def jobs_file(tmp_path: Path) -> Iterator[JobsFile]:
     with closing(Store(tmp_path / "jobs.db")) as store:
-        yield File(store)
+        yield JobsFile(store)
 
 
-async def test_a_younger_job_takes_the_lock_and_the_older_one_loses_it(file: File) -> None:
-    older, younger = file.send(), file.send()
-    await older.acquire("t", note())
+async def test_a_younger_job_takes_the_lock_and_the_older_one_loses_it(jobs_file: JobsFile) -> None:
+    older, younger = jobs_file.send(), jobs_file.send()
+    await older.acquire("t", job_start())
 
-    await younger.acquire("t", note())
+    await younger.acquire("t", job_start())
 
-    assert file.process.stopped == [older.job_id]
-    for call in (older.read_record("t"), older.acquire("t", note())):
+    assert jobs_file.process.stopped == [older.job_id]
+    for call in (older.read_record("t"), older.acquire("t", job_start())):
         with pytest.raises(Superseded) as raised:
             await call
         # In a switch this ends it, which the end of the job alone would not.
@@ -84,83 +84,87 @@ async def test_a_younger_job_takes_the_lock_and_the_older_one_loses_it(file: Fil
     assert (await younger.read_record("t")).transitions
 
 
-async def test_a_job_that_acquires_its_lock_again_stops_no_other_job(file: File) -> None:
-    job = file.send()
-    await job.acquire("t", note())
+async def test_a_job_that_acquires_its_lock_again_stops_no_other_job(jobs_file: JobsFile) -> None:
+    job = jobs_file.send()
+    await job.acquire("t", job_start())
 
-    await job.acquire("t", note())
+    await job.acquire("t", job_start())
 
-    assert file.process.stopped == []
+    assert jobs_file.process.stopped == []
 
 
-async def test_a_job_that_was_killed_sees_that_it_has_ended(file: File) -> None:
-    job = file.send()
-    await job.acquire("t", note())
+async def test_a_job_that_was_killed_sees_that_it_has_ended(jobs_file: JobsFile) -> None:
+    job = jobs_file.send()
+    await job.acquire("t", job_start())
     await job.read_record("t")
 
-    file.store.mark(job.job_id, JobState.KILLED)
+    jobs_file.store.mark(job.job_id, JobState.KILLED)
 
     with pytest.raises(ExecutionEnded):
         await job.read_record("t")
 
 
-async def test_a_job_that_was_killed_supersedes_none(file: File) -> None:
-    older, younger = file.send(), file.send()
-    await younger.acquire("t", note())
-    file.store.mark(younger.job_id, JobState.KILLED)
+async def test_a_job_that_was_killed_supersedes_none(jobs_file: JobsFile) -> None:
+    older, younger = jobs_file.send(), jobs_file.send()
+    await younger.acquire("t", job_start())
+    jobs_file.store.mark(younger.job_id, JobState.KILLED)
 
     await older.read_record("t")
-    await older.acquire("t", note())
+    await older.acquire("t", job_start())
 
-    assert file.process.stopped == [younger.job_id]
+    assert jobs_file.process.stopped == [younger.job_id]
 
 
-async def test_a_job_that_has_ended_supersedes_an_older_one(file: File) -> None:
-    older, younger = file.send(), file.send()
-    await file.ended(younger, "update")
+async def test_a_job_that_has_ended_supersedes_an_older_one(jobs_file: JobsFile) -> None:
+    older, younger = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(younger, "update")
 
-    for call in (older.read_record("t"), older.acquire("t", note())):
+    for call in (older.read_record("t"), older.acquire("t", job_start())):
         with pytest.raises(Superseded):
             await call
 
 
-@pytest.mark.parametrize(("word", "taken"), [(True, True), (False, False), (None, True)])
+@pytest.mark.parametrize(
+    ("landlord_answer", "acquires"), [(True, True), (False, False), (None, True)]
+)
 async def test_after_a_delete_a_job_continues_only_if_landlord_wants_the_tenant(
-    file: File, *, word: bool | None, taken: bool
+    jobs_file: JobsFile, *, landlord_answer: bool | None, acquires: bool
 ) -> None:
-    delete, job = file.send(), file.send()
-    await file.ended(delete, "delete")
-    file.word = word
+    delete, job = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(delete, "delete")
+    jobs_file.landlord_answer = landlord_answer
 
-    if taken:
-        await job.acquire("t", note("provision"))
+    if acquires:
+        await job.acquire("t", job_start("provision"))
     else:
         with pytest.raises(Superseded):
-            await job.acquire("t", note("provision"))
+            await job.acquire("t", job_start("provision"))
 
 
-@pytest.mark.parametrize(("word", "taken"), [(True, False), (False, True), (None, True)])
+@pytest.mark.parametrize(
+    ("landlord_answer", "acquires"), [(True, False), (False, True), (None, True)]
+)
 async def test_an_older_delete_is_superseded_only_if_landlord_wants_the_tenant(
-    file: File, *, word: bool | None, taken: bool
+    jobs_file: JobsFile, *, landlord_answer: bool | None, acquires: bool
 ) -> None:
-    delete, job = file.send(), file.send()
-    await file.ended(job, "provision")
-    file.word = word
+    delete, job = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(job, "provision")
+    jobs_file.landlord_answer = landlord_answer
 
-    if taken:
-        await delete.acquire("t", note("delete"))
+    if acquires:
+        await delete.acquire("t", job_start("delete"))
     else:
         with pytest.raises(Superseded):
-            await delete.acquire("t", note("delete"))
+            await delete.acquire("t", job_start("delete"))
 
 
-async def test_an_older_delete_that_wins_keeps_its_lock(file: File) -> None:
-    delete, job = file.send(), file.send()
-    await file.ended(job, "provision")
-    await file.ended(delete, "delete")
+async def test_an_older_delete_that_wins_keeps_its_lock(jobs_file: JobsFile) -> None:
+    delete, job = jobs_file.send(), jobs_file.send()
+    await jobs_file.end_job(job, "provision")
+    await jobs_file.end_job(delete, "delete")
 
-    assert file.store.lock("t").job == delete.job_id
+    assert jobs_file.store.lock("t").job == delete.job_id
 
 
-def test_a_missing_row_has_not_ended(file: File) -> None:
-    assert not file.store.has_ended(7)
+def test_a_missing_row_has_not_ended(jobs_file: JobsFile) -> None:
+    assert not jobs_file.store.has_ended(7)

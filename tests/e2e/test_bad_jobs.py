@@ -56,20 +56,20 @@ async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
     assert await world.run(tenant, "provision", version=1) == "created"
     memory = process.memory_info().rss
 
-    def sent(operation: str) -> bytes:
+    def build_body(operation: str) -> bytes:
         fields = f'{{"tenant_uuid": "{tenant}", "operation": "{operation}", "desired_config": '
         return fields.encode() + config + b"}"
 
     async with asyncio.TaskGroup() as group:
         jobs = [
-            group.create_task(world.dispatcher.dispatch(sent(operation)))
+            group.create_task(world.dispatcher.dispatch(build_body(operation)))
             for operation in ("update", "provision", "plan")
         ]
     for job in jobs:
         await world.wait_held(job.result(), named)
         await world.dispatcher.kill(job.result())
     assert (await world.target.document(tenant))["version"] == 1
-    deleted = await world.wait_done(await world.dispatcher.dispatch(sent("delete")))
+    deleted = await world.wait_done(await world.dispatcher.dispatch(build_body("delete")))
 
     assert deleted["output"]["status"] == "deleted"
     assert await world.target.resources(tenant) == []

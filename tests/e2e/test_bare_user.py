@@ -73,7 +73,7 @@ async def as_bare_user(*arguments: str, **environment: str) -> Process:
     )
 
 
-async def end_of(process: Process) -> tuple[int | None, str, str]:
+async def wait_end(process: Process) -> tuple[int | None, str, str]:
     output, errors = await asyncio.wait_for(process.communicate(), 120)
     assert b"Traceback" not in errors
     return process.returncode, output.decode(), errors.decode()
@@ -101,7 +101,7 @@ async def test_a_command_needs_no_home_and_no_folder(
 ) -> None:
     process = await as_bare_user(command, **worker_of(own_restate))
 
-    code, output, errors = await end_of(process)
+    code, output, errors = await wait_end(process)
 
     assert (code, says in output) == (0, True), errors
 
@@ -115,11 +115,11 @@ async def test_a_worker_needs_no_home_and_no_folder(own_restate: RestateServer) 
 
     process.send_signal(signal.SIGTERM)
 
-    assert (await end_of(process))[0] == 0
+    assert (await wait_end(process))[0] == 0
 
 
 async def test_the_demo_needs_a_folder_for_temporary_files_alone() -> None:
-    code, output, errors = await end_of(await as_bare_user("dev", "--demo"))
+    code, output, errors = await wait_end(await as_bare_user("dev", "--demo"))
 
     assert code == 0, errors
     assert "delete" in output
@@ -145,7 +145,7 @@ SECRET = {"XDG_CONFIG_HOME": "/mnt/secret"}
 async def test_an_unusable_environment_is_reported_in_one_line(
     environment: dict[str, str], code: int, named: tuple[str, ...]
 ) -> None:
-    seen, _, errors = await end_of(await as_bare_user("dev", **environment))
+    seen, _, errors = await wait_end(await as_bare_user("dev", **environment))
 
     (line,) = errors.splitlines()
     assert seen == code

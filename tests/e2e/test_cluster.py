@@ -47,7 +47,7 @@ class Load:
     in_flight: int = 0
     counts: Counter[str] = attrs.field(factory=Counter)
 
-    async def live(self, number: int) -> None:
+    async def run_tenant(self, number: int) -> None:
         """Run one tenant's operations."""
         tenant = self.world.tenant()
         operations = (*LIFE, DELETES) if number % 3 == 0 else LIFE
@@ -56,7 +56,7 @@ class Load:
         async with self.at_work:
             self.lives[tenant] = [await self._operation(tenant, *step) for step in operations]
 
-    async def judge(self) -> None:
+    async def check_lives(self) -> None:
         """Compare each life with the ledger and the history."""
         for tenant, jobs in self.lives.items():
             resources = await self.world.target.resources(tenant)
@@ -84,7 +84,7 @@ class Load:
         except AssertionError:
             return False
 
-    async def passed(self, part: float) -> None:
+    async def wait_share(self, part: float) -> None:
         """Wait until this part of all operations has ended."""
         total = TENANTS * len(LIFE) + (TENANTS + 2) // 3
         async with self.progress:
@@ -151,13 +151,13 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
             load = Load(world=world)
             async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as lives:
                 for number in range(TENANTS):
-                    lives.create_task(load.live(number))
-                await load.passed(0.25)
+                    lives.create_task(load.run_tenant(number))
+                await load.wait_share(0.25)
                 in_flight = load.in_flight
                 await asyncio.gather(nodes.nodes[0].kill(), workers[0].kill())
-                await load.passed(0.6)
+                await load.wait_share(0.6)
                 await asyncio.gather(nodes.nodes[0].start(), world.restart(workers[0]))
-            await load.judge()
+            await load.check_lives()
         finally:
             await world.aclose()
 

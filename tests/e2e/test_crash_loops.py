@@ -65,7 +65,7 @@ async def failures(world: World, job: str) -> list[str]:
     return [str(row["event_json"]) for row in await world.admin.query(query)]
 
 
-async def set_apart(world: World, job: str, pause: float) -> None:
+async def wait_set_apart(world: World, job: str, pause: float) -> None:
     """Wait until a job was set apart for this long."""
 
     async def look() -> bool:
@@ -90,16 +90,16 @@ async def test_a_job_that_kills_its_worker_waits_longer_each_time_and_others_con
 ) -> None:
     tenant = world.tenant()
     async with supervise(world, world.config()) as supervisor:
-        await wait_for(lambda: _registered(supervisor))
+        await wait_for(lambda: _is_registered(supervisor))
         deadly = await world.send(tenant, "provision", version=DEADLY)
-        await set_apart(world, deadly, PAUSE)
+        await wait_set_apart(world, deadly, PAUSE)
 
         # During the pause the worker lives. Its other jobs continue on the next worker when it dies.
         others = [world.tenant() for _ in range(5)]
         for job in [await world.send(other, "provision", version=1) for other in others]:
             await wait_ended(world, job)
         assert [len(await world.target.resources(other)) for other in others] == [1] * 5
-        await set_apart(world, deadly, 4 * PAUSE)
+        await wait_set_apart(world, deadly, 4 * PAUSE)
         async with http.get(f"{supervisor.workers[-1].probe_url}/metrics") as response:
             text = await response.text()
         supervisor.environment[VERSION_15_IS_HARMLESS] = "1"
@@ -142,12 +142,12 @@ async def test_a_harmless_job_that_lost_its_worker_as_often_ends_after_one_pause
     slow = world.tenant()
     await world.target.set_fault(slow, "inspect", delay_before=4.0)
     async with supervise(world, world.config()) as supervisor:
-        await wait_for(lambda: _registered(supervisor))
+        await wait_for(lambda: _is_registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
         for kills in (1, 2, 3):
             await world.target.wait_called(slow, "inspect", kills)
             await supervisor.workers[-1].kill()
-        await set_apart(world, innocent, PAUSE)
+        await wait_set_apart(world, innocent, PAUSE)
         await world.target.set_fault(slow, "inspect")
 
         await wait_ended(world, innocent)
@@ -163,7 +163,7 @@ async def test_a_harmless_job_killed_along_with_a_deadly_one_ends_first(
     slow = world.tenant()
     await world.target.set_fault(slow, "inspect", delay_before=1.0)
     async with supervise(world, world.config()) as supervisor:
-        await wait_for(lambda: _registered(supervisor))
+        await wait_for(lambda: _is_registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
         await world.target.wait_called(slow, "inspect")
         deadly = await world.send(world.tenant(), "provision", version=DEADLY)
@@ -181,14 +181,14 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
     async with (
         run_balancer(addresses) as front,
-        supervise(world, _behind(configs[0], front.url)) as first,
-        supervise(world, _behind(configs[1], front.url)) as second,
+        supervise(world, _with_advertised_url(configs[0], front.url)) as first,
+        supervise(world, _with_advertised_url(configs[1], front.url)) as second,
     ):
-        await wait_for(lambda: _registered(first))
-        await wait_for(lambda: _registered(second))
+        await wait_for(lambda: _is_registered(first))
+        await wait_for(lambda: _is_registered(second))
         deadly = await world.send(world.tenant(), "provision", version=DEADLY)
 
-        await set_apart(world, deadly, 2 * PAUSE)
+        await wait_set_apart(world, deadly, 2 * PAUSE)
 
         # Each attempt costs one worker. Restate may not have recorded the last one yet.
         lines = first.lines("job set apart", deadly) + second.lines("job set apart", deadly)
@@ -210,7 +210,7 @@ async def test_restate_learns_no_path_of_the_worker(world: World) -> None:
     await world.dispatcher.kill(deadly)
 
 
-async def _registered(supervisor: Supervisor) -> bool:
+async def _is_registered(supervisor: Supervisor) -> bool:
     return any(
         line["message"] == "registration changed" and line.get("state") == "registered"
         for worker in supervisor.workers
@@ -218,7 +218,7 @@ async def _registered(supervisor: Supervisor) -> bool:
     )
 
 
-def _behind(config: Mapping[str, Any], url: str) -> dict[str, Any]:
+def _with_advertised_url(config: Mapping[str, Any], url: str) -> dict[str, Any]:
     restate = {**config["workflow"]["restate"], "worker_advertised_url": url}
     return {**config, "workflow": {"restate": restate}}
 

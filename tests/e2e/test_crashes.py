@@ -30,7 +30,7 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
     await world.target.wait_called(tenant, call)
     await _has_acted(world, tenant, call, delay)
     await worker.kill()
-    await _takes_over(world, worker, where)
+    await _start_successor(world, worker, where)
 
     await world.wait_done(job)
     assert len(await world.target.resources(tenant)) == 1
@@ -49,7 +49,7 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, 
     await world.target.wait_called(tenant, "inspect", 2)
 
     await worker.kill()
-    await _takes_over(world, worker, where)
+    await _start_successor(world, worker, where)
 
     answer = await world.wait_done(job)
     # The next attempt finds this one's resource, already up to date.
@@ -80,7 +80,7 @@ async def test_a_worker_killed_inside_resolve_leaves_one_resource(world: World, 
         await wait_for(look)
 
         await worker.kill()
-        await _takes_over(world, worker, where)
+        await _start_successor(world, worker, where)
         await world.wait_done(job)
 
     assert len(await world.target.resources(tenant)) == 1
@@ -99,7 +99,7 @@ async def test_a_worker_killed_while_a_job_waits_for_its_lock_leaves_one_resourc
     await world.wait_status(newer, "suspended")
 
     await worker.kill()
-    await _takes_over(world, worker, where)
+    await _start_successor(world, worker, where)
 
     await world.wait_done(newer)
     await world.wait_status(older, "completed")
@@ -187,7 +187,7 @@ async def _versions(world: World, tenant: str) -> list[int]:
     return [json.loads(row["document"])["version"] for row in rows]
 
 
-async def _takes_over(world: World, worker: Worker, where: str) -> None:
+async def _start_successor(world: World, worker: Worker, where: str) -> None:
     """Start the same worker again, or another one at the killed one's address.
 
     Restate pins a job to its deployment. Another worker continues the job only at the same address, as

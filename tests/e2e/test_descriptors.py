@@ -27,7 +27,7 @@ async def launch(world: World, soft: int, hard: int, worker: Worker | None = Non
 
 
 @asynccontextmanager
-async def alive(world: World, worker: Worker) -> AsyncIterator[None]:
+async def check_liveness(world: World, worker: Worker) -> AsyncIterator[None]:
     """Check each second that the worker answers its liveness probe within a second."""
     answers: list[int] = []
 
@@ -49,12 +49,12 @@ async def alive(world: World, worker: Worker) -> AsyncIterator[None]:
     assert set(answers) == {200}
 
 
-async def sent(world: World, count: int) -> None:
+async def send_jobs(world: World, count: int) -> None:
     for _ in range(count // 50):
         await asyncio.gather(*(world.send(world.tenant(), "provision") for _ in range(50)))
 
 
-async def all_done(world: World, count: int) -> None:
+async def wait_all_done(world: World, count: int) -> None:
     sql = (
         "SELECT status, completion_result FROM sys_invocation"
         f" WHERE target_service_name = '{world.service}'"
@@ -77,9 +77,9 @@ async def test_at_a_low_hard_limit_all_jobs_are_done_and_the_worker_is_alive(
     count = pytestconfig.getoption("--burst")
     worker = await launch(world, files, files)
 
-    async with alive(world, worker):
-        await sent(world, count)
-        await all_done(world, count)
+    async with check_liveness(world, worker):
+        await send_jobs(world, count)
+        await wait_all_done(world, count)
 
     assert worker.log.stat().st_size < LONGEST_LOG
     await worker.wait_logged("open files", limit=files)
@@ -92,13 +92,13 @@ async def test_jobs_that_wait_for_a_worker_with_a_low_soft_limit_are_all_done(
     count = pytestconfig.getoption("--burst")
     first = await launch(world, 256, 4096)
     await first.terminate()
-    await sent(world, count)
+    await send_jobs(world, count)
 
     worker = await launch(world, 256, 4096, first)
     assert worker.process is not None
     raised = resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE)
-    async with alive(world, worker):
-        await all_done(world, count)
+    async with check_liveness(world, worker):
+        await wait_all_done(world, count)
         await asyncio.sleep(0.1)
 
     assert raised == (4096, 4096)

@@ -122,21 +122,21 @@ async def test_a_hangup_or_a_kill_ends_the_whole_stack(
         process.send_signal(number)
         code = await asyncio.wait_for(process.wait(), 60)
 
-    async def nothing_is_left() -> bool:
+    async def is_nothing_left() -> bool:
         return list_processes(tmp_path) == [] and list(tmp_path.iterdir()) == []
 
     assert code == (0 if number == signal.SIGHUP else -signal.SIGKILL)
-    await wait_for(nothing_is_left)
+    await wait_for(is_nothing_left)
 
 
 async def test_a_signal_while_the_backend_starts_leaves_nothing(tmp_path: Path) -> None:
-    async def starting() -> bool:
+    async def is_starting() -> bool:
         return any(
             "restate-server" in part for arguments in list_processes(tmp_path) for part in arguments
         )
 
     async with dev(tmp_path) as process:
-        await wait_for(starting)
+        await wait_for(is_starting)
         process.send_signal(signal.SIGTERM)
         code = await asyncio.wait_for(process.wait(), 60)
 

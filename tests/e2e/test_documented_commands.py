@@ -32,7 +32,7 @@ DOCUMENTS = (
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("examples/*/README.md"))),
 )
 BIN = Path(sys.executable).parent
-LASTING = re.compile(r"landlord-host --engine \S+( dev)?$")
+RUNS_UNTIL_SIGNAL = re.compile(r"landlord-host --engine \S+( dev)?$")
 """Commands that run until a signal ends them."""
 
 NOX = re.compile(r"^nox\b|(?<=&& )nox\b")
@@ -56,8 +56,8 @@ class Reader:
     async def run(self, command: str) -> str:
         """Run a command with this test's addresses in place of the reader's."""
         process = await self._start(command)
-        if LASTING.fullmatch(command):
-            await _said(
+        if RUNS_UNTIL_SIGNAL.fullmatch(command):
+            await _wait_output(
                 process, "Ctrl-C ends" if command.endswith(" dev") else '"state": "registered"'
             )
             os.killpg(process.pid, signal.SIGINT)
@@ -68,7 +68,7 @@ class Reader:
 
     async def _start(self, command: str) -> Process:
         return await asyncio.create_subprocess_shell(
-            self._mine(command),
+            self._with_own_addresses(command),
             env={**os.environ, **self._environment(command)},
             cwd=ROOT if "nox" in command else self.folder,
             stdin=DEVNULL,
@@ -77,9 +77,9 @@ class Reader:
             start_new_session=True,
         )
 
-    def _mine(self, command: str) -> str:
+    def _with_own_addresses(self, command: str) -> str:
         restate = self.world.restate
-        stands_for = {
+        replacements = {
             "http://127.0.0.1:8080": restate.endpoint,
             "http://127.0.0.1:9070": restate.admin_endpoint,
             "http://127.0.0.1:9082": self.world.workers[0].probe_url,
@@ -89,11 +89,11 @@ class Reader:
             "TenantProvisioning": self.world.service,
             "curl ": "curl --silent --show-error --fail ",
         }
-        for theirs, ours in stands_for.items():
-            command = command.replace(theirs, ours)
+        for documented, own in replacements.items():
+            command = command.replace(documented, own)
         exact = NOX.sub("nox --list", command)
         # A signal has to reach the command itself and not a shell around it.
-        return f"exec {exact}" if LASTING.fullmatch(exact) else exact
+        return f"exec {exact}" if RUNS_UNTIL_SIGNAL.fullmatch(exact) else exact
 
     def _environment(self, command: str) -> Mapping[str, str]:
         config = self.world.workers[0].config
@@ -101,7 +101,7 @@ class Reader:
         # A command about a worker needs that worker's engines, because its manifest names them.
         compute = json.dumps(config["compute"])
         worker = {f"WORKFLOW_RESTATE_{key.upper()}": str(value) for key, value in section.items()}
-        if LASTING.fullmatch(command):
+        if RUNS_UNTIL_SIGNAL.fullmatch(command):
             worker["WORKFLOW_RESTATE_WORKER_ADDRESS"] = f"127.0.0.1:{free_port()}"
             compute = '{"mock": {}}'
         return {
@@ -119,7 +119,7 @@ class Reader:
         }
 
 
-async def _said(process: Process, text: str) -> None:
+async def _wait_output(process: Process, text: str) -> None:
     assert process.stdout is not None
     seen = b""
     async with asyncio.timeout(60):
@@ -152,7 +152,7 @@ async def test_every_documented_command_succeeds_with_the_documented_output(
     outputs = {command.command: command.output for command in commands}
     for command, output in outputs.items():
         printed = await reader.run(command)
-        if LASTING.fullmatch(command):
+        if RUNS_UNTIL_SIGNAL.fullmatch(command):
             # The worker that has just ended was the latest. Without a new latest, Restate answers no request.
             await reader.run("landlord-host --engine restate register --make-latest")
         # tests/e2e/test_move.py compares the output of `move` for each kind of job.

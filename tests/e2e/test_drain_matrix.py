@@ -45,7 +45,7 @@ class Matrix:
 
     rows: list[str] = attrs.field(factory=list)
 
-    async def ended(
+    async def drain_and_measure(
         self, cell: str, worker: Worker, *signals: int, drain: int = DRAIN, note: str = ""
     ) -> End:
         """Send the signals, each after the worker logged the one before, and measure the exit."""
@@ -113,7 +113,7 @@ async def test_steps_in_flight_end_and_their_jobs_continue_on_another_worker(
     await asyncio.gather(*(world.target.wait_called(tenant, "create") for tenant in tenants))
 
     cell, seen = f"ten {kind} steps ({delay} s) in flight", "all ended, none was repeated"
-    end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
+    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
     assert not any(line["message"] == "step cancelled" for line in worker.log_lines())
@@ -142,7 +142,7 @@ async def test_a_hung_step_is_cancelled_at_the_deadline_and_completed_by_another
         "a hung step in flight",
         "cancelled and named; another worker ended it: one resource",
     )
-    end = await matrix.ended(cell, worker, signal.SIGTERM, drain=SHORT, note=seen)
+    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, drain=SHORT, note=seen)
     await world.restart(worker)
     await world.target.wait_called(tenant, "create", 2)
     await world.target.set_fault(tenant, "create", hold=0)
@@ -169,7 +169,7 @@ async def test_a_second_signal_ends_a_worker_that_drains_at_once(
         f"a hung step in flight, a second signal ({second.name})",
         "another worker ended it",
     )
-    end = await matrix.ended(cell, worker, signal.SIGTERM, second, note=seen)
+    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, second, note=seen)
     await world.restart(worker)
     await world.target.set_fault(tenant, "create", hold=0)
 
@@ -184,7 +184,7 @@ async def test_a_drain_does_not_wait_for_a_held_job(world: World, matrix: Matrix
     await world.wait_held(held, "must not be 13")
 
     cell, seen = "a held job", "the job stays held"
-    end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
+    end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
     assert (await world.wait_row(held))["status"] in ("backing-off", "running", "scheduled")
@@ -196,7 +196,9 @@ async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: 
     worker = await world.launch(config, "--log-level=debug")
     await worker.wait_logged("engine state", now="starting")
 
-    end = await matrix.ended("the worker starts, and does not listen yet", worker, signal.SIGTERM)
+    end = await matrix.drain_and_measure(
+        "the worker starts, and does not listen yet", worker, signal.SIGTERM
+    )
 
     assert (end.code, end.seconds < SOON) == (0, True)
 
@@ -207,7 +209,7 @@ async def test_a_signal_before_the_settings_are_read_has_its_default_action(
     worker = Worker(config=world.config(), folder=world.folder, may_fork=False)
     world.workers.append(await worker.start())
 
-    end = await matrix.ended(
+    end = await matrix.drain_and_measure(
         "Python starts", worker, signal.SIGTERM, note="ended by the system: nothing was begun"
     )
 
@@ -230,6 +232,6 @@ async def test_a_drain_does_not_wait_for_an_admin_api_that_does_not_answer(
         await asyncio.wait_for(admin.request_ignored.wait(), 30)
 
         cell = f"{when}, and the admin API does not answer"
-        end = await matrix.ended(cell, worker, signal.SIGTERM)
+        end = await matrix.drain_and_measure(cell, worker, signal.SIGTERM)
 
     assert (end.code, end.seconds < SOON) == (0, True)

@@ -55,10 +55,10 @@ async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(
 
     job = await world.send(tenant, "update", **newer)
 
-    async def asked() -> bool:
+    async def was_requested() -> bool:
         return bool(server.service(config).task_definition == newer["task_definition_arn"])
 
-    await wait_for(asked)
+    await wait_for(was_requested)
     await first.kill()
     aws.complete_rollout(server.service(config))
     await world.restart(first)

@@ -30,8 +30,8 @@ AT_ONCE = 8
 Play = Callable[[LedgerTarget, bool], AbstractAsyncContextManager[CaseEnvironment]]
 
 
-async def play_cases(
-    name: str, target: Target, config: pytest.Config, folder: Path, play: Play
+async def run_all_cases(
+    name: str, target: Target, config: pytest.Config, folder: Path, start_environment: Play
 ) -> None:
     """Play half of the cases with Landlord's API and half without, each with a frozen worker."""
     seed, count = config.getoption("seed"), config.getoption("cases")
@@ -41,13 +41,15 @@ async def play_cases(
         draw_cases(seed, count, times, MOMENTS),
     )
 
-    async def some(cases: list[Case], *, api: bool) -> list[CaseRecord]:
+    async def run_cases(cases: list[Case], *, api: bool) -> list[CaseRecord]:
         still = draw_freezes(seed, ceil(len(cases) / AT_ONCE), times)
-        async with play(case_target, api) as environment:
+        async with start_environment(case_target, api) as environment:
             return await CaseRunner(environment=environment, at_once=AT_ONCE).run(cases, still)
 
     half = len(cases) // 2
-    case_records = await asyncio.gather(some(cases[:half], api=True), some(cases[half:], api=False))
+    case_records = await asyncio.gather(
+        run_cases(cases[:half], api=True), run_cases(cases[half:], api=False)
+    )
     wrong = write_records(
         name, seed, config.getoption("stories") or folder, list(chain(*case_records))
     )
@@ -59,19 +61,23 @@ async def test_killed_jobs_and_frozen_workers_leave_one_serving_version_or_nothi
 ) -> None:
     chance = Random(pytestconfig.getoption("seed"))
 
-    def play(case_target: LedgerTarget, api: bool) -> AbstractAsyncContextManager[CaseEnvironment]:  # noqa: FBT001
+    def start_environment(
+        case_target: LedgerTarget, api: bool  # noqa: FBT001
+    ) -> AbstractAsyncContextManager[CaseEnvironment]:
         return start_restate_environment(
             world if api else second_world, case_target, case_target.times, chance, api=api
         )
 
-    await play_cases("ledger", world.target, pytestconfig, tmp_path, play)
+    await run_all_cases("ledger", world.target, pytestconfig, tmp_path, start_environment)
 
 
 @pytest.mark.long
 async def test_killed_jobs_of_a_queue_with_leases_leave_one_serving_version_or_nothing(
     target: Target, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    def play(case_target: LedgerTarget, api: bool) -> AbstractAsyncContextManager[CaseEnvironment]:  # noqa: FBT001
+    def start_environment(
+        case_target: LedgerTarget, api: bool  # noqa: FBT001
+    ) -> AbstractAsyncContextManager[CaseEnvironment]:
         return start_queue_environment(tmp_path, case_target, case_target.times, api=api)
 
-    await play_cases("queue", target, pytestconfig, tmp_path, play)
+    await run_all_cases("queue", target, pytestconfig, tmp_path, start_environment)

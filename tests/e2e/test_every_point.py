@@ -54,7 +54,7 @@ async def prepare_tenant(campaign: Campaign, operation: str, name: str) -> str:
     """Prepare a tenant for the operation, so that the caller can arm a crash and request it."""
     tenant = await campaign.landlord.create(name, **CONFIG)
     if operation != "create":
-        await wait_over(campaign, tenant, "ready", 1)
+        await wait_ended(campaign, tenant, "ready", 1)
     return tenant
 
 
@@ -68,7 +68,7 @@ async def ask(campaign: Campaign, operation: str, tenant: str) -> str:
     return "ready"
 
 
-async def wait_over(campaign: Campaign, tenant: str, status: str, count: int) -> None:
+async def wait_ended(campaign: Campaign, tenant: str, status: str, count: int) -> None:
     """Wait until Landlord knows the end, and the record has this many ends.
 
     The worker is not asked, because its answer would be data at which it could be killed.
@@ -122,16 +122,16 @@ async def carry_out(campaign: Campaign, operation: str, crash: Crash, at: int) -
     if operation != "create":
         crash.arm(at)
     status = await ask(campaign, operation, tenant)
-    await wait_over(campaign, tenant, status, 1 if operation == "create" else 2)
+    await wait_ended(campaign, tenant, status, 1 if operation == "create" else 2)
     if crash.back is None:
         return False
     crash.at = 0
     await crash.back
-    await judge(campaign, operation, tenant)
+    await check_result(campaign, operation, tenant)
     return True
 
 
-async def judge(campaign: Campaign, operation: str, tenant: str) -> None:
+async def check_result(campaign: Campaign, operation: str, tenant: str) -> None:
     target = campaign.world.target
     config = CHANGES.get(operation, CONFIG)
     expected = [] if operation == "archive" else [(config["version"], config["location"])]

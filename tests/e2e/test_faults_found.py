@@ -21,7 +21,7 @@ BUGGY = {"compute_provider": "buggy", "version": 1}
 PLAIN = {"compute_provider": "target", "location": "main", "version": 1}
 
 
-async def judge_lives(world: World, options: CampaignOptions) -> list[Finding]:
+async def judge_tenants(world: World, options: CampaignOptions) -> list[Finding]:
     """Return the judge's findings on a few tenants' lives."""
     async with start_campaign(world, options) as campaign:
         engine, patience = ("buggy", 8.0) if options.bug else ("target", 60.0)
@@ -38,7 +38,7 @@ async def judge_lives(world: World, options: CampaignOptions) -> list[Finding]:
 
 
 @asynccontextmanager
-async def stage_with_judge(
+async def start_campaign_with_judge(
     world: World, options: CampaignOptions
 ) -> AsyncIterator[tuple[Campaign, Judge]]:
     """Run a stage without automatic users, with its judge."""
@@ -74,13 +74,13 @@ def oracles(findings: list[Finding]) -> set[str]:
 
 @pytest.mark.parametrize("bug", ["lost", "wrong", "elsewhere", "doubled", "left over", "stuck"])
 async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
-    findings = await judge_lives(world, CampaignOptions(bug=bug))
+    findings = await judge_tenants(world, CampaignOptions(bug=bug))
 
     assert ("wrong" if bug == "elsewhere" else bug) in oracles(findings)
 
 
 async def test_work_that_continues_too_late_after_a_kill_is_found(world: World) -> None:
-    async with stage_with_judge(world, CampaignOptions(bug="slow")) as (campaign, judge):
+    async with start_campaign_with_judge(world, CampaignOptions(bug="slow")) as (campaign, judge):
         tenant = await create_tenant(judge, **BUGGY)
         await campaign.landlord.update(tenant, **{**BUGGY, "version": 2})
         update = Operation(tenant=tenant, kind="update", config=BUGGY)
@@ -99,11 +99,11 @@ async def test_work_that_continues_too_late_after_a_kill_is_found(world: World) 
 async def test_a_job_that_is_missing_in_the_history_is_found(world: World) -> None:
     options = CampaignOptions(resync_after=0, worker={"history_retention": "1ms"})
 
-    assert "not written down" in oracles(await judge_lives(world, options))
+    assert "not written down" in oracles(await judge_tenants(world, options))
 
 
 async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
-    async with stage_with_judge(world, CampaignOptions()) as (campaign, judge):
+    async with start_campaign_with_judge(world, CampaignOptions()) as (campaign, judge):
         job = await campaign.world.dispatcher.dispatch(b"{}")
         await campaign.world.wait_status(job, "completed")
 
@@ -114,7 +114,7 @@ async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
 
 async def test_a_request_that_outlives_its_job_is_found(world: World) -> None:
     options = CampaignOptions(bug="never asks", resync_after=0)
-    async with stage_with_judge(world, options) as (campaign, judge):
+    async with start_campaign_with_judge(world, options) as (campaign, judge):
         workers = campaign.fleets[0]
         frozen = campaign.worker
         tenant = await campaign.landlord.create("acme", **BUGGY)
@@ -137,7 +137,9 @@ async def test_a_request_that_outlives_its_job_is_found(world: World) -> None:
 
 
 async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: World) -> None:
-    async with stage_with_judge(world, CampaignOptions(bug="no order", asks_landlord=False)) as (
+    async with start_campaign_with_judge(
+        world, CampaignOptions(bug="no order", asks_landlord=False)
+    ) as (
         campaign,
         judge,
     ):
@@ -153,7 +155,7 @@ async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: W
 
 
 async def test_a_resync_that_never_comes_is_found_with_skewed_clocks(world: World) -> None:
-    async with stage_with_judge(world, CampaignOptions(skew=60, resync_after=0)) as (
+    async with start_campaign_with_judge(world, CampaignOptions(skew=60, resync_after=0)) as (
         campaign,
         judge,
     ):
@@ -169,7 +171,7 @@ async def test_a_resync_that_never_comes_is_found_with_skewed_clocks(world: Worl
 
 
 async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
-    async with stage_with_judge(world, CampaignOptions(second=True)) as (campaign, judge):
+    async with start_campaign_with_judge(world, CampaignOptions(second=True)) as (campaign, judge):
         tenant = await create_tenant(judge, **PLAIN)
         _, second = campaign.fleets
         await second.kill(second.routed[0])
@@ -180,7 +182,10 @@ async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
 
 
 async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) -> None:
-    async with stage_with_judge(own_world, CampaignOptions(resync_after=0)) as (campaign, judge):
+    async with start_campaign_with_judge(own_world, CampaignOptions(resync_after=0)) as (
+        campaign,
+        judge,
+    ):
         tenant = await create_tenant(judge, **PLAIN)
         await own_world.target.set_fault(tenant, "update", hold=1)
         await campaign.landlord.update(tenant, **{**PLAIN, "version": 2})
@@ -195,7 +200,7 @@ async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) ->
 
 async def test_a_fault_after_the_first_check_is_found_by_the_second(world: World) -> None:
     options = CampaignOptions(bug="acts later", resync_after=0, step_timeout=1, carry=1)
-    async with stage_with_judge(world, options) as (_, judge):
+    async with start_campaign_with_judge(world, options) as (_, judge):
         tenant = await create_tenant(judge, **BUGGY)
         await delete_tenant(judge, tenant)
 
@@ -205,7 +210,10 @@ async def test_a_fault_after_the_first_check_is_found_by_the_second(world: World
 
 
 async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
-    async with stage_with_judge(world, CampaignOptions(resync_after=0)) as (campaign, judge):
+    async with start_campaign_with_judge(world, CampaignOptions(resync_after=0)) as (
+        campaign,
+        judge,
+    ):
         tenant = await create_tenant(judge, **PLAIN)
         await delete_tenant(judge, tenant)
         await campaign.wait_no_open_job(within=10)
@@ -222,4 +230,4 @@ async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
 
 
 async def test_without_a_bug_nothing_is_found(world: World) -> None:
-    assert await judge_lives(world, CampaignOptions()) == []
+    assert await judge_tenants(world, CampaignOptions()) == []

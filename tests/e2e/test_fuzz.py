@@ -156,7 +156,7 @@ def _verdict(row: Row) -> str:
     return f"held: {failure}" if "LE402: " in failure else ""
 
 
-async def _ready(worker: Worker, world: World) -> bool:
+async def _is_ready(worker: Worker, world: World) -> bool:
     async with world.http.get(f"{worker.probe_url}/readyz") as response:
         return response.status == 200
 
@@ -188,5 +188,5 @@ async def test_every_body_is_done_refused_or_held(
     assert {"done", "held", "refused with 400"} <= set(fuzzing.results)
     # A configuration of 4 MiB takes 110 MiB for a moment, and the heap keeps some of that memory.
     assert sizes[-1] - sizes[0] < 128
-    assert await _ready(worker, world)
+    assert await _is_ready(worker, world)
     assert await world.run(world.tenant(), "provision", version=1) == "created"

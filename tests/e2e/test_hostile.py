@@ -40,21 +40,25 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
     worker = await world.worker()
     tenants = {name: f"{word}{uuid4().hex}{word}"[:512] for name, word in NAMES.items()}
 
-    async def life(tenant: str) -> list[str]:
+    async def run_lifecycle(tenant: str) -> list[str]:
         outcomes = []
         for operation, version in (("provision", 1), ("update", 2), ("delete", 2)):
-            sent = body(tenant, json.dumps({"version": version}).encode(), operation)
-            answer = await world.wait_done(await world.dispatcher.dispatch(sent))
+            send_config = body(tenant, json.dumps({"version": version}).encode(), operation)
+            answer = await world.wait_done(await world.dispatcher.dispatch(send_config))
             outcomes.append(answer["output"]["status"])
         assert await world.wait_outcomes(tenant, 3) == outcomes
         assert {row["tenant"] for row in await world.target.rows(tenant)} == {tenant}
         assert await world.target.resources(tenant) == []
         return outcomes
 
-    lives = await asyncio.gather(*(life(tenant) for tenant in tenants.values()))
+    lives = await asyncio.gather(*(run_lifecycle(tenant) for tenant in tenants.values()))
 
     expected = ["created", "updated", "deleted"]
-    assert {name: life for name, life in zip(tenants, lives, strict=True) if life != expected} == {}
+    assert {
+        name: run_lifecycle
+        for name, run_lifecycle in zip(tenants, lives, strict=True)
+        if run_lifecycle != expected
+    } == {}
     logged = [json.loads(line) for line in worker.log_text().splitlines()]
     done = [line["tenant"] for line in logged if line["message"] == "job completed"]
     assert sorted(done) == sorted(3 * list(tenants.values()))
@@ -65,11 +69,11 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
 async def test_any_configuration_is_applied_refused_or_held(world: World, engine: str) -> None:
     worker = await world.worker(compute_provider=engine)
 
-    async def sent(config: bytes) -> Verdict:
+    async def send_config(config: bytes) -> Verdict:
         job = await world.dispatcher.dispatch(body(world.tenant(), config))
         return await verdict(world, job)
 
-    verdicts = await asyncio.gather(*(sent(config) for config in CONFIGS.values()))
+    verdicts = await asyncio.gather(*(send_config(config) for config in CONFIGS.values()))
 
     assert [
         (name, result, said)
@@ -98,8 +102,8 @@ async def test_in_the_text_format_control_characters_are_escaped(world: World) -
 async def test_a_name_that_no_tenant_can_have_ends_with_400(world: World) -> None:
     await world.worker()
 
-    sent = b'{"tenant_id": "' + b"x" * 513 + b'"}'
-    result, said = await verdict(world, await world.dispatcher.dispatch(sent))
+    send_config = b'{"tenant_id": "' + b"x" * 513 + b'"}'
+    result, said = await verdict(world, await world.dispatcher.dispatch(send_config))
 
     assert (result, said[:5]) == ("failure", "[400]")
 
@@ -113,7 +117,7 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: Wor
     # If the worker parsed it, this body would take twenty times its size in memory.
     raw = b'{"a": [' + b"[]," * (4 * MIB) + b"[]]}"
 
-    async def sampled(look: Callable[[], Awaitable[Any]]) -> None:
+    async def sample_memory_until(look: Callable[[], Awaitable[Any]]) -> None:
         nonlocal most
         while not await look():
             most = max(most, process.memory_info().rss)
@@ -121,7 +125,7 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: Wor
 
     jobs = [await world.dispatcher.dispatch(body(world.tenant(), raw)) for _ in range(2)]
     for job in jobs:
-        await asyncio.wait_for(sampled(lambda job=job: _is_held(world, job)), 60)  # type: ignore[misc]
+        await asyncio.wait_for(sample_memory_until(lambda job=job: _is_held(world, job)), 60)  # type: ignore[misc]
 
     assert most - before < 150 * MIB
     assert await world.run(world.tenant(), "provision", "mock") == "created"
@@ -129,12 +133,12 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: Wor
 
 async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(world: World) -> None:
     await world.worker()
-    sent = body(world.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
+    send_config = body(world.tenant(), b'"' + b"x" * (33 * MIB) + b'"')
 
     url = f"{world.restate.endpoint}/{world.service}/execute/send"
     # Restate answers 413 or closes the connection.
     with suppress(aiohttp.ClientOSError):
-        async with world.http.post(url, data=BytesIO(sent)) as response:
+        async with world.http.post(url, data=BytesIO(send_config)) as response:
             assert response.status == 413
 
     sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}'"

@@ -46,7 +46,7 @@ async def test_with_landlords_api_each_killed_job_is_repaired(
     for tenant in tenants:
         _, killed, *_ = await world.history(tenant)
         assert killed["ended_at"] is None
-    assert await _forgotten_later(world) == [removed]
+    assert await _tenants_to_be_forgotten(world) == [removed]
 
 
 @pytest.mark.long
@@ -63,7 +63,7 @@ async def test_without_an_api_a_killed_update_leaves_one_complete_version(world:
     await _wait_quiet(world)
     assert await _list_resources(world, updated) in ([("target", 1)], [("target", 2)])
     assert await _list_resources(world, removed) == []
-    assert await _forgotten_later(world) == [removed]
+    assert await _tenants_to_be_forgotten(world) == [removed]
 
 
 async def _kill(
@@ -91,7 +91,7 @@ async def _wait_quiet(world: World) -> None:
     await wait_for(look, within=60)
 
 
-async def _forgotten_later(world: World) -> Sequence[str]:
+async def _tenants_to_be_forgotten(world: World) -> Sequence[str]:
     """List the tenants whose record is scheduled to be forgotten."""
     sql = (
         "SELECT DISTINCT target_service_key FROM sys_invocation"

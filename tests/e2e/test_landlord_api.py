@@ -29,7 +29,7 @@ class Landlord:
         )
         server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
 
-    def knows(self, tenant: str, engine: str = "", **config: object) -> None:
+    def set_tenant(self, tenant: str, engine: str = "", **config: object) -> None:
         labels = {"compute_provider": engine} if engine else {}
         self.tenants[tenant] = {
             "id": tenant,
@@ -74,7 +74,7 @@ async def test_without_an_answer_the_job_waits_and_ends_when_the_api_returns(
 ) -> None:
     await world.worker(api=landlord.url)
     tenant = world.tenant()
-    landlord.knows(tenant, "target2", version=1)
+    landlord.set_tenant(tenant, "target2", version=1)
     landlord.trouble = TROUBLE[trouble]
 
     job = await world.send(tenant, "provision", version=1)
@@ -90,7 +90,7 @@ async def test_a_job_waits_for_a_slow_api(world: World) -> None:
         landlord = Landlord(server)
         await world.worker(api=landlord.url)
         tenant = world.tenant()
-        landlord.knows(tenant, "target2", version=1)
+        landlord.set_tenant(tenant, "target2", version=1)
         landlord.quick.clear()
 
         job = await world.send(tenant, "provision", version=1)
@@ -118,7 +118,7 @@ async def test_a_cached_answer_is_used_while_the_api_is_down(
 ) -> None:
     await world.worker(api=landlord.url, compute_cache_ttl="1ms")
     tenant = world.tenant()
-    landlord.knows(tenant, "target2", version=1)
+    landlord.set_tenant(tenant, "target2", version=1)
     await world.run(tenant, "provision", version=1)
     landlord.trouble = TROUBLE["500"]
 
@@ -133,9 +133,9 @@ async def test_a_cached_answer_is_refreshed_after_its_time(
 ) -> None:
     await world.worker(api=landlord.url, compute_cache_ttl="1ms")
     tenant = world.tenant()
-    landlord.knows(tenant, "target", version=1)
+    landlord.set_tenant(tenant, "target", version=1)
     await world.run(tenant, "provision", version=1)
-    landlord.knows(tenant, "target2", version=1)
+    landlord.set_tenant(tenant, "target2", version=1)
 
     answer = await world.wait_done(await world.send(tenant, "update", version=1))
 
@@ -148,9 +148,9 @@ async def test_a_cached_answer_serves_only_the_config_it_was_read_for(
 ) -> None:
     await world.worker(api=landlord.url)
     tenant = world.tenant()
-    landlord.knows(tenant, "target", version=1)
+    landlord.set_tenant(tenant, "target", version=1)
     await world.run(tenant, "provision", version=1)
-    landlord.knows(tenant, "target2", version=2)
+    landlord.set_tenant(tenant, "target2", version=2)
 
     answer = await world.wait_done(await world.send(tenant, "update", version=2))
 
@@ -160,7 +160,7 @@ async def test_a_cached_answer_serves_only_the_config_it_was_read_for(
 async def test_the_override_beats_job_and_api(world: World, landlord: Landlord) -> None:
     await world.worker(api=landlord.url, force_compute_provider="target2")
     tenant = world.tenant()
-    landlord.knows(tenant, "target", version=1)
+    landlord.set_tenant(tenant, "target", version=1)
 
     answer = await world.wait_done(await world.send(tenant, "provision", "target", version=1))
 
@@ -173,7 +173,7 @@ async def test_fifty_jobs_at_once_resolve_with_one_request_to_the_api(
 ) -> None:
     await world.worker(api=landlord.url)
     tenant = world.tenant()
-    landlord.knows(tenant, "target", version=1)
+    landlord.set_tenant(tenant, "target", version=1)
 
     jobs = await asyncio.gather(*(world.send(tenant, "provision", version=1) for _ in range(50)))
     for job in jobs:
@@ -190,12 +190,12 @@ async def test_an_update_sent_to_landlord_during_the_job_is_applied(
 ) -> None:
     await world.worker(api=landlord.url)
     tenant = world.tenant()
-    landlord.knows(tenant, version=1)
+    landlord.set_tenant(tenant, version=1)
     await world.target.set_fault(tenant, "create", delay_before=1)
 
     job = await world.send(tenant, "provision", version=1)
     await world.target.wait_called(tenant, "create")
-    landlord.knows(tenant, version=2)
+    landlord.set_tenant(tenant, version=2)
 
     answer = await world.wait_done(job)
     assert answer["output"]["message"] == "a newer configuration was applied"
@@ -207,9 +207,9 @@ async def test_the_record_names_the_engine_if_neither_job_nor_landlord_does(
 ) -> None:
     await world.worker(api=landlord.url)
     tenant = world.tenant()
-    landlord.knows(tenant, version=1)
+    landlord.set_tenant(tenant, version=1)
     await world.run(tenant, "provision", "target2", version=1)
-    landlord.knows(tenant, version=2)
+    landlord.set_tenant(tenant, version=2)
 
     answer = await world.wait_done(await world.send(tenant, "update", version=2))
 

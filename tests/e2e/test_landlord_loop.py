@@ -54,11 +54,11 @@ def gate(world: World) -> Gate:
 
 
 @pytest.fixture
-def landlord_runs(world: World, gate: Gate, http: aiohttp.ClientSession) -> Looped:
+def run_landlord_without_worker(world: World, gate: Gate, http: aiohttp.ClientSession) -> Looped:
     """Run Landlord without a worker."""
 
     @asynccontextmanager
-    async def runs() -> AsyncIterator[ApiUser]:
+    async def run_landlord() -> AsyncIterator[ApiUser]:
         url = world.target.url
         compute = ComputeRegistry(
             {name: TargetCompute(name, url) for name in ("target", "target2")}
@@ -68,13 +68,13 @@ def landlord_runs(world: World, gate: Gate, http: aiohttp.ClientSession) -> Loop
         ) as running:
             yield ApiUser(url=running.url, http=http)
 
-    return runs
+    return run_landlord
 
 
 async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
-    world: World, landlord_runs: Looped
+    world: World, run_landlord_without_worker: Looped
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
 
         tenant = await landlord.create("acme", compute_provider="target", version=1)
@@ -107,9 +107,9 @@ async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
     ],
 )
 async def test_a_tenant_may_be_called_anything(
-    world: World, landlord_runs: Looped, name: str
+    world: World, run_landlord_without_worker: Looped, name: str
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
 
         tenant = await landlord.create(name, compute_provider="target", version=1)
@@ -123,9 +123,9 @@ async def test_a_tenant_may_be_called_anything(
 
 
 async def test_a_changed_configuration_replaces_a_job_that_backs_off(
-    world: World, landlord_runs: Looped, gate: Gate
+    world: World, run_landlord_without_worker: Looped, gate: Gate
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
@@ -141,9 +141,9 @@ async def test_a_changed_configuration_replaces_a_job_that_backs_off(
 
 
 async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
-    world: World, landlord_runs: Looped, gate: Gate
+    world: World, run_landlord_without_worker: Looped, gate: Gate
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, delay_before=2)
         await world.target.wait_called(tenant, "create")
@@ -159,9 +159,9 @@ async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
 
 
 async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_it(
-    world: World, landlord_runs: Looped, gate: Gate
+    world: World, run_landlord_without_worker: Looped, gate: Gate
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker()
         tenant = await created(world, landlord, gate, delay_before=2)
         await world.target.wait_called(tenant, "create")
@@ -174,9 +174,9 @@ async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_i
 
 
 async def test_a_delete_during_a_run_leaves_nothing(
-    world: World, landlord_runs: Looped, gate: Gate
+    world: World, run_landlord_without_worker: Looped, gate: Gate
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, delay_before=2)
         await world.target.wait_called(tenant, "create")
@@ -191,13 +191,13 @@ async def test_a_delete_during_a_run_leaves_nothing(
 
 
 async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
-    world: World, landlord_runs: Looped, gate: Gate
+    world: World, run_landlord_without_worker: Looped, gate: Gate
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
         gate.is_open.clear()
         tenant = await landlord.create("acme", compute_provider="target", version=1)
-        await under_way(gate)
+        await wait_dispatching(gate)
 
         await landlord.update(tenant, compute_provider="target", version=2)
         gate.is_open.set()
@@ -211,9 +211,9 @@ async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
 
 
 async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
-    world: World, landlord_runs: Looped
+    world: World, run_landlord_without_worker: Looped
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         failed = await landlord.wait_fields(tenant, status="failed")
         refused = await landlord.update(tenant, compute_provider="target", version=2)
@@ -228,9 +228,9 @@ async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
 
 
 async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
-    world: World, landlord_runs: Looped, gate: Gate
+    world: World, run_landlord_without_worker: Looped, gate: Gate
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, refuse=-1)
         held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
@@ -242,9 +242,9 @@ async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
 
 
 async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
-    world: World, landlord_runs: Looped
+    world: World, run_landlord_without_worker: Looped
 ) -> None:
-    async with landlord_runs() as landlord:
+    async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
         tenant = await landlord.create("acme", compute_provider="target", version=1)
         await landlord.wait_fields(tenant, status="ready")
@@ -264,7 +264,7 @@ async def created(world: World, landlord: ApiUser, gate: Gate, **faults: float) 
     return tenant
 
 
-async def under_way(gate: Gate) -> None:
+async def wait_dispatching(gate: Gate) -> None:
     async def look() -> bool:
         return gate.under_way > 0
 

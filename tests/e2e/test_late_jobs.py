@@ -39,7 +39,7 @@ class Job:
     overtaken: bool = False
 
     @property
-    def stays_in_hand(self) -> bool:
+    def is_superseded(self) -> bool:
         return self.killed or self.overtaken
 
 
@@ -91,59 +91,69 @@ def delete(shift: float = 0.0) -> Job:
     return Job("delete", shift=shift)
 
 
-def gone(*jobs: Job, says: Word | None = None, silent: bool = False) -> Case:
+def case_of_removed(*jobs: Job, says: Word | None = None, silent: bool = False) -> Case:
     """Build a case of a tenant that Landlord does not know at the end."""
     return Case(jobs, says=says, silent=silent)
 
 
-def stays(version: int, *jobs: Job, silent: bool = False) -> Case:
+def case_of_wanted(version: int, *jobs: Job, silent: bool = False) -> Case:
     """Build a case of a tenant for which Landlord always wants this version."""
     word = Word(version=version)
     return Case(jobs, says=word, then=word, left=("target", version), silent=silent)
 
 
 CASES: Mapping[str, Case] = {
-    "a delete from a clock behind": gone(provision(), delete(BEHIND)),
-    "a delete after a job from a clock ahead": gone(provision(shift=AHEAD), delete()),
-    "a delete while Landlord archives": gone(
+    "a delete from a clock behind": case_of_removed(provision(), delete(BEHIND)),
+    "a delete after a job from a clock ahead": case_of_removed(provision(shift=AHEAD), delete()),
+    "a delete while Landlord archives": case_of_removed(
         provision(shift=AHEAD), delete(BEHIND), says=Word("archiving")
     ),
-    "a delete that Landlord did not mean yet": gone(
+    "a delete that Landlord did not mean yet": case_of_removed(
         provision(shift=AHEAD), delete(BEHIND), says=Word("updating")
     ),
     "a delete that gave way, then archived": Case(
         (provision(shift=AHEAD), delete(BEHIND)), says=Word(), then=Word("archived")
     ),
-    "a delete of nothing, then a late provision": gone(delete(AHEAD), provision(shift=LATE)),
-    "a late provision from a clock ahead": gone(delete(BEHIND), provision(shift=AHEAD)),
-    "a late update after a delete": gone(
+    "a delete of nothing, then a late provision": case_of_removed(
+        delete(AHEAD), provision(shift=LATE)
+    ),
+    "a late provision from a clock ahead": case_of_removed(delete(BEHIND), provision(shift=AHEAD)),
+    "a late update after a delete": case_of_removed(
         provision(), update(2), delete(), update(3, LATE), update(4, AHEAD)
     ),
-    "a delete after a killed job from a clock ahead": gone(
+    "a delete after a killed job from a clock ahead": case_of_removed(
         provision(shift=AHEAD, killed=True), delete(BEHIND)
     ),
-    "a delete during a job from a clock ahead": gone(
+    "a delete during a job from a clock ahead": case_of_removed(
         provision(shift=AHEAD, overtaken=True), delete(BEHIND)
     ),
-    "a delete while Landlord is silent": gone(provision(shift=AHEAD), delete(BEHIND), silent=True),
-    "a late provision while Landlord is silent": gone(
+    "a delete while Landlord is silent": case_of_removed(
+        provision(shift=AHEAD), delete(BEHIND), silent=True
+    ),
+    "a late provision while Landlord is silent": case_of_removed(
         delete(AHEAD), provision(shift=LATE), silent=True
     ),
-    "a late delete": stays(1, provision(), delete(LATE)),
-    "a late delete from a clock ahead": stays(1, provision(), delete(AHEAD)),
-    "a provision after a delete, from a clock behind": stays(2, delete(), provision(2, BEHIND)),
-    "a provision after a delete, ahead of it": stays(2, provision(), delete(BEHIND), provision(2)),
-    "a late update": stays(3, provision(), update(3), update(2, LATE)),
-    "a late update from a clock ahead": stays(3, provision(), update(3), update(2, AHEAD)),
-    "an update from a clock behind": stays(3, provision(), update(2), update(3, BEHIND)),
-    "an update behind one that runs": stays(
+    "a late delete": case_of_wanted(1, provision(), delete(LATE)),
+    "a late delete from a clock ahead": case_of_wanted(1, provision(), delete(AHEAD)),
+    "a provision after a delete, from a clock behind": case_of_wanted(
+        2, delete(), provision(2, BEHIND)
+    ),
+    "a provision after a delete, ahead of it": case_of_wanted(
+        2, provision(), delete(BEHIND), provision(2)
+    ),
+    "a late update": case_of_wanted(3, provision(), update(3), update(2, LATE)),
+    "a late update from a clock ahead": case_of_wanted(3, provision(), update(3), update(2, AHEAD)),
+    "an update from a clock behind": case_of_wanted(3, provision(), update(2), update(3, BEHIND)),
+    "an update behind one that runs": case_of_wanted(
         3, provision(), update(2, AHEAD, overtaken=True), update(3, BEHIND)
     ),
-    "an update after a killed one from a clock ahead": stays(
+    "an update after a killed one from a clock ahead": case_of_wanted(
         3, provision(), update(2, AHEAD, killed=True), update(3, BEHIND)
     ),
-    "a late update elsewhere": stays(3, provision(), update(3), update(2, LATE, "target2")),
-    "an update elsewhere from a clock ahead": stays(
+    "a late update elsewhere": case_of_wanted(
+        3, provision(), update(3), update(2, LATE, "target2")
+    ),
+    "an update elsewhere from a clock ahead": case_of_wanted(
         3, provision(), update(3), update(2, AHEAD, "target2")
     ),
     "an update from a clock behind to another engine": Case(
@@ -155,14 +165,16 @@ CASES: Mapping[str, Case] = {
 }
 
 WITHOUT: Mapping[str, Case] = {
-    "a delete": gone(provision(), delete(1.0)),
-    "a delete from a clock behind": gone(provision(shift=AHEAD), delete(BEHIND)),
-    "a delete after a killed job": gone(provision(shift=AHEAD, killed=True), delete(BEHIND)),
-    "a late provision": gone(provision(), delete(1.0), provision(2, LATE)),
-    "a late provision of nothing": gone(delete(1.0), provision(2, LATE)),
-    "a provision": stays(2, delete(BEHIND), provision(2)),
-    "a late update": stays(3, provision(), update(3), update(2, LATE)),
-    "an update after a killed one": stays(
+    "a delete": case_of_removed(provision(), delete(1.0)),
+    "a delete from a clock behind": case_of_removed(provision(shift=AHEAD), delete(BEHIND)),
+    "a delete after a killed job": case_of_removed(
+        provision(shift=AHEAD, killed=True), delete(BEHIND)
+    ),
+    "a late provision": case_of_removed(provision(), delete(1.0), provision(2, LATE)),
+    "a late provision of nothing": case_of_removed(delete(1.0), provision(2, LATE)),
+    "a provision": case_of_wanted(2, delete(BEHIND), provision(2)),
+    "a late update": case_of_wanted(3, provision(), update(3), update(2, LATE)),
+    "an update after a killed one": case_of_wanted(
         3, provision(), update(2, AHEAD, killed=True), update(3, BEHIND)
     ),
 }
@@ -187,7 +199,7 @@ async def test_late_and_skewed_jobs_leave_what_landlord_wants(
 ) -> None:
     await _worker(world, admin, api=landlord.url)
 
-    assert await _play(Play(world, admin, landlord), CASES) == _wanted(CASES)
+    assert await _run_cases(Play(world, admin, landlord), CASES) == _expected(CASES)
 
 
 async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
@@ -195,7 +207,7 @@ async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
 ) -> None:
     worker = await _worker(world, admin)
 
-    assert await _play(Play(world, admin, landlord), WITHOUT) == _wanted(WITHOUT)
+    assert await _run_cases(Play(world, admin, landlord), WITHOUT) == _expected(WITHOUT)
 
     assert await worker.wait_logged(DECIDED_WITHOUT)
 
@@ -231,14 +243,14 @@ class Play:
                 await self._asked(tenant)
                 self._says(tenant, case.then)
                 self.landlord.failing_tenants.discard(tenant)
-            if job.stays_in_hand:
+            if job.is_superseded:
                 await self._in_hand(tenant, job, sent[-1])
             else:
                 await self._over(tenant, sent)
         self._says(tenant, case.then)
 
     async def _send(self, tenant: str, job: Job) -> str:
-        if job.stays_in_hand:
+        if job.is_superseded:
             await self.world.target.set_fault(tenant, _call(job), hold=1)
         sending = self.world.send(tenant, job.operation, job.engine, version=job.version)
         return await self.admin.dispatch_shifted(sending, job.shift)
@@ -280,16 +292,16 @@ async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> W
     return await (await world.launch(config)).wait_registered()
 
 
-async def _play(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
+async def _run_cases(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     """Play the cases, wait for each tenant's last resync, and return what is left."""
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
     await _wait_resyncs(play.world)
     assert play.admin.shifted, "no job was seen with another time than Restate's"
-    return {name: await _left(play.world, tenant) for name, tenant in tenants.items()}
+    return {name: await _read_left(play.world, tenant) for name, tenant in tenants.items()}
 
 
-def _wanted(cases: Mapping[str, Case]) -> Mapping[str, Left]:
+def _expected(cases: Mapping[str, Case]) -> Mapping[str, Left]:
     return {name: (case.left, [case.left[0]] if case.left else []) for name, case in cases.items()}
 
 
@@ -304,7 +316,7 @@ async def _wait_resyncs(world: World) -> None:
     await wait_for(look, within=60)
 
 
-async def _left(world: World, tenant: str) -> Left:
+async def _read_left(world: World, tenant: str) -> Left:
     status = await world.status(tenant)
     recorded = [location["engine"] for location in status["placements"]]
     if not (resources := await world.target.resources(tenant)):

@@ -29,8 +29,8 @@ async def move_waiting(world: World, *jobs: str, old: Worker) -> tuple[int, str]
     async def look() -> tuple[int, str] | None:
         code, text = await move(world, old=old)
         texts.append(text)
-        running = (line for line in text.splitlines() if line.startswith("running"))
-        at_rest = not any(job in line for line in running for job in jobs)
+        running = (last_line for last_line in text.splitlines() if last_line.startswith("running"))
+        at_rest = not any(job in last_line for last_line in running for job in jobs)
         return (code, "".join(texts)) if at_rest else None
 
     output = await wait_for(look)
@@ -38,9 +38,9 @@ async def move_waiting(world: World, *jobs: str, old: Worker) -> tuple[int, str]
     return output
 
 
-def line(text: str, job: str) -> str:
+def last_line(text: str, job: str) -> str:
     """Return the last line that `move` printed about a job."""
-    lines = [line for line in text.splitlines() if job in line]
+    lines = [last_line for last_line in text.splitlines() if job in last_line]
     return " ".join(lines[-1].split())
 
 
@@ -98,12 +98,12 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(wor
 
     # The job's call to the lock is open as well.
     assert sum(one.startswith("moved") for one in text.splitlines()) == 4
-    assert line(text, holds).startswith(f"moved {world.service}/execute tenant '{held}'")
-    assert line(text, holds).endswith("was backing-off")
+    assert last_line(text, holds).startswith(f"moved {world.service}/execute tenant '{held}'")
+    assert last_line(text, holds).endswith("was backing-off")
     # `move` prints the state from before the pause, when an attempt may have been running.
-    assert line(text, fails).endswith(("was backing-off", "was running"))
-    assert line(text, waits).endswith("was suspended")
-    assert line(text, holder).startswith("running")
+    assert last_line(text, fails).endswith(("was backing-off", "was running"))
+    assert last_line(text, waits).endswith("was suspended")
+    assert last_line(text, holder).startswith("running")
     assert f"moved {world.service}Tenant/acquire tenant '{waited}'" in " ".join(text.split())
     assert code == 3
     assert f"LE304: executions that still need {url(old)}: 1" in text
@@ -140,7 +140,7 @@ async def test_jobs_of_a_removed_version_continue_on_the_new_one(world: World) -
     code, text = await move(world, old=old)
 
     assert code == 0, text
-    assert line(text, job).endswith("was backing-off")
+    assert last_line(text, job).endswith("was backing-off")
     assert f"{world.service}Resync/resync tenant '{resynced}'" in " ".join(text.split())
     # No version had accepted the job yet, so it need not be moved.
     assert untried not in text
@@ -157,7 +157,7 @@ async def test_jobs_of_a_version_on_an_unresponsive_machine_continue_on_the_new_
     tenant = world.tenant()
     job = await backing_off_job(world, tenant)
     await old.kill()
-    with silent(int(url(old).rpartition(":")[2])):
+    with silent_port(int(url(old).rpartition(":")[2])):
         await world.wait_held(job, "unable to reach")
         await world.wait_status(job, "running")
         await world.worker()
@@ -166,7 +166,7 @@ async def test_jobs_of_a_version_on_an_unresponsive_machine_continue_on_the_new_
         code, text = await move_waiting(world, job, old=old)
 
         assert code == 0, text
-        assert line(text, job).startswith("moved")
+        assert last_line(text, job).startswith("moved")
         assert await world.wait_done(job)
 
 
@@ -186,8 +186,10 @@ async def test_a_superseded_job_is_killed_and_not_moved(
     code, text = await move(world, old=old)
 
     for output in (dry, text):
-        assert line(output, older).startswith("killed")
-        assert line(output, older).endswith(f"{younger} was dispatched later and has had the lock")
+        assert last_line(output, older).startswith("killed")
+        assert last_line(output, older).endswith(
+            f"{younger} was dispatched later and has had the lock"
+        )
     assert code == 0, text
     assert (await world.wait_row(older))["completion_failure"] == "[409] killed"
     assert (await world.target.document(tenant))["version"] == 2
@@ -207,7 +209,7 @@ async def test_jobs_paused_by_an_interrupted_move_are_moved_by_the_next(
     code, text = await move(world, old=old)
 
     assert code == 0, text
-    assert line(text, job).endswith("was paused")
+    assert last_line(text, job).endswith("was paused")
     assert await world.wait_done(job)
 
 
@@ -218,12 +220,14 @@ async def test_a_job_whose_journal_does_not_fit_returns_to_its_old_version(
     failing, waited = world.tenant(), world.tenant()
     job = await backing_off_job(world, failing)
     holder, waiting = await waiting_job(world, waited)
-    async with another(world, "execute"):
+    async with serve_other_version(world, "execute"):
         code, text = await move_waiting(world, job, old=old)
 
         assert code == 3, text
-        assert "the latest version cannot continue its journal: it has to end" in line(text, job)
-        assert line(text, waiting).startswith("left")
+        assert "the latest version cannot continue its journal: it has to end" in last_line(
+            text, job
+        )
+        assert last_line(text, waiting).startswith("left")
         # This version has no lock object, so no lock could be moved.
         assert "no other version serves it" in text
 
@@ -238,11 +242,11 @@ async def test_no_job_is_moved_to_a_version_without_the_handler(world: World) ->
     old = await world.worker()
     tenant = world.tenant()
     job = await backing_off_job(world, tenant)
-    async with another(world, "other"):
+    async with serve_other_version(world, "other"):
         code, text = await move_waiting(world, job, old=old)
 
         assert code == 3, text
-        assert "the latest version does not serve it" in line(text, job)
+        assert "the latest version does not serve it" in last_line(text, job)
         await world.target.set_fault(tenant, "create")
         assert await world.wait_done(job)
 
@@ -281,7 +285,7 @@ async def count_pinned(world: World, old: Worker) -> int:
 
 
 @contextmanager
-def silent(port: int) -> Iterator[None]:
+def silent_port(port: int) -> Iterator[None]:
     """Let connections to a port time out, as with a machine that is gone."""
     with ExitStack() as sockets:
         listener = sockets.enter_context(socket.socket())
@@ -297,16 +301,16 @@ def silent(port: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def another(world: World, handler: str) -> AsyncIterator[None]:
+async def serve_other_version(world: World, handler: str) -> AsyncIterator[None]:
     """Run other code as the latest version of the service."""
     service = Service(world.service)
 
     @service.handler(handler, accept="*/*", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def serve(ctx: Context, body: bytes) -> bytes:
-        async def act() -> str:
+        async def answer() -> str:
             return "acted"
 
-        await ctx.run_typed("another step", act)
+        await ctx.run_typed("another step", answer)
         return body
 
     async with serve_services(world, service):

@@ -18,7 +18,7 @@ async def test_after_an_outage_twenty_tenants_end_with_the_newer_of_two_versions
     older = {name: await world.send(name, "provision", version=1) for name in tenants}
     for job in older.values():
         # Restate's retry pauses are at their limit for the older jobs, so the newer ones arrive first.
-        await _tried(world, job, 6)
+        await _wait_attempts(world, job, 6)
     newer = {name: await world.send(name, "update", version=2) for name in tenants}
     await world.restart(worker)
 
@@ -71,7 +71,7 @@ async def test_an_older_job_that_arrives_later_is_superseded(world: World) -> No
     await world.restart(worker)
     await world.wait_done(newer)
 
-    await _change(world, older, "resume")
+    await _change_invocation(world, older, "resume")
 
     answer = await world.wait_done(older)
     assert (answer["state"], answer["output"]["status"]) == ("cancelled", "superseded")
@@ -113,10 +113,10 @@ async def test_fifty_jobs_killed_at_once_leave_nothing_running(
         f" AND target_service_name LIKE '{world.service}%'"
     )
 
-    async def nothing() -> bool:
+    async def is_nothing_open() -> bool:
         return not await world.admin.query(sql)
 
-    await wait_for(nothing)
+    await wait_for(is_nothing_open)
     assert await world.run(tenants[0], "delete", version=1) == "absent"
 
 
@@ -133,7 +133,7 @@ async def test_a_killed_jobs_request_leaves_nothing_after_a_delete_on_the_same_w
 
     assert await world.run(tenant, "delete", version=1) == "deleted"
 
-    await _has_landed(world, tenant)
+    await _wait_created(world, tenant)
     assert await world.target.resources(tenant) == []
 
 
@@ -150,7 +150,7 @@ async def test_a_killed_jobs_request_leaves_nothing_after_a_delete_on_a_second_w
 
     assert await world.run(tenant, "delete", version=1) == "deleted"
 
-    await _has_landed(world, tenant)
+    await _wait_created(world, tenant)
     assert await world.target.resources(tenant) == []
 
 
@@ -164,7 +164,7 @@ async def test_many_jobs_of_one_tenant_end_with_the_last_and_one_resource(world:
     assert (await world.target.document(tenant))["version"] == 119
 
 
-async def _tried(world: World, job: str, times: int) -> None:
+async def _wait_attempts(world: World, job: str, times: int) -> None:
     async def look() -> bool:
         return bool((await world.wait_row(job)).get("retry_count", 0) >= times)
 
@@ -181,14 +181,14 @@ async def _pause(world: World, job: str) -> None:
     await wait_for(look)
 
 
-async def _change(world: World, job: str, change: str) -> None:
+async def _change_invocation(world: World, job: str, change: str) -> None:
     """Cancel, kill, pause or resume an invocation, as an operator may."""
     url = f"{world.restate.admin_endpoint}/invocations/{job}/{change}"
     async with world.http.patch(url) as response:
         assert response.status < 300, await response.text()
 
 
-async def _has_landed(world: World, tenant: str) -> None:
+async def _wait_created(world: World, tenant: str) -> None:
     async def look() -> bool:
         return bool(await world.target.ledger(tenant, "create", "201"))
 

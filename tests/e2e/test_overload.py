@@ -74,7 +74,7 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
         await world.target.set_fault(tenant, "create", delay_before=act)
     sent = [await world.send(tenant, "provision", version=1) for tenant in tenants]
     address = worker.config["worker"]["probe_address"]
-    await _many_wait(world, address, count // 2)
+    await _wait_many_waiting(world, address, count // 2)
     ghosts = set(tenants[-count // 10 :])
     killed = sent[-count // 10 :]
     for job in killed:
@@ -99,7 +99,7 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     assert set(asked) == set(tenants) - ghosts
     again = {tenant for tenant, times in Counter(asked).items() if times > 1}
     assert again <= {line["tenant"] for line in failed}, "a create was cut and sent again"
-    assert _peak(rows) <= limit
+    assert _count_simultaneous(rows) <= limit
     text = await _metrics(world, address)
     assert "landlord_worker_slots_used 0.0" in text
 
@@ -111,7 +111,7 @@ def _has_acted(line: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], timeo
     return any(failed - timeout - 1 < at < failed for at in asked)
 
 
-async def _many_wait(world: World, address: str, count: int) -> None:
+async def _wait_many_waiting(world: World, address: str, count: int) -> None:
     async def look() -> bool:
         text = await _metrics(world, address)
         (line,) = (sample for sample in text.splitlines() if sample.startswith(_WAITING))
@@ -125,7 +125,7 @@ async def _metrics(world: World, address: str) -> str:
         return await response.text()
 
 
-def _peak(rows: Sequence[dict[str, Any]]) -> int:
+def _count_simultaneous(rows: Sequence[dict[str, Any]]) -> int:
     """Return the highest number of simultaneous creates on the target."""
     creates = [row for row in rows if row["call"] == "create"]
     changes = sorted((row["at"], 1 if row["outcome"] == "asked" else -1) for row in creates)

@@ -22,17 +22,17 @@ UNINSTALL = "or uninstall all but one of them"
 
 
 @pytest.fixture(autouse=True)
-def _on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _prepend_to_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def listed(*options: str) -> str:
+def run_engines(*options: str) -> str:
     result = CliRunner().invoke(landlord_host, ["engines", *options])
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def lines_below(name: str, text: str) -> list[str]:
+def problems_of(name: str, text: str) -> list[str]:
     """The problems that are shown below an engine."""
     lines = text.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(f"  {name} "))
@@ -62,10 +62,10 @@ def test_an_engine_in_a_group_that_no_host_reads_is_shown_as_such(
 ) -> None:
     write_distribution(tmp_path, "acme", {"mine": "acme:factory"}, FINE, group=group)
 
-    text = listed()
+    text = run_engines()
 
     assert f"{group}:\n  mine             acme 1.0  acme:factory\n" in text
-    assert lines_below("mine", text) == [problem]
+    assert problems_of("mine", text) == [problem]
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_an_odd_name_and_a_bad_target_are_shown(
 ) -> None:
     write_distribution(tmp_path, "acme", {name: target}, FINE)
 
-    assert lines_below(name, listed()) == ([problem] if problem else [])
+    assert problems_of(name, run_engines()) == ([problem] if problem else [])
 
 
 def test_duplicates_are_shown_with_the_option_that_chooses(tmp_path: Path) -> None:
     write_distribution(tmp_path, "acme-one", {"twin": "acme_one:factory"}, FINE)
     write_distribution(tmp_path, "acme-two", {"twin": "acme_two:factory"}, FINE)
 
-    shown = [line for line in listed().splitlines() if "duplicate" in line]
+    shown = [line for line in run_engines().splitlines() if "duplicate" in line]
 
     assert shown == 2 * [
         f"    duplicate: several entry points have this name (acme-one 1.0, acme-two 1.0); use --engine acme-one:twin or --engine acme-two:twin, {UNINSTALL}"
@@ -113,7 +113,7 @@ def test_duplicates_are_shown_with_the_option_that_chooses(tmp_path: Path) -> No
 def test_duplicates_among_compute_engines_can_only_be_uninstalled(tmp_path: Path) -> None:
     write_distribution(tmp_path, "acme", {"mock": "acme:factory"}, FINE, group=COMPUTE_ENGINES)
 
-    (problem, _) = [line for line in listed().splitlines() if "duplicate" in line]
+    (problem, _) = [line for line in run_engines().splitlines() if "duplicate" in line]
 
     assert problem.endswith("; uninstall all but one of them")
 
@@ -123,7 +123,7 @@ def test_an_engine_for_this_version_and_the_next_has_no_problem(tmp_path: Path) 
     points = tmp_path / "acme-1.0.dist-info" / "entry_points.txt"
     points.write_text(f"{points.read_text()}[landlord.worker_engines.v2]\nmine = acme:factory\n")
 
-    found = [one for one in json.loads(listed("--json"))["engines"] if one["name"] == "mine"]
+    found = [one for one in json.loads(run_engines("--json"))["engines"] if one["name"] == "mine"]
 
     assert [one["problems"] for one in found] == [[], []]
 
@@ -134,7 +134,7 @@ def test_the_document_has_each_field_that_the_page_lists(tmp_path: Path) -> None
     info.mkdir()
     (info / "entry_points.txt").write_text("[x]\nno equals sign\n")
 
-    document = json.loads(listed("--json"))
+    document = json.loads(run_engines("--json"))
 
     assert [one for one in document["engines"] if one["name"] == "mine"] == [
         {
@@ -191,7 +191,7 @@ landlord_host(["engines"])
 """The command, where only the distributions of one folder are installed."""
 
 
-def measured(folder: Path) -> tuple[float, str]:
+def measure_listing(folder: Path) -> tuple[float, str]:
     """The processor time of the list with only these distributions, and the modules it imports."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
@@ -217,8 +217,8 @@ def test_the_list_imports_no_plugin_and_300_distributions_take_hardly_longer_tha
             points = {f"own-{number}": f"plugin_{number}:factory"}
             write_distribution(folder, name, points, "raise SystemExit('imported')")
 
-    few, _ = measured(tmp_path / "5")
-    many, imported = measured(tmp_path / "300")
+    few, _ = measure_listing(tmp_path / "5")
+    many, imported = measure_listing(tmp_path / "300")
 
     assert "landlord_engines_core.catalog" in imported
     assert "plugin_0" not in imported

@@ -18,18 +18,18 @@ def requests() -> InFlightRequests:
     return InFlightRequests(longest_carry=5.0)
 
 
-async def due() -> None:
+async def confirm_job_is_alive() -> None:
     """The job lives."""
 
 
-def raising(error: Exception) -> Callable[[], Awaitable[object]]:
+def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
     async def ask() -> None:
         raise error
 
     return ask
 
 
-async def begun(*coroutines: Awaitable[object]) -> list[asyncio.Task[object]]:
+async def start_tasks(*coroutines: Awaitable[object]) -> list[asyncio.Task[object]]:
     tasks = [asyncio.ensure_future(one) for one in coroutines]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -37,7 +37,7 @@ async def begun(*coroutines: Awaitable[object]) -> list[asyncio.Task[object]]:
 
 
 @pytest.fixture
-def stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+def stale_inspections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at the target is old, as after a pause of the whole machine."""
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
@@ -51,11 +51,11 @@ async def test_a_cancelled_step_waits_for_its_request_in_flight(
         await answer.wait()
         landed.append("yes")
 
-    async def step() -> None:
-        with requests.act("t", due):
+    async def run_step() -> None:
+        with requests.act("t", confirm_job_is_alive):
             await send(request)
 
-    (running,) = await begun(step())
+    (running,) = await start_tasks(run_step())
     for _ in range(3):
         running.cancel()
         await asyncio.sleep(0)
@@ -76,13 +76,13 @@ async def test_a_cancelled_step_waits_for_its_request_in_flight(
 async def test_the_sender_gets_the_result_or_the_error_of_a_request(
     requests: InFlightRequests,
 ) -> None:
-    async def fails() -> None:
+    async def fail() -> None:
         raise ComputeUnavailable("away")
 
-    with requests.act("t", due):
+    with requests.act("t", confirm_job_is_alive):
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
         with pytest.raises(ComputeUnavailable):
-            await send(fails)
+            await send(fail)
 
 
 async def test_a_request_that_calls_exit_does_not_end_the_event_loop(
@@ -91,7 +91,7 @@ async def test_a_request_that_calls_exit_does_not_end_the_event_loop(
     async def request() -> None:
         raise SystemExit(0)
 
-    with requests.act("t", due), pytest.raises(ExitAttempted):
+    with requests.act("t", confirm_job_is_alive), pytest.raises(ExitAttempted):
         await send(request)
 
 
@@ -100,15 +100,15 @@ async def test_a_failure_of_a_request_of_a_cancelled_step_is_not_reported(
 ) -> None:
     answer = asyncio.Event()
 
-    async def fails() -> None:
+    async def fail() -> None:
         await answer.wait()
         raise OSError
 
-    async def step() -> None:
-        with requests.act("t", due):
-            await send(fails)
+    async def run_step() -> None:
+        with requests.act("t", confirm_job_is_alive):
+            await send(fail)
 
-    (running,) = await begun(step())
+    (running,) = await start_tasks(run_step())
     running.cancel()
     answer.set()
 
@@ -119,11 +119,11 @@ async def test_a_failure_of_a_request_of_a_cancelled_step_is_not_reported(
 async def test_each_of_two_requests_of_one_tenant_is_counted(requests: InFlightRequests) -> None:
     first, second = asyncio.Event(), asyncio.Event()
 
-    async def step(answer: asyncio.Event) -> None:
-        with requests.act("t", due):
+    async def run_step(answer: asyncio.Event) -> None:
+        with requests.act("t", confirm_job_is_alive):
             await send(answer.wait)
 
-    running = await begun(step(first), step(second))
+    running = await start_tasks(run_step(first), run_step(second))
     first.set()
     await asyncio.wait((running[0],))
     assert "t" in requests
@@ -136,11 +136,11 @@ async def test_each_of_two_requests_of_one_tenant_is_counted(requests: InFlightR
 async def test_a_request_in_flight_is_abandoned_after_the_longest_carry() -> None:
     requests = InFlightRequests(longest_carry=0.01)
 
-    async def step() -> None:
-        with requests.act("t", due):
+    async def run_step() -> None:
+        with requests.act("t", confirm_job_is_alive):
             await send(asyncio.Event().wait)
 
-    (running,) = await begun(step())
+    (running,) = await start_tasks(run_step())
     running.cancel()
 
     await asyncio.wait((running,))
@@ -152,11 +152,11 @@ async def test_a_request_in_flight_is_abandoned_after_the_longest_carry() -> Non
 async def test_no_request_is_awaited_beyond_the_deadline_of_the_drain(
     requests: InFlightRequests,
 ) -> None:
-    async def step() -> None:
-        with requests.act("t", due):
+    async def run_step() -> None:
+        with requests.act("t", confirm_job_is_alive):
             await send(asyncio.Event().wait)
 
-    (running,) = await begun(step())
+    (running,) = await start_tasks(run_step())
     running.cancel()
     requests.drain(asyncio.get_running_loop().time())
 
@@ -182,14 +182,14 @@ async def test_a_cancelled_switch_puts_the_former_resource_back_into_service(
         await send(stop_former)
         story.append("never reached")
 
-    async def back() -> None:
+    async def restore() -> None:
         await send(start_former)
 
-    async def step() -> None:
-        with requests.act("t", due):
-            await switch(forward, back, longest=1.0)
+    async def run_step() -> None:
+        with requests.act("t", confirm_job_is_alive):
+            await switch(forward, restore, longest=1.0)
 
-    (running,) = await begun(step())
+    (running,) = await start_tasks(run_step())
     running.cancel()
     stopping.set()
     for _ in range(5):
@@ -203,27 +203,27 @@ async def test_a_cancelled_switch_puts_the_former_resource_back_into_service(
 
 
 async def test_a_failed_switch_is_not_rolled_back_automatically(requests: InFlightRequests) -> None:
-    async def fails() -> None:
+    async def fail() -> None:
         raise ComputeUnavailable("away")
 
-    async def back() -> None:
+    async def restore() -> None:
         pytest.fail("nobody cancelled it")
 
-    with requests.act("t", due), pytest.raises(ComputeUnavailable):
-        await switch(fails, back, longest=1.0)
+    with requests.act("t", confirm_job_is_alive), pytest.raises(ComputeUnavailable):
+        await switch(fail, restore, longest=1.0)
 
 
 async def test_a_failed_rollback_is_left_to_the_next_attempt(
     requests: InFlightRequests,
 ) -> None:
-    async def back() -> None:
+    async def restore() -> None:
         raise ComputeUnavailable("away")
 
-    async def step() -> None:
-        with requests.act("t", due):
-            await switch(asyncio.Event().wait, back, longest=1.0)
+    async def run_step() -> None:
+        with requests.act("t", confirm_job_is_alive):
+            await switch(asyncio.Event().wait, restore, longest=1.0)
 
-    (running,) = await begun(step())
+    (running,) = await start_tasks(run_step())
     running.cancel()
 
     await asyncio.wait((running,))
@@ -238,10 +238,10 @@ async def test_a_draining_worker_starts_no_switch_that_may_outlast_the_drain(
     async def forward() -> str:
         return "switched"
 
-    with requests.act("t", due):
-        assert await switch(forward, due, longest=5.0) == "switched"
+    with requests.act("t", confirm_job_is_alive):
+        assert await switch(forward, confirm_job_is_alive, longest=5.0) == "switched"
         with pytest.raises(ComputeUnavailable, match="draining"):
-            await switch(forward, due, longest=15.0)
+            await switch(forward, confirm_job_is_alive, longest=15.0)
 
 
 async def test_outside_of_a_step_requests_and_switches_run_unguarded() -> None:
@@ -250,17 +250,17 @@ async def test_outside_of_a_step_requests_and_switches_run_unguarded() -> None:
 
     observing()
     assert await send(lambda: asyncio.sleep(0, "made")) == "made"
-    assert await switch(forward, due, longest=1.0) == "switched"
+    assert await switch(forward, confirm_job_is_alive, longest=1.0) == "switched"
 
 
 async def test_after_a_fresh_inspection_the_backend_is_not_asked(
     requests: InFlightRequests,
 ) -> None:
-    with requests.act("t", raising(Superseded("younger"))):
+    with requests.act("t", ask_that_raises(Superseded("younger"))):
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
 
 
-@pytest.mark.usefixtures("stood_still")
+@pytest.mark.usefixtures("stale_inspections")
 @pytest.mark.parametrize("error", [Superseded("younger"), ExecutionEnded("killed"), Transient("?")])
 async def test_a_process_that_was_frozen_sends_nothing_for_a_job_that_may_have_ended(
     requests: InFlightRequests, error: Exception
@@ -268,15 +268,15 @@ async def test_a_process_that_was_frozen_sends_nothing_for_a_job_that_may_have_e
     async def request() -> None:
         pytest.fail("it was sent")
 
-    with requests.act("t", raising(error)), pytest.raises(type(error)):
+    with requests.act("t", ask_that_raises(error)), pytest.raises(type(error)):
         await send(request)
 
 
-@pytest.mark.usefixtures("stood_still")
+@pytest.mark.usefixtures("stale_inspections")
 async def test_a_process_that_was_frozen_continues_a_job_that_is_alive(
     requests: InFlightRequests,
 ) -> None:
-    with requests.act("t", due):
+    with requests.act("t", confirm_job_is_alive):
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
 
 
@@ -288,8 +288,8 @@ async def test_a_switch_continues_if_no_other_job_would_restore_the_service(
         monkeypatch.setattr(in_flight, "FRESH", -1.0)
         return await send(lambda: asyncio.sleep(0, "started"))
 
-    with requests.act("t", raising(error)):
-        assert await switch(forward, due, longest=1.0) == "started"
+    with requests.act("t", ask_that_raises(error)):
+        assert await switch(forward, confirm_job_is_alive, longest=1.0) == "started"
 
 
 async def test_a_younger_job_ends_a_switch_without_a_rollback(
@@ -299,17 +299,17 @@ async def test_a_younger_job_ends_a_switch_without_a_rollback(
         monkeypatch.setattr(in_flight, "FRESH", -1.0)
         return await send(lambda: asyncio.sleep(0, "started"))
 
-    async def back() -> None:
+    async def restore() -> None:
         pytest.fail("the younger job sees to the tenant")
 
-    with requests.act("t", raising(Superseded("younger"))), pytest.raises(Superseded):
-        await switch(forward, back, longest=1.0)
+    with requests.act("t", ask_that_raises(Superseded("younger"))), pytest.raises(Superseded):
+        await switch(forward, restore, longest=1.0)
 
 
 async def test_successive_inspections_keep_a_step_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.act("t", raising(Superseded("younger"))):
+    with requests.act("t", ask_that_raises(Superseded("younger"))):
         monkeypatch.setattr(in_flight, "FRESH", 0.3)
         for _ in range(4):
             await asyncio.sleep(0.1)
@@ -320,7 +320,7 @@ async def test_successive_inspections_keep_a_step_fresh(
 async def test_an_inspection_after_a_freeze_does_not_count_as_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.act("t", raising(Superseded("younger"))):
+    with requests.act("t", ask_that_raises(Superseded("younger"))):
         monkeypatch.setattr(in_flight, "FRESH", 0.05)
         await asyncio.sleep(0.1)
         observing()

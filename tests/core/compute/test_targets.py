@@ -24,7 +24,7 @@ class Scripted(MockCompute):
         return answer
 
 
-def scripted(*script: str | BaseException) -> Scripted:
+def scripted_engine(*script: str | BaseException) -> Scripted:
     class Engine(Scripted):
         answers: ClassVar[list[str | BaseException]] = list(script)
 
@@ -39,7 +39,7 @@ async def test_an_engine_without_a_target_is_reached() -> None:
 
 
 async def test_an_unexpected_error_of_an_engine_is_reported_without_its_text() -> None:
-    status = await reach("own", scripted(KeyError("sesame")))
+    status = await reach("own", scripted_engine(KeyError("sesame")))
 
     assert "cannot reach its target: KeyError" in str(status.error)
     assert "sesame" not in str(status.error)
@@ -49,7 +49,7 @@ async def test_an_unexpected_error_of_an_engine_is_reported_without_its_text() -
 async def test_an_engine_that_calls_exit_in_reach_does_not_end_the_worker(
     exits: BaseException,
 ) -> None:
-    status = await reach("own", scripted(exits))
+    status = await reach("own", scripted_engine(exits))
 
     assert f"cannot reach its target: {type(exits).__name__}" in str(status.error)
 
@@ -68,7 +68,7 @@ async def test_a_target_that_gives_no_answer_is_given_up() -> None:
 async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -> None:
     logger, metrics = RecordingLogger(), Metrics()
     refused = ComputeRefused("denied")
-    engine = scripted("v1", "v1", refused, ComputeRefused("denied"), "v1")
+    engine = scripted_engine("v1", "v1", refused, ComputeRefused("denied"), "v1")
     targets = Targets(registry=ComputeRegistry({"own": engine}), logger=logger)
     metrics.watch_targets(targets.registry, targets.gauge_value)
     shown = []

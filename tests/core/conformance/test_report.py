@@ -12,7 +12,7 @@ from landlord_engines_core.conformance.verdicts import Outcome, Result, Verdict
 ENGINE = Engine(kind=Kind.WORKER, name="mine", distribution="d", version="1", target="mine:factory")
 
 
-def texts(outcome: Outcome) -> list[str]:
+def report_texts(outcome: Outcome) -> list[str]:
     rules = RULES[Kind.WORKER]
     return [
         write_result(ENGINE, Result(rule=rule.id, outcome=outcome, note="n", story=("a", "b")))
@@ -21,7 +21,7 @@ def texts(outcome: Outcome) -> list[str]:
 
 
 def test_a_report_has_the_form_of_its_schema_and_each_rule(tmp_path: Path) -> None:
-    (report,) = build_reports(texts(Outcome.PASSED))
+    (report,) = build_reports(report_texts(Outcome.PASSED))
 
     path = write_report(report, tmp_path / "reports")
 
@@ -35,7 +35,7 @@ def test_a_report_has_the_form_of_its_schema_and_each_rule(tmp_path: Path) -> No
 
 
 def test_a_run_of_a_part_of_the_rules_is_incomplete_and_says_which_did_not_run() -> None:
-    (report,) = build_reports(texts(Outcome.PASSED)[:3])
+    (report,) = build_reports(report_texts(Outcome.PASSED)[:3])
 
     lines = list(report.lines())
 
@@ -48,6 +48,6 @@ def test_two_engines_of_one_run_get_a_report_each() -> None:
     other = Engine(kind=Kind.WORKER, name="other")
     result = Result(rule="LOAD-1", outcome=Outcome.FAILED)
 
-    reports = list(build_reports([*texts(Outcome.PASSED), write_result(other, result)]))
+    reports = list(build_reports([*report_texts(Outcome.PASSED), write_result(other, result)]))
 
     assert [report.verdict for report in reports] == [Verdict.CONFORMANT, Verdict.NON_CONFORMANT]

@@ -16,11 +16,11 @@ async def user(httpserver: HTTPServer) -> AsyncIterator[User]:
 
 
 async def test_a_tenant_state_that_is_not_reached_in_time_is_named(user: User) -> None:
-    async def nothing() -> bool:
+    async def never() -> bool:
         return False
 
     with pytest.raises(DemoFailed, match="a miracle was not seen within"):
-        await user.wait_for("a miracle", nothing)
+        await user.wait_for("a miracle", never)
 
 
 async def test_the_wait_for_a_tenant_that_does_not_become_ready_is_limited(

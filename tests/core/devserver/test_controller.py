@@ -22,7 +22,9 @@ from landlord_test_target.landlord import (
 from landlord_test_target.waiting import wait_for
 
 
-async def ready(landlord: ApiUser, dispatcher: ScriptedDispatcher, **config: object) -> str:
+async def create_ready_tenant(
+    landlord: ApiUser, dispatcher: ScriptedDispatcher, **config: object
+) -> str:
     dispatcher.default_answer = SUCCEEDED
     tenant = await landlord.create("acme", **config)
     await landlord.wait_fields(tenant, status="ready")
@@ -30,7 +32,7 @@ async def ready(landlord: ApiUser, dispatcher: ScriptedDispatcher, **config: obj
     return tenant
 
 
-async def provisioning(landlord: ApiUser, **config: object) -> str:
+async def create_provisioning_tenant(landlord: ApiUser, **config: object) -> str:
     tenant = await landlord.create("acme", **config)
     await landlord.wait_fields(tenant, status="provisioning")
     return tenant
@@ -68,7 +70,7 @@ async def test_a_started_execution_is_shown_as_running(landlord: ApiUser) -> Non
 async def test_a_changed_state_of_an_execution_is_shown(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    tenant = await provisioning(landlord)
+    tenant = await create_provisioning_tenant(landlord)
     dispatcher.answers["inv_1"] = BACKING_OFF
 
     seen = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
@@ -110,7 +112,7 @@ async def test_a_dispatch_is_forgotten_where_the_record_changed_while_it_was_sen
 async def test_a_change_during_a_healthy_run_is_stored_and_never_dispatched(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    tenant = await provisioning(landlord, n=1)
+    tenant = await create_provisioning_tenant(landlord, n=1)
 
     changed = await landlord.update(tenant, n=2)
     dispatcher.answers["inv_1"] = SUCCEEDED
@@ -125,7 +127,7 @@ async def test_a_change_during_a_healthy_run_is_stored_and_never_dispatched(
 async def test_a_change_does_not_restart_an_execution_that_is_not_backing_off(
     landlord: ApiUser, dispatcher: ScriptedDispatcher, sub_state: str
 ) -> None:
-    tenant = await provisioning(landlord, n=1)
+    tenant = await create_provisioning_tenant(landlord, n=1)
     await landlord.update(tenant, n=2)
 
     dispatcher.answers["inv_1"] = PolledExecution(state=PolledState(sub_state), retry_count=1)
@@ -138,7 +140,7 @@ async def test_a_change_does_not_restart_an_execution_that_is_not_backing_off(
 async def test_a_change_while_backing_off_kills_waits_for_the_end_and_dispatches_again(
     landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
-    tenant = await provisioning(landlord, n=1)
+    tenant = await create_provisioning_tenant(landlord, n=1)
     dispatcher.answers["inv_1"] = BACKING_OFF
     await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
@@ -155,18 +157,18 @@ async def test_a_change_while_backing_off_kills_waits_for_the_end_and_dispatches
 async def test_a_killed_execution_is_waited_for_before_the_next_dispatch(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    tenant = await provisioning(landlord, n=1)
+    tenant = await create_provisioning_tenant(landlord, n=1)
     dispatcher.answers["inv_1"] = BACKING_OFF
     await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
     dispatcher.after_kill = RUNNING
 
     await landlord.update(tenant, n=2)
 
-    async def killed_and_looked_at() -> bool:
+    async def was_killed_and_polled() -> bool:
         return dispatcher.killed == ["inv_1"] and dispatcher.polls["inv_1"] > looks + 3
 
     looks = dispatcher.polls["inv_1"]
-    await wait_for(killed_and_looked_at)
+    await wait_for(was_killed_and_polled)
     assert len(dispatcher.bodies) == 1
     dispatcher.answers["inv_1"] = SUCCEEDED
     await landlord.wait_fields(tenant, workflow_execution_id="inv_2")
@@ -175,7 +177,7 @@ async def test_a_killed_execution_is_waited_for_before_the_next_dispatch(
 async def test_the_same_configuration_written_otherwise_restarts_nothing(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    tenant = await provisioning(landlord, a=1, b=2)
+    tenant = await create_provisioning_tenant(landlord, a=1, b=2)
     dispatcher.answers["inv_1"] = BACKING_OFF
     await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
@@ -189,7 +191,7 @@ async def test_the_same_configuration_written_otherwise_restarts_nothing(
 async def test_a_delete_kills_the_current_execution_and_goes_through_an_archival(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    tenant = await provisioning(landlord, n=1)
+    tenant = await create_provisioning_tenant(landlord, n=1)
 
     answer = await landlord.delete(tenant)
 
@@ -205,7 +207,7 @@ async def test_a_delete_kills_the_current_execution_and_goes_through_an_archival
 async def test_a_delete_goes_on_where_the_kill_fails(
     landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
-    tenant = await provisioning(landlord)
+    tenant = await create_provisioning_tenant(landlord)
     dispatcher.error = EngineFailed("no such execution")
 
     answer = await landlord.delete(tenant)
@@ -217,7 +219,7 @@ async def test_a_delete_goes_on_where_the_kill_fails(
 async def test_a_delete_of_a_tenant_that_is_being_deleted_changes_nothing(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    tenant = await ready(landlord, dispatcher)
+    tenant = await create_ready_tenant(landlord, dispatcher)
     await landlord.archive(tenant)
     going = await landlord.wait_fields(tenant, workflow_sub_state="running")
 
@@ -246,13 +248,13 @@ async def test_a_delete_before_the_first_dispatch_kills_nothing_and_still_sends_
 async def test_a_forgotten_execution_leaves_its_tenant_stuck(
     landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
-    tenant = await provisioning(landlord)
+    tenant = await create_provisioning_tenant(landlord)
     dispatcher.answers["inv_1"] = None
 
-    async def polled() -> bool:
+    async def has_logged_failures() -> bool:
         return lines.events("warning").count("execution not read") >= 10
 
-    await wait_for(polled)
+    await wait_for(has_logged_failures)
 
     assert (await landlord.get(tenant)).body["status"] == "provisioning"
 
@@ -260,13 +262,13 @@ async def test_a_forgotten_execution_leaves_its_tenant_stuck(
 async def test_a_tenant_does_not_fail_if_the_backend_cannot_be_polled(
     landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
-    tenant = await provisioning(landlord)
+    tenant = await create_provisioning_tenant(landlord)
     dispatcher.error = EngineFailed("it is away")
 
-    async def polled() -> bool:
+    async def has_logged_failures() -> bool:
         return lines.events("warning").count("execution not read") >= 10
 
-    await wait_for(polled)
+    await wait_for(has_logged_failures)
     dispatcher.error = None
     dispatcher.default_answer = SUCCEEDED
 
@@ -289,7 +291,7 @@ async def test_a_tenant_that_cannot_be_dispatched_five_times_fails(
 async def test_temporary_errors_are_forgotten_after_a_success(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    tenant = await ready(landlord, dispatcher)
+    tenant = await create_ready_tenant(landlord, dispatcher)
     dispatcher.default_answer = SUCCEEDED
 
     for number in range(3):

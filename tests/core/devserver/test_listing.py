@@ -5,12 +5,12 @@ import pytest
 from landlord_test_target.landlord import BACKING_OFF, SUCCEEDED, ApiUser, ScriptedDispatcher
 
 
-async def names(landlord: ApiUser, query: str = "") -> list[str]:
+async def list_names(landlord: ApiUser, query: str = "") -> list[str]:
     answer = await landlord.call("GET", f"/v1/tenants?{query}")
     return [tenant["name"] for tenant in answer.body["tenants"]]
 
 
-async def made(landlord: ApiUser, *tenants: str) -> list[str]:
+async def create_tenants(landlord: ApiUser, *tenants: str) -> list[str]:
     ids = []
     for name in tenants:
         ids.append(await landlord.create(name))
@@ -26,7 +26,7 @@ async def test_the_newest_come_first_and_the_total_counts_all_pages(landlord: Ap
 
     assert [tenant["name"] for tenant in answer["tenants"]] == ["b"]
     assert (answer["total"], answer["limit"], answer["offset"]) == (3, 1, 1)
-    assert await names(landlord) == ["c", "b", "a"]
+    assert await list_names(landlord) == ["c", "b", "a"]
 
 
 async def test_an_empty_list_is_written_as_a_list(landlord: ApiUser) -> None:
@@ -44,29 +44,29 @@ async def test_archived_tenants_are_listed_only_when_asked_for(
     await landlord.archive(tenant)
     await landlord.wait_fields(tenant, status="archived")
 
-    assert await names(landlord) == []
-    assert await names(landlord, "include_deleted=f") == []
-    assert await names(landlord, "include_deleted=true") == ["old"]
+    assert await list_names(landlord) == []
+    assert await list_names(landlord, "include_deleted=f") == []
+    assert await list_names(landlord, "include_deleted=true") == ["old"]
 
 
 async def test_tenants_are_filtered_by_the_state_of_their_execution(
     landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    _, second = await made(landlord, "a", "b")
+    _, second = await create_tenants(landlord, "a", "b")
     dispatcher.answers["inv_2"] = BACKING_OFF
     await landlord.wait_fields(second, workflow_sub_state="backing-off")
 
-    assert await names(landlord, "workflow_sub_state=backing-off") == ["b"]
-    assert await names(landlord, "workflow_sub_state=running,%20waiting") == ["a"]
-    assert await names(landlord, "min_retry_count=4") == ["b"]
-    assert await names(landlord, "min_retry_count=5") == []
+    assert await list_names(landlord, "workflow_sub_state=backing-off") == ["b"]
+    assert await list_names(landlord, "workflow_sub_state=running,%20waiting") == ["a"]
+    assert await list_names(landlord, "min_retry_count=4") == ["b"]
+    assert await list_names(landlord, "min_retry_count=5") == []
 
 
 async def test_no_tenant_ever_has_a_workflow_error(landlord: ApiUser) -> None:
     await landlord.create("a")
 
-    assert await names(landlord, "has_workflow_error=true") == []
-    assert await names(landlord, "has_workflow_error=false") == ["a"]
+    assert await list_names(landlord, "has_workflow_error=true") == []
+    assert await list_names(landlord, "has_workflow_error=false") == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ FORMS = (
 )
 
 
-def formed(value: Any) -> Any:
+def with_placeholders(value: Any) -> Any:
     """The value with each id and each time in it replaced by the name of its form."""
     if isinstance(value, dict):
-        return {key: formed(below) for key, below in value.items()}
+        return {key: with_placeholders(below) for key, below in value.items()}
     if isinstance(value, list):
-        return [formed(below) for below in value]
+        return [with_placeholders(below) for below in value]
     if isinstance(value, str):
         for name, pattern in FORMS:
             value = pattern.sub(f"<{name}>", value)
@@ -41,7 +41,7 @@ def differences(path: str, recorded: Any, answered: Any) -> Iterator[str]:
             yield f"{path}: {len(recorded)} recorded, {len(answered)} answered"
         for number, pair in enumerate(zip(recorded, answered, strict=False)):
             yield from differences(f"{path}[{number}]", *pair)
-    elif formed(recorded) != formed(answered):
+    elif with_placeholders(recorded) != with_placeholders(answered):
         yield f"{path}: {recorded!r} recorded, {answered!r} answered"
 
 
@@ -63,7 +63,7 @@ class Replay:
         async def look() -> bool:
             nonlocal found
             found = await self.landlord.call(request["method"], path, raw)
-            return request["method"] != "GET" or resynced(found, response)
+            return request["method"] != "GET" or has_caught_up(found, response)
 
         await wait_for(look)
         assert found is not None
@@ -75,14 +75,14 @@ class Replay:
         return FORMS[0][1].sub(self.id, path)
 
 
-def resynced(answer: Answer, response: dict[str, Any]) -> bool:
+def has_caught_up(answer: Answer, response: dict[str, Any]) -> bool:
     if answer.status != response["status"]:
         return False
     recorded = response["body"]
     return not isinstance(recorded, dict) or recorded.get("status") == answer.body.get("status")
 
 
-def compared(exchange: dict[str, Any], answer: Answer) -> Iterator[str]:
+def compare_answer(exchange: dict[str, Any], answer: Answer) -> Iterator[str]:
     name, response = exchange["name"], exchange["response"]
     kind = answer.headers.get("Content-Type")
     body = answer.body if response["content_type"] == "application/json" else answer.raw.decode()
@@ -101,7 +101,7 @@ async def test_every_recorded_request_is_answered_as_it_was_recorded(
     dispatcher.may_accept.clear()
 
     for exchange in exchanges:
-        found += compared(exchange, await replay.send(exchange))
+        found += compare_answer(exchange, await replay.send(exchange))
         if exchange["name"] == "get-requested":
             dispatcher.may_accept.set()
 

@@ -102,7 +102,7 @@ class Half(WorkerEngine):
         started()
 
 
-def annotated(kind: object) -> Callable[[EngineContext], Any]:
+def factory_returning(kind: object) -> Callable[[EngineContext], Any]:
     def created(context: EngineContext) -> Any:
         raise AssertionError
 
@@ -160,10 +160,13 @@ def annotated(kind: object) -> Callable[[EngineContext], Any]:
             ["its create_engine does not take one argument, the context"],
         ),
         (
-            declare(create_engine=annotated(int)),
+            declare(create_engine=factory_returning(int)),
             ["it creates an object of type int, and not a WorkerEngine"],
         ),
-        (declare(create_engine=annotated(Half)), ["Half lacks register", "Half lacks shutdown"]),
+        (
+            declare(create_engine=factory_returning(Half)),
+            ["Half lacks register", "Half lacks shutdown"],
+        ),
         (
             declare(dict.fromkeys((*LOCK, Capability.MOVE, Capability.WATCH), Support.FULL)),
             [
@@ -198,7 +201,7 @@ def test_a_name_that_settings_cannot_have_is_a_problem() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [annotated("Nowhere"), annotated(WorkerEngine), print],
+    [factory_returning("Nowhere"), factory_returning(WorkerEngine), print],
     ids=["unresolved", "base", "in C"],
 )
 def test_a_function_that_does_not_say_what_it_creates_is_sound(

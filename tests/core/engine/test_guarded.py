@@ -98,7 +98,7 @@ async def test_the_answers_of_an_engine_are_returned() -> None:
     assert answers == [None, HERE, None, HERE, HERE, HERE, MOVED]
 
 
-def leave() -> NoReturn:
+def call_exit() -> NoReturn:
     sys.exit(0)
 
 
@@ -106,10 +106,10 @@ def leave() -> NoReturn:
 async def start(settings: object, folder: Path) -> AsyncIterator[LocalBackend]:
     """Runs a backend; ``settings`` say where it exits."""
     if settings == "start":
-        leave()
+        call_exit()
     yield LocalBackend(settings={}, dispatcher=ScriptedDispatcher())
     if settings == "end":
-        leave()
+        call_exit()
 
 
 async def open_and_use(

@@ -93,7 +93,7 @@ def typed(
     return settings
 
 
-def refused(
+def settings_error(
     document: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
@@ -206,7 +206,7 @@ def test_a_compute_section_of_another_form_is_refused_with_path_and_source(
     flags: Mapping[str, str],
     named: str,
 ) -> None:
-    assert named in refused(document, environment, flags)
+    assert named in settings_error(document, environment, flags)
 
 
 def test_variables_that_kubernetes_sets_for_a_service_are_ignored() -> None:
@@ -230,7 +230,7 @@ def test_variables_that_kubernetes_sets_for_a_service_are_ignored() -> None:
     ],
 )
 def test_a_variable_whose_engine_is_misspelt_is_an_error(name: str, meant: str) -> None:
-    assert f"{name} is unknown; did you mean {meant}?" in refused(environment={name: "x"})
+    assert f"{name} is unknown; did you mean {meant}?" in settings_error(environment={name: "x"})
 
 
 @pytest.mark.parametrize("name", ["COMPUTE_REGION", "COMPUTED_DOCKER", "COMPUTE_EC2_X"])
@@ -333,14 +333,14 @@ def test_a_key_may_have_dashes_and_an_empty_one_counts_as_not_set() -> None:
     ],
 )
 def test_a_wrong_setting_is_named_with_its_source(section: Mapping[str, Any], named: str) -> None:
-    text = refused({"compute": {"typed": section}})
+    text = settings_error({"compute": {"typed": section}})
 
     assert named in text
     assert "sesame" not in text
 
 
 def test_all_wrong_settings_are_in_one_error() -> None:
-    text = refused({"compute": {"typed": {"ratio": "x"}}, "log": {"level": "loud"}})
+    text = settings_error({"compute": {"typed": {"ratio": "x"}}, "log": {"level": "loud"}})
 
     assert "log.level must be" in text
     assert "compute.typed.ratio must be" in text
@@ -366,7 +366,7 @@ def test_an_engine_that_only_the_worker_names_has_settings_too(document: Mapping
     loaded = load(document, {"OTHER": "o", "COMPUTE": '{"typed": {"url": "u"}}'})
 
     assert loaded.settings.compute["typed"].settings == Typed(url="u", proxy="o")
-    assert "compute.typed.url is missing" in refused(document)
+    assert "compute.typed.url is missing" in settings_error(document)
 
 
 def test_the_engines_choice_counts_only_where_the_worker_makes_none() -> None:

@@ -10,7 +10,7 @@ from landlord_engines_core.settings.files import find_file, read_file
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _change_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("landlord_engines_core.settings.files._LANDLORD_FOLDER", tmp_path / "etc")
 

@@ -36,7 +36,7 @@ def load(
     return sources.load(engine, MyEngine)
 
 
-def refused(
+def settings_error(
     document: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
@@ -139,7 +139,7 @@ def test_the_section_of_an_engine_fills_unset_keys_of_worker() -> None:
 def test_errors_in_a_file_are_named_with_suggestions(
     document: Mapping[str, Any], named: str
 ) -> None:
-    assert named in refused(document)
+    assert named in settings_error(document)
 
 
 @pytest.mark.parametrize("section", ["restate", "step_functions", "mock", "temporal"])
@@ -198,7 +198,7 @@ def test_an_empty_variable_is_not_set() -> None:
 
 
 def test_a_similar_variable_is_an_error_and_others_are_ignored() -> None:
-    assert "did you mean WORKER_DRAIN_TIMEOUT?" in refused(
+    assert "did you mean WORKER_DRAIN_TIMEOUT?" in settings_error(
         environment={"WORKER_DRAIN_TIMEOT": "1s"}
     )
     load(environment={"WORKER_PORT_9080_TCP": "tcp://10.0.0.1:9080", "PATH": "/bin"})
@@ -224,7 +224,7 @@ def test_a_similar_variable_is_an_error_and_others_are_ignored() -> None:
 def test_a_misspelt_variable_is_an_error_that_names_the_right_one(name: str, meant: str) -> None:
     named = f"the environment variable {name} is unknown; did you mean {meant}?"
 
-    assert named in refused(environment={name: "1"})
+    assert named in settings_error(environment={name: "1"})
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_misspelt_variable_of_the_default_engine_is_reported() -> None:
     ],
 )
 def test_a_flag_for_an_unknown_path_is_an_error(flag: str, named: str) -> None:
-    assert named in refused(flags={flag: "1"})
+    assert named in settings_error(flags={flag: "1"})
 
 
 def test_a_flag_may_have_dashes_as_in_a_file() -> None:
@@ -316,7 +316,7 @@ def test_a_value_that_json_lacks_is_refused_in_the_used_sections() -> None:
         "controller": {"since": date(2026, 1, 1)},
     }
 
-    text = refused(document)
+    text = settings_error(document)
 
     assert "worker.compute_provider is a date" in text
     assert "workflow.my_engine.address is a set, which JSON cannot represent" in text
@@ -327,7 +327,7 @@ def test_a_value_that_json_lacks_is_refused_in_the_used_sections() -> None:
 def test_all_errors_are_reported_together_and_no_value_is_shown() -> None:
     section = {"api_key": ["sesame"], "endpoint": "sesame"}
 
-    text = refused({"workflow": {"my-engine": section}})
+    text = settings_error({"workflow": {"my-engine": section}})
 
     assert "workflow.my_engine.api_key must be a text (f.yaml)" in text
     assert "workflow.my_engine.endpoint must be an http or https URL" in text
@@ -348,7 +348,7 @@ def test_the_default_engine_is_named_by_file_environment_and_flag() -> None:
     assert attrs.evolve(sources, document={}, flags={}, environment={}).default_engine() == ""
 
 
-def gather(config: Path | None = None, **environment: str) -> Sources:
+def gather_sources(config: Path | None = None, **environment: str) -> Sources:
     return Sources.gather(config, environment, {})
 
 
@@ -358,16 +358,18 @@ def test_a_file_is_found_where_landlord_looks(
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "home" / "landlord"
     home.mkdir(parents=True)
-    assert gather().file == ""
+    assert gather_sources().file == ""
 
     (home / "config.json").write_text('{"log": {"level": "warn"}}')
-    assert gather(XDG_CONFIG_HOME=str(tmp_path / "home")).document == {"log": {"level": "warn"}}
+    assert gather_sources(XDG_CONFIG_HOME=str(tmp_path / "home")).document == {
+        "log": {"level": "warn"}
+    }
     (tmp_path / "config.yaml").write_text("")
-    assert gather(XDG_CONFIG_HOME=str(tmp_path / "home")).file == "config.yaml"
+    assert gather_sources(XDG_CONFIG_HOME=str(tmp_path / "home")).file == "config.yaml"
     named = tmp_path / "named.yaml"
     named.write_text("log: {level: error}")
-    assert gather(LANDLORD_CONFIG=str(named)).file == str(named)
-    assert gather(named, LANDLORD_CONFIG="nowhere").file == str(named)
+    assert gather_sources(LANDLORD_CONFIG=str(named)).file == str(named)
+    assert gather_sources(named, LANDLORD_CONFIG="nowhere").file == str(named)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +390,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, nam
     path.write_bytes(content)
 
     with pytest.raises(SettingsError, match=named) as caught:
-        gather(path)
+        gather_sources(path)
 
     assert "sesame" not in str(caught.value)
 
@@ -396,13 +398,13 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, nam
 def test_a_json_file_is_read_as_json(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(b'\xef\xbb\xbf{\n\t"log": {"level": "warn"}\n}')
-    assert gather(path).document == {"log": {"level": "warn"}}
+    assert gather_sources(path).document == {"log": {"level": "warn"}}
 
     path.write_text("log: {level: warn}")
     with pytest.raises(SettingsError, match="is not JSON at line 1"):
-        gather(path)
+        gather_sources(path)
 
 
 def test_a_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="does not exist"):
-        gather(LANDLORD_CONFIG=str(tmp_path / "nowhere"))
+        gather_sources(LANDLORD_CONFIG=str(tmp_path / "nowhere"))

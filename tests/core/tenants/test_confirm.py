@@ -34,7 +34,7 @@ def body(operation: str = "provision", **config: object) -> bytes:
     ).encode()
 
 
-async def bring(tenants: TenantJobs, raw: bytes, execution_id: str = "one") -> Confirmed:
+async def apply_job(tenants: TenantJobs, raw: bytes, execution_id: str = "one") -> Confirmed:
     """Do the work of a job on the engine that is called mock, as one attempt of its step does."""
     return await tenants.confirmer.bring(parse_job(raw), execution_id, Record(), Placement("mock"))
 
@@ -120,7 +120,7 @@ async def test_a_rollback_during_a_repair_is_the_result_of_the_step() -> None:
     compute = ScriptedCompute(states=states, results=[ComputeResult()])
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
-    confirmed = await bring(build_tenant_jobs(("mock", compute)), body(image="x"))
+    confirmed = await apply_job(build_tenant_jobs(("mock", compute)), body(image="x"))
 
     assert (confirmed.applied.outcome, confirmed.applied.rolled_back) == (
         "rolled-back",
@@ -135,9 +135,9 @@ async def test_a_later_attempt_in_the_same_process_only_watches_the_applied_reso
     tenants = build_tenant_jobs(("mock", compute))
 
     with pytest.raises(ComputeUnavailable, match="is starting, not healthy"):
-        await bring(tenants, body(image="x"))
+        await apply_job(tenants, body(image="x"))
     compute.states.clear()
-    confirmed = await bring(tenants, body(image="x"))
+    confirmed = await apply_job(tenants, body(image="x"))
 
     assert compute.asked == ["provision"]
     assert confirmed.applied.outcome == "created"
@@ -146,10 +146,10 @@ async def test_a_later_attempt_in_the_same_process_only_watches_the_applied_reso
 async def test_an_attempt_in_another_process_decides_by_the_state_of_the_target() -> None:
     compute = Counted(states=[ResourceState.MISSING, *[ResourceState.STARTING] * 50])
     with pytest.raises(ComputeUnavailable):
-        await bring(build_tenant_jobs(("mock", compute)), body(image="x"))
+        await apply_job(build_tenant_jobs(("mock", compute)), body(image="x"))
     compute.states.clear()
 
-    confirmed = await bring(build_tenant_jobs(("mock", compute)), body(image="x"))
+    confirmed = await apply_job(build_tenant_jobs(("mock", compute)), body(image="x"))
 
     assert compute.asked == ["provision"]
     assert confirmed.applied.outcome == "unchanged"
@@ -162,8 +162,8 @@ async def test_a_resource_that_fails_again_after_a_repair_is_only_watched() -> N
 
     for _ in range(2):
         with pytest.raises(ComputeUnavailable, match="is failed, not healthy"):
-            await bring(tenants, body(image="x"))
-    confirmed = await bring(tenants, body(image="x"))
+            await apply_job(tenants, body(image="x"))
+    confirmed = await apply_job(tenants, body(image="x"))
 
     assert compute.states == []
     assert compute.asked == ["provision", "update", "provision"]  # a mock's update provisions
@@ -179,7 +179,7 @@ async def test_a_repair_applies_the_current_configuration_of_landlord(
     states = [ResourceState.MISSING, *[ResourceState.FAILED] * 2]
     compute = ScriptedCompute(states=states)
 
-    confirmed = await bring(
+    confirmed = await apply_job(
         build_tenant_jobs(("mock", compute), landlord=landlord), body(image="old")
     )
 
@@ -194,7 +194,7 @@ async def test_without_an_answer_of_landlord_a_repair_applies_the_configuration_
     states = [ResourceState.MISSING, *[ResourceState.FAILED] * 2]
     compute = ScriptedCompute(states=states)
 
-    await bring(build_tenant_jobs(("mock", compute), landlord=landlord), body(image="old"))
+    await apply_job(build_tenant_jobs(("mock", compute), landlord=landlord), body(image="old"))
 
     assert compute.resources["t"].config == {"image": "old"}
 
@@ -211,16 +211,16 @@ class Contested(Counted):
         return await super().inspect(tenant, location)
 
 
-async def other(tenants: TenantJobs, *, image: str) -> ComputeSpec:
+async def other_spec(tenants: TenantJobs, *, image: str) -> ComputeSpec:
     return await tenants.jobs.actions.resolver.spec(parse_job(body(image=image)), Placement("mock"))
 
 
 async def test_a_healthy_resource_with_another_hash_is_repaired_each_time() -> None:
     compute = Contested()
     tenants = build_tenant_jobs(("mock", compute))
-    compute.changes.extend([await other(tenants, image="theirs")] * 2)
+    compute.changes.extend([await other_spec(tenants, image="theirs")] * 2)
 
-    confirmed = await bring(tenants, body(image="ours"))
+    confirmed = await apply_job(tenants, body(image="ours"))
 
     assert compute.resources["t"].config == {"image": "ours"}
     assert confirmed.applied.changes == ("image changed",)
@@ -235,13 +235,13 @@ async def test_a_resource_with_the_hash_of_landlords_current_configuration_is_ke
     )
     compute = Contested()
     tenants = build_tenant_jobs(("mock", compute), landlord=landlord)
-    compute.changes.append(await other(tenants, image="new"))
+    compute.changes.append(await other_spec(tenants, image="new"))
 
-    confirmed = await bring(tenants, body(image="old"))
+    confirmed = await apply_job(tenants, body(image="old"))
 
     assert compute.asked == ["provision"]
     assert compute.resources["t"].config == {"image": "new"}
-    assert confirmed.applied.config_hash == (await other(tenants, image="new")).config_hash
+    assert confirmed.applied.config_hash == (await other_spec(tenants, image="new")).config_hash
 
 
 async def test_the_number_of_remembered_unconfirmed_jobs_is_limited() -> None:
@@ -251,7 +251,7 @@ async def test_the_number_of_remembered_unconfirmed_jobs_is_limited() -> None:
     for number in range(1001):
         compute.states.extend([ResourceState.MISSING, ResourceState.STARTING])
         with pytest.raises(ComputeUnavailable):
-            await bring(tenants, body(), f"job-{number}")
+            await apply_job(tenants, body(), f"job-{number}")
 
     assert len(tenants.confirmer._work) == 1000
     assert "job-0" not in tenants.confirmer._work
@@ -260,7 +260,7 @@ async def test_the_number_of_remembered_unconfirmed_jobs_is_limited() -> None:
 async def test_the_applied_configuration_is_forgotten_when_the_job_ends() -> None:
     tenants = build_tenant_jobs(("mock", MockCompute()))
 
-    await bring(tenants, body())
+    await apply_job(tenants, body())
 
     assert not tenants.confirmer._work
 
@@ -333,7 +333,7 @@ async def test_the_next_attempt_of_a_delete_removes_leftovers() -> None:
     tenants = build_tenant_jobs(("mock", compute))
     with pytest.raises(ComputeUnavailable, match="is still there"):
         await tenants.confirmer.remove("t", (Placement("mock"),))
-    await bring(build_tenant_jobs(("mock", compute)), body())
+    await apply_job(build_tenant_jobs(("mock", compute)), body())
     compute.states.clear()
 
     confirmed = await tenants.confirmer.remove("t", (Placement("mock"),))

@@ -39,14 +39,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def lost(count: int, *, is_new: bool = True) -> LostAttempts:
+def lost_attempts(count: int, *, is_new: bool = True) -> LostAttempts:
     return LostAttempts(count=count, is_new=is_new)
 
 
-def put_off(loops: CrashLoops, count: int, execution_id: str = "one") -> SetApart:
+def set_apart(loops: CrashLoops, count: int, execution_id: str = "one") -> SetApart:
     with (
         pytest.raises(SetApart) as raised,
-        loops.attempt(execution_id, lost(count), lambda: "acme"),
+        loops.attempt(execution_id, lost_attempts(count), lambda: "acme"),
     ):
         pytest.fail("it is put off")
     return raised.value
@@ -55,9 +55,9 @@ def put_off(loops: CrashLoops, count: int, execution_id: str = "one") -> SetApar
 def test_one_or_two_lost_attempts_cause_a_short_pause_and_set_no_job_apart(
     loops: CrashLoops, lines: RecordingLogger
 ) -> None:
-    assert [put_off(loops, count).retry_after for count in (1, 2)] == [0.25, 0.25]
+    assert [set_apart(loops, count).retry_after for count in (1, 2)] == [0.25, 0.25]
 
-    with loops.attempt("one", lost(2, is_new=False), lambda: "acme"):
+    with loops.attempt("one", lost_attempts(2, is_new=False), lambda: "acme"):
         assert len(loops) == 0
     assert lines.lines == []
     assert loops.add_lost_attempts("one", "") == ""
@@ -66,7 +66,7 @@ def test_one_or_two_lost_attempts_cause_a_short_pause_and_set_no_job_apart(
 def test_from_the_third_lost_attempt_on_the_pauses_grow_up_to_an_hour(
     loops: CrashLoops, lines: RecordingLogger
 ) -> None:
-    errors = [put_off(loops, count) for count in (3, 4, 5, 9, 10, 10**6)]
+    errors = [set_apart(loops, count) for count in (3, 4, 5, 9, 10, 10**6)]
 
     assert [error.retry_after for error in errors] == [30, 60, 120, 1920, 3600, 3600]
     assert str(errors[0]).startswith(
@@ -83,32 +83,32 @@ def test_from_the_third_lost_attempt_on_the_pauses_grow_up_to_an_hour(
 def test_only_one_job_that_was_set_apart_runs_at_a_time(
     loops: CrashLoops, lines: RecordingLogger
 ) -> None:
-    with loops.attempt("one", lost(3, is_new=False), lambda: "acme"):
+    with loops.attempt("one", lost_attempts(3, is_new=False), lambda: "acme"):
         with (
             pytest.raises(SetApart, match="waits until one was tried") as busy,
-            loops.attempt("two", lost(3, is_new=False), lambda: "other"),
+            loops.attempt("two", lost_attempts(3, is_new=False), lambda: "other"),
         ):
             pytest.fail("one at a time")
         assert busy.value.retry_after == 2.0
 
-    with loops.attempt("two", lost(3, is_new=False), lambda: "other"):
+    with loops.attempt("two", lost_attempts(3, is_new=False), lambda: "other"):
         pass
     assert [values["tenant"] for _, _, values in lines.lines] == ["acme", "other"]
 
 
 def test_a_slow_job_delays_the_next_one_only_briefly(loops: CrashLoops, clock: list[float]) -> None:
-    with loops.attempt("long", lost(3, is_new=False), lambda: "acme"):
+    with loops.attempt("long", lost_attempts(3, is_new=False), lambda: "acme"):
         clock[0] += 5
-        second = loops.attempt("second", lost(3, is_new=False), lambda: "other")
+        second = loops.attempt("second", lost_attempts(3, is_new=False), lambda: "other")
         second.__enter__()
     with (
         pytest.raises(SetApart, match="waits until second was tried"),
-        loops.attempt("third", lost(3, is_new=False), lambda: "third"),
+        loops.attempt("third", lost_attempts(3, is_new=False), lambda: "third"),
     ):
         pytest.fail("the end of the first one is not that of the second")
     second.__exit__(None, None, None)
 
-    with loops.attempt("third", lost(3, is_new=False), lambda: "third"):
+    with loops.attempt("third", lost_attempts(3, is_new=False), lambda: "third"):
         pass
 
 
@@ -117,22 +117,22 @@ def test_the_next_job_that_was_set_apart_runs_although_the_first_one_failed(
 ) -> None:
     with (
         pytest.raises(OSError, match="broken"),
-        loops.attempt("one", lost(3, is_new=False), lambda: "acme"),
+        loops.attempt("one", lost_attempts(3, is_new=False), lambda: "acme"),
     ):
         raise OSError("broken")
 
-    with loops.attempt("two", lost(3, is_new=False), lambda: "other"):
+    with loops.attempt("two", lost_attempts(3, is_new=False), lambda: "other"):
         pass
 
 
 def test_a_job_counts_as_set_apart_until_its_next_attempt_or_long_after_its_pause(
     loops: CrashLoops, clock: list[float]
 ) -> None:
-    put_off(loops, 3, "tried")
-    put_off(loops, 3, "killed meanwhile")
+    set_apart(loops, 3, "tried")
+    set_apart(loops, 3, "killed meanwhile")
     assert len(loops) == 2
 
-    with loops.attempt("tried", lost(3, is_new=False), lambda: ""):
+    with loops.attempt("tried", lost_attempts(3, is_new=False), lambda: ""):
         assert len(loops) == 1
     clock[0] += 61
     assert len(loops) == 0
@@ -142,7 +142,7 @@ def test_the_number_of_remembered_jobs_is_limited(lines: RecordingLogger) -> Non
     loops = CrashLoops(logger=lines, metrics=Metrics(), limit=2)
 
     for name in ("one", "two", "one", "three"):
-        put_off(loops, 3, name)
+        set_apart(loops, 3, name)
 
     assert [bool(loops.add_lost_attempts(name, "")) for name in ("one", "two", "three")] == [
         True,
@@ -154,7 +154,7 @@ def test_the_number_of_remembered_jobs_is_limited(lines: RecordingLogger) -> Non
 def test_a_transition_reports_lost_attempts_beside_its_other_details(
     loops: CrashLoops,
 ) -> None:
-    put_off(loops, 4)
+    set_apart(loops, 4)
 
     assert (
         loops.add_lost_attempts("one", "") == "its worker had ended during the job 4 times in a row"
@@ -168,7 +168,7 @@ def tenants(lines: RecordingLogger) -> TenantJobs:
 
 
 async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: RecordingLogger) -> None:
-    steps, made = InMemorySteps(lost=lost(3)), tenants(lines)
+    steps, made = InMemorySteps(lost=lost_attempts(3)), tenants(lines)
 
     with pytest.raises(SetApart):
         await made.run(BODY, steps)
@@ -183,7 +183,7 @@ async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: RecordingLo
 async def test_a_job_that_succeeds_after_lost_attempts_reports_them_in_its_transition(
     lines: RecordingLogger,
 ) -> None:
-    steps, made = InMemorySteps(lost=lost(3, is_new=False)), tenants(lines)
+    steps, made = InMemorySteps(lost=lost_attempts(3, is_new=False)), tenants(lines)
 
     await made.run(BODY, steps)
 
@@ -199,7 +199,7 @@ async def test_the_body_of_a_job_that_may_kill_the_worker_is_not_parsed_for_the_
     monkeypatch.setattr(reading, "SMALL_BODY", longest)
 
     with pytest.raises(SetApart):
-        await tenants(lines).run(b"{" if longest else BODY, InMemorySteps(lost=lost(3)))
+        await tenants(lines).run(b"{" if longest else BODY, InMemorySteps(lost=lost_attempts(3)))
 
     assert lines.lines[0][2]["tenant"] == ""
 
@@ -208,6 +208,6 @@ async def test_a_resync_that_loses_its_worker_is_delayed_too(lines: RecordingLog
     ended = CompletedJob(tenant="t", execution_id="one", operation="provision")
 
     with pytest.raises(SetApart):
-        await tenants(lines).resync(ended, InMemorySteps(lost=lost(3)))
+        await tenants(lines).resync(ended, InMemorySteps(lost=lost_attempts(3)))
 
     assert lines.lines[0][2]["tenant"] == "t"

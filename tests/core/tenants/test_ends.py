@@ -42,7 +42,7 @@ class JournaledSteps(InMemorySteps):
         return codec.loads(value, kind)
 
 
-async def rolls_back(compute: ScriptedCompute) -> None:
+async def prepare_rollback(compute: ScriptedCompute) -> None:
     """Make the tenant, and have its next change come to nothing."""
     await build_tenant_jobs(("mock", compute)).run(body(image="old"), InMemorySteps("zero"))
     compute.results.append(ComputeResult(rolled_back="it crashed"))
@@ -50,7 +50,7 @@ async def rolls_back(compute: ScriptedCompute) -> None:
 
 async def test_a_rolled_back_update_is_never_applied_again_by_the_same_job() -> None:
     compute, steps = ScriptedCompute(), JournaledSteps()
-    await rolls_back(compute)
+    await prepare_rollback(compute)
 
     for _ in range(3):
         process = build_tenant_jobs(("mock", compute))
@@ -69,7 +69,7 @@ async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(
     httpserver.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
     landlord = LandlordClient(httpserver.url_for("/"))
     compute, steps = ScriptedCompute(), JournaledSteps()
-    await rolls_back(compute)
+    await prepare_rollback(compute)
 
     for _ in range(2):
         with pytest.raises(Held, match="rolled back, the previous resource serves: it crashed"):
@@ -116,7 +116,7 @@ async def test_the_next_process_writes_an_interrupted_end_with_the_same_value() 
 
 async def test_a_rolled_back_update_that_ends_its_job_writes_the_reason_down() -> None:
     compute, steps = ScriptedCompute(), JournaledSteps()
-    await rolls_back(compute)
+    await prepare_rollback(compute)
 
     with pytest.raises(InvalidJob, match="it crashed"):
         await build_tenant_jobs(("mock", compute), fail_permanently=True).run(

@@ -14,7 +14,7 @@ from landlord_engines_core.tenants.failures import Failures
 from landlord_test_target.in_memory import RecordingLogger
 
 
-def failed(error: Exception, *, permanently: bool = False) -> JobError:
+def translate(error: Exception, *, permanently: bool = False) -> JobError:
     failures = Failures(
         hold_retry_interval=30, fail_permanently=permanently, logger=RecordingLogger()
     )
@@ -24,14 +24,14 @@ def failed(error: Exception, *, permanently: bool = False) -> JobError:
 
 
 def test_a_refusal_holds_the_job() -> None:
-    error = failed(ComputeRefused("no image", hint="set it"))
+    error = translate(ComputeRefused("no image", hint="set it"))
 
     assert isinstance(error, Held)
     assert (error.message, error.hint, error.retry_after) == ("no image", "set it", 30)
 
 
 def test_a_refusal_ends_the_job_if_the_operator_sets_it_so() -> None:
-    error = failed(ComputeRefused("no image"), permanently=True)
+    error = translate(ComputeRefused("no image"), permanently=True)
 
     assert isinstance(error, InvalidJob)
     assert error.status == 422
@@ -47,7 +47,7 @@ def test_a_refusal_ends_the_job_if_the_operator_sets_it_so() -> None:
     ],
 )
 def test_a_temporary_failure_is_transient(cause: Exception, pause: float | None) -> None:
-    error = failed(cause)
+    error = translate(cause)
 
     assert isinstance(error, Transient)
     assert error.retry_after == pause
@@ -56,11 +56,11 @@ def test_a_temporary_failure_is_transient(cause: Exception, pause: float | None)
 def test_an_error_of_the_job_itself_is_passed_on() -> None:
     error = Superseded("younger")
 
-    assert failed(error) is error
+    assert translate(error) is error
 
 
 def test_a_defect_is_reported_by_type_and_location_and_never_by_its_text() -> None:
-    error = failed(KeyError("sesame"))
+    error = translate(KeyError("sesame"))
 
     assert isinstance(error, Transient)
     assert "KeyError at failed:" in str(error)
@@ -68,7 +68,7 @@ def test_a_defect_is_reported_by_type_and_location_and_never_by_its_text() -> No
 
 
 def test_a_configuration_that_is_nested_too_deeply_is_held() -> None:
-    assert isinstance(failed(RecursionError("maximum depth")), Held)
+    assert isinstance(translate(RecursionError("maximum depth")), Held)
 
 
 def test_a_compute_engine_that_calls_exit_is_reported_and_does_not_end_the_worker() -> None:

@@ -153,10 +153,10 @@ async def test_a_job_without_a_time_of_dispatch_is_never_superseded() -> None:
 
 
 async def test_without_an_answer_of_landlord_nothing_is_decided() -> None:
-    async def away() -> bool | None:
+    async def raise_unavailable() -> bool | None:
         raise Transient("Landlord's API is away")
 
     with pytest.raises(Transient):
         await is_superseded(
-            job("update"), holder("delete", later=False), is_uuid=True, is_wanted=away
+            job("update"), holder("delete", later=False), is_uuid=True, is_wanted=raise_unavailable
         )

@@ -157,12 +157,12 @@ def test_a_lone_surrogate_in_a_name_is_replaced_as_in_go() -> None:
 def test_a_body_nested_deeper_than_the_stack_allows_is_held() -> None:
     config = '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
 
-    def deeper(levels: int) -> Job:
+    def parse_deeper(levels: int) -> Job:
         body = raw("update", desired_config=config)
-        return deeper(levels - 1) if levels else parse_job(body)
+        return parse_deeper(levels - 1) if levels else parse_job(body)
 
-    assert deeper(0).unreadable == ""
-    unreadable = deeper(sys.getrecursionlimit() - 400).unreadable
+    assert parse_deeper(0).unreadable == ""
+    unreadable = parse_deeper(sys.getrecursionlimit() - 400).unreadable
     # From 3.12 on, C code has a stack limit of its own, so that there is room.
     assert "levels deep" in unreadable or (sys.version_info >= (3, 12) and not unreadable)
 

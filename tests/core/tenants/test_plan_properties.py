@@ -13,7 +13,9 @@ def spec(config: dict[str, object]) -> ComputeSpec:
     return ComputeSpec(tenant="t", name="n", location="", config=config, **hashes)  # type: ignore[arg-type]
 
 
-def seen(state: ResourceState, config: dict[str, object], *, by_key: bool = True) -> Observation:
+def observation(
+    state: ResourceState, config: dict[str, object], *, by_key: bool = True
+) -> Observation:
     keys = key_hashes(config) if by_key else {}
     return Observation(state=state, config_hash=config_hash(config), key_hashes=keys)
 
@@ -22,7 +24,7 @@ def seen(state: ResourceState, config: dict[str, object], *, by_key: bool = True
 def test_a_resource_in_the_desired_state_is_left_alone(
     state: ResourceState, config: dict[str, object]
 ) -> None:
-    decided = decide(spec(config), seen(state, config))
+    decided = decide(spec(config), observation(state, config))
 
     there = {ResourceState.HEALTHY, ResourceState.STARTING}
     assert (decided.action is Action.NOTHING) is (state in there)
@@ -33,8 +35,8 @@ def test_a_resource_in_the_desired_state_is_left_alone(
 def test_one_action_reaches_the_desired_state_and_the_next_plan_is_empty(
     state: ResourceState, wanted: dict[str, object], there: dict[str, object], *, by_key: bool
 ) -> None:
-    decided = decide(spec(wanted), seen(state, there, by_key=by_key))
-    after = decide(spec(wanted), seen(ResourceState.HEALTHY, wanted))
+    decided = decide(spec(wanted), observation(state, there, by_key=by_key))
+    after = decide(spec(wanted), observation(ResourceState.HEALTHY, wanted))
 
     assert after.action is Action.NOTHING
     if state is ResourceState.MISSING:
@@ -51,7 +53,7 @@ def test_one_action_reaches_the_desired_state_and_the_next_plan_is_empty(
 def test_the_changes_name_keys_and_are_bounded_whatever_the_keys(
     wanted: dict[str, object], there: dict[str, object]
 ) -> None:
-    changes = decide(spec(wanted), seen(ResourceState.HEALTHY, there)).changes
+    changes = decide(spec(wanted), observation(ResourceState.HEALTHY, there)).changes
 
     differ = {key for key in {*wanted, *there} if wanted.get(key, ...) != there.get(key, ...)}
     assert len(changes) <= MAX_KEYS + 1

@@ -35,8 +35,8 @@ from landlord_test_target.in_memory import (
 )
 
 LOOKED = ["resolve"]
-TRIED = ["resolve", "acquire", "resync"]
-MENDED = [*TRIED, "complete"]
+STEPS_WITHOUT_REPAIR = ["resolve", "acquire", "resync"]
+STEPS_WITH_REPAIR = [*STEPS_WITHOUT_REPAIR, "complete"]
 
 ENDED = Transition(execution_id="job", operation="update", started_at="t", ended_at="t")
 NOWHERE = Record(transitions=(ENDED,))
@@ -57,7 +57,7 @@ class ResyncSteps(InMemorySteps):
         return self.record
 
     @property
-    def told(self) -> tuple[Transition, ...]:
+    def recorded_resyncs(self) -> tuple[Transition, ...]:
         """What the resync wrote into the history."""
         return tuple(one for one in self.record.transitions if one.operation == "resync")
 
@@ -69,7 +69,7 @@ class Api:
     server: HTTPServer
     client: LandlordClient
 
-    def says(self, *answers: str, **config: object) -> None:
+    def respond(self, *answers: str, **config: object) -> None:
         """Give these statuses one after the other, the last for ever; none is a 404."""
         for status in answers[:-1]:
             self.server.expect_ordered_request("/v1/tenants/t").respond_with_json(
@@ -122,7 +122,7 @@ async def resync(
             await client.aclose()
 
 
-async def has(compute: MockCompute, **config: object) -> None:
+async def provision_tenant(compute: MockCompute, **config: object) -> None:
     """Make the tenant's resource."""
     tenants = build_tenant_jobs(("mock", compute))
     await tenants.run(codec.dumps({"tenant_uuid": "t", "desired_config": config}), InMemorySteps())
@@ -130,8 +130,8 @@ async def has(compute: MockCompute, **config: object) -> None:
 
 async def test_a_resync_without_a_difference_takes_no_lock(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute, image="x")
-    api.says("ready", image="x")
+    await provision_tenant(compute, image="x")
+    api.respond("ready", image="x")
 
     answer = await resync_answer(compute, steps, after("provision"), api)
 
@@ -141,15 +141,15 @@ async def test_a_resync_without_a_difference_takes_no_lock(api: Api) -> None:
 
 async def test_a_newer_config_is_applied_and_recorded(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute, image="old")
-    api.says("ready", image="new")
+    await provision_tenant(compute, image="old")
+    api.respond("ready", image="new")
 
     answer = await resync_answer(compute, steps, after("provision"), api)
 
-    assert steps.names == MENDED
+    assert steps.names == STEPS_WITH_REPAIR
     assert compute.resources["t"].config == {"image": "new"}
     assert compute.resources["t"].name == "acme"
-    (transition,) = steps.told
+    (transition,) = steps.recorded_resyncs
     assert (transition.operation, transition.outcome) == ("resync", "updated")
     assert transition.changes == ("image changed",)
     assert answer.output.transition == transition
@@ -157,13 +157,13 @@ async def test_a_newer_config_is_applied_and_recorded(api: Api) -> None:
 
 async def test_a_resource_that_failed_is_repaired(api: Api) -> None:
     compute, steps = ScriptedCompute(), ResyncSteps(record=HERE)
-    await has(compute)
+    await provision_tenant(compute)
     compute.states.extend([ResourceState.FAILED] * 2)
-    api.says("ready")
+    api.respond("ready")
 
     await resync_answer(compute, steps, after("provision"), api)
 
-    assert steps.told[0].changes == ("repaired",)
+    assert steps.recorded_resyncs[0].changes == ("repaired",)
 
 
 @pytest.mark.parametrize("status", ["requested", "provisioning", "updating", "failed"])
@@ -171,8 +171,8 @@ async def test_a_tenant_that_is_neither_ready_nor_archived_is_left_alone(
     api: Api, status: str
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute, image="old")
-    api.says(status, image="new")
+    await provision_tenant(compute, image="old")
+    api.respond(status, image="new")
 
     await resync_answer(compute, steps, after("provision"), api)
 
@@ -185,30 +185,30 @@ async def test_a_resync_removes_the_resource_of_an_archived_tenant(
     api: Api, operation: str
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute)
-    api.says("archived")
+    await provision_tenant(compute)
+    api.respond("archived")
 
     await resync_answer(compute, steps, after(operation), api)
 
     assert compute.resources == {}
-    assert steps.told[0].outcome == "deleted"
+    assert steps.recorded_resyncs[0].outcome == "deleted"
     assert steps.record.placements == ()
 
 
 async def test_a_resync_removes_the_resource_of_a_deleted_tenant(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
-    await has(compute)
-    api.says()
+    await provision_tenant(compute)
+    api.respond()
 
     await resync_answer(compute, steps, after("delete", Placement("mock")), api)
 
     assert compute.resources == {}
-    assert steps.names == MENDED
+    assert steps.names == STEPS_WITH_REPAIR
 
 
 async def test_a_deleted_tenant_without_a_record_is_inspected_anyway() -> None:
     compute, steps = MockCompute(), ResyncSteps(record=Record())
-    await has(compute)
+    await provision_tenant(compute)
 
     await resync_answer(compute, steps, after("delete", Placement("mock")))
 
@@ -219,8 +219,8 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
     api: Api,
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute)
-    api.says()
+    await provision_tenant(compute)
+    api.respond()
 
     await resync_answer(compute, steps, after("update"), api)
 
@@ -229,13 +229,14 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
 
 
 @pytest.mark.parametrize(
-    ("operation", "names", "left"), [("delete", MENDED, set()), ("update", LOOKED, {"t"})]
+    ("operation", "names", "left"),
+    [("delete", STEPS_WITH_REPAIR, set()), ("update", LOOKED, {"t"})],
 )
 async def test_without_an_api_only_deletes_are_resynced(
     operation: str, names: list[str], left: set[str]
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
-    await has(compute)
+    await provision_tenant(compute)
 
     await resync_answer(compute, steps, after(operation, Placement("mock")))
 
@@ -246,15 +247,15 @@ async def test_without_an_api_only_deletes_are_resynced(
 async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
     steps = ResyncSteps(record=HERE)
-    await has(here)
-    await has(there)
-    api.says("ready")
+    await provision_tenant(here)
+    await provision_tenant(there)
+    api.respond("ready")
 
     ended = after("update", Placement("c"), Placement("b"))
     await resync_answer(here, steps, ended, api, ("b", there), ("c", MockCompute()))
 
     assert (set(here.resources), there.resources) == ({"t"}, {})
-    (transition,) = steps.told
+    (transition,) = steps.recorded_resyncs
     assert (transition.outcome, transition.removed) == ("deleted", ended.removed)
     assert steps.record.placements == (Placement("mock"),)
 
@@ -262,14 +263,14 @@ async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: A
 async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
     steps = ResyncSteps(record=HERE)
-    await has(here)
-    api.says("ready", compute_provider="b")
+    await provision_tenant(here)
+    api.respond("ready", compute_provider="b")
 
     await resync_answer(here, steps, after("update"), api, ("b", there))
 
     assert (here.resources, set(there.resources)) == ({}, {"t"})
     assert steps.record.placements == (Placement("b"),)
-    assert steps.told[0].outcome == "created"
+    assert steps.recorded_resyncs[0].outcome == "created"
 
 
 async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(api: Api) -> None:
@@ -278,13 +279,15 @@ async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(
         states=[ResourceState.MISSING, ResourceState.MISSING, ResourceState.FAILED]
     )
     steps, logger = ResyncSteps(record=HERE), RecordingLogger()
-    await has(here)
-    api.says("ready", compute_provider="b")
+    await provision_tenant(here)
+    api.respond("ready", compute_provider="b")
 
     await resync_answer(here, steps, after("update"), api, ("b", there), logger=logger)
 
     assert (set(here.resources), set(there.resources)) == ({"t"}, {"t"})
-    assert steps.told[0].detail == "the resource on b is failed; the previous one is kept"
+    assert (
+        steps.recorded_resyncs[0].detail == "the resource on b is failed; the previous one is kept"
+    )
     assert set(steps.record.placements) == {Placement("mock"), Placement("b")}
     assert logger.events("warning") == ["stable"]
 
@@ -300,13 +303,13 @@ async def test_a_new_location_is_recorded_before_the_tenant_is_created_there(
             return await super().provision(spec)
 
     compute, steps = Watched(), ResyncSteps(record=NOWHERE)
-    api.says("ready", image="x")
+    api.respond("ready", image="x")
 
     answer = await resync_answer(compute, steps, after("delete"), api)
 
     assert noted == [(Placement("mock"),)]
     assert compute.resources["t"].config == {"image": "x"}
-    assert steps.names == MENDED
+    assert steps.names == STEPS_WITH_REPAIR
     assert answer.output.status == "created"
 
 
@@ -315,28 +318,28 @@ async def test_a_tenant_wanted_at_an_unrecorded_location_is_reported_and_not_cre
 ) -> None:
     here, there = MockCompute(), MockCompute()
     steps = ResyncSteps(record=HERE)
-    await has(here, image="old")
+    await provision_tenant(here, image="old")
     first = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
     api.server.expect_ordered_request("/v1/tenants/t").respond_with_json(first)
-    api.says("ready", image="new", compute_provider="b")
+    api.respond("ready", image="new", compute_provider="b")
 
     await resync_answer(here, steps, after("update"), api, ("b", there))
 
     assert there.resources == {}
-    assert steps.told[0].detail == (
+    assert steps.recorded_resyncs[0].detail == (
         "the desired placement changed since it was recorded; nothing was done"
     )
 
 
 async def test_a_rolled_back_config_is_recorded_and_not_retried(api: Api) -> None:
     compute, steps = ScriptedCompute(), ResyncSteps(record=HERE)
-    await has(compute, image="old")
-    api.says("ready", image="new")
+    await provision_tenant(compute, image="old")
+    api.respond("ready", image="new")
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
     await resync_answer(compute, steps, after("update"), api)
 
-    (transition,) = steps.told
+    (transition,) = steps.recorded_resyncs
     assert (transition.outcome, transition.detail) == ("rolled-back", "it crashed")
     assert compute.resources["t"].config == {"image": "old"}
 
@@ -348,11 +351,11 @@ async def test_a_refused_config_is_recorded_without_its_values(api: Api) -> None
         ResyncSteps(record=HERE),
         RecordingLogger(),
     )
-    api.says("ready", password="canary")
+    api.respond("ready", password="canary")
 
     await resync_answer(compute, steps, after("update"), api, logger=logger)
 
-    (transition,) = steps.told
+    (transition,) = steps.recorded_resyncs
     assert transition.outcome == "refused"
     assert transition.detail.startswith("mock refuses the configuration: $.password breaks")
     assert steps.record.placements == HERE.placements
@@ -365,20 +368,20 @@ async def test_a_config_nested_too_deeply_is_recorded_and_not_retried(api: Api) 
             raise RecursionError
 
     steps = ResyncSteps(record=HERE)
-    api.says("ready")
+    api.respond("ready")
 
     await resync_answer(Deep(), steps, after("update"), api)
 
-    assert steps.told[0].detail == "the configuration is nested too deeply"
+    assert steps.recorded_resyncs[0].detail == "the configuration is nested too deeply"
 
 
 async def test_an_engine_that_this_worker_lacks_is_recorded(api: Api) -> None:
     steps = ResyncSteps(record=attrs.evolve(NOWHERE, placements=(Placement("nomad"),)))
-    api.says("archived")
+    api.respond("archived")
 
     await resync_answer(MockCompute(), steps, after("update"), api)
 
-    (transition,) = steps.told
+    (transition,) = steps.recorded_resyncs
     assert transition.outcome == "refused"
     assert "'nomad' is not configured" in transition.detail
     assert steps.record.placements == (Placement("nomad"),)
@@ -386,20 +389,20 @@ async def test_an_engine_that_this_worker_lacks_is_recorded(api: Api) -> None:
 
 async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute, image="old")
-    api.says("ready", "updating", image="new")
+    await provision_tenant(compute, image="old")
+    api.respond("ready", "updating", image="new")
 
     answer = await resync_answer(compute, steps, after("update"), api)
 
-    assert steps.names == [*TRIED, "complete"]
+    assert steps.names == [*STEPS_WITHOUT_REPAIR, "complete"]
     assert answer.output.status == "unchanged"
-    assert steps.told == ()
+    assert steps.recorded_resyncs == ()
     assert compute.resources["t"].config == {"image": "old"}
 
 
 async def test_a_resync_ends_if_a_job_acquired_the_lock_first(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(overtaken=True)
-    api.says("ready")
+    api.respond("ready")
 
     answer = await resync_answer(compute, steps, after("update"), api)
 
@@ -441,7 +444,7 @@ class Unfinished(ResyncSteps):
         raise StillRunning(f"the job of {tenant} has not ended")
 
 
-def last(operation: str, *gone: Placement) -> CompletedJob:
+def last_resync(operation: str, *gone: Placement) -> CompletedJob:
     return attrs.evolve(after(operation, *gone), last=True)
 
 
@@ -508,7 +511,7 @@ def test_the_last_resync_comes_after_the_longest_step_and_carry() -> None:
 
 
 async def test_a_last_resync_during_a_running_job_is_postponed_too() -> None:
-    resynced = await resync(MockCompute(), Unfinished(), last("delete"))
+    resynced = await resync(MockCompute(), Unfinished(), last_resync("delete"))
 
     assert resynced.follow_up is not None
     assert resynced.follow_up.ended.last
@@ -519,19 +522,19 @@ async def test_a_killed_job_is_repaired_under_the_lock_and_resynced_a_last_time(
     api: Api, status: str | None
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=KILLED)
-    await has(compute, image="old")
-    api.says(*filter(None, [status]), image="new")
+    await provision_tenant(compute, image="old")
+    api.respond(*filter(None, [status]), image="new")
 
     resynced = await resync(compute, steps, after("update"), api)
 
-    assert steps.names == MENDED
+    assert steps.names == STEPS_WITH_REPAIR
     assert compute.resources["t"].config == {"image": "new" if status == "ready" else "old"}
-    assert resynced.follow_up == FollowUp(after=15.0, ended=last("update"))
+    assert resynced.follow_up == FollowUp(after=15.0, ended=last_resync("update"))
 
 
 async def test_leftovers_of_a_killed_delete_are_removed_without_landlords_api_too() -> None:
     compute, steps = MockCompute(), ResyncSteps(record=KILLED)
-    await has(compute)
+    await provision_tenant(compute)
 
     await resync_answer(compute, steps, after("delete"))
 
@@ -546,22 +549,22 @@ async def test_without_an_api_the_last_resync_restores_a_service_that_a_killed_j
 
     early = await resync_answer(compute, steps, after("update"))
     assert (compute.restored, early.output.status) == ([], "unchanged")
-    assert not steps.told
+    assert not steps.recorded_resyncs
 
-    answer = await resync_answer(compute, steps, last("update"))
+    answer = await resync_answer(compute, steps, last_resync("update"))
 
     assert compute.restored == [("t", "")]
     assert answer.output.status == "updated"
-    assert [one.outcome for one in steps.told] == ["updated"]
+    assert [one.outcome for one in steps.recorded_resyncs] == ["updated"]
 
 
 async def test_without_a_stopped_service_a_resync_records_nothing() -> None:
     compute, steps = Restorable(is_down=False), ResyncSteps(record=KILLED)
 
-    answer = await resync_answer(compute, steps, last("update"))
+    answer = await resync_answer(compute, steps, last_resync("update"))
 
     assert (compute.restored, answer.output.status) == ([("t", "")], "unchanged")
-    assert steps.told == ()
+    assert steps.recorded_resyncs == ()
 
 
 async def test_the_last_resync_restores_a_service_that_a_superseded_job_stopped_late() -> None:
@@ -584,15 +587,17 @@ async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recor
 ) -> None:
     """It was on the wire for longer than the whole next job, which had found all as it wanted it."""
     compute, lines = MockCompute(), RecordingLogger()
-    await has(compute, image=image)
+    await provision_tenant(compute, image=image)
     wanted = config_hash({"image": "wanted"})
     job = attrs.evolve(ENDED, config_hash=wanted, placement=Placement("mock"))
     steps = ResyncSteps(record=Record(placements=(Placement("mock"),), transitions=(job,)))
 
-    preempted = attrs.evolve(last("update"), preempted=True)
+    preempted = attrs.evolve(last_resync("update"), preempted=True)
     await resync_answer(compute, steps, preempted, logger=lines)
 
-    assert [one.outcome for one in steps.told] == (["refused"] if image == "late" else [])
+    assert [one.outcome for one in steps.recorded_resyncs] == (
+        ["refused"] if image == "late" else []
+    )
     assert ("after the last job" in str(lines)) == (image == "late")
     assert compute.resources["t"].config == {"image": image}
 
@@ -600,7 +605,7 @@ async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recor
 async def test_a_service_that_an_ended_job_stopped_is_not_restored() -> None:
     compute, steps = Restorable(), ResyncSteps(record=HERE)
 
-    await resync_answer(compute, steps, last("update"))
+    await resync_answer(compute, steps, last_resync("update"))
 
     assert compute.restored == []
     assert steps.names == LOOKED
@@ -611,8 +616,8 @@ async def test_after_a_superseded_delete_an_unwanted_tenant_is_removed(
     api: Api, statuses: tuple[str, ...]
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute)
-    api.says(*statuses)
+    await provision_tenant(compute)
+    api.respond(*statuses)
 
     ended = attrs.evolve(after("provision", Placement("mock")), overrode_delete=True)
     await resync_answer(compute, steps, ended, api)
@@ -623,8 +628,8 @@ async def test_after_a_superseded_delete_an_unwanted_tenant_is_removed(
 
 async def test_after_a_superseded_delete_a_wanted_tenant_stays(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(compute)
-    api.says("ready")
+    await provision_tenant(compute)
+    api.respond("ready")
 
     ended = attrs.evolve(after("provision", Placement("mock")), overrode_delete=True)
     await resync_answer(compute, steps, ended, api)
@@ -642,8 +647,8 @@ async def test_another_location_is_recorded_before_anything_is_created_there(api
             return await super().provision(spec)
 
     here, steps = MockCompute(), ResyncSteps(record=HERE)
-    await has(here)
-    api.says("ready", compute_provider="b")
+    await provision_tenant(here)
+    api.respond("ready", compute_provider="b")
 
     await resync_answer(here, steps, after("update"), api, ("b", Watched()))
 
@@ -652,11 +657,11 @@ async def test_another_location_is_recorded_before_anything_is_created_there(api
 
 async def test_without_a_record_and_a_default_the_refusal_is_recorded(api: Api) -> None:
     steps = ResyncSteps(record=NOWHERE)
-    api.says("ready")
+    api.respond("ready")
 
     await resync_answer(MockCompute(), steps, after("delete"), api, ("b", MockCompute()))
 
-    (transition,) = steps.told
+    (transition,) = steps.recorded_resyncs
     assert transition.outcome == "refused"
     assert transition.detail.startswith("no setting names a compute engine")
 
@@ -666,9 +671,9 @@ async def test_a_move_whose_old_resource_is_missing_does_not_wait(
 ) -> None:
     there = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
     steps = ResyncSteps(record=HERE)
-    api.says("ready", compute_provider="b")
+    api.respond("ready", compute_provider="b")
 
     await resync_answer(MockCompute(), steps, after("update"), api, ("b", there))
 
-    assert steps.told[0].removed == (Placement("mock"),)
+    assert steps.recorded_resyncs[0].removed == (Placement("mock"),)
     assert set(there.resources) == {"t"}

@@ -186,7 +186,7 @@ class Api:
 
     server: HTTPServer
 
-    def says(self, status: str = "ready", **config: object) -> LandlordClient:
+    def respond(self, status: str = "ready", **config: object) -> LandlordClient:
         answer = {"id": "t", "status": status, "desired_config": config}
         self.server.expect_request("/v1/tenants/t").respond_with_json(answer)
         self.server.expect_request("/v1/compute/config").respond_with_json(
@@ -201,7 +201,7 @@ def api(httpserver: HTTPServer) -> Api:
 
 
 async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
-    landlord, compute = api.says(image="new"), MockCompute()
+    landlord, compute = api.respond(image="new"), MockCompute()
 
     tenants = build_tenant_jobs(("mock", compute), landlord=landlord)
     answer = await tenants.run(body(image="old"), InMemorySteps())
@@ -216,7 +216,7 @@ async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
 async def test_a_newer_config_of_a_tenant_that_should_not_run_is_not_applied(
     api: Api, status: str
 ) -> None:
-    landlord, compute = api.says(status, image="new"), MockCompute()
+    landlord, compute = api.respond(status, image="new"), MockCompute()
 
     await build_tenant_jobs(("mock", compute), landlord=landlord).run(
         body(image="old"), InMemorySteps()
@@ -227,7 +227,7 @@ async def test_a_newer_config_of_a_tenant_that_should_not_run_is_not_applied(
 
 
 async def test_a_newer_config_for_another_engine_is_left_to_the_next_job(api: Api) -> None:
-    landlord, compute, logger = api.says(compute_provider="b"), MockCompute(), RecordingLogger()
+    landlord, compute, logger = api.respond(compute_provider="b"), MockCompute(), RecordingLogger()
     tenants = build_tenant_jobs(
         ("a", compute), ("b", MockCompute()), landlord=landlord, logger=logger
     )
@@ -316,7 +316,7 @@ async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another
 
 
 async def test_without_a_record_landlord_names_the_location_of_a_tenant(api: Api) -> None:
-    landlord = api.says("deleting", location="east")
+    landlord = api.respond("deleting", location="east")
     tenants, steps = build_tenant_jobs(("located", Located()), landlord=landlord), InMemorySteps()
 
     answer = await tenants.run(unreadable("delete", "[]"), steps)

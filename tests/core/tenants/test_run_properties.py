@@ -34,7 +34,7 @@ class Fuse:
 
     left: int | None = None
 
-    def burn(self) -> None:
+    def step(self) -> None:
         if self.left == 0:
             self.left = None
             raise Crash
@@ -57,21 +57,21 @@ class Shelf(MockCompute):
         return str(config["location"])
 
     async def inspect(self, tenant: str, location: str) -> Observation:
-        self.fuse.burn()
+        self.fuse.step()
         if (spec := self.target.get((self.called, location, tenant))) is None:
             return Observation(state=ResourceState.MISSING)
         return Observation(state=ResourceState.HEALTHY, config_hash=spec.config_hash)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        self.fuse.burn()
+        self.fuse.step()
         self.target[self.called, spec.location, spec.tenant] = spec
-        self.fuse.burn()
+        self.fuse.step()
         return ComputeResult(resource_ids={"id": spec.tenant})
 
     async def destroy(self, tenant: str, location: str) -> bool:
-        self.fuse.burn()
+        self.fuse.step()
         existed = self.target.pop((self.called, location, tenant), None) is not None
-        self.fuse.burn()
+        self.fuse.step()
         return existed
 
 
@@ -85,14 +85,14 @@ class ReplayedSteps(InMemorySteps):
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         if name not in self.journal:
             value = codec.dumps(await action())
-            self.fuse.burn()
+            self.fuse.step()
             self.journal[name] = value
-        self.fuse.burn()
+        self.fuse.step()
         return codec.loads(self.journal[name], kind)
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         record = await super().acquire(tenant, start)
-        self.fuse.burn()
+        self.fuse.step()
         return record
 
 
@@ -143,19 +143,19 @@ class TenantLifecycle(RuleBasedStateMachine):
         self.left_behind[tenant] = set()
 
     @rule(tenant=tenants, wish=wishes, operation=st.sampled_from(["update", "delete"]), at=crashes)
-    def is_killed_on_the_way(self, tenant: str, wish: Wish, operation: str, at: list[int]) -> None:
+    def kill_job(self, tenant: str, wish: Wish, operation: str, at: list[int]) -> None:
         """Landlord gives a job up; what it left is the next job's to repair."""
-        before = self.names(tenant)
+        before = self.resource_names(tenant)
         ended = self.attempts(self.steps(tenant), tenant, operation, wish, [*at, 0], give_up=True)
         assert not ended
         new = {(wish.engine, wish.location, tenant)} if operation == "update" else set()
-        assert self.names(tenant) <= before | new
+        assert self.resource_names(tenant) <= before | new
         self.left_behind[tenant] |= before | new
         self.wanted[tenant] = None
 
     @precondition(lambda self: self.target)
     @rule(data=st.data())
-    def vanishes(self, data: st.DataObject) -> None:
+    def remove_resource(self, data: st.DataObject) -> None:
         """Somebody removes a resource by hand; the next job must not mind."""
         name = data.draw(st.sampled_from(sorted(self.target)))
         del self.target[name]
@@ -168,9 +168,9 @@ class TenantLifecycle(RuleBasedStateMachine):
             self.records[tenant] = Record()
 
     @invariant()
-    def each_tenant_is_where_the_model_says(self) -> None:
+    def check_resources(self) -> None:
         for tenant in TENANTS:
-            wish, names = self.wanted[tenant], self.names(tenant)
+            wish, names = self.wanted[tenant], self.resource_names(tenant)
             if wish is not None:
                 name = (wish.engine, wish.location, tenant)
                 assert names == {name}
@@ -179,18 +179,18 @@ class TenantLifecycle(RuleBasedStateMachine):
                 assert names <= self.left_behind[tenant]
 
     @invariant()
-    def what_is_there_is_in_the_record(self) -> None:
+    def check_records(self) -> None:
         for tenant in TENANTS:
             known = {(one.engine, one.location, tenant) for one in self.records[tenant].placements}
-            assert self.names(tenant) <= known
+            assert self.resource_names(tenant) <= known
 
     def done(self, tenant: str, operation: str, wish: Wish, at: list[int]) -> str:
         """Run a job to its end, in as many processes as it takes."""
-        before = self.names(tenant)
+        before = self.resource_names(tenant)
         steps = self.steps(tenant)
         (outcome,) = self.attempts(steps, tenant, operation, wish, at)
         # Only a move has two for a while, and never a third.
-        assert self.names(tenant) <= before | {(wish.engine, wish.location, tenant)}
+        assert self.resource_names(tenant) <= before | {(wish.engine, wish.location, tenant)}
         assert [one.execution_id for one in steps.record.transitions][-1] == steps.execution_id
         return outcome
 
@@ -216,7 +216,9 @@ class TenantLifecycle(RuleBasedStateMachine):
             self.fuse.left = point
             try:
                 # Anew each time: a process that ended remembers nothing.
-                process = build_tenant_jobs(*((name, self.shelf(name)) for name in ENGINES))
+                process = build_tenant_jobs(
+                    *((name, self.scripted_target(name)) for name in ENGINES)
+                )
                 answer = self.runner.run(process.run(json.dumps(document).encode(), steps))
             except Crash:
                 continue
@@ -231,10 +233,10 @@ class TenantLifecycle(RuleBasedStateMachine):
         self.number += 1
         return ReplayedSteps(f"inv_{self.number}", self.records[tenant], fuse=self.fuse)
 
-    def shelf(self, name: str) -> Shelf:
+    def scripted_target(self, name: str) -> Shelf:
         return Shelf(called=name, target=self.target, fuse=self.fuse)
 
-    def names(self, tenant: str) -> set[Name]:
+    def resource_names(self, tenant: str) -> set[Name]:
         return {name for name in self.target if name[2] == tenant}
 
     def teardown(self) -> None:

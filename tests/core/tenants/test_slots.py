@@ -13,7 +13,9 @@ async def hold(slots: Slots, release: asyncio.Event, name: str = "") -> None:
         await release.wait()
 
 
-async def started(slots: Slots, count: int, release: asyncio.Event) -> list[asyncio.Task[None]]:
+async def start_holders(
+    slots: Slots, count: int, release: asyncio.Event
+) -> list[asyncio.Task[None]]:
     tasks = [asyncio.create_task(hold(slots, release)) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
@@ -22,7 +24,7 @@ async def started(slots: Slots, count: int, release: asyncio.Event) -> list[asyn
 async def test_no_more_slots_are_held_than_there_are() -> None:
     slots, release = Slots(limit=2), asyncio.Event()
 
-    tasks = await started(slots, 3, release)
+    tasks = await start_holders(slots, 3, release)
     assert (slots.taken, slots.waiting) == (2, 1)
     release.set()
     await asyncio.gather(*tasks)
@@ -33,7 +35,7 @@ async def test_no_more_slots_are_held_than_there_are() -> None:
 async def test_nothing_is_stuck_while_nobody_waits() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
 
-    tasks = await started(slots, 1, release)
+    tasks = await start_holders(slots, 1, release)
 
     assert slots.stuck_for() == 0
     release.set()
@@ -42,7 +44,7 @@ async def test_nothing_is_stuck_while_nobody_waits() -> None:
 
 async def test_slots_are_stuck_for_as_long_as_none_was_given_and_somebody_waits() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
-    tasks = await started(slots, 2, release)
+    tasks = await start_holders(slots, 2, release)
 
     first = slots.stuck_for()
     await asyncio.sleep(0.01)
@@ -55,7 +57,7 @@ async def test_slots_are_stuck_for_as_long_as_none_was_given_and_somebody_waits(
 
 async def test_a_waiter_that_gives_up_no_longer_counts_as_waiting() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
-    holding, waiting = await started(slots, 2, release)
+    holding, waiting = await start_holders(slots, 2, release)
 
     waiting.cancel()
     await asyncio.wait((waiting,))
@@ -69,12 +71,12 @@ async def test_the_deadline_begins_with_the_slot() -> None:
     slots, release = Slots(limit=1, step_timeout=0.4), asyncio.Event()
     order: list[str] = []
 
-    async def act(name: str, seconds: float) -> None:
+    async def take_slot(name: str, seconds: float) -> None:
         async with slots.hold(name):
             await asyncio.sleep(seconds)
             order.append(name)
 
-    await asyncio.gather(act("first", 0.15), act("second", 0.3))
+    await asyncio.gather(take_slot("first", 0.15), take_slot("second", 0.3))
 
     assert order == ["first", "second"]
     with pytest.raises(TimeoutError):
@@ -114,7 +116,7 @@ async def test_jobs_that_arrived_together_leave_the_queue_at_different_times() -
             await hold(slots, release, name)
         left.append(loop.time())
 
-    (holding,) = await started(slots, 1, release)
+    (holding,) = await start_holders(slots, 1, release)
     slots.step_timeout = 0.2
     began = loop.time()
     await asyncio.gather(*(wait(str(number)) for number in range(30)))
@@ -164,7 +166,7 @@ async def test_a_slot_given_to_an_attempt_that_just_ended_goes_to_the_next() -> 
     slots, release = Slots(limit=1), asyncio.Event()
     first = asyncio.create_task(hold(slots, release))
     await asyncio.sleep(0)
-    others = await started(slots, 2, asyncio.Event())
+    others = await start_holders(slots, 2, asyncio.Event())
     given = slots._queue[0]
     release.set()
     while not given.granted.done():
@@ -209,14 +211,14 @@ ACTS = st.lists(
 )
 
 
-@given(acts=ACTS, limit=st.integers(min_value=1, max_value=3))
+@given(actions=ACTS, limit=st.integers(min_value=1, max_value=3))
 def test_no_interleaving_gives_more_slots_than_there_are_or_one_to_an_ended_attempt(
-    acts: Sequence[tuple[str, int]], limit: int
+    actions: Sequence[tuple[str, int]], limit: int
 ) -> None:
-    asyncio.run(_interleaved(acts, limit))
+    asyncio.run(_run_interleaved(actions, limit))
 
 
-async def _interleaved(acts: Sequence[tuple[str, int]], limit: int) -> None:
+async def _run_interleaved(actions: Sequence[tuple[str, int]], limit: int) -> None:
     slots, inside, served = Slots(limit=limit), set[object](), list[int]()
     attempts: list[tuple[asyncio.Task[None], asyncio.Event]] = []
 
@@ -233,15 +235,15 @@ async def _interleaved(acts: Sequence[tuple[str, int]], limit: int) -> None:
             finally:
                 inside.remove(task)
 
-    for act, which in acts:
-        if act == "enter":
+    for take_slot, which in actions:
+        if take_slot == "enter":
             release = asyncio.Event()
             attempts.append((asyncio.create_task(attempt(len(attempts), release)), release))
-        elif act == "lock":
+        elif take_slot == "lock":
             await asyncio.sleep(0)
         elif attempts:
             task, release = attempts[-1 - which % len(attempts)]
-            task.cancel() if act == "cancel" else release.set()
+            task.cancel() if take_slot == "cancel" else release.set()
         assert slots.taken <= limit
         assert not (slots.waiting and slots.taken < limit)
     for _, release in attempts:

@@ -19,18 +19,20 @@ Engines = Callable[..., DockerCompute]
 Ask = Callable[[], Awaitable[object]]
 
 
-async def due() -> None:
+async def confirm_job_is_alive() -> None:
     """The job lives."""
 
 
-def raising(error: Exception) -> Ask:
+def ask_that_raises(error: Exception) -> Ask:
     async def ask() -> None:
         raise error
 
     return ask
 
 
-async def step(engine: DockerCompute, desired: ComputeSpec, still_due: Ask = due) -> object:
+async def update_in_step(
+    engine: DockerCompute, desired: ComputeSpec, still_due: Ask = confirm_job_is_alive
+) -> object:
     """Update a tenant as a step of a job does."""
     requests = InFlightRequests(longest_carry=engine.longest_carry)
     with requests.act(desired.tenant, still_due):
@@ -38,12 +40,12 @@ async def step(engine: DockerCompute, desired: ComputeSpec, still_due: Ask = due
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def front() -> AsyncIterator[HoldingProxy]:
-    async with run_holding_proxy() as front:
-        yield front
+async def proxy() -> AsyncIterator[HoldingProxy]:
+    async with run_holding_proxy() as proxy:
+        yield proxy
 
 
-def running(tenant: TenantContainers) -> list[int]:
+def running_versions(tenant: TenantContainers) -> list[int]:
     """The versions that run."""
     containers = [inspect_container(container) for container in tenant.ids]
     return [
@@ -53,20 +55,20 @@ def running(tenant: TenantContainers) -> list[int]:
     ]
 
 
-async def provisioned(engines: Engines, tenant: TenantContainers, **config: object) -> None:
+async def provision_healthy(engines: Engines, tenant: TenantContainers, **config: object) -> None:
     first = spec(tenant.tenant, **config)
     await engines().provision(first)
     await healthy(engines(), first)
 
 
-async def cancelled_at(engines: Engines, point: str, desired: ComputeSpec) -> None:
+async def cancel_update_at(engines: Engines, point: str, desired: ComputeSpec) -> None:
     """Cancel an update as it reaches a point."""
 
     def reached(at: str) -> None:
         if at == point:
             task.cancel()
 
-    task = asyncio.create_task(step(engines(reached), desired))
+    task = asyncio.create_task(update_in_step(engines(reached), desired))
     with suppress(asyncio.CancelledError):
         await task
     assert task.cancelled()
@@ -84,33 +86,35 @@ async def cancelled_at(engines: Engines, point: str, desired: ComputeSpec) -> No
 async def test_a_job_cancelled_before_its_create_stops_at_once_and_creates_nothing(
     engines: Engines,
     tenant: TenantContainers,
-    front: HoldingProxy,
+    proxy: HoldingProxy,
     request_line: str,
     config: dict[str, object],
 ) -> None:
-    front.held_text = request_line
-    job = asyncio.create_task(step(engines(host=front.host), spec(tenant.tenant, **config)))
-    await front.arrived.wait()
+    proxy.held_text = request_line
+    job = asyncio.create_task(
+        update_in_step(engines(host=proxy.host), spec(tenant.tenant, **config))
+    )
+    await proxy.arrived.wait()
 
     job.cancel()
     await asyncio.wait((job,), timeout=1)
 
     assert job.cancelled()
-    front.released.set()
+    proxy.released.set()
     assert tenant.ids == []
 
 
 async def test_a_cancelled_job_waits_for_its_create_in_flight_and_sends_no_more(
-    engines: Engines, tenant: TenantContainers, front: HoldingProxy
+    engines: Engines, tenant: TenantContainers, proxy: HoldingProxy
 ) -> None:
-    front.held_text = "/containers/create"
-    job = asyncio.create_task(step(engines(host=front.host), spec(tenant.tenant)))
-    await front.arrived.wait()
+    proxy.held_text = "/containers/create"
+    job = asyncio.create_task(update_in_step(engines(host=proxy.host), spec(tenant.tenant)))
+    await proxy.arrived.wait()
 
     job.cancel()
     await asyncio.wait((job,), timeout=0.2)
     assert not job.done()
-    front.released.set()
+    proxy.released.set()
     await asyncio.wait((job,))
 
     assert job.cancelled()
@@ -120,37 +124,37 @@ async def test_a_cancelled_job_waits_for_its_create_in_flight_and_sends_no_more(
 
 
 async def test_a_create_that_arrives_late_continues_with_the_container_of_another_worker(
-    engines: Engines, tenant: TenantContainers, front: HoldingProxy
+    engines: Engines, tenant: TenantContainers, proxy: HoldingProxy
 ) -> None:
-    front.held_text = "/containers/create"
+    proxy.held_text = "/containers/create"
     desired = spec(tenant.tenant)
-    late = asyncio.create_task(step(engines(host=front.host), desired))
-    await front.arrived.wait()
+    late = asyncio.create_task(update_in_step(engines(host=proxy.host), desired))
+    await proxy.arrived.wait()
     await engines().provision(desired)
     made = tenant.only_container["Id"]
 
-    front.released.set()
+    proxy.released.set()
     await late
 
     assert tenant.only_container["Id"] == made
 
 
 async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_again(
-    engines: Engines, tenant: TenantContainers, front: HoldingProxy
+    engines: Engines, tenant: TenantContainers, proxy: HoldingProxy
 ) -> None:
-    await provisioned(engines, tenant)
-    front.held_text = f"/containers/{tenant.only_container['Id']}/stop"
+    await provision_healthy(engines, tenant)
+    proxy.held_text = f"/containers/{tenant.only_container['Id']}/stop"
     desired = spec(tenant.tenant, image=f"{WEB}:2")
-    job = asyncio.create_task(step(engines(host=front.host), desired))
-    await front.arrived.wait()
+    job = asyncio.create_task(update_in_step(engines(host=proxy.host), desired))
+    await proxy.arrived.wait()
 
     job.cancel()
     await asyncio.wait((job,), timeout=0.2)
     assert not job.done()
-    front.released.set()
+    proxy.released.set()
     await asyncio.wait((job,))
 
-    assert running(tenant) == [1]
+    assert running_versions(tenant) == [1]
 
 
 @pytest.mark.parametrize(
@@ -169,11 +173,11 @@ async def test_after_a_cancelled_update_one_version_serves_and_a_delete_leaves_n
 ) -> None:
     port = free_port()
     ports = [{"container_port": 8080, "host_port": port}]
-    await provisioned(engines, tenant, ports=ports)
+    await provision_healthy(engines, tenant, ports=ports)
 
-    await cancelled_at(engines, point, spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
+    await cancel_update_at(engines, point, spec(tenant.tenant, image=f"{WEB}:2", ports=ports))
 
-    assert running(tenant) == [serving]
+    assert running_versions(tenant) == [serving]
     assert await engines().destroy(tenant.tenant, "")
     assert tenant.ids == []
 
@@ -182,9 +186,9 @@ async def test_after_a_cancelled_update_one_version_serves_and_a_delete_leaves_n
 async def test_the_previous_container_serves_after_a_rollback_is_cancelled(
     engines: Engines, tenant: TenantContainers, point: str
 ) -> None:
-    await provisioned(engines, tenant)
+    await provision_healthy(engines, tenant)
 
-    await cancelled_at(engines, point, spec(tenant.tenant, image="landlord-test/sick:1"))
+    await cancel_update_at(engines, point, spec(tenant.tenant, image="landlord-test/sick:1"))
 
     (serving,) = (
         container
@@ -202,17 +206,17 @@ async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
     await engines(**quick).provision(unwell)
     former = tenant.only_container["Id"]
 
-    async def failed() -> bool:
+    async def has_failed() -> bool:
         seen = await engines(**quick).inspect(tenant.tenant, "")
         return seen.state is ResourceState.FAILED
 
-    await wait_for(failed)
+    await wait_for(has_failed)
 
     def reached(at: str) -> None:
         if at == "update:stopped":
             task.cancel()
 
-    task = asyncio.create_task(step(engines(reached, **quick), unwell))
+    task = asyncio.create_task(update_in_step(engines(reached, **quick), unwell))
     await asyncio.wait((task,))
 
     assert [
@@ -226,7 +230,7 @@ async def test_an_update_restarts_if_another_worker_starts_the_previous_containe
     engines: Engines, tenant: TenantContainers
 ) -> None:
     ports = [{"container_port": 8080, "host_port": free_port()}]
-    await provisioned(engines, tenant, ports=ports)
+    await provision_healthy(engines, tenant, ports=ports)
     former, stopped = tenant.only_container["Id"], list[str]()
 
     def reached(at: str) -> None:
@@ -238,24 +242,24 @@ async def test_an_update_restarts_if_another_worker_starts_the_previous_containe
 
     assert result.rolled_back == ""
     assert tenant.versions == [2]
-    assert running(tenant) == [2]
+    assert running_versions(tenant) == [2]
 
 
 async def test_the_previous_container_is_restored_if_another_worker_removes_the_next_one(
     engines: Engines, tenant: TenantContainers
 ) -> None:
-    await provisioned(engines, tenant)
-    former, story = tenant.only_container["Id"], list[str]()
+    await provision_healthy(engines, tenant)
+    former, events = tenant.only_container["Id"], list[str]()
 
     def reached(at: str) -> None:
-        if at == "update:stopped" and at not in story:
+        if at == "update:stopped" and at not in events:
             (following,) = set(tenant.ids) - {former}
             docker("rm", "-f", following)
-        story.append(at)
+        events.append(at)
 
     await engines(reached).update(spec(tenant.tenant, image=f"{WEB}:2"))
 
-    assert story.index("rollback:started") < story.index("update:created", 1)
+    assert events.index("rollback:started") < events.index("update:created", 1)
     assert tenant.versions == [2]
 
 
@@ -266,7 +270,7 @@ async def test_a_worker_that_was_frozen_creates_nothing_for_an_ended_job(
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
     with pytest.raises(type(error)):
-        await step(engines(), spec(tenant.tenant), raising(error))
+        await update_in_step(engines(), spec(tenant.tenant), ask_that_raises(error))
 
     assert tenant.ids == []
 
@@ -281,14 +285,16 @@ async def test_a_worker_that_was_frozen_in_a_switch_ends_it_unless_a_younger_job
     error: Superseded,
     serving: list[int],
 ) -> None:
-    await provisioned(engines, tenant)
+    await provision_healthy(engines, tenant)
 
     def reached(at: str) -> None:
         if at == "update:stopped":
             monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
     with pytest.raises(type(error)):
-        await step(engines(reached), spec(tenant.tenant, image=f"{WEB}:2"), raising(error))
+        await update_in_step(
+            engines(reached), spec(tenant.tenant, image=f"{WEB}:2"), ask_that_raises(error)
+        )
 
-    assert running(tenant) == serving
+    assert running_versions(tenant) == serving
     assert sorted(tenant.versions) == [1, 2]

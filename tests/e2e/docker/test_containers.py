@@ -26,7 +26,7 @@ Engines = Callable[..., DockerCompute]
 SHIMS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
 
 
-async def failed(engine: DockerCompute, desired: ComputeSpec) -> str:
+async def wait_failed(engine: DockerCompute, desired: ComputeSpec) -> str:
     """Wait until a container has failed, and return what is said of it."""
 
     async def look() -> str:
@@ -242,14 +242,14 @@ async def test_a_container_that_does_not_answer_its_check_fails(
 
     await engine.provision(desired)
 
-    assert await failed(engine, desired) == "it does not answer its health check"
+    assert await wait_failed(engine, desired) == "it does not answer its health check"
 
 
 async def test_an_images_own_check_decides(engine: DockerCompute, tenant: TenantContainers) -> None:
     well, sick = (spec(tenant.tenant, image=f"landlord-test/{kind}:1") for kind in ("well", "sick"))
 
     await engine.provision(sick)
-    assert await failed(engine, sick) == "its own check says unhealthy"
+    assert await wait_failed(engine, sick) == "its own check says unhealthy"
     await engine.update(well)
 
     assert (await healthy(engine, well)).detail == "its own check says healthy"
@@ -262,7 +262,7 @@ async def test_a_crash_loop_is_never_healthy(
 
     await engine.provision(desired)
 
-    assert "restarts again and again" in await failed(engine, desired)
+    assert "restarts again and again" in await wait_failed(engine, desired)
 
 
 async def test_a_program_that_ends_is_reported_with_its_exit_code(
@@ -272,7 +272,7 @@ async def test_a_program_that_ends_is_reported_with_its_exit_code(
 
     await engine.provision(desired)
 
-    assert await failed(engine, desired) == "it has ended with 3"
+    assert await wait_failed(engine, desired) == "it has ended with 3"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_c
 BAD = {"image": "landlord-test/sick:1"}
 
 
-def worked(
+def run_jobs(
     tenant: TenantContainers, *jobs: tuple[str, dict[str, str]], crash_at: str = ""
 ) -> list[Any]:
     """Carry out jobs in a process of their own, which may die at a point: the answers it gave."""
@@ -43,9 +43,9 @@ def worked(
 async def test_a_worker_killed_in_a_create_leaves_one_container(
     engine: DockerCompute, tenant: TenantContainers, point: str
 ) -> None:
-    worked(tenant, ("provision", {}), crash_at=point)
+    run_jobs(tenant, ("provision", {}), crash_at=point)
 
-    worked(tenant, ("provision", {}))
+    run_jobs(tenant, ("provision", {}))
 
     assert tenant.versions == [1]
     await healthy(engine, spec(tenant.tenant))
@@ -75,10 +75,10 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
 ) -> None:
     version = {"the same": 2, "the former": 1, "another": 3}[then]
     desired = {"image": f"{WEB}:{version}"}
-    worked(tenant, ("provision", {}))
-    worked(tenant, ("update", {"image": f"{WEB}:2"}), crash_at=point)
+    run_jobs(tenant, ("provision", {}))
+    run_jobs(tenant, ("update", {"image": f"{WEB}:2"}), crash_at=point)
 
-    (answer,) = worked(tenant, ("update", desired))
+    (answer,) = run_jobs(tenant, ("update", desired))
 
     assert answer["state"] == "succeeded"
     assert tenant.versions == [version]
@@ -98,9 +98,9 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
 async def test_a_worker_killed_in_a_failing_update_leaves_the_previous_container_serving(
     engine: DockerCompute, tenant: TenantContainers, point: str
 ) -> None:
-    worked(tenant, ("provision", {}))
+    run_jobs(tenant, ("provision", {}))
     former = tenant.ids
-    worked(tenant, ("update", BAD), crash_at=point)
+    run_jobs(tenant, ("update", BAD), crash_at=point)
 
     result = await engine.update(spec(tenant.tenant, **BAD))
 
@@ -121,15 +121,15 @@ async def test_a_container_that_became_healthy_keeps_serving_despite_later_failu
     tenant: TenantContainers, point: str
 ) -> None:
     desired = {"image": f"{WEB}:2"}
-    worked(tenant, ("provision", {}))
-    worked(tenant, ("update", desired), crash_at=point)
+    run_jobs(tenant, ("provision", {}))
+    run_jobs(tenant, ("update", desired), crash_at=point)
     (serving,) = (
         container
         for container in map(inspect_container, tenant.ids)
         if container["State"]["Running"]
     )
 
-    worked(tenant, ("update", desired))
+    run_jobs(tenant, ("update", desired))
 
     assert tenant.only_container["Id"] == serving["Id"]
     assert tenant.only_container["State"]["StartedAt"] == serving["State"]["StartedAt"]
@@ -148,13 +148,13 @@ async def test_a_previous_container_that_the_daemon_restarts_is_replaced_anyway(
 ) -> None:
     always = {"restart_policy": "always"}
     desired = {"image": f"{WEB}:2", **always}
-    worked(tenant, ("provision", always))
+    run_jobs(tenant, ("provision", always))
     former = tenant.only_container["Id"]
-    worked(tenant, ("update", desired), crash_at=point)
+    run_jobs(tenant, ("update", desired), crash_at=point)
     # With this policy a daemon that restarts starts a stopped container too.
     docker("start", former)
 
-    worked(tenant, ("update", desired))
+    run_jobs(tenant, ("update", desired))
 
     assert tenant.versions == [2]
     await healthy(engine, spec(tenant.tenant, **desired))
@@ -164,10 +164,10 @@ async def test_a_previous_container_that_the_daemon_restarts_is_replaced_anyway(
 async def test_a_worker_killed_in_a_delete_leaves_nothing(
     tenant: TenantContainers, point: str
 ) -> None:
-    worked(tenant, ("provision", {}))
-    worked(tenant, ("delete", {}), crash_at=point)
+    run_jobs(tenant, ("provision", {}))
+    run_jobs(tenant, ("delete", {}), crash_at=point)
 
-    (answer,) = worked(tenant, ("delete", {}))
+    (answer,) = run_jobs(tenant, ("delete", {}))
 
     assert answer["output"]["status"] in ("deleted", "absent")
     assert tenant.ids == []

@@ -27,7 +27,7 @@ from landlord_test_target.endings.environment import start_restate_environment
 from landlord_test_target.harness import World
 
 
-def back_again(times: Timeouts) -> Case:
+def case_of_delayed_stop(times: Timeouts) -> Case:
     """A stop is on the wire as its job is killed; the next one wants what is about to be stopped."""
     late = Delay(call="stop", nth=1, moment=BEFORE, seconds=1.5 * times.step_timeout)
     return Case(
@@ -51,7 +51,7 @@ async def test_killed_jobs_on_docker_leave_one_serving_version_or_nothing(
 ) -> None:
     seed, count = pytestconfig.getoption("seed"), pytestconfig.getoption("cases")
     times = Timeouts(step_timeout=pytestconfig.getoption("step_timeout"))
-    cases = [*draw_cases(seed, count, times, MOMENTS), back_again(times)]
+    cases = [*draw_cases(seed, count, times, MOMENTS), case_of_delayed_stop(times)]
     async with run_docker_target(tmp_path, world.http, times) as case_target:
         await case_target.prepare(cases)
 

@@ -37,7 +37,7 @@ KILLS = 20
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def killable(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnDocker]:
+async def killable_daemon(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnDocker]:
     async with own_docker() as engine:
         monkeypatch.setenv("DOCKER_HOST", engine.host)
         make_images()
@@ -62,7 +62,7 @@ class Tenants:
         registry = ComputeRegistry({"docker": self.compute})
         return Converger(registry=registry, health_timeout=30)
 
-    def next(self, tenant: str) -> ComputeSpec:
+    def next_spec(self, tenant: str) -> ComputeSpec:
         """A configuration that the tenant does not have yet."""
         before = self.desired.get(tenant)
         version = int(str(before.config["image"])[-1]) % 3 + 1 if before is not None else 1
@@ -76,7 +76,7 @@ class Tenants:
         )
         return self.desired[tenant]
 
-    async def bring(self, desired: ComputeSpec) -> None:
+    async def converge(self, desired: ComputeSpec) -> None:
         """Do what the lifecycle does, until it succeeds."""
 
         async def once() -> None:
@@ -85,18 +85,18 @@ class Tenants:
 
         await insisted(once)
 
-    async def all_right(self) -> None:
+    async def check_all(self) -> None:
         """Every tenant has one container, the right one, with one program, and nothing else is there."""
         for tenant, desired in self.desired.items():
-            await self.bring(desired)
+            await self.converge(desired)
             only = TenantContainers(tenant).only_container
             assert only["Config"]["Image"] == desired.config["image"]
             assert only["Name"] == f"/landlord-tenant-{tenant}"
             again = await self.converger.apply("docker", desired)
             assert again.outcome is Outcome.UNCHANGED
-        await self.nothing_else()
+        await self.check_no_other_containers()
 
-    async def nothing_else(self) -> None:
+    async def check_no_other_containers(self) -> None:
         """Check that the daemon has the tenants' containers and no others, each running once."""
         known = docker("ps", "-aq", "--no-trunc").splitlines()
         assert len(known) == len(self.desired)
@@ -104,11 +104,11 @@ class Tenants:
         assert sorted(volumes) == sorted(f"of-{tenant}" for tenant in self.desired)
         assert docker("network", "ls", "-q", "--filter", f"name={NETWORK}").count("\n") == 0
 
-        async def resynced() -> bool:
+        async def have_all_started() -> bool:
             return self._running() == dict.fromkeys(known, 1)
 
         with suppress(AssertionError):
-            await wait_for(resynced, within=20)
+            await wait_for(have_all_started, within=20)
         self.lost |= self._running().keys() - set(known)
         assert self._running() == dict.fromkeys(known, 1)
 
@@ -119,7 +119,7 @@ class Tenants:
         }
 
 
-async def timed(act: Awaitable[None]) -> float:
+async def measure(act: Awaitable[None]) -> float:
     """Seconds that an act takes."""
     began = time.perf_counter()
     await act
@@ -128,42 +128,42 @@ async def timed(act: Awaitable[None]) -> float:
 
 @pytest.mark.long
 async def test_tenants_converge_whenever_the_daemon_is_killed(
-    killable: OwnDocker,
+    killable_daemon: OwnDocker,
     engines: Callable[..., DockerCompute],
     pytestconfig: pytest.Config,
 ) -> None:
     chance = random.Random(pytestconfig.getoption("seed"))
-    compute = engines(host=killable.host, network_name=NETWORK)
-    tenants = Tenants(engine=killable, compute=compute)
+    compute = engines(host=killable_daemon.host, network_name=NETWORK)
+    tenants = Tenants(engine=killable_daemon, compute=compute)
     first = str(uuid4())
     # How long an act takes here sets how late the daemon is killed.
-    create, update = [await timed(tenants.bring(tenants.next(first))) for _ in range(2)]
+    create, update = [await measure(tenants.converge(tenants.next_spec(first))) for _ in range(2)]
 
     killed = cut = 0
     while cut < KILLS:
         known = sorted(tenants.desired)
         is_update = len(known) > 3 or chance.random() < 0.5
         tenant = chance.choice(known) if is_update else str(uuid4())
-        act = asyncio.ensure_future(tenants.bring(tenants.next(tenant)))
+        act = asyncio.ensure_future(tenants.converge(tenants.next_spec(tenant)))
         await asyncio.sleep(chance.uniform(0, update if is_update else create))
         killed += 1
         cut += not act.done()
-        await killable.kill()
-        await killable.start()
+        await killable_daemon.kill()
+        await killable_daemon.start()
         await act
-        await tenants.all_right()
+        await tenants.check_all()
 
     for tenant in list(tenants.desired):
         assert await insisted(partial(compute.destroy, tenant, ""))
         del tenants.desired[tenant]
-    await tenants.nothing_else()
+    await tenants.check_no_other_containers()
     docker("network", "rm", NETWORK)
     figures = {
         "engine": docker("version", "--format", "{{.Server.Version}}"),
         "killed": killed,
         "in an act": cut,
         "lost processes": len(tenants.lost),
-        "idle shims": killable.count_shims(),
-        "folders": sum(1 for _ in (killable.folder / "data" / "containers").iterdir()),
+        "idle shims": killable_daemon.count_shims(),
+        "folders": sum(1 for _ in (killable_daemon.folder / "data" / "containers").iterdir()),
     }
     print(f"\n{figures}")  # noqa: T201  # it is what was asked for

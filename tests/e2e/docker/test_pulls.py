@@ -26,13 +26,17 @@ HASH = "$2b$04$THalY.TYrocDE5gTl7k9d.LnJvvRK5wNxR752y6DVkNTB.KJEoImO"
 
 
 class Registry:
-    """A registry that can be stopped; with ``closed`` it asks for the password."""
+    """A registry that can be stopped; with ``requires_login`` it asks for the password."""
 
-    def __init__(self, folder: Path, *, closed: bool) -> None:
+    def __init__(self, folder: Path, *, requires_login: bool) -> None:
         self.folder = folder
         self.address = f"127.0.0.1:{free_port()}"
         (folder / "htpasswd").write_text(f"{USER}:{HASH}\n")
-        auth = f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n" if closed else ""
+        auth = (
+            f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n"
+            if requires_login
+            else ""
+        )
         (folder / "registry.yml").write_text(
             f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
             f"http: {{addr: {self.address}}}\n{auth}"
@@ -59,25 +63,25 @@ class Registry:
         return {"registries": {self.address: {"username": USER, "password": password}}}
 
 
-@pytest.fixture(params=[False, True], ids=["open", "closed"])
-def closed(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture(params=[False, True], ids=["open", "login"])
+def requires_login(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def registry(
-    tmp_path: Path, http: aiohttp.ClientSession, *, closed: bool
+    tmp_path: Path, http: aiohttp.ClientSession, *, requires_login: bool
 ) -> AsyncIterator[Registry]:
-    registry = Registry(tmp_path, closed=closed)
+    registry = Registry(tmp_path, requires_login=requires_login)
 
-    async def answers() -> bool:
+    async def is_answering() -> bool:
         try:
             async with http.get(f"http://{registry.address}/v2/") as answer:
                 return answer.status in (200, 401)
         except aiohttp.ClientError:
             return False
 
-    await wait_for(answers)
+    await wait_for(is_answering)
     yield registry
     registry.stop()
     name = '{{.Repository}}{{if eq .Tag "<none>"}}@{{.Digest}}{{else}}:{{.Tag}}{{end}}'
@@ -98,7 +102,7 @@ async def test_a_missing_image_is_pulled_with_the_operators_credentials(
     assert PASSWORD not in repr(engine)
 
 
-@pytest.mark.parametrize("closed", [True], indirect=True)
+@pytest.mark.parametrize("requires_login", [True], indirect=True)
 @pytest.mark.parametrize("password", ["", "wrong"])
 async def test_a_denial_of_a_registry_is_reported_without_credentials(
     engines: Engines, tenant: TenantContainers, registry: Registry, password: str
@@ -114,7 +118,7 @@ async def test_a_denial_of_a_registry_is_reported_without_credentials(
     assert not password or password not in str(caught.value)
 
 
-@pytest.mark.parametrize("closed", [False], indirect=True)
+@pytest.mark.parametrize("requires_login", [False], indirect=True)
 @pytest.mark.parametrize("name", ["none:1", "web:none"])
 async def test_an_image_that_does_not_exist_is_refused(
     engine: DockerCompute, tenant: TenantContainers, registry: Registry, name: str
@@ -125,7 +129,7 @@ async def test_an_image_that_does_not_exist_is_refused(
         await engine.provision(spec(tenant.tenant, image=f"{registry.address}/{name}"))
 
 
-@pytest.mark.parametrize("closed", [False], indirect=True)
+@pytest.mark.parametrize("requires_login", [False], indirect=True)
 async def test_an_unreachable_registry_is_retried_and_the_current_container_is_kept(
     engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:
@@ -140,7 +144,7 @@ async def test_an_unreachable_registry_is_retried_and_the_current_container_is_k
     assert tenant.ids == serving
 
 
-@pytest.mark.parametrize("closed", [False], indirect=True)
+@pytest.mark.parametrize("requires_login", [False], indirect=True)
 async def test_always_pulls_the_current_image_of_the_registry(
     engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:
@@ -154,7 +158,7 @@ async def test_always_pulls_the_current_image_of_the_registry(
     assert tenant.only_container["Image"] != local
 
 
-@pytest.mark.parametrize("closed", [False], indirect=True)
+@pytest.mark.parametrize("requires_login", [False], indirect=True)
 async def test_always_replaces_a_container_whose_tag_has_a_new_image(
     engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:
@@ -173,7 +177,7 @@ async def test_always_replaces_a_container_whose_tag_has_a_new_image(
     )
 
 
-@pytest.mark.parametrize("closed", [False], indirect=True)
+@pytest.mark.parametrize("requires_login", [False], indirect=True)
 async def test_an_image_without_the_daemons_platform_is_refused_with_that_reason(
     engine: DockerCompute, tenant: TenantContainers, registry: Registry, http: aiohttp.ClientSession
 ) -> None:
@@ -201,7 +205,7 @@ async def test_an_image_without_the_daemons_platform_is_refused_with_that_reason
     assert tenant.ids == []
 
 
-@pytest.mark.parametrize("closed", [False], indirect=True)
+@pytest.mark.parametrize("requires_login", [False], indirect=True)
 async def test_a_damaged_layer_of_the_registry_is_reported_as_such(
     engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:

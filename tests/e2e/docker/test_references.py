@@ -55,7 +55,7 @@ def make_partner(name: str) -> None:
     docker("run", "-d", "--name", name, f"{WEB}:3", "sleep", "1000")
 
 
-def make_again(network: str) -> None:
+def recreate_network(network: str) -> None:
     docker("network", "rm", network)
     docker("network", "create", network)
 
@@ -74,7 +74,7 @@ async def test_a_stopped_tenant_starts_on_a_recreated_network_and_keeps_its_file
     await engine.provision(desired)
     before = tenant.only_container["Id"]
     docker("stop", "-t0", before)
-    make_again(network)
+    recreate_network(network)
 
     await engine.provision(desired)
 
@@ -108,7 +108,7 @@ async def test_the_previous_container_is_restored_on_a_recreated_network(
     await healthy(engine, desired)
     with pytest.raises(Interrupted):
         await engines(reached, network_name=network).update(sick)
-    make_again(network)
+    recreate_network(network)
 
     assert (await engine.update(sick)).rolled_back
 

@@ -36,7 +36,7 @@ class Volumes:
             self.seen.update(mount["Name"] for mount in inspect_container(container)["Mounts"])
 
     @property
-    def left(self) -> set[str]:
+    def remaining(self) -> set[str]:
         self.look()
         return self.seen & set(docker("volume", "ls", "-q").splitlines())
 
@@ -45,7 +45,7 @@ class Volumes:
 def volumes(tenant: TenantContainers) -> Iterator[Volumes]:
     volumes = Volumes(tenant)
     yield volumes
-    left = volumes.left
+    left = volumes.remaining
     tenant.remove_all()
     for name in left:
         docker("volume", "rm", "-f", name)
@@ -56,7 +56,7 @@ def engine(engines: Engines, volumes: Volumes) -> DockerCompute:
     return engines(volumes)
 
 
-def mounted(tenant: TenantContainers) -> set[str]:
+def mounted_volumes(tenant: TenantContainers) -> set[str]:
     return {mount["Name"] for mount in tenant.only_container["Mounts"]}
 
 
@@ -73,10 +73,10 @@ async def test_updates_remove_the_anonymous_volume_of_the_previous_container_if_
         )
         await engine.update(desired)
 
-    assert len(volumes.left) == (1 if goes else 5)
-    assert mounted(tenant) <= volumes.left
+    assert len(volumes.remaining) == (1 if goes else 5)
+    assert mounted_volumes(tenant) <= volumes.remaining
     await engine.destroy(tenant.tenant, "")
-    assert len(volumes.left) == (0 if goes else 5)
+    assert len(volumes.remaining) == (0 if goes else 5)
 
 
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
@@ -89,11 +89,11 @@ async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
     after: bool,
 ) -> None:
     await engine.provision(spec(tenant.tenant, image=KEEPER, remove_volumes=before))
-    first = mounted(tenant)
+    first = mounted_volumes(tenant)
 
     await engine.update(spec(tenant.tenant, image=KEEPER, remove_volumes=after))
 
-    assert first < volumes.left
+    assert first < volumes.remaining
 
 
 async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
@@ -108,7 +108,7 @@ async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
     )
     assert (await engine.update(ends)).rolled_back
 
-    assert volumes.left == mounted(tenant)
+    assert volumes.remaining == mounted_volumes(tenant)
 
 
 @pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
@@ -125,11 +125,11 @@ async def test_a_container_that_never_started_leaves_no_volume(
     volumes.dies_at.append("update:created")
     with pytest.raises(Interrupted):
         await engine.update(cut)
-    assert len(volumes.left) == 2
+    assert len(volumes.remaining) == 2
 
     await engine.provision(first)
 
-    assert volumes.left == mounted(tenant)
+    assert volumes.remaining == mounted_volumes(tenant)
 
 
 async def test_an_orphan_is_removed_with_its_volume(
@@ -140,11 +140,11 @@ async def test_an_orphan_is_removed_with_its_volume(
     labels = tenant.only_container["Config"]["Labels"]
     options = [f"--label={name}={value}" for name, value in labels.items()]
     docker("run", "-d", *options, KEEPER)
-    assert len(volumes.left) == 2
+    assert len(volumes.remaining) == 2
 
     await engine.provision(desired)
 
-    assert volumes.left == mounted(tenant)
+    assert volumes.remaining == mounted_volumes(tenant)
 
 
 async def test_a_container_that_restore_removes_is_removed_with_its_volume(
@@ -160,7 +160,7 @@ async def test_a_container_that_restore_removes_is_removed_with_its_volume(
 
     assert await engine.restore(tenant.tenant, "")
 
-    assert volumes.left == mounted(tenant)
+    assert volumes.remaining == mounted_volumes(tenant)
 
 
 async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
@@ -170,11 +170,11 @@ async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
     for volume, version in ((first, 1), (second, 2), (second, 3)):
         desired = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
         await engine.update(spec(tenant.tenant, image=f"{WEB}:{version}", **desired))
-    assert volumes.left == {first, second}
+    assert volumes.remaining == {first, second}
 
     await engine.destroy(tenant.tenant, "")
 
-    assert volumes.left == set()
+    assert volumes.remaining == set()
 
 
 async def test_a_configuration_that_keeps_volumes_keeps_dropped_ones_too(
@@ -187,4 +187,4 @@ async def test_a_configuration_that_keeps_volumes_keeps_dropped_ones_too(
 
     await engine.destroy(tenant.tenant, "")
 
-    assert volumes.left == {mine}
+    assert volumes.remaining == {mine}

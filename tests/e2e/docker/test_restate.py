@@ -9,7 +9,7 @@ from landlord_test_target.docker import SETTINGS, WEB, TenantContainers, docker
 from landlord_test_target.harness import Worker, World, wait_for
 
 
-async def started(world: World, **worker: Any) -> Worker:
+async def start_worker(world: World, **worker: Any) -> Worker:
     config = world.config(compute_provider="docker", **worker)
     config["compute"]["docker"] = {**SETTINGS, "image": f"{WEB}:1"}
     return await (await world.launch(config)).wait_registered()
@@ -18,7 +18,7 @@ async def started(world: World, **worker: Any) -> Worker:
 async def test_a_tenant_lives_in_a_container_from_create_to_delete(
     world: World, tenant: TenantContainers
 ) -> None:
-    await started(world)
+    await start_worker(world)
 
     outcomes = [
         await world.run(tenant.tenant, "provision"),
@@ -40,7 +40,7 @@ async def test_a_tenant_lives_in_a_container_from_create_to_delete(
 async def test_an_update_that_fails_is_held_while_the_former_container_serves(
     world: World, tenant: TenantContainers
 ) -> None:
-    await started(world, hold_retry_interval="200ms")
+    await start_worker(world, hold_retry_interval="200ms")
     await world.run(tenant.tenant, "provision")
     former = tenant.ids
 
@@ -60,7 +60,7 @@ async def test_an_update_that_fails_is_held_while_the_former_container_serves(
 async def test_the_next_job_repairs_outside_changes_of_a_container(
     world: World, tenant: TenantContainers, drift: str, outcome: str
 ) -> None:
-    await started(world)
+    await start_worker(world)
     await world.run(tenant.tenant, "provision")
     options = {"stop": ("-t", "0"), "rm": ("-f",)}.get(drift, ())
     docker(drift, *options, tenant.only_container["Id"])
@@ -73,7 +73,7 @@ async def test_the_next_job_repairs_outside_changes_of_a_container(
 async def test_a_container_of_landlords_own_worker_is_adopted_without_a_restart(
     world: World, tenant: TenantContainers
 ) -> None:
-    await started(world)
+    await start_worker(world)
     tenant.create_as_landlord()
 
     outcome = await world.run(tenant.tenant, "update", image=f"{WEB}:2")
@@ -87,7 +87,7 @@ async def test_a_container_of_landlords_own_worker_is_adopted_without_a_restart(
 async def test_a_container_of_landlords_own_worker_is_deleted_without_a_record(
     world: World, tenant: TenantContainers
 ) -> None:
-    await started(world)
+    await start_worker(world)
     tenant.create_as_landlord()
 
     assert await world.run(tenant.tenant, "delete") == "deleted"
@@ -98,7 +98,7 @@ async def test_a_container_of_landlords_own_worker_is_deleted_without_a_record(
 async def test_a_tenant_moves_to_another_compute_engine_and_back(
     world: World, tenant: TenantContainers
 ) -> None:
-    await started(world)
+    await start_worker(world)
     await world.run(tenant.tenant, "provision")
 
     await world.run(tenant.tenant, "update", "target", version=1, image="x")
@@ -113,7 +113,7 @@ async def test_a_tenant_moves_to_another_compute_engine_and_back(
 async def test_a_job_that_the_policy_refuses_is_held_and_never_reaches_the_daemon(
     world: World, tenant: TenantContainers
 ) -> None:
-    worker = await started(world, hold_retry_interval="200ms")
+    worker = await start_worker(world, hold_retry_interval="200ms")
 
     job = await world.send(tenant.tenant, "provision", privileged=True, env={"KEY": "sesame"})
     row = await world.wait_held(job, "$.privileged")
@@ -126,7 +126,7 @@ async def test_a_job_that_the_policy_refuses_is_held_and_never_reaches_the_daemo
 async def test_the_next_worker_completes_an_update_of_a_killed_worker(
     world: World, tenant: TenantContainers
 ) -> None:
-    worker = await started(world)
+    worker = await start_worker(world)
     await world.run(tenant.tenant, "provision")
     slow: dict[str, Any] = {"image": f"{WEB}:2", "health_check": {"type": "tcp", "port": 8080}}
     job = await world.send(tenant.tenant, "update", command=["sh", "-c", LATE], **slow)

@@ -42,7 +42,7 @@ def image_at(admin: str) -> str:
     return ""
 
 
-def left_over(image: str) -> list[str]:
+def leftovers(image: str) -> list[str]:
     containers = docker("ps", "-aq", "--filter", f"ancestor={image}").splitlines()
     return [*containers, *(listed for listed in images() if listed == image)]
 
@@ -54,7 +54,7 @@ async def backend(tmp_path: Path) -> AsyncIterator[LocalBackend]:
         image = image_at(backend.settings["admin_endpoint"])
         assert image
         yield backend
-    assert left_over(image) == []
+    assert leftovers(image) == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -70,7 +70,7 @@ async def worker(backend: LocalBackend, tmp_path: Path) -> AsyncIterator[Worker]
     await worker.wait_ended()
 
 
-async def outcome(backend: LocalBackend, tenant: str, operation: str) -> object:
+async def run_job(backend: LocalBackend, tenant: str, operation: str) -> object:
     """Dispatch a job, wait for its end, and return its outcome."""
     body = World.body(tenant, operation, {"image": "x"})
     job = await backend.dispatcher.dispatch(body)
@@ -90,7 +90,7 @@ async def test_restate_in_a_container_runs_the_jobs_of_a_tenant(backend: LocalBa
     tenant = str(uuid4())
 
     operations = ("provision", "provision", "delete", "delete")
-    outcomes = [await outcome(backend, tenant, operation) for operation in operations]
+    outcomes = [await run_job(backend, tenant, operation) for operation in operations]
 
     assert outcomes == ["created", "unchanged", "deleted", "absent"]
 
@@ -115,7 +115,7 @@ async def test_the_dev_command_runs_restate_in_a_container_and_ctrl_c_leaves_not
 
     assert process.returncode == 0, errors.decode()
     assert image
-    assert left_over(image) == []
+    assert leftovers(image) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,7 +126,7 @@ async def test_a_program_that_ends_is_reported_with_its_last_output(tmp_path: Pa
         await server.start()
 
     assert "applet not found" in caught.value.hint
-    assert left_over(server.image) == []
+    assert leftovers(server.image) == []
 
 
 @pytest.mark.long
@@ -137,7 +137,7 @@ async def test_stopping_a_container_that_somebody_removed_succeeds(tmp_path: Pat
 
     await server.stop()
 
-    assert left_over(server.image) == []
+    assert leftovers(server.image) == []
 
 
 @pytest.mark.parametrize("moment", ["the image is made", "it does not answer yet"])
@@ -155,4 +155,4 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path, moment: 
     with pytest.raises(asyncio.CancelledError):
         await starting
 
-    assert left_over(server.image) == []
+    assert leftovers(server.image) == []

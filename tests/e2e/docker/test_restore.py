@@ -15,7 +15,7 @@ Engines = Callable[..., DockerCompute]
 GOOD, BAD = f"{WEB}:2", "landlord-test/sick:1"
 
 
-def dies_at(point: str) -> Callable[[str], None]:
+def interrupt_at(point: str) -> Callable[[str], None]:
     def reached(at: str) -> None:
         if at == point:
             raise Interrupted(at)
@@ -23,15 +23,17 @@ def dies_at(point: str) -> Callable[[str], None]:
     return reached
 
 
-async def cut(engines: Engines, tenant: TenantContainers, point: str, image: str) -> None:
+async def interrupt_update(
+    engines: Engines, tenant: TenantContainers, point: str, image: str
+) -> None:
     """An update whose worker died at a point."""
     await engines().provision(spec(tenant.tenant))
     await healthy(engines(), spec(tenant.tenant))
     with pytest.raises(Interrupted):
-        await engines(dies_at(point)).update(spec(tenant.tenant, image=image))
+        await engines(interrupt_at(point)).update(spec(tenant.tenant, image=image))
 
 
-async def ended(tenant: TenantContainers) -> None:
+async def wait_exited(tenant: TenantContainers) -> None:
     async def look() -> bool:
         return bool(tenant.only_container["State"]["Status"] == "exited")
 
@@ -54,7 +56,7 @@ async def ended(tenant: TenantContainers) -> None:
 async def test_after_an_interrupted_update_restore_leaves_one_complete_version_serving(
     engines: Engines, tenant: TenantContainers, point: str, image: str, serving: str
 ) -> None:
-    await cut(engines, tenant, point, image)
+    await interrupt_update(engines, tenant, point, image)
 
     assert await engines().restore(tenant.tenant, "")
 
@@ -79,7 +81,7 @@ async def test_restore_leaves_a_container_that_ended_by_itself(
     engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 0"], restart_policy="no"))
-    await ended(tenant)
+    await wait_exited(tenant)
 
     assert not await engine.restore(tenant.tenant, "")
 
@@ -102,9 +104,9 @@ async def test_without_a_previous_container_restore_promotes_only_a_running_next
 ) -> None:
     engine = engines()
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
-    await ended(tenant)
+    await wait_exited(tenant)
     with pytest.raises(Interrupted):
-        await engines(dies_at(point)).update(spec(tenant.tenant))
+        await engines(interrupt_at(point)).update(spec(tenant.tenant))
 
     assert await engine.restore(tenant.tenant, "") is restored
 

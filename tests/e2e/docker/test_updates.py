@@ -24,12 +24,12 @@ from landlord_test_target.harness import free_port, wait_for
 Engines = Callable[..., DockerCompute]
 
 
-async def serves(http: aiohttp.ClientSession, tenant: TenantContainers) -> str:
+async def read_page(http: aiohttp.ClientSession, tenant: TenantContainers) -> str:
     async with http.get(f"http://{address(tenant.only_container)}:8080/") as answer:
         return await answer.text()
 
 
-async def failed(engine: DockerCompute, tenant: TenantContainers) -> None:
+async def wait_failed(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Wait until the tenant's container has failed."""
 
     async def look() -> bool:
@@ -38,7 +38,7 @@ async def failed(engine: DockerCompute, tenant: TenantContainers) -> None:
     await wait_for(look)
 
 
-async def ended(engine: DockerCompute, tenant: TenantContainers) -> None:
+async def provision_exited(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Give the tenant a container that has ended and is not restarted."""
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
 
@@ -101,7 +101,7 @@ async def test_an_update_that_does_not_become_healthy_restores_the_previous_cont
     assert why in result.rolled_back
     assert result.resource_ids["container_id"] == former == tenant.only_container["Id"]
     await healthy(engine, first)
-    assert await serves(http, tenant) == "1"
+    assert await read_page(http, tenant) == "1"
 
 
 @pytest.mark.parametrize("policy", ["unless-stopped", "on-failure"])
@@ -118,13 +118,13 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
         restart_policy=policy,
     )
 
-    async def runs() -> str:
+    async def next_container() -> str:
         return docker("ps", "-q", "--filter", f"name=landlord-tenant-{tenant.tenant}-next")
 
     update = asyncio.create_task(engine.update(desired))
-    following = await wait_for(runs)
+    following = await wait_for(next_container)
     docker("kill", following)
-    await wait_for(runs)
+    await wait_for(next_container)
     docker("exec", following, "busybox", "touch", "/go")
 
     assert (await update).rolled_back == ""
@@ -145,7 +145,7 @@ async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(
     assert tenant.only_container["State"]["StartedAt"] == started
 
 
-def interrupted_at(point: str) -> Callable[[str], None]:
+def interrupt_at(point: str) -> Callable[[str], None]:
     def reached(at: str) -> None:
         if at == point:
             raise Interrupted(at)
@@ -153,7 +153,7 @@ def interrupted_at(point: str) -> Callable[[str], None]:
     return reached
 
 
-async def running(tenant: TenantContainers) -> list[int]:
+async def running_versions(tenant: TenantContainers) -> list[int]:
     """The versions that run."""
     containers = [inspect_container(container) for container in tenant.ids]
     return [
@@ -163,41 +163,39 @@ async def running(tenant: TenantContainers) -> list[int]:
     ]
 
 
-async def cut_while_the_next_serves(
+async def interrupt_after_next_serves(
     engines: Engines, tenant: TenantContainers, **first: object
 ) -> None:
     """An update from version 1 to 2 that was cut once version 2 ran."""
     await engines().provision(spec(tenant.tenant, **first))
     await healthy(engines(), spec(tenant.tenant, **first))
     with pytest.raises(Interrupted):
-        await engines(interrupted_at("update:started")).update(
-            spec(tenant.tenant, image=f"{WEB}:2")
-        )
-    assert await running(tenant) == [2]
+        await engines(interrupt_at("update:started")).update(spec(tenant.tenant, image=f"{WEB}:2"))
+    assert await running_versions(tenant) == [2]
 
 
 async def test_after_an_interrupted_update_the_serving_container_stays_if_the_next_image_is_missing(
     engines: Engines, tenant: TenantContainers
 ) -> None:
-    await cut_while_the_next_serves(engines, tenant)
+    await interrupt_after_next_serves(engines, tenant)
 
     with pytest.raises(ComputeRefused, match="pull_policy is never"):
         await engines().update(
             spec(tenant.tenant, image="landlord-test/none:1", pull_policy="never")
         )
 
-    assert await running(tenant) == [2]
+    assert await running_versions(tenant) == [2]
 
 
 async def test_after_an_interrupted_update_the_previous_container_serves_if_the_next_create_fails(
     engines: Engines, tenant: TenantContainers
 ) -> None:
-    await cut_while_the_next_serves(engines, tenant)
+    await interrupt_after_next_serves(engines, tenant)
 
     with pytest.raises(ComputeRefused, match=r"\$.resources.memory is less"):
         await engines().update(spec(tenant.tenant, image=f"{WEB}:3", resources={"memory": 1}))
 
-    assert await running(tenant) == [1]
+    assert await running_versions(tenant) == [1]
     assert tenant.versions == [1]
 
 
@@ -206,7 +204,7 @@ async def test_after_an_interrupted_update_a_broken_previous_container_blocks_no
 ) -> None:
     port, other = free_port(), TenantContainers(str(uuid4()))
     ports = [{"container_port": 8080, "host_port": port}]
-    await cut_while_the_next_serves(engines, tenant, ports=ports)
+    await interrupt_after_next_serves(engines, tenant, ports=ports)
     await engines().provision(spec(other.tenant, ports=ports))
 
     try:
@@ -214,7 +212,7 @@ async def test_after_an_interrupted_update_a_broken_previous_container_blocks_no
     finally:
         other.remove_all()
 
-    assert await running(tenant) == [3]
+    assert await running_versions(tenant) == [3]
     assert tenant.versions == [3]
 
 
@@ -224,7 +222,7 @@ async def test_a_rollback_restores_a_running_container_that_did_not_answer(
     engine = engines(health_timeout=1)
     first = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
     await engine.provision(first)
-    await failed(engine, tenant)
+    await wait_failed(engine, tenant)
     former = tenant.ids
 
     result = await engine.update(spec(tenant.tenant, command=["no-such-thing"]))
@@ -240,7 +238,7 @@ async def test_a_failed_container_with_the_desired_configuration_is_recreated(
     engine = engines(health_timeout=1)
     desired = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
     await engine.provision(desired)
-    await failed(engine, tenant)
+    await wait_failed(engine, tenant)
     former = tenant.ids
 
     result = await engine.provision(desired)
@@ -253,7 +251,7 @@ async def test_a_failed_container_with_the_desired_configuration_is_recreated(
 async def test_a_container_that_never_served_is_not_restored(
     engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    await ended(engine, tenant)
+    await provision_exited(engine, tenant)
 
     result = await engine.update(spec(tenant.tenant, command=["sh", "-c", "exit 2"]))
 
@@ -264,7 +262,7 @@ async def test_a_container_that_never_served_is_not_restored(
 async def test_a_new_container_that_cannot_be_started_is_refused_until_it_can(
     engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    await ended(engine, tenant)
+    await provision_exited(engine, tenant)
 
     with pytest.raises(ComputeRefused, match="the image does not have the command"):
         await engine.update(spec(tenant.tenant, command=["no-such-thing"]))
@@ -276,7 +274,7 @@ async def test_a_new_container_that_cannot_be_started_is_refused_until_it_can(
 async def test_a_container_in_a_crash_loop_gets_its_name_anyway(
     engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    await ended(engine, tenant)
+    await provision_exited(engine, tenant)
 
     await engine.update(spec(tenant.tenant, command=["sh", "-c", "exit 3"]))
     await engine.update(spec(tenant.tenant, image=f"{WEB}:2"))
@@ -293,14 +291,14 @@ async def test_a_rollback_interrupted_at_any_failpoint_ends_with_the_previous_co
     await engines().provision(first)
     await healthy(engines(), first)
     with pytest.raises(Interrupted):
-        await engines(interrupted_at(point)).update(bad)
+        await engines(interrupt_at(point)).update(bad)
 
     result = await engines().update(bad)
 
     assert result.rolled_back == "its own check says unhealthy"
     assert tenant.versions == [1]
     await healthy(engines(), first)
-    assert await serves(http, tenant) == "1"
+    assert await read_page(http, tenant) == "1"
 
 
 async def test_a_later_update_replaces_an_interrupted_one(
@@ -310,9 +308,7 @@ async def test_a_later_update_replaces_an_interrupted_one(
     await engine.provision(first)
     await healthy(engine, first)
     with pytest.raises(Interrupted):
-        await engines(interrupted_at("update:stopped")).update(
-            spec(tenant.tenant, image=f"{WEB}:2")
-        )
+        await engines(interrupt_at("update:stopped")).update(spec(tenant.tenant, image=f"{WEB}:2"))
 
     seen = await engine.inspect(tenant.tenant, "")
     later = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
@@ -342,15 +338,15 @@ async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_delete
 ) -> None:
     tenant.create_as_landlord()
 
-    async def looks() -> str:
+    async def config_hash() -> str:
         return (await engine.inspect(tenant.tenant, "")).config_hash
 
-    assert await looks() == ""
+    assert await config_hash() == ""
     await engine.provision(spec(tenant.tenant, image=f"{WEB}:2"))
     await healthy(engine, spec(tenant.tenant, image=f"{WEB}:2"))
     assert tenant.versions == [2]
     assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
-    assert await looks() == spec(tenant.tenant, image=f"{WEB}:2").config_hash
+    assert await config_hash() == spec(tenant.tenant, image=f"{WEB}:2").config_hash
     assert await engine.destroy(tenant.tenant, "")
     assert tenant.ids == []
 

@@ -27,7 +27,7 @@ def volume(tenant: TenantContainers) -> Iterator[str]:
 
 
 @pytest.fixture
-def other(volume: str) -> Iterator[TenantContainers]:
+def other_tenant(volume: str) -> Iterator[TenantContainers]:
     """Another tenant, whose container goes before the volume does."""
     assert volume
     holdings = TenantContainers(str(uuid4()))
@@ -35,15 +35,15 @@ def other(volume: str) -> Iterator[TenantContainers]:
     holdings.remove_all()
 
 
-def mounted(tenant: TenantContainers) -> list[str]:
+def mounted_volumes(tenant: TenantContainers) -> list[str]:
     return [mount["Name"] for mount in tenant.only_container["Mounts"]]
 
 
 async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_it(
-    engine: DockerCompute, volume: str, tenant: TenantContainers, other: TenantContainers
+    engine: DockerCompute, volume: str, tenant: TenantContainers, other_tenant: TenantContainers
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
-    await engine.provision(spec(other.tenant, **desired))
+    await engine.provision(spec(other_tenant.tenant, **desired))
 
     with pytest.raises(ComputeRefused, match=REFUSED) as caught:
         await engine.provision(spec(tenant.tenant, **desired))
@@ -54,17 +54,17 @@ async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_i
 
 
 async def test_a_volume_belongs_to_its_tenant_without_a_container_too(
-    engine: DockerCompute, volume: str, tenant: TenantContainers, other: TenantContainers
+    engine: DockerCompute, volume: str, tenant: TenantContainers, other_tenant: TenantContainers
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
-    await engine.provision(spec(other.tenant, **desired))
-    await engine.destroy(other.tenant, "")
+    await engine.provision(spec(other_tenant.tenant, **desired))
+    await engine.destroy(other_tenant.tenant, "")
 
     with pytest.raises(ComputeRefused, match=REFUSED):
         await engine.provision(spec(tenant.tenant, **desired))
 
-    await engine.provision(spec(other.tenant, **desired))
-    assert mounted(other) == [volume]
+    await engine.provision(spec(other_tenant.tenant, **desired))
+    assert mounted_volumes(other_tenant) == [volume]
 
 
 async def test_a_volume_that_landlord_did_not_create_is_refused(
@@ -79,10 +79,10 @@ async def test_a_volume_that_landlord_did_not_create_is_refused(
 
 
 async def test_an_anonymous_volume_of_another_tenant_is_refused(
-    engine: DockerCompute, tenant: TenantContainers, other: TenantContainers
+    engine: DockerCompute, tenant: TenantContainers, other_tenant: TenantContainers
 ) -> None:
-    await engine.provision(spec(other.tenant, image="landlord-test/keeper:1"))
-    (unnamed,) = mounted(other)
+    await engine.provision(spec(other_tenant.tenant, image="landlord-test/keeper:1"))
+    (unnamed,) = mounted_volumes(other_tenant)
 
     with pytest.raises(ComputeRefused, match=REFUSED):
         await engine.provision(spec(tenant.tenant, volumes=[f"{unnamed}:/data"]))
@@ -106,7 +106,7 @@ async def test_a_volume_that_the_policy_names_is_shared_and_is_never_removed(
     engines: Engines,
     volume: str,
     tenant: TenantContainers,
-    other: TenantContainers,
+    other_tenant: TenantContainers,
     exists: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
     if exists:
@@ -115,9 +115,9 @@ async def test_a_volume_that_the_policy_names_is_shared_and_is_never_removed(
     desired = {"volumes": [f"{volume}:/data"], "remove_volumes": True}
 
     await engine.provision(spec(tenant.tenant, **desired))
-    await engine.provision(spec(other.tenant, **desired))
+    await engine.provision(spec(other_tenant.tenant, **desired))
     await engine.destroy(tenant.tenant, "")
-    await engine.destroy(other.tenant, "")
+    await engine.destroy(other_tenant.tenant, "")
 
     assert docker("volume", "inspect", "--format", "{{.Name}}", volume) == volume
 
@@ -144,20 +144,20 @@ async def test_an_adopted_tenant_keeps_its_volume_without_labels_through_updates
         await engine.update(desired)
         await healthy(engine, desired)
 
-    assert mounted(tenant) == [volume]
+    assert mounted_volumes(tenant) == [volume]
 
 
 async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
-    engines: Engines, volume: str, tenant: TenantContainers, other: TenantContainers
+    engines: Engines, volume: str, tenant: TenantContainers, other_tenant: TenantContainers
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
     ends = await asyncio.gather(
-        *(engines().provision(spec(owner.tenant, **desired)) for owner in (tenant, other)),
+        *(engines().provision(spec(owner.tenant, **desired)) for owner in (tenant, other_tenant)),
         return_exceptions=True,
     )
 
     assert sum(isinstance(end, ComputeRefused) for end in ends) == 1
-    assert len([*tenant.ids, *other.ids]) == 1
+    assert len([*tenant.ids, *other_tenant.ids]) == 1
 
 
 async def test_a_volume_recreated_before_the_container_used_it_is_detected(
@@ -203,7 +203,7 @@ async def test_a_leftover_container_is_not_started_with_a_volume_of_another_tena
     assert tenant.only_container["State"]["Status"] == "created"
 
 
-def bound(volume: str, device: str) -> None:
+def create_bind_volume(volume: str, device: str) -> None:
     """Make a volume that is a folder of the host."""
     options = ("--opt=type=none", "--opt=o=bind", f"--opt=device={device}")
     docker("volume", "create", *options, volume)
@@ -213,7 +213,7 @@ def bound(volume: str, device: str) -> None:
 async def test_a_volume_that_binds_a_folder_of_the_host_is_refused(
     engines: Engines, volume: str, tenant: TenantContainers, device: str
 ) -> None:
-    bound(volume, device)
+    create_bind_volume(volume, device)
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
 
     with pytest.raises(ComputeRefused, match=REFUSED):
@@ -227,7 +227,7 @@ async def test_a_volume_that_binds_a_folder_of_the_host_is_refused(
 async def test_a_container_is_not_started_again_with_what_the_policy_no_longer_allows(
     engines: Engines, volume: str, tenant: TenantContainers
 ) -> None:
-    bound(volume, "/etc")
+    create_bind_volume(volume, "/etc")
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
     await engines(policy={"volumes": [volume], "bind_roots": ["/etc"]}).provision(desired)
     docker("stop", "-t0", tenant.only_container["Id"])
@@ -245,7 +245,7 @@ async def test_a_container_is_inspected_before_it_is_started(
         if at == "create:created":
             raise Interrupted(at)
 
-    bound(volume, "/etc")
+    create_bind_volume(volume, "/etc")
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
     with pytest.raises(Interrupted):
         await engines(reached, policy={"volumes": [volume]}).provision(desired)

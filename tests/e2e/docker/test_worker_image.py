@@ -65,7 +65,7 @@ def image(base: str, context: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def composed() -> Mapping[str, Any]:
+def compose_worker() -> Mapping[str, Any]:
     """The worker as the compose file has it."""
     document = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
     worker: Mapping[str, Any] = document["services"]["worker"]
@@ -78,11 +78,13 @@ def probes() -> int:
 
 
 @pytest.fixture
-def container(image: str, composed: Mapping[str, Any], world: World, probes: int) -> Iterator[str]:
+def container(
+    image: str, compose_worker: Mapping[str, Any], world: World, probes: int
+) -> Iterator[str]:
     """The worker in the compose file's environment, but with the addresses of this test."""
     jobs = free_port()
     environment = {
-        **composed["environment"],
+        **compose_worker["environment"],
         "WORKFLOW_RESTATE_ENDPOINT": world.restate.endpoint,
         "WORKFLOW_RESTATE_ADMIN_ENDPOINT": world.restate.admin_endpoint,
         "WORKFLOW_RESTATE_SERVICE_NAME": world.service,
@@ -100,7 +102,7 @@ def container(image: str, composed: Mapping[str, Any], world: World, probes: int
     docker("rm", "--force", started)
 
 
-async def registered(container: str, http: aiohttp.ClientSession, probes: int) -> bool:
+async def is_registered(container: str, http: aiohttp.ClientSession, probes: int) -> bool:
     """Whether the worker says so; fails where it does not run any more."""
     running = docker("inspect", "--format", "{{.State.Running}}", container)
     assert running == "true", docker("logs", container)
@@ -113,11 +115,13 @@ async def registered(container: str, http: aiohttp.ClientSession, probes: int) -
 
 @pytest.mark.long
 async def test_the_image_runs_unprivileged_jobs_of_a_tenant_and_drains_on_a_signal(
-    world: World, container: str, composed: Mapping[str, Any], probes: int
+    world: World, container: str, compose_worker: Mapping[str, Any], probes: int
 ) -> None:
-    await wait_for(lambda: registered(container, world.http, probes), 60)
+    await wait_for(lambda: is_registered(container, world.http, probes), 60)
     tenant = world.tenant()
-    health = [word.replace("9082", str(probes)) for word in composed["healthcheck"]["test"][1:]]
+    health = [
+        word.replace("9082", str(probes)) for word in compose_worker["healthcheck"]["test"][1:]
+    ]
 
     user = docker("exec", container, "id", "-u")
     docker("exec", container, *health)
@@ -127,7 +131,7 @@ async def test_the_image_runs_unprivileged_jobs_of_a_tenant_and_drains_on_a_sign
     docker("kill", "--signal=TERM", container)
     code = docker("wait", container)
 
-    assert composed["read_only"]
+    assert compose_worker["read_only"]
     assert user == "10001"
     assert outcomes == ["created", "deleted"]
     assert code == "0", docker("logs", container)

@@ -103,14 +103,14 @@ async def test_another_program_at_the_address_is_recognised() -> None:
 
 
 async def test_a_request_to_a_hanging_daemon_times_out(httpserver: HTTPServer) -> None:
-    def late(_: Request) -> Response:
+    def answer_late(_: Request) -> Response:
         release.wait(10)
         return Response("{}")
 
     import threading
 
     release = threading.Event()
-    httpserver.expect_request("/version").respond_with_handler(late)
+    httpserver.expect_request("/version").respond_with_handler(answer_late)
     host = httpserver.url_for("").rstrip("/")
     client = DockerClient(DockerSettings(host=host, request_timeout=Duration(0.1)))
 

@@ -14,7 +14,7 @@ def body(**config: Any) -> Body:
     return build_body(tenant, read_config(tenant.config), DockerSettings())
 
 
-def described(**config: Any) -> Body:
+def describe_container(**config: Any) -> Body:
     """Describe a container as a daemon does that obeys, and adds details of its own."""
     container = body(**config)
     host = {
@@ -33,7 +33,7 @@ def described(**config: Any) -> Body:
 
 
 def test_additions_of_the_daemon_are_no_difference() -> None:
-    assert find_differences(body(), described()) == []
+    assert find_differences(body(), describe_container()) == []
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_additions_of_the_daemon_are_no_difference() -> None:
 )
 def test_a_deviation_of_the_daemon_is_found(part: str, key: str, value: object) -> None:
     config: dict[str, Any] = {"env": {"A": "b"}, "user": "7", "command": ["x"]}
-    container = described(**config)
+    container = describe_container(**config)
     container[part][key] = value
 
     assert find_differences(body(**config), container) == [f"{part}.{key}"]
@@ -91,7 +91,7 @@ def test_another_spelling_of_the_same_value_is_no_difference(key: str, present: 
         "volumes": ["data:/data", "/srv/x:/x:ro,z", "logs:/logs"],
         "devices": ["/dev/fuse", "/dev/kvm"],
     }
-    container = described(**config)
+    container = describe_container(**config)
     container["HostConfig"] |= {"Binds": body(**config)["HostConfig"]["Binds"], key: present}
 
     assert find_differences(body(**config), container) == []
@@ -115,7 +115,7 @@ def test_another_spelling_of_the_same_value_is_no_difference(key: str, present: 
 )
 def test_another_value_is_a_difference(key: str, present: object) -> None:
     config: dict[str, Any] = {"volumes": ["data:/data:z"], "devices": ["/dev/fuse"]}
-    container = described(**config)
+    container = describe_container(**config)
     container["HostConfig"] |= {"Binds": ["data:/data:z"], key: present}
 
     assert find_differences(body(**config), container) == [f"HostConfig.{key}"]

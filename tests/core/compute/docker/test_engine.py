@@ -40,14 +40,14 @@ class Fake:
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
         server.expect_request("/version").respond_with_json({"ApiVersion": "1.47"})
-        self.answers("GET", "/images/landlord-test/web:1/json", 200, {"Id": "sha256:web"})
+        self.respond("GET", "/images/landlord-test/web:1/json", 200, {"Id": "sha256:web"})
 
-    def answers(self, method: str, path: str, status: int, document: object) -> None:
+    def respond(self, method: str, path: str, status: int, document: object) -> None:
         request = self.server.expect_request(f"/v1.47{path}", method=method)
         request.respond_with_json(document, status)
 
-    def lists(self, *containers: dict[str, Any]) -> None:
-        self.answers("GET", "/containers/json", 200, list(containers))
+    def respond_with_containers(self, *containers: dict[str, Any]) -> None:
+        self.respond("GET", "/containers/json", 200, list(containers))
 
     def requests(self, method: str, path: str) -> int:
         expected = (method, f"/v1.47{path}")
@@ -61,8 +61,10 @@ async def test_containers_that_vanish_or_belong_to_others_are_not_listed(
 ) -> None:
     other = {**MINE, naming.DIGEST: "another's"}
     plain: list[dict[str, Any]] = [{"Id": "null", "Labels": None}, {"Id": "missing"}]
-    fake.lists({"Id": "gone", "Labels": MINE}, {"Id": "other", "Labels": other}, *plain)
-    fake.answers("GET", "/containers/gone/json", 404, {"message": "gone"})
+    fake.respond_with_containers(
+        {"Id": "gone", "Labels": MINE}, {"Id": "other", "Labels": other}, *plain
+    )
+    fake.respond("GET", "/containers/gone/json", 404, {"message": "gone"})
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
 
@@ -73,10 +75,10 @@ async def test_a_create_fails_for_now_if_its_name_stays_taken_by_an_invisible_co
     engine: DockerCompute, fake: Fake
 ) -> None:
     name = naming.current_name("landlord", "t")
-    fake.lists()
-    fake.answers("POST", "/containers/create", 409, {"message": "in use"})
+    fake.respond_with_containers()
+    fake.respond("POST", "/containers/create", 409, {"message": "in use"})
     raw = {"Id": "x", "Name": f"/{name}", "Config": {"Labels": MINE}}
-    fake.answers("GET", f"/containers/{name}/json", 200, raw)
+    fake.respond("GET", f"/containers/{name}/json", 200, raw)
 
     with pytest.raises(ComputeUnavailable, match="another change is under way"):
         await engine.provision(spec("t"))
@@ -87,11 +89,11 @@ async def test_a_create_fails_for_now_if_its_name_stays_taken_by_an_invisible_co
 async def test_a_delete_fails_for_now_if_new_containers_keep_appearing(
     engine: DockerCompute, fake: Fake
 ) -> None:
-    fake.lists({"Id": "x", "Labels": MINE})
+    fake.respond_with_containers({"Id": "x", "Labels": MINE})
     raw = {"Id": "x", "Name": "/x", "Config": {"Labels": MINE}, "Created": "", "Mounts": []}
-    fake.answers("GET", "/containers/x/json", 200, {**raw, "State": {"Status": "running"}})
+    fake.respond("GET", "/containers/x/json", 200, {**raw, "State": {"Status": "running"}})
     # It is gone as it is to be stopped, and there again as it is looked for.
-    fake.answers("POST", "/containers/x/stop", 404, {"message": "gone"})
+    fake.respond("POST", "/containers/x/stop", 404, {"message": "gone"})
 
     with pytest.raises(ComputeUnavailable, match="appear while they are removed"):
         await engine.destroy("t", "")
@@ -109,9 +111,9 @@ async def test_a_configuration_of_the_wrong_form_is_refused_without_its_schema_t
 async def test_a_pull_whose_stream_ended_early_is_tried_again(
     engine: DockerCompute, fake: Fake
 ) -> None:
-    fake.lists()
-    fake.answers("GET", "/images/other:1/json", 404, {"message": "no such image"})
-    fake.answers("POST", "/images/create", 200, {})
+    fake.respond_with_containers()
+    fake.respond("GET", "/images/other:1/json", 404, {"message": "no such image"})
+    fake.respond("POST", "/images/create", 200, {})
 
     with pytest.raises(ComputeUnavailable, match="is missing although it was pulled"):
         await engine.provision(spec("t", image="other:1"))
@@ -139,18 +141,20 @@ async def test_a_restarting_container_is_stopped_before_its_rename(
     }
     requests: list[str] = []
 
-    def act(request: Request) -> Response:
+    def rename_at_second_try(request: Request) -> Response:
         requests.append(request.path.rpartition("/")[2])
         if requests == ["rename"]:
             return Response('{"message": "sandbox not found"}', 404, mimetype="application/json")
         raw["Name"] = f"/{request.args.get('name', name)}"
         return Response(status=204)
 
-    fake.lists({"Id": "x", "Labels": body["Labels"]})
+    fake.respond_with_containers({"Id": "x", "Labels": body["Labels"]})
     fake.server.expect_request("/v1.47/containers/x/json").respond_with_handler(
         lambda _: Response(json.dumps(raw), 200, mimetype="application/json")
     )
-    fake.server.expect_request(re.compile("/v1.47/containers/x/.*")).respond_with_handler(act)
+    fake.server.expect_request(re.compile("/v1.47/containers/x/.*")).respond_with_handler(
+        rename_at_second_try
+    )
 
     result = await engine.provision(tenant_spec)
 

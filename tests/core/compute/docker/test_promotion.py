@@ -16,7 +16,7 @@ BASE = "/v1.47/containers/x"
 
 
 @pytest_asyncio.fixture
-async def placing(httpserver: HTTPServer) -> AsyncIterator[Promotion]:
+async def promotion(httpserver: HTTPServer) -> AsyncIterator[Promotion]:
     httpserver.expect_oneshot_request("/version").respond_with_json({"ApiVersion": "1.47"})
     settings = DockerSettings(host=httpserver.url_for("").rstrip("/"))
     client = DockerClient(settings)
@@ -31,17 +31,17 @@ def answer(httpserver: HTTPServer, path: str, status: int) -> None:
 
 @pytest.mark.parametrize("second", [204, 409])
 async def test_the_next_container_is_stopped_renamed_and_started(
-    placing: Promotion, httpserver: HTTPServer, second: int
+    promotion: Promotion, httpserver: HTTPServer, second: int
 ) -> None:
     httpserver.expect_request(f"{BASE}/json").respond_with_json({"Name": "/other"})
     for path, status in (("rename", 404), ("stop", 204), ("rename", second), ("start", 204)):
         answer(httpserver, path, status)
 
     if second == 204:
-        await placing.rename("x")
+        await promotion.rename("x")
     else:
         with pytest.raises(Conflict):
-            await placing.rename("x")
+            await promotion.rename("x")
 
     requests = [request.path for request, _ in httpserver.log if request.method == "POST"]
     assert requests == [f"{BASE}/{path}" for path in ("rename", "stop", "rename", "start")]

@@ -47,11 +47,11 @@ def container(
     return Container({**raw, **more})
 
 
-def knows(httpserver: HTTPServer, path: str, document: object) -> None:
+def respond(httpserver: HTTPServer, path: str, document: object) -> None:
     httpserver.expect_request(f"/v1.47{path}", method="GET").respond_with_json(document)
 
 
-def lacks(httpserver: HTTPServer, path: str) -> None:
+def respond_not_found(httpserver: HTTPServer, path: str) -> None:
     httpserver.expect_request(f"/v1.47{path}").respond_with_json({"message": "none"}, 404)
 
 
@@ -63,9 +63,9 @@ async def test_a_reference_to_a_recreated_resource_is_a_difference(
     client: DockerClient, httpserver: HTTPServer, driver: str | None, expected: str
 ) -> None:
     if driver is None:
-        lacks(httpserver, "/volumes/data")
+        respond_not_found(httpserver, "/volumes/data")
     else:
-        knows(httpserver, "/volumes/data", {"Name": "data", "Driver": driver})
+        respond(httpserver, "/volumes/data", {"Name": "data", "Driver": driver})
     bind = {"Type": "bind", "Source": "/a"}
 
     lost = await find_lost_reference(client, container(mode="bridge", Mounts=[bind, VOLUME]))
@@ -86,7 +86,7 @@ async def test_a_reference_to_a_recreated_resource_is_a_difference(
 async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
     client: DockerClient, httpserver: HTTPServer, known: list[str], status: str, expected: str
 ) -> None:
-    knows(httpserver, "/networks", [{"Id": network_id, "Name": "net"} for network_id in known])
+    respond(httpserver, "/networks", [{"Id": network_id, "Name": "net"} for network_id in known])
 
     assert await find_lost_reference(client, container(status=status)) == expected
 
@@ -106,7 +106,7 @@ async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
 async def test_a_container_that_joined_the_network_of_a_restarted_container_has_lost_it(
     client: DockerClient, httpserver: HTTPServer, started: str, expected: str
 ) -> None:
-    knows(httpserver, "/containers/other/json", {"Id": "other", "State": {"StartedAt": started}})
+    respond(httpserver, "/containers/other/json", {"Id": "other", "State": {"StartedAt": started}})
 
     lost = await find_lost_reference(client, container(mode="container:other"))
 
@@ -118,7 +118,7 @@ async def test_a_container_without_a_recorded_image_id_is_not_compared_by_image(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     labels = {"Image": "web:1", "Labels": {naming.IMAGE: "former"}}
-    knows(httpserver, "/images/web:1/json", {"Id": "present"})
+    respond(httpserver, "/images/web:1/json", {"Id": "present"})
 
     assert not await has_outdated_image(client, container())
     assert await has_outdated_image(client, container(Config=labels))
@@ -141,7 +141,7 @@ async def test_only_a_stopped_container_on_a_former_network_is_connected_again(
     *,
     asks: bool,
 ) -> None:
-    knows(httpserver, "/networks", [])
+    respond(httpserver, "/networks", [])
 
     await reattach(client, settings, container(**{"status": "exited", **more}))
 

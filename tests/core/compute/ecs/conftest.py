@@ -30,7 +30,7 @@ def service_descriptions() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patience() -> Iterator[None]:
+def long_connect_timeout() -> Iterator[None]:
     """Give connections a minute: at a load of twenty, many at once took more than the worker's 5 s."""
     config = sessions._CONFIG.merge(AioConfig(connect_timeout=60))
     with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +48,7 @@ Make = Callable[..., Ecs]
 
 
 @pytest.fixture
-async def make(server: aws.Aws) -> AsyncIterator[Make]:
+async def create_ecs(server: aws.Aws) -> AsyncIterator[Make]:
     engines: list[EcsCompute] = []
 
     def build(**settings: object) -> Ecs:
@@ -64,5 +64,5 @@ async def make(server: aws.Aws) -> AsyncIterator[Make]:
 
 
 @pytest.fixture
-def ecs(make: Make) -> Ecs:
-    return make()
+def ecs(create_ecs: Make) -> Ecs:
+    return create_ecs()

@@ -53,7 +53,9 @@ class Answers:
         self._answers: dict[str, list[Response]] = {}
         server.expect_request("/", method="POST").respond_with_handler(self._answer)
 
-    def give(self, action: str, *documents: object, status: int = 200, **headers: str) -> None:
+    def add_answers(
+        self, action: str, *documents: object, status: int = 200, **headers: str
+    ) -> None:
         answers = self._answers.setdefault(action, [])
         for document in documents:
             text = document if isinstance(document, str) else json.dumps(document)
@@ -63,7 +65,7 @@ class Answers:
 
     def refuse(self, action: str, code: str, *, status: int = 400, **headers: str) -> None:
         document = {"__type": code, "message": f"{SECRET} was refused"}
-        self.give(action, document, status=status, **headers)
+        self.add_answers(action, document, status=status, **headers)
 
     def _answer(self, request: Request) -> Response:
         if "X-Amz-Target" not in request.headers:
@@ -106,7 +108,7 @@ def full_text(error: ComputeError) -> str:
     return f"{error} {error!r} {error.hint}"
 
 
-async def refused(engine: EcsCompute) -> ComputeError:
+async def provision_error(engine: EcsCompute) -> ComputeError:
     with pytest.raises(ComputeError) as caught:
         await engine.provision(spec(engine))
     assert SECRET not in full_text(caught.value)
@@ -131,7 +133,7 @@ async def test_throttling_and_server_errors_are_temporary(
 ) -> None:
     aws.refuse("DescribeServices", code, status=status)
 
-    error = await refused(engine)
+    error = await provision_error(engine)
 
     assert isinstance(error, ComputeUnavailable)
     assert error.message == f"AWS cannot do ecs:DescribeServices now: {code}"
@@ -157,7 +159,7 @@ async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(
 ) -> None:
     aws.refuse("DescribeServices", "ThrottlingException", Retry_After=full_text)
 
-    error = await refused(engine)
+    error = await provision_error(engine)
 
     assert isinstance(error, ComputeUnavailable)
     assert error.retry_after == seconds
@@ -165,12 +167,12 @@ async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(
 
 @pytest.mark.parametrize("action", ["DescribeServices", "CreateService", "TagResource"])
 async def test_a_missing_permission_is_named(aws: Answers, engine: EcsCompute, action: str) -> None:
-    aws.give("DescribeServices", MISSING)
-    aws.give("CreateService", {"service": SERVICE})
+    aws.add_answers("DescribeServices", MISSING)
+    aws.add_answers("CreateService", {"service": SERVICE})
     aws._answers.pop(action, None)
     aws.refuse(action, "AccessDeniedException")
 
-    error = await refused(engine)
+    error = await provision_error(engine)
 
     assert isinstance(error, ComputeRefused)
     assert f"ecs:{action}" in error.message
@@ -189,10 +191,10 @@ async def test_a_missing_permission_is_named(aws: Answers, engine: EcsCompute, a
 async def test_any_other_refusal_is_told_by_its_code_alone(
     aws: Answers, engine: EcsCompute, code: str, hint: str
 ) -> None:
-    aws.give("DescribeServices", MISSING)
+    aws.add_answers("DescribeServices", MISSING)
     aws.refuse("CreateService", code)
 
-    error = await refused(engine)
+    error = await provision_error(engine)
 
     assert isinstance(error, ComputeRefused)
     assert error.message == f"AWS refuses ecs:CreateService: {code}"
@@ -213,9 +215,9 @@ async def test_any_other_refusal_is_told_by_its_code_alone(
 async def test_an_answer_of_another_form_is_an_error(
     aws: Answers, engine: EcsCompute, answer: str
 ) -> None:
-    aws.give("DescribeServices", answer)
+    aws.add_answers("DescribeServices", answer)
 
-    error = await refused(engine)
+    error = await provision_error(engine)
 
     assert isinstance(error, ComputeUnavailable)
 
@@ -231,7 +233,7 @@ async def test_an_answer_of_another_form_is_an_error(
 async def test_a_failure_of_describe_other_than_missing_is_an_error(
     aws: Answers, engine: EcsCompute, reason: str, kind: type[ComputeError]
 ) -> None:
-    aws.give("DescribeServices", {"failures": [{"arn": "x", "reason": reason}]})
+    aws.add_answers("DescribeServices", {"failures": [{"arn": "x", "reason": reason}]})
 
     for call in (engine.inspect, engine.destroy):
         with pytest.raises(kind, match=reason):
@@ -241,7 +243,7 @@ async def test_a_failure_of_describe_other_than_missing_is_an_error(
 async def test_a_service_name_that_was_taken_meanwhile_is_inspected_again(
     aws: Answers, engine: EcsCompute
 ) -> None:
-    aws.give("DescribeServices", MISSING, {"services": [SERVICE]})
+    aws.add_answers("DescribeServices", MISSING, {"services": [SERVICE]})
     aws.refuse("CreateService", "InvalidParameterException")
 
     with pytest.raises(ComputeUnavailable, match="another attempt"):
@@ -251,8 +253,8 @@ async def test_a_service_name_that_was_taken_meanwhile_is_inspected_again(
 async def test_an_inactive_service_in_an_answer_is_not_mistaken_for_the_new_one(
     aws: Answers, engine: EcsCompute
 ) -> None:
-    aws.give("DescribeServices", MISSING)
-    aws.give("CreateService", {"service": {**SERVICE, "status": "INACTIVE"}})
+    aws.add_answers("DescribeServices", MISSING)
+    aws.add_answers("CreateService", {"service": {**SERVICE, "status": "INACTIVE"}})
 
     with pytest.raises(ComputeUnavailable, match="being deleted"):
         await engine.provision(spec(engine))
@@ -262,9 +264,9 @@ async def test_the_client_token_changes_only_with_the_create_request(
     aws: Answers, engine: EcsCompute
 ) -> None:
     inactive = {**SERVICE, "status": "INACTIVE", "createdAt": 1700000000.5}
-    aws.give("DescribeServices", MISSING, MISSING, MISSING, {"services": [inactive]})
-    aws.give("CreateService", {"service": SERVICE})
-    aws.give("TagResource", {})
+    aws.add_answers("DescribeServices", MISSING, MISSING, MISSING, {"services": [inactive]})
+    aws.add_answers("CreateService", {"service": SERVICE})
+    aws.add_answers("TagResource", {})
 
     for changes in ({}, {}, {"desired_count": 3}, {}):
         await engine.provision(spec(engine, **changes))
@@ -285,9 +287,11 @@ async def test_a_service_that_vanishes_between_two_calls_is_inspected_again(
 ) -> None:
     stale = [MARK, {"key": "landlord.key.x", "value": "1"}]
     old = {**SERVICE, "taskDefinition": "web:1", "tags": stale}
-    aws.give("DescribeServices", {"services": [old]}, {"services": [{**SERVICE, "tags": stale}]})
+    aws.add_answers(
+        "DescribeServices", {"services": [old]}, {"services": [{**SERVICE, "tags": stale}]}
+    )
     for other in ("UpdateService", "UntagResource", "TagResource"):
-        aws.give(other, {"service": SERVICE})
+        aws.add_answers(other, {"service": SERVICE})
     aws._answers.pop(action, None)
     aws.refuse(action, "ServiceNotFoundException")
 
@@ -299,7 +303,7 @@ async def test_a_service_that_vanishes_between_two_calls_is_inspected_again(
 async def test_the_delete_of_a_service_that_just_vanished_succeeds(
     aws: Answers, engine: EcsCompute, code: str
 ) -> None:
-    aws.give("DescribeServices", {"services": [SERVICE]})
+    aws.add_answers("DescribeServices", {"services": [SERVICE]})
     aws.refuse("DeleteService", code)
 
     assert not await engine.destroy("one", spec(engine).location)
@@ -319,9 +323,9 @@ async def test_an_update_sends_only_the_differences(
 ) -> None:
     deployment = {"maximumPercent": 150, **breaker}
     without_breaker = {**SERVICE, "deploymentConfiguration": deployment}
-    aws.give("DescribeServices", {"services": [without_breaker]}, {"services": [SERVICE]})
-    aws.give("UpdateService", {"service": SERVICE})
-    aws.give("TagResource", {})
+    aws.add_answers("DescribeServices", {"services": [without_breaker]}, {"services": [SERVICE]})
+    aws.add_answers("UpdateService", {"service": SERVICE})
+    aws.add_answers("TagResource", {})
 
     await engine.update(spec(engine))
 
@@ -341,12 +345,12 @@ async def test_a_failed_rollout_after_a_request_that_cannot_be_undone_is_told(
 ) -> None:
     without_breaker = {**SERVICE, "deploymentConfiguration": {}}
     failed = {"id": "1", "status": "PRIMARY", "rolloutState": "FAILED", "rolloutStateReason": "why"}
-    aws.give(
+    aws.add_answers(
         "DescribeServices",
         {"services": [without_breaker]},
         {"services": [{**SERVICE, "deployments": [failed]}]},
     )
-    aws.give("UpdateService", {"service": SERVICE})
+    aws.add_answers("UpdateService", {"service": SERVICE})
 
     with pytest.raises(ComputeRefused, match="why"):
         await engine.update(spec(engine))
@@ -357,8 +361,8 @@ async def test_the_groups_that_ecs_fills_in_are_no_difference(
 ) -> None:
     network = {"subnets": ["b", "a"], "securityGroups": ["filled in"]}
     service = {**SERVICE, "networkConfiguration": {"awsvpcConfiguration": network}}
-    aws.give("DescribeServices", {"services": [service]})
-    aws.give("TagResource", {})
+    aws.add_answers("DescribeServices", {"services": [service]})
+    aws.add_answers("TagResource", {})
 
     result = await engine.update(spec(engine, subnets=["a", "b"]))
 
@@ -372,14 +376,14 @@ async def test_a_network_that_the_service_lacks_is_part_of_the_update(
     network = {"awsvpcConfiguration": {"subnets": ["a"], "assignPublicIp": "DISABLED"}}
     changed = {**SERVICE, "networkConfiguration": network}
     failed = {"id": "1", "status": "PRIMARY", "rolloutState": "FAILED", "rolloutStateReason": "why"}
-    aws.give(
+    aws.add_answers(
         "DescribeServices",
         {"services": [SERVICE]},
         {"services": [{**changed, "deployments": [failed]}]},
     )
-    aws.give("UpdateService", {"service": SERVICE})
-    aws.give("TagResource", {})
-    aws.give("UntagResource", {})
+    aws.add_answers("UpdateService", {"service": SERVICE})
+    aws.add_answers("TagResource", {})
+    aws.add_answers("UntagResource", {})
 
     result = await engine.update(spec(engine, subnets=["a"]))
 
@@ -397,10 +401,10 @@ async def test_a_network_that_the_service_lacks_is_part_of_the_update(
 
 
 async def test_a_refused_rollout_leaves_no_attempt_tag(aws: Answers, engine: EcsCompute) -> None:
-    aws.give("DescribeServices", {"services": [SERVICE]})
-    aws.give("TagResource", {})
+    aws.add_answers("DescribeServices", {"services": [SERVICE]})
+    aws.add_answers("TagResource", {})
     aws.refuse("UpdateService", "AccessDeniedException")
-    aws.give("UntagResource", {})
+    aws.add_answers("UntagResource", {})
     other = str(CONFIG["task_definition_arn"]).replace("web:2", "web:3")
 
     with pytest.raises(ComputeRefused):
@@ -413,7 +417,7 @@ async def test_a_refused_rollout_leaves_no_attempt_tag(aws: Answers, engine: Ecs
 async def test_a_value_that_the_client_itself_refuses_is_not_shown(
     aws: Answers, engine: EcsCompute
 ) -> None:
-    aws.give("DescribeServices", MISSING)
+    aws.add_answers("DescribeServices", MISSING)
     wrong: dict[str, object] = {"launch_type": "EC2", "tags": {"": SECRET}}
 
     with pytest.raises(ComputeError) as caught:

@@ -8,7 +8,7 @@ from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import Ecs, complete_rollout, keep_rollout_in_progress
 
 
-async def observe(ecs: Ecs, spec: ComputeSpec) -> Observation:
+async def inspect(ecs: Ecs, spec: ComputeSpec) -> Observation:
     return await ecs.engine.inspect(spec.tenant, spec.location)
 
 
@@ -16,7 +16,7 @@ async def test_a_tenant_becomes_a_service_with_landlords_tags(ecs: Ecs) -> None:
     config = ecs.aws.config(tags={"team": "blue"})
     spec = ecs.spec(config)
 
-    missing = await observe(ecs, spec)
+    missing = await inspect(ecs, spec)
     result = await ecs.engine.provision(spec)
 
     service = ecs.aws.service(config)
@@ -34,7 +34,7 @@ async def test_a_tenant_becomes_a_service_with_landlords_tags(ecs: Ecs) -> None:
         "provider": "ecs",
     }
     assert tags["team"] == "blue"
-    observation = await observe(ecs, spec)
+    observation = await inspect(ecs, spec)
     assert observation.state is ResourceState.HEALTHY
     assert (observation.config_hash, observation.key_hashes) == (spec.config_hash, spec.key_hashes)
     assert observation.resource_ids == result.resource_ids
@@ -110,7 +110,7 @@ async def test_each_key_can_be_changed(ecs: Ecs) -> None:
             assert network["assignPublicIp"] == (
                 "ENABLED" if config.get("assign_public_ip") else "DISABLED"
             )
-        observation = await observe(ecs, spec)
+        observation = await inspect(ecs, spec)
         assert (observation.state, observation.config_hash) == (
             ResourceState.HEALTHY,
             spec.config_hash,
@@ -124,7 +124,7 @@ async def test_a_count_that_is_not_named_is_left_to_autoscaling(ecs: Ecs) -> Non
     service = ecs.aws.service(config)
     service.desired_count = service.running_count = 7
 
-    scaled = await observe(ecs, ecs.spec(config))
+    scaled = await inspect(ecs, ecs.spec(config))
     config["task_definition_arn"] = ecs.aws.task_definition()
     await ecs.engine.update(ecs.spec(config))
 
@@ -138,7 +138,7 @@ async def test_a_count_that_is_named_is_set_back(ecs: Ecs) -> None:
     await ecs.engine.provision(spec)
     ecs.aws.service(config).desired_count = 7
 
-    scaled = await observe(ecs, spec)
+    scaled = await inspect(ecs, spec)
     await ecs.engine.update(spec)
 
     assert scaled.config_hash == ""
@@ -151,12 +151,12 @@ async def test_a_change_from_outside_is_detected_and_undone(ecs: Ecs) -> None:
     await ecs.engine.provision(spec)
     ecs.aws.service(config).task_definition = ecs.aws.task_definition()
 
-    drifted = await observe(ecs, spec)
+    drifted = await inspect(ecs, spec)
     await ecs.engine.update(spec)
 
     assert (drifted.config_hash, drifted.key_hashes) == ("", {})
     assert ecs.aws.service(config).task_definition == config["task_definition_arn"]
-    assert (await observe(ecs, spec)).config_hash == spec.config_hash
+    assert (await inspect(ecs, spec)).config_hash == spec.config_hash
 
 
 async def test_an_inactive_service_counts_as_missing_and_is_recreated(ecs: Ecs) -> None:
@@ -165,12 +165,12 @@ async def test_an_inactive_service_counts_as_missing_and_is_recreated(ecs: Ecs) 
     await ecs.engine.provision(spec)
     ecs.aws.service(config).status = "INACTIVE"
 
-    gone = await observe(ecs, spec)
+    gone = await inspect(ecs, spec)
     await ecs.engine.update(spec)
 
     assert gone.state is ResourceState.MISSING
     assert ecs.aws.service(config).status == "ACTIVE"
-    assert (await observe(ecs, spec)).state is ResourceState.HEALTHY
+    assert (await inspect(ecs, spec)).state is ResourceState.HEALTHY
 
 
 async def test_a_draining_service_still_exists_and_the_engine_waits_for_it(ecs: Ecs) -> None:
@@ -179,7 +179,7 @@ async def test_a_draining_service_still_exists_and_the_engine_waits_for_it(ecs: 
     await ecs.engine.provision(spec)
     ecs.aws.service(config).status = "DRAINING"
 
-    draining = await observe(ecs, spec)
+    draining = await inspect(ecs, spec)
     with pytest.raises(ComputeUnavailable, match="still stopping its tasks"):
         await ecs.engine.provision(spec)
 
@@ -193,13 +193,13 @@ async def test_it_is_healthy_once_all_tasks_run_and_the_rollout_is_done(ecs: Ecs
     await ecs.engine.provision(spec)
     service = ecs.aws.service(config)
 
-    states = [await observe(ecs, spec)]
+    states = [await inspect(ecs, spec)]
     service.running_count = 2
-    states.append(await observe(ecs, spec))
+    states.append(await inspect(ecs, spec))
     complete_rollout(service)
-    states.append(await observe(ecs, spec))
+    states.append(await inspect(ecs, spec))
     service.running_count = 1
-    states.append(await observe(ecs, spec))
+    states.append(await inspect(ecs, spec))
 
     starting, healthy = ResourceState.STARTING, ResourceState.HEALTHY
     assert [state.state for state in states] == [starting, starting, healthy, starting]
@@ -216,7 +216,7 @@ async def test_a_delete_stops_the_service_whatever_it_runs(ecs: Ecs) -> None:
 
     assert (existed, again) == (True, False)
     assert ecs.aws.service(config).status == "INACTIVE"
-    assert (await observe(ecs, spec)).state is ResourceState.MISSING
+    assert (await inspect(ecs, spec)).state is ResourceState.MISSING
 
 
 async def test_a_delete_removes_the_service_and_keeps_the_task_definition(
@@ -237,7 +237,7 @@ async def test_a_delete_removes_the_service_and_keeps_the_task_definition(
 async def test_a_missing_cluster_has_no_service_and_accepts_none(ecs: Ecs) -> None:
     spec = ecs.spec(ecs.aws.config(cluster_arn="nowhere", region="eu-west-1"))
 
-    assert (await observe(ecs, spec)).state is ResourceState.MISSING
+    assert (await inspect(ecs, spec)).state is ResourceState.MISSING
     assert not await ecs.engine.destroy("one", spec.location)
     with pytest.raises(ComputeRefused, match="ecs:CreateService: ClusterNotFoundException"):
         await ecs.engine.provision(spec)
@@ -255,7 +255,7 @@ async def test_a_service_of_landlords_own_worker_is_adopted_and_changed(ecs: Ecs
     )
     spec = ecs.spec(config)
 
-    observation = await observe(ecs, spec)
+    observation = await inspect(ecs, spec)
     await ecs.engine.update(spec)
 
     service = ecs.aws.service(config)
@@ -266,7 +266,7 @@ async def test_a_service_of_landlords_own_worker_is_adopted_and_changed(ecs: Ecs
     assert service.deployment_configuration == {
         "deploymentCircuitBreaker": {"enable": True, "rollback": True}
     }
-    assert (await observe(ecs, spec)).config_hash == spec.config_hash
+    assert (await inspect(ecs, spec)).config_hash == spec.config_hash
     assert await ecs.engine.destroy("one", spec.location)
 
 
@@ -280,7 +280,7 @@ async def test_a_service_of_somebody_else_is_neither_adopted_nor_deleted(
     )
     spec = ecs.spec(config)
 
-    assert (await observe(ecs, spec)).state is ResourceState.MISSING
+    assert (await inspect(ecs, spec)).state is ResourceState.MISSING
     assert not await ecs.engine.destroy("one", spec.location)
     with pytest.raises(ComputeRefused, match="does not belong to this tenant"):
         await ecs.engine.provision(spec)
@@ -306,15 +306,15 @@ async def test_a_new_spelling_of_the_same_location_never_deletes_the_service(ecs
     short = {"cluster_arn": str(config["cluster_arn"]).split("/")[1], "region": "eu-west-1"}
     after = ecs.spec(config | short)
 
-    unknown = await observe(ecs, after)
+    unknown = await inspect(ecs, after)
     await ecs.engine.provision(after)
     existed = await ecs.engine.destroy("one", before.location)
 
     assert before.location != after.location
     assert unknown.state is ResourceState.MISSING
     assert not existed
-    assert (await observe(ecs, before)).state is ResourceState.MISSING
-    assert (await observe(ecs, after)).config_hash == after.config_hash
+    assert (await inspect(ecs, before)).state is ResourceState.MISSING
+    assert (await inspect(ecs, after)).config_hash == after.config_hash
     assert ecs.aws.service(config).status == "ACTIVE"
 
 
@@ -340,7 +340,7 @@ async def test_many_tenants_at_once_do_not_disturb_each_other(ecs: Ecs) -> None:
     specs = [ecs.spec(config, tenant=f"tenant-{number}") for number in range(40)]
 
     await asyncio.gather(*map(ecs.engine.provision, specs))
-    observations = await asyncio.gather(*(observe(ecs, spec) for spec in specs))
+    observations = await asyncio.gather(*(inspect(ecs, spec) for spec in specs))
     existed = await asyncio.gather(
         *(ecs.engine.destroy(spec.tenant, spec.location) for spec in specs[::2])
     )
@@ -372,7 +372,7 @@ async def test_a_tenants_key_may_hold_any_characters(ecs: Ecs, tenant: str) -> N
     spec = ecs.spec(config, tenant=tenant)
 
     await ecs.engine.provision(spec)
-    observation = await observe(ecs, spec)
+    observation = await inspect(ecs, spec)
     existed = await ecs.engine.destroy(tenant, spec.location)
 
     assert (observation.state, observation.config_hash) == (ResourceState.HEALTHY, spec.config_hash)
@@ -389,9 +389,9 @@ async def test_an_update_that_is_still_rolling_is_tried_again(ecs: Ecs) -> None:
 
     with pytest.raises(ComputeUnavailable, match="the rollout continues: 1 of 1 tasks run"):
         await hasty.engine.update(spec)
-    undecided = await observe(ecs, spec)
+    undecided = await inspect(ecs, spec)
     complete_rollout(ecs.aws.service(config))
     await hasty.engine.update(spec)
 
     assert undecided.config_hash != spec.config_hash
-    assert (await observe(ecs, spec)).config_hash == spec.config_hash
+    assert (await inspect(ecs, spec)).config_hash == spec.config_hash

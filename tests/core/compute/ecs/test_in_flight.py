@@ -31,43 +31,45 @@ class Held:
     """A call that moto's server has got and does not carry out yet."""
 
     arrived: threading.Event = attrs.field(factory=threading.Event)
-    go_on: threading.Event = attrs.field(factory=threading.Event)
+    release: threading.Event = attrs.field(factory=threading.Event)
     done: int = 0
 
-    def carry_out(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call_when_released(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self.arrived.set()
-        self.go_on.wait(30)
+        self.release.wait(30)
         self.done += 1
         return original(*args, **kwargs)
 
 
 @pytest.fixture
-def hold(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Held]]:
+def hold_call(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Held]]:
     held = Held()
 
-    def hold(call: str) -> Held:
+    def hold_call(call: str) -> Held:
         backend = ecs.aws.ecs()
-        carry_out = partial(held.carry_out, getattr(backend, call))
-        monkeypatch.setattr(backend, call, carry_out, raising=False)
+        call_when_released = partial(held.call_when_released, getattr(backend, call))
+        monkeypatch.setattr(backend, call, call_when_released, raising=False)
         return held
 
-    yield hold
-    held.go_on.set()
+    yield hold_call
+    held.release.set()
 
 
-async def due() -> None:
+async def confirm_job_is_alive() -> None:
     """The job lives."""
 
 
-def raising(error: Exception) -> Callable[[], Awaitable[object]]:
+def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
     async def ask() -> None:
         raise error
 
     return ask
 
 
-async def step(
-    ecs: Ecs, work: Awaitable[object], still_due: Callable[[], Awaitable[object]] = due
+async def run_in_step(
+    ecs: Ecs,
+    work: Awaitable[object],
+    still_due: Callable[[], Awaitable[object]] = confirm_job_is_alive,
 ) -> object:
     """Do something as a step of a job does."""
     requests = InFlightRequests(longest_carry=ecs.engine.longest_carry)
@@ -87,20 +89,20 @@ async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "describe_services"])
 async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
-    ecs: Ecs, hold: Callable[[str], Held], call: str
+    ecs: Ecs, hold_call: Callable[[str], Held], call: str
 ) -> None:
     spec = await specs(ecs, there=call != "create_service")
     calls = await ecs.record_calls(spec.location)
-    held = hold(call)
+    held = hold_call(call)
     deletes = call == "delete_service"
     work = ecs.engine.destroy("one", spec.location) if deletes else ecs.engine.update(spec)
-    job = asyncio.create_task(step(ecs, work))
+    job = asyncio.create_task(run_in_step(ecs, work))
     await asyncio.to_thread(held.arrived.wait, 30)
 
     job.cancel()
     await asyncio.wait((job,), timeout=0.1)
     waits = not job.done()
-    held.go_on.set()
+    held.release.set()
     await asyncio.wait((job,))
 
     assert waits
@@ -110,11 +112,11 @@ async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
 
 
 async def test_a_cancelled_step_does_not_wait_for_a_read(
-    ecs: Ecs, hold: Callable[[str], Held]
+    ecs: Ecs, hold_call: Callable[[str], Held]
 ) -> None:
     spec = await specs(ecs, there=True)
-    held = hold("describe_services")
-    job = asyncio.create_task(step(ecs, ecs.engine.update(spec)))
+    held = hold_call("describe_services")
+    job = asyncio.create_task(run_in_step(ecs, ecs.engine.update(spec)))
     await asyncio.to_thread(held.arrived.wait, 30)
 
     job.cancel()
@@ -137,7 +139,7 @@ async def test_a_step_cancelled_while_it_watches_a_rollout_leaves_the_rollout_to
             sent.set()
 
     job = asyncio.create_task(
-        step(ecs, ecs.with_failpoint_action(reached, rollout_timeout=60).engine.update(spec))
+        run_in_step(ecs, ecs.with_failpoint_action(reached, rollout_timeout=60).engine.update(spec))
     )
     await sent.wait()
     job.cancel()
@@ -161,7 +163,7 @@ async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     work = engine.destroy("one", spec.location) if act == "delete" else engine.update(spec)
 
     with pytest.raises(type(error)):
-        await step(ecs, work, raising(error))
+        await run_in_step(ecs, work, ask_that_raises(error))
 
     assert set(calls) == {"DescribeServices"}
 
@@ -172,20 +174,20 @@ async def test_a_frozen_job_that_still_has_the_lock_continues(
     spec = await specs(ecs, there=True)
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
-    await step(ecs, ecs.engine.update(spec))
+    await run_in_step(ecs, ecs.engine.update(spec))
 
     service = ecs.aws.service(spec.config)
     assert service.task_definition == spec.config["task_definition_arn"]
 
 
 async def test_a_call_without_an_answer_has_a_bound(
-    ecs: Ecs, hold: Callable[[str], Held], monkeypatch: pytest.MonkeyPatch
+    ecs: Ecs, hold_call: Callable[[str], Held], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_client, "LONGEST_CALL", 0.05)
     spec = await specs(ecs, there=False)
-    hold("create_service")
+    hold_call("create_service")
 
     with pytest.raises(ComputeUnavailable, match="TimeoutError"):
-        await step(ecs, ecs.engine.update(spec))
+        await run_in_step(ecs, ecs.engine.update(spec))
 
     assert ecs.engine.longest_carry == LONGEST_CALL

@@ -31,12 +31,12 @@ def converger(ecs: Ecs) -> Converger:
     return Converger(registry=registry, health_timeout=10)
 
 
-def before_and_after(ecs: Ecs) -> tuple[dict[str, object], dict[str, object]]:
+def two_configs(ecs: Ecs) -> tuple[dict[str, object], dict[str, object]]:
     config = ecs.aws.config(tags={"a": "1", "b": "2"})
     return config, config | {"task_definition_arn": ecs.aws.task_definition(), "tags": {"b": "3"}}
 
 
-async def converges(ecs: Ecs, spec: ComputeSpec) -> None:
+async def check_convergence(ecs: Ecs, spec: ComputeSpec) -> None:
     """Check that the lifecycle's next attempt completes the act, and one more changes nothing."""
     await converger(ecs).apply("ecs", spec)
 
@@ -65,7 +65,7 @@ def stop(kind: str) -> None:
 async def test_an_operation_interrupted_at_any_failpoint_converges_when_repeated(
     ecs: Ecs, point: str, kind: str
 ) -> None:
-    before, after = before_and_after(ecs)
+    before, after = two_configs(ecs)
     act, _, name = point.partition(" ")
     if act == "2":
         await ecs.engine.provision(ecs.spec(before))
@@ -84,7 +84,7 @@ async def test_an_operation_interrupted_at_any_failpoint_converges_when_repeated
     # Nothing is awaited after the last point, so that a cancellation there comes too late.
     if name != "tags:written" or kind == "raised":
         assert isinstance(outcome[0], Interrupted | asyncio.CancelledError)
-    await converges(ecs, spec)
+    await check_convergence(ecs, spec)
 
 
 async def test_a_delete_interrupted_halfway_is_completed_when_repeated(ecs: Ecs) -> None:
@@ -105,28 +105,28 @@ async def test_a_delete_interrupted_halfway_is_completed_when_repeated(ecs: Ecs)
 async def test_an_operation_recovers_from_a_call_lost_before_or_after_its_effect(
     ecs: Ecs, call: str, when: str
 ) -> None:
-    before, after = before_and_after(ecs)
+    before, after = two_configs(ecs)
     if call != "CreateService":
         await ecs.engine.provision(ecs.spec(before))
     spec = ecs.spec(before if call == "CreateService" else after)
 
-    def lost(**_: Any) -> None:
-        client.meta.events.unregister(f"{when}.ecs.{call}", lost)
+    def lose_call(**_: Any) -> None:
+        client.meta.events.unregister(f"{when}.ecs.{call}", lose_call)
         raise ReadTimeoutError(endpoint_url="")
 
     async with ecs.engine.clients.ecs(Location.parse(spec.location)) as client:
-        client.meta.events.register(f"{when}.ecs.{call}", lost)
+        client.meta.events.register(f"{when}.ecs.{call}", lose_call)
     with pytest.raises(ComputeUnavailable, match="ReadTimeoutError"):
         await ecs.engine.update(spec)
 
-    await converges(ecs, spec)
+    await check_convergence(ecs, spec)
 
 
 @pytest.mark.parametrize("point", [*CREATE, *UPDATE[:4], "destroy:sent"])
 async def test_the_next_process_completes_an_operation_of_a_process_killed_at_a_failpoint(
     ecs: Ecs, point: str
 ) -> None:
-    before, after = before_and_after(ecs)
+    before, after = two_configs(ecs)
     if point not in CREATE:
         await ecs.engine.provision(ecs.spec(before))
     spec = ecs.spec(before if point in CREATE else after)
@@ -139,4 +139,4 @@ async def test_the_next_process_completes_an_operation_of_a_process_killed_at_a_
     code = await process.wait()
 
     assert code == -signal.SIGKILL
-    await converges(ecs.with_failpoint_action(pass_by), spec)
+    await check_convergence(ecs.with_failpoint_action(pass_by), spec)

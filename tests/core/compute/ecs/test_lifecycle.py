@@ -42,7 +42,7 @@ def tenant(ecs: Ecs) -> Tenant:
     return Tenant(lifecycle(ecs.engine))
 
 
-def active(aws: Aws, config: Mapping[str, object]) -> list[str]:
+def active_services(aws: Aws, config: Mapping[str, object]) -> list[str]:
     services = aws.services(str(config["cluster_arn"]))
     return [name for name, service in services.items() if service.status == "ACTIVE"]
 
@@ -67,7 +67,7 @@ async def test_a_tenant_is_created_updated_and_deleted(ecs: Ecs, tenant: Tenant)
     ]
     assert updated.changes == ("desired_count changed", "task_definition_arn changed")
     assert created.resource_ids == again.resource_ids
-    assert active(ecs.aws, config) == []
+    assert active_services(ecs.aws, config) == []
     assert tenant.record.placements == ()
 
 
@@ -79,7 +79,9 @@ async def test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one(
     await tenant.job("provision", here)
     services: list[tuple[str, list[str], list[str]]] = []
     moving = ecs.with_failpoint_action(
-        lambda point: services.append((point, active(ecs.aws, here), active(ecs.aws, there)))
+        lambda point: services.append(
+            (point, active_services(ecs.aws, here), active_services(ecs.aws, there))
+        )
     )
     tenant.tenants = lifecycle(moving.engine)
 
@@ -116,11 +118,11 @@ async def test_another_spelling_of_the_same_location_leaves_one_service(
 
     await tenant.job("update", after)
 
-    assert len(active(ecs.aws, config)) == 1
+    assert len(active_services(ecs.aws, config)) == 1
     again = await tenant.job("update", after)
     assert again.status == "unchanged"
     await tenant.job("delete")
-    assert active(ecs.aws, config) == []
+    assert active_services(ecs.aws, config) == []
 
 
 async def test_a_new_service_name_allows_another_launch_type(ecs: Ecs, tenant: Tenant) -> None:
@@ -132,7 +134,7 @@ async def test_a_new_service_name_allows_another_launch_type(ecs: Ecs, tenant: T
         await tenant.job("update", fargate)
     await tenant.job("update", fargate | {"service_name_prefix": "fargate-"})
 
-    assert active(ecs.aws, config) == ["fargate-one"]
+    assert active_services(ecs.aws, config) == ["fargate-one"]
 
 
 async def test_a_delete_without_a_record_finds_the_service_by_the_configuration(
@@ -145,7 +147,7 @@ async def test_a_delete_without_a_record_finds_the_service_by_the_configuration(
     deleted = await tenant.job("delete", config)
 
     assert deleted.status == "deleted"
-    assert active(ecs.aws, config) == []
+    assert active_services(ecs.aws, config) == []
 
 
 async def test_a_delete_after_a_restart_of_the_worker_removes_the_service(
@@ -160,7 +162,7 @@ async def test_a_delete_after_a_restart_of_the_worker_removes_the_service(
     await restarted.aclose()
 
     assert deleted.status == "deleted"
-    assert active(ecs.aws, config) == []
+    assert active_services(ecs.aws, config) == []
 
 
 async def test_a_failed_rollout_holds_the_job_with_ecs_reason(ecs: Ecs, tenant: Tenant) -> None:
@@ -207,7 +209,7 @@ async def test_a_service_deleted_from_outside_is_recreated(ecs: Ecs, tenant: Ten
     again = await tenant.job("update", config)
 
     assert again.status == "created"
-    assert active(ecs.aws, config) == ["landlord-tenant-one"]
+    assert active_services(ecs.aws, config) == ["landlord-tenant-one"]
 
 
 async def test_values_of_a_configuration_are_in_no_log_no_record_and_no_answer(

@@ -101,10 +101,10 @@ async def test_a_rollback_by_ecs_itself_is_detected(update: Update) -> None:
 async def test_a_rollback_by_ecs_is_detected_while_the_service_still_names_the_failed_revision(
     update: Update,
 ) -> None:
-    def was_rolled_back(service: Any) -> None:
+    def roll_back_service(service: Any) -> None:
         roll_back(service, service.task_definition, REASON)
 
-    result = await update.run(was_rolled_back)
+    result = await update.run(roll_back_service)
 
     assert result.rolled_back == REASON
 
@@ -145,12 +145,12 @@ async def test_a_rollback_to_another_revision_of_one_family_is_detected_between_
         ecs, dict(before.config), before, ecs.spec({**before.config, "task_definition_arn": name})
     )
 
-    def resolved(service: Any) -> None:
+    def resolve_revision(service: Any) -> None:
         service.task_definition = newest
         keep_rollout_in_progress(service)
 
     with pytest.raises(ComputeUnavailable, match="the rollout continues"):
-        await update.run(resolved, within=0.1)
+        await update.run(resolve_revision, within=0.1)
     roll_back(update.service, former, REASON)
     result = await update.run(pass_by_service)
 
@@ -173,10 +173,10 @@ async def test_a_service_that_keeps_showing_the_former_state_was_rolled_back(
 ) -> None:
     former = str(update.config["task_definition_arn"])
 
-    def undone(service: Any) -> None:
+    def restore_revision(service: Any) -> None:
         service.task_definition = former
 
-    result = await update.run(undone, within=0.1)
+    result = await update.run(restore_revision, within=0.1)
 
     assert result.rolled_back == "ECS rolled back to the previous state"
 

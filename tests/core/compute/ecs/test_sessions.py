@@ -23,7 +23,7 @@ ROLE = f"arn:aws:iam::{OTHER}:role/tenants"
 PLACE = Location(region=REGION, cluster="one", service="t-*")
 
 
-async def opened(clients: Clients, location: Location) -> "ECSClient":
+async def open_client(clients: Clients, location: Location) -> "ECSClient":
     async with clients.ecs(location) as client:
         return client
 
@@ -31,8 +31,8 @@ async def opened(clients: Clients, location: Location) -> "ECSClient":
 async def test_concurrent_requests_for_the_same_client_share_it(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
 
-    first, second = await asyncio.gather(opened(clients, PLACE), opened(clients, PLACE))
-    elsewhere = await opened(clients, attrs.evolve(PLACE, region="us-east-1"))
+    first, second = await asyncio.gather(open_client(clients, PLACE), open_client(clients, PLACE))
+    elsewhere = await open_client(clients, attrs.evolve(PLACE, region="us-east-1"))
     await clients.aclose()
 
     assert first is second
@@ -45,12 +45,12 @@ async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
     with pytest.raises(ProfileNotFound):
-        await opened(clients, PLACE)
+        await open_client(clients, PLACE)
     await asyncio.sleep(0)
 
     monkeypatch.delenv("AWS_PROFILE")
     again = Clients(endpoint_url=server.endpoint, external_ids={})
-    client = await opened(again, PLACE)
+    client = await open_client(again, PLACE)
 
     assert not clients._clients
     assert client.meta.region_name == REGION
@@ -60,7 +60,7 @@ async def test_a_client_that_could_not_be_opened_is_opened_by_the_next(
 
 async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
-    opening = asyncio.create_task(opened(clients, PLACE))
+    opening = asyncio.create_task(open_client(clients, PLACE))
     await asyncio.sleep(0)
 
     await clients.aclose()
@@ -71,16 +71,16 @@ async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None
 
 async def test_a_client_cancelled_while_it_opens_affects_no_other(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
-    opening = asyncio.create_task(opened(clients, PLACE))
+    opening = asyncio.create_task(open_client(clients, PLACE))
     await asyncio.sleep(0)
     (access,) = clients._clients
     clients._close(access)
 
-    again = await opened(clients, PLACE)
+    again = await open_client(clients, PLACE)
 
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert await opened(clients, PLACE) is again
+    assert await open_client(clients, PLACE) is again
     await clients.aclose()
 
 
@@ -92,8 +92,8 @@ async def test_unused_clients_are_closed_and_opened_again_on_demand(
     roles = [attrs.evolve(PLACE, role=f"{ROLE}-{number}") for number in range(5)]
 
     async with clients.ecs(PLACE) as used:
-        first = [await opened(clients, role) for role in roles]
-        again = await opened(clients, PLACE)
+        first = [await open_client(clients, role) for role in roles]
+        again = await open_client(clients, PLACE)
         kept = [access.role for access in clients._clients]
         await asyncio.gather(*clients._closing)
         answer = await used.list_clusters()
@@ -101,8 +101,8 @@ async def test_unused_clients_are_closed_and_opened_again_on_demand(
     assert again is used
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert kept == [roles[-2].role, roles[-1].role, ""]
-    assert await opened(clients, roles[-1]) is first[-1]
-    assert await opened(clients, roles[0]) is not first[0]
+    assert await open_client(clients, roles[-1]) is first[-1]
+    assert await open_client(clients, roles[0]) is not first[0]
     await clients.aclose()
 
 
@@ -137,7 +137,9 @@ def sts(lifetime: timedelta) -> Response:
     )
 
 
-async def inspected(httpserver: HTTPServer, lifetime: timedelta, times: int) -> list[Request]:
+async def inspect_repeatedly(
+    httpserver: HTTPServer, lifetime: timedelta, times: int
+) -> list[Request]:
     """The calls of STS while a tenant with a role is looked at some times."""
 
     def answer(request: Request) -> Response:
@@ -159,7 +161,7 @@ async def inspected(httpserver: HTTPServer, lifetime: timedelta, times: int) -> 
 async def test_a_roles_credentials_are_kept_while_they_last(
     environment: None, httpserver: HTTPServer
 ) -> None:
-    calls = await inspected(httpserver, timedelta(hours=1), 5)
+    calls = await inspect_repeatedly(httpserver, timedelta(hours=1), 5)
 
     (call,) = calls
     request = {key: call.form[key] for key in ("RoleArn", "RoleSessionName", "ExternalId")}
@@ -173,7 +175,7 @@ async def test_a_roles_credentials_are_kept_while_they_last(
 async def test_the_credentials_of_a_role_are_renewed_before_they_expire(
     environment: None, httpserver: HTTPServer
 ) -> None:
-    calls = await inspected(httpserver, timedelta(minutes=1), 3)
+    calls = await inspect_repeatedly(httpserver, timedelta(minutes=1), 3)
 
     assert len(calls) >= 3
 

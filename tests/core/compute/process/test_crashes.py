@@ -42,14 +42,14 @@ async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) 
         return code, log.read_text()
 
 
-async def again(engine: ProcessCompute, operation: str, config: Mapping[str, object]) -> str:
+async def run_again(engine: ProcessCompute, operation: str, config: Mapping[str, object]) -> str:
     """Carry out a job in this process, as a worker does that was started anew."""
     tenants = build_tenant_jobs(("process", engine), health_timeout=20.0, step_timeout=60.0)
     answer = await tenants.run(json.dumps(body(operation, config)).encode(), InMemorySteps())
     return answer.output.status
 
 
-async def one_serves(engine: ProcessCompute, tenants_mark: str, status: int) -> None:
+async def check_one_process(engine: ProcessCompute, tenants_mark: str, status: int) -> None:
     """There is one process of the tenant's, and it is the right one."""
     (process,) = find_processes(tenants_mark)
     observed = await engine.inspect("a/../b\n", "")
@@ -70,10 +70,10 @@ async def test_a_worker_killed_inside_a_create_leaves_one_process(
     config = answering_server(tenant)
 
     code, _ = await worker(settings_of(engine, point), body("provision", config))
-    await again(engine, "provision", config)
+    await run_again(engine, "provision", config)
 
     assert code == -signal.SIGKILL
-    await one_serves(engine, tenant, 200)
+    await check_one_process(engine, tenant, 200)
 
 
 @pytest.mark.parametrize(("point", "victim"), RUNNERS)
@@ -85,10 +85,10 @@ async def test_a_create_whose_runner_or_worker_is_killed_meanwhile_leaves_one_pr
     settings = settings_of(engine, f"runner:{point}", victim)
 
     code, _ = await worker(settings, body("provision", config))
-    await again(engine, "provision", config)
+    await run_again(engine, "provision", config)
 
     assert code
-    await one_serves(engine, tenant, 200)
+    await check_one_process(engine, tenant, 200)
 
 
 @pytest.mark.parametrize("point", [f"update:{point}" for point in UPDATE])
@@ -96,15 +96,15 @@ async def test_a_worker_killed_inside_an_update_leaves_one_process_with_the_new_
     engine: ProcessCompute, point: str
 ) -> None:
     tenant = create_mark()
-    await again(engine, "provision", answering_server(tenant))
+    await run_again(engine, "provision", answering_server(tenant))
     config = answering_server(tenant, status=204)
 
     code, _ = await worker(settings_of(engine, point), body("update", config))
-    outcome = await again(engine, "update", config)
+    outcome = await run_again(engine, "update", config)
 
     assert code == -signal.SIGKILL
     assert outcome == ("unchanged" if point == "update:stable" else "updated")
-    await one_serves(engine, tenant, 204)
+    await check_one_process(engine, tenant, 204)
 
 
 @pytest.mark.parametrize(("point", "victim"), RUNNERS)
@@ -112,13 +112,13 @@ async def test_an_update_whose_runner_or_worker_is_killed_meanwhile_leaves_one_p
     engine: ProcessCompute, point: str, victim: str
 ) -> None:
     tenant = create_mark()
-    await again(engine, "provision", answering_server(tenant))
+    await run_again(engine, "provision", answering_server(tenant))
     config = answering_server(tenant, status=204)
 
     await worker(settings_of(engine, f"runner:{point}", victim), body("update", config))
-    await again(engine, "update", config)
+    await run_again(engine, "update", config)
 
-    await one_serves(engine, tenant, 204)
+    await check_one_process(engine, tenant, 204)
 
 
 @pytest.mark.parametrize(
@@ -134,15 +134,15 @@ async def test_a_worker_killed_inside_an_update_that_is_rolled_back_leaves_the_f
     engine: ProcessCompute, point: str
 ) -> None:
     tenant = create_mark()
-    await again(engine, "provision", answering_server(tenant))
+    await run_again(engine, "provision", answering_server(tenant))
     config = {**answering_server(tenant), "command": ["/bin/false"]}
 
     code, _ = await worker(settings_of(engine, point), body("update", config))
     with pytest.raises(Held, match="the command ended with exit code 1"):
-        await again(engine, "update", config)
+        await run_again(engine, "update", config)
 
     assert code == -signal.SIGKILL
-    await one_serves(engine, tenant, 200)
+    await check_one_process(engine, tenant, 200)
 
 
 @pytest.mark.parametrize("point", [f"destroy:{point}" for point in DESTROY])
@@ -150,10 +150,10 @@ async def test_a_worker_killed_inside_a_delete_leaves_nothing(
     engine: ProcessCompute, folder: Path, point: str
 ) -> None:
     tenant = create_mark()
-    await again(engine, "provision", answering_server(tenant))
+    await run_again(engine, "provision", answering_server(tenant))
 
     code, _ = await worker(settings_of(engine, point), body("delete", {}))
-    await again(engine, "delete", {})
+    await run_again(engine, "delete", {})
 
     assert code == -signal.SIGKILL
     assert find_processes(tenant) == []

@@ -39,7 +39,9 @@ from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.harness import free_port, wait_for
 from landlord_test_target.in_memory import InMemorySteps, RecordingLogger, build_tenant_jobs
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
+)
 
 HOSTILE = [
     "../../../etc/passwd",
@@ -70,7 +72,9 @@ async def wait_state(
     return observation
 
 
-async def serving(engine: ProcessCompute, config: dict[str, object], name: str = "t") -> int:
+async def provision_healthy(
+    engine: ProcessCompute, config: dict[str, object], name: str = "t"
+) -> int:
     """Provision a tenant, and return its process once that serves."""
     await engine.provision(spec(config, name))
     observed = await wait_state(engine, ResourceState.HEALTHY, name=name)
@@ -93,7 +97,7 @@ def only_folder(folder: Path) -> Path:
     return path
 
 
-async def gone(pid: int) -> None:
+async def wait_process_ended(pid: int) -> None:
     async def look() -> bool:
         return not psutil.pid_exists(pid)
 
@@ -162,13 +166,13 @@ async def test_a_rollback_and_a_delete_leave_no_processes_and_files(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark, port = create_mark(), free_port()
-    await serving(engine, answering_server(tenants_mark))
+    await provision_healthy(engine, answering_server(tenants_mark))
     before = sorted(path.name for path in folder.rglob("*"))
 
-    deaf = quiet_command(
+    unhealthy = quiet_command(
         tenants_mark, SILENT_SERVER, port=port, health={"http": "/", "within": 0.2}
     )
-    assert (await engine.update(spec(deaf))).rolled_back
+    assert (await engine.update(spec(unhealthy))).rolled_back
 
     assert sorted(path.name for path in folder.rglob("*")) == before
     await engine.destroy("t", "")
@@ -179,7 +183,7 @@ async def test_a_delete_removes_the_leftovers_of_a_refused_create(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark, port = create_mark(), free_port()
-    await serving(engine, answering_server(tenants_mark, port=port), "other")
+    await provision_healthy(engine, answering_server(tenants_mark, port=port), "other")
     with pytest.raises(ComputeRefused, match="belongs to another tenant"):
         await engine.provision(spec(answering_server(tenants_mark, port=port)))
 
@@ -203,7 +207,7 @@ async def test_a_tenant_without_a_process_is_missing_and_its_delete_succeeds(
 async def test_another_worker_finds_and_adopts_the_process(engine: ProcessCompute) -> None:
     tenants_mark = create_mark()
     config = answering_server(tenants_mark)
-    pid = await serving(engine, config)
+    pid = await provision_healthy(engine, config)
 
     other = process_engine({"folder": engine.settings.folder})
     results = [await other.provision(spec(config)) for _ in range(2)]
@@ -234,27 +238,27 @@ async def test_a_worker_retries_later_while_another_worker_acts_on_the_tenant(
 ) -> None:
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.1)
     tenants_mark = create_mark()
-    await serving(engine, answering_server(tenants_mark))
-    deaf = spec(quiet_command(tenants_mark, SILENT_SERVER, health={"http": "/", "within": 1}))
+    await provision_healthy(engine, answering_server(tenants_mark))
+    unhealthy = spec(quiet_command(tenants_mark, SILENT_SERVER, health={"http": "/", "within": 1}))
     spawned = asyncio.Event()
 
     def reached(point: str) -> None:
         if point == "update:spawned":
             spawned.set()
 
-    under_way = asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(deaf))
+    update_task = asyncio.ensure_future(attrs.evolve(engine, reached=reached).update(unhealthy))
     await spawned.wait()
 
     with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.destroy("t", "")
 
-    assert (await under_way).rolled_back
+    assert (await update_task).rolled_back
 
 
 async def test_an_update_that_never_becomes_healthy_is_rolled_back(engine: ProcessCompute) -> None:
     tenants_mark = create_mark()
     before = answering_server(tenants_mark)
-    await serving(engine, before)
+    await provision_healthy(engine, before)
     port = (await engine.inspect("t", "")).resource_ids["port"]
 
     result = await engine.update(
@@ -271,7 +275,7 @@ async def test_an_update_that_never_becomes_healthy_is_rolled_back(engine: Proce
 
 async def test_an_update_without_a_check_has_to_run_for_a_moment(engine: ProcessCompute) -> None:
     tenants_mark = create_mark()
-    await serving(engine, answering_server(tenants_mark))
+    await provision_healthy(engine, answering_server(tenants_mark))
 
     result = await engine.update(spec(quiet_command(tenants_mark, "import time; time.sleep(1000)")))
 
@@ -282,7 +286,7 @@ async def test_an_update_without_a_check_has_to_run_for_a_moment(engine: Process
 
 async def test_an_update_that_cannot_be_started_is_rolled_back(engine: ProcessCompute) -> None:
     tenants_mark = create_mark()
-    await serving(engine, answering_server(tenants_mark))
+    await provision_healthy(engine, answering_server(tenants_mark))
 
     result = await engine.update(spec({"command": ["/no/such/secret-program"]}))
 
@@ -296,7 +300,7 @@ async def test_an_update_is_retried_if_the_previous_command_does_not_serve_eithe
     once = tmp_path / "once"
     code = f"import os, time; os.mkdir({str(once)!r}); time.sleep(1000)"
     before = quiet_command(create_mark(), code)
-    await serving(engine, before)
+    await provision_healthy(engine, before)
 
     ready = tmp_path / "ready"
     code = f"import os, sys, time; os.path.exists({str(ready)!r}) or sys.exit(3); time.sleep(1000)"
@@ -314,12 +318,12 @@ async def test_an_update_is_retried_if_the_previous_command_does_not_serve_eithe
     assert (await engine.inspect("t", "")).config_hash == later.config_hash
 
 
-def noted_state(folder: Path) -> dict[str, object]:
+def read_state(folder: Path) -> dict[str, object]:
     state: dict[str, object] = json.loads((only_folder(folder) / "state.json").read_text())
     return state
 
 
-async def cut(engine: ProcessCompute, point: str, target: ComputeSpec) -> None:
+async def interrupt_update(engine: ProcessCompute, point: str, target: ComputeSpec) -> None:
     """Update, and end the attempt at this point, as a step's timeout does."""
 
     def reached(name: str) -> None:
@@ -338,12 +342,14 @@ async def test_the_next_attempt_completes_an_interrupted_rollback(
 ) -> None:
     tenants_mark = create_mark()
     before = answering_server(tenants_mark)
-    await serving(engine, before)
-    deaf = spec(quiet_command(tenants_mark, SILENT_SERVER, health={"http": "/", "within": 0.2}))
+    await provision_healthy(engine, before)
+    unhealthy = spec(
+        quiet_command(tenants_mark, SILENT_SERVER, health={"http": "/", "within": 0.2})
+    )
     points: list[str] = []
 
-    await cut(engine, f"rollback:{point}", deaf)
-    result = await attrs.evolve(engine, reached=points.append).update(deaf)
+    await interrupt_update(engine, f"rollback:{point}", unhealthy)
+    result = await attrs.evolve(engine, reached=points.append).update(unhealthy)
 
     assert result.rolled_back == "the command does not pass its health check"
     assert not any(name.startswith("update:") for name in points)
@@ -356,29 +362,31 @@ async def test_the_next_attempt_completes_an_interrupted_rollback(
 async def test_another_configuration_replaces_an_interrupted_rollback(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    await serving(engine, answering_server(create_mark()))
-    deaf = spec(quiet_command(create_mark(), SILENT_SERVER, health={"http": "/", "within": 0.2}))
+    await provision_healthy(engine, answering_server(create_mark()))
+    unhealthy = spec(
+        quiet_command(create_mark(), SILENT_SERVER, health={"http": "/", "within": 0.2})
+    )
     later = spec(answering_server(create_mark()))
 
-    await cut(engine, "rollback:noted", deaf)
+    await interrupt_update(engine, "rollback:noted", unhealthy)
     result = await engine.update(later)
 
     assert result.rolled_back == ""
     assert (await engine.inspect("t", "")).config_hash == later.config_hash
-    assert noted_state(folder)["refused"] is None
+    assert read_state(folder)["refused"] is None
 
 
 async def test_applying_the_previous_configuration_clears_the_recorded_rollback(
     engine: ProcessCompute, folder: Path
 ) -> None:
     before = answering_server(create_mark())
-    await serving(engine, before)
-    state = {**noted_state(folder), "refused": {"config_hash": "other", "reason": "it was deaf"}}
+    await provision_healthy(engine, before)
+    state = {**read_state(folder), "refused": {"config_hash": "other", "reason": "it was deaf"}}
     (only_folder(folder) / "state.json").write_text(json.dumps(state))
 
     await engine.update(spec(before))
 
-    assert noted_state(folder)["refused"] is None
+    assert read_state(folder)["refused"] is None
 
 
 async def test_a_later_job_retries_a_configuration_that_was_rolled_back(
@@ -386,7 +394,7 @@ async def test_a_later_job_retries_a_configuration_that_was_rolled_back(
 ) -> None:
     ready = tmp_path / "ready"
     before = spec(answering_server(create_mark()))
-    await serving(engine, answering_server(create_mark()))
+    await provision_healthy(engine, answering_server(create_mark()))
     await engine.update(before)
     code = f"import os, sys, time; os.path.exists({str(ready)!r}) or sys.exit(3); time.sleep(1000)"
     later = spec(quiet_command(create_mark(), code))
@@ -456,7 +464,7 @@ async def test_a_command_that_crashed_is_repaired_by_the_next_apply_and_keeps_it
 ) -> None:
     tenants_mark = create_mark()
     config = answering_server(tenants_mark)
-    pid = await serving(engine, config)
+    pid = await provision_healthy(engine, config)
     port = (await engine.inspect("t", "")).resource_ids["port"]
     os.kill(pid, signal.SIGKILL)
     await wait_state(engine, ResourceState.FAILED)
@@ -473,7 +481,7 @@ async def test_a_command_whose_runner_was_killed_has_failed_and_is_replaced(
 ) -> None:
     tenants_mark = create_mark()
     config = answering_server(tenants_mark)
-    pid = await serving(engine, config)
+    pid = await provision_healthy(engine, config)
     os.kill(runner_of(pid), signal.SIGKILL)
 
     observed = await wait_state(engine, ResourceState.FAILED)
@@ -490,8 +498,8 @@ async def test_a_process_group_that_does_not_end_by_itself_is_killed(
     engine: ProcessCompute,
 ) -> None:
     tenants_mark = create_mark()
-    code = f"import os; os.fork(); os.fork(); {STUBBORN}"
-    await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0.2))
+    code = f"import os; os.fork(); os.fork(); {IGNORES_SIGTERM}"
+    await provision_healthy(engine, quiet_command(tenants_mark, code, stop_timeout=0.2))
     assert len(find_processes(tenants_mark)) == 4
 
     await engine.destroy("t", "")
@@ -501,7 +509,7 @@ async def test_a_process_group_that_does_not_end_by_itself_is_killed(
 
 async def test_a_process_group_is_ended_after_its_leader_ended(engine: ProcessCompute) -> None:
     tenants_mark = create_mark()
-    code = f"import os, sys; os.fork() and sys.exit(3); {STUBBORN}"
+    code = f"import os, sys; os.fork() and sys.exit(3); {IGNORES_SIGTERM}"
 
     await engine.provision(spec(quiet_command(tenants_mark, code, stop_timeout=0.2)))
 
@@ -521,7 +529,7 @@ async def test_the_rest_of_a_process_group_gets_the_stop_timeout_too(
         f"signal.signal(15, lambda *_: (time.sleep(0.5), open({str(output)!r}, 'x'), sys.exit()))"
     )
     code = f"import os, signal, sys, time; os.fork() or {slow}; time.sleep(1000)"
-    await serving(engine, quiet_command(create_mark(), code))
+    await provision_healthy(engine, quiet_command(create_mark(), code))
 
     await engine.destroy("t", "")
 
@@ -533,8 +541,8 @@ async def test_a_command_without_its_runner_that_ignores_sigterm_is_killed(
 ) -> None:
     monkeypatch.setattr(termination, "_GRACE", 0.5)
     tenants_mark = create_mark()
-    code = f"import os; os.fork(); {STUBBORN}"
-    pid = await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0))
+    code = f"import os; os.fork(); {IGNORES_SIGTERM}"
+    pid = await provision_healthy(engine, quiet_command(tenants_mark, code, stop_timeout=0))
     os.kill(runner_of(pid), signal.SIGKILL)
 
     assert await engine.destroy("t", "")
@@ -547,7 +555,7 @@ async def test_a_frozen_runner_is_killed(
 ) -> None:
     monkeypatch.setattr(termination, "_GRACE", 0.5)
     tenants_mark = create_mark()
-    pid = await serving(engine, {**answering_server(tenants_mark), "stop_timeout": 0})
+    pid = await provision_healthy(engine, {**answering_server(tenants_mark), "stop_timeout": 0})
     os.kill(runner_of(pid), signal.SIGSTOP)
 
     assert await engine.destroy("t", "")
@@ -577,10 +585,10 @@ async def test_a_child_without_the_lock_is_ended_too_after_its_runner_was_killed
 ) -> None:
     tenants_mark = create_mark()
     code = "import os, time; os.fork() or os.closerange(0, 100); time.sleep(1000)"
-    pid = await serving(engine, quiet_command(tenants_mark, code))
+    pid = await provision_healthy(engine, quiet_command(tenants_mark, code))
     os.kill(runner_of(pid), signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
-    await gone(pid)
+    await wait_process_ended(pid)
     assert len(find_processes(tenants_mark)) == 1
 
     await engine.destroy("t", "")
@@ -594,21 +602,21 @@ async def test_a_process_that_cannot_be_found_is_reported_and_not_ignored(
     monkeypatch.setattr(termination, "_GRACE", 0.1)
     await engine.provision(spec({"command": ["/bin/false"], "stop_timeout": 0}))
     await wait_state(engine, ResourceState.FAILED)
-    holder = subprocess.Popen(
-        [*PYTHON, HOLDER, str(only_folder(folder) / "command.lock")],
+    lock_holder = subprocess.Popen(
+        [*PYTHON, LOCK_HOLDER, str(only_folder(folder) / "command.lock")],
         stdout=subprocess.PIPE,
     )
-    with holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
+    with lock_holder:
+        assert lock_holder.stdout is not None
+        lock_holder.stdout.readline()
 
         with pytest.raises(ComputeUnavailable, match="does not end, or cannot be found"):
             await engine.destroy("t", "")
 
-        holder.kill()
+        lock_holder.kill()
 
 
-HOLDER = """
+LOCK_HOLDER = """
 import fcntl, sys, time
 lock = open(sys.argv[1], "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -621,14 +629,14 @@ async def test_a_process_that_reused_the_pid_of_a_tenants_process_is_left_alone(
     engine: ProcessCompute, folder: Path
 ) -> None:
     config = quiet_command(create_mark(), "import time; time.sleep(1000)")
-    pid = await serving(engine, config)
+    pid = await provision_healthy(engine, config)
     os.kill(runner_of(pid), signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
-    await gone(pid)
-    with subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True) as stranger:
+    await wait_process_ended(pid)
+    with subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True) as unrelated:
         path = only_folder(folder) / "note.json"
         note = json.loads(path.read_text())
-        stale = {"pid": stranger.pid, "child": stranger.pid, "started": time.time() - 1000}
+        stale = {"pid": unrelated.pid, "child": unrelated.pid, "started": time.time() - 1000}
         path.write_text(json.dumps({**note, **stale}))
 
         observed = await engine.inspect("t", "")
@@ -636,30 +644,30 @@ async def test_a_process_that_reused_the_pid_of_a_tenants_process_is_left_alone(
         await engine.destroy("t", "")
 
         assert observed.state is ResourceState.FAILED
-        assert stranger.poll() is None
-        stranger.kill()
+        assert unrelated.poll() is None
+        unrelated.kill()
 
 
 async def test_a_command_whose_folder_was_deleted_ends(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = create_mark()
-    pid = await serving(engine, answering_server(tenants_mark))
+    pid = await provision_healthy(engine, answering_server(tenants_mark))
     subprocess.run(["rm", "-rf", str(only_folder(folder))], check=True)
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
-    await gone(pid)
+    await wait_process_ended(pid)
 
 
 async def test_an_unreadable_state_file_counts_as_missing(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = create_mark()
-    await serving(engine, answering_server(tenants_mark))
+    await provision_healthy(engine, answering_server(tenants_mark))
     (only_folder(folder) / "state.json").write_text("{")
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
-    await serving(engine, answering_server(tenants_mark))
+    await provision_healthy(engine, answering_server(tenants_mark))
 
     assert len(find_processes(tenants_mark)) == 1
 
@@ -695,7 +703,7 @@ async def test_a_folder_deleted_during_an_operation_makes_the_tenant_missing(
 async def test_a_folder_that_vanishes_during_a_delete_is_inspected_again(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    pid = await serving(engine, answering_server(create_mark()))
+    pid = await provision_healthy(engine, answering_server(create_mark()))
 
     def reached(point: str) -> None:
         if point == "destroy:begun":
@@ -704,7 +712,7 @@ async def test_a_folder_that_vanishes_during_a_delete_is_inspected_again(
     with pytest.raises(ComputeUnavailable, match="cannot be used: ENOENT"):
         await attrs.evolve(engine, reached=reached).destroy("t", "")
 
-    await gone(pid)
+    await wait_process_ended(pid)
     assert not await engine.destroy("t", "")
 
 
@@ -720,7 +728,7 @@ async def test_the_wait_for_a_runner_that_does_not_start_is_limited(
 ) -> None:
     monkeypatch.setattr(reconcile, "_START_TIMEOUT", 0.1)
     monkeypatch.setattr(termination, "_GRACE", 2.0)
-    idle = """
+    runner_without_command = """
 import fcntl, os, sys, time
 lock = open(os.path.join(sys.argv[1], "runner.lock"), "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -729,7 +737,7 @@ os.fork() and os._exit(0)
 os.environ["LANDLORD_PROCESS_FOLDER"] = sys.argv[1]
 os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"])
 """
-    slow = attrs.evolve(engine, runner=(sys.executable, "-c", idle))
+    slow = attrs.evolve(engine, runner=(sys.executable, "-c", runner_without_command))
 
     with pytest.raises(ComputeUnavailable, match=r"did not start the command within 0\.1 s"):
         await slow.provision(spec({"command": ["/bin/true"]}))
@@ -741,7 +749,7 @@ os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"]
 async def test_a_tenant_gets_the_port_that_it_names(engine: ProcessCompute) -> None:
     port = free_port()
 
-    await serving(engine, answering_server(create_mark(), port=port))
+    await provision_healthy(engine, answering_server(create_mark(), port=port))
 
     assert (await engine.inspect("t", "")).resource_ids["port"] == str(port)
 
@@ -750,7 +758,7 @@ async def test_a_named_port_is_kept_by_one_update_and_released_by_the_next(
     engine: ProcessCompute, folder: Path
 ) -> None:
     port = free_port()
-    await serving(engine, answering_server(create_mark(), port=port))
+    await provision_healthy(engine, answering_server(create_mark(), port=port))
 
     await engine.update(spec(answering_server(create_mark(), port=port, status=204)))
     with pytest.raises(ComputeRefused, match=r"\$\.port belongs to another tenant"):
@@ -760,13 +768,13 @@ async def test_a_named_port_is_kept_by_one_update_and_released_by_the_next(
     chosen = result.resource_ids["port"]
     assert chosen != str(port)
     assert [path.name for path in (folder / "ports").iterdir()] == [chosen]
-    await serving(engine, answering_server(create_mark(), port=port), "other")
+    await provision_healthy(engine, answering_server(create_mark(), port=port), "other")
 
 
 async def test_a_rollback_of_an_update_with_a_named_port_restores_the_chosen_port(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    await serving(engine, answering_server(create_mark()))
+    await provision_healthy(engine, answering_server(create_mark()))
     before = (await engine.inspect("t", "")).resource_ids["port"]
 
     result = await engine.update(spec({"command": ["/bin/false"], "port": free_port()}))
@@ -782,7 +790,7 @@ async def test_the_port_is_inserted_into_the_command_and_the_environment(
     output = tmp_path / "output"
     command = ["/bin/sh", "-c", f'echo "$0 $PORT" > {output}; exec sleep 1000', "on-{port}"]
 
-    await serving(engine, {"command": command})
+    await provision_healthy(engine, {"command": command})
 
     port = (await engine.inspect("t", "")).resource_ids["port"]
     assert output.read_text() == f"on-{port} {port}\n"
@@ -802,7 +810,7 @@ async def test_a_tenants_id_may_hold_any_characters(
     engine: ProcessCompute, folder: Path, name: str
 ) -> None:
     tenants_mark = create_mark()
-    await serving(engine, answering_server(tenants_mark), name)
+    await provision_healthy(engine, answering_server(tenants_mark), name)
 
     inside = {path.name for path in folder.parent.iterdir()}
     existed = await engine.destroy(name, "")
@@ -819,7 +827,7 @@ async def test_values_of_a_configuration_reach_the_command_as_they_are(
     hostile = "a\nb; $(reboot) '\"\\ {port} \t😀"
     env = {"TENANT_MARK": tenants_mark, "HOSTILE": hostile, "A B": hostile}
     code = "import time; time.sleep(1000)"
-    pid = await serving(engine, {"command": [*PYTHON, code, hostile], "env": env})
+    pid = await provision_healthy(engine, {"command": [*PYTHON, code, hostile], "env": env})
 
     process = psutil.Process(pid)
 
@@ -833,7 +841,7 @@ async def test_a_command_gets_no_environment_variable_of_the_worker(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKERS_SECRET", "hush")
-    pid = await serving(engine, answering_server(create_mark()))
+    pid = await provision_healthy(engine, answering_server(create_mark()))
 
     environ = psutil.Process(pid).environ()
 

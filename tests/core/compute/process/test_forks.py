@@ -50,19 +50,19 @@ async def test_a_chain_of_forks_is_ended(
     code = CHAIN.format(first=chain[0], each=chain[1])
     await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0.2}))
 
-    async def forks() -> bool:
+    async def has_forked() -> bool:
         observed = await engine.inspect("t", "")
         return observed.state is ResourceState.FAILED and is_held(alive)
 
-    await wait_for(forks)
+    await wait_for(has_forked)
     # It would raise after `longest_stop`.
     assert await engine.destroy("t", "")
 
-    async def ended() -> bool:
+    async def has_released() -> bool:
         return not is_held(alive)
 
     # Killed processes release their locks one after the other.
-    await wait_for(ended)
+    await wait_for(has_released)
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
@@ -73,11 +73,11 @@ async def test_a_process_without_the_lock_that_does_not_end_is_reported(
     code = CHAIN.format(first=f"{GIVEN_UP}; os.setsid", each="time.sleep(1000)")
     await engine.provision(spec({"command": [*PYTHON, code, str(alive)], "stop_timeout": 0}))
 
-    async def forks() -> bool:
+    async def has_forked() -> bool:
         observed = await engine.inspect("t", "")
         return observed.state is ResourceState.FAILED and is_held(alive)
 
-    await wait_for(forks)
+    await wait_for(has_forked)
     with monkeypatch.context() as patched:
         patched.setattr(termination, "_GRACE", 0.1)
         patched.setattr(processes, "kill", lambda _: None)

@@ -13,7 +13,7 @@ from landlord_engines_core.compute.process.runner import boot_clock
 from landlord_test_target.harness import free_port
 
 
-async def judged(check: Health | None, port: int = 1, age: float = 0.0) -> ResourceState:
+async def check_state(check: Health | None, port: int = 1, age: float = 0.0) -> ResourceState:
     config = TenantConfig(command=("x",), health=check)
     run = Run(run="1", port=port, config=config, config_hash="", key_hashes={}, output_limit=1)
     note = RunnerStatus(run="1", pid=1, started=time.time() - age, stop_timeout=0)
@@ -37,7 +37,7 @@ async def test_an_answer_is_judged_by_its_status(
         Response("", status)
     )
 
-    assert await judged(Health(http="/well?a=b"), httpserver.port, age) is state
+    assert await check_state(Health(http="/well?a=b"), httpserver.port, age) is state
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ async def test_an_answer_is_judged_by_its_status(
 async def test_a_command_that_is_not_healthy_in_time_has_failed(
     age: float, state: ResourceState
 ) -> None:
-    assert await judged(Health(within=30), free_port(), age) is state
+    assert await check_state(Health(within=30), free_port(), age) is state
 
 
 async def test_without_a_path_an_accepted_connection_is_healthy(httpserver: HTTPServer) -> None:
-    assert await judged(Health(), httpserver.port) is ResourceState.HEALTHY
+    assert await check_state(Health(), httpserver.port) is ResourceState.HEALTHY
 
 
 async def test_an_answer_that_is_not_http_is_unhealthy() -> None:
@@ -61,7 +61,7 @@ async def test_an_answer_that_is_not_http_is_unhealthy() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
 
-    assert await judged(Health(http="/"), port) is ResourceState.STARTING
+    assert await check_state(Health(http="/"), port) is ResourceState.STARTING
 
     server.close()
     await server.wait_closed()
@@ -85,7 +85,7 @@ async def test_a_tenant_without_a_runner_yet_is_starting() -> None:
 async def test_without_a_check_a_running_command_is_healthy_whatever_the_clock_shows(
     age: float, state: ResourceState
 ) -> None:
-    assert await judged(None, age=age) is state
+    assert await check_state(None, age=age) is state
 
 
 @pytest.mark.parametrize("step", [-86_400.0, 86_400.0])

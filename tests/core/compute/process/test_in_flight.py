@@ -92,12 +92,12 @@ async def test_the_next_command_serves_after_a_cancellation_once_it_was_healthy(
     next_spec = spec(answering_server(tenants_mark, status=204))
     loop, write = asyncio.get_running_loop(), Folder.write
 
-    def cancels(folder: Folder, state: State) -> None:
+    def cancel_at(folder: Folder, state: State) -> None:
         write(folder, state)
         if state.last_healthy == state.wanted and state.wanted.config_hash == next_spec.config_hash:
             loop.call_soon_threadsafe(job.cancel)
 
-    monkeypatch.setattr(Folder, "write", cancels)
+    monkeypatch.setattr(Folder, "write", cancel_at)
     job = asyncio.create_task(update_in_step(engine, next_spec))
     await asyncio.wait((job,))
 
@@ -125,13 +125,13 @@ async def test_a_cancelled_job_that_resumed_an_interrupted_update_restores_the_p
     await crash_update_at(engine, "update:begun", next_spec)
     looked = list[str]()
 
-    async def counts(*args: object) -> object:
+    async def check_and_cancel(*args: object) -> object:
         looked.append("once")
         if len(looked) == 3:
             job.cancel()
         return await check_health(*args)  # type: ignore[arg-type]  # handed on as they are
 
-    monkeypatch.setattr(observe, "check_health", counts)
+    monkeypatch.setattr(observe, "check_health", check_and_cancel)
     job = asyncio.create_task(update_in_step(engine, next_spec))
     await asyncio.wait((job,))
 
@@ -146,14 +146,14 @@ async def test_a_command_that_was_not_healthy_yet_runs_again_after_a_cancellatio
     tenants_mark = create_mark()
     await engine.provision(spec(answering_server(tenants_mark) | {"command": [*PYTHON, code]}))
 
-    async def decided() -> bool:
+    async def has_expected_processes() -> bool:
         return len(find_processes(tenants_mark)) == count
 
-    await wait_for(decided)
+    await wait_for(has_expected_processes)
 
     await cancel_update_at(engine, "update:ended", spec(answering_server(tenants_mark, status=204)))
 
-    await wait_for(decided)
+    await wait_for(has_expected_processes)
 
 
 @pytest.mark.parametrize("what", ["removed", "another's"])
@@ -164,7 +164,7 @@ async def test_a_cancelled_switch_leaves_a_folder_that_meanwhile_has_another_own
     await provision_first(engine, tenants_mark)
     path = only_folder(folder)
 
-    def meanwhile() -> None:
+    def replace_folder() -> None:
         if what == "removed":
             shutil.rmtree(path)
         else:
@@ -173,7 +173,7 @@ async def test_a_cancelled_switch_leaves_a_folder_that_meanwhile_has_another_own
             Folder(path).write(attrs.evolve(state, wanted=attrs.evolve(state.wanted, run="x")))
 
     next_spec = spec(answering_server(tenants_mark, status=204))
-    await cancel_update_at(engine, "update:ended", next_spec, meanwhile)
+    await cancel_update_at(engine, "update:ended", next_spec, replace_folder)
 
     assert find_processes(tenants_mark) == []
 
@@ -199,14 +199,14 @@ async def test_a_delete_on_another_worker_waits_for_the_request_of_a_cancelled_j
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = create_mark()
-    arrived, go_on, spawn = threading.Event(), threading.Event(), reconcile.TenantProcess._spawn
+    arrived, released, spawn = threading.Event(), threading.Event(), reconcile.TenantProcess._spawn
 
-    def held(self: reconcile.TenantProcess, lock: int) -> None:
+    def spawn_when_released(self: reconcile.TenantProcess, lock: int) -> None:
         arrived.set()
-        go_on.wait(30)
+        released.wait(30)
         spawn(self, lock)
 
-    monkeypatch.setattr(reconcile.TenantProcess, "_spawn", held)
+    monkeypatch.setattr(reconcile.TenantProcess, "_spawn", spawn_when_released)
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.05)
     job = asyncio.create_task(update_in_step(engine, spec(answering_server(tenants_mark))))
     await asyncio.to_thread(arrived.wait, 30)
@@ -214,7 +214,7 @@ async def test_a_delete_on_another_worker_waits_for_the_request_of_a_cancelled_j
 
     with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.destroy("t", "")
-    go_on.set()
+    released.set()
     await asyncio.wait((job,))
     await engine.destroy("t", "")
 
@@ -282,10 +282,10 @@ async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job
         stdout=PIPE,
     )
 
-    async def stopped() -> bool:
+    async def is_stopped() -> bool:
         return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
 
-    await wait_for(stopped)
+    await wait_for(is_stopped)
     # The test is about this time of suspension.
     await asyncio.sleep(2.2)
     os.kill(worker.pid, signal.SIGCONT)
@@ -303,7 +303,7 @@ async def test_a_cancellation_during_the_search_for_orphans_releases_the_lock(
     tenants_mark = create_mark()
     loop, read = asyncio.get_running_loop(), Folder.read
 
-    def cancels(folder: Folder) -> FolderState:
+    def cancel_at(folder: Folder) -> FolderState:
         # The third look of a create is the one for orphans, under the command's lock.
         looks.append("once")
         if len(looks) == 3:
@@ -311,7 +311,7 @@ async def test_a_cancellation_during_the_search_for_orphans_releases_the_lock(
         return read(folder)
 
     looks: list[str] = []
-    monkeypatch.setattr(Folder, "read", cancels)
+    monkeypatch.setattr(Folder, "read", cancel_at)
     job = asyncio.create_task(update_in_step(engine, spec(answering_server(tenants_mark))))
     await asyncio.wait((job,))
     monkeypatch.setattr(Folder, "read", read)

@@ -46,14 +46,14 @@ async def test_a_lock_whose_file_was_removed_meanwhile_is_not_acquired(
     path = tmp_path / "lock"
     really = os.open
 
-    def late(name: Path, flags: int, mode: int) -> int:
+    def open_then_replace(name: Path, flags: int, mode: int) -> int:
         descriptor = really(name, flags, mode)
         path.unlink()
         if replaced:
             path.write_text("another")
         return descriptor
 
-    monkeypatch.setattr(os, "open", late)
+    monkeypatch.setattr(os, "open", open_then_replace)
 
     assert await try_lock(path) is None
 
@@ -110,12 +110,12 @@ async def test_a_lock_that_may_not_be_opened_is_opened_again(
     folder.chmod(0o500)
     really = os.open
 
-    def closed(file: Path, flags: int, mode: int = 0o777) -> int:
+    def open_if_permitted(file: Path, flags: int, mode: int = 0o777) -> int:
         if file == path and folder.stat().st_mode & 0o777 != 0o700:
             raise PermissionError
         return really(file, flags, mode)
 
-    monkeypatch.setattr(os, "open", closed)
+    monkeypatch.setattr(os, "open", open_if_permitted)
     held = await try_lock(path)
     monkeypatch.undo()
 

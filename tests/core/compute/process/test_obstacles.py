@@ -16,7 +16,7 @@ from landlord_test_target.commands import answering_server, create_mark, find_pr
 from landlord_test_target.nobody import run_as_nobody
 
 
-def tool(*command: str | Path) -> bool:
+def run_tool(*command: str | Path) -> bool:
     try:
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
     except FileNotFoundError:
@@ -24,26 +24,28 @@ def tool(*command: str | Path) -> bool:
 
 
 @pytest.fixture
-def top(tmp_path: Path) -> Iterator[Path]:
+def tenant_folder(tmp_path: Path) -> Iterator[Path]:
     """A tenant's folder; flags and mounts that a test leaves are taken away."""
-    top = tmp_path / "tenant"
-    (top / "work").mkdir(parents=True)
+    tenant_folder = tmp_path / "tenant"
+    (tenant_folder / "work").mkdir(parents=True)
     for name in ("act.lock", "command.lock", "state.json"):
-        (top / name).touch()
-    yield top
+        (tenant_folder / name).touch()
+    yield tenant_folder
     for point in sorted(obstacles.list_mounts(tmp_path), reverse=True):
-        tool("umount", point)
-    tool("chattr", "-R", "-i", "-a", tmp_path)
+        run_tool("umount", point)
+    run_tool("chattr", "-R", "-i", "-a", tmp_path)
 
 
 @pytest.fixture
-def flags(top: Path) -> None:
-    if not tool("chattr", "+i", top / "work") or not tool("chattr", "-i", top / "work"):
+def chattr_or_skip(tenant_folder: Path) -> None:
+    if not run_tool("chattr", "+i", tenant_folder / "work") or not run_tool(
+        "chattr", "-i", tenant_folder / "work"
+    ):
         pytest.skip("chattr is not there, or this user or file system may not use it")
 
 
-def flag(path: Path, flags: str) -> None:
-    assert tool("chattr", flags, path)
+def set_flags(path: Path, chattr_or_skip: str) -> None:
+    assert run_tool("chattr", chattr_or_skip, path)
 
 
 def flags_of(path: Path) -> str:
@@ -52,63 +54,76 @@ def flags_of(path: Path) -> str:
 
 
 def mount_or_skip(*arguments: str | Path) -> None:
-    if not tool("mount", *arguments):
+    if not run_tool("mount", *arguments):
         pytest.skip("this user or machine may not mount")
 
 
-@pytest.mark.usefixtures("flags")
+@pytest.mark.usefixtures("chattr_or_skip")
 @pytest.mark.parametrize("letter", ["+i", "+a"])
-def test_root_removes_what_chattr_protects(top: Path, letter: str) -> None:
-    deep = top / "work" / "a" / "b"
+def test_root_removes_what_chattr_protects(tenant_folder: Path, letter: str) -> None:
+    deep = tenant_folder / "work" / "a" / "b"
     deep.mkdir(parents=True)
     (deep / "file").write_text("x")
-    (top / "work" / "link").symlink_to("/etc")
-    os.mkfifo(top / "work" / "a" / "pipe")
-    for path in (deep / "file", deep, top / "work" / "a", top / "work", top / "act.lock", top):
-        flag(path, letter)
+    (tenant_folder / "work" / "link").symlink_to("/etc")
+    os.mkfifo(tenant_folder / "work" / "a" / "pipe")
+    for path in (
+        deep / "file",
+        deep,
+        tenant_folder / "work" / "a",
+        tenant_folder / "work",
+        tenant_folder / "act.lock",
+        tenant_folder,
+    ):
+        set_flags(path, letter)
 
-    remove_folder(top)
+    remove_folder(tenant_folder)
 
-    assert not top.exists()
+    assert not tenant_folder.exists()
 
 
-@pytest.mark.usefixtures("flags")
+@pytest.mark.usefixtures("chattr_or_skip")
 def test_a_protected_file_that_has_a_name_elsewhere_stays_protected_there(
-    top: Path, tmp_path: Path
+    tenant_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "kept").write_text("x")
-    os.link(tmp_path / "kept", top / "work" / "one")
-    os.link(tmp_path / "kept", top / "work" / "two")
-    flag(tmp_path / "kept", "+i")
+    os.link(tmp_path / "kept", tenant_folder / "work" / "one")
+    os.link(tmp_path / "kept", tenant_folder / "work" / "two")
+    set_flags(tmp_path / "kept", "+i")
 
-    remove_folder(top)
+    remove_folder(tenant_folder)
 
-    assert not top.exists()
+    assert not tenant_folder.exists()
     assert "i" in flags_of(tmp_path / "kept")
 
 
-@pytest.mark.usefixtures("flags")
-def test_a_protected_file_behind_a_link_keeps_its_flag(top: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("chattr_or_skip")
+def test_a_protected_file_behind_a_link_keeps_its_flag(tenant_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("x")
-    flag(tmp_path / "kept", "+i")
-    (top / "work" / "link").symlink_to(tmp_path / "kept")
-    flag(top / "work", "+i")
+    set_flags(tmp_path / "kept", "+i")
+    (tenant_folder / "work" / "link").symlink_to(tmp_path / "kept")
+    set_flags(tenant_folder / "work", "+i")
 
-    remove_folder(top)
+    remove_folder(tenant_folder)
 
     assert "i" in flags_of(tmp_path / "kept")
 
 
-@pytest.mark.usefixtures("flags")
+@pytest.mark.usefixtures("chattr_or_skip")
 @pytest.mark.parametrize("protected", ["work/file", "work", "act.lock", ""])
 def test_an_error_for_a_flag_names_the_path_and_the_command_that_clears_it(
-    top: Path, tmp_path: Path, protected: str
+    tenant_folder: Path, tmp_path: Path, protected: str
 ) -> None:
-    (top / "work" / "file").touch()
-    for path in (top / "work" / "file", top / "work", top / "act.lock", top / "command.lock", top):
+    (tenant_folder / "work" / "file").touch()
+    for path in (
+        tenant_folder / "work" / "file",
+        tenant_folder / "work",
+        tenant_folder / "act.lock",
+        tenant_folder / "command.lock",
+        tenant_folder,
+    ):
         os.chown(path, 65534, 65534)
-    (top / "state.json").unlink()
-    flag(top / protected, "+i")
+    (tenant_folder / "state.json").unlink()
+    set_flags(tenant_folder / protected, "+i")
 
     named = f"tenant/{protected}".rstrip("/")
     run_as_nobody(
@@ -124,20 +139,20 @@ else:
 """,
         tmp_path,
     )
-    tool("chattr", "-i", top / protected)
-    remove_folder(top)
-    assert not top.exists()
+    run_tool("chattr", "-i", tenant_folder / protected)
+    remove_folder(tenant_folder)
+    assert not tenant_folder.exists()
 
 
-@pytest.mark.usefixtures("flags")
+@pytest.mark.usefixtures("chattr_or_skip")
 async def test_a_tenant_with_protected_locks_and_folders_is_deleted_with_its_state_files(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = create_mark()
     await engine.provision(spec(answering_server(tenants_mark)))
-    (top,) = (path for path in folder.iterdir() if path.name != "ports")
-    for path in (*top.glob("*"), top):
-        flag(path, "+i")
+    (tenant_folder,) = (path for path in folder.iterdir() if path.name != "ports")
+    for path in (*tenant_folder.glob("*"), tenant_folder):
+        set_flags(path, "+i")
 
     assert await engine.destroy("t", "")
 
@@ -147,10 +162,10 @@ async def test_a_tenant_with_protected_locks_and_folders_is_deleted_with_its_sta
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes what is somebody else's")
 def test_a_file_of_another_user_is_reported_with_its_path_and_owner(
-    top: Path, tmp_path: Path
+    tenant_folder: Path, tmp_path: Path
 ) -> None:
-    os.chown(top, 65534, 65534)
-    (top / "work" / "file").touch()
+    os.chown(tenant_folder, 65534, 65534)
+    (tenant_folder / "work" / "file").touch()
 
     run_as_nobody(
         """
@@ -168,20 +183,20 @@ else:
 
 
 def test_a_denied_path_without_a_known_reason_is_reported(
-    top: Path, monkeypatch: pytest.MonkeyPatch
+    tenant_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(*_: object, **__: object) -> None:
+    def deny(*_: object, **__: object) -> None:
         raise PermissionError(1, "denied")
 
-    monkeypatch.setattr(os, "unlink", denied)
+    monkeypatch.setattr(os, "unlink", deny)
 
     with pytest.raises(ComputeRefused, match=r"act\.lock in the tenant's folder .*: EPERM"):
-        remove_folder(top)
+        remove_folder(tenant_folder)
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "bind", "file"])
 async def test_a_delete_never_crosses_a_mount_and_continues_once_it_is_unmounted(
-    engine: ProcessCompute, folder: Path, tmp_path: Path, top: Path, kind: str
+    engine: ProcessCompute, folder: Path, tmp_path: Path, tenant_folder: Path, kind: str
 ) -> None:
     tenants_mark = create_mark()
     await engine.provision(spec(answering_server(tenants_mark)))
@@ -205,43 +220,43 @@ async def test_a_delete_never_crosses_a_mount_and_continues_once_it_is_unmounted
     assert f"umount '{point}'" in caught.value.hint
     assert find_processes(tenants_mark) == []
     assert (outside / "kept").read_text() == "data"
-    assert tool("umount", point)
+    assert run_tool("umount", point)
     assert await engine.destroy("t", "")
     assert (outside / "kept").read_text() == "data"
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
 def test_the_tenants_folder_itself_may_be_a_mount_and_is_left_alone(
-    top: Path, tmp_path: Path
+    tenant_folder: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").touch()
-    mount_or_skip("--bind", outside, top)
+    mount_or_skip("--bind", outside, tenant_folder)
 
     with pytest.raises(ComputeRefused, match="mounted at"):
-        remove_folder(top)
+        remove_folder(tenant_folder)
 
     assert (outside / "kept").exists()
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_a_mount_that_no_list_shows_is_detected_and_not_crossed(
-    top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    tenant_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("data")
     if what == "folder":
-        point = top / "work"
+        point = tenant_folder / "work"
         mount_or_skip("--bind", outside, point)
     else:
-        point = top / "state.json"
+        point = tenant_folder / "state.json"
         mount_or_skip("--bind", outside / "kept", point)
     with monkeypatch.context() as patched:
         patched.setattr(obstacles, "_MOUNTS", tmp_path / "no list")
         with pytest.raises(ComputeRefused, match="mounted at"):
-            remove_folder(top)
+            remove_folder(tenant_folder)
 
     assert (outside / "kept").read_text() == "data"
 
@@ -290,9 +305,9 @@ async def test_any_name_in_a_tenants_folder_is_removed_and_a_link_alone(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["outside"]
 
 
-def test_another_kind_of_error_is_no_protection(top: Path) -> None:
-    os.mkfifo(top / "pipe")
-    descriptor = os.open(top, os.O_RDONLY)
+def test_another_kind_of_error_is_no_protection(tenant_folder: Path) -> None:
+    os.mkfifo(tenant_folder / "pipe")
+    descriptor = os.open(tenant_folder, os.O_RDONLY)
     try:
         assert not obstacles.is_protected(descriptor, "pipe")
         with obstacles.without_protection(descriptor, "pipe"):
@@ -301,23 +316,23 @@ def test_another_kind_of_error_is_no_protection(top: Path) -> None:
         os.close(descriptor)
 
 
-@pytest.mark.usefixtures("flags")
+@pytest.mark.usefixtures("chattr_or_skip")
 @pytest.mark.parametrize("protected", ["work", "."])
 def test_a_refusal_names_the_protected_path(
-    top: Path, monkeypatch: pytest.MonkeyPatch, protected: str
+    tenant_folder: Path, monkeypatch: pytest.MonkeyPatch, protected: str
 ) -> None:
     # As for a user who may not clear it; the real one, in a process of its own, is above.
-    def denied(*_: object) -> int:
+    def deny(*_: object) -> int:
         raise PermissionError(1, "denied")
 
-    flag(top / protected, "+i")
-    descriptor = os.open(top, os.O_RDONLY)
+    set_flags(tenant_folder / protected, "+i")
+    descriptor = os.open(tenant_folder, os.O_RDONLY)
     try:
-        error = denial_error(descriptor, top / "work", PermissionError(1, "denied"))
-        monkeypatch.setattr(obstacles, "_set_flags", denied)
+        error = denial_error(descriptor, tenant_folder / "work", PermissionError(1, "denied"))
+        monkeypatch.setattr(obstacles, "_set_flags", deny)
         with pytest.raises(ComputeRefused, match="chattr -i -a"):
-            remove_folder(top)
+            remove_folder(tenant_folder)
     finally:
         os.close(descriptor)
 
-    assert f"chattr -i -a {(top / protected).resolve()}`" in error.hint
+    assert f"chattr -i -a {(tenant_folder / protected).resolve()}`" in error.hint

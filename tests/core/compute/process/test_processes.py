@@ -34,7 +34,7 @@ def pid() -> Iterator[int]:
         process.kill()
 
 
-def identity(pid: int) -> ProcessIdentity:
+def identity_of(pid: int) -> ProcessIdentity:
     return ProcessIdentity(pid=pid, boot_id=boot_id(), ticks=start_ticks(pid), wall=time.time())
 
 
@@ -42,18 +42,18 @@ def identity(pid: int) -> ProcessIdentity:
 def test_a_process_is_identified_by_the_kernels_start_time_and_not_by_the_clock(
     pid: int, wall: float
 ) -> None:
-    assert is_same_process(attrs.evolve(identity(pid), wall=wall), FOLDER)
+    assert is_same_process(attrs.evolve(identity_of(pid), wall=wall), FOLDER)
 
 
 def test_a_process_with_another_start_time_or_boot_is_another_process(pid: int) -> None:
-    process = identity(pid)
+    process = identity_of(pid)
 
     assert not is_same_process(attrs.evolve(process, ticks=process.ticks - 1), FOLDER)
     assert not is_same_process(attrs.evolve(process, boot_id="another"), FOLDER)
 
 
 def test_a_state_file_of_a_former_version_identifies_only_a_process_in_its_folder(pid: int) -> None:
-    former = attrs.evolve(identity(pid), boot_id="", ticks=0)
+    former = attrs.evolve(identity_of(pid), boot_id="", ticks=0)
 
     assert is_same_process(former, FOLDER)
     assert not is_same_process(former, "/tenants/another")
@@ -82,8 +82,8 @@ def test_a_zombie_no_longer_counts_as_the_recorded_process() -> None:
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     try:
-        assert identity(pid).ticks
-        assert not is_same_process(identity(pid), FOLDER)
+        assert identity_of(pid).ticks
+        assert not is_same_process(identity_of(pid), FOLDER)
     finally:
         os.waitpid(pid, 0)
 
@@ -103,10 +103,10 @@ def test_a_tenants_process_is_found_by_its_environment(
 def test_processes_that_may_not_be_inspected_belong_to_no_tenant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def denied(*_: object) -> None:
+    def deny(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("builtins.open", denied)
+    monkeypatch.setattr("builtins.open", deny)
 
     assert not visit_processes(FOLDER, lambda _: None)
 
@@ -132,7 +132,7 @@ def test_a_process_of_the_tenant_that_holds_no_lock_is_left_alone(
     kill_holders(tmp_path, tmp_path / "no lock")
 
     assert start_ticks(pid)
-    assert is_same_process(identity(pid), FOLDER)
+    assert is_same_process(identity_of(pid), FOLDER)
 
 
 def test_a_process_in_the_session_of_the_worker_is_killed_without_its_group() -> None:

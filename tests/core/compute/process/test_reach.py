@@ -55,11 +55,11 @@ def test_a_read_only_file_system_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_folder_that_may_not_be_written_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_access(*_: object, **__: object) -> bool:
+    def deny_access(*_: object, **__: object) -> bool:
         return False
 
-    monkeypatch.setattr(os, "access", no_access)
-    monkeypatch.setattr(os, "supports_effective_ids", {no_access})
+    monkeypatch.setattr(os, "access", deny_access)
+    monkeypatch.setattr(os, "supports_effective_ids", {deny_access})
 
     with pytest.raises(ComputeUnavailable, match=f"permission denied on {tmp_path} for uid"):
         check_folder(tmp_path)

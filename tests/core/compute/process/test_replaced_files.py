@@ -94,17 +94,17 @@ def replace_all(top: Path, make: Make) -> None:
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Path:
-    outside = tmp_path / "outside"
-    outside.mkdir()
+def outside_folder(tmp_path: Path) -> Path:
+    outside_folder = tmp_path / "outside"
+    outside_folder.mkdir()
     for name in ("kept", "20001"):
-        (outside / name).write_text("data")
-    return outside
+        (outside_folder / name).write_text("data")
+    return outside_folder
 
 
 @pytest.mark.parametrize("make", KINDS)
 async def test_a_tenant_whose_files_were_replaced_by_other_kinds_is_updated_and_deleted(
-    engine: ProcessCompute, folder: Path, outside: Path, make: Make
+    engine: ProcessCompute, folder: Path, outside_folder: Path, make: Make
 ) -> None:
     tenants_mark = create_mark()
     await engine.provision(spec(answering_server(tenants_mark)))
@@ -114,10 +114,10 @@ async def test_a_tenant_whose_files_were_replaced_by_other_kinds_is_updated_and_
     async with asyncio.timeout(20):
         await engine.update(spec(answering_server(tenants_mark, status=204)))
 
-    async def serves() -> bool:
+    async def is_healthy() -> bool:
         return (await engine.inspect("t", "")).state is ResourceState.HEALTHY
 
-    await wait_for(serves)
+    await wait_for(is_healthy)
     (process,) = find_processes(tenants_mark)
     assert process.environ()["STATUS"] == "204"
     replace_all(folder_of(folder), make)
@@ -133,7 +133,7 @@ async def test_a_tenant_whose_files_were_replaced_by_other_kinds_is_updated_and_
         await wait_for(is_deleted)
 
     assert find_processes(tenants_mark) == []
-    assert {path.name: path.read_text() for path in outside.iterdir()} == {
+    assert {path.name: path.read_text() for path in outside_folder.iterdir()} == {
         "kept": "data",
         "20001": "data",
     }
@@ -160,11 +160,11 @@ def test_a_fifo_that_replaces_a_file_after_the_check_does_not_block(
     path = tmp_path / "file"
     really = os.open
 
-    def late(file: Path, flags: int, mode: int) -> int:
+    def open_replaced_by_fifo(file: Path, flags: int, mode: int) -> int:
         os.mkfifo(file)
         return really(file, flags, mode)
 
-    monkeypatch.setattr(os, "open", late)
+    monkeypatch.setattr(os, "open", open_replaced_by_fifo)
 
     with pytest.raises(NotAFile):
         open_file(path, os.O_RDONLY)
@@ -228,7 +228,9 @@ def test_a_document_is_read_up_to_a_bound(tmp_path: Path) -> None:
     assert folder.read().state is None
 
 
-def test_files_with_claims_of_ports_may_contain_anything(tmp_path: Path, outside: Path) -> None:
+def test_files_with_claims_of_ports_may_contain_anything(
+    tmp_path: Path, outside_folder: Path
+) -> None:
     tenant = tmp_path / "tenants" / "t"
     tenant.mkdir(parents=True)
     claims = PortClaims(tenant, Ports())
@@ -239,13 +241,13 @@ def test_files_with_claims_of_ports_may_contain_anything(tmp_path: Path, outside
     claims.release_others()
     assert not (tenant.parent / "ports" / str(port)).is_symlink()
     shutil.rmtree(tenant / "ports")
-    (tenant / "ports").symlink_to(outside)
+    (tenant / "ports").symlink_to(outside_folder)
     claims.release_others()
-    assert (outside / "20001").exists()
+    assert (outside_folder / "20001").exists()
 
     claims.claim_free(0, current=0)
     assert not (tenant / "ports").is_symlink()
-    assert len(list(outside.iterdir())) == 2
+    assert len(list(outside_folder.iterdir())) == 2
 
 
 def test_output_goes_to_no_fifo_and_no_link(tmp_path: Path) -> None:
@@ -268,10 +270,10 @@ async def test_a_tenant_that_holds_the_lock_of_the_worker_is_deleted_anyway(
     env = {"TENANT_MARK": tenants_mark}
     await engine.provision(spec({"command": [*PYTHON, HOLDS, held], "env": env}))
 
-    async def holds() -> bool:
+    async def has_lock() -> bool:
         return (folder_of(folder) / "work" / "holds").exists()
 
-    await wait_for(holds)
+    await wait_for(has_lock)
     with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.update(spec(answering_server(tenants_mark)))
     assert find_processes(tenants_mark)

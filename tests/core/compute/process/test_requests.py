@@ -9,7 +9,7 @@ from landlord_engines_core.compute import InFlightRequests
 from landlord_engines_core.compute.process.requests import backoff_delays, send_work
 
 
-async def due() -> None:
+async def confirm_job_is_alive() -> None:
     """The job lives."""
 
 
@@ -20,23 +20,23 @@ async def test_the_caller_gets_the_result_or_the_error_of_a_thread() -> None:
 
 
 async def test_a_cancelled_step_ends_once_the_work_of_its_thread_is_done() -> None:
-    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    has_started, released, done = threading.Event(), threading.Event(), threading.Event()
 
-    def work() -> None:
-        begun.set()
-        go_on.wait(30)
+    def work_until_released() -> None:
+        has_started.set()
+        released.wait(30)
         done.set()
 
-    async def step() -> None:
-        with InFlightRequests(longest_carry=30).act("t", due):
-            await send_work(work)
+    async def run_step() -> None:
+        with InFlightRequests(longest_carry=30).act("t", confirm_job_is_alive):
+            await send_work(work_until_released)
 
-    caller = asyncio.ensure_future(step())
-    await asyncio.to_thread(begun.wait, 30)
+    caller = asyncio.ensure_future(run_step())
+    await asyncio.to_thread(has_started.wait, 30)
     caller.cancel()
     await asyncio.wait((caller,), timeout=0.05)
     waits = not caller.done()
-    go_on.set()
+    released.set()
 
     with pytest.raises(asyncio.CancelledError):
         await caller

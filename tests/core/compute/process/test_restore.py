@@ -80,10 +80,10 @@ async def test_restore_changes_nothing_for_a_serving_a_missing_and_a_never_healt
 
     await engine.provision(spec({"command": [*PYTHON, "0"]}, "brief"))
 
-    async def ended() -> bool:
+    async def has_ended() -> bool:
         return (await engine.inspect("brief", "")).state is ResourceState.FAILED
 
-    await wait_for(ended)
+    await wait_for(has_ended)
     assert not await engine.restore("brief", "")
 
 
@@ -97,10 +97,10 @@ async def test_a_command_that_served_and_was_killed_from_outside_runs_again(
     (process,) = find_processes(tenants_mark)
     os.kill(process.pid, signal.SIGKILL)
 
-    async def ended() -> bool:
+    async def has_ended() -> bool:
         return (await engine.inspect("t", "")).state is ResourceState.FAILED
 
-    await wait_for(ended)
+    await wait_for(has_ended)
     assert await engine.restore("t", "")
 
     await wait_serves(engine, tenants_mark, first)

@@ -30,10 +30,10 @@ from landlord_test_target.harness import wait_for
 def engine(engine: ProcessCompute) -> ProcessCompute:
     """The runner under its module's name: as the lone file that it is elsewhere it would not be
     measured."""
-    return measured(engine)
+    return with_importable_runner(engine)
 
 
-def measured(engine: ProcessCompute) -> ProcessCompute:
+def with_importable_runner(engine: ProcessCompute) -> ProcessCompute:
     return attrs.evolve(engine, runner=(sys.executable, crashing_runner.__file__, "nowhere", "0"))
 
 
@@ -42,7 +42,7 @@ def only_folder(folder: Path) -> Path:
     return path
 
 
-async def ended(engine: ProcessCompute, code: str) -> str:
+async def run_to_end(engine: ProcessCompute, code: str) -> str:
     """Run a tenant to its end, and return how it ended."""
     await engine.provision(spec({"command": [*PYTHON, code]}))
 
@@ -54,15 +54,17 @@ async def ended(engine: ProcessCompute, code: str) -> str:
 
 
 async def test_the_output_of_a_command_is_kept(engine: ProcessCompute, folder: Path) -> None:
-    await ended(engine, "import sys; print('out', flush=True); print('error', file=sys.stderr)")
+    await run_to_end(
+        engine, "import sys; print('out', flush=True); print('error', file=sys.stderr)"
+    )
 
     assert (only_folder(folder) / "output.log").read_text() == "out\nerror\n"
 
 
 async def test_output_beyond_the_limit_is_kept_in_one_older_file(folder: Path) -> None:
-    engine = measured(process_engine({"folder": str(folder), "output_limit": 1000}))
+    engine = with_importable_runner(process_engine({"folder": str(folder), "output_limit": 1000}))
 
-    await ended(engine, "for number in range(1000): print(f'{number:09}')")
+    await run_to_end(engine, "for number in range(1000): print(f'{number:09}')")
 
     path = only_folder(folder)
     newer, older = (path / name for name in ("output.log", "output.log.1"))
@@ -111,11 +113,11 @@ async def test_the_runner_repeats_a_failed_write_of_its_state(
     engine = attrs.evolve(engine, reached=reached)
     update = asyncio.create_task(engine.update(spec(answering_server(tenants_mark, status=204))))
 
-    async def started() -> bool:
+    async def has_started() -> bool:
         processes = find_processes(tenants_mark)
         return len(processes) == 1 and processes[0].environ()["STATUS"] == "204"
 
-    await wait_for(started)
+    await wait_for(has_started)
     (path / "note.json.new").rmdir()
     await update
 
@@ -125,19 +127,19 @@ async def test_the_runner_repeats_a_failed_write_of_its_state(
 async def test_a_command_that_closes_its_output_keeps_running(engine: ProcessCompute) -> None:
     code = "import os, time; os.close(1); os.close(2); time.sleep(1.2); os._exit(5)"
 
-    assert await ended(engine, code) == "the command ended with exit code 5"
+    assert await run_to_end(engine, code) == "the command ended with exit code 5"
 
 
 async def test_a_command_has_an_empty_standard_input(engine: ProcessCompute) -> None:
     code = "import sys; sys.exit(len(sys.stdin.read()))"
 
-    assert await ended(engine, code) == "the command ended with exit code 0"
+    assert await run_to_end(engine, code) == "the command ended with exit code 0"
 
 
 async def test_a_command_works_in_a_folder_of_its_own(
     engine: ProcessCompute, folder: Path, tmp_path: Path
 ) -> None:
-    await ended(engine, "open('here', 'w').close()")
+    await run_to_end(engine, "open('here', 'w').close()")
 
     assert (only_folder(folder) / "work" / "here").exists()
 
@@ -154,11 +156,11 @@ async def test_a_signal_to_the_runner_ends_the_command_first(engine: ProcessComp
     code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(4)); time.sleep(1000)"
     await engine.provision(spec({"command": [*PYTHON, code]}))
 
-    async def serves() -> str:
+    async def wait_pid() -> str:
         observed = await engine.inspect("t", "")
         return observed.resource_ids["pid"] if observed.state is ResourceState.HEALTHY else ""
 
-    pid = int(await wait_for(serves))
+    pid = int(await wait_for(wait_pid))
     os.kill(psutil.Process(pid).ppid(), signal.SIGTERM)
 
     async def look() -> str:
