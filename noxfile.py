@@ -14,7 +14,7 @@ nox.options.error_on_external_run = True
 # nox makes it an error where CI is set; not every machine has every Python.
 nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["e2e", "tests", "types", "lint", "build", "demo", "coverage"]
-# Most tests wait for processes: two sessions side by side keep two cores busy.
+# Most tests wait for processes, so two sessions at once keep two cores busy.
 nox.options.parallel = 2
 nox.options.allow_parallel = True
 
@@ -28,7 +28,7 @@ DISTRIBUTIONS = (
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = sorted({"3.11", "3.12", "3.13", OWN})
 
-# Without npm the wheel of Node.js brings it, which fetches the restate-server.
+# Without npm on the machine, this wheel of Node.js provides it, and npm fetches restate-server.
 LOCAL = "" if shutil.which("npm") else "[local]"
 
 # The extra of the Restate engine that runs a restate-server in a container.
@@ -69,7 +69,7 @@ def install_editable(
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
     folders = (core + ENGINES, restate + extra, stub, "./examples/direct_engine", "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
-    # pip would make an environment of its own for each of the five, in 8 s of processor time.
+    # Build isolation would create an environment for each of the five, in 8 s of processor time.
     install(session, group="build")
     install(session, "--no-build-isolation", *options, *editable, group=group)
     # The tests start hundreds of processes. Where Python may write no bytecode, each would compile
@@ -90,7 +90,7 @@ def lint(session: nox.Session) -> None:
     install(session, group="lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    # What is imported is read and not run: nothing has to be installed.
+    # import-linter reads the imports and runs no code, so nothing has to be installed.
     folders = os.pathsep.join(str(ROOT / name / "src") for name in DISTRIBUTIONS)
     session.run("lint-imports", env={"PYTHONPATH": folders})
 
@@ -98,7 +98,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types strictly."""
-    # mypy reads sources, and its cache costs 6 s that nobody gets back in a new environment.
+    # Writing mypy's cache costs 6 s, and a new environment never reads it.
     install_editable(session, "test", "--no-compile")
     install(session, "--no-compile", group="types")
     session.run("mypy", f"--cache-dir={os.devnull}")
@@ -123,7 +123,7 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests that need no backend, on each Python that is there."""
     install_editable(session, "test")
-    # Many tests wait for processes: more of them than cores fit side by side.
+    # Many tests wait for processes, so more of them than cores can run at once.
     args = ("-n", "4", "--durations=25", "--ignore=tests/e2e")
     if session.python == OWN:
         measured_pytest(session, *args)

@@ -1,4 +1,4 @@
-"""The yardstick: a Restate service that does the worker's work, by hand and without a framework.
+"""The comparison service: it does the worker's work on Restate, by hand and without a framework.
 
 The service has the same two steps, the same call and send, and the same state. It sends the same
 requests to Landlord and to Restate's admin API. It uses dictionaries and the SDK's own serialisation.
@@ -115,7 +115,7 @@ class Outside:
         url = f"{self.admin}/query"
         async with self.http.post(url, json={"query": sql}, headers=headers) as response:
             if response.connection is not None and response.connection.transport is not None:
-                # Without a quick ACK, Restate holds the answer's second segment back for up to 40 ms.
+                # Without a quick ACK, Restate delays the answer's second segment for up to 40 ms.
                 its = response.connection.transport.get_extra_info("socket")
                 its.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response.raise_for_status()

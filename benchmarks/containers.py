@@ -64,7 +64,7 @@ SHORT = Plan(tenants=32, at_once=16, updates=5)
 
 @attrs.define
 class Client:
-    """A client that asks a tenant all the time, with a new connection each time; times are seconds.
+    """A client that sends requests to a tenant without a pause, with a new connection each time.
 
     Attributes:
         answers: The start of each request, and whether the tenant answered.
@@ -270,7 +270,7 @@ async def _all(
             await tenant.job(tenants, operation, config)
             took.append(time.perf_counter() - began)
 
-    # The first that gets stuck ends all.
+    # The first job that gets stuck ends the benchmark.
     async with asyncio.TaskGroup() as group:
         for number in range(at_once):
             group.create_task(client(named[number::at_once]))

@@ -27,7 +27,7 @@ async def acquire(ctx: ObjectContext, me: str) -> None:
 
 
 async def complete(ctx: ObjectContext, me: str) -> None:
-    """Free the lock, so that the next job need not wait for this one's end."""
+    """Free the lock, so that the next job does not wait for the end of this one."""
     if await ctx.get("holder", type_hint=str) == me:
         ctx.set("holder", "")
 

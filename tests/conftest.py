@@ -1,4 +1,4 @@
-"""How hypothesis searches: the same examples each time, so that a run says the same thing again.
+"""Settings of hypothesis: the same examples in each run, so that a run is repeatable.
 
 `pytest --hypothesis-profile=search` looks further, and elsewhere each time.
 """
@@ -8,7 +8,7 @@ import signal
 from hypothesis import settings
 
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    # Under nohup. A worker leaves an ignored signal ignored; a handler is not passed on to it.
+    # nohup ignores SIGHUP. A child inherits an ignored signal but no handler, so a handler is set here.
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 settings.register_profile(

@@ -1,4 +1,4 @@
-"""The lives of a soak's tenants: the same in every run, and steady after four rounds.
+"""The tenants of a soak and their operations: equal in every run, and steady after four rounds.
 
 Each round visits every tenant once. A life has four visits, and then another life begins in its place.
 The first lives are shorter, so that in each round a quarter of the tenants ends and another begins.

@@ -10,7 +10,7 @@ FOR_EVER = 1e9
 
 @attrs.define
 class _Source:
-    """Answers with how often it was asked; waits for ``gate`` and fails if it is told to."""
+    """A source that returns the number of its calls. It waits for ``gate``, and fails on request."""
 
     gate: asyncio.Event | None = None
     error: BaseException | None = None

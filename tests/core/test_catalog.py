@@ -1,4 +1,4 @@
-"""What is installed, by the metadata that tests write into a folder on the path."""
+"""The catalog of installed distributions, from metadata that tests write into a folder on the path."""
 
 import pytest
 

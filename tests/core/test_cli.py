@@ -1,4 +1,4 @@
-"""The command as a process: what it prints and how it ends."""
+"""The command in a separate process: its output and its exit code."""
 
 import json
 import os
@@ -263,7 +263,7 @@ def test_shell_completion_offers_engines_levels_and_formats(tmp_path: Path) -> N
             COMP_CWORD=str(at),
         )[1]
 
-    # The test's own --config comes after these words, and the shell's count.
+    # The helper appends --config, after the words that the shell counts.
     assert "plain,restate" in completions("landlord-host --engine re", 2)
     assert "plain,warn" in completions("landlord-host --log-level w", 2)
     assert "plain,json" in completions("landlord-host --log-format j", 2)

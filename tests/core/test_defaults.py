@@ -1,4 +1,4 @@
-"""The operator's defaults for tenants, from a real file to the engines that they are for."""
+"""The operator's defaults for tenants, from a real settings file to the compute engines."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The host as a process that runs engines of the tests' own, installed like any other."""
+"""The host in a separate process, with engines that a test installs."""
 
 import json
 import os
@@ -181,7 +181,7 @@ def start(distribution_folder: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def start_interpreter(distribution_folder: Path) -> Iterator[StartAnew]:
-    """The same as a new interpreter, whose streams and signals are the test's to choose."""
+    """Start a host in a new interpreter, whose streams and signals a test can choose."""
     running: list[subprocess.Popen[str]] = []
 
     def start_host(mode: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
@@ -204,14 +204,14 @@ def start_interpreter(distribution_folder: Path) -> Iterator[StartAnew]:
 
 @contextmanager
 def wait_line(process: Host | subprocess.Popen[str], line: str) -> Iterator[None]:
-    """Go on when the process has printed this line."""
+    """Wait until the process has printed this line, then run the block."""
     assert process.stdout is not None
     assert process.stdout.readline().strip() == line
     yield
 
 
 def wait_end(process: Host | subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit code and what went to standard error."""
+    """Wait for the end, and return the exit code and the standard error."""
     _, text = process.communicate(timeout=30)
     assert process.returncode is not None
     return process.returncode, text
@@ -256,7 +256,7 @@ def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start)
     process = start("blocks", "--set=worker.drain_timeout=60s")
     with wait_line(process, "listens"):
         process.terminate()
-        # Of two that are the same the system may keep one.
+        # The system may merge two equal pending signals into one.
         process.send_signal(signal.SIGINT)
 
     code, text = wait_end(process)
@@ -543,7 +543,7 @@ def test_a_drain_names_the_steps_that_it_cancels(start: Start) -> None:
 
 
 def read_probe(port: int, path: str) -> tuple[int, str]:
-    """What a worker's probes answer."""
+    """Read a probe of the worker."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
             return answer.status, answer.read().decode()

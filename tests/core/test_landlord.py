@@ -48,7 +48,7 @@ async def test_a_tenant_is_read_and_unknown_keys_are_passed_over(
 
 @pytest.fixture
 def proxy(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> HTTPServer:
-    """A proxy, which answers for what it leads to."""
+    """A proxy that answers requests itself."""
     for name in ("http_proxy", "https_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):

@@ -46,7 +46,7 @@ FULL = EngineInfo(
 
 @attrs.define(eq=False)
 class Engine(WorkerEngine):
-    """Serves nothing; a test says what each hook does."""
+    """An engine that serves no jobs; a test sets the behaviour of each hook."""
 
     info: EngineInfo = FULL
     listens: bool = True
@@ -282,7 +282,7 @@ async def test_a_lost_registration_is_repeated() -> None:
 
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have pauses last a twentieth of what they may, without chance."""
+    """Make pauses a twentieth of their maximum, without jitter."""
     monkeypatch.setattr(backoff, "full_jitter", lambda longest: longest / 20)
 
 
@@ -300,7 +300,7 @@ async def test_an_outdated_registration_is_repeated_with_growing_pauses() -> Non
     await run_until(running, running.registered.is_set)
 
     assert engine.registered == 3
-    # A pause is longer than an interval: there are looks between.
+    # A pause is longer than the check interval, so checks run in between.
     assert len(engine.seen) < 98
     states = [
         values["state"] for _, event, values in logger.lines if event == "registration changed"

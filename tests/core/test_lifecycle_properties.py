@@ -30,7 +30,7 @@ INFO = EngineInfo(
 
 @attrs.define(eq=False)
 class MadeUp(WorkerEngine):
-    """Does at each call what hypothesis made up.
+    """An engine whose behaviour at each call comes from hypothesis.
 
     Attributes:
         listens: Whether it says that it listens.
@@ -94,7 +94,7 @@ engines = st.builds(
 def lifecycle(
     engine: WorkerEngine, logger: RecordingLogger, *, fail_fast: bool = False
 ) -> EngineLifecycle:
-    # One that does not end is given up at once: the margin is all there is.
+    # With this margin the host gives up an engine that does not end almost at once.
     options = LifecycleOptions(
         drain_timeout=-1.99,
         register_timeout=5.0,

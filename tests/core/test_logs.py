@@ -20,7 +20,7 @@ logger.error("hostile", name="a\\x1b[2J\\nforged\\u202e", half="\\ud800", many=[
 
 
 def lines(level: str = "info", form: str = "auto") -> str:
-    """Logging is set up for a whole process, so that each test has one of its own."""
+    """Set up logging, which is global to a process, separately for each test."""
     code = CODE.format(level=level, form=form)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ""

@@ -29,7 +29,7 @@ def read_samples(metrics: Metrics) -> Mapping[str, float]:
 
 
 def count_ended_jobs(tenants: TenantJobs) -> Mapping[str, float]:
-    """How many jobs ended, by operation and outcome, where any did."""
+    """Return the number of ended jobs by operation and outcome, without zeros."""
     return {
         " ".join(name.split('"')[1::2]): value
         for name, value in read_samples(tenants.jobs.metrics).items()

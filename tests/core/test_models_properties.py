@@ -23,7 +23,7 @@ ids = st.sampled_from([f"inv_{number}" for number in range(8)])
 
 
 def with_reversed_keys(value: object) -> object:
-    """The same value with the keys of all its maps the other way round."""
+    """Copy a value with the keys of all its maps in reverse order."""
     if isinstance(value, dict):
         return {key: with_reversed_keys(inner) for key, inner in reversed(value.items())}
     return [with_reversed_keys(inner) for inner in value] if isinstance(value, list) else value

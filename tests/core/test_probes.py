@@ -1,4 +1,4 @@
-"""The probes over real sockets, beside an event loop that works, or does not."""
+"""The probes over real sockets, with a running and with a blocked event loop."""
 
 import asyncio
 import errno
@@ -46,7 +46,7 @@ INFO = EngineInfo(name="test", contract=1, capabilities={Capability.TENANT_LOCK:
 
 @attrs.define(eq=False)
 class Engine(WorkerEngine):
-    """Listens, registers, ends and blocks when a test says so."""
+    """An engine that listens, registers, ends and blocks when a test says so."""
 
     listens: asyncio.Event = attrs.field(factory=asyncio.Event)
     reachable: bool = True
@@ -75,7 +75,7 @@ class Engine(WorkerEngine):
 
 @attrs.define(kw_only=True)
 class Probed:
-    """An engine in its lifecycle, and where its probes are."""
+    """An engine in its lifecycle, and the address of its probes."""
 
     engine: Engine
     probes: Probes
@@ -87,7 +87,7 @@ class Probed:
         return self.probes.lifecycle
 
     def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
-        """Ask, from any thread."""
+        """Send a request to a probe; may be called from any thread."""
         url = f"http://127.0.0.1:{self.port}{path}"
         try:
             with urllib.request.urlopen(
@@ -422,7 +422,7 @@ for path in ("/livez", "/metrics") * 15:
 
 @contextmanager
 def use_all_descriptors() -> Iterator[None]:
-    """Have every descriptor taken that this process may have."""
+    """Open all file descriptors that this process may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(one.name) for one in Path("/dev/fd").iterdir())
     taken: list[int] = []

@@ -11,7 +11,7 @@ from landlord_test_target.in_memory import RecordingLogger
 
 
 class Placed(MockCompute):
-    """A mock with places; it refuses one of them."""
+    """A mock with locations, of which it refuses one."""
 
     def location(self, config: object) -> str:
         location = config.get("location", "own") if isinstance(config, dict) else "own"

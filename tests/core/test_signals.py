@@ -1,4 +1,4 @@
-"""The host's signals, sent to this very process."""
+"""The host's signals, sent to the test's own process."""
 
 import asyncio
 import math
@@ -22,7 +22,7 @@ ENGINES = {__name__: "worker engine test"}
 
 @attrs.define(eq=False)
 class Leaving:
-    """Stands in for the end of the process."""
+    """Replaces the end of the process, and records it."""
 
     codes: list[int] = attrs.field(factory=list)
     left: Event = attrs.field(factory=Event)
@@ -80,7 +80,7 @@ async def test_a_drain_that_does_not_end_is_ended_with_3_and_a_line(
     leaving = Leaving()
     with build_handler(leaving):
         signal.raise_signal(signal.SIGTERM)
-    # The loop is blocked here.
+    # This blocks the event loop.
     assert leaving.left.wait(20)
 
     assert leaving.codes == [3]
@@ -133,7 +133,7 @@ async def test_a_blocked_loop_is_reported_once_with_the_blocking_code() -> None:
 
 
 def run_until_failure(main: Coroutine[object, object, None]) -> str:
-    """Run it on the host's own loop until it fails."""
+    """Run a coroutine on the host's own loop until it fails, and return the message."""
     with pytest.raises(EngineFailed) as caught:
         run_async(main)
     return caught.value.message

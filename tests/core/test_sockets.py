@@ -11,7 +11,7 @@ ELSEWHERE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
 
 
 def answering_hosts(listeners: list[socket.socket]) -> set[str]:
-    """The addresses of loopback at which somebody listens."""
+    """Return the loopback addresses on which somebody listens."""
     port = listeners[0].getsockname()[1]
     found = set()
     for host in ("127.0.0.1", "::1"):
@@ -26,7 +26,7 @@ def answering_hosts(listeners: list[socket.socket]) -> set[str]:
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: object) -> None:
-    """Have every name resolve to these."""
+    """Make every name resolve to these addresses."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(addresses))
 
 

@@ -35,8 +35,8 @@ def run_line_writer(
     yield logger, writer
     logger.removeHandler(writer)
     writer.close()
-    # The descriptor's number is the next test's: what is still to be written would get there. A
-    # thread that writes to a full pipe ends as that is closed.
+    # The next test may reuse the descriptor's number and would get the remaining lines. A
+    # thread that writes to a full pipe ends when the pipe is closed.
     writer._thread.join(2)
 
 

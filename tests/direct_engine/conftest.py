@@ -1,4 +1,4 @@
-"""The example's backend with a real worker."""
+"""The harness of the example engine `direct`: its backend, a target and real workers."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from landlord_test_target.target import Target, target_server
 
 @pytest.fixture
 def no_restate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Break every import of Restate in the processes that a test starts, which are not forked then."""
+    """Make every import of Restate fail in a test's processes, which are not forked then."""
     for name in ("restate", "landlord_engines_restate"):
         (tmp_path / "broken" / name).mkdir(parents=True)
         (tmp_path / "broken" / name / "__init__.py").write_text("raise ImportError('not here')")

@@ -1,4 +1,4 @@
-"""The smallest whole engine keeps the contract, with a real worker and real crashes."""
+"""The example engine keeps the contract of worker engines, with a real worker and real crashes."""
 
 import sqlite3
 from collections.abc import AsyncIterator

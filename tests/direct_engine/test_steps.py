@@ -1,4 +1,4 @@
-"""The example's steps keep the order of jobs, and show a job that was killed as ended."""
+"""The example's steps order the jobs of a tenant, and report a killed job as ended."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from landlord_engines_core.models import JobStart, Transition
 
 @attrs.define
 class IdleProcess:
-    """The jobs of a process in which none runs by itself."""
+    """The jobs of a process that runs none of them, and only records which ones were stopped."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     stopped: list[int] = attrs.field(factory=list)
@@ -31,7 +31,7 @@ class IdleProcess:
 
 @attrs.define
 class JobsFile:
-    """A file with jobs of one tenant, and Landlord's word about it."""
+    """A file with jobs of one tenant, and Landlord's answer about that tenant."""
 
     store: Store
     process: IdleProcess = attrs.field(factory=IdleProcess)
@@ -50,7 +50,7 @@ class JobsFile:
         return self.landlord_answer
 
     async def end_job(self, steps: DirectSteps, operation: str) -> None:
-        """Have a job of this kind write its end."""
+        """Acquire the lock with an operation, and write the end of the job."""
         await steps.acquire("t", job_start(operation))
         done = Transition(
             execution_id=steps.execution_id, operation=operation, started_at="t", ended_at="t"
@@ -79,7 +79,7 @@ async def test_a_younger_job_takes_the_lock_and_the_older_one_loses_it(jobs_file
     for call in (older.read_record("t"), older.acquire("t", job_start())):
         with pytest.raises(Superseded) as raised:
             await call
-        # In a switch this ends it, which the end of the job alone would not.
+        # This error ends a switch without a rollback. ExecutionEnded alone would not.
         assert not isinstance(raised.value, ExecutionEnded)
     assert (await younger.read_record("t")).transitions
 

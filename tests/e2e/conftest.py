@@ -16,7 +16,7 @@ from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
 
-# Users get 30 s. On a busy machine a restate-server needs longer to replay its log (seen at a load of
+# The default is 30 s. A restate-server on a busy machine replays its log for longer (seen at a load of
 # twenty on two cores).
 local_server.START_TIMEOUT = 180.0
 
@@ -105,7 +105,7 @@ async def world(
 async def second_world(
     restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
 ) -> AsyncIterator[World]:
-    """Another service, with workers of its own, on the same restate-server."""
+    """A second service name with its own workers, on the same restate-server."""
     async with aclosing(World(restate=restate, target=target, http=http, folder=tmp_path)) as world:
         yield world
 
@@ -114,7 +114,7 @@ async def second_world(
 async def own_world(
     own_restate: RestateServer, target: Target, http: aiohttp.ClientSession, tmp_path: Path
 ) -> AsyncIterator[World]:
-    """A world on a restate-server of its own."""
+    """A `World` on a separate restate-server."""
     world = World(restate=own_restate, target=target, http=http, folder=tmp_path)
     yield world
     await world.aclose()

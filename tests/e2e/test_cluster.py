@@ -37,7 +37,7 @@ DELETES = ("delete", 3)
 
 @attrs.define(kw_only=True)
 class Load:
-    """The lives of tenants, as Landlord drives them: it repeats a request that fails or has no answer."""
+    """Tenants and their jobs, sent as by Landlord: a failed or unanswered request is repeated."""
 
     world: World
     at_work: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -57,7 +57,7 @@ class Load:
             self.lives[tenant] = [await self._operation(tenant, *step) for step in operations]
 
     async def check_lives(self) -> None:
-        """Compare each life with the ledger and the history."""
+        """Compare each tenant with the ledger and the history."""
         for tenant, jobs in self.lives.items():
             resources = await self.world.target.resources(tenant)
             versions = [json.loads(resource["document"])["version"] for resource in resources]
@@ -85,7 +85,7 @@ class Load:
             return False
 
     async def wait_share(self, part: float) -> None:
-        """Wait until this part of all operations has ended."""
+        """Wait until this share of all operations has ended."""
         total = TENANTS * len(LIFE) + (TENANTS + 2) // 3
         async with self.progress:
             await self.progress.wait_for(lambda: len(self.seconds) >= part * total)
@@ -97,7 +97,7 @@ class Load:
         answer = await self._answer(job)
         self.in_flight -= 1
         self.counts["failed"] += answer["state"] != "succeeded"
-        # If a worker is killed after the act, the next attempt of the step finds the act done.
+        # If a worker is killed after the effect of a call, the next attempt finds the resource done.
         self.counts["found done"] += answer["output"]["status"] in ("unchanged", "absent")
         async with self.progress:
             self.seconds.append(monotonic() - begun)
@@ -167,7 +167,7 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
         **{key: load.counts[key] for key in ("sent again", "asked again")},
         "p50 in s": round(median(load.seconds), 2),
         "longest in s": round(max(load.seconds), 2),
-        # Requests that were cut before the act, and after it.
+        # These requests were cut before their effect, and after it.
         **{key: load.counts[key] for key in ("asked for twice", "found done")},
         **{key: load.counts[key] for key in ("failed", "lost", "doubled")},
     }

@@ -1,4 +1,4 @@
-"""A job that kills its worker at each attempt is set apart; an innocent one is delayed once."""
+"""A job that kills its worker at each attempt is set apart; a harmless one is delayed once."""
 
 import asyncio
 import re
@@ -94,7 +94,7 @@ async def test_a_job_that_kills_its_worker_waits_longer_each_time_and_others_con
         deadly = await world.send(tenant, "provision", version=DEADLY)
         await wait_set_apart(world, deadly, PAUSE)
 
-        # During the pause the worker lives. Its other jobs continue on the next worker when it dies.
+        # The worker runs during the pause. If it dies later, its other jobs continue on the next worker.
         others = [world.tenant() for _ in range(5)]
         for job in [await world.send(other, "provision", version=1) for other in others]:
             await wait_ended(world, job)

@@ -1,4 +1,4 @@
-"""A worker is killed with SIGKILL inside any step; another ends the job, with one resource."""
+"""A worker is killed with SIGKILL in each step; another worker ends the job, with one resource."""
 
 import json
 import re
@@ -21,7 +21,7 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
 ) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    # Only unique names stop a create that lands later. An inspect sees all earlier ones.
+    # Only unique names stop a create that arrives later. An inspect sees all earlier ones.
     duplicate = int(delay == "delay_after")
     await world.target.set_fault(tenant, "create", duplicate=duplicate)
     await world.target.set_fault(tenant, call, duplicate=duplicate, **{delay: 1.0})
@@ -44,7 +44,7 @@ async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, 
     await world.target.set_fault(tenant, "create", delay_after=0.3, duplicate=1)
     job = await world.send(tenant, "provision", version=1)
     await world.target.wait_called(tenant, "create")
-    # The first look was the plan's; the next one confirms.
+    # The first inspect belongs to the plan, and the next one to the confirmation.
     await world.target.set_fault(tenant, "inspect", delay_after=1.0)
     await world.target.wait_called(tenant, "inspect", 2)
 
@@ -166,13 +166,13 @@ async def test_a_step_that_hangs_is_retried_after_its_timeout(world: World) -> N
 
     await world.wait_done(job)
 
-    # The late create meets the name of the second one.
+    # The late create is refused, because the second create has the name.
     await wait_for(lambda: world.target.ledger(tenant, "create", "409"))
     assert len(await world.target.resources(tenant)) == 1
 
 
 async def _has_acted(world: World, tenant: str, call: str, delay: str) -> None:
-    """Wait for the act, if the delay comes after it."""
+    """Wait for the effect of the call, if the delay comes after it."""
 
     async def look() -> bool:
         rows = await world.target.rows(tenant)

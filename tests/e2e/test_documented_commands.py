@@ -41,7 +41,7 @@ NOX = re.compile(r"^nox\b|(?<=&& )nox\b")
 
 @attrs.frozen(kw_only=True)
 class Reader:
-    """A reader who follows the documents on a machine where every server runs.
+    """A reader who runs the documented commands on a machine with all servers.
 
     Attributes:
         old: The URL of a worker's version that is no longer the latest.

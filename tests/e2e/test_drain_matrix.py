@@ -33,7 +33,7 @@ LATE = 10
 
 @attrs.frozen(kw_only=True)
 class End:
-    """A worker's exit."""
+    """The result of a worker's exit."""
 
     code: int
     seconds: float
@@ -154,7 +154,7 @@ async def test_a_hung_step_is_cancelled_at_the_deadline_and_completed_by_another
     await worker.wait_logged("requests to targets were cut at the drain's deadline")
     await world.wait_done(job)
     assert len(await world.target.resources(tenant)) == 1
-    # The target acted on both requests: one created the resource, the other met it.
+    # The target handled both requests: one created the resource, the other found it.
     assert len(await world.target.ledger(tenant, "create", "201")) == 1
     assert len(await world.target.ledger(tenant, "create", "409")) == 1
 

@@ -62,7 +62,8 @@ async def test_killed_jobs_and_frozen_workers_leave_one_serving_version_or_nothi
     chance = Random(pytestconfig.getoption("seed"))
 
     def start_environment(
-        case_target: LedgerTarget, api: bool  # noqa: FBT001
+        case_target: LedgerTarget,
+        api: bool,  # noqa: FBT001
     ) -> AbstractAsyncContextManager[CaseEnvironment]:
         return start_restate_environment(
             world if api else second_world, case_target, case_target.times, chance, api=api
@@ -76,7 +77,8 @@ async def test_killed_jobs_of_a_queue_with_leases_leave_one_serving_version_or_n
     target: Target, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     def start_environment(
-        case_target: LedgerTarget, api: bool  # noqa: FBT001
+        case_target: LedgerTarget,
+        api: bool,  # noqa: FBT001
     ) -> AbstractAsyncContextManager[CaseEnvironment]:
         return start_queue_environment(tmp_path, case_target, case_target.times, api=api)
 

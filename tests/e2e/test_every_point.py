@@ -27,7 +27,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
 
 @attrs.define
 class Crash:
-    """A crash: kills the worker in place of relaying one piece of data, and restarts it."""
+    """Kills the worker instead of relaying one piece of data, and restarts it."""
 
     campaign: Campaign
     at: int = 0
@@ -104,7 +104,7 @@ async def test_a_job_is_completed_after_its_worker_was_killed_at_any_message(
         for proxy in campaign.proxies:
             proxy.on_data = crash.passing
         await carry_out(campaign, operation, crash, at=0)
-        # A busy machine joins pieces: a fixed stride would sometimes reach past the last one.
+        # A busy machine merges pieces, so a fixed stride would sometimes pass the last one.
         stride = pytestconfig.getoption("stride", 0) or max(1, crash.seen // 3)
         points = 0
         while await carry_out(campaign, operation, crash, at=1 + points * stride):
@@ -115,7 +115,7 @@ async def test_a_job_is_completed_after_its_worker_was_killed_at_any_message(
 
 
 async def carry_out(campaign: Campaign, operation: str, crash: Crash, at: int) -> bool:
-    """Carry out the operation on a new tenant, with a kill at a piece, and return if it was reached."""
+    """Run the operation on a new tenant with a kill at a piece; return whether the piece was reached."""
     if operation == "create":
         crash.arm(at)
     tenant = await prepare_tenant(campaign, operation, f"{operation}-{at}")

@@ -1,4 +1,4 @@
-"""The fault campaign: kills, freezes, cut connections, full disks and garbage, while tenants live.
+"""The fault campaign: kills, freezes, cut connections, full disks and garbage while jobs run.
 
 The long tests run a short campaign. A long one: `nox -s faults -- --kills 150 --operations 1000 --seed 7`.
 """
@@ -100,7 +100,7 @@ NO_DISK = reason_without_disk()
 
 @pytest.fixture
 def target(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Target]:
-    """Run a separate target, whose faults no other test meets."""
+    """Run a separate target, because the campaign's faults would affect other tests."""
     with target_server(tmp_path) as url:
         yield Target(url=url, http=http)
 

@@ -14,7 +14,7 @@ from landlord_test_target.faults.judge import LONGEST_ON_THE_WIRE, Finding, Judg
 from landlord_test_target.faults.load import Load, Operation
 from landlord_test_target.harness import World
 
-# They prove the campaign of `nox -s faults`, which is long too.
+# These tests verify the campaign of `nox -s faults`, which is long too.
 pytestmark = pytest.mark.long
 
 BUGGY = {"compute_provider": "buggy", "version": 1}
@@ -22,7 +22,7 @@ PLAIN = {"compute_provider": "target", "location": "main", "version": 1}
 
 
 async def judge_tenants(world: World, options: CampaignOptions) -> list[Finding]:
-    """Return the judge's findings on a few tenants' lives."""
+    """Create, update and delete a few tenants, and return the judge's findings."""
     async with start_campaign(world, options) as campaign:
         engine, patience = ("buggy", 8.0) if options.bug else ("target", 60.0)
         load = Load(
@@ -41,7 +41,7 @@ async def judge_tenants(world: World, options: CampaignOptions) -> list[Finding]
 async def start_campaign_with_judge(
     world: World, options: CampaignOptions
 ) -> AsyncIterator[tuple[Campaign, Judge]]:
-    """Run a stage without automatic users, with its judge."""
+    """Start a campaign without automatic users, with its judge."""
     async with start_campaign(world, options) as campaign:
         yield (
             campaign,
@@ -128,7 +128,7 @@ async def test_a_request_that_outlives_its_job_is_found(world: World) -> None:
         # Restate would reuse its open connections to the frozen worker.
         workers.proxy.cut()
         await delete_tenant(judge, tenant)
-        # The cut released the request. The case needs the time on the wire to pass.
+        # The cut released the request, and the case has to wait as long as a request may be in flight.
         await asyncio.sleep(LONGEST_ON_THE_WIRE)
         workers.thaw(frozen)
         await world.target.wait_called(tenant, "create")

@@ -114,7 +114,7 @@ async def test_bodies_as_large_as_restate_takes_are_held_and_not_read(world: Wor
     assert worker.process is not None
     process = psutil.Process(worker.process.pid)
     before, most = process.memory_info().rss, 0
-    # If the worker parsed it, this body would take twenty times its size in memory.
+    # A parsed body of this size would take twenty times its size in memory.
     raw = b'{"a": [' + b"[]," * (4 * MIB) + b"[]]}"
 
     async def sample_memory_until(look: Callable[[], Awaitable[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The whole loop: Landlord in memory with its mistakes, a real restate-server and a real worker."""
+"""The whole system: Landlord in memory with its mistakes, a real restate-server and a real worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ Looped = Callable[[], AbstractAsyncContextManager[ApiUser]]
 
 @attrs.define
 class Gate:
-    """Restate's dispatcher behind a gate; while the gate is shut, dispatches wait unsent."""
+    """Restate's dispatcher, which a test can block: blocked dispatches wait unsent."""
 
     dispatcher: Dispatcher
     is_open: asyncio.Event = attrs.field(factory=asyncio.Event)

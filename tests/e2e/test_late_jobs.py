@@ -218,7 +218,7 @@ Left = tuple[tuple[str, int] | None, list[str]]
 
 @attrs.frozen
 class Play:
-    """A player that sends the jobs of a case with shifted times of dispatch."""
+    """Sends the jobs of a case with shifted times of dispatch."""
 
     world: World
     admin: SkewedAdmin
@@ -293,7 +293,7 @@ async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> W
 
 
 async def _run_cases(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
-    """Play the cases, wait for each tenant's last resync, and return what is left."""
+    """Run the cases, wait for each tenant's last resync, and return what is left."""
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
     await _wait_resyncs(play.world)

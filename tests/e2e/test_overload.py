@@ -66,7 +66,7 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     config = world.config(
         max_concurrent_jobs=limit, step_timeout=f"{STEP_TIMEOUT / scale}s", resync_after="0s"
     )
-    # As long as an act, because an abandoned request would continue without a slot.
+    # The timeout is as long as a call, because an abandoned call would continue without a slot.
     config["compute"]["target"]["longest_carry"] = 2 * act
     worker = await (await world.launch(config)).wait_registered()
     tenants = [world.tenant() for _ in range(count)]
@@ -93,7 +93,7 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
         killed
     )
     failed = [line for line in steps if line["message"] != "step cancelled"]
-    # On a busy machine an act may reach its deadline. A waiting job has no deadline.
+    # On a busy machine a call may reach its deadline. A waiting job has no deadline.
     assert [line for line in failed if not _has_acted(line, rows, STEP_TIMEOUT / scale)] == []
     asked = [row["tenant"] for row in rows if (row["call"], row["outcome"]) == ("create", "asked")]
     assert set(asked) == set(tenants) - ghosts

@@ -81,7 +81,7 @@ async def _status(world: World, execution_id: str) -> str:
 
 
 async def land_create(world: World, tenant: str, **document: object) -> None:
-    """Create the resource behind the worker's back, as a late request does."""
+    """Create the resource from outside, as a late request does."""
     body = {
         "tenant": tenant,
         "engine": "target",
@@ -96,7 +96,7 @@ async def land_create(world: World, tenant: str, **document: object) -> None:
 
 
 async def delete_resource(world: World, tenant: str) -> None:
-    """Delete the resource behind the worker's back."""
+    """Delete the resource from outside."""
     body = {"tenant": tenant, "engine": "target", "location": "main"}
     async with world.http.post(f"{world.target.url}/delete", json=body) as response:
         assert response.status == 200
@@ -104,7 +104,7 @@ async def delete_resource(world: World, tenant: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Unseen:
-    """A dispatcher that shows each job as running until Landlord may see its end."""
+    """A dispatcher that shows jobs as running until a test lets Landlord see their end."""
 
     inner: RestateDispatcher
     seen: asyncio.Event = attrs.field(factory=asyncio.Event)

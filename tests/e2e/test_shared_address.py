@@ -45,7 +45,7 @@ class Truth:
 
 @attrs.frozen(kw_only=True)
 class Look:
-    """The registration state that a worker showed at one time."""
+    """A registration state that a worker showed, with its time."""
 
     version: int
     at: float

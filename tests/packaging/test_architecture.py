@@ -1,4 +1,4 @@
-"""The page that shows where things are names what is there."""
+"""Each path in docs/architecture.md exists."""
 
 import re
 from pathlib import Path

@@ -129,7 +129,7 @@ def table() -> dict[str, dict[str, str]]:
 
 @cache
 def held_to_the_contract(engine: str) -> tuple[type[ComputeContract], type[Subject]]:
-    """Load an engine's suite and its subject."""
+    """Load the contract suite of an engine, and its subject."""
     namespace: Mapping[str, Any] = runpy.run_path(str(ROOT / "tests" / MODULES[engine]))
     kinds = [kind for kind in namespace.values() if isinstance(kind, type)]
     (suite,) = (kind for kind in kinds if ComputeContract in kind.__bases__)
@@ -142,9 +142,9 @@ def own_tests(suite: type) -> set[str]:
 
 
 def keeps(engine: str, rule: str) -> bool:
-    """Check whether the suite tries this rule with this engine."""
+    """Check whether the contract suite runs this rule for this engine."""
     suite, subject = held_to_the_contract(engine)
-    # The tests are the suite's, not the engine's own of the same name.
+    # The tests have to be those of the suite, not tests of the engine with the same name.
     assert not own_tests(suite) & own_tests(ComputeContract)
     if rule.startswith("An act interrupted"):
         return {"create", "update", "delete"} <= subject.points.keys()

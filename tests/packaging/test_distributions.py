@@ -1,4 +1,4 @@
-"""What the three distributions say of themselves and what is in them."""
+"""The metadata and the contents of the distributions."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def project(name: str) -> dict[str, Any]:
 
 
 def sources(name: str) -> set[str]:
-    """What is under src, as the paths in a wheel."""
+    """List the files under src, as paths in a wheel."""
     top = ROOT / name / "src"
     files = (path for path in top.rglob("*") if path.is_file())
     return {str(path.relative_to(top)) for path in files if "__pycache__" not in path.parts}
@@ -90,7 +90,7 @@ def test_sdist_and_wheel_hold_the_sources_and_nothing_else(name: str, tmp_path: 
     with zipfile.ZipFile(tmp_path / f"{name}-{version}-py3-none-any.whl") as wheel:
         installed = set(wheel.namelist())
 
-    # hatchling adds the .gitignore that it obeyed.
+    # hatchling adds the .gitignore that it applied.
     beside = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
     top = f"{name}-{version}"
     assert f"{name}/py.typed" in installed

@@ -66,7 +66,7 @@ def test_every_link_has_an_existing_target(page: Path) -> None:
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
-    """Every reader finds their page in one step, or in two over an overview."""
+    """A page is linked from the README, or from an overview that the README links."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     overview = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     linked = {*re.findall(r"\(docs/([\w/-]+\.md)", readme), *re.findall(r"\((\S+\.md)", overview)}

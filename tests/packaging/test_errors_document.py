@@ -1,4 +1,4 @@
-"""docs/errors.md has each code that there is, with the name of its error, and no other."""
+"""docs/errors.md lists each error code with its error, and no other."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""The words of docs/concepts.md are those of the code, and retired ones are in decision records only."""
+"""The glossary's words are used in the code, and retired words appear only in decision records."""
 
 import re
 import subprocess
@@ -40,7 +40,7 @@ KEPT = (
     "docs/decisions/",
     "tests/data/",
     "tests/packaging/test_glossary.py",
-    # They know what a server may still hold.
+    # These files handle data that servers may still have under the former names.
     "landlord_engines_restate/src/landlord_engines_restate/deployments/former_names.py",
     "tests/e2e/test_former_names.py",
     "tests/restate_engine/deployments/test_former_names.py",
@@ -49,7 +49,7 @@ KEPT = (
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Each file of the repository that people read, and its text."""
+    """Return each file of the repository that people read, with its text."""
     listed = subprocess.run(
         ["git", "ls-files", "*.py", "*.md", "*.toml", "*.yaml"],
         cwd=ROOT,

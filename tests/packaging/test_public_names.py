@@ -28,7 +28,7 @@ def modules() -> Iterator[str]:
 
 
 def bare(module: ModuleType) -> bool:
-    """Whether there is nothing in it but its submodules."""
+    """Check whether a module contains only submodules."""
     return all(
         name.startswith("_") or isinstance(value, ModuleType)
         for name, value in vars(module).items()

@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# Written in two halves, or this file would be found.
+# The words are written in two halves, or the test would find this file.
 FORBIDDEN = (
     "/wo" + "rk/",
     "/tmp/" + "venv",

@@ -74,7 +74,7 @@ async def test_steps_with_other_names_or_in_another_order_fail_the_replay(
 
 
 class Away(MockCompute):
-    """Fails in the first step."""
+    """A compute engine that fails in the first step."""
 
     def location(self, config: Mapping[str, object]) -> str:
         raise ComputeUnavailable("the target does not answer")
@@ -89,7 +89,7 @@ async def test_memory_of_a_suspended_handler_is_freed_without_the_garbage_collec
 async def test_memory_of_a_failed_step_is_freed_without_the_garbage_collector(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # A line that is kept keeps the error that it tells of.
+    # A kept log line would keep its error alive.
     caplog.set_level(logging.CRITICAL, "restate")
 
     frames = [each for each in await _left_by(Away(), ERROR) if isinstance(each, FrameType)]
@@ -98,7 +98,7 @@ async def test_memory_of_a_failed_step_is_freed_without_the_garbage_collector(
 
 
 async def _left_by(compute: MockCompute, last: int) -> list[object]:
-    """Return all objects after an attempt that ends with such a message, before any collection."""
+    """Return all objects that are left after an attempt with such a last message, before any collection."""
     recorded: dict[str, str] = json.loads((JOURNALS / "0.1.0" / "create.json").read_text())
     first = {**recorded, "body": base64.b64encode(_just_begun(recorded)).decode()}
     gc.collect()
@@ -112,7 +112,7 @@ async def _left_by(compute: MockCompute, last: int) -> list[object]:
 
 
 def _just_begun(recorded: Mapping[str, str]) -> bytes:
-    """A journal that holds the job's input only."""
+    """Build a journal that has only the job's input."""
     (start, about), (received, body), *_ = _messages(base64.b64decode(recorded["body"]))
     # The number of entries follows the two forms of the id, each with its length before it.
     number = 2 + about[1]
@@ -123,7 +123,7 @@ def _just_begun(recorded: Mapping[str, str]) -> bytes:
 
 
 def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
-    """Write a journal in which the steps have other names."""
+    """Build a journal in which the steps have other names."""
     rewritten = bytearray()
     for kind, content in _messages(body):
         if kind == RUN:
@@ -180,7 +180,7 @@ async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
 
 
 def _messages(stream: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each message of the protocol: its type, and its content."""
+    """Return the type and the content of each message of the protocol."""
     while stream:
         kind, _, length = struct.unpack(">HHI", stream[:8])
         yield kind, stream[8 : 8 + length]

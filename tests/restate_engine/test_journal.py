@@ -38,7 +38,7 @@ def test_the_number_of_remembered_steps_is_limited() -> None:
 
 @contextmanager
 def passing() -> Iterator[None]:
-    """As in the SDK, where a context manager writes the traceback of what passes it."""
+    """Replace a context manager of the SDK that formats the traceback of a passing error."""
     yield
 
 

@@ -1,4 +1,4 @@
-"""Landlord in memory over Restate's dispatcher: on the wire, and in its tenants, as recorded."""
+"""Landlord in memory with Restate's dispatcher: requests and tenants equal the recorded ones."""
 
 import json
 from collections.abc import AsyncIterator
@@ -67,7 +67,7 @@ async def landlord(dispatcher: RestateDispatcher) -> AsyncIterator[ApiUser]:
 
 
 def on_the_wire(request: Request) -> dict[str, str]:
-    """The fields of a request that was sent, as a recording has them."""
+    """Return the fields of a sent request in the form of a recording."""
     path = request.path + (
         f"?{unquote(request.query_string.decode())}" if request.query_string else ""
     )

@@ -1,4 +1,4 @@
-"""The measure counts only operations that met one kill and no other fault."""
+"""Recovery times count only operations with one kill and no other fault."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What ``landlord-host move`` prints of a report."""
+"""The output of ``landlord-host move`` for a report."""
 
 import pytest
 

@@ -19,7 +19,7 @@ def requests() -> InFlightRequests:
 
 
 async def confirm_job_is_alive() -> None:
-    """The job lives."""
+    """Confirm that the job is alive, without an error."""
 
 
 def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
@@ -38,7 +38,7 @@ async def start_tasks(*coroutines: Awaitable[object]) -> list[asyncio.Task[objec
 
 @pytest.fixture
 def stale_inspections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at the target is old, as after a pause of the whole machine."""
+    """Make every inspection count as old, as after a freeze of the whole machine."""
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
 

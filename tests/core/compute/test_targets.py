@@ -13,7 +13,7 @@ from landlord_test_target.in_memory import RecordingLogger
 
 
 class Scripted(MockCompute):
-    """Answers as its script says."""
+    """A mock whose `reach` gives prepared answers."""
 
     answers: ClassVar[list[str | BaseException]]
 

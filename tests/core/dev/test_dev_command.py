@@ -1,4 +1,4 @@
-"""`landlord-host dev` without Restate: on the example's backend, and on one that breaks."""
+"""`landlord-host dev` without Restate: with the example's backend, and with a failing one."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ Start = Callable[..., Host]
 
 @pytest.fixture
 def dev(tmp_path: Path) -> Iterator[Start]:
-    """Start the command with an engine; its temporary files are in a folder of the test's own."""
+    """Start the command with an engine; its temporary files are in the test's own folder."""
     (tmp_path / "own_engine.py").write_text(ENGINE)
     info = tmp_path / "own-1.0.dist-info"
     info.mkdir()
@@ -140,7 +140,7 @@ def test_an_error_for_an_unknown_backend_lists_the_known_ones(dev: Start) -> Non
 
 
 def test_a_failing_worker_ends_the_whole_dev_command(dev: Start, tmp_path: Path) -> None:
-    # The operator's section of a compute engine is taken as it is.
+    # `dev` uses the operator's section of a compute engine unchanged.
     process = dev("own", f"--set=compute.process.folder={tmp_path / 'tenants'}", "dev")
 
     output, errors = process.communicate(timeout=60)

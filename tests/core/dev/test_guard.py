@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 
 def sleeper(value: Path) -> subprocess.Popen[bytes]:
-    """A process that knows the folder, and says so once its environment is its own."""
+    """A process that uses the folder, and prints a line once its environment is set."""
     process = subprocess.Popen(
         ["sh", "-c", "echo; exec sleep 60"],
         env={"PATH": os.defpath, "OWN": str(value)},
@@ -62,7 +62,7 @@ with guard(folder):
 def test_children_of_a_command_that_was_killed_end_too(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    # The child has this output too: it ends with the last of them.
+    # The child inherits this output, so the output ends with the last of the processes.
     killed = subprocess.run(
         [sys.executable, "-c", CODE, folder], stdout=subprocess.PIPE, check=False, timeout=60
     )

@@ -1,4 +1,4 @@
-"""A Landlord in memory over a stand-in for a backend."""
+"""Landlord in memory with a scripted backend."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Landlord's state machine, and its mistakes."""
+"""Landlord's state machine, with its mistakes."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Landlord in memory answers as Landlord was recorded to."""
+"""Landlord in memory gives the recorded answers of the real Landlord."""
 
 import json
 import re
@@ -20,7 +20,7 @@ FORMS = (
 
 
 def with_placeholders(value: Any) -> Any:
-    """The value with each id and each time in it replaced by the name of its form."""
+    """Replace each id and each time in a value by the name of its form."""
     if isinstance(value, dict):
         return {key: with_placeholders(below) for key, below in value.items()}
     if isinstance(value, list):
@@ -32,7 +32,7 @@ def with_placeholders(value: Any) -> Any:
 
 
 def differences(path: str, recorded: Any, answered: Any) -> Iterator[str]:
-    """Each field, at any depth, that is not as it was recorded."""
+    """List the fields, at any depth, that differ from the recording."""
     if isinstance(recorded, dict) and isinstance(answered, dict):
         for key in {**recorded, **answered}:
             yield from differences(f"{path}.{key}", recorded.get(key), answered.get(key))
@@ -47,7 +47,7 @@ def differences(path: str, recorded: Any, answered: Any) -> Iterator[str]:
 
 @attrs.define
 class Replay:
-    """Sends what was recorded, one by one, to a Landlord that gives its tenants ids of its own."""
+    """Sends the recorded requests in order to a Landlord that assigns other ids."""
 
     landlord: ApiUser
     id: str = ""

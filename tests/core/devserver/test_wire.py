@@ -1,4 +1,4 @@
-"""What is dispatched is what Landlord was recorded to dispatch, byte by byte."""
+"""The simulation dispatches the recorded bodies of the real Landlord, byte by byte."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What a worker hands to its compute engines."""
+"""The context that a worker gives to its compute engines."""
 
 import signal
 import threading

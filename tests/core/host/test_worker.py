@@ -1,4 +1,4 @@
-"""A worker that serves nothing, as the commands that only ask build it."""
+"""A worker that serves no jobs, as commands such as `check` build it."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Finding the settings file; what root may do anyway is shown by names that no one can look up."""
+"""The search for the settings file. Root is never denied, so unusable names replace denied ones."""
 
 import os
 from pathlib import Path

@@ -12,7 +12,7 @@ from landlord_engines_core.settings import Duration, Loaded, Secret, Sources, Ur
 
 @attrs.frozen(kw_only=True)
 class MyEngine:
-    """A section with one key of each interesting kind."""
+    """A settings section with one key of each type."""
 
     endpoint: Url | None = None
     api_key: Secret | None = None
@@ -149,7 +149,7 @@ def test_sections_of_landlord_are_never_mistaken_for_a_misspelt_engine(section: 
 
 @attrs.frozen(kw_only=True)
 class Strict:
-    """A section of an engine that asks for more than types."""
+    """A settings section with a check of its own."""
 
     token: Secret
     size: int = attrs.field(default=1, validator=attrs.validators.lt(5))
@@ -241,7 +241,7 @@ def test_a_misspelt_variable_is_an_error_that_names_the_right_one(name: str, mea
         "WORKFLOW_SFN_REGION",
         "WORKFLOW_MY_ENGINE_ZZZ",
         "LANDLORD_HOME",
-        # Landlord's documents name these, and nobody reads them.
+        # Landlord's documents name these keys, and no program reads them.
         "LANDLORD_WORKFLOW_RESTATE_ENDPOINT",
         "LANDLORD_WORKFLOW_MY_ENGINE_ENDPOINT",
     ],
@@ -256,7 +256,7 @@ def test_an_empty_misspelt_variable_is_ignored() -> None:
 
 @attrs.frozen(kw_only=True)
 class Ported:
-    """A section whose variable is also one of a service called as the section."""
+    """A section with the key `port`. Kubernetes may set its variable for a service of that name."""
 
     port: int = 1
 

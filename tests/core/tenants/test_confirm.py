@@ -35,13 +35,13 @@ def body(operation: str = "provision", **config: object) -> bytes:
 
 
 async def apply_job(tenants: TenantJobs, raw: bytes, execution_id: str = "one") -> Confirmed:
-    """Do the work of a job on the engine that is called mock, as one attempt of its step does."""
+    """Do the work of a job on the engine `mock`, as one attempt of the step `apply` does."""
     return await tenants.confirmer.bring(parse_job(raw), execution_id, Record(), Placement("mock"))
 
 
 @attrs.frozen
 class Counted(ScriptedCompute):
-    """A scripted mock that keeps what it was asked for."""
+    """A scripted mock that counts its calls."""
 
     asked: list[str] = attrs.field(factory=list)
 
@@ -201,7 +201,7 @@ async def test_without_an_answer_of_landlord_a_repair_applies_the_configuration_
 
 @attrs.frozen
 class Contested(Counted):
-    """A mock whose resource another worker changes right after it was made, so many times."""
+    """A mock whose resource another worker changes after each create, this many times."""
 
     changes: list[ComputeSpec] = attrs.field(factory=list)
 

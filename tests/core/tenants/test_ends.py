@@ -1,4 +1,4 @@
-"""What a job's end, and what it never does again, owe to the values of its steps."""
+"""The end of a job after crashes depends on the stored results of its steps."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ def body(operation: str = "provision", **config: object) -> bytes:
 
 @attrs.define
 class JournaledSteps(InMemorySteps):
-    """Gives the value of a step that has ended again, in whatever process the job goes on."""
+    """Steps that return the stored result of a completed step, also in the next process."""
 
     journal: dict[str, bytes | JobError] = attrs.field(factory=dict)
 
@@ -43,7 +43,7 @@ class JournaledSteps(InMemorySteps):
 
 
 async def prepare_rollback(compute: ScriptedCompute) -> None:
-    """Make the tenant, and have its next change come to nothing."""
+    """Create the tenant, and let its next update be rolled back."""
     await build_tenant_jobs(("mock", compute)).run(body(image="old"), InMemorySteps("zero"))
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 

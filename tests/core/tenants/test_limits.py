@@ -1,4 +1,4 @@
-"""Limits that do not fit together are refused with the keys and what to set."""
+"""Limits that do not fit together are refused with the keys and the values to set."""
 
 import attrs
 import pytest
@@ -13,7 +13,7 @@ FIT = JobLimits(step_timeout=100.0, health_timeout=99.0, resync_after=30.0)
 
 
 class Carrying(MockCompute):
-    """A mock that may carry a request for a while."""
+    """A mock whose requests may continue for a while after a cancellation."""
 
     longest_carry = 40.0
 
@@ -54,7 +54,7 @@ def test_the_longest_carry_of_an_engine_must_not_exceed_a_step() -> None:
 
 
 def test_the_time_an_engine_watches_an_update_must_be_shorter_than_a_step() -> None:
-    """It would be cut at each attempt, the tenant out of service meanwhile, and never rolled back."""
+    """Otherwise each attempt would time out before the rollback, with the tenant out of service."""
 
     class Watching(MockCompute):
         longest_switch = 39.0

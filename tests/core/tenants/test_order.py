@@ -1,4 +1,4 @@
-"""Which of two jobs gives way, as a table: operations, clocks, a killed one, and Landlord's word."""
+"""A table of which of two jobs is superseded: by operation, time, kill, and Landlord's answer."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -17,7 +17,7 @@ WORDS = (True, False, None)
 
 
 class Landlord:
-    """Says one thing, and counts how often it is asked."""
+    """Landlord with one answer; it counts the questions."""
 
     def __init__(self, *, word: bool | None = None) -> None:
         self.word = word
@@ -138,7 +138,7 @@ async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
 async def test_of_two_jobs_dispatched_together_one_wins_unless_it_is_forgotten(
     theirs: Contender, *, gave_way: bool
 ) -> None:
-    """A bound may lie on the moment itself; a dispatch that came after the other one does not."""
+    """The earliest possible time of a forgotten job may equal the other job's time."""
     assert (
         await is_superseded(job("update"), theirs, is_uuid=True, is_wanted=Landlord()) is gave_way
     )

@@ -79,7 +79,7 @@ def test_an_error_for_an_invalid_job_names_the_field(raw: bytes, named: str) -> 
 
 
 def raw(operation: str, **fields: str) -> bytes:
-    """A body whose fields are as they are written here."""
+    """Build a body from fields whose values are raw JSON."""
     named = "".join(f', "{field}": {text}' for field, text in fields.items())
     return f'{{"tenant_uuid": "7", "operation": "{operation}"{named}}}'.encode()
 
@@ -163,7 +163,7 @@ def test_a_body_nested_deeper_than_the_stack_allows_is_held() -> None:
 
     assert parse_deeper(0).unreadable == ""
     unreadable = parse_deeper(sys.getrecursionlimit() - 400).unreadable
-    # From 3.12 on, C code has a stack limit of its own, so that there is room.
+    # From Python 3.12 on, C code has its own stack limit, so parsing succeeds at this depth.
     assert "levels deep" in unreadable or (sys.version_info >= (3, 12) and not unreadable)
 
 

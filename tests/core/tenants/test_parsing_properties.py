@@ -17,7 +17,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5
 
 
 def without_lone_surrogates(value: object) -> Any:
-    """The value with half surrogate pairs replaced."""
+    """Copy a value without lone surrogates."""
     if isinstance(value, dict):
         return {
             without_lone_surrogates(key): without_lone_surrogates(inner)
@@ -61,7 +61,7 @@ def test_a_job_always_has_a_key_that_a_backend_can_hold(document: dict[str, obje
     st.just(SECRET) | st.just([SECRET]) | st.just({"a": {SECRET: SECRET}}),
 )
 def test_no_error_shows_a_value(field: str, value: object) -> None:
-    # Each is wrong in its operation at least.
+    # Each body has at least a wrong operation.
     raw = json.dumps({"tenant_uuid": "t", "operation": SECRET, field: value}).encode()
 
     with pytest.raises(InvalidJob) as caught:
@@ -80,7 +80,7 @@ def test_no_error_shows_a_value(field: str, value: object) -> None:
 def test_the_fast_and_the_slow_reader_of_a_body_agree(
     document: dict[str, object], other: str
 ) -> None:
-    """Where something beside it cannot be read, a body is read member by member."""
+    """If another field is unreadable, the slow reader reads the body member by member."""
     text = json.dumps({**document, "other": 1})
     beside = f"{text[: -len('1}')]}{other}}}"
 

@@ -1,4 +1,4 @@
-"""The resync: what Landlord says decides, what is there is repaired, once."""
+"""A resync compares the tenant with Landlord's answer and repairs differences once."""
 
 import attrs
 import pytest
@@ -48,7 +48,7 @@ KILLED = Record(placements=(Placement("mock"),)).with_start(
 
 @attrs.define
 class ResyncSteps(InMemorySteps):
-    """A lock that writes down no start, as the resync has none."""
+    """Steps whose lock records no start, as for a resync."""
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         await self.read_record(tenant)
@@ -58,19 +58,19 @@ class ResyncSteps(InMemorySteps):
 
     @property
     def recorded_resyncs(self) -> tuple[Transition, ...]:
-        """What the resync wrote into the history."""
+        """Return the resyncs in the history."""
         return tuple(one for one in self.record.transitions if one.operation == "resync")
 
 
 @attrs.define
 class Api:
-    """Landlord, which may change its mind."""
+    """Landlord's API, whose answer may change between two requests."""
 
     server: HTTPServer
     client: LandlordClient
 
     def respond(self, *answers: str, **config: object) -> None:
-        """Give these statuses one after the other, the last for ever; none is a 404."""
+        """Answer with these statuses in order, and repeat the last one; no status is a 404."""
         for status in answers[:-1]:
             self.server.expect_ordered_request("/v1/tenants/t").respond_with_json(
                 {"id": "t", "status": status, "desired_config": config}
@@ -123,7 +123,7 @@ async def resync(
 
 
 async def provision_tenant(compute: MockCompute, **config: object) -> None:
-    """Make the tenant's resource."""
+    """Create the tenant's resource."""
     tenants = build_tenant_jobs(("mock", compute))
     await tenants.run(codec.dumps({"tenant_uuid": "t", "desired_config": config}), InMemorySteps())
 
@@ -427,7 +427,7 @@ async def test_a_resync_over_the_limit_is_postponed_and_does_not_wait() -> None:
 
 @attrs.frozen
 class Restorable(MockCompute):
-    """A mock that was left out of service."""
+    """A mock whose resource is out of service until `restore` is called."""
 
     restored: list[tuple[str, str]] = attrs.field(factory=list)
     is_down: bool = True
@@ -438,7 +438,7 @@ class Restorable(MockCompute):
 
 
 class Unfinished(ResyncSteps):
-    """The job still runs."""
+    """Steps of a resync whose job still runs."""
 
     async def read_record(self, tenant: str) -> Record:
         raise StillRunning(f"the job of {tenant} has not ended")
@@ -568,7 +568,7 @@ async def test_without_a_stopped_service_a_resync_records_nothing() -> None:
 
 
 async def test_the_last_resync_restores_a_service_that_a_superseded_job_stopped_late() -> None:
-    """Its stop was on the wire; the next job found the resource as it wanted it."""
+    """The stop was in flight while the next job found the resource in the desired state."""
     compute, steps = Restorable(), ResyncSteps(record=HERE)
     preempted = attrs.evolve(after("update"), preempted=True)
 
@@ -585,7 +585,7 @@ async def test_the_last_resync_restores_a_service_that_a_superseded_job_stopped_
 async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recorded(
     image: str,
 ) -> None:
-    """It was on the wire for longer than the whole next job, which had found all as it wanted it."""
+    """The update was in flight during the whole next job, which found the desired state."""
     compute, lines = MockCompute(), RecordingLogger()
     await provision_tenant(compute, image=image)
     wanted = config_hash({"image": "wanted"})

@@ -182,7 +182,7 @@ async def test_a_cancelled_step_is_named_in_a_warning() -> None:
 
 @attrs.define
 class Api:
-    """Landlord's answer to a confirming read."""
+    """Landlord's answer when a job confirms its result."""
 
     server: HTTPServer
 
@@ -354,7 +354,7 @@ async def test_a_large_body_that_is_no_job_ends_at_once() -> None:
 
 
 async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
-    """Each look at it takes more of the stack than reading it, by how much only Python knows."""
+    """A walk over a value needs more of the stack than parsing it. The amount depends on Python."""
     ends: set[str] = set()
 
     for depth in range(400, 1000, 2):

@@ -1,4 +1,4 @@
-"""The whole lifecycle against a model: jobs that crash anywhere, are killed, or find things gone."""
+"""The lifecycle compared with a model: jobs crash at any step, or are killed; resources vanish."""
 
 import asyncio
 import json
@@ -25,12 +25,12 @@ Name = tuple[str, str, str]
 
 
 class Crash(BaseException):
-    """The worker's process ends here."""
+    """The death of the worker's process."""
 
 
 @attrs.define
 class Fuse:
-    """Crashes at the n-th point that is passed, once."""
+    """Raises a crash at the n-th point of a run, once."""
 
     left: int | None = None
 
@@ -44,7 +44,7 @@ class Fuse:
 
 @attrs.frozen(kw_only=True)
 class Shelf(MockCompute):
-    """Keeps its resources where a crash of the worker does not reach them."""
+    """A compute engine whose resources survive a crash of the worker."""
 
     called: str
     target: dict[Name, ComputeSpec]
@@ -77,7 +77,7 @@ class Shelf(MockCompute):
 
 @attrs.define
 class ReplayedSteps(InMemorySteps):
-    """Remembers what a step returned once it was written down, and crashes before or after."""
+    """Steps that store each result, and crash before or after they store it."""
 
     fuse: Fuse = attrs.field(factory=Fuse, kw_only=True)
     journal: dict[str, bytes] = attrs.field(factory=dict)
@@ -98,7 +98,7 @@ class ReplayedSteps(InMemorySteps):
 
 @attrs.frozen
 class Wish:
-    """Where a tenant is to be, and in which version."""
+    """The engine, the location and the version that Landlord wants for a tenant."""
 
     engine: str
     location: str
@@ -116,7 +116,7 @@ crashes = st.lists(st.integers(0, 12), max_size=3)
 
 
 class TenantLifecycle(RuleBasedStateMachine):
-    """What is on the target, beside what a model says has to be there."""
+    """Compares the resources on the target with those that a model predicts."""
 
     @initialize()
     def start(self) -> None:
@@ -144,7 +144,7 @@ class TenantLifecycle(RuleBasedStateMachine):
 
     @rule(tenant=tenants, wish=wishes, operation=st.sampled_from(["update", "delete"]), at=crashes)
     def kill_job(self, tenant: str, wish: Wish, operation: str, at: list[int]) -> None:
-        """Landlord gives a job up; what it left is the next job's to repair."""
+        """Landlord kills a job; the next job repairs what is left."""
         before = self.resource_names(tenant)
         ended = self.attempts(self.steps(tenant), tenant, operation, wish, [*at, 0], give_up=True)
         assert not ended
@@ -156,14 +156,14 @@ class TenantLifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self.target)
     @rule(data=st.data())
     def remove_resource(self, data: st.DataObject) -> None:
-        """Somebody removes a resource by hand; the next job must not mind."""
+        """Somebody removes a resource by hand; the next job recreates it."""
         name = data.draw(st.sampled_from(sorted(self.target)))
         del self.target[name]
         self.wanted[name[2]] = None
 
     @rule(tenant=tenants)
     def is_forgotten(self, tenant: str) -> None:
-        """The record of a deleted tenant goes after a while."""
+        """The record of a deleted tenant is cleared after some time."""
         if not self.records[tenant].placements:
             self.records[tenant] = Record()
 
@@ -185,11 +185,11 @@ class TenantLifecycle(RuleBasedStateMachine):
             assert self.resource_names(tenant) <= known
 
     def done(self, tenant: str, operation: str, wish: Wish, at: list[int]) -> str:
-        """Run a job to its end, in as many processes as it takes."""
+        """Run a job to its end, in as many processes as it needs."""
         before = self.resource_names(tenant)
         steps = self.steps(tenant)
         (outcome,) = self.attempts(steps, tenant, operation, wish, at)
-        # Only a move has two for a while, and never a third.
+        # Only a move has two resources for a while, and never three.
         assert self.resource_names(tenant) <= before | {(wish.engine, wish.location, tenant)}
         assert [one.execution_id for one in steps.record.transitions][-1] == steps.execution_id
         return outcome
@@ -204,7 +204,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         *,
         give_up: bool = False,
     ) -> list[str]:
-        """The outcome, or nothing where the job was given up before it had one."""
+        """Return the outcome; None if the job was killed before its end."""
         document = {
             "tenant_uuid": tenant,
             "operation": operation,
@@ -215,7 +215,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         for point in points:
             self.fuse.left = point
             try:
-                # Anew each time: a process that ended remembers nothing.
+                # Built for each attempt, because a new process has no memory.
                 process = build_tenant_jobs(
                     *((name, self.scripted_target(name)) for name in ENGINES)
                 )

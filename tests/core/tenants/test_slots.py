@@ -86,7 +86,7 @@ async def test_the_deadline_begins_with_the_slot() -> None:
 
 async def test_a_job_without_a_slot_leaves_the_queue_and_keeps_its_place() -> None:
     slots, release = Slots(limit=1, step_timeout=0.05), asyncio.Event()
-    slots.taken = 1  # by somebody who holds it for longer than anyone waits
+    slots.taken = 1  # The first job holds the slot for longer than any other waits.
     with pytest.raises(Queued) as left:
         await hold(slots, release, "early")
     assert left.value.retry_after is not None

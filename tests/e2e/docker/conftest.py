@@ -24,7 +24,7 @@ def docker_engine() -> None:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def engines() -> AsyncIterator[Engines]:
-    """Make compute engines, each as in a process of its own."""
+    """A factory of compute engines, each as in a new process."""
     made: list[DockerCompute] = []
 
     def make(reached: Callable[[str], None] = lambda _: None, **section: object) -> DockerCompute:
@@ -44,7 +44,7 @@ def engine(engines: Engines) -> DockerCompute:
 
 @pytest.fixture
 def tenant() -> Iterator[TenantContainers]:
-    """A tenant of its own for each test."""
+    """A new tenant for each test."""
     holdings = TenantContainers(str(uuid4()))
     yield holdings
     holdings.remove_all()

@@ -1,4 +1,4 @@
-"""A container of Landlord's own worker goes on as it is where nothing differs."""
+"""A container of Landlord's own worker is adopted without a restart if nothing differs."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Secrets of a tenant with a container are nowhere but where they have to be."""
+"""Secrets of a tenant with a container appear only where they are needed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A job that is killed ends with the request on the wire, and no kill leaves a tenant down."""
+"""A killed job ends only after its request in flight, and no kill leaves a tenant out of service."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +20,7 @@ Ask = Callable[[], Awaitable[object]]
 
 
 async def confirm_job_is_alive() -> None:
-    """The job lives."""
+    """Confirm that the job is alive, without an error."""
 
 
 def ask_that_raises(error: Exception) -> Ask:
@@ -46,7 +46,7 @@ async def proxy() -> AsyncIterator[HoldingProxy]:
 
 
 def running_versions(tenant: TenantContainers) -> list[int]:
-    """The versions that run."""
+    """Return the versions of the running containers."""
     containers = [inspect_container(container) for container in tenant.ids]
     return [
         int(container["Config"]["Image"][-1])
@@ -62,7 +62,7 @@ async def provision_healthy(engines: Engines, tenant: TenantContainers, **config
 
 
 async def cancel_update_at(engines: Engines, point: str, desired: ComputeSpec) -> None:
-    """Cancel an update as it reaches a point."""
+    """Cancel an update at this failpoint."""
 
     def reached(at: str) -> None:
         if at == point:
@@ -234,7 +234,7 @@ async def test_an_update_restarts_if_another_worker_starts_the_previous_containe
     former, stopped = tenant.only_container["Id"], list[str]()
 
     def reached(at: str) -> None:
-        # As the way back of an older job does that was killed.
+        # This simulates the rollback of an older job that was killed.
         if at == "update:stopped" and not stopped:
             stopped.append(docker("start", former))
 

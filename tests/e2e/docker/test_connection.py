@@ -20,7 +20,7 @@ SOCKET = "/var/run/docker.sock"
 
 
 def certify(folder: Path, name: str, *, by: Path) -> None:
-    """Make a key and a certificate for 127.0.0.1, signed by an authority."""
+    """Create a key and a certificate for 127.0.0.1, signed by an authority."""
     more = folder / f"{name}.ext"
     more.write_text("subjectAltName=IP:127.0.0.1\n")
     key, request, cert = (str(folder / f"{name}{end}") for end in (".key", ".csr", ".crt"))
@@ -79,7 +79,7 @@ def authority(folder: Path) -> Path:
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """A folder as DOCKER_CERT_PATH names it, and the server's certificate."""
+    """A folder in the form of DOCKER_CERT_PATH, and the server's certificate."""
     folder = authority(tmp_path / "certificates")
     for name in ("server", "client"):
         certify(folder, name, by=folder)
@@ -94,7 +94,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def address(certificates: Path) -> AsyncIterator[str]:
-    """The daemon, which accepts clients with a certificate of the authority over TLS."""
+    """The address of a daemon that accepts clients with a certificate of the authority over TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
     context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED

@@ -1,4 +1,4 @@
-"""A tenant's container, in good order and after failures."""
+"""A tenant's container, in normal operation and after failures."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ SHIMS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
 
 
 async def wait_failed(engine: DockerCompute, desired: ComputeSpec) -> str:
-    """Wait until a container has failed, and return what is said of it."""
+    """Wait until a container has failed, and return the detail."""
 
     async def look() -> str:
         observed = await engine.inspect(desired.tenant, "")
@@ -233,7 +233,7 @@ async def test_a_health_check_uses_the_address_of_the_container(
 async def test_a_container_that_does_not_answer_its_check_fails(
     engines: Engines, tenant: TenantContainers, check: dict[str, object]
 ) -> None:
-    # A port that is published is answered by a relay, whoever is behind it.
+    # Docker's proxy accepts connections to a published port, even if no program listens behind it.
     ports = [{"container_port": check["port"]}]
     engine, desired = (
         engines(health_timeout=1),
@@ -539,7 +539,7 @@ async def test_an_unchanged_tenant_causes_no_daemon_event(
                 await asyncio.gather(
                     *(engine.inspect(tenant_spec.tenant, "") for tenant_spec in desired)
                 )
-            # The one event that is to be seen ends the stream.
+            # The first event ends the stream.
             docker("pause", tenants[0].only_container["Id"])
             assert events.stdout is not None
             ours = {f"landlord-tenant-{owner.tenant}" for owner in tenants}

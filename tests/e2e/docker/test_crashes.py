@@ -1,4 +1,4 @@
-"""A worker killed with -9 at each point of an act: another ends it, with one container, the right one."""
+"""A worker is killed with SIGKILL at each failpoint, and the next one leaves one right container."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ BAD = {"image": "landlord-test/sick:1"}
 def run_jobs(
     tenant: TenantContainers, *jobs: tuple[str, dict[str, str]], crash_at: str = ""
 ) -> list[Any]:
-    """Carry out jobs in a process of their own, which may die at a point: the answers it gave."""
+    """Run jobs in a separate process that may crash at a failpoint, and return its answers."""
     bodies = [
         {
             "tenant_id": "a",
@@ -151,7 +151,7 @@ async def test_a_previous_container_that_the_daemon_restarts_is_replaced_anyway(
     run_jobs(tenant, ("provision", always))
     former = tenant.only_container["Id"]
     run_jobs(tenant, ("update", desired), crash_at=point)
-    # With this policy a daemon that restarts starts a stopped container too.
+    # With this restart policy, a restarting daemon starts stopped containers too.
     docker("start", former)
 
     run_jobs(tenant, ("update", desired))

@@ -28,7 +28,7 @@ from landlord_test_target.harness import World
 
 
 def case_of_delayed_stop(times: Timeouts) -> Case:
-    """A stop is on the wire as its job is killed; the next one wants what is about to be stopped."""
+    """Build a case whose job is killed while its stop is in flight; the next job wants the stopped version."""
     late = Delay(call="stop", nth=1, moment=BEFORE, seconds=1.5 * times.step_timeout)
     return Case(
         number=0,

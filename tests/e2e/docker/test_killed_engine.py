@@ -29,7 +29,7 @@ from landlord_test_target.docker import TenantContainers, docker, make_images, s
 from landlord_test_target.harness import wait_for
 from landlord_test_target.own_docker import OwnDocker, own_docker
 
-# It ends when it is asked to, so a daemon that restarts does not wait for it.
+# The program ends on SIGTERM, so a restarting daemon does not wait for it.
 COMMAND = ("sh", "-c", "trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait")
 NETWORK = "tenants"
 KILLS = 20
@@ -63,7 +63,7 @@ class Tenants:
         return Converger(registry=registry, health_timeout=30)
 
     def next_spec(self, tenant: str) -> ComputeSpec:
-        """A configuration that the tenant does not have yet."""
+        """Build a configuration that differs from the tenant's current one."""
         before = self.desired.get(tenant)
         version = int(str(before.config["image"])[-1]) % 3 + 1 if before is not None else 1
         self.desired[tenant] = spec(
@@ -77,7 +77,7 @@ class Tenants:
         return self.desired[tenant]
 
     async def converge(self, desired: ComputeSpec) -> None:
-        """Do what the lifecycle does, until it succeeds."""
+        """Apply a configuration as the lifecycle does, until it succeeds."""
 
         async def once() -> None:
             await self.converger.apply("docker", desired)
@@ -86,7 +86,7 @@ class Tenants:
         await insisted(once)
 
     async def check_all(self) -> None:
-        """Every tenant has one container, the right one, with one program, and nothing else is there."""
+        """Check that every tenant has one right container with one program, and that nothing else exists."""
         for tenant, desired in self.desired.items():
             await self.converge(desired)
             only = TenantContainers(tenant).only_container
@@ -120,7 +120,7 @@ class Tenants:
 
 
 async def measure(act: Awaitable[None]) -> float:
-    """Seconds that an act takes."""
+    """Return the seconds that an operation takes."""
     began = time.perf_counter()
     await act
     return time.perf_counter() - began
@@ -136,7 +136,7 @@ async def test_tenants_converge_whenever_the_daemon_is_killed(
     compute = engines(host=killable_daemon.host, network_name=NETWORK)
     tenants = Tenants(engine=killable_daemon, compute=compute)
     first = str(uuid4())
-    # How long an act takes here sets how late the daemon is killed.
+    # The duration of an operation determines the latest time of the kill.
     create, update = [await measure(tenants.converge(tenants.next_spec(first))) for _ in range(2)]
 
     killed = cut = 0

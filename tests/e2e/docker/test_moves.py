@@ -1,4 +1,4 @@
-"""A tenant that goes from a container to a process and back, by updates through Restate."""
+"""A tenant moves from a container to a process and back, by updates through Restate."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from landlord_test_target.harness import World
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder for tenants; what still lives of them at the end is killed."""
+    """A folder for tenants; processes that are left at the end are killed."""
     folder = tmp_path / "tenants"
     yield folder
     for pid in psutil.pids():

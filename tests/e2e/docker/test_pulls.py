@@ -50,7 +50,7 @@ class Registry:
         self.process.wait()
 
     def push(self, version: int) -> str:
-        """Put a version of the web server there, and nowhere else."""
+        """Push a version of the web server to the registry, and remove it from the daemon."""
         image = f"{self.address}/web:1"
         login = ("--config", str(self.folder))
         docker("tag", f"{WEB}:{version}", image)
@@ -229,7 +229,7 @@ async def test_a_damaged_layer_of_the_registry_is_reported_as_such(
 async def test_a_rate_limit_of_a_registry_is_answered_with_the_requested_pause(
     engine: DockerCompute, tenant: TenantContainers, httpserver: HTTPServer
 ) -> None:
-    """The registry is a double: a real one with limits is out of reach for a test."""
+    """The registry is simulated, because a test cannot use a real one with limits."""
     message = {"code": "TOOMANYREQUESTS", "message": "retry-after: 90s, allowed: 10/minute"}
     httpserver.expect_request("/v2/").respond_with_data("")
     httpserver.expect_request("/v2/web/manifests/1").respond_with_json({"errors": [message]}, 429)

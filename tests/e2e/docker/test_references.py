@@ -1,4 +1,4 @@
-"""Objects that a container names are removed and created again; the next job repairs the tenant.
+"""Objects that a container refers to are removed and recreated; the next job repairs the tenant.
 
 The network, the partner and the image are really removed and made again on a real engine.
 """
@@ -22,7 +22,7 @@ SHARING = {"policy": {"container_network": True}}
 
 @pytest.fixture
 def network(tenant: TenantContainers) -> Iterator[str]:
-    """The name of a network of its own for each test, which is there."""
+    """A new network for each test."""
     name = f"network-{tenant.tenant}"
     docker("network", "create", name)
     yield name
@@ -32,7 +32,7 @@ def network(tenant: TenantContainers) -> Iterator[str]:
 
 @pytest.fixture
 def partner(tenant: TenantContainers) -> Iterator[str]:
-    """The name of a container whose network others share."""
+    """A container whose network other containers share."""
     name = f"partner-{tenant.tenant}"
     make_partner(name)
     yield name
@@ -42,7 +42,7 @@ def partner(tenant: TenantContainers) -> Iterator[str]:
 
 @pytest.fixture
 def image(tenant: TenantContainers) -> Iterator[str]:
-    """The name of an image of its own for each test, which means version 1."""
+    """A new image name for each test, which refers to version 1."""
     name = f"landlord-test/moved:{tenant.tenant}"
     docker("tag", f"{WEB}:1", name)
     yield name

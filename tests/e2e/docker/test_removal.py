@@ -16,7 +16,7 @@ KEEPER = "landlord-test/keeper:1"
 
 @attrs.frozen
 class Volumes:
-    """The volumes that a tenant's containers ever had; other tests make theirs meanwhile.
+    """The volumes that a tenant's containers had at any failpoint; other tests create volumes meanwhile.
 
     Called at each point of an act, it looks at what the tenant has at that moment.
     """

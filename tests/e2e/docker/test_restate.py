@@ -1,4 +1,4 @@
-"""Tenants with containers of their own, carried through their lives by Restate and a real worker."""
+"""Tenants with containers, created, updated and deleted through Restate and a real worker."""
 
 import os
 from typing import Any

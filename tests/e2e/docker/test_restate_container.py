@@ -1,4 +1,4 @@
-"""restate-server itself in a container, of an image that is made here."""
+"""restate-server in a container, from an image that is built locally."""
 
 import asyncio
 import os
@@ -27,12 +27,12 @@ IMAGES = "landlord-engines/restate-server"
 
 
 def images() -> list[str]:
-    """The images of all restate-servers in containers, those of other tests included."""
+    """List the images of all restate-servers in containers, including those of other tests."""
     return docker("image", "ls", IMAGES, "--format", "{{.Repository}}:{{.Tag}}").splitlines()
 
 
 def image_at(admin: str) -> str:
-    """The image of the restate-server whose admin API is there; empty where there is none."""
+    """Return the image of the restate-server with this admin API; empty if there is none."""
     for line in docker("ps", "-a", "--format", "{{.ID}} {{.Image}}").splitlines():
         container, image = line.split()
         if image.startswith(IMAGES):

@@ -1,4 +1,4 @@
-"""A worker died in the midst of a switch and nobody goes on with its job: the tenant serves again."""
+"""A worker died in a switch, and no worker continues its job: `restore` puts the tenant into service."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def interrupt_at(point: str) -> Callable[[str], None]:
 async def interrupt_update(
     engines: Engines, tenant: TenantContainers, point: str, image: str
 ) -> None:
-    """An update whose worker died at a point."""
+    """Update a tenant with an interruption at this failpoint."""
     await engines().provision(spec(tenant.tenant))
     await healthy(engines(), spec(tenant.tenant))
     with pytest.raises(Interrupted):

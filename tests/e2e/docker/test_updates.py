@@ -1,4 +1,4 @@
-"""An update puts the next container in the place of the current one, or leaves that where it is."""
+"""An update replaces the current container by the next one, or keeps the current one."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ async def wait_failed(engine: DockerCompute, tenant: TenantContainers) -> None:
 
 
 async def provision_exited(engine: DockerCompute, tenant: TenantContainers) -> None:
-    """Give the tenant a container that has ended and is not restarted."""
+    """Create a container that has exited and is not restarted."""
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
 
     async def look() -> bool:
@@ -89,7 +89,7 @@ async def test_an_update_that_does_not_become_healthy_restores_the_previous_cont
     bad: dict[str, object],
     why: str,
 ) -> None:
-    # On a busy machine a program that ends takes its time: it must not pass for stable meanwhile.
+    # On a busy machine a failing program ends slowly, and must not count as stable before that.
     engine = engines(health_timeout=5 if "health_check" in bad else 60, stable_window=3)
     first = spec(tenant.tenant)
     await engine.provision(first)
@@ -154,7 +154,7 @@ def interrupt_at(point: str) -> Callable[[str], None]:
 
 
 async def running_versions(tenant: TenantContainers) -> list[int]:
-    """The versions that run."""
+    """Return the versions of the running containers."""
     containers = [inspect_container(container) for container in tenant.ids]
     return [
         int(container["Config"]["Image"][-1])
@@ -166,7 +166,7 @@ async def running_versions(tenant: TenantContainers) -> list[int]:
 async def interrupt_after_next_serves(
     engines: Engines, tenant: TenantContainers, **first: object
 ) -> None:
-    """An update from version 1 to 2 that was cut once version 2 ran."""
+    """Update from version 1 to 2, with an interruption after version 2 has started."""
     await engines().provision(spec(tenant.tenant, **first))
     await healthy(engines(), spec(tenant.tenant, **first))
     with pytest.raises(Interrupted):

@@ -1,4 +1,4 @@
-"""A volume belongs to a tenant, and a folder of the host is mounted only where the policy says so."""
+"""A volume belongs to one tenant, and a folder of the host is mounted only if the policy allows it."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ def volume(tenant: TenantContainers) -> Iterator[str]:
 
 @pytest.fixture
 def other_tenant(volume: str) -> Iterator[TenantContainers]:
-    """Another tenant, whose container goes before the volume does."""
+    """Another tenant, whose container is removed before the volume."""
     assert volume
     holdings = TenantContainers(str(uuid4()))
     yield holdings
@@ -204,7 +204,7 @@ async def test_a_leftover_container_is_not_started_with_a_volume_of_another_tena
 
 
 def create_bind_volume(volume: str, device: str) -> None:
-    """Make a volume that is a folder of the host."""
+    """Create a volume that is a folder of the host."""
     options = ("--opt=type=none", "--opt=o=bind", f"--opt=device={device}")
     docker("volume", "create", *options, volume)
 

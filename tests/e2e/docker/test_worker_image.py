@@ -1,4 +1,4 @@
-"""The worker's image: built without a registry or an index, and run as deploy/ says."""
+"""The worker's image, built without a registry or a package index, and run as deploy/ describes."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ FOREIGN = ("--only-binary=:all:", "--python-version=3.11")
 
 @pytest.fixture(scope="session")
 def base() -> str:
-    """Make the base image, which takes minutes once and is kept."""
+    """Build the base image once, which takes minutes, and keep it."""
     script = str(Path(__file__).with_name("debian.sh"))
     subprocess.run(["sh", script, str(DEBIAN)], check=True, timeout=600)
     if BASE not in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
@@ -66,7 +66,7 @@ def image(base: str, context: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def compose_worker() -> Mapping[str, Any]:
-    """The worker as the compose file has it."""
+    """Return the worker's section of the compose file."""
     document = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
     worker: Mapping[str, Any] = document["services"]["worker"]
     return worker
@@ -81,7 +81,7 @@ def probes() -> int:
 def container(
     image: str, compose_worker: Mapping[str, Any], world: World, probes: int
 ) -> Iterator[str]:
-    """The worker in the compose file's environment, but with the addresses of this test."""
+    """A worker with the compose file's environment and this test's addresses."""
     jobs = free_port()
     environment = {
         **compose_worker["environment"],
@@ -103,7 +103,7 @@ def container(
 
 
 async def is_registered(container: str, http: aiohttp.ClientSession, probes: int) -> bool:
-    """Whether the worker says so; fails where it does not run any more."""
+    """Check whether the worker reports that it is registered; fail if it does not run."""
     running = docker("inspect", "--format", "{{.State.Running}}", container)
     assert running == "true", docker("logs", container)
     try:

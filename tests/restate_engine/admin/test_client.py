@@ -23,7 +23,7 @@ KEY = "a-very-secret-key"
 
 
 async def call(httpserver: HTTPServer, api_key: str | None = None) -> AdminClient:
-    """Ask for the deployments once."""
+    """Read the deployments once."""
     admin = AdminClient(httpserver.url_for("/"), api_key)
     try:
         await admin.deployments()
@@ -153,7 +153,7 @@ async def test_a_server_that_takes_too_long_is_unavailable() -> None:
 
 @attrs.define
 class Kept:
-    """A server that keeps connections, each for so many answers, and then hangs up on a request."""
+    """A server that keeps each connection for a number of answers, and then closes it on a request."""
 
     answers: int
     in_two_segments: bool = False
@@ -173,7 +173,7 @@ class Kept:
 
 
 async def queried(kept: Kept, times: int) -> int:
-    """How many connections were opened for so many queries."""
+    """Send this many queries, and return the number of connections that were opened."""
     async with run_tcp_server(kept.serve) as port:
         admin = AdminClient(f"http://127.0.0.1:{port}")
         try:

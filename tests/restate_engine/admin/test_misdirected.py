@@ -1,4 +1,4 @@
-"""Another server at the admin API's URL; each answers as the real one was seen to."""
+"""Another server at the admin API's URL, with the observed answers of the real ones."""
 
 import re
 

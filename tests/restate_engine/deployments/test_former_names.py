@@ -21,7 +21,7 @@ async def asked(httpserver: HTTPServer) -> None:
 
 
 def knows(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
-    """The former lock is registered, and the server keeps this of it."""
+    """Set the server's answers: the former lock is registered, with open jobs or records if given."""
     service = {"name": "JobsTurn", "deployment_id": "dp_1", "revision": 1, "handlers": []}
     httpserver.expect_request("/services/JobsTurn").respond_with_json({**service, "public": False})
 

@@ -1,4 +1,4 @@
-"""Moves while invocations change between two looks; tests/e2e/test_move.py has the usual moves."""
+"""Moves while jobs change between two queries; tests/e2e/test_move.py tests the usual moves."""
 
 import json
 import re
@@ -24,7 +24,7 @@ EARLY, LATE, LATER = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
 
 @attrs.define
 class Restate:
-    """A server whose one invocation is found in one state after the other, then in the last."""
+    """A server with one invocation, whose state changes with each query up to the last."""
 
     states: list[str] = attrs.field(factory=lambda: ["suspended"])
     service: str = "Jobs"

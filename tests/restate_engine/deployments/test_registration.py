@@ -1,4 +1,4 @@
-"""Registrations with a Restate server's odd responses; tests/e2e has the usual ones."""
+"""Registrations with unusual responses of a Restate server; tests/e2e tests the usual ones."""
 
 import json
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ SERVICE: dict[str, Any] = {
 
 
 def read(digest: str, **options: object) -> dict[str, Any]:
-    """The service as it is shown when the version with this digest answered the discovery."""
+    """Build the service as Restate shows it after a discovery of the version with this digest."""
     return {**SERVICE, "metadata": {DIGEST_KEY: digest}, **options}
 
 
@@ -106,7 +106,7 @@ class Restate:
         return Response(json.dumps(latest))
 
     def forced(self) -> list[bool]:
-        """Which of the registrations that were not dry were by force."""
+        """Return for each registration, except dry runs, whether it was forced."""
         return [document["force"] for document in self.sent if not document["dry_run"]]
 
 
@@ -216,7 +216,7 @@ async def test_an_outdated_worker_is_registered_once_this_version_answers(
 
     states = [(await registrar.register()).state for _ in range(2)]
 
-    # The dry run reached this version and the registration another: the next one is right.
+    # The dry run reached this version and the registration another one, so the next check is right.
     assert states == [RegistrationState.OUTDATED, RegistrationState.REGISTERED]
     assert restate.forced() == [True, True]
 

@@ -1,4 +1,4 @@
-"""A budget of connections over real sockets."""
+"""The limit of connections, with real sockets."""
 
 import asyncio
 import errno
@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @attrs.define(eq=False)
 class App:
-    """Answers once a test lets it, and knows how many requests it had at once."""
+    """Answers once a test allows it, and records the highest number of simultaneous requests."""
 
     may_answer: asyncio.Event = attrs.field(factory=asyncio.Event)
     asked: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(0))
@@ -58,7 +58,7 @@ async def serving(app: App, most: int) -> AsyncIterator[int]:
 
 
 async def ask(port: int) -> bytes:
-    """The first line of the answer; the connection is left to the server to close."""
+    """Send a request and return the first line of the answer; the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(REQUEST)
@@ -166,7 +166,7 @@ async def test_a_stopped_server_does_not_retry_accepts(
 
 @attrs.define(eq=False)
 class Listener:
-    """A listening socket whose accepts fail as a test says."""
+    """A listening socket whose accepts fail as a test sets."""
 
     real: socket.socket
     failures: list[OSError]

@@ -119,7 +119,7 @@ async def test_the_sdk_cannot_take_the_hosts_signal() -> None:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(_: MutableMapping[str, Any]) -> None:
-        """The answer does not matter."""
+        """Ignore the answer."""
 
     await app({"type": "http", "path": "/health", "headers": []}, receive, send)
     signal.raise_signal(signal.SIGTERM)

@@ -52,7 +52,7 @@ def test_other_messages_contain_no_attempt(body: bytes) -> None:
 
 
 async def attempt_of(path: str, *chunks: bytes) -> Attempt | None:
-    """The attempt that a handler finds; as in the SDK, another task reads the request."""
+    """Return the attempt that a handler finds; as in the SDK, another task reads the request."""
     seen: list[Attempt | None] = []
     messages = [{"type": "http.request", "body": chunk} for chunk in chunks]
     messages.append({"type": "http.disconnect"})

@@ -110,7 +110,7 @@ async def test_an_attempt_after_one_that_ended_here_asks_nothing(
     assert await losses.count("inv_1") == NONE_LOST
     assert httpserver.log == []
 
-    # Another worker had one meanwhile.
+    # Another worker ran an attempt meanwhile.
     attempt[0] = Attempt(entries=2, retries=3)
     assert (await losses.count("inv_1")).count == 1
 

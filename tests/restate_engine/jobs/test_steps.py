@@ -29,7 +29,7 @@ async def never(*_: object) -> bytes:
 def parts(admin: AdminClient) -> dict[str, Any]:
     return {
         "execution_id": "inv_1",
-        "ctx": None,  # a look has none to call with
+        "ctx": None,  # A check does not need a context.
         "shared": SharedObjects(
             lock=LockCalls(name="T", acquire=never, complete=never, resync=never),  # type: ignore[arg-type]
             reader=LockReader(admin=admin, lock="T"),
@@ -85,7 +85,7 @@ async def test_an_attempt_that_was_suspended_or_failed_is_not_asked_about(
 ) -> None:
     attempt = Attempt(entries=2, retries=1)
     monkeypatch.setattr(attempts, "current_attempt", lambda: attempt)
-    # Nothing answers at this address: a question would be logged.
+    # Nothing answers at this address, so a query would log a failure.
     steps = RestateSteps(**parts(AdminClient("http://127.0.0.1:9")))
 
     with pytest.raises(SdkInternalBaseException):

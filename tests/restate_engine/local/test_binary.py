@@ -1,4 +1,4 @@
-"""Finding and installing restate-server; stand-ins are real programs."""
+"""The search for restate-server and its installation; scripts replace npm and restate-server."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ NPM = """\
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with an empty home and hardly anything on its PATH."""
+    """A machine with an empty home and only a few programs on its PATH."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("mkdir", "sleep"):

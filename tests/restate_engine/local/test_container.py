@@ -1,4 +1,4 @@
-"""A restate-server in a container, where it cannot be run; tests/e2e/docker has it running."""
+"""Errors of restate-server in a container; tests/e2e/docker runs a real one."""
 
 import platform
 import sys

@@ -1,4 +1,4 @@
-"""Dispatches, polls and kills as Landlord does them; test_recordings.py replays the recorded ones."""
+"""Dispatch, poll and kill as Landlord does them; test_recordings.py replays the recorded ones."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing

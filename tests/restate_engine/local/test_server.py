@@ -1,4 +1,4 @@
-"""Starting and stopping a restate-server; stand-ins are real programs."""
+"""Starts and stops of a restate-server, which scripts replace."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from landlord_engines_restate.local import server as server_module
 from landlord_engines_restate.local.server import RestateServer
 from landlord_test_target.programs import content_of, is_running, write_program
 
-# Answers on the ports that it is told, and ends only by force.
+# This script answers on the given ports, and ends only on SIGKILL.
 STUBBORN = f"""\
     #!{sys.executable}
     import signal, sys, threading, tomllib

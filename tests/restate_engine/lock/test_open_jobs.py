@@ -26,7 +26,7 @@ async def open_jobs(httpserver: HTTPServer) -> AsyncIterator[OpenJobs]:
 def restate_shows(
     httpserver: HTTPServer, *rows: dict[str, object], failing: tuple[str, ...] = ()
 ) -> list[str]:
-    """Have Restate show these rows, and these jobs as failing ones; the queries that it gets."""
+    """Make Restate show these rows and failing jobs, and return the list of received queries."""
     asked: list[str] = []
 
     def answer(request: Request) -> Response:

@@ -24,7 +24,7 @@ Says = Callable[..., DispatchOrder]
 
 @pytest_asyncio.fixture
 async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
-    """The order over a Landlord that says this of the tenant."""
+    """A factory of `DispatchOrder` with a Landlord that gives one answer about the tenant."""
     admin = AdminClient(httpserver.url_for("/"))
 
     def make(desired: bool | None) -> DispatchOrder:  # noqa: FBT001  # what Landlord says

@@ -1,4 +1,4 @@
-"""Responses and state of a lock, over a context that runs each step at once."""
+"""Responses and state of the lock, with a context that runs each step at once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ RESYNC = Holder(execution_id="inv_resync", since=LATE, is_resync=True)
 
 
 class Context:
-    """Stands in for Restate's: it keeps the state of one object."""
+    """Replaces Restate's context, and stores the state of one object."""
 
     def __init__(self, state: LockState) -> None:
         self.kept: dict[str, bytes] = {STATE: codec.dumps(state)}

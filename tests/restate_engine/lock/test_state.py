@@ -1,4 +1,4 @@
-"""Questions to a lock's state; tests/e2e changes it on a real restate-server."""
+"""Properties of a lock's state; tests/e2e changes states on a real restate-server."""
 
 import json
 

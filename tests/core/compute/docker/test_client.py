@@ -1,4 +1,4 @@
-"""Answers of a Docker daemon in trouble, or of another program in its place."""
+"""Answers of a failing Docker daemon, or of another program at its address."""
 
 import json
 from collections.abc import AsyncIterator

@@ -15,7 +15,7 @@ def body(**config: Any) -> Body:
 
 
 def describe_container(**config: Any) -> Body:
-    """Describe a container as a daemon does that obeys, and adds details of its own."""
+    """Describe a container as a daemon that applied the request and added details of its own."""
     container = body(**config)
     host = {
         **container["HostConfig"],

@@ -1,4 +1,4 @@
-"""Rare cases: another worker acts on the same tenant at the same moment, again and again."""
+"""Rare cases in which another worker changes the same tenant at the same time, repeatedly."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def fake(httpserver: HTTPServer) -> "Fake":
 
 
 class Fake:
-    """A daemon whose answers are prepared."""
+    """A daemon with prepared answers."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
@@ -92,7 +92,7 @@ async def test_a_delete_fails_for_now_if_new_containers_keep_appearing(
     fake.respond_with_containers({"Id": "x", "Labels": MINE})
     raw = {"Id": "x", "Name": "/x", "Config": {"Labels": MINE}, "Created": "", "Mounts": []}
     fake.respond("GET", "/containers/x/json", 200, {**raw, "State": {"Status": "running"}})
-    # It is gone as it is to be stopped, and there again as it is looked for.
+    # The container is missing at the stop, and exists again at the next inspect.
     fake.respond("POST", "/containers/x/stop", 404, {"message": "gone"})
 
     with pytest.raises(ComputeUnavailable, match="appear while they are removed"):

@@ -1,4 +1,4 @@
-"""Sockets as they are met: each is a real one, but for the last."""
+"""Errors of sockets; all but the last test use a real socket."""
 
 import os
 import socket

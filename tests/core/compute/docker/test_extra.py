@@ -1,4 +1,4 @@
-"""Without aiodocker everything else works, and who asks for docker is told what to install."""
+"""Without aiodocker all other engines work, and the engine `docker` reports what to install."""
 
 import subprocess
 import sys

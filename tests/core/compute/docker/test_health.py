@@ -47,7 +47,7 @@ def utc_text() -> str:
         (partial(container, uptime=25, restarts=1), "healthy", ""),
         (partial(container, uptime=70, restarts=1000), "healthy", ""),
         (partial(container, uptime=50, restarts=1000), "failed", "again and again (1000 times)"),
-        # A start without a zone is one in UTC, and one that is no date is long ago.
+        # A start time without a zone is in UTC, and an invalid one counts as long ago.
         (partial(container, StartedAt="2020-01-01T00:00:00"), "healthy", ""),
         (lambda: container(StartedAt=utc_text()), "starting", "not run for long"),
         (partial(container, StartedAt="yesterday"), "healthy", ""),
@@ -107,7 +107,7 @@ def test_a_running_container_outside_a_crash_loop_is_up(
 
 @asynccontextmanager
 async def server(answer: bytes, *, closes: bool = True, misses: int = 0) -> AsyncIterator[int]:
-    """Listen, and answer each request so, but for the first ones."""
+    """Listen, ignore the first requests, and answer each later one with this response."""
     served: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Configurations that would give a tenant the host: refused before the daemon gets them."""
+"""Configurations that would give a tenant control of the host never reach the daemon."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -146,7 +146,7 @@ HOSTILE: list[dict[str, Any]] = [
 
 @pytest_asyncio.fixture
 async def engine(httpserver: HTTPServer) -> AsyncIterator[DockerCompute]:
-    """The policy's defaults, but for one folder; what is sent to it is seen."""
+    """An engine with the default policy and one allowed folder; its server records all requests."""
     section = {
         "host": httpserver.url_for("").rstrip("/"),
         "policy": {"bind_roots": ["/srv/tenants"]},

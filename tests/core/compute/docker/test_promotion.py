@@ -1,4 +1,4 @@
-"""A container that the daemon cannot rename while it runs serves again after any outcome."""
+"""If the daemon cannot rename a running container, the container serves again after any outcome."""
 
 from collections.abc import AsyncIterator
 

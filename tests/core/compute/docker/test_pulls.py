@@ -1,4 +1,4 @@
-"""Failures of pulls, in the daemon's stream too, become errors with a cause."""
+"""Failed pulls become errors with a cause, even if the failure is inside the daemon's stream."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Objects that a container names may be gone or replaced; the daemon here is a double."""
+"""Objects that a container refers to may be missing or recreated; the daemon here is simulated."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -99,7 +99,7 @@ async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
         ("2026-01-02T00:00:00", "was restarted"),
         ("", ""),
         ("yesterday", ""),
-        # The daemon's clock was set back since: its time says nothing about the order.
+        # The daemon's clock was set back meanwhile, so its times do not show the order.
         ("2999-01-01T00:00:00Z", ""),
     ],
 )
@@ -145,7 +145,7 @@ async def test_only_a_stopped_container_on_a_former_network_is_connected_again(
 
     await reattach(client, settings, container(**{"status": "exited", **more}))
 
-    # The operator's network would be made; of another name nothing is known to make it by.
+    # The worker would create only the operator's network, and knows no options for another one.
     assert [request.method for request, _ in httpserver.log if "net" in request.path] == (
         ["GET"] if asks else []
     )

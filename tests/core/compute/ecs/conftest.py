@@ -31,7 +31,7 @@ def service_descriptions() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def long_connect_timeout() -> Iterator[None]:
-    """Give connections a minute: at a load of twenty, many at once took more than the worker's 5 s."""
+    """Set the connect timeout to a minute: on a busy machine many connections took more than 5 s."""
     config = sessions._CONFIG.merge(AioConfig(connect_timeout=60))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "_CONFIG", config)

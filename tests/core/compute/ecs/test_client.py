@@ -1,4 +1,4 @@
-"""Answers of AWS that moto does not give, by a server that speaks ECS's protocol (JSON 1.1)."""
+"""Answers of AWS that moto cannot give, from a server that speaks ECS's protocol (JSON 1.1)."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ MISSING = {"services": [], "failures": [{"arn": "x", "reason": "MISSING"}]}
 
 
 class Answers:
-    """Gives each action its next answer, and the last one ever again; keeps what was asked."""
+    """The server's answers by action, the last one repeated, and the requests that it received."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.requests: list[tuple[str, Mapping[str, object]]] = []
@@ -395,7 +395,7 @@ async def test_a_network_that_the_service_lacks_is_part_of_the_update(
             "assignPublicIp": "DISABLED",
         }
     }
-    # Without a network there is nothing to set back to but the task definition.
+    # Without a network configuration, a rollback restores only the task definition.
     assert "networkConfiguration" not in back
     assert result.rolled_back == "why"
 

@@ -29,7 +29,7 @@ class EcsSubject(Subject):
         self.first = ecs_engine(settings)
 
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
-        # They share their clients, which take long to open and know nothing of tenants.
+        # The engines share their clients, which open slowly and hold no state of tenants.
         return self.first if reached is None else attrs.evolve(self.first, reached=reached)
 
     def config(self, version: int) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class EcsSubject(Subject):
             "task_definition_arn": self.definitions[version],
             "service_name_prefix": "landlord-tenant-",
             "desired_count": 1,
-            # A tag that goes with the version, so that an update has one to take off.
+            # This tag depends on the version, so that an update has a tag to remove.
             "tags": {f"version-{version}": "yes"},
         }
 

@@ -1,4 +1,4 @@
-"""A job that is killed ends with the call on the wire; moto's server stands for AWS."""
+"""A killed job ends only after its request in flight; moto's server simulates AWS."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ CALLS = {
 
 @attrs.define
 class Held:
-    """A call that moto's server has got and does not carry out yet."""
+    """A call that moto's server received and holds until released."""
 
     arrived: threading.Event = attrs.field(factory=threading.Event)
     release: threading.Event = attrs.field(factory=threading.Event)
@@ -56,7 +56,7 @@ def hold_call(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
 
 
 async def confirm_job_is_alive() -> None:
-    """The job lives."""
+    """Confirm that the job is alive, without an error."""
 
 
 def ask_that_raises(error: Exception) -> Callable[[], Awaitable[object]]:
@@ -71,7 +71,7 @@ async def run_in_step(
     work: Awaitable[object],
     still_due: Callable[[], Awaitable[object]] = confirm_job_is_alive,
 ) -> object:
-    """Do something as a step of a job does."""
+    """Run a coroutine as a step of a job does."""
     requests = InFlightRequests(longest_carry=ecs.engine.longest_carry)
     with requests.act("one", still_due):
         return await work

@@ -1,4 +1,4 @@
-"""An act that ends anywhere: the next one converges, to one service with the right state."""
+"""After an interruption anywhere, the next attempt converges to one service in the desired state."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ CALLS = ("CreateService", "DescribeServices", "TagResource", "UntagResource", "U
 
 
 class Interrupted(Exception):
-    """The act ends here."""
+    """The operation is interrupted at this failpoint."""
 
 
 def converger(ecs: Ecs) -> Converger:
@@ -37,7 +37,7 @@ def two_configs(ecs: Ecs) -> tuple[dict[str, object], dict[str, object]]:
 
 
 async def check_convergence(ecs: Ecs, spec: ComputeSpec) -> None:
-    """Check that the lifecycle's next attempt completes the act, and one more changes nothing."""
+    """Check that the next attempt completes the operation, and one more attempt changes nothing."""
     await converger(ecs).apply("ecs", spec)
 
     again = await converger(ecs).apply("ecs", spec)
@@ -81,7 +81,7 @@ async def test_an_operation_interrupted_at_any_failpoint_converges_when_repeated
     )
 
     assert name in ecs.reached_points
-    # Nothing is awaited after the last point, so that a cancellation there comes too late.
+    # Nothing is awaited after the last failpoint, so a cancellation there has no effect.
     if name != "tags:written" or kind == "raised":
         assert isinstance(outcome[0], Interrupted | asyncio.CancelledError)
     await check_convergence(ecs, spec)

@@ -15,7 +15,7 @@ from landlord_test_target.in_memory import InMemorySteps, RecordingLogger, build
 
 
 class Tenant:
-    """A tenant, its record, and the jobs that are done for it."""
+    """A tenant, its record, and a way to run its jobs."""
 
     def __init__(self, tenants: TenantJobs) -> None:
         self.tenants = tenants

@@ -26,7 +26,7 @@ REASON = "ECS deployment circuit breaker: tasks failed to start."
 
 @attrs.frozen
 class Update:
-    """A tenant that has a service, and another configuration for it."""
+    """A tenant with a service, and another configuration for it."""
 
     ecs: Ecs
     config: dict[str, object]
@@ -38,7 +38,7 @@ class Update:
         return self.ecs.aws.service(self.config)
 
     async def run(self, happens: Callable[[Any], None], *, within: float = 5.0) -> ComputeResult:
-        """Update, and let something happen once ECS was asked for it."""
+        """Update, and change the service once the engine has requested the update."""
 
         def reached(point: str) -> None:
             if point == "update:sent":
@@ -123,7 +123,7 @@ async def test_a_rollback_by_ecs_between_two_attempts_is_detected(
         "subnets"
     ]
     if forgotten:
-        # In time ECS forgets what failed.
+        # ECS removes failed deployments after some time.
         update.service.deployments.pop()
     calls = await update.ecs.record_calls(update.spec.location)
 

@@ -140,7 +140,7 @@ def sts(lifetime: timedelta) -> Response:
 async def inspect_repeatedly(
     httpserver: HTTPServer, lifetime: timedelta, times: int
 ) -> list[Request]:
-    """The calls of STS while a tenant with a role is looked at some times."""
+    """Inspect a tenant with a role this many times, and return the calls of STS."""
 
     def answer(request: Request) -> Response:
         if "X-Amz-Target" in request.headers:

@@ -14,7 +14,7 @@ from landlord_test_target.compute_engines import process_engine
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder for tenants; what still lives of them at the end is killed."""
+    """A folder for tenants; processes that are left at the end are killed."""
     folder = tmp_path / "tenants"
     yield folder
     for pid in psutil.pids():

@@ -67,7 +67,7 @@ class ProcessSubject(Subject):
 
     async def carried(self, tenant: str) -> str:
         (process,) = self._living(tenant)
-        # psutil reads it with other line ends than it has.
+        # psutil changes the line ends of a command line.
         block = Path(f"/proc/{process.pid}/environ").read_bytes()
         (variable,) = (entry for entry in block.split(b"\0") if entry.startswith(b"KEY="))
         return os.fsdecode(variable.removeprefix(b"KEY="))

@@ -1,4 +1,4 @@
-"""A worker, or what keeps a command, killed with -9 at each point: one process afterwards."""
+"""A worker or a runner is killed with SIGKILL at each failpoint, and one process is left afterwards."""
 
 import json
 import signal
@@ -35,7 +35,7 @@ def body(operation: str, config: Mapping[str, object]) -> dict[str, Any]:
 
 
 async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) -> tuple[int, str]:
-    """Carry out jobs in a worker of their own: its exit code, and all that it said."""
+    """Run jobs in a separate worker, and return its exit code and all its output."""
     with NamedTemporaryFile() as output:
         log = Path(output.name)
         code = await fork_call(partial(carry_out, settings, bodies), log).wait()
@@ -43,14 +43,14 @@ async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) 
 
 
 async def run_again(engine: ProcessCompute, operation: str, config: Mapping[str, object]) -> str:
-    """Carry out a job in this process, as a worker does that was started anew."""
+    """Run a job in this process, as a restarted worker does."""
     tenants = build_tenant_jobs(("process", engine), health_timeout=20.0, step_timeout=60.0)
     answer = await tenants.run(json.dumps(body(operation, config)).encode(), InMemorySteps())
     return answer.output.status
 
 
 async def check_one_process(engine: ProcessCompute, tenants_mark: str, status: int) -> None:
-    """There is one process of the tenant's, and it is the right one."""
+    """Check that the tenant has exactly one process, with the right configuration."""
     (process,) = find_processes(tenants_mark)
     observed = await engine.inspect("a/../b\n", "")
     assert process.environ()["STATUS"] == str(status)

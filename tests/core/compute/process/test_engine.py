@@ -75,7 +75,7 @@ async def wait_state(
 async def provision_healthy(
     engine: ProcessCompute, config: dict[str, object], name: str = "t"
 ) -> int:
-    """Provision a tenant, and return its process once that serves."""
+    """Provision a tenant, wait until it is healthy, and return its process id."""
     await engine.provision(spec(config, name))
     observed = await wait_state(engine, ResourceState.HEALTHY, name=name)
     return int(observed.resource_ids["pid"])
@@ -226,7 +226,7 @@ async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> 
     )
     await wait_state(engine, ResourceState.HEALTHY)
 
-    # On a busy machine one may not want to wait for the others.
+    # On a busy machine a worker may give up its wait for the tenant's lock.
     failed = [result for result in results if isinstance(result, Exception)]
     assert all(isinstance(error, ComputeUnavailable) for error in failed)
     assert len(failed) < len(workers)
@@ -324,7 +324,7 @@ def read_state(folder: Path) -> dict[str, object]:
 
 
 async def interrupt_update(engine: ProcessCompute, point: str, target: ComputeSpec) -> None:
-    """Update, and end the attempt at this point, as a step's timeout does."""
+    """Update, and cancel the attempt at this failpoint, as a step's timeout does."""
 
     def reached(name: str) -> None:
         if name == point:

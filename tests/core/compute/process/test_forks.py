@@ -1,4 +1,4 @@
-"""Tenants whose processes fork on while they are ended."""
+"""Tenants whose processes keep forking while the engine ends them."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ async def test_a_chain_of_forks_is_ended(
         return observed.state is ResourceState.FAILED and is_held(alive)
 
     await wait_for(has_forked)
-    # It would raise after `longest_stop`.
+    # After `longest_stop` the delete would raise an error.
     assert await engine.destroy("t", "")
 
     async def has_released() -> bool:

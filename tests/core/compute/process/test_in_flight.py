@@ -1,4 +1,4 @@
-"""A job that is killed ends with the work under way, and no kill leaves a tenant down."""
+"""A killed job ends only after its current work, and no kill leaves a tenant out of service."""
 
 import asyncio
 import json
@@ -183,7 +183,7 @@ async def test_an_update_on_a_full_disk_fails_before_it_stops_the_previous_comma
 ) -> None:
     tenants_mark = create_mark()
     first = await provision_first(engine, tenants_mark)
-    # It is there already, so that the update writes nothing before its own state.
+    # The state file exists already, so the update's first write is its own state.
     await engine.provision(first)
     pids = [process.pid for process in find_processes(tenants_mark)]
     with monkeypatch.context() as patched:
@@ -286,7 +286,7 @@ async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job
         return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
 
     await wait_for(is_stopped)
-    # The test is about this time of suspension.
+    # The time of the suspension is what this test needs.
     await asyncio.sleep(2.2)
     os.kill(worker.pid, signal.SIGCONT)
     output, _ = await worker.communicate()
@@ -304,7 +304,7 @@ async def test_a_cancellation_during_the_search_for_orphans_releases_the_lock(
     loop, read = asyncio.get_running_loop(), Folder.read
 
     def cancel_at(folder: Folder) -> FolderState:
-        # The third look of a create is the one for orphans, under the command's lock.
+        # The third read of a create is the search for orphans, under the command's lock.
         looks.append("once")
         if len(looks) == 3:
             loop.call_soon_threadsafe(job.cancel)

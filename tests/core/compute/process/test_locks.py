@@ -101,7 +101,7 @@ async def test_an_error_after_the_cancellation_of_the_caller_is_dropped(tmp_path
 async def test_a_lock_that_may_not_be_opened_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, exists: bool
 ) -> None:
-    # Root is refused nothing: the real thing, as another user, is in test_removal.py.
+    # Root is never denied, so the error is simulated. test_removal.py runs the real case as another user.
     folder = tmp_path / "tenant"
     folder.mkdir()
     path = folder / "lock"

@@ -1,4 +1,4 @@
-"""Obstacles to a delete that a tenant or its operator can set up: the real ones, as root."""
+"""Obstacles to a delete that a tenant or its operator can create: real flags and mounts, as root."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def run_tool(*command: str | Path) -> bool:
 
 @pytest.fixture
 def tenant_folder(tmp_path: Path) -> Iterator[Path]:
-    """A tenant's folder; flags and mounts that a test leaves are taken away."""
+    """A tenant's folder; flags and mounts that a test leaves are removed."""
     tenant_folder = tmp_path / "tenant"
     (tenant_folder / "work").mkdir(parents=True)
     for name in ("act.lock", "command.lock", "state.json"):
@@ -321,7 +321,7 @@ def test_another_kind_of_error_is_no_protection(tenant_folder: Path) -> None:
 def test_a_refusal_names_the_protected_path(
     tenant_folder: Path, monkeypatch: pytest.MonkeyPatch, protected: str
 ) -> None:
-    # As for a user who may not clear it; the real one, in a process of its own, is above.
+    # Simulates a user who may not clear the flag. A test above uses a real one in a separate process.
     def deny(*_: object) -> int:
         raise PermissionError(1, "denied")
 

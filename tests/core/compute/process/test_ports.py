@@ -17,7 +17,7 @@ def claims(folder: Path, name: str, ports: Ports) -> PortClaims:
 
 @pytest.fixture
 def used_port() -> Iterator[int]:
-    """A port on which a stranger listens."""
+    """A port on which an unrelated process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 

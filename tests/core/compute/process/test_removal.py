@@ -87,7 +87,7 @@ def test_a_tree_deeper_than_any_stack_or_path_is_removed(tmp_path: Path) -> None
 
         assert not top.exists()
     finally:
-        # pytest could not remove what is left, and would break at its next starts.
+        # pytest could not remove the folder, and would fail at its next starts.
         subprocess.run(["rm", "-rf", top], check=True)
 
 

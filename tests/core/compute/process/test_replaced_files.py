@@ -1,4 +1,4 @@
-"""A tenant that puts something else in the place of the engine's own files."""
+"""A tenant that replaces the engine's own files with other kinds of files."""
 
 import asyncio
 import fcntl

@@ -10,7 +10,7 @@ from landlord_engines_core.compute.process.requests import backoff_delays, send_
 
 
 async def confirm_job_is_alive() -> None:
-    """The job lives."""
+    """Confirm that the job is alive, without an error."""
 
 
 async def test_the_caller_gets_the_result_or_the_error_of_a_thread() -> None:

@@ -1,4 +1,4 @@
-"""A tenant that a dead worker left out of service serves again, by its folder alone."""
+"""A tenant whose worker died in a switch serves again, from the state in its folder alone."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ async def test_a_command_that_served_and_was_killed_from_outside_runs_again(
 ) -> None:
     tenants_mark = create_mark()
     first = await provision_first(engine, tenants_mark)
-    # An apply that finds it healthy notes that.
+    # An apply that finds the command healthy records that.
     await engine.provision(first)
     (process,) = find_processes(tenants_mark)
     os.kill(process.pid, signal.SIGKILL)

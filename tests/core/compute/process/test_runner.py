@@ -1,4 +1,4 @@
-"""The runner by what it leaves: started as the engine starts it, and read in the tenant's folder."""
+"""The runner, started as by the engine, and its files in the tenant's folder."""
 
 import asyncio
 import os
@@ -28,8 +28,7 @@ from landlord_test_target.harness import wait_for
 
 @pytest.fixture
 def engine(engine: ProcessCompute) -> ProcessCompute:
-    """The runner under its module's name: as the lone file that it is elsewhere it would not be
-    measured."""
+    """An engine whose runner is imported as a module, so that coverage measures it."""
     return with_importable_runner(engine)
 
 
@@ -43,7 +42,7 @@ def only_folder(folder: Path) -> Path:
 
 
 async def run_to_end(engine: ProcessCompute, code: str) -> str:
-    """Run a tenant to its end, and return how it ended."""
+    """Run a tenant's command until it ends, and return how it ended."""
     await engine.provision(spec({"command": [*PYTHON, code]}))
 
     async def look() -> str:
@@ -107,7 +106,7 @@ async def test_the_runner_repeats_a_failed_write_of_its_state(
 
     def reached(point: str) -> None:
         if point == "update:written":
-            # As on a full disk, but for this file alone.
+            # This simulates a full disk for this file alone.
             (path / "note.json.new").mkdir()
 
     engine = attrs.evolve(engine, reached=reached)

@@ -1,4 +1,4 @@
-"""Many tenants at once, and one among them that hangs."""
+"""Many tenants at once, of which one hangs."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ WORTH_COMPARING = 3.0
 
 
 async def time_provisions(engine: ProcessCompute, tenants_mark: str = "") -> list[float]:
-    """Provision new tenants side by side: how long each took."""
+    """Provision new tenants at the same time, and return the seconds of each."""
     tenants = build_tenant_jobs(("process", engine), health_timeout=120.0, step_timeout=200.0)
     config = {"command": ["/bin/sleep", "1000"], "env": {"TENANT_MARK": tenants_mark}}
 
@@ -43,7 +43,7 @@ async def test_a_hundred_tenants_have_a_process_each_and_one_that_hangs_slows_no
     async def compare_with_hanging() -> bool:
         tenants_mark = create_mark()
         alone = await time_provisions(engine, tenants_mark)
-        # Each has a process and a port of its own.
+        # Each tenant has its own process and port.
         assert len(find_processes(tenants_mark)) == TENANTS
         assert (
             len({process.environ()["PORT"] for process in find_processes(tenants_mark)}) == TENANTS
@@ -54,7 +54,7 @@ async def test_a_hundred_tenants_have_a_process_each_and_one_that_hangs_slows_no
         hangs.cancel()
         return p99(beside) <= 2 * max(p99(alone), WORTH_COMPARING)
 
-    # Other load of the machine may slow one of the two, but hardly three times.
+    # Other load of the machine may slow one of the two measurements, but hardly three times.
     assert (
         await compare_with_hanging() or await compare_with_hanging() or await compare_with_hanging()
     )
