@@ -9,7 +9,7 @@ FOR_EVER = 1e9
 
 
 @attrs.define
-class _Source:
+class _CountingSource:
     """A source that returns the number of its calls. It waits for ``gate``, and fails on request."""
 
     gate: asyncio.Event | None = None
@@ -28,7 +28,7 @@ class _Source:
 
 
 async def _get(
-    cache: Cache[str, int], key: str, source: _Source, told: list[Exception] | None = None
+    cache: Cache[str, int], key: str, source: _CountingSource, told: list[Exception] | None = None
 ) -> int:
     stale = told if told is not None else []
     return await cache.get(key, source.ask, tolerate=OSError, on_stale=stale.append)
@@ -36,7 +36,7 @@ async def _get(
 
 async def test_within_its_time_an_answer_is_used_again() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER)
-    source = _Source()
+    source = _CountingSource()
 
     answers = [await _get(cache, "a", source) for _ in range(3)]
 
@@ -45,7 +45,7 @@ async def test_within_its_time_an_answer_is_used_again() -> None:
 
 async def test_without_a_time_to_live_each_call_asks() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
-    source = _Source()
+    source = _CountingSource()
 
     answers = [await _get(cache, "a", source) for _ in range(3)]
 
@@ -54,7 +54,7 @@ async def test_without_a_time_to_live_each_call_asks() -> None:
 
 async def test_each_key_has_its_own_answer() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER)
-    source = _Source()
+    source = _CountingSource()
 
     answers = [await _get(cache, key, source) for key in ("a", "b", "a")]
 
@@ -63,7 +63,7 @@ async def test_each_key_has_its_own_answer() -> None:
 
 async def test_concurrent_lookups_of_one_key_share_one_request() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
-    source = _Source(gate=asyncio.Event())
+    source = _CountingSource(gate=asyncio.Event())
     waiting = [asyncio.create_task(_get(cache, "a", source)) for _ in range(20)]
     await source.begun.wait()
 
@@ -76,7 +76,7 @@ async def test_concurrent_lookups_of_one_key_share_one_request() -> None:
 
 async def test_a_cancelled_lookup_does_not_affect_the_others() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER)
-    source = _Source(gate=asyncio.Event())
+    source = _CountingSource(gate=asyncio.Event())
     first = asyncio.create_task(_get(cache, "a", source))
     await source.begun.wait()
     second = asyncio.create_task(_get(cache, "a", source))
@@ -92,7 +92,7 @@ async def test_a_cancelled_lookup_does_not_affect_the_others() -> None:
 
 async def test_an_expired_answer_is_used_when_the_source_fails_and_this_is_reported() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
-    source = _Source()
+    source = _CountingSource()
     told: list[Exception] = []
     await _get(cache, "a", source)
     source.error = OSError("away")
@@ -105,7 +105,7 @@ async def test_an_expired_answer_is_used_when_the_source_fails_and_this_is_repor
 
 async def test_without_an_older_answer_the_failure_is_raised_and_not_kept() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER)
-    source = _Source(error=OSError("away"))
+    source = _CountingSource(error=OSError("away"))
     told: list[Exception] = []
 
     with pytest.raises(OSError, match="away"):
@@ -118,7 +118,7 @@ async def test_without_an_older_answer_the_failure_is_raised_and_not_kept() -> N
 
 async def test_another_failure_than_the_one_named_is_raised_past_an_older_answer() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
-    source = _Source()
+    source = _CountingSource()
     await _get(cache, "a", source)
     source.error = ValueError("broken")
 
@@ -128,7 +128,7 @@ async def test_another_failure_than_the_one_named_is_raised_past_an_older_answer
 
 async def test_a_cancelled_request_cancels_its_waiters_and_the_next_lookup_asks_again() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
-    source = _Source(error=asyncio.CancelledError())
+    source = _CountingSource(error=asyncio.CancelledError())
 
     with pytest.raises(asyncio.CancelledError):
         await _get(cache, "a", source)
@@ -139,7 +139,7 @@ async def test_a_cancelled_request_cancels_its_waiters_and_the_next_lookup_asks_
 
 async def test_the_least_recently_used_entry_is_evicted_first() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER, limit=2)
-    source = _Source()
+    source = _CountingSource()
     for key in ("a", "b", "a", "c"):
         await _get(cache, key, source)
 

@@ -15,7 +15,7 @@ class _Leaf:
 
 
 @attrs.frozen(kw_only=True)
-class _Soil:
+class _Ground:
     kind: str = ""
 
 
@@ -27,11 +27,11 @@ class _Tree:
     labels: Mapping[str, str] = attrs.field(factory=dict)
     anything: Mapping[str, object] = attrs.field(factory=dict)
     leaves: tuple[_Leaf, ...] = ()
-    soil: _Soil = _Soil()
+    soil: _Ground = _Ground()
 
 
 @attrs.frozen(kw_only=True)
-class _Picky:
+class _Limited:
     word: str = attrs.field(validator=attrs.validators.max_len(3))
 
 
@@ -106,7 +106,7 @@ def test_each_bad_field_gets_a_line_of_its_own() -> None:
 
 def test_a_problem_never_repeats_the_value() -> None:
     with pytest.raises(codec.BadDocument) as caught:
-        codec.loads(b'{"word": "secret"}', _Picky)
+        codec.loads(b'{"word": "secret"}', _Limited)
 
     assert caught.value.problems == ["$ is not valid (ValueError)"]
 

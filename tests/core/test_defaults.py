@@ -15,7 +15,7 @@ from landlord_test_target.in_memory import RecordingLogger
 
 
 @attrs.frozen(kw_only=True)
-class Nothing:
+class EmptySettings:
     """A worker engine's section without keys."""
 
 
@@ -23,7 +23,9 @@ def load_registry(folder: Path, text: str) -> ComputeRegistry:
     path = folder / "config.yaml"
     path.write_text(text)
     sources = Sources.gather(path, {}, {}, compute_type=find_compute_settings)
-    return host.build_registry(sources.load("own", Nothing).settings, RecordingLogger(), Metrics())
+    return host.build_registry(
+        sources.load("own", EmptySettings).settings, RecordingLogger(), Metrics()
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ INFO = EngineInfo(
 
 
 @attrs.define(eq=False)
-class MadeUp(WorkerEngine):
+class GeneratedEngine(WorkerEngine):
     """An engine whose behaviour at each call comes from hypothesis.
 
     Attributes:
@@ -78,7 +78,7 @@ async def locks(count: int) -> None:
 
 
 engines = st.builds(
-    MadeUp,
+    GeneratedEngine,
     listens=st.booleans(),
     lasts=st.none() | st.integers(0, 30),
     seen=st.lists(
@@ -109,7 +109,7 @@ def lifecycle(
 @settings(max_examples=50)
 @given(engine=engines, stop_after=st.integers(0, 40), fail_fast=st.booleans())
 async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
-    engine: MadeUp, stop_after: int, *, fail_fast: bool
+    engine: GeneratedEngine, stop_after: int, *, fail_fast: bool
 ) -> None:
     logger, stop = RecordingLogger(), asyncio.Event()
     running = lifecycle(engine, logger, fail_fast=fail_fast)
@@ -131,7 +131,7 @@ async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
 
 @given(st.lists(st.sampled_from(EngineState), min_size=1, max_size=8))
 def test_states_never_go_backwards(wanted: list[EngineState]) -> None:
-    engine = MadeUp(listens=True, lasts=None, seen=[], ends=True)
+    engine = GeneratedEngine(listens=True, lasts=None, seen=[], ends=True)
     running = lifecycle(engine, RecordingLogger())
 
     for state in wanted:

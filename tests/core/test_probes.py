@@ -74,7 +74,7 @@ class Engine(WorkerEngine):
 
 
 @attrs.define(kw_only=True)
-class Probed:
+class ProbedEngine:
     """An engine in its lifecycle, and the address of its probes."""
 
     engine: Engine
@@ -105,7 +105,7 @@ class Probed:
 
 def build_probed(
     engine: Engine, *, slots: Slots | None = None, longest_wait: float = 60.0
-) -> Probed:
+) -> ProbedEngine:
     options = LifecycleOptions(
         drain_timeout=30, register_timeout=60, registration_check_interval=60, fail_fast=False
     )
@@ -122,11 +122,11 @@ def build_probed(
         longest_wait=longest_wait,
         heartbeat=Heartbeat(interval=0.05),
     )
-    return Probed(engine=engine, probes=probes)
+    return ProbedEngine(engine=engine, probes=probes)
 
 
 @asynccontextmanager
-async def serve_probes(one: Probed, address: Address = ANY_PORT) -> AsyncIterator[None]:
+async def serve_probes(one: ProbedEngine, address: Address = ANY_PORT) -> AsyncIterator[None]:
     logger = RecordingLogger()
     async with one.probes.serving(address, logger):
         ((_, _, where),) = logger.lines
@@ -135,7 +135,7 @@ async def serve_probes(one: Probed, address: Address = ANY_PORT) -> AsyncIterato
 
 
 @asynccontextmanager
-async def run_worker(one: Probed) -> AsyncIterator[None]:
+async def run_worker(one: ProbedEngine) -> AsyncIterator[None]:
     async with serve_probes(one):
         task = asyncio.create_task(one.lifecycle.run(one.stop))
         await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from landlord_engines_core.resolution import Resolver, find_tenant_engine
 from landlord_test_target.in_memory import RecordingLogger
 
 
-class Placed(MockCompute):
+class MockWithLocations(MockCompute):
     """A mock with locations, of which it refuses one."""
 
     def location(self, config: object) -> str:
@@ -25,7 +25,7 @@ def resolver(
 ) -> Resolver:
     known = {"force": None, "default": None, **options}
     return Resolver(
-        registry=ComputeRegistry({name: Placed({"size": 1}) for name in names}),
+        registry=ComputeRegistry({name: MockWithLocations({"size": 1}) for name in names}),
         landlord=landlord,
         force=known["force"],
         default=known["default"],
@@ -162,7 +162,7 @@ async def test_an_expired_answer_is_used_and_logged(httpserver: HTTPServer) -> N
     httpserver.expect_ordered_request("/v1/compute/config").respond_with_data("", status=500)
     landlord, logger = LandlordClient(httpserver.url_for("/")), RecordingLogger()
     chosen = Resolver(
-        registry=ComputeRegistry({"a": Placed()}),
+        registry=ComputeRegistry({"a": MockWithLocations()}),
         landlord=landlord,
         force=None,
         default=None,

@@ -21,7 +21,7 @@ ENGINES = {__name__: "worker engine test"}
 
 
 @attrs.define(eq=False)
-class Leaving:
+class RecordedExit:
     """Replaces the end of the process, and records it."""
 
     codes: list[int] = attrs.field(factory=list)
@@ -40,7 +40,7 @@ def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def build_handler(
-    leaving: Leaving,
+    leaving: RecordedExit,
     *,
     drain_timeout: float | None = 0.0,
     longest_block: float = 60.0,
@@ -62,7 +62,7 @@ def build_handler(
 
 
 async def test_the_first_signal_stops_and_the_second_forces() -> None:
-    with build_handler(Leaving(), drain_timeout=60) as handling:
+    with build_handler(RecordedExit(), drain_timeout=60) as handling:
         control = handling.control
         signal.raise_signal(signal.SIGHUP)
         await asyncio.wait_for(control.stop.wait(), 10)
@@ -77,7 +77,7 @@ async def test_the_first_signal_stops_and_the_second_forces() -> None:
 async def test_a_drain_that_does_not_end_is_ended_with_3_and_a_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    leaving = Leaving()
+    leaving = RecordedExit()
     with build_handler(leaving):
         signal.raise_signal(signal.SIGTERM)
     # This blocks the event loop.
@@ -94,7 +94,7 @@ async def test_a_drain_that_does_not_end_is_ended_with_3_and_a_line(
 async def test_a_second_signal_ends_the_process_though_the_loop_is_blocked(
     drain_timeout: float | None,
 ) -> None:
-    leaving = Leaving()
+    leaving = RecordedExit()
     with build_handler(leaving, drain_timeout=drain_timeout):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
@@ -105,7 +105,7 @@ async def test_a_second_signal_ends_the_process_though_the_loop_is_blocked(
 
 @pytest.mark.usefixtures("short_intervals")
 async def test_a_running_loop_gives_other_tasks_time_after_a_signal() -> None:
-    leaving = Leaving()
+    leaving = RecordedExit()
     with build_handler(leaving, drain_timeout=None) as handling:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
@@ -120,7 +120,7 @@ async def test_a_running_loop_gives_other_tasks_time_after_a_signal() -> None:
 @pytest.mark.usefixtures("short_intervals")
 async def test_a_blocked_loop_is_reported_once_with_the_blocking_code() -> None:
     logger = RecordingLogger()
-    with build_handler(Leaving(), longest_block=0.1, logger=logger):
+    with build_handler(RecordedExit(), longest_block=0.1, logger=logger):
         until = time.monotonic() + 20
         while not logger.lines and time.monotonic() < until:
             time.sleep(0.01)

@@ -15,7 +15,7 @@ from landlord_engines_core.models import JobStart, Transition
 
 
 @attrs.define
-class IdleProcess:
+class RecordingJobs:
     """The jobs of a process that runs none of them, and only records which ones were stopped."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
@@ -34,7 +34,7 @@ class JobsFile:
     """A file with jobs of one tenant, and Landlord's answer about that tenant."""
 
     store: Store
-    process: IdleProcess = attrs.field(factory=IdleProcess)
+    process: RecordingJobs = attrs.field(factory=RecordingJobs)
     landlord_answer: bool | None = None
 
     def send(self) -> DirectSteps:

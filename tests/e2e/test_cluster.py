@@ -36,7 +36,7 @@ DELETES = ("delete", 3)
 
 
 @attrs.define(kw_only=True)
-class Load:
+class ClusterLoad:
     """Tenants and their jobs, sent as by Landlord: a failed or unanswered request is repeated."""
 
     world: World
@@ -148,7 +148,7 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
                 config = world.config(port=port)
                 config["workflow"]["restate"]["worker_advertised_url"] = front.url
                 workers.append(await (await world.launch(config)).wait_registered())
-            load = Load(world=world)
+            load = ClusterLoad(world=world)
             async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as lives:
                 for number in range(TENANTS):
                     lives.create_task(load.run_tenant(number))

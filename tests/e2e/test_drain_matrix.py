@@ -32,7 +32,7 @@ LATE = 10
 
 
 @attrs.frozen(kw_only=True)
-class End:
+class Exit:
     """The result of a worker's exit."""
 
     code: int
@@ -47,14 +47,14 @@ class Matrix:
 
     async def drain_and_measure(
         self, cell: str, worker: Worker, *signals: int, drain: int = DRAIN, note: str = ""
-    ) -> End:
+    ) -> Exit:
         """Send the signals, each after the worker logged the one before, and measure the exit."""
         for number in signals[:-1]:
             worker.send_signal(number)
             await worker.wait_logged("draining")
         since = monotonic()
         worker.send_signal(signals[-1])
-        end = End(code=await worker.wait_ended(120), seconds=monotonic() - since)
+        end = Exit(code=await worker.wait_ended(120), seconds=monotonic() - since)
         # A shell shows death by a signal as 128 plus its number.
         exit_code = end.code if end.code >= 0 else 128 - end.code
         self.add_row(cell, drain, exit_code, f"{end.seconds:.2f} s", note)
@@ -74,7 +74,7 @@ def matrix() -> Iterator[Matrix]:
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
 
 
-async def end_idle_workers(world: World, times: int) -> list[End]:
+async def end_idle_workers(world: World, times: int) -> list[Exit]:
     """Start a worker, run one job and end the worker, this many times."""
     ends = []
     config = world.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
@@ -82,7 +82,7 @@ async def end_idle_workers(world: World, times: int) -> list[End]:
         worker = await (await world.launch(config)).wait_registered()
         assert await world.run(world.tenant(), "provision", "mock") == "created"
         since = monotonic()
-        ends.append(End(code=await worker.terminate(), seconds=monotonic() - since))
+        ends.append(Exit(code=await worker.terminate(), seconds=monotonic() - since))
     return ends
 
 

@@ -20,11 +20,11 @@ from landlord_test_target.waiting import wait_for
 
 QUICK = Intervals(reconcile=0.1, poll=0.1, retry=0.2, kill=0.1)
 
-Looped = Callable[[], AbstractAsyncContextManager[ApiUser]]
+RunLandlord = Callable[[], AbstractAsyncContextManager[ApiUser]]
 
 
 @attrs.define
-class Gate:
+class BlockableDispatcher:
     """Restate's dispatcher, which a test can block: blocked dispatches wait unsent."""
 
     dispatcher: Dispatcher
@@ -49,12 +49,14 @@ class Gate:
 
 
 @pytest.fixture
-def gate(world: World) -> Gate:
-    return Gate(world.dispatcher)
+def gate(world: World) -> BlockableDispatcher:
+    return BlockableDispatcher(world.dispatcher)
 
 
 @pytest.fixture
-def run_landlord_without_worker(world: World, gate: Gate, http: aiohttp.ClientSession) -> Looped:
+def run_landlord_without_worker(
+    world: World, gate: BlockableDispatcher, http: aiohttp.ClientSession
+) -> RunLandlord:
     """Run Landlord without a worker."""
 
     @asynccontextmanager
@@ -72,7 +74,7 @@ def run_landlord_without_worker(world: World, gate: Gate, http: aiohttp.ClientSe
 
 
 async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
-    world: World, run_landlord_without_worker: Looped
+    world: World, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -107,7 +109,7 @@ async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
     ],
 )
 async def test_a_tenant_may_be_called_anything(
-    world: World, run_landlord_without_worker: Looped, name: str
+    world: World, run_landlord_without_worker: RunLandlord, name: str
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -123,7 +125,7 @@ async def test_a_tenant_may_be_called_anything(
 
 
 async def test_a_changed_configuration_replaces_a_job_that_backs_off(
-    world: World, run_landlord_without_worker: Looped, gate: Gate
+    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -141,7 +143,7 @@ async def test_a_changed_configuration_replaces_a_job_that_backs_off(
 
 
 async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
-    world: World, run_landlord_without_worker: Looped, gate: Gate
+    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -159,7 +161,7 @@ async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
 
 
 async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_it(
-    world: World, run_landlord_without_worker: Looped, gate: Gate
+    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker()
@@ -174,7 +176,7 @@ async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_i
 
 
 async def test_a_delete_during_a_run_leaves_nothing(
-    world: World, run_landlord_without_worker: Looped, gate: Gate
+    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -191,7 +193,7 @@ async def test_a_delete_during_a_run_leaves_nothing(
 
 
 async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
-    world: World, run_landlord_without_worker: Looped, gate: Gate
+    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -211,7 +213,7 @@ async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
 
 
 async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
-    world: World, run_landlord_without_worker: Looped
+    world: World, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         tenant = await landlord.create("acme", compute_provider="target", version=1)
@@ -228,7 +230,7 @@ async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
 
 
 async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
-    world: World, run_landlord_without_worker: Looped, gate: Gate
+    world: World, run_landlord_without_worker: RunLandlord, gate: BlockableDispatcher
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -242,7 +244,7 @@ async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
 
 
 async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
-    world: World, run_landlord_without_worker: Looped
+    world: World, run_landlord_without_worker: RunLandlord
 ) -> None:
     async with run_landlord_without_worker() as landlord:
         await world.worker(api=landlord.url)
@@ -255,7 +257,9 @@ async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
     assert [resource["engine"] for resource in await world.target.resources(tenant)] == ["target2"]
 
 
-async def created(world: World, landlord: ApiUser, gate: Gate, **faults: float) -> str:
+async def created(
+    world: World, landlord: ApiUser, gate: BlockableDispatcher, **faults: float
+) -> str:
     """Create a tenant whose target fails from the first request, and return the tenant's id."""
     gate.is_open.clear()
     tenant = await landlord.create("acme", compute_provider="target", version=1)
@@ -264,7 +268,7 @@ async def created(world: World, landlord: ApiUser, gate: Gate, **faults: float) 
     return tenant
 
 
-async def wait_dispatching(gate: Gate) -> None:
+async def wait_dispatching(gate: BlockableDispatcher) -> None:
     async def look() -> bool:
         return gate.under_way > 0
 

@@ -28,7 +28,7 @@ class Job:
     Attributes:
         shift: The seconds by which its time of dispatch is shifted.
         killed: Whether the job is killed while its request to the target is in flight.
-        overtaken: Whether the next job arrives while this one's request to the target is in flight.
+        is_superseded: Whether the next job arrives while this one's request to the target is in flight.
     """
 
     operation: str
@@ -36,15 +36,15 @@ class Job:
     shift: float = 0.0
     engine: str = "target"
     killed: bool = False
-    overtaken: bool = False
+    is_superseded: bool = False
 
     @property
-    def is_superseded(self) -> bool:
-        return self.killed or self.overtaken
+    def has_delayed_request(self) -> bool:
+        return self.killed or self.is_superseded
 
 
 @attrs.frozen
-class Word:
+class LandlordAnswer:
     """Landlord's answer about a tenant."""
 
     status: str = "ready"
@@ -57,23 +57,23 @@ class Case:
     """Jobs of one tenant, and the expected result.
 
     Attributes:
-        says: Landlord's answer while the jobs run; None is a 404.
-        then: Landlord's answer after the end of the last job.
-        left: The final version and its engine; None if no resource is left.
-        silent: Whether Landlord's API fails until it was asked about the last job.
+        answer_during: Landlord's answer while the jobs run; None is a 404.
+        answer_after: Landlord's answer after the end of the last job.
+        remaining: The final version and its engine; None if no resource is left.
+        is_api_down: Whether Landlord's API fails until it was asked about the last job.
     """
 
     jobs: tuple[Job, ...]
-    says: Word | None = None
-    then: Word | None = None
-    left: tuple[str, int] | None = None
-    silent: bool = False
+    answer_during: LandlordAnswer | None = None
+    answer_after: LandlordAnswer | None = None
+    remaining: tuple[str, int] | None = None
+    is_api_down: bool = False
 
 
 def provision(
-    version: int = 1, shift: float = 0.0, *, killed: bool = False, overtaken: bool = False
+    version: int = 1, shift: float = 0.0, *, killed: bool = False, is_superseded: bool = False
 ) -> Job:
-    return Job("provision", version, shift, killed=killed, overtaken=overtaken)
+    return Job("provision", version, shift, killed=killed, is_superseded=is_superseded)
 
 
 def update(
@@ -82,37 +82,47 @@ def update(
     engine: str = "target",
     *,
     killed: bool = False,
-    overtaken: bool = False,
+    is_superseded: bool = False,
 ) -> Job:
-    return Job("update", version, shift, engine, killed, overtaken)
+    return Job("update", version, shift, engine, killed, is_superseded)
 
 
 def delete(shift: float = 0.0) -> Job:
     return Job("delete", shift=shift)
 
 
-def case_of_removed(*jobs: Job, says: Word | None = None, silent: bool = False) -> Case:
+def case_of_removed(
+    *jobs: Job, answer_during: LandlordAnswer | None = None, is_api_down: bool = False
+) -> Case:
     """Build a case of a tenant that Landlord does not know at the end."""
-    return Case(jobs, says=says, silent=silent)
+    return Case(jobs, answer_during=answer_during, is_api_down=is_api_down)
 
 
-def case_of_wanted(version: int, *jobs: Job, silent: bool = False) -> Case:
+def case_of_wanted(version: int, *jobs: Job, is_api_down: bool = False) -> Case:
     """Build a case of a tenant for which Landlord always wants this version."""
-    word = Word(version=version)
-    return Case(jobs, says=word, then=word, left=("target", version), silent=silent)
+    word = LandlordAnswer(version=version)
+    return Case(
+        jobs,
+        answer_during=word,
+        answer_after=word,
+        remaining=("target", version),
+        is_api_down=is_api_down,
+    )
 
 
 CASES: Mapping[str, Case] = {
     "a delete from a clock behind": case_of_removed(provision(), delete(BEHIND)),
     "a delete after a job from a clock ahead": case_of_removed(provision(shift=AHEAD), delete()),
     "a delete while Landlord archives": case_of_removed(
-        provision(shift=AHEAD), delete(BEHIND), says=Word("archiving")
+        provision(shift=AHEAD), delete(BEHIND), answer_during=LandlordAnswer("archiving")
     ),
     "a delete that Landlord did not mean yet": case_of_removed(
-        provision(shift=AHEAD), delete(BEHIND), says=Word("updating")
+        provision(shift=AHEAD), delete(BEHIND), answer_during=LandlordAnswer("updating")
     ),
     "a delete that gave way, then archived": Case(
-        (provision(shift=AHEAD), delete(BEHIND)), says=Word(), then=Word("archived")
+        (provision(shift=AHEAD), delete(BEHIND)),
+        answer_during=LandlordAnswer(),
+        answer_after=LandlordAnswer("archived"),
     ),
     "a delete of nothing, then a late provision": case_of_removed(
         delete(AHEAD), provision(shift=LATE)
@@ -125,13 +135,13 @@ CASES: Mapping[str, Case] = {
         provision(shift=AHEAD, killed=True), delete(BEHIND)
     ),
     "a delete during a job from a clock ahead": case_of_removed(
-        provision(shift=AHEAD, overtaken=True), delete(BEHIND)
+        provision(shift=AHEAD, is_superseded=True), delete(BEHIND)
     ),
     "a delete while Landlord is silent": case_of_removed(
-        provision(shift=AHEAD), delete(BEHIND), silent=True
+        provision(shift=AHEAD), delete(BEHIND), is_api_down=True
     ),
     "a late provision while Landlord is silent": case_of_removed(
-        delete(AHEAD), provision(shift=LATE), silent=True
+        delete(AHEAD), provision(shift=LATE), is_api_down=True
     ),
     "a late delete": case_of_wanted(1, provision(), delete(LATE)),
     "a late delete from a clock ahead": case_of_wanted(1, provision(), delete(AHEAD)),
@@ -145,7 +155,7 @@ CASES: Mapping[str, Case] = {
     "a late update from a clock ahead": case_of_wanted(3, provision(), update(3), update(2, AHEAD)),
     "an update from a clock behind": case_of_wanted(3, provision(), update(2), update(3, BEHIND)),
     "an update behind one that runs": case_of_wanted(
-        3, provision(), update(2, AHEAD, overtaken=True), update(3, BEHIND)
+        3, provision(), update(2, AHEAD, is_superseded=True), update(3, BEHIND)
     ),
     "an update after a killed one from a clock ahead": case_of_wanted(
         3, provision(), update(2, AHEAD, killed=True), update(3, BEHIND)
@@ -158,9 +168,9 @@ CASES: Mapping[str, Case] = {
     ),
     "an update from a clock behind to another engine": Case(
         (provision(), update(2, AHEAD, "target2"), update(3, BEHIND)),
-        says=Word(version=3),
-        then=Word(version=3),
-        left=("target", 3),
+        answer_during=LandlordAnswer(version=3),
+        answer_after=LandlordAnswer(version=3),
+        remaining=("target", 3),
     ),
 }
 
@@ -199,7 +209,7 @@ async def test_late_and_skewed_jobs_leave_what_landlord_wants(
 ) -> None:
     await _worker(world, admin, api=landlord.url)
 
-    assert await _run_cases(Play(world, admin, landlord), CASES) == _expected(CASES)
+    assert await _run_cases(CaseRunner(world, admin, landlord), CASES) == _expected(CASES)
 
 
 async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
@@ -207,7 +217,7 @@ async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
 ) -> None:
     worker = await _worker(world, admin)
 
-    assert await _run_cases(Play(world, admin, landlord), WITHOUT) == _expected(WITHOUT)
+    assert await _run_cases(CaseRunner(world, admin, landlord), WITHOUT) == _expected(WITHOUT)
 
     assert await worker.wait_logged(DECIDED_WITHOUT)
 
@@ -217,7 +227,7 @@ Left = tuple[tuple[str, int] | None, list[str]]
 
 
 @attrs.frozen
-class Play:
+class CaseRunner:
     """Sends the jobs of a case with shifted times of dispatch."""
 
     world: World
@@ -232,22 +242,22 @@ class Play:
             raise AssertionError(f"{name}: {error}") from error
 
     async def _run(self, tenant: str, case: Case) -> None:
-        self._says(tenant, case.says)
+        self._says(tenant, case.answer_during)
         sent: list[str] = []
         for number, job in enumerate(case.jobs, 1):
             is_last = number == len(case.jobs)
-            if is_last and case.silent:
+            if is_last and case.is_api_down:
                 self.landlord.failing_tenants.add(tenant)
             sent.append(await self._send(tenant, job))
-            if is_last and case.silent:
+            if is_last and case.is_api_down:
                 await self._asked(tenant)
-                self._says(tenant, case.then)
+                self._says(tenant, case.answer_after)
                 self.landlord.failing_tenants.discard(tenant)
             if job.is_superseded:
                 await self._in_hand(tenant, job, sent[-1])
             else:
                 await self._over(tenant, sent)
-        self._says(tenant, case.then)
+        self._says(tenant, case.answer_after)
 
     async def _send(self, tenant: str, job: Job) -> str:
         if job.is_superseded:
@@ -275,7 +285,7 @@ class Play:
 
         await wait_for(look)
 
-    def _says(self, tenant: str, word: Word | None) -> None:
+    def _says(self, tenant: str, word: LandlordAnswer | None) -> None:
         if word is None:
             self.landlord.remove_tenant(tenant)
         else:
@@ -292,7 +302,7 @@ async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> W
     return await (await world.launch(config)).wait_registered()
 
 
-async def _run_cases(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
+async def _run_cases(play: CaseRunner, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     """Run the cases, wait for each tenant's last resync, and return what is left."""
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
@@ -302,7 +312,10 @@ async def _run_cases(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left
 
 
 def _expected(cases: Mapping[str, Case]) -> Mapping[str, Left]:
-    return {name: (case.left, [case.left[0]] if case.left else []) for name, case in cases.items()}
+    return {
+        name: (case.remaining, [case.remaining[0]] if case.remaining else [])
+        for name, case in cases.items()
+    }
 
 
 async def _wait_resyncs(world: World) -> None:

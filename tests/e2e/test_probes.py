@@ -9,12 +9,12 @@ from landlord_test_target.harness import Worker, World, wait_for
 from landlord_test_target.scrape import samples, states
 
 
-async def ready(world: World, worker: Worker) -> tuple[int, dict[str, Any]]:
+async def read_ready(world: World, worker: Worker) -> tuple[int, dict[str, Any]]:
     async with world.http.get(f"{worker.probe_url}/readyz") as response:
         return response.status, await response.json()
 
 
-async def alive(world: World, worker: Worker) -> tuple[int, dict[str, Any]]:
+async def read_alive(world: World, worker: Worker) -> tuple[int, dict[str, Any]]:
     async with world.http.get(f"{worker.probe_url}/livez") as response:
         return response.status, await response.json()
 
@@ -33,13 +33,13 @@ async def is_registered(world: World, worker: Worker, state: str) -> dict[str, A
     """Wait until /readyz shows this state of the registration, and return its answer."""
 
     async def look() -> dict[str, Any] | None:
-        status, body = await ready(world, worker)
+        status, body = await read_ready(world, worker)
         assert (status, body["ready"], body["state"], body["reasons"]) == (200, True, "serving", [])
         return body if body["registration"]["state"] == state else None
 
     body = await wait_for(look)
     assert body is not None
-    assert await alive(world, worker) == (200, {"alive": True, "reasons": []})
+    assert await read_alive(world, worker) == (200, {"alive": True, "reasons": []})
     return body
 
 
@@ -129,8 +129,8 @@ async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_en
 
     ending = asyncio.create_task(worker.terminate())
     await worker.wait_logged("draining")
-    status, body = await ready(world, worker)
-    living, _ = await alive(world, worker)
+    status, body = await read_ready(world, worker)
+    living, _ = await read_alive(world, worker)
     values = await read_samples(world, worker)
 
     assert (status, body["ready"], body["state"]) == (503, False, "draining")

@@ -80,7 +80,7 @@ async def _status(world: World, execution_id: str) -> str:
         return status
 
 
-async def land_create(world: World, tenant: str, **document: object) -> None:
+async def create_from_outside(world: World, tenant: str, **document: object) -> None:
     """Create the resource from outside, as a late request does."""
     body = {
         "tenant": tenant,
@@ -103,7 +103,7 @@ async def delete_resource(world: World, tenant: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Unseen:
+class HiddenEnd:
     """A dispatcher that shows jobs as running until a test lets Landlord see their end."""
 
     inner: RestateDispatcher
@@ -122,7 +122,7 @@ class Unseen:
 async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied(
     world: World,
 ) -> None:
-    dispatcher = Unseen(inner=world.dispatcher)
+    dispatcher = HiddenEnd(inner=world.dispatcher)
     target = TargetCompute("target", world.target.url)
     quick = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
     async with landlord_in_memory(
@@ -182,7 +182,7 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     await world.wait_ended(tenant, 1)
     await delete_resource(world, tenant)
     if behind == "changed":
-        await land_create(world, tenant, version=7)
+        await create_from_outside(world, tenant, version=7)
     landlord.is_down = False
 
     outcomes = await world.wait_outcomes(tenant, 2)
@@ -219,7 +219,7 @@ async def test_without_an_api_only_deleted_tenants_are_repaired(world: World) ->
     await world.run(deleted, "provision", version=1)
     await world.run(deleted, "delete", version=1)
     await delete_resource(world, created)
-    await land_create(world, deleted)
+    await create_from_outside(world, deleted)
 
     assert await world.wait_outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
@@ -258,19 +258,19 @@ async def test_a_resync_yields_to_a_job_that_acquired_the_lock_first(
     landlord.may_answer.clear()
     landlord.requested_paths.clear()
 
-    async def asked() -> bool:
+    async def was_requested() -> bool:
         return bool(landlord.requested_paths)
 
-    await wait_for(asked)
+    await wait_for(was_requested)
     await world.target.set_fault(tenant, "create", hold=1)
     job = await world.send(tenant, "provision", "target", version=1)
     await world.target.wait_called(tenant, "create", 2)
     landlord.may_answer.set()
 
-    async def over() -> bool:
+    async def has_completed() -> bool:
         return "completed" in [row["status"] for row in await wait_resyncs(world, *ANY)]
 
-    await wait_for(over)
+    await wait_for(has_completed)
     await world.target.set_fault(tenant, "create")
     await world.wait_done(job)
     assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
@@ -317,8 +317,10 @@ async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     killed = await wait_failed_resync(world)
     assert killed["completion_failure"] == "[409] killed"
-    gave_way, asked = killed["completed_at"], (await world.wait_row(job))["created_at"]
-    assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
+    gave_way, was_requested = killed["completed_at"], (await world.wait_row(job))["created_at"]
+    assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(was_requested) < timedelta(
+        seconds=1
+    )
     operations = [transition["operation"] for transition in await world.wait_ended(tenant, 2)]
     assert operations == ["provision", "update"]
     assert (await world.target.document(tenant))["version"] == 3

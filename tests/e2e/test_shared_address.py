@@ -27,7 +27,7 @@ OLDEST = 2.0
 
 
 @attrs.frozen(kw_only=True)
-class Truth:
+class ActualState:
     """The admin API's view in an interval: the version that claimed the URL, the manifest read last."""
 
     begun: float
@@ -44,7 +44,7 @@ class Truth:
 
 
 @attrs.frozen(kw_only=True)
-class Look:
+class ShownState:
     """A registration state that a worker showed, with its time."""
 
     version: int
@@ -53,15 +53,15 @@ class Look:
 
 
 @attrs.define(kw_only=True)
-class Fleet:
+class SharedWorkers:
     """Three workers behind one address, which workers of the next version replace one by one."""
 
     world: World
     balancer: Balancer
     version: int = 0
     workers: list[tuple[int, Worker]] = attrs.field(factory=list)
-    truths: list[Truth] = attrs.field(factory=list)
-    looks: list[Look] = attrs.field(factory=list)
+    truths: list[ActualState] = attrs.field(factory=list)
+    shown_states: list[ShownState] = attrs.field(factory=list)
     digests: dict[int, str] = attrs.field(factory=dict)
     jobs: dict[str, str] = attrs.field(factory=dict)
     seconds: list[float] = attrs.field(factory=list)
@@ -90,7 +90,7 @@ class Fleet:
         self._route()
         assert await worker.terminate() == 0
 
-    async def roll(self) -> None:
+    async def replace_workers(self) -> None:
         """Replace each worker while jobs are in flight, and wait until all show the right state."""
         begun = monotonic()
         self.version += 1
@@ -98,10 +98,10 @@ class Fleet:
             await asyncio.gather(*(self.send() for _ in range(3)))
             await self.start(self.version)
             await self.stop_oldest()
-        await self.right()
+        await self.wait_right()
         self.seconds.append(monotonic() - begun)
 
-    async def right(self) -> None:
+    async def wait_right(self) -> None:
         async with asyncio.timeout(120):
             for _, worker in self.workers:
                 while await self._state(worker) != "registered":
@@ -111,7 +111,7 @@ class Fleet:
         self.digests[self.version] = truth.claim
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncIterator[None]:
         """Record the states of the admin API and of each worker, again and again."""
         watching = [asyncio.create_task(look()) for look in (self._watch_truth, self._watch)]
         try:
@@ -122,7 +122,7 @@ class Fleet:
             ended = await asyncio.gather(*watching, return_exceptions=True)
         assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
 
-    async def lost(self) -> Counter[str]:
+    async def count_wrong(self) -> Counter[str]:
         """Compare each job with the target, its row and its history."""
         wrong: Counter[str] = Counter()
         for tenant, job in self.jobs.items():
@@ -134,11 +134,15 @@ class Fleet:
             wrong["unknown"] += await self.world.wait_outcomes(tenant, 1) != ["created"]
         return +wrong
 
-    def find_untrue(self) -> list[Look]:
+    def find_untrue(self) -> list[ShownState]:
         """List the shown states that contradict every recent answer of the admin API."""
-        return [look for look in self.looks if self._age(look) > OLDEST and not self._unseen(look)]
+        return [
+            look
+            for look in self.shown_states
+            if self._age(look) > OLDEST and not self._unseen(look)
+        ]
 
-    def _age(self, look: Look) -> float:
+    def _age(self, look: ShownState) -> float:
         """Return the seconds for which Restate had shown another state."""
         digest, abort_timeout = self.digests[look.version], self.abort_timeout(look.version)
         ages = (
@@ -148,7 +152,7 @@ class Fleet:
         )
         return next(ages, float("inf"))
 
-    def _unseen(self, look: Look) -> bool:
+    def _unseen(self, look: ShownState) -> bool:
         """Check whether Restate read two manifests between two recent samples."""
         return any(
             after.revision - before.revision > 1
@@ -157,17 +161,19 @@ class Fleet:
         )
 
     def table(self) -> str:
-        judged = [age for age in map(self._age, self.looks) if age <= OLDEST]
+        judged = [age for age in map(self._age, self.shown_states) if age <= OLDEST]
         figures = {
             "rolls": self.version,
             "jobs": len(self.jobs),
-            "looks at a worker": len(self.looks),
+            "looks at a worker": len(self.shown_states),
             **{
-                f"- {state}": count for state, count in Counter(x.state for x in self.looks).items()
+                f"- {state}": count
+                for state, count in Counter(x.state for x in self.shown_states).items()
             },
             "looks at the admin API": len(self.truths),
             "longest that a worker was behind in s": round(max(judged), 2),
-            "looks at what Restate showed too shortly to be seen": len(self.looks) - len(judged),
+            "looks at what Restate showed too shortly to be seen": len(self.shown_states)
+            - len(judged),
             "longest roll in s": round(max(self.seconds), 1),
         }
         return "\n".join(f"| {key} | {value} |" for key, value in figures.items())
@@ -189,7 +195,9 @@ class Fleet:
                 state = await self._state(worker)
                 # A worker knows no state before the answer to its first registration.
                 if state and (knew or state != "unknown"):
-                    self.looks.append(Look(version=version, at=monotonic(), state=state))
+                    self.shown_states.append(
+                        ShownState(version=version, at=monotonic(), state=state)
+                    )
             await asyncio.sleep(0.03)
 
     async def _watch_truth(self) -> None:
@@ -197,16 +205,16 @@ class Fleet:
             self.truths.append(await self._truth())
             await asyncio.sleep(0.01)
 
-    async def _truth(self) -> Truth:
+    async def _truth(self) -> ActualState:
         begun = monotonic()
         deployment = await self.world.admin.deployment_at(self.balancer.url)
         if deployment is None:
-            return Truth(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
+            return ActualState(begun=begun, ended=monotonic(), claim="", abort_timeout=None)
         (read,) = {
             (service.revision, read_seconds(service.abort_timeout))
             for service in deployment.services
         }
-        return Truth(
+        return ActualState(
             begun=begun,
             ended=monotonic(),
             claim=deployment.metadata[DIGEST_KEY],
@@ -238,16 +246,16 @@ async def test_a_rolling_update_behind_one_address_ends_registered_with_the_righ
 ) -> None:
     rolls, chance = pytestconfig.getoption("--rolls"), Random(pytestconfig.getoption("--seed"))
     async with run_balancer((), random=chance) as balancer:
-        fleet = Fleet(world=world, balancer=balancer)
+        fleet = SharedWorkers(world=world, balancer=balancer)
         for _ in range(3):
             await fleet.start(0)
-        await fleet.right()
+        await fleet.wait_right()
 
-        async with fleet.watched():
+        async with fleet.watch():
             for _ in range(rolls):
-                await fleet.roll()
+                await fleet.replace_workers()
 
-        assert not await fleet.lost()
+        assert not await fleet.count_wrong()
         print(f"\n{fleet.table()}")  # noqa: T201  # the figures are what the long form is for
         assert not fleet.find_untrue()
 
@@ -256,7 +264,7 @@ async def test_a_worker_whose_url_reaches_an_old_version_is_outdated_until_it_re
     world: World,
 ) -> None:
     async with run_balancer(()) as balancer:
-        fleet = Fleet(world=world, balancer=balancer)
+        fleet = SharedWorkers(world=world, balancer=balancer)
         old = await fleet.start(0)
         await old.wait_registered()
         config = world.config(step_timeout="50s")
@@ -286,7 +294,7 @@ async def test_forced_registrations_with_other_options_fail_no_job_in_flight(
     world: World,
 ) -> None:
     async with run_balancer(()) as balancer:
-        fleet = Fleet(world=world, balancer=balancer)
+        fleet = SharedWorkers(world=world, balancer=balancer)
         worker = await (await fleet.start(0)).wait_registered()
         url = f"{world.restate.admin_endpoint}/services/{world.service}"
         revisions = set()
@@ -301,4 +309,4 @@ async def test_forced_registrations_with_other_options_fail_no_job_in_flight(
             revisions.add(text.split("revision ")[1])
 
         assert len(revisions) == 6
-        assert not await fleet.lost()
+        assert not await fleet.count_wrong()

@@ -19,7 +19,7 @@ Forge = Callable[[str], dict[str, str]]
 
 
 @attrs.frozen(kw_only=True)
-class Signed:
+class SigningSetup:
     """A worker that trusts one key, on a restate-server that signs with it."""
 
     world: World
@@ -39,9 +39,9 @@ class Signed:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def signed(
+async def signing_setup(
     target_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Signed]:
+) -> AsyncIterator[SigningSetup]:
     folder: Path = tmp_path_factory.mktemp("signed")
     restate = SigningServer(binary=await server_binary(), folder=folder / "restate", key=KEY)
     await restate.start()
@@ -51,21 +51,21 @@ async def signed(
         config = world.config()
         config["workflow"]["restate"]["identity_keys"] = [KEY.public]
         worker = await (await world.launch(config, "--log-level=debug")).wait_registered()
-        yield Signed(world=world, worker=worker)
+        yield SigningSetup(world=world, worker=worker)
         await world.aclose()
     await restate.stop()
 
 
-async def test_jobs_of_a_server_that_signs_are_done(signed: Signed) -> None:
-    tenant = signed.world.tenant()
+async def test_jobs_of_a_server_that_signs_are_done(signing_setup: SigningSetup) -> None:
+    tenant = signing_setup.world.tenant()
 
     outcomes = [
-        await signed.world.run(tenant, operation, version=1)
+        await signing_setup.world.run(tenant, operation, version=1)
         for operation in ("provision", "update", "delete")
     ]
 
     assert outcomes == ["created", "unchanged", "deleted"]
-    assert "requests are not checked" not in signed.worker.log_text()
+    assert "requests are not checked" not in signing_setup.worker.log_text()
 
 
 @pytest.mark.parametrize(
@@ -86,27 +86,27 @@ async def test_jobs_of_a_server_that_signs_are_done(signed: Signed) -> None:
     ],
 )
 async def test_a_request_that_restate_did_not_sign_is_refused_and_runs_nothing(
-    signed: Signed, forge: Forge
+    signing_setup: SigningSetup, forge: Forge
 ) -> None:
-    status = await signed.answer(signed.execute, forge(signed.execute))
+    status = await signing_setup.answer(signing_setup.execute, forge(signing_setup.execute))
 
     assert status == 401
-    assert await signed.world.target.rows("t") == []
+    assert await signing_setup.world.target.rows("t") == []
 
 
-async def test_a_captured_signature_is_valid_for_no_other_path(signed: Signed) -> None:
-    captured = KEY.headers(signed.execute)
-    lock = f"/invoke/{signed.world.service}Tenant"
+async def test_a_captured_signature_is_valid_for_no_other_path(signing_setup: SigningSetup) -> None:
+    captured = KEY.headers(signing_setup.execute)
+    lock = f"/invoke/{signing_setup.world.service}Tenant"
 
     others = (f"{lock}/take", f"{lock}/end", f"{lock}/forget", "/discover")
-    statuses = [await signed.answer(path, captured) for path in others]
+    statuses = [await signing_setup.answer(path, captured) for path in others]
 
     assert statuses == [401] * len(others)
 
 
-async def test_a_request_with_a_valid_signature_is_accepted(signed: Signed) -> None:
+async def test_a_request_with_a_valid_signature_is_accepted(signing_setup: SigningSetup) -> None:
     """Show that the refusals above are not those of a worker that refuses everything."""
-    status = await signed.answer(signed.execute, KEY.headers(signed.execute))
+    status = await signing_setup.answer(signing_setup.execute, KEY.headers(signing_setup.execute))
 
     assert status not in (401, 404)
 
@@ -115,30 +115,30 @@ async def test_a_request_with_a_valid_signature_is_accepted(signed: Signed) -> N
     ("path", "status"), [("/health", 200), ("/x/health", 200), ("/invoke/S/health", 401)]
 )
 async def test_the_sdks_health_needs_no_signature_and_runs_nothing(
-    signed: Signed, path: str, status: int
+    signing_setup: SigningSetup, path: str, status: int
 ) -> None:
-    assert await signed.answer(path, {}) == status
-    assert await signed.world.target.rows("t") == []
+    assert await signing_setup.answer(path, {}) == status
+    assert await signing_setup.world.target.rows("t") == []
 
 
 async def test_a_server_that_signs_with_another_key_cannot_register_the_worker(
-    signed: Signed,
+    signing_setup: SigningSetup,
 ) -> None:
-    config = signed.world.config()
+    config = signing_setup.world.config()
     config["workflow"]["restate"]["identity_keys"] = [OTHER.public]
 
-    worker = await signed.world.launch(config)
+    worker = await signing_setup.world.launch(config)
 
     (line, *_) = await worker.wait_logged("not registered yet")
     assert "trusts the same identity keys" in line["reason"]
 
 
-async def test_a_key_is_rotated_by_trusting_both_temporarily(signed: Signed) -> None:
-    config = signed.world.config()
+async def test_a_key_is_rotated_by_trusting_both_temporarily(signing_setup: SigningSetup) -> None:
+    config = signing_setup.world.config()
     restate = {**config["workflow"]["restate"], "service_name": "Rotated"}
     restate["identity_keys"] = [OTHER.public, KEY.public]
 
-    worker = await signed.world.launch({**config, "workflow": {"restate": restate}})
+    worker = await signing_setup.world.launch({**config, "workflow": {"restate": restate}})
 
     await worker.wait_registered()
 

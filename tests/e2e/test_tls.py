@@ -16,7 +16,7 @@ from landlord_test_target.tls_proxy import run_tls_proxy
 
 
 @attrs.frozen(kw_only=True)
-class Fronts:
+class TlsProxies:
     """The two APIs behind TLS, and the file that a worker has to trust."""
 
     admin: str
@@ -49,54 +49,61 @@ def _context(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def fronts(world: World, landlord: HTTPServer, tmp_path: Path) -> AsyncIterator[Fronts]:
+async def tls_proxies(
+    world: World, landlord: HTTPServer, tmp_path: Path
+) -> AsyncIterator[TlsProxies]:
     context, ca_file = _context("127.0.0.1", tmp_path)
     async with (
         run_tls_proxy(world.restate.admin_endpoint, context) as admin,
         run_tls_proxy(landlord.url_for(""), context) as api,
     ):
-        yield Fronts(admin=admin, landlord=api, ca_file=ca_file)
+        yield TlsProxies(admin=admin, landlord=api, ca_file=ca_file)
 
 
 async def test_a_private_authority_is_trusted_by_the_standard_variable(
-    world: World, fronts: Fronts
+    world: World, tls_proxies: TlsProxies
 ) -> None:
-    checked, text = await fronts.worker(world, SSL_CERT_FILE=str(fronts.ca_file)).command("check")
+    checked, text = await tls_proxies.worker(world, SSL_CERT_FILE=str(tls_proxies.ca_file)).command(
+        "check"
+    )
 
     assert checked == 0, text
-    assert f"Landlord: {fronts.landlord}/v1 answers" in text
+    assert f"Landlord: {tls_proxies.landlord}/v1 answers" in text
     assert "registration: " in text
 
 
-async def test_a_worker_registers_and_works_over_tls(world: World, fronts: Fronts) -> None:
-    config = fronts.config(world)
+async def test_a_worker_registers_and_works_over_tls(world: World, tls_proxies: TlsProxies) -> None:
+    config = tls_proxies.config(world)
     config["worker"]["compute_provider"] = "mock"
     del config["workflow"]["restate"]["worker_landlord_api_url"]
 
-    worker = await world.launch(config, SSL_CERT_FILE=str(fronts.ca_file))
+    worker = await world.launch(config, SSL_CERT_FILE=str(tls_proxies.ca_file))
     await worker.wait_registered()
 
     assert await world.run(world.tenant(), "provision", "mock") == "created"
 
 
 async def test_an_unknown_authority_of_landlord_is_refused_with_the_setting(
-    world: World, fronts: Fronts
+    world: World, tls_proxies: TlsProxies
 ) -> None:
-    code, text = await fronts.worker(world).command("check")
+    code, text = await tls_proxies.worker(world).command("check")
 
     assert code == 3
-    assert f"Landlord's API at {fronts.landlord}/v1 shows a certificate that is not trusted" in text
+    assert (
+        f"Landlord's API at {tls_proxies.landlord}/v1 shows a certificate that is not trusted"
+        in text
+    )
     assert "SSL_CERT_FILE" in text
     assert "Traceback" not in text
 
 
 async def test_an_unknown_authority_of_the_admin_api_is_logged_at_each_try(
-    world: World, fronts: Fronts
+    world: World, tls_proxies: TlsProxies
 ) -> None:
-    worker = await world.launch(fronts.config(world))
+    worker = await world.launch(tls_proxies.config(world))
 
     (line, *_) = await worker.wait_logged("not registered yet")
-    assert f"{fronts.admin} shows a certificate that is not trusted" in line["reason"]
+    assert f"{tls_proxies.admin} shows a certificate that is not trusted" in line["reason"]
     assert "SSL_CERT_FILE" in line["reason"]
     assert await world.admin.service(world.service) is None
 
@@ -106,8 +113,8 @@ async def test_a_certificate_for_another_host_is_refused_though_its_authority_is
 ) -> None:
     context, ca_file = _context("elsewhere.example", tmp_path)
     async with run_tls_proxy(landlord.url_for(""), context) as api:
-        fronts = Fronts(admin=world.restate.admin_endpoint, landlord=api, ca_file=ca_file)
-        code, text = await fronts.worker(world, SSL_CERT_FILE=str(ca_file)).command("check")
+        tls_proxies = TlsProxies(admin=world.restate.admin_endpoint, landlord=api, ca_file=ca_file)
+        code, text = await tls_proxies.worker(world, SSL_CERT_FILE=str(ca_file)).command("check")
 
     assert code == 3
     assert "not valid for '127.0.0.1'" in text

@@ -33,7 +33,7 @@ class Operation:
 
 
 @attrs.define(kw_only=True)
-class Rolls:
+class UpgradeResults:
     """The results of all upgrades so far."""
 
     world: World
@@ -45,7 +45,7 @@ class Rolls:
     moves: int = 0
     seconds: list[float] = attrs.field(factory=list)
 
-    async def roll(self, old: Worker, of_each: int) -> Worker:
+    async def upgrade(self, old: Worker, of_each: int) -> Worker:
         """Replace the old version by a new one while operations are in flight."""
         flight = await self._in_flight(of_each)
         begun = monotonic()
@@ -170,11 +170,11 @@ class Rolls:
 async def test_a_new_version_loses_no_operation_in_flight(
     world: World, count: int, of_each: int
 ) -> None:
-    rolls = Rolls(world=world)
+    rolls = UpgradeResults(world=world)
     worker = await world.worker(hold_retry_interval="1s", step_timeout="59s")
 
     for _ in range(count):
-        worker = await rolls.roll(worker, of_each)
+        worker = await rolls.upgrade(worker, of_each)
 
     print(f"\n{rolls.table()}")  # noqa: T201  # the figures are what the long form is for
     assert not +rolls.wrong, rolls.table()

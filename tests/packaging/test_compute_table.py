@@ -128,7 +128,7 @@ def table() -> dict[str, dict[str, str]]:
 
 
 @cache
-def held_to_the_contract(engine: str) -> tuple[type[ComputeContract], type[Subject]]:
+def load_contract_suite(engine: str) -> tuple[type[ComputeContract], type[Subject]]:
     """Load the contract suite of an engine, and its subject."""
     namespace: Mapping[str, Any] = runpy.run_path(str(ROOT / "tests" / MODULES[engine]))
     kinds = [kind for kind in namespace.values() if isinstance(kind, type)]
@@ -137,15 +137,15 @@ def held_to_the_contract(engine: str) -> tuple[type[ComputeContract], type[Subje
     return suite, subject
 
 
-def own_tests(suite: type) -> set[str]:
+def tests_of(suite: type) -> set[str]:
     return {name for name in vars(suite) if name.startswith("test_")}
 
 
-def keeps(engine: str, rule: str) -> bool:
+def runs_rule(engine: str, rule: str) -> bool:
     """Check whether the contract suite runs this rule for this engine."""
-    suite, subject = held_to_the_contract(engine)
+    suite, subject = load_contract_suite(engine)
     # The tests have to be those of the suite, not tests of the engine with the same name.
-    assert not own_tests(suite) & own_tests(ComputeContract)
+    assert not tests_of(suite) & tests_of(ComputeContract)
     if rule.startswith("An act interrupted"):
         return {"create", "update", "delete"} <= subject.points.keys()
     if rule.startswith("Detects"):
@@ -160,14 +160,14 @@ def test_the_table_has_every_row_once_and_no_other() -> None:
 def test_every_test_of_the_suite_is_in_a_row() -> None:
     named = [test for tests in RULES.values() for test in tests]
 
-    assert sorted(named) == sorted(own_tests(ComputeContract))
+    assert sorted(named) == sorted(tests_of(ComputeContract))
 
 
 @pytest.mark.parametrize("engine", MODULES)
 def test_an_engine_keeps_the_rules_that_the_table_says_it_keeps(engine: str) -> None:
     said = {rule: table()[rule][engine] for rule in RULES}
 
-    assert said == {rule: "yes" if keeps(engine, rule) else "no" for rule in RULES}
+    assert said == {rule: "yes" if runs_rule(engine, rule) else "no" for rule in RULES}
 
 
 @pytest.mark.parametrize("engine", MODULES)

@@ -48,7 +48,7 @@ KEPT = (
 )
 
 
-def texts() -> Iterator[tuple[str, str]]:
+def read_texts() -> Iterator[tuple[str, str]]:
     """Return each file of the repository that people read, with its text."""
     listed = subprocess.run(
         ["git", "ls-files", "*.py", "*.md", "*.toml", "*.yaml"],
@@ -67,7 +67,7 @@ def test_a_retired_word_is_nowhere_but_in_decision_records(retired: str) -> None
     pattern = re.compile(retired)
     uses = [
         f"{name}: {line.strip()}"
-        for name, text in texts()
+        for name, text in read_texts()
         for line in text.splitlines()
         if pattern.search(line)
     ]
@@ -75,19 +75,21 @@ def test_a_retired_word_is_nowhere_but_in_decision_records(retired: str) -> None
     assert uses == [], f"it is called {RETIRED[retired]} now"
 
 
-def words() -> list[str]:
+def read_words() -> list[str]:
     rows = re.findall(r"^\| ([a-z][a-z ,]*) \| .* \| .* \|$", GLOSSARY.read_text(), re.MULTILINE)
     return [word for row in rows if row != "word" for word in row.split(", ")]
 
 
 def test_each_word_of_the_glossary_has_one_entry() -> None:
-    assert len(words()) == len(set(words())) > 15
+    assert len(read_words()) == len(set(read_words())) > 15
 
 
-@pytest.mark.parametrize("word", words())
+@pytest.mark.parametrize("word", read_words())
 def test_each_word_of_the_glossary_is_used_in_the_code(word: str) -> None:
     pattern = re.compile(re.escape(word).replace(r"\ ", r"[ _-]"), re.IGNORECASE)
 
     assert any(
-        pattern.search(text) for name, text in texts() if "/src/" in name and name.endswith(".py")
+        pattern.search(text)
+        for name, text in read_texts()
+        if "/src/" in name and name.endswith(".py")
     )

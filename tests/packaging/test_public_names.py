@@ -27,7 +27,7 @@ def modules() -> Iterator[str]:
             yield found.name
 
 
-def bare(module: ModuleType) -> bool:
+def has_only_submodules(module: ModuleType) -> bool:
     """Check whether a module contains only submodules."""
     return all(
         name.startswith("_") or isinstance(value, ModuleType)
@@ -41,7 +41,7 @@ def test_a_module_lists_its_public_names_once_and_has_them(name: str) -> None:
 
     public: list[str] | None = getattr(module, "__all__", None)
 
-    assert public is not None or bare(module)
+    assert public is not None or has_only_submodules(module)
     assert len(public or ()) == len(set(public or ()))
     assert not [one for one in public or () if not hasattr(module, one)]
 

@@ -45,7 +45,7 @@ async def test_a_recorded_journal_is_replayed_to_its_end_without_a_new_step(jour
     compute = MockCompute()
     recorded: dict[str, str] = json.loads(journal.read_text())
 
-    kinds = [kind for kind, _ in _messages(await _replayed(recorded, compute))]
+    kinds = [kind for kind, _ in _messages(await _replay(recorded, compute))]
 
     assert kinds[-1] == END, [hex(kind) for kind in kinds]
     assert compute.resources == {}
@@ -64,16 +64,16 @@ async def test_steps_with_other_names_or_in_another_order_fail_the_replay(
     names: Mapping[bytes, bytes],
 ) -> None:
     recorded: dict[str, str] = json.loads((JOURNALS / "0.1.0" / "create.json").read_text())
-    body = _with_steps_named(base64.b64decode(recorded["body"]), names)
+    body = _rename_steps(base64.b64decode(recorded["body"]), names)
     changed = {**recorded, "body": base64.b64encode(body).decode()}
 
-    messages = dict(_messages(await _replayed(changed, MockCompute())))
+    messages = dict(_messages(await _replay(changed, MockCompute())))
 
     assert END not in messages
     assert b"mismatch" in messages[ERROR]
 
 
-class Away(MockCompute):
+class UnavailableMock(MockCompute):
     """A compute engine that fails in the first step."""
 
     def location(self, config: Mapping[str, object]) -> str:
@@ -81,7 +81,7 @@ class Away(MockCompute):
 
 
 async def test_memory_of_a_suspended_handler_is_freed_without_the_garbage_collector() -> None:
-    left = await _left_by(MockCompute(), SUSPENSION)
+    left = await _objects_left_by(MockCompute(), SUSPENSION)
 
     assert [each for each in left if isinstance(each, Context)] == []
 
@@ -92,26 +92,30 @@ async def test_memory_of_a_failed_step_is_freed_without_the_garbage_collector(
     # A kept log line would keep its error alive.
     caplog.set_level(logging.CRITICAL, "restate")
 
-    frames = [each for each in await _left_by(Away(), ERROR) if isinstance(each, FrameType)]
+    frames = [
+        each
+        for each in await _objects_left_by(UnavailableMock(), ERROR)
+        if isinstance(each, FrameType)
+    ]
 
     assert [frame for frame in frames if frame.f_code.co_name.startswith("create_poll")] == []
 
 
-async def _left_by(compute: MockCompute, last: int) -> list[object]:
+async def _objects_left_by(compute: MockCompute, last: int) -> list[object]:
     """Return all objects that are left after an attempt with such a last message, before any collection."""
     recorded: dict[str, str] = json.loads((JOURNALS / "0.1.0" / "create.json").read_text())
-    first = {**recorded, "body": base64.b64encode(_just_begun(recorded)).decode()}
+    first = {**recorded, "body": base64.b64encode(_journal_with_input(recorded)).decode()}
     gc.collect()
     gc.disable()
     try:
-        kinds = [kind for kind, _ in _messages(await _replayed(first, compute))]
+        kinds = [kind for kind, _ in _messages(await _replay(first, compute))]
         assert kinds[-1] == last, [hex(kind) for kind in kinds]
         return gc.get_objects()
     finally:
         gc.enable()
 
 
-def _just_begun(recorded: Mapping[str, str]) -> bytes:
+def _journal_with_input(recorded: Mapping[str, str]) -> bytes:
     """Build a journal that has only the job's input."""
     (start, about), (received, body), *_ = _messages(base64.b64decode(recorded["body"]))
     # The number of entries follows the two forms of the id, each with its length before it.
@@ -122,7 +126,7 @@ def _just_begun(recorded: Mapping[str, str]) -> bytes:
     return b"".join(struct.pack(">HHI", kind, 0, len(part)) + part for kind, part in parts)
 
 
-def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
+def _rename_steps(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
     """Build a journal in which the steps have other names."""
     rewritten = bytearray()
     for kind, content in _messages(body):
@@ -136,7 +140,7 @@ def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
     return bytes(rewritten)
 
 
-async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
+async def _replay(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
     """Give a recorded request to the application and return its answer."""
     admin = AdminClient("http://127.0.0.1:9")
     tenants = build_tenant_jobs(("mock", compute))

@@ -66,7 +66,7 @@ async def landlord(dispatcher: RestateDispatcher) -> AsyncIterator[ApiUser]:
         yield ApiUser(url=running.url, http=http)
 
 
-def on_the_wire(request: Request) -> dict[str, str]:
+def sent_fields(request: Request) -> dict[str, str]:
     """Return the fields of a sent request in the form of a recording."""
     path = request.path + (
         f"?{unquote(request.query_string.decode())}" if request.query_string else ""
@@ -79,7 +79,7 @@ def on_the_wire(request: Request) -> dict[str, str]:
     }
 
 
-def sent(httpserver: HTTPServer, method: str, path: str) -> list[Request]:
+def requests_to(httpserver: HTTPServer, method: str, path: str) -> list[Request]:
     return [
         request
         for request, _ in httpserver.log
@@ -99,7 +99,7 @@ async def test_every_recorded_dispatch_is_sent_field_by_field_as_it_was_recorded
 
         execution_id = await dispatcher.dispatch(recorded["body_raw"].encode())
 
-        fields = on_the_wire(sent(httpserver, "POST", "/TenantProvisioning")[-1])
+        fields = sent_fields(requests_to(httpserver, "POST", "/TenantProvisioning")[-1])
         fields["answer"] = execution_id
         expected = {
             "method": recorded["method"],
@@ -132,15 +132,15 @@ async def test_every_recorded_row_gives_the_tenant_state_that_landlord_showed(
 
     tenant = await landlord.create("acme")
 
-    async def polled() -> bool:
-        return len(sent(httpserver, "POST", "/query")) >= 2
+    async def was_polled() -> bool:
+        return len(requests_to(httpserver, "POST", "/query")) >= 2
 
     seen = await landlord.wait_fields(
         tenant, status=expected["status"], workflow_sub_state=expected["sub_state"]
     )
     if expected["retry_count"] is not None:
         seen = await landlord.wait_fields(tenant, workflow_retry_count=expected["retry_count"])
-        await wait_for(polled)
+        await wait_for(was_polled)
         seen = (await landlord.get(tenant)).body
     word = expected.get("word", "completed" if status == "completed" else expected["sub_state"])
     running = status != "completed"
@@ -148,7 +148,7 @@ async def test_every_recorded_row_gives_the_tenant_state_that_landlord_showed(
     assert seen.get("workflow_execution_id") == (execution_id if running else None)
     assert seen.get("workflow_retry_count") == expected["retry_count"]
     assert "workflow_error_message" not in seen
-    assert len(sent(httpserver, "POST", "/TenantProvisioning")) == 1
+    assert len(requests_to(httpserver, "POST", "/TenantProvisioning")) == 1
 
 
 @pytest.mark.parametrize("exchange", KILLS)
@@ -170,7 +170,7 @@ async def test_a_delete_sends_the_recorded_kill_and_continues_after_any_answer(
     answer = await landlord.delete(tenant)
 
     assert (answer.status, answer.body["status"]) == (202, "archiving")
-    (kill,) = sent(httpserver, "PATCH", "/invocations/")
+    (kill,) = requests_to(httpserver, "PATCH", "/invocations/")
     assert kill.path == recorded["path"]
 
 

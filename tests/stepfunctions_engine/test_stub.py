@@ -20,15 +20,15 @@ from landlord_engines_core.steps import Steps
 from landlord_engines_stepfunctions_stub import factory
 
 
-async def no_job_comes(body: bytes, steps: Steps) -> ExecutionStatus:
+async def fail_on_job(body: bytes, steps: Steps) -> ExecutionStatus:
     raise AssertionError
 
 
-async def nothing_ends(ended: CompletedJob, steps: Steps) -> Resynced:
+async def fail_on_resync(ended: CompletedJob, steps: Steps) -> Resynced:
     raise AssertionError
 
 
-async def nobody_asks(tenant: str) -> bool | None:
+async def fail_if_asked(tenant: str) -> bool | None:
     raise AssertionError
 
 
@@ -36,9 +36,9 @@ async def nobody_asks(tenant: str) -> bool | None:
 def engine() -> WorkerEngine:
     context = EngineContext(
         settings=factory.settings_type(),
-        run_job=no_job_comes,
-        resync=nothing_ends,
-        is_wanted=nobody_asks,
+        run_job=fail_on_job,
+        resync=fail_on_resync,
+        is_wanted=fail_if_asked,
         logger=structlog.get_logger(),
         host=HostInfo(),
     )

@@ -23,7 +23,7 @@ TIMES = Timeouts(step_timeout=20)
 GONE = Resources(count=0, serving=0, running=0)
 
 
-def serving(version: int) -> Resources:
+def one_serving(version: int) -> Resources:
     return Resources(count=1, serving=version, running=1)
 
 
@@ -58,19 +58,19 @@ def test_forty_cases_combine_each_operation_with_each_next_job_and_delay_each_ca
     ("work", "then", "api", "right"),
     [
         (KilledJob.UPDATE, NextJob.DELETE, True, [GONE]),
-        (KilledJob.UNHEALTHY, NextJob.YOUNGER, True, [serving(3)]),
-        (KilledJob.UPDATE, NextJob.NOTHING, True, [serving(2)]),
-        (KilledJob.UPDATE, NextJob.NOTHING, False, [serving(1), serving(2)]),
-        (KilledJob.NEVER_HEALTHY, NextJob.NOTHING, True, [serving(1)]),
-        (KilledJob.NEVER_HEALTHY, NextJob.NOTHING, False, [serving(1)]),
-        (KilledJob.PROVISION, NextJob.NOTHING, True, [serving(1)]),
-        (KilledJob.PROVISION, NextJob.NOTHING, False, [GONE, serving(1)]),
+        (KilledJob.UNHEALTHY, NextJob.YOUNGER, True, [one_serving(3)]),
+        (KilledJob.UPDATE, NextJob.NOTHING, True, [one_serving(2)]),
+        (KilledJob.UPDATE, NextJob.NOTHING, False, [one_serving(1), one_serving(2)]),
+        (KilledJob.NEVER_HEALTHY, NextJob.NOTHING, True, [one_serving(1)]),
+        (KilledJob.NEVER_HEALTHY, NextJob.NOTHING, False, [one_serving(1)]),
+        (KilledJob.PROVISION, NextJob.NOTHING, True, [one_serving(1)]),
+        (KilledJob.PROVISION, NextJob.NOTHING, False, [GONE, one_serving(1)]),
     ],
 )
 def test_only_the_expected_versions_of_a_case_are_accepted(
     work: KilledJob, then: NextJob, right: list[Resources], *, api: bool
 ) -> None:
-    ends = [GONE, *map(serving, (1, 2, 3))]
+    ends = [GONE, *map(one_serving, (1, 2, 3))]
 
     assert [end for end in ends if not find_faults(case_record(work, then, end, api=api))] == right
 
@@ -86,7 +86,7 @@ def test_an_incomplete_version_is_never_accepted(resources: Resources) -> None:
 
 def test_a_job_that_was_killed_before_it_had_the_lock_changes_nothing() -> None:
     assert not find_faults(
-        case_record(KilledJob.UPDATE, NextJob.NOTHING, serving(1), had_lock=False)
+        case_record(KilledJob.UPDATE, NextJob.NOTHING, one_serving(1), had_lock=False)
     )
 
 
@@ -100,7 +100,7 @@ def test_a_create_sent_after_the_delete_is_found_and_one_sent_before_is_not() ->
 
 
 def test_a_next_job_that_never_ends_is_found() -> None:
-    stuck = case_record(KilledJob.UPDATE, NextJob.YOUNGER, serving(3))
+    stuck = case_record(KilledJob.UPDATE, NextJob.YOUNGER, one_serving(3))
     stuck.next_job_ended = 0
 
     assert find_faults(stuck) == ["the next job (younger) has not ended"]
@@ -114,7 +114,7 @@ def test_a_late_update_in_place_is_accepted_only_without_an_api(
 ) -> None:
     ends = []
     for version in (1, 2, 3):
-        late = case_record(KilledJob.UPDATE, NextJob.YOUNGER, serving(version), api=api)
+        late = case_record(KilledJob.UPDATE, NextJob.YOUNGER, one_serving(version), api=api)
         late.killed = 9.0
         late.requests = [TargetRequest(at=8.0, call="update", detail={"answered": answered})]
         ends += [] if find_faults(late) else [version]

@@ -16,7 +16,7 @@ def operation(**fields: object) -> Operation:
     return Operation(**{**usual, **fields})  # type: ignore[arg-type]
 
 
-def taken(
+def recovery_seconds(
     operation: Operation,
     *others: Operation,
     faults: tuple[Mapping[str, object], ...] = (),
@@ -34,31 +34,31 @@ def taken(
 
 
 def test_an_operation_during_one_kill_is_measured_from_the_end_of_the_kill() -> None:
-    assert taken(operation()) == [1.0]
-    assert taken(operation(ended=18.0)) == [6.0]
-    assert taken(operation(ended=0.0)) == [float("inf")]
+    assert recovery_seconds(operation()) == [1.0]
+    assert recovery_seconds(operation(ended=18.0)) == [6.0]
+    assert recovery_seconds(operation(ended=0.0)) == [float("inf")]
 
 
 def test_an_operation_started_during_a_fault_is_measured_too() -> None:
-    assert taken(operation(begun=11.0)) == [1.0]
-    assert taken(operation(begun=12.5)) == []
+    assert recovery_seconds(operation(begun=11.0)) == [1.0]
+    assert recovery_seconds(operation(begun=12.5)) == []
 
 
 @pytest.mark.parametrize("at", [9.5, 12.5])
 def test_an_operation_with_a_second_fault_is_not_measured(at: float) -> None:
     other = {"kind": "connections cut", "is_kill": False, "at": at, "recovered": at + 0.1}
 
-    assert taken(operation(), faults=(other,)) == []
+    assert recovery_seconds(operation(), faults=(other,)) == []
 
 
 def test_a_fault_after_the_deadline_excuses_nothing() -> None:
     other = {"kind": "connections cut", "is_kill": False, "at": 17.5, "recovered": 17.6}
 
-    assert taken(operation(ended=18.0), faults=(other,)) == [6.0]
+    assert recovery_seconds(operation(ended=18.0), faults=(other,)) == [6.0]
 
 
 def test_operations_that_lost_an_answer_were_overtaken_or_failed_are_not_measured() -> None:
-    assert taken(operation(), lost_at=12.5) == []
-    assert taken(operation(), operation(begun=12.2)) == []
-    assert taken(operation(status="failed")) == []
-    assert taken(operation(kind="mistake")) == []
+    assert recovery_seconds(operation(), lost_at=12.5) == []
+    assert recovery_seconds(operation(), operation(begun=12.2)) == []
+    assert recovery_seconds(operation(status="failed")) == []
+    assert recovery_seconds(operation(kind="mistake")) == []

@@ -14,7 +14,7 @@ ROWS = [
 ]
 
 
-async def shown(url: str) -> list[float]:
+async def read_shifts(url: str) -> list[float]:
     """Return each job's shift in seconds, by the answers of the proxy."""
     async with (
         aiohttp.ClientSession() as session,
@@ -29,7 +29,7 @@ async def test_a_jobs_time_is_always_shifted_by_the_same_clock(httpserver: HTTPS
     httpserver.expect_request("/query").respond_with_json({"rows": ROWS})
 
     async with run_skewing_proxy(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks:
-        first, second = await shown(clocks.url), await shown(clocks.url)
+        first, second = await read_shifts(clocks.url), await read_shifts(clocks.url)
 
     assert first == second
     assert set(first) == {-30.0, 0.0, 30.0}

@@ -12,7 +12,7 @@ from landlord_engines_core.metrics import Metrics
 from landlord_test_target.in_memory import RecordingLogger
 
 
-class Scripted(MockCompute):
+class ScriptedMock(MockCompute):
     """A mock whose `reach` gives prepared answers."""
 
     answers: ClassVar[list[str | BaseException]]
@@ -24,8 +24,8 @@ class Scripted(MockCompute):
         return answer
 
 
-def scripted_engine(*script: str | BaseException) -> Scripted:
-    class Engine(Scripted):
+def scripted_engine(*script: str | BaseException) -> ScriptedMock:
+    class Engine(ScriptedMock):
         answers: ClassVar[list[str | BaseException]] = list(script)
 
     return Engine()

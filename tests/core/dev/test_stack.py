@@ -7,7 +7,7 @@ from landlord_engines_core.dev.stack import _destroy_tenants, _temporary_folder
 from landlord_engines_core.errors import ComputeUnavailable, SettingsError
 
 
-class Stuck(MockCompute):
+class StuckEngine(MockCompute):
     async def destroy(self, tenant: str, location: str) -> bool:
         await super().destroy(tenant, location)
         if tenant == "stuck":
@@ -20,7 +20,7 @@ async def test_a_tenant_that_cannot_be_destroyed_is_reported_after_the_others_ar
 ) -> None:
     listed = {"tenants": [{"id": "stuck"}, {"id": "other"}]}
     httpserver.expect_request("/v1/tenants").respond_with_json(listed)
-    compute = Stuck()
+    compute = StuckEngine()
 
     with pytest.raises(ComputeUnavailable, match="it does not end"):
         async with _destroy_tenants(ComputeRegistry({"mock": compute}), httpserver.url_for("/v1")):

@@ -12,7 +12,7 @@ from landlord_test_target.landlord import FAILED, RUNNING, SUCCEEDED, ApiUser, S
 SCHEMA = {"type": "object", "required": ["image"], "properties": {"n": {"type": "integer"}}}
 
 
-class Picky(ScriptedCompute):
+class RefusingMock(ScriptedCompute):
     def validate(self, config: object) -> None:
         assert isinstance(config, dict)
         assert config["layer"] == {"below": 1, "above": 2}
@@ -189,7 +189,7 @@ class TestWithSeveralComputeEngines:
             {
                 "mock": MockCompute(),
                 "strict": ScriptedCompute(layered, schema=SCHEMA),
-                "picky": Picky(layered),
+                "picky": RefusingMock(layered),
             }
         )
 

@@ -17,7 +17,7 @@ ENGINES = ("docker", "mock", "my-engine", "my", "process", "typed")
 
 
 @attrs.frozen(kw_only=True)
-class Nothing:
+class EmptySettings:
     """A worker engine's section without keys."""
 
     worker_compute_provider: str | None = None
@@ -27,7 +27,7 @@ NO_TOKEN, SECOND = Secret(""), Duration(1.0)
 
 
 @attrs.frozen(kw_only=True)
-class Inner:
+class InnerSettings:
     """A map of settings."""
 
     deep_limit: int = 1
@@ -41,7 +41,7 @@ def even(_: object, __: object, value: int) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Typed:
+class TypedSettings:
     """Settings of each kind."""
 
     url: str
@@ -50,7 +50,7 @@ class Typed:
     names: tuple[str, ...] = ()
     ratio: float = 0.5
     pause: Duration = SECOND
-    inner: Inner = Inner()
+    inner: InnerSettings = InnerSettings()
     number: int = attrs.field(default=0, validator=even)
     proxy: str = attrs.field(default="", metadata={"environment": {"PROXY": "x{}", "OTHER": "{}"}})
 
@@ -70,9 +70,9 @@ def load(
         environment=environment or {},
         flags=flags or {},
         compute_engines=ENGINES,
-        compute_type={"typed": Typed}.get,
+        compute_type={"typed": TypedSettings}.get,
     )
-    return sources.load("own", Nothing)
+    return sources.load("own", EmptySettings)
 
 
 def defaults(loaded: Loaded) -> dict[str, Any]:
@@ -86,10 +86,10 @@ def typed(
     section: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
-) -> Typed:
+) -> TypedSettings:
     whole = {"url": "http://h", **(section or {})}
     loaded = load({"compute": {"typed": whole}}, environment, flags)
-    settings: Typed = loaded.settings.compute["typed"].settings
+    settings: TypedSettings = loaded.settings.compute["typed"].settings
     return settings
 
 
@@ -246,12 +246,12 @@ def test_a_setting_has_its_type_whatever_source_it_is_from() -> None:
     }
     settings = typed(document, environment, {"compute.typed.number": "4"})
 
-    assert settings == Typed(
+    assert settings == TypedSettings(
         url="http://h",
         pause=Duration(60),
         names=("a", "5"),
         ratio=1.0,
-        inner=Inner(deep_limit=7),
+        inner=InnerSettings(deep_limit=7),
         tokens={"a": Secret("sesame")},
         number=4,
     )
@@ -308,7 +308,7 @@ def test_a_setting_may_have_more_variables(environment: Mapping[str, str], proxy
 def test_a_key_may_have_dashes_and_an_empty_one_counts_as_not_set() -> None:
     settings = typed({"inner": {"deep-limit": 3, "flag": None}, "ratio": "", "names": None})
 
-    assert settings == Typed(url="http://h", inner=Inner(deep_limit=3))
+    assert settings == TypedSettings(url="http://h", inner=InnerSettings(deep_limit=3))
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_settings_that_do_not_fit_together_are_refused_by_their_check() -> None:
 def test_an_engine_that_only_the_worker_names_has_settings_too(document: Mapping[str, Any]) -> None:
     loaded = load(document, {"OTHER": "o", "COMPUTE": '{"typed": {"url": "u"}}'})
 
-    assert loaded.settings.compute["typed"].settings == Typed(url="u", proxy="o")
+    assert loaded.settings.compute["typed"].settings == TypedSettings(url="u", proxy="o")
     assert "compute.typed.url is missing" in settings_error(document)
 
 

@@ -11,7 +11,7 @@ from landlord_engines_core.settings import Duration, Loaded, Secret, Sources, Ur
 
 
 @attrs.frozen(kw_only=True)
-class MyEngine:
+class TypedSettings:
     """A settings section with one key of each type."""
 
     endpoint: Url | None = None
@@ -33,7 +33,7 @@ def load(
     sources = Sources(
         document=document or {}, file="f.yaml", environment=environment or {}, flags=flags or {}
     )
-    return sources.load(engine, MyEngine)
+    return sources.load(engine, TypedSettings)
 
 
 def settings_error(
@@ -148,7 +148,7 @@ def test_sections_of_landlord_are_never_mistaken_for_a_misspelt_engine(section: 
 
 
 @attrs.frozen(kw_only=True)
-class Strict:
+class CheckedSettings:
     """A settings section with a check of its own."""
 
     token: Secret
@@ -177,14 +177,14 @@ def test_a_key_that_an_engine_needs_and_nobody_set_is_named() -> None:
     sources = Sources(document={}, file="", environment={}, flags={})
 
     with pytest.raises(SettingsError, match=r"workflow\.x\.token is missing.*WORKFLOW_X_TOKEN"):
-        sources.load("x", Strict)
+        sources.load("x", CheckedSettings)
 
 
 def test_an_error_of_the_checks_of_an_engine_shows_no_values() -> None:
     flags = {"workflow.x.token": "sesame", "workflow.x.size": "777"}
 
     with pytest.raises(SettingsError, match=r"refuse workflow\.x") as caught:
-        Sources(document={}, file="", environment={}, flags=flags).load("x", Strict)
+        Sources(document={}, file="", environment={}, flags=flags).load("x", CheckedSettings)
 
     assert "777" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -255,7 +255,7 @@ def test_an_empty_misspelt_variable_is_ignored() -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Ported:
+class SettingsWithPort:
     """A section with the key `port`. Kubernetes may set its variable for a service of that name."""
 
     port: int = 1
@@ -272,7 +272,7 @@ def test_a_service_variable_of_kubernetes_is_never_read_as_a_setting() -> None:
     by_hand = {"WORKFLOW_X_PORT": "7"}
 
     ports = [
-        Sources(document={}, file="", environment=environment, flags={}).load("x", Ported)
+        Sources(document={}, file="", environment=environment, flags={}).load("x", SettingsWithPort)
         for environment in (injected, by_hand)
     ]
 

@@ -40,7 +40,7 @@ async def apply_job(tenants: TenantJobs, raw: bytes, execution_id: str = "one") 
 
 
 @attrs.frozen
-class Counted(ScriptedCompute):
+class CountingMock(ScriptedCompute):
     """A scripted mock that counts its calls."""
 
     asked: list[str] = attrs.field(factory=list)
@@ -131,7 +131,7 @@ async def test_a_rollback_during_a_repair_is_the_result_of_the_step() -> None:
 
 async def test_a_later_attempt_in_the_same_process_only_watches_the_applied_resource() -> None:
     starting = [ResourceState.STARTING] * 50
-    compute = Counted(states=[ResourceState.MISSING, *starting])
+    compute = CountingMock(states=[ResourceState.MISSING, *starting])
     tenants = build_tenant_jobs(("mock", compute))
 
     with pytest.raises(ComputeUnavailable, match="is starting, not healthy"):
@@ -144,7 +144,7 @@ async def test_a_later_attempt_in_the_same_process_only_watches_the_applied_reso
 
 
 async def test_an_attempt_in_another_process_decides_by_the_state_of_the_target() -> None:
-    compute = Counted(states=[ResourceState.MISSING, *[ResourceState.STARTING] * 50])
+    compute = CountingMock(states=[ResourceState.MISSING, *[ResourceState.STARTING] * 50])
     with pytest.raises(ComputeUnavailable):
         await apply_job(build_tenant_jobs(("mock", compute)), body(image="x"))
     compute.states.clear()
@@ -157,7 +157,7 @@ async def test_an_attempt_in_another_process_decides_by_the_state_of_the_target(
 
 async def test_a_resource_that_fails_again_after_a_repair_is_only_watched() -> None:
     failed = ResourceState.FAILED
-    compute = Counted(states=[ResourceState.MISSING, *[failed] * 4])
+    compute = CountingMock(states=[ResourceState.MISSING, *[failed] * 4])
     tenants = build_tenant_jobs(("mock", compute))
 
     for _ in range(2):
@@ -200,7 +200,7 @@ async def test_without_an_answer_of_landlord_a_repair_applies_the_configuration_
 
 
 @attrs.frozen
-class Contested(Counted):
+class ContestedMock(CountingMock):
     """A mock whose resource another worker changes after each create, this many times."""
 
     changes: list[ComputeSpec] = attrs.field(factory=list)
@@ -216,7 +216,7 @@ async def other_spec(tenants: TenantJobs, *, image: str) -> ComputeSpec:
 
 
 async def test_a_healthy_resource_with_another_hash_is_repaired_each_time() -> None:
-    compute = Contested()
+    compute = ContestedMock()
     tenants = build_tenant_jobs(("mock", compute))
     compute.changes.extend([await other_spec(tenants, image="theirs")] * 2)
 
@@ -233,7 +233,7 @@ async def test_a_resource_with_the_hash_of_landlords_current_configuration_is_ke
     httpserver.expect_request("/v1/tenants/t").respond_with_json(
         {"id": "t", "status": "updating", "desired_config": {"image": "new"}}
     )
-    compute = Contested()
+    compute = ContestedMock()
     tenants = build_tenant_jobs(("mock", compute), landlord=landlord)
     compute.changes.append(await other_spec(tenants, image="new"))
 

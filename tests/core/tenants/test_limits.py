@@ -12,14 +12,14 @@ from landlord_engines_core.tenants import JobLimits, check_limits
 FIT = JobLimits(step_timeout=100.0, health_timeout=99.0, resync_after=30.0)
 
 
-class Carrying(MockCompute):
+class CarryingMock(MockCompute):
     """A mock whose requests may continue for a while after a cancellation."""
 
     longest_carry = 40.0
 
 
 def registry() -> ComputeRegistry:
-    return ComputeRegistry({"mock": MockCompute(), "carrying": Carrying()})
+    return ComputeRegistry({"mock": MockCompute(), "carrying": CarryingMock()})
 
 
 def test_the_defaults_fit() -> None:

@@ -11,8 +11,8 @@ from landlord_engines_core.tenants.order import Contender, is_superseded
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
-MAKES = ("provision", "update")
-WORDS = (True, False, None)
+NOT_DELETES = ("provision", "update")
+LANDLORD_WANTS = (True, False, None)
 """What Landlord wants; the last is a worker without its API."""
 
 
@@ -48,10 +48,12 @@ CLOCKS = [
 ]
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", LANDLORD_WANTS)
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize(("mine", "theirs"), [*product(MAKES, MAKES), ("delete", "delete")])
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [*product(NOT_DELETES, NOT_DELETES), ("delete", "delete")]
+)
 async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_is_not_asked(
     mine: str, theirs: str, clock: dict[str, bool], *, killed: bool, word: bool | None
 ) -> None:
@@ -67,7 +69,7 @@ async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_i
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("mine", MAKES)
+@pytest.mark.parametrize("mine", NOT_DELETES)
 async def test_a_job_that_meets_a_delete_continues_only_if_landlord_wants_the_tenant(
     mine: str, clock: dict[str, bool], *, killed: bool
 ) -> None:
@@ -82,7 +84,7 @@ async def test_a_job_that_meets_a_delete_continues_only_if_landlord_wants_the_te
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("mine", MAKES)
+@pytest.mark.parametrize("mine", NOT_DELETES)
 async def test_without_landlords_api_the_time_of_dispatch_decides_between_a_job_and_a_delete(
     mine: str, clock: dict[str, bool], *, killed: bool
 ) -> None:
@@ -93,10 +95,10 @@ async def test_without_landlords_api_the_time_of_dispatch_decides_between_a_job_
     assert gave_way is (clock["later"] and not killed)
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", LANDLORD_WANTS)
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("theirs", MAKES)
+@pytest.mark.parametrize("theirs", NOT_DELETES)
 async def test_a_delete_is_superseded_only_by_a_later_job_that_landlord_wants(
     theirs: str, clock: dict[str, bool], *, killed: bool, word: bool | None
 ) -> None:
@@ -112,7 +114,7 @@ async def test_a_delete_is_superseded_only_by_a_later_job_that_landlord_wants(
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize(("mine", "theirs"), [*product((*MAKES, "delete"), repeat=2)])
+@pytest.mark.parametrize(("mine", "theirs"), [*product((*NOT_DELETES, "delete"), repeat=2)])
 async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
     mine: str, theirs: str, clock: dict[str, bool]
 ) -> None:

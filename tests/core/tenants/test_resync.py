@@ -47,7 +47,7 @@ KILLED = Record(placements=(Placement("mock"),)).with_start(
 
 
 @attrs.define
-class ResyncSteps(InMemorySteps):
+class StepsOfResync(InMemorySteps):
     """Steps whose lock records no start, as for a resync."""
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
@@ -63,7 +63,7 @@ class ResyncSteps(InMemorySteps):
 
 
 @attrs.define
-class Api:
+class LandlordApi:
     """Landlord's API, whose answer may change between two requests."""
 
     server: HTTPServer
@@ -85,9 +85,9 @@ class Api:
 
 
 @pytest.fixture
-def api(httpserver: HTTPServer) -> Api:
+def api(httpserver: HTTPServer) -> LandlordApi:
     httpserver.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
-    return Api(httpserver, LandlordClient(httpserver.url_for("/")))
+    return LandlordApi(httpserver, LandlordClient(httpserver.url_for("/")))
 
 
 def after(operation: str, *gone: Placement) -> CompletedJob:
@@ -96,9 +96,9 @@ def after(operation: str, *gone: Placement) -> CompletedJob:
 
 async def resync_answer(
     compute: MockCompute,
-    steps: ResyncSteps,
+    steps: StepsOfResync,
     ended: CompletedJob,
-    api: Api | None = None,
+    api: LandlordApi | None = None,
     *others: tuple[str, MockCompute],
     logger: RecordingLogger | None = None,
 ) -> ExecutionStatus:
@@ -107,9 +107,9 @@ async def resync_answer(
 
 async def resync(
     compute: MockCompute,
-    steps: ResyncSteps,
+    steps: StepsOfResync,
     ended: CompletedJob,
-    api: Api | None = None,
+    api: LandlordApi | None = None,
     *others: tuple[str, MockCompute],
     logger: RecordingLogger | None = None,
 ) -> Resynced:
@@ -128,8 +128,8 @@ async def provision_tenant(compute: MockCompute, **config: object) -> None:
     await tenants.run(codec.dumps({"tenant_uuid": "t", "desired_config": config}), InMemorySteps())
 
 
-async def test_a_resync_without_a_difference_takes_no_lock(api: Api) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+async def test_a_resync_without_a_difference_takes_no_lock(api: LandlordApi) -> None:
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute, image="x")
     api.respond("ready", image="x")
 
@@ -139,8 +139,8 @@ async def test_a_resync_without_a_difference_takes_no_lock(api: Api) -> None:
     assert (answer.state, answer.output.status) == (ExecutionState.SUCCEEDED, "unchanged")
 
 
-async def test_a_newer_config_is_applied_and_recorded(api: Api) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+async def test_a_newer_config_is_applied_and_recorded(api: LandlordApi) -> None:
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute, image="old")
     api.respond("ready", image="new")
 
@@ -155,8 +155,8 @@ async def test_a_newer_config_is_applied_and_recorded(api: Api) -> None:
     assert answer.output.transition == transition
 
 
-async def test_a_resource_that_failed_is_repaired(api: Api) -> None:
-    compute, steps = ScriptedCompute(), ResyncSteps(record=HERE)
+async def test_a_resource_that_failed_is_repaired(api: LandlordApi) -> None:
+    compute, steps = ScriptedCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute)
     compute.states.extend([ResourceState.FAILED] * 2)
     api.respond("ready")
@@ -168,9 +168,9 @@ async def test_a_resource_that_failed_is_repaired(api: Api) -> None:
 
 @pytest.mark.parametrize("status", ["requested", "provisioning", "updating", "failed"])
 async def test_a_tenant_that_is_neither_ready_nor_archived_is_left_alone(
-    api: Api, status: str
+    api: LandlordApi, status: str
 ) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute, image="old")
     api.respond(status, image="new")
 
@@ -182,9 +182,9 @@ async def test_a_tenant_that_is_neither_ready_nor_archived_is_left_alone(
 
 @pytest.mark.parametrize("operation", ["provision", "delete"])
 async def test_a_resync_removes_the_resource_of_an_archived_tenant(
-    api: Api, operation: str
+    api: LandlordApi, operation: str
 ) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute)
     api.respond("archived")
 
@@ -195,8 +195,8 @@ async def test_a_resync_removes_the_resource_of_an_archived_tenant(
     assert steps.record.placements == ()
 
 
-async def test_a_resync_removes_the_resource_of_a_deleted_tenant(api: Api) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
+async def test_a_resync_removes_the_resource_of_a_deleted_tenant(api: LandlordApi) -> None:
+    compute, steps = MockCompute(), StepsOfResync(record=NOWHERE)
     await provision_tenant(compute)
     api.respond()
 
@@ -207,7 +207,7 @@ async def test_a_resync_removes_the_resource_of_a_deleted_tenant(api: Api) -> No
 
 
 async def test_a_deleted_tenant_without_a_record_is_inspected_anyway() -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=Record())
+    compute, steps = MockCompute(), StepsOfResync(record=Record())
     await provision_tenant(compute)
 
     await resync_answer(compute, steps, after("delete", Placement("mock")))
@@ -216,9 +216,9 @@ async def test_a_deleted_tenant_without_a_record_is_inspected_anyway() -> None:
 
 
 async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_delete(
-    api: Api,
+    api: LandlordApi,
 ) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute)
     api.respond()
 
@@ -235,7 +235,7 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
 async def test_without_an_api_only_deletes_are_resynced(
     operation: str, names: list[str], left: set[str]
 ) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
+    compute, steps = MockCompute(), StepsOfResync(record=NOWHERE)
     await provision_tenant(compute)
 
     await resync_answer(compute, steps, after(operation, Placement("mock")))
@@ -244,9 +244,9 @@ async def test_without_an_api_only_deletes_are_resynced(
     assert set(compute.resources) == left
 
 
-async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: Api) -> None:
+async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: LandlordApi) -> None:
     here, there = MockCompute(), MockCompute()
-    steps = ResyncSteps(record=HERE)
+    steps = StepsOfResync(record=HERE)
     await provision_tenant(here)
     await provision_tenant(there)
     api.respond("ready")
@@ -260,9 +260,11 @@ async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: A
     assert steps.record.placements == (Placement("mock"),)
 
 
-async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(api: Api) -> None:
+async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(
+    api: LandlordApi,
+) -> None:
     here, there = MockCompute(), MockCompute()
-    steps = ResyncSteps(record=HERE)
+    steps = StepsOfResync(record=HERE)
     await provision_tenant(here)
     api.respond("ready", compute_provider="b")
 
@@ -273,12 +275,14 @@ async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(ap
     assert steps.recorded_resyncs[0].outcome == "created"
 
 
-async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(api: Api) -> None:
+async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(
+    api: LandlordApi,
+) -> None:
     here = MockCompute()
     there = ScriptedCompute(
         states=[ResourceState.MISSING, ResourceState.MISSING, ResourceState.FAILED]
     )
-    steps, logger = ResyncSteps(record=HERE), RecordingLogger()
+    steps, logger = StepsOfResync(record=HERE), RecordingLogger()
     await provision_tenant(here)
     api.respond("ready", compute_provider="b")
 
@@ -293,7 +297,7 @@ async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(
 
 
 async def test_a_new_location_is_recorded_before_the_tenant_is_created_there(
-    api: Api,
+    api: LandlordApi,
 ) -> None:
     noted: list[tuple[Placement, ...]] = []
 
@@ -302,7 +306,7 @@ async def test_a_new_location_is_recorded_before_the_tenant_is_created_there(
             noted.append(steps.record.placements)
             return await super().provision(spec)
 
-    compute, steps = Watched(), ResyncSteps(record=NOWHERE)
+    compute, steps = Watched(), StepsOfResync(record=NOWHERE)
     api.respond("ready", image="x")
 
     answer = await resync_answer(compute, steps, after("delete"), api)
@@ -314,10 +318,10 @@ async def test_a_new_location_is_recorded_before_the_tenant_is_created_there(
 
 
 async def test_a_tenant_wanted_at_an_unrecorded_location_is_reported_and_not_created(
-    api: Api,
+    api: LandlordApi,
 ) -> None:
     here, there = MockCompute(), MockCompute()
-    steps = ResyncSteps(record=HERE)
+    steps = StepsOfResync(record=HERE)
     await provision_tenant(here, image="old")
     first = {"id": "t", "status": "ready", "desired_config": {"image": "new"}}
     api.server.expect_ordered_request("/v1/tenants/t").respond_with_json(first)
@@ -331,8 +335,8 @@ async def test_a_tenant_wanted_at_an_unrecorded_location_is_reported_and_not_cre
     )
 
 
-async def test_a_rolled_back_config_is_recorded_and_not_retried(api: Api) -> None:
-    compute, steps = ScriptedCompute(), ResyncSteps(record=HERE)
+async def test_a_rolled_back_config_is_recorded_and_not_retried(api: LandlordApi) -> None:
+    compute, steps = ScriptedCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute, image="old")
     api.respond("ready", image="new")
     compute.results.append(ComputeResult(rolled_back="it crashed"))
@@ -344,11 +348,11 @@ async def test_a_rolled_back_config_is_recorded_and_not_retried(api: Api) -> Non
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_refused_config_is_recorded_without_its_values(api: Api) -> None:
+async def test_a_refused_config_is_recorded_without_its_values(api: LandlordApi) -> None:
     schema = {"properties": {"password": {"type": "integer"}}}
     compute, steps, logger = (
         ScriptedCompute(schema=schema),
-        ResyncSteps(record=HERE),
+        StepsOfResync(record=HERE),
         RecordingLogger(),
     )
     api.respond("ready", password="canary")
@@ -362,12 +366,12 @@ async def test_a_refused_config_is_recorded_without_its_values(api: Api) -> None
     assert "canary" not in f"{steps.record}{logger.lines}"
 
 
-async def test_a_config_nested_too_deeply_is_recorded_and_not_retried(api: Api) -> None:
+async def test_a_config_nested_too_deeply_is_recorded_and_not_retried(api: LandlordApi) -> None:
     class Deep(MockCompute):
         async def inspect(self, tenant: str, location: str) -> Observation:
             raise RecursionError
 
-    steps = ResyncSteps(record=HERE)
+    steps = StepsOfResync(record=HERE)
     api.respond("ready")
 
     await resync_answer(Deep(), steps, after("update"), api)
@@ -375,8 +379,8 @@ async def test_a_config_nested_too_deeply_is_recorded_and_not_retried(api: Api) 
     assert steps.recorded_resyncs[0].detail == "the configuration is nested too deeply"
 
 
-async def test_an_engine_that_this_worker_lacks_is_recorded(api: Api) -> None:
-    steps = ResyncSteps(record=attrs.evolve(NOWHERE, placements=(Placement("nomad"),)))
+async def test_an_engine_that_this_worker_lacks_is_recorded(api: LandlordApi) -> None:
+    steps = StepsOfResync(record=attrs.evolve(NOWHERE, placements=(Placement("nomad"),)))
     api.respond("archived")
 
     await resync_answer(MockCompute(), steps, after("update"), api)
@@ -387,8 +391,10 @@ async def test_an_engine_that_this_worker_lacks_is_recorded(api: Api) -> None:
     assert steps.record.placements == (Placement("nomad"),)
 
 
-async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(api: Api) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(
+    api: LandlordApi,
+) -> None:
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute, image="old")
     api.respond("ready", "updating", image="new")
 
@@ -400,8 +406,8 @@ async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_resync_ends_if_a_job_acquired_the_lock_first(api: Api) -> None:
-    compute, steps = MockCompute(), ResyncSteps(overtaken=True)
+async def test_a_resync_ends_if_a_job_acquired_the_lock_first(api: LandlordApi) -> None:
+    compute, steps = MockCompute(), StepsOfResync(overtaken=True)
     api.respond("ready")
 
     answer = await resync_answer(compute, steps, after("update"), api)
@@ -410,11 +416,11 @@ async def test_a_resync_ends_if_a_job_acquired_the_lock_first(api: Api) -> None:
     assert compute.resources == {}
 
 
-async def test_a_resync_without_an_answer_of_the_api_is_retried(api: Api) -> None:
+async def test_a_resync_without_an_answer_of_the_api_is_retried(api: LandlordApi) -> None:
     api.server.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
 
     with pytest.raises(Transient, match="answered tenants/t with status 500"):
-        await resync_answer(MockCompute(), ResyncSteps(record=HERE), after("update"), api)
+        await resync_answer(MockCompute(), StepsOfResync(record=HERE), after("update"), api)
 
 
 async def test_a_resync_over_the_limit_is_postponed_and_does_not_wait() -> None:
@@ -422,11 +428,11 @@ async def test_a_resync_over_the_limit_is_postponed_and_does_not_wait() -> None:
 
     async with tenants.resyncs._checks:
         with pytest.raises(Transient, match="many tenants are being resynced"):
-            await tenants.resync(after("delete"), ResyncSteps(record=HERE))
+            await tenants.resync(after("delete"), StepsOfResync(record=HERE))
 
 
 @attrs.frozen
-class Restorable(MockCompute):
+class MockOutOfService(MockCompute):
     """A mock whose resource is out of service until `restore` is called."""
 
     restored: list[tuple[str, str]] = attrs.field(factory=list)
@@ -437,7 +443,7 @@ class Restorable(MockCompute):
         return self.is_down
 
 
-class Unfinished(ResyncSteps):
+class StepsOfRunningJob(StepsOfResync):
     """Steps of a resync whose job still runs."""
 
     async def read_record(self, tenant: str) -> Record:
@@ -449,7 +455,7 @@ def last_resync(operation: str, *gone: Placement) -> CompletedJob:
 
 
 async def test_the_resync_of_a_running_job_is_postponed() -> None:
-    steps = Unfinished()
+    steps = StepsOfRunningJob()
 
     resynced = await resync(MockCompute(), steps, after("update"))
 
@@ -511,7 +517,7 @@ def test_the_last_resync_comes_after_the_longest_step_and_carry() -> None:
 
 
 async def test_a_last_resync_during_a_running_job_is_postponed_too() -> None:
-    resynced = await resync(MockCompute(), Unfinished(), last_resync("delete"))
+    resynced = await resync(MockCompute(), StepsOfRunningJob(), last_resync("delete"))
 
     assert resynced.follow_up is not None
     assert resynced.follow_up.ended.last
@@ -519,9 +525,9 @@ async def test_a_last_resync_during_a_running_job_is_postponed_too() -> None:
 
 @pytest.mark.parametrize("status", ["ready", "updating", None])
 async def test_a_killed_job_is_repaired_under_the_lock_and_resynced_a_last_time(
-    api: Api, status: str | None
+    api: LandlordApi, status: str | None
 ) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=KILLED)
+    compute, steps = MockCompute(), StepsOfResync(record=KILLED)
     await provision_tenant(compute, image="old")
     api.respond(*filter(None, [status]), image="new")
 
@@ -533,7 +539,7 @@ async def test_a_killed_job_is_repaired_under_the_lock_and_resynced_a_last_time(
 
 
 async def test_leftovers_of_a_killed_delete_are_removed_without_landlords_api_too() -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=KILLED)
+    compute, steps = MockCompute(), StepsOfResync(record=KILLED)
     await provision_tenant(compute)
 
     await resync_answer(compute, steps, after("delete"))
@@ -545,7 +551,7 @@ async def test_leftovers_of_a_killed_delete_are_removed_without_landlords_api_to
 async def test_without_an_api_the_last_resync_restores_a_service_that_a_killed_job_stopped() -> (
     None
 ):
-    compute, steps = Restorable(), ResyncSteps(record=KILLED)
+    compute, steps = MockOutOfService(), StepsOfResync(record=KILLED)
 
     early = await resync_answer(compute, steps, after("update"))
     assert (compute.restored, early.output.status) == ([], "unchanged")
@@ -559,7 +565,7 @@ async def test_without_an_api_the_last_resync_restores_a_service_that_a_killed_j
 
 
 async def test_without_a_stopped_service_a_resync_records_nothing() -> None:
-    compute, steps = Restorable(is_down=False), ResyncSteps(record=KILLED)
+    compute, steps = MockOutOfService(is_down=False), StepsOfResync(record=KILLED)
 
     answer = await resync_answer(compute, steps, last_resync("update"))
 
@@ -569,7 +575,7 @@ async def test_without_a_stopped_service_a_resync_records_nothing() -> None:
 
 async def test_the_last_resync_restores_a_service_that_a_superseded_job_stopped_late() -> None:
     """The stop was in flight while the next job found the resource in the desired state."""
-    compute, steps = Restorable(), ResyncSteps(record=HERE)
+    compute, steps = MockOutOfService(), StepsOfResync(record=HERE)
     preempted = attrs.evolve(after("update"), preempted=True)
 
     await resync_answer(compute, steps, preempted)
@@ -590,7 +596,7 @@ async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recor
     await provision_tenant(compute, image=image)
     wanted = config_hash({"image": "wanted"})
     job = attrs.evolve(ENDED, config_hash=wanted, placement=Placement("mock"))
-    steps = ResyncSteps(record=Record(placements=(Placement("mock"),), transitions=(job,)))
+    steps = StepsOfResync(record=Record(placements=(Placement("mock"),), transitions=(job,)))
 
     preempted = attrs.evolve(last_resync("update"), preempted=True)
     await resync_answer(compute, steps, preempted, logger=lines)
@@ -603,7 +609,7 @@ async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recor
 
 
 async def test_a_service_that_an_ended_job_stopped_is_not_restored() -> None:
-    compute, steps = Restorable(), ResyncSteps(record=HERE)
+    compute, steps = MockOutOfService(), StepsOfResync(record=HERE)
 
     await resync_answer(compute, steps, last_resync("update"))
 
@@ -613,9 +619,9 @@ async def test_a_service_that_an_ended_job_stopped_is_not_restored() -> None:
 
 @pytest.mark.parametrize("statuses", [(), ("archived",)])
 async def test_after_a_superseded_delete_an_unwanted_tenant_is_removed(
-    api: Api, statuses: tuple[str, ...]
+    api: LandlordApi, statuses: tuple[str, ...]
 ) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute)
     api.respond(*statuses)
 
@@ -626,8 +632,8 @@ async def test_after_a_superseded_delete_an_unwanted_tenant_is_removed(
     assert steps.record.placements == ()
 
 
-async def test_after_a_superseded_delete_a_wanted_tenant_stays(api: Api) -> None:
-    compute, steps = MockCompute(), ResyncSteps(record=HERE)
+async def test_after_a_superseded_delete_a_wanted_tenant_stays(api: LandlordApi) -> None:
+    compute, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(compute)
     api.respond("ready")
 
@@ -638,7 +644,9 @@ async def test_after_a_superseded_delete_a_wanted_tenant_stays(api: Api) -> None
     assert steps.names == LOOKED
 
 
-async def test_another_location_is_recorded_before_anything_is_created_there(api: Api) -> None:
+async def test_another_location_is_recorded_before_anything_is_created_there(
+    api: LandlordApi,
+) -> None:
     noted: list[tuple[Placement, ...]] = []
 
     class Watched(MockCompute):
@@ -646,7 +654,7 @@ async def test_another_location_is_recorded_before_anything_is_created_there(api
             noted.append(steps.record.placements)
             return await super().provision(spec)
 
-    here, steps = MockCompute(), ResyncSteps(record=HERE)
+    here, steps = MockCompute(), StepsOfResync(record=HERE)
     await provision_tenant(here)
     api.respond("ready", compute_provider="b")
 
@@ -655,8 +663,8 @@ async def test_another_location_is_recorded_before_anything_is_created_there(api
     assert noted == [(Placement("mock"), Placement("b"))]
 
 
-async def test_without_a_record_and_a_default_the_refusal_is_recorded(api: Api) -> None:
-    steps = ResyncSteps(record=NOWHERE)
+async def test_without_a_record_and_a_default_the_refusal_is_recorded(api: LandlordApi) -> None:
+    steps = StepsOfResync(record=NOWHERE)
     api.respond("ready")
 
     await resync_answer(MockCompute(), steps, after("delete"), api, ("b", MockCompute()))
@@ -667,10 +675,10 @@ async def test_without_a_record_and_a_default_the_refusal_is_recorded(api: Api) 
 
 
 async def test_a_move_whose_old_resource_is_missing_does_not_wait(
-    api: Api,
+    api: LandlordApi,
 ) -> None:
     there = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
-    steps = ResyncSteps(record=HERE)
+    steps = StepsOfResync(record=HERE)
     api.respond("ready", compute_provider="b")
 
     await resync_answer(MockCompute(), steps, after("update"), api, ("b", there))

@@ -181,7 +181,7 @@ async def test_a_cancelled_step_is_named_in_a_warning() -> None:
 
 
 @attrs.define
-class Api:
+class LandlordApi:
     """Landlord's answer when a job confirms its result."""
 
     server: HTTPServer
@@ -196,11 +196,11 @@ class Api:
 
 
 @pytest.fixture
-def api(httpserver: HTTPServer) -> Api:
-    return Api(httpserver)
+def api(httpserver: HTTPServer) -> LandlordApi:
+    return LandlordApi(httpserver)
 
 
-async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
+async def test_a_newer_config_at_landlord_is_applied(api: LandlordApi) -> None:
     landlord, compute = api.respond(image="new"), MockCompute()
 
     tenants = build_tenant_jobs(("mock", compute), landlord=landlord)
@@ -214,7 +214,7 @@ async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
 
 @pytest.mark.parametrize("status", ["archiving", "failed", "requested"])
 async def test_a_newer_config_of_a_tenant_that_should_not_run_is_not_applied(
-    api: Api, status: str
+    api: LandlordApi, status: str
 ) -> None:
     landlord, compute = api.respond(status, image="new"), MockCompute()
 
@@ -226,7 +226,7 @@ async def test_a_newer_config_of_a_tenant_that_should_not_run_is_not_applied(
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_newer_config_for_another_engine_is_left_to_the_next_job(api: Api) -> None:
+async def test_a_newer_config_for_another_engine_is_left_to_the_next_job(api: LandlordApi) -> None:
     landlord, compute, logger = api.respond(compute_provider="b"), MockCompute(), RecordingLogger()
     tenants = build_tenant_jobs(
         ("a", compute), ("b", MockCompute()), landlord=landlord, logger=logger
@@ -294,7 +294,7 @@ async def test_a_delete_succeeds_with_any_configuration(config: str) -> None:
     assert (await tenants.run(unreadable("delete", config), third)).output.status == "absent"
 
 
-class Located(MockCompute):
+class MockWithLocations(MockCompute):
     """A mock whose configuration chooses the location."""
 
     single_location = False
@@ -304,7 +304,7 @@ class Located(MockCompute):
 
 
 async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another_location() -> None:
-    tenants, steps = build_tenant_jobs(("located", Located())), InMemorySteps()
+    tenants, steps = build_tenant_jobs(("located", MockWithLocations())), InMemorySteps()
 
     with pytest.raises(Held, match="the location of the tenant"):
         await tenants.run(unreadable("delete", "[]"), steps)
@@ -315,9 +315,12 @@ async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another
     assert (await tenants.run(unreadable("delete", "[]"), known)).output.status == "deleted"
 
 
-async def test_without_a_record_landlord_names_the_location_of_a_tenant(api: Api) -> None:
+async def test_without_a_record_landlord_names_the_location_of_a_tenant(api: LandlordApi) -> None:
     landlord = api.respond("deleting", location="east")
-    tenants, steps = build_tenant_jobs(("located", Located()), landlord=landlord), InMemorySteps()
+    tenants, steps = (
+        build_tenant_jobs(("located", MockWithLocations()), landlord=landlord),
+        InMemorySteps(),
+    )
 
     answer = await tenants.run(unreadable("delete", "[]"), steps)
     await landlord.aclose()
@@ -342,7 +345,7 @@ async def test_a_delete_waits_if_landlord_does_not_answer(
     landlord = LandlordClient(httpserver.url_for("/"))
 
     with pytest.raises(failure):
-        await build_tenant_jobs(("located", Located()), landlord=landlord).run(
+        await build_tenant_jobs(("located", MockWithLocations()), landlord=landlord).run(
             unreadable("delete", "[]"), InMemorySteps()
         )
     await landlord.aclose()

@@ -29,7 +29,7 @@ class Crash(BaseException):
 
 
 @attrs.define
-class Fuse:
+class CrashPoint:
     """Raises a crash at the n-th point of a run, once."""
 
     left: int | None = None
@@ -43,12 +43,12 @@ class Fuse:
 
 
 @attrs.frozen(kw_only=True)
-class Shelf(MockCompute):
+class PersistentMock(MockCompute):
     """A compute engine whose resources survive a crash of the worker."""
 
-    called: str
+    engine_name: str
     target: dict[Name, ComputeSpec]
-    fuse: Fuse
+    crash_point: CrashPoint
 
     def config_defaults(self) -> Mapping[str, object]:
         return {"location": "main"}
@@ -57,21 +57,21 @@ class Shelf(MockCompute):
         return str(config["location"])
 
     async def inspect(self, tenant: str, location: str) -> Observation:
-        self.fuse.step()
-        if (spec := self.target.get((self.called, location, tenant))) is None:
+        self.crash_point.step()
+        if (spec := self.target.get((self.engine_name, location, tenant))) is None:
             return Observation(state=ResourceState.MISSING)
         return Observation(state=ResourceState.HEALTHY, config_hash=spec.config_hash)
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        self.fuse.step()
-        self.target[self.called, spec.location, spec.tenant] = spec
-        self.fuse.step()
+        self.crash_point.step()
+        self.target[self.engine_name, spec.location, spec.tenant] = spec
+        self.crash_point.step()
         return ComputeResult(resource_ids={"id": spec.tenant})
 
     async def destroy(self, tenant: str, location: str) -> bool:
-        self.fuse.step()
-        existed = self.target.pop((self.called, location, tenant), None) is not None
-        self.fuse.step()
+        self.crash_point.step()
+        existed = self.target.pop((self.engine_name, location, tenant), None) is not None
+        self.crash_point.step()
         return existed
 
 
@@ -79,25 +79,25 @@ class Shelf(MockCompute):
 class ReplayedSteps(InMemorySteps):
     """Steps that store each result, and crash before or after they store it."""
 
-    fuse: Fuse = attrs.field(factory=Fuse, kw_only=True)
+    crash_point: CrashPoint = attrs.field(factory=CrashPoint, kw_only=True)
     journal: dict[str, bytes] = attrs.field(factory=dict)
 
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         if name not in self.journal:
             value = codec.dumps(await action())
-            self.fuse.step()
+            self.crash_point.step()
             self.journal[name] = value
-        self.fuse.step()
+        self.crash_point.step()
         return codec.loads(self.journal[name], kind)
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         record = await super().acquire(tenant, start)
-        self.fuse.step()
+        self.crash_point.step()
         return record
 
 
 @attrs.frozen
-class Wish:
+class DesiredTenant:
     """The engine, the location and the version that Landlord wants for a tenant."""
 
     engine: str
@@ -105,8 +105,8 @@ class Wish:
     version: int
 
 
-wishes = st.builds(
-    Wish,
+desired_tenants = st.builds(
+    DesiredTenant,
     engine=st.sampled_from(ENGINES),
     location=st.sampled_from(("main", "other")),
     version=st.integers(1, 3),
@@ -121,36 +121,46 @@ class TenantLifecycle(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.runner = asyncio.Runner()
-        self.fuse = Fuse()
+        self.crash_point = CrashPoint()
         self.target: dict[Name, ComputeSpec] = {}
         self.records = {tenant: Record() for tenant in TENANTS}
-        self.wanted: dict[str, Wish | None] = dict.fromkeys(TENANTS)
-        self.left_behind: dict[str, set[Name]] = {tenant: set() for tenant in TENANTS}
+        self.wanted: dict[str, DesiredTenant | None] = dict.fromkeys(TENANTS)
+        self.may_remain: dict[str, set[Name]] = {tenant: set() for tenant in TENANTS}
         self.number = 0
 
     @rule(
-        tenant=tenants, wish=wishes, operation=st.sampled_from(["provision", "update"]), at=crashes
+        tenant=tenants,
+        wish=desired_tenants,
+        operation=st.sampled_from(["provision", "update"]),
+        at=crashes,
     )
-    def is_placed(self, tenant: str, wish: Wish, operation: str, at: list[int]) -> None:
-        assert self.done(tenant, operation, wish, at) in ("created", "updated", "unchanged")
+    def apply_job(self, tenant: str, wish: DesiredTenant, operation: str, at: list[int]) -> None:
+        assert self.run_to_end(tenant, operation, wish, at) in ("created", "updated", "unchanged")
         self.wanted[tenant] = wish
-        self.left_behind[tenant] = set()
+        self.may_remain[tenant] = set()
 
-    @rule(tenant=tenants, wish=wishes, at=crashes)
-    def is_deleted(self, tenant: str, wish: Wish, at: list[int]) -> None:
-        assert self.done(tenant, "delete", wish, at) in ("deleted", "absent")
+    @rule(tenant=tenants, wish=desired_tenants, at=crashes)
+    def delete_tenant(self, tenant: str, wish: DesiredTenant, at: list[int]) -> None:
+        assert self.run_to_end(tenant, "delete", wish, at) in ("deleted", "absent")
         self.wanted[tenant] = None
-        self.left_behind[tenant] = set()
+        self.may_remain[tenant] = set()
 
-    @rule(tenant=tenants, wish=wishes, operation=st.sampled_from(["update", "delete"]), at=crashes)
-    def kill_job(self, tenant: str, wish: Wish, operation: str, at: list[int]) -> None:
+    @rule(
+        tenant=tenants,
+        wish=desired_tenants,
+        operation=st.sampled_from(["update", "delete"]),
+        at=crashes,
+    )
+    def kill_job(self, tenant: str, wish: DesiredTenant, operation: str, at: list[int]) -> None:
         """Landlord kills a job; the next job repairs what is left."""
         before = self.resource_names(tenant)
-        ended = self.attempts(self.steps(tenant), tenant, operation, wish, [*at, 0], give_up=True)
+        ended = self.run_attempts(
+            self.steps(tenant), tenant, operation, wish, [*at, 0], give_up=True
+        )
         assert not ended
         new = {(wish.engine, wish.location, tenant)} if operation == "update" else set()
         assert self.resource_names(tenant) <= before | new
-        self.left_behind[tenant] |= before | new
+        self.may_remain[tenant] |= before | new
         self.wanted[tenant] = None
 
     @precondition(lambda self: self.target)
@@ -162,7 +172,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         self.wanted[name[2]] = None
 
     @rule(tenant=tenants)
-    def is_forgotten(self, tenant: str) -> None:
+    def forget_record(self, tenant: str) -> None:
         """The record of a deleted tenant is cleared after some time."""
         if not self.records[tenant].placements:
             self.records[tenant] = Record()
@@ -176,7 +186,7 @@ class TenantLifecycle(RuleBasedStateMachine):
                 assert names == {name}
                 assert self.target[name].config["version"] == wish.version
             else:
-                assert names <= self.left_behind[tenant]
+                assert names <= self.may_remain[tenant]
 
     @invariant()
     def check_records(self) -> None:
@@ -184,22 +194,22 @@ class TenantLifecycle(RuleBasedStateMachine):
             known = {(one.engine, one.location, tenant) for one in self.records[tenant].placements}
             assert self.resource_names(tenant) <= known
 
-    def done(self, tenant: str, operation: str, wish: Wish, at: list[int]) -> str:
+    def run_to_end(self, tenant: str, operation: str, wish: DesiredTenant, at: list[int]) -> str:
         """Run a job to its end, in as many processes as it needs."""
         before = self.resource_names(tenant)
         steps = self.steps(tenant)
-        (outcome,) = self.attempts(steps, tenant, operation, wish, at)
+        (outcome,) = self.run_attempts(steps, tenant, operation, wish, at)
         # Only a move has two resources for a while, and never three.
         assert self.resource_names(tenant) <= before | {(wish.engine, wish.location, tenant)}
         assert [one.execution_id for one in steps.record.transitions][-1] == steps.execution_id
         return outcome
 
-    def attempts(
+    def run_attempts(
         self,
         steps: ReplayedSteps,
         tenant: str,
         operation: str,
-        wish: Wish,
+        wish: DesiredTenant,
         at: list[int],
         *,
         give_up: bool = False,
@@ -213,7 +223,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         }
         points: list[int | None] = list(at) if give_up else [*at, None]
         for point in points:
-            self.fuse.left = point
+            self.crash_point.left = point
             try:
                 # Built for each attempt, because a new process has no memory.
                 process = build_tenant_jobs(
@@ -231,10 +241,12 @@ class TenantLifecycle(RuleBasedStateMachine):
 
     def steps(self, tenant: str) -> ReplayedSteps:
         self.number += 1
-        return ReplayedSteps(f"inv_{self.number}", self.records[tenant], fuse=self.fuse)
+        return ReplayedSteps(
+            f"inv_{self.number}", self.records[tenant], crash_point=self.crash_point
+        )
 
-    def scripted_target(self, name: str) -> Shelf:
-        return Shelf(called=name, target=self.target, fuse=self.fuse)
+    def scripted_target(self, name: str) -> PersistentMock:
+        return PersistentMock(engine_name=name, target=self.target, crash_point=self.crash_point)
 
     def resource_names(self, tenant: str) -> set[Name]:
         return {name for name in self.target if name[2] == tenant}

@@ -15,7 +15,7 @@ KEEPER = "landlord-test/keeper:1"
 
 
 @attrs.frozen
-class Volumes:
+class SeenVolumes:
     """The volumes that a tenant's containers had at any failpoint; other tests create volumes meanwhile.
 
     Called at each point of an act, it looks at what the tenant has at that moment.
@@ -42,8 +42,8 @@ class Volumes:
 
 
 @pytest.fixture
-def volumes(tenant: TenantContainers) -> Iterator[Volumes]:
-    volumes = Volumes(tenant)
+def volumes(tenant: TenantContainers) -> Iterator[SeenVolumes]:
+    volumes = SeenVolumes(tenant)
     yield volumes
     left = volumes.remaining
     tenant.remove_all()
@@ -52,7 +52,7 @@ def volumes(tenant: TenantContainers) -> Iterator[Volumes]:
 
 
 @pytest.fixture
-def engine(engines: Engines, volumes: Volumes) -> DockerCompute:
+def engine(engines: Engines, volumes: SeenVolumes) -> DockerCompute:
     return engines(volumes)
 
 
@@ -64,7 +64,7 @@ def mounted_volumes(tenant: TenantContainers) -> set[str]:
 async def test_updates_remove_the_anonymous_volume_of_the_previous_container_if_configured(
     engine: DockerCompute,
     tenant: TenantContainers,
-    volumes: Volumes,
+    volumes: SeenVolumes,
     goes: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
     for version in range(5):
@@ -83,7 +83,7 @@ async def test_updates_remove_the_anonymous_volume_of_the_previous_container_if_
 async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
     engine: DockerCompute,
     tenant: TenantContainers,
-    volumes: Volumes,
+    volumes: SeenVolumes,
     *,
     before: bool,
     after: bool,
@@ -97,7 +97,7 @@ async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
 
 
 async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
-    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
@@ -115,7 +115,7 @@ async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
 async def test_a_container_that_never_started_leaves_no_volume(
     engine: DockerCompute,
     tenant: TenantContainers,
-    volumes: Volumes,
+    volumes: SeenVolumes,
     goes: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
     first = spec(tenant.tenant, image=KEEPER, remove_volumes=goes)
@@ -133,7 +133,7 @@ async def test_a_container_that_never_started_leaves_no_volume(
 
 
 async def test_an_orphan_is_removed_with_its_volume(
-    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
@@ -148,7 +148,7 @@ async def test_an_orphan_is_removed_with_its_volume(
 
 
 async def test_a_container_that_restore_removes_is_removed_with_its_volume(
-    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
@@ -164,7 +164,7 @@ async def test_a_container_that_restore_removes_is_removed_with_its_volume(
 
 
 async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
-    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
 ) -> None:
     first, second = f"first-{tenant.tenant}", f"second-{tenant.tenant}"
     for volume, version in ((first, 1), (second, 2), (second, 3)):
@@ -178,7 +178,7 @@ async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
 
 
 async def test_a_configuration_that_keeps_volumes_keeps_dropped_ones_too(
-    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: SeenVolumes
 ) -> None:
     mine = f"mine-{tenant.tenant}"
     await engine.provision(spec(tenant.tenant, volumes=[f"{mine}:/a"], remove_volumes=True))

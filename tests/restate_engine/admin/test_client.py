@@ -22,7 +22,7 @@ from landlord_test_target.tcp_server import run_tcp_server
 KEY = "a-very-secret-key"
 
 
-async def call(httpserver: HTTPServer, api_key: str | None = None) -> AdminClient:
+async def read_deployments(httpserver: HTTPServer, api_key: str | None = None) -> AdminClient:
     """Read the deployments once."""
     admin = AdminClient(httpserver.url_for("/"), api_key)
     try:
@@ -50,7 +50,7 @@ async def test_the_api_key_goes_out_as_a_bearer_token(httpserver: HTTPServer) ->
         "/deployments", headers={"Authorization": f"Bearer {KEY}", "Accept": "application/json"}
     ).respond_with_json({"deployments": []})
 
-    await call(httpserver, KEY)
+    await read_deployments(httpserver, KEY)
 
     httpserver.check()
 
@@ -58,7 +58,7 @@ async def test_the_api_key_goes_out_as_a_bearer_token(httpserver: HTTPServer) ->
 async def test_without_an_api_key_nothing_is_sent_for_it(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/deployments").respond_with_json({"deployments": []})
 
-    await call(httpserver)
+    await read_deployments(httpserver)
 
     ((request, _),) = httpserver.log
     assert "Authorization" not in request.headers
@@ -69,7 +69,7 @@ async def test_no_error_and_no_repr_shows_the_api_key(httpserver: HTTPServer, st
     httpserver.expect_request("/deployments").respond_with_data("no", status=status)
 
     with pytest.raises((AdminRefused, AdminUnavailable)) as caught:
-        await call(httpserver, KEY)
+        await read_deployments(httpserver, KEY)
 
     assert KEY not in f"{caught.value!r} {caught.value} {AdminClient('http://x', KEY)!r}"
 
@@ -79,7 +79,7 @@ async def test_a_refusal_has_the_text_and_the_code_of_restate(httpserver: HTTPSe
     httpserver.expect_request("/deployments").respond_with_json(refusal, status=500)
 
     with pytest.raises(AdminRefused, match="cannot reach it") as caught:
-        await call(httpserver)
+        await read_deployments(httpserver)
 
     assert (caught.value.status, caught.value.restate_code) == (500, "META0003")
     assert caught.value.code == "LE322"
@@ -100,7 +100,7 @@ async def test_server_errors_and_malformed_answers_count_as_unavailable(
     httpserver.expect_request("/deployments").respond_with_data(body, status=status)
 
     with pytest.raises(AdminUnavailable, match=re.escape(httpserver.url_for("").rstrip("/"))):
-        await call(httpserver)
+        await read_deployments(httpserver)
 
 
 async def test_an_endless_answer_is_read_up_to_a_limit(
@@ -110,7 +110,7 @@ async def test_an_endless_answer_is_read_up_to_a_limit(
     httpserver.expect_request("/deployments").respond_with_data(" " * 1001)
 
     with pytest.raises(AdminUnavailable, match="more than 1000 bytes") as caught:
-        await call(httpserver)
+        await read_deployments(httpserver)
 
     assert "workflow.restate.admin_endpoint" in caught.value.hint
 
@@ -152,7 +152,7 @@ async def test_a_server_that_takes_too_long_is_unavailable() -> None:
 
 
 @attrs.define
-class Kept:
+class LimitedConnections:
     """A server that keeps each connection for a number of answers, and then closes it on a request."""
 
     answers: int
@@ -172,23 +172,28 @@ class Kept:
             await reader.readuntil(b"}")
 
 
-async def queried(kept: Kept, times: int) -> int:
+async def count_connections(server: LimitedConnections, times: int) -> int:
     """Send this many queries, and return the number of connections that were opened."""
-    async with run_tcp_server(kept.serve) as port:
+    async with run_tcp_server(server.serve) as port:
         admin = AdminClient(f"http://127.0.0.1:{port}")
         try:
             for _ in range(times):
                 assert await admin.query("select 1") == ()
         finally:
             await admin.aclose()
-    return kept.connections
+    return server.connections
 
 
 @pytest.mark.parametrize("in_two_segments", [False, True])
 async def test_a_connection_is_kept_where_an_answer_can_be_acknowledged_at_once(
     *, in_two_segments: bool
 ) -> None:
-    assert await queried(Kept(answers=3, in_two_segments=in_two_segments), times=3) == 1
+    assert (
+        await count_connections(
+            LimitedConnections(answers=3, in_two_segments=in_two_segments), times=3
+        )
+        == 1
+    )
 
 
 async def test_on_other_systems_each_request_has_its_own_connection(
@@ -196,20 +201,22 @@ async def test_on_other_systems_each_request_has_its_own_connection(
 ) -> None:
     monkeypatch.setattr(transport, "QUICK_ACK", None)
 
-    assert await queried(Kept(answers=3, in_two_segments=True), times=3) == 3
+    assert (
+        await count_connections(LimitedConnections(answers=3, in_two_segments=True), times=3) == 3
+    )
 
 
 async def test_a_kept_connection_that_the_server_closed_is_replaced() -> None:
-    assert await queried(Kept(answers=2), times=6) == 3
+    assert await count_connections(LimitedConnections(answers=2), times=6) == 3
 
 
 async def test_a_server_that_closes_new_connections_too_is_unavailable() -> None:
-    kept = Kept(answers=0)
+    server = LimitedConnections(answers=0)
 
     with pytest.raises(AdminUnavailable):
-        await queried(kept, times=1)
+        await count_connections(server, times=1)
 
-    assert kept.connections == 2
+    assert server.connections == 2
 
 
 async def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
@@ -218,7 +225,7 @@ async def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
     )
 
     with pytest.raises(AdminUnavailable):
-        await call(httpserver, KEY)
+        await read_deployments(httpserver, KEY)
 
     assert [request.path for request, _ in httpserver.log] == ["/deployments"]
 

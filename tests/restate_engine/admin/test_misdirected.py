@@ -8,7 +8,7 @@ from pytest_httpserver import HTTPServer
 from landlord_engines_restate.admin import AdminClient, AdminRefused, AdminUnavailable
 
 
-async def registering(url: str) -> str:
+async def registration_error(url: str) -> str:
     admin = AdminClient(url)
     try:
         with pytest.raises((AdminRefused, AdminUnavailable)) as caught:
@@ -24,7 +24,7 @@ async def test_an_address_of_the_ingress_is_recognised(httpserver: HTTPServer) -
     httpserver.expect_request("/version").respond_with_json(refusal, 400)
     httpserver.expect_request("/restate/health").respond_with_json({"services": []})
 
-    message = await registering(httpserver.url_for("/"))
+    message = await registration_error(httpserver.url_for("/"))
 
     assert "is Restate's ingress, not Restate's admin API" in message
     assert "workflow.restate.admin_endpoint" in message
@@ -33,7 +33,7 @@ async def test_an_address_of_the_ingress_is_recognised(httpserver: HTTPServer) -
 async def test_an_address_of_landlords_api_is_recognised(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"tenants": [], "total": 0})
 
-    assert "is Landlord's API" in await registering(httpserver.url_for("/"))
+    assert "is Landlord's API" in await registration_error(httpserver.url_for("/"))
 
 
 async def test_another_server_that_answers_with_a_page_is_reported_as_such(
@@ -41,7 +41,7 @@ async def test_another_server_that_answers_with_a_page_is_reported_as_such(
 ) -> None:
     httpserver.expect_request(re.compile(".*")).respond_with_data("<html>", 200)
 
-    assert "unexpected response" in await registering(httpserver.url_for("/"))
+    assert "unexpected response" in await registration_error(httpserver.url_for("/"))
 
 
 async def test_an_error_of_the_admin_api_without_a_code_is_kept(
@@ -50,10 +50,10 @@ async def test_an_error_of_the_admin_api_without_a_code_is_kept(
     httpserver.expect_request("/deployments").respond_with_json({"message": "no"}, 400)
     httpserver.expect_request("/version").respond_with_json({"min_admin_api_version": 2})
 
-    assert "refused: no" in await registering(httpserver.url_for("/"))
+    assert "refused: no" in await registration_error(httpserver.url_for("/"))
 
 
 async def test_https_to_a_port_without_tls_is_recognised(httpserver: HTTPServer) -> None:
     url = f"https://{httpserver.host}:{httpserver.port}"
 
-    assert "speaks no TLS: write http:// in" in await registering(url)
+    assert "speaks no TLS: write http:// in" in await registration_error(url)

@@ -12,7 +12,7 @@ from landlord_engines_restate.settings import Names
 NAMES = Names(service="Jobs", landlord_calls="Jobs")
 
 
-async def asked(httpserver: HTTPServer) -> None:
+async def check_former_names(httpserver: HTTPServer) -> None:
     admin = AdminClient(httpserver.url_for(""))
     try:
         await refuse_former_names(admin, NAMES)
@@ -20,7 +20,7 @@ async def asked(httpserver: HTTPServer) -> None:
         await admin.aclose()
 
 
-def knows(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
+def respond(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
     """Set the server's answers: the former lock is registered, with open jobs or records if given."""
     service = {"name": "JobsTurn", "deployment_id": "dp_1", "revision": 1, "handlers": []}
     httpserver.expect_request("/services/JobsTurn").respond_with_json({**service, "public": False})
@@ -40,20 +40,20 @@ def knows(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
 async def test_state_under_the_former_names_is_reported_with_instructions(
     httpserver: HTTPServer, *, open_jobs: bool, records: bool, kept: str
 ) -> None:
-    knows(httpserver, open_jobs=open_jobs, records=records)
+    respond(httpserver, open_jobs=open_jobs, records=records)
 
     with pytest.raises(
         RegistrationRefused, match=f"{kept} under the previous name JobsTurn"
     ) as caught:
-        await asked(httpserver)
+        await check_former_names(httpserver)
 
     assert "/deployments/dp_1?force=true" in caught.value.hint
 
 
 async def test_a_former_version_without_state_is_no_problem(httpserver: HTTPServer) -> None:
-    knows(httpserver, open_jobs=False, records=False)
+    respond(httpserver, open_jobs=False, records=False)
 
-    await asked(httpserver)
+    await check_former_names(httpserver)
 
 
 async def test_a_server_without_the_former_names_is_not_asked_again(
@@ -61,6 +61,6 @@ async def test_a_server_without_the_former_names_is_not_asked_again(
 ) -> None:
     httpserver.expect_request("/services/JobsTurn").respond_with_json({}, status=404)
 
-    await asked(httpserver)
+    await check_former_names(httpserver)
 
     assert len(httpserver.log) == 1

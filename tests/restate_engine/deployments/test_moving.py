@@ -128,7 +128,7 @@ async def mover(httpserver: HTTPServer, restate: Restate) -> AsyncIterator[Mover
     await admin.aclose()
 
 
-async def outcome(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, str]:
+async def move_one(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, str]:
     moved: MoveReport = await mover.move(OLD, dry_run=dry_run)
     (result,) = moved.moves
     return result.outcome, result.detail
@@ -149,7 +149,7 @@ async def test_a_job_that_changes_between_two_queries_is_moved_by_its_new_state(
 ) -> None:
     restate.states = states
 
-    assert (await outcome(mover))[0] is becomes
+    assert (await move_one(mover))[0] is becomes
 
 
 async def test_a_job_that_runs_before_its_pause_is_reported_with_the_next_step(
@@ -171,7 +171,7 @@ async def test_a_running_job_is_moved_if_its_old_version_is_unreachable(
     restate.failure = "RT0010"
     restate.states = ["running", "running", "running", "paused", "suspended"]
 
-    assert await outcome(mover) == (MoveOutcome.MOVED, "")
+    assert await move_one(mover) == (MoveOutcome.MOVED, "")
     assert restate.asked == ["pause", "pause", "resume latest"]
 
 
@@ -180,7 +180,7 @@ async def test_a_job_that_runs_again_before_it_is_resumed_is_left_alone(
 ) -> None:
     restate.refused = ("resume",)
 
-    assert await outcome(mover) == (MoveOutcome.RUNNING, "")
+    assert await move_one(mover) == (MoveOutcome.RUNNING, "")
     assert restate.asked == ["resume latest"]
 
 
@@ -189,7 +189,7 @@ async def test_a_job_that_temporarily_cannot_be_moved_is_left_with_the_reason(
 ) -> None:
     restate.broken = ("resume",)
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is MoveOutcome.LEFT
     assert "cannot be used: broken" in why
@@ -202,7 +202,7 @@ async def test_a_job_that_does_not_fit_the_latest_version_returns_to_the_old_one
     restate.failure = failure
     restate.states = ["backing-off", "backing-off", "paused", "backing-off", "paused"]
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is MoveOutcome.LEFT
     assert why.endswith("it has to end on the old version")
@@ -215,7 +215,7 @@ async def test_a_job_that_still_runs_after_a_misfit_would_have_appeared_counts_a
     monkeypatch.setattr(moving, "FIRST_ATTEMPT", 0.05)
     restate.states = ["suspended", "suspended", "running"]
 
-    assert await outcome(mover) == (MoveOutcome.MOVED, "")
+    assert await move_one(mover) == (MoveOutcome.MOVED, "")
 
 
 async def test_a_job_whose_rival_restate_has_forgotten_is_left_to_the_operator(
@@ -223,7 +223,7 @@ async def test_a_job_whose_rival_restate_has_forgotten_is_left_to_the_operator(
 ) -> None:
     restate.holder = "inv_2"
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is MoveOutcome.LEFT
     assert why.startswith("inv_2 had the lock last, but Restate has forgotten when")
@@ -239,7 +239,7 @@ async def test_a_job_that_a_later_one_has_overtaken_is_killed(
     restate.holder, restate.dispatched = "inv_2", LATE
     restate.refused = refused
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is becomes
     assert "inv_2" in why
@@ -262,7 +262,7 @@ async def test_a_job_whose_entry_or_lock_cannot_be_read_is_left_where_it_is(
 ) -> None:
     setattr(restate, shown, form)
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is MoveOutcome.LEFT
     assert reason in why
@@ -273,7 +273,7 @@ async def test_a_job_that_the_latest_version_refuses_returns_to_the_old_one(
 ) -> None:
     restate.states, restate.unfit = ["backing-off", "backing-off", "paused"], ("latest",)
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is MoveOutcome.LEFT
     assert "no such protocol" in why
@@ -285,7 +285,7 @@ async def test_a_paused_job_stays_paused_if_the_latest_version_refuses_it(
 ) -> None:
     restate.states, restate.unfit = ["paused"], ("latest",)
 
-    assert (await outcome(mover))[0] is MoveOutcome.LEFT
+    assert (await move_one(mover))[0] is MoveOutcome.LEFT
     assert restate.asked == ["resume latest"]
 
 
@@ -293,7 +293,7 @@ async def test_a_misfit_that_cannot_return_is_reported(restate: Restate, mover: 
     restate.failure = "RT0016"
     restate.states = ["suspended", "suspended", "backing-off", "running"]
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is MoveOutcome.LEFT
     assert "could not be returned to the old version: it started to run" in why
@@ -304,7 +304,7 @@ async def test_a_job_that_cannot_be_watched_after_its_move_is_reported(
 ) -> None:
     restate.states = ["suspended", "suspended", "broken", "running"]
 
-    became, why = await outcome(mover)
+    became, why = await move_one(mover)
 
     assert became is MoveOutcome.MOVED
     assert why.startswith("its first attempt there could not be observed")
@@ -316,7 +316,7 @@ async def test_a_job_that_no_later_one_has_overtaken_is_moved(
 ) -> None:
     restate.holder, restate.created = holder, created
 
-    assert (await outcome(mover))[0] is MoveOutcome.MOVED
+    assert (await move_one(mover))[0] is MoveOutcome.MOVED
 
 
 async def test_a_later_job_that_was_killed_before_its_end_overtakes_none(
@@ -324,7 +324,7 @@ async def test_a_later_job_that_was_killed_before_its_end_overtakes_none(
 ) -> None:
     restate.holder, restate.dispatched, restate.result = "inv_2", LATE, "failure"
 
-    assert (await outcome(mover))[0] is MoveOutcome.MOVED
+    assert (await move_one(mover))[0] is MoveOutcome.MOVED
 
 
 async def test_the_tenant_of_a_job_is_known_whatever_its_configuration(
@@ -351,9 +351,9 @@ async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
 async def test_a_dry_run_sends_no_change(restate: Restate, mover: Mover) -> None:
     for status, becomes in (("paused", MoveOutcome.MOVED), ("running", MoveOutcome.RUNNING)):
         restate.states = [status]
-        assert (await outcome(mover, dry_run=True))[0] is becomes
+        assert (await move_one(mover, dry_run=True))[0] is becomes
     restate.states, restate.holder, restate.dispatched = ["backing-off"], "inv_2", LATE
-    assert (await outcome(mover, dry_run=True))[0] is MoveOutcome.KILLED
+    assert (await move_one(mover, dry_run=True))[0] is MoveOutcome.KILLED
 
     assert restate.asked == []
 
@@ -361,7 +361,7 @@ async def test_a_dry_run_sends_no_change(restate: Restate, mover: Mover) -> None
 async def test_a_job_without_another_version_stays(restate: Restate, mover: Mover) -> None:
     restate.service = "Other"
 
-    assert await outcome(mover) == (MoveOutcome.LEFT, "no other version serves it")
+    assert await move_one(mover) == (MoveOutcome.LEFT, "no other version serves it")
 
 
 async def test_a_deployment_without_the_service_is_no_version_of_it(

@@ -53,7 +53,7 @@ SERVICE: dict[str, Any] = {
 }
 
 
-def read(digest: str, **options: object) -> dict[str, Any]:
+def service_read_by(digest: str, **options: object) -> dict[str, Any]:
     """Build the service as Restate shows it after a discovery of the version with this digest."""
     return {**SERVICE, "metadata": {DIGEST_KEY: digest}, **options}
 
@@ -77,7 +77,7 @@ class Restate:
     sent: list[dict[str, Any]] = attrs.field(factory=list)
     forgets: bool = False
 
-    def knows(self, claim: str = DIGEST, *services: dict[str, Any]) -> None:
+    def set_service(self, claim: str = DIGEST, *services: dict[str, Any]) -> None:
         self.claim, self.services = claim, list(services or [SERVICE])
 
     def register(self, request: Request) -> Response:
@@ -89,7 +89,7 @@ class Restate:
         self.sent.append(document)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if not document["dry_run"] and not self.forgets:
-            self.knows(document["metadata"][DIGEST_KEY], answer)
+            self.set_service(document["metadata"][DIGEST_KEY], answer)
         return Response(json.dumps({"id": "dp_1", "services": [answer]}), status=201)
 
     def deployment(self) -> Response:
@@ -105,7 +105,7 @@ class Restate:
             return Response('{"message": "not found"}', status=404)
         return Response(json.dumps(latest))
 
-    def forced(self) -> list[bool]:
+    def forced_registrations(self) -> list[bool]:
         """Return for each registration, except dry runs, whether it was forced."""
         return [document["force"] for document in self.sent if not document["dry_run"]]
 
@@ -156,7 +156,7 @@ async def test_an_unknown_worker_is_registered_without_force(
 async def test_a_known_worker_whose_manifest_was_read_sends_nothing(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows()
+    restate.set_service()
 
     registration = await registrar.register()
 
@@ -168,18 +168,18 @@ async def test_a_known_worker_whose_manifest_was_read_sends_nothing(
 async def test_a_url_that_another_version_or_none_claims_is_claimed_by_force_at_the_start(
     restate: Restate, registrar: Registrar, claim: str
 ) -> None:
-    restate.knows(claim, read("d0"))
+    restate.set_service(claim, service_read_by("d0"))
 
     assert (await registrar.register()).state is RegistrationState.REGISTERED
 
-    assert restate.forced() == [True]
+    assert restate.forced_registrations() == [True]
 
 
 async def test_where_another_version_answers_the_worker_is_outdated_and_has_claimed_the_url(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows("d0", read("d0"))
-    restate.answers = [read("d0", abort_timeout="5m")]
+    restate.set_service("d0", service_read_by("d0"))
+    restate.answers = [service_read_by("d0", abort_timeout="5m")]
 
     registration = await registrar.register()
 
@@ -192,7 +192,7 @@ async def test_where_another_version_answers_the_worker_is_outdated_and_has_clai
 async def test_a_digest_that_is_claimed_and_was_never_read_is_not_registered(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows(DIGEST, {**SERVICE, "metadata": {}})
+    restate.set_service(DIGEST, {**SERVICE, "metadata": {}})
 
     assert (await registrar.look()).state is RegistrationState.OUTDATED
 
@@ -200,31 +200,31 @@ async def test_a_digest_that_is_claimed_and_was_never_read_is_not_registered(
 async def test_an_outdated_worker_forces_nothing_while_another_version_would_answer(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows(DIGEST, read("d0"))
-    restate.answers = [read("d0")]
+    restate.set_service(DIGEST, service_read_by("d0"))
+    restate.answers = [service_read_by("d0")]
 
     assert (await registrar.register()).state is RegistrationState.OUTDATED
 
-    assert restate.forced() == []
+    assert restate.forced_registrations() == []
 
 
 async def test_an_outdated_worker_is_registered_once_this_version_answers(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows(DIGEST, read("d0"))
-    restate.answers = [SERVICE, read("d0"), SERVICE]
+    restate.set_service(DIGEST, service_read_by("d0"))
+    restate.answers = [SERVICE, service_read_by("d0"), SERVICE]
 
     states = [(await registrar.register()).state for _ in range(2)]
 
     # The dry run reached this version and the registration another one, so the next check is right.
     assert states == [RegistrationState.OUTDATED, RegistrationState.REGISTERED]
-    assert restate.forced() == [True, True]
+    assert restate.forced_registrations() == [True, True]
 
 
 async def test_an_outdated_worker_takes_no_new_jobs_from_the_latest(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows(DIGEST, read("d0"))
+    restate.set_service(DIGEST, service_read_by("d0"))
     restate.latest = {**SERVICE, "deployment_id": "dp_2"}
 
     assert (await registrar.register()).state is RegistrationState.NOT_LATEST
@@ -235,7 +235,9 @@ async def test_an_outdated_worker_takes_no_new_jobs_from_the_latest(
 async def test_an_outdated_worker_without_a_handler_that_was_read_there_is_refused(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows(DIGEST, read("d0", handlers=[{"name": "execute"}, {"name": "old"}]))
+    restate.set_service(
+        DIGEST, service_read_by("d0", handlers=[{"name": "execute"}, {"name": "old"}])
+    )
 
     with pytest.raises(RegistrationRefused, match="old"):
         await registrar.register()
@@ -246,9 +248,9 @@ async def test_an_outdated_worker_without_a_handler_that_was_read_there_is_refus
 async def test_a_claim_of_a_version_that_registered_later_is_left_alone(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows()
+    restate.set_service()
     await registrar.register()
-    restate.knows("d2", read("d2"))
+    restate.set_service("d2", service_read_by("d2"))
 
     registration = await registrar.register()
 
@@ -261,7 +263,9 @@ async def test_removed_handlers_are_named_and_nothing_is_sent(
     restate: Restate, registrar: Registrar
 ) -> None:
     handlers = [{"name": "execute"}, {"name": "old"}]
-    restate.knows("d0", read("d0", handlers=handlers), {**SERVICE, "name": "Former"})
+    restate.set_service(
+        "d0", service_read_by("d0", handlers=handlers), {**SERVICE, "name": "Former"}
+    )
 
     for attempt in (registrar.register, registrar.dry_run, registrar.make_latest):
         with pytest.raises(RegistrationRefused, match=r"handlers of Jobs .*: old") as caught:
@@ -294,7 +298,7 @@ async def test_an_option_that_restate_did_not_apply_is_named(
         changed = {"retry_policy": policy}
     if "." in key:
         changed = {"handlers": handlers}
-    restate.answers = [read(DIGEST, **changed)]
+    restate.answers = [service_read_by(DIGEST, **changed)]
 
     with pytest.raises(RegistrationRefused) as caught:
         await registrar.register()
@@ -309,14 +313,14 @@ async def test_an_option_that_restate_did_not_apply_is_named(
     )
     with pytest.raises(RegistrationRefused):
         await registrar.dry_run()
-    assert restate.forced() == [False]
+    assert restate.forced_registrations() == [False]
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(4.567, "4s 567ms"), (5.000001, "5s")])
 async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
     restate: Restate, registrar: Registrar, sent: float, kept: str
 ) -> None:
-    restate.answers = [read(DIGEST, abort_timeout=kept)]
+    restate.answers = [service_read_by(DIGEST, abort_timeout=kept)]
     jobs = attrs.evolve(JOBS, options={**JOBS.options, "abort_timeout": sent})
     manifest = Manifest(digest=DIGEST, services=(jobs,))
 
@@ -328,7 +332,7 @@ async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
 async def test_options_of_another_latest_deployment_are_not_checked(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows()
+    restate.set_service()
     restate.latest = {**SERVICE, "deployment_id": "dp_2", "abort_timeout": "1s"}
 
     registration = await registrar.register()
@@ -341,7 +345,7 @@ async def test_options_of_another_latest_deployment_are_not_checked(
 async def test_a_deployment_without_the_service_is_not_the_latest(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows()
+    restate.set_service()
     restate.latest = {}
 
     registration = await registrar.register()
@@ -376,11 +380,11 @@ async def test_make_latest_registers_with_any_digest(
     restate: Restate, registrar: Registrar, *, known: bool
 ) -> None:
     if known:
-        restate.knows()
+        restate.set_service()
 
     assert (await registrar.make_latest()).state is RegistrationState.REGISTERED
 
-    assert restate.forced() == [known]
+    assert restate.forced_registrations() == [known]
 
 
 async def test_a_dry_run_reports_that_the_worker_would_be_added(
@@ -399,20 +403,20 @@ async def test_a_dry_run_reports_that_the_worker_would_be_added(
 async def test_a_dry_run_reports_the_update_and_its_reason(
     restate: Restate, registrar: Registrar, claim: str, state: RegistrationState
 ) -> None:
-    restate.knows(claim, read("d0"))
+    restate.set_service(claim, service_read_by("d0"))
 
     registration = await registrar.dry_run()
 
     assert registration.state is state
     assert f"would update the deployment {WORKER}" in registration.detail
     assert "another version" in registration.detail
-    assert restate.forced() == []
+    assert restate.forced_registrations() == []
 
 
 async def test_a_dry_run_of_a_registered_worker_only_reads(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows()
+    restate.set_service()
 
     assert (await registrar.dry_run()).state is RegistrationState.REGISTERED
     assert restate.sent == []
@@ -462,7 +466,7 @@ async def test_an_admin_api_that_requires_a_key_makes_the_state_unknown(
 async def test_the_deployment_of_this_worker_is_remembered(
     restate: Restate, registrar: Registrar
 ) -> None:
-    restate.knows()
+    restate.set_service()
 
     await registrar.look()
 
@@ -474,7 +478,7 @@ async def test_a_known_deployment_is_read_by_its_id(
     restate: Restate, registrar: Registrar, httpserver: HTTPServer, *, known: bool
 ) -> None:
     if known:
-        restate.knows()
+        restate.set_service()
     await registrar.register()
     httpserver.clear_log()
 
@@ -487,7 +491,7 @@ async def test_a_known_deployment_is_read_by_its_id(
 
 
 async def test_a_removed_deployment_is_unregistered(restate: Restate, registrar: Registrar) -> None:
-    restate.knows()
+    restate.set_service()
     await registrar.look()
     restate.claim = None
 

@@ -6,7 +6,7 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.deployments.server_version import refuse_too_old
 
 
-async def asked(httpserver: HTTPServer) -> None:
+async def check_version(httpserver: HTTPServer) -> None:
     admin = AdminClient(httpserver.url_for(""))
     try:
         await refuse_too_old(admin)
@@ -21,7 +21,7 @@ async def test_a_server_that_is_too_old_is_named_with_its_version(
     httpserver.expect_request("/version").respond_with_json({"version": version})
 
     with pytest.raises(RegistrationRefused, match=rf"restate-server {version} .* needs 1\.7"):
-        await asked(httpserver)
+        await check_version(httpserver)
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,10 @@ async def test_later_servers_and_those_without_a_version_are_accepted(
 ) -> None:
     httpserver.expect_request("/version").respond_with_json(document)
 
-    await asked(httpserver)
+    await check_version(httpserver)
 
 
 async def test_a_server_without_the_version_path_is_accepted(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/version").respond_with_data("no", status=404)
 
-    await asked(httpserver)
+    await check_version(httpserver)

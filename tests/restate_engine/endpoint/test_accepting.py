@@ -21,7 +21,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_retry_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accepting, "RETRY_INTERVAL", 0.02)
 
 
@@ -30,23 +30,23 @@ class App:
     """Answers once a test allows it, and records the highest number of simultaneous requests."""
 
     may_answer: asyncio.Event = attrs.field(factory=asyncio.Event)
-    asked: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(0))
-    now: int = 0
-    most: int = 0
+    requests: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(0))
+    open_requests: int = 0
+    most_requests: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.now += 1
-        self.most = max(self.most, self.now)
-        self.asked.release()
+        self.open_requests += 1
+        self.most_requests = max(self.most_requests, self.open_requests)
+        self.requests.release()
         await self.may_answer.wait()
-        self.now -= 1
+        self.open_requests -= 1
         length = [(b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 200, "headers": length})
         await send({"type": "http.response.body", "body": b""})
 
 
 @asynccontextmanager
-async def serving(app: App, most: int) -> AsyncIterator[int]:
+async def run_server(app: App, most: int) -> AsyncIterator[int]:
     (listener,) = listeners = open_sockets("127.0.0.1", 0)
     listening = asyncio.Event()
     server = HttpServer(app, most_connections=most, logger=RecordingLogger())
@@ -70,21 +70,21 @@ async def ask(port: int) -> bytes:
 
 async def test_connections_over_the_budget_wait_until_others_are_answered() -> None:
     app = App()
-    async with serving(app, most=3) as port:
-        asking = [asyncio.create_task(ask(port)) for _ in range(10)]
+    async with run_server(app, most=3) as port:
+        requests = [asyncio.create_task(ask(port)) for _ in range(10)]
         for _ in range(3):
-            await asyncio.wait_for(app.asked.acquire(), 10)
+            await asyncio.wait_for(app.requests.acquire(), 10)
         app.may_answer.set()
-        answers = await asyncio.wait_for(asyncio.gather(*asking), 10)
+        answers = await asyncio.wait_for(asyncio.gather(*requests), 10)
 
     assert set(answers) == {b"HTTP/1.1 200 OK\r\n"}
-    assert app.most == 3
+    assert app.most_requests == 3
 
 
 async def test_an_idle_connection_is_closed_for_one_that_waits() -> None:
     app = App()
     app.may_answer.set()
-    async with serving(app, most=1) as port:
+    async with run_server(app, most=1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(REQUEST)
         await reader.readuntil(b"\r\n\r\n")
@@ -97,10 +97,10 @@ async def test_an_idle_connection_is_closed_for_one_that_waits() -> None:
 
 async def test_a_busy_connection_is_closed_after_its_answer_where_another_waits() -> None:
     app = App()
-    async with serving(app, most=1) as port:
+    async with run_server(app, most=1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(REQUEST)
-        await asyncio.wait_for(app.asked.acquire(), 10)
+        await asyncio.wait_for(app.requests.acquire(), 10)
         waiting = asyncio.create_task(ask(port))
         await asyncio.sleep(0.1)
         app.may_answer.set()
@@ -117,7 +117,7 @@ async def test_a_connection_without_a_request_is_closed_after_a_while(
     monkeypatch.setattr(accepting, "IDLE_AFTER", 0.1)
     app = App()
     app.may_answer.set()
-    async with serving(app, most=1) as port:
+    async with run_server(app, most=1) as port:
         _, silent = await asyncio.open_connection("127.0.0.1", port)
         answer = await asyncio.wait_for(ask(port), 10)
         silent.close()
@@ -133,7 +133,7 @@ async def test_a_connection_may_end_after_accepting_has_stopped(
     app.may_answer.set()
     with open_sockets("127.0.0.1", 0)[0] as real:
         acceptor = Acceptor(listeners=[real], limit=10, logger=RecordingLogger())
-        acceptor.start(make(app))
+        acceptor.start(connection_factory(app))
         reader, writer = await asyncio.open_connection(*real.getsockname())
         writer.write(REQUEST)
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
@@ -150,9 +150,9 @@ async def test_a_stopped_server_does_not_retry_accepts(
     monkeypatch.setattr(accepting, "RETRY_INTERVAL", 0.2)
     failures = [OSError(errno.EMFILE, "Too many open files")]
     with open_sockets("127.0.0.1", 0)[0] as real:
-        listener: Any = Listener(real, failures)
+        listener: Any = FailingListener(real, failures)
         acceptor = Acceptor(listeners=[listener], limit=10, logger=RecordingLogger())
-        acceptor.start(make(App()))
+        acceptor.start(connection_factory(App()))
         _, writer = await asyncio.open_connection(*real.getsockname())
         async with asyncio.timeout(10):
             while failures:
@@ -165,7 +165,7 @@ async def test_a_stopped_server_does_not_retry_accepts(
 
 
 @attrs.define(eq=False)
-class Listener:
+class FailingListener:
     """A listening socket whose accepts fail as a test sets."""
 
     real: socket.socket
@@ -183,7 +183,7 @@ class Listener:
         self.real.setblocking(flag)
 
 
-def make(app: App) -> Callable[[], Connection]:
+def connection_factory(app: App) -> Callable[[], Connection]:
     config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
     return lambda: Connection(config=config, server_state=ServerState(), app_state={})
 
@@ -197,9 +197,9 @@ async def test_failed_accepts_are_retried_and_logged_once_in_an_interval() -> No
         OSError(errno.EMFILE, "Too many open files"),
     ]
     with open_sockets("127.0.0.1", 0)[0] as real:
-        listener: Any = Listener(real, failures)
+        listener: Any = FailingListener(real, failures)
         acceptor = Acceptor(listeners=[listener], limit=10, logger=logger)
-        acceptor.start(make(app))
+        acceptor.start(connection_factory(app))
         answer = await asyncio.wait_for(ask(real.getsockname()[1]), 10)
         acceptor.stop()
 
@@ -219,9 +219,9 @@ async def test_a_connection_that_cannot_be_attached_no_longer_counts(
     app.may_answer.set()
     with open_sockets("127.0.0.1", 0)[0] as real:
         acceptor = Acceptor(listeners=[real], limit=1, logger=RecordingLogger())
-        acceptor.start(make(app))
+        acceptor.start(connection_factory(app))
         with monkeypatch.context() as patch:
-            patch.setattr(acceptor, "_loop", _Refusing(acceptor._loop, refuse))
+            patch.setattr(acceptor, "_loop", _RefusingLoop(acceptor._loop, refuse))
             _, writer = await asyncio.open_connection(*real.getsockname())
             async with asyncio.timeout(10):
                 while not refused:
@@ -236,7 +236,7 @@ async def test_a_connection_that_cannot_be_attached_no_longer_counts(
 refused: list[socket.socket] = []
 
 
-class _Refusing:
+class _RefusingLoop:
     def __init__(self, loop: asyncio.AbstractEventLoop, refuse: Callable[..., Any]) -> None:
         self._loop, self._refuse = loop, refuse
 

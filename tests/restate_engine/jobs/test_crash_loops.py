@@ -27,7 +27,7 @@ FAILED = {"error_message": "LE403: no answer", "restate_doc_error_code": "RT0007
 
 
 @pytest_asyncio.fixture
-async def losses(httpserver: HTTPServer) -> AsyncIterator[AttemptLosses]:
+async def attempt_losses(httpserver: HTTPServer) -> AsyncIterator[AttemptLosses]:
     admin = AdminClient(httpserver.url_for("/"))
     yield AttemptLosses(admin=admin, logger=RecordingLogger(), limit=2)
     await admin.aclose()
@@ -40,7 +40,7 @@ def attempt(monkeypatch: pytest.MonkeyPatch) -> list[Attempt | None]:
     return now
 
 
-def shows(httpserver: HTTPServer, *failures: Mapping[str, str]) -> None:
+def respond_with_failures(httpserver: HTTPServer, *failures: Mapping[str, str]) -> None:
     rows = [{"event_json": json.dumps({"ty": "TransientError", **failure})} for failure in failures]
     httpserver.expect_request("/query").respond_with_json({"rows": rows})
 
@@ -61,23 +61,23 @@ def shows(httpserver: HTTPServer, *failures: Mapping[str, str]) -> None:
     ],
 )
 async def test_the_number_of_lost_attempts_is_read_from_restates_failures(
-    losses: AttemptLosses,
+    attempt_losses: AttemptLosses,
     httpserver: HTTPServer,
     failures: tuple[Mapping[str, str], ...],
     expected: LostAttempts,
 ) -> None:
-    shows(httpserver, *failures)
+    respond_with_failures(httpserver, *failures)
 
-    assert await losses.count("inv_1") == expected
+    assert await attempt_losses.count("inv_1") == expected
 
 
 @pytest.mark.usefixtures("attempt")
 async def test_only_failures_since_the_last_entry_of_this_very_job_are_asked_for(
-    losses: AttemptLosses, httpserver: HTTPServer
+    attempt_losses: AttemptLosses, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver)
+    respond_with_failures(httpserver)
 
-    await losses.count("inv_1")
+    await attempt_losses.count("inv_1")
 
     (request,) = (request for request, _ in httpserver.log)
     query = request.get_json()["query"]
@@ -87,57 +87,57 @@ async def test_only_failures_since_the_last_entry_of_this_very_job_are_asked_for
 
 @pytest.mark.parametrize("first", [None, Attempt(entries=2, retries=0)])
 async def test_a_first_attempt_asks_nothing(
-    losses: AttemptLosses,
+    attempt_losses: AttemptLosses,
     httpserver: HTTPServer,
     attempt: list[Attempt | None],
     first: Attempt | None,
 ) -> None:
     attempt[0] = first
 
-    losses.note_end("inv_0")
-    assert await losses.count("inv_1") == NONE_LOST
+    attempt_losses.note_end("inv_0")
+    assert await attempt_losses.count("inv_1") == NONE_LOST
 
     assert httpserver.log == []
 
 
 async def test_an_attempt_after_one_that_ended_here_asks_nothing(
-    losses: AttemptLosses, httpserver: HTTPServer, attempt: list[Attempt | None]
+    attempt_losses: AttemptLosses, httpserver: HTTPServer, attempt: list[Attempt | None]
 ) -> None:
-    shows(httpserver, LOST)
-    losses.note_end("inv_1")
+    respond_with_failures(httpserver, LOST)
+    attempt_losses.note_end("inv_1")
 
     attempt[0] = Attempt(entries=2, retries=2)
-    assert await losses.count("inv_1") == NONE_LOST
+    assert await attempt_losses.count("inv_1") == NONE_LOST
     assert httpserver.log == []
 
     # Another worker ran an attempt meanwhile.
     attempt[0] = Attempt(entries=2, retries=3)
-    assert (await losses.count("inv_1")).count == 1
+    assert (await attempt_losses.count("inv_1")).count == 1
 
 
 async def test_the_job_that_ended_here_longest_ago_is_forgotten_first(
-    losses: AttemptLosses, httpserver: HTTPServer, attempt: list[Attempt | None]
+    attempt_losses: AttemptLosses, httpserver: HTTPServer, attempt: list[Attempt | None]
 ) -> None:
-    shows(httpserver)
+    respond_with_failures(httpserver)
     for name in ("inv_1", "inv_2", "inv_1", "inv_3"):
-        losses.note_end(name)
+        attempt_losses.note_end(name)
     attempt[0] = Attempt(entries=2, retries=2)
 
     for name in ("inv_1", "inv_3"):
-        await losses.count(name)
+        await attempt_losses.count(name)
     assert httpserver.log == []
-    await losses.count("inv_2")
+    await attempt_losses.count("inv_2")
     assert len(httpserver.log) == 1
 
 
 @pytest.mark.usefixtures("attempt")
 @pytest.mark.parametrize("answer", ["down", '{"rows": [{}]}'])
 async def test_a_job_continues_if_its_lost_attempts_are_unknown(
-    losses: AttemptLosses, httpserver: HTTPServer, answer: str
+    attempt_losses: AttemptLosses, httpserver: HTTPServer, answer: str
 ) -> None:
     httpserver.expect_request("/query").respond_with_data(answer)
 
-    assert await losses.count("inv_1") == NONE_LOST
+    assert await attempt_losses.count("inv_1") == NONE_LOST
 
-    assert isinstance(losses.logger, RecordingLogger)
-    assert losses.logger.events("warning") == ["lost attempts cannot be counted"]
+    assert isinstance(attempt_losses.logger, RecordingLogger)
+    assert attempt_losses.logger.events("warning") == ["lost attempts cannot be counted"]

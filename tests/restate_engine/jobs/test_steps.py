@@ -66,7 +66,7 @@ async def test_a_resync_is_superseded_once_another_job_has_acquired_the_lock(
     await admin.aclose()
 
 
-async def fails(error: BaseException) -> bytes:
+async def fail(error: BaseException) -> bytes:
     raise error
 
 
@@ -74,7 +74,7 @@ async def test_a_job_that_is_set_apart_is_tried_again_after_its_pause() -> None:
     steps = RestateSteps(**parts(AdminClient("http://127.0.0.1:9")))
 
     with pytest.raises(RetryableError, match="LE408: it waits") as raised:
-        await run_attempt(fails(SetApart("it waits", retry_after=30.0)), steps)
+        await run_attempt(fail(SetApart("it waits", retry_after=30.0)), steps)
 
     assert raised.value.retry_after == timedelta(seconds=30)
     assert await steps.lost_attempts() == NONE_LOST
@@ -89,7 +89,7 @@ async def test_an_attempt_that_was_suspended_or_failed_is_not_asked_about(
     steps = RestateSteps(**parts(AdminClient("http://127.0.0.1:9")))
 
     with pytest.raises(SdkInternalBaseException):
-        await run_attempt(fails(SdkInternalBaseException("suspended")), steps)
+        await run_attempt(fail(SdkInternalBaseException("suspended")), steps)
 
     attempt = Attempt(entries=2, retries=2)
     assert await steps.lost_attempts() == NONE_LOST

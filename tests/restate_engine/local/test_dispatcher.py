@@ -25,15 +25,17 @@ async def dispatcher(httpserver: HTTPServer) -> AsyncIterator[RestateDispatcher]
 
 
 @pytest.fixture
-def registered(httpserver: HTTPServer) -> HTTPServer:
+def server_with_service(httpserver: HTTPServer) -> HTTPServer:
     httpserver.expect_request("/services/TenantProvisioning").respond_with_json(SERVICE)
     return httpserver
 
 
 async def test_a_body_that_nobody_can_read_is_sent_as_it_is(
-    registered: HTTPServer, dispatcher: RestateDispatcher
+    server_with_service: HTTPServer, dispatcher: RestateDispatcher
 ) -> None:
-    registered.expect_request(SEND, data="{nope").respond_with_json({"invocationId": "inv_1"}, 202)
+    server_with_service.expect_request(SEND, data="{nope").respond_with_json(
+        {"invocationId": "inv_1"}, 202
+    )
 
     assert await dispatcher.dispatch(b"{nope") == "inv_1"
 
@@ -61,16 +63,20 @@ async def test_nothing_is_sent_while_the_service_is_not_registered(
     ids=["refused", "something else", "without end"],
 )
 async def test_an_ingress_that_does_not_answer_as_restate_does_is_an_error(
-    registered: HTTPServer, dispatcher: RestateDispatcher, status: int, body: str, message: str
+    server_with_service: HTTPServer,
+    dispatcher: RestateDispatcher,
+    status: int,
+    body: str,
+    message: str,
 ) -> None:
-    registered.expect_request(SEND).respond_with_data(body, status=status)
+    server_with_service.expect_request(SEND).respond_with_data(body, status=status)
 
     with pytest.raises(EngineFailed, match=message):
         await dispatcher.dispatch(b"{}")
 
 
-async def test_an_ingress_that_is_not_there_is_an_error(registered: HTTPServer) -> None:
-    async with aclosing(AdminClient(registered.url_for(""))) as admin:
+async def test_an_ingress_that_is_not_there_is_an_error(server_with_service: HTTPServer) -> None:
+    async with aclosing(AdminClient(server_with_service.url_for(""))) as admin:
         dispatcher = RestateDispatcher(
             ingress="http://127.0.0.1:9", admin=admin, service="TenantProvisioning"
         )

@@ -23,7 +23,7 @@ Says = Callable[..., DispatchOrder]
 
 
 @pytest_asyncio.fixture
-async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
+async def order_with_answer(httpserver: HTTPServer) -> AsyncIterator[Says]:
     """A factory of `DispatchOrder` with a Landlord that gives one answer about the tenant."""
     admin = AdminClient(httpserver.url_for("/"))
 
@@ -39,11 +39,11 @@ async def says(httpserver: HTTPServer) -> AsyncIterator[Says]:
 
 
 @pytest.fixture
-def order(says: Says) -> DispatchOrder:
-    return says(None)
+def order(order_with_answer: Says) -> DispatchOrder:
+    return order_with_answer(None)
 
 
-def shows(httpserver: HTTPServer, **created: tuple[str, str]) -> None:
+def respond_with_jobs(httpserver: HTTPServer, **created: tuple[str, str]) -> None:
     rows = [
         {
             "id": job,
@@ -56,7 +56,7 @@ def shows(httpserver: HTTPServer, **created: tuple[str, str]) -> None:
     httpserver.expect_request("/query").respond_with_json({"rows": rows})
 
 
-def asked(httpserver: HTTPServer) -> list[str]:
+def received_queries(httpserver: HTTPServer) -> list[str]:
     return [request.get_json()["query"] for request, _ in httpserver.log]
 
 
@@ -90,35 +90,35 @@ async def test_the_job_dispatched_last_wins_and_a_killed_one_loses(
     created: dict[str, tuple[str, str]],
     verdict: Verdict,
 ) -> None:
-    shows(httpserver, **created)
+    respond_with_jobs(httpserver, **created)
 
     claim = await order.compare(ME, OTHER, Record())
 
     assert (claim.verdict, claim.dispatched) == (verdict, created["inv_me"][0])
-    assert "FROM sys_invocation WHERE" in asked(httpserver)[0]
+    assert "FROM sys_invocation WHERE" in received_queries(httpserver)[0]
 
 
 @pytest.mark.parametrize(("mine", "verdict"), [(FIRST, Verdict.SUPERSEDED), (LATER, Verdict.FREE)])
 async def test_a_holder_whose_end_and_dispatch_are_written_down_is_not_asked_about(
     order: DispatchOrder, httpserver: HTTPServer, mine: str, verdict: Verdict
 ) -> None:
-    shows(httpserver, inv_me=(mine, "running"))
+    respond_with_jobs(httpserver, inv_me=(mine, "running"))
     holder = Holder(execution_id="inv_old", since=LATER, dispatched=SECOND, operation="update")
 
     assert (await order.compare(ME, holder, ENDED)).verdict == verdict
 
-    (query,) = asked(httpserver)
+    (query,) = received_queries(httpserver)
     assert query.endswith("FROM sys_invocation_status WHERE id = 'inv_me'")
 
 
 async def test_the_time_of_the_first_holder_is_read_once_a_second_job_arrives(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, "completed success"))
+    respond_with_jobs(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, "completed success"))
 
     assert (await order.compare(ME, OTHER, ENDED)).verdict == Verdict.SUPERSEDED
 
-    assert "inv_old" in asked(httpserver)[0]
+    assert "inv_old" in received_queries(httpserver)[0]
 
 
 @pytest.mark.parametrize(
@@ -126,25 +126,27 @@ async def test_the_time_of_the_first_holder_is_read_once_a_second_job_arrives(
     [(True, Verdict.FREE), (False, Verdict.SUPERSEDED), (None, Verdict.FREE)],
 )
 async def test_a_job_that_meets_a_delete_continues_if_landlord_wants_the_tenant(
-    says: Says,
+    order_with_answer: Says,
     httpserver: HTTPServer,
     desired: bool | None,  # noqa: FBT001  # what Landlord says
     verdict: Verdict,
 ) -> None:
-    shows(httpserver, inv_me=(LATER, "running"))
+    respond_with_jobs(httpserver, inv_me=(LATER, "running"))
     delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
 
-    assert (await says(desired).compare(ME, delete, ENDED)).verdict == verdict
+    assert (await order_with_answer(desired).compare(ME, delete, ENDED)).verdict == verdict
 
 
 async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
-    says: Says, httpserver: HTTPServer
+    order_with_answer: Says, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_me=(LATER, "running"))
+    respond_with_jobs(httpserver, inv_me=(LATER, "running"))
     delete = Holder(execution_id="inv_old", since=LATER, dispatched=FIRST, operation="delete")
     named = Bid(tenant="t", execution_id="inv_me", operation="update", is_uuid=False)
 
-    assert (await says(desired=False).compare(named, delete, ENDED)).verdict == Verdict.FREE
+    assert (
+        await order_with_answer(desired=False).compare(named, delete, ENDED)
+    ).verdict == Verdict.FREE
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
 async def test_a_resync_never_supersedes_a_job(
     order: DispatchOrder, httpserver: HTTPServer, status: str, verdict: Verdict
 ) -> None:
-    shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, status))
+    respond_with_jobs(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, status))
     resync = Holder(execution_id="inv_old", since=SECOND, is_resync=True)
 
     assert (await order.compare(ME, resync, Record())).verdict == verdict
@@ -173,7 +175,7 @@ async def test_acquire_waits_for_a_holder_that_a_restarted_server_shows_late(
 async def test_without_the_row_of_the_asking_job_nothing_is_decided(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_old=(FIRST, "completed"))
+    respond_with_jobs(httpserver, inv_old=(FIRST, "completed"))
 
     with pytest.raises(AdminUnavailable, match="does not show this job"):
         await order.compare(ME, OTHER, Record())
@@ -183,7 +185,7 @@ async def test_without_the_row_of_the_asking_job_nothing_is_decided(
 async def test_a_frozen_holder_is_killed(
     order: DispatchOrder, httpserver: HTTPServer, status: str
 ) -> None:
-    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, status))
+    respond_with_jobs(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, status))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
     assert (await order.compare(ME, OTHER, Record())).verdict == Verdict.FREE
@@ -194,7 +196,7 @@ async def test_a_frozen_holder_is_killed(
 async def test_a_running_holder_is_killed_after_its_time_to_end(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
+    respond_with_jobs(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
     httpserver.expect_oneshot_request("/invocations/inv_old/kill", "PATCH").respond_with_data("")
 
     assert (await order.compare(ME, OTHER, Record(), kill_running=True)).verdict == Verdict.FREE
@@ -209,7 +211,7 @@ async def test_without_a_holder_nothing_is_checked(order: DispatchOrder) -> None
 async def test_a_living_job_with_the_lock_may_continue(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_old=(FIRST, "invoked"))
+    respond_with_jobs(httpserver, inv_old=(FIRST, "invoked"))
 
     await order.check_current("inv_old", OTHER, Record())
 
@@ -217,7 +219,7 @@ async def test_a_living_job_with_the_lock_may_continue(
 async def test_a_killed_job_without_a_successor_learns_that_it_ended(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_old=(FIRST, "completed failure"))
+    respond_with_jobs(httpserver, inv_old=(FIRST, "completed failure"))
 
     with pytest.raises(ExecutionEnded, match="no later job has the lock"):
         await order.check_current("inv_old", OTHER, Record())
@@ -229,7 +231,7 @@ async def test_a_killed_job_without_a_successor_learns_that_it_ended(
 async def test_a_job_that_lost_its_lock_may_not_continue(
     order: DispatchOrder, httpserver: HTTPServer, me: tuple[str, str]
 ) -> None:
-    shows(httpserver, inv_me=me, inv_old=(SECOND, "invoked"))
+    respond_with_jobs(httpserver, inv_me=me, inv_old=(SECOND, "invoked"))
 
     with pytest.raises(Superseded) as raised:
         await order.check_current("inv_me", OTHER, Record())
@@ -239,7 +241,7 @@ async def test_a_job_that_lost_its_lock_may_not_continue(
 async def test_a_job_that_waits_for_an_older_one_may_continue(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, inv_me=(LATER, "invoked"), inv_old=(SECOND, "invoked"))
+    respond_with_jobs(httpserver, inv_me=(LATER, "invoked"), inv_old=(SECOND, "invoked"))
 
     await order.check_current("inv_me", OTHER, Record())
 
@@ -251,7 +253,7 @@ async def test_a_job_that_waits_for_an_older_one_may_continue(
 async def test_the_end_of_an_invocation_is_read_from_its_row(
     order: DispatchOrder, httpserver: HTTPServer, status: str, *, has_failed: bool
 ) -> None:
-    shows(httpserver, inv_me=(FIRST, status))
+    respond_with_jobs(httpserver, inv_me=(FIRST, status))
 
     assert await order.has_failed("inv_me") == has_failed
 
@@ -259,6 +261,6 @@ async def test_the_end_of_an_invocation_is_read_from_its_row(
 async def test_a_job_that_restate_has_forgotten_counts_as_killed(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver)
+    respond_with_jobs(httpserver)
 
     assert await order.has_failed("inv_me")

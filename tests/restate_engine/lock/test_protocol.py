@@ -57,16 +57,16 @@ class Context:
 
 @pytest_asyncio.fixture
 async def claims(httpserver: HTTPServer) -> AsyncIterator[Claims]:
-    async def nobody_asks(tenant: str) -> bool | None:
+    async def fail_if_asked(tenant: str) -> bool | None:
         raise AssertionError
 
     admin = AdminClient(httpserver.url_for("/"))
-    order = DispatchOrder(admin=admin, is_wanted=nobody_asks, replay=0.1)
+    order = DispatchOrder(admin=admin, is_wanted=fail_if_asked, replay=0.1)
     yield Claims(order=order, pauses=Pauses())
     await admin.aclose()
 
 
-def shows(httpserver: HTTPServer, job: str, status: str, result: str = "") -> None:
+def respond_with_job(httpserver: HTTPServer, job: str, status: str, result: str = "") -> None:
     row = {"id": job, "created_at": EARLY, "status": status, "completion_result": result}
     httpserver.expect_request("/query").respond_with_json({"rows": [row]})
 
@@ -74,19 +74,19 @@ def shows(httpserver: HTTPServer, job: str, status: str, result: str = "") -> No
 async def test_a_job_superseded_by_an_ended_one_is_resynced_with_landlords_answer(
     claims: Claims, httpserver: HTTPServer
 ) -> None:
-    shows(httpserver, "inv_me", "running")
+    respond_with_job(httpserver, "inv_me", "running")
     resyncs: list[CompletedJob] = []
-    record = ended_here()
+    record = ended_record()
     ctx: Any = Context(LockState(holder=HOLDER, record=record))
     request = AcquireRequest(
         execution_id="inv_me", note=JobStart(operation="update", started_at="t")
     )
 
-    def follow(ended: CompletedJob) -> bool:
+    def record_resync(ended: CompletedJob) -> bool:
         resyncs.append(ended)
         return True
 
-    response = await protocol.acquire(ctx, claims, request, follow)
+    response = await protocol.acquire(ctx, claims, request, record_resync)
 
     assert response.superseded_by == "inv_old"
     (ended,) = resyncs
@@ -94,7 +94,7 @@ async def test_a_job_superseded_by_an_ended_one_is_resynced_with_landlords_answe
     assert ctx.state().holder == HOLDER
 
 
-def ended_here() -> Record:
+def ended_record() -> Record:
     return Record(placements=(HERE,)).with_end(DONE)
 
 
@@ -106,7 +106,7 @@ def ended_here() -> Record:
 async def test_a_tenant_is_resynced_after_a_killed_job_and_not_during_one(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, superseded_by: str
 ) -> None:
-    shows(httpserver, "inv_old", status, result)
+    respond_with_job(httpserver, "inv_old", status, result)
     ctx: Any = Context(LockState(holder=HOLDER, record=BEGUN))
     note = JobStart(operation="resync", started_at="t")
     request = ResyncRequest(execution_id="inv_resync", after="inv_old", note=note)
@@ -125,7 +125,7 @@ async def test_a_tenant_is_resynced_after_a_killed_job_and_not_during_one(
 async def test_a_record_is_forgotten_although_its_resync_was_killed(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, *, is_kept: bool
 ) -> None:
-    shows(httpserver, "inv_resync", status, result)
+    respond_with_job(httpserver, "inv_resync", status, result)
     deleted = Record().with_end(DONE)
     ctx: Any = Context(LockState(holder=HOLDER, record=deleted, resync=RESYNC))
 

@@ -20,7 +20,7 @@ async def states(httpserver: HTTPServer) -> AsyncIterator[LockReader]:
     await admin.aclose()
 
 
-def answers(httpserver: HTTPServer, *rows: list[dict[str, str]]) -> None:
+def respond(httpserver: HTTPServer, *rows: list[dict[str, str]]) -> None:
     for answer in rows:
         httpserver.expect_ordered_request("/query").respond_with_json({"rows": answer})
 
@@ -32,7 +32,7 @@ def queries(httpserver: HTTPServer) -> list[str]:
 async def test_a_state_is_queried_in_its_partition(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
-    answers(httpserver, [FOUND], [])
+    respond(httpserver, [FOUND], [])
 
     await states.read("t")
     state = await states.read("other")
@@ -43,7 +43,7 @@ async def test_a_state_is_queried_in_its_partition(
 
 
 async def test_concurrent_readers_share_a_query(states: LockReader, httpserver: HTTPServer) -> None:
-    answers(httpserver, [FOUND])
+    respond(httpserver, [FOUND])
 
     await asyncio.gather(states.read("t"), states.read("other"), states.read("t"))
 
@@ -55,7 +55,7 @@ async def test_an_empty_answer_counts_once_a_row_has_confirmed_the_partition(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
     proof = {"service_key": "x", "partition": str(partition_key("x"))}
-    answers(httpserver, [], [], [], [proof], [])
+    respond(httpserver, [], [], [], [proof], [])
 
     for _ in range(3):
         assert (await states.read("t")).holder is None
@@ -66,7 +66,7 @@ async def test_an_empty_answer_counts_once_a_row_has_confirmed_the_partition(
 async def test_a_server_that_keeps_states_in_another_partition_is_recognised(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
-    answers(httpserver, [], [{"service_key": "x", "partition": "17"}])
+    respond(httpserver, [], [{"service_key": "x", "partition": "17"}])
 
     with pytest.raises(EngineFailed, match="computes in another way"):
         await states.read("t")
@@ -75,7 +75,7 @@ async def test_a_server_that_keeps_states_in_another_partition_is_recognised(
 async def test_a_state_that_cannot_be_read_fails_its_tenant_alone(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
-    answers(httpserver, [FOUND, {"service_key": "bad", "value_utf8": "{"}])
+    respond(httpserver, [FOUND, {"service_key": "bad", "value_utf8": "{"}])
 
     read = asyncio.gather(states.read("t"), states.read("bad"), return_exceptions=True)
     good, bad = await read
@@ -98,7 +98,7 @@ async def test_without_an_answer_every_reader_gets_the_error(
 async def test_a_row_without_its_key_or_value_is_reported_and_blocks_no_reader(
     states: LockReader, httpserver: HTTPServer, row: dict[str, str]
 ) -> None:
-    answers(httpserver, [row])
+    respond(httpserver, [row])
 
     with pytest.raises(EngineFailed, match="shows a state of T without its"):
         await states.read("t")

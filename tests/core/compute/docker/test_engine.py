@@ -30,11 +30,11 @@ async def engine(httpserver: HTTPServer) -> AsyncIterator[DockerCompute]:
 
 
 @pytest.fixture
-def fake(httpserver: HTTPServer) -> "Fake":
-    return Fake(httpserver)
+def fake(httpserver: HTTPServer) -> "FakeDaemon":
+    return FakeDaemon(httpserver)
 
 
-class Fake:
+class FakeDaemon:
     """A daemon with prepared answers."""
 
     def __init__(self, server: HTTPServer) -> None:
@@ -57,7 +57,7 @@ class Fake:
 
 
 async def test_containers_that_vanish_or_belong_to_others_are_not_listed(
-    engine: DockerCompute, fake: Fake
+    engine: DockerCompute, fake: FakeDaemon
 ) -> None:
     other = {**MINE, naming.DIGEST: "another's"}
     plain: list[dict[str, Any]] = [{"Id": "null", "Labels": None}, {"Id": "missing"}]
@@ -72,7 +72,7 @@ async def test_containers_that_vanish_or_belong_to_others_are_not_listed(
 
 
 async def test_a_create_fails_for_now_if_its_name_stays_taken_by_an_invisible_container(
-    engine: DockerCompute, fake: Fake
+    engine: DockerCompute, fake: FakeDaemon
 ) -> None:
     name = naming.current_name("landlord", "t")
     fake.respond_with_containers()
@@ -87,7 +87,7 @@ async def test_a_create_fails_for_now_if_its_name_stays_taken_by_an_invisible_co
 
 
 async def test_a_delete_fails_for_now_if_new_containers_keep_appearing(
-    engine: DockerCompute, fake: Fake
+    engine: DockerCompute, fake: FakeDaemon
 ) -> None:
     fake.respond_with_containers({"Id": "x", "Labels": MINE})
     raw = {"Id": "x", "Name": "/x", "Config": {"Labels": MINE}, "Created": "", "Mounts": []}
@@ -109,7 +109,7 @@ async def test_a_configuration_of_the_wrong_form_is_refused_without_its_schema_t
 
 
 async def test_a_pull_whose_stream_ended_early_is_tried_again(
-    engine: DockerCompute, fake: Fake
+    engine: DockerCompute, fake: FakeDaemon
 ) -> None:
     fake.respond_with_containers()
     fake.respond("GET", "/images/other:1/json", 404, {"message": "no such image"})
@@ -122,7 +122,7 @@ async def test_a_pull_whose_stream_ended_early_is_tried_again(
 
 
 async def test_a_restarting_container_is_stopped_before_its_rename(
-    engine: DockerCompute, fake: Fake
+    engine: DockerCompute, fake: FakeDaemon
 ) -> None:
     tenant_spec = spec("t")
     body = build_body(tenant_spec, read_config(tenant_spec.config), engine.settings)

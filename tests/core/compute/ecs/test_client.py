@@ -45,7 +45,7 @@ SERVICE = {
 MISSING = {"services": [], "failures": [{"arn": "x", "reason": "MISSING"}]}
 
 
-class Answers:
+class AnsweringServer:
     """The server's answers by action, the last one repeated, and the requests that it received."""
 
     def __init__(self, server: HTTPServer) -> None:
@@ -81,12 +81,12 @@ class Answers:
 
 
 @pytest.fixture
-def aws(environment: None, httpserver: HTTPServer) -> Answers:
-    return Answers(httpserver)
+def aws(environment: None, httpserver: HTTPServer) -> AnsweringServer:
+    return AnsweringServer(httpserver)
 
 
 @pytest.fixture
-async def engine(aws: Answers, httpserver: HTTPServer) -> AsyncIterator[EcsCompute]:
+async def engine(aws: AnsweringServer, httpserver: HTTPServer) -> AsyncIterator[EcsCompute]:
     engine = ecs_engine({"endpoint_url": httpserver.url_for(""), "rollout_timeout": 0.1})
     yield engine
     await engine.aclose()
@@ -129,7 +129,7 @@ async def provision_error(engine: EcsCompute) -> ComputeError:
     ],
 )
 async def test_throttling_and_server_errors_are_temporary(
-    aws: Answers, engine: EcsCompute, code: str, status: int
+    aws: AnsweringServer, engine: EcsCompute, code: str, status: int
 ) -> None:
     aws.refuse("DescribeServices", code, status=status)
 
@@ -155,7 +155,7 @@ async def test_throttling_and_server_errors_are_temporary(
     ],
 )
 async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(
-    aws: Answers, engine: EcsCompute, full_text: str, seconds: float | None
+    aws: AnsweringServer, engine: EcsCompute, full_text: str, seconds: float | None
 ) -> None:
     aws.refuse("DescribeServices", "ThrottlingException", Retry_After=full_text)
 
@@ -166,7 +166,9 @@ async def test_a_pause_that_aws_asks_for_is_passed_on_within_a_bound(
 
 
 @pytest.mark.parametrize("action", ["DescribeServices", "CreateService", "TagResource"])
-async def test_a_missing_permission_is_named(aws: Answers, engine: EcsCompute, action: str) -> None:
+async def test_a_missing_permission_is_named(
+    aws: AnsweringServer, engine: EcsCompute, action: str
+) -> None:
     aws.add_answers("DescribeServices", MISSING)
     aws.add_answers("CreateService", {"service": SERVICE})
     aws._answers.pop(action, None)
@@ -189,7 +191,7 @@ async def test_a_missing_permission_is_named(aws: Answers, engine: EcsCompute, a
     ],
 )
 async def test_any_other_refusal_is_told_by_its_code_alone(
-    aws: Answers, engine: EcsCompute, code: str, hint: str
+    aws: AnsweringServer, engine: EcsCompute, code: str, hint: str
 ) -> None:
     aws.add_answers("DescribeServices", MISSING)
     aws.refuse("CreateService", code)
@@ -213,7 +215,7 @@ async def test_any_other_refusal_is_told_by_its_code_alone(
     ],
 )
 async def test_an_answer_of_another_form_is_an_error(
-    aws: Answers, engine: EcsCompute, answer: str
+    aws: AnsweringServer, engine: EcsCompute, answer: str
 ) -> None:
     aws.add_answers("DescribeServices", answer)
 
@@ -231,7 +233,7 @@ async def test_an_answer_of_another_form_is_an_error(
     ],
 )
 async def test_a_failure_of_describe_other_than_missing_is_an_error(
-    aws: Answers, engine: EcsCompute, reason: str, kind: type[ComputeError]
+    aws: AnsweringServer, engine: EcsCompute, reason: str, kind: type[ComputeError]
 ) -> None:
     aws.add_answers("DescribeServices", {"failures": [{"arn": "x", "reason": reason}]})
 
@@ -241,7 +243,7 @@ async def test_a_failure_of_describe_other_than_missing_is_an_error(
 
 
 async def test_a_service_name_that_was_taken_meanwhile_is_inspected_again(
-    aws: Answers, engine: EcsCompute
+    aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     aws.add_answers("DescribeServices", MISSING, {"services": [SERVICE]})
     aws.refuse("CreateService", "InvalidParameterException")
@@ -251,7 +253,7 @@ async def test_a_service_name_that_was_taken_meanwhile_is_inspected_again(
 
 
 async def test_an_inactive_service_in_an_answer_is_not_mistaken_for_the_new_one(
-    aws: Answers, engine: EcsCompute
+    aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     aws.add_answers("DescribeServices", MISSING)
     aws.add_answers("CreateService", {"service": {**SERVICE, "status": "INACTIVE"}})
@@ -261,7 +263,7 @@ async def test_an_inactive_service_in_an_answer_is_not_mistaken_for_the_new_one(
 
 
 async def test_the_client_token_changes_only_with_the_create_request(
-    aws: Answers, engine: EcsCompute
+    aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     inactive = {**SERVICE, "status": "INACTIVE", "createdAt": 1700000000.5}
     aws.add_answers("DescribeServices", MISSING, MISSING, MISSING, {"services": [inactive]})
@@ -283,7 +285,7 @@ async def test_the_client_token_changes_only_with_the_create_request(
 
 @pytest.mark.parametrize("action", ["UpdateService", "UntagResource", "TagResource"])
 async def test_a_service_that_vanishes_between_two_calls_is_inspected_again(
-    aws: Answers, engine: EcsCompute, action: str
+    aws: AnsweringServer, engine: EcsCompute, action: str
 ) -> None:
     stale = [MARK, {"key": "landlord.key.x", "value": "1"}]
     old = {**SERVICE, "taskDefinition": "web:1", "tags": stale}
@@ -301,7 +303,7 @@ async def test_a_service_that_vanishes_between_two_calls_is_inspected_again(
 
 @pytest.mark.parametrize("code", ["ServiceNotFoundException", "ServiceNotActiveException"])
 async def test_the_delete_of_a_service_that_just_vanished_succeeds(
-    aws: Answers, engine: EcsCompute, code: str
+    aws: AnsweringServer, engine: EcsCompute, code: str
 ) -> None:
     aws.add_answers("DescribeServices", {"services": [SERVICE]})
     aws.refuse("DeleteService", code)
@@ -319,7 +321,7 @@ async def test_the_delete_of_a_service_that_just_vanished_succeeds(
     ],
 )
 async def test_an_update_sends_only_the_differences(
-    aws: Answers, engine: EcsCompute, breaker: Mapping[str, object]
+    aws: AnsweringServer, engine: EcsCompute, breaker: Mapping[str, object]
 ) -> None:
     deployment = {"maximumPercent": 150, **breaker}
     without_breaker = {**SERVICE, "deploymentConfiguration": deployment}
@@ -341,7 +343,7 @@ async def test_an_update_sends_only_the_differences(
 
 
 async def test_a_failed_rollout_after_a_request_that_cannot_be_undone_is_told(
-    aws: Answers, engine: EcsCompute
+    aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     without_breaker = {**SERVICE, "deploymentConfiguration": {}}
     failed = {"id": "1", "status": "PRIMARY", "rolloutState": "FAILED", "rolloutStateReason": "why"}
@@ -357,7 +359,7 @@ async def test_a_failed_rollout_after_a_request_that_cannot_be_undone_is_told(
 
 
 async def test_the_groups_that_ecs_fills_in_are_no_difference(
-    aws: Answers, engine: EcsCompute
+    aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     network = {"subnets": ["b", "a"], "securityGroups": ["filled in"]}
     service = {**SERVICE, "networkConfiguration": {"awsvpcConfiguration": network}}
@@ -371,7 +373,7 @@ async def test_the_groups_that_ecs_fills_in_are_no_difference(
 
 
 async def test_a_network_that_the_service_lacks_is_part_of_the_update(
-    aws: Answers, engine: EcsCompute
+    aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     network = {"awsvpcConfiguration": {"subnets": ["a"], "assignPublicIp": "DISABLED"}}
     changed = {**SERVICE, "networkConfiguration": network}
@@ -400,7 +402,9 @@ async def test_a_network_that_the_service_lacks_is_part_of_the_update(
     assert result.rolled_back == "why"
 
 
-async def test_a_refused_rollout_leaves_no_attempt_tag(aws: Answers, engine: EcsCompute) -> None:
+async def test_a_refused_rollout_leaves_no_attempt_tag(
+    aws: AnsweringServer, engine: EcsCompute
+) -> None:
     aws.add_answers("DescribeServices", {"services": [SERVICE]})
     aws.add_answers("TagResource", {})
     aws.refuse("UpdateService", "AccessDeniedException")
@@ -415,7 +419,7 @@ async def test_a_refused_rollout_leaves_no_attempt_tag(aws: Answers, engine: Ecs
 
 
 async def test_a_value_that_the_client_itself_refuses_is_not_shown(
-    aws: Answers, engine: EcsCompute
+    aws: AnsweringServer, engine: EcsCompute
 ) -> None:
     aws.add_answers("DescribeServices", MISSING)
     wrong: dict[str, object] = {"launch_type": "EC2", "tags": {"": SECRET}}

@@ -27,7 +27,7 @@ CALLS = {
 
 
 @attrs.define
-class Held:
+class HeldCall:
     """A call that moto's server received and holds until released."""
 
     arrived: threading.Event = attrs.field(factory=threading.Event)
@@ -42,10 +42,10 @@ class Held:
 
 
 @pytest.fixture
-def hold_call(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Held]]:
-    held = Held()
+def hold_call(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], HeldCall]]:
+    held = HeldCall()
 
-    def hold_call(call: str) -> Held:
+    def hold_call(call: str) -> HeldCall:
         backend = ecs.aws.ecs()
         call_when_released = partial(held.call_when_released, getattr(backend, call))
         monkeypatch.setattr(backend, call, call_when_released, raising=False)
@@ -89,7 +89,7 @@ async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "describe_services"])
 async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
-    ecs: Ecs, hold_call: Callable[[str], Held], call: str
+    ecs: Ecs, hold_call: Callable[[str], HeldCall], call: str
 ) -> None:
     spec = await specs(ecs, there=call != "create_service")
     calls = await ecs.record_calls(spec.location)
@@ -112,7 +112,7 @@ async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
 
 
 async def test_a_cancelled_step_does_not_wait_for_a_read(
-    ecs: Ecs, hold_call: Callable[[str], Held]
+    ecs: Ecs, hold_call: Callable[[str], HeldCall]
 ) -> None:
     spec = await specs(ecs, there=True)
     held = hold_call("describe_services")
@@ -181,7 +181,7 @@ async def test_a_frozen_job_that_still_has_the_lock_continues(
 
 
 async def test_a_call_without_an_answer_has_a_bound(
-    ecs: Ecs, hold_call: Callable[[str], Held], monkeypatch: pytest.MonkeyPatch
+    ecs: Ecs, hold_call: Callable[[str], HeldCall], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_client, "LONGEST_CALL", 0.05)
     spec = await specs(ecs, there=False)

@@ -25,7 +25,7 @@ REASON = "ECS deployment circuit breaker: tasks failed to start."
 
 
 @attrs.frozen
-class Update:
+class UpdateOfService:
     """A tenant with a service, and another configuration for it."""
 
     ecs: Ecs
@@ -50,7 +50,7 @@ class Update:
 
 
 @pytest.fixture
-async def update(ecs: Ecs) -> Update:
+async def update(ecs: Ecs) -> UpdateOfService:
     config = ecs.aws.config(subnets=ecs.aws.subnets()[:1], desired_count=1)
     changes = {
         "task_definition_arn": ecs.aws.task_definition(),
@@ -59,11 +59,11 @@ async def update(ecs: Ecs) -> Update:
     }
     before = ecs.spec(config)
     await ecs.engine.provision(before)
-    return Update(ecs, config, before, ecs.spec(config | changes))
+    return UpdateOfService(ecs, config, before, ecs.spec(config | changes))
 
 
 async def test_a_failed_rollout_is_rolled_back_and_reported_with_the_reason_of_ecs(
-    update: Update,
+    update: UpdateOfService,
 ) -> None:
     result = await update.run(lambda service: fail_rollout(service, REASON))
 
@@ -76,7 +76,7 @@ async def test_a_failed_rollout_is_rolled_back_and_reported_with_the_reason_of_e
 
 
 async def test_after_a_rollback_the_previous_configuration_is_active(
-    update: Update,
+    update: UpdateOfService,
 ) -> None:
     await update.run(lambda service: fail_rollout(service, REASON))
     update.service.deployments[0]["rolloutState"] = "COMPLETED"
@@ -89,7 +89,7 @@ async def test_after_a_rollback_the_previous_configuration_is_active(
     )
 
 
-async def test_a_rollback_by_ecs_itself_is_detected(update: Update) -> None:
+async def test_a_rollback_by_ecs_itself_is_detected(update: UpdateOfService) -> None:
     former = str(update.config["task_definition_arn"])
 
     result = await update.run(lambda service: roll_back(service, former, REASON))
@@ -99,7 +99,7 @@ async def test_a_rollback_by_ecs_itself_is_detected(update: Update) -> None:
 
 
 async def test_a_rollback_by_ecs_is_detected_while_the_service_still_names_the_failed_revision(
-    update: Update,
+    update: UpdateOfService,
 ) -> None:
     def roll_back_service(service: Any) -> None:
         roll_back(service, service.task_definition, REASON)
@@ -111,7 +111,7 @@ async def test_a_rollback_by_ecs_is_detected_while_the_service_still_names_the_f
 
 @pytest.mark.parametrize("forgotten", [False, True])
 async def test_a_rollback_by_ecs_between_two_attempts_is_detected(
-    update: Update,
+    update: UpdateOfService,
     *,
     forgotten: bool,
 ) -> None:
@@ -141,7 +141,7 @@ async def test_a_rollback_to_another_revision_of_one_family_is_detected_between_
     former = str(before.config["task_definition_arn"])
     name = former.rpartition(":")[0]
     newest = ecs.aws.task_definition(family=name.rpartition("/")[2])
-    update = Update(
+    update = UpdateOfService(
         ecs, dict(before.config), before, ecs.spec({**before.config, "task_definition_arn": name})
     )
 
@@ -157,7 +157,9 @@ async def test_a_rollback_to_another_revision_of_one_family_is_detected_between_
     assert result.rolled_back == REASON
 
 
-async def test_a_later_job_retries_a_configuration_that_was_rolled_back(update: Update) -> None:
+async def test_a_later_job_retries_a_configuration_that_was_rolled_back(
+    update: UpdateOfService,
+) -> None:
     rolled = await update.run(lambda service: fail_rollout(service, REASON))
     complete_rollout(update.service)
 
@@ -169,7 +171,7 @@ async def test_a_later_job_retries_a_configuration_that_was_rolled_back(update: 
 
 
 async def test_a_service_that_keeps_showing_the_former_state_was_rolled_back(
-    update: Update,
+    update: UpdateOfService,
 ) -> None:
     former = str(update.config["task_definition_arn"])
 
@@ -182,7 +184,7 @@ async def test_a_service_that_keeps_showing_the_former_state_was_rolled_back(
 
 
 async def test_a_failure_of_an_earlier_rollout_is_not_attributed_to_this_one(
-    update: Update,
+    update: UpdateOfService,
 ) -> None:
     former = str(update.config["task_definition_arn"])
     update.service.task_definition = update.spec.config["task_definition_arn"]
@@ -194,7 +196,9 @@ async def test_a_failure_of_an_earlier_rollout_is_not_attributed_to_this_one(
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
 
 
-async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(update: Update) -> None:
+async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(
+    update: UpdateOfService,
+) -> None:
     fail_rollout(update.service, REASON)
 
     observation = await update.ecs.engine.inspect("one", update.before.location)
@@ -208,7 +212,7 @@ async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(updat
 
 
 async def test_a_failed_rollout_without_a_previous_version_is_refused_with_the_reason(
-    update: Update,
+    update: UpdateOfService,
 ) -> None:
     fail_rollout(update.service, REASON)
 
@@ -219,7 +223,7 @@ async def test_a_failed_rollout_without_a_previous_version_is_refused_with_the_r
 
 
 async def test_the_same_configuration_is_rolled_out_again_after_a_failure(
-    update: Update,
+    update: UpdateOfService,
 ) -> None:
     fail_rollout(update.service, REASON)
     failed = update.service.deployments[0]["id"]
@@ -232,7 +236,7 @@ async def test_the_same_configuration_is_rolled_out_again_after_a_failure(
 
 @pytest.mark.parametrize("status", ["DRAINING", "INACTIVE"])
 async def test_a_service_deleted_during_its_update_is_inspected_again(
-    update: Update, status: str
+    update: UpdateOfService, status: str
 ) -> None:
     def deleted(service: Any) -> None:
         service.status = status
