@@ -253,14 +253,14 @@ class CaseRunner:
                 await self._asked(tenant)
                 self._says(tenant, case.answer_after)
                 self.landlord.failing_tenants.discard(tenant)
-            if job.is_superseded:
+            if job.has_delayed_request:
                 await self._in_hand(tenant, job, sent[-1])
             else:
                 await self._over(tenant, sent)
         self._says(tenant, case.answer_after)
 
     async def _send(self, tenant: str, job: Job) -> str:
-        if job.is_superseded:
+        if job.has_delayed_request:
             await self.world.target.set_fault(tenant, _call(job), hold=1)
         sending = self.world.send(tenant, job.operation, job.engine, version=job.version)
         return await self.admin.dispatch_shifted(sending, job.shift)
