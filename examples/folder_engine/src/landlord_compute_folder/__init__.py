@@ -145,8 +145,9 @@ def _digest(text: str) -> str:
 
 def _read(file: Path) -> Observation:
     """Compare a tenant's file with the digest inside it, and change nothing."""
+    content: Any = {}
     try:
-        content: Any = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes())
         is_unchanged = content["digest"] == _digest(content["text"])
     except FileNotFoundError:
         return Observation(state=ResourceState.MISSING)
