@@ -33,7 +33,7 @@ from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
 )
 from landlord_engines_core.errors import RegistrationFailed
-from landlord_test_target.direct import DirectSteps
+from landlord_test_target.in_memory import DirectSteps
 
 BODY = b'{"tenant_id": "t", "operation": "provision", "desired_config": {}}'
 

@@ -20,8 +20,8 @@ K = TypeVar("K", bound=Hashable)
 class Lease(Generic[K]):
     """Keeps the leases of all jobs that run in this worker.
 
-    A lease is lost if the backend no longer lists its job, or if the backend did not answer for as long as
-    the lease lasts. Then another worker may have the job, and its task here is cancelled.
+    A lease is lost if the backend no longer lists its job, or if it did not answer for as long as the lease
+    lasts. Then another worker may have the job, and its task here is cancelled.
 
     Attributes:
         tasks: The tasks of the jobs.

@@ -23,7 +23,7 @@ from typing import TextIO
 
 import attrs
 
-__all__ = ["Forked", "Host", "forked", "forked_call", "forked_host"]
+__all__ = ["ForkedProcess", "Host", "fork_call", "fork_host", "forked_host"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -42,7 +42,7 @@ _SERVER.set_forkserver_preload(
 
 
 @attrs.define
-class Forked:
+class ForkedProcess:
     """A process with asyncio's interface, whose parent is the fork server and not this process."""
 
     _process: ForkServerProcess
@@ -92,7 +92,7 @@ class Forked:
 class Host:
     """A forked ``landlord-host`` whose output a test reads, with the interface of `subprocess.Popen`."""
 
-    _process: Forked
+    _process: ForkedProcess
     stdout: TextIO
     stderr: TextIO
 
@@ -132,9 +132,9 @@ class Host:
         self.stderr.close()
 
 
-def forked(
+def fork_host(
     command: tuple[str, ...], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
+) -> ForkedProcess:
     """Run ``landlord-host`` with this command line, its output appended to a file.
 
     Args:
@@ -143,13 +143,13 @@ def forked(
         environment: Its variables; this process's if None. Modules that are imported already do not
             see them.
     """
-    return forked_call(partial(_run_host, command), output, environment)
+    return fork_call(partial(_run_host, command), output, environment)
 
 
-def forked_call(
+def fork_call(
     call: Callable[[], object], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
-    """Call a function that can be pickled, with output and variables as in `forked`."""
+) -> ForkedProcess:
+    """Call a function that can be pickled, with output and variables as in `fork_host`."""
     output.touch()
     return _start(call, (str(output), str(output)), environment, Path.cwd())
 
@@ -175,12 +175,12 @@ def _start(
     streams: tuple[str | Connection, str | Connection],
     environment: Mapping[str, str] | None,
     folder: Path,
-) -> Forked:
+) -> ForkedProcess:
     variables = dict(os.environ if environment is None else environment)
     arguments = (call, variables, str(folder), streams)
     process = _SERVER.Process(target=_run, args=arguments, daemon=True)
     process.start()
-    return Forked(process)
+    return ForkedProcess(process)
 
 
 def _run_host(command: tuple[str, ...], *path: str) -> None:

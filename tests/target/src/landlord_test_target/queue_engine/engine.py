@@ -73,7 +73,7 @@ class QueueEngine(WorkerEngine):
             async with asyncio.TaskGroup() as group:
                 keeping = group.create_task(self._lease(store).keep())
                 while not self._stopping.is_set():
-                    self._begin(store, group)
+                    self._start_due_jobs(store, group)
                     await pause(self.settings.poll_interval, self._stopping)
                 await self._tasks.wait_ended()
                 keeping.cancel()
@@ -98,11 +98,11 @@ class QueueEngine(WorkerEngine):
             interval=self.settings.poll_interval,
         )
 
-    def _begin(self, store: Store, group: asyncio.TaskGroup) -> None:
+    def _start_due_jobs(self, store: Store, group: asyncio.TaskGroup) -> None:
         while (job := store.claim(self._owner, self.settings.lease)) is not None:
-            self._tasks.start(group, (job.id, job.attempt), self._carry_out(store, job))
+            self._tasks.start(group, (job.id, job.attempt), self._run_attempt(store, job))
 
-    async def _carry_out(self, store: Store, job: Job) -> None:
+    async def _run_attempt(self, store: Store, job: Job) -> None:
         """Run one attempt, and release its lease once the task has ended."""
         with suppress(asyncio.CancelledError):
             match await run_attempt(self._run(store, job), job.attempt):

@@ -57,11 +57,11 @@ class QueueSteps:
                 # Another process may have acquired the lock while this one waited.
                 lock = self.store.lock(tenant)
                 if (lock.job, lock.resync) == (before.job, before.resync):
-                    return self._keep_lock(tenant, lock, start)
+                    return self._write_lock(tenant, lock, start)
 
-    def _keep_lock(self, tenant: str, lock: Lock, start: JobStart) -> Record:
+    def _write_lock(self, tenant: str, lock: Lock, start: JobStart) -> Record:
         record = lock.record.with_start(self.execution_id, start)
-        self.store.keep(tenant, Lock(job=self.job.id, record=record))
+        self.store.write_lock(tenant, Lock(job=self.job.id, record=record))
         if lock.job != self.job.id:
             preempted = lock.job != 0 and not lock.record.has_ended(str(lock.job))
             planned = plan_resync(
@@ -101,7 +101,9 @@ class QueueSteps:
         with self.store.transaction():
             self._check_lease()
             lock = self._lock(tenant)
-            self.store.keep(tenant, attrs.evolve(lock, record=lock.record.with_end(transition)))
+            self.store.write_lock(
+                tenant, attrs.evolve(lock, record=lock.record.with_end(transition))
+            )
 
     async def read_record(self, tenant: str) -> Record:
         """Read the record."""
@@ -154,7 +156,7 @@ class ResyncSteps(QueueSteps):
         with self.store.transaction():
             lock = self._lock(tenant)
             record = lock.record.with_placement(start.placement)
-            self.store.keep(tenant, attrs.evolve(lock, resync=self.job.id, record=record))
+            self.store.write_lock(tenant, attrs.evolve(lock, resync=self.job.id, record=record))
         return record
 
     async def read_record(self, tenant: str) -> Record:
