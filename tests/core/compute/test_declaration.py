@@ -136,6 +136,11 @@ def with_schema(schema: Any) -> Callable[[ComputeContext], ComputeEngine]:
             "its config_schema is no JSON Schema 2020-12: $.type",
         ),
         (with_schema(schema=True), Settings(), "its config_schema returns an object of type bool"),
+        (
+            with_schema({"properties": {"url": {}}}),
+            Settings(),
+            "url is both a setting and a key of",
+        ),
         (with_schema(KeyError("sesame")), Settings(), "raised KeyError in config_schema"),
     ],
 )
