@@ -21,6 +21,7 @@ from landlord_engines_core.compute import (
     send,
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.settings import Secret
 from landlord_engines_core.tenants import crash_loops
 
 SCHEMA: Mapping[str, object] = {
@@ -43,6 +44,9 @@ LONGEST_CARRY = 10.0
 """Default in seconds; a test may make a call to the target slow."""
 
 
+_NO_TOKEN = Secret("")
+
+
 @attrs.frozen(kw_only=True)
 class TargetSettings:
     """The operator's settings.
@@ -50,10 +54,12 @@ class TargetSettings:
     Attributes:
         url: The target's URL.
         longest_carry: Seconds that a request may take.
+        token: A secret that nothing needs; tests look for it in what a worker writes.
     """
 
     url: str
     longest_carry: float = LONGEST_CARRY
+    token: Secret = _NO_TOKEN
 
 
 @attrs.define
