@@ -13,6 +13,7 @@ from landlord_engines_core.errors import (
     PluginError,
     PluginImportFailed,
     PluginIncompatible,
+    PluginInvalid,
     PluginNotInstalled,
     PluginWrongType,
 )
@@ -21,7 +22,10 @@ from landlord_engines_core.plugins import load_compute_engine, load_worker_engin
 Install = Callable[..., None]
 
 FACTORY = """
+import attrs
 from landlord_engines_stepfunctions_stub import factory
+
+factory = attrs.evolve(factory, info=attrs.evolve(factory.info, name="twin"))
 """
 
 
@@ -173,6 +177,47 @@ def test_an_entry_point_to_something_else_is_the_wrong_type(install: Install) ->
     assert isinstance(refused("strange"), PluginWrongType)
     with pytest.raises(PluginWrongType, match="is not callable"):
         load_compute_engine("stranger")
+
+
+DECLARED = """
+import attrs
+from landlord_engines_core.api import *
+
+@attrs.frozen
+class Settings:
+    pass
+
+def create(context):
+    pass
+
+info = EngineInfo(name="mine", contract={contract}, capabilities={{}})
+factory = EngineFactory(info=info, settings_type=Settings, create_engine=create)
+"""
+
+
+def test_an_engine_for_another_contract_is_incompatible_whatever_else_is_wrong(
+    install: Install,
+) -> None:
+    install("future", "mine", DECLARED.format(contract=99))
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginIncompatible)
+    assert "future 1.0" in error.message
+    assert error.message.endswith("version 99 of the contract, and this host implements version 1")
+    assert error.hint == ("upgrade landlord-engines-core, or install another version of future")
+
+
+def test_all_problems_of_a_factory_are_named_with_its_distribution(install: Install) -> None:
+    install("sloppy", "mine", DECLARED.format(contract=1).replace("Settings,", "dict,"))
+
+    error = refused("mine")
+
+    assert isinstance(error, PluginInvalid)
+    assert "sloppy 1.0" in error.message
+    assert "tenant-lock" in error.message
+    assert "settings_type" in error.message
+    assert error.hint == "update sloppy, or report it to its authors"
 
 
 def test_a_compute_engine_is_loaded() -> None:

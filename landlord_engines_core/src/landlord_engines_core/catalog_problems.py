@@ -10,11 +10,9 @@ import attrs
 
 from landlord_engines_core.catalog import WORKER_ENGINES, Candidate, Catalog, meant_group
 from landlord_engines_core.engine import CONTRACT
+from landlord_engines_core.engine.declaration import NAME
 
-__all__ = ["NAME", "Problem", "ProblemKind", "advise_choice", "find_problems"]
-
-NAME = re.compile(r"[a-z][a-z0-9-]*")
-"""Names of engines. They are parts of settings and variables, which allow no other letters."""
+__all__ = ["Problem", "ProblemKind", "advise_choice", "find_problems"]
 
 _TARGET = re.compile(r"(?P<package>\w+)[\w.]*:[\w.]+")
 

@@ -11,7 +11,8 @@ The tree, with the stable code of each class::
     │   ├── PluginIncompatible        LE203
     │   ├── PluginImportFailed        LE204
     │   ├── PluginWrongType           LE205
-    │   └── PluginSettingsRefused     LE206
+    │   ├── PluginSettingsRefused     LE206
+    │   └── PluginInvalid             LE207
     ├── EngineError                   LE300  a worker engine failed
     │   ├── EngineFailed              LE301
     │   ├── EngineRefused             LE302  the engine declines to serve at all
@@ -68,6 +69,7 @@ __all__ = [
     "PluginError",
     "PluginImportFailed",
     "PluginIncompatible",
+    "PluginInvalid",
     "PluginNotInstalled",
     "PluginSettingsRefused",
     "PluginWrongType",
@@ -174,6 +176,12 @@ class PluginSettingsRefused(PluginError):
     """The engine's factory refuses its settings."""
 
     code = "LE206"
+
+
+class PluginInvalid(PluginError):
+    """The factory of the engine is incomplete, or the engine lacks what its factory declares."""
+
+    code = "LE207"
 
 
 class EngineError(LandlordEnginesError):

@@ -21,12 +21,14 @@ from landlord_engines_core.catalog import (
 )
 from landlord_engines_core.catalog_problems import ProblemKind, advise_choice, find_problems
 from landlord_engines_core.compute import ComputeFactory
-from landlord_engines_core.engine import EngineFactory
+from landlord_engines_core.engine import CONTRACT, EngineFactory
+from landlord_engines_core.engine.declaration import find_factory_problems
 from landlord_engines_core.errors import (
     PluginAmbiguous,
     PluginError,
     PluginImportFailed,
     PluginIncompatible,
+    PluginInvalid,
     PluginNotInstalled,
     PluginWrongType,
 )
@@ -44,8 +46,8 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
     """Load the factory of one worker engine.
 
     Raises:
-        PluginError: The engine is not installed, ambiguous, incompatible, not importable or of a
-            wrong type.
+        PluginError: The engine is not installed, ambiguous, incompatible, not importable, of a wrong
+            type, or declares something that does not hold.
     """
     chosen = _choose(WORKER_ENGINES, name)
     factory = _load(chosen)
@@ -54,6 +56,7 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
             f"worker engine {chosen} leads to an object of type {type(factory).__name__}, not to an EngineFactory",
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
+    _refuse_problems(chosen, factory)
     return chosen, factory
 
 
@@ -71,6 +74,22 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
     return chosen, factory
+
+
+def _refuse_problems(chosen: Candidate, factory: EngineFactory) -> None:
+    problems = find_factory_problems(chosen.name, factory)
+    if not problems:
+        return
+    # Alone: its other problems may only be those of another version.
+    if getattr(factory.info, "contract", CONTRACT) != CONTRACT:
+        raise PluginIncompatible(
+            f"worker engine {chosen} is not for this host: {problems[0]}",
+            hint=f"upgrade landlord-engines-core, or install another version of {chosen.distribution}",
+        )
+    raise PluginInvalid(
+        f"worker engine {chosen} is not valid: {'; '.join(problems)}",
+        hint=f"update {chosen.distribution}, or report it to its authors",
+    )
 
 
 def _choose(group: str, name: str) -> Candidate:

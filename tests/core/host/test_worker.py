@@ -4,9 +4,18 @@ import asyncio
 
 import pytest
 
-from landlord_engines_core.engine import EngineInfo, WorkerEngine
-from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.engine import (
+    Capability,
+    EngineContext,
+    EngineFactory,
+    EngineInfo,
+    HostInfo,
+    Support,
+    WorkerEngine,
+)
+from landlord_engines_core.errors import EngineFailed, PluginInvalid
 from landlord_engines_core.host import worker
+from landlord_test_target.direct import Lines, jobs
 
 
 class Engine(WorkerEngine):
@@ -27,3 +36,32 @@ async def test_an_engine_of_a_command_that_does_not_shut_down_is_named(
 
     with pytest.raises(EngineFailed, match="shutdown of worker engine test did not return"):
         await worker._shut_down(EngineInfo(name="test", contract=1), Engine())
+
+
+@pytest.mark.parametrize(
+    ("created", "problem"),
+    [
+        (None, "it creates an object of type NoneType, and not a WorkerEngine"),
+        (Engine(), "it declares move in full, and Engine does not override move"),
+    ],
+    ids=["nothing", "less"],
+)
+def test_an_engine_that_lacks_what_its_factory_declares_is_refused_when_it_is_created(
+    created: object, problem: str
+) -> None:
+    context = EngineContext(
+        settings=None,
+        run_job=jobs().run,
+        resync=jobs().resync,
+        is_wanted=jobs().is_wanted,
+        logger=Lines(),
+        host=HostInfo(),
+    )
+    factory = EngineFactory(
+        info=EngineInfo(name="test", contract=1, capabilities={Capability.MOVE: Support.FULL}),
+        settings_type=object,
+        create_engine=lambda _: created,  # type: ignore[arg-type,return-value]  # the case
+    )
+
+    with pytest.raises(PluginInvalid, match=problem):
+        worker._build_engine(factory, context)

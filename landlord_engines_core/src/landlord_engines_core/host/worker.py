@@ -16,9 +16,11 @@ from landlord_engines_core.engine import (
     HostInfo,
     WorkerEngine,
 )
+from landlord_engines_core.engine.declaration import find_class_problems
 from landlord_engines_core.errors import (
     EngineFailed,
     LandlordEnginesError,
+    PluginInvalid,
     catch_exits,
     error_kind,
 )
@@ -61,7 +63,7 @@ async def build_worker(
         logger: The logger of all parts.
 
     Raises:
-        PluginError: A compute engine cannot be loaded.
+        PluginError: A compute engine cannot be loaded, or the worker engine lacks what it declares.
         SettingsError: The worker engine refuses its settings, or limits do not fit together.
     """
     worker = settings.worker
@@ -113,7 +115,7 @@ async def build_idle_worker(
 
     Raises:
         EngineFailed: The engine does not shut down.
-        PluginError: A compute engine cannot be loaded.
+        PluginError: A compute engine cannot be loaded, or the worker engine lacks what it declares.
         SettingsError: The worker engine refuses its settings, or limits do not fit together.
     """
     async with build_worker(factory, settings, logger) as parts:
@@ -180,7 +182,7 @@ def _build_engine(factory: EngineFactory, context: EngineContext) -> WorkerEngin
     name = factory.info.name
     try:
         with catch_exits():
-            return factory.create_engine(context)
+            engine = factory.create_engine(context)
     except LandlordEnginesError:
         raise
     except Exception as error:
@@ -189,3 +191,10 @@ def _build_engine(factory: EngineFactory, context: EngineContext) -> WorkerEngin
             f"worker engine {name} cannot be created: {error_kind(error)}",
             hint=f"check workflow.{name}, or report it to the engine's authors",
         ) from error
+    # When the factory was loaded, the class was perhaps not known.
+    if problems := find_class_problems(factory.info, type(engine)):
+        raise PluginInvalid(
+            f"worker engine {name} is not valid: {'; '.join(problems)}",
+            hint="report it to the engine's authors",
+        )
+    return engine
