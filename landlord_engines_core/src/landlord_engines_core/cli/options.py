@@ -7,12 +7,12 @@ from pathlib import Path
 
 import attrs
 
-from landlord_engines_core.catalog import COMPUTE_ENGINES, list_engines
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, Candidate, list_engines
 from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import load_worker_engine
+from landlord_engines_core.plugins import choose_engine, load_worker_engine
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
@@ -75,6 +75,20 @@ class Options:
             SettingsError: A setting is wrong, or no worker engine is named.
         """
         sources = self.gather_sources()
+        candidate, factory = load_worker_engine(self._find_name(sources))
+        loaded = sources.load(candidate.name, factory.settings_type)
+        return LoadedEngine(name=candidate.name, factory=factory, loaded=loaded)
+
+    def choose(self) -> Candidate:
+        """Choose the engine, and import nothing.
+
+        Raises:
+            PluginError: The engine is not installed, ambiguous, or of another major version.
+            SettingsError: No worker engine is named.
+        """
+        return choose_engine(WORKER_ENGINES, self._find_name(self.gather_sources()))
+
+    def _find_name(self, sources: Sources) -> str:
         name = self.engine or sources.default_engine()
         if not name:
             raise SettingsError(
@@ -82,9 +96,7 @@ class Options:
                 hint="use --engine, or set workflow.default_provider;"
                 " `landlord-host engines` lists what is installed",
             )
-        candidate, factory = load_worker_engine(name)
-        loaded = sources.load(candidate.name, factory.settings_type)
-        return LoadedEngine(name=candidate.name, factory=factory, loaded=loaded)
+        return name
 
     def gather_sources(self) -> Sources:
         """Read the settings file, and gather it with the environment and the flags."""

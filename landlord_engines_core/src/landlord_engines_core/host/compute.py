@@ -14,7 +14,7 @@ from landlord_engines_core.errors import (
 from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Settings
 
-__all__ = ["build_registry"]
+__all__ = ["build_registry", "list_sections"]
 
 
 def build_registry(settings: Settings) -> ComputeRegistry:
@@ -23,14 +23,19 @@ def build_registry(settings: Settings) -> ComputeRegistry:
     Raises:
         PluginError: An engine cannot be loaded, or refuses its settings or the tenants' defaults.
     """
-    worker = settings.worker
-    named = (worker.compute_provider, worker.force_compute_provider)
-    sections = {**{name: {} for name in named if name}, **settings.compute}
+    sections = list_sections(settings)
     engines = {name: _build_engine(name, section) for name, section in sections.items()}
     registry = ComputeRegistry(engines)
     for name in registry:
-        _check_defaults(registry, name, worker.max_config_bytes)
+        _check_defaults(registry, name, settings.worker.max_config_bytes)
     return registry
+
+
+def list_sections(settings: Settings) -> Mapping[str, Mapping[str, object]]:
+    """List the compute engines of a worker, with their sections."""
+    worker = settings.worker
+    named = (worker.compute_provider, worker.force_compute_provider)
+    return {**{name: {} for name in named if name}, **settings.compute}
 
 
 def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:

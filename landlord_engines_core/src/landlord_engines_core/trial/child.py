@@ -12,16 +12,12 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType
+
 import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.catalog import read_catalog
-from landlord_engines_core.errors import (
-    EngineFailed,
-    LandlordEnginesError,
-    PluginImportFailed,
-    catch_exits,
-)
+from landlord_engines_core.errors import LandlordEnginesError, catch_exits
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.plugin_frames import Engines, thread_whereabouts
 from landlord_engines_core.threads import start_thread
@@ -37,7 +33,7 @@ from landlord_engines_core.trial.result import (
 __all__ = ["Reporter", "run_child"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_LAST = Stage(label="the end of the process", limit=5.0, is_last=True)
+_LAST = Stage(label="the exit of the process", limit=15.0, is_last=True)
 _GLANCE = 0.2
 """Seconds between two looks at the clock; a new stage may have a shorter limit than the last."""
 
@@ -50,12 +46,14 @@ class Reporter:
         descriptor: The pipe to the parent.
         lifeline: A pipe that ends when the parent does.
         limit: Seconds that a stage may take, if it has no limit of its own.
+        exit_code_of: Chooses the exit code of a command for an error.
         leave: Ends the process at once.
     """
 
     descriptor: int
     lifeline: int
     limit: float
+    exit_code_of: Callable[[LandlordEnginesError], ExitCode]
     # Not sys.exit, which a thread that hangs never sees.
     leave: Callable[[int], None] = os._exit
     _stage: Stage = attrs.field(init=False)
@@ -73,9 +71,7 @@ class Reporter:
 
     @_engines.default
     def _name_engines(self) -> Engines:
-        return {
-            engine.target.partition(":")[0]: engine.label for engine in read_catalog().engines
-        }
+        return {engine.target.partition(":")[0]: engine.label for engine in read_catalog().engines}
 
     def start(self) -> None:
         """Watch the time, and keep hold of the signals."""
@@ -101,6 +97,11 @@ class Reporter:
         """Report a finding."""
         self._send(Message(finding=finding))
 
+    def fail(self, error: LandlordEnginesError, *, subject: str = "", text: str = "") -> None:
+        """Report an error as a finding."""
+        failure = Failure.of(error, self.exit_code_of(error))
+        self.tell(Finding(subject=subject, text=text, failure=failure))
+
     def describe(self, description: Description) -> None:
         """Report what the engine declares."""
         self._send(Message(description=description))
@@ -112,7 +113,7 @@ class Reporter:
             if handler == self._receive:
                 continue
             signal.signal(number, self._receive)
-            self._fail(
+            self._blame(
                 f"{self._stage.label} replaced the host's handler of {number.name}"
                 f" by one of {getattr(handler, '__module__', None) or 'the system'}",
                 "report it to the engine's authors: only the host may handle signals",
@@ -126,7 +127,7 @@ class Reporter:
                 self.leave(ExitCode.FAILED)
                 return
         whereabouts = thread_whereabouts(self._main, self._engines)
-        self._fail(
+        self._blame(
             f"{self._stage.label} did not end within {self._stage.limit:g} s: {whereabouts}",
             "report it to the engine's authors",
         )
@@ -134,12 +135,10 @@ class Reporter:
         self._send(Message(stage=_LAST))
         self.leave(ExitCode.DRAINED)
 
-    def _fail(self, message: str, hint: str) -> None:
-        kind = PluginImportFailed if self._stage.is_import else EngineFailed
-        code = ExitCode.USAGE if self._stage.is_import else ExitCode.FAILED
-        self.tell(Finding(failure=Failure.of(kind(message, hint=hint), code)))
+    def _blame(self, message: str, hint: str) -> None:
+        self.tell(Finding(failure=self._stage.failure(message, hint)))
 
-    def _receive(self, number: int, _: FrameType | None = None) -> None:
+    def _receive(self, _: int, __: FrameType | None = None) -> None:
         self.leave(ExitCode.FAILED)
 
     def _send(self, message: Message) -> None:
@@ -158,30 +157,29 @@ def run_child(body: Body, exit_code_of: Callable[[LandlordEnginesError], ExitCod
         exit_code_of: Chooses the exit code for an error of this framework.
     """
     descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)
+    os.set_inheritable(descriptor, False)  # noqa: FBT003  # it takes no keywords
     request = codec.loads(sys.stdin.buffer.readline(), Request)
-    sys.path[:] = request.path
-    reporter = Reporter(descriptor=descriptor, lifeline=_take_input(), limit=request.limit)
+    reporter = Reporter(
+        descriptor=descriptor,
+        lifeline=_take_input(),
+        limit=request.limit,
+        exit_code_of=exit_code_of,
+    )
     reporter.start()
-    run_body(body, request.arguments, reporter, exit_code_of)
+    run_body(body, request, reporter)
     reporter.finish()
 
 
-def run_body(
-    body: Body,
-    arguments: object,
-    reporter: Reporter,
-    exit_code_of: Callable[[LandlordEnginesError], ExitCode],
-) -> None:
+def run_body(body: Body, request: Request, reporter: Reporter) -> None:
     """Run a body, and report an error that leaves it."""
     try:
         with catch_exits():
-            body(arguments, reporter)
+            body(request.arguments, reporter)
     except LandlordEnginesError as error:
-        reporter.tell(Finding(failure=Failure.of(error, exit_code_of(error))))
+        reporter.fail(error)
     except BaseException as error:  # noqa: BLE001  # an engine may raise anything
-        # For --debug alone: it may quote a setting.
-        traceback.print_exception(error)
+        if request.debug:
+            traceback.print_exception(error)
         reporter.tell(Finding(failure=Failure.unexpected(error)))
 
 

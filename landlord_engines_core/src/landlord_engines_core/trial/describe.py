@@ -1,6 +1,5 @@
 """The child that says what one engine declares: ``python -m landlord_engines_core.trial.describe``."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from landlord_engines_core.catalog import COMPUTE_ENGINES, Candidate

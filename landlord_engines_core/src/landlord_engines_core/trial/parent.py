@@ -12,8 +12,6 @@ from time import monotonic
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.errors import EngineFailed, PluginImportFailed
-from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.trial.result import (
     Description,
     Failure,
@@ -25,6 +23,16 @@ from landlord_engines_core.trial.result import (
 )
 
 __all__ = ["LONGEST_STAGE", "run_trial"]
+
+_BOOT = """
+import runpy, sys
+sys.path[:] = sys.argv[3:]
+runpy.run_module(sys.argv[2], run_name="__main__")
+"""
+"""Gives the child the parent's import path, so that it finds what a worker would find."""
+
+_OPTIONS = ("-P", "-u", "-X", "faulthandler")
+"""The current folder is not on the path, output is not held back, and a crash shows its line."""
 
 LONGEST_STAGE = 15.0
 """Seconds that an engine may take for each of its calls in a trial."""
@@ -40,7 +48,12 @@ Tell = Callable[[Finding], None]
 
 
 def run_trial(
-    module: str, arguments: object, tell: Tell | None = None, *, limit: float = LONGEST_STAGE
+    module: str,
+    arguments: object,
+    tell: Tell | None = None,
+    *,
+    limit: float = LONGEST_STAGE,
+    debug: bool = False,
 ) -> Trial:
     """Run a module as the child of a trial, until it ends or a stage takes too long.
 
@@ -49,10 +62,11 @@ def run_trial(
         arguments: The arguments for its body, as plain JSON values.
         tell: Receives each finding as soon as it is known.
         limit: Seconds that a stage may take.
+        debug: Whether the child writes the traceback of an unexpected error.
     """
     reader, writer = os.pipe()
     process = subprocess.Popen(  # noqa: S603  # our own module
-        [sys.executable, "-Pu", "-X", "faulthandler", "-m", module, str(writer)],
+        [sys.executable, *_OPTIONS, "-c", _BOOT, str(writer), module, *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -60,14 +74,15 @@ def run_trial(
         process_group=0,
     )
     os.close(writer)
-    request = Request(path=tuple(sys.path), limit=limit, arguments=arguments)
-    with process, open(reader, "rb", buffering=0) as messages:
-        watch = _Watch(process=process, messages=messages.fileno(), tell=tell or _tell_nobody)
+    request = Request(limit=limit, arguments=arguments, debug=debug)
+    watch = _Watch(process=process, messages=reader, tell=tell or _tell_nobody)
+    with process:
         try:
             watch.send(request)
             watch.read()
         finally:
             watch.end()
+            os.close(reader)
     return watch.result()
 
 
@@ -196,6 +211,6 @@ class _Watch:
             end = f"ended the process with exit code {code}"
         else:
             return None
-        kind = PluginImportFailed if self._stage.is_import else EngineFailed
-        error = kind(f"{self._stage.label} {end}", hint="report it to the engine's authors")
-        return Failure.of(error, ExitCode.USAGE if self._stage.is_import else ExitCode.FAILED)
+        return self._stage.failure(
+            f"{self._stage.label} {end}", "report it to the engine's authors"
+        )

@@ -5,7 +5,12 @@ from collections.abc import Mapping
 
 import attrs
 
-from landlord_engines_core.errors import ExitAttempted, LandlordEnginesError
+from landlord_engines_core.errors import (
+    EngineFailed,
+    ExitAttempted,
+    LandlordEnginesError,
+    PluginImportFailed,
+)
 from landlord_engines_core.exit_codes import ExitCode
 
 __all__ = ["Description", "Failure", "Finding", "Message", "Request", "Stage", "Trial"]
@@ -16,31 +21,14 @@ class Request:
     """What the parent asks of the child.
 
     Attributes:
-        path: The import path of the parent, so that the child finds what a worker would find.
         limit: Seconds that a stage may take, if it has no limit of its own.
         arguments: The arguments of the trial's body.
+        debug: Whether to write the traceback of an unexpected error, which may quote a setting.
     """
 
-    path: tuple[str, ...]
     limit: float
     arguments: object
-
-
-@attrs.frozen(kw_only=True)
-class Stage:
-    """Part of a trial that has a time limit.
-
-    Attributes:
-        label: What is done with which engine, such as ``the import of worker engine mine (...)``.
-        limit: Seconds.
-        is_import: Whether an engine that fails here cannot be loaded.
-        is_last: Whether the child has nothing left to do but to end.
-    """
-
-    label: str
-    limit: float
-    is_import: bool = False
-    is_last: bool = False
+    debug: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +72,29 @@ class Failure:
             hint="run the command with --debug for the traceback, and report it",
             exit_code=ExitCode.FAILED,
         )
+
+
+@attrs.frozen(kw_only=True)
+class Stage:
+    """Part of a trial that has a time limit.
+
+    Attributes:
+        label: What is done with which engine, such as ``the import of worker engine mine (...)``.
+        limit: Seconds.
+        is_import: Whether an engine that fails here cannot be loaded.
+        is_last: Whether the child has nothing left to do but to end.
+    """
+
+    label: str
+    limit: float
+    is_import: bool = False
+    is_last: bool = False
+
+    def failure(self, message: str, hint: str) -> Failure:
+        """Describe a failure of the engine in this stage."""
+        if self.is_import:
+            return Failure.of(PluginImportFailed(message, hint=hint), ExitCode.USAGE)
+        return Failure.of(EngineFailed(message, hint=hint), ExitCode.FAILED)
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,114 @@
+"""The child of the command check: ``python -m landlord_engines_core.cli.check_child``.
+
+It loads and creates the engines as a worker does. So an engine may hang or end this process.
+"""
+
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+from landlord_engines_core.catalog import COMPUTE_ENGINES
+from landlord_engines_core.cli.errors import exit_code_of
+from landlord_engines_core.cli.options import LoadedEngine, Options
+from landlord_engines_core.compute.targets import REACH_TIMEOUT
+from landlord_engines_core.engine import Capability
+from landlord_engines_core.errors import LandlordEnginesError
+from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts, run_async
+from landlord_engines_core.host.compute import list_sections
+from landlord_engines_core.host.worker import LONGEST_SHUTDOWN
+from landlord_engines_core.lifecycle import refuse_unable, within_limit
+from landlord_engines_core.plugins import choose_engine, load_compute_engine
+from landlord_engines_core.trial import Finding
+from landlord_engines_core.trial.child import Reporter, run_child
+
+__all__ = ["check"]
+
+_CORE = "landlord-engines-core"
+_MARGIN = 5.0
+"""Seconds between a limit of the checked call and the limit of its stage."""
+
+_LONGEST_ANSWER = 60.0
+"""Seconds for Landlord's API, which has time limits of its own."""
+
+
+def check(arguments: Any, reporter: Reporter) -> None:
+    """Check an engine, its settings and all that it reaches, and change nothing."""
+    config = arguments["config"]
+    options = Options(
+        engine=arguments["engine"],
+        config=None if config is None else Path(config),
+        values=arguments["values"],
+        fail_fast=False,
+    )
+    label = options.choose().label
+    _begin_import(label, reporter)
+    engine = options.load_checked()
+    # Each in a stage of its own, so that the one that ends the process is known.
+    compute = [choose_engine(COMPUTE_ENGINES, name) for name in list_sections(engine.settings)]
+    for candidate in compute:
+        _begin_import(candidate.label, reporter)
+        load_compute_engine(candidate.full_name)
+    engines = ", ".join((label, *(one.label for one in compute if not one.is_from(_CORE))))
+    run_async(_check_worker(engine, label, engines, reporter))
+
+
+def _begin_import(label: str, reporter: Reporter) -> None:
+    reporter.tell(Finding(subject="engine", text=label))
+    reporter.begin(f"the import of {label}", is_import=True)
+
+
+async def _check_worker(engine: LoadedEngine, label: str, engines: str, reporter: Reporter) -> None:
+    reporter.begin(f"the creation of {engines}")
+    async with engine.open_worker() as parts:
+        reporter.tell(Finding(subject="settings", text="valid"))
+        for path in engine.loaded.unused:
+            reporter.tell(Finding(subject="unused setting", text=path))
+        await _check_targets(parts, engines, reporter)
+        await _report("Landlord", _check_landlord(parts, reporter), reporter)
+        registration = _check_registration(parts, engine, label, reporter)
+        await _report("registration", registration, reporter)
+        reporter.begin(f"the shutdown of {engines}", limit=LONGEST_SHUTDOWN + _MARGIN)
+
+
+async def _report(subject: str, check_part: Awaitable[str], reporter: Reporter) -> None:
+    try:
+        text = await check_part
+    except LandlordEnginesError as error:
+        reporter.fail(error)
+    else:
+        reporter.tell(Finding(subject=subject, text=text))
+
+
+async def _check_targets(parts: WorkerParts, engines: str, reporter: Reporter) -> None:
+    reporter.begin(f"the check of the targets of {engines}", limit=REACH_TIMEOUT + _MARGIN)
+    for name, status in (await parts.targets.check()).items():
+        subject = f"compute.{name}"
+        if status.error is None:
+            reporter.tell(Finding(subject=subject, text=status.detail or "nothing to reach"))
+        else:
+            reporter.fail(status.error, subject=subject, text="not reached")
+
+
+async def _check_landlord(parts: WorkerParts, reporter: Reporter) -> str:
+    if parts.landlord is None:
+        return f"not configured (worker.landlord_api_url), so that {WITHOUT_LANDLORD}"
+    reporter.begin("the check of Landlord's API", limit=_LONGEST_ANSWER)
+    await parts.landlord.reach()
+    return f"{parts.landlord.url} answers"
+
+
+async def _check_registration(
+    parts: WorkerParts, engine: LoadedEngine, label: str, reporter: Reporter
+) -> str:
+    refuse_unable(parts.info, parts.engine)
+    if not parts.info.supports(Capability.DRY_RUN):
+        return "not checked, the engine has no dry run"
+    timeout = engine.settings.worker.register_timeout
+    description = f"the dry run of the registration by {label}"
+    reporter.begin(description, limit=timeout + _MARGIN)
+    registration = await within_limit(parts.engine.dry_run_registration(), timeout, description)
+    return registration.detail
+
+
+if __name__ == "__main__":
+    run_child(check, exit_code_of)
