@@ -6,7 +6,7 @@ ROUND = 12
 """So many tenants have all lives, at each of their points."""
 
 
-def test_from_the_fifth_round_on_each_round_is_like_the_others() -> None:
+def test_each_round_from_the_fifth_on_has_the_same_mix() -> None:
     tenants = all_tenants(ROUND)
 
     rounds = [Counter(tenant.next() for tenant in tenants) for _ in range(16)]
@@ -15,7 +15,7 @@ def test_from_the_fifth_round_on_each_round_is_like_the_others() -> None:
     assert rounds[4:] == [expected] * 12
 
 
-def test_a_tenant_that_is_archived_never_comes_back_and_the_others_do() -> None:
+def test_an_archived_tenant_never_returns_and_other_tenants_do() -> None:
     (tenant,) = all_tenants(1)
 
     lives = [(tenant.key, [tenant.next() for _ in range(4)]) for _ in range(6)]
@@ -26,7 +26,7 @@ def test_a_tenant_that_is_archived_never_comes_back_and_the_others_do() -> None:
     assert len(set(keys)) == 2
 
 
-def test_all_tenants_have_keys_of_their_own_which_are_the_same_in_each_run() -> None:
+def test_each_tenant_has_its_own_key_which_is_the_same_in_each_run() -> None:
     keys = [[tenant.key for tenant in all_tenants(50)] for _ in range(2)]
 
     assert len(set(keys[0])) == 50

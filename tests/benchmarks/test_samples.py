@@ -28,7 +28,7 @@ def samples(value: Callable[[int], int], *, jobs: int = 100_000) -> Sequence[Sam
     ]
 
 
-def test_what_stays_the_same_has_no_slope() -> None:
+def test_a_constant_value_has_no_slope() -> None:
     run = samples(lambda _: 120_000_000)
 
     assert slope(run, "rss") == 0
@@ -41,27 +41,27 @@ def test_a_slope_is_per_thousand_jobs() -> None:
     assert slope(run, "rss") == pytest.approx(7_000)
 
 
-def test_what_fills_up_in_the_first_half_does_not_count() -> None:
+def test_growth_in_the_first_half_does_not_count() -> None:
     run = samples(lambda jobs: min(jobs, 50_000))
 
     assert slope(run, "engine_cache") == 0
     assert rises(run) == {}
 
 
-def test_what_swings_is_flat() -> None:
+def test_a_value_that_oscillates_has_no_slope() -> None:
     run = samples(lambda jobs: 120_000_000 + 1_000_000 * (jobs // EVERY % 2))
 
     assert rises(run) == {}
 
 
 @pytest.mark.parametrize("kept", [80, 150, 1000])
-def test_the_least_that_each_job_could_leave_behind_is_seen(kept: int) -> None:
+def test_a_leak_of_the_smallest_kind_per_job_is_detected(kept: int) -> None:
     run = samples(lambda jobs: 120_000_000 + kept * jobs + 1_000_000 * (jobs // EVERY % 2))
 
     assert {"rss", "uss", "state_bytes"} <= rises(run).keys()
 
 
-def test_all_that_has_a_limit_is_judged_and_what_falls_is_well() -> None:
+def test_each_value_with_a_limit_is_judged_and_a_falling_one_passes() -> None:
     assert rises(samples(lambda jobs: 100 * jobs)).keys() == LIMITS.keys()
     assert rises(samples(lambda jobs: -100 * jobs)) == {}
 

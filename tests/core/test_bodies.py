@@ -14,7 +14,7 @@ async def test_a_body_is_read_whole_up_to_its_bound() -> None:
     assert await read_body(pieces(), 3) == b"abc"
 
 
-async def test_a_longer_body_is_read_no_further() -> None:
+async def test_a_longer_body_is_not_read_to_its_end() -> None:
     chunks = pieces()
 
     with pytest.raises(LongBody, match="more than 1 bytes"):

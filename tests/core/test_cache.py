@@ -61,7 +61,7 @@ async def test_each_key_has_its_own_answer() -> None:
     assert answers == [1, 2, 1]
 
 
-async def test_many_who_want_to_know_ask_once() -> None:
+async def test_concurrent_lookups_of_one_key_share_one_request() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
     source = _Source(gate=asyncio.Event())
     waiting = [asyncio.create_task(_get(cache, "a", source)) for _ in range(20)]
@@ -74,7 +74,7 @@ async def test_many_who_want_to_know_ask_once() -> None:
     assert set(answers) == {1}
 
 
-async def test_who_gives_up_does_not_take_the_answer_from_the_others() -> None:
+async def test_a_cancelled_lookup_does_not_affect_the_others() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER)
     source = _Source(gate=asyncio.Event())
     first = asyncio.create_task(_get(cache, "a", source))
@@ -90,7 +90,7 @@ async def test_who_gives_up_does_not_take_the_answer_from_the_others() -> None:
     assert first.cancelled()
 
 
-async def test_an_older_answer_serves_when_the_source_fails_and_that_is_told() -> None:
+async def test_an_expired_answer_is_used_when_the_source_fails_and_this_is_reported() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
     source = _Source()
     told: list[Exception] = []
@@ -126,7 +126,7 @@ async def test_another_failure_than_the_one_named_is_raised_past_an_older_answer
         await _get(cache, "a", source)
 
 
-async def test_a_source_that_is_cancelled_cancels_who_waits_and_is_asked_anew() -> None:
+async def test_a_cancelled_request_cancels_its_waiters_and_the_next_lookup_asks_again() -> None:
     cache: Cache[str, int] = Cache(ttl=0)
     source = _Source(error=asyncio.CancelledError())
 
@@ -137,7 +137,7 @@ async def test_a_source_that_is_cancelled_cancels_who_waits_and_is_asked_anew() 
     assert await _get(cache, "a", source) == 2
 
 
-async def test_the_entry_used_longest_ago_goes_first() -> None:
+async def test_the_least_recently_used_entry_is_evicted_first() -> None:
     cache: Cache[str, int] = Cache(ttl=FOR_EVER, limit=2)
     source = _Source()
     for key in ("a", "b", "a", "c"):

@@ -73,7 +73,7 @@ def test_the_help_says_how_to_run_and_how_it_ends(tmp_path: Path) -> None:
         (("config", "--no-such-flag"), 2, "No such option"),
     ],
 )
-def test_each_way_to_fail_has_its_code_and_says_what_to_do(
+def test_each_failure_has_its_exit_code_and_a_next_step(
     tmp_path: Path, arguments: tuple[str, ...], code: int, named: str
 ) -> None:
     ended, text = command(tmp_path, *arguments)
@@ -108,7 +108,7 @@ def test_a_compute_engine_that_refuses_its_settings_ends_with_2(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("command_name", [(), ("check",)])
-def test_defaults_that_would_hold_every_tenant_end_the_start_and_the_check(
+def test_defaults_that_would_hold_every_tenant_fail_the_start_and_the_check(
     tmp_path: Path, command_name: tuple[str, ...]
 ) -> None:
     settings = {"workflow": {"restate": RESTATE}, "compute": {"docker": {"restart_policy": False}}}
@@ -121,7 +121,7 @@ def test_defaults_that_would_hold_every_tenant_end_the_start_and_the_check(
     assert "settings: valid" not in text
 
 
-def test_what_yaml_1_2_reads_as_text_is_a_good_default(tmp_path: Path) -> None:
+def test_a_default_that_yaml_1_2_reads_as_text_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(
         f"workflow: {{restate: {json.dumps(RESTATE)}}}\n"
@@ -169,7 +169,7 @@ def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path
     assert "sesame" not in text
 
 
-def test_what_is_passed_over_is_told_at_the_start(tmp_path: Path) -> None:
+def test_ignored_settings_are_logged_at_the_start(tmp_path: Path) -> None:
     settings = {"log": {"development": False}}
 
     code, text = command(tmp_path, "--engine=stepfunctions", settings=settings)
@@ -179,7 +179,7 @@ def test_what_is_passed_over_is_told_at_the_start(tmp_path: Path) -> None:
     assert "log.development" in text
 
 
-def test_what_is_passed_over_and_missed_is_told_by_check(tmp_path: Path) -> None:
+def test_check_reports_ignored_and_missing_settings(tmp_path: Path) -> None:
     settings = {"workflow": {"restate": {**RESTATE, "auth_token": "a-secret"}}}
 
     address = {"LANDLORD_RESTATE_WORKER_ADDRESS": "127.0.0.1:19099"}
@@ -193,7 +193,7 @@ def test_what_is_passed_over_and_missed_is_told_by_check(tmp_path: Path) -> None
     assert "a-secret" not in text
 
 
-def test_check_reaches_landlord_and_tells_the_engine_that_refuses(
+def test_check_reaches_landlord_and_names_the_engine_that_refuses(
     tmp_path: Path, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"tenants": [], "total": 0})
@@ -230,7 +230,7 @@ def test_moving_with_an_engine_that_cannot_ends_with_5(tmp_path: Path) -> None:
     assert "'stepfunctions' does not support 'move'" in text
 
 
-def test_on_a_terminal_what_is_waited_for_is_shown_before_it_is_seen(
+def test_on_a_terminal_the_awaited_event_is_shown_while_the_command_waits(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -252,7 +252,7 @@ def test_help_shows_its_examples_one_to_a_line(tmp_path: Path) -> None:
     assert command(tmp_path, "check", "-h")[0] == 0
 
 
-def test_a_shell_is_offered_engines_levels_and_formats(tmp_path: Path) -> None:
+def test_shell_completion_offers_engines_levels_and_formats(tmp_path: Path) -> None:
     def offered(words: str, at: int) -> str:
         return command(
             tmp_path,
@@ -267,7 +267,7 @@ def test_a_shell_is_offered_engines_levels_and_formats(tmp_path: Path) -> None:
     assert "plain,json" in offered("landlord-host --log-format j", 2)
 
 
-def test_a_targets_failure_and_the_engines_are_both_told(tmp_path: Path) -> None:
+def test_failures_of_the_target_and_of_the_engine_are_both_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = {"compute": {"process": {"folder": str(tmp_path / "file")}, "mock": {}}}
 
@@ -282,7 +282,9 @@ def test_a_targets_failure_and_the_engines_are_both_told(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["check", "config"])
-def test_settings_are_never_good_above_an_error_in_them(tmp_path: Path, name: str) -> None:
+def test_check_never_reports_good_settings_above_an_error_in_them(
+    tmp_path: Path, name: str
+) -> None:
     settings = {"workflow": {"restate": {**RESTATE, "auth_type": "bogus"}}}
 
     code, text = command(tmp_path, "--engine", "restate", name, settings=settings)
@@ -293,7 +295,9 @@ def test_settings_are_never_good_above_an_error_in_them(tmp_path: Path, name: st
     assert ("auth_type = 'bogus'" in text) is (name == "config")
 
 
-def test_a_compute_engines_refusal_stands_below_no_good_settings(tmp_path: Path) -> None:
+def test_check_does_not_report_good_settings_above_a_refusal_of_a_compute_engine(
+    tmp_path: Path,
+) -> None:
     settings = {"compute": {"ecs": {"endpoint_ulr": "http://h"}}}
 
     code, text = command(tmp_path, "--engine", "stepfunctions", "check", settings=settings)
@@ -312,7 +316,7 @@ def test_a_certificate_file_that_is_missing_ends_with_2(tmp_path: Path) -> None:
     assert "$SSL_CERT_FILE names /nowhere.pem" in text
 
 
-def test_a_distribution_that_cannot_be_read_is_named_and_takes_no_command_down(
+def test_an_unreadable_distribution_is_named_and_fails_no_command(
     tmp_path: Path,
 ) -> None:
     info = tmp_path / "bad-1.0.dist-info"

@@ -61,7 +61,7 @@ def test_unknown_keys_are_passed_over() -> None:
     assert leaf == _Leaf(word="oak")
 
 
-def test_a_whole_number_is_taken_for_a_number() -> None:
+def test_an_integer_is_accepted_as_a_number() -> None:
     tree = codec.loads(b'{"leaf": {"word": "oak"}, "ratio": 2}', _Tree)
 
     assert tree.ratio == 2
@@ -122,7 +122,7 @@ def test_a_bare_value_of_another_kind_is_bad() -> None:
         codec.structure(3, str)
 
 
-def test_what_is_not_json_is_told_by_its_position_only() -> None:
+def test_a_json_error_shows_only_the_position() -> None:
     with pytest.raises(codec.BadDocument, match=r"^\$ is not JSON at character 9$"):
         codec.loads(b'{"word": secret}', _Leaf)
 
@@ -133,7 +133,7 @@ def test_bytes_that_json_does_not_allow_are_bad(raw: bytes) -> None:
         codec.loads(raw, _Leaf)
 
 
-def test_a_document_nested_without_end_is_bad() -> None:
+def test_a_document_nested_too_deeply_is_bad() -> None:
     with pytest.raises(codec.BadDocument, match=r"^\$ is nested too deeply$"):
         codec.loads(b"[" * 100_000, _Leaf)
 
@@ -150,13 +150,13 @@ def test_equal_values_are_written_as_the_same_bytes() -> None:
 
 @settings(max_examples=30)
 @given(st.dictionaries(st.text(), _json))
-def test_what_was_written_reads_back_the_same(anything: dict[str, object]) -> None:
+def test_a_written_value_is_read_back_unchanged(anything: dict[str, object]) -> None:
     tree = _Tree(leaf=_Leaf(word="oak"), anything=anything, leaves=(_Leaf(word="elm"),))
 
     assert codec.loads(codec.dumps(tree), _Tree) == tree
 
 
 @given(st.binary() | st.text().map(str.encode))
-def test_any_bytes_are_read_or_found_bad(raw: bytes) -> None:
+def test_any_bytes_are_read_or_reported_as_bad(raw: bytes) -> None:
     with suppress(codec.BadDocument):
         assert isinstance(codec.loads(raw, _Tree), _Tree)

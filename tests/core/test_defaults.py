@@ -42,7 +42,7 @@ def started(folder: Path, text: str) -> ComputeRegistry:
         ("mock: {env: {8080: x}}", SettingsError, "compute.mock.env has a key that is no text"),
     ],
 )
-def test_what_would_hold_every_tenant_is_refused_at_the_start(
+def test_defaults_that_would_hold_every_tenant_are_refused_at_the_start(
     tmp_path: Path, text: str, error: type[LandlordEnginesError], named: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -55,7 +55,7 @@ def test_what_would_hold_every_tenant_is_refused_at_the_start(
         assert f"({tmp_path / 'config.yaml'})" in caught.value.message
 
 
-async def test_defaults_that_lack_what_tenants_name_are_good(tmp_path: Path) -> None:
+async def test_defaults_may_omit_keys_that_tenants_set(tmp_path: Path) -> None:
     registry = started(
         tmp_path,
         """

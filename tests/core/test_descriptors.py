@@ -23,7 +23,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     assert done.stdout.split() == ["64", "128", "128", "128"]
 
 
-def test_where_the_system_does_not_take_the_hard_one_its_own_maximum_is_set(
+def test_if_the_system_refuses_the_hard_limit_its_own_maximum_is_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limits = [(256, resource.RLIM_INFINITY)]
@@ -39,7 +39,7 @@ def test_where_the_system_does_not_take_the_hard_one_its_own_maximum_is_set(
     assert descriptors.raise_limit() == descriptors.OPEN_MAX
 
 
-def test_a_limit_that_nothing_raises_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_cannot_be_raised_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int, __: tuple[int, int]) -> None:
         raise OSError
 
@@ -54,7 +54,7 @@ def test_connections_get_a_third_of_what_is_not_reserved(files: int, connections
     assert max_connections(files) == connections
 
 
-def test_what_finds_no_descriptor_gets_one_that_was_kept_back() -> None:
+def test_a_call_without_a_free_descriptor_gets_one_from_the_reserve() -> None:
     reserve = Reserve(size=2)
     reserve.fill()
     kept = len(reserve)
@@ -73,7 +73,7 @@ def test_what_finds_no_descriptor_gets_one_that_was_kept_back() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ECONNABORTED])
-def test_another_failure_and_an_empty_reserve_are_told(number: int) -> None:
+def test_another_failure_and_an_empty_reserve_are_raised(number: int) -> None:
     def act() -> None:
         raise OSError(number, "no")
 
@@ -81,7 +81,7 @@ def test_another_failure_and_an_empty_reserve_are_told(number: int) -> None:
         Reserve(size=1).spend(act)
 
 
-def test_a_descriptor_is_lent_for_a_moment() -> None:
+def test_a_descriptor_of_the_reserve_is_lent_temporarily() -> None:
     reserve = Reserve(size=1)
     with reserve.lend():
         nothing = len(reserve)

@@ -41,9 +41,7 @@ def found() -> list[str]:
         (b"[console_scripts]\nx = \xff:main\n", "is not UTF-8"),
     ],
 )
-def test_entry_points_that_cannot_be_read_take_no_other_down(
-    write: Write, points: bytes, reason: str
-) -> None:
+def test_unreadable_entry_points_hide_no_others(write: Write, points: bytes, reason: str) -> None:
     write("bad-2.0.dist-info", points, b"Metadata-Version: 2.1\nName: bad\nVersion: 2.0\n")
     write("acme_engine-1.0.dist-info")
 
@@ -52,7 +50,7 @@ def test_entry_points_that_cannot_be_read_take_no_other_down(
 
 
 @pytest.mark.parametrize("metadata", [None, b"", b"Name: \xff\n"])
-def test_a_distribution_without_metadata_goes_by_its_folders_name(
+def test_a_distribution_without_metadata_is_named_by_its_folder(
     write: Write, metadata: bytes | None
 ) -> None:
     write("acme_engine-1.0.dist-info", metadata=metadata)
@@ -61,13 +59,13 @@ def test_a_distribution_without_metadata_goes_by_its_folders_name(
     assert "acme-engine 1.0: its METADATA is missing or cannot be read" in map(str, list_damaged())
 
 
-def test_a_folder_of_an_odd_name_is_told_by_it(write: Write) -> None:
+def test_a_folder_with_an_odd_name_is_reported_by_its_name(write: Write) -> None:
     write("odd.dist-info", metadata=None)
 
     assert found() == ["acme (odd.dist-info unknown, nowhere:factory)"]
 
 
-def test_what_pip_left_behind_counts_not_at_all(write: Write) -> None:
+def test_leftover_folders_of_pip_are_ignored(write: Write) -> None:
     write("acme_engine-1.0.dist-info")
     write("~cme_engine-0.9.dist-info")
     write("-cme_engine-0.8.dist-info")
@@ -75,7 +73,7 @@ def test_what_pip_left_behind_counts_not_at_all(write: Write) -> None:
     assert found() == ["acme (acme-engine 1.0, nowhere:factory)"]
 
 
-def test_of_two_of_one_name_the_sound_one_counts(write: Write) -> None:
+def test_of_two_distributions_with_one_name_the_readable_one_counts(write: Write) -> None:
     write("acme_engine-0.9.dist-info", metadata=None)
     write("acme_engine-1.0.dist-info")
 
@@ -83,7 +81,7 @@ def test_of_two_of_one_name_the_sound_one_counts(write: Write) -> None:
     assert not list_damaged()
 
 
-def test_the_one_that_cannot_be_read_is_named_where_an_engine_is_missed(write: Write) -> None:
+def test_an_unreadable_distribution_is_named_if_an_engine_is_missing(write: Write) -> None:
     write("bad-2.0.dist-info", b"[x]\nno equals sign\n", None)
 
     with pytest.raises(PluginNotInstalled) as missed:
@@ -98,7 +96,7 @@ def test_distributions_without_engines_are_left_out(write: Write) -> None:
     assert "acme-engine" not in [one.name for one in read_installed(lambda _: False)]
 
 
-def test_of_two_sound_ones_of_one_name_one_counts(write: Write) -> None:
+def test_of_two_readable_distributions_with_one_name_the_first_counts(write: Write) -> None:
     write("acme_engine-1.0.dist-info")
     write("acme_engine-0.9.dist-info")
 

@@ -22,7 +22,7 @@ CLASSES = [
 ]
 
 
-def test_every_error_has_a_code_of_its_own_and_its_place_in_the_drawing() -> None:
+def test_every_error_has_its_own_code_and_is_in_the_diagram() -> None:
     codes = [kind.code for kind in CLASSES]
 
     assert len(set(codes)) == len(codes)
@@ -40,11 +40,11 @@ def test_a_message_begins_with_its_code_and_ends_with_the_next_step() -> None:
     assert str(Transient("away")) == "LE403: away"
 
 
-def test_a_message_can_be_written_whatever_a_tenant_named() -> None:
+def test_a_message_can_be_written_with_any_tenant_name() -> None:
     assert str(Transient("no \ud800", hint="\ud800")).encode() == b"LE403: no \\ud800; \\ud800"
 
 
-def test_a_message_is_bounded_whatever_a_tenant_named() -> None:
+def test_a_message_has_a_bounded_length_with_any_tenant_name() -> None:
     text = str(Transient("x" * (LONGEST + 7), hint="y" * (LONGEST + 1)))
 
     assert "x (7 characters more); y" in text
@@ -64,14 +64,14 @@ def test_a_message_is_bounded_whatever_a_tenant_named() -> None:
         (math.nan, None),
     ],
 )
-def test_a_pause_that_any_target_asks_for_has_a_bound(
+def test_a_pause_that_a_target_asks_for_is_limited(
     asked: float | None, pause: float | None
 ) -> None:
     assert ComputeUnavailable("busy", retry_after=asked).retry_after == pause
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-def test_a_plugin_that_ends_the_process_raises_an_error_in_its_place(
+def test_a_plugin_that_calls_exit_raises_an_error_instead(
     kind: type[BaseException],
 ) -> None:
     with pytest.raises(ExitAttempted) as caught, catch_exits():

@@ -13,7 +13,7 @@ def test_the_folders_follow_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert cache_folder() == tmp_path / "cache" / "landlord-engines"
 
 
-def test_the_folders_are_below_the_home_otherwise(
+def test_without_xdg_the_folders_are_below_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
@@ -26,7 +26,7 @@ def test_the_folders_are_below_the_home_otherwise(
     assert home_folder() == tmp_path
 
 
-def test_a_user_without_a_home_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_has_no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
@@ -34,7 +34,7 @@ def test_a_user_without_a_home_has_none(monkeypatch: pytest.MonkeyPatch) -> None
     assert (home_folder(), state_folder(), cache_folder()) == (None, None, None)
 
 
-def test_a_path_that_still_has_its_tilde_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_with_an_unexpanded_tilde_is_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platformdirs.user_state_path", lambda _: Path("~/.local/state/landlord"))
 
     assert state_folder() is None

@@ -225,7 +225,7 @@ def test_a_second_signal_ends_it_at_once_with_1(start: Start) -> None:
     assert "second signal" in text
 
 
-def test_a_second_signal_ends_even_an_engine_that_cannot_be_cancelled(start: Start) -> None:
+def test_a_second_signal_ends_a_worker_whose_engine_cannot_be_cancelled(start: Start) -> None:
     process = start("deathless", "--set=worker.drain_timeout=60s")
     with said(process, "listens"):
         process.terminate()
@@ -235,7 +235,7 @@ def test_a_second_signal_ends_even_an_engine_that_cannot_be_cancelled(start: Sta
     assert ended(process)[0] == 1
 
 
-def test_a_second_signal_ends_even_a_worker_whose_loop_is_blocked(start: Start) -> None:
+def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start) -> None:
     process = start("blocks", "--set=worker.drain_timeout=60s")
     with said(process, "listens"):
         process.terminate()
@@ -277,7 +277,7 @@ def test_a_compute_engine_that_blocks_the_drain_is_named_with_its_line(start: St
     assert "in provision" in text
 
 
-def test_a_hangup_that_nohup_ignores_ends_no_worker(start: Start) -> None:
+def test_a_worker_under_nohup_survives_a_hangup(start: Start) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
@@ -290,7 +290,7 @@ def test_a_hangup_that_nohup_ignores_ends_no_worker(start: Start) -> None:
 
 
 @pytest.mark.parametrize("mode", ["takes", "grabs"])
-def test_an_engine_that_takes_a_signal_is_named_and_the_worker_drains(
+def test_an_engine_that_replaces_a_signal_handler_is_named_and_the_worker_drains(
     start: Start, mode: str
 ) -> None:
     process = start(mode)
@@ -353,7 +353,7 @@ def test_a_closed_standard_error_is_no_error(start: Start) -> None:
     assert process.wait(30) == 0
 
 
-def test_a_standard_error_that_nobody_reads_any_more_is_no_error(start: Start) -> None:
+def test_a_standard_error_without_a_reader_is_no_error(start: Start) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = start("", stderr=writer)
@@ -383,7 +383,7 @@ def test_a_full_log_pipe_blocks_nothing(start: Start) -> None:
     assert code == 0
 
 
-def test_a_drain_that_an_engine_never_ends_is_over_soon_after_its_timeout(start: Start) -> None:
+def test_a_drain_that_an_engine_never_ends_ends_soon_after_its_timeout(start: Start) -> None:
     process = start("deathless", "--set=worker.drain_timeout=0")
 
     with said(process, "listens"):
@@ -401,14 +401,14 @@ def test_a_signal_while_it_registers_drains_the_worker(start: Start) -> None:
     assert ended(process)[0] == 0
 
 
-def test_to_fail_fast_ends_with_4_and_says_what_was_tried(start: Start) -> None:
+def test_fail_fast_ends_with_4_and_names_the_failed_registration(start: Start) -> None:
     code, text = ended(start("alone", "--fail-fast", "--set=worker.register_timeout=100ms"))
 
     assert code == 4
     assert "nobody there" in text
 
 
-def test_an_engine_that_breaks_ends_with_3(start: Start) -> None:
+def test_a_failing_engine_ends_the_worker_with_3(start: Start) -> None:
     code, text = ended(start("breaks"))
 
     assert code == 3
@@ -416,7 +416,7 @@ def test_an_engine_that_breaks_ends_with_3(start: Start) -> None:
     assert "worker engine own raised ZeroDivisionError" in text
 
 
-def test_an_engine_that_cannot_be_made_ends_with_3_and_no_value_is_told(start: Start) -> None:
+def test_an_engine_that_cannot_be_created_ends_with_3_and_no_value_is_shown(start: Start) -> None:
     code, text = ended(start("not made"))
 
     assert code == 3
@@ -424,7 +424,9 @@ def test_an_engine_that_cannot_be_made_ends_with_3_and_no_value_is_told(start: S
     assert "sesame" not in text
 
 
-def test_a_compute_engine_that_cannot_be_made_is_named_and_no_value_is_told(start: Start) -> None:
+def test_a_compute_engine_that_cannot_be_created_is_named_and_no_value_is_shown(
+    start: Start,
+) -> None:
     code, text = ended(start("", "--set=worker.compute_provider=broken"))
 
     assert code == 2
@@ -433,7 +435,7 @@ def test_a_compute_engine_that_cannot_be_made_is_named_and_no_value_is_told(star
     assert "sesame" not in text
 
 
-def test_an_unexpected_error_is_one_line_that_tells_where_and_no_value(start: Start) -> None:
+def test_an_unexpected_error_is_one_line_with_its_location_and_without_values(start: Start) -> None:
     code, text = ended(start("raises", "check"))
 
     assert code == 3
@@ -443,7 +445,7 @@ def test_an_unexpected_error_is_one_line_that_tells_where_and_no_value(start: St
     assert "sesame" not in text
 
 
-def test_an_unexpected_error_has_its_traceback_where_it_is_asked_for(start: Start) -> None:
+def test_an_unexpected_error_shows_its_traceback_on_request(start: Start) -> None:
     code, text = ended(start("raises", "--debug", "check"))
 
     assert code == 1
@@ -466,7 +468,7 @@ def test_a_registration_on_request_that_is_not_the_latest_ends_with_4(start: Sta
     assert "not registered as the latest: another is" in text
 
 
-def test_check_tells_what_a_registration_would_do(start: Start) -> None:
+def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
     process = start("", "check")
 
     output, _ = process.communicate(timeout=30)
@@ -506,7 +508,7 @@ def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
     assert hint in text
 
 
-def test_what_a_drain_cuts_is_named(start: Start) -> None:
+def test_a_drain_names_the_steps_that_it_cancels(start: Start) -> None:
     settings = ("--set=worker.compute_provider=slow", "--set=worker.drain_timeout=300ms")
     process = start("works", *settings)
     with said(process, "listens"), said(process, "asked"):
@@ -530,7 +532,7 @@ def asked(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_a_worker_whose_engine_begins_is_alive_and_starting(start: Start) -> None:
+def test_a_worker_whose_engine_starts_is_alive_and_starting(start: Start) -> None:
     port = free_port()
     process = start("late", f"--set=worker.probe_address=127.0.0.1:{port}")
 
@@ -578,14 +580,14 @@ def test_probes_whose_address_is_taken_end_the_worker_with_3(start: Start) -> No
     assert f"LE111: the probes cannot listen on worker.probe_address 127.0.0.1:{port}" in text
 
 
-def test_an_address_of_the_probes_that_is_none_ends_with_2(start: Start) -> None:
+def test_an_invalid_probe_address_ends_with_2(start: Start) -> None:
     code, text = ended(start("", "--set=worker.probe_address=9082"))
 
     assert code == 2
     assert "worker.probe_address must be host:port" in text
 
 
-def test_the_documents_table_of_metrics_is_what_a_worker_shows(start: Start) -> None:
+def test_the_documented_table_of_metrics_matches_a_worker(start: Start) -> None:
     port = free_port()
     process = start(
         "",
@@ -612,7 +614,7 @@ def _labels(text: str, name: str) -> list[str]:
     return sorted(labels - {"le"})
 
 
-def test_a_worker_says_at_its_start_what_it_is_and_what_cannot_be_read(
+def test_a_worker_logs_its_version_and_unreadable_distributions_at_its_start(
     start: Start, tmp_path: Path
 ) -> None:
     info = tmp_path / "bad-1.0.dist-info"

@@ -30,7 +30,7 @@ def test_the_members_of_any_object_are_found_as_they_were_written(
 @example('{"a": "\t"}')
 @example('{"a": tru}')
 @example('{"a": 1} x')
-def test_what_is_no_object_to_pythons_reader_is_none_here(text: str) -> None:
+def test_a_text_that_python_reads_as_no_object_is_refused(text: str) -> None:
     try:
         expected = isinstance(json.loads(text), dict)
     except ValueError:
@@ -63,7 +63,7 @@ def test_members_are_found_beside_any_depth(opening: str) -> None:
     assert found(f'{{"deep": {deep}, "after": true}}') == [("deep", deep), ("after", "true")]
 
 
-def test_a_member_that_is_there_twice_is_found_twice() -> None:
+def test_a_repeated_member_is_found_twice() -> None:
     assert found('{"a":1,"a":[2]}') == [("a", "1"), ("a", "[2]")]
 
 
@@ -107,7 +107,7 @@ def test_empty_containers_count_as_a_level() -> None:
         (rb'"\ud800\\ud800"', '"\ufffd\\ud800"'),
     ],
 )
-def test_what_is_not_unicode_is_replaced_as_go_replaces_it(raw: bytes, text: str) -> None:
+def test_invalid_unicode_is_replaced_as_in_go(raw: bytes, text: str) -> None:
     assert jsontext.loads(jsontext.decode(raw)) == text[1:-1]
 
 

@@ -56,7 +56,7 @@ def proxy(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> HTTPServer
     return httpserver
 
 
-async def test_a_proxy_of_the_environment_leads_to_landlord(
+async def test_the_proxy_from_the_environment_is_used_for_landlord(
     proxy: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy.expect_request(
@@ -77,7 +77,7 @@ async def test_a_proxy_of_the_environment_leads_to_landlord(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_an_error_of_a_proxy_is_told_as_one(proxy: HTTPServer, scheme: str) -> None:
+async def test_an_error_of_a_proxy_is_reported_as_such(proxy: HTTPServer, scheme: str) -> None:
     proxy.expect_request("/").respond_with_data("no", status=502)
     client = LandlordClient(f"{scheme}://landlord.test")
 
@@ -89,9 +89,7 @@ async def test_an_error_of_a_proxy_is_told_as_one(proxy: HTTPServer, scheme: str
     assert "sesame" not in str(caught.value)
 
 
-async def test_a_fresh_read_passes_caches_by(
-    httpserver: HTTPServer, client: LandlordClient
-) -> None:
+async def test_a_fresh_read_bypasses_caches(httpserver: HTTPServer, client: LandlordClient) -> None:
     httpserver.expect_oneshot_request(
         "/v1/tenants/t-1", headers={"Cache-Control": "no-cache"}
     ).respond_with_json({"id": "t-1"})
@@ -100,7 +98,7 @@ async def test_a_fresh_read_passes_caches_by(
 
 
 @pytest.mark.parametrize("key", ["a/b", "..", "a b?c#d", "%2F", "ünï", "a%b"])
-async def test_a_name_of_any_characters_stays_one_part_of_the_path(
+async def test_any_name_stays_one_segment_of_the_path(
     httpserver: HTTPServer, client: LandlordClient, key: str
 ) -> None:
     httpserver.expect_oneshot_request(f"/v1/tenants/{key}").respond_with_json({"id": key})
@@ -108,7 +106,7 @@ async def test_a_name_of_any_characters_stays_one_part_of_the_path(
     assert await client.tenant(key) == Tenant(id=key)
 
 
-async def test_there_is_no_tenant_where_landlord_says_so(
+async def test_a_404_of_landlord_means_that_the_tenant_does_not_exist(
     httpserver: HTTPServer, client: LandlordClient
 ) -> None:
     httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_json(
@@ -118,7 +116,7 @@ async def test_there_is_no_tenant_where_landlord_says_so(
     assert await client.tenant("t-1") is None
 
 
-async def test_a_404_of_something_else_is_no_answer(
+async def test_a_404_of_another_server_is_no_answer(
     httpserver: HTTPServer, client: LandlordClient
 ) -> None:
     httpserver.expect_oneshot_request("/v1/tenants/t-1").respond_with_data("nginx", status=404)
@@ -172,7 +170,7 @@ async def test_an_engine_that_landlord_does_not_have_has_no_defaults_there(
     assert await client.compute_defaults("shelf") == {}
 
 
-async def test_a_400_of_something_else_is_not_taken_for_no_defaults(
+async def test_a_400_of_another_server_does_not_mean_missing_defaults(
     httpserver: HTTPServer, client: LandlordClient
 ) -> None:
     httpserver.expect_oneshot_request("/v1/compute/config").respond_with_data("no", status=400)
@@ -181,7 +179,7 @@ async def test_a_400_of_something_else_is_not_taken_for_no_defaults(
         await client.compute_defaults("shelf")
 
 
-async def test_the_api_is_reached_where_it_lists_tenants(
+async def test_the_api_counts_as_reached_if_it_lists_tenants(
     httpserver: HTTPServer, client: LandlordClient
 ) -> None:
     httpserver.expect_oneshot_request("/v1/tenants", query_string={"limit": "1"}).respond_with_json(
@@ -193,7 +191,7 @@ async def test_the_api_is_reached_where_it_lists_tenants(
     httpserver.check_assertions()
 
 
-async def test_something_else_at_the_address_is_not_the_api(
+async def test_another_server_at_the_address_is_not_the_api(
     httpserver: HTTPServer, client: LandlordClient
 ) -> None:
     httpserver.expect_oneshot_request("/v1/tenants").respond_with_json({"hello": "world"})
@@ -203,7 +201,7 @@ async def test_something_else_at_the_address_is_not_the_api(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "landlord:8080", "http://", "nonsense"])
-async def test_an_address_where_nobody_answers_is_no_answer(url: str) -> None:
+async def test_an_address_without_a_listener_gives_no_answer(url: str) -> None:
     client = LandlordClient(url)
 
     with pytest.raises(LandlordUnavailable, match="cannot be read") as caught:

@@ -115,7 +115,7 @@ async def stopped(running: EngineLifecycle, condition: Callable[[], bool]) -> No
     await task
 
 
-async def test_whoever_acts_is_told_the_drains_deadline_before_the_engine_shuts_down() -> None:
+async def test_running_steps_learn_the_drain_deadline_before_the_engine_shuts_down() -> None:
     engine, deadlines = Engine(), list[tuple[float, list[str]]]()
     running = lifecycle(engine)
     running.on_drain = lambda deadline: deadlines.append((deadline, list(engine.calls)))
@@ -164,11 +164,11 @@ async def test_an_engine_that_cannot_give_locks_is_refused() -> None:
     assert engine.calls == []
 
 
-async def test_an_engine_that_refuses_is_heard() -> None:
+async def test_a_refusal_of_an_engine_is_raised() -> None:
     assert isinstance(await failure(lifecycle(Engine(fails=EngineRefused("stub")))), EngineRefused)
 
 
-async def test_whatever_an_engine_raises_is_an_error_of_ours() -> None:
+async def test_any_error_of_an_engine_becomes_one_of_the_hosts_errors() -> None:
     error = await failure(lifecycle(Engine(fails=ZeroDivisionError("oh"))))
 
     assert isinstance(error, EngineFailed)
@@ -187,7 +187,7 @@ async def test_an_engine_that_ends_by_itself_has_failed() -> None:
         await task
 
 
-async def test_a_registration_is_tried_again_and_each_try_is_logged() -> None:
+async def test_a_registration_is_retried_and_each_attempt_is_logged() -> None:
     async def fail_once() -> Registration:
         if engine.registered == 1:
             raise RegistrationFailed("nobody there", hint="look")
@@ -203,7 +203,7 @@ async def test_a_registration_is_tried_again_and_each_try_is_logged() -> None:
     assert values["attempt"] == 1
 
 
-async def test_to_fail_fast_ends_after_the_time_for_registering() -> None:
+async def test_fail_fast_ends_after_the_registration_timeout() -> None:
     async def fail() -> Registration:
         raise RegistrationFailed("nobody there")
 
@@ -213,7 +213,7 @@ async def test_to_fail_fast_ends_after_the_time_for_registering() -> None:
     assert "nobody there" in error.message
 
 
-async def test_to_fail_fast_ends_at_once_where_a_registration_is_refused() -> None:
+async def test_fail_fast_ends_at_once_if_a_registration_is_refused() -> None:
     async def refuse() -> Registration:
         raise RegistrationRefused("handlers went")
 
@@ -264,7 +264,7 @@ async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
     assert logged == ["registration refused", "registration changed"]
 
 
-async def test_a_registration_that_is_gone_is_made_again() -> None:
+async def test_a_lost_registration_is_repeated() -> None:
     engine, logger = Engine(seen=[YES, GONE]), Lines()
 
     await stopped(lifecycle(engine, logger), lambda: engine.registered == 2)
@@ -282,9 +282,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_an_outdated_registration_is_made_again_after_growing_pauses_until_it_is_right() -> (
-    None
-):
+async def test_an_outdated_registration_is_repeated_with_growing_pauses() -> None:
     async def outdated_twice() -> Registration:
         return OUTDATED if engine.registered < 3 else YES
 
@@ -302,7 +300,7 @@ async def test_an_outdated_registration_is_made_again_after_growing_pauses_until
     assert states[:2] == ["outdated", "registered"]
 
 
-def test_after_a_state_that_is_right_pauses_begin_short_again(
+def test_after_a_correct_state_the_pauses_start_short_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backoff, "full_jitter", lambda longest: 0 if longest == 1 else longest)
@@ -322,7 +320,7 @@ def test_the_pauses_grow_up_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> 
     assert LONGEST_RETRY == 300
 
 
-async def test_a_registration_that_is_refused_later_ends_no_worker() -> None:
+async def test_a_registration_that_is_refused_later_does_not_end_the_worker() -> None:
     async def refuse_later() -> Registration:
         if engine.registered > 1:
             raise RegistrationRefused("a limit")
@@ -337,7 +335,7 @@ async def test_a_registration_that_is_refused_later_ends_no_worker() -> None:
     assert "registration refused" in logger.events("error")
 
 
-async def test_an_engine_that_cannot_watch_is_registered_once() -> None:
+async def test_an_engine_that_cannot_watch_its_registration_registers_once() -> None:
     lock = {Capability.TENANT_LOCK: Support.FULL}
     engine = Engine(EngineInfo(name="blind", contract=1, capabilities=lock))
     running = lifecycle(engine)
@@ -347,7 +345,7 @@ async def test_an_engine_that_cannot_watch_is_registered_once() -> None:
     assert engine.registered == 1
 
 
-async def test_an_engine_that_does_not_end_has_failed() -> None:
+async def test_an_engine_that_does_not_shut_down_has_failed() -> None:
     running = lifecycle(Engine(hangs=True), drain_timeout=-1.95)
 
     with pytest.raises(EngineFailed, match="worker engine test did not end within"):
@@ -356,7 +354,7 @@ async def test_an_engine_that_does_not_end_has_failed() -> None:
     assert running.state is EngineState.STOPPED
 
 
-async def test_a_registration_that_never_returns_is_given_up_and_tried_again() -> None:
+async def test_a_registration_that_never_returns_is_cancelled_and_retried() -> None:
     async def hang_once() -> Registration:
         if engine.registered == 1:
             await asyncio.Event().wait()
@@ -371,7 +369,7 @@ async def test_a_registration_that_never_returns_is_given_up_and_tried_again() -
     assert "register of worker engine test did not return within 0.01 s" in str(values["reason"])
 
 
-async def test_a_look_that_never_returns_leaves_the_worker_serving_and_unsure() -> None:
+async def test_a_registration_check_that_never_returns_leaves_the_worker_serving() -> None:
     class Silent(Engine):
         async def watch_registration(self) -> Registration:
             await asyncio.Event().wait()
@@ -385,7 +383,7 @@ async def test_a_look_that_never_returns_leaves_the_worker_serving_and_unsure() 
 
 
 @pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
-async def test_an_engine_that_exits_has_failed(exits: BaseException) -> None:
+async def test_an_engine_that_calls_exit_has_failed(exits: BaseException) -> None:
     error = await failure(lifecycle(Engine(fails=exits)))
 
     assert isinstance(error, EngineFailed)
@@ -394,7 +392,7 @@ async def test_an_engine_that_exits_has_failed(exits: BaseException) -> None:
 
 @pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
 @pytest.mark.parametrize("hook", ["register", "watch_registration", "shutdown"])
-async def test_an_engine_that_exits_in_any_hook_has_failed(
+async def test_an_engine_that_calls_exit_in_any_hook_has_failed(
     monkeypatch: pytest.MonkeyPatch, hook: str, exits: BaseException
 ) -> None:
     async def leave(*_: object) -> Registration:
@@ -412,7 +410,7 @@ async def test_an_engine_that_exits_in_any_hook_has_failed(
     assert running.state is EngineState.STOPPED
 
 
-async def test_an_engine_that_only_plans_turns_and_serves_all_the_same_is_refused() -> None:
+async def test_an_engine_that_only_plans_tenant_locks_is_refused() -> None:
     lock = {Capability.TENANT_LOCK: Support.PLANNED}
     engine = Engine(EngineInfo(name="hasty", contract=1, capabilities=lock))
 
@@ -421,7 +419,7 @@ async def test_an_engine_that_only_plans_turns_and_serves_all_the_same_is_refuse
     assert engine.calls == ["serve", "shutdown"]
 
 
-async def test_a_backend_that_cannot_be_asked_leaves_the_worker_serving() -> None:
+async def test_an_unreachable_backend_leaves_the_worker_serving() -> None:
     class Deaf(Engine):
         async def watch_registration(self) -> Registration:
             raise RegistrationFailed("no answer")
@@ -441,7 +439,7 @@ async def test_a_lifecycle_runs_once() -> None:
         await running.run(asyncio.Event())
 
 
-async def test_an_engine_that_listens_only_after_the_stop_changes_nothing() -> None:
+async def test_an_engine_that_starts_to_serve_after_the_stop_changes_nothing() -> None:
     running = lifecycle(Engine(listens=False))
     await stopped(running, lambda: running.state is EngineState.STARTING)
 

@@ -103,7 +103,7 @@ def lifecycle(engine: WorkerEngine, logger: Lines, *, fail_fast: bool = False) -
 
 @settings(max_examples=50)
 @given(engine=engines, stop_after=st.integers(0, 40), fail_fast=st.booleans())
-async def test_whatever_an_engine_does_it_is_stopped_once_and_only_moves_forward(
+async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
     engine: MadeUp, stop_after: int, *, fail_fast: bool
 ) -> None:
     logger, stop = Lines(), asyncio.Event()
@@ -125,7 +125,7 @@ async def test_whatever_an_engine_does_it_is_stopped_once_and_only_moves_forward
 
 
 @given(st.lists(st.sampled_from(EngineState), min_size=1, max_size=8))
-def test_no_order_of_states_leads_backwards(wanted: list[EngineState]) -> None:
+def test_states_never_go_backwards(wanted: list[EngineState]) -> None:
     engine = MadeUp(listens=True, lasts=None, seen=[], ends=True)
     running = lifecycle(engine, Lines())
 

@@ -14,5 +14,5 @@ from landlord_engines_core.listening import listening_hint
         (EADDRINUSE, 80, "stop the process that listens there, or change x"),
     ],
 )
-def test_each_reason_has_its_own_way_out(number: int, port: int, told: str) -> None:
+def test_each_reason_has_its_own_hint(number: int, port: int, told: str) -> None:
     assert listening_hint(OSError(number, "no"), port, "x").startswith(told)

@@ -35,7 +35,7 @@ def test_a_librarys_failure_that_repeats_is_one_line_in_each_interval() -> None:
     assert later.getMessage() == expected
 
 
-def test_a_failure_that_did_not_repeat_is_told_as_it_is() -> None:
+def test_a_failure_that_did_not_repeat_is_logged_unchanged() -> None:
     clock = Clock()
     repeats = Repeats(clock=clock)
     repeats.filter(record("oh"))
@@ -46,7 +46,7 @@ def test_a_failure_that_did_not_repeat_is_told_as_it_is() -> None:
     assert later.getMessage() == "oh"
 
 
-def test_our_lines_of_the_same_failure_are_bounded_for_each_reason() -> None:
+def test_our_lines_about_one_failure_are_limited_for_each_reason() -> None:
     clock = Clock()
     repeats = Repeats(clock=clock)
 
@@ -65,13 +65,13 @@ def test_our_lines_of_the_same_failure_are_bounded_for_each_reason() -> None:
     assert later.msg["left_out"] == 50
 
 
-def test_what_is_no_warning_always_passes() -> None:
+def test_lines_below_a_warning_are_always_logged() -> None:
     repeats = Repeats(clock=Clock())
 
     assert all(repeats.filter(record("hello", level=logging.INFO)) for _ in range(1000))
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_failures_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_repeats, "MAX_KINDS", 2)
     repeats = Repeats(clock=Clock())
 

@@ -45,23 +45,23 @@ def test_a_librarys_error_is_named_by_its_type_and_its_text_is_not_shown() -> No
     assert "chatter" not in text
 
 
-def test_the_level_is_that_of_the_settings() -> None:
+def test_the_log_level_is_that_of_the_settings() -> None:
     assert "fine" in lines("debug")
     assert "hello" not in lines("error")
 
 
-def test_landlords_development_form_is_for_people() -> None:
+def test_the_format_development_is_for_people() -> None:
     text = lines(form="development")
 
     assert "hello" in text
     assert "{" not in text
 
 
-def test_production_is_json() -> None:
+def test_the_format_production_is_json() -> None:
     assert lines(form="production").startswith("{")
 
 
-def test_for_people_control_characters_are_shown_and_not_obeyed() -> None:
+def test_in_the_text_format_control_characters_are_escaped() -> None:
     text = lines(form="console")
 
     (hostile,) = [line for line in text.splitlines() if "hostile" in line]
@@ -70,7 +70,7 @@ def test_for_people_control_characters_are_shown_and_not_obeyed() -> None:
     assert r"\ud800" in hostile
 
 
-def test_for_machines_a_line_stays_a_line() -> None:
+def test_in_the_json_format_a_record_stays_one_line() -> None:
     (hostile,) = [line for line in lines().splitlines() if "hostile" in line]
 
     assert json.loads(hostile)["name"] == "a\x1b[2J\nforged\u202e"

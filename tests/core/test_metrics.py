@@ -70,7 +70,7 @@ async def test_an_overtaken_job_is_counted_as_superseded_and_is_no_failure() -> 
     assert failures(tenants) == [0, 0, 0]
 
 
-async def test_a_body_that_is_not_understood_is_counted_without_an_operation() -> None:
+async def test_an_invalid_body_is_counted_without_an_operation() -> None:
     tenants = jobs(("mock", MockCompute()))
 
     with pytest.raises(InvalidJob):
@@ -80,7 +80,7 @@ async def test_a_body_that_is_not_understood_is_counted_without_an_operation() -
     assert failures(tenants) == [0, 0, 1]
 
 
-async def test_a_job_that_a_step_ends_is_counted_once() -> None:
+async def test_a_job_that_ends_in_a_step_is_counted_once() -> None:
     tenants = jobs(("mock", MockCompute()), fail_permanently=True)
 
     with pytest.raises(InvalidJob):
@@ -90,7 +90,7 @@ async def test_a_job_that_a_step_ends_is_counted_once() -> None:
     assert failures(tenants) == [0, 0, 1]
 
 
-async def test_what_can_be_counted_is_there_from_the_start() -> None:
+async def test_every_series_exists_from_the_start() -> None:
     values = shown(jobs(("mock", MockCompute())).jobs.metrics)
 
     assert values['jobs_total{operation="delete",outcome="absent"}'] == 0
@@ -99,7 +99,7 @@ async def test_what_can_be_counted_is_there_from_the_start() -> None:
 
 
 @pytest.mark.parametrize("action", Action)
-def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
+def test_each_result_of_a_plan_has_its_series(action: Action) -> None:
     metrics = Metrics()
 
     metrics.count_job(Operation.PLAN, action)
@@ -107,7 +107,7 @@ def test_everything_that_a_plan_may_say_has_its_series(action: Action) -> None:
     assert shown(metrics)[f'jobs_total{{operation="plan",outcome="{action}"}}'] == 1
 
 
-async def test_resync_is_counted_apart_from_jobs() -> None:
+async def test_resyncs_are_counted_separately_from_jobs() -> None:
     tenants = jobs(("mock", MockCompute()))
     job = DirectSteps()
     await tenants.run(body(), job)
@@ -125,7 +125,7 @@ async def test_resync_is_counted_apart_from_jobs() -> None:
     }
 
 
-def test_an_outcome_out_of_a_later_versions_journal_makes_no_new_series() -> None:
+def test_an_outcome_of_a_later_version_creates_no_new_series() -> None:
     metrics = Metrics()
     before = shown(metrics).keys()
 
@@ -135,7 +135,7 @@ def test_an_outcome_out_of_a_later_versions_journal_makes_no_new_series() -> Non
     assert shown(metrics)['jobs_total{operation="delete",outcome="other"}'] == 1
 
 
-async def test_no_tenant_and_no_message_gets_into_a_label() -> None:
+async def test_no_tenant_and_no_message_is_in_a_label() -> None:
     tenants = jobs(("mock", MockCompute()))
     before = shown(tenants.jobs.metrics).keys()
 
@@ -164,7 +164,7 @@ async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
     assert failures(tenants) == [0, 1, 0]
 
 
-async def test_a_job_is_in_flight_while_it_is_carried_out() -> None:
+async def test_a_job_counts_as_in_flight_while_it_runs() -> None:
     entered, release = asyncio.Event(), asyncio.Event()
 
     class Slow(MockCompute):
@@ -185,7 +185,7 @@ async def test_a_job_is_in_flight_while_it_is_carried_out() -> None:
     assert failures(tenants) == [0, 0, 0]
 
 
-async def test_a_job_that_is_cut_is_in_flight_no_more_and_has_not_failed() -> None:
+async def test_a_cancelled_job_no_longer_counts_as_in_flight_and_has_not_failed() -> None:
     entered = asyncio.Event()
 
     class Slow(MockCompute):
@@ -207,7 +207,7 @@ async def test_a_job_that_is_cut_is_in_flight_no_more_and_has_not_failed() -> No
     assert failures(tenants) == [0, 0, 0]
 
 
-async def test_a_held_job_counts_as_one_however_often_it_is_tried_until_it_goes_on() -> None:
+async def test_a_held_job_counts_once_until_it_continues() -> None:
     compute = ScriptedCompute(schema={"required": ["image"]})
     tenants = jobs(("mock", compute))
     for _ in range(3):
@@ -222,7 +222,7 @@ async def test_a_held_job_counts_as_one_however_often_it_is_tried_until_it_goes_
     assert failures(tenants) == [3, 0, 0]
 
 
-def test_a_held_job_that_is_not_tried_again_counts_no_more() -> None:
+def test_a_held_job_that_is_not_retried_no_longer_counts() -> None:
     held = FailingJobs(Held)
 
     held.note("killed", Held("no", retry_after=0))
@@ -240,7 +240,7 @@ def test_a_held_job_that_fails_in_another_way_is_not_held() -> None:
     assert len(held) == 0
 
 
-def test_a_job_between_two_retries_is_counted_until_it_is_entered_again() -> None:
+def test_a_job_between_two_retries_is_counted_until_its_next_attempt() -> None:
     retried = FailingJobs(Transient)
 
     retried.note("one", Transient("not now"))
@@ -253,7 +253,7 @@ def test_a_job_between_two_retries_is_counted_until_it_is_entered_again() -> Non
     assert len(retried) == 1
 
 
-def test_only_so_many_held_jobs_are_remembered() -> None:
+def test_the_number_of_remembered_held_jobs_is_limited() -> None:
     held = FailingJobs(Held, limit=2)
 
     for number in range(5):
@@ -262,7 +262,7 @@ def test_only_so_many_held_jobs_are_remembered() -> None:
     assert len(held) == 2
 
 
-def test_held_jobs_of_which_nothing_is_heard_any_more_are_forgotten() -> None:
+def test_held_jobs_without_news_are_forgotten() -> None:
     held = FailingJobs(Held)
     held.note("waits", Held("no", retry_after=60))
 
@@ -274,7 +274,7 @@ def test_held_jobs_of_which_nothing_is_heard_any_more_are_forgotten() -> None:
     assert held._until == {}
 
 
-async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -> None:
+async def test_a_cache_shows_the_results_of_lookups_and_its_open_requests() -> None:
     metrics, gate = Metrics(), asyncio.Event()
     fresh, stale = Cache[str, int](ttl=60), Cache[str, int](ttl=0)
     metrics.watch_cache("engine", fresh)
@@ -305,7 +305,7 @@ async def test_a_cache_shows_what_came_of_each_lookup_and_its_open_questions() -
     assert lookups(metrics, "defaults") == {"hit": 0, "miss": 1, "stale": 1, "failed": 1}
 
 
-async def test_a_cache_shows_how_many_answers_it_keeps_past_their_time_too() -> None:
+async def test_a_cache_counts_expired_answers_too() -> None:
     metrics, cache = Metrics(), Cache[str, int](ttl=0, limit=3)
     metrics.watch_cache("engine", cache)
 
@@ -336,7 +336,7 @@ def test_the_resolvers_caches_are_shown() -> None:
     assert lookups(metrics, "defaults")["hit"] == 0
 
 
-def test_the_form_is_the_one_that_is_asked_for() -> None:
+def test_the_response_has_the_requested_format() -> None:
     plain, plain_type = Metrics().render("*/*")
     newer, newer_type = Metrics().render("application/openmetrics-text; version=1.0.0")
 
@@ -346,7 +346,7 @@ def test_the_form_is_the_one_that_is_asked_for() -> None:
     assert newer.endswith(b"# EOF\n")
 
 
-def test_nothing_of_ours_is_in_the_global_registry() -> None:
+def test_the_global_registry_has_no_metric_of_the_worker() -> None:
     Metrics().count_job(Operation.DELETE, "deleted")
 
     assert b"landlord_worker" not in generate_latest(REGISTRY)

@@ -47,13 +47,13 @@ def test_a_jobs_start_and_location_are_in_its_record_before_its_end() -> None:
     assert not record.has_ended("inv_1")
 
 
-def test_noting_the_same_start_again_changes_nothing() -> None:
+def test_recording_the_same_start_again_changes_nothing() -> None:
     record = Record().with_start("inv_1", NOTE)
 
     assert record.with_start("inv_1", NOTE) == record
 
 
-def test_a_start_without_a_place_keeps_the_places() -> None:
+def test_a_start_without_a_placement_keeps_the_placements() -> None:
     record = Record(placements=(Placement("mock"),))
 
     noted = record.with_start(
@@ -63,7 +63,7 @@ def test_a_start_without_a_place_keeps_the_places() -> None:
     assert noted.placements == record.placements
 
 
-def test_a_location_is_the_same_whatever_its_resource_is_called() -> None:
+def test_placements_are_compared_without_resource_ids() -> None:
     named = Placement("mock", "a", {"id": "1"})
 
     assert named == Placement("mock", "a", {"id": "2"})
@@ -71,12 +71,12 @@ def test_a_location_is_the_same_whatever_its_resource_is_called() -> None:
     assert named != Placement("mock", "b", {"id": "1"})
 
 
-def test_a_location_can_be_told_without_what_its_resource_is_called() -> None:
+def test_a_placement_can_be_reduced_to_engine_and_location() -> None:
     assert Placement("mock", "a", {"id": "1"}).bare().resource_ids == {}
     assert Placement("mock", "a", {"id": "1"}).bare() == Placement("mock", "a")
 
 
-def test_a_location_is_noted_once_and_without_a_start() -> None:
+def test_a_placement_is_recorded_once_and_without_a_start() -> None:
     record = Record().with_placement(Placement("mock"))
 
     assert record.placements == (Placement("mock"),)
@@ -85,7 +85,7 @@ def test_a_location_is_noted_once_and_without_a_start() -> None:
     assert record.with_placement(None) is record
 
 
-def test_a_deletes_candidates_are_locations_only_where_the_record_has_none() -> None:
+def test_the_candidates_of_a_delete_count_only_without_recorded_placements() -> None:
     note = JobStart(operation="delete", started_at="t", candidates=(Placement("a"), Placement("b")))
 
     assert Record().with_start("inv_1", note).placements == note.candidates
@@ -93,7 +93,7 @@ def test_a_deletes_candidates_are_locations_only_where_the_record_has_none() -> 
     assert known.with_start("inv_1", note).placements == known.placements
 
 
-def test_resync_that_repaired_nothing_leaves_no_line_and_a_killed_jobs_start_as_it_is() -> None:
+def test_a_resync_without_a_repair_leaves_the_history_unchanged() -> None:
     record = Record().with_start("inv_1", NOTE)
     end = attrs.evolve(_end("inv_2", removed=(Placement("mock"),)), operation="resync")
 
@@ -122,7 +122,7 @@ def test_an_end_that_is_written_already_changes_nothing() -> None:
     assert record.with_end(_end(removed=(Placement("mock"),))) is record
 
 
-def test_where_nothing_is_left_no_longer_counts_as_a_location() -> None:
+def test_a_cleared_location_is_removed_from_the_record() -> None:
     record = Record(placements=(Placement("mock"), Placement("docker", "host")))
 
     ended = record.with_end(_end(removed=(Placement("docker", "host", {"id": "1"}),)))
@@ -130,7 +130,7 @@ def test_where_nothing_is_left_no_longer_counts_as_a_location() -> None:
     assert ended.placements == (Placement("mock"),)
 
 
-def test_the_place_of_the_last_job_comes_last() -> None:
+def test_the_placement_of_the_last_job_comes_last() -> None:
     record = Record(placements=(Placement("mock"), Placement("docker")))
 
     ended = record.with_end(_end(placement=Placement("mock")))
@@ -138,11 +138,11 @@ def test_the_place_of_the_last_job_comes_last() -> None:
     assert ended.placements == (Placement("docker"), Placement("mock"))
 
 
-def test_an_end_without_a_start_is_written_all_the_same() -> None:
+def test_an_end_without_a_start_is_recorded_too() -> None:
     assert Record().with_end(_end("inv_9")).has_ended("inv_9")
 
 
-def test_a_record_keeps_its_latest_transitions_only() -> None:
+def test_a_record_keeps_only_its_latest_transitions() -> None:
     record = Record()
 
     for number in range(HISTORY_LIMIT + 5):
@@ -176,7 +176,7 @@ def test_a_record_reads_back_as_it_was_written() -> None:
     assert codec.loads(codec.dumps(record), Record) == record
 
 
-def test_a_configuration_never_shows_where_a_value_is_printed() -> None:
+def test_a_printed_value_never_shows_a_configuration() -> None:
     config = {"env": {"PASSWORD": "hunter2"}}
     job = Job(tenant="t", name="n", operation=Operation.UPDATE, desired_config=config)
     tenant = Tenant(id="t", desired_config=config)
@@ -200,7 +200,7 @@ def test_another_configuration_has_another_hash(other: dict[str, object]) -> Non
     assert config_hash(other) != config_hash({"a": 1})
 
 
-def test_a_changed_key_can_be_told_without_its_value() -> None:
+def test_a_changed_key_can_be_named_without_its_value() -> None:
     before = key_hashes({"image": "web:1", "replicas": 1})
     after = key_hashes({"image": "web:2", "replicas": 1})
 

@@ -55,7 +55,7 @@ def test_only_the_keys_that_changed_have_other_hashes(
 
 
 @given(records, ids, notes)
-def test_a_start_can_be_noted_any_number_of_times(record: Record, job: str, note: JobStart) -> None:
+def test_recording_a_start_is_idempotent(record: Record, job: str, note: JobStart) -> None:
     once = record.with_start(job, note)
 
     assert once.with_start(job, note) == once
@@ -64,7 +64,7 @@ def test_a_start_can_be_noted_any_number_of_times(record: Record, job: str, note
 
 
 @given(records, transitions)
-def test_an_end_can_be_written_any_number_of_times(record: Record, end: Transition) -> None:
+def test_recording_an_end_is_idempotent(record: Record, end: Transition) -> None:
     once = record.with_end(end)
 
     assert once.with_end(end) is once
@@ -72,7 +72,7 @@ def test_an_end_can_be_written_any_number_of_times(record: Record, end: Transiti
 
 
 @given(records, transitions)
-def test_after_an_end_a_location_is_known_unless_it_is_gone(
+def test_after_an_end_a_placement_is_recorded_unless_it_was_cleared(
     record: Record, end: Transition
 ) -> None:
     wanted = set(record.placements)
@@ -103,7 +103,7 @@ def test_a_record_holds_each_job_once_in_order_and_never_more_than_its_limit(
 
 
 @given(placements)
-def test_a_placement_is_known_by_engine_and_location_alone(placement: Placement) -> None:
+def test_a_placement_is_identified_by_engine_and_location(placement: Placement) -> None:
     bare = Placement(placement.engine, placement.location)
 
     assert (placement, hash(placement)) == (bare, hash(bare))

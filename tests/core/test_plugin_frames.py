@@ -3,17 +3,17 @@ import sys
 from landlord_engines_core.plugin_frames import find_whereabouts, thread_whereabouts
 
 
-def test_code_of_an_engine_is_told_by_its_distribution() -> None:
+def test_code_of_an_engine_is_named_by_its_distribution() -> None:
     package = __name__.partition(".")[0]
 
     found = find_whereabouts(sys._getframe(), {f"{package}.engine": "worker engine own"})
 
     assert found.engine == "worker engine own"
     assert found.location.startswith("test_plugin_frames.py:")
-    assert found.location.endswith("in test_code_of_an_engine_is_told_by_its_distribution")
+    assert found.location.endswith("in test_code_of_an_engine_is_named_by_its_distribution")
 
 
-def test_a_built_in_engine_is_told_by_its_module() -> None:
+def test_a_built_in_engine_is_named_by_its_module() -> None:
     exec_globals: dict[str, object] = {
         "__name__": "landlord_engines_core.compute.docker.client",
         "sys": sys,
@@ -28,11 +28,11 @@ def test_a_built_in_engine_is_told_by_its_module() -> None:
     assert find_whereabouts(frame, engines).engine == "compute engine docker"
 
 
-def test_outside_of_engines_the_innermost_place_is_told() -> None:
+def test_outside_of_engines_the_innermost_frame_is_named() -> None:
     found = find_whereabouts(sys._getframe(), {})
 
     assert str(found).startswith("the worker at test_plugin_frames.py:")
 
 
-def test_a_thread_that_is_no_more_is_nowhere() -> None:
+def test_an_ended_thread_has_no_frame() -> None:
     assert thread_whereabouts(-1, {}).location == "an unknown location"

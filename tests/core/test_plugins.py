@@ -65,7 +65,7 @@ def test_the_list_imports_nothing_and_names_each_distribution(install: Install) 
     assert any(one.name == "mock" for one in list_engines(COMPUTE_ENGINES))
 
 
-def test_an_engine_is_loaded_with_where_it_came_from() -> None:
+def test_an_engine_is_loaded_with_its_distribution() -> None:
     candidate, factory = load_worker_engine("stepfunctions")
 
     assert candidate.distribution == "landlord-engines-stepfunctions-stub"
@@ -80,11 +80,13 @@ def test_a_name_that_is_not_installed_gets_a_suggestion() -> None:
     assert sys.executable in error.message
 
 
-def test_a_name_like_no_other_gets_the_list() -> None:
+def test_a_name_without_a_similar_one_gets_the_list() -> None:
     assert "restate, stepfunctions" in refused("zzz").message
 
 
-def test_a_known_engine_that_is_missing_gets_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_engine_that_is_missing_gets_its_pip_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "path", [])
 
     assert refused("restate").hint == "pip install landlord-engines-restate"

@@ -143,7 +143,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_before_it_serves_a_worker_is_alive_and_not_ready() -> None:
+async def test_a_worker_that_does_not_serve_yet_is_alive_and_not_ready() -> None:
     one = probed(Engine())
 
     async with answering(one):
@@ -184,7 +184,7 @@ async def test_a_worker_that_listens_is_ready_whether_or_not_it_is_registered() 
     assert body["registration"] == {"state": "unknown", "detail": "http://admin does not answer"}
 
 
-async def test_a_registration_is_told() -> None:
+async def test_the_probe_reports_the_registration() -> None:
     one = probed(Engine())
     one.engine.listens.set()
 
@@ -195,7 +195,7 @@ async def test_a_registration_is_told() -> None:
     assert (status, body["registration"]) == (200, {"state": "registered", "detail": "here"})
 
 
-async def test_a_worker_that_drains_is_alive_and_not_ready_and_says_how_long_it_may_take() -> None:
+async def test_a_draining_worker_is_alive_and_not_ready_and_reports_the_remaining_time() -> None:
     one = probed(Engine())
     one.engine.listens.set()
 
@@ -215,7 +215,7 @@ async def test_a_worker_that_drains_is_alive_and_not_ready_and_says_how_long_it_
     assert one.lifecycle.seconds_left() == 0
 
 
-async def test_after_its_end_a_worker_is_not_ready() -> None:
+async def test_an_ended_worker_is_not_ready() -> None:
     one = probed(Engine())
     one.engine.ends()
     one.stop.set()
@@ -227,7 +227,7 @@ async def test_after_its_end_a_worker_is_not_ready() -> None:
     assert (status, body["reasons"]) == (503, ["stopped: the engine has ended"])
 
 
-async def test_a_blocked_event_loop_shows_and_one_that_works_again_too() -> None:
+async def test_a_blocked_event_loop_fails_the_probe_until_it_works_again() -> None:
     unblock = Event()
     one = probed(Engine(blocks_until=unblock))
 
@@ -253,7 +253,7 @@ async def test_a_blocked_event_loop_shows_and_one_that_works_again_too() -> None
     assert body["reasons"][0].startswith("the event loop has been blocked for ")
 
 
-async def test_slots_that_nobody_gives_back_while_jobs_wait_show() -> None:
+async def test_slots_that_are_never_released_fail_the_probe() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
     one = probed(Engine(), slots=slots, longest_wait=0.0)
 
@@ -292,7 +292,7 @@ async def test_metrics_are_shown_in_prometheus_form() -> None:
     ("path", "method", "expected"),
     [("/", "GET", 404), ("/livez/x", "GET", 404), ("/readyz", "POST", 405)],
 )
-async def test_nothing_else_is_answered(path: str, method: str, expected: int) -> None:
+async def test_other_paths_are_not_found(path: str, method: str, expected: int) -> None:
     one = probed(Engine())
 
     async with answering(one):
@@ -301,7 +301,7 @@ async def test_nothing_else_is_answered(path: str, method: str, expected: int) -
     assert status == expected
 
 
-async def test_without_a_host_all_interfaces_are_listened_on() -> None:
+async def test_without_a_host_the_probes_listen_on_all_interfaces() -> None:
     one = probed(Engine())
 
     async with answering(one, Address(":0")):
@@ -324,7 +324,7 @@ async def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
 
 
 @pytest.mark.parametrize("address", [":0", "[::]:0"])
-async def test_all_interfaces_are_those_of_both_families(address: str) -> None:
+async def test_all_interfaces_include_ipv4_and_ipv6(address: str) -> None:
     one, logger = probed(Engine()), Lines()
 
     async with one.probes.serving(Address(address), logger):
@@ -344,7 +344,7 @@ async def test_without_an_address_nothing_listens() -> None:
     assert logger.lines == []
 
 
-async def test_a_heart_counts_the_tasks_at_each_beat() -> None:
+async def test_each_heartbeat_counts_the_tasks() -> None:
     heartbeat = Heartbeat(interval=0.01)
     heartbeat.beat()
     before = heartbeat.tasks
@@ -357,7 +357,7 @@ async def test_a_heart_counts_the_tasks_at_each_beat() -> None:
     heartbeat.stop()
 
 
-def test_a_heart_that_never_beat_can_be_stopped() -> None:
+def test_a_heartbeat_that_never_started_can_be_stopped() -> None:
     heartbeat = Heartbeat()
 
     heartbeat.stop()
@@ -365,7 +365,7 @@ def test_a_heart_that_never_beat_can_be_stopped() -> None:
     assert heartbeat.silent_for() >= 0
 
 
-async def test_targets_are_told_and_decide_nothing() -> None:
+async def test_targets_are_reported_and_do_not_affect_readiness() -> None:
     one = probed(Engine())
     one.engine.listens.set()
     denied = ComputeUnavailable("permission denied")
@@ -381,7 +381,7 @@ async def test_targets_are_told_and_decide_nothing() -> None:
     }
 
 
-async def test_without_a_free_descriptor_probes_are_answered_all_the_same() -> None:
+async def test_probes_are_answered_without_a_free_descriptor() -> None:
     one = probed(Engine())
     async with running(one):
         await one.asked("/readyz")
@@ -430,7 +430,7 @@ def no_descriptors() -> Iterator[None]:
             os.close(one)
 
 
-async def test_whoever_asks_last_is_answered_however_many_keep_a_connection() -> None:
+async def test_a_new_probe_is_answered_despite_many_idle_connections() -> None:
     one = probed(Engine())
     async with running(one):
         idle = [
@@ -444,7 +444,7 @@ async def test_whoever_asks_last_is_answered_however_many_keep_a_connection() ->
     assert (status, first) == (200, b"")
 
 
-async def test_where_nothing_is_kept_back_any_more_a_probe_waits_for_a_descriptor() -> None:
+async def test_without_a_reserve_a_probe_waits_for_a_descriptor() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     app = web.Application()
     runner = web.AppRunner(app)

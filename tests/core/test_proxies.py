@@ -73,7 +73,7 @@ def test_no_proxy_is_read_as_go_reads_it(
 @pytest.mark.parametrize(
     "value", ["socks5://sesame@proxy:1", "http://", "http://proxy:x", "http://[sesame"]
 )
-def test_what_is_no_http_proxy_is_named_and_not_shown(
+def test_a_proxy_that_is_not_http_is_named_by_its_variable_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", value)

@@ -15,12 +15,12 @@ SCHEMA = {
 }
 
 
-def test_an_engine_that_is_not_configured_is_refused_with_what_there_is() -> None:
+def test_an_engine_that_is_not_configured_is_refused_with_the_configured_ones() -> None:
     with pytest.raises(ComputeRefused, match=r"'nomad' is not configured .*it has: mock"):
         ComputeRegistry({"mock": MockCompute()}).engine("nomad")
 
 
-def test_a_registry_without_engines_says_none() -> None:
+def test_an_error_of_an_empty_registry_lists_none() -> None:
     with pytest.raises(ComputeRefused, match="it has: none"):
         ComputeRegistry({}).engine("mock")
 
@@ -33,7 +33,7 @@ def test_the_longest_carry_is_that_of_the_slowest_engine() -> None:
     assert ComputeRegistry({}).longest_carry == 0.0
 
 
-async def test_an_engine_without_a_switch_carries_and_restores_nothing() -> None:
+async def test_an_engine_without_switches_needs_no_carry_and_restores_nothing() -> None:
     assert MockCompute().longest_carry == 0.0
     assert not await MockCompute().restore("t", "")
 
@@ -52,7 +52,7 @@ def test_every_broken_rule_is_named_by_its_path_and_no_value_is() -> None:
     assert "hush" not in text
 
 
-def test_of_thousands_of_broken_rules_some_are_named() -> None:
+def test_of_thousands_of_broken_rules_only_some_are_named() -> None:
     schema = {"additionalProperties": {"type": "string"}}
     registry = ComputeRegistry({"strict": ScriptedCompute(schema=schema)})
 
@@ -141,7 +141,7 @@ async def test_a_registry_lists_its_engines_and_closes_them() -> None:
     await registry.aclose()
 
 
-async def test_an_engine_that_breaks_when_it_is_closed_keeps_none_open() -> None:
+async def test_an_engine_that_fails_to_close_keeps_no_other_open() -> None:
     closed: list[str] = []
 
     class Engine(MockCompute):

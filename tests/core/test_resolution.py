@@ -49,7 +49,7 @@ async def look_at_nothing() -> Record:
     return Record()
 
 
-def test_maps_merge_and_everything_else_replaces() -> None:
+def test_maps_are_merged_and_other_values_are_replaced() -> None:
     below = {"env": {"A": "1", "B": "2"}, "ports": [1], "image": "x"}
     above = {"env": {"B": "3"}, "ports": [2], "image": None}
 
@@ -80,7 +80,7 @@ def test_landlords_record_names_an_engine_in_four_places(tenant: Tenant, named: 
     ],
     ids=["its own", "the override", "where it is", "the worker's default"],
 )
-async def test_landlords_record_of_a_tenant_puts_it_on_one_engine(
+async def test_landlords_record_selects_one_engine(
     tenant: Tenant, otherwise: Placement | None, force: str | None, engine: str
 ) -> None:
     puts = resolver("a", "b", force=force, default="a").placement_named_by
@@ -90,7 +90,7 @@ async def test_landlords_record_of_a_tenant_puts_it_on_one_engine(
     assert found == Placement(engine, "own")
 
 
-async def test_a_tenant_that_nothing_puts_anywhere_is_refused() -> None:
+async def test_a_tenant_without_any_engine_is_refused() -> None:
     with pytest.raises(ComputeRefused, match="no setting names a compute engine"):
         await resolver("a", "b").placement_named_by(Tenant(id="t"), job(), None)
 
@@ -142,7 +142,7 @@ async def test_the_engine_gets_its_defaults_and_no_control_keys() -> None:
     assert set(spec.key_hashes) == {"size", "image"}
 
 
-async def test_landlords_defaults_lie_between_the_engines_and_the_tenants(
+async def test_landlords_defaults_override_the_engines_and_not_the_tenants(
     httpserver: HTTPServer,
 ) -> None:
     answer = {"provider": "a", "defaults": {"size": 2, "image": "d"}}
@@ -156,7 +156,7 @@ async def test_landlords_defaults_lie_between_the_engines_and_the_tenants(
     assert config == {"size": 2, "image": "x"}
 
 
-async def test_an_answer_past_its_time_serves_and_is_logged(httpserver: HTTPServer) -> None:
+async def test_an_expired_answer_is_used_and_logged(httpserver: HTTPServer) -> None:
     answer = {"provider": "a", "defaults": {"size": 2}}
     httpserver.expect_ordered_request("/v1/compute/config").respond_with_json(answer)
     httpserver.expect_ordered_request("/v1/compute/config").respond_with_data("", status=500)
@@ -191,12 +191,12 @@ async def test_a_tenant_without_a_record_may_be_at_the_jobs_or_the_engines_own_l
     )
 
 
-async def test_a_location_that_the_engine_refuses_is_passed_over() -> None:
+async def test_a_location_that_the_engine_refuses_is_skipped() -> None:
     assert await resolver("a").candidates(job(location="moon")) == (Placement("a", "own"),)
     assert await resolver("a").candidates(job()) == (Placement("a", "own"),)
 
 
-async def test_landlords_silence_leaves_a_tenant_on_its_engine() -> None:
+async def test_without_an_engine_from_landlord_a_tenant_stays_on_its_engine() -> None:
     chosen = resolver("a", "b")
 
     found = await chosen.placement_named_by(Tenant(id="t"), job(), Placement("b"))

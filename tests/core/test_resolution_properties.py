@@ -5,14 +5,14 @@ from landlord_test_target.strategies import configs
 
 
 @given(configs)
-def test_nothing_above_or_below_changes_nothing(config: dict[str, object]) -> None:
+def test_merging_with_an_empty_layer_changes_nothing(config: dict[str, object]) -> None:
     assert merge(config, {}) == config
     assert merge({}, config) == config
     assert merge(config, config) == config
 
 
 @given(configs, configs, configs)
-def test_three_layers_can_be_laid_in_either_order_of_work(
+def test_merging_three_layers_is_associative(
     low: dict[str, object], middle: dict[str, object], high: dict[str, object]
 ) -> None:
     maps_stay_maps = merge(merge(low, middle), high)
@@ -24,7 +24,7 @@ def test_three_layers_can_be_laid_in_either_order_of_work(
 
 
 @given(configs, configs)
-def test_each_key_comes_from_above_where_it_is_there(
+def test_each_key_comes_from_the_upper_layer_that_has_it(
     below: dict[str, object], above: dict[str, object]
 ) -> None:
     merged = merge(below, above)
@@ -38,7 +38,7 @@ def test_each_key_comes_from_above_where_it_is_there(
 
 
 @given(configs, configs)
-def test_the_layers_themselves_are_left_as_they_are(
+def test_merging_does_not_change_the_layers(
     below: dict[str, object], above: dict[str, object]
 ) -> None:
     kept = repr((below, above))

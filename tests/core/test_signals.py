@@ -104,7 +104,7 @@ async def test_a_second_signal_ends_the_process_though_the_loop_is_blocked(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_where_the_loop_runs_what_is_beside_the_worker_has_its_time() -> None:
+async def test_a_running_loop_gives_other_tasks_time_after_a_signal() -> None:
     leaving = Leaving()
     with handled(leaving, drain_timeout=None) as handling:
         signal.raise_signal(signal.SIGTERM)
@@ -118,7 +118,7 @@ async def test_where_the_loop_runs_what_is_beside_the_worker_has_its_time() -> N
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_blocked_loop_is_reported_once_by_who_blocks_it() -> None:
+async def test_a_blocked_loop_is_reported_once_with_the_blocking_code() -> None:
     logger = Lines()
     with handled(Leaving(), longest_block=0.1, logger=logger):
         until = time.monotonic() + 20
@@ -139,7 +139,7 @@ def failure(main: Coroutine[object, object, None]) -> str:
     return caught.value.message
 
 
-def test_a_handler_that_the_loop_is_asked_for_stays_the_hosts() -> None:
+def test_add_signal_handler_keeps_the_handler_of_the_host() -> None:
     logger, mine = Lines(), list[str]()
 
     async def main() -> None:
@@ -164,7 +164,7 @@ def test_a_handler_that_the_loop_is_asked_for_stays_the_hosts() -> None:
     assert logger.events("error") == ["a signal of the host was taken"]
 
 
-def test_a_handler_that_was_set_in_the_hosts_place_hides_no_signal() -> None:
+def test_a_replaced_handler_hides_no_signal_from_the_host() -> None:
     seen = list[int]()
 
     async def main() -> None:
@@ -179,7 +179,7 @@ def test_a_handler_that_was_set_in_the_hosts_place_hides_no_signal() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_signal_that_is_ignored_is_taken_back_soon() -> None:
+def test_an_ignored_signal_is_handled_by_the_host_again_soon() -> None:
     async def main() -> None:
         with signals(Control(), Lines(), engines=ENGINES):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -190,7 +190,7 @@ def test_a_signal_that_is_ignored_is_taken_back_soon() -> None:
     assert failure(main()).endswith("replaced the host's handler of SIGTERM")
 
 
-def test_a_hangup_that_is_ignored_stays_so() -> None:
+def test_an_ignored_hangup_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     async def main() -> None:
@@ -203,7 +203,7 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_without_an_owner_the_hosts_loop_is_as_any_other() -> None:
+def test_without_a_host_the_loop_behaves_like_any_other() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, HostLoop)

@@ -40,11 +40,11 @@ def resolved(monkeypatch: pytest.MonkeyPatch, *addresses: object) -> None:
         ("::1", {"::1"}),
     ],
 )
-def test_all_interfaces_are_those_of_both_families(host: str, expected: set[str]) -> None:
+def test_all_interfaces_include_ipv4_and_ipv6(host: str, expected: set[str]) -> None:
     assert answering(open_listeners(host, 0)) == expected
 
 
-def test_a_name_with_both_families_is_listened_at_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_both_families_gets_a_listener_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
     resolved(monkeypatch, IPV4, IPV6, IPV4)
 
     listeners = open_listeners("worker", 0)
@@ -54,7 +54,7 @@ def test_a_name_with_both_families_is_listened_at_on_both(monkeypatch: pytest.Mo
     assert answering(listeners) == {"127.0.0.1", "::1"}
 
 
-def test_an_address_of_another_machine_is_passed_over_beside_one_of_this(
+def test_an_address_of_another_machine_is_skipped_if_a_local_one_exists(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     resolved(monkeypatch, ELSEWHERE, IPV4)
@@ -65,7 +65,9 @@ def test_an_address_of_another_machine_is_passed_over_beside_one_of_this(
     listener.close()
 
 
-def test_a_name_that_is_another_machines_alone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_only_addresses_of_another_machine_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     resolved(monkeypatch, ELSEWHERE)
 
     with pytest.raises(OSError, match="assign") as caught:
@@ -74,7 +76,7 @@ def test_a_name_that_is_another_machines_alone_is_an_error(monkeypatch: pytest.M
     assert caught.value.errno == errno.EADDRNOTAVAIL
 
 
-def test_where_one_address_is_taken_none_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_one_address_is_taken_no_listener_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         resolved(monkeypatch, IPV6, IPV4)

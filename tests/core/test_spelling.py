@@ -40,7 +40,7 @@ def test_a_slip_of_the_keyboard_is_a_typo(name: str, meant: str) -> None:
         ("DOCKER", "PROCESS"),
     ],
 )
-def test_another_word_is_none(name: str, meant: str) -> None:
+def test_another_word_is_no_typo(name: str, meant: str) -> None:
     assert not is_typo(name, meant)
 
 
@@ -59,5 +59,5 @@ def test_another_word_is_none(name: str, meant: str) -> None:
         ("zzz", ""),
     ],
 )
-def test_a_misspelt_key_is_told_the_right_one(name: str, meant: str) -> None:
+def test_a_misspelt_key_gets_a_suggestion(name: str, meant: str) -> None:
     assert find_closest(name, KEYS) == meant

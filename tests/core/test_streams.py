@@ -67,7 +67,7 @@ def test_lines_are_written_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_a_full_pipe_blocks_nobody_and_what_did_not_fit_is_counted_and_told(
+def test_a_full_pipe_blocks_nobody_and_dropped_lines_are_counted_and_reported(
     *,
     blocking: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -91,7 +91,7 @@ def test_a_full_pipe_blocks_nobody_and_what_did_not_fit_is_counted_and_told(
     assert rest.endswith(b"after\n")
 
 
-def test_a_reader_that_is_gone_is_no_error_and_counted() -> None:
+def test_a_vanished_reader_is_no_error_and_its_lines_are_counted() -> None:
     with pipe() as (reader, writer), logging_to(writer) as (logger, handler):
         os.close(reader)
         logger.warning("hello")
@@ -100,7 +100,7 @@ def test_a_reader_that_is_gone_is_no_error_and_counted() -> None:
         assert handler.dropped == 1
 
 
-def test_a_line_that_cannot_be_formatted_ends_nothing(
+def test_a_line_that_cannot_be_formatted_does_not_end_the_writer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
@@ -123,7 +123,9 @@ def test_a_closed_writer_ends_its_thread_after_the_lines_of_before() -> None:
         assert not handler._thread.is_alive()
 
 
-def test_a_last_line_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_number_of_dropped_lines_is_reported_at_the_end(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     write_error_line("over")
 
     assert capfd.readouterr().err == "over\n"
@@ -144,7 +146,7 @@ with open({report!r}, "w") as report:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ""])
-def test_a_closed_standard_stream_leads_nowhere(closed: str, tmp_path: Path) -> None:
+def test_a_closed_standard_stream_is_replaced_by_dev_null(closed: str, tmp_path: Path) -> None:
     report = tmp_path / "report"
     script = f'exec "$0" -c "$1" {closed}'
     subprocess.run(

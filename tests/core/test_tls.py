@@ -24,10 +24,10 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         check_certificates({"SSL_CERT_DIR": f"{tmp_path}:{tmp_path}/none"})
 
 
-def test_what_is_good_or_not_set_is_accepted(tmp_path: Path) -> None:
+def test_valid_and_unset_variables_are_accepted(tmp_path: Path) -> None:
     check_certificates({"SSL_CERT_FILE": certifi.where(), "SSL_CERT_DIR": str(tmp_path)})
     check_certificates({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""})
 
 
-def test_another_error_gets_no_hint() -> None:
+def test_an_error_unrelated_to_tls_gets_no_hint() -> None:
     assert scheme_hint(OSError("refused"), "x") == ""

@@ -12,6 +12,7 @@ import pytest_asyncio
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.devserver.records import State
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.bench import Bench
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target
@@ -31,7 +32,7 @@ async def landlord(
         yield Caller(url=running.url, http=http)
 
 
-async def test_a_tenant_goes_through_its_life_without_restate(
+async def test_a_tenant_is_created_updated_and_deleted_without_restate(
     bench: Bench, landlord: Caller
 ) -> None:
     await bench.worker(landlord_api_url=landlord.url)
@@ -53,7 +54,7 @@ async def test_a_tenant_goes_through_its_life_without_restate(
     assert len(await bench.target.ledger(tenant, "create")) == 1
 
 
-async def test_a_held_job_goes_on_with_a_better_configuration(
+async def test_a_held_job_continues_with_a_corrected_configuration(
     bench: Bench, landlord: Caller
 ) -> None:
     await bench.worker()
@@ -86,7 +87,7 @@ async def test_a_delete_stops_a_job_that_runs_and_leaves_nothing(
     assert await bench.target.resources(tenant) == []
 
 
-async def test_of_two_jobs_the_one_that_was_sent_last_wins(bench: Bench) -> None:
+async def test_the_job_that_was_sent_last_wins(bench: Bench) -> None:
     await bench.worker()
     tenant = str(uuid4())
     await bench.target.fault(tenant, "create", delay_before=0.5)
@@ -95,20 +96,20 @@ async def test_of_two_jobs_the_one_that_was_sent_last_wins(bench: Bench) -> None
 
     younger = await bench.send(tenant, State.REQUESTED, version=2)
 
-    await bench.reads(younger, "succeeded", "succeeded")
-    await bench.reads(older, "failed", "failed")
+    await bench.reads(younger, PolledState.SUCCEEDED)
+    await bench.reads(older, PolledState.FAILED)
     assert (await bench.target.document(tenant))["version"] == 2
 
 
-async def test_an_older_job_that_comes_late_touches_nothing(bench: Bench) -> None:
+async def test_an_older_job_that_arrives_late_changes_nothing(bench: Bench) -> None:
     tenant = str(uuid4())
     older = await bench.send(tenant, State.REQUESTED, version=13)
     younger = await bench.send(tenant, State.REQUESTED, version=2)
 
     await bench.worker()
 
-    await bench.reads(younger, "succeeded", "succeeded")
-    await bench.reads(older, "succeeded", "succeeded")
+    await bench.reads(younger, PolledState.SUCCEEDED)
+    await bench.reads(older, PolledState.SUCCEEDED)
     assert (await bench.target.document(tenant))["version"] == 2
 
 
@@ -123,27 +124,27 @@ async def test_a_job_goes_on_after_its_worker_was_killed(bench: Bench) -> None:
     await bench.target.fault(tenant, "create")
     await bench.worker()
 
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     assert (await bench.target.document(tenant))["version"] == 1
 
 
-async def test_a_drain_lets_a_step_end_and_the_next_worker_has_the_rest(bench: Bench) -> None:
+async def test_a_drain_lets_a_step_end_and_the_next_worker_continues(bench: Bench) -> None:
     worker = await bench.worker()
     tenant, held = str(uuid4()), str(uuid4())
     await bench.target.fault(tenant, "create", delay_before=0.5)
     job = await bench.send(tenant, State.REQUESTED, version=1)
     waiting = await bench.send(held, State.REQUESTED, version=13)
     await bench.target.asked(tenant, "create")
-    await bench.reads(waiting, "running", "backing-off")
+    await bench.reads(waiting, PolledState.BACKING_OFF)
 
     code = await worker.terminate()
 
     assert code == 0
-    await bench.reads(job, "succeeded", "succeeded")
-    await bench.reads(waiting, "running", "backing-off")
+    await bench.reads(job, PolledState.SUCCEEDED)
+    await bench.reads(waiting, PolledState.BACKING_OFF)
 
 
-async def test_a_drain_that_takes_too_long_cuts_the_step_and_loses_nothing(bench: Bench) -> None:
+async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(bench: Bench) -> None:
     worker = await bench.worker(drain_timeout="100ms")
     tenant = str(uuid4())
     await bench.target.fault(tenant, "create", delay_before=1)
@@ -153,18 +154,18 @@ async def test_a_drain_that_takes_too_long_cuts_the_step_and_loses_nothing(bench
     await worker.terminate()
     await bench.worker()
 
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     assert len(await bench.target.resources(tenant)) == 1
 
 
-async def test_a_target_in_trouble_is_asked_again(bench: Bench) -> None:
+async def test_a_request_to_a_failing_target_is_retried(bench: Bench) -> None:
     await bench.worker()
     tenant = str(uuid4())
     await bench.target.fault(tenant, "create", fail=1)
 
     job = await bench.send(tenant, State.REQUESTED, version=1)
 
-    assert (await bench.reads(job, "succeeded", "succeeded"))["retry_count"] == 2
+    assert (await bench.reads(job, PolledState.SUCCEEDED)).retry_count == 2
 
 
 async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: Bench) -> None:
@@ -172,7 +173,7 @@ async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: Bench) 
 
     job = await bench.dispatcher.dispatch(b"{}")
 
-    assert "names no tenant" in str((await bench.reads(job, "failed", "failed"))["error"])
+    assert "names no tenant" in (await bench.reads(job, PolledState.FAILED)).error
 
 
 async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete(
@@ -181,7 +182,7 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
     await bench.worker()
     tenant = str(uuid4())
     job = await bench.send(tenant, State.REQUESTED, version=1)
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     deep = '{"k":' * 10_000 + "1" + "}" * 10_000
 
     def sent(operation: str) -> bytes:
@@ -189,11 +190,11 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
         return f'{{{fields}, "desired_config": {deep}}}'.encode()
 
     held = await bench.dispatcher.dispatch(sent("update"))
-    seen = await bench.reads(held, "running", "backing-off")
-    assert "$.desired_config is nested" in str(seen["error"])
+    seen = await bench.reads(held, PolledState.BACKING_OFF)
+    assert "$.desired_config is nested" in seen.error
     assert (await bench.target.document(tenant))["version"] == 1
     job = await bench.dispatcher.dispatch(sent("delete"))
-    await bench.reads(job, "succeeded", "succeeded")
+    await bench.reads(job, PolledState.SUCCEEDED)
     assert await bench.target.resources(tenant) == []
 
 
@@ -203,18 +204,18 @@ async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: Bench) -> None
     with closing(sqlite3.connect(bench.backend.settings["path"])) as database, database:
         database.execute("INSERT INTO jobs (body) VALUES ('{}')")
 
-    await bench.reads("1", "failed", "failed")
+    await bench.reads("1", PolledState.FAILED)
 
 
-async def test_what_is_over_stays_so_and_what_never_was_is_not_found(bench: Bench) -> None:
+async def test_an_ended_job_stays_ended_and_an_unknown_job_is_not_found(bench: Bench) -> None:
     job = await bench.dispatcher.dispatch(b"{}")
-    assert (await bench.dispatcher.poll(job))["state"] == "pending"
+    assert await bench.dispatcher.poll(job) == PolledExecution(state=PolledState.PENDING)
 
     await bench.dispatcher.kill(job)
     await bench.worker()
 
-    assert (await bench.dispatcher.poll(job))["state"] == "failed"
-    assert await bench.dispatcher.poll("7") == {"error": "execution not found"}
+    assert await bench.dispatcher.poll(job) == PolledExecution(state=PolledState.FAILED)
+    assert await bench.dispatcher.poll("7") is None
 
 
 async def test_a_second_worker_is_refused(bench: Bench) -> None:
@@ -226,7 +227,7 @@ async def test_a_second_worker_is_refused(bench: Bench) -> None:
     assert "another worker uses" in second.text()
 
 
-async def test_a_file_that_cannot_be_made_ends_the_worker(bench: Bench, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_created_ends_the_worker(bench: Bench, tmp_path: Path) -> None:
     worker = await bench.worker()
 
     code, output = await worker.command(
@@ -237,7 +238,7 @@ async def test_a_file_that_cannot_be_made_ends_the_worker(bench: Bench, tmp_path
     assert "jobs.db cannot be opened" in output
 
 
-async def test_without_a_file_there_is_no_engine(bench: Bench) -> None:
+async def test_the_engine_requires_a_file(bench: Bench) -> None:
     worker = await bench.worker()
 
     code, output = await worker.command("--set=workflow.direct.path=", engine="direct")
@@ -255,7 +256,7 @@ async def test_restate_cannot_be_imported_where_these_workers_run(bench: Bench) 
     assert "not here" in output or "ImportError" in output
 
 
-async def test_check_says_that_the_engine_cannot_try_a_registration(bench: Bench) -> None:
+async def test_check_reports_that_the_engine_has_no_dry_run(bench: Bench) -> None:
     worker = await bench.worker()
 
     code, output = await worker.command("check", engine="direct")

@@ -84,7 +84,7 @@ async def test_a_younger_job_takes_the_lock_and_the_older_one_loses_it(file: Fil
     assert (await younger.read_record("t")).transitions
 
 
-async def test_a_job_that_takes_its_lock_again_stops_nobody(file: File) -> None:
+async def test_a_job_that_acquires_its_lock_again_stops_no_other_job(file: File) -> None:
     job = file.send()
     await job.acquire("t", note())
 
@@ -125,7 +125,7 @@ async def test_a_job_that_has_ended_supersedes_an_older_one(file: File) -> None:
 
 
 @pytest.mark.parametrize(("word", "taken"), [(True, True), (False, False), (None, True)])
-async def test_after_a_delete_a_job_goes_on_only_where_landlord_wants_the_tenant(
+async def test_after_a_delete_a_job_continues_only_if_landlord_wants_the_tenant(
     file: File, *, word: bool | None, taken: bool
 ) -> None:
     delete, job = file.send(), file.send()
@@ -140,7 +140,7 @@ async def test_after_a_delete_a_job_goes_on_only_where_landlord_wants_the_tenant
 
 
 @pytest.mark.parametrize(("word", "taken"), [(True, False), (False, True), (None, True)])
-async def test_an_older_delete_gives_way_only_to_what_landlord_wants(
+async def test_an_older_delete_is_superseded_only_if_landlord_wants_the_tenant(
     file: File, *, word: bool | None, taken: bool
 ) -> None:
     delete, job = file.send(), file.send()
@@ -154,7 +154,7 @@ async def test_an_older_delete_gives_way_only_to_what_landlord_wants(
             await delete.acquire("t", note("delete"))
 
 
-async def test_an_older_delete_that_goes_first_keeps_its_lock(file: File) -> None:
+async def test_an_older_delete_that_wins_keeps_its_lock(file: File) -> None:
     delete, job = file.send(), file.send()
     await file.ended(job, "provision")
     await file.ended(delete, "delete")
@@ -162,5 +162,5 @@ async def test_an_older_delete_that_goes_first_keeps_its_lock(file: File) -> Non
     assert file.store.lock("t").job == delete.job_id
 
 
-def test_a_row_that_is_not_there_has_not_ended(file: File) -> None:
+def test_a_missing_row_has_not_ended(file: File) -> None:
     assert not file.store.has_ended(7)

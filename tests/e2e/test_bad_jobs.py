@@ -21,7 +21,7 @@ from landlord_test_target.harness import World
         (b'{"tenant_uuid": "t", "operation": 5}', "$.operation must be a string"),
     ],
 )
-async def test_a_body_that_is_not_understood_ends_with_400_naming_the_field(
+async def test_an_invalid_body_ends_with_400_and_names_the_field(
     world: World, body: bytes, named: str
 ) -> None:
     await world.worker()
@@ -136,7 +136,7 @@ async def test_a_permanent_failure_ends_the_job_if_the_settings_say_so(world: Wo
     assert "[422]" in row["completion_failure"]
 
 
-async def test_a_target_in_trouble_is_tried_again_with_growing_pauses(world: World) -> None:
+async def test_a_request_to_a_failing_target_is_retried_with_growing_pauses(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
     await world.target.fault(tenant, "create", fail=3)
@@ -149,7 +149,7 @@ async def test_a_target_in_trouble_is_tried_again_with_growing_pauses(world: Wor
     assert pauses == sorted(pauses)
 
 
-async def test_no_message_of_a_failure_holds_a_value_or_a_path(world: World) -> None:
+async def test_no_failure_message_contains_a_value_or_a_path(world: World) -> None:
     worker = await world.worker()
     tenant = world.tenant()
     held = await world.send(tenant, "provision", env={"A": "canary-7f3a", "B": 5}, version="canary")

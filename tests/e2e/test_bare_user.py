@@ -142,7 +142,7 @@ SECRET = {"XDG_CONFIG_HOME": "/mnt/secret"}
         ({"COMPUTE": '{"process": {}}'}, 2, ("no home folder", "compute.process.folder")),
     ],
 )
-async def test_what_is_needed_is_said_in_one_line(
+async def test_an_unusable_environment_is_reported_in_one_line(
     environment: dict[str, str], code: int, named: tuple[str, ...]
 ) -> None:
     seen, _, errors = await end_of(await as_bare_user("dev", **environment))

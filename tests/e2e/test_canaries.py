@@ -25,7 +25,7 @@ def command(canaries: Canaries, where: str) -> dict[str, object]:
         pytest.param("process", marks=pytest.mark.long),
     ],
 )
-async def test_a_secret_is_nowhere_but_in_restates_copy_of_the_body(
+async def test_a_secret_appears_only_in_restates_copy_of_the_body(
     own_world: World, engine: str
 ) -> None:
     canaries = Canaries()

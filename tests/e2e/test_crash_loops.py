@@ -85,7 +85,7 @@ async def wait_ended(world: World, job: str) -> dict[str, Any]:
 
 
 @pytest.mark.long
-async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and_others_go_on(
+async def test_a_job_that_kills_its_worker_waits_longer_each_time_and_others_continue(
     world: World, http: aiohttp.ClientSession
 ) -> None:
     tenant = world.tenant()
@@ -136,7 +136,7 @@ async def test_a_job_that_kills_its_worker_each_time_waits_longer_and_longer_and
 
 
 @pytest.mark.long
-async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_pause(
+async def test_a_harmless_job_that_lost_its_worker_as_often_ends_after_one_pause(
     world: World,
 ) -> None:
     slow = world.tenant()
@@ -157,7 +157,7 @@ async def test_an_innocent_job_that_lost_its_worker_as_often_ends_after_one_paus
 
 
 @pytest.mark.long
-async def test_an_innocent_job_that_is_killed_along_with_a_deadly_one_ends_before_it(
+async def test_a_harmless_job_killed_along_with_a_deadly_one_ends_first(
     world: World,
 ) -> None:
     slow = world.tenant()
@@ -197,7 +197,7 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
         await world.dispatcher.kill(deadly)
 
 
-async def test_no_path_of_the_worker_is_told_to_restate(world: World) -> None:
+async def test_restate_learns_no_path_of_the_worker(world: World) -> None:
     worker = await world.worker()
     deadly = await world.send(world.tenant(), "provision", version=DEADLY)
     assert await worker.ended() == -signal.SIGKILL

@@ -109,7 +109,7 @@ async def test_a_worker_killed_while_a_job_waits_for_its_lock_leaves_one_resourc
 @pytest.mark.parametrize(
     ("operation", "call", "left"), [("update", "update", [2]), ("delete", "delete", [])]
 )
-async def test_a_worker_killed_inside_an_update_or_a_delete_ends_with_what_was_asked(
+async def test_an_update_or_a_delete_is_completed_after_its_worker_was_killed(
     world: World, operation: str, call: str, left: list[int]
 ) -> None:
     worker = await world.worker()
@@ -156,7 +156,7 @@ async def test_a_create_whose_answer_is_lost_makes_no_second_resource(world: Wor
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_a_step_that_hangs_is_entered_again_after_its_time(world: World) -> None:
+async def test_a_step_that_hangs_is_retried_after_its_timeout(world: World) -> None:
     await world.worker(step_timeout="1s")
     tenant = world.tenant()
     await world.target.fault(tenant, "create", delay_before=3.0)

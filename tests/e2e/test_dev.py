@@ -64,7 +64,7 @@ async def read_hints(process: Process) -> list[str]:
 
 
 @pytest.mark.long
-async def test_the_demo_takes_one_tenant_through_its_life_and_leaves_nothing(
+async def test_the_demo_creates_updates_and_deletes_a_tenant_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
     async with dev(tmp_path, "--demo") as process:
@@ -84,7 +84,7 @@ async def test_the_demo_takes_one_tenant_through_its_life_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
+async def test_the_printed_commands_work_and_ctrl_c_ends_the_whole_stack(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     async with dev(tmp_path) as process:
@@ -110,7 +110,7 @@ async def test_the_printed_commands_work_and_ctrl_c_ends_all_of_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
-async def test_a_hangup_ends_all_of_it_and_a_kill_too(
+async def test_a_hangup_or_a_kill_ends_the_whole_stack(
     tmp_path: Path, number: signal.Signals, http: aiohttp.ClientSession
 ) -> None:
     async with dev(tmp_path) as process:

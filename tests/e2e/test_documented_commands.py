@@ -144,7 +144,7 @@ async def reader(own_world: World, wheels: Path, tmp_path: Path) -> Reader:
     )
 
 
-async def test_every_documented_command_does_what_it_is_for_and_prints_what_is_shown(
+async def test_every_documented_command_succeeds_with_the_documented_output(
     reader: Reader,
 ) -> None:
     commands = [command for document in DOCUMENTS for command in shown(document)]

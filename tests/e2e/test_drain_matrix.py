@@ -102,7 +102,7 @@ async def test_an_idle_worker_ends_with_0_and_waits_for_nothing(
 
 
 @pytest.mark.parametrize(("kind", "delay"), [("quick", 0.3), ("slow", 3.0)])
-async def test_steps_in_flight_end_and_their_jobs_go_on_elsewhere(
+async def test_steps_in_flight_end_and_their_jobs_continue_on_another_worker(
     world: World, matrix: Matrix, kind: str, delay: float
 ) -> None:
     worker = await world.worker(drain_timeout=f"{DRAIN}s")
@@ -133,7 +133,7 @@ async def start_hung_job(world: World, **options: Any) -> tuple[Worker, str, str
     return worker, tenant, job
 
 
-async def test_a_hung_step_is_cut_at_the_deadline_named_and_ended_by_another_worker(
+async def test_a_hung_step_is_cancelled_at_the_deadline_and_completed_by_another_worker(
     world: World, matrix: Matrix
 ) -> None:
     worker, tenant, job = await start_hung_job(world, drain_timeout=f"{SHORT}s")
@@ -178,7 +178,7 @@ async def test_a_second_signal_ends_a_worker_that_drains_at_once(
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_a_job_that_is_held_is_not_waited_for(world: World, matrix: Matrix) -> None:
+async def test_a_drain_does_not_wait_for_a_held_job(world: World, matrix: Matrix) -> None:
     worker = await world.worker(drain_timeout=f"{DRAIN}s")
     held = await world.send(world.tenant(), "provision", version=13)
     await world.held(held, "must not be 13")
@@ -201,7 +201,7 @@ async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: 
     assert (end.code, end.seconds < SOON) == (0, True)
 
 
-async def test_a_signal_before_the_settings_are_read_is_the_systems_to_obey(
+async def test_a_signal_before_the_settings_are_read_has_its_default_action(
     world: World, matrix: Matrix
 ) -> None:
     worker = Worker(config=world.config(), folder=world.folder, forked=False)
@@ -215,7 +215,7 @@ async def test_a_signal_before_the_settings_are_read_is_the_systems_to_obey(
 
 
 @pytest.mark.parametrize("when", ["registering", "watching"])
-async def test_an_admin_api_that_does_not_answer_is_not_waited_for(
+async def test_a_drain_does_not_wait_for_an_admin_api_that_does_not_answer(
     world: World, matrix: Matrix, when: str
 ) -> None:
     async with front_of(world.restate.admin_endpoint, silent=when == "registering") as admin:

@@ -24,7 +24,7 @@ async def worker(world: World, server: Aws) -> Worker:
     return await (await world.launch(config)).registered()
 
 
-async def test_a_tenant_on_ecs_is_made_moved_to_another_cluster_and_deleted(
+async def test_a_tenant_on_ecs_is_created_moved_to_another_cluster_and_deleted(
     world: World, server: Aws
 ) -> None:
     await worker(world, server)

@@ -45,7 +45,7 @@ async def play_cases(
     assert not wrong, "\n".join(wrong)
 
 
-async def test_one_version_serves_or_nothing_is_left_however_a_job_on_a_frozen_worker_ends(
+async def test_killed_jobs_and_frozen_workers_leave_one_serving_version_or_nothing(
     world: World, second_world: World, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     chance = Random(pytestconfig.getoption("seed"))
@@ -57,7 +57,7 @@ async def test_one_version_serves_or_nothing_is_left_however_a_job_on_a_frozen_w
 
 
 @pytest.mark.long
-async def test_one_version_serves_or_nothing_is_left_with_a_queue_and_leases_too(
+async def test_killed_jobs_of_a_queue_with_leases_leave_one_serving_version_or_nothing(
     target: Target, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001

@@ -96,7 +96,7 @@ async def wait_over(on: Stage, tenant: str, status: str, count: int) -> None:
         pytest.param("archive", marks=pytest.mark.long),
     ],
 )
-async def test_a_worker_killed_at_any_message_leaves_what_was_asked_for(
+async def test_a_job_is_completed_after_its_worker_was_killed_at_any_message(
     world: World, operation: str, pytestconfig: pytest.Config
 ) -> None:
     stride = pytestconfig.getoption("stride", 25)

@@ -143,7 +143,7 @@ def injector_on(on: Stage, size: Size, load: Load, disk: SmallDisk | None, seed:
 
 
 @pytest.mark.long
-async def test_no_tenant_is_lost_doubled_or_stuck_whatever_is_killed(
+async def test_no_tenant_is_lost_duplicated_or_stuck_whatever_is_killed(
     own_world: World, size: Size, disk: SmallDisk | None, pytestconfig: pytest.Config
 ) -> None:
     seed, operations = pytestconfig.getoption("seed", 1), pytestconfig.getoption("operations", 40)

@@ -103,7 +103,7 @@ async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
     assert (finding.oracle, finding.what[:3]) == ("failed", job[:3])
 
 
-async def test_an_act_that_outlives_its_job_is_found(world: World) -> None:
+async def test_a_request_that_outlives_its_job_is_found(world: World) -> None:
     parts = Parts(bug="never asks", resync_after=0)
     async with stage_with_judge(world, parts) as (on, judge):
         workers = on.fleets[0]
@@ -176,7 +176,7 @@ async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) ->
         assert {"stuck", "left in Restate"} <= oracles(await judge.look())
 
 
-async def test_what_comes_after_the_first_look_is_found_by_the_second(world: World) -> None:
+async def test_a_fault_after_the_first_check_is_found_by_the_second(world: World) -> None:
     parts = Parts(bug="acts later", resync_after=0, step_timeout=1, carry=1)
     async with stage_with_judge(world, parts) as (_, judge):
         tenant = await create_tenant(judge, **BUGGY)

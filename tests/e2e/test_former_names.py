@@ -7,7 +7,7 @@ from landlord_test_target.endpoints import serving
 from landlord_test_target.harness import World
 
 
-async def test_records_under_the_former_names_are_named_with_the_way_and_the_way_works(
+async def test_records_under_the_former_names_are_reported_with_instructions_that_work(
     world: World,
 ) -> None:
     former = VirtualObject(f"{world.service}Turn")

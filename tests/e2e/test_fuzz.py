@@ -161,7 +161,7 @@ async def _ready(worker: Worker, world: World) -> bool:
         return response.status == 200
 
 
-async def test_whatever_is_sent_is_done_refused_or_held(
+async def test_every_body_is_done_refused_or_held(
     world: World, pytestconfig: pytest.Config
 ) -> None:
     count, seed = pytestconfig.getoption("bodies", 300), pytestconfig.getoption("seed", 1)

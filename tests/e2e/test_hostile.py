@@ -80,7 +80,7 @@ async def test_any_configuration_is_applied_refused_or_held(world: World, engine
     assert all(json.loads(line)["message"] for line in worker.text().splitlines())
 
 
-async def test_for_people_control_characters_are_shown_and_not_obeyed(world: World) -> None:
+async def test_in_the_text_format_control_characters_are_escaped(world: World) -> None:
     worker = await world.launch(world.config(), "--log-format=console", "--log-level=debug")
     await wait_for(lambda: _contains(worker.text, "state=registered"))
 

@@ -20,7 +20,7 @@ def landlord() -> Iterator[Landlord]:
         yield Landlord(server)
 
 
-async def test_with_landlords_word_each_killed_job_is_put_right(
+async def test_with_landlords_api_each_killed_job_is_repaired(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON, step_timeout=QUICK)
@@ -50,7 +50,7 @@ async def test_with_landlords_word_each_killed_job_is_put_right(
 
 
 @pytest.mark.long
-async def test_without_an_api_a_killed_update_leaves_one_whole_version(world: World) -> None:
+async def test_without_an_api_a_killed_update_leaves_one_complete_version(world: World) -> None:
     await world.worker(resync_after=SOON, step_timeout=QUICK)
     updated, removed = tenants = [world.tenant() for _ in range(2)]
     for tenant in tenants:

@@ -85,7 +85,7 @@ async def test_without_an_answer_the_job_waits_and_ends_when_the_api_returns(
     assert (await world.done(job))["output"]["provider_type"] == "target2"
 
 
-async def test_an_api_that_is_slow_makes_the_job_wait_until_it_is_not(world: World) -> None:
+async def test_a_job_waits_for_a_slow_api(world: World) -> None:
     with HTTPServer(threaded=True) as server:
         landlord = Landlord(server)
         await world.worker(api=landlord.url)
@@ -113,7 +113,7 @@ async def test_an_api_that_is_down_holds_a_job_and_never_makes_it_take_a_default
     assert await world.target.resources(tenant) == []
 
 
-async def test_a_cached_answer_serves_while_the_api_is_away(
+async def test_a_cached_answer_is_used_while_the_api_is_down(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, compute_cache_ttl="1ms")
@@ -168,7 +168,7 @@ async def test_the_override_beats_job_and_api(world: World, landlord: Landlord) 
     assert landlord.resolving == []
 
 
-async def test_fifty_jobs_at_once_cost_one_resolving_request(
+async def test_fifty_jobs_at_once_resolve_with_one_request_to_the_api(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url)
@@ -202,7 +202,7 @@ async def test_an_update_sent_to_landlord_during_the_job_is_applied(
     assert (await world.target.document(tenant))["version"] == 2
 
 
-async def test_the_record_names_the_engine_where_job_and_landlord_are_silent(
+async def test_the_record_names_the_engine_if_neither_job_nor_landlord_does(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url)

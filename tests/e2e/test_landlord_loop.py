@@ -1,7 +1,7 @@
 """The whole loop: Landlord in memory with its mistakes, a real restate-server and a real worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
@@ -11,6 +11,7 @@ import pytest
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.engine import Dispatcher
+from landlord_engines_core.models import PolledExecution
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target, create_target2
 from landlord_test_target.harness import World
@@ -40,7 +41,7 @@ class Gate:
         self.sent.append(await self.dispatcher.dispatch(body))
         return self.sent[-1]
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         return await self.dispatcher.poll(execution_id)
 
     async def kill(self, execution_id: str) -> None:
@@ -68,7 +69,9 @@ def landlord_runs(world: World, gate: Gate, http: aiohttp.ClientSession) -> Loop
     return runs
 
 
-async def test_a_tenant_goes_through_its_life(world: World, landlord_runs: Looped) -> None:
+async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
+    world: World, landlord_runs: Looped
+) -> None:
     async with landlord_runs() as landlord:
         await world.worker(api=landlord.url)
 
@@ -117,7 +120,7 @@ async def test_a_tenant_may_be_called_anything(
     assert await world.target.resources(tenant) == []
 
 
-async def test_a_configuration_that_changes_while_its_job_backs_off_takes_its_place(
+async def test_a_changed_configuration_replaces_a_job_that_backs_off(
     world: World, landlord_runs: Looped, gate: Gate
 ) -> None:
     async with landlord_runs() as landlord:
@@ -222,7 +225,7 @@ async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
     assert await world.outcomes(tenant, 1) == ["absent"]
 
 
-async def test_an_operators_kill_is_a_success_to_landlord(
+async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
     world: World, landlord_runs: Looped, gate: Gate
 ) -> None:
     async with landlord_runs() as landlord:
@@ -236,7 +239,7 @@ async def test_an_operators_kill_is_a_success_to_landlord(
     assert await world.target.resources(tenant) == []
 
 
-async def test_a_tenant_that_moves_to_another_engine_is_there_only_once(
+async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
     world: World, landlord_runs: Looped
 ) -> None:
     async with landlord_runs() as landlord:

@@ -73,7 +73,7 @@ async def test_a_create_with_another_config_updates(world: World) -> None:
 
 
 @pytest.mark.parametrize("operation", ["provision", "update"])
-async def test_another_compute_engine_takes_the_tenant_over(world: World, operation: str) -> None:
+async def test_a_tenant_moves_to_another_compute_engine(world: World, operation: str) -> None:
     await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", "target", version=1)
@@ -87,7 +87,7 @@ async def test_another_compute_engine_takes_the_tenant_over(world: World, operat
     assert [gone["engine"] for gone in last["removed"]] == ["target"]
 
 
-async def test_another_location_is_provisioned_before_the_former_one_goes(world: World) -> None:
+async def test_another_location_is_provisioned_before_the_old_one_is_cleared(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1, location="east")

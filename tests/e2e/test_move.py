@@ -75,7 +75,7 @@ async def waiting_job(world: World, tenant: str) -> tuple[str, str]:
     return holder, waiting
 
 
-async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(world: World) -> None:
+async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(world: World) -> None:
     old = await world.worker(hold_retry_interval="30s")
     held, failing, waited = (f"{kind}-{world.tenant()}" for kind in ("held", "failing", "waited"))
     holds = await held_job(world, held)
@@ -122,7 +122,7 @@ async def test_held_backing_off_and_waiting_jobs_go_on_with_the_new_version(worl
         assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_jobs_of_a_version_that_is_gone_go_on_with_the_new_one(world: World) -> None:
+async def test_jobs_of_a_removed_version_continue_on_the_new_one(world: World) -> None:
     old = await world.worker(resync_after="1s")
     running, resynced = world.tenant(), world.tenant()
     job = await running_job(world, running)
@@ -148,7 +148,7 @@ async def test_jobs_of_a_version_that_is_gone_go_on_with_the_new_one(world: Worl
 
 
 @pytest.mark.long  # Restate gives a connection up after ten seconds
-async def test_jobs_of_a_version_whose_machine_is_silent_go_on_with_the_new_one(
+async def test_jobs_of_a_version_on_an_unresponsive_machine_continue_on_the_new_one(
     world: World,
 ) -> None:
     old = await world.worker()
@@ -168,7 +168,7 @@ async def test_jobs_of_a_version_whose_machine_is_silent_go_on_with_the_new_one(
         assert await world.done(job)
 
 
-async def test_a_job_that_a_younger_one_has_overtaken_is_killed_and_not_moved(
+async def test_a_superseded_job_is_killed_and_not_moved(
     world: World,
 ) -> None:
     old = await world.worker()
@@ -209,7 +209,7 @@ async def test_jobs_paused_by_an_interrupted_move_are_moved_by_the_next(
     assert await world.done(job)
 
 
-async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_it(
+async def test_a_job_whose_journal_does_not_fit_returns_to_its_old_version(
     world: World,
 ) -> None:
     old = await world.worker()
@@ -232,7 +232,7 @@ async def test_a_journal_that_does_not_fit_goes_back_to_the_version_that_wrote_i
         assert (await world.row(holder))["status"] == "completed"
 
 
-async def test_a_version_without_the_handler_gets_nothing_moved(world: World) -> None:
+async def test_no_job_is_moved_to_a_version_without_the_handler(world: World) -> None:
     old = await world.worker()
     tenant = world.tenant()
     job = await backing_off_job(world, tenant)
@@ -245,7 +245,9 @@ async def test_a_version_without_the_handler_gets_nothing_moved(world: World) ->
         assert await world.done(job)
 
 
-async def test_a_url_that_is_no_old_version_is_refused_with_what_is_known(world: World) -> None:
+async def test_a_url_that_is_no_old_version_is_refused_with_the_known_versions(
+    world: World,
+) -> None:
     latest = await world.worker()
     other = f"http://127.0.0.1:{free_port()}"
 

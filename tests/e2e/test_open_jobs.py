@@ -38,7 +38,7 @@ async def test_a_job_that_is_held_before_it_has_the_lock_is_shown(world: World, 
     assert line["code"] == "LE402"
 
 
-async def test_a_job_that_is_held_in_its_work_is_shown_in_the_history_too(world: World) -> None:
+async def test_a_job_held_while_it_has_the_lock_is_shown_in_the_history_too(world: World) -> None:
     await world.worker(hold_retry_interval="30s")
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
@@ -53,7 +53,7 @@ async def test_a_job_that_is_held_in_its_work_is_shown_in_the_history_too(world:
     assert (now["outcome"], now["job"]["state"], now["job"]["code"]) == ("", "held", "LE402")
 
 
-async def test_retried_and_running_jobs_are_told_apart(world: World) -> None:
+async def test_retried_and_running_jobs_are_shown_differently(world: World) -> None:
     await world.worker()
     tenant, other = world.tenant(), world.tenant()
     await world.target.fault(tenant, "create", fail=-1)

@@ -79,7 +79,7 @@ async def test_an_older_job_that_arrives_later_is_superseded(world: World) -> No
     assert [transition["execution_id"] for transition in await world.ended(tenant, 1)] == [newer]
 
 
-async def test_a_killed_holder_lets_the_next_job_in(world: World) -> None:
+async def test_the_next_job_acquires_the_lock_of_a_killed_one(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
     await world.target.fault(tenant, "create", fail=-1)
@@ -91,7 +91,7 @@ async def test_a_killed_holder_lets_the_next_job_in(world: World) -> None:
     assert await world.run(tenant, "provision", version=2) == "created"
 
 
-async def test_fifty_jobs_that_are_killed_at_once_leave_nothing_that_goes_on(
+async def test_fifty_jobs_killed_at_once_leave_nothing_running(
     world: World,
 ) -> None:
     await world.worker(resync_after="0")

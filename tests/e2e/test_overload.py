@@ -56,7 +56,7 @@ class Jobs:
 
 
 @pytest.mark.long
-async def test_with_far_more_jobs_than_slots_none_is_cut_and_no_ghost_takes_a_slot(
+async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt_has_a_slot(
     world: World, pytestconfig: pytest.Config
 ) -> None:
     count = pytestconfig.getoption("--overload")

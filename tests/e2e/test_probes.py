@@ -68,7 +68,7 @@ async def test_a_worker_without_an_admin_api_is_ready_though_not_known_to_be_reg
     await shows_registration(own_world, worker, "registered")
 
 
-async def test_an_admin_api_that_goes_away_and_comes_back_shows(own_world: World) -> None:
+async def test_the_probe_shows_an_outage_of_the_admin_api(own_world: World) -> None:
     worker = await own_world.worker()
     await is_registered(own_world, worker, "registered")
 
@@ -81,7 +81,7 @@ async def test_an_admin_api_that_goes_away_and_comes_back_shows(own_world: World
     await shows_registration(own_world, worker, "registered")
 
 
-async def test_after_a_wipe_a_worker_shows_that_it_is_registered_again(own_world: World) -> None:
+async def test_after_a_wiped_server_the_probe_shows_the_new_registration(own_world: World) -> None:
     worker = await own_world.worker()
 
     await own_world.restate.kill()
@@ -143,7 +143,7 @@ async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_en
     assert await ending == 0
 
 
-async def test_what_jobs_came_to_is_counted_and_no_tenant_is_named(world: World) -> None:
+async def test_outcomes_of_jobs_are_counted_and_no_tenant_is_named(world: World) -> None:
     worker = await world.worker()
     tenant, other = world.tenant(), world.tenant()
     for operation in ("provision", "provision", "delete"):
@@ -170,7 +170,7 @@ async def test_what_jobs_came_to_is_counted_and_no_tenant_is_named(world: World)
     await world.dispatcher.kill(held)
 
 
-async def test_a_held_job_that_may_go_on_is_not_counted_as_held(world: World) -> None:
+async def test_a_held_job_that_continues_is_no_longer_counted_as_held(world: World) -> None:
     worker = await world.worker(hold_retry_interval="300ms", step_timeout="20s")
     tenant = world.tenant()
     await world.target.fault(tenant, "create", refuse=1)

@@ -49,7 +49,7 @@ async def test_a_process_outlives_its_worker_and_is_found_again(world: World, fo
     assert living(tenants_mark) == []
 
 
-async def test_an_update_that_does_not_serve_is_rolled_back_and_held(
+async def test_an_update_that_does_not_become_healthy_is_rolled_back_and_held(
     world: World, folder: Path
 ) -> None:
     config = world.config()

@@ -48,7 +48,7 @@ async def test_a_server_outage_is_noticed_and_the_worker_registers_again_after_i
     await worker.logged("registration changed", 2, state="registered")
 
 
-async def test_a_server_that_stands_still_is_noticed_and_work_goes_on_once_it_moves(
+async def test_a_frozen_server_is_detected_and_work_continues_after_it(
     own_world: World,
 ) -> None:
     worker, tenant = await own_world.worker(), own_world.tenant()
@@ -125,7 +125,7 @@ async def test_a_worker_is_found_again_however_the_host_of_its_url_is_spelled(
     assert not sent
 
 
-async def test_what_an_operator_changed_is_shown_and_set_back_by_make_latest(world: World) -> None:
+async def test_an_operators_change_is_shown_and_undone_by_make_latest(world: World) -> None:
     worker = await world.worker()
     url = f"{world.restate.admin_endpoint}/services/{world.service}"
 
@@ -143,7 +143,7 @@ async def test_what_an_operator_changed_is_shown_and_set_back_by_make_latest(wor
     await worker.logged("registration changed", 2, state=RegistrationState.REGISTERED.value)
 
 
-async def test_a_worker_whose_handlers_went_is_refused_with_both_ways_out(world: World) -> None:
+async def test_a_worker_with_removed_handlers_is_refused_with_both_remedies(world: World) -> None:
     port = free_port()
     first = await world.launch(world.config(port=port))
     await first.registered()
@@ -209,7 +209,7 @@ async def test_check_of_a_registered_worker_that_runs_says_so(world: World) -> N
     assert "revision 1" in text
 
 
-async def test_a_worker_that_restate_cannot_reach_is_told_what_to_look_at(world: World) -> None:
+async def test_a_worker_that_restate_cannot_reach_gets_hints(world: World) -> None:
     config = world.config()
     config["workflow"]["restate"]["worker_advertised_url"] = f"http://127.0.0.1:{free_port()}"
 
@@ -220,7 +220,7 @@ async def test_a_worker_that_restate_cannot_reach_is_told_what_to_look_at(world:
     assert "worker_advertised_url" in line["reason"]
 
 
-async def test_a_prefix_is_part_of_every_name_and_warned_of(world: World) -> None:
+async def test_a_prefix_is_part_of_every_name_and_logged_as_a_warning(world: World) -> None:
     config = world.config()
     config["workflow"]["restate"]["worker_service_prefix"] = "blue"
 

@@ -15,6 +15,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
+from landlord_engines_core.models import PolledExecution
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
 from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target
@@ -111,7 +112,7 @@ class Unseen:
     async def dispatch(self, body: bytes) -> str:
         return await self.inner.dispatch(body)
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         return await self.inner.poll(execution_id) if self.seen.is_set() else RUNNING
 
     async def kill(self, execution_id: str) -> None:
@@ -246,7 +247,7 @@ async def test_only_the_last_of_two_jobs_close_together_is_resynced(
     assert len(await world.target.ledger(tenant, "create")) == 2
 
 
-async def test_a_resync_that_has_looked_gives_way_to_a_job_that_took_the_lock_first(
+async def test_a_resync_yields_to_a_job_that_acquired_the_lock_first(
     world: World, landlord: Landlord
 ) -> None:
     await world.worker(api=landlord.url, resync_after="2s")

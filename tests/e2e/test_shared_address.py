@@ -233,7 +233,7 @@ class Fleet:
         return any(line["message"] == "registration changed" for line in worker.lines())
 
 
-async def test_a_rolling_update_behind_one_address_ends_registered_and_tells_the_truth(
+async def test_a_rolling_update_behind_one_address_ends_registered_with_the_right_state(
     world: World, pytestconfig: pytest.Config
 ) -> None:
     rolls, chance = pytestconfig.getoption("--rolls"), Random(pytestconfig.getoption("--seed"))
@@ -252,7 +252,7 @@ async def test_a_rolling_update_behind_one_address_ends_registered_and_tells_the
         assert not fleet.find_untrue()
 
 
-async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_leads_here(
+async def test_a_worker_whose_url_reaches_an_old_version_is_outdated_until_it_reaches_the_worker(
     world: World,
 ) -> None:
     async with balanced(()) as balancer:
@@ -282,7 +282,7 @@ async def test_a_worker_whose_url_leads_to_an_old_version_is_outdated_until_it_l
 
 
 @pytest.mark.long
-async def test_registrations_by_force_with_other_options_break_no_job_in_flight(
+async def test_forced_registrations_with_other_options_fail_no_job_in_flight(
     world: World,
 ) -> None:
     async with balanced(()) as balancer:

@@ -94,7 +94,7 @@ async def test_a_request_that_restate_did_not_sign_is_refused_and_runs_nothing(
     assert await signed.world.target.rows("t") == []
 
 
-async def test_a_captured_signature_opens_no_other_path(signed: Signed) -> None:
+async def test_a_captured_signature_is_valid_for_no_other_path(signed: Signed) -> None:
     captured = KEY.headers(signed.execute)
     lock = f"/invoke/{signed.world.service}Tenant"
 
@@ -104,7 +104,7 @@ async def test_a_captured_signature_opens_no_other_path(signed: Signed) -> None:
     assert statuses == [401] * len(others)
 
 
-async def test_a_right_signature_passes_the_gate(signed: Signed) -> None:
+async def test_a_request_with_a_valid_signature_is_accepted(signed: Signed) -> None:
     """Show that the refusals above are not those of a worker that refuses everything."""
     status = await signed.answer(signed.execute, KEY.headers(signed.execute))
 
@@ -133,7 +133,7 @@ async def test_a_server_that_signs_with_another_key_cannot_register_the_worker(
     assert "trusts the same identity keys" in line["reason"]
 
 
-async def test_a_key_is_changed_by_trusting_both_for_a_while(signed: Signed) -> None:
+async def test_a_key_is_rotated_by_trusting_both_temporarily(signed: Signed) -> None:
     config = signed.world.config()
     restate = {**config["workflow"]["restate"], "service_name": "Rotated"}
     restate["identity_keys"] = [OTHER.public, KEY.public]

@@ -29,7 +29,7 @@ async def frozen_worker(world: World, worker: Worker, tenant: str) -> AsyncItera
         worker.signal(signal.SIGCONT)
 
 
-async def test_it_makes_nothing_for_a_job_that_was_killed(world: World) -> None:
+async def test_a_worker_that_was_frozen_creates_nothing_for_a_killed_job(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
     async with frozen_worker(world, worker, tenant) as job:
@@ -40,7 +40,9 @@ async def test_it_makes_nothing_for_a_job_that_was_killed(world: World) -> None:
     assert await world.target.ledger(tenant, "create") == []
 
 
-async def test_it_makes_nothing_after_a_delete_on_another_worker(world: World) -> None:
+async def test_a_worker_that_was_frozen_creates_nothing_after_a_delete_on_another_worker(
+    world: World,
+) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
     async with frozen_worker(world, worker, tenant) as job:
@@ -53,7 +55,7 @@ async def test_it_makes_nothing_after_a_delete_on_another_worker(world: World) -
     assert await world.target.resources(tenant) == []
 
 
-async def test_it_continues_a_job_that_is_alive(world: World) -> None:
+async def test_a_worker_that_was_frozen_continues_a_job_that_is_alive(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
 
     async with frozen_worker(world, worker, tenant) as job:
@@ -64,7 +66,7 @@ async def test_it_continues_a_job_that_is_alive(world: World) -> None:
     assert len(await world.target.ledger(tenant, "create")) == 1
 
 
-async def test_a_younger_job_waits_for_it_half_a_minute_and_no_longer(world: World) -> None:
+async def test_a_younger_job_waits_at_most_half_a_minute_for_a_frozen_worker(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
     await world.target.fault(tenant, "create", delay_before=1.0)
     job = await world.send(tenant, "provision", version=1)

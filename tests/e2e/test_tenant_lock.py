@@ -27,7 +27,7 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World)
     }
 
 
-async def test_a_tenant_that_came_back_is_not_forgotten(world: World) -> None:
+async def test_the_record_of_a_recreated_tenant_is_not_forgotten(world: World) -> None:
     await world.worker(history_retention="5s", resync_after="0")
     tenant, other = world.tenant(), world.tenant()
     await world.run(tenant, "delete", version=1)
@@ -43,7 +43,7 @@ async def test_a_tenant_that_came_back_is_not_forgotten(world: World) -> None:
     assert await world.outcomes(tenant, 2) == ["absent", "created"]
 
 
-async def test_a_job_that_is_cancelled_while_it_waits_lets_nobody_in_too_early(
+async def test_a_job_cancelled_while_it_waits_for_the_lock_lets_no_other_acquire_it_early(
     world: World,
 ) -> None:
     await world.worker()
@@ -67,7 +67,7 @@ async def test_a_job_that_is_cancelled_while_it_waits_lets_nobody_in_too_early(
     assert len(await world.target.resources(tenant)) == 1
 
 
-async def test_awkward_keys_are_tenants_like_any_other(world: World) -> None:
+async def test_tenants_with_awkward_keys_work(world: World) -> None:
     await world.worker()
     for key in AWKWARD:
         tenant = f"{key} {world.tenant()}"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from landlord_engines_core.models import PolledState
 from landlord_test_target.harness import World
 
 RECORDED = Path(__file__).parent.parent / "data" / "landlord-wire" / "restate-dispatch.json"
@@ -45,8 +46,8 @@ async def test_polling_reads_a_state_as_landlord_does(world: World) -> None:
     killed = await world.dispatcher.poll(job)
     await world.dispatcher.kill(job)
 
-    assert (held["state"], held["sub_state"]) == ("running", "backing-off")
-    assert (killed["state"], killed["sub_state"]) == ("succeeded", "succeeded")
-    assert await world.dispatcher.poll("inv_1kryKC7YIpa26JsiRLxzK8aTDqh6rFSIHR") == {
-        "error": "execution not found"
-    }
+    assert held is not None
+    assert held.state is PolledState.BACKING_OFF
+    assert killed is not None
+    assert killed.state is PolledState.SUCCEEDED
+    assert await world.dispatcher.poll("inv_1kryKC7YIpa26JsiRLxzK8aTDqh6rFSIHR") is None

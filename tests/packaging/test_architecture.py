@@ -11,11 +11,11 @@ PATHS = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "architecture.md").read_t
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_each_path_of_the_architecture_is_there(path: str) -> None:
+def test_each_path_in_the_architecture_exists(path: str) -> None:
     assert (ROOT / path).is_file()
 
 
-def test_each_part_of_a_job_is_opened_somewhere() -> None:
+def test_each_part_of_a_job_is_explained_in_the_architecture() -> None:
     opened = {Path(path).stem for path in PATHS}
 
     assert opened >= {"parsing", "run", "resync", "resolution", "failures", "services", "protocol"}

@@ -22,37 +22,39 @@ MODULES = {
 
 RULES = {
     "Reports a missing resource as missing, and its delete succeeds": (
-        "test_what_is_not_there_is_missing_and_deleting_it_succeeds",
+        "test_a_tenant_without_a_resource_is_missing_and_its_delete_succeeds",
     ),
     "Keeps the configuration's hashes beside the resource": (
-        "test_a_resource_keeps_the_hashes_that_it_was_made_with",
+        "test_a_resource_keeps_the_hashes_of_its_spec",
     ),
     "Ten repetitions of an act have the effect of one": (
-        "test_an_act_repeated_ten_times_has_the_effect_of_one",
+        "test_an_operation_repeated_ten_times_has_the_effect_of_one",
     ),
-    "Adopts a resource of another worker": ("test_another_worker_takes_over_what_is_there",),
+    "Adopts a resource of another worker": ("test_another_worker_adopts_an_existing_resource",),
     "A create of an existing resource updates it, an update of a missing one creates it": (
         "test_provision_updates_a_resource_with_another_config",
         "test_update_creates_a_missing_resource",
     ),
-    "Detects changes from outside, and repairs them": ("test_drift_is_seen_and_repaired",),
+    "Detects changes from outside, and repairs them": ("test_drift_is_detected_and_repaired",),
     "An act interrupted at any point is resumed, rolled back or deleted": (
-        "test_an_act_cut_at_any_point_is_brought_to_its_end_by_another_worker",
-        "test_an_update_cut_at_any_point_can_be_taken_back",
-        "test_a_delete_leaves_nothing_of_an_act_that_was_cut",
+        "test_another_worker_completes_an_operation_interrupted_at_any_failpoint",
+        "test_an_update_interrupted_at_any_failpoint_can_be_reverted",
+        "test_a_delete_leaves_nothing_of_an_interrupted_operation",
     ),
     "Gives each of many concurrent tenants its own resource": (
-        "test_many_tenants_at_once_get_each_its_own",
+        "test_many_tenants_at_once_each_get_their_own_resource",
     ),
     "Two workers with the same job create one resource": (
-        "test_the_same_at_once_from_two_workers_makes_one",
+        "test_simultaneous_operations_of_two_workers_make_one_resource",
     ),
-    "Distinguishes ids of any characters": ("test_ids_of_any_characters_are_told_apart",),
+    "Distinguishes ids of any characters": ("test_ids_of_any_characters_are_distinguished",),
     "Passes values of any characters unchanged, or refuses them": (
-        "test_values_of_any_characters_arrive_as_they_are_or_are_refused",
+        "test_values_of_any_characters_arrive_unchanged_or_are_refused",
     ),
     "Reveals no secret": ("test_no_output_shows_a_secret",),
-    "Its schema is JSON Schema 2020-12": ("test_the_schema_is_one_and_accepts_what_the_tests_use",),
+    "Its schema is JSON Schema 2020-12": (
+        "test_the_schema_is_valid_and_accepts_the_configurations_of_the_tests",
+    ),
 }
 """The contract's rules, each with its tests in the suite."""
 
@@ -60,8 +62,8 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     "Its tenants outlive the worker": {
         "process": "e2e/test_process.py::test_a_process_outlives_its_worker_and_is_found_again",
         "docker": "e2e/docker/test_restate.py"
-        "::test_a_worker_killed_in_an_update_is_followed_by_one_that_ends_it",
-        "ecs": "core/compute/ecs/test_lifecycle.py::test_a_delete_after_a_restart_deletes",
+        "::test_the_next_worker_completes_an_update_of_a_killed_worker",
+        "ecs": "core/compute/ecs/test_lifecycle.py::test_a_delete_after_a_restart_of_the_worker_removes_the_service",
     },
     "Adopts resources of Landlord's own worker": {
         "docker": "e2e/docker/test_updates.py"
@@ -71,21 +73,21 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     },
     "Rolls back an update that fails": {
         "process": "e2e/test_process.py"
-        "::test_an_update_that_does_not_serve_is_rolled_back_and_held",
+        "::test_an_update_that_does_not_become_healthy_is_rolled_back_and_held",
         "docker": "e2e/docker/test_updates.py"
-        "::test_an_update_that_does_not_become_healthy_brings_the_former_back",
+        "::test_an_update_that_does_not_become_healthy_restores_the_previous_container",
         "ecs": "core/compute/ecs/test_rollouts.py"
-        "::test_a_rollout_that_fails_is_taken_back_and_told_with_ecs_reason",
+        "::test_a_failed_rollout_is_rolled_back_and_reported_with_the_reason_of_ecs",
     },
     "Checks the tenant's health": {
         "process": "core/compute/process/test_health.py::test_an_answer_is_judged_by_its_status",
         "docker": "e2e/docker/test_containers.py"
-        "::test_a_check_of_ours_is_asked_at_the_containers_own_address",
+        "::test_a_health_check_uses_the_address_of_the_container",
     },
     "Chooses free ports and reports them": {
         "process": "core/compute/process/test_ports.py"
-        "::test_a_chosen_port_is_in_the_range_and_a_tenants_own",
-        "docker": "e2e/docker/test_containers.py::test_a_free_port_is_found_and_told",
+        "::test_a_chosen_port_is_in_the_range_and_belongs_to_one_tenant",
+        "docker": "e2e/docker/test_containers.py::test_a_free_host_port_is_chosen_and_reported",
     },
     "Limits a tenant's CPU and memory": {
         "docker": "e2e/docker/test_containers.py::test_a_container_is_as_its_tenant_wants_it",
@@ -96,7 +98,7 @@ FEATURES: Mapping[str, Mapping[str, str]] = {
     },
     "Moves tenants between its own locations": {
         "ecs": "core/compute/ecs/test_lifecycle.py"
-        "::test_another_cluster_gets_the_tenant_before_the_former_one_loses_it",
+        "::test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one",
     },
     "Needs an extra": {
         "docker": "core/compute/docker/test_extra.py"

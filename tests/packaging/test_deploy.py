@@ -34,7 +34,7 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def test_the_pods_environment_is_a_workers_and_its_grace_is_longer_than_the_drain() -> None:
+def test_the_environment_of_the_pod_is_valid_and_its_grace_period_exceeds_the_drain() -> None:
     service, pod = kubernetes()
     (container,) = pod["containers"]
     environment = {variable["name"]: variable.get("value", KEY) for variable in container["env"]}
@@ -53,7 +53,7 @@ def test_the_pods_environment_is_a_workers_and_its_grace_is_longer_than_the_drai
         assert container[probe]["httpGet"] == {"path": path, "port": "probes"}
 
 
-def test_the_composed_workers_environment_is_a_workers_and_its_grace_fits() -> None:
+def test_the_compose_environment_is_valid_and_its_grace_period_fits() -> None:
     worker = compose()
 
     settings = settings_of(worker["environment"])

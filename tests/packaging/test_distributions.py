@@ -27,6 +27,9 @@ ENTRY_POINTS = {
     ("landlord.worker_engines", "stepfunctions", "landlord_engines_stepfunctions_stub"),
 }
 
+PLUGIN = "landlord_engines_core.conformance.plugin"
+"""The plugin of pytest, which is its entry point's name, too."""
+
 
 def project(name: str) -> dict[str, Any]:
     text = (ROOT / name / "pyproject.toml").read_text(encoding="utf-8")
@@ -50,7 +53,7 @@ def test_the_versions_are_in_lockstep_and_the_modules_agree() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES[1:])
-def test_an_engine_asks_for_a_core_of_its_own_minor_version(name: str) -> None:
+def test_an_engine_requires_a_core_of_its_own_minor_version(name: str) -> None:
     version = project(name)["version"]
 
     assert f"landlord-engines-core~={version}" in project(name)["dependencies"]
@@ -67,7 +70,7 @@ def test_a_distribution_pins_nothing_and_classifies_only_pythons_that_it_allows(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_folder_carries_the_whole_licence_and_its_changelog(name: str) -> None:
+def test_each_distribution_contains_the_licence_and_its_changelog(name: str) -> None:
     whole = (ROOT / "LICENSE").read_bytes()
     changelog = (ROOT / name / "CHANGELOG.md").read_text(encoding="utf-8")
 
@@ -99,7 +102,7 @@ def test_sdist_and_wheel_hold_the_sources_and_nothing_else(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize(("group", "name", "package"), sorted(ENTRY_POINTS))
-def test_each_entry_point_is_installed_and_leads_to_a_factory(
+def test_each_entry_point_is_installed_and_loads_a_factory(
     group: str, name: str, package: str
 ) -> None:
     (entry_point,) = entry_points(group=group, name=name)
@@ -108,7 +111,7 @@ def test_each_entry_point_is_installed_and_leads_to_a_factory(
     assert callable(entry_point.load()) or hasattr(entry_point.load(), "create_engine")
 
 
-def test_no_entry_point_is_declared_beyond_those() -> None:
+def test_no_other_entry_point_is_declared() -> None:
     declared = {
         (group, key, name)
         for name in NAMES
@@ -116,5 +119,6 @@ def test_no_entry_point_is_declared_beyond_those() -> None:
         for key in targets
     }
 
-    assert declared == ENTRY_POINTS
+    assert declared == {*ENTRY_POINTS, ("pytest11", PLUGIN, NAMES[0])}
+    assert project(NAMES[0])["entry-points"]["pytest11"] == {PLUGIN: PLUGIN}
     assert project(NAMES[0])["scripts"] == {"landlord-host": "landlord_engines_core.cli:main"}

@@ -23,7 +23,7 @@ PAGES = sorted(
 )
 
 
-def test_every_test_that_the_list_of_defects_names_is_there() -> None:
+def test_every_test_that_the_list_of_defects_names_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", DEFECTS))
     defined = {
         name
@@ -56,7 +56,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
+def test_every_link_has_an_existing_target(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8"))
 
     for target, anchor in links:
@@ -95,7 +95,7 @@ def test_the_stub_ends_as_its_readme_shows(tmp_path: Path) -> None:
     assert ran.returncode == int(code)
 
 
-def test_the_direct_engine_takes_the_jobs_of_its_readme(tmp_path: Path) -> None:
+def test_the_direct_engine_accepts_the_jobs_of_its_readme(tmp_path: Path) -> None:
     readme = (ROOT / "examples" / "direct_engine" / "README.md").read_text()
     insert, select = re.findall(r'^sqlite3 jobs.db "(.*)"$', readme, re.MULTILINE)
     Store(tmp_path / "jobs.db").close()

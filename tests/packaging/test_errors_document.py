@@ -25,7 +25,7 @@ def errors(base: type[LandlordEnginesError]) -> Iterator[type[LandlordEnginesErr
         yield from errors(kind)
 
 
-def test_each_code_is_in_the_document_with_its_error() -> None:
+def test_each_error_code_is_documented_with_its_error() -> None:
     for package in DISTRIBUTIONS:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)

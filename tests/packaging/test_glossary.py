@@ -80,7 +80,7 @@ def words() -> list[str]:
     return [word for row in rows if row != "word" for word in row.split(", ")]
 
 
-def test_each_word_of_the_glossary_is_there_once() -> None:
+def test_each_word_of_the_glossary_has_one_entry() -> None:
     assert len(words()) == len(set(words())) > 15
 
 

@@ -32,7 +32,7 @@ def test_every_scenario_has_a_row(page: str) -> None:
 @pytest.mark.parametrize(
     ("page", "row"), [(page, row) for page, rows in TABLES.items() for row in rows]
 )
-def test_every_test_that_a_row_names_is_there(page: str, row: str) -> None:
+def test_every_test_that_a_row_names_exists(page: str, row: str) -> None:
     named = [test.split("::") for test in table(page)[row]]
 
     for path, name in named:

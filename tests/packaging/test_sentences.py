@@ -41,7 +41,7 @@ def test_a_document_has_only_plain_sentences(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=page)
-def test_a_page_is_read_in_one_sitting(path: Path) -> None:
+def test_a_page_has_a_readable_length(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").split()) <= LONGEST_PAGE
 
 
@@ -67,7 +67,7 @@ def test_each_fault_is_named(sentence: str, fault: list[str]) -> None:
     assert list(faults_of(sentence)) == fault
 
 
-def test_a_text_ends_at_full_stops_and_items_and_its_drawings_are_no_sentences() -> None:
+def test_sentences_end_at_full_stops_and_items_and_drawings_are_left_out() -> None:
     text = "One `a.b`. Two:\n\n├── a drawing\n- three\nx: four"
 
     assert [sentence for sentence in sentences(text) if sentence] == [

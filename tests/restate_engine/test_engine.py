@@ -25,11 +25,11 @@ def engine(logger: Lines | None = None, **settings: object) -> RestateEngine:
     return restate_engine
 
 
-def test_every_capability_is_there() -> None:
+def test_every_capability_is_supported() -> None:
     assert all(factory.info.supports(capability) for capability in Capability)
 
 
-async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_made() -> None:
+async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_created() -> None:
     with pytest.raises(SettingsError, match="is not host:port"):
         engine(worker_address="nowhere")
 
@@ -51,7 +51,7 @@ async def test_a_shutdown_before_anything_else_is_no_error() -> None:
     await restate_engine.shutdown(0)
 
 
-async def test_the_local_backend_is_that_of_restate(
+async def test_the_local_backend_is_a_restate_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

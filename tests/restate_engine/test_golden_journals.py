@@ -80,13 +80,13 @@ class Away(MockCompute):
         raise ComputeUnavailable("the target does not answer")
 
 
-async def test_what_a_suspended_handler_held_is_freed_without_the_garbage_collector() -> None:
+async def test_memory_of_a_suspended_handler_is_freed_without_the_garbage_collector() -> None:
     left = await _left_by(MockCompute(), SUSPENSION)
 
     assert [each for each in left if isinstance(each, Context)] == []
 
 
-async def test_the_wait_for_a_step_that_failed_is_freed_without_the_garbage_collector(
+async def test_memory_of_a_failed_step_is_freed_without_the_garbage_collector(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # A line that is kept keeps the error that it tells of.

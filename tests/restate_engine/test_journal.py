@@ -18,7 +18,7 @@ def test_pauses_grow_to_a_limit_for_each_step_by_itself() -> None:
     assert pauses.next_pause("inv_1", "confirm") == 0.5
 
 
-def test_a_step_that_succeeded_starts_over() -> None:
+def test_the_pauses_of_a_step_start_short_again_after_a_success() -> None:
     pauses = Pauses()
     pauses.next_pause("inv_1", "apply")
 
@@ -27,7 +27,7 @@ def test_a_step_that_succeeded_starts_over() -> None:
     assert pauses.next_pause("inv_1", "apply") == 0.5
 
 
-def test_only_so_many_steps_are_remembered() -> None:
+def test_the_number_of_remembered_steps_is_limited() -> None:
     pauses = Pauses(limit=2)
     for name in ("a", "b", "c"):
         pauses.next_pause(name, "apply")
@@ -42,7 +42,7 @@ def passing() -> Iterator[None]:
     yield
 
 
-def test_a_job_that_is_put_off_tells_restate_no_path_of_this_machine() -> None:
+def test_the_error_of_a_delayed_job_contains_no_path_of_this_machine() -> None:
     error = retry_later(SetApart("it waits", retry_after=1.0))
 
     with pytest.raises(type(error)), passing():

@@ -113,7 +113,7 @@ async def test_every_recorded_dispatch_is_sent_field_by_field_as_it_was_recorded
 
 
 @pytest.mark.parametrize("exchange", POLLS)
-async def test_every_recorded_row_shows_in_a_tenant_as_it_did_in_landlord(
+async def test_every_recorded_row_gives_the_tenant_state_that_landlord_showed(
     httpserver: HTTPServer, landlord: Caller, exchange: dict[str, Any]
 ) -> None:
     recorded, response = exchange["request"], exchange["response"]
@@ -150,7 +150,7 @@ async def test_every_recorded_row_shows_in_a_tenant_as_it_did_in_landlord(
 
 
 @pytest.mark.parametrize("exchange", KILLS)
-async def test_a_delete_sends_the_recorded_kill_and_goes_on_whatever_is_answered(
+async def test_a_delete_sends_the_recorded_kill_and_continues_after_any_answer(
     httpserver: HTTPServer, landlord: Caller, exchange: dict[str, Any]
 ) -> None:
     recorded, response = exchange["request"], exchange["response"]

@@ -44,7 +44,7 @@ def test_an_address_without_a_usable_port_is_refused_with_an_example(address: st
     assert ":9080" in caught.value.hint
 
 
-def test_the_workers_own_admin_endpoint_goes_first() -> None:
+def test_the_workers_own_admin_endpoint_takes_precedence() -> None:
     assert settings().admin_url == ADMIN
     assert settings(worker_admin_endpoint=Url("http://inner:1")).admin_url == "http://inner:1"
 
@@ -69,7 +69,7 @@ def test_on_loopback_the_worker_knows_its_own_url(address: str, url: str) -> Non
     assert settings(worker_address=address).advertised_url == url
 
 
-def test_an_advertised_url_is_taken_as_it_is() -> None:
+def test_an_advertised_url_is_used_unchanged() -> None:
     url = Url("https://worker.example/base")
 
     assert settings(worker_advertised_url=url, worker_address=":9080").advertised_url == url
@@ -84,20 +84,20 @@ def test_an_advertised_url_with_a_query_is_refused_when_the_worker_starts(url: s
 
 
 @pytest.mark.parametrize("url", ["http://bücher.example:1", "http://w:1/a b", "http://w:1/\x00"])
-def test_an_advertised_url_that_restate_does_not_take_is_refused(url: str) -> None:
+def test_an_advertised_url_that_restate_does_not_accept_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"worker_advertised_url .* has a character") as caught:
         settings(worker_advertised_url=Url(url)).check()
 
     assert "xn--" in caught.value.hint
 
 
-def test_beyond_loopback_the_advertised_url_must_be_said() -> None:
+def test_beyond_loopback_the_advertised_url_is_required() -> None:
     with pytest.raises(SettingsError, match="worker_advertised_url"):
         settings(worker_address=":9080", allow_unsigned=True).check()
 
 
 @pytest.mark.parametrize("address", [":9080", "10.0.0.7:9080", "worker:9080", "[::]:9080"])
-def test_beyond_loopback_without_keys_both_ways_out_are_named(address: str) -> None:
+def test_beyond_loopback_without_keys_both_remedies_are_named(address: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings(worker_address=address, worker_advertised_url=Url("http://w:1")).check()
 
@@ -106,12 +106,12 @@ def test_beyond_loopback_without_keys_both_ways_out_are_named(address: str) -> N
 
 
 @pytest.mark.parametrize("extra", [{"identity_keys": ("publickeyv1_x",)}, {"allow_unsigned": True}])
-def test_beyond_loopback_keys_or_a_word_let_it_pass(extra: dict[str, object]) -> None:
+def test_beyond_loopback_keys_or_an_explicit_setting_are_accepted(extra: dict[str, object]) -> None:
     settings(worker_address=":9080", worker_advertised_url=Url("http://w:1"), **extra).check()
 
 
 @pytest.mark.parametrize("auth_type", ["", "none", "iam"])
-def test_a_key_is_sent_only_where_the_type_says_so(auth_type: str) -> None:
+def test_the_api_key_is_sent_only_with_its_auth_type(auth_type: str) -> None:
     section = settings(auth_type=auth_type, api_key=Secret("k"))
 
     section.check()
@@ -119,7 +119,7 @@ def test_a_key_is_sent_only_where_the_type_says_so(auth_type: str) -> None:
     assert section.bearer is None
 
 
-def test_an_api_key_becomes_the_bearer_and_is_never_shown() -> None:
+def test_an_api_key_is_sent_as_bearer_token_and_never_shown() -> None:
     section = settings(auth_type="api_key", api_key=Secret("very-secret"))
 
     section.check()
@@ -134,7 +134,7 @@ def test_the_type_api_key_without_a_key_is_refused() -> None:
 
 
 @pytest.mark.parametrize("key", ["line\n", "\rx", "nul\0"])
-def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str) -> None:
+def test_an_api_key_that_no_header_can_contain_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(SettingsError, match="api_key") as caught:
         settings(auth_type="api_key", api_key=Secret(key)).check()
 
@@ -155,7 +155,9 @@ def test_an_unknown_auth_type_is_refused() -> None:
         ({"worker_namespace": "eu", "worker_service_prefix": "blue"}, "eu-blue-TenantProvisioning"),
     ],
 )
-def test_every_name_derives_from_one(values: dict[str, str], service: str) -> None:
+def test_every_service_name_is_derived_from_one_setting(
+    values: dict[str, str], service: str
+) -> None:
     names = settings(**values).names
 
     assert names.service == service
@@ -164,7 +166,7 @@ def test_every_name_derives_from_one(values: dict[str, str], service: str) -> No
 
 
 @pytest.mark.parametrize("key", ["", "hush", "-----BEGIN PUBLIC KEY-----"])
-def test_what_is_no_public_key_is_named_by_its_place_and_not_shown(key: str) -> None:
+def test_an_invalid_public_key_is_named_by_its_position_and_not_shown(key: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings(identity_keys=("publickeyv1_x", key)).check()
 

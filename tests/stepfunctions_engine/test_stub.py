@@ -45,7 +45,7 @@ def engine() -> WorkerEngine:
     return factory.create_engine(context)
 
 
-async def test_it_refuses_to_serve_with_a_next_step_and_never_says_it_started(
+async def test_serve_is_refused_with_a_next_step_and_never_reports_a_start(
     engine: WorkerEngine,
 ) -> None:
     started: list[bool] = []
@@ -57,29 +57,29 @@ async def test_it_refuses_to_serve_with_a_next_step_and_never_says_it_started(
     assert not started
 
 
-def test_it_refuses_when_it_is_checked(engine: WorkerEngine) -> None:
+def test_check_is_refused(engine: WorkerEngine) -> None:
     with pytest.raises(EngineRefused, match="stub"):
         engine.check()
 
 
-async def test_it_refuses_to_register(engine: WorkerEngine) -> None:
+async def test_register_is_refused(engine: WorkerEngine) -> None:
     with pytest.raises(EngineRefused, match="stub"):
         await engine.register()
 
 
-async def test_it_may_be_shut_down_before_it_served_and_again(engine: WorkerEngine) -> None:
+async def test_shutdown_succeeds_before_serve_and_when_repeated(engine: WorkerEngine) -> None:
     await engine.shutdown(grace=0)
     await engine.shutdown(grace=0)
 
 
-def test_it_declares_nothing_as_there() -> None:
+def test_no_capability_is_declared_as_supported() -> None:
     assert set(factory.info.capabilities) == set(Capability)
     assert Support.FULL not in factory.info.capabilities.values()
     assert factory.info.capabilities[Capability.TENANT_LOCK] is Support.PLANNED
     assert factory.info.contract == contract.CONTRACT
 
 
-async def test_what_is_planned_cannot_be_called(engine: WorkerEngine) -> None:
+async def test_planned_methods_cannot_be_called(engine: WorkerEngine) -> None:
     for call in (engine.dry_run_registration, engine.watch_registration, engine.make_latest):
         with pytest.raises(CapabilityNotSupported, match="this worker engine does not support"):
             await call()

@@ -34,7 +34,7 @@ def test_a_seed_gives_the_same_cases_each_time() -> None:
     assert freezes(7, 3, TIMES) == freezes(7, 3, TIMES)
 
 
-def test_forty_cases_combine_each_operation_with_each_follower_and_delay_each_call() -> None:
+def test_forty_cases_combine_each_operation_with_each_next_job_and_delay_each_call() -> None:
     cases = plan(7, 40, TIMES, MOMENTS)
 
     assert {(case.work, case.then) for case in cases} == set(product(Work, Then))
@@ -56,7 +56,7 @@ def test_forty_cases_combine_each_operation_with_each_follower_and_delay_each_ca
         (Work.PROVISION, Then.NOTHING, False, [GONE, serving(1)]),
     ],
 )
-def test_only_the_expected_ends_of_a_case_are_right(
+def test_only_the_expected_versions_of_a_case_are_accepted(
     work: Work, then: Then, right: list[Holds], *, api: bool
 ) -> None:
     ends = [GONE, *map(serving, (1, 2, 3))]
@@ -67,7 +67,7 @@ def test_only_the_expected_ends_of_a_case_are_right(
 @pytest.mark.parametrize(
     "holds", [Holds(count=2, serving=0, running=1), Holds(count=1, serving=0, running=1)]
 )
-def test_half_of_a_version_is_never_right(holds: Holds) -> None:
+def test_an_incomplete_version_is_never_accepted(holds: Holds) -> None:
     for work, then in product(Work, Then):
         assert findings(story(work, then, holds))
 
@@ -76,7 +76,7 @@ def test_a_job_that_was_killed_before_it_had_the_lock_changes_nothing() -> None:
     assert not findings(story(Work.UPDATE, Then.NOTHING, serving(1), took=False))
 
 
-def test_a_create_that_is_asked_for_after_the_delete_is_found_and_one_on_the_wire_is_not() -> None:
+def test_a_create_sent_after_the_delete_is_found_and_one_sent_before_is_not() -> None:
     deleted = story(Work.PROVISION, Then.DELETE, GONE)
     deleted.asked = [Asked(at=9.0, call="create", detail={})]
     assert not findings(deleted)
@@ -85,7 +85,7 @@ def test_a_create_that_is_asked_for_after_the_delete_is_found_and_one_on_the_wir
     assert findings(deleted) == ["asked to create 1.00 s after the delete"]
 
 
-def test_a_follower_that_never_ends_is_found() -> None:
+def test_a_next_job_that_never_ends_is_found() -> None:
     stuck = story(Work.UPDATE, Then.YOUNGER, serving(3))
     stuck.ended = 0
 
@@ -95,7 +95,7 @@ def test_a_follower_that_never_ends_is_found() -> None:
 @pytest.mark.parametrize(
     ("api", "answered", "right"), [(False, 11.0, [2, 3]), (False, 9.5, [3]), (True, 11.0, [3])]
 )
-def test_a_late_update_in_place_may_win_only_without_an_api(
+def test_a_late_update_in_place_is_accepted_only_without_an_api(
     answered: float, right: list[int], *, api: bool
 ) -> None:
     ends = []

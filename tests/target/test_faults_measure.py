@@ -28,13 +28,13 @@ def taken(
     return [took for _, _, took in Measure.of(all_faults, [operation, *others], ledger).taken()]
 
 
-def test_an_operation_that_met_one_kill_is_measured_from_the_kills_end() -> None:
+def test_an_operation_during_one_kill_is_measured_from_the_end_of_the_kill() -> None:
     assert taken(operation()) == [1.0]
     assert taken(operation(ended=18.0)) == [6.0]
     assert taken(operation(ended=0.0)) == [float("inf")]
 
 
-def test_an_operation_begun_during_a_fault_is_measured_too() -> None:
+def test_an_operation_started_during_a_fault_is_measured_too() -> None:
     assert taken(operation(begun=11.0)) == [1.0]
     assert taken(operation(begun=12.5)) == []
 

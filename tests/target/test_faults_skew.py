@@ -50,7 +50,7 @@ async def test_all_other_answers_pass_unchanged(httpserver: HTTPServer, status: 
         assert (answer.status, await answer.text()) == (status, "{}")
 
 
-async def test_the_proxy_is_down_while_the_admin_api_is_down() -> None:
+async def test_the_proxy_answers_502_while_the_admin_api_is_down() -> None:
     async with (
         clocks_apart("http://127.0.0.1:1", seed=7, seconds=30) as clocks,
         aiohttp.ClientSession() as session,

@@ -42,7 +42,7 @@ def stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
 
-async def test_a_cancellation_lets_a_request_on_the_wire_end_first(
+async def test_a_cancelled_step_waits_for_its_request_in_flight(
     requests: InFlightRequests,
 ) -> None:
     answer, landed = asyncio.Event(), list[str]()
@@ -73,7 +73,9 @@ async def test_a_cancellation_lets_a_request_on_the_wire_end_first(
     assert "t" not in requests
 
 
-async def test_what_a_request_returns_or_raises_is_the_senders(requests: InFlightRequests) -> None:
+async def test_the_sender_gets_the_result_or_the_error_of_a_request(
+    requests: InFlightRequests,
+) -> None:
     async def fails() -> None:
         raise ComputeUnavailable("away")
 
@@ -83,7 +85,9 @@ async def test_what_a_request_returns_or_raises_is_the_senders(requests: InFligh
             await send(fails)
 
 
-async def test_a_request_that_exits_ends_no_event_loop(requests: InFlightRequests) -> None:
+async def test_a_request_that_calls_exit_does_not_end_the_event_loop(
+    requests: InFlightRequests,
+) -> None:
     async def request() -> None:
         raise SystemExit(0)
 
@@ -91,7 +95,7 @@ async def test_a_request_that_exits_ends_no_event_loop(requests: InFlightRequest
         await send(request)
 
 
-async def test_the_failure_of_a_request_whose_step_was_cancelled_goes_unreported(
+async def test_a_failure_of_a_request_of_a_cancelled_step_is_not_reported(
     requests: InFlightRequests,
 ) -> None:
     answer = asyncio.Event()
@@ -112,7 +116,7 @@ async def test_the_failure_of_a_request_whose_step_was_cancelled_goes_unreported
     assert running.cancelled()
 
 
-async def test_two_requests_of_one_tenant_are_counted_each(requests: InFlightRequests) -> None:
+async def test_each_of_two_requests_of_one_tenant_is_counted(requests: InFlightRequests) -> None:
     first, second = asyncio.Event(), asyncio.Event()
 
     async def step(answer: asyncio.Event) -> None:
@@ -129,7 +133,7 @@ async def test_two_requests_of_one_tenant_are_counted_each(requests: InFlightReq
     await asyncio.gather(*running)
 
 
-async def test_a_request_is_given_up_once_it_was_carried_for_the_longest_time() -> None:
+async def test_a_request_in_flight_is_abandoned_after_the_longest_carry() -> None:
     requests = InFlightRequests(longest_carry=0.01)
 
     async def step() -> None:
@@ -145,7 +149,9 @@ async def test_a_request_is_given_up_once_it_was_carried_for_the_longest_time() 
     assert requests.given_up == 1
 
 
-async def test_nothing_is_carried_beyond_the_drains_deadline(requests: InFlightRequests) -> None:
+async def test_no_request_is_awaited_beyond_the_deadline_of_the_drain(
+    requests: InFlightRequests,
+) -> None:
     async def step() -> None:
         with requests.act("t", due):
             await send(asyncio.Event().wait)
@@ -196,7 +202,7 @@ async def test_a_cancelled_switch_puts_the_former_resource_back_into_service(
     assert story == ["former stopped", "former started"]
 
 
-async def test_a_switch_that_fails_does_not_go_back_by_itself(requests: InFlightRequests) -> None:
+async def test_a_failed_switch_is_not_rolled_back_automatically(requests: InFlightRequests) -> None:
     async def fails() -> None:
         raise ComputeUnavailable("away")
 
@@ -207,7 +213,7 @@ async def test_a_switch_that_fails_does_not_go_back_by_itself(requests: InFlight
         await switch(fails, back, longest=1.0)
 
 
-async def test_the_failure_of_the_way_back_is_left_to_the_next_attempt(
+async def test_a_failed_rollback_is_left_to_the_next_attempt(
     requests: InFlightRequests,
 ) -> None:
     async def back() -> None:
@@ -224,7 +230,7 @@ async def test_the_failure_of_the_way_back_is_left_to_the_next_attempt(
     assert running.cancelled()
 
 
-async def test_a_draining_worker_begins_no_switch_that_may_outlast_the_drain(
+async def test_a_draining_worker_starts_no_switch_that_may_outlast_the_drain(
     requests: InFlightRequests,
 ) -> None:
     requests.drain(asyncio.get_running_loop().time() + 10)
@@ -238,7 +244,7 @@ async def test_a_draining_worker_begins_no_switch_that_may_outlast_the_drain(
             await switch(forward, due, longest=15.0)
 
 
-async def test_without_an_act_requests_and_switches_are_made_as_they_are() -> None:
+async def test_outside_of_a_step_requests_and_switches_run_unguarded() -> None:
     async def forward() -> str:
         return "switched"
 
@@ -247,7 +253,7 @@ async def test_without_an_act_requests_and_switches_are_made_as_they_are() -> No
     assert await switch(forward, due, longest=1.0) == "switched"
 
 
-async def test_nothing_is_asked_where_the_look_at_the_target_is_fresh(
+async def test_after_a_fresh_inspection_the_backend_is_not_asked(
     requests: InFlightRequests,
 ) -> None:
     with requests.act("t", raising(Superseded("younger"))):
@@ -256,7 +262,7 @@ async def test_nothing_is_asked_where_the_look_at_the_target_is_fresh(
 
 @pytest.mark.usefixtures("stood_still")
 @pytest.mark.parametrize("error", [Superseded("younger"), ExecutionEnded("killed"), Transient("?")])
-async def test_a_process_that_stood_still_sends_nothing_for_a_job_that_may_be_over(
+async def test_a_process_that_was_frozen_sends_nothing_for_a_job_that_may_have_ended(
     requests: InFlightRequests, error: Exception
 ) -> None:
     async def request() -> None:
@@ -267,7 +273,7 @@ async def test_a_process_that_stood_still_sends_nothing_for_a_job_that_may_be_ov
 
 
 @pytest.mark.usefixtures("stood_still")
-async def test_a_process_that_stood_still_goes_on_where_the_job_lives(
+async def test_a_process_that_was_frozen_continues_a_job_that_is_alive(
     requests: InFlightRequests,
 ) -> None:
     with requests.act("t", due):
@@ -275,7 +281,7 @@ async def test_a_process_that_stood_still_goes_on_where_the_job_lives(
 
 
 @pytest.mark.parametrize("error", [ExecutionEnded("killed"), Transient("no answer")])
-async def test_a_switch_goes_on_where_nobody_else_would_put_the_tenant_back_into_service(
+async def test_a_switch_continues_if_no_other_job_would_restore_the_service(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def forward() -> str:
@@ -286,7 +292,7 @@ async def test_a_switch_goes_on_where_nobody_else_would_put_the_tenant_back_into
         assert await switch(forward, due, longest=1.0) == "started"
 
 
-async def test_a_younger_job_ends_a_switch_as_it_is(
+async def test_a_younger_job_ends_a_switch_without_a_rollback(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def forward() -> str:
@@ -300,7 +306,7 @@ async def test_a_younger_job_ends_a_switch_as_it_is(
         await switch(forward, back, longest=1.0)
 
 
-async def test_looks_that_follow_each_other_keep_an_act_fresh(
+async def test_successive_inspections_keep_a_step_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with requests.act("t", raising(Superseded("younger"))):
@@ -311,7 +317,7 @@ async def test_looks_that_follow_each_other_keep_an_act_fresh(
         assert await send(lambda: asyncio.sleep(0, "made")) == "made"
 
 
-async def test_a_look_after_standing_still_makes_nothing_fresh(
+async def test_an_inspection_after_a_freeze_does_not_count_as_fresh(
     requests: InFlightRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with requests.act("t", raising(Superseded("younger"))):

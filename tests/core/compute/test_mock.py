@@ -51,7 +51,7 @@ class TestMock(ComputeContract):
         return MockSubject()
 
 
-async def test_what_has_no_hash_counts_as_different_unless_an_engine_says_otherwise() -> None:
+async def test_a_resource_without_a_hash_differs_unless_the_engine_decides_otherwise() -> None:
     assert not await MockCompute().matches(
         ComputeSpec(tenant="t", name="t", location="", config={}, config_hash="")
     )

@@ -38,7 +38,7 @@ async def test_an_engine_without_a_target_is_reached() -> None:
     assert status.detail == ""
 
 
-async def test_what_an_engine_raises_by_mistake_is_told_without_its_text() -> None:
+async def test_an_unexpected_error_of_an_engine_is_reported_without_its_text() -> None:
     status = await reach(scripted(KeyError("sesame")))
 
     assert "cannot reach its target: KeyError" in str(status.error)
@@ -46,7 +46,9 @@ async def test_what_an_engine_raises_by_mistake_is_told_without_its_text() -> No
 
 
 @pytest.mark.parametrize("exits", [SystemExit(0), KeyboardInterrupt()])
-async def test_an_engine_that_exits_while_it_reaches_ends_no_worker(exits: BaseException) -> None:
+async def test_an_engine_that_calls_exit_in_reach_does_not_end_the_worker(
+    exits: BaseException,
+) -> None:
     status = await reach(scripted(exits))
 
     assert f"cannot reach its target: {type(exits).__name__}" in str(status.error)
@@ -86,7 +88,7 @@ async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -
 
 
 @pytest.mark.parametrize("interval", [0.0])
-async def test_targets_are_looked_at_again_until_the_end(interval: float) -> None:
+async def test_targets_are_checked_again_until_the_worker_ends(interval: float) -> None:
     again = asyncio.Event()
 
     class Counting(MockCompute):

@@ -20,7 +20,7 @@ ENGINES = pytest.mark.parametrize(
 
 
 @ENGINES
-def test_a_typo_in_a_section_is_refused_and_what_is_meant_is_named(
+def test_a_typo_in_a_section_is_refused_with_a_suggestion(
     create: ComputeFactory, typo: str, meant: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=rf"{typo} is unknown; did you mean .*{meant}\?"):
@@ -28,7 +28,9 @@ def test_a_typo_in_a_section_is_refused_and_what_is_meant_is_named(
 
 
 @pytest.mark.parametrize("create", [create_docker, create_process, create_ecs])
-def test_a_key_of_a_section_that_is_like_no_other_is_refused_too(create: ComputeFactory) -> None:
+def test_an_unknown_key_of_a_section_without_a_similar_one_is_refused_too(
+    create: ComputeFactory,
+) -> None:
     with pytest.raises(ComputeRefused, match="zzzzzz is unknown"):
         create({"zzzzzz": "x"})
 
@@ -54,7 +56,7 @@ TENANTS = pytest.mark.parametrize(
 
 
 @TENANTS
-def test_a_tenants_typo_is_refused_and_any_other_key_is_passed_over(
+def test_a_typo_of_a_tenant_is_refused_and_any_other_key_is_ignored(
     name: str, create: ComputeFactory, config: dict[str, object], typo: str
 ) -> None:
     registry = ComputeRegistry({name: create({})})
@@ -66,7 +68,7 @@ def test_a_tenants_typo_is_refused_and_any_other_key_is_passed_over(
     assert "hush" not in str(caught.value)
 
 
-def test_a_typo_is_found_at_any_depth_and_never_among_a_tenants_own_words() -> None:
+def test_a_typo_is_found_at_any_depth_but_not_among_free_keys() -> None:
     registry = ComputeRegistry({"docker": create_docker({})})
     config = {"image": "x", "env": {"imagee": "1"}, "resources": {"memroy": 1}}
 
@@ -77,7 +79,7 @@ def test_a_typo_is_found_at_any_depth_and_never_among_a_tenants_own_words() -> N
     assert "imagee" not in str(caught.value)
 
 
-def test_a_list_is_looked_through() -> None:
+def test_typos_are_found_in_lists_too() -> None:
     items: dict[str, object] = {"properties": {"port": {}}}
     schema = {"properties": {"ports": {"items": items}, "names": {"items": True}}}
     registry = ComputeRegistry({"any": ScriptedCompute(schema=schema)})
@@ -86,7 +88,7 @@ def test_a_list_is_looked_through() -> None:
         registry.check("any", {"ports": [{"port": 1}, {"porrt": 2}], "names": ["x"]})
 
 
-def test_a_schema_that_takes_no_other_key_has_them_named() -> None:
+def test_unknown_keys_are_named_if_the_schema_allows_no_others() -> None:
     schema = {"properties": {"a": {}}, "additionalProperties": False}
     registry = ComputeRegistry({"strict": ScriptedCompute(schema=schema)})
 

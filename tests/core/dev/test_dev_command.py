@@ -114,7 +114,7 @@ def test_the_demo_needs_no_restate(dev: Start, tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_an_engine_without_a_local_backend_says_so(dev: Start) -> None:
+def test_dev_with_an_engine_without_a_local_backend_is_an_error(dev: Start) -> None:
     process = dev("stepfunctions", "dev")
 
     _, errors = process.communicate(timeout=60)
@@ -133,7 +133,7 @@ def test_a_backend_is_chosen_by_its_name(dev: Start) -> None:
     assert (lines[:2], lines[-1]) == (["the other one", "starts"], "ended")
 
 
-def test_a_backend_that_an_engine_does_not_have_gets_the_names_of_those_it_has(dev: Start) -> None:
+def test_an_error_for_an_unknown_backend_lists_the_known_ones(dev: Start) -> None:
     process = dev("own", "dev", "--backend=third")
 
     output, errors = process.communicate(timeout=60)
@@ -145,7 +145,7 @@ def test_a_backend_that_an_engine_does_not_have_gets_the_names_of_those_it_has(d
     assert "another, other" in errors
 
 
-def test_a_worker_that_breaks_ends_all_of_it(dev: Start, tmp_path: Path) -> None:
+def test_a_failing_worker_ends_the_whole_dev_command(dev: Start, tmp_path: Path) -> None:
     # The operator's section of a compute engine is taken as it is.
     process = dev("own", f"--set=compute.process.folder={tmp_path / 'tenants'}", "dev")
 
@@ -157,7 +157,7 @@ def test_a_worker_that_breaks_ends_all_of_it(dev: Start, tmp_path: Path) -> None
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_a_signal_ends_a_backend_that_starts(dev: Start, tmp_path: Path) -> None:
+def test_a_signal_ends_a_backend_during_its_start(dev: Start, tmp_path: Path) -> None:
     process = dev("own", "--set=workflow.own.mode=hangs", "dev")
     assert process.stdout is not None
     assert process.stdout.readline() == "starts\n"

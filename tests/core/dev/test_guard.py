@@ -23,7 +23,9 @@ def sleeper(value: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_at_the_end_of_its_input_whatever_lives_by_the_folder_ends_with_it(tmp_path: Path) -> None:
+def test_at_the_end_of_its_input_the_guard_ends_all_processes_that_use_the_folder(
+    tmp_path: Path,
+) -> None:
     folder, other = tmp_path / "folder", tmp_path / "folder2"
     (folder / "data").mkdir(parents=True)
     reader, writer = os.pipe()
@@ -38,7 +40,7 @@ def test_at_the_end_of_its_input_whatever_lives_by_the_folder_ends_with_it(tmp_p
     assert not folder.exists()
 
 
-def test_a_process_that_is_gone_or_another_users_is_passed_by(tmp_path: Path) -> None:
+def test_the_guard_skips_ended_processes_and_those_of_other_users(tmp_path: Path) -> None:
     (tmp_path / "1" / "environ").mkdir(parents=True)
 
     assert list(_find_processes(tmp_path, tmp_path)) == []
@@ -68,7 +70,7 @@ def test_children_of_a_command_that_was_killed_end_too(tmp_path: Path) -> None:
     assert killed.returncode == -9
 
 
-def test_a_command_that_ends_by_itself_takes_the_guard_with_it(tmp_path: Path) -> None:
+def test_the_guard_ends_with_its_command(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
 

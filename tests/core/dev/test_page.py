@@ -8,7 +8,7 @@ from landlord_engines_core.dev import find_free_port
 from landlord_test_target.harness import wait_for
 
 
-async def test_a_page_says_its_text_and_its_process(unused_tcp_port: int) -> None:
+async def test_a_page_has_its_text_and_its_process_id(unused_tcp_port: int) -> None:
     command = [sys.executable, "-m", "landlord_engines_core.dev.page", "version one"]
     environment = {**os.environ, "PORT": str(unused_tcp_port)}
 
@@ -27,5 +27,5 @@ async def test_a_page_says_its_text_and_its_process(unused_tcp_port: int) -> Non
     assert shown == ["version one", f"process {page.pid}"]
 
 
-def test_a_free_port_is_one() -> None:
+def test_a_free_port_can_be_listened_on() -> None:
     assert 0 < find_free_port() < 65536

@@ -15,7 +15,7 @@ class Stuck(MockCompute):
         return True
 
 
-async def test_a_tenant_that_cannot_be_destroyed_is_told_once_the_others_are(
+async def test_a_tenant_that_cannot_be_destroyed_is_reported_after_the_others_are_destroyed(
     httpserver: HTTPServer,
 ) -> None:
     listed = {"tenants": [{"id": "stuck"}, {"id": "other"}]}

@@ -15,7 +15,7 @@ async def user(httpserver: HTTPServer) -> AsyncIterator[User]:
         yield attrs.evolve(user, within=0.2)
 
 
-async def test_what_does_not_come_in_time_is_named(user: User) -> None:
+async def test_a_tenant_state_that_is_not_reached_in_time_is_named(user: User) -> None:
     async def nothing() -> bool:
         return False
 
@@ -23,7 +23,7 @@ async def test_what_does_not_come_in_time_is_named(user: User) -> None:
         await user.wait_for("a miracle", nothing)
 
 
-async def test_a_tenant_that_does_not_become_ready_is_not_waited_for_for_ever(
+async def test_the_wait_for_a_tenant_that_does_not_become_ready_is_limited(
     user: User, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1/tenants/x").respond_with_json({"status": "failed"})
@@ -32,18 +32,18 @@ async def test_a_tenant_that_does_not_become_ready_is_not_waited_for_for_ever(
         await user.wait_ready("x")
 
 
-async def test_a_refusal_of_landlords_is_told(user: User, httpserver: HTTPServer) -> None:
+async def test_a_refusal_by_landlord_is_reported(user: User, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"error": "no"}, status=400)
 
     with pytest.raises(DemoFailed, match="answered POST tenants with status 400"):
         await user.create("x", {})
 
 
-async def test_where_nothing_answers_there_is_no_page(user: User, unused_tcp_port: int) -> None:
+async def test_an_address_without_a_listener_has_no_page(user: User, unused_tcp_port: int) -> None:
     assert await user.page(f"http://127.0.0.1:{unused_tcp_port}/") == []
 
 
-async def test_a_tenant_that_is_not_there_is_empty(user: User, httpserver: HTTPServer) -> None:
+async def test_a_missing_tenant_is_empty(user: User, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants/x").respond_with_data("", status=404)
 
     assert await user.tenant("x") == {}

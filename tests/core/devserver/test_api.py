@@ -29,7 +29,7 @@ class Picky(ScriptedCompute):
         ("/v1beta", "unsupported_version"),
     ],
 )
-async def test_a_path_of_another_version_is_told_which_there_is(
+async def test_a_path_of_another_api_version_is_answered_with_the_available_one(
     landlord: Caller, path: str, error: str
 ) -> None:
     answer = await landlord.call("GET", path)
@@ -38,9 +38,7 @@ async def test_a_path_of_another_version_is_told_which_there_is(
 
 
 @pytest.mark.parametrize("path", ["/", "/tenants", "/v1", "/v1/", "/v1/unknown", "/apis"])
-async def test_a_path_that_is_not_there_is_answered_in_plain_text(
-    landlord: Caller, path: str
-) -> None:
+async def test_an_unknown_path_is_answered_in_plain_text(landlord: Caller, path: str) -> None:
     answer = await landlord.call("GET", path)
 
     assert (answer.status, answer.raw) == (404, b"404 page not found\n")
@@ -48,9 +46,7 @@ async def test_a_path_that_is_not_there_is_answered_in_plain_text(
 
 
 @pytest.mark.parametrize("method", ["PATCH", "HEAD"])
-async def test_a_method_that_is_not_there_is_answered_with_nothing(
-    landlord: Caller, method: str
-) -> None:
+async def test_an_unknown_method_is_answered_without_a_body(landlord: Caller, method: str) -> None:
     answer = await landlord.call(method, "/v1/tenants/x")
 
     assert (answer.status, answer.raw) == (405, b"")
@@ -66,7 +62,7 @@ async def test_an_error_carries_the_request_id_only_where_one_was_sent(landlord:
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/tenants/x", "/tenants", "/api"])
-async def test_every_answer_has_a_correlation_id_the_callers_if_it_sent_one(
+async def test_every_answer_has_a_correlation_id_and_repeats_that_of_the_request(
     landlord: Caller, path: str
 ) -> None:
     sent = await landlord.call("GET", path, headers={"X-Correlation-ID": "c1"})
@@ -153,7 +149,7 @@ async def test_an_update_that_is_not_understood_is_refused(
     assert answer.error == (400, error)
 
 
-async def test_an_update_replaces_the_configuration_and_what_else_it_holds(
+async def test_an_update_replaces_the_configuration_and_the_other_fields_that_it_sends(
     landlord: Caller,
 ) -> None:
     body = {
@@ -217,7 +213,7 @@ class TestWithSeveralComputeEngines:
 
         assert answer.error == (400, "Invalid compute configuration")
 
-    async def test_nothing_that_names_one_is_refused(self, landlord: Caller) -> None:
+    async def test_a_tenant_that_names_no_engine_is_refused(self, landlord: Caller) -> None:
         body = {"name": "x", "compute_config": {"compute_provider": 1}}
 
         answer = await landlord.call("POST", "/v1/tenants", body)
@@ -227,9 +223,7 @@ class TestWithSeveralComputeEngines:
             "compute_provider is required when multiple compute providers are configured",
         )
 
-    async def test_the_schema_is_held_against_what_was_sent_without_defaults(
-        self, landlord: Caller
-    ) -> None:
+    async def test_the_schema_is_checked_without_defaults(self, landlord: Caller) -> None:
         config = {"compute_provider": "strict", "n": "hush"}
 
         answer = await landlord.call("POST", "/v1/tenants", {"name": "x", "compute_config": config})
@@ -240,7 +234,7 @@ class TestWithSeveralComputeEngines:
         ]
         assert "hush" not in answer.raw.decode()
 
-    async def test_the_engines_rules_are_held_against_the_configuration_over_its_defaults(
+    async def test_the_rules_of_the_engine_are_checked_with_defaults(
         self, landlord: Caller
     ) -> None:
         config = {"compute_provider": "picky", "layer": {"above": 2}}
@@ -252,7 +246,7 @@ class TestWithSeveralComputeEngines:
             "details": ["$.image is not known"],
         }
 
-    async def test_an_update_without_a_name_of_an_engine_is_checked_with_the_former_one(
+    async def test_an_update_without_an_engine_is_checked_with_the_current_engine(
         self, landlord: Caller
     ) -> None:
         tenant = await landlord.create("x", compute_provider="strict", image="i")
@@ -268,7 +262,7 @@ class TestWithSeveralComputeEngines:
             "compute_provider is required when multiple compute providers are configured",
         )
 
-    async def test_the_form_of_a_configuration_can_be_asked_for(self, landlord: Caller) -> None:
+    async def test_the_api_returns_the_schema_of_a_configuration(self, landlord: Caller) -> None:
         answer = await landlord.call("GET", "/v1/compute/config?provider=strict")
 
         assert answer.body == {
@@ -322,7 +316,7 @@ async def test_an_update_of_a_tenant_that_is_updating_already_is_accepted(
     assert (second.status, second.body["desired_config"]) == (202, {"n": 2})
 
 
-async def test_two_requests_that_change_a_record_at_once_do_not_both(
+async def test_one_of_two_simultaneous_changes_of_a_record_is_refused(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await landlord.create("x")

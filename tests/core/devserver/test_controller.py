@@ -2,12 +2,14 @@
 
 import asyncio
 
+import attrs
 import pytest
 
 from landlord_engines_core.devserver.controller import Controller, Intervals
 from landlord_engines_core.devserver.gojson import config_hash
 from landlord_engines_core.devserver.records import TenantRecord, Tenants
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.direct import Lines
 from landlord_test_target.landlord import (
     BACKING_OFF,
@@ -34,7 +36,7 @@ async def provisioning(landlord: Caller, **config: object) -> str:
     return tenant
 
 
-async def test_a_tenant_goes_through_its_life_with_one_job_for_each_request(
+async def test_each_request_for_a_tenant_sends_one_job(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     dispatcher.otherwise = SUCCEEDED
@@ -63,7 +65,7 @@ async def test_a_started_execution_is_shown_as_running(landlord: Caller) -> None
     assert seen["workflow_retry_count"] == 0
 
 
-async def test_what_an_execution_does_is_shown_once_it_changes(
+async def test_a_changed_state_of_an_execution_is_shown(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await provisioning(landlord)
@@ -126,7 +128,7 @@ async def test_a_change_does_not_restart_an_execution_that_is_not_backing_off(
     tenant = await provisioning(landlord, n=1)
     await landlord.update(tenant, n=2)
 
-    dispatcher.says["inv_1"] = {**RUNNING, "sub_state": sub_state, "retry_count": 1}
+    dispatcher.says["inv_1"] = PolledExecution(state=PolledState(sub_state), retry_count=1)
     await landlord.seen(tenant, workflow_retry_count=1)
 
     assert dispatcher.killed == []
@@ -178,7 +180,7 @@ async def test_the_same_configuration_written_otherwise_restarts_nothing(
     await landlord.seen(tenant, workflow_sub_state="backing-off")
 
     await landlord.update(tenant, b=2.0, a=1.0)
-    dispatcher.says["inv_1"] = {**BACKING_OFF, "retry_count": 5}
+    dispatcher.says["inv_1"] = attrs.evolve(BACKING_OFF, retry_count=5)
     await landlord.seen(tenant, workflow_retry_count=5)
 
     assert dispatcher.killed == []
@@ -212,7 +214,7 @@ async def test_a_delete_goes_on_where_the_kill_fails(
     assert "execution not killed" in lines.events("warning")
 
 
-async def test_a_delete_of_a_tenant_that_goes_already_changes_nothing(
+async def test_a_delete_of_a_tenant_that_is_being_deleted_changes_nothing(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await ready(landlord, dispatcher)
@@ -241,11 +243,11 @@ async def test_a_delete_before_the_first_dispatch_kills_nothing_and_still_sends_
     assert dispatcher.operations()[-1] == "delete"
 
 
-async def test_an_execution_that_is_gone_leaves_its_tenant_stuck(
+async def test_a_forgotten_execution_leaves_its_tenant_stuck(
     landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
 ) -> None:
     tenant = await provisioning(landlord)
-    dispatcher.says["inv_1"] = {"error": "execution not found"}
+    dispatcher.says["inv_1"] = None
 
     async def polled() -> bool:
         return lines.events("warning").count("execution not read") >= 10
@@ -255,7 +257,7 @@ async def test_an_execution_that_is_gone_leaves_its_tenant_stuck(
     assert (await landlord.get(tenant)).body["status"] == "provisioning"
 
 
-async def test_a_backend_that_cannot_be_polled_fails_nobody(
+async def test_a_tenant_does_not_fail_if_the_backend_cannot_be_polled(
     landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
 ) -> None:
     tenant = await provisioning(landlord)
@@ -284,7 +286,7 @@ async def test_a_tenant_that_cannot_be_dispatched_five_times_fails(
     assert len(dispatcher.bodies) == 5
 
 
-async def test_errors_that_pass_are_forgotten(
+async def test_temporary_errors_are_forgotten_after_a_success(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await ready(landlord, dispatcher)
@@ -298,7 +300,7 @@ async def test_errors_that_pass_are_forgotten(
     assert len(dispatcher.bodies) == 1 + 3 * 5
 
 
-async def test_what_went_wrong_is_tried_again_between_two_rounds(
+async def test_a_failed_dispatch_is_retried_between_two_rounds(
     dispatcher: ScriptedDispatcher, lines: Lines
 ) -> None:
     tenants = Tenants()

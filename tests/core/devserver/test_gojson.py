@@ -56,7 +56,7 @@ def test_a_struct_keeps_its_order_and_a_map_in_it_is_sorted() -> None:
         (b"[" * 100_000, "exceeded max depth"),
     ],
 )
-def test_what_is_not_json_is_told_in_gos_words(text: bytes, message: str) -> None:
+def test_a_text_that_is_not_json_gets_the_error_text_of_go(text: bytes, message: str) -> None:
     with pytest.raises(BadJson) as caught:
         decode(text)
 
@@ -74,7 +74,7 @@ def test_the_hash_is_that_of_the_bytes_that_are_sent_and_an_empty_configuration_
     assert config_hash({}) == ""
 
 
-def test_a_whole_number_is_whole_again_for_whoever_reads_it() -> None:
+def test_a_whole_number_is_read_as_an_integer() -> None:
     config = decode(b'{"port": 18080, "share": 0.5}')
     assert isinstance(config, dict)
 

@@ -29,7 +29,7 @@ async def test_the_newest_come_first_and_the_total_counts_all_pages(landlord: Ca
     assert await names(landlord) == ["c", "b", "a"]
 
 
-async def test_an_empty_list_is_a_list(landlord: Caller) -> None:
+async def test_an_empty_list_is_written_as_a_list(landlord: Caller) -> None:
     answer = await landlord.call("GET", "/v1/tenants")
 
     assert answer.body == {"tenants": [], "total": 0, "limit": 50, "offset": 0}
@@ -49,7 +49,7 @@ async def test_archived_tenants_are_listed_only_when_asked_for(
     assert await names(landlord, "include_deleted=true") == ["old"]
 
 
-async def test_tenants_are_filtered_by_what_their_execution_does(
+async def test_tenants_are_filtered_by_the_state_of_their_execution(
     landlord: Caller, dispatcher: ScriptedDispatcher
 ) -> None:
     _, second = await made(landlord, "a", "b")

@@ -27,12 +27,12 @@ class Plain(WorkerEngine):
 
 
 @pytest.mark.parametrize("hook", ["dry_run_registration", "watch_registration", "make_latest"])
-async def test_a_capability_that_is_not_declared_says_so(hook: str) -> None:
+async def test_a_method_of_an_undeclared_capability_reports_it(hook: str) -> None:
     with pytest.raises(CapabilityNotSupported, match="this worker engine does not support"):
         await getattr(Plain(), hook)()
 
 
-def test_what_is_planned_is_not_supported() -> None:
+def test_a_planned_capability_is_not_supported() -> None:
     capabilities = {Capability.WATCH: Support.PLANNED, Capability.TENANT_LOCK: Support.FULL}
     info = EngineInfo(name="x", contract=1, capabilities=capabilities)
 

@@ -29,7 +29,7 @@ class Engine(WorkerEngine):
         await asyncio.Event().wait()
 
 
-async def test_an_engine_of_a_command_that_does_not_shut_down_is_named(
+async def test_a_command_names_an_engine_that_does_not_shut_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker, "LONGEST_SHUTDOWN", 0.01)

@@ -82,9 +82,7 @@ def test_each_source_sets_its_keys_and_leaves_the_others() -> None:
         ('["a"]', ["a"]),
     ],
 )
-def test_a_value_that_is_json_is_read_as_json_and_all_else_is_text(
-    written: str, value: object
-) -> None:
+def test_a_json_value_is_read_as_json_and_any_other_as_text(written: str, value: object) -> None:
     by_variable = load(environment={"COMPUTE_MOCK_KEY": written})
     by_flag = load(flags={"compute.mock.key": written})
 
@@ -110,7 +108,7 @@ def test_a_variable_may_name_a_key_inside_a_map_whose_keys_are_known() -> None:
     assert compute == {"docker": {"policy": policy}, "process": {"ports": {"first": 7}}}
 
 
-def test_the_maps_whose_keys_are_known_are_maps_of_the_engines() -> None:
+def test_the_known_maps_are_maps_in_the_schemas_of_the_engines() -> None:
     docker = {*docker_config.SCHEMA["properties"], *attrs.fields_dict(DockerSettings)}  # type: ignore[misc]
     process = {*config.SCHEMA["properties"], *attrs.fields_dict(ProcessSettings)}  # type: ignore[misc]
     ecs = {*ecs_config.SCHEMA["properties"]}  # type: ignore[misc]
@@ -130,7 +128,7 @@ def test_an_engine_that_only_the_file_names_has_variables_too() -> None:
     assert compute == {"nomad": {"key": "x"}}
 
 
-def test_dockers_variables_go_above_the_file_and_below_what_is_meant_for_the_worker() -> None:
+def test_variables_of_docker_override_the_file_and_not_variables_of_the_worker() -> None:
     document = {"compute": {"docker": {"host": "tcp://file", "cert_path": "/file"}}}
     docker = {"DOCKER_HOST": "tcp://docker", "DOCKER_CERT_PATH": "/docker"}
 
@@ -158,7 +156,7 @@ def test_dockers_variables_go_above_the_file_and_below_what_is_meant_for_the_wor
         ({"compute": {"mock": {"x": {1}}}}, {}, {}, "compute.mock.x is a set"),
     ],
 )
-def test_what_is_no_map_of_maps_of_json_is_refused_with_path_and_source(
+def test_a_compute_section_of_another_form_is_refused_with_path_and_source(
     document: Mapping[str, Any],
     environment: Mapping[str, str],
     flags: Mapping[str, str],
@@ -167,7 +165,7 @@ def test_what_is_no_map_of_maps_of_json_is_refused_with_path_and_source(
     assert named in refused(document, environment, flags)
 
 
-def test_variables_of_a_service_of_that_name_are_passed_by() -> None:
+def test_variables_that_kubernetes_sets_for_a_service_are_ignored() -> None:
     environment = {
         "COMPUTE_DOCKER_SERVICE_HOST": "10.0.0.1",
         "COMPUTE_DOCKER_SERVICE_PORT": "2375",
@@ -192,5 +190,5 @@ def test_a_variable_whose_engine_is_misspelt_is_an_error(name: str, meant: str) 
 
 
 @pytest.mark.parametrize("name", ["COMPUTE_REGION", "COMPUTED_DOCKER", "COMPUTE_EC2_X"])
-def test_other_variables_that_begin_alike_are_not_ours(name: str) -> None:
+def test_other_variables_with_a_similar_prefix_are_ignored(name: str) -> None:
     assert load(environment={name: "x"}).settings.compute == {}

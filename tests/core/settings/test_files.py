@@ -28,7 +28,7 @@ def test_a_settings_file_that_is_a_folder_is_told(tmp_path: Path, name: str) -> 
 
 @pytest.mark.parametrize("setting", ["--config", "LANDLORD_CONFIG"])
 @pytest.mark.parametrize("problem", ["is a folder", "does not exist", "cannot be searched for"])
-def test_a_file_that_was_named_is_told_with_what_named_it(
+def test_an_error_for_a_named_file_tells_which_setting_named_it(
     tmp_path: Path, setting: str, problem: str
 ) -> None:
     path = tmp_path / "named.yaml"
@@ -46,7 +46,7 @@ def test_a_file_that_was_named_is_told_with_what_named_it(
 
 
 @pytest.mark.parametrize("where", ["the working folder", "Landlord's folder", "XDG_CONFIG_HOME"])
-def test_a_folder_that_cannot_be_looked_into_is_told_with_what_names_it(
+def test_an_error_for_an_unreadable_folder_tells_which_setting_names_it(
     tmp_path: Path, where: str
 ) -> None:
     locations = {
@@ -64,13 +64,13 @@ def test_a_folder_that_cannot_be_looked_into_is_told_with_what_names_it(
     assert "/dev/null" in caught.value.hint
 
 
-def test_locations_that_are_not_there_are_passed_over(tmp_path: Path) -> None:
+def test_missing_default_files_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "etc").write_text("no folder")
 
     assert find_file(None, {"XDG_CONFIG_HOME": str(tmp_path / "nowhere")}) is None
 
 
-def test_no_file_and_a_pipe_may_be_named() -> None:
+def test_the_file_may_be_dev_null_or_a_pipe() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"log: {}")
     os.close(writing)

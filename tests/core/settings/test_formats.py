@@ -38,11 +38,11 @@ from landlord_engines_core.settings.formats import read_json, read_yaml
         ("2026-01-01", date(2026, 1, 1)),
     ],
 )
-def test_a_scalar_is_what_yaml_1_2_says(written: str, value: object) -> None:
+def test_scalars_are_read_as_yaml_1_2(written: str, value: object) -> None:
     assert read_yaml(f"a: {written}", "f.yaml") == {"a": value}
 
 
-def test_a_directive_does_not_bring_the_old_scalars_back() -> None:
+def test_a_yaml_directive_does_not_enable_the_scalars_of_yaml_1_1() -> None:
     assert read_yaml("%YAML 1.1\n---\na: no", "f.yaml") == {"a": "no"}
 
 
@@ -106,7 +106,7 @@ def test_json_may_be_indented_with_tabs() -> None:
 @pytest.mark.parametrize(
     ("text", "line"), [("{,}", 1), ('{"a": 1,\n"b": sesame}', 2), ("a: sesame", 1)]
 )
-def test_what_is_not_json_is_named_with_its_line_and_not_quoted(text: str, line: int) -> None:
+def test_a_json_error_names_the_line_and_does_not_quote_it(text: str, line: int) -> None:
     with pytest.raises(SettingsError, match=f"f.json is not JSON at line {line}") as caught:
         read_json(text, "f.json")
 
@@ -117,7 +117,7 @@ def test_what_is_not_json_is_named_with_its_line_and_not_quoted(text: str, line:
 @pytest.mark.parametrize(
     "text", ["a: 1\nb: [sesame", "a: 1\nb: *sesame", "a: 1\nb: !sesame 1", "a: 1\n\tb: sesame"]
 )
-def test_what_is_not_yaml_is_named_with_its_line_and_not_quoted(text: str) -> None:
+def test_a_yaml_error_names_the_line_and_does_not_quote_it(text: str) -> None:
     with pytest.raises(SettingsError, match=r"f.yaml is not YAML at line 2") as caught:
         read_yaml(text, "f.yaml")
 
@@ -126,7 +126,7 @@ def test_what_is_not_yaml_is_named_with_its_line_and_not_quoted(text: str) -> No
 
 
 @pytest.mark.parametrize("text", ["a: sesame\0", "a: !!int sesame", "a: 1" + "0" * 5000])
-def test_what_is_no_yaml_at_no_single_line_is_refused_too(text: str) -> None:
+def test_a_yaml_error_without_a_line_is_refused_too(text: str) -> None:
     with pytest.raises(SettingsError, match=r"f\.yaml is not YAML;") as caught:
         read_yaml(text, "f.yaml")
 

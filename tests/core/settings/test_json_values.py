@@ -6,7 +6,7 @@ import pytest
 from landlord_engines_core.settings.json_values import find_not_json
 
 
-def test_what_json_has_is_passed_by() -> None:
+def test_json_values_are_accepted() -> None:
     assert find_not_json({"a": [1, 1.5, "x", True, None, {"b": {}}]}, "compute") == []
 
 
@@ -23,7 +23,7 @@ def test_what_json_has_is_passed_by() -> None:
         ({1: "x"}, "compute.a[0].b has a key that is no text"),
     ],
 )
-def test_what_json_does_not_have_is_named_with_its_path(value: object, named: str) -> None:
+def test_a_value_that_json_lacks_is_named_with_its_path(value: object, named: str) -> None:
     (line,) = find_not_json({"a": [{"b": value}]}, "compute")
 
     assert named in line

@@ -17,7 +17,7 @@ INJECTED = {
 
 
 @pytest.mark.parametrize("name", INJECTED)
-def test_what_kubernetes_injects_for_a_service_is_known(name: str) -> None:
+def test_variables_that_kubernetes_injects_for_a_service_are_recognised(name: str) -> None:
     assert is_service_variable(name, INJECTED)
     assert is_service_variable(name, INJECTED, is_setting=True)
 
@@ -32,11 +32,11 @@ def test_what_kubernetes_injects_for_a_service_is_known(name: str) -> None:
         ("WORKER_PORT_9080_TCP", "9080"),
     ],
 )
-def test_a_name_alone_makes_no_variable_of_a_service(name: str, value: str) -> None:
+def test_a_similar_name_alone_makes_no_service_variable(name: str, value: str) -> None:
     assert not is_service_variable(name, {name: value})
 
 
-def test_a_variable_of_ours_is_one_of_a_service_only_beside_the_services_host() -> None:
+def test_our_variable_counts_as_a_service_variable_only_beside_the_host_variable() -> None:
     alone = {"WORKFLOW_X_PORT": "tcp://10.0.0.1:80"}
 
     assert not is_service_variable("WORKFLOW_X_PORT", alone, is_setting=True)

@@ -62,7 +62,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default() -> None
     assert [one.origins[path] for one in loaded] == origins
 
 
-def test_landlords_own_file_is_read_as_it_is() -> None:
+def test_a_settings_file_of_landlords_worker_is_accepted_unchanged() -> None:
     document = {
         "database": {"provider": "postgres"},
         "http": {"port": 8081},
@@ -98,7 +98,7 @@ def test_a_field_may_have_more_variables(environment: Mapping[str, str], address
     assert load(environment=environment).settings.engine.address == address
 
 
-def test_an_engines_section_fills_what_worker_leaves_open() -> None:
+def test_the_section_of_an_engine_fills_unset_keys_of_worker() -> None:
     section = {"worker_compute_cache_ttl": "7s", "worker_compute_provider": "mock"}
     document = {"workflow": {"my-engine": section}, "worker": {"compute_provider": "docker"}}
 
@@ -135,14 +135,14 @@ def test_an_engines_section_fills_what_worker_leaves_open() -> None:
         ),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named_with_what_may_be_meant(
+def test_errors_in_a_file_are_named_with_suggestions(
     document: Mapping[str, Any], named: str
 ) -> None:
     assert named in refused(document)
 
 
 @pytest.mark.parametrize("section", ["restate", "step_functions", "mock", "temporal"])
-def test_landlords_own_sections_are_never_taken_for_a_misspelt_engine(section: str) -> None:
+def test_sections_of_landlord_are_never_mistaken_for_a_misspelt_engine(section: str) -> None:
     load({"workflow": {section: {"any": "thing"}}}, engine=f"{section.replace('_', '')}s")
 
 
@@ -154,7 +154,7 @@ class Strict:
     size: int = attrs.field(default=1, validator=attrs.validators.lt(5))
 
 
-def test_what_landlords_examples_have_and_its_worker_does_not_read_is_passed_over() -> None:
+def test_unused_keys_in_landlords_examples_are_ignored() -> None:
     document = {
         "log": {"development": False},
         "workflow": {"defaultProvider": "restate", "restate": {"auth_token": "secret"}},
@@ -179,7 +179,7 @@ def test_a_key_that_an_engine_needs_and_nobody_set_is_named() -> None:
         sources.load("x", Strict)
 
 
-def test_what_an_engines_own_checks_refuse_is_an_error_without_values() -> None:
+def test_an_error_of_the_checks_of_an_engine_shows_no_values() -> None:
     flags = {"workflow.x.token": "sesame", "workflow.x.size": "777"}
 
     with pytest.raises(SettingsError, match=r"refuse workflow\.x") as caught:
@@ -196,7 +196,7 @@ def test_an_empty_variable_is_not_set() -> None:
     assert loaded.settings.engine.address == "here"
 
 
-def test_a_variable_that_is_nearly_one_of_ours_is_an_error_and_others_are_not_ours() -> None:
+def test_a_similar_variable_is_an_error_and_others_are_ignored() -> None:
     assert "did you mean WORKER_DRAIN_TIMEOUT?" in refused(
         environment={"WORKER_DRAIN_TIMEOT": "1s"}
     )
@@ -245,11 +245,11 @@ def test_a_misspelt_variable_is_an_error_that_names_the_right_one(name: str, mea
         "LANDLORD_WORKFLOW_MY_ENGINE_ENDPOINT",
     ],
 )
-def test_a_variable_of_somebody_else_is_passed_by(name: str) -> None:
+def test_a_variable_of_another_program_is_ignored(name: str) -> None:
     assert set(load(environment={name: "1"}).origins.values()) == {"default"}
 
 
-def test_an_empty_variable_is_no_misspelt_one() -> None:
+def test_an_empty_misspelt_variable_is_ignored() -> None:
     assert set(load(environment={"LOG_LEVL": ""}).origins.values()) == {"default"}
 
 
@@ -260,7 +260,7 @@ class Ported:
     port: int = 1
 
 
-def test_a_services_variable_is_never_taken_for_a_setting() -> None:
+def test_a_service_variable_of_kubernetes_is_never_read_as_a_setting() -> None:
     injected = {
         "WORKFLOW_X_SERVICE_HOST": "10.0.0.1",
         "WORKFLOW_X_SERVICE_PORT": "80",
@@ -278,7 +278,7 @@ def test_a_services_variable_is_never_taken_for_a_setting() -> None:
     assert [one.settings.engine.port for one in ports] == [1, 7]
 
 
-def test_a_misspelt_variable_of_the_default_engine_is_told_where_nothing_names_one() -> None:
+def test_a_misspelt_variable_of_the_default_engine_is_reported() -> None:
     sources = Sources(
         document={}, file="", environment={"WORKFLOW_DEFAULT_PROVIDR": "restate"}, flags={}
     )
@@ -308,7 +308,7 @@ def test_a_flag_may_have_dashes_as_in_a_file() -> None:
     assert loaded.settings.engine.address == "there"
 
 
-def test_what_json_does_not_have_is_refused_in_the_sections_that_are_read() -> None:
+def test_a_value_that_json_lacks_is_refused_in_the_used_sections() -> None:
     document = {
         "worker": {"compute_provider": date(2026, 1, 1)},
         "workflow": {"my-engine": {"address": {"x"}}, "temporal": {"since": date(2026, 1, 1)}},
@@ -323,7 +323,7 @@ def test_what_json_does_not_have_is_refused_in_the_sections_that_are_read() -> N
     assert "since" not in text
 
 
-def test_everything_that_is_wrong_is_told_at_once_and_no_value_is() -> None:
+def test_all_errors_are_reported_together_and_no_value_is_shown() -> None:
     section = {"api_key": ["sesame"], "endpoint": "sesame"}
 
     text = refused({"workflow": {"my-engine": section}})
@@ -407,7 +407,7 @@ def test_a_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path) -> Non
         gather(LANDLORD_CONFIG=str(tmp_path / "nowhere"))
 
 
-def test_what_dockers_own_clients_read_beats_the_file() -> None:
+def test_variables_of_dockers_own_clients_override_the_file() -> None:
     document = {"compute": {"docker": {"host": "tcp://file", "image": "x"}, "mock": {"a": 1}}}
     environment = {
         "DOCKER_HOST": "tcp://environment",
@@ -430,7 +430,7 @@ def test_what_dockers_own_clients_read_beats_the_file() -> None:
 
 
 @pytest.mark.parametrize("key", ["compute_provider", "force_compute_provider"])
-def test_dockers_variables_count_where_only_the_worker_names_docker(key: str) -> None:
+def test_variables_of_docker_apply_if_only_the_worker_section_names_docker(key: str) -> None:
     environment = {"DOCKER_HOST": "tcp://environment", "DOCKER_TLS_VERIFY": ""}
 
     named = load({"worker": {key: "docker"}}, environment).settings.compute

@@ -28,7 +28,7 @@ def test_a_duration_is_written_as_landlord_writes_it(
 @pytest.mark.parametrize(
     "format_duration", ["", "soon", "-1s", "-1", "inf", "nan", True, None, "5 s"]
 )
-def test_what_is_not_a_duration_is_refused(format_duration: object) -> None:
+def test_a_text_that_is_no_duration_is_refused(format_duration: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the text is the caller's
         Converter().structure(format_duration, Duration)
 
@@ -36,7 +36,7 @@ def test_what_is_not_a_duration_is_refused(format_duration: object) -> None:
 @pytest.mark.parametrize(
     "format_duration", ["ftp://h", "h:80", "http://", "http://u:p@h", "http://h:x"]
 )
-def test_what_is_not_a_plain_url_is_refused(format_duration: str) -> None:
+def test_a_text_that_is_no_plain_url_is_refused(format_duration: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # as above
         Converter().structure(format_duration, Url)
 
@@ -51,7 +51,7 @@ def test_an_address_is_kept_as_it_is(format_duration: str) -> None:
 
 
 @pytest.mark.parametrize("format_duration", ["host", 9082, "host:", "h:x", ":65536", None, False])
-def test_what_is_not_an_address_is_refused(format_duration: object) -> None:
+def test_a_text_that_is_no_address_is_refused(format_duration: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # as above
         Converter().structure(format_duration, Address)
 
@@ -59,7 +59,7 @@ def test_what_is_not_an_address_is_refused(format_duration: object) -> None:
 @pytest.mark.parametrize(
     ("format_duration", "value"), [("1", True), ("F", False), (True, True), (0, False)]
 )
-def test_truth_is_written_in_gos_ways(format_duration: object, value: bool) -> None:  # noqa: FBT001  # data
+def test_a_boolean_is_written_as_in_go(format_duration: object, value: bool) -> None:  # noqa: FBT001  # data
     assert Converter().structure(format_duration, bool) is value
 
 
@@ -105,7 +105,7 @@ def test_a_secret_is_shown_as_stars() -> None:
         (str, "a text"),
     ],
 )
-def test_what_is_expected_is_said_in_words(kind: object, text: str) -> None:
+def test_an_error_describes_the_expected_type_in_words(kind: object, text: str) -> None:
     assert describe_type(kind) == text
 
 
@@ -113,7 +113,7 @@ def test_what_is_expected_is_said_in_words(kind: object, text: str) -> None:
     ("seconds", "text"),
     [(0, "0s"), (9.0, "9s"), (90, "1m30s"), (5400, "1h30m"), (0.5, "500ms"), (2592000, "720h")],
 )
-def test_a_duration_is_shown_as_one_writes_it(seconds: float, text: str) -> None:
+def test_a_duration_is_shown_in_the_form_of_the_settings(seconds: float, text: str) -> None:
     assert as_written(seconds) == text
     assert Converter().structure(text, Duration) == seconds
 
@@ -121,16 +121,16 @@ def test_a_duration_is_shown_as_one_writes_it(seconds: float, text: str) -> None
 @pytest.mark.parametrize(
     ("text", "level"), [("WARNING", "warn"), ("warn", "warn"), ("Info", "info"), ("DEBUG", "debug")]
 )
-def test_a_level_may_be_written_as_other_tools_do(text: str, level: str) -> None:
+def test_a_log_level_may_have_the_names_of_other_tools(text: str, level: str) -> None:
     assert Converter().structure(text, LogLevel) == level
 
 
-def test_a_level_that_is_none_is_refused() -> None:
+def test_an_unknown_log_level_is_refused() -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the text is the caller's
         Converter().structure("loud", LogLevel)
 
 
-def test_a_duration_is_told_from_other_kinds() -> None:
+def test_a_duration_differs_from_other_types() -> None:
     assert is_duration(Duration)
     assert is_duration(Duration | None)
     assert not is_duration(Url | None)

@@ -83,7 +83,7 @@ async def test_a_tenant_that_landlord_does_not_know_keeps_what_was_applied(
     assert compute.resources["t"].config == {"image": "x"}
 
 
-async def test_a_tenant_that_moved_is_destroyed_where_it_was_and_the_record_forgets_that() -> None:
+async def test_the_old_location_of_a_moved_tenant_is_cleared_and_removed_from_the_record() -> None:
     old, new = MockCompute(), MockCompute()
     first = DirectSteps("one")
     await jobs(("old", old), ("new", new), force="old").run(body(), first)
@@ -96,7 +96,7 @@ async def test_a_tenant_that_moved_is_destroyed_where_it_was_and_the_record_forg
     assert second.record.transitions[-1].removed == (Placement("old"),)
 
 
-async def test_what_failed_after_it_was_applied_is_put_right() -> None:
+async def test_a_resource_that_failed_after_apply_is_repaired() -> None:
     healthy, failed = ResourceState.HEALTHY, ResourceState.FAILED
     compute = ScriptedCompute(states=[ResourceState.MISSING, failed, failed, healthy])
 
@@ -106,7 +106,7 @@ async def test_what_failed_after_it_was_applied_is_put_right() -> None:
     assert compute.states == []
 
 
-async def test_what_is_rolled_back_when_it_is_put_right_is_told_as_the_value_of_the_step() -> None:
+async def test_a_rollback_during_a_repair_is_the_result_of_the_step() -> None:
     states = [ResourceState.MISSING, ResourceState.FAILED, ResourceState.FAILED]
     compute = ScriptedCompute(states=states, results=[ComputeResult()])
     compute.results.append(ComputeResult(rolled_back="it crashed"))
@@ -120,7 +120,7 @@ async def test_what_is_rolled_back_when_it_is_put_right_is_told_as_the_value_of_
     assert (compute.states, compute.results) == ([], [])
 
 
-async def test_another_attempt_in_the_same_process_watches_what_the_first_one_made() -> None:
+async def test_a_later_attempt_in_the_same_process_only_watches_the_applied_resource() -> None:
     starting = [ResourceState.STARTING] * 50
     compute = Counted(states=[ResourceState.MISSING, *starting])
     tenants = jobs(("mock", compute))
@@ -134,7 +134,7 @@ async def test_another_attempt_in_the_same_process_watches_what_the_first_one_ma
     assert confirmed.applied.outcome == "created"
 
 
-async def test_an_attempt_in_another_process_goes_by_what_is_on_the_target() -> None:
+async def test_an_attempt_in_another_process_decides_by_the_state_of_the_target() -> None:
     compute = Counted(states=[ResourceState.MISSING, *[ResourceState.STARTING] * 50])
     with pytest.raises(ComputeUnavailable):
         await bring(jobs(("mock", compute)), body(image="x"))
@@ -146,7 +146,7 @@ async def test_an_attempt_in_another_process_goes_by_what_is_on_the_target() -> 
     assert confirmed.applied.outcome == "unchanged"
 
 
-async def test_what_fails_again_after_it_was_put_right_is_only_watched() -> None:
+async def test_a_resource_that_fails_again_after_a_repair_is_only_watched() -> None:
     failed = ResourceState.FAILED
     compute = Counted(states=[ResourceState.MISSING, *[failed] * 4])
     tenants = jobs(("mock", compute))
@@ -161,7 +161,7 @@ async def test_what_fails_again_after_it_was_put_right_is_only_watched() -> None
     assert confirmed.applied.outcome == "created"
 
 
-async def test_what_failed_is_put_right_with_what_landlord_wants_by_now(
+async def test_a_repair_applies_the_current_configuration_of_landlord(
     httpserver: HTTPServer, landlord: LandlordClient
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json(
@@ -176,7 +176,7 @@ async def test_what_failed_is_put_right_with_what_landlord_wants_by_now(
     assert confirmed.detail == "a newer configuration was applied"
 
 
-async def test_without_an_answer_what_failed_is_put_right_with_what_the_job_wants(
+async def test_without_an_answer_of_landlord_a_repair_applies_the_configuration_of_the_job(
     httpserver: HTTPServer, landlord: LandlordClient
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
@@ -204,7 +204,7 @@ async def other(tenants: TenantJobs, *, image: str) -> ComputeSpec:
     return await tenants.jobs.actions.resolver.spec(parse_job(body(image=image)), Placement("mock"))
 
 
-async def test_a_healthy_resource_with_anothers_hash_is_put_right_each_time() -> None:
+async def test_a_healthy_resource_with_another_hash_is_repaired_each_time() -> None:
     compute = Contested()
     tenants = jobs(("mock", compute))
     compute.changes.extend([await other(tenants, image="theirs")] * 2)
@@ -216,7 +216,7 @@ async def test_a_healthy_resource_with_anothers_hash_is_put_right_each_time() ->
     assert compute.changes == []
 
 
-async def test_a_resource_with_the_hash_that_landlord_wants_by_now_is_left_as_it_is(
+async def test_a_resource_with_the_hash_of_landlords_current_configuration_is_kept(
     httpserver: HTTPServer, landlord: LandlordClient
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json(
@@ -233,7 +233,7 @@ async def test_a_resource_with_the_hash_that_landlord_wants_by_now_is_left_as_it
     assert confirmed.applied.config_hash == (await other(tenants, image="new")).config_hash
 
 
-async def test_only_so_many_jobs_are_remembered_whose_work_is_not_confirmed() -> None:
+async def test_the_number_of_remembered_unconfirmed_jobs_is_limited() -> None:
     compute = ScriptedCompute(results=[ComputeResult()] * 1001)
     tenants = jobs(("mock", compute), health_timeout=0.0)
 
@@ -246,7 +246,7 @@ async def test_only_so_many_jobs_are_remembered_whose_work_is_not_confirmed() ->
     assert "job-0" not in tenants.confirmer._work
 
 
-async def test_what_is_done_is_forgotten_with_its_job() -> None:
+async def test_the_applied_configuration_is_forgotten_when_the_job_ends() -> None:
     tenants = jobs(("mock", MockCompute()))
 
     await bring(tenants, body())
@@ -266,7 +266,7 @@ async def test_what_is_done_is_forgotten_with_its_job() -> None:
         ("failed", False),
     ],
 )
-async def test_landlord_wants_what_it_shows_as_being_made_or_ready(
+async def test_landlord_wants_a_tenant_that_it_shows_as_ready_or_in_progress(
     httpserver: HTTPServer, landlord: LandlordClient, status: str, *, wanted: bool
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json({"id": "t", "status": status})
@@ -274,7 +274,7 @@ async def test_landlord_wants_what_it_shows_as_being_made_or_ready(
     assert await jobs(landlord=landlord).is_wanted("t") is wanted
 
 
-async def test_landlord_does_not_want_what_it_does_not_know(
+async def test_landlord_does_not_want_an_unknown_tenant(
     httpserver: HTTPServer, landlord: LandlordClient
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json(NOT_THERE, status=404)
@@ -282,7 +282,7 @@ async def test_landlord_does_not_want_what_it_does_not_know(
     assert await jobs(landlord=landlord).is_wanted("t") is False
 
 
-async def test_without_landlords_api_nobody_knows_what_it_wants_and_the_log_says_so() -> None:
+async def test_without_landlords_api_the_desired_state_is_unknown_and_a_line_is_logged() -> None:
     logger = Lines()
 
     assert await jobs(logger=logger).is_wanted("t") is None
@@ -291,7 +291,7 @@ async def test_without_landlords_api_nobody_knows_what_it_wants_and_the_log_says
     assert "time of dispatch decides" in warning
 
 
-async def test_without_an_answer_the_question_what_landlord_wants_is_asked_again(
+async def test_without_an_answer_landlord_is_asked_again(
     httpserver: HTTPServer, landlord: LandlordClient
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
@@ -302,7 +302,7 @@ async def test_without_an_answer_the_question_what_landlord_wants_is_asked_again
     assert isinstance(raised.value.__cause__, LandlordUnavailable)
 
 
-async def test_a_delete_leaves_no_location_of_the_record() -> None:
+async def test_a_delete_clears_every_location_of_the_record() -> None:
     a, b = MockCompute(), MockCompute()
     first = DirectSteps("one")
     await jobs(("a", a), ("b", b), force="a").run(body(), first)
@@ -317,7 +317,7 @@ async def test_a_delete_leaves_no_location_of_the_record() -> None:
     assert steps.record.placements == ()
 
 
-async def test_what_a_delete_leaves_behind_goes_at_its_next_attempt() -> None:
+async def test_the_next_attempt_of_a_delete_removes_leftovers() -> None:
     compute = ScriptedCompute(states=[ResourceState.HEALTHY] * 50)
     tenants = jobs(("mock", compute))
     with pytest.raises(ComputeUnavailable, match="is still there"):
@@ -334,7 +334,7 @@ async def test_what_a_delete_leaves_behind_goes_at_its_next_attempt() -> None:
     )
 
 
-async def test_a_delete_without_a_record_asks_each_configured_engine() -> None:
+async def test_a_delete_without_a_record_tries_each_configured_engine() -> None:
     a, b = MockCompute(), MockCompute()
     await jobs(("a", a), ("b", b), force="b").run(body(), DirectSteps("stray"))
     steps = DirectSteps("two", Record())
@@ -346,7 +346,7 @@ async def test_a_delete_without_a_record_asks_each_configured_engine() -> None:
     assert steps.record.transitions[-1].removed == (Placement("a"), Placement("b"))
 
 
-async def test_a_delete_that_finds_nothing_is_done() -> None:
+async def test_a_delete_that_finds_nothing_succeeds() -> None:
     answer = await jobs(("mock", MockCompute())).run(body("delete"), DirectSteps())
 
     assert answer.output.status == "absent"

@@ -52,7 +52,7 @@ def put_off(loops: CrashLoops, count: int, execution_id: str = "one") -> SetApar
     return raised.value
 
 
-def test_one_or_two_lost_attempts_cost_a_moment_and_set_nothing_apart(
+def test_one_or_two_lost_attempts_cause_a_short_pause_and_set_no_job_apart(
     loops: CrashLoops, lines: Lines
 ) -> None:
     assert [put_off(loops, count).retry_after for count in (1, 2)] == [0.25, 0.25]
@@ -63,7 +63,9 @@ def test_one_or_two_lost_attempts_cost_a_moment_and_set_nothing_apart(
     assert loops.add_lost_attempts("one", "") == ""
 
 
-def test_from_the_third_on_the_pauses_grow_up_to_an_hour(loops: CrashLoops, lines: Lines) -> None:
+def test_from_the_third_lost_attempt_on_the_pauses_grow_up_to_an_hour(
+    loops: CrashLoops, lines: Lines
+) -> None:
     errors = [put_off(loops, count) for count in (3, 4, 5, 9, 10, 10**6)]
 
     assert [error.retry_after for error in errors] == [30, 60, 120, 1920, 3600, 3600]
@@ -78,9 +80,7 @@ def test_from_the_third_on_the_pauses_grow_up_to_an_hour(loops: CrashLoops, line
     )
 
 
-def test_a_job_that_was_set_apart_is_tried_by_itself_and_others_of_its_kind_wait(
-    loops: CrashLoops, lines: Lines
-) -> None:
+def test_only_one_job_that_was_set_apart_runs_at_a_time(loops: CrashLoops, lines: Lines) -> None:
     with loops.attempt("one", lost(3, is_new=False), lambda: "acme"):
         with (
             pytest.raises(SetApart, match="waits until one was tried") as busy,
@@ -94,9 +94,7 @@ def test_a_job_that_was_set_apart_is_tried_by_itself_and_others_of_its_kind_wait
     assert [values["tenant"] for _, _, values in lines.lines] == ["acme", "other"]
 
 
-def test_a_job_that_takes_long_holds_up_the_next_one_for_a_moment_only(
-    loops: CrashLoops, clock: list[float]
-) -> None:
+def test_a_slow_job_delays_the_next_one_only_briefly(loops: CrashLoops, clock: list[float]) -> None:
     with loops.attempt("long", lost(3, is_new=False), lambda: "acme"):
         clock[0] += 5
         second = loops.attempt("second", lost(3, is_new=False), lambda: "other")
@@ -112,7 +110,9 @@ def test_a_job_that_takes_long_holds_up_the_next_one_for_a_moment_only(
         pass
 
 
-def test_the_next_one_is_tried_also_where_the_first_one_failed(loops: CrashLoops) -> None:
+def test_the_next_job_that_was_set_apart_runs_although_the_first_one_failed(
+    loops: CrashLoops,
+) -> None:
     with (
         pytest.raises(OSError, match="broken"),
         loops.attempt("one", lost(3, is_new=False), lambda: "acme"),
@@ -123,7 +123,7 @@ def test_the_next_one_is_tried_also_where_the_first_one_failed(loops: CrashLoops
         pass
 
 
-def test_a_job_counts_as_set_apart_until_it_is_tried_or_its_pause_is_long_over(
+def test_a_job_counts_as_set_apart_until_its_next_attempt_or_long_after_its_pause(
     loops: CrashLoops, clock: list[float]
 ) -> None:
     put_off(loops, 3, "tried")
@@ -136,7 +136,7 @@ def test_a_job_counts_as_set_apart_until_it_is_tried_or_its_pause_is_long_over(
     assert len(loops) == 0
 
 
-def test_no_more_jobs_are_remembered_than_the_limit(lines: Lines) -> None:
+def test_the_number_of_remembered_jobs_is_limited(lines: Lines) -> None:
     loops = CrashLoops(logger=lines, metrics=Metrics(), limit=2)
 
     for name in ("one", "two", "one", "three"):
@@ -149,7 +149,7 @@ def test_no_more_jobs_are_remembered_than_the_limit(lines: Lines) -> None:
     ]
 
 
-def test_a_transition_tells_of_lost_attempts_beside_what_it_tells_anyway(
+def test_a_transition_reports_lost_attempts_beside_its_other_details(
     loops: CrashLoops,
 ) -> None:
     put_off(loops, 4)
@@ -165,7 +165,7 @@ def tenants(lines: Lines) -> TenantJobs:
     return jobs(("mock", MockCompute()), logger=lines)
 
 
-async def test_a_job_is_put_off_before_anything_of_it_is_begun(lines: Lines) -> None:
+async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: Lines) -> None:
     steps, made = DirectSteps(lost=lost(3)), tenants(lines)
 
     with pytest.raises(SetApart):
@@ -178,7 +178,9 @@ async def test_a_job_is_put_off_before_anything_of_it_is_begun(lines: Lines) -> 
     assert "landlord_worker_attempts_lost_total 1.0" in text
 
 
-async def test_a_job_that_ends_after_all_says_so_in_its_transition(lines: Lines) -> None:
+async def test_a_job_that_succeeds_after_lost_attempts_reports_them_in_its_transition(
+    lines: Lines,
+) -> None:
     steps, made = DirectSteps(lost=lost(3, is_new=False)), tenants(lines)
 
     await made.run(BODY, steps)
@@ -189,7 +191,7 @@ async def test_a_job_that_ends_after_all_says_so_in_its_transition(lines: Lines)
 
 
 @pytest.mark.parametrize("longest", [0, 10_000], ids=["too long", "unreadable"])
-async def test_a_body_that_may_be_what_kills_the_worker_is_not_read_for_the_log(
+async def test_the_body_of_a_job_that_may_kill_the_worker_is_not_parsed_for_the_log(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, longest: int
 ) -> None:
     monkeypatch.setattr(reading, "SMALL_BODY", longest)
@@ -200,7 +202,7 @@ async def test_a_body_that_may_be_what_kills_the_worker_is_not_read_for_the_log(
     assert lines.lines[0][2]["tenant"] == ""
 
 
-async def test_a_resync_that_loses_its_worker_is_put_off_too(lines: Lines) -> None:
+async def test_a_resync_that_loses_its_worker_is_delayed_too(lines: Lines) -> None:
     ended = CompletedJob(tenant="t", execution_id="one", operation="provision")
 
     with pytest.raises(SetApart):

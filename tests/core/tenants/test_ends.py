@@ -79,7 +79,7 @@ async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_job_that_is_ended_though_it_cannot_be_done_writes_its_end_first() -> None:
+async def test_a_job_that_fails_permanently_writes_its_end_first() -> None:
     compute, steps = ScriptedCompute(), JournaledSteps()
     compute.results.append(ComputeRefused("no such image"))
 
@@ -93,7 +93,7 @@ async def test_a_job_that_is_ended_though_it_cannot_be_done_writes_its_end_first
     assert steps.record.placements == (Placement("mock"),)
 
 
-async def test_an_end_that_was_cut_is_written_by_the_next_process_with_the_same_value() -> None:
+async def test_the_next_process_writes_an_interrupted_end_with_the_same_value() -> None:
     compute, steps = ScriptedCompute(), JournaledSteps()
     compute.results.append(ComputeRefused("no such image"))
 
@@ -131,7 +131,7 @@ async def test_a_job_that_is_refused_before_it_has_the_lock_writes_nothing() -> 
     assert steps.record.transitions == ()
 
 
-async def test_another_attempt_of_a_job_watches_what_the_one_before_it_made() -> None:
+async def test_a_later_attempt_of_a_job_watches_the_resource_of_the_previous_one() -> None:
     starting = [ResourceState.STARTING] * 50
     compute, steps = ScriptedCompute(states=[ResourceState.MISSING, *starting]), JournaledSteps()
     tenants = jobs(("mock", compute))

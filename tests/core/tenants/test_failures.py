@@ -28,7 +28,7 @@ def test_a_refusal_holds_the_job() -> None:
     assert (error.message, error.hint, error.retry_after) == ("no image", "set it", 30)
 
 
-def test_a_refusal_ends_the_job_where_the_operator_wants_it() -> None:
+def test_a_refusal_ends_the_job_if_the_operator_sets_it_so() -> None:
     error = failed(ComputeRefused("no image"), permanently=True)
 
     assert isinstance(error, InvalidJob)
@@ -44,20 +44,20 @@ def test_a_refusal_ends_the_job_where_the_operator_wants_it() -> None:
         (TimeoutError(), None),
     ],
 )
-def test_what_may_pass_is_transient(cause: Exception, pause: float | None) -> None:
+def test_a_temporary_failure_is_transient(cause: Exception, pause: float | None) -> None:
     error = failed(cause)
 
     assert isinstance(error, Transient)
     assert error.retry_after == pause
 
 
-def test_a_jobs_own_error_passes() -> None:
+def test_an_error_of_the_job_itself_is_passed_on() -> None:
     error = Superseded("younger")
 
     assert failed(error) is error
 
 
-def test_a_defect_is_told_by_type_and_place_and_never_by_its_text() -> None:
+def test_a_defect_is_reported_by_type_and_location_and_never_by_its_text() -> None:
     error = failed(KeyError("sesame"))
 
     assert isinstance(error, Transient)
@@ -69,7 +69,7 @@ def test_a_configuration_that_is_nested_too_deeply_is_held() -> None:
     assert isinstance(failed(RecursionError("maximum depth")), Held)
 
 
-def test_a_compute_engine_that_exits_ends_no_worker_and_is_told_by_its_module() -> None:
+def test_a_compute_engine_that_calls_exit_is_reported_and_does_not_end_the_worker() -> None:
     logger = Lines()
     failures = Failures(hold_retry_interval=30, fail_permanently=False, logger=logger)
 

@@ -26,14 +26,14 @@ def test_the_defaults_fit() -> None:
     check_limits(JobLimits(), registry(), history_retention=WorkerSettings().history_retention)
 
 
-def test_limits_that_just_fit_are_taken() -> None:
+def test_limits_that_just_fit_are_accepted() -> None:
     check_limits(FIT, registry(), history_retention=180.0)
     check_limits(
         JobLimits(step_timeout=40.0, health_timeout=39.0), registry(), history_retention=150.0
     )
 
 
-def test_waiting_for_health_may_not_take_as_long_as_a_step() -> None:
+def test_the_health_timeout_must_be_shorter_than_a_step() -> None:
     with pytest.raises(SettingsError, match=r"worker\.health_timeout \(5s\) is not below") as error:
         check_limits(
             JobLimits(step_timeout=5.0, health_timeout=5.0),
@@ -44,7 +44,7 @@ def test_waiting_for_health_may_not_take_as_long_as_a_step() -> None:
     assert error.value.hint == "set worker.health_timeout below 5s, or worker.step_timeout above 5s"
 
 
-def test_no_engine_may_carry_a_switch_for_longer_than_a_step() -> None:
+def test_the_longest_carry_of_an_engine_must_not_exceed_a_step() -> None:
     limits = JobLimits(step_timeout=39.5, health_timeout=5.0)
 
     with pytest.raises(SettingsError, match="compute engine carrying may carry") as error:
@@ -53,7 +53,7 @@ def test_no_engine_may_carry_a_switch_for_longer_than_a_step() -> None:
     assert "or lower the timeouts of compute.carrying" in str(error.value.hint)
 
 
-def test_no_engine_may_watch_an_update_for_as_long_as_a_step() -> None:
+def test_the_time_an_engine_watches_an_update_must_be_shorter_than_a_step() -> None:
     """It would be cut at each attempt, the tenant out of service meanwhile, and never rolled back."""
 
     class Watching(MockCompute):
@@ -69,16 +69,14 @@ def test_no_engine_may_watch_an_update_for_as_long_as_a_step() -> None:
     check_limits(attrs.evolve(limits, step_timeout=39.1), watching, history_retention=1e6)
 
 
-def test_a_record_is_kept_until_the_last_look_at_its_tenant() -> None:
+def test_a_record_is_kept_until_the_last_resync_of_its_tenant() -> None:
     with pytest.raises(SettingsError, match=r"worker\.history_retention \(179s\)") as error:
         check_limits(FIT, registry(), history_retention=179.0)
 
     assert str(error.value.hint).startswith("set worker.history_retention to 180s or more")
 
 
-def test_where_nothing_looks_at_a_tenant_again_its_record_may_be_kept_as_short_as_one_likes() -> (
-    None
-):
+def test_without_resyncs_the_retention_of_records_may_be_short() -> None:
     limits = JobLimits(step_timeout=100.0, health_timeout=5.0, resync_after=0.0)
 
     check_limits(limits, registry(), history_retention=0.0)

@@ -68,7 +68,7 @@ async def test_of_two_jobs_of_a_kind_the_one_dispatched_last_wins_and_landlord_i
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("mine", MAKES)
-async def test_a_job_that_meets_a_delete_goes_on_only_where_landlord_wants_the_tenant(
+async def test_a_job_that_meets_a_delete_continues_only_if_landlord_wants_the_tenant(
     mine: str, clock: dict[str, bool], *, killed: bool
 ) -> None:
     theirs = holder("delete", killed=killed, **clock)
@@ -83,7 +83,7 @@ async def test_a_job_that_meets_a_delete_goes_on_only_where_landlord_wants_the_t
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("mine", MAKES)
-async def test_without_landlords_api_the_time_of_dispatch_decides_about_a_delete_that_was_met(
+async def test_without_landlords_api_the_time_of_dispatch_decides_between_a_job_and_a_delete(
     mine: str, clock: dict[str, bool], *, killed: bool
 ) -> None:
     theirs = holder("delete", killed=killed, **clock)
@@ -97,7 +97,7 @@ async def test_without_landlords_api_the_time_of_dispatch_decides_about_a_delete
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("theirs", MAKES)
-async def test_a_delete_gives_way_only_to_a_later_job_that_landlord_wants(
+async def test_a_delete_is_superseded_only_by_a_later_job_that_landlord_wants(
     theirs: str, clock: dict[str, bool], *, killed: bool, word: bool | None
 ) -> None:
     landlord = Landlord(word=word)
@@ -135,7 +135,7 @@ async def test_of_a_tenant_without_a_uuid_the_job_dispatched_last_wins(
     ],
     ids=["dispatched at once", "forgotten, and perhaps at once", "of which nothing is known"],
 )
-async def test_a_job_gives_way_at_the_same_moment_only_where_the_other_is_forgotten(
+async def test_of_two_jobs_dispatched_together_one_wins_unless_it_is_forgotten(
     theirs: Contender, *, gave_way: bool
 ) -> None:
     """A bound may lie on the moment itself; a dispatch that came after the other one does not."""
@@ -144,7 +144,7 @@ async def test_a_job_gives_way_at_the_same_moment_only_where_the_other_is_forgot
     )
 
 
-async def test_a_job_whose_own_time_is_not_known_gives_way_to_none() -> None:
+async def test_a_job_without_a_time_of_dispatch_is_never_superseded() -> None:
     unknown = Contender(operation="update")
 
     assert not await is_superseded(

@@ -31,7 +31,9 @@ def body(**kinds: object) -> bytes:
         ("plan", Operation.PLAN),
     ],
 )
-def test_landlords_words_and_their_aliases_are_known(word: str, operation: Operation) -> None:
+def test_operations_of_landlord_and_their_aliases_are_known(
+    word: str, operation: Operation
+) -> None:
     assert parse_job(body(operation=word)).operation is operation
 
 
@@ -42,7 +44,7 @@ def test_the_uuid_is_the_key_and_the_name_only_without_it() -> None:
     assert parse_job(body(tenant_id=None)).name == ""
 
 
-def test_null_is_as_good_as_missing() -> None:
+def test_null_counts_as_missing() -> None:
     job = parse_job(body(desired_config=None, compute_provider=None, metadata=None))
 
     assert (job.desired_config, job.compute_provider) == ({}, "")
@@ -68,7 +70,7 @@ def test_null_is_as_good_as_missing() -> None:
         (body(operation=float("inf")), "$.operation contains NaN, Infinity or a number"),
     ],
 )
-def test_what_is_not_a_job_names_its_field(raw: bytes, named: str) -> None:
+def test_an_error_for_an_invalid_job_names_the_field(raw: bytes, named: str) -> None:
     with pytest.raises(InvalidJob) as caught:
         parse_job(raw)
 
@@ -130,13 +132,13 @@ def test_an_engine_or_a_name_that_cannot_be_read_stops_all_but_a_delete(
 
 
 @pytest.mark.parametrize("junk", ["1", "NaN", "1e999", DEEP, '{"a": 1}', f'"{"x" * MAX_READ}"'])
-def test_what_no_job_needs_is_not_read(junk: str) -> None:
+def test_fields_that_no_job_needs_are_not_read(junk: str) -> None:
     job = parse_job(raw("update", metadata=junk, other=junk, desired_config='{"a": 1}'))
 
     assert (job.desired_config, job.unreadable) == ({"a": 1}, "")
 
 
-def test_a_key_is_known_in_any_case_and_the_last_one_wins_as_in_go() -> None:
+def test_keys_ignore_case_and_the_last_one_wins_as_in_go() -> None:
     written = (
         '{"tenant_id": "a", "OPERATION": "update", "operation": "plan", "Operation": "delete"}'
     )
@@ -146,13 +148,13 @@ def test_a_key_is_known_in_any_case_and_the_last_one_wins_as_in_go() -> None:
     assert parse_job('{"tenant_id": "a", "de\u017fired_config": {"b": 1}}'.encode()).desired_config
 
 
-def test_half_a_character_in_a_name_is_replaced_as_in_go() -> None:
+def test_a_lone_surrogate_in_a_name_is_replaced_as_in_go() -> None:
     job = parse_job(body(tenant_uuid="\ud800", desired_config={"\udfff": "\ud800"}))
 
     assert (job.tenant, job.desired_config) == ("\ufffd", {"\ufffd": "\ufffd"})
 
 
-def test_a_body_that_is_nested_deeper_than_the_stack_has_room_for_is_held_and_not_broken() -> None:
+def test_a_body_nested_deeper_than_the_stack_allows_is_held() -> None:
     config = '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
 
     def deeper(levels: int) -> Job:
@@ -166,6 +168,6 @@ def test_a_body_that_is_nested_deeper_than_the_stack_has_room_for_is_held_and_no
 
 
 @given(st.binary())
-def test_no_bytes_are_anything_but_a_job_or_invalid(raw: bytes) -> None:
+def test_any_bytes_are_a_job_or_an_invalid_job(raw: bytes) -> None:
     with contextlib.suppress(InvalidJob):
         parse_job(raw)

@@ -53,7 +53,7 @@ def test_a_job_always_has_a_key_that_a_backend_can_hold(document: dict[str, obje
     st.sampled_from(["tenant_id", "tenant_uuid", "operation", "desired_config"]),
     st.just(SECRET) | st.just([SECRET]) | st.just({"a": {SECRET: SECRET}}),
 )
-def test_no_error_tells_a_value(field: str, value: object) -> None:
+def test_no_error_shows_a_value(field: str, value: object) -> None:
     # Each is wrong in its operation at least.
     raw = json.dumps({"tenant_uuid": "t", "operation": SECRET, field: value}).encode()
 
@@ -70,7 +70,9 @@ def test_no_error_tells_a_value(field: str, value: object) -> None:
     ),
     st.sampled_from(["1", "NaN", "[" * 2000 + "]" * 2000]),
 )
-def test_both_ways_to_read_a_body_read_the_same(document: dict[str, object], other: str) -> None:
+def test_the_fast_and_the_slow_reader_of_a_body_agree(
+    document: dict[str, object], other: str
+) -> None:
     """Where something beside it cannot be read, a body is read member by member."""
     text = json.dumps({**document, "other": 1})
     beside = f"{text[: -len('1}')]}{other}}}"

@@ -30,7 +30,7 @@ SPEC = ComputeSpec(
         ),
     ],
 )
-def test_the_plan_follows_from_what_is_wanted_and_what_is_there(
+def test_the_plan_depends_on_the_desired_and_the_observed_state(
     observed: Observation, decided: Plan
 ) -> None:
     assert decide(SPEC, observed) == decided

@@ -19,7 +19,7 @@ def seen(state: ResourceState, config: dict[str, object], *, by_key: bool = True
 
 
 @given(states, configs)
-def test_what_is_there_as_it_is_wanted_is_left_alone(
+def test_a_resource_in_the_desired_state_is_left_alone(
     state: ResourceState, config: dict[str, object]
 ) -> None:
     decided = decide(spec(config), seen(state, config))
@@ -30,7 +30,7 @@ def test_what_is_there_as_it_is_wanted_is_left_alone(
 
 
 @given(state=states, wanted=configs, there=configs, by_key=st.booleans())
-def test_one_act_leads_to_what_is_wanted_and_then_there_is_nothing_to_do(
+def test_one_action_reaches_the_desired_state_and_the_next_plan_is_empty(
     state: ResourceState, wanted: dict[str, object], there: dict[str, object], *, by_key: bool
 ) -> None:
     decided = decide(spec(wanted), seen(state, there, by_key=by_key))

@@ -123,7 +123,7 @@ async def has(compute: MockCompute, **config: object) -> None:
     await tenants.run(codec.dumps({"tenant_uuid": "t", "desired_config": config}), DirectSteps())
 
 
-async def test_what_is_as_landlord_says_takes_no_lock(api: Api) -> None:
+async def test_a_resync_without_a_difference_takes_no_lock(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="x")
     api.says("ready", image="x")
@@ -134,7 +134,7 @@ async def test_what_is_as_landlord_says_takes_no_lock(api: Api) -> None:
     assert (answer.state, answer.output.status) == (ExecutionState.SUCCEEDED, "unchanged")
 
 
-async def test_a_newer_config_is_applied_and_told(api: Api) -> None:
+async def test_a_newer_config_is_applied_and_recorded(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says("ready", image="new")
@@ -162,7 +162,9 @@ async def test_a_resource_that_failed_is_repaired(api: Api) -> None:
 
 
 @pytest.mark.parametrize("status", ["requested", "provisioning", "updating", "failed"])
-async def test_what_is_neither_ready_nor_archived_is_left_alone(api: Api, status: str) -> None:
+async def test_a_tenant_that_is_neither_ready_nor_archived_is_left_alone(
+    api: Api, status: str
+) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says(status, image="new")
@@ -174,7 +176,9 @@ async def test_what_is_neither_ready_nor_archived_is_left_alone(api: Api, status
 
 
 @pytest.mark.parametrize("operation", ["provision", "delete"])
-async def test_an_archived_tenant_has_nothing(api: Api, operation: str) -> None:
+async def test_a_resync_removes_the_resource_of_an_archived_tenant(
+    api: Api, operation: str
+) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute)
     api.says("archived")
@@ -186,7 +190,7 @@ async def test_an_archived_tenant_has_nothing(api: Api, operation: str) -> None:
     assert steps.record.placements == ()
 
 
-async def test_a_tenant_that_is_gone_after_its_delete_has_nothing(api: Api) -> None:
+async def test_a_resync_removes_the_resource_of_a_deleted_tenant(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
     await has(compute)
     api.says()
@@ -197,7 +201,7 @@ async def test_a_tenant_that_is_gone_after_its_delete_has_nothing(api: Api) -> N
     assert steps.names == MENDED
 
 
-async def test_a_deleted_tenant_whose_record_is_forgotten_is_looked_at_all_the_same() -> None:
+async def test_a_deleted_tenant_without_a_record_is_inspected_anyway() -> None:
     compute, steps = MockCompute(), ResyncSteps(record=Record())
     await has(compute)
 
@@ -222,7 +226,7 @@ async def test_a_tenant_that_landlord_does_not_know_is_left_alone_without_a_dele
 @pytest.mark.parametrize(
     ("operation", "names", "left"), [("delete", MENDED, set()), ("update", LOOKED, {"t"})]
 )
-async def test_without_an_api_only_a_delete_is_looked_at_again(
+async def test_without_an_api_only_deletes_are_resynced(
     operation: str, names: list[str], left: set[str]
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=NOWHERE)
@@ -234,7 +238,7 @@ async def test_without_an_api_only_a_delete_is_looked_at_again(
     assert set(compute.resources) == left
 
 
-async def test_what_is_left_where_the_job_made_sure_of_nothing_goes(api: Api) -> None:
+async def test_leftovers_at_unconfirmed_locations_of_a_delete_are_removed(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
     steps = ResyncSteps(record=HERE)
     await has(here)
@@ -250,7 +254,7 @@ async def test_what_is_left_where_the_job_made_sure_of_nothing_goes(api: Api) ->
     assert steps.record.placements == (Placement("mock"),)
 
 
-async def test_a_tenant_is_moved_once_it_is_healthy_there(api: Api) -> None:
+async def test_a_resync_moves_a_tenant_once_it_is_healthy_at_the_new_location(api: Api) -> None:
     here, there = MockCompute(), MockCompute()
     steps = ResyncSteps(record=HERE)
     await has(here)
@@ -263,7 +267,7 @@ async def test_a_tenant_is_moved_once_it_is_healthy_there(api: Api) -> None:
     assert steps.told[0].outcome == "created"
 
 
-async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api) -> None:
+async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(api: Api) -> None:
     here = MockCompute()
     there = ScriptedCompute(
         states=[ResourceState.MISSING, ResourceState.MISSING, ResourceState.FAILED]
@@ -280,7 +284,7 @@ async def test_a_tenant_that_is_not_healthy_elsewhere_keeps_what_it_has(api: Api
     assert logger.events("warning") == ["stable"]
 
 
-async def test_a_tenant_whose_record_names_no_location_gets_one_that_is_noted_first(
+async def test_a_new_location_is_recorded_before_the_tenant_is_created_there(
     api: Api,
 ) -> None:
     noted: list[tuple[Placement, ...]] = []
@@ -301,7 +305,9 @@ async def test_a_tenant_whose_record_names_no_location_gets_one_that_is_noted_fi
     assert answer.output.status == "created"
 
 
-async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Api) -> None:
+async def test_a_tenant_wanted_at_an_unrecorded_location_is_reported_and_not_created(
+    api: Api,
+) -> None:
     here, there = MockCompute(), MockCompute()
     steps = ResyncSteps(record=HERE)
     await has(here, image="old")
@@ -317,7 +323,7 @@ async def test_what_is_wanted_where_no_record_leads_is_told_and_not_made(api: Ap
     )
 
 
-async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
+async def test_a_rolled_back_config_is_recorded_and_not_retried(api: Api) -> None:
     compute, steps = ScriptedCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says("ready", image="new")
@@ -330,7 +336,7 @@ async def test_a_config_that_is_rolled_back_is_told_and_left(api: Api) -> None:
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_config_that_is_refused_is_told_without_its_values(api: Api) -> None:
+async def test_a_refused_config_is_recorded_without_its_values(api: Api) -> None:
     schema = {"properties": {"password": {"type": "integer"}}}
     compute, steps, logger = ScriptedCompute(schema=schema), ResyncSteps(record=HERE), Lines()
     api.says("ready", password="canary")
@@ -344,7 +350,7 @@ async def test_a_config_that_is_refused_is_told_without_its_values(api: Api) -> 
     assert "canary" not in f"{steps.record}{logger.lines}"
 
 
-async def test_a_config_that_is_nested_too_deeply_is_told_and_left(api: Api) -> None:
+async def test_a_config_nested_too_deeply_is_recorded_and_not_retried(api: Api) -> None:
     class Deep(MockCompute):
         async def inspect(self, tenant: str, location: str) -> Observation:
             raise RecursionError
@@ -357,7 +363,7 @@ async def test_a_config_that_is_nested_too_deeply_is_told_and_left(api: Api) -> 
     assert steps.told[0].detail == "the configuration is nested too deeply"
 
 
-async def test_an_engine_that_is_not_here_is_told(api: Api) -> None:
+async def test_an_engine_that_this_worker_lacks_is_recorded(api: Api) -> None:
     steps = ResyncSteps(record=attrs.evolve(NOWHERE, placements=(Placement("nomad"),)))
     api.says("archived")
 
@@ -369,7 +375,7 @@ async def test_an_engine_that_is_not_here_is_told(api: Api) -> None:
     assert steps.record.placements == (Placement("nomad"),)
 
 
-async def test_what_changed_before_the_lock_was_taken_is_left_alone(api: Api) -> None:
+async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute, image="old")
     api.says("ready", "updating", image="new")
@@ -382,7 +388,7 @@ async def test_what_changed_before_the_lock_was_taken_is_left_alone(api: Api) ->
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_job_that_came_first_is_given_way_to(api: Api) -> None:
+async def test_a_resync_ends_if_a_job_acquired_the_lock_first(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(overtaken=True)
     api.says("ready")
 
@@ -392,14 +398,14 @@ async def test_a_job_that_came_first_is_given_way_to(api: Api) -> None:
     assert compute.resources == {}
 
 
-async def test_without_an_answer_of_the_api_it_is_tried_again(api: Api) -> None:
+async def test_a_resync_without_an_answer_of_the_api_is_retried(api: Api) -> None:
     api.server.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
 
     with pytest.raises(Transient, match="answered tenants/t with status 500"):
         await resync_answer(MockCompute(), ResyncSteps(record=HERE), after("update"), api)
 
 
-async def test_where_many_are_being_resynced_one_more_comes_again_and_waits_for_nothing() -> None:
+async def test_a_resync_over_the_limit_is_postponed_and_does_not_wait() -> None:
     tenants = jobs(("mock", MockCompute()), max_concurrent_jobs=1)
 
     async with tenants.resyncs._checks:
@@ -430,7 +436,7 @@ def last(operation: str, *gone: Placement) -> CompletedJob:
     return attrs.evolve(after(operation, *gone), last=True)
 
 
-async def test_a_job_that_still_runs_is_looked_at_again_later() -> None:
+async def test_the_resync_of_a_running_job_is_postponed() -> None:
     steps = Unfinished()
 
     resynced = await resync(MockCompute(), steps, after("update"))
@@ -442,7 +448,7 @@ async def test_a_job_that_still_runs_is_looked_at_again_later() -> None:
     )
 
 
-def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
+def test_the_pauses_before_the_resync_of_a_running_job_double_up_to_an_hour() -> None:
     resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
     ended, pauses = after("update"), list[float]()
 
@@ -464,7 +470,7 @@ def test_the_pauses_before_a_job_that_still_runs_double_up_to_an_hour() -> None:
 @pytest.mark.parametrize("preempted", [False, True])
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("needs_repair", [False, True])
-def test_a_last_look_follows_only_where_an_act_of_the_tenant_may_be_alive(
+def test_a_last_resync_follows_only_if_a_request_of_the_tenant_may_be_in_flight(
     operation: str, *, preempted: bool, killed: bool, needs_repair: bool, overrode_delete: bool
 ) -> None:
     resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
@@ -480,7 +486,7 @@ def test_a_last_look_follows_only_where_an_act_of_the_tenant_may_be_alive(
     assert resyncer.follow_up(attrs.evolve(ended, last=True), found) is None
 
 
-def test_the_last_look_is_later_than_the_longest_step_and_what_it_may_carry() -> None:
+def test_the_last_resync_comes_after_the_longest_step_and_carry() -> None:
     class Slow(MockCompute):
         longest_carry = 40.0
 
@@ -490,7 +496,7 @@ def test_the_last_look_is_later_than_the_longest_step_and_what_it_may_carry() ->
     )
 
 
-async def test_a_last_look_that_comes_while_the_job_runs_is_put_off_too() -> None:
+async def test_a_last_resync_during_a_running_job_is_postponed_too() -> None:
     resynced = await resync(MockCompute(), Unfinished(), last("delete"))
 
     assert resynced.follow_up is not None
@@ -498,7 +504,7 @@ async def test_a_last_look_that_comes_while_the_job_runs_is_put_off_too() -> Non
 
 
 @pytest.mark.parametrize("status", ["ready", "updating", None])
-async def test_a_killed_job_is_repaired_with_the_lock_and_looked_at_a_last_time(
+async def test_a_killed_job_is_repaired_under_the_lock_and_resynced_a_last_time(
     api: Api, status: str | None
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=KILLED)
@@ -512,7 +518,7 @@ async def test_a_killed_job_is_repaired_with_the_lock_and_looked_at_a_last_time(
     assert resynced.follow_up == FollowUp(after=15.0, ended=last("update"))
 
 
-async def test_what_a_killed_delete_left_goes_without_landlords_api_too() -> None:
+async def test_leftovers_of_a_killed_delete_are_removed_without_landlords_api_too() -> None:
     compute, steps = MockCompute(), ResyncSteps(record=KILLED)
     await has(compute)
 
@@ -522,7 +528,9 @@ async def test_what_a_killed_delete_left_goes_without_landlords_api_too() -> Non
     assert steps.record.placements == ()
 
 
-async def test_without_an_api_what_a_killed_job_left_out_of_service_is_put_back_last() -> None:
+async def test_without_an_api_the_last_resync_restores_a_service_that_a_killed_job_stopped() -> (
+    None
+):
     compute, steps = Restorable(), ResyncSteps(record=KILLED)
 
     early = await resync_answer(compute, steps, after("update"))
@@ -536,7 +544,7 @@ async def test_without_an_api_what_a_killed_job_left_out_of_service_is_put_back_
     assert [one.outcome for one in steps.told] == ["updated"]
 
 
-async def test_nothing_is_told_where_nothing_was_out_of_service() -> None:
+async def test_without_a_stopped_service_a_resync_records_nothing() -> None:
     compute, steps = Restorable(is_down=False), ResyncSteps(record=KILLED)
 
     answer = await resync_answer(compute, steps, last("update"))
@@ -545,7 +553,7 @@ async def test_nothing_is_told_where_nothing_was_out_of_service() -> None:
     assert steps.told == ()
 
 
-async def test_what_a_job_that_gave_way_takes_out_of_service_late_is_put_back_last() -> None:
+async def test_the_last_resync_restores_a_service_that_a_superseded_job_stopped_late() -> None:
     """Its stop was on the wire; the next job found the resource as it wanted it."""
     compute, steps = Restorable(), ResyncSteps(record=HERE)
     preempted = attrs.evolve(after("update"), preempted=True)
@@ -560,7 +568,9 @@ async def test_what_a_job_that_gave_way_takes_out_of_service_late_is_put_back_la
 
 
 @pytest.mark.parametrize("image", ["late", "wanted"])
-async def test_without_an_api_an_update_that_landed_after_the_last_job_is_told(image: str) -> None:
+async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recorded(
+    image: str,
+) -> None:
     """It was on the wire for longer than the whole next job, which had found all as it wanted it."""
     compute, lines = MockCompute(), Lines()
     await has(compute, image=image)
@@ -576,7 +586,7 @@ async def test_without_an_api_an_update_that_landed_after_the_last_job_is_told(i
     assert compute.resources["t"].config == {"image": image}
 
 
-async def test_what_a_job_with_an_end_left_is_not_put_back_into_service() -> None:
+async def test_a_service_that_an_ended_job_stopped_is_not_restored() -> None:
     compute, steps = Restorable(), ResyncSteps(record=HERE)
 
     await resync_answer(compute, steps, last("update"))
@@ -586,7 +596,7 @@ async def test_what_a_job_with_an_end_left_is_not_put_back_into_service() -> Non
 
 
 @pytest.mark.parametrize("statuses", [(), ("archived",)])
-async def test_where_a_delete_gave_way_and_landlord_wants_nothing_nothing_stays(
+async def test_after_a_superseded_delete_an_unwanted_tenant_is_removed(
     api: Api, statuses: tuple[str, ...]
 ) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
@@ -600,7 +610,7 @@ async def test_where_a_delete_gave_way_and_landlord_wants_nothing_nothing_stays(
     assert steps.record.placements == ()
 
 
-async def test_where_a_delete_gave_way_and_landlord_wants_the_tenant_it_stays(api: Api) -> None:
+async def test_after_a_superseded_delete_a_wanted_tenant_stays(api: Api) -> None:
     compute, steps = MockCompute(), ResyncSteps(record=HERE)
     await has(compute)
     api.says("ready")
@@ -612,7 +622,7 @@ async def test_where_a_delete_gave_way_and_landlord_wants_the_tenant_it_stays(ap
     assert steps.names == LOOKED
 
 
-async def test_another_location_is_noted_before_anything_is_made_there(api: Api) -> None:
+async def test_another_location_is_recorded_before_anything_is_created_there(api: Api) -> None:
     noted: list[tuple[Placement, ...]] = []
 
     class Watched(MockCompute):
@@ -629,7 +639,7 @@ async def test_another_location_is_noted_before_anything_is_made_there(api: Api)
     assert noted == [(Placement("mock"), Placement("b"))]
 
 
-async def test_without_a_record_and_a_default_the_refusal_is_told(api: Api) -> None:
+async def test_without_a_record_and_a_default_the_refusal_is_recorded(api: Api) -> None:
     steps = ResyncSteps(record=NOWHERE)
     api.says("ready")
 
@@ -640,7 +650,7 @@ async def test_without_a_record_and_a_default_the_refusal_is_told(api: Api) -> N
     assert transition.detail.startswith("no setting names a compute engine")
 
 
-async def test_a_move_that_finds_the_former_resource_gone_already_waits_for_nothing(
+async def test_a_move_whose_old_resource_is_missing_does_not_wait(
     api: Api,
 ) -> None:
     there = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])

@@ -20,7 +20,7 @@ def body(operation: str = "provision", **config: object) -> bytes:
     return json.dumps({**document, "desired_config": config}).encode()
 
 
-async def test_every_job_makes_the_same_calls_in_the_same_order() -> None:
+async def test_every_job_makes_the_same_calls_to_the_backend_in_the_same_order() -> None:
     tenants = jobs(("mock", MockCompute()))
 
     for operation in ("provision", "provision", "update", "delete", "delete"):
@@ -39,7 +39,7 @@ async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
     assert answer.start_time <= answer.stop_time
 
 
-async def test_an_overtaken_job_ends_as_cancelled_and_touches_nothing() -> None:
+async def test_a_superseded_job_ends_as_cancelled_and_changes_nothing() -> None:
     compute = MockCompute()
 
     answer = await jobs(("mock", compute)).run(body(), DirectSteps(overtaken=True))
@@ -49,7 +49,7 @@ async def test_an_overtaken_job_ends_as_cancelled_and_touches_nothing() -> None:
     assert compute.resources == {}
 
 
-async def test_a_job_that_cannot_be_resolved_looks_whether_it_was_overtaken() -> None:
+async def test_a_job_that_cannot_be_resolved_checks_whether_it_is_superseded() -> None:
     tenants = jobs(("mock", MockCompute()))
     unknown = json.dumps({"tenant_uuid": "t", "compute_provider": "nomad"}).encode()
 
@@ -60,7 +60,7 @@ async def test_a_job_that_cannot_be_resolved_looks_whether_it_was_overtaken() ->
     assert answer.state is ExecutionState.CANCELLED
 
 
-async def test_a_plan_says_what_would_happen() -> None:
+async def test_a_plan_returns_the_action_of_an_apply() -> None:
     compute = MockCompute()
     tenants, steps = jobs(("mock", compute)), DirectSteps()
 
@@ -71,7 +71,7 @@ async def test_a_plan_says_what_would_happen() -> None:
     assert compute.resources == {}
 
 
-async def test_a_resource_that_vanished_after_it_was_applied_is_made_again() -> None:
+async def test_a_resource_that_vanished_after_apply_is_recreated() -> None:
     compute = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
 
     answer = await jobs(("mock", compute)).run(body(), DirectSteps())
@@ -80,14 +80,14 @@ async def test_a_resource_that_vanished_after_it_was_applied_is_made_again() -> 
     assert set(compute.resources) == {"t"}
 
 
-async def test_a_resource_that_vanishes_again_and_again_never_passes_for_made() -> None:
+async def test_a_resource_that_keeps_vanishing_is_never_reported_as_created() -> None:
     compute = ScriptedCompute(states=[ResourceState.MISSING] * 4)
 
     with pytest.raises(Transient, match="vanished after it was created"):
         await jobs(("mock", compute)).run(body(), DirectSteps())
 
 
-async def test_a_resource_that_starts_is_waited_for() -> None:
+async def test_the_job_waits_for_a_starting_resource() -> None:
     starting = [ResourceState.MISSING, *[ResourceState.STARTING] * 2]
     compute = ScriptedCompute(states=starting)
 
@@ -114,7 +114,7 @@ async def test_a_resource_that_a_delete_leaves_behind_is_tried_again() -> None:
         await tenants.run(body("delete"), DirectSteps("two"))
 
 
-async def test_a_delete_is_held_where_the_record_names_an_engine_that_is_not_here() -> None:
+async def test_a_delete_is_held_if_the_record_names_an_engine_that_this_worker_lacks() -> None:
     note = JobStart(operation="provision", started_at="t", placement=Placement("nomad"))
     steps = DirectSteps("two", Record().with_start("one", note))
 
@@ -132,7 +132,7 @@ async def test_a_rolled_back_update_is_held_without_values() -> None:
         await tenants.run(body("update", image="y"), DirectSteps("two"))
 
 
-async def test_a_step_is_given_up_after_its_time() -> None:
+async def test_a_step_is_cancelled_after_its_timeout() -> None:
     class Slow(MockCompute):
         async def inspect(self, tenant: str, location: str) -> Observation:
             await asyncio.Event().wait()
@@ -142,7 +142,7 @@ async def test_a_step_is_given_up_after_its_time() -> None:
         await jobs(("mock", Slow()), step_timeout=0.01).run(body(), DirectSteps())
 
 
-async def test_a_step_without_a_slot_comes_back_soon_and_has_not_failed() -> None:
+async def test_a_step_without_a_slot_is_retried_soon_and_does_not_count_as_failed() -> None:
     logger = Lines()
     tenants = jobs(("mock", MockCompute()), logger=logger, step_timeout=0.01)
     tenants.slots.taken = tenants.slots.limit
@@ -155,7 +155,7 @@ async def test_a_step_without_a_slot_comes_back_soon_and_has_not_failed() -> Non
     assert [line for line in logger.lines if line[0] in ("warning", "error")] == []
 
 
-async def test_a_cut_step_is_named_in_a_warning() -> None:
+async def test_a_cancelled_step_is_named_in_a_warning() -> None:
     logger, entered = Lines(), asyncio.Event()
 
     class Slow(MockCompute):
@@ -208,7 +208,9 @@ async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
 
 
 @pytest.mark.parametrize("status", ["archiving", "failed", "requested"])
-async def test_a_config_of_a_tenant_that_is_not_to_run_is_left_alone(api: Api, status: str) -> None:
+async def test_a_newer_config_of_a_tenant_that_should_not_run_is_not_applied(
+    api: Api, status: str
+) -> None:
     landlord, compute = api.says(status, image="new"), MockCompute()
 
     await jobs(("mock", compute), landlord=landlord).run(body(image="old"), DirectSteps())
@@ -217,7 +219,7 @@ async def test_a_config_of_a_tenant_that_is_not_to_run_is_left_alone(api: Api, s
     assert compute.resources["t"].config == {"image": "old"}
 
 
-async def test_a_newer_config_for_another_engine_has_to_wait(api: Api) -> None:
+async def test_a_newer_config_for_another_engine_is_left_to_the_next_job(api: Api) -> None:
     landlord, compute, logger = api.says(compute_provider="b"), MockCompute(), Lines()
     tenants = jobs(("a", compute), ("b", MockCompute()), landlord=landlord, logger=logger)
     named = json.dumps({"tenant_uuid": "t", "compute_provider": "a"}).encode()
@@ -231,7 +233,7 @@ async def test_a_newer_config_for_another_engine_has_to_wait(api: Api) -> None:
     )
 
 
-async def test_an_api_that_is_away_at_the_end_is_told_and_does_not_hold_the_job() -> None:
+async def test_an_api_that_is_down_at_the_end_is_logged_and_does_not_hold_the_job() -> None:
     landlord, logger = LandlordClient("http://127.0.0.1:9"), Lines()
     compute = MockCompute()
     tenants = jobs(("mock", compute), logger=logger)
@@ -270,7 +272,7 @@ async def test_a_configuration_that_cannot_be_read_is_held_with_its_field(
 
 
 @pytest.mark.parametrize("config", UNREADABLE, ids=["deep", "large", "type", "number"])
-async def test_a_delete_deletes_whatever_its_configuration_is(config: str) -> None:
+async def test_a_delete_succeeds_with_any_configuration(config: str) -> None:
     compute = MockCompute()
     tenants, steps = jobs(("mock", compute)), DirectSteps()
     await tenants.run(body(), steps)
@@ -304,7 +306,7 @@ async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another
     assert (await tenants.run(unreadable("delete", "[]"), known)).output.status == "deleted"
 
 
-async def test_landlord_tells_where_a_tenant_is_that_has_no_record(api: Api) -> None:
+async def test_without_a_record_landlord_names_the_location_of_a_tenant(api: Api) -> None:
     landlord = api.says("deleting", location="east")
     tenants, steps = jobs(("located", Located()), landlord=landlord), DirectSteps()
 
@@ -324,7 +326,7 @@ async def test_landlord_tells_where_a_tenant_is_that_has_no_record(api: Api) -> 
         (503, b"", Transient),
     ],
 )
-async def test_a_delete_waits_where_landlord_does_not_tell(
+async def test_a_delete_waits_if_landlord_does_not_answer(
     httpserver: HTTPServer, status: int, answer: bytes, failure: type[Exception]
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_data(answer, status=status)
@@ -342,7 +344,7 @@ async def test_a_large_body_that_is_no_job_ends_at_once() -> None:
         await jobs(("mock", MockCompute())).run(b" " * MAX_READ, DirectSteps())
 
 
-async def test_a_configuration_that_can_be_read_but_not_looked_through_is_held() -> None:
+async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
     """Each look at it takes more of the stack than reading it, by how much only Python knows."""
     ends: set[str] = set()
 

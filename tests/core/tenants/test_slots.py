@@ -53,7 +53,7 @@ async def test_slots_are_stuck_for_as_long_as_none_was_given_and_somebody_waits(
     assert slots.stuck_for() == 0
 
 
-async def test_who_gives_up_waiting_waits_no_more() -> None:
+async def test_a_waiter_that_gives_up_no_longer_counts_as_waiting() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
     holding, waiting = await started(slots, 2, release)
 
@@ -82,7 +82,7 @@ async def test_the_deadline_begins_with_the_slot() -> None:
     assert slots.taken == 0
 
 
-async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> None:
+async def test_a_job_without_a_slot_leaves_the_queue_and_keeps_its_place() -> None:
     slots, release = Slots(limit=1, step_timeout=0.05), asyncio.Event()
     slots.taken = 1  # by somebody who holds it for longer than anyone waits
     with pytest.raises(Queued) as left:
@@ -105,7 +105,7 @@ async def test_who_gets_no_slot_in_time_leaves_and_comes_back_to_its_place() -> 
     assert (slots.taken, slots.waiting) == (0, 0)
 
 
-async def test_those_that_came_together_do_not_leave_together() -> None:
+async def test_jobs_that_arrived_together_leave_the_queue_at_different_times() -> None:
     slots, release = Slots(limit=1), asyncio.Event()
     loop, left = asyncio.get_running_loop(), list[float]()
 
@@ -125,7 +125,7 @@ async def test_those_that_came_together_do_not_leave_together() -> None:
     await holding
 
 
-async def test_a_location_whose_owner_stays_away_is_dropped(
+async def test_a_place_in_the_queue_whose_job_does_not_return_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "POSITION_KEPT", 0.0)

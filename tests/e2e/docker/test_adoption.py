@@ -56,7 +56,7 @@ async def test_the_first_update_without_a_difference_restarts_nothing(
     ],
     ids=str,
 )
-async def test_whatever_differs_is_seen(
+async def test_every_difference_is_detected(
     engine: DockerCompute, tenant: Holdings, differs: dict[str, object]
 ) -> None:
     tenant.go_made(*OPTIONS)
@@ -65,7 +65,7 @@ async def test_whatever_differs_is_seen(
     assert not await engine.matches(spec(tenant.tenant, **{**MADE, **differs}))
 
 
-async def test_a_container_whose_image_has_another_name_by_now_differs(
+async def test_a_container_whose_image_was_renamed_differs(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     docker("tag", f"{WEB}:1", f"{WEB}:{tenant.tenant}")
@@ -84,7 +84,7 @@ async def test_a_container_whose_image_has_another_name_by_now_differs(
         docker("rmi", "-f", f"{WEB}:{tenant.tenant}")
 
 
-async def test_where_there_is_none_or_one_of_ours_nothing_is_to_be_adopted(
+async def test_a_missing_container_and_one_of_ours_are_not_adopted(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     assert not await engine.matches(spec(tenant.tenant))

@@ -8,7 +8,7 @@ from landlord_test_target.harness import World
 
 
 @pytest.mark.long
-async def test_a_secret_is_nowhere_but_in_restates_copy_of_the_body(own_world: World) -> None:
+async def test_a_secret_appears_only_in_restates_copy_of_the_body(own_world: World) -> None:
     canaries = Canaries()
     section = {**SETTINGS, "image": f"{WEB}:1"}
     scene = Scene(world=own_world, canaries=canaries, engine="docker", section=section)

@@ -81,7 +81,7 @@ async def cancelled_at(engines: Engines, point: str, desired: ComputeSpec) -> No
     ],
     ids=["pull", "look for the image", "look"],
 )
-async def test_cancelled_before_its_create_a_job_stops_at_once_and_creates_nothing(
+async def test_a_job_cancelled_before_its_create_stops_at_once_and_creates_nothing(
     engines: Engines, tenant: Holdings, front: Gate, request_line: str, config: dict[str, object]
 ) -> None:
     front.kept_back = request_line
@@ -96,7 +96,7 @@ async def test_cancelled_before_its_create_a_job_stops_at_once_and_creates_nothi
     assert tenant.ids == []
 
 
-async def test_a_create_on_the_wire_is_waited_for_and_nothing_follows_it(
+async def test_a_cancelled_job_waits_for_its_create_in_flight_and_sends_no_more(
     engines: Engines, tenant: Holdings, front: Gate
 ) -> None:
     front.kept_back = "/containers/create"
@@ -115,7 +115,7 @@ async def test_a_create_on_the_wire_is_waited_for_and_nothing_follows_it(
     assert tenant.ids == []
 
 
-async def test_a_create_that_lands_late_starts_over_with_what_another_worker_made(
+async def test_a_create_that_arrives_late_continues_with_the_container_of_another_worker(
     engines: Engines, tenant: Holdings, front: Gate
 ) -> None:
     front.kept_back = "/containers/create"
@@ -131,7 +131,7 @@ async def test_a_create_that_lands_late_starts_over_with_what_another_worker_mad
     assert tenant.only["Id"] == made
 
 
-async def test_a_stop_on_the_wire_ends_before_the_former_is_started_again(
+async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_again(
     engines: Engines, tenant: Holdings, front: Gate
 ) -> None:
     await provisioned(engines, tenant)
@@ -160,7 +160,7 @@ async def test_a_stop_on_the_wire_ends_before_the_former_is_started_again(
         ("update:renamed", 2),
     ],
 )
-async def test_cancelled_anywhere_in_an_update_one_version_serves_and_a_delete_leaves_nothing(
+async def test_after_a_cancelled_update_one_version_serves_and_a_delete_leaves_nothing(
     engines: Engines, tenant: Holdings, point: str, serving: int
 ) -> None:
     port = free_port()
@@ -175,7 +175,7 @@ async def test_cancelled_anywhere_in_an_update_one_version_serves_and_a_delete_l
 
 
 @pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
-async def test_cancelled_on_its_way_back_an_update_leaves_the_former_serving(
+async def test_the_previous_container_serves_after_a_rollback_is_cancelled(
     engines: Engines, tenant: Holdings, point: str
 ) -> None:
     await provisioned(engines, tenant)
@@ -186,7 +186,7 @@ async def test_cancelled_on_its_way_back_an_update_leaves_the_former_serving(
     assert serving["Config"]["Image"] == f"{WEB}:1"
 
 
-async def test_a_cancelled_update_starts_again_what_ran_without_serving(
+async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
     engines: Engines, tenant: Holdings
 ) -> None:
     unwell = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
@@ -212,7 +212,7 @@ async def test_a_cancelled_update_starts_again_what_ran_without_serving(
     ] == [former]
 
 
-async def test_an_update_whose_former_another_worker_starts_again_begins_anew(
+async def test_an_update_restarts_if_another_worker_starts_the_previous_container(
     engines: Engines, tenant: Holdings
 ) -> None:
     ports = [{"container_port": 8080, "host_port": free_port()}]
@@ -231,7 +231,7 @@ async def test_an_update_whose_former_another_worker_starts_again_begins_anew(
     assert running(tenant) == [2]
 
 
-async def test_a_next_container_that_another_worker_removes_brings_the_former_back_first(
+async def test_the_previous_container_is_restored_if_another_worker_removes_the_next_one(
     engines: Engines, tenant: Holdings
 ) -> None:
     await provisioned(engines, tenant)
@@ -250,7 +250,7 @@ async def test_a_next_container_that_another_worker_removes_brings_the_former_ba
 
 
 @pytest.mark.parametrize("error", [Superseded("younger"), ExecutionEnded("killed")])
-async def test_a_worker_that_stood_still_creates_nothing_for_a_job_that_is_over(
+async def test_a_worker_that_was_frozen_creates_nothing_for_an_ended_job(
     engines: Engines, tenant: Holdings, monkeypatch: pytest.MonkeyPatch, error: Superseded
 ) -> None:
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
@@ -264,7 +264,7 @@ async def test_a_worker_that_stood_still_creates_nothing_for_a_job_that_is_over(
 @pytest.mark.parametrize(
     ("error", "serving"), [(Superseded("younger"), []), (ExecutionEnded("killed"), [2])]
 )
-async def test_a_worker_that_stood_still_in_a_switch_ends_it_unless_a_younger_job_does(
+async def test_a_worker_that_was_frozen_in_a_switch_ends_it_unless_a_younger_job_does(
     engines: Engines,
     tenant: Holdings,
     monkeypatch: pytest.MonkeyPatch,

@@ -129,7 +129,7 @@ async def test_without_a_path_the_certificates_are_where_dockers_client_has_them
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
 
 
-async def test_a_daemon_that_another_authority_certified_is_not_spoken_to(
+async def test_a_daemon_with_a_certificate_of_another_authority_is_refused(
     engines: Engines, address: str, certificates: Path, tmp_path: Path
 ) -> None:
     other = authority(tmp_path / "other")

@@ -80,7 +80,7 @@ async def test_a_process_of_a_tenant_has_no_more_rights_than_it_needs(
     assert tenant.only["HostConfig"]["PidsLimit"] == 512
 
 
-async def test_a_free_port_is_found_and_told(
+async def test_a_free_host_port_is_chosen_and_reported(
     engine: DockerCompute, tenant: Holdings, http: aiohttp.ClientSession
 ) -> None:
     fixed = free_port()
@@ -116,7 +116,7 @@ async def test_a_port_that_is_taken_is_refused_by_name_and_repaired_by_another(
     other.clear()
 
 
-async def test_a_network_is_made_once_and_told_from_one_that_is_called_alike(
+async def test_a_network_is_created_once_and_differs_from_one_with_a_similar_name(
     engines: Engines, tenant: Holdings
 ) -> None:
     name = f"net-{tenant.tenant[:8]}"
@@ -133,7 +133,7 @@ async def test_a_network_is_made_once_and_told_from_one_that_is_called_alike(
         docker("network", "rm", name, f"{name}-more")
 
 
-async def test_two_workers_that_miss_a_network_at_once_make_one(
+async def test_two_workers_that_need_a_network_at_once_create_one(
     engines: Engines, tenant: Holdings
 ) -> None:
     name = f"net-{tenant.tenant[:8]}"
@@ -167,7 +167,7 @@ async def test_a_prefix_names_containers_and_adds_its_labels(
     assert len(tenant.ids) == 1
 
 
-async def test_a_container_without_a_network_is_well_too(
+async def test_a_container_without_a_network_is_healthy(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     desired = spec(tenant.tenant, network_mode="none")
@@ -177,7 +177,7 @@ async def test_a_container_without_a_network_is_well_too(
     await healthy(engine, desired)
 
 
-async def test_a_container_on_the_hosts_network_is_asked_there(
+async def test_a_container_on_the_host_network_is_checked_there(
     engines: Engines, tenant: Holdings
 ) -> None:
     engine, port = engines(policy={"host_network": True}), free_port()
@@ -193,7 +193,7 @@ async def test_a_container_on_the_hosts_network_is_asked_there(
     await healthy(engine, desired)
 
 
-async def test_a_container_on_anothers_network_is_well_too(
+async def test_a_container_on_the_network_of_another_container_is_healthy(
     engines: Engines, tenant: Holdings
 ) -> None:
     engine, other = engines(policy={"container_network": True}), Holdings(str(uuid4()))
@@ -209,7 +209,7 @@ async def test_a_container_on_anothers_network_is_well_too(
 
 
 @pytest.mark.parametrize("check", [{"type": "http", "http_path": "/index.html"}, {"type": "tcp"}])
-async def test_a_check_of_ours_is_asked_at_the_containers_own_address(
+async def test_a_health_check_uses_the_address_of_the_container(
     engine: DockerCompute, tenant: Holdings, check: dict[str, object]
 ) -> None:
     desired = spec(tenant.tenant, health_check={**check, "port": 8080})
@@ -228,7 +228,7 @@ async def test_a_check_of_ours_is_asked_at_the_containers_own_address(
     ],
     ids=repr,
 )
-async def test_what_does_not_answer_its_check_fails_in_the_end(
+async def test_a_container_that_does_not_answer_its_check_fails(
     engines: Engines, tenant: Holdings, check: dict[str, object]
 ) -> None:
     # A port that is published is answered by a relay, whoever is behind it.
@@ -261,7 +261,7 @@ async def test_a_crash_loop_is_never_healthy(engine: DockerCompute, tenant: Hold
     assert "restarts again and again" in await failed(engine, desired)
 
 
-async def test_a_program_that_ends_is_told_with_its_code(
+async def test_a_program_that_ends_is_reported_with_its_exit_code(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     desired = spec(tenant.tenant, command=["sh", "-c", "exit 3"], restart_policy="no")
@@ -285,14 +285,14 @@ async def test_a_program_that_ends_is_told_with_its_code(
     ],
     ids=repr,
 )
-async def test_what_the_daemon_refuses_is_told_in_our_words(
+async def test_a_refusal_of_the_daemon_is_reported_in_our_words(
     engine: DockerCompute, tenant: Holdings, config: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=message):
         await engine.provision(spec(tenant.tenant, **config))
 
 
-async def test_a_name_that_is_somebody_elses_is_refused_and_left_alone(
+async def test_a_name_used_by_somebody_else_is_refused_and_left_alone(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     foreign = docker("create", "--name", f"landlord-tenant-{tenant.tenant}", f"{WEB}:1")
@@ -306,7 +306,7 @@ async def test_a_name_that_is_somebody_elses_is_refused_and_left_alone(
         docker("rm", foreign)
 
 
-async def test_tenants_whose_ids_hold_each_other_are_told_apart(
+async def test_tenants_whose_ids_contain_each_other_are_distinguished(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     others = [Holdings(f"{tenant.tenant}0"), Holdings(f"x-{tenant.tenant}")]
@@ -321,7 +321,7 @@ async def test_tenants_whose_ids_hold_each_other_are_told_apart(
         other.clear()
 
 
-async def test_a_folder_below_an_allowed_one_is_mounted(
+async def test_a_folder_below_an_allowed_root_is_mounted(
     engines: Engines, tenant: Holdings, tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
@@ -333,7 +333,7 @@ async def test_a_folder_below_an_allowed_one_is_mounted(
     assert docker("exec", tenant.only["Id"], "cat", "/a/greeting") == "hello"
 
 
-async def test_a_container_that_others_made_in_its_place_is_not_started(
+async def test_a_container_that_somebody_else_created_in_its_place_is_not_started(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     desired = spec(tenant.tenant)
@@ -348,7 +348,9 @@ async def test_a_container_that_others_made_in_its_place_is_not_started(
     await healthy(engine, desired)
 
 
-async def test_volumes_stay_unless_they_are_to_go(engines: Engines, tenant: Holdings) -> None:
+async def test_volumes_stay_unless_the_configuration_removes_them(
+    engines: Engines, tenant: Holdings
+) -> None:
     kept, gone = f"kept-{tenant.tenant}", f"gone-{tenant.tenant}"
     foreign = f"foreign-{tenant.tenant}"
     docker("volume", "create", foreign)
@@ -373,7 +375,7 @@ async def test_volumes_stay_unless_they_are_to_go(engines: Engines, tenant: Hold
         docker("volume", "rm", kept, foreign)
 
 
-async def test_volumes_that_a_delete_which_was_cut_left_go_with_the_next(
+async def test_the_next_delete_removes_the_volumes_of_an_interrupted_one(
     engines: Engines, tenant: Holdings
 ) -> None:
     def reached(at: str) -> None:
@@ -397,7 +399,7 @@ async def test_volumes_that_a_delete_which_was_cut_left_go_with_the_next(
     docker("volume", "rm", shared)
 
 
-async def test_what_a_cut_delete_was_to_remove_stays_where_the_next_is_to_keep_it(
+async def test_the_next_delete_decides_whether_the_volumes_of_an_interrupted_one_stay(
     engines: Engines, tenant: Holdings
 ) -> None:
     def reached(at: str) -> None:
@@ -418,7 +420,9 @@ async def test_what_a_cut_delete_was_to_remove_stays_where_the_next_is_to_keep_i
     docker("volume", "rm", mine)
 
 
-async def test_volumes_may_go_where_there_are_none(engine: DockerCompute, tenant: Holdings) -> None:
+async def test_removing_volumes_succeeds_without_volumes(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
     await engine.provision(spec(tenant.tenant, remove_volumes=True))
 
     assert await engine.destroy(tenant.tenant, "")
@@ -445,7 +449,7 @@ async def test_a_delete_gives_a_container_time_to_stop(engines: Engines, tenant:
 
 
 @pytest.mark.parametrize("act", ["create", "update"])
-async def test_one_that_the_daemon_can_no_longer_start_is_made_again(
+async def test_a_container_that_the_daemon_can_no_longer_start_is_recreated(
     engines: Engines, tenant: Holdings, act: str
 ) -> None:
     def reached(at: str) -> None:
@@ -508,7 +512,9 @@ async def test_a_changed_default_of_the_operator_updates_the_container(
 
 
 @pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.long)])
-async def test_nothing_to_do_means_no_daemon_event(engine: DockerCompute, count: int) -> None:
+async def test_an_unchanged_tenant_causes_no_daemon_event(
+    engine: DockerCompute, count: int
+) -> None:
     tenants = [Holdings(str(uuid4())) for _ in range(count)]
     desired = [spec(owner.tenant) for owner in tenants]
     try:
@@ -538,7 +544,7 @@ async def test_nothing_to_do_means_no_daemon_event(engine: DockerCompute, count:
             holdings.clear()
 
 
-async def test_a_daemon_that_is_not_there_is_unavailable(engines: Engines) -> None:
+async def test_a_missing_daemon_is_unavailable(engines: Engines) -> None:
     engine = engines(host="unix:///nowhere/docker.sock")
 
     for act in (engine.inspect("t", ""), engine.provision(spec("t")), engine.destroy("t", "")):

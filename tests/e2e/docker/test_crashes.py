@@ -93,7 +93,7 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
         pytest.param("rollback:removed", marks=pytest.mark.long),
     ],
 )
-async def test_a_worker_killed_in_an_update_that_fails_leaves_the_former_serving(
+async def test_a_worker_killed_in_a_failing_update_leaves_the_previous_container_serving(
     engine: DockerCompute, tenant: Holdings, point: str
 ) -> None:
     worked(tenant, ("provision", {}))
@@ -115,7 +115,7 @@ async def test_a_worker_killed_in_an_update_that_fails_leaves_the_former_serving
         pytest.param("update:renamed", marks=pytest.mark.long),
     ],
 )
-async def test_what_has_become_healthy_serves_on_whatever_goes_wrong_after_it(
+async def test_a_container_that_became_healthy_keeps_serving_despite_later_failures(
     tenant: Holdings, point: str
 ) -> None:
     desired = {"image": f"{WEB}:2"}
@@ -137,7 +137,7 @@ async def test_what_has_become_healthy_serves_on_whatever_goes_wrong_after_it(
         pytest.param("update:healthy", marks=pytest.mark.long),
     ],
 )
-async def test_a_former_that_its_daemon_starts_again_gives_way_all_the_same(
+async def test_a_previous_container_that_the_daemon_restarts_is_replaced_anyway(
     engine: DockerCompute, tenant: Holdings, point: str
 ) -> None:
     always = {"restart_policy": "always"}

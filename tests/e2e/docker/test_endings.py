@@ -38,7 +38,7 @@ def back_again(times: Times) -> Case:
 
 
 @pytest.mark.long
-async def test_one_version_serves_or_nothing_is_left_however_a_job_on_docker_ends(
+async def test_killed_jobs_on_docker_leave_one_serving_version_or_nothing(
     world: World, second_world: World, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     seed, count = pytestconfig.getoption("seed"), pytestconfig.getoption("cases")

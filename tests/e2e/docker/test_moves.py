@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
                 os.kill(pid, signal.SIGKILL)
 
 
-async def test_a_tenant_goes_from_a_container_to_a_process_and_back(
+async def test_a_tenant_moves_from_a_container_to_a_process_and_back(
     world: World, tenant: Holdings, folder: Path
 ) -> None:
     config = world.config(compute_provider="docker")

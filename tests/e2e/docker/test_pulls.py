@@ -100,7 +100,7 @@ async def test_a_missing_image_is_pulled_with_the_operators_credentials(
 
 @pytest.mark.parametrize("closed", [True], indirect=True)
 @pytest.mark.parametrize("password", ["", "wrong"])
-async def test_a_registry_that_denies_an_image_is_told_without_credentials(
+async def test_a_denial_of_a_registry_is_reported_without_credentials(
     engines: Engines, tenant: Holdings, registry: Registry, password: str
 ) -> None:
     image = registry.push(1)
@@ -126,7 +126,7 @@ async def test_an_image_that_does_not_exist_is_refused(
 
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
-async def test_a_registry_out_of_reach_is_tried_again_and_leaves_the_current_one_alone(
+async def test_an_unreachable_registry_is_retried_and_the_current_container_is_kept(
     engine: DockerCompute, tenant: Holdings, registry: Registry
 ) -> None:
     image = registry.push(2)
@@ -141,7 +141,7 @@ async def test_a_registry_out_of_reach_is_tried_again_and_leaves_the_current_one
 
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
-async def test_always_pulls_what_the_registry_has_by_now(
+async def test_always_pulls_the_current_image_of_the_registry(
     engine: DockerCompute, tenant: Holdings, registry: Registry
 ) -> None:
     image = registry.push(2)
@@ -155,7 +155,7 @@ async def test_always_pulls_what_the_registry_has_by_now(
 
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
-async def test_always_compares_the_image_behind_a_tag_and_replaces_what_runs_the_former(
+async def test_always_replaces_a_container_whose_tag_has_a_new_image(
     engine: DockerCompute, tenant: Holdings, registry: Registry
 ) -> None:
     image = registry.push(1)
@@ -200,7 +200,7 @@ async def test_an_image_without_the_daemons_platform_is_refused_with_that_reason
 
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
-async def test_a_layer_that_the_registry_has_damaged_is_told_as_that(
+async def test_a_damaged_layer_of_the_registry_is_reported_as_such(
     engine: DockerCompute, tenant: Holdings, registry: Registry
 ) -> None:
     # The daemon has the layers of its own images, so this image needs other layers.
@@ -220,7 +220,7 @@ async def test_a_layer_that_the_registry_has_damaged_is_told_as_that(
         await engine.provision(spec(tenant.tenant, image=name))
 
 
-async def test_a_registry_that_limits_the_rate_is_given_the_pause_that_it_asks_for(
+async def test_a_rate_limit_of_a_registry_is_answered_with_the_requested_pause(
     engine: DockerCompute, tenant: Holdings, httpserver: HTTPServer
 ) -> None:
     """The registry is a double: a real one with limits is out of reach for a test."""

@@ -67,7 +67,7 @@ async def detail(engine: DockerCompute, tenant: Holdings) -> str:
     return observed.detail
 
 
-async def test_a_stopped_tenant_starts_on_the_network_that_was_made_again_and_keeps_its_files(
+async def test_a_stopped_tenant_starts_on_a_recreated_network_and_keeps_its_files(
     engines: Engines, tenant: Holdings, network: str
 ) -> None:
     engine, desired = engines(network_name=network), spec(tenant.tenant)
@@ -82,7 +82,7 @@ async def test_a_stopped_tenant_starts_on_the_network_that_was_made_again_and_ke
     assert tenant.only["Id"] == before
 
 
-async def test_a_stopped_tenant_is_put_back_on_a_network_that_is_gone(
+async def test_a_stopped_tenant_starts_again_after_its_network_was_removed(
     engines: Engines, tenant: Holdings, network: str
 ) -> None:
     engine, desired = engines(network_name=network), spec(tenant.tenant)
@@ -95,7 +95,7 @@ async def test_a_stopped_tenant_is_put_back_on_a_network_that_is_gone(
     await healthy(engine, desired)
 
 
-async def test_the_former_comes_back_on_the_network_that_was_made_again(
+async def test_the_previous_container_is_restored_on_a_recreated_network(
     engines: Engines, tenant: Holdings, network: str
 ) -> None:
     def reached(at: str) -> None:
@@ -115,7 +115,7 @@ async def test_the_former_comes_back_on_the_network_that_was_made_again(
     await healthy(engine, desired)
 
 
-async def test_a_stopped_tenant_whose_partner_was_made_again_is_made_again(
+async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
     engines: Engines, tenant: Holdings, partner: str
 ) -> None:
     engine = engines(**SHARING)
@@ -139,7 +139,7 @@ async def test_a_stopped_tenant_whose_partner_was_made_again_is_made_again(
     ],
     ids=["removed", "renamed", "restarted"],
 )
-async def test_a_running_tenant_whose_partner_is_another_one_joins_that(
+async def test_a_running_tenant_joins_its_recreated_partner(
     engines: Engines, tenant: Holdings, partner: str, acts: tuple[str, ...], expected: str
 ) -> None:
     engine = engines(**SHARING)
@@ -164,7 +164,7 @@ async def test_a_running_tenant_whose_partner_is_another_one_joins_that(
             docker("rm", "-f", f"{partner}-old")
 
 
-async def test_a_partner_that_is_not_there_is_named_and_what_serves_is_left_alone(
+async def test_a_missing_partner_is_named_and_the_serving_container_is_kept(
     engines: Engines, tenant: Holdings, partner: str
 ) -> None:
     engine = engines(**SHARING)
@@ -193,7 +193,7 @@ async def test_a_partner_that_does_not_run_is_named(
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
-async def test_an_image_that_was_made_again_under_its_name_is_what_the_next_job_runs(
+async def test_the_next_job_runs_an_image_that_was_rebuilt_under_its_name(
     engine: DockerCompute,
     tenant: Holdings,
     image: str,

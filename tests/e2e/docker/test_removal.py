@@ -61,7 +61,7 @@ def mounted(tenant: Holdings) -> set[str]:
 
 
 @pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
-async def test_updates_remove_the_nameless_volume_of_the_former_where_volumes_are_to_go(
+async def test_updates_remove_the_anonymous_volume_of_the_previous_container_if_configured(
     engine: DockerCompute,
     tenant: Holdings,
     volumes: Volumes,
@@ -96,7 +96,7 @@ async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
     assert first < volumes.left
 
 
-async def test_a_rollback_removes_the_volume_of_what_failed_and_keeps_the_formers(
+async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
     engine: DockerCompute, tenant: Holdings, volumes: Volumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
@@ -112,7 +112,7 @@ async def test_a_rollback_removes_the_volume_of_what_failed_and_keeps_the_former
 
 
 @pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
-async def test_what_was_never_started_leaves_no_volume(
+async def test_a_container_that_never_started_leaves_no_volume(
     engine: DockerCompute,
     tenant: Holdings,
     volumes: Volumes,
@@ -132,7 +132,7 @@ async def test_what_was_never_started_leaves_no_volume(
     assert volumes.left == mounted(tenant)
 
 
-async def test_an_orphan_goes_with_its_volume(
+async def test_an_orphan_is_removed_with_its_volume(
     engine: DockerCompute, tenant: Holdings, volumes: Volumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
@@ -147,7 +147,7 @@ async def test_an_orphan_goes_with_its_volume(
     assert volumes.left == mounted(tenant)
 
 
-async def test_what_a_restoration_removes_goes_with_its_volume(
+async def test_a_container_that_restore_removes_is_removed_with_its_volume(
     engine: DockerCompute, tenant: Holdings, volumes: Volumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
@@ -177,7 +177,7 @@ async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
     assert volumes.left == set()
 
 
-async def test_a_configuration_that_keeps_its_volumes_keeps_those_that_were_dropped(
+async def test_a_configuration_that_keeps_volumes_keeps_dropped_ones_too(
     engine: DockerCompute, tenant: Holdings, volumes: Volumes
 ) -> None:
     mine = f"mine-{tenant.tenant}"

@@ -57,7 +57,7 @@ async def test_an_update_that_fails_is_held_while_the_former_container_serves(
 @pytest.mark.parametrize(
     ("drift", "outcome"), [("stop", "updated"), ("pause", "updated"), ("rm", "created")]
 )
-async def test_what_was_done_to_a_container_is_made_good_by_the_next_job(
+async def test_the_next_job_repairs_outside_changes_of_a_container(
     world: World, tenant: Holdings, drift: str, outcome: str
 ) -> None:
     await started(world)
@@ -70,7 +70,7 @@ async def test_what_was_done_to_a_container_is_made_good_by_the_next_job(
     assert tenant.only["State"]["Status"] == "running"
 
 
-async def test_a_container_of_landlords_own_worker_goes_on_under_this_one(
+async def test_a_container_of_landlords_own_worker_is_adopted_without_a_restart(
     world: World, tenant: Holdings
 ) -> None:
     await started(world)
@@ -110,7 +110,7 @@ async def test_a_tenant_moves_to_another_compute_engine_and_back(
     assert await world.target.resources(tenant.tenant) == []
 
 
-async def test_what_the_policy_refuses_is_held_and_never_reaches_the_daemon(
+async def test_a_job_that_the_policy_refuses_is_held_and_never_reaches_the_daemon(
     world: World, tenant: Holdings
 ) -> None:
     worker = await started(world, hold_retry_interval="200ms")
@@ -123,7 +123,7 @@ async def test_what_the_policy_refuses_is_held_and_never_reaches_the_daemon(
     assert await world.run(tenant.tenant, "update") == "created"
 
 
-async def test_a_worker_killed_in_an_update_is_followed_by_one_that_ends_it(
+async def test_the_next_worker_completes_an_update_of_a_killed_worker(
     world: World, tenant: Holdings
 ) -> None:
     worker = await started(world)

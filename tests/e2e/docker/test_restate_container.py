@@ -76,7 +76,7 @@ async def outcome(backend: LocalBackend, tenant: str, operation: str) -> object:
     job = await backend.dispatcher.dispatch(body)
 
     async def look() -> bool:
-        return (await backend.dispatcher.poll(job))["state"] == "succeeded"
+        return (polled := await backend.dispatcher.poll(job)) is not None and polled.state.has_ended
 
     await wait_for(look)
     url = f"{backend.settings['endpoint']}/restate/invocation/{job}/output"
@@ -86,7 +86,7 @@ async def outcome(backend: LocalBackend, tenant: str, operation: str) -> object:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("worker")
-async def test_it_carries_a_tenant_from_create_to_delete(backend: LocalBackend) -> None:
+async def test_restate_in_a_container_runs_the_jobs_of_a_tenant(backend: LocalBackend) -> None:
     tenant = str(uuid4())
 
     operations = ("provision", "provision", "delete", "delete")
@@ -95,7 +95,9 @@ async def test_it_carries_a_tenant_from_create_to_delete(backend: LocalBackend) 
     assert outcomes == ["created", "unchanged", "deleted", "absent"]
 
 
-async def test_the_dev_command_runs_it_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+async def test_the_dev_command_runs_restate_in_a_container_and_ctrl_c_leaves_nothing(
+    tmp_path: Path,
+) -> None:
     process = await asyncio.create_subprocess_exec(
         *(HOST, "--engine=restate", "dev", "--backend=container"),
         env={**os.environ, "TMPDIR": str(tmp_path), "LOG_LEVEL": "warn"},
@@ -117,7 +119,7 @@ async def test_the_dev_command_runs_it_and_ctrl_c_leaves_nothing(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
+async def test_a_program_that_ends_is_reported_with_its_last_output(tmp_path: Path) -> None:
     server = RestateContainer(binary=Path("/bin/busybox").resolve(), folder=tmp_path)
 
     with pytest.raises(EngineFailed, match="ended with status 127") as caught:
@@ -128,7 +130,7 @@ async def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path: Pat
 
 
 @pytest.mark.long
-async def test_a_container_that_somebody_removed_is_no_trouble_in_the_end(tmp_path: Path) -> None:
+async def test_stopping_a_container_that_somebody_removed_succeeds(tmp_path: Path) -> None:
     server = RestateContainer(binary=await server_binary(), folder=tmp_path / "data")
     await server.start()
     docker("rm", "-f", docker("ps", "-q", "--filter", f"ancestor={server.image}"))

@@ -51,7 +51,7 @@ async def ended(tenant: Holdings) -> None:
         ("rollback:started", BAD, f"{WEB}:1"),
     ],
 )
-async def test_after_a_cut_update_one_version_serves_whole(
+async def test_after_an_interrupted_update_restore_leaves_one_complete_version_serving(
     engines: Engines, tenant: Holdings, point: str, image: str, serving: str
 ) -> None:
     await cut(engines, tenant, point, image)
@@ -64,7 +64,9 @@ async def test_after_a_cut_update_one_version_serves_whole(
     assert not await engines().restore(tenant.tenant, "")
 
 
-async def test_one_that_was_stopped_is_started(engine: DockerCompute, tenant: Holdings) -> None:
+async def test_a_stopped_container_is_started_by_restore(
+    engine: DockerCompute, tenant: Holdings
+) -> None:
     await engine.provision(spec(tenant.tenant))
     docker("stop", "-t0", tenant.only["Id"])
 
@@ -73,7 +75,7 @@ async def test_one_that_was_stopped_is_started(engine: DockerCompute, tenant: Ho
     await healthy(engine, spec(tenant.tenant))
 
 
-async def test_one_that_ended_by_itself_stays_ended(
+async def test_restore_leaves_a_container_that_ended_by_itself(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 0"], restart_policy="no"))
@@ -84,9 +86,7 @@ async def test_one_that_ended_by_itself_stays_ended(
     assert tenant.only["State"]["Status"] == "exited"
 
 
-async def test_a_tenant_without_a_container_gets_none(
-    engine: DockerCompute, tenant: Holdings
-) -> None:
+async def test_restore_creates_no_container(engine: DockerCompute, tenant: Holdings) -> None:
     assert not await engine.restore(tenant.tenant, "")
 
     assert tenant.ids == []
@@ -95,7 +95,7 @@ async def test_a_tenant_without_a_container_gets_none(
 @pytest.mark.parametrize(
     ("point", "restored"), [("update:stopped", False), ("update:started", True)]
 )
-async def test_where_nothing_served_before_only_a_next_one_that_runs_takes_the_place(
+async def test_without_a_previous_container_restore_promotes_only_a_running_next_one(
     engines: Engines, tenant: Holdings, point: str, *, restored: bool
 ) -> None:
     engine = engines()

@@ -72,7 +72,7 @@ async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
     ],
     ids=repr,
 )
-async def test_an_update_that_does_not_become_healthy_brings_the_former_back(
+async def test_an_update_that_does_not_become_healthy_restores_the_previous_container(
     engines: Engines,
     tenant: Holdings,
     http: aiohttp.ClientSession,
@@ -164,7 +164,7 @@ async def cut_while_the_next_serves(engines: Engines, tenant: Holdings, **first:
     assert await running(tenant) == [2]
 
 
-async def test_what_serves_after_an_update_was_cut_stays_while_another_has_no_image(
+async def test_after_an_interrupted_update_the_serving_container_stays_if_the_next_image_is_missing(
     engines: Engines, tenant: Holdings
 ) -> None:
     await cut_while_the_next_serves(engines, tenant)
@@ -177,7 +177,7 @@ async def test_what_serves_after_an_update_was_cut_stays_while_another_has_no_im
     assert await running(tenant) == [2]
 
 
-async def test_after_an_update_was_cut_the_former_serves_while_another_cannot_be_made(
+async def test_after_an_interrupted_update_the_previous_container_serves_if_the_next_create_fails(
     engines: Engines, tenant: Holdings
 ) -> None:
     await cut_while_the_next_serves(engines, tenant)
@@ -189,7 +189,7 @@ async def test_after_an_update_was_cut_the_former_serves_while_another_cannot_be
     assert tenant.versions == [1]
 
 
-async def test_after_an_update_was_cut_a_former_that_cannot_be_started_holds_up_no_other(
+async def test_after_an_interrupted_update_a_broken_previous_container_blocks_no_update(
     engines: Engines, tenant: Holdings
 ) -> None:
     port, other = free_port(), Holdings(str(uuid4()))
@@ -206,7 +206,7 @@ async def test_after_an_update_was_cut_a_former_that_cannot_be_started_holds_up_
     assert tenant.versions == [3]
 
 
-async def test_one_that_runs_is_brought_back_even_if_it_did_not_answer(
+async def test_a_rollback_restores_a_running_container_that_did_not_answer(
     engines: Engines, tenant: Holdings
 ) -> None:
     engine = engines(health_timeout=1)
@@ -222,7 +222,7 @@ async def test_one_that_runs_is_brought_back_even_if_it_did_not_answer(
     assert tenant.only["State"]["Running"]
 
 
-async def test_one_that_failed_as_it_is_wanted_is_made_anew(
+async def test_a_failed_container_with_the_desired_configuration_is_recreated(
     engines: Engines, tenant: Holdings
 ) -> None:
     engine = engines(health_timeout=1)
@@ -238,7 +238,7 @@ async def test_one_that_failed_as_it_is_wanted_is_made_anew(
     assert tenant.ids != former
 
 
-async def test_what_never_served_is_not_brought_back(
+async def test_a_container_that_never_served_is_not_restored(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     await ended(engine, tenant)
@@ -249,7 +249,7 @@ async def test_what_never_served_is_not_brought_back(
     assert tenant.only["Config"]["Cmd"] == ["sh", "-c", "exit 2"]
 
 
-async def test_what_never_served_and_cannot_be_started_is_refused_until_it_can(
+async def test_a_new_container_that_cannot_be_started_is_refused_until_it_can(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     await ended(engine, tenant)
@@ -261,7 +261,7 @@ async def test_what_never_served_and_cannot_be_started_is_refused_until_it_can(
     await healthy(engine, spec(tenant.tenant))
 
 
-async def test_one_in_a_crash_loop_gets_its_name_all_the_same(
+async def test_a_container_in_a_crash_loop_gets_its_name_anyway(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     await ended(engine, tenant)
@@ -274,7 +274,7 @@ async def test_one_in_a_crash_loop_gets_its_name_all_the_same(
 
 
 @pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
-async def test_a_rollback_cut_at_any_point_still_ends_with_the_former(
+async def test_a_rollback_interrupted_at_any_failpoint_ends_with_the_previous_container(
     engines: Engines, tenant: Holdings, http: aiohttp.ClientSession, point: str
 ) -> None:
     first, bad = spec(tenant.tenant), spec(tenant.tenant, image="landlord-test/sick:1")
@@ -291,7 +291,7 @@ async def test_a_rollback_cut_at_any_point_still_ends_with_the_former(
     assert await serves(http, tenant) == "1"
 
 
-async def test_an_update_that_was_cut_gives_way_to_a_later_one(
+async def test_a_later_update_replaces_an_interrupted_one(
     engines: Engines, tenant: Holdings
 ) -> None:
     engine, first = engines(), spec(tenant.tenant)
@@ -310,7 +310,7 @@ async def test_an_update_that_was_cut_gives_way_to_a_later_one(
     assert tenant.versions == [1]
 
 
-async def test_copies_that_somebody_made_are_removed(
+async def test_copies_of_the_container_made_by_others_are_removed(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     desired = spec(tenant.tenant)
@@ -343,7 +343,7 @@ async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_delete
     assert tenant.ids == []
 
 
-async def test_a_container_of_landlords_own_worker_comes_back_where_its_update_fails(
+async def test_a_failed_update_restores_a_container_of_landlords_own_worker(
     engine: DockerCompute, tenant: Holdings
 ) -> None:
     made = tenant.go_made()

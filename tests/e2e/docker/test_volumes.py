@@ -53,7 +53,7 @@ async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_i
     assert tenant.ids == []
 
 
-async def test_a_volume_stays_its_tenants_where_no_container_has_it(
+async def test_a_volume_belongs_to_its_tenant_without_a_container_too(
     engine: DockerCompute, volume: str, tenant: Holdings, other: Holdings
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
@@ -67,7 +67,7 @@ async def test_a_volume_stays_its_tenants_where_no_container_has_it(
     assert mounted(other) == [volume]
 
 
-async def test_a_volume_that_landlord_did_not_make_is_refused(
+async def test_a_volume_that_landlord_did_not_create_is_refused(
     engine: DockerCompute, volume: str, tenant: Holdings
 ) -> None:
     docker("volume", "create", volume)
@@ -78,7 +78,7 @@ async def test_a_volume_that_landlord_did_not_make_is_refused(
     assert tenant.ids == []
 
 
-async def test_a_volume_without_a_name_that_another_tenant_has_is_refused(
+async def test_an_anonymous_volume_of_another_tenant_is_refused(
     engine: DockerCompute, tenant: Holdings, other: Holdings
 ) -> None:
     await engine.provision(spec(other.tenant, image="landlord-test/keeper:1"))
@@ -88,7 +88,7 @@ async def test_a_volume_without_a_name_that_another_tenant_has_is_refused(
         await engine.provision(spec(tenant.tenant, volumes=[f"{unnamed}:/data"]))
 
 
-async def test_an_update_to_a_refused_volume_leaves_what_serves_alone(
+async def test_an_update_to_a_refused_volume_keeps_the_serving_container(
     engine: DockerCompute, volume: str, tenant: Holdings
 ) -> None:
     docker("volume", "create", volume)
@@ -102,7 +102,7 @@ async def test_an_update_to_a_refused_volume_leaves_what_serves_alone(
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["there", "missing"])
-async def test_a_volume_that_the_policy_names_is_everybodys_and_goes_with_no_tenant(
+async def test_a_volume_that_the_policy_names_is_shared_and_is_never_removed(
     engines: Engines,
     volume: str,
     tenant: Holdings,
@@ -122,7 +122,7 @@ async def test_a_volume_that_the_policy_names_is_everybodys_and_goes_with_no_ten
     assert docker("volume", "inspect", "--format", "{{.Name}}", volume) == volume
 
 
-async def test_patterns_of_the_policy_tell_large_letters_from_small(
+async def test_patterns_of_the_policy_are_case_sensitive(
     engines: Engines, volume: str, tenant: Holdings
 ) -> None:
     docker("volume", "create", volume)
@@ -160,7 +160,7 @@ async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
     assert len([*tenant.ids, *other.ids]) == 1
 
 
-async def test_a_volume_that_was_made_anew_before_the_container_had_it_is_found(
+async def test_a_volume_recreated_before_the_container_used_it_is_detected(
     engines: Engines, volume: str, tenant: Holdings
 ) -> None:
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data"])
@@ -178,7 +178,7 @@ async def test_a_volume_that_was_made_anew_before_the_container_had_it_is_found(
     assert tenant.ids == []
 
 
-async def test_a_container_that_a_dead_worker_made_is_not_started_with_anothers_volume(
+async def test_a_leftover_container_is_not_started_with_a_volume_of_another_tenant(
     engines: Engines, volume: str, tenant: Holdings
 ) -> None:
     def reached(at: str) -> None:
@@ -210,7 +210,7 @@ def bound(volume: str, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", ["/etc", "etc"])
-async def test_a_folder_of_the_host_in_the_guise_of_a_volume_is_refused(
+async def test_a_volume_that_binds_a_folder_of_the_host_is_refused(
     engines: Engines, volume: str, tenant: Holdings, device: str
 ) -> None:
     bound(volume, device)
@@ -238,7 +238,7 @@ async def test_a_container_is_not_started_again_with_what_the_policy_no_longer_a
     assert tenant.only["State"]["Status"] == "exited"
 
 
-async def test_a_container_that_was_not_read_back_is_so_before_it_is_started(
+async def test_a_container_is_inspected_before_it_is_started(
     engines: Engines, volume: str, tenant: Holdings
 ) -> None:
     def reached(at: str) -> None:
@@ -257,7 +257,7 @@ async def test_a_container_that_was_not_read_back_is_so_before_it_is_started(
     assert tenant.ids == []
 
 
-async def test_a_volume_is_not_reached_by_its_folder_below_a_wide_root(
+async def test_a_bind_of_the_folder_of_a_volume_is_refused_below_a_wide_root(
     engines: Engines, volume: str, tenant: Holdings
 ) -> None:
     docker("volume", "create", volume)
@@ -274,7 +274,7 @@ async def test_a_volume_is_not_reached_by_its_folder_below_a_wide_root(
     assert len(tenant.ids) == 1
 
 
-async def test_where_the_worker_does_not_see_the_host_only_the_roots_themselves_are_mounted(
+async def test_a_worker_without_a_view_of_the_host_mounts_only_the_allowed_roots(
     engines: Engines, tenant: Holdings, tmp_path: Path
 ) -> None:
     (tmp_path / "link").symlink_to("/etc")

@@ -112,7 +112,7 @@ async def registered(container: str, http: aiohttp.ClientSession, probes: int) -
 
 
 @pytest.mark.long
-async def test_it_carries_a_tenant_without_rights_and_ends_in_order(
+async def test_the_image_runs_unprivileged_jobs_of_a_tenant_and_drains_on_a_signal(
     world: World, container: str, composed: Mapping[str, Any], probes: int
 ) -> None:
     await wait_for(lambda: registered(container, world.http, probes), 60)

@@ -74,7 +74,7 @@ async def test_no_error_and_no_repr_shows_the_api_key(httpserver: HTTPServer, st
     assert KEY not in f"{caught.value!r} {caught.value} {AdminClient('http://x', KEY)!r}"
 
 
-async def test_a_refusal_carries_what_restate_said_and_its_code(httpserver: HTTPServer) -> None:
+async def test_a_refusal_has_the_text_and_the_code_of_restate(httpserver: HTTPServer) -> None:
     refusal = {"message": "[META0003] cannot reach it", "restate_code": "META0003"}
     httpserver.expect_request("/deployments").respond_with_json(refusal, status=500)
 
@@ -94,7 +94,7 @@ async def test_a_refusal_carries_what_restate_said_and_its_code(httpserver: HTTP
         (200, '{"something": "else"}'),
     ],
 )
-async def test_trouble_and_garbage_count_as_unavailable(
+async def test_server_errors_and_malformed_answers_count_as_unavailable(
     httpserver: HTTPServer, status: int, body: str
 ) -> None:
     httpserver.expect_request("/deployments").respond_with_data(body, status=status)
@@ -103,7 +103,7 @@ async def test_trouble_and_garbage_count_as_unavailable(
         await call(httpserver)
 
 
-async def test_an_answer_without_end_is_read_up_to_a_bound(
+async def test_an_endless_answer_is_read_up_to_a_limit(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "LONGEST_BODY", 1000)
@@ -115,7 +115,7 @@ async def test_an_answer_without_end_is_read_up_to_a_bound(
     assert "workflow.restate.admin_endpoint" in caught.value.hint
 
 
-async def test_a_proxy_of_the_environment_leads_to_the_server(
+async def test_the_proxy_from_the_environment_is_used(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "no_proxy", "NO_PROXY"):
@@ -132,7 +132,7 @@ async def test_a_proxy_of_the_environment_leads_to_the_server(
     await admin.aclose()
 
 
-async def test_a_server_that_is_not_there_is_unavailable_and_the_key_to_check_is_named() -> None:
+async def test_a_missing_server_is_unavailable_and_the_error_names_the_setting() -> None:
     admin = AdminClient("http://127.0.0.1:9")
 
     with pytest.raises(AdminUnavailable) as caught:
@@ -191,7 +191,7 @@ async def test_a_connection_is_kept_where_an_answer_can_be_acknowledged_at_once(
     assert await queried(Kept(answers=3, in_two_segments=in_two_segments), times=3) == 1
 
 
-async def test_elsewhere_each_request_has_a_connection_of_its_own(
+async def test_on_other_systems_each_request_has_its_own_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(transport, "QUICK_ACK", None)
@@ -233,7 +233,7 @@ async def test_a_service_that_is_not_registered_is_none(httpserver: HTTPServer) 
     await admin.aclose()
 
 
-async def test_a_service_that_may_not_be_read_is_a_refusal(httpserver: HTTPServer) -> None:
+async def test_a_denied_read_of_a_service_is_a_refusal(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/services/Some").respond_with_json({"message": "no"}, status=403)
     admin = AdminClient(httpserver.url_for("/"))
 
@@ -269,7 +269,7 @@ def test_a_registration_may_take_longer_since_restate_calls_the_worker_meanwhile
 @pytest.mark.parametrize(
     ("status", "killed"), [(200, True), (202, True), (404, False), (409, False)]
 )
-async def test_killing_what_has_ended_or_is_not_known_is_no_error(
+async def test_killing_an_ended_or_unknown_invocation_succeeds(
     httpserver: HTTPServer, status: int, *, killed: bool
 ) -> None:
     httpserver.expect_request("/invocations/inv_1/kill", method="PATCH").respond_with_data(

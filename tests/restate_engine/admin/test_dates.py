@@ -11,7 +11,7 @@ def test_dates_with_and_without_a_fraction_and_a_zone_can_be_compared() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "99999-01-01T00:00:00Z", "x" * 1000])
-def test_what_is_no_date_is_told_in_few_words(text: str) -> None:
+def test_a_text_that_is_no_date_is_reported_briefly(text: str) -> None:
     with pytest.raises(AdminUnavailable, match="instead of a date") as caught:
         read_date(text)
 

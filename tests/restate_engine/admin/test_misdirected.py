@@ -18,7 +18,7 @@ async def registering(url: str) -> str:
     return str(caught.value)
 
 
-async def test_the_ingress_is_told_by_name(httpserver: HTTPServer) -> None:
+async def test_an_address_of_the_ingress_is_recognised(httpserver: HTTPServer) -> None:
     refusal = {"code": 400, "message": "bad path: /deployments", "source": "ingress"}
     httpserver.expect_request("/deployments").respond_with_json(refusal, 400)
     httpserver.expect_request("/version").respond_with_json(refusal, 400)
@@ -30,13 +30,13 @@ async def test_the_ingress_is_told_by_name(httpserver: HTTPServer) -> None:
     assert "workflow.restate.admin_endpoint" in message
 
 
-async def test_landlords_api_is_told_by_name(httpserver: HTTPServer) -> None:
+async def test_an_address_of_landlords_api_is_recognised(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/tenants").respond_with_json({"tenants": [], "total": 0})
 
     assert "is Landlord's API" in await registering(httpserver.url_for("/"))
 
 
-async def test_what_answers_with_a_page_and_is_none_of_them_is_told_as_it_is(
+async def test_another_server_that_answers_with_a_page_is_reported_as_such(
     httpserver: HTTPServer,
 ) -> None:
     httpserver.expect_request(re.compile(".*")).respond_with_data("<html>", 200)
@@ -44,7 +44,7 @@ async def test_what_answers_with_a_page_and_is_none_of_them_is_told_as_it_is(
     assert "unexpected response" in await registering(httpserver.url_for("/"))
 
 
-async def test_an_admin_api_that_says_no_without_a_code_is_left_at_its_word(
+async def test_an_error_of_the_admin_api_without_a_code_is_kept(
     httpserver: HTTPServer,
 ) -> None:
     httpserver.expect_request("/deployments").respond_with_json({"message": "no"}, 400)
@@ -53,7 +53,7 @@ async def test_an_admin_api_that_says_no_without_a_code_is_left_at_its_word(
     assert "refused: no" in await registering(httpserver.url_for("/"))
 
 
-async def test_https_to_a_port_without_tls_is_told_for_what_it_is(httpserver: HTTPServer) -> None:
+async def test_https_to_a_port_without_tls_is_recognised(httpserver: HTTPServer) -> None:
     url = f"https://{httpserver.host}:{httpserver.port}"
 
     assert "speaks no TLS: write http:// in" in await registering(url)

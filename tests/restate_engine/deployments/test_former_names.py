@@ -37,7 +37,7 @@ def knows(httpserver: HTTPServer, *, open_jobs: bool, records: bool) -> None:
     ("open_jobs", "records", "kept"),
     [(True, False, "jobs that have not ended"), (False, True, "tenants' records")],
 )
-async def test_what_is_kept_under_the_former_names_is_named_with_the_way(
+async def test_state_under_the_former_names_is_reported_with_instructions(
     httpserver: HTTPServer, *, open_jobs: bool, records: bool, kept: str
 ) -> None:
     knows(httpserver, open_jobs=open_jobs, records=records)
@@ -50,13 +50,13 @@ async def test_what_is_kept_under_the_former_names_is_named_with_the_way(
     assert "/deployments/dp_1?force=true" in caught.value.hint
 
 
-async def test_a_former_version_that_left_nothing_is_no_trouble(httpserver: HTTPServer) -> None:
+async def test_a_former_version_without_state_is_no_problem(httpserver: HTTPServer) -> None:
     knows(httpserver, open_jobs=False, records=False)
 
     await asked(httpserver)
 
 
-async def test_a_server_that_never_knew_the_former_names_is_asked_no_more(
+async def test_a_server_without_the_former_names_is_not_asked_again(
     httpserver: HTTPServer,
 ) -> None:
     httpserver.expect_request("/services/JobsTurn").respond_with_json({}, status=404)

@@ -144,7 +144,7 @@ async def outcome(mover: Mover, *, dry_run: bool = False) -> tuple[MoveOutcome, 
         (["running", "backing-off", "suspended"], MoveOutcome.MOVED),
     ],
 )
-async def test_what_changes_between_two_looks_is_taken_as_it_is_then(
+async def test_a_job_that_changes_between_two_queries_is_moved_by_its_new_state(
     restate: Restate, mover: Mover, states: list[str], becomes: MoveOutcome
 ) -> None:
     restate.states = states
@@ -152,7 +152,7 @@ async def test_what_changes_between_two_looks_is_taken_as_it_is_then(
     assert (await outcome(mover))[0] is becomes
 
 
-async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_step(
+async def test_a_job_that_runs_before_its_pause_is_reported_with_the_next_step(
     restate: Restate, mover: Mover
 ) -> None:
     restate.states = ["backing-off", "backing-off", "running"]
@@ -165,7 +165,7 @@ async def test_one_that_begins_to_run_before_its_pause_is_told_with_the_next_ste
     assert set(restate.asked) == {"pause"}
 
 
-async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
+async def test_a_running_job_is_moved_if_its_old_version_is_unreachable(
     restate: Restate, mover: Mover
 ) -> None:
     restate.failure = "RT0010"
@@ -175,7 +175,7 @@ async def test_one_whose_old_version_was_not_reached_is_moved_although_it_runs(
     assert restate.asked == ["pause", "pause", "resume latest"]
 
 
-async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(
+async def test_a_job_that_runs_again_before_it_is_resumed_is_left_alone(
     restate: Restate, mover: Mover
 ) -> None:
     restate.refused = ("resume",)
@@ -184,7 +184,7 @@ async def test_one_that_runs_again_before_it_is_resumed_is_left_alone(
     assert restate.asked == ["resume latest"]
 
 
-async def test_what_cannot_be_moved_for_a_passing_reason_is_left_with_the_reason(
+async def test_a_job_that_temporarily_cannot_be_moved_is_left_with_the_reason(
     restate: Restate, mover: Mover
 ) -> None:
     restate.broken = ("resume",)
@@ -196,7 +196,7 @@ async def test_what_cannot_be_moved_for_a_passing_reason_is_left_with_the_reason
 
 
 @pytest.mark.parametrize("failure", ["RT0012", "RT0016"])
-async def test_what_does_not_fit_the_latest_is_given_back_to_the_old(
+async def test_a_job_that_does_not_fit_the_latest_version_returns_to_the_old_one(
     restate: Restate, mover: Mover, failure: str
 ) -> None:
     restate.failure = failure
@@ -209,7 +209,7 @@ async def test_what_does_not_fit_the_latest_is_given_back_to_the_old(
     assert restate.asked == ["pause", "resume latest", "pause", "resume dp_old"]
 
 
-async def test_what_still_runs_when_a_misfit_would_have_shown_counts_as_moved(
+async def test_a_job_that_still_runs_after_a_misfit_would_have_appeared_counts_as_moved(
     restate: Restate, mover: Mover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moving, "FIRST_ATTEMPT", 0.05)
@@ -218,7 +218,7 @@ async def test_what_still_runs_when_a_misfit_would_have_shown_counts_as_moved(
     assert await outcome(mover) == (MoveOutcome.MOVED, "")
 
 
-async def test_a_job_whose_rival_restate_has_forgotten_is_left_for_people_to_decide(
+async def test_a_job_whose_rival_restate_has_forgotten_is_left_to_the_operator(
     restate: Restate, mover: Mover
 ) -> None:
     restate.holder = "inv_2"
@@ -268,7 +268,7 @@ async def test_a_job_whose_entry_or_lock_cannot_be_read_is_left_where_it_is(
     assert reason in why
 
 
-async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(
+async def test_a_job_that_the_latest_version_refuses_returns_to_the_old_one(
     restate: Restate, mover: Mover
 ) -> None:
     restate.states, restate.unfit = ["backing-off", "backing-off", "paused"], ("latest",)
@@ -280,7 +280,7 @@ async def test_one_that_the_latest_does_not_take_goes_back_to_the_old(
     assert restate.asked == ["pause", "resume latest", "resume dp_old"]
 
 
-async def test_one_that_was_paused_already_stays_so_where_the_latest_does_not_take_it(
+async def test_a_paused_job_stays_paused_if_the_latest_version_refuses_it(
     restate: Restate, mover: Mover
 ) -> None:
     restate.states, restate.unfit = ["paused"], ("latest",)
@@ -289,7 +289,7 @@ async def test_one_that_was_paused_already_stays_so_where_the_latest_does_not_ta
     assert restate.asked == ["resume latest"]
 
 
-async def test_a_misfit_that_does_not_get_back_is_told(restate: Restate, mover: Mover) -> None:
+async def test_a_misfit_that_cannot_return_is_reported(restate: Restate, mover: Mover) -> None:
     restate.failure = "RT0016"
     restate.states = ["suspended", "suspended", "backing-off", "running"]
 
@@ -299,7 +299,7 @@ async def test_a_misfit_that_does_not_get_back_is_told(restate: Restate, mover: 
     assert "could not be returned to the old version: it started to run" in why
 
 
-async def test_what_cannot_be_watched_after_its_move_is_told(
+async def test_a_job_that_cannot_be_watched_after_its_move_is_reported(
     restate: Restate, mover: Mover
 ) -> None:
     restate.states = ["suspended", "suspended", "broken", "running"]
@@ -348,7 +348,7 @@ async def test_a_job_that_names_no_tenant_is_moved_to_be_refused_there(
     assert (result.tenant, result.outcome) == ("", MoveOutcome.MOVED)
 
 
-async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> None:
+async def test_a_dry_run_sends_no_change(restate: Restate, mover: Mover) -> None:
     for status, becomes in (("paused", MoveOutcome.MOVED), ("running", MoveOutcome.RUNNING)):
         restate.states = [status]
         assert (await outcome(mover, dry_run=True))[0] is becomes
@@ -358,7 +358,7 @@ async def test_a_dry_run_asks_for_nothing(restate: Restate, mover: Mover) -> Non
     assert restate.asked == []
 
 
-async def test_what_no_other_version_serves_stays(restate: Restate, mover: Mover) -> None:
+async def test_a_job_without_another_version_stays(restate: Restate, mover: Mover) -> None:
     restate.service = "Other"
 
     assert await outcome(mover) == (MoveOutcome.LEFT, "no other version serves it")
@@ -391,7 +391,7 @@ async def test_an_old_version_is_found_however_its_url_is_spelled(
     assert (await mover.move(uri, dry_run=True)).old == OLD
 
 
-async def test_a_latest_version_that_came_after_the_look_is_named_by_its_id(
+async def test_a_version_that_became_the_latest_meanwhile_is_named_by_its_id(
     restate: Restate, mover: Mover
 ) -> None:
     restate.services["Jobs"] = "dp_newer"

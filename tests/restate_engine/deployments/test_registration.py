@@ -221,7 +221,7 @@ async def test_an_outdated_worker_is_registered_once_this_version_answers(
     assert restate.forced() == [True, True]
 
 
-async def test_an_outdated_worker_takes_nobodys_new_jobs_away(
+async def test_an_outdated_worker_takes_no_new_jobs_from_the_latest(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows(DIGEST, read("d0"))
@@ -257,7 +257,7 @@ async def test_a_claim_of_a_version_that_registered_later_is_left_alone(
     assert restate.sent == []
 
 
-async def test_handlers_that_went_are_named_and_nothing_is_sent(
+async def test_removed_handlers_are_named_and_nothing_is_sent(
     restate: Restate, registrar: Registrar
 ) -> None:
     handlers = [{"name": "execute"}, {"name": "old"}]
@@ -284,7 +284,7 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("key", "value"), DIFFERENT)
-async def test_an_option_that_did_not_take_is_refused_by_name_and_shown(
+async def test_an_option_that_restate_did_not_apply_is_named(
     restate: Restate, registrar: Registrar, key: str, value: object
 ) -> None:
     policy = {**SERVICE["retry_policy"], key: value}
@@ -325,7 +325,7 @@ async def test_an_option_that_differs_by_less_than_restate_keeps_is_the_same(
     assert registration.state is RegistrationState.REGISTERED
 
 
-async def test_where_another_deployment_is_the_latest_its_options_are_not_ours_to_judge(
+async def test_options_of_another_latest_deployment_are_not_checked(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows()
@@ -338,7 +338,7 @@ async def test_where_another_deployment_is_the_latest_its_options_are_not_ours_t
     assert "landlord-host register --make-latest" in registration.detail
 
 
-async def test_a_deployment_whose_service_is_gone_is_not_the_latest(
+async def test_a_deployment_without_the_service_is_not_the_latest(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows()
@@ -350,7 +350,7 @@ async def test_a_deployment_whose_service_is_gone_is_not_the_latest(
     assert "new jobs go to none" in registration.detail
 
 
-async def test_a_server_that_forgets_at_once_is_worth_another_try(
+async def test_a_registration_that_the_server_forgets_at_once_is_retried(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.forgets = True
@@ -359,7 +359,7 @@ async def test_a_server_that_forgets_at_once_is_worth_another_try(
         await registrar.register()
 
 
-async def test_a_worker_that_restate_does_not_reach_is_told_where_to_look(
+async def test_an_error_for_an_unreachable_worker_has_hints(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
@@ -372,7 +372,7 @@ async def test_a_worker_that_restate_does_not_reach_is_told_where_to_look(
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_make_latest_sends_whatever_the_digest(
+async def test_make_latest_registers_with_any_digest(
     restate: Restate, registrar: Registrar, *, known: bool
 ) -> None:
     if known:
@@ -383,7 +383,7 @@ async def test_make_latest_sends_whatever_the_digest(
     assert restate.forced() == [known]
 
 
-async def test_a_dry_run_says_that_the_worker_would_be_added(
+async def test_a_dry_run_reports_that_the_worker_would_be_added(
     restate: Restate, registrar: Registrar
 ) -> None:
     registration = await registrar.dry_run()
@@ -396,7 +396,7 @@ async def test_a_dry_run_says_that_the_worker_would_be_added(
     ("claim", "state"),
     [("d0", RegistrationState.NOT_LATEST), (DIGEST, RegistrationState.OUTDATED)],
 )
-async def test_a_dry_run_says_what_would_be_updated_and_why(
+async def test_a_dry_run_reports_the_update_and_its_reason(
     restate: Restate, registrar: Registrar, claim: str, state: RegistrationState
 ) -> None:
     restate.knows(claim, read("d0"))
@@ -409,7 +409,7 @@ async def test_a_dry_run_says_what_would_be_updated_and_why(
     assert restate.forced() == []
 
 
-async def test_a_dry_run_of_what_is_registered_only_looks(
+async def test_a_dry_run_of_a_registered_worker_only_reads(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows()
@@ -418,7 +418,7 @@ async def test_a_dry_run_of_what_is_registered_only_looks(
     assert restate.sent == []
 
 
-async def test_a_worker_that_is_not_to_register_only_looks(
+async def test_a_worker_without_registration_only_reads(
     restate: Restate, registrar: Registrar
 ) -> None:
     registration = await attrs.evolve(registrar, on_startup=False).register()
@@ -428,7 +428,7 @@ async def test_a_worker_that_is_not_to_register_only_looks(
     assert restate.sent == []
 
 
-async def test_a_worker_that_restate_knows_not_and_does_not_reach_is_gone(
+async def test_a_worker_unknown_to_and_unreachable_from_restate_is_unregistered(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.refusal = {"message": "[META0003] connection refused", "restate_code": "META0003"}
@@ -436,7 +436,7 @@ async def test_a_worker_that_restate_knows_not_and_does_not_reach_is_gone(
     assert (await registrar.look()).state is RegistrationState.UNREGISTERED
 
 
-async def test_without_an_admin_api_looking_says_unknown_and_acting_fails() -> None:
+async def test_without_an_admin_api_a_check_returns_unknown_and_a_registration_fails() -> None:
     admin = AdminClient("http://127.0.0.1:9")
     registrar = registrar_of(admin)
 
@@ -448,7 +448,7 @@ async def test_without_an_admin_api_looking_says_unknown_and_acting_fails() -> N
     await admin.aclose()
 
 
-async def test_an_admin_api_that_wants_a_key_makes_the_state_unknown(
+async def test_an_admin_api_that_requires_a_key_makes_the_state_unknown(
     httpserver: HTTPServer, registrar: Registrar
 ) -> None:
     httpserver.expect_request("/deployments").respond_with_json({"message": "who?"}, status=401)
@@ -459,7 +459,7 @@ async def test_an_admin_api_that_wants_a_key_makes_the_state_unknown(
     assert "who?" in registration.detail
 
 
-async def test_what_the_server_knows_of_this_worker_is_remembered(
+async def test_the_deployment_of_this_worker_is_remembered(
     restate: Restate, registrar: Registrar
 ) -> None:
     restate.knows()
@@ -470,7 +470,7 @@ async def test_what_the_server_knows_of_this_worker_is_remembered(
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_a_deployment_that_was_seen_is_looked_at_by_its_id(
+async def test_a_known_deployment_is_read_by_its_id(
     restate: Restate, registrar: Registrar, httpserver: HTTPServer, *, known: bool
 ) -> None:
     if known:
@@ -486,7 +486,7 @@ async def test_a_deployment_that_was_seen_is_looked_at_by_its_id(
     ]
 
 
-async def test_a_deployment_that_is_removed_is_gone(restate: Restate, registrar: Registrar) -> None:
+async def test_a_removed_deployment_is_unregistered(restate: Restate, registrar: Registrar) -> None:
     restate.knows()
     await registrar.look()
     restate.claim = None

@@ -27,7 +27,7 @@ async def test_a_server_that_is_too_old_is_named_with_its_version(
 @pytest.mark.parametrize(
     "document", [{"version": "1.7.0"}, {"version": "2.0"}, {"version": "x"}, {}]
 )
-async def test_later_servers_and_those_that_tell_no_version_are_taken(
+async def test_later_servers_and_those_without_a_version_are_accepted(
     httpserver: HTTPServer, document: dict[str, str]
 ) -> None:
     httpserver.expect_request("/version").respond_with_json(document)
@@ -35,7 +35,7 @@ async def test_later_servers_and_those_that_tell_no_version_are_taken(
     await asked(httpserver)
 
 
-async def test_a_server_without_the_path_is_taken(httpserver: HTTPServer) -> None:
+async def test_a_server_without_the_version_path_is_accepted(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/version").respond_with_data("no", status=404)
 
     await asked(httpserver)

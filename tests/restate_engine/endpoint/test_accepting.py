@@ -68,7 +68,7 @@ async def ask(port: int) -> bytes:
         await writer.wait_closed()
 
 
-async def test_more_than_the_budget_wait_until_others_have_their_answer() -> None:
+async def test_connections_over_the_budget_wait_until_others_are_answered() -> None:
     app = App()
     async with serving(app, most=3) as port:
         asking = [asyncio.create_task(ask(port)) for _ in range(10)]
@@ -111,7 +111,7 @@ async def test_a_busy_connection_is_closed_after_its_answer_where_another_waits(
     assert answer == b"HTTP/1.1 200 OK\r\n"
 
 
-async def test_a_connection_that_never_asks_makes_room_after_a_while(
+async def test_a_connection_without_a_request_is_closed_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(accepting, "IDLE_AFTER", 0.1)
@@ -125,7 +125,7 @@ async def test_a_connection_that_never_asks_makes_room_after_a_while(
     assert answer == b"HTTP/1.1 200 OK\r\n"
 
 
-async def test_a_connection_may_end_after_nothing_is_accepted_any_more(
+async def test_a_connection_may_end_after_accepting_has_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(accepting, "BATCH", 1)
@@ -144,7 +144,7 @@ async def test_a_connection_may_end_after_nothing_is_accepted_any_more(
                 await asyncio.sleep(0.01)
 
 
-async def test_accepts_that_are_to_be_tried_again_are_not_once_it_is_stopped(
+async def test_a_stopped_server_does_not_retry_accepts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(accepting, "RETRY_INTERVAL", 0.2)
@@ -188,7 +188,7 @@ def make(app: App) -> Callable[[], Connection]:
     return lambda: Connection(config=config, server_state=ServerState(), app_state={})
 
 
-async def test_accepts_that_fail_are_tried_again_and_logged_once_in_an_interval() -> None:
+async def test_failed_accepts_are_retried_and_logged_once_in_an_interval() -> None:
     app, logger = App(), Lines()
     app.may_answer.set()
     failures = [
@@ -209,7 +209,7 @@ async def test_accepts_that_fail_are_tried_again_and_logged_once_in_an_interval(
     assert values == {"reason": "Too many open files", "times": 1}
 
 
-async def test_a_connection_that_cannot_be_attached_counts_no_more(
+async def test_a_connection_that_cannot_be_attached_no_longer_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def refuse(*_: object) -> None:

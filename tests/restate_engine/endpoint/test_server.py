@@ -61,7 +61,7 @@ async def test_a_server_on_all_interfaces_answers_on_both_families() -> None:
     await serving
 
 
-async def test_a_server_that_was_stopped_first_never_listens() -> None:
+async def test_a_server_stopped_before_its_start_never_listens() -> None:
     server = HttpServer(hello, most_connections=10, logger=Lines())
     listeners = open_sockets("127.0.0.1", 0)
 
@@ -89,7 +89,7 @@ async def test_a_connection_that_is_open_after_a_discovery_is_no_error(
     assert [line for line in caplog.records if line.levelno >= logging.WARNING] == []
 
 
-async def test_a_dry_run_answers_discovery_and_no_job() -> None:
+async def test_a_server_for_a_dry_run_answers_discovery_and_no_job() -> None:
     app = _discovery_only(hello)
 
     assert await status_of(app, "/discover") == 200

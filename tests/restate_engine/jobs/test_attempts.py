@@ -47,7 +47,7 @@ def test_a_number_of_more_than_one_byte_is_read_whole() -> None:
     ],
     ids=["nothing", "no header", "another message", "cut short", "another kind of field"],
 )
-def test_of_anything_else_nothing_is_known(body: bytes) -> None:
+def test_other_messages_contain_no_attempt(body: bytes) -> None:
     assert read_start(body) is None
 
 

@@ -60,7 +60,7 @@ def shows(httpserver: HTTPServer, *failures: Mapping[str, str]) -> None:
         ((LOST, ANSWER, FAILED, LOST), LostAttempts(count=1, is_new=True)),
     ],
 )
-async def test_what_restate_keeps_of_failed_attempts_tells_how_many_were_lost_in_a_row(
+async def test_the_number_of_lost_attempts_is_read_from_restates_failures(
     losses: AttemptLosses,
     httpserver: HTTPServer,
     failures: tuple[Mapping[str, str], ...],
@@ -100,7 +100,7 @@ async def test_a_first_attempt_asks_nothing(
     assert httpserver.log == []
 
 
-async def test_an_attempt_that_follows_one_which_ended_here_asks_nothing(
+async def test_an_attempt_after_one_that_ended_here_asks_nothing(
     losses: AttemptLosses, httpserver: HTTPServer, attempt: list[Attempt | None]
 ) -> None:
     shows(httpserver, LOST)
@@ -132,7 +132,7 @@ async def test_the_job_that_ended_here_longest_ago_is_forgotten_first(
 
 @pytest.mark.usefixtures("attempt")
 @pytest.mark.parametrize("answer", ["down", '{"rows": [{}]}'])
-async def test_a_job_goes_on_where_nobody_can_tell(
+async def test_a_job_continues_if_its_lost_attempts_are_unknown(
     losses: AttemptLosses, httpserver: HTTPServer, answer: str
 ) -> None:
     httpserver.expect_request("/query").respond_with_data(answer)

@@ -40,7 +40,7 @@ def parts(admin: AdminClient) -> dict[str, Any]:
     }
 
 
-async def test_a_look_without_an_admin_api_is_transient(httpserver: HTTPServer) -> None:
+async def test_a_check_without_an_admin_api_is_a_transient_failure(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/query").respond_with_data("down", status=503)
     admin = AdminClient(httpserver.url_for("/"))
     steps = RestateSteps(**parts(admin))

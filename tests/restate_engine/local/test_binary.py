@@ -59,7 +59,9 @@ async def test_npm_installs_it_once_without_running_scripts(tools: Path, tmp_pat
     assert call.endswith("@restatedev/restate-server@1.7.12")
 
 
-async def test_two_that_need_it_at_once_install_it_once(tools: Path, tmp_path: Path) -> None:
+async def test_two_processes_that_need_the_server_at_once_install_it_once(
+    tools: Path, tmp_path: Path
+) -> None:
     write_program(tools / "npm", NPM)
 
     first, second = await asyncio.gather(server_binary(), server_binary())
@@ -98,7 +100,9 @@ async def test_a_cache_that_cannot_be_written_is_named_with_its_setting(
 
 
 @pytest.mark.usefixtures("tools")
-async def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_for_a_user_without_a_home_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(binary, "cache_folder", lambda: None)
 
     with pytest.raises(EngineFailed, match="no home folder") as caught:
@@ -108,7 +112,7 @@ async def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("home", ["none", "missing", "read-only"])
-async def test_npm_gets_a_folder_of_its_own_where_the_home_is_not_to_be_written(
+async def test_npm_gets_its_own_folder_if_the_home_is_not_writable(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
     seen = tmp_path / "seen"
@@ -129,7 +133,7 @@ async def test_npm_gets_a_folder_of_its_own_where_the_home_is_not_to_be_written(
     assert Path(used).is_relative_to(tmp_path / ("home" if home == "read-only" else "cache"))
 
 
-async def test_what_npm_left_half_done_is_not_used(tools: Path) -> None:
+async def test_an_unfinished_installation_of_npm_is_not_used(tools: Path) -> None:
     half = NPM + "    echo no space left\n    exit 1\n"
     write_program(tools / "npm", half)
 
@@ -177,7 +181,7 @@ async def test_an_install_that_is_cancelled_leaves_nothing_running(
     assert not is_running(pid)
 
 
-async def test_without_npm_the_wheel_of_nodejs_brings_it(
+async def test_without_npm_the_wheel_of_nodejs_provides_it(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     npm = write_program(tmp_path / "wheel" / "npm-of-the-wheel", NPM)
@@ -192,7 +196,7 @@ async def test_without_npm_the_wheel_of_nodejs_brings_it(
 
 
 @pytest.mark.usefixtures("tools")
-async def test_without_a_server_and_npm_every_way_out_is_named() -> None:
+async def test_without_a_server_and_npm_every_remedy_is_named() -> None:
     with pytest.raises(EngineFailed) as caught:
         await server_binary()
 

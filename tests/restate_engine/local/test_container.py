@@ -20,7 +20,7 @@ def server(tmp_path: Path) -> RestateContainer:
     return RestateContainer(binary=binary, folder=tmp_path / "data")
 
 
-async def test_without_testcontainers_the_extra_that_brings_it_is_named(
+async def test_without_testcontainers_the_error_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "landlord_engines_restate.local.container")
@@ -33,7 +33,7 @@ async def test_without_testcontainers_the_extra_that_brings_it_is_named(
     assert caught.value.hint == "pip install 'landlord-engines-restate[container]'"
 
 
-async def test_other_systems_than_linux_are_told_so(
+async def test_systems_other_than_linux_are_refused(
     server: RestateContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")

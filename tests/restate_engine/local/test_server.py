@@ -103,7 +103,7 @@ async def test_a_stop_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -
     assert not is_running(pid)
 
 
-async def test_stopping_what_does_not_run_is_fine(tmp_path: Path) -> None:
+async def test_stopping_a_stopped_server_succeeds(tmp_path: Path) -> None:
     server = RestateServer(binary=tmp_path / "none", folder=tmp_path)
 
     await server.stop()

@@ -11,7 +11,7 @@ def transition(number: int, detail: str = "") -> Transition:
     )
 
 
-def test_what_is_added_is_shown_oldest_first_with_what_is_not_over_yet() -> None:
+def test_ended_and_open_transitions_are_shown_oldest_first() -> None:
     lines = append_lines(append_lines(b"", [transition(1)]), [transition(2)])
 
     ids = [
@@ -31,12 +31,12 @@ def test_a_job_that_has_not_ended_is_shown_with_its_transition() -> None:
     assert (second["job"]["state"], second["job"]["code"]) == ("held", "LE402")
 
 
-def test_nothing_is_an_empty_list() -> None:
+def test_an_empty_history_is_an_empty_list() -> None:
     assert render_history(b"", []) == b"[]"
     assert append_lines(b"", []) == b""
 
 
-def test_only_the_last_ones_are_kept_and_shown() -> None:
+def test_only_the_last_transitions_are_kept_and_shown() -> None:
     lines = append_lines(b"", [transition(number) for number in range(HISTORY_LIMIT + 5)])
 
     ids = [
@@ -49,7 +49,7 @@ def test_only_the_last_ones_are_kept_and_shown() -> None:
     assert ids[-1] == "99"
 
 
-def test_a_line_break_in_a_text_breaks_no_line() -> None:
+def test_a_line_break_in_a_text_is_escaped() -> None:
     lines = append_lines(b"", [transition(1, "a\nb\r\x85\u2028c")])
 
     assert len(lines.splitlines()) == 1

@@ -56,7 +56,7 @@ def restate_shows(
         ({"status": "paused", "last_failure": "LE403: away"}, ("paused", "LE403", "away")),
     ],
 )
-async def test_a_job_is_shown_by_what_restate_keeps_of_its_last_attempt(
+async def test_a_job_is_shown_with_its_last_attempt_in_restate(
     open_jobs: OpenJobs,
     httpserver: HTTPServer,
     row: dict[str, object],
@@ -78,7 +78,7 @@ async def test_a_job_is_shown_by_what_restate_keeps_of_its_last_attempt(
     )
 
 
-async def test_a_job_that_has_not_the_lock_is_found_by_the_tenant_in_its_error(
+async def test_a_job_without_the_lock_is_found_by_the_tenant_in_its_error(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
     asked = restate_shows(httpserver, {**ROW, "id": "inv_2"}, failing=("inv_2",))
@@ -101,7 +101,7 @@ async def test_the_job_that_has_the_lock_comes_first_and_once(
     ]
 
 
-async def test_where_nothing_is_open_restate_is_asked_once(
+async def test_without_open_jobs_restate_is_asked_once(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
     asked = restate_shows(httpserver)
@@ -118,7 +118,7 @@ async def test_a_job_that_has_ended_meanwhile_is_not_shown(
     assert await open_jobs.list_jobs("t", "inv_1") == ()
 
 
-async def test_without_the_admin_api_it_is_said_that_nothing_is_known(
+async def test_without_the_admin_api_open_jobs_are_reported_as_unknown(
     open_jobs: OpenJobs, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/query").respond_with_data("no", status=503)

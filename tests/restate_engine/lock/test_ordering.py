@@ -84,7 +84,7 @@ def asked(httpserver: HTTPServer) -> list[str]:
         "forgotten, acquired the lock before my dispatch",
     ],
 )
-async def test_the_one_dispatched_last_wins_and_what_was_killed_has_lost(
+async def test_the_job_dispatched_last_wins_and_a_killed_one_loses(
     order: DispatchOrder,
     httpserver: HTTPServer,
     created: dict[str, tuple[str, str]],
@@ -111,7 +111,7 @@ async def test_a_holder_whose_end_and_dispatch_are_written_down_is_not_asked_abo
     assert query.endswith("FROM sys_invocation_status WHERE id = 'inv_me'")
 
 
-async def test_the_dispatch_of_the_first_holder_is_asked_for_once_somebody_follows_it(
+async def test_the_time_of_the_first_holder_is_read_once_a_second_job_arrives(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, "completed success"))
@@ -125,7 +125,7 @@ async def test_the_dispatch_of_the_first_holder_is_asked_for_once_somebody_follo
     ("desired", "verdict"),
     [(True, Verdict.FREE), (False, Verdict.SUPERSEDED), (None, Verdict.FREE)],
 )
-async def test_what_meets_a_delete_goes_on_where_landlord_wants_the_tenant(
+async def test_a_job_that_meets_a_delete_continues_if_landlord_wants_the_tenant(
     says: Says,
     httpserver: HTTPServer,
     desired: bool | None,  # noqa: FBT001  # what Landlord says
@@ -150,7 +150,7 @@ async def test_a_key_that_is_no_uuid_leaves_a_delete_to_the_time_of_dispatch(
 @pytest.mark.parametrize(
     ("status", "verdict"), [("running", Verdict.RUNNING), ("completed failure", Verdict.FREE)]
 )
-async def test_what_resyncs_beats_no_job_whenever_it_was_sent(
+async def test_a_resync_never_supersedes_a_job(
     order: DispatchOrder, httpserver: HTTPServer, status: str, verdict: Verdict
 ) -> None:
     shows(httpserver, inv_me=(FIRST, "running"), inv_old=(SECOND, status))
@@ -159,7 +159,7 @@ async def test_what_resyncs_beats_no_job_whenever_it_was_sent(
     assert (await order.compare(ME, resync, Record())).verdict == verdict
 
 
-async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
+async def test_acquire_waits_for_a_holder_that_a_restarted_server_shows_late(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     me = {"id": "inv_me", "created_at": FIRST, "status": "running"}
@@ -170,7 +170,7 @@ async def test_a_holder_that_a_restarted_server_shows_late_is_waited_for(
     assert (await order.compare(ME, OTHER, Record())).verdict == Verdict.SUPERSEDED
 
 
-async def test_a_server_that_does_not_show_the_asking_job_decides_nothing(
+async def test_without_the_row_of_the_asking_job_nothing_is_decided(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_old=(FIRST, "completed"))
@@ -180,7 +180,7 @@ async def test_a_server_that_does_not_show_the_asking_job_decides_nothing(
 
 
 @pytest.mark.parametrize("status", ["backing-off", "paused"])
-async def test_a_holder_that_stands_still_is_killed(
+async def test_a_frozen_holder_is_killed(
     order: DispatchOrder, httpserver: HTTPServer, status: str
 ) -> None:
     shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, status))
@@ -191,7 +191,7 @@ async def test_a_holder_that_stands_still_is_killed(
     httpserver.check_assertions()
 
 
-async def test_a_holder_that_had_its_time_to_give_way_is_killed_though_it_runs(
+async def test_a_running_holder_is_killed_after_its_time_to_end(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_me=(SECOND, "running"), inv_old=(FIRST, "running"))
@@ -202,11 +202,11 @@ async def test_a_holder_that_had_its_time_to_give_way_is_killed_though_it_runs(
     httpserver.check_assertions()
 
 
-async def test_before_anybody_had_the_lock_nothing_is_checked(order: DispatchOrder) -> None:
+async def test_without_a_holder_nothing_is_checked(order: DispatchOrder) -> None:
     await order.check_current("inv_me", None, Record())
 
 
-async def test_a_job_that_lives_and_has_the_lock_may_go_on(
+async def test_a_living_job_with_the_lock_may_continue(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_old=(FIRST, "invoked"))
@@ -214,7 +214,7 @@ async def test_a_job_that_lives_and_has_the_lock_may_go_on(
     await order.check_current("inv_old", OTHER, Record())
 
 
-async def test_a_killed_job_that_nobody_followed_is_told_so(
+async def test_a_killed_job_without_a_successor_learns_that_it_ended(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_old=(FIRST, "completed failure"))
@@ -226,7 +226,7 @@ async def test_a_killed_job_that_nobody_followed_is_told_so(
 @pytest.mark.parametrize(
     "me", [(FIRST, "invoked"), (LATER, "completed failure")], ids=["older", "younger, but killed"]
 )
-async def test_a_job_whose_lock_another_one_has_may_not_go_on(
+async def test_a_job_that_lost_its_lock_may_not_continue(
     order: DispatchOrder, httpserver: HTTPServer, me: tuple[str, str]
 ) -> None:
     shows(httpserver, inv_me=me, inv_old=(SECOND, "invoked"))
@@ -236,7 +236,7 @@ async def test_a_job_whose_lock_another_one_has_may_not_go_on(
     assert type(raised.value) is Superseded
 
 
-async def test_a_job_that_waits_behind_an_older_one_may_go_on(
+async def test_a_job_that_waits_for_an_older_one_may_continue(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, inv_me=(LATER, "invoked"), inv_old=(SECOND, "invoked"))
@@ -248,7 +248,7 @@ async def test_a_job_that_waits_behind_an_older_one_may_go_on(
     ("status", "has_failed"),
     [("invoked", False), ("completed success", False), ("completed failure", True)],
 )
-async def test_how_an_invocation_has_ended_is_told(
+async def test_the_end_of_an_invocation_is_read_from_its_row(
     order: DispatchOrder, httpserver: HTTPServer, status: str, *, has_failed: bool
 ) -> None:
     shows(httpserver, inv_me=(FIRST, status))
@@ -256,7 +256,7 @@ async def test_how_an_invocation_has_ended_is_told(
     assert await order.has_failed("inv_me") == has_failed
 
 
-async def test_what_restate_has_forgotten_counts_as_killed(
+async def test_a_job_that_restate_has_forgotten_counts_as_killed(
     order: DispatchOrder, httpserver: HTTPServer
 ) -> None:
     shows(httpserver)

@@ -71,7 +71,7 @@ def shows(httpserver: HTTPServer, job: str, status: str, result: str = "") -> No
     httpserver.expect_request("/query").respond_with_json({"rows": [row]})
 
 
-async def test_what_gives_way_to_a_job_that_has_ended_is_resynced_by_landlords_word(
+async def test_a_job_superseded_by_an_ended_one_is_resynced_with_landlords_answer(
     claims: Claims, httpserver: HTTPServer
 ) -> None:
     shows(httpserver, "inv_me", "running")
@@ -122,7 +122,7 @@ async def test_a_tenant_is_resynced_after_a_killed_job_and_not_during_one(
     [("completed", "failure", False), ("invoked", "", True)],
     ids=["killed", "running"],
 )
-async def test_a_killed_resync_keeps_no_record_from_being_forgotten(
+async def test_a_record_is_forgotten_although_its_resync_was_killed(
     claims: Claims, httpserver: HTTPServer, status: str, result: str, *, is_kept: bool
 ) -> None:
     shows(httpserver, "inv_resync", status, result)

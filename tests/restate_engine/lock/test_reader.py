@@ -29,7 +29,7 @@ def queries(httpserver: HTTPServer) -> list[str]:
     return [request.get_json()["query"] for request, _ in httpserver.log]
 
 
-async def test_a_state_is_sought_where_restate_keeps_it(
+async def test_a_state_is_queried_in_its_partition(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
     answers(httpserver, [FOUND], [])
@@ -42,9 +42,7 @@ async def test_a_state_is_sought_where_restate_keeps_it(
     assert len(queries(httpserver)) == 2
 
 
-async def test_those_who_ask_at_the_same_time_share_a_query(
-    states: LockReader, httpserver: HTTPServer
-) -> None:
+async def test_concurrent_readers_share_a_query(states: LockReader, httpserver: HTTPServer) -> None:
     answers(httpserver, [FOUND])
 
     await asyncio.gather(states.read("t"), states.read("other"), states.read("t"))
@@ -53,7 +51,7 @@ async def test_those_who_ask_at_the_same_time_share_a_query(
     assert query.count("partition_key = ") == 2
 
 
-async def test_an_empty_answer_counts_once_a_row_has_proven_where_states_are(
+async def test_an_empty_answer_counts_once_a_row_has_confirmed_the_partition(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
     proof = {"service_key": "x", "partition": str(partition_key("x"))}
@@ -65,7 +63,7 @@ async def test_an_empty_answer_counts_once_a_row_has_proven_where_states_are(
     assert ["LIMIT 1" in query for query in queries(httpserver)] == [False, True] * 2 + [False]
 
 
-async def test_a_server_that_keeps_states_elsewhere_is_told_apart(
+async def test_a_server_that_keeps_states_in_another_partition_is_recognised(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
     answers(httpserver, [], [{"service_key": "x", "partition": "17"}])
@@ -86,7 +84,7 @@ async def test_a_state_that_cannot_be_read_fails_its_tenant_alone(
     assert isinstance(bad, EngineFailed)
 
 
-async def test_without_an_answer_all_who_asked_are_told(
+async def test_without_an_answer_every_reader_gets_the_error(
     states: LockReader, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/query").respond_with_data("down", status=503)
@@ -97,7 +95,7 @@ async def test_without_an_answer_all_who_asked_are_told(
 
 
 @pytest.mark.parametrize("row", [{"value_utf8": "{}"}, {"service_key": "t"}])
-async def test_a_row_without_its_key_or_value_is_told_and_keeps_nobody_waiting(
+async def test_a_row_without_its_key_or_value_is_reported_and_blocks_no_reader(
     states: LockReader, httpserver: HTTPServer, row: dict[str, str]
 ) -> None:
     answers(httpserver, [row])

@@ -20,7 +20,7 @@ def test_the_state_that_the_first_version_wrote_is_read() -> None:
     assert codec.loads(raw, LockState) == LockState(holder=JOB)
 
 
-def test_a_job_that_has_yet_to_end_is_not_over() -> None:
+def test_a_job_without_an_end_is_still_open() -> None:
     running = LockState(holder=JOB, record=Record().with_start("inv_job", NOTE))
 
     assert not running.has_ended("inv_job")
@@ -40,7 +40,7 @@ def test_a_tenant_that_is_forgotten_may_be_resynced() -> None:
     assert LockState().has_ended("inv_job")
 
 
-def test_the_end_of_what_runs_is_awaited_once() -> None:
+def test_the_end_of_the_running_job_is_awaited_once() -> None:
     resync = Holder(execution_id="inv_resync", since="t", is_resync=True)
     running = LockState(holder=JOB, record=Record().with_start("inv_job", NOTE))
     over = LockState(holder=JOB, record=ENDED, resync=resync)

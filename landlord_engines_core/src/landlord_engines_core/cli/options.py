@@ -98,6 +98,16 @@ class Options:
             )
         return name
 
+    def section(self, kind: str, name: str) -> dict[str, str]:
+        """List the values of one engine's section, by key."""
+        prefix = f"{kind}.{name}.".replace("-", "_")
+        paths = {path.replace("-", "_"): value for path, value in self.values.items()}
+        return {
+            path.removeprefix(prefix): value
+            for path, value in paths.items()
+            if path.startswith(prefix)
+        }
+
     def gather_sources(self) -> Sources:
         """Read the settings file, and gather it with the environment and the flags."""
         check_certificates(_environment())

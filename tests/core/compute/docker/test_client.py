@@ -40,7 +40,7 @@ def answer(httpserver: HTTPServer, method: str, path: str, status: int, message:
     httpserver.expect_request(f"/v1.47{path}", method=method).respond_with_json(document, status)
 
 
-async def test_the_version_that_the_daemon_speaks_is_spoken(
+async def test_the_client_uses_the_api_version_of_the_daemon(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/containers/json").respond_with_json([])
@@ -65,7 +65,7 @@ async def test_the_version_that_the_daemon_speaks_is_spoken(
         (503, ComputeUnavailable, r"HTTP 503"),
     ],
 )
-async def test_a_status_tells_whether_another_try_helps_and_no_message_is_passed_on(
+async def test_the_status_decides_on_a_retry_and_no_message_of_the_daemon_is_shown(
     client: DockerClient, httpserver: HTTPServer, status: int, error: type[Exception], expected: str
 ) -> None:
     answer(httpserver, "GET", "/containers/x/json", status, "for")
@@ -77,7 +77,7 @@ async def test_a_status_tells_whether_another_try_helps_and_no_message_is_passed
 
 
 @pytest.mark.parametrize("body", ["<html>", "[", '{"no": "message"}'])
-async def test_what_is_no_daemon_does_not_answer_as_one(
+async def test_an_answer_of_another_program_is_no_daemons_answer(
     client: DockerClient, httpserver: HTTPServer, body: str
 ) -> None:
     httpserver.expect_request("/v1.47/containers/x/json").respond_with_data(
@@ -88,7 +88,7 @@ async def test_what_is_no_daemon_does_not_answer_as_one(
         await client.inspect("x")
 
 
-async def test_something_else_at_the_address_does_not_answer_as_a_daemon() -> None:
+async def test_another_program_at_the_address_is_recognised() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable, match="does not answer") as caught:
@@ -100,7 +100,7 @@ async def test_something_else_at_the_address_does_not_answer_as_a_daemon() -> No
     await client.aclose()
 
 
-async def test_a_daemon_that_hangs_is_not_waited_for_for_ever(httpserver: HTTPServer) -> None:
+async def test_a_request_to_a_hanging_daemon_times_out(httpserver: HTTPServer) -> None:
     def late(_: Request) -> Response:
         release.wait(10)
         return Response("{}")
@@ -131,7 +131,7 @@ async def test_a_daemons_answer_is_read_up_to_a_bound(
         await client.containers({})
 
 
-async def test_a_daemon_that_fails_to_start_a_container_is_told_from_one_that_refuses(
+async def test_a_failed_start_of_a_container_differs_from_a_refusal(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/stuck/start", 500, "failed to start shim")
@@ -154,7 +154,7 @@ async def test_a_daemon_that_fails_to_start_a_container_is_told_from_one_that_re
         await client.start("bad")
 
 
-async def test_a_daemon_whose_disk_is_full_is_told_whatever_it_was_to_do(
+async def test_a_full_disk_of_the_daemon_is_reported_for_every_request(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/x/start", 500, "write x: no space left on device")
@@ -163,7 +163,7 @@ async def test_a_daemon_whose_disk_is_full_is_told_whatever_it_was_to_do(
         await client.start("x")
 
 
-async def test_a_daemon_that_is_away_has_not_failed_to_start_a_container() -> None:
+async def test_an_unreachable_daemon_has_not_failed_to_start_a_container() -> None:
     client = DockerClient(DockerSettings(host="tcp://127.0.0.1:1"))
 
     with pytest.raises(ComputeUnavailable) as caught:
@@ -174,7 +174,7 @@ async def test_a_daemon_that_is_away_has_not_failed_to_start_a_container() -> No
 
 
 @pytest.mark.parametrize("meanwhile", [200, 404])
-async def test_a_removal_that_is_under_way_is_waited_for(
+async def test_the_client_waits_for_a_removal_in_progress(
     client: DockerClient, httpserver: HTTPServer, meanwhile: int
 ) -> None:
     answer(httpserver, "DELETE", "/containers/x", 409, "removal is already in progress")
@@ -185,7 +185,7 @@ async def test_a_removal_that_is_under_way_is_waited_for(
     assert httpserver.log[-1][0].args["condition"] == "removed"
 
 
-async def test_a_rename_to_the_name_that_it_has_is_done_already(
+async def test_a_rename_to_the_current_name_succeeds(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "POST", "/containers/x/rename", 400, "same name")
@@ -196,7 +196,7 @@ async def test_a_rename_to_the_name_that_it_has_is_done_already(
         await client.rename("x", "other")
 
 
-async def test_a_volume_that_is_gone_or_in_use_is_left_alone(
+async def test_a_missing_volume_or_one_in_use_is_left_alone(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "DELETE", "/volumes/gone", 404)
@@ -206,7 +206,7 @@ async def test_a_volume_that_is_gone_or_in_use_is_left_alone(
     await client.remove_volume("used")
 
 
-async def test_what_is_gone_already_is_removed(
+async def test_the_removal_of_a_missing_resource_succeeds(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     answer(httpserver, "DELETE", "/containers/x", 404)
@@ -219,7 +219,7 @@ async def test_what_is_gone_already_is_removed(
 @pytest.mark.parametrize(
     ("statuses", "removed"), [((404, 204), ["c"]), ((403, 204), ["c", "b"]), ((204, 204), ["c"])]
 )
-async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
+async def test_of_networks_with_the_same_name_the_used_one_stays(
     client: DockerClient, httpserver: HTTPServer, statuses: tuple[int, int], removed: list[str]
 ) -> None:
     def network(key: str, **more: object) -> dict[str, object]:
@@ -236,7 +236,7 @@ async def test_of_networks_called_the_same_one_is_left_that_is_in_use(
     assert tried == removed
 
 
-async def test_a_network_without_labels_is_somebody_elses(
+async def test_a_network_without_labels_belongs_to_somebody_else(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     networks = [{"Id": "a", "Name": "net", "Labels": None}, {"Id": "b", "Name": "net"}]
@@ -269,7 +269,7 @@ async def test_a_daemon_without_volumes_lists_none(
         (500, "write /var/lib/docker: no space left", ComputeUnavailable, "has no space left"),
     ],
 )
-async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(
+async def test_a_temporary_failure_of_a_pull_differs_from_a_permanent_one(
     client: DockerClient,
     httpserver: HTTPServer,
     *,
@@ -286,7 +286,7 @@ async def test_a_pull_that_may_succeed_later_is_told_from_one_that_never_will(
     assert SECRET not in str(caught.value)
 
 
-async def test_a_pull_from_what_is_no_daemon_is_noticed(
+async def test_a_pull_from_another_program_than_a_daemon_fails(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1.47/images/create").respond_with_json({"no": "message"}, 500)
@@ -295,7 +295,7 @@ async def test_a_pull_from_what_is_no_daemon_is_noticed(
         await client.pull("r:5000/x:1")
 
 
-async def test_a_pull_that_breaks_on_its_way_is_noticed(
+async def test_a_pull_that_breaks_halfway_fails(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     lines = [{"status": "Pulling"}, {"errorDetail": {"message": "unexpected EOF"}, "error": "x"}]
@@ -345,7 +345,7 @@ async def test_docker_is_never_reached_through_a_proxy(
     assert httpserver.log
 
 
-async def test_certificates_in_the_home_of_a_user_without_one_are_told(
+async def test_certificates_in_the_home_of_a_user_without_a_home_are_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("HOME", raising=False)

@@ -32,7 +32,7 @@ def described(**config: Any) -> Body:
     return {"HostConfig": host, "Config": config_shown}
 
 
-def test_what_a_daemon_adds_of_its_own_is_no_difference() -> None:
+def test_additions_of_the_daemon_are_no_difference() -> None:
     assert find_differences(body(), described()) == []
 
 
@@ -61,7 +61,7 @@ def test_what_a_daemon_adds_of_its_own_is_no_difference() -> None:
         ("Config", "Labels", {}),
     ],
 )
-def test_what_a_daemon_makes_otherwise_is_found(part: str, key: str, value: object) -> None:
+def test_a_deviation_of_the_daemon_is_found(part: str, key: str, value: object) -> None:
     config: dict[str, Any] = {"env": {"A": "b"}, "user": "7", "command": ["x"]}
     container = described(**config)
     container[part][key] = value
@@ -86,7 +86,7 @@ def test_what_a_daemon_makes_otherwise_is_found(part: str, key: str, value: obje
         ("SecurityOpt", ["no-new-privileges=true"]),
     ],
 )
-def test_the_same_in_another_form_is_no_difference(key: str, present: object) -> None:
+def test_another_spelling_of_the_same_value_is_no_difference(key: str, present: object) -> None:
     config: dict[str, Any] = {
         "volumes": ["data:/data", "/srv/x:/x:ro,z", "logs:/logs"],
         "devices": ["/dev/fuse", "/dev/kvm"],
@@ -113,7 +113,7 @@ def test_the_same_in_another_form_is_no_difference(key: str, present: object) ->
         ("SecurityOpt", ["no-new-privileges", "label=disable"]),
     ],
 )
-def test_another_meaning_is_a_difference(key: str, present: object) -> None:
+def test_another_value_is_a_difference(key: str, present: object) -> None:
     config: dict[str, Any] = {"volumes": ["data:/data:z"], "devices": ["/dev/fuse"]}
     container = described(**config)
     container["HostConfig"] |= {"Binds": ["data:/data:z"], key: present}

@@ -55,7 +55,7 @@ class Fake:
         )
 
 
-async def test_what_vanishes_between_two_looks_and_what_is_anothers_is_not_seen(
+async def test_containers_that_vanish_or_belong_to_others_are_not_listed(
     engine: DockerCompute, fake: Fake
 ) -> None:
     other = {**MINE, naming.DIGEST: "another's"}
@@ -68,7 +68,7 @@ async def test_what_vanishes_between_two_looks_and_what_is_anothers_is_not_seen(
     assert fake.requests("GET", "/containers/other/json") == 0
 
 
-async def test_a_name_that_is_never_free_nor_to_be_seen_is_given_up_for_now(
+async def test_a_create_fails_for_now_if_its_name_stays_taken_by_an_invisible_container(
     engine: DockerCompute, fake: Fake
 ) -> None:
     name = naming.current_name("landlord", "t")
@@ -83,7 +83,7 @@ async def test_a_name_that_is_never_free_nor_to_be_seen_is_given_up_for_now(
     assert fake.requests("POST", "/containers/create") > 1
 
 
-async def test_containers_that_appear_as_they_are_removed_are_given_up_for_now(
+async def test_a_delete_fails_for_now_if_new_containers_keep_appearing(
     engine: DockerCompute, fake: Fake
 ) -> None:
     fake.lists({"Id": "x", "Labels": MINE})
@@ -118,7 +118,7 @@ async def test_a_pull_whose_stream_ended_early_is_tried_again(
     assert fake.requests("POST", "/images/create") == 1
 
 
-async def test_one_that_is_just_being_restarted_is_stopped_to_be_renamed(
+async def test_a_restarting_container_is_stopped_before_its_rename(
     engine: DockerCompute, fake: Fake
 ) -> None:
     tenant_spec = spec("t")

@@ -67,7 +67,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_permission_denied_says_so_and_names_group_add(tmp_path: Path) -> None:
+def test_a_denied_permission_is_reported_with_group_add(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o011)
     path = tmp_path / "docker.sock"
@@ -85,7 +85,7 @@ def test_permission_denied_says_so_and_names_group_add(tmp_path: Path) -> None:
     assert "uid 10001" in done.stdout
 
 
-def test_permission_denied_is_told_whoever_asks() -> None:
+def test_a_denied_permission_is_reported_for_every_user() -> None:
     error = connection_error(PermissionError(13, "denied"), "unix:///run/docker.sock")
 
     assert "permission denied on the Docker socket /run/docker.sock" in error.message

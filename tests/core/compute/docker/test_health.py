@@ -78,7 +78,7 @@ async def test_running_is_not_healthy(
     assert expected in health.detail
 
 
-async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one_counts() -> None:
+async def test_a_longer_window_of_the_container_overrides_the_longest_window() -> None:
     settings = DockerSettings(stable_window=200)
 
     assert (await check_health(container(uptime=100), settings)).state is ResourceState.STARTING
@@ -98,7 +98,9 @@ async def test_with_a_window_of_its_own_that_is_longer_than_the_longest_that_one
         (partial(container, "paused"), False),
     ],
 )
-def test_up_is_what_runs_and_is_in_no_loop(raw: Callable[[], dict[str, Any]], *, up: bool) -> None:
+def test_a_running_container_outside_a_crash_loop_is_up(
+    raw: Callable[[], dict[str, Any]], *, up: bool
+) -> None:
     assert is_up(raw(), SETTINGS) is up
 
 
@@ -157,7 +159,7 @@ async def test_a_success_over_http_is_healthy_wherever_it_is_reached(
 @pytest.mark.parametrize(
     "line", [b"HTTP/1.1 500 Oh\r\n", b"hello\r\n", b"\r\n", b"HTTP/1.1\r\n", b""]
 )
-async def test_any_other_answer_is_not(line: bytes) -> None:
+async def test_any_other_http_answer_is_not_healthy(line: bytes) -> None:
     async with server(line) as port:
         young = await check_health(checked("http", port, where="own", uptime=1), SETTINGS)
         old = await check_health(checked("http", port, where="own", uptime=31), SETTINGS)
@@ -167,7 +169,7 @@ async def test_any_other_answer_is_not(line: bytes) -> None:
     assert "does not answer its health check" in old.detail
 
 
-async def test_one_that_misses_two_requests_is_asked_again_before_it_has_failed() -> None:
+async def test_two_missed_requests_are_retried_before_the_container_has_failed() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n", misses=2) as port:
         health = await check_health(checked("http", port, where="own"), SETTINGS)
 
@@ -182,14 +184,14 @@ async def test_a_port_that_takes_connections_is_healthy_over_tcp(where: str) -> 
     assert health.state is ResourceState.HEALTHY
 
 
-async def test_a_relay_that_hangs_up_has_nobody_behind_it() -> None:
+async def test_a_proxy_that_hangs_up_has_no_server_behind_it() -> None:
     async with server(b"") as port:
         health = await check_health(checked("tcp", port, where="published"), SETTINGS)
 
     assert health.state is ResourceState.FAILED
 
 
-async def test_nobody_there_is_not_healthy_and_a_daemon_elsewhere_is_asked_there() -> None:
+async def test_an_unanswered_check_is_not_healthy_and_a_remote_daemon_is_checked_there() -> None:
     async with server(b"HTTP/1.1 200 OK\r\n") as port:
         raw = checked("http", port, where="published")
         here = await check_health(raw, DockerSettings(host="tcp://127.0.0.1:2375"))

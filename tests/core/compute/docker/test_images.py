@@ -27,5 +27,5 @@ def test_names_that_mean_one_image_are_the_same(reference: str, other: str) -> N
         ("web", f"web@sha256:{'0' * 64}"),
     ],
 )
-def test_others_are_not(reference: str, other: str) -> None:
+def test_names_of_different_images_differ(reference: str, other: str) -> None:
     assert not is_same_image(reference, other)

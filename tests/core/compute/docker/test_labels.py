@@ -29,7 +29,7 @@ def test_two_tenants_never_share_a_name(tenant: str, other: str) -> None:
 
 
 @given(*[st.text(st.characters(exclude_categories=()), max_size=20)] * 2)
-def test_the_labels_of_a_tenant_are_its_own_only(tenant: str, other: str) -> None:
+def test_the_labels_of_a_tenant_select_only_that_tenant(tenant: str, other: str) -> None:
     labels = naming.identity_labels("landlord", tenant)
 
     assert naming.belongs_to(labels, tenant)
@@ -38,12 +38,12 @@ def test_the_labels_of_a_tenant_are_its_own_only(tenant: str, other: str) -> Non
         value.encode()
 
 
-def test_half_a_surrogate_pair_and_its_escape_are_told_apart() -> None:
+def test_a_lone_surrogate_and_its_escape_get_different_names() -> None:
     assert not naming.belongs_to(naming.identity_labels("landlord", "\ud800"), "\\ud800")
     assert not naming.belongs_to(naming.identity_labels("landlord", "\\ud800"), "\ud800")
 
 
-def test_the_labels_of_landlords_own_worker_are_enough() -> None:
+def test_the_labels_of_landlords_own_worker_select_its_containers() -> None:
     labels = {"landlord.owner": "landlord", "landlord.tenant_id": TENANT}
 
     assert naming.belongs_to(labels, TENANT)
@@ -53,11 +53,11 @@ def test_the_labels_of_landlords_own_worker_are_enough() -> None:
     "labels",
     [{}, {"landlord.owner": "me", "landlord.tenant_id": TENANT}, {"landlord.owner": "landlord"}],
 )
-def test_other_labels_are_not(labels: dict[str, str]) -> None:
+def test_other_labels_select_nothing(labels: dict[str, str]) -> None:
     assert not naming.belongs_to(labels, TENANT)
 
 
-def test_a_prefix_adds_labels_and_takes_none_away() -> None:
+def test_a_prefix_adds_labels_and_removes_none() -> None:
     labels = naming.identity_labels("acme", TENANT)
 
     assert labels["acme.tenant_id"] == labels["landlord.tenant_id"] == TENANT

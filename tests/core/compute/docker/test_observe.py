@@ -8,7 +8,7 @@ def container(at: str) -> Container:
     return Container({**raw, "Created": at})
 
 
-def test_the_older_one_is_told_by_dates_whose_last_zeros_are_left_out() -> None:
+def test_the_older_container_is_found_although_dates_omit_trailing_zeros() -> None:
     dates = ["2026-11-28T19:00:05Z", "2026-11-28T19:00:05.09Z", "2026-11-28T19:00:05.1Z"]
 
     containers = _classify(map(container, reversed(dates)), "landlord", "t")

@@ -187,7 +187,7 @@ async def test_a_hostile_configuration_is_refused_before_any_daemon_call(
     ],
     ids=repr,
 )
-def test_what_asks_for_nothing_is_not_refused(config: dict[str, object]) -> None:
+def test_empty_values_of_restricted_keys_are_accepted(config: dict[str, object]) -> None:
     from_settings({}).validate({"image": "x", **config})
 
 
@@ -208,7 +208,7 @@ def test_what_asks_for_nothing_is_not_refused(config: dict[str, object]) -> None
     ],
     ids=repr,
 )
-def test_what_the_operator_allows_is_accepted(
+def test_configurations_that_the_operator_allows_are_accepted(
     policy: dict[str, object], config: dict[str, object]
 ) -> None:
     from_settings({"policy": policy}).validate({"image": "x", **config})
@@ -237,7 +237,7 @@ def test_a_link_that_leads_out_of_an_allowed_folder_is_refused(tmp_path: Path) -
     ("host", "root"),
     [("tcp://elsewhere:2376", "/usr"), ("unix:///var/run/docker.sock", "/nowhere-that-is-seen")],
 )
-def test_where_links_cannot_be_followed_only_the_roots_themselves_are_allowed(
+def test_without_a_view_of_links_only_the_allowed_roots_themselves_are_accepted(
     host: str, root: str
 ) -> None:
     engine = from_settings({"host": host, "policy": {"bind_roots": [root]}})
@@ -259,7 +259,7 @@ def test_where_links_cannot_be_followed_only_the_roots_themselves_are_allowed(
         ("/data/docker-other", ["/data"], False),
     ],
 )
-def test_what_a_daemon_keeps_needs_a_root_of_its_own(
+def test_the_folders_of_the_daemon_need_an_allowed_root_of_their_own(
     source: str, roots: list[str], *, refused: bool
 ) -> None:
     assert is_in_data_root(source, "/data/docker", tuple(roots)) is refused
@@ -276,7 +276,7 @@ def test_every_refused_key_is_named_at_once() -> None:
     assert "compute.docker.policy" in caught.value.hint
 
 
-def test_the_schema_accepts_what_landlords_accepts() -> None:
+def test_the_schema_accepts_each_configuration_that_landlords_schema_accepts() -> None:
     engine = from_settings({})
     config = {
         "image": "nginx:1.27",
@@ -315,7 +315,9 @@ def test_the_schema_accepts_what_landlords_accepts() -> None:
     ],
     ids=repr,
 )
-def test_the_schema_refuses_what_landlords_refuses(config: dict[str, object]) -> None:
+def test_the_schema_refuses_each_configuration_that_landlords_schema_refuses(
+    config: dict[str, object],
+) -> None:
     with pytest.raises(ComputeRefused, match="breaks the rule"):
         ComputeRegistry({"docker": from_settings({})}).check("docker", config)
 

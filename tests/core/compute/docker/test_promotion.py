@@ -30,7 +30,7 @@ def answer(httpserver: HTTPServer, path: str, status: int) -> None:
 
 
 @pytest.mark.parametrize("second", [204, 409])
-async def test_it_is_stopped_renamed_and_started(
+async def test_the_next_container_is_stopped_renamed_and_started(
     placing: Promotion, httpserver: HTTPServer, second: int
 ) -> None:
     httpserver.expect_request(f"{BASE}/json").respond_with_json({"Name": "/other"})

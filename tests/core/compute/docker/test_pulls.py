@@ -66,7 +66,7 @@ def streams(httpserver: HTTPServer, message: str) -> None:
 
 
 @pytest.mark.parametrize(("message", "expected"), PERMANENT)
-async def test_what_only_another_image_repairs_is_refused(
+async def test_failures_that_need_another_image_are_refused(
     client: DockerClient, httpserver: HTTPServer, message: str, expected: str
 ) -> None:
     streams(httpserver, message)
@@ -79,7 +79,7 @@ async def test_what_only_another_image_repairs_is_refused(
 
 
 @pytest.mark.parametrize(("message", "expected"), PASSING)
-async def test_what_may_pass_is_tried_again_with_its_cause(
+async def test_temporary_failures_of_a_pull_are_retried_with_their_cause(
     client: DockerClient, httpserver: HTTPServer, message: str, expected: str
 ) -> None:
     streams(httpserver, message)
@@ -125,12 +125,14 @@ def test_a_daemon_that_limits_the_rate_by_status_is_understood() -> None:
         ("x", "Get https://x/v2/: x509: certificate has expired", "certificate"),
     ],
 )
-def test_the_name_of_an_image_is_no_cause(image: str, message: str, expected: str) -> None:
+def test_the_name_of_an_image_is_not_mistaken_for_a_cause(
+    image: str, message: str, expected: str
+) -> None:
     assert expected in pull_error(0, message, image).message
 
 
 @pytest.mark.parametrize(("status", "expected"), [(0, "does not know"), (500, "know (HTTP 500)")])
-def test_an_unknown_reason_is_told_as_that_and_has_a_status_where_there_is_one(
+def test_an_unknown_reason_is_reported_as_unknown_with_its_status(
     status: int, expected: str
 ) -> None:
     error = pull_error(status, "the moon is full", "a:1")
@@ -140,5 +142,5 @@ def test_an_unknown_reason_is_told_as_that_and_has_a_status_where_there_is_one(
     assert "docker pull" in error.hint
 
 
-def test_a_status_alone_tells_that_an_image_is_not_there() -> None:
+def test_status_404_alone_means_that_the_image_does_not_exist() -> None:
     assert isinstance(pull_error(404, "", "a:1"), ComputeRefused)

@@ -59,7 +59,7 @@ def lacks(httpserver: HTTPServer, path: str) -> None:
     ("driver", "expected"),
     [(None, "a volume of it is gone"), ("nfs", "by another driver"), ("local", "")],
 )
-async def test_a_reference_that_is_another_one_by_now_is_told(
+async def test_a_reference_to_a_recreated_resource_is_a_difference(
     client: DockerClient, httpserver: HTTPServer, driver: str | None, expected: str
 ) -> None:
     if driver is None:
@@ -103,7 +103,7 @@ async def test_a_running_container_on_a_network_that_was_made_again_has_lost_it(
         ("2999-01-01T00:00:00Z", ""),
     ],
 )
-async def test_who_shares_the_network_of_one_that_was_started_again_has_a_dead_one(
+async def test_a_container_that_joined_the_network_of_a_restarted_container_has_lost_it(
     client: DockerClient, httpserver: HTTPServer, started: str, expected: str
 ) -> None:
     knows(httpserver, "/containers/other/json", {"Id": "other", "State": {"StartedAt": started}})
@@ -114,7 +114,7 @@ async def test_who_shares_the_network_of_one_that_was_started_again_has_a_dead_o
     assert bool(lost) == bool(expected)
 
 
-async def test_a_container_of_an_earlier_version_is_not_held_against_its_image(
+async def test_a_container_without_a_recorded_image_id_is_not_compared_by_image(
     client: DockerClient, httpserver: HTTPServer
 ) -> None:
     labels = {"Image": "web:1", "Labels": {naming.IMAGE: "former"}}

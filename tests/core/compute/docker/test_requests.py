@@ -18,7 +18,7 @@ def body(settings: DockerSettings | None = None, **config: Any) -> Body:
     return build_body(tenant_spec, read_config(tenant_spec.config), settings or DockerSettings())
 
 
-def test_nobody_gets_more_rights_than_a_process_needs() -> None:
+def test_a_container_gets_no_more_rights_than_a_process_needs() -> None:
     host = body()["HostConfig"]
 
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
@@ -30,14 +30,14 @@ def test_nobody_gets_more_rights_than_a_process_needs() -> None:
     assert host["RestartPolicy"] == {"Name": "unless-stopped", "MaximumRetryCount": 0}
 
 
-def test_millicores_and_mebibytes_become_what_docker_counts_in() -> None:
+def test_millicores_and_mebibytes_are_converted_to_dockers_units() -> None:
     host = body(resources={"cpu": 1500, "memory": 64})["HostConfig"]
 
     assert host["NanoCpus"] == 1_500_000_000
     assert host["Memory"] == host["MemorySwap"] == 64 * 1024 * 1024
 
 
-def test_a_port_without_one_of_the_host_gets_a_free_one() -> None:
+def test_a_port_without_a_host_port_gets_a_free_one() -> None:
     ports = [
         {"container_port": 80},
         {"container_port": 80, "host_port": 8080},
@@ -52,7 +52,7 @@ def test_a_port_without_one_of_the_host_gets_a_free_one() -> None:
     assert request["ExposedPorts"] == {"80/tcp": {}, "53/udp": {}}
 
 
-def test_all_that_a_tenant_may_say_is_in_the_body() -> None:
+def test_every_key_of_a_tenant_reaches_the_request_body() -> None:
     settings, _ = read_section({"policy": {"no_new_privileges": False, "pids_limit": 7}})
     request = body(
         settings,
@@ -94,7 +94,7 @@ def test_a_tenant_without_a_network_mode_gets_the_operators_network() -> None:
     assert body(settings)["Labels"]["acme.owner"] == "landlord"
 
 
-def test_a_tenants_labels_cannot_pass_for_ours() -> None:
+def test_labels_of_a_tenant_cannot_replace_labels_of_the_worker() -> None:
     ours = dict.fromkeys(body()["Labels"], "forged")
 
     request = body(labels=ours)["Labels"]
@@ -103,7 +103,7 @@ def test_a_tenants_labels_cannot_pass_for_ours() -> None:
     assert "forged" not in request.values()
 
 
-def test_a_health_check_of_ours_takes_the_place_of_the_images() -> None:
+def test_a_configured_health_check_disables_the_check_of_the_image() -> None:
     request = body(health_check={"type": "http", "port": 80, "http_path": "/up"})
 
     assert request["Healthcheck"] == {"Test": ["NONE"]}
@@ -116,7 +116,7 @@ def test_a_health_check_of_ours_takes_the_place_of_the_images() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=12).filter(lambda key: key not in FIELDS), st.text()))
-def test_a_key_that_we_do_not_read_changes_nothing_in_the_body(keys: dict[str, str]) -> None:
+def test_an_unknown_key_changes_nothing_in_the_request_body(keys: dict[str, str]) -> None:
     tenant_spec = spec("t")
     plain = build_body(tenant_spec, read_config(tenant_spec.config), DockerSettings())
 
@@ -127,7 +127,7 @@ def test_a_key_that_we_do_not_read_changes_nothing_in_the_body(keys: dict[str, s
     assert with_keys == plain
 
 
-def test_a_limit_that_is_changed_changes_their_digest() -> None:
+def test_a_changed_limit_changes_the_digest_of_the_limits() -> None:
     host = body(resources={"memory": 64})["HostConfig"]
 
     assert limits_digest(host) == limits_digest({**host, "Binds": ["x:/x"]})

@@ -5,7 +5,7 @@ from landlord_engines_core.compute.docker.settings import DockerSettings, read_s
 from landlord_engines_core.errors import ComputeRefused
 
 
-def test_without_settings_the_local_daemon_is_meant_and_nothing_is_allowed() -> None:
+def test_without_settings_the_local_daemon_is_used_and_nothing_is_allowed() -> None:
     settings, defaults = read_section({})
 
     assert settings == DockerSettings()
@@ -15,7 +15,7 @@ def test_without_settings_the_local_daemon_is_meant_and_nothing_is_allowed() -> 
     assert defaults == {}
 
 
-def test_a_section_of_landlords_is_read_as_it_is() -> None:
+def test_a_settings_section_of_landlords_worker_is_accepted_unchanged() -> None:
     section = {
         "image": "nginx:latest",
         "host": "",

@@ -125,7 +125,7 @@ async def refused(engine: EcsCompute) -> ComputeError:
         ("ExpiredTokenException", 400),
     ],
 )
-async def test_throttling_and_trouble_of_the_server_may_pass(
+async def test_throttling_and_server_errors_are_temporary(
     aws: Answers, engine: EcsCompute, code: str, status: int
 ) -> None:
     aws.refuse("DescribeServices", code, status=status)
@@ -209,7 +209,7 @@ async def test_any_other_refusal_is_told_by_its_code_alone(
         *(f'{{"services": {services}}}' for services in ("[]", "3", "[[]]", "[{}]")),
     ],
 )
-async def test_garbage_is_never_taken_for_an_answer(
+async def test_an_answer_of_another_form_is_an_error(
     aws: Answers, engine: EcsCompute, answer: str
 ) -> None:
     aws.give("DescribeServices", answer)
@@ -227,7 +227,7 @@ async def test_garbage_is_never_taken_for_an_answer(
         ("BUSY", ComputeUnavailable),
     ],
 )
-async def test_a_reason_for_not_describing_that_is_not_missing_is_no_absence(
+async def test_a_failure_of_describe_other_than_missing_is_an_error(
     aws: Answers, engine: EcsCompute, reason: str, kind: type[ComputeError]
 ) -> None:
     aws.give("DescribeServices", {"failures": [{"arn": "x", "reason": reason}]})
@@ -237,7 +237,7 @@ async def test_a_reason_for_not_describing_that_is_not_missing_is_no_absence(
             await call("one", spec(engine).location)
 
 
-async def test_a_name_that_was_taken_meanwhile_is_looked_at_again(
+async def test_a_service_name_that_was_taken_meanwhile_is_inspected_again(
     aws: Answers, engine: EcsCompute
 ) -> None:
     aws.give("DescribeServices", MISSING, {"services": [SERVICE]})
@@ -247,7 +247,7 @@ async def test_a_name_that_was_taken_meanwhile_is_looked_at_again(
         await engine.provision(spec(engine))
 
 
-async def test_an_answer_about_a_service_of_a_former_life_is_not_taken_for_a_new_one(
+async def test_an_inactive_service_in_an_answer_is_not_mistaken_for_the_new_one(
     aws: Answers, engine: EcsCompute
 ) -> None:
     aws.give("DescribeServices", MISSING)
@@ -257,7 +257,7 @@ async def test_an_answer_about_a_service_of_a_former_life_is_not_taken_for_a_new
         await engine.provision(spec(engine))
 
 
-async def test_the_token_of_a_creation_changes_only_with_what_it_stands_for(
+async def test_the_client_token_changes_only_with_the_create_request(
     aws: Answers, engine: EcsCompute
 ) -> None:
     inactive = {**SERVICE, "status": "INACTIVE", "createdAt": 1700000000.5}
@@ -279,7 +279,7 @@ async def test_the_token_of_a_creation_changes_only_with_what_it_stands_for(
 
 
 @pytest.mark.parametrize("action", ["UpdateService", "UntagResource", "TagResource"])
-async def test_a_service_that_vanishes_between_two_calls_is_looked_at_again(
+async def test_a_service_that_vanishes_between_two_calls_is_inspected_again(
     aws: Answers, engine: EcsCompute, action: str
 ) -> None:
     stale = [MARK, {"key": "landlord.key.x", "value": "1"}]
@@ -295,7 +295,7 @@ async def test_a_service_that_vanishes_between_two_calls_is_looked_at_again(
 
 
 @pytest.mark.parametrize("code", ["ServiceNotFoundException", "ServiceNotActiveException"])
-async def test_a_delete_of_what_just_went_is_done(
+async def test_the_delete_of_a_service_that_just_vanished_succeeds(
     aws: Answers, engine: EcsCompute, code: str
 ) -> None:
     aws.give("DescribeServices", {"services": [SERVICE]})
@@ -313,7 +313,7 @@ async def test_a_delete_of_what_just_went_is_done(
         {"deploymentCircuitBreaker": {"enable": True}},
     ],
 )
-async def test_an_update_asks_for_what_differs_and_keeps_the_rest(
+async def test_an_update_sends_only_the_differences(
     aws: Answers, engine: EcsCompute, breaker: Mapping[str, object]
 ) -> None:
     deployment = {"maximumPercent": 150, **breaker}
@@ -365,7 +365,7 @@ async def test_the_groups_that_ecs_fills_in_are_no_difference(
     assert [action for action, _ in aws.requests if action == "UpdateService"] == []
 
 
-async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
+async def test_a_network_that_the_service_lacks_is_part_of_the_update(
     aws: Answers, engine: EcsCompute
 ) -> None:
     network = {"awsvpcConfiguration": {"subnets": ["a"], "assignPublicIp": "DISABLED"}}
@@ -395,9 +395,7 @@ async def test_without_a_network_in_the_service_a_wanted_one_is_asked_for(
     assert result.rolled_back == "why"
 
 
-async def test_a_rollout_that_is_refused_leaves_no_mark_of_an_attempt(
-    aws: Answers, engine: EcsCompute
-) -> None:
+async def test_a_refused_rollout_leaves_no_attempt_tag(aws: Answers, engine: EcsCompute) -> None:
     aws.give("DescribeServices", {"services": [SERVICE]})
     aws.give("TagResource", {})
     aws.refuse("UpdateService", "AccessDeniedException")
@@ -411,7 +409,7 @@ async def test_a_rollout_that_is_refused_leaves_no_mark_of_an_attempt(
     assert requests == ["DescribeServices", "TagResource", "UpdateService", "UntagResource"]
 
 
-async def test_a_value_that_the_client_itself_refuses_is_not_told(
+async def test_a_value_that_the_client_itself_refuses_is_not_shown(
     aws: Answers, engine: EcsCompute
 ) -> None:
     aws.give("DescribeServices", MISSING)
@@ -423,7 +421,7 @@ async def test_a_value_that_the_client_itself_refuses_is_not_told(
     assert SECRET not in full_text(caught.value)
 
 
-async def test_an_endpoint_that_nobody_listens_at_may_come_back(environment: None) -> None:
+async def test_an_endpoint_without_a_listener_is_a_temporary_failure(environment: None) -> None:
     engine = from_settings({"endpoint_url": "http://127.0.0.1:9"})
     try:
         with pytest.raises(ComputeUnavailable, match="EndpointConnectionError"):

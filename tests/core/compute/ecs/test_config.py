@@ -39,7 +39,7 @@ def check(config: Mapping[str, object], **settings: object) -> None:
         LEAST | {"assume_role": {"role_arn": ROLE, "session_name": "acme"}},
     ],
 )
-def test_what_landlord_accepts_is_accepted(config: Mapping[str, object]) -> None:
+def test_each_configuration_that_landlord_accepts_is_accepted(config: Mapping[str, object]) -> None:
     check(config)
 
 
@@ -65,7 +65,7 @@ def test_what_landlord_accepts_is_accepted(config: Mapping[str, object]) -> None
         ({"service_name_prefix": ""}, "a service"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path_and_never_by_its_value(
+def test_an_error_names_the_path_of_the_key_and_never_its_value(
     changes: Mapping[str, object], path: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=path) as refused:
@@ -132,7 +132,7 @@ def test_an_external_id_stays_with_its_role() -> None:
         {"external_ids": {ROLE: SECRET}},
     ],
 )
-def test_an_external_id_of_a_tenant_has_to_be_the_one_that_finds_it_again(
+def test_an_external_id_of_a_tenant_must_equal_that_of_the_settings(
     settings: Mapping[str, object],
 ) -> None:
     engine = from_settings(settings)

@@ -60,7 +60,7 @@ async def test_whatever_a_configuration_names_reaches_the_service(ecs: Ecs) -> N
     }
 
 
-async def test_ten_times_is_as_once(ecs: Ecs) -> None:
+async def test_an_operation_repeated_ten_times_has_the_effect_of_one(ecs: Ecs) -> None:
     config = ecs.aws.config(desired_count=1, subnets=ecs.aws.subnets(), tags={"a": "b"})
     spec = ecs.spec(config)
     calls = await ecs.calls(spec.location)
@@ -145,7 +145,7 @@ async def test_a_count_that_is_named_is_set_back(ecs: Ecs) -> None:
     assert ecs.aws.service(config).desired_count == 1
 
 
-async def test_a_change_behind_its_back_is_seen_and_undone(ecs: Ecs) -> None:
+async def test_a_change_from_outside_is_detected_and_undone(ecs: Ecs) -> None:
     config = ecs.aws.config()
     spec = ecs.spec(config)
     await ecs.engine.provision(spec)
@@ -159,7 +159,7 @@ async def test_a_change_behind_its_back_is_seen_and_undone(ecs: Ecs) -> None:
     assert (await observe(ecs, spec)).config_hash == spec.config_hash
 
 
-async def test_a_service_that_is_inactive_is_gone_and_made_again(ecs: Ecs) -> None:
+async def test_an_inactive_service_counts_as_missing_and_is_recreated(ecs: Ecs) -> None:
     config = ecs.aws.config()
     spec = ecs.spec(config)
     await ecs.engine.provision(spec)
@@ -173,7 +173,7 @@ async def test_a_service_that_is_inactive_is_gone_and_made_again(ecs: Ecs) -> No
     assert (await observe(ecs, spec)).state is ResourceState.HEALTHY
 
 
-async def test_a_service_that_drains_is_still_there_and_waited_for(ecs: Ecs) -> None:
+async def test_a_draining_service_still_exists_and_the_engine_waits_for_it(ecs: Ecs) -> None:
     config = ecs.aws.config()
     spec = ecs.spec(config)
     await ecs.engine.provision(spec)
@@ -219,7 +219,7 @@ async def test_a_delete_stops_the_service_whatever_it_runs(ecs: Ecs) -> None:
     assert (await observe(ecs, spec)).state is ResourceState.MISSING
 
 
-async def test_a_delete_takes_the_service_with_its_tags_and_leaves_the_operators_definition(
+async def test_a_delete_removes_the_service_and_keeps_the_task_definition(
     ecs: Ecs,
 ) -> None:
     config = ecs.aws.config(tags={"team": "blue"})
@@ -234,7 +234,7 @@ async def test_a_delete_takes_the_service_with_its_tags_and_leaves_the_operators
     assert ecs.aws.service(config).status == "INACTIVE"
 
 
-async def test_a_cluster_that_is_not_there_holds_nothing_and_takes_nothing(ecs: Ecs) -> None:
+async def test_a_missing_cluster_has_no_service_and_accepts_none(ecs: Ecs) -> None:
     spec = ecs.spec(ecs.aws.config(cluster_arn="nowhere", region="eu-west-1"))
 
     assert (await observe(ecs, spec)).state is ResourceState.MISSING
@@ -271,7 +271,7 @@ async def test_a_service_of_landlords_own_worker_is_adopted_and_changed(ecs: Ecs
 
 
 @pytest.mark.parametrize("tags", [[], [{"key": "landlord.tenant_id", "value": "two"}]])
-async def test_a_service_of_somebody_else_is_neither_taken_nor_deleted(
+async def test_a_service_of_somebody_else_is_neither_adopted_nor_deleted(
     ecs: Ecs, tags: list[dict[str, str]]
 ) -> None:
     config = ecs.aws.config(service_name="billing")
@@ -289,7 +289,7 @@ async def test_a_service_of_somebody_else_is_neither_taken_nor_deleted(
     assert ecs.aws.service(config).status == "ACTIVE"
 
 
-async def test_another_launch_type_is_refused_with_the_way_to_it(ecs: Ecs) -> None:
+async def test_another_launch_type_is_refused_with_a_hint(ecs: Ecs) -> None:
     config = ecs.aws.config(launch_type="EC2")
     await ecs.engine.provision(ecs.spec(config))
 

@@ -27,7 +27,7 @@ def test_without_its_extra_core_works_and_the_engine_names_what_to_install() -> 
     assert "pip install 'landlord-engines-core[ecs]'" in done.stdout
 
 
-def test_with_its_extra_the_section_makes_the_engine() -> None:
+def test_with_its_extra_the_settings_section_creates_the_engine() -> None:
     engine = create_ecs({"service_name_prefix": "t-"})
 
     assert engine.name == "ecs"

@@ -86,7 +86,7 @@ async def specs(ecs: Ecs, *, there: bool) -> ComputeSpec:
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "describe_services"])
-async def test_a_call_on_the_wire_is_waited_for_and_nothing_follows_it(
+async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
     ecs: Ecs, hold: Callable[[str], Held], call: str
 ) -> None:
     spec = await specs(ecs, there=call != "create_service")
@@ -109,7 +109,9 @@ async def test_a_call_on_the_wire_is_waited_for_and_nothing_follows_it(
     assert calls[-1] == CALLS[call]
 
 
-async def test_a_look_is_not_waited_for(ecs: Ecs, hold: Callable[[str], Held]) -> None:
+async def test_a_cancelled_step_does_not_wait_for_a_read(
+    ecs: Ecs, hold: Callable[[str], Held]
+) -> None:
     spec = await specs(ecs, there=True)
     held = hold("describe_services")
     job = asyncio.create_task(step(ecs, ecs.engine.update(spec)))
@@ -122,7 +124,9 @@ async def test_a_look_is_not_waited_for(ecs: Ecs, hold: Callable[[str], Held]) -
     assert held.done == 0
 
 
-async def test_a_rollout_that_is_watched_is_left_to_ecs(ecs: Ecs) -> None:
+async def test_a_step_cancelled_while_it_watches_a_rollout_leaves_the_rollout_to_ecs(
+    ecs: Ecs,
+) -> None:
     spec = await specs(ecs, there=True)
     aws.keeps_rolling(ecs.aws.service(spec.config))
     calls = await ecs.calls(spec.location)
@@ -145,7 +149,7 @@ async def test_a_rollout_that_is_watched_is_left_to_ecs(ecs: Ecs) -> None:
 
 @pytest.mark.parametrize("error", [Superseded("a younger job"), ExecutionEnded("it was killed")])
 @pytest.mark.parametrize("act", ["create", "update", "delete"])
-async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ended(
+async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch, act: str, error: Exception
 ) -> None:
     spec = await specs(ecs, there=act != "create")
@@ -160,7 +164,7 @@ async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ende
     assert set(calls) == {"DescribeServices"}
 
 
-async def test_a_job_that_still_has_the_lock_after_it_stood_still_goes_on(
+async def test_a_frozen_job_that_still_has_the_lock_continues(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = await specs(ecs, there=True)

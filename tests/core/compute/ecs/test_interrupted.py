@@ -62,7 +62,7 @@ def stop(kind: str) -> None:
 @pytest.mark.parametrize(
     "point", [*(f"1 {point}" for point in CREATE), *(f"2 {point}" for point in UPDATE)]
 )
-async def test_an_act_that_ends_at_any_point_converges_when_made_again(
+async def test_an_operation_interrupted_at_any_failpoint_converges_when_repeated(
     ecs: Ecs, point: str, kind: str
 ) -> None:
     before, after = before_and_after(ecs)
@@ -86,7 +86,7 @@ async def test_an_act_that_ends_at_any_point_converges_when_made_again(
     await converges(ecs, spec)
 
 
-async def test_a_delete_that_ends_in_the_middle_is_a_delete_when_made_again(ecs: Ecs) -> None:
+async def test_a_delete_interrupted_halfway_is_completed_when_repeated(ecs: Ecs) -> None:
     spec = ecs.spec(ecs.aws.config())
     await ecs.engine.provision(spec)
 
@@ -99,7 +99,7 @@ async def test_a_delete_that_ends_in_the_middle_is_a_delete_when_made_again(ecs:
 
 @pytest.mark.parametrize("when", ["before-send", "after-call"])
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_call_that_is_lost_before_or_after_it_was_done_is_made_good(
+async def test_an_operation_recovers_from_a_call_lost_before_or_after_its_effect(
     ecs: Ecs, call: str, when: str
 ) -> None:
     before, after = before_and_after(ecs)
@@ -120,7 +120,7 @@ async def test_a_call_that_is_lost_before_or_after_it_was_done_is_made_good(
 
 
 @pytest.mark.parametrize("point", [*CREATE, *UPDATE[:4], "destroy:sent"])
-async def test_a_process_killed_at_a_point_leaves_what_the_next_one_brings_to_its_end(
+async def test_the_next_process_completes_an_operation_of_a_process_killed_at_a_failpoint(
     ecs: Ecs, point: str
 ) -> None:
     before, after = before_and_after(ecs)

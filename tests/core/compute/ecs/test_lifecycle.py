@@ -47,7 +47,7 @@ def active(aws: Aws, config: Mapping[str, object]) -> list[str]:
     return [name for name, service in services.items() if service.status == "ACTIVE"]
 
 
-async def test_a_tenants_life(ecs: Ecs, tenant: Tenant) -> None:
+async def test_a_tenant_is_created_updated_and_deleted(ecs: Ecs, tenant: Tenant) -> None:
     config = ecs.aws.config()
     newer = config | {"task_definition_arn": ecs.aws.task_definition(), "desired_count": 3}
 
@@ -71,7 +71,7 @@ async def test_a_tenants_life(ecs: Ecs, tenant: Tenant) -> None:
     assert tenant.record.placements == ()
 
 
-async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
+async def test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one(
     ecs: Ecs, tenant: Tenant
 ) -> None:
     here = ecs.aws.config()
@@ -105,7 +105,7 @@ async def test_another_cluster_gets_the_tenant_before_the_former_one_loses_it(
         {"region": "eu-west-1", "cluster_arn": "its short name"},
     ],
 )
-async def test_another_name_or_another_way_to_the_same_location_leaves_one_service(
+async def test_another_spelling_of_the_same_location_leaves_one_service(
     ecs: Ecs, tenant: Tenant, changes: dict[str, object]
 ) -> None:
     config = ecs.aws.config()
@@ -123,7 +123,7 @@ async def test_another_name_or_another_way_to_the_same_location_leaves_one_servi
     assert active(ecs.aws, config) == []
 
 
-async def test_another_launch_type_is_reached_by_another_name(ecs: Ecs, tenant: Tenant) -> None:
+async def test_a_new_service_name_allows_another_launch_type(ecs: Ecs, tenant: Tenant) -> None:
     config = ecs.aws.config(launch_type="EC2")
     fargate = config | {"launch_type": "FARGATE"}
     await tenant.job("provision", config)
@@ -148,7 +148,9 @@ async def test_a_delete_without_a_record_finds_the_service_by_the_configuration(
     assert active(ecs.aws, config) == []
 
 
-async def test_a_delete_after_a_restart_deletes(ecs: Ecs, tenant: Tenant, server: Aws) -> None:
+async def test_a_delete_after_a_restart_of_the_worker_removes_the_service(
+    ecs: Ecs, tenant: Tenant, server: Aws
+) -> None:
     config = ecs.aws.config()
     await tenant.job("provision", config)
     restarted = from_settings({"endpoint_url": server.endpoint})
@@ -197,9 +199,7 @@ async def test_a_rollout_that_failed_is_told_with_ecs_reason(ecs: Ecs, tenant: T
         await tenant.job("provision", config)
 
 
-async def test_a_service_that_was_deleted_behind_its_back_is_made_again(
-    ecs: Ecs, tenant: Tenant
-) -> None:
+async def test_a_service_deleted_from_outside_is_recreated(ecs: Ecs, tenant: Tenant) -> None:
     config = ecs.aws.config()
     await tenant.job("provision", config)
     ecs.aws.ecs().delete_service(config["cluster_arn"], "landlord-tenant-one", force=True)
@@ -226,7 +226,9 @@ async def test_values_of_a_configuration_are_in_no_log_no_record_and_no_answer(
     assert "hunter2" not in f"{output} {updated} {tenant.record} {logger.lines}"
 
 
-async def test_a_record_of_another_engine_by_this_name_is_told(ecs: Ecs, tenant: Tenant) -> None:
+async def test_a_location_recorded_by_another_engine_of_this_name_is_reported(
+    ecs: Ecs, tenant: Tenant
+) -> None:
     tenant.record = Record(placements=(Placement("ecs", "somewhere else"),))
 
     with pytest.raises(Held, match="not one of the engine ecs"):

@@ -39,7 +39,7 @@ def test_a_location_of_another_engine_is_refused(text: str) -> None:
 
 
 @given(prefix=NAMES, tenant=TEXT)
-def test_any_tenant_has_a_name_that_ecs_takes(prefix: str, tenant: str) -> None:
+def test_any_tenant_has_a_name_that_ecs_accepts(prefix: str, tenant: str) -> None:
     location = Location(region="r", cluster="c", service=f"{prefix}*")
 
     name = location.service_name(tenant)
@@ -55,14 +55,14 @@ def test_two_tenants_never_share_a_name(tenants: set[str]) -> None:
     assert len({location.service_name(tenant) for tenant in tenants}) == 2
 
 
-def test_a_key_that_looks_like_a_digest_is_no_other_tenants() -> None:
+def test_a_key_that_looks_like_a_digest_matches_no_other_tenant() -> None:
     location = Location(region="r", cluster="c", service="t-*")
     digested = location.service_name("a b").removeprefix("t-")
 
     assert location.service_name(digested) != location.service_name("a b")
 
 
-def test_a_uuid_is_in_the_name_as_landlords_own_worker_has_it() -> None:
+def test_the_name_contains_a_uuid_as_landlords_own_worker_writes_it() -> None:
     tenant = "0b7f8a2e-6b1c-4b39-9f7e-2a1f0c9d8e77"
     location = Location(region="r", cluster="c", service="landlord-tenant-*")
 

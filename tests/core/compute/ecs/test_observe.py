@@ -6,7 +6,7 @@ from landlord_engines_core.compute.ecs.observe import has_requested_rollout
 
 @pytest.mark.parametrize("subnets", [("s-1", "s-2"), ("s-2", "s-1"), ("s-1", "s-2", "s-1")])
 @pytest.mark.parametrize("groups", [(), ("g-1", "g-2"), ("g-2", "g-1", "g-2")])
-def test_a_network_is_the_same_in_any_order_and_named_once_or_twice(
+def test_networks_are_compared_without_order_and_repetitions(
     subnets: tuple[str, ...], groups: tuple[str, ...]
 ) -> None:
     config = EcsConfig(task_definition_arn="app:1", subnets=subnets, security_groups=groups)

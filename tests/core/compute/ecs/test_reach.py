@@ -5,7 +5,7 @@ from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import Ecs
 
 
-async def test_sts_tells_the_account(ecs: Ecs) -> None:
+async def test_reach_returns_the_account_from_sts(ecs: Ecs) -> None:
     assert await ecs.engine.reach() == "AWS account 123456789012"
 
 

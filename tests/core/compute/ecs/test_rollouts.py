@@ -54,7 +54,9 @@ async def update(ecs: Ecs) -> Update:
     return Update(ecs, config, before, ecs.spec(config | changes))
 
 
-async def test_a_rollout_that_fails_is_taken_back_and_told_with_ecs_reason(update: Update) -> None:
+async def test_a_failed_rollout_is_rolled_back_and_reported_with_the_reason_of_ecs(
+    update: Update,
+) -> None:
     result = await update.run(lambda service: fails(service, REASON))
 
     assert result.rolled_back == REASON
@@ -65,7 +67,7 @@ async def test_a_rollout_that_fails_is_taken_back_and_told_with_ecs_reason(updat
     assert update.service.desired_count == 1
 
 
-async def test_after_a_rollback_the_former_configuration_is_the_one_that_is_there(
+async def test_after_a_rollback_the_previous_configuration_is_active(
     update: Update,
 ) -> None:
     await update.run(lambda service: fails(service, REASON))
@@ -79,7 +81,7 @@ async def test_after_a_rollback_the_former_configuration_is_the_one_that_is_ther
     )
 
 
-async def test_ecs_own_rollback_is_noticed(update: Update) -> None:
+async def test_a_rollback_by_ecs_itself_is_detected(update: Update) -> None:
     former = str(update.config["task_definition_arn"])
 
     result = await update.run(lambda service: goes_back(service, former, REASON))
@@ -88,7 +90,7 @@ async def test_ecs_own_rollback_is_noticed(update: Update) -> None:
     assert "update:rolled-back" not in update.ecs.points
 
 
-async def test_ecs_own_rollback_is_noticed_also_where_the_service_still_names_what_failed(
+async def test_a_rollback_by_ecs_is_detected_while_the_service_still_names_the_failed_revision(
     update: Update,
 ) -> None:
     def was_rolled_back(service: Any) -> None:
@@ -100,7 +102,7 @@ async def test_ecs_own_rollback_is_noticed_also_where_the_service_still_names_wh
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-async def test_ecs_own_rollback_between_two_attempts_is_noticed(
+async def test_a_rollback_by_ecs_between_two_attempts_is_detected(
     update: Update,
     *,
     forgotten: bool,
@@ -123,7 +125,7 @@ async def test_ecs_own_rollback_between_two_attempts_is_noticed(
     assert set(calls) == {"DescribeServices", "UntagResource"}
 
 
-async def test_a_rollback_to_another_revision_of_the_same_name_is_noticed_between_two_attempts(
+async def test_a_rollback_to_another_revision_of_one_family_is_detected_between_attempts(
     ecs: Ecs,
 ) -> None:
     before = ecs.spec(ecs.aws.config())
@@ -147,7 +149,7 @@ async def test_a_rollback_to_another_revision_of_the_same_name_is_noticed_betwee
     assert result.rolled_back == REASON
 
 
-async def test_what_was_rolled_back_is_tried_again_by_a_later_job(update: Update) -> None:
+async def test_a_later_job_retries_a_configuration_that_was_rolled_back(update: Update) -> None:
     rolled = await update.run(lambda service: fails(service, REASON))
     becomes_steady(update.service)
 
@@ -171,7 +173,9 @@ async def test_a_service_that_keeps_showing_the_former_state_was_rolled_back(
     assert result.rolled_back == "ECS rolled back to the previous state"
 
 
-async def test_a_failure_of_an_earlier_rollout_is_not_taken_for_this_ones(update: Update) -> None:
+async def test_a_failure_of_an_earlier_rollout_is_not_attributed_to_this_one(
+    update: Update,
+) -> None:
     former = str(update.config["task_definition_arn"])
     update.service.task_definition = update.spec.config["task_definition_arn"]
     goes_back(update.service, former, "an old reason")
@@ -195,7 +199,7 @@ async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(updat
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
 
 
-async def test_without_anything_to_go_back_to_the_job_is_refused_with_the_reason(
+async def test_a_failed_rollout_without_a_previous_version_is_refused_with_the_reason(
     update: Update,
 ) -> None:
     fails(update.service, REASON)
@@ -206,7 +210,7 @@ async def test_without_anything_to_go_back_to_the_job_is_refused_with_the_reason
         await update.run(pass_by_service, within=0.1)
 
 
-async def test_the_same_configuration_is_tried_anew_where_its_rollout_failed(
+async def test_the_same_configuration_is_rolled_out_again_after_a_failure(
     update: Update,
 ) -> None:
     fails(update.service, REASON)
@@ -219,7 +223,7 @@ async def test_the_same_configuration_is_tried_anew_where_its_rollout_failed(
 
 
 @pytest.mark.parametrize("status", ["DRAINING", "INACTIVE"])
-async def test_a_service_deleted_during_its_update_is_looked_at_again(
+async def test_a_service_deleted_during_its_update_is_inspected_again(
     update: Update, status: str
 ) -> None:
     def deleted(service: Any) -> None:

@@ -28,7 +28,7 @@ async def opened(clients: Clients, location: Location) -> "ECSClient":
         return client
 
 
-async def test_those_who_ask_for_the_same_client_at_once_share_it(server: Aws) -> None:
+async def test_concurrent_requests_for_the_same_client_share_it(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
 
     first, second = await asyncio.gather(opened(clients, PLACE), opened(clients, PLACE))
@@ -69,7 +69,7 @@ async def test_a_client_that_is_still_opening_is_closed_too(server: Aws) -> None
         await opening
 
 
-async def test_one_that_did_not_come_to_be_opened_takes_no_other_with_it(server: Aws) -> None:
+async def test_a_client_cancelled_while_it_opens_affects_no_other(server: Aws) -> None:
     clients = Clients(endpoint_url=server.endpoint, external_ids={})
     opening = asyncio.create_task(opened(clients, PLACE))
     await asyncio.sleep(0)
@@ -84,7 +84,7 @@ async def test_one_that_did_not_come_to_be_opened_takes_no_other_with_it(server:
     await clients.aclose()
 
 
-async def test_clients_that_nobody_uses_are_closed_and_opened_anew(
+async def test_unused_clients_are_closed_and_opened_again_on_demand(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("landlord_engines_core.compute.ecs.sessions.MAX_IDLE_CLIENTS", 2)
@@ -170,7 +170,7 @@ async def test_a_roles_credentials_are_kept_while_they_last(
     }
 
 
-async def test_a_roles_credentials_are_fetched_anew_before_they_end(
+async def test_the_credentials_of_a_role_are_renewed_before_they_expire(
     environment: None, httpserver: HTTPServer
 ) -> None:
     calls = await inspected(httpserver, timedelta(minutes=1), 3)

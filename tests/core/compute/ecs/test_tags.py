@@ -36,7 +36,7 @@ def test_a_full_set_of_tags_fits_without_the_hashes_by_key() -> None:
 
 
 @pytest.mark.parametrize("key", ["ü", "a" * 200, "<script>", ""])
-def test_keys_that_make_no_tag_leave_the_hashes_out(key: str) -> None:
+def test_keys_that_cannot_be_a_tag_omit_the_hashes_by_key(key: str) -> None:
     hashes = {key: "1", "subnets": "2"}
 
     written = tags.applied_tags(spec(**hashes), PLACE, config(0), "a")
@@ -44,7 +44,7 @@ def test_keys_that_make_no_tag_leave_the_hashes_out(key: str) -> None:
     assert tags.key_hashes_in(written) == ({} if key else hashes)
 
 
-def test_a_tenants_tags_never_take_the_place_of_ours() -> None:
+def test_tags_of_a_tenant_never_replace_tags_of_the_worker() -> None:
     hostile = EcsConfig(tags=dict.fromkeys((tags.HASH, tags.APPLIED, "landlord.tenant_id"), "x"))
 
     written = tags.applied_tags(spec(), PLACE, hostile, "a")
@@ -54,7 +54,7 @@ def test_a_tenants_tags_never_take_the_place_of_ours() -> None:
     assert tags.belongs_to("one", written)
 
 
-def test_what_a_former_configuration_put_there_is_taken_off_and_nothing_else() -> None:
+def test_only_tags_of_the_previous_configuration_are_removed() -> None:
     before = tags.applied_tags(spec(a="1", b="2"), PLACE, config(3), "a")
     after = tags.applied_tags(spec(b="3"), PLACE, config(3, start=1), "a")
 
@@ -64,7 +64,7 @@ def test_what_a_former_configuration_put_there_is_taken_off_and_nothing_else() -
 
 
 @given(tenant=TEXT)
-def test_any_tenant_is_marked_with_a_value_that_ecs_takes(tenant: str) -> None:
+def test_the_tag_of_any_tenant_has_a_value_that_ecs_accepts(tenant: str) -> None:
     written = tags.owner_tags(tenant, PLACE, EcsConfig())
 
     value = written["landlord.tenant_id"]
@@ -74,7 +74,7 @@ def test_any_tenant_is_marked_with_a_value_that_ecs_takes(tenant: str) -> None:
     assert value.isascii()
 
 
-def test_a_key_that_looks_like_a_digest_is_no_other_tenants() -> None:
+def test_a_key_that_looks_like_a_digest_matches_no_other_tenant() -> None:
     written = tags.owner_tags("ü", PLACE, EcsConfig())
 
     assert not tags.belongs_to(written["landlord.tenant_id"], written)

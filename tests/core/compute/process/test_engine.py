@@ -93,7 +93,7 @@ async def gone(pid: int) -> None:
     await wait_for(look)
 
 
-async def test_a_tenant_lives_through_create_update_and_delete(
+async def test_a_tenant_is_created_updated_and_deleted(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = mark()
@@ -115,7 +115,7 @@ async def test_a_tenant_lives_through_create_update_and_delete(
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
-async def test_a_lock_that_a_waiting_worker_creates_again_during_a_delete_goes_too(
+async def test_a_lock_file_that_a_waiting_worker_recreates_during_a_delete_is_removed_too(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await engine.provision(spec({"command": ["/bin/sleep", "1000"]}))
@@ -151,7 +151,7 @@ async def test_a_delete_on_a_disk_with_errors_is_tried_again(
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
-async def test_a_rollback_and_a_delete_leave_nothing_of_what_they_remove(
+async def test_a_rollback_and_a_delete_leave_no_processes_and_files(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark, port = mark(), free_port()
@@ -166,7 +166,7 @@ async def test_a_rollback_and_a_delete_leave_nothing_of_what_they_remove(
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
-async def test_a_delete_removes_what_a_refused_create_left(
+async def test_a_delete_removes_the_leftovers_of_a_refused_create(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark, port = mark(), free_port()
@@ -180,7 +180,7 @@ async def test_a_delete_removes_what_a_refused_create_left(
     assert (await engine.inspect("other", "")).state is ResourceState.HEALTHY
 
 
-async def test_what_is_not_there_is_missing_and_its_delete_a_success(
+async def test_a_tenant_without_a_process_is_missing_and_its_delete_succeeds(
     engine: ProcessCompute, folder: Path
 ) -> None:
     observed = await engine.inspect("t", "")
@@ -191,7 +191,7 @@ async def test_what_is_not_there_is_missing_and_its_delete_a_success(
     await engine.aclose()
 
 
-async def test_another_worker_finds_the_process_and_adopts_it(engine: ProcessCompute) -> None:
+async def test_another_worker_finds_and_adopts_the_process(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     config = server(tenants_mark)
     pid = await serving(engine, config)
@@ -220,7 +220,7 @@ async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> 
     assert len(living(tenants_mark)) == 1
 
 
-async def test_a_worker_that_finds_another_acting_comes_back_later(
+async def test_a_worker_retries_later_while_another_worker_acts_on_the_tenant(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.1)
@@ -242,7 +242,7 @@ async def test_a_worker_that_finds_another_acting_comes_back_later(
     assert (await under_way).rolled_back
 
 
-async def test_an_update_that_never_serves_is_rolled_back(engine: ProcessCompute) -> None:
+async def test_an_update_that_never_becomes_healthy_is_rolled_back(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     before = server(tenants_mark)
     await serving(engine, before)
@@ -281,7 +281,7 @@ async def test_an_update_that_cannot_be_started_is_rolled_back(engine: ProcessCo
     assert (await engine.inspect("t", "")).state is ResourceState.HEALTHY
 
 
-async def test_an_update_is_tried_again_where_the_former_does_not_serve_either(
+async def test_an_update_is_retried_if_the_previous_command_does_not_serve_either(
     engine: ProcessCompute, tmp_path: Path
 ) -> None:
     once = tmp_path / "once"
@@ -324,7 +324,7 @@ async def cut(engine: ProcessCompute, point: str, target: ComputeSpec) -> None:
 
 
 @pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
-async def test_a_rollback_that_is_cut_is_brought_to_its_end_by_the_next_attempt(
+async def test_the_next_attempt_completes_an_interrupted_rollback(
     engine: ProcessCompute, point: str
 ) -> None:
     tenants_mark = mark()
@@ -344,7 +344,7 @@ async def test_a_rollback_that_is_cut_is_brought_to_its_end_by_the_next_attempt(
     assert len(living(tenants_mark)) == 1
 
 
-async def test_a_rollback_that_is_cut_gives_way_to_another_configuration(
+async def test_another_configuration_replaces_an_interrupted_rollback(
     engine: ProcessCompute, folder: Path
 ) -> None:
     await serving(engine, server(mark()))
@@ -359,7 +359,7 @@ async def test_a_rollback_that_is_cut_gives_way_to_another_configuration(
     assert noted_state(folder)["refused"] is None
 
 
-async def test_the_former_configuration_forgets_what_was_gone_back_from(
+async def test_applying_the_previous_configuration_clears_the_recorded_rollback(
     engine: ProcessCompute, folder: Path
 ) -> None:
     before = server(mark())
@@ -372,7 +372,7 @@ async def test_the_former_configuration_forgets_what_was_gone_back_from(
     assert noted_state(folder)["refused"] is None
 
 
-async def test_what_was_rolled_back_is_tried_again_by_a_later_job(
+async def test_a_later_job_retries_a_configuration_that_was_rolled_back(
     engine: ProcessCompute, tmp_path: Path
 ) -> None:
     ready = tmp_path / "ready"
@@ -391,7 +391,9 @@ async def test_what_was_rolled_back_is_tried_again_by_a_later_job(
     assert (await engine.inspect("t", "")).config_hash == later.config_hash
 
 
-async def test_what_never_served_is_replaced_without_a_way_back(engine: ProcessCompute) -> None:
+async def test_a_command_that_never_served_is_replaced_without_a_rollback(
+    engine: ProcessCompute,
+) -> None:
     tenants_mark = mark()
     await engine.provision(spec({"command": ["/bin/false"]}))
     await wait_state(engine, ResourceState.FAILED)
@@ -432,7 +434,7 @@ async def test_a_command_that_cannot_be_started_is_refused_without_its_name(
         (["/bin/sh", "-c", "kill -9 $$"], "the command ended with signal 9"),
     ],
 )
-async def test_a_command_that_ended_has_failed_and_says_how(
+async def test_a_command_that_ended_has_failed_and_its_exit_is_reported(
     engine: ProcessCompute, command: list[str], detail: str
 ) -> None:
     await engine.provision(spec({"command": command}))
@@ -475,7 +477,7 @@ async def test_a_command_whose_runner_was_killed_has_failed_and_is_replaced(
     assert len(living(tenants_mark)) == 1
 
 
-async def test_all_of_a_group_goes_by_force_where_it_does_not_end_by_itself(
+async def test_a_process_group_that_does_not_end_by_itself_is_killed(
     engine: ProcessCompute,
 ) -> None:
     tenants_mark = mark()
@@ -488,7 +490,7 @@ async def test_all_of_a_group_goes_by_force_where_it_does_not_end_by_itself(
     assert living(tenants_mark) == []
 
 
-async def test_a_group_whose_leader_ended_goes_with_it(engine: ProcessCompute) -> None:
+async def test_a_process_group_is_ended_after_its_leader_ended(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     code = f"import os, sys; os.fork() and sys.exit(3); {STUBBORN}"
 
@@ -502,7 +504,9 @@ async def test_a_group_whose_leader_ended_goes_with_it(engine: ProcessCompute) -
     await wait_for(none)
 
 
-async def test_the_rest_of_a_group_has_its_time_too(engine: ProcessCompute, tmp_path: Path) -> None:
+async def test_the_rest_of_a_process_group_gets_the_stop_timeout_too(
+    engine: ProcessCompute, tmp_path: Path
+) -> None:
     output = tmp_path / "output"
     slow = (
         f"signal.signal(15, lambda *_: (time.sleep(0.5), open({str(output)!r}, 'x'), sys.exit()))"
@@ -515,7 +519,7 @@ async def test_the_rest_of_a_group_has_its_time_too(engine: ProcessCompute, tmp_
     assert output.exists()
 
 
-async def test_a_stubborn_command_without_its_runner_goes_by_force(
+async def test_a_command_without_its_runner_that_ignores_sigterm_is_killed(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(termination, "_GRACE", 0.5)
@@ -529,7 +533,7 @@ async def test_a_stubborn_command_without_its_runner_goes_by_force(
     assert living(tenants_mark) == []
 
 
-async def test_a_runner_that_stands_still_goes_by_force(
+async def test_a_frozen_runner_is_killed(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(termination, "_GRACE", 0.5)
@@ -559,7 +563,7 @@ async def test_a_command_that_went_into_the_background_is_found_and_ended(
     assert living(tenants_mark) == []
 
 
-async def test_a_child_that_holds_no_lock_goes_too_where_its_runner_was_killed(
+async def test_a_child_without_the_lock_is_ended_too_after_its_runner_was_killed(
     engine: ProcessCompute,
 ) -> None:
     tenants_mark = mark()
@@ -575,7 +579,7 @@ async def test_a_child_that_holds_no_lock_goes_too_where_its_runner_was_killed(
     assert living(tenants_mark) == []
 
 
-async def test_a_process_that_cannot_be_found_is_told_instead_of_passed_over(
+async def test_a_process_that_cannot_be_found_is_reported_and_not_ignored(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(termination, "_GRACE", 0.1)
@@ -604,7 +608,7 @@ time.sleep(1000)
 """
 
 
-async def test_a_process_that_got_the_number_of_one_of_the_tenants_is_left_alone(
+async def test_a_process_that_reused_the_pid_of_a_tenants_process_is_left_alone(
     engine: ProcessCompute, folder: Path
 ) -> None:
     config = quiet_command(mark(), "import time; time.sleep(1000)")
@@ -638,7 +642,7 @@ async def test_a_command_whose_folder_was_deleted_ends(
     await gone(pid)
 
 
-async def test_a_state_that_cannot_be_read_is_as_good_as_none(
+async def test_an_unreadable_state_file_counts_as_missing(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = mark()
@@ -651,7 +655,7 @@ async def test_a_state_that_cannot_be_read_is_as_good_as_none(
     assert len(living(tenants_mark)) == 1
 
 
-async def test_a_folder_that_cannot_be_used_is_told_and_nothing_below_it(tmp_path: Path) -> None:
+async def test_an_unusable_folder_is_reported_without_the_paths_below_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "tenants"
     engine = create_process({"folder": str(folder)})
@@ -663,7 +667,7 @@ async def test_a_folder_that_cannot_be_used_is_told_and_nothing_below_it(tmp_pat
     assert "compute.process.folder" in caught.value.hint
 
 
-async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(
+async def test_a_folder_deleted_during_an_operation_makes_the_tenant_missing(
     engine: ProcessCompute, folder: Path
 ) -> None:
     def delete(point: str) -> None:
@@ -677,7 +681,7 @@ async def test_a_folder_that_is_deleted_during_an_act_is_missing_afterwards(
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
 
 
-async def test_a_folder_that_vanishes_while_it_is_deleted_is_looked_at_again(
+async def test_a_folder_that_vanishes_during_a_delete_is_inspected_again(
     engine: ProcessCompute, folder: Path
 ) -> None:
     pid = await serving(engine, server(mark()))
@@ -693,14 +697,14 @@ async def test_a_folder_that_vanishes_while_it_is_deleted_is_looked_at_again(
     assert not await engine.destroy("t", "")
 
 
-async def test_a_runner_that_breaks_is_tried_again(engine: ProcessCompute) -> None:
+async def test_a_runner_that_fails_is_retried(engine: ProcessCompute) -> None:
     broken = attrs.evolve(engine, runner=("/bin/false",))
 
     with pytest.raises(ComputeUnavailable, match="ended before it started the command"):
         await broken.provision(spec({"command": ["/bin/true"]}))
 
 
-async def test_a_runner_that_does_not_begin_is_not_waited_for_for_ever(
+async def test_the_wait_for_a_runner_that_does_not_start_is_limited(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "_START_TIMEOUT", 0.1)
@@ -723,7 +727,7 @@ os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"]
     assert await engine.destroy("t", "")
 
 
-async def test_a_port_that_the_tenant_names_is_the_one_it_gets(engine: ProcessCompute) -> None:
+async def test_a_tenant_gets_the_port_that_it_names(engine: ProcessCompute) -> None:
     port = free_port()
 
     await serving(engine, server(mark(), port=port))
@@ -731,7 +735,7 @@ async def test_a_port_that_the_tenant_names_is_the_one_it_gets(engine: ProcessCo
     assert (await engine.inspect("t", "")).resource_ids["port"] == str(port)
 
 
-async def test_a_named_port_is_kept_by_an_update_and_given_back_by_the_next(
+async def test_a_named_port_is_kept_by_one_update_and_released_by_the_next(
     engine: ProcessCompute, folder: Path
 ) -> None:
     port = free_port()
@@ -748,7 +752,7 @@ async def test_a_named_port_is_kept_by_an_update_and_given_back_by_the_next(
     await serving(engine, server(mark(), port=port), "other")
 
 
-async def test_an_update_with_a_named_port_that_is_rolled_back_gets_its_chosen_one_again(
+async def test_a_rollback_of_an_update_with_a_named_port_restores_the_chosen_port(
     engine: ProcessCompute, folder: Path
 ) -> None:
     await serving(engine, server(mark()))
@@ -761,7 +765,7 @@ async def test_an_update_with_a_named_port_that_is_rolled_back_gets_its_chosen_o
     assert [path.name for path in (folder / "ports").iterdir()] == [before]
 
 
-async def test_the_port_stands_in_the_command_and_in_the_environment(
+async def test_the_port_is_inserted_into_the_command_and_the_environment(
     engine: ProcessCompute, tmp_path: Path
 ) -> None:
     output = tmp_path / "output"
@@ -814,7 +818,7 @@ async def test_values_of_a_configuration_reach_the_command_as_they_are(
     assert process.environ()["A B"] == hostile
 
 
-async def test_nothing_of_the_workers_environment_reaches_a_command(
+async def test_a_command_gets_no_environment_variable_of_the_worker(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKERS_SECRET", "hush")
@@ -896,7 +900,7 @@ def test_a_good_configuration_is_accepted(engine: ProcessCompute) -> None:
     assert engine.location(config) == ""
 
 
-def test_what_is_not_the_operators_alone_is_a_default_for_tenants() -> None:
+def test_settings_that_tenants_may_set_too_are_their_defaults() -> None:
     engine = create_process({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
 
     assert engine.config_defaults() == {"env": {"A": "1"}, "stop_timeout": 3}

@@ -66,7 +66,7 @@ async def test_a_chain_of_forks_is_ended(
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
-async def test_one_without_a_lock_that_does_not_end_is_told_instead_of_passed_over(
+async def test_a_process_without_the_lock_that_does_not_end_is_reported(
     engine: ProcessCompute, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive = tmp_path / "alive"

@@ -43,17 +43,17 @@ async def test_an_answer_is_judged_by_its_status(
 @pytest.mark.parametrize(
     ("age", "state"), [(0.0, ResourceState.STARTING), (99.0, ResourceState.FAILED)]
 )
-async def test_what_does_not_serve_within_its_bound_has_failed(
+async def test_a_command_that_is_not_healthy_in_time_has_failed(
     age: float, state: ResourceState
 ) -> None:
     assert await judged(Health(within=30), free_port(), age) is state
 
 
-async def test_a_connection_is_enough_where_no_path_is_named(httpserver: HTTPServer) -> None:
+async def test_without_a_path_an_accepted_connection_is_healthy(httpserver: HTTPServer) -> None:
     assert await judged(Health(), httpserver.port) is ResourceState.HEALTHY
 
 
-async def test_what_answers_no_http_is_not_well() -> None:
+async def test_an_answer_that_is_not_http_is_unhealthy() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"x" * 100_000)
         writer.close()
@@ -67,7 +67,7 @@ async def test_what_answers_no_http_is_not_well() -> None:
     await server.wait_closed()
 
 
-async def test_what_has_no_runner_yet_is_starting() -> None:
+async def test_a_tenant_without_a_runner_yet_is_starting() -> None:
     config = TenantConfig(command=("x",))
     run = Run(run="1", port=1, config=config, config_hash="", key_hashes={}, output_limit=1)
 
@@ -82,14 +82,14 @@ async def test_what_has_no_runner_yet_is_starting() -> None:
         (health.STABLE_AFTER, ResourceState.HEALTHY),
     ],
 )
-async def test_without_a_check_it_is_enough_to_run_whatever_the_clock_does(
+async def test_without_a_check_a_running_command_is_healthy_whatever_the_clock_shows(
     age: float, state: ResourceState
 ) -> None:
     assert await judged(None, age=age) is state
 
 
 @pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
-async def test_a_clock_that_is_set_changes_no_commands_age(
+async def test_setting_the_clock_does_not_change_the_age_of_a_command(
     monkeypatch: pytest.MonkeyPatch, step: float
 ) -> None:
     config = TenantConfig(command=("x",), health=None)

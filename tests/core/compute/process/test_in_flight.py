@@ -37,7 +37,7 @@ def only_folder(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("point", ["claimed", "ended", "written", "spawned", "begun"])
-async def test_cancelled_anywhere_in_a_create_a_job_starts_nothing_more(
+async def test_a_job_cancelled_at_any_failpoint_of_a_create_starts_nothing_more(
     engine: ProcessCompute, folder: Path, point: str
 ) -> None:
     tenants_mark = mark()
@@ -52,7 +52,7 @@ async def test_cancelled_anywhere_in_a_create_a_job_starts_nothing_more(
 
 
 @pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
-async def test_cancelled_in_an_update_before_its_end_the_former_command_serves(
+async def test_the_previous_command_serves_after_an_update_is_cancelled_before_its_end(
     engine: ProcessCompute, point: str
 ) -> None:
     tenants_mark = mark()
@@ -68,7 +68,7 @@ async def test_cancelled_in_an_update_before_its_end_the_former_command_serves(
     assert living(tenants_mark) == []
 
 
-async def test_cancelled_after_the_next_command_has_proved_itself_that_one_serves(
+async def test_the_next_command_serves_after_a_cancellation_once_it_was_healthy(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
@@ -89,7 +89,7 @@ async def test_cancelled_after_the_next_command_has_proved_itself_that_one_serve
 
 
 @pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
-async def test_cancelled_on_the_way_back_the_former_command_serves(
+async def test_the_previous_command_serves_after_a_rollback_is_cancelled(
     engine: ProcessCompute, point: str
 ) -> None:
     tenants_mark = mark()
@@ -100,7 +100,7 @@ async def test_cancelled_on_the_way_back_the_former_command_serves(
     await serves(engine, tenants_mark, first)
 
 
-async def test_a_job_that_goes_on_with_a_cut_update_and_is_cancelled_leaves_the_former(
+async def test_a_cancelled_job_that_resumed_an_interrupted_update_restores_the_previous_command(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
@@ -124,7 +124,7 @@ async def test_a_job_that_goes_on_with_a_cut_update_and_is_cancelled_leaves_the_
 
 
 @pytest.mark.parametrize(("code", "count"), [(DEAF, 1), ("0", 0)])
-async def test_what_was_not_healthy_yet_runs_again_where_it_ran(
+async def test_a_command_that_was_not_healthy_yet_runs_again_after_a_cancellation(
     engine: ProcessCompute, code: str, count: int
 ) -> None:
     tenants_mark = mark()
@@ -141,7 +141,7 @@ async def test_what_was_not_healthy_yet_runs_again_where_it_ran(
 
 
 @pytest.mark.parametrize("what", ["removed", "another's"])
-async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cancelled_switch(
+async def test_a_cancelled_switch_leaves_a_folder_that_meanwhile_has_another_owner(
     engine: ProcessCompute, folder: Path, what: str
 ) -> None:
     tenants_mark = mark()
@@ -162,7 +162,7 @@ async def test_a_folder_that_became_anothers_meanwhile_is_not_touched_by_a_cance
     assert living(tenants_mark) == []
 
 
-async def test_a_full_disk_ends_an_update_before_it_stops_the_former_command(
+async def test_an_update_on_a_full_disk_fails_before_it_stops_the_previous_command(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
@@ -179,7 +179,7 @@ async def test_a_full_disk_ends_an_update_before_it_stops_the_former_command(
     await serves(engine, tenants_mark, first)
 
 
-async def test_a_delete_on_another_worker_waits_for_what_a_cancelled_job_carries(
+async def test_a_delete_on_another_worker_waits_for_the_request_of_a_cancelled_job(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
@@ -207,7 +207,7 @@ async def test_a_delete_on_another_worker_waits_for_what_a_cancelled_job_carries
 
 
 @pytest.mark.parametrize("error", [Superseded("a younger job"), ExecutionEnded("it was killed")])
-async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ended(
+async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def ask() -> None:
@@ -229,7 +229,7 @@ async def test_a_process_that_stood_still_changes_nothing_where_its_job_has_ende
     await serves(engine, tenants_mark, first)
 
 
-async def test_a_younger_job_ends_a_switch_as_it_is_and_its_version_serves(
+async def test_a_younger_job_ends_a_switch_without_a_rollback_and_its_version_serves(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
@@ -256,7 +256,7 @@ async def test_a_younger_job_ends_a_switch_as_it_is_and_its_version_serves(
 
 
 @pytest.mark.parametrize("point", ["create:claimed", "create:ended"])
-async def test_a_worker_stopped_before_its_create_starts_nothing_once_its_job_has_ended(
+async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job(
     engine: ProcessCompute, folder: Path, point: str
 ) -> None:
     tenants_mark = mark()
@@ -281,7 +281,7 @@ async def test_a_worker_stopped_before_its_create_starts_nothing_once_its_job_ha
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
-async def test_a_cancellation_while_orphans_are_looked_for_leaves_no_lock_held(
+async def test_a_cancellation_during_the_search_for_orphans_releases_the_lock(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants_mark = mark()
@@ -304,5 +304,5 @@ async def test_a_cancellation_while_orphans_are_looked_for_leaves_no_lock_held(
     await engine.destroy("t", "")
 
 
-def test_how_long_a_job_is_carried_is_known(engine: ProcessCompute) -> None:
+def test_the_longest_carry_of_a_job_is_known(engine: ProcessCompute) -> None:
     assert engine.longest_carry == LONGEST_CARRY == 110

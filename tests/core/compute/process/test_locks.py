@@ -10,7 +10,7 @@ from landlord_engines_core.compute.process.locks import is_held, remove_foreign,
 from landlord_test_target.harness import wait_for
 
 
-async def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+async def test_a_lock_has_one_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
 
     assert not is_held(path)
@@ -22,7 +22,7 @@ async def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     assert not is_held(path)
 
 
-async def test_a_lock_is_held_as_long_as_anybody_has_it_open(tmp_path: Path) -> None:
+async def test_a_lock_is_held_while_any_process_has_it_open(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     held = await try_lock(path)
     assert held is not None
@@ -40,7 +40,7 @@ async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-async def test_a_lock_whose_file_went_meanwhile_is_not_taken(
+async def test_a_lock_whose_file_was_removed_meanwhile_is_not_acquired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
 ) -> None:
     path = tmp_path / "lock"
@@ -86,7 +86,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_lock_held(
     os.close(again)
 
 
-async def test_an_error_that_a_cancelled_caller_would_have_met_is_forgotten(tmp_path: Path) -> None:
+async def test_an_error_after_the_cancellation_of_the_caller_is_dropped(tmp_path: Path) -> None:
     taking = asyncio.ensure_future(try_lock(tmp_path / "none" / "lock"))
     await asyncio.sleep(0)
 
@@ -124,7 +124,7 @@ async def test_a_lock_that_may_not_be_opened_is_opened_again(
     os.close(held)
 
 
-def test_what_another_worker_cleared_meanwhile_is_not_cleared_again(
+def test_flags_that_another_worker_cleared_meanwhile_are_not_cleared_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"

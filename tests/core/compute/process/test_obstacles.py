@@ -101,7 +101,7 @@ def test_a_protected_file_behind_a_link_keeps_its_flag(top: Path, tmp_path: Path
 
 @pytest.mark.usefixtures("flags")
 @pytest.mark.parametrize("protected", ["work/file", "work", "act.lock", ""])
-def test_who_may_not_clear_a_flag_is_told_the_path_and_the_command(
+def test_an_error_for_a_flag_names_the_path_and_the_command_that_clears_it(
     top: Path, tmp_path: Path, protected: str
 ) -> None:
     (top / "work" / "file").touch()
@@ -130,7 +130,7 @@ else:
 
 
 @pytest.mark.usefixtures("flags")
-async def test_a_tenant_with_protected_locks_and_folders_is_deleted_with_all_of_its_notes(
+async def test_a_tenant_with_protected_locks_and_folders_is_deleted_with_its_state_files(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = mark()
@@ -146,7 +146,7 @@ async def test_a_tenant_with_protected_locks_and_folders_is_deleted_with_all_of_
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes what is somebody else's")
-def test_what_belongs_to_another_user_is_told_with_its_path_and_owner(
+def test_a_file_of_another_user_is_reported_with_its_path_and_owner(
     top: Path, tmp_path: Path
 ) -> None:
     os.chown(top, 65534, 65534)
@@ -167,7 +167,7 @@ else:
     )
 
 
-def test_a_name_that_is_denied_for_no_known_reason_is_told(
+def test_a_denied_path_without_a_known_reason_is_reported(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(*_: object, **__: object) -> None:
@@ -180,7 +180,7 @@ def test_a_name_that_is_denied_for_no_known_reason_is_told(
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "bind", "file"])
-async def test_a_delete_never_reaches_behind_a_mount_and_goes_on_once_it_is_gone(
+async def test_a_delete_never_crosses_a_mount_and_continues_once_it_is_unmounted(
     engine: ProcessCompute, folder: Path, tmp_path: Path, top: Path, kind: str
 ) -> None:
     tenants_mark = mark()
@@ -226,7 +226,7 @@ def test_the_tenants_folder_itself_may_be_a_mount_and_is_left_alone(
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])
-def test_a_mount_that_no_list_shows_is_met_and_not_crossed(
+def test_a_mount_that_no_list_shows_is_detected_and_not_crossed(
     top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     outside = tmp_path / "outside"
@@ -246,7 +246,7 @@ def test_a_mount_that_no_list_shows_is_met_and_not_crossed(
     assert (outside / "kept").read_text() == "data"
 
 
-def test_a_system_without_mount_ids_tells_a_mount_by_its_device(
+def test_without_mount_ids_a_mount_is_recognised_by_its_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(obstacles, "_DESCRIPTORS", tmp_path)
@@ -290,7 +290,7 @@ async def test_any_name_in_a_tenants_folder_is_removed_and_a_link_alone(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["outside"]
 
 
-def test_what_a_file_is_not_is_no_protection(top: Path) -> None:
+def test_another_kind_of_error_is_no_protection(top: Path) -> None:
     os.mkfifo(top / "pipe")
     descriptor = os.open(top, os.O_RDONLY)
     try:
@@ -303,7 +303,7 @@ def test_what_a_file_is_not_is_no_protection(top: Path) -> None:
 
 @pytest.mark.usefixtures("flags")
 @pytest.mark.parametrize("protected", ["work", "."])
-def test_a_refusal_names_what_is_protected(
+def test_a_refusal_names_the_protected_path(
     top: Path, monkeypatch: pytest.MonkeyPatch, protected: str
 ) -> None:
     # As for a user who may not clear it; the real one, in a process of its own, is above.

@@ -29,7 +29,7 @@ def single() -> Ports:
     return Ports(first=port, last=port)
 
 
-def test_a_chosen_port_is_in_the_range_and_a_tenants_own(tmp_path: Path) -> None:
+def test_a_chosen_port_is_in_the_range_and_belongs_to_one_tenant(tmp_path: Path) -> None:
     ports = Ports(first=21_000, last=21_999)
 
     chosen = [claims(tmp_path, str(n), ports).claim_free(0, current=0) for n in range(50)]
@@ -50,7 +50,7 @@ def test_a_former_port_is_preferred(tmp_path: Path, single: Ports) -> None:
     assert claims(tmp_path, "a", Ports()).claim_free(single.first, current=0) == single.first
 
 
-def test_a_port_that_a_stranger_took_is_passed_over(
+def test_a_port_that_an_unrelated_process_uses_is_skipped(
     tmp_path: Path, taken: int, single: Ports
 ) -> None:
     assert claims(tmp_path, "a", single).claim_free(taken, current=0) == single.first
@@ -77,14 +77,14 @@ def test_a_fixed_port_belongs_to_one_tenant(tmp_path: Path, single: Ports) -> No
         claims(tmp_path, "b", single).claim_fixed(single.first, current=0)
 
 
-def test_a_fixed_port_that_a_stranger_has_may_be_free_later(tmp_path: Path, taken: int) -> None:
+def test_a_fixed_port_used_by_an_unrelated_process_is_a_temporary_failure(
+    tmp_path: Path, taken: int
+) -> None:
     with pytest.raises(ComputeUnavailable, match="in use by another process"):
         claims(tmp_path, "a", Ports()).claim_fixed(taken, current=0)
 
 
-def test_ports_that_are_not_kept_are_given_back_and_no_other_tenants(
-    tmp_path: Path, single: Ports
-) -> None:
+def test_released_ports_are_only_those_of_the_tenant(tmp_path: Path, single: Ports) -> None:
     tenant, other = claims(tmp_path, "a", Ports()), claims(tmp_path, "b", single)
     first = tenant.claim_free(0, current=0)
     other.claim_fixed(single.first, current=0)
@@ -98,7 +98,7 @@ def test_ports_that_are_not_kept_are_given_back_and_no_other_tenants(
     assert {path.name for path in (tmp_path / "ports").iterdir()} == {str(single.first)}
 
 
-def test_a_claim_that_somebody_deleted_hinders_nobody(tmp_path: Path) -> None:
+def test_a_deleted_claim_of_a_port_blocks_nobody(tmp_path: Path) -> None:
     tenant = claims(tmp_path, "a", Ports())
     port = tenant.claim_free(0, current=0)
     (tmp_path / "ports" / str(port)).unlink()
@@ -108,5 +108,5 @@ def test_a_claim_that_somebody_deleted_hinders_nobody(tmp_path: Path) -> None:
     assert list((tmp_path / "a" / "ports").iterdir()) == []
 
 
-def test_a_tenant_that_never_claimed_has_nothing_to_give_back(tmp_path: Path) -> None:
+def test_a_tenant_without_claims_releases_nothing(tmp_path: Path) -> None:
     claims(tmp_path, "a", Ports()).release_others()

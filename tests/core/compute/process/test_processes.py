@@ -39,18 +39,20 @@ def identity(pid: int) -> ProcessIdentity:
 
 
 @pytest.mark.parametrize("wall", [0.0, 1e12])
-def test_the_kernels_marks_tell_a_process_whatever_the_clock_says(pid: int, wall: float) -> None:
+def test_a_process_is_identified_by_the_kernels_start_time_and_not_by_the_clock(
+    pid: int, wall: float
+) -> None:
     assert is_same_process(attrs.evolve(identity(pid), wall=wall), FOLDER)
 
 
-def test_one_of_another_start_or_another_boot_is_not_the_one_that_was_noted(pid: int) -> None:
+def test_a_process_with_another_start_time_or_boot_is_another_process(pid: int) -> None:
     process = identity(pid)
 
     assert not is_same_process(attrs.evolve(process, ticks=process.ticks - 1), FOLDER)
     assert not is_same_process(attrs.evolve(process, boot_id="another"), FOLDER)
 
 
-def test_a_note_of_a_former_version_names_only_a_process_of_its_folder(pid: int) -> None:
+def test_a_state_file_of_a_former_version_identifies_only_a_process_in_its_folder(pid: int) -> None:
     former = attrs.evolve(identity(pid), boot_id="", ticks=0)
 
     assert is_same_process(former, FOLDER)
@@ -59,14 +61,14 @@ def test_a_note_of_a_former_version_names_only_a_process_of_its_folder(pid: int)
     assert not is_same_process(attrs.evolve(former, wall=time.time() - 3600), FOLDER)
 
 
-def test_a_process_that_is_gone_is_nobodys() -> None:
+def test_a_process_that_has_ended_belongs_to_no_tenant() -> None:
     assert start_ticks(0) == 0
     assert not is_same_process(
         ProcessIdentity(pid=1 << 30, boot_id="", ticks=0, wall=time.time()), FOLDER
     )
 
 
-def test_a_system_that_names_no_boot_is_told_from_one_that_does(
+def test_a_system_without_a_boot_id_differs_from_one_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner, "_BOOT_ID", Path("/no/such/file"))
@@ -74,7 +76,7 @@ def test_a_system_that_names_no_boot_is_told_from_one_that_does(
     assert boot_id() == ""
 
 
-def test_a_zombie_is_not_the_one_that_was_noted_any_more() -> None:
+def test_a_zombie_no_longer_counts_as_the_recorded_process() -> None:
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -98,7 +100,9 @@ def test_a_tenants_process_is_found_by_its_environment(
     assert not visit_processes("/tenants/another", visited.append)
 
 
-def test_those_that_may_not_be_looked_at_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_may_not_be_inspected_belong_to_no_tenant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def denied(*_: object) -> None:
         raise PermissionError
 
@@ -107,7 +111,7 @@ def test_those_that_may_not_be_looked_at_are_nobodys(monkeypatch: pytest.MonkeyP
     assert not visit_processes(FOLDER, lambda _: None)
 
 
-def test_those_that_end_before_they_are_asked_are_followed_for_a_bounded_time(
+def test_the_search_follows_short_lived_processes_for_a_limited_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     numbers = itertools.count(1 << 30)
@@ -131,7 +135,7 @@ def test_a_process_of_the_tenant_that_holds_no_lock_is_left_alone(
     assert is_same_process(identity(pid), FOLDER)
 
 
-def test_what_has_this_workers_session_is_killed_without_its_group() -> None:
+def test_a_process_in_the_session_of_the_worker_is_killed_without_its_group() -> None:
     with subprocess.Popen(["/bin/sleep", "1000"]) as child:
         processes.kill(child.pid)
 

@@ -22,7 +22,7 @@ except Exception as error:
 """
 
 
-async def test_a_folder_is_reached_and_none_is_made(tmp_path: Path) -> None:
+async def test_reach_checks_the_folder_and_creates_none(tmp_path: Path) -> None:
     there = create_process({"folder": str(tmp_path)})
     not_created = create_process({"folder": str(tmp_path / "a/b")})
 
@@ -32,7 +32,7 @@ async def test_a_folder_is_reached_and_none_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["file", "file/below", "dangling"])
-def test_what_is_no_folder_is_named(tmp_path: Path, folder: str) -> None:
+def test_a_path_that_is_no_folder_is_named(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
 
@@ -40,7 +40,7 @@ def test_what_is_no_folder_is_named(tmp_path: Path, folder: str) -> None:
         check_folder(tmp_path / folder)
 
 
-def test_a_name_that_no_system_takes_is_told(tmp_path: Path) -> None:
+def test_a_path_that_no_system_accepts_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ComputeUnavailable, match="cannot be inspected: ENAMETOOLONG"):
         check_folder(tmp_path / ("x" * 300))
 

@@ -9,7 +9,7 @@ from landlord_engines_core.compute.process.removal import make_usable, remove_fo
 from landlord_test_target.nobody import run_as_nobody
 
 
-def test_what_a_tenant_closed_to_its_own_user_is_removed(tmp_path: Path) -> None:
+def test_files_without_permissions_for_their_own_user_are_removed(tmp_path: Path) -> None:
     run_as_nobody(
         """
 top = Path("tenant")
@@ -25,7 +25,7 @@ assert not top.exists()
     )
 
 
-def test_a_lock_that_a_tenant_closed_is_taken_all_the_same(tmp_path: Path) -> None:
+def test_a_lock_file_without_permissions_is_acquired_anyway(tmp_path: Path) -> None:
     run_as_nobody(
         """
 top = Path("tenant")
@@ -108,7 +108,9 @@ def test_sockets_pipes_many_files_and_odd_names_are_removed(tmp_path: Path) -> N
     assert not top.exists()
 
 
-def test_the_locks_and_the_state_go_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_locks_and_the_state_are_removed_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     top = tmp_path / "tenant"
     (top / "work").mkdir(parents=True)
     for name in ("act.lock", "a", "state.json", "z"):
@@ -126,7 +128,7 @@ def test_the_locks_and_the_state_go_last(tmp_path: Path, monkeypatch: pytest.Mon
     assert set(gone[:2]) == {"a", "z"}
 
 
-def test_a_link_is_not_made_usable_and_neither_is_what_it_leads_to(tmp_path: Path) -> None:
+def test_the_permissions_of_a_link_and_its_target_are_not_changed(tmp_path: Path) -> None:
     outside, link = tmp_path / "outside", tmp_path / "link"
     outside.touch(0o400)
     link.symlink_to(outside)

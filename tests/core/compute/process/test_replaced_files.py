@@ -97,7 +97,7 @@ def outside(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", KINDS)
-async def test_a_tenant_whose_files_are_all_something_else_is_updated_and_deleted(
+async def test_a_tenant_whose_files_were_replaced_by_other_kinds_is_updated_and_deleted(
     engine: ProcessCompute, folder: Path, outside: Path, make: Make
 ) -> None:
     tenants_mark = mark()
@@ -134,7 +134,9 @@ async def test_a_tenant_whose_files_are_all_something_else_is_updated_and_delete
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_what_is_no_file_is_not_opened_and_told_for_what_it_is(tmp_path: Path, make: Make) -> None:
+def test_a_path_that_is_no_regular_file_is_reported_and_not_opened(
+    tmp_path: Path, make: Make
+) -> None:
     path = tmp_path / "a" / "b" / "c" / "file"
     path.parent.mkdir(parents=True)
     make(path)
@@ -146,7 +148,7 @@ def test_what_is_no_file_is_not_opened_and_told_for_what_it_is(tmp_path: Path, m
     assert not is_held(path)
 
 
-def test_what_takes_a_files_location_after_the_look_is_not_waited_for(
+def test_a_fifo_that_replaces_a_file_after_the_check_does_not_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
@@ -162,7 +164,7 @@ def test_what_takes_a_files_location_after_the_look_is_not_waited_for(
         open_file(path, os.O_RDONLY)
 
 
-async def test_a_lock_is_taken_where_something_else_stood(tmp_path: Path) -> None:
+async def test_a_lock_is_acquired_after_another_kind_of_file_was_replaced(tmp_path: Path) -> None:
     a_folder(tmp_path / "lock")
 
     assert await try_lock(tmp_path / "lock") is None
@@ -174,7 +176,7 @@ async def test_a_lock_is_taken_where_something_else_stood(tmp_path: Path) -> Non
     os.close(held)
 
 
-def test_what_another_worker_is_about_to_clear_is_left_to_it(tmp_path: Path) -> None:
+def test_a_path_that_another_worker_is_clearing_is_left_to_it(tmp_path: Path) -> None:
     a_folder(tmp_path / "lock")
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -197,7 +199,7 @@ def test_what_another_worker_is_about_to_clear_is_left_to_it(tmp_path: Path) -> 
         {"pid": "secret"},
     ],
 )
-async def test_a_note_that_a_tenant_wrote_delays_no_delete(
+async def test_a_state_file_that_a_tenant_wrote_delays_no_delete(
     engine: ProcessCompute, folder: Path, lies: dict[str, object]
 ) -> None:
     tenants_mark = mark()
@@ -220,7 +222,7 @@ def test_a_document_is_read_up_to_a_bound(tmp_path: Path) -> None:
     assert folder.read().state is None
 
 
-def test_notes_of_ports_may_hold_anything(tmp_path: Path, outside: Path) -> None:
+def test_files_with_claims_of_ports_may_contain_anything(tmp_path: Path, outside: Path) -> None:
     tenant = tmp_path / "tenants" / "t"
     tenant.mkdir(parents=True)
     claims = PortClaims(tenant, Ports())
@@ -252,7 +254,7 @@ def test_output_goes_to_no_fifo_and_no_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("held", ["act.lock", "."])
-async def test_a_tenant_that_holds_the_workers_lock_is_deleted_all_the_same(
+async def test_a_tenant_that_holds_the_lock_of_the_worker_is_deleted_anyway(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.2)
@@ -273,7 +275,7 @@ async def test_a_tenant_that_holds_the_workers_lock_is_deleted_all_the_same(
     assert living(tenants_mark) == []
 
 
-async def test_a_worker_that_acts_is_waited_for_by_a_delete(
+async def test_a_delete_waits_for_a_worker_that_acts_on_the_tenant(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.2)

@@ -13,13 +13,13 @@ async def due() -> None:
     """The job lives."""
 
 
-async def test_what_a_thread_returns_or_raises_is_the_callers() -> None:
+async def test_the_caller_gets_the_result_or_the_error_of_a_thread() -> None:
     assert await send_work(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await send_work(divmod, 7, 0)
 
 
-async def test_a_step_that_is_cancelled_goes_on_once_the_work_is_done() -> None:
+async def test_a_cancelled_step_ends_once_the_work_of_its_thread_is_done() -> None:
     begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -52,5 +52,5 @@ def test_pauses_grow_to_a_limit() -> None:
     assert delays[-1] == 0.25
 
 
-def test_there_is_one_pause_at_least() -> None:
+def test_there_is_at_least_one_pause() -> None:
     assert list(backoff_delays(0)) == [0.01]

@@ -13,7 +13,7 @@ from landlord_test_target.process_acts import cut_at, deaf, provisioned, serves
 
 
 @pytest.mark.parametrize("point", ["ended", "written"])
-async def test_an_update_cut_before_its_start_has_the_former_serve_again(
+async def test_the_previous_command_serves_again_after_an_update_interrupted_before_its_start(
     engine: ProcessCompute, point: str
 ) -> None:
     tenants_mark = mark()
@@ -27,7 +27,7 @@ async def test_an_update_cut_before_its_start_has_the_former_serve_again(
 
 
 @pytest.mark.parametrize("point", ["spawned", "begun"])
-async def test_a_cut_update_whose_next_command_serves_is_brought_to_its_end(
+async def test_an_interrupted_update_whose_next_command_serves_is_completed(
     engine: ProcessCompute, point: str
 ) -> None:
     tenants_mark = mark()
@@ -42,7 +42,7 @@ async def test_a_cut_update_whose_next_command_serves_is_brought_to_its_end(
 
 
 @pytest.mark.parametrize("point", ["update:begun", "rollback:noted", "rollback:written"])
-async def test_a_cut_update_whose_next_command_does_not_serve_is_rolled_back(
+async def test_an_interrupted_update_whose_next_command_does_not_serve_is_rolled_back(
     engine: ProcessCompute, point: str
 ) -> None:
     tenants_mark = mark()
@@ -54,7 +54,7 @@ async def test_a_cut_update_whose_next_command_does_not_serve_is_rolled_back(
     await serves(engine, tenants_mark, first)
 
 
-async def test_what_serves_or_was_never_there_or_never_served_is_left_alone(
+async def test_restore_changes_nothing_for_a_serving_a_missing_and_a_never_healthy_command(
     engine: ProcessCompute,
 ) -> None:
     tenants_mark = mark()

@@ -46,7 +46,7 @@ async def ended(engine: ProcessCompute, code: str) -> str:
     return await wait_for(look)
 
 
-async def test_what_a_command_writes_is_kept(engine: ProcessCompute, folder: Path) -> None:
+async def test_the_output_of_a_command_is_kept(engine: ProcessCompute, folder: Path) -> None:
     await ended(engine, "import sys; print('out', flush=True); print('error', file=sys.stderr)")
 
     assert (only_folder(folder) / "output.log").read_text() == "out\nerror\n"
@@ -74,7 +74,7 @@ async def test_a_full_disk_does_not_stop_a_command(
     output.write(b"does not fit")
 
 
-async def test_output_goes_on_once_the_file_for_it_can_be_opened(tmp_path: Path) -> None:
+async def test_output_is_kept_again_once_its_file_can_be_opened(tmp_path: Path) -> None:
     path = tmp_path / "not yet" / "output.log"
     output = runner.Output(path, 10)
     output.write(b"lost")
@@ -89,7 +89,7 @@ async def test_output_goes_on_once_the_file_for_it_can_be_opened(tmp_path: Path)
     assert path.read_bytes() == b"keptlater"
 
 
-async def test_a_note_that_could_not_be_written_is_written_once_that_is_possible(
+async def test_the_runner_repeats_a_failed_write_of_its_state(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = mark()
@@ -115,13 +115,13 @@ async def test_a_note_that_could_not_be_written_is_written_once_that_is_possible
     assert (await engine.inspect("t", "")).state is ResourceState.HEALTHY
 
 
-async def test_a_command_that_closes_its_output_goes_on(engine: ProcessCompute) -> None:
+async def test_a_command_that_closes_its_output_keeps_running(engine: ProcessCompute) -> None:
     code = "import os, time; os.close(1); os.close(2); time.sleep(1.2); os._exit(5)"
 
     assert await ended(engine, code) == "the command ended with exit code 5"
 
 
-async def test_a_command_reads_nothing(engine: ProcessCompute) -> None:
+async def test_a_command_has_an_empty_standard_input(engine: ProcessCompute) -> None:
     code = "import sys; sys.exit(len(sys.stdin.read()))"
 
     assert await ended(engine, code) == "the command ended with exit code 0"
@@ -168,7 +168,7 @@ async def test_the_runner_leaves_the_workers_session(engine: ProcessCompute) -> 
     assert os.getsid(psutil.Process(pid).ppid()) != os.getsid(0)
 
 
-async def test_a_command_that_cannot_be_started_is_noted(engine: ProcessCompute) -> None:
+async def test_a_command_that_cannot_be_started_is_recorded(engine: ProcessCompute) -> None:
     with pytest.raises(ComputeRefused, match="cannot be started: ENOENT"):
         await engine.provision(spec({"command": ["/no/such/program"]}))
 
@@ -188,7 +188,7 @@ async def test_a_command_that_does_not_end_in_its_time_is_killed(engine: Process
     assert living(tenants_mark) == []
 
 
-async def test_what_is_left_of_a_group_is_ended_with_its_leader(engine: ProcessCompute) -> None:
+async def test_the_rest_of_a_process_group_is_ended_with_its_leader(engine: ProcessCompute) -> None:
     tenants_mark = mark()
     code = (
         "import os, signal, time; signal.signal(15, signal.SIG_IGN); "
@@ -205,7 +205,7 @@ async def test_what_is_left_of_a_group_is_ended_with_its_leader(engine: ProcessC
     assert living(tenants_mark) == []
 
 
-async def test_a_command_whose_folder_is_gone_is_ended(
+async def test_a_command_whose_folder_was_removed_is_ended(
     engine: ProcessCompute, folder: Path
 ) -> None:
     tenants_mark = mark()

@@ -34,11 +34,13 @@ def test_a_bad_setting_is_refused_by_its_name(section: dict[str, object], proble
         create_process(section)
 
 
-def test_tenants_are_kept_in_the_users_own_folder_unless_told_otherwise() -> None:
+def test_the_default_folder_is_the_users_state_folder() -> None:
     assert Path(create_process({}).settings.folder).is_relative_to(Path.home())
 
 
-def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_for_a_user_without_a_home_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(settings, "state_folder", lambda: None)
 
     with pytest.raises(ComputeRefused, match="no home folder") as caught:

@@ -1,7 +1,6 @@
 """The fixture of the example engine's tests: a file with jobs, a target, and real workers."""
 
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import attrs
 from landlord_engines_core.devserver.records import State, TenantRecord
 from landlord_engines_core.devserver.wire import provision_request
 from landlord_engines_core.engine import Dispatcher, LocalBackend
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.target import Target
 from landlord_test_target.waiting import wait_for
 from landlord_test_target.worker import Worker
@@ -42,12 +42,12 @@ class Bench:
         record = TenantRecord(id=tenant, name="acme", status=status, desired_config=config)
         return await self.dispatcher.dispatch(provision_request(record))
 
-    async def reads(self, job: str, state: str, sub_state: str) -> Mapping[str, object]:
+    async def reads(self, job: str, state: PolledState) -> PolledExecution:
         """Wait until Landlord reads this state of a job, and return the answer."""
 
-        async def look() -> Mapping[str, object] | None:
+        async def look() -> PolledExecution | None:
             polled = await self.dispatcher.poll(job)
-            return polled if (polled["state"], polled["sub_state"]) == (state, sub_state) else None
+            return polled if polled is not None and polled.state is state else None
 
         answer = await wait_for(look)
         assert answer is not None

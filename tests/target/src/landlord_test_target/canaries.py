@@ -237,7 +237,7 @@ async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
         "argv": str(psutil.Process(worker.process.pid).cmdline()),
         "status": str(await scene.world.status(tenant)),
         "history": str(await scene.world.history(tenant)),
-        "polled": str([await scene.world.dispatcher.poll(job) for job in [*sent, nobody]]),
+        "polled": str([await scene.world.dispatcher.read_row(job) for job in [*sent, nobody]]),
     }
     kept, bodies = await _read_restate(scene)
     outputs |= kept

@@ -164,7 +164,7 @@ async def insisted(call: Callable[[], Awaitable[T]]) -> T:
 class ComputeContract:
     """The suite, which every engine has to pass."""
 
-    async def test_what_is_not_there_is_missing_and_deleting_it_succeeds(
+    async def test_a_tenant_without_a_resource_is_missing_and_its_delete_succeeds(
         self, subject: Subject
     ) -> None:
         engine, desired = subject.engine(), spec(subject, subject.tenant())
@@ -174,9 +174,7 @@ class ComputeContract:
         )
         assert not await engine.destroy(desired.tenant, desired.location)
 
-    async def test_a_resource_keeps_the_hashes_that_it_was_made_with(
-        self, subject: Subject
-    ) -> None:
+    async def test_a_resource_keeps_the_hashes_of_its_spec(self, subject: Subject) -> None:
         engine, desired = subject.engine(), spec(subject, subject.tenant())
 
         made = await engine.provision(desired)
@@ -186,7 +184,9 @@ class ComputeContract:
         assert observed.key_hashes == desired.key_hashes
         assert observed.resource_ids == made.resource_ids
 
-    async def test_an_act_repeated_ten_times_has_the_effect_of_one(self, subject: Subject) -> None:
+    async def test_an_operation_repeated_ten_times_has_the_effect_of_one(
+        self, subject: Subject
+    ) -> None:
         engine, tenant = subject.engine(), subject.tenant()
         first, second = spec(subject, tenant, 1), spec(subject, tenant, 2)
 
@@ -205,7 +205,7 @@ class ComputeContract:
         assert gone == [True, *[False] * 9]
         assert await subject.versions(tenant) == []
 
-    async def test_another_worker_takes_over_what_is_there(self, subject: Subject) -> None:
+    async def test_another_worker_adopts_an_existing_resource(self, subject: Subject) -> None:
         tenant = subject.tenant()
         desired = spec(subject, tenant)
         made = await subject.engine().provision(desired)
@@ -238,7 +238,7 @@ class ComputeContract:
         await healthy(engine, desired)
         assert await subject.versions(desired.tenant) == [1]
 
-    async def test_drift_is_seen_and_repaired(self, subject: Subject) -> None:
+    async def test_drift_is_detected_and_repaired(self, subject: Subject) -> None:
         engine = subject.engine()
 
         async def brought_back(drift: str) -> None:
@@ -257,7 +257,7 @@ class ComputeContract:
 
         await asyncio.gather(*map(brought_back, subject.drifts))
 
-    async def test_an_act_cut_at_any_point_is_brought_to_its_end_by_another_worker(
+    async def test_another_worker_completes_an_operation_interrupted_at_any_failpoint(
         self, subject: Subject
     ) -> None:
         async def brought_to_its_end(act: str, point: str) -> None:
@@ -270,7 +270,9 @@ class ComputeContract:
 
         await asyncio.gather(*(brought_to_its_end(*one) for one in _points(subject)))
 
-    async def test_an_update_cut_at_any_point_can_be_taken_back(self, subject: Subject) -> None:
+    async def test_an_update_interrupted_at_any_failpoint_can_be_reverted(
+        self, subject: Subject
+    ) -> None:
         async def taken_back(point: str) -> None:
             tenant = await _interrupt_act(subject, "update", point)
 
@@ -282,7 +284,9 @@ class ComputeContract:
 
         await asyncio.gather(*map(taken_back, subject.points.get("update", ())))
 
-    async def test_a_delete_leaves_nothing_of_an_act_that_was_cut(self, subject: Subject) -> None:
+    async def test_a_delete_leaves_nothing_of_an_interrupted_operation(
+        self, subject: Subject
+    ) -> None:
         async def deleted(act: str, point: str) -> None:
             tenant = await _interrupt_act(subject, act, point)
 
@@ -293,7 +297,7 @@ class ComputeContract:
 
         await asyncio.gather(*(deleted(*one) for one in _points(subject)))
 
-    async def test_many_tenants_at_once_get_each_its_own(self, subject: Subject) -> None:
+    async def test_many_tenants_at_once_each_get_their_own_resource(self, subject: Subject) -> None:
         engine = subject.engine()
         specs = [spec(subject, subject.tenant(), number % 2 + 1) for number in range(8)]
 
@@ -304,7 +308,9 @@ class ComputeContract:
             await healthy(engine, desired)
             assert await subject.versions(desired.tenant) == [number % 2 + 1]
 
-    async def test_the_same_at_once_from_two_workers_makes_one(self, subject: Subject) -> None:
+    async def test_simultaneous_operations_of_two_workers_make_one_resource(
+        self, subject: Subject
+    ) -> None:
         tenant = subject.tenant()
         workers = [subject.engine(), subject.engine()]
         location = spec(subject, tenant).location
@@ -321,7 +327,7 @@ class ComputeContract:
         assert any(gone)
         assert await subject.versions(tenant) == []
 
-    async def test_ids_of_any_characters_are_told_apart(self, subject: Subject) -> None:
+    async def test_ids_of_any_characters_are_distinguished(self, subject: Subject) -> None:
         engine = subject.engine()
         tenants = [subject.tenant(name) for name in HOSTILE_IDS]
         specs = [spec(subject, tenant, n % 2 + 1) for n, tenant in enumerate(tenants)]
@@ -338,7 +344,7 @@ class ComputeContract:
         )
         assert gone == [False, *[True] * (len(specs) - 1)]
 
-    async def test_values_of_any_characters_arrive_as_they_are_or_are_refused(
+    async def test_values_of_any_characters_arrive_unchanged_or_are_refused(
         self, subject: Subject
     ) -> None:
         engine = subject.engine()
@@ -376,7 +382,9 @@ class ComputeContract:
         outputs += [caplog.text, await subject.shown(tenant)]
         assert not [text for text in outputs if SECRET in text]
 
-    async def test_the_schema_is_one_and_accepts_what_the_tests_use(self, subject: Subject) -> None:
+    async def test_the_schema_is_valid_and_accepts_the_configurations_of_the_tests(
+        self, subject: Subject
+    ) -> None:
         engine = subject.engine()
         registry = ComputeRegistry({engine.name: engine})
 

@@ -116,9 +116,7 @@ class World:
         """Wait for Restate's row of an invocation: a killed server must replay its log first."""
 
         async def look() -> Mapping[str, Any]:
-            polled: Mapping[str, Any] = await self.dispatcher.poll(execution_id)
-            row: Mapping[str, Any] = polled.get("row", {})
-            return row
+            return await self.dispatcher.read_row(execution_id) or {}
 
         return await wait_for(look)
 

@@ -11,12 +11,13 @@ import aiohttp
 import attrs
 
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.waiting import wait_for
 
-RUNNING: Mapping[str, object] = {"state": "running", "sub_state": "running", "retry_count": 0}
-BACKING_OFF: Mapping[str, object] = {**RUNNING, "sub_state": "backing-off", "retry_count": 4}
-SUCCEEDED: Mapping[str, object] = {"state": "succeeded", "sub_state": "succeeded"}
-FAILED: Mapping[str, object] = {"state": "failed", "sub_state": "failed"}
+RUNNING = PolledExecution(state=PolledState.RUNNING)
+BACKING_OFF = PolledExecution(state=PolledState.BACKING_OFF, retry_count=4)
+SUCCEEDED = PolledExecution(state=PolledState.SUCCEEDED)
+FAILED = PolledExecution(state=PolledState.FAILED)
 
 
 @attrs.define
@@ -32,11 +33,11 @@ class ScriptedDispatcher:
         trouble: The error that each call raises, if any.
     """
 
-    otherwise: Mapping[str, object] = attrs.field(default=RUNNING)
-    says: dict[str, Mapping[str, object]] = attrs.field(factory=dict)
+    otherwise: PolledExecution | None = attrs.field(default=RUNNING)
+    says: dict[str, PolledExecution | None] = attrs.field(factory=dict)
     bodies: list[bytes] = attrs.field(factory=list)
     killed: list[str] = attrs.field(factory=list)
-    after_kill: Mapping[str, object] = attrs.field(default=SUCCEEDED)
+    after_kill: PolledExecution = attrs.field(default=SUCCEEDED)
     polls: Counter[str] = attrs.field(factory=Counter)
     taking: asyncio.Event = attrs.field(factory=asyncio.Event)
     refusals: int = 0
@@ -55,7 +56,7 @@ class ScriptedDispatcher:
             raise EngineFailed("it is not registered yet")
         return execution_id
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         self.polls[execution_id] += 1
         self._stumble()
         return self.says.get(execution_id, self.otherwise)

@@ -16,8 +16,6 @@ from landlord_test_target.waiting import wait_for
 
 __all__ = ["Player"]
 
-_RUNS = ("pending", "running")
-
 
 @attrs.define(kw_only=True)
 class Player:
@@ -85,7 +83,7 @@ class Player:
         story.sent = time()
         story.job = await self._send(case, operation, config, case.worker)
         await self._until_killed(story)
-        story.landed = (await dispatcher.poll(story.job)).get("state") in _RUNS
+        story.landed = not await self._has_ended(story.job)
         await dispatcher.kill(story.job)
         story.killed = time()
         story.took = await self.stage.backend.took(case.tenant, story.job)
@@ -97,7 +95,7 @@ class Player:
         return story
 
     async def _until_killed(self, story: Story) -> None:
-        case, ground, dispatcher = story.case, self.stage.ground, self.stage.backend.dispatcher
+        case, ground = story.case, self.stage.ground
 
         async def look() -> bool:
             calls = [
@@ -105,7 +103,7 @@ class Player:
             ]
             is_there = calls.count(case.killed_on) >= case.delays[0].nth
             # There may never be a second one.
-            return is_there or (await dispatcher.poll(story.job)).get("state") not in _RUNS
+            return is_there or await self._has_ended(story.job)
 
         if case.killed_on:
             with suppress(AssertionError):
@@ -140,14 +138,14 @@ class Player:
         story.findings = judge.findings(story)
 
     async def _over(self, job: str) -> bool:
-        async def look() -> bool:
-            polled = await self.stage.backend.dispatcher.poll(job)
-            return polled.get("state") not in _RUNS
-
         try:
-            return await wait_for(look, self.stage.longest)
+            return await wait_for(lambda: self._has_ended(job), self.stage.longest)
         except AssertionError:
             return False
+
+    async def _has_ended(self, job: str) -> bool:
+        polled = await self.stage.backend.dispatcher.poll(job)
+        return polled is None or polled.state.has_ended
 
     async def _send(
         self, case: Case, operation: str, config: Mapping[str, object], worker: int

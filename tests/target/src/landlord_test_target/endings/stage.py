@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import attrs
 
 from landlord_engines_core.engine import Dispatcher
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.endings.ground import Ground
 from landlord_test_target.endings.plan import Times
 from landlord_test_target.endings.routes import Routes, routed
@@ -186,11 +187,11 @@ class QueueBackend:
     async def dispatch(self, body: bytes) -> str:
         return str(self.store.send(body))
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution:
         job = self.store.job(int(execution_id))
         assert job is not None, "it was dispatched"
-        states = {"open": "running", "done": "succeeded"}
-        return {"state": states.get(job.state, "failed")}
+        states = {"open": PolledState.RUNNING, "done": PolledState.SUCCEEDED}
+        return PolledExecution(state=states.get(job.state, PolledState.FAILED))
 
     async def kill(self, execution_id: str) -> None:
         self.store.stop(int(execution_id), "killed")

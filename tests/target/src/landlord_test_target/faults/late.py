@@ -4,7 +4,6 @@ Landlord does not know the first job and cannot kill it. The job starts seconds 
 may have been updated or deleted already, so its configuration is outdated.
 """
 
-from collections.abc import Mapping
 from random import Random
 from time import time
 
@@ -13,6 +12,7 @@ import attrs
 
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution
 
 __all__ = ["LateDispatcher", "LateJob"]
 
@@ -79,7 +79,7 @@ class LateDispatcher:
         self.sent.append(late)
         return late
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         """Return the state of a job."""
         return await self.dispatcher.poll(execution_id)
 
