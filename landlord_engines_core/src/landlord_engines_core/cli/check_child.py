@@ -48,8 +48,8 @@ def check(arguments: Any, reporter: Reporter) -> None:
     for candidate in compute:
         _begin_import(candidate.label, reporter)
         load_compute_engine(candidate.full_name)
-    engines = ", ".join((label, *(one.label for one in compute if not one.is_from(_CORE))))
-    run_async(_check_worker(engine, label, engines, reporter))
+    reporter.engines = ", ".join((label, *(one.label for one in compute if not one.is_from(_CORE))))
+    run_async(_check_worker(engine, label, reporter))
 
 
 def _begin_import(label: str, reporter: Reporter) -> None:
@@ -57,17 +57,17 @@ def _begin_import(label: str, reporter: Reporter) -> None:
     reporter.begin(f"the import of {label}", is_import=True)
 
 
-async def _check_worker(engine: LoadedEngine, label: str, engines: str, reporter: Reporter) -> None:
-    reporter.begin(f"the creation of {engines}")
+async def _check_worker(engine: LoadedEngine, label: str, reporter: Reporter) -> None:
+    reporter.begin(f"the creation of {reporter.engines}")
     async with engine.open_worker() as parts:
         reporter.tell(Finding(subject="settings", text="valid"))
         for path in engine.loaded.unused:
             reporter.tell(Finding(subject="unused setting", text=path))
-        await _check_targets(parts, engines, reporter)
+        await _check_targets(parts, reporter)
         await _report("Landlord", _check_landlord(parts, reporter), reporter)
         registration = _check_registration(parts, engine, label, reporter)
         await _report("registration", registration, reporter)
-        reporter.begin(f"the shutdown of {engines}", limit=LONGEST_SHUTDOWN + _MARGIN)
+        reporter.begin(f"the shutdown of {reporter.engines}", limit=LONGEST_SHUTDOWN + _MARGIN)
 
 
 async def _report(subject: str, check_part: Awaitable[str], reporter: Reporter) -> None:
@@ -79,8 +79,8 @@ async def _report(subject: str, check_part: Awaitable[str], reporter: Reporter) 
         reporter.tell(Finding(subject=subject, text=text))
 
 
-async def _check_targets(parts: WorkerParts, engines: str, reporter: Reporter) -> None:
-    reporter.begin(f"the check of the targets of {engines}", limit=REACH_TIMEOUT + _MARGIN)
+async def _check_targets(parts: WorkerParts, reporter: Reporter) -> None:
+    reporter.begin(f"the check of the targets of {reporter.engines}", limit=REACH_TIMEOUT + _MARGIN)
     for name, status in (await parts.targets.check()).items():
         subject = f"compute.{name}"
         if status.error is None:
@@ -100,6 +100,7 @@ async def _check_landlord(parts: WorkerParts, reporter: Reporter) -> str:
 async def _check_registration(
     parts: WorkerParts, engine: LoadedEngine, label: str, reporter: Reporter
 ) -> str:
+    reporter.begin(f"the check of {label}")
     refuse_unable(parts.info, parts.engine)
     if not parts.info.supports(Capability.DRY_RUN):
         return "not checked, the engine has no dry run"

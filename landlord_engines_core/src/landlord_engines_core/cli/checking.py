@@ -1,6 +1,7 @@
 """The command check: it prints what its child process finds."""
 
 import json
+from collections.abc import Callable
 
 import attrs
 import click
@@ -10,9 +11,9 @@ from landlord_engines_core.cli.errors import print_final_line
 from landlord_engines_core.cli.listing import print_damaged
 from landlord_engines_core.cli.options import Options
 from landlord_engines_core.exit_codes import ExitCode
-from landlord_engines_core.trial import Finding, Trial, run_trial
+from landlord_engines_core.trial import LONGEST_STAGE, Finding, Trial, run_trial
 
-__all__ = ["check_worker"]
+__all__ = ["check_worker", "run_check"]
 
 _ENGINE = "engine"
 """The subject of the findings that only name an engine."""
@@ -23,18 +24,12 @@ def check_worker(options: Options, *, as_json: bool, debug: bool) -> None:
 
     The process ends with the exit code of the first failure, if there is one.
     """
-    arguments = {
-        "engine": options.engine,
-        "config": None if options.config is None else str(options.config),
-        "values": dict(options.values),
-    }
-    module = "landlord_engines_core.cli.check_child"
     if as_json:
-        trial = run_trial(module, arguments, debug=debug)
+        trial = run_check(options, debug=debug)
         click.echo(json.dumps(_describe(trial), indent=2))
         raise click.exceptions.Exit(_exit_code(trial))
     print_damaged(read_catalog())
-    trial = run_trial(module, arguments, _print_finding, debug=debug)
+    trial = run_check(options, _print_finding, debug=debug)
     _print_output(trial)
     # The first failure is printed last, where it is seen, since it decides the exit code.
     for failure in trial.failures[1:]:
@@ -42,6 +37,25 @@ def check_worker(options: Options, *, as_json: bool, debug: bool) -> None:
     for failure in trial.failures[:1]:
         print_final_line(str(failure))
         raise click.exceptions.Exit(failure.exit_code)
+
+
+def run_check(
+    options: Options, tell: Callable[[Finding], None] | None = None, *, debug: bool = False
+) -> Trial:
+    """Check in a process of its own.
+
+    Args:
+        options: The options of the command.
+        tell: Receives each finding as soon as it is known.
+        debug: Whether that process writes the traceback of an unexpected error.
+    """
+    arguments = {
+        "engine": options.engine,
+        "config": None if options.config is None else str(options.config),
+        "values": dict(options.values),
+    }
+    module = "landlord_engines_core.cli.check_child"
+    return run_trial(module, arguments, tell, limit=LONGEST_STAGE, debug=debug)
 
 
 def _print_finding(finding: Finding) -> None:

@@ -22,6 +22,7 @@ from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.plugin_frames import Engines, thread_whereabouts
 from landlord_engines_core.threads import start_thread
 from landlord_engines_core.trial.result import (
+    START,
     Description,
     Failure,
     Finding,
@@ -33,7 +34,7 @@ from landlord_engines_core.trial.result import (
 __all__ = ["Reporter", "run_child"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_LAST = Stage(label="the exit of the process", limit=15.0, is_last=True)
+_LAST = Stage(label="the interpreter's shutdown", limit=15.0, is_last=True)
 _GLANCE = 0.2
 """Seconds between two looks at the clock; a new stage may have a shorter limit than the last."""
 
@@ -48,6 +49,7 @@ class Reporter:
         limit: Seconds that a stage may take, if it has no limit of its own.
         exit_code_of: Chooses the exit code of a command for an error.
         leave: Ends the process at once.
+        engines: The engines whose code has run, for the name of the last stage.
     """
 
     descriptor: int
@@ -56,21 +58,22 @@ class Reporter:
     exit_code_of: Callable[[LandlordEnginesError], ExitCode]
     # Not sys.exit, which a thread that hangs never sees.
     leave: Callable[[int], None] = os._exit
+    engines: str = ""
     _stage: Stage = attrs.field(init=False)
     _deadline: float = attrs.field(init=False)
-    _engines: Engines = attrs.field(init=False)
+    _modules: Engines = attrs.field(init=False)
     _main: int = attrs.field(factory=threading.get_ident, init=False)
 
     @_stage.default
     def _name_start(self) -> Stage:
-        return Stage(label="the start of the trial", limit=self.limit)
+        return START
 
     @_deadline.default
     def _start_clock(self) -> float:
-        return monotonic() + self.limit
+        return monotonic() + START.limit
 
-    @_engines.default
-    def _name_engines(self) -> Engines:
+    @_modules.default
+    def _name_modules(self) -> Engines:
         return {engine.target.partition(":")[0]: engine.label for engine in read_catalog().engines}
 
     def start(self) -> None:
@@ -85,7 +88,8 @@ class Reporter:
 
     def finish(self) -> None:
         """End the last stage; the process has nothing left to do but to end."""
-        self._enter(_LAST)
+        after = f" after {self.engines}" if self.engines else ""
+        self._enter(attrs.evolve(_LAST, label=f"{_LAST.label}{after}"))
 
     def _enter(self, stage: Stage) -> None:
         self._check_signals()
@@ -126,7 +130,7 @@ class Reporter:
             if select.select([self.lifeline], [], [], pause)[0]:
                 self.leave(ExitCode.FAILED)
                 return
-        whereabouts = thread_whereabouts(self._main, self._engines)
+        whereabouts = thread_whereabouts(self._main, self._modules)
         self._blame(
             f"{self._stage.label} did not end within {self._stage.limit:g} s: {whereabouts}",
             "report it to the engine's authors",
@@ -146,7 +150,7 @@ class Reporter:
 
 
 Body = Callable[[object, Reporter], None]
-"""What a child tries, given the arguments of its request."""
+"""Function that tries something, given the arguments of the request."""
 
 
 def run_child(body: Body, exit_code_of: Callable[[LandlordEnginesError], ExitCode]) -> None:

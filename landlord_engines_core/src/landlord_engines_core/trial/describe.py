@@ -7,7 +7,7 @@ from landlord_engines_core.errors import LandlordEnginesError
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.plugins import load_compute_engine, load_worker_engine
 from landlord_engines_core.trial.child import Reporter, run_child
-from landlord_engines_core.trial.parent import run_trial
+from landlord_engines_core.trial.parent import LONGEST_STAGE, run_trial
 from landlord_engines_core.trial.result import Description, Trial
 
 __all__ = ["describe_engine"]
@@ -16,10 +16,11 @@ __all__ = ["describe_engine"]
 def describe_engine(engine: Candidate) -> Trial:
     """Ask an engine what it declares, in a process of its own."""
     arguments = {"group": engine.group, "name": engine.full_name, "label": engine.label}
-    return run_trial(__name__, arguments)
+    return run_trial(__name__, arguments, limit=LONGEST_STAGE)
 
 
 def _describe(arguments: Any, reporter: Reporter) -> None:
+    reporter.engines = arguments["label"]
     reporter.begin(f"the import of {arguments['label']}", is_import=True)
     if arguments["group"] == COMPUTE_ENGINES:
         load_compute_engine(arguments["name"])

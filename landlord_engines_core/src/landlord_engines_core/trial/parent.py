@@ -13,6 +13,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.trial.result import (
+    START,
     Description,
     Failure,
     Finding,
@@ -35,9 +36,8 @@ _OPTIONS = ("-P", "-u", "-X", "faulthandler")
 """The current folder is not on the path, output is not held back, and a crash shows its line."""
 
 LONGEST_STAGE = 15.0
-"""Seconds that an engine may take for each of its calls in a trial."""
+"""Maximum seconds of a stage, if it has no limit of its own."""
 
-_START = Stage(label="the start of the trial", limit=60.0)
 _GRACE = 2.0
 """Seconds after the limit, in which the child can name the line that hangs."""
 
@@ -52,7 +52,7 @@ def run_trial(
     arguments: object,
     tell: Tell | None = None,
     *,
-    limit: float = LONGEST_STAGE,
+    limit: float,
     debug: bool = False,
 ) -> Trial:
     """Run a module as the child of a trial, until it ends or a stage takes too long.
@@ -113,13 +113,13 @@ class _Extract:
 
 @attrs.define(kw_only=True)
 class _Watch:
-    """What the parent knows of one child."""
+    """The parent's knowledge of one child."""
 
     process: subprocess.Popen[bytes]
     messages: int
     tell: Tell
-    _stage: Stage = _START
-    _deadline: float = attrs.field(factory=lambda: monotonic() + _START.limit, init=False)
+    _stage: Stage = START
+    _deadline: float = attrs.field(factory=lambda: monotonic() + START.limit, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _part: bytes = attrs.field(default=b"", init=False)
     _findings: list[Finding] = attrs.field(factory=list, init=False)

@@ -13,12 +13,12 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.exit_codes import ExitCode
 
-__all__ = ["Description", "Failure", "Finding", "Message", "Request", "Stage", "Trial"]
+__all__ = ["START", "Description", "Failure", "Finding", "Message", "Request", "Stage", "Trial"]
 
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """What the parent asks of the child.
+    """Request of the parent.
 
     Attributes:
         limit: Seconds that a stage may take, if it has no limit of its own.
@@ -97,6 +97,10 @@ class Stage:
         return Failure.of(EngineFailed(message, hint=hint), ExitCode.FAILED)
 
 
+START = Stage(label="the start of the trial", limit=60.0)
+"""Begins before the first engine's code runs."""
+
+
 @attrs.frozen(kw_only=True)
 class Finding:
     """One result of a trial.
@@ -114,7 +118,7 @@ class Finding:
 
 @attrs.frozen(kw_only=True)
 class Description:
-    """What an engine declares of itself.
+    """Declaration of an engine, as plain JSON values.
 
     Attributes:
         contract: The major version of the contract that it implements.
