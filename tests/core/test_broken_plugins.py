@@ -6,11 +6,10 @@ engine breaks while it serves is in test_host.py.
 
 import json
 import os
-import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from landlord_engines_core.cli.checking import run_check
 from landlord_engines_core.cli.commands import landlord_host
 from landlord_engines_core.cli.options import Options
 from landlord_engines_core.trial import Trial, describe
-from landlord_test_target.forks import forked
+from landlord_test_target.forks import forked_host
 from landlord_test_target.installing import link_packages, write_distribution
 
 PRELUDE = """
@@ -291,14 +290,14 @@ def test_a_check_shows_what_an_engine_writes_where_only_the_host_may() -> None:
     assert "look at me too" in result.stderr
 
 
-def test_the_worker_of_a_sound_engine_is_harmed_by_none(tmp_path: Path, path: list[str]) -> None:
+def test_the_worker_of_a_sound_engine_is_harmed_by_none(path: list[str]) -> None:
     command = ("landlord-host", "--engine=sound", "--set=worker.probe_address=")
-    output = tmp_path / "output"
-    variables = {**os.environ, "PYTHONPATH": path[-1]}
-    worker = forked((*command, "--log-format=json"), output, variables)
+    worker = forked_host((*command, "--log-format=json"), Path(path[-1]), os.environ)
 
-    while "registration changed" not in output.read_text():
-        time.sleep(0.05)
-    worker.send_signal(signal.SIGTERM)
+    with closing(worker):
+        while '"registration changed"' not in worker.stderr.readline():
+            assert worker.returncode is None
+        worker.terminate()
+        worker.communicate(30)
 
-    assert worker.join() == 0
+    assert worker.returncode == 0

@@ -6,8 +6,12 @@ Other modules of this distribution may change in any release.
 # The package's __init__ imports nothing from here: each command would start more slowly.
 from landlord_engines_core import codec
 from landlord_engines_core.compute import (
+    COMPUTE_CONTRACT,
+    ComputeContext,
     ComputeEngine,
-    ComputeFactory,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
+    ComputeLimits,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -82,15 +86,19 @@ from landlord_engines_core.steps import NONE_LOST, LostAttempts, Steps
 from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
 
 __all__ = [
+    "COMPUTE_CONTRACT",
     "CONTRACT",
     "NONE_LOST",
     "Address",
     "Capability",
     "CapabilityNotSupported",
     "CompletedJob",
+    "ComputeContext",
     "ComputeEngine",
+    "ComputeEngineFactory",
+    "ComputeEngineInfo",
     "ComputeError",
-    "ComputeFactory",
+    "ComputeLimits",
     "ComputeRefused",
     "ComputeResult",
     "ComputeSpec",

@@ -190,7 +190,7 @@ def test_the_wide_list_shows_what_each_engine_declares(
     monkeypatch.setattr(sys, "path", [*packages, str(tmp_path)])
 
     assert lines_below("mine", listed("--wide")) == [
-        "contract 1: dry-run-registration full, tenant-lock full",
+        "contract 1; dry-run-registration full, tenant-lock full",
         f"writes-output: it writes to standard output: 'hello'; {REPORT}",
     ]
 

@@ -4,20 +4,22 @@ It loads and creates the engines as a worker does. So an engine may hang or end 
 """
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from landlord_engines_core.catalog import COMPUTE_ENGINES
+import attrs
+
+from landlord_engines_core.catalog import COMPUTE_ENGINES, Candidate
 from landlord_engines_core.cli.errors import exit_code_of
 from landlord_engines_core.cli.options import LoadedEngine, Options
 from landlord_engines_core.compute.targets import REACH_TIMEOUT
 from landlord_engines_core.engine import Capability
-from landlord_engines_core.errors import LandlordEnginesError
+from landlord_engines_core.errors import LandlordEnginesError, PluginError
 from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts, run_async
-from landlord_engines_core.host.compute import list_sections
 from landlord_engines_core.host.worker import LONGEST_SHUTDOWN
 from landlord_engines_core.lifecycle import refuse_unable, within_limit
-from landlord_engines_core.plugins import choose_engine, load_compute_engine
+from landlord_engines_core.plugins import choose_engine, find_compute_settings
 from landlord_engines_core.trial import Finding
 from landlord_engines_core.trial.child import Reporter, run_child
 
@@ -33,28 +35,46 @@ _LONGEST_ANSWER = 60.0
 
 def check(arguments: Any, reporter: Reporter) -> None:
     """Check an engine, its settings and all that it reaches, and change nothing."""
+    imports = _Imports(reporter=reporter)
     config = arguments["config"]
     options = Options(
         engine=arguments["engine"],
         config=None if config is None else Path(config),
         values=arguments["values"],
         fail_fast=False,
+        find_compute_settings=imports.find_compute_settings,
     )
-    label = options.choose().label
-    _begin_import(label, reporter)
+    candidate = options.choose()
+    imports.begin(candidate)
     engine = options.load_checked()
-    # Each in a stage of its own, so that the one that ends the process is known.
-    compute = [choose_engine(COMPUTE_ENGINES, name) for name in list_sections(engine.settings)]
-    for candidate in compute:
-        _begin_import(candidate.label, reporter)
-        load_compute_engine(candidate.full_name)
-    reporter.engines = ", ".join((label, *(one.label for one in compute if not one.is_from(_CORE))))
-    run_async(_check_worker(engine, label, reporter))
+    reporter.engines = imports.describe()
+    run_async(_check_worker(engine, candidate.label, reporter))
 
 
-def _begin_import(label: str, reporter: Reporter) -> None:
-    reporter.tell(Finding(subject="engine", text=label))
-    reporter.begin(f"the import of {label}", is_import=True)
+@attrs.frozen(kw_only=True)
+class _Imports:
+    """Imports of engines, each in a stage of its own, so that one that ends the process is known."""
+
+    reporter: Reporter
+    engines: list[Candidate] = attrs.field(factory=list)
+
+    def begin(self, engine: Candidate) -> None:
+        """Begin the import of one engine."""
+        self.engines.append(engine)
+        self.reporter.tell(Finding(subject="engine", text=engine.label))
+        self.reporter.begin(f"the import of {engine.label}", is_import=True)
+
+    def find_compute_settings(self, name: str) -> type | None:
+        """Import a compute engine for the class of its settings; ``None`` if it cannot be loaded."""
+        with suppress(PluginError):
+            self.begin(choose_engine(COMPUTE_ENGINES, name))
+        settings = find_compute_settings(name)
+        self.reporter.begin("the load of the settings", is_import=True)
+        return settings
+
+    def describe(self) -> str:
+        """Name the engines, except for those of core itself."""
+        return ", ".join(one.label for one in self.engines if not one.is_from(_CORE))
 
 
 async def _check_worker(engine: LoadedEngine, label: str, reporter: Reporter) -> None:

@@ -1,6 +1,7 @@
 """Turning errors into one line on standard error and an exit code."""
 
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -49,6 +50,8 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
         with catch_exits():
             yield
     except LandlordEnginesError as error:
+        if debug and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         print_final_line(str(error))
         sys.exit(exit_code_of(error))
     except ForcedExit:

@@ -99,7 +99,7 @@ def _print_entry(entry: _Entry) -> None:
     if entry.description is not None:
         declared = entry.description.capabilities.items()
         capabilities = ", ".join(f"{name} {support}" for name, support in declared)
-        click.echo(f"    contract {entry.description.contract}: {capabilities}")
+        click.echo(f"    contract {entry.description.contract}; {capabilities}".rstrip("; "))
     for problem in entry.problems:
         click.echo(f"    {problem}")
 

@@ -1,7 +1,7 @@
 """The options before the subcommand, and the engine and settings that follow from them."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,11 @@ from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import choose_engine, load_worker_engine
+from landlord_engines_core.plugins import (
+    choose_engine,
+    find_compute_settings,
+    load_worker_engine,
+)
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
@@ -49,12 +53,14 @@ class Options:
         config: The settings file, if given.
         values: Values of single settings, by path.
         fail_fast: Whether to give up if registering takes too long.
+        find_compute_settings: Finds the class of a compute engine's settings, and imports the engine.
     """
 
     engine: str | None
     config: Path | None
     values: Mapping[str, str]
     fail_fast: bool
+    find_compute_settings: Callable[[str], type | None] = find_compute_settings
 
     def load_checked(self) -> LoadedEngine:
         """Load the engine and the settings, checked as a whole.
@@ -113,7 +119,9 @@ class Options:
         check_certificates(_environment())
         # Without the engines' names, COMPUTE_<ENGINE>_<KEY> cannot be split into engine and key.
         engines = {engine.name for engine in list_engines(COMPUTE_ENGINES)}
-        return Sources.gather(self.config, _environment(), self.values, engines)
+        return Sources.gather(
+            self.config, _environment(), self.values, engines, self.find_compute_settings
+        )
 
 
 def build_logger(level: str, log: LogSettings) -> Logger:

@@ -180,6 +180,8 @@ def run_body(body: Body, request: Request, reporter: Reporter) -> None:
         with catch_exits():
             body(request.arguments, reporter)
     except LandlordEnginesError as error:
+        if request.debug and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         reporter.fail(error)
     except BaseException as error:  # noqa: BLE001  # an engine may raise anything
         if request.debug:

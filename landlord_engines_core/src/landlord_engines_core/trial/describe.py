@@ -23,7 +23,8 @@ def _describe(arguments: Any, reporter: Reporter) -> None:
     reporter.engines = arguments["label"]
     reporter.begin(f"the import of {arguments['label']}", is_import=True)
     if arguments["group"] == COMPUTE_ENGINES:
-        load_compute_engine(arguments["name"])
+        _, compute = load_compute_engine(arguments["name"])
+        reporter.describe(Description(contract=compute.info.contract, capabilities={}))
         return
     _, factory = load_worker_engine(arguments["name"])
     capabilities = {key.value: support.value for key, support in factory.info.capabilities.items()}

@@ -12,8 +12,8 @@ import sys
 import attrs
 
 from landlord_engines_core.compute import ComputeSpec
-from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.models import config_hash, key_hashes
+from landlord_test_target.compute_engines import ecs_engine
 
 
 async def main(endpoint: str, act: str, tenant: str, config_text: str, point: str) -> None:
@@ -22,7 +22,7 @@ async def main(endpoint: str, act: str, tenant: str, config_text: str, point: st
             os.kill(os.getpid(), signal.SIGKILL)
 
     config = json.loads(config_text)
-    engine = attrs.evolve(from_settings({"endpoint_url": endpoint}), reached=reached)
+    engine = attrs.evolve(ecs_engine({"endpoint_url": endpoint}), reached=reached)
     location = engine.location(config)
     if act == "destroy":
         await engine.destroy(tenant, location)

@@ -3,13 +3,17 @@
 import os
 import signal
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
 import attrs
 
 from landlord_engines_core.compute import (
+    ComputeContext,
     ComputeEngine,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -37,6 +41,19 @@ SPARED = "LANDLORD_TEST_SPARED"
 
 LONGEST_CARRY = 10.0
 """Seconds where its section says nothing; a test may have the target take its time with a call."""
+
+
+@attrs.frozen(kw_only=True)
+class TargetSettings:
+    """The operator's settings.
+
+    Attributes:
+        url: The target's URL.
+        longest_carry: Seconds that a request may take.
+    """
+
+    url: str
+    longest_carry: float = LONGEST_CARRY
 
 
 @attrs.define
@@ -144,16 +161,21 @@ class TargetCompute(ComputeEngine):
         return status, found
 
 
-def create_target(settings: Mapping[str, object]) -> TargetCompute:
-    return _create("target", settings)
-
-
-def create_target2(settings: Mapping[str, object]) -> TargetCompute:
-    return _create("target2", settings)
-
-
-def _create(name: str, settings: Mapping[str, object]) -> TargetCompute:
+def _create(name: str, context: ComputeContext) -> TargetCompute:
     crash_loops.FIRST_PAUSE = float(os.environ.get(FIRST_PAUSE, crash_loops.FIRST_PAUSE))
-    if not isinstance(url := settings.get("url"), str):
-        raise ComputeRefused(f"compute.{name}.url is missing")
-    return TargetCompute(name, url, carry=float(str(settings.get("longest_carry", LONGEST_CARRY))))
+    settings: TargetSettings = context.settings
+    return TargetCompute(name, settings.url, carry=settings.longest_carry)
+
+
+def _factory(name: str) -> ComputeEngineFactory:
+    return ComputeEngineFactory(
+        info=ComputeEngineInfo(name=name, contract=1),
+        settings_type=TargetSettings,
+        create_engine=partial(_create, name),
+    )
+
+
+target, target2 = _factory("target"), _factory("target2")
+
+# TEMP: environments that were installed before this change name it so.
+create_target, create_target2 = target, target2
