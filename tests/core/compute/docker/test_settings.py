@@ -89,7 +89,7 @@ def test_times_are_durations_and_bare_numbers_are_seconds() -> None:
         ({"DOCKER_HOST": "tcp://docker", "COMPUTE_DOCKER_HOST": "tcp://ours"}, "tcp://ours"),
     ],
 )
-def test_dockers_variables_go_above_the_file_and_below_what_is_meant_for_the_worker(
+def test_variables_of_docker_override_the_file_and_not_variables_of_the_worker(
     environment: Mapping[str, str], host: str
 ) -> None:
     section = read(docker.factory, {"host": "tcp://file"}, environment)

@@ -1,4 +1,4 @@
-"""The compute engine ``crashing-process``: ``process``, killed with -9 at a point of its settings.
+"""The compute engine ``crashing-process``: ``process`` that kills itself with SIGKILL at a failpoint.
 
     crash_at: update:written    the point, also one of the runner's
     victim: worker              or runner, for the runner's points

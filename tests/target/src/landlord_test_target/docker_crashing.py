@@ -1,9 +1,9 @@
-"""A worker without a backend whose compute engine ``docker`` is killed with -9 at a point.
+"""A program that runs jobs with the engine ``docker`` and kills itself with SIGKILL at a failpoint.
 
     echo '{"crash_at": "update:stopped", "bodies": [{...}]}' \
         | python -m landlord_test_target.docker_crashing
 
-carries out jobs, one after the other, and prints the answers.
+runs the jobs one after the other, and prints the answers.
 """
 
 import asyncio

@@ -36,11 +36,11 @@ SCHEMA: Mapping[str, object] = {
 FIRST_PAUSE = "LANDLORD_TEST_FIRST_PAUSE"
 """Names the first pause of a job that is set apart, in seconds, in a worker's environment."""
 
-SPARED = "LANDLORD_TEST_SPARED"
-"""In a worker's environment, it has version 15 no longer kill the worker."""
+VERSION_15_IS_HARMLESS = "LANDLORD_TEST_SPARED"
+"""If this variable is in a worker's environment, version 15 does not kill the worker."""
 
 LONGEST_CARRY = 10.0
-"""Seconds where its section says nothing; a test may have the target take its time with a call."""
+"""Default in seconds; a test may make a call to the target slow."""
 
 
 @attrs.frozen(kw_only=True)
@@ -75,14 +75,14 @@ class TargetCompute(ComputeEngine):
         if config.get("version") == 13:
             raise ComputeRefused("$.version must not be 13")
         if config.get("version") == 14:
-            raise RuntimeError(f"broke over {config}")  # as a careless engine would say it
-        if config.get("version") == 15 and SPARED not in os.environ:
+            raise RuntimeError(f"failed with {config}")  # as a careless engine's message would be
+        if config.get("version") == 15 and VERSION_15_IS_HARMLESS not in os.environ:
             signal.raise_signal(signal.SIGKILL)
 
     def location(self, config: Mapping[str, object]) -> str:
         location = config["location"]
         if not isinstance(location, str) or len(location) > 20:
-            # A delete's configuration was held against no schema.
+            # No schema was applied to a delete's configuration.
             raise ComputeRefused("$.location is no location")
         return location
 
@@ -98,7 +98,7 @@ class TargetCompute(ComputeEngine):
             config_hash=str(document["config_hash"]),
             key_hashes=document["key_hashes"],
             resource_ids={"id": str(document["id"])},
-            detail="it says so" if document["unhealthy"] else "",
+            detail="the target reports it" if document["unhealthy"] else "",
         )
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:

@@ -1,4 +1,4 @@
-"""A worker that is frozen at a point of a provision, while its job ends.
+"""A program that freezes itself at a failpoint of a provision, while its job ends.
 
     python -m landlord_test_target.frozen_worker FOLDER POINT CONFIG
 

@@ -28,15 +28,15 @@ from landlord_test_target.engine import TargetCompute, TargetSettings
 __all__ = ["BuggyCompute", "factory"]
 
 LATE = 6.0
-"""Seconds of a slow act, more than the judge allows."""
+"""Seconds that a slow update takes, more than the judge allows."""
 
 LONG_AFTER = 6.0
-"""Seconds until a deleted resource is created again; only the judge's second look sees it."""
+"""Seconds until a deleted resource is created again; only the judge's second check sees it."""
 
 
 @attrs.define
 class BuggyCompute(TargetCompute):
-    """The target's engine, which reports claimed acts as done."""
+    """The engine ``target``, which reports operations as done that it did not do."""
 
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
