@@ -33,7 +33,7 @@ from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
 )
 from landlord_engines_core.errors import RegistrationFailed
-from landlord_test_target.in_memory import DirectSteps
+from landlord_test_target.in_memory import InMemorySteps
 
 BODY = b'{"tenant_id": "t", "operation": "provision", "desired_config": {}}'
 
@@ -70,7 +70,7 @@ class Engine(WorkerEngine):
         if self.mode == "exits in a task":
             task = asyncio.create_task(self.exit())
         if self.mode == "works":
-            job = asyncio.create_task(self.run_job(BODY, DirectSteps()))
+            job = asyncio.create_task(self.run_job(BODY, InMemorySteps()))
         print("listens", flush=True)
         if self.mode == "blocks":
             time.sleep(60)
