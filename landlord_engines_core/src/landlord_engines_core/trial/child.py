@@ -48,6 +48,7 @@ class Reporter:
         lifeline: A pipe that ends when the parent does.
         limit: Seconds that a stage may take, if it has no limit of its own.
         exit_code_of: Chooses the exit code of a command for an error.
+        debug: Whether to write tracebacks to standard error; they may quote a setting.
         leave: Ends the process at once.
         engines: The engines whose code has run, for the name of the last stage.
     """
@@ -56,6 +57,7 @@ class Reporter:
     lifeline: int
     limit: float
     exit_code_of: Callable[[LandlordEnginesError], ExitCode]
+    debug: bool = False
     # Not sys.exit, which a thread that hangs never sees.
     leave: Callable[[int], None] = os._exit
     engines: str = ""
@@ -103,6 +105,8 @@ class Reporter:
 
     def fail(self, error: LandlordEnginesError, *, subject: str = "", text: str = "") -> None:
         """Report an error as a finding."""
+        if self.debug and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         failure = Failure.of(error, self.exit_code_of(error))
         self.tell(Finding(subject=subject, text=text, failure=failure))
 
@@ -168,23 +172,22 @@ def run_child(body: Body, exit_code_of: Callable[[LandlordEnginesError], ExitCod
         lifeline=_take_input(),
         limit=request.limit,
         exit_code_of=exit_code_of,
+        debug=request.debug,
     )
     reporter.start()
-    run_body(body, request, reporter)
+    run_body(body, request.arguments, reporter)
     reporter.finish()
 
 
-def run_body(body: Body, request: Request, reporter: Reporter) -> None:
+def run_body(body: Body, arguments: object, reporter: Reporter) -> None:
     """Run a body, and report an error that leaves it."""
     try:
         with catch_exits():
-            body(request.arguments, reporter)
+            body(arguments, reporter)
     except LandlordEnginesError as error:
-        if request.debug and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
         reporter.fail(error)
     except BaseException as error:  # noqa: BLE001  # an engine may raise anything
-        if request.debug:
+        if reporter.debug:
             traceback.print_exception(error)
         reporter.tell(Finding(failure=Failure.unexpected(error)))
 
