@@ -11,16 +11,15 @@ import click
 from landlord_engines_core.errors import (
     CapabilityNotSupported,
     EngineRefused,
-    ExitAttempted,
     LandlordEnginesError,
     PluginError,
     RegistrationError,
     SettingsError,
-    catch_exits,
 )
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.host import ForcedExit
 from landlord_engines_core.logs import flush
+from landlord_engines_core.plugin_calls import find_origin
 from landlord_engines_core.streams import write_error_line
 
 __all__ = ["exit_with_code"]
@@ -39,11 +38,10 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
     """End the process with one line and an exit code if an error leaves the context.
 
     Args:
-        debug: Whether an unexpected error is raised, for its traceback.
+        debug: Whether the traceback of an unexpected error, or of an engine's, is printed.
     """
     try:
-        with catch_exits():
-            yield
+        yield
     except LandlordEnginesError as error:
         if debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
@@ -56,20 +54,18 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
     # click prints its own errors and chooses their exit code.
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # the last place
+        # An exit too: it would end the process with its own exit code, perhaps with 0.
         if debug:
-            raise
-        # The exit that a plugin attempted, at the plugin's line.
-        cause = error.__cause__ if isinstance(error, ExitAttempted) else None
-        _exit_unexpected(cause or error)
+            traceback.print_exception(error)
+        _exit_unexpected(error)
 
 
 def _exit_unexpected(error: BaseException) -> NoReturn:
     """Print the error's type and location, but not its text."""
     # The text may contain a settings value.
-    location = traceback.extract_tb(error.__traceback__)[-1]
     _print_final_line(
-        f"unexpected {type(error).__name__} in {location.filename}:{location.lineno};"
+        f"unexpected {type(error).__name__} at {find_origin(error)};"
         " run the command with --debug for the traceback, and report it"
     )
     sys.exit(ExitCode.FAILED)

@@ -1,8 +1,9 @@
 """The compute engines of a worker, with their configuration schemas compiled once."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import islice
 
 import attrs
@@ -10,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_door
 from landlord_engines_core.compute.unknown_keys import near_misses, properties_of
 from landlord_engines_core.errors import ComputeRefused
 
@@ -54,13 +56,30 @@ def _is_incomplete(error: ValidationError) -> bool:
     return error.validator in _COMPLETABLE
 
 
+ObserveCall = Callable[[str, str, float], None]
+"""Function that takes the name of an engine, a method, and the seconds that a call of it took."""
+
+
+def ignore_call(name: str, method: str, seconds: float) -> None:
+    """Observe nothing: the default without metrics."""
+
+
 @attrs.frozen
 class ComputeRegistry:
-    """The configured compute engines by name, and their threads."""
+    """The configured compute engines by name, called through their doors, and their threads."""
 
-    _engines: Mapping[str, ComputeEngine]
+    _created: Mapping[str, ComputeEngine]
     _threads: Collection[Executor] = ()
+    _observe: ObserveCall = ignore_call
+    _engines: Mapping[str, ComputeEngine] = attrs.field(init=False)
     _validators: Mapping[str, Draft202012Validator] = attrs.field(init=False)
+
+    @_engines.default
+    def _guard(self) -> Mapping[str, ComputeEngine]:
+        return {
+            name: GuardedCompute(engine, build_compute_door(name, partial(self._observe, name)))
+            for name, engine in self._created.items()
+        }
 
     @_validators.default
     def _compile(self) -> Mapping[str, Draft202012Validator]:
