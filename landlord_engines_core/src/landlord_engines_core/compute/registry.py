@@ -8,21 +8,22 @@ from itertools import islice
 
 import attrs
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
 
 from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_door
 from landlord_engines_core.compute.unknown_keys import near_misses, properties_of
+from landlord_engines_core.declarations import describe
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["ComputeRegistry"]
+__all__ = ["ComputeRegistry", "find_schema_problems"]
 
 
 MAX_PROBLEMS = 20
 """Maximum of broken rules in one message; a configuration can break thousands."""
 
 
-def _describe_rule(error: ValidationError) -> str:
+def _describe_rule(error: ValidationError | SchemaError) -> str:
     """Name the broken rule by the schema's words, never by the value."""
     if error.validator == "additionalProperties" and error.validator_value is False:
         schema = error.schema if isinstance(error.schema, Mapping) else {}
@@ -62,6 +63,19 @@ ObserveCall = Callable[[str, str, float], None]
 
 def ignore_call(name: str, method: str, seconds: float) -> None:
     """Observe nothing: the default without metrics."""
+
+
+def find_schema_problems(schema: object) -> tuple[str, ...]:
+    """List what is wrong with an engine's JSON Schema."""
+    try:
+        Draft202012Validator.check_schema(schema)  # type: ignore[arg-type]  # it may be anything
+    except SchemaError as error:
+        return (
+            f"its config_schema is no JSON Schema 2020-12: {error.json_path} {_describe_rule(error)}",
+        )
+    if not isinstance(schema, Mapping):
+        return (f"its config_schema returns {describe(schema)}, and not a mapping",)
+    return ()
 
 
 @attrs.frozen

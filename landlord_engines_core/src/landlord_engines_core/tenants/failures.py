@@ -71,9 +71,10 @@ class Failures:
             raise broken from None
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # any defect
             # Of this worker, or of the worker engine's steps: those of compute engines are above.
+            origin = find_origin(error)
             broken = Transient(
-                f"step {step} raised {type(error).__name__} at {find_origin(error)}",
-                hint="report this defect of the worker",
+                f"step {step} raised {type(error).__name__} at {origin}",
+                hint=f"report this defect to the authors of {origin.distribution or 'the worker'}",
             )
             self._log_crash(step, broken, error)
             raise broken from None
@@ -86,7 +87,8 @@ class Failures:
             step=step,
             code=broken.code,
             error=type(error).__name__,
-            location=f"{origin.module}:{origin.line}",
+            module=origin.module,
+            line=origin.line,
             distribution=origin.distribution,
         )
 
