@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import attrs
 
@@ -61,7 +60,7 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
             defaults=section.defaults,
             logger=logger,
             limits=ComputeLimits(step_timeout=worker.step_timeout),
-            time_request=partial(metrics.time_request, name),
+            time_request=metrics.request_timer(name),
             threads=threads[name],
         )
         engines[name] = create_engine(candidate, factory, context)
