@@ -4,7 +4,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NoReturn
 
 import click
 
@@ -19,10 +18,10 @@ from landlord_engines_core.errors import (
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.host import ForcedExit
 from landlord_engines_core.logs import flush
-from landlord_engines_core.plugin_calls import find_origin
 from landlord_engines_core.streams import write_error_line
+from landlord_engines_core.trial.result import Failure
 
-__all__ = ["exit_with_code"]
+__all__ = ["exit_code_of", "exit_with_code", "print_final_line"]
 
 _EXIT_CODES: Mapping[type[LandlordEnginesError], ExitCode] = {
     SettingsError: ExitCode.USAGE,
@@ -31,6 +30,12 @@ _EXIT_CODES: Mapping[type[LandlordEnginesError], ExitCode] = {
     CapabilityNotSupported: ExitCode.REFUSED,
     RegistrationError: ExitCode.NOT_REGISTERED,
 }
+
+
+def exit_code_of(error: LandlordEnginesError) -> ExitCode:
+    """Choose the exit code for an error."""
+    codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+    return next(codes, ExitCode.FAILED)
 
 
 @contextmanager
@@ -45,11 +50,10 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
     except LandlordEnginesError as error:
         if debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
-        _print_final_line(str(error))
-        codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
-        sys.exit(next(codes, ExitCode.FAILED))
+        print_final_line(str(error))
+        sys.exit(exit_code_of(error))
     except ForcedExit:
-        _print_final_line("stopped at once by a second signal, without draining")
+        print_final_line("stopped at once by a second signal, without draining")
         sys.exit(ExitCode.FORCED)
     # click prints its own errors and chooses their exit code.
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -58,20 +62,11 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
         # An exit too: it would end the process with its own exit code, perhaps with 0.
         if debug:
             traceback.print_exception(error)
-        _exit_unexpected(error)
+        print_final_line(str(Failure.unexpected(error)))
+        sys.exit(ExitCode.FAILED)
 
 
-def _exit_unexpected(error: BaseException) -> NoReturn:
-    """Print the error's type and location, but not its text."""
-    # The text may contain a settings value.
-    _print_final_line(
-        f"unexpected {type(error).__name__} at {find_origin(error)};"
-        " run the command with --debug for the traceback, and report it"
-    )
-    sys.exit(ExitCode.FAILED)
-
-
-def _print_final_line(text: str) -> None:
+def print_final_line(text: str) -> None:
     """Print the last line, after all log lines."""
     flush()
     write_error_line(f"landlord-host: {text}")
