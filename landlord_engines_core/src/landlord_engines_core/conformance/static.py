@@ -15,7 +15,7 @@ from landlord_engines_core.engine import CONTRACT, Capability, EngineFactory, En
 from landlord_engines_core.errors import PluginError
 from landlord_engines_core.plugins import load_compute_engine, load_worker_engine
 
-__all__ = ["Import", "list_static_checks"]
+__all__ = ["Import", "import_engine", "list_static_checks"]
 
 LONGEST_IMPORT = 2.0
 """Seconds of processor time that an import may take."""
@@ -58,7 +58,7 @@ def list_static_checks(kind: Kind) -> dict[str, Check]:
 
 def check_factory(subject: Subject) -> None:
     """LOAD-1."""
-    if refusal := _imported(subject).refusal:
+    if refusal := import_engine(subject).refusal:
         raise RuleBroken(refusal)
 
 
@@ -70,7 +70,7 @@ def check_output(subject: Subject) -> None:
 
 def check_duration(subject: Subject) -> str:
     """LOAD-3."""
-    seconds = _imported(subject).seconds
+    seconds = import_engine(subject).seconds
     if seconds > LONGEST_IMPORT:
         raise RuleBroken(f"the import took {seconds:.1f} s of processor time")
     return f"{seconds:.2f} s"
@@ -78,7 +78,7 @@ def check_duration(subject: Subject) -> str:
 
 def check_traces(subject: Subject) -> None:
     """LOAD-4."""
-    if changes := _imported(subject).changes:
+    if changes := import_engine(subject).changes:
         raise RuleBroken(f"the import changed {', '.join(changes)}")
 
 
@@ -101,7 +101,7 @@ def check_range_of_core(subject: Subject) -> str:
 
 def check_settings_class(subject: Subject) -> None:
     """CFG-1."""
-    if fault := _imported(subject).settings:
+    if fault := import_engine(subject).settings:
         raise RuleBroken(fault)
 
 
@@ -112,12 +112,17 @@ def check_lock_is_declared(subject: Subject) -> None:
 
 
 def _info(subject: Subject) -> EngineInfo:
-    if (info := _imported(subject).info) is None:
+    if (info := import_engine(subject).info) is None:
         raise CannotRun("the entry point leads to no EngineFactory")
     return info
 
 
-def _imported(subject: Subject) -> Import:
+def import_engine(subject: Subject) -> Import:
+    """Import the engine in a process of its own.
+
+    Raises:
+        RuleBroken: The import did not return.
+    """
     ended = _import(subject)
     if not isinstance(ended.answer, Import):
         raise RuleBroken(f"the import {ended.end}", *ended.log.splitlines()[-20:])
