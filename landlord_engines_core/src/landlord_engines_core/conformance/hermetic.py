@@ -25,6 +25,7 @@ from landlord_engines_core.engine import (
 from landlord_engines_core.errors import (
     CapabilityNotSupported,
     EngineRefused,
+    PluginError,
     SettingsError,
     Transient,
 )
@@ -125,7 +126,10 @@ def _play(scenario: Callable[[Stage], Awaitable[str | None]], subject: Subject) 
 def _play_here(
     scenario: Callable[[Stage], Awaitable[str | None]], name: str, settings: Mapping[str, str]
 ) -> str:
-    _, factory = load_worker_engine(name)
+    try:
+        _, factory = load_worker_engine(name)
+    except PluginError as error:
+        raise CannotRun(f"the engine cannot be loaded: {error}") from None
 
     async def play() -> str | None:
         return await scenario(Stage(factory=factory, settings=settings))

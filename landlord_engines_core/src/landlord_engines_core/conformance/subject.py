@@ -27,12 +27,14 @@ class Subject:
         name: The name of its entry point.
         settings: Its settings by key, as texts.
         folder: A folder for this test's files.
+        patience: Seconds after which an event that has to come counts as missing.
     """
 
     kind: Kind
     name: str
     folder: Path
     settings: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    patience: float = 60.0
 
     @property
     def group(self) -> str:

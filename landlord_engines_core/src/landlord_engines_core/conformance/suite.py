@@ -26,6 +26,7 @@ class EngineSuite:
         engine: The name of the engine's entry point.
         settings: The engine's settings by key, as texts, if it needs some to be created.
         waivers: The reasons for which the engine does not keep a SHOULD.
+        patience: Seconds after which an event that has to come counts as missing, for slow backends.
     """
 
     __test__ = False
@@ -33,6 +34,7 @@ class EngineSuite:
     engine: ClassVar[str]
     settings: ClassVar[Mapping[str, str]] = {}
     waivers: ClassVar[tuple[Waiver, ...]] = ()
+    patience: ClassVar[float] = 60.0
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -47,7 +49,13 @@ class EngineSuite:
 
     def check(self, rule_id: str, folder: Path, record: Any) -> None:
         """Test one rule, and record the result for the report."""
-        subject = Subject(kind=self.kind, name=self.engine, folder=folder, settings=self.settings)
+        subject = Subject(
+            kind=self.kind,
+            name=self.engine,
+            folder=folder,
+            settings=self.settings,
+            patience=self.patience,
+        )
         waiver = next((waiver for waiver in self.waivers if waiver.rule == rule_id), None)
         candidate = subject.find()
         rule = find_rule(self.kind, rule_id)

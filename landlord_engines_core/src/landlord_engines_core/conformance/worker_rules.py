@@ -147,7 +147,7 @@ WORKER_RULES: tuple[Rule, ...] = (
     _must(
         id="JOB-3",
         tier=Tier.LIVE,
-        text="A job whose `run_job` returns is read as succeeded after one attempt.",
+        text="A job whose `run_job` returns is read as succeeded.",
         reason="Landlord waits for the end.",
     ),
     _must(

@@ -22,12 +22,9 @@ from landlord_engines_core.engine import EngineFactory, LocalBackend
 from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_engines_core.plugins import load_worker_engine
 
-__all__ = ["LONGEST_WAIT", "Bench", "LiveWorker", "open_bench"]
+__all__ = ["Bench", "LiveWorker", "open_bench"]
 
 T = TypeVar("T")
-
-LONGEST_WAIT = 60.0
-"""Seconds after which an event that has to come counts as missing."""
 
 DRAIN = 10.0
 
@@ -65,6 +62,8 @@ class Bench:
         backend: Its local backend.
         folder: A folder for files of the workers.
         data: The folder of the backend.
+        settings: The settings that the test gives the engine.
+        patience: Seconds after which an event that has to come counts as missing.
     """
 
     factory: EngineFactory
@@ -73,6 +72,7 @@ class Bench:
     folder: Path
     data: Path
     settings: Mapping[str, str]
+    patience: float
     ledger: Ledger
     workers: list[LiveWorker] = attrs.field(factory=list)
     _executions: dict[str, str] = attrs.field(factory=dict)
@@ -129,7 +129,7 @@ class Bench:
         return polled
 
     async def wait_polled(
-        self, job: str, *states: PolledState, within: float = LONGEST_WAIT
+        self, job: str, *states: PolledState, within: float | None = None
     ) -> PolledExecution:
         """Wait until Landlord would read one of these states."""
 
@@ -141,7 +141,7 @@ class Bench:
         return await self.wait(look, f"job {job} was not read as {names}", within)
 
     async def wait_event(
-        self, *events: str, job: str = "", count: int = 1, within: float = LONGEST_WAIT
+        self, *events: str, job: str = "", count: int = 1, within: float | None = None
     ) -> list[Entry]:
         """Wait until the ledger has so many of these events."""
 
@@ -152,17 +152,20 @@ class Bench:
         what = f"{' or '.join(events)!r} of job {job} did not come {count} times"
         return await self.wait(look, what, within)
 
-    async def wait_ended(self, *jobs: str, within: float = LONGEST_WAIT) -> None:
+    async def wait_ended(self, *jobs: str, within: float | None = None) -> None:
         """Wait until these jobs have succeeded."""
         for job in jobs:
             await self.wait_polled(job, PolledState.SUCCEEDED, within=within)
 
-    async def wait(self, look: Callable[[], Awaitable[T | None]], what: str, within: float) -> T:
+    async def wait(
+        self, look: Callable[[], Awaitable[T | None]], what: str, within: float | None = None
+    ) -> T:
         """Look again and again until there is something.
 
         Raises:
             RuleBroken: There was nothing in time; with the story.
         """
+        within = self.patience if within is None else within
         until = asyncio.get_running_loop().time() + within
         while (found := await look()) is None:
             if asyncio.get_running_loop().time() > until:
@@ -170,7 +173,7 @@ class Bench:
             await asyncio.sleep(_LOOK)
         return found
 
-    async def wait_exit(self, worker: LiveWorker, within: float = LONGEST_WAIT) -> int:
+    async def wait_exit(self, worker: LiveWorker, within: float | None = None) -> int:
         """Wait for the end of a worker, and return its exit code."""
 
         async def look() -> int | None:
@@ -213,7 +216,7 @@ class Bench:
             up = [e for e in self.ledger.read("registered") if e.pid == worker.child.pid]
             return True if up or worker.has_ended else None
 
-        await self.wait(look, f"worker {worker.number} was not registered", LONGEST_WAIT)
+        await self.wait(look, f"worker {worker.number} was not registered")
 
 
 @asynccontextmanager
@@ -228,7 +231,7 @@ async def open_bench(subject: Subject) -> AsyncIterator[Bench]:
         raise CannotRun("the engine has no local backend")
     # The files in it are the engine's, with the modes that the engine gives them.
     data = subject.folder / "backend"
-    settings = load_settings(factory, subject.settings)
+    settings = load_settings(factory, subject.settings, complete=False)
     async with factory.local_backend(settings, data) as backend:
         bench = Bench(
             factory=factory,
@@ -237,6 +240,7 @@ async def open_bench(subject: Subject) -> AsyncIterator[Bench]:
             folder=subject.folder,
             data=data,
             settings=subject.settings,
+            patience=subject.patience,
             ledger=Ledger(subject.folder / "ledger"),
         )
         try:

@@ -33,14 +33,13 @@ __all__ = ["ScriptedJobs", "digest"]
 HELD_PAUSE = 1.0
 """The pause of a held job, in seconds."""
 
-RESOLVE, APPLY = "resolve", "apply"
-
 
 @attrs.frozen
 class Value:
-    """The value of a step."""
+    """The value of a step, with the time of its action, so that no later attempt has another."""
 
     text: str
+    at: str
 
 
 @attrs.frozen(kw_only=True)
@@ -52,9 +51,7 @@ class ScriptedJobs:
 
     async def run(self, body: bytes, steps: Steps) -> ExecutionStatus:
         """Run one attempt of a job."""
-        attempt = Attempt(
-            jobs=self, script=Script.read(body), steps=steps, started_at=datetime.now(UTC)
-        )
+        attempt = Attempt(jobs=self, script=Script.read(body), steps=steps)
         attempt.note("attempt begins", execution=steps.execution_id, body=digest(body))
         with attempt.noted():
             return await attempt.run()
@@ -64,7 +61,7 @@ class ScriptedJobs:
         dispatched = self.ledger.read("dispatched")
         scripts = [entry.facts["script"] for entry in dispatched if _is_job(entry, ended)]
         script = Script(**scripts[0]) if scripts else Script(job="unknown", tenant=ended.tenant)
-        attempt = Attempt(jobs=self, script=script, steps=steps, started_at=datetime.now(UTC))
+        attempt = Attempt(jobs=self, script=script, steps=steps)
         attempt.note("resync begins", execution=ended.execution_id, last=ended.last)
         with attempt.noted("resync"):
             return await attempt.resync(ended)
@@ -81,7 +78,6 @@ class Attempt:
     jobs: ScriptedJobs
     script: Script
     steps: Steps
-    started_at: datetime
 
     def note(self, event: str, **facts: object) -> None:
         """Write an event of this job."""
@@ -105,13 +101,13 @@ class Attempt:
         self._point("begin")
         self._fail("invalid")
         try:
-            await self._step(RESOLVE, self._resolve)
+            resolved = await self._step("resolve", self._resolve)
             self._point("resolved")
-            await self._acquire()
+            await self._acquire(resolved)
             self._point("acquired")
-            await self._step(APPLY, self._apply)
+            applied = await self._step("apply", self._apply)
             self._point("applied")
-            await self.steps.complete(self.script.tenant, self._transition())
+            await self.steps.complete(self.script.tenant, self._transition(resolved, applied))
             self.note("completed")
             self._point("completed")
         except Superseded as error:
@@ -122,9 +118,9 @@ class Attempt:
     async def resync(self, ended: CompletedJob) -> Resynced:
         """Call the steps of a resync that repairs something."""
         try:
-            await self._step("resolve", self._resolve)
+            resolved = await self._step("resolve", self._resolve)
             if self.script.resync:
-                await self._acquire()
+                await self._acquire(resolved)
                 await self._step("resync", self._repair)
         except Superseded as error:
             self.note("resync superseded", error=error.code)
@@ -138,7 +134,7 @@ class Attempt:
         lost = await self.steps.lost_attempts()
         self.note("lost attempts", count=lost.count, is_new=lost.is_new)
 
-    async def _step(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+    async def _step(self, name: str, action: Callable[[], Awaitable[None]]) -> Value:
         ran: list[str] = []
 
         async def act() -> Value:
@@ -146,19 +142,20 @@ class Attempt:
             await action()
             ran.append(uuid4().hex)
             self.note("action ends", step=name, value=ran[-1])
-            return Value(text=ran[-1])
+            return Value(text=ran[-1], at=datetime.now(UTC).isoformat())
 
         value = await self.steps.run(name, act, Value)
-        self.note("step", step=name, value=getattr(value, "text", repr(value)), ran=bool(ran))
+        self.note("step", step=name, value=value.text, ran=bool(ran))
+        return value
 
     async def _resolve(self) -> None:
         await asyncio.sleep(self.script.resolve)
 
-    async def _acquire(self) -> None:
+    async def _acquire(self, resolved: Value) -> None:
         self.note("acquiring")
         start = JobStart(
             operation=self.script.operation,
-            started_at=self.started_at.isoformat(),
+            started_at=resolved.at,
             placement=Placement("kit", "here"),
             is_uuid=True,
         )
@@ -227,12 +224,12 @@ class Attempt:
     def _earlier(self, event: str) -> list[Entry]:
         return self.jobs.ledger.read(event, job=self.script.job)
 
-    def _transition(self) -> Transition:
+    def _transition(self, resolved: Value, applied: Value) -> Transition:
         return Transition(
             execution_id=self.steps.execution_id,
             operation=self.script.operation,
-            started_at=self.started_at.isoformat(),
-            ended_at=datetime.now(UTC).isoformat(),
+            started_at=resolved.at,
+            ended_at=applied.at,
             outcome="updated",
             placement=Placement("kit", "here", {"job": self.script.job}),
         )
@@ -242,8 +239,7 @@ class Attempt:
             execution_id=self.steps.execution_id,
             provider_type="conformance",
             state=state,
-            start_time=self.started_at.isoformat(),
-            stop_time=datetime.now(UTC).isoformat(),
+            start_time="",
             output=Output(tenant_id=self.script.tenant, status=state),
         )
 
