@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from landlord_engines_core.cli import commands, options
 from landlord_engines_core.cli.options import build_logger
 from landlord_engines_core.settings import LogSettings
-from landlord_test_target.forks import forked
+from landlord_test_target.forks import fork_host
 
 HOST = Path(sys.executable).with_name("landlord-host")
 RESTATE = {"admin_endpoint": "http://127.0.0.1:9"}
@@ -26,7 +26,7 @@ def command(
     config.write_text(json.dumps(settings if settings is not None else {}))
     output = folder / f"output-{uuid4().hex}"
     arguments = (str(HOST), "--config", str(config), *arguments)
-    code = forked(arguments, output, {**variables(folder), **environment}).join()
+    code = fork_host(arguments, output, {**variables(folder), **environment}).join()
     text = output.read_text()
     assert "Traceback" not in text
     return code, text

@@ -9,13 +9,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from landlord_test_target.forks import Host, forked_host
 from landlord_test_target.harness import free_port
 from landlord_test_target.scrape import PREFIX, samples, states
 
@@ -32,7 +33,7 @@ from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
 )
 from landlord_engines_core.errors import RegistrationFailed
-from landlord_test_target.direct import DirectSteps
+from landlord_test_target.in_memory import DirectSteps
 
 BODY = b'{"tenant_id": "t", "operation": "provision", "desired_config": {}}'
 
@@ -156,22 +157,37 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-Start = Callable[..., subprocess.Popen[str]]
+def command(mode: str, *arguments: str) -> tuple[str, ...]:
+    own = ("--engine=own", f"--set=workflow.own.mode={mode}", "--set=worker.probe_address=")
+    return (str(HOST), *own, *arguments)
+
+
+Start = Callable[..., Host]
+StartAnew = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
 def start(installed: Path) -> Iterator[Start]:
     """Start a host with a mode of the engine, in the installed engine's folder."""
+    with ExitStack() as running:
+
+        def begin(mode: str, *arguments: str) -> Host:
+            host = forked_host(command(mode, *arguments), installed, os.environ)
+            running.enter_context(closing(host))
+            return host
+
+        yield begin
+
+
+@pytest.fixture
+def start_anew(installed: Path) -> Iterator[StartAnew]:
+    """The same as a new interpreter, whose streams and signals are the test's to choose."""
     running: list[subprocess.Popen[str]] = []
 
     def begin(mode: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(installed)}
         process = subprocess.Popen(
-            [
-                HOST,
-                *("--engine=own", f"--set=workflow.own.mode={mode}"),
-                *("--set=worker.probe_address=", *arguments),
-            ],
+            command(mode, *arguments),
             text=True,
             cwd=installed,
             env=environment,
@@ -187,16 +203,17 @@ def start(installed: Path) -> Iterator[Start]:
 
 
 @contextmanager
-def said(process: subprocess.Popen[str], line: str) -> Iterator[None]:
+def said(process: Host | subprocess.Popen[str], line: str) -> Iterator[None]:
     """Go on when the process has printed this line."""
     assert process.stdout is not None
     assert process.stdout.readline().strip() == line
     yield
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(process: Host | subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code and what went to standard error."""
     _, text = process.communicate(timeout=30)
+    assert process.returncode is not None
     return process.returncode, text
 
 
@@ -277,11 +294,11 @@ def test_a_compute_engine_that_blocks_the_drain_is_named_with_its_line(start: St
     assert "in provision" in text
 
 
-def test_a_worker_under_nohup_survives_a_hangup(start: Start) -> None:
+def test_a_worker_under_nohup_survives_a_hangup(start_anew: StartAnew) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    process = start("", preexec_fn=ignore)
+    process = start_anew("", preexec_fn=ignore)
     with said(process, "listens"):
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGUSR1)
@@ -321,7 +338,7 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
     ("mode", "told"),
     [
         ("exits", "worker engine own raised SystemExit"),
-        ("exits when made", "worker engine own cannot be created: SystemExit"),
+        ("exits when made", "worker engine own raised SystemExit in create_engine"),
         ("exits in a task", "unexpected SystemExit in"),
     ],
 )
@@ -342,21 +359,21 @@ def test_a_registration_on_request_that_never_returns_ends_with_4(start: Start) 
     assert "did not return within 0.1 s" in text
 
 
-def test_a_closed_standard_error_is_no_error(start: Start) -> None:
+def test_a_closed_standard_error_is_no_error(start_anew: StartAnew) -> None:
     def close() -> None:
         os.close(2)
 
-    process = start("", "--log-level=debug", preexec_fn=close, stderr=None)
+    process = start_anew("", "--log-level=debug", preexec_fn=close, stderr=None)
     with said(process, "listens"):
         process.terminate()
 
     assert process.wait(30) == 0
 
 
-def test_a_standard_error_without_a_reader_is_no_error(start: Start) -> None:
+def test_a_standard_error_without_a_reader_is_no_error(start_anew: StartAnew) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    process = start("", stderr=writer)
+    process = start_anew("", stderr=writer)
     os.close(writer)
     with said(process, "listens"):
         process.terminate()
@@ -364,14 +381,14 @@ def test_a_standard_error_without_a_reader_is_no_error(start: Start) -> None:
     assert process.wait(30) == 0
 
 
-def test_a_full_log_pipe_blocks_nothing(start: Start) -> None:
+def test_a_full_log_pipe_blocks_nothing(start_anew: StartAnew) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with suppress(BlockingIOError):
         while True:
             os.write(writer, b" " * 4096)
     os.set_blocking(writer, True)
-    process = start("", stderr=writer)
+    process = start_anew("", stderr=writer)
     os.close(writer)
     with said(process, "listens"):
         process.terminate()
@@ -420,7 +437,7 @@ def test_an_engine_that_cannot_be_created_ends_with_3_and_no_value_is_shown(star
     code, text = ended(start("not made"))
 
     assert code == 3
-    assert "worker engine own cannot be created: ValueError" in text
+    assert "worker engine own raised ValueError in create_engine" in text
     assert "sesame" not in text
 
 
@@ -439,8 +456,8 @@ def test_an_unexpected_error_is_one_line_with_its_location_and_without_values(st
     code, text = ended(start("raises", "check"))
 
     assert code == 3
-    assert "unexpected RuntimeError in" in text
-    assert "own_engine.py:" in text
+    assert "worker engine own raised RuntimeError in dry_run_registration" in text
+    assert re.search(r"at own_engine:\d+ \(own 1\.0\)", text)
     assert "Traceback" not in text
     assert "sesame" not in text
 
@@ -448,8 +465,9 @@ def test_an_unexpected_error_is_one_line_with_its_location_and_without_values(st
 def test_an_unexpected_error_shows_its_traceback_on_request(start: Start) -> None:
     code, text = ended(start("raises", "--debug", "check"))
 
-    assert code == 1
+    assert code == 3
     assert "Traceback" in text
+    assert "RuntimeError: sesame" in text
 
 
 def test_a_worker_is_registered_once_on_request(start: Start) -> None:
@@ -477,7 +495,7 @@ def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
     assert "registration: would be new" in output
 
 
-@pytest.mark.parametrize("command", [[], ["check"]])
+@pytest.mark.parametrize("arguments", [[], ["check"]])
 @pytest.mark.parametrize(
     ("settings", "named", "hint"),
     [
@@ -499,9 +517,9 @@ def test_check_reports_the_effect_of_a_registration(start: Start) -> None:
     ],
 )
 def test_limits_that_do_not_fit_end_with_2_and_say_what_to_set(
-    start: Start, command: list[str], settings: list[str], named: str, hint: str
+    start: Start, arguments: list[str], settings: list[str], named: str, hint: str
 ) -> None:
-    code, text = ended(start("", *(f"--set={one}" for one in settings), *command))
+    code, text = ended(start("", *(f"--set={one}" for one in settings), *arguments))
 
     assert code == 2
     assert named in text

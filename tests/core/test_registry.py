@@ -6,7 +6,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute, create_mock
 from landlord_engines_core.compute.registry import MAX_PROBLEMS
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.direct import ScriptedCompute
+from landlord_test_target.in_memory import ScriptedCompute
 
 SCHEMA = {
     "type": "object",

@@ -1,4 +1,4 @@
-"""The example's backend with a real worker, in whose process there is no Restate."""
+"""The example's backend with a real worker."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,13 +9,13 @@ import pytest_asyncio
 
 from landlord_engine_direct import factory
 from landlord_engine_direct.engine import DirectSettings
-from landlord_test_target.bench import Bench
+from landlord_test_target.direct_harness import DirectHarness
 from landlord_test_target.target import Target, target_server
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_restate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Break every import of Restate in the processes that a test starts."""
+    """Break every import of Restate in the processes that a test starts, which are not forked then."""
     for name in ("restate", "landlord_engines_restate"):
         (tmp_path / "broken" / name).mkdir(parents=True)
         (tmp_path / "broken" / name / "__init__.py").write_text("raise ImportError('not here')")
@@ -37,10 +37,10 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest_asyncio.fixture
 async def bench(
     target_url: str, http: aiohttp.ClientSession, tmp_path: Path
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[DirectHarness]:
     assert factory.local_backend is not None
     target = Target(url=target_url, http=http)
     async with factory.local_backend(DirectSettings(), tmp_path) as backend:
-        bench = Bench(backend=backend, target=target, folder=tmp_path)
+        bench = DirectHarness(backend=backend, target=target, folder=tmp_path)
         yield bench
         await bench.aclose()

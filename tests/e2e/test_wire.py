@@ -31,18 +31,18 @@ async def test_every_recorded_dispatch_is_accepted_and_done(world: World) -> Non
     for sent in ids.values():
         *_, last = sent
         for dispatch in sent:
-            await world.has_status(dispatch, "completed")
-        assert (await world.done(last))["state"] == "succeeded"
+            await world.wait_status(dispatch, "completed")
+        assert (await world.wait_done(last))["state"] == "succeeded"
 
 
 async def test_polling_reads_a_state_as_landlord_does(world: World) -> None:
     await world.worker()
     job = await world.send(world.tenant(), "provision", "nomad")
-    await world.held(job, "not configured")
+    await world.wait_held(job, "not configured")
 
     held = await world.dispatcher.poll(job)
     await world.dispatcher.kill(job)
-    await world.has_status(job, "completed")
+    await world.wait_status(job, "completed")
     killed = await world.dispatcher.poll(job)
     await world.dispatcher.kill(job)
 

@@ -9,7 +9,7 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.compute.targets import Targets, reach
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.metrics import Metrics
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 class Scripted(MockCompute):
@@ -66,7 +66,7 @@ async def test_a_target_that_gives_no_answer_is_given_up() -> None:
 
 
 async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -> None:
-    logger, metrics = Lines(), Metrics()
+    logger, metrics = RecordingLogger(), Metrics()
     refused = ComputeRefused("denied")
     engine = scripted("v1", "v1", refused, ComputeRefused("denied"), "v1")
     targets = Targets(registry=ComputeRegistry({"own": engine}), logger=logger)
@@ -100,7 +100,7 @@ async def test_targets_are_checked_again_until_the_worker_ends(interval: float) 
 
     looks: list[int] = []
     registry = ComputeRegistry({"own": Counting()})
-    targets = Targets(registry=registry, logger=Lines(), interval=interval)
+    targets = Targets(registry=registry, logger=RecordingLogger(), interval=interval)
 
     async with targets.watch():
         await again.wait()

@@ -5,7 +5,7 @@ from landlord_engines_core.compute.docker import create_docker
 from landlord_engines_core.compute.ecs import create_ecs
 from landlord_engines_core.compute.process import create_process
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.direct import ScriptedCompute
+from landlord_test_target.in_memory import ScriptedCompute
 
 ENGINES = pytest.mark.parametrize(
     ("create", "typo", "meant"),

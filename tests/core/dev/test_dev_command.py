@@ -2,12 +2,14 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+
+from landlord_test_target.forks import Host, forked_host
 
 HOST = Path(sys.executable).with_name("landlord-host")
 
@@ -65,7 +67,7 @@ factory = EngineFactory(
 )
 """
 
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., Host]
 
 
 @pytest.fixture
@@ -77,24 +79,16 @@ def dev(tmp_path: Path) -> Iterator[Start]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[landlord.worker_engines]\nown = own_engine:factory\n")
     (tmp_path / "tmp").mkdir()
-    running: list[subprocess.Popen[str]] = []
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    with ExitStack() as running:
 
-    def start(engine: str, *arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [HOST, f"--engine={engine}", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path / "tmp")},
-        )
-        running.append(process)
-        return process
+        def start(engine: str, *arguments: str) -> Host:
+            command = (str(HOST), f"--engine={engine}", *arguments)
+            host = forked_host(command, tmp_path, environment)
+            running.enter_context(closing(host))
+            return host
 
-    yield start
-    for process in running:
-        with process:
-            process.kill()
+        yield start
 
 
 def test_the_demo_needs_no_restate(dev: Start, tmp_path: Path) -> None:
@@ -159,7 +153,6 @@ def test_a_failing_worker_ends_the_whole_dev_command(dev: Start, tmp_path: Path)
 
 def test_a_signal_ends_a_backend_during_its_start(dev: Start, tmp_path: Path) -> None:
     process = dev("own", "--set=workflow.own.mode=hangs", "dev")
-    assert process.stdout is not None
     assert process.stdout.readline() == "starts\n"
 
     process.send_signal(signal.SIGTERM)

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
-from landlord_test_target.docker import SETTINGS, Holdings, make_images
+from landlord_test_target.docker import SETTINGS, TenantContainers, make_images
 
 Engines = Callable[..., DockerCompute]
 
@@ -41,8 +41,8 @@ def engine(engines: Engines) -> DockerCompute:
 
 
 @pytest.fixture
-def tenant() -> Iterator[Holdings]:
+def tenant() -> Iterator[TenantContainers]:
     """A tenant of its own for each test."""
-    holdings = Holdings(str(uuid4()))
+    holdings = TenantContainers(str(uuid4()))
     yield holdings
-    holdings.clear()
+    holdings.remove_all()

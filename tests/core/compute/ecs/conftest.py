@@ -39,7 +39,7 @@ def patience() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server(environment: None) -> Iterator[aws.Aws]:
-    with aws.running() as started:
+    with aws.run_moto() as started:
         yield started
 
 

@@ -76,10 +76,11 @@ async def test_an_operation_interrupted_at_any_failpoint_converges_when_repeated
             stop(kind)
 
     outcome = await asyncio.gather(
-        asyncio.ensure_future(ecs.at(reached).engine.update(spec)), return_exceptions=True
+        asyncio.ensure_future(ecs.with_failpoint_action(reached).engine.update(spec)),
+        return_exceptions=True,
     )
 
-    assert name in ecs.points
+    assert name in ecs.reached_points
     # Nothing is awaited after the last point, so that a cancellation there comes too late.
     if name != "tags:written" or kind == "raised":
         assert isinstance(outcome[0], Interrupted | asyncio.CancelledError)
@@ -91,7 +92,9 @@ async def test_a_delete_interrupted_halfway_is_completed_when_repeated(ecs: Ecs)
     await ecs.engine.provision(spec)
 
     with pytest.raises(Interrupted):
-        await ecs.at(lambda _: stop("raised")).engine.destroy("one", spec.location)
+        await ecs.with_failpoint_action(lambda _: stop("raised")).engine.destroy(
+            "one", spec.location
+        )
 
     assert not await ecs.engine.destroy("one", spec.location)
     await converger(ecs).wait_removed("one", [Placement("ecs", spec.location)])
@@ -136,4 +139,4 @@ async def test_the_next_process_completes_an_operation_of_a_process_killed_at_a_
     code = await process.wait()
 
     assert code == -signal.SIGKILL
-    await converges(ecs.at(pass_by), spec)
+    await converges(ecs.with_failpoint_action(pass_by), spec)

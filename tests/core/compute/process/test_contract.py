@@ -16,7 +16,7 @@ import pytest
 from landlord_engines_core.compute import ComputeEngine
 from landlord_engines_core.compute.process import create_process
 from landlord_engines_core.compute.process.runner import MARK
-from landlord_test_target.commands import server
+from landlord_test_target.commands import answering_server
 from landlord_test_target.compute_contract import ComputeContract, Subject
 from landlord_test_target.harness import wait_for
 
@@ -54,7 +54,7 @@ class ProcessSubject(Subject):
         return engine if reached is None else attrs.evolve(engine, reached=reached)
 
     def config(self, version: int) -> dict[str, Any]:
-        return server("", status=STATUS[version])
+        return answering_server("", status=STATUS[version])
 
     def with_secret(self, secret: str) -> dict[str, Any]:
         return self.carrying(secret)

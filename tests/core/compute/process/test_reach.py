@@ -67,10 +67,8 @@ def test_a_folder_that_may_not_be_written_is_told(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("below", ["", "tenants"])
-def test_a_folder_of_somebody_else_is_told_with_the_uid(tmp_path: Path, below: str) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    closed = tmp_path / "closed"
+def test_a_folder_of_somebody_else_is_told_with_the_uid(shared_path: Path, below: str) -> None:
+    closed = shared_path / "closed"
     closed.mkdir(mode=0o755)
 
     done = subprocess.run(

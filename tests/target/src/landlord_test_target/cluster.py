@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_restate.local.server import RestateServer
-from landlord_test_target.balancer import balanced
+from landlord_test_target.balancer import run_balancer
 
 __all__ = ["Cluster", "Node", "cluster"]
 
@@ -89,7 +89,7 @@ async def cluster(binary: Path, folder: Path, count: int = 3) -> AsyncIterator[C
         node.peers = nodes
     endpoints = [node.endpoint.removeprefix("http://") for node in nodes]
     admins = [node.admin_endpoint.removeprefix("http://") for node in nodes]
-    async with balanced(endpoints) as ingress, balanced(admins) as admin:
+    async with run_balancer(endpoints) as ingress, run_balancer(admins) as admin:
         try:
             await asyncio.gather(*(node.start() for node in nodes))
             yield Cluster(

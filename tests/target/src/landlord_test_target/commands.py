@@ -12,7 +12,7 @@ from landlord_engines_core.models import config_hash, key_hashes
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 
-SERVER = """
+ANSWERING_SERVER = """
 import os, socket
 listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 while True:
@@ -26,7 +26,7 @@ while True:
 """
 """Answers each request with STATUS."""
 
-DEAF = """
+SILENT_SERVER = """
 import os, socket, time
 listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 time.sleep(1000)
@@ -34,19 +34,19 @@ time.sleep(1000)
 """Lets clients connect and never answers."""
 
 
-def mark() -> str:
+def create_mark() -> str:
     """Create a value that marks the processes of one tenant."""
     return uuid4().hex
 
 
-def server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str, object]:
+def answering_server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str, object]:
     """Build the configuration of a tenant that answers its health check."""
     env = {"STATUS": str(status), "TENANT_MARK": tenants_mark}
     health = {"http": "/", "within": 20}
-    return {"command": [*PYTHON, SERVER], "env": env, "health": health, **more}
+    return {"command": [*PYTHON, ANSWERING_SERVER], "env": env, "health": health, **more}
 
 
-def living(tenants_mark: str) -> list[psutil.Process]:
+def find_processes(tenants_mark: str) -> list[psutil.Process]:
     """List the processes with the mark in their environment."""
     processes = []
     for pid in psutil.pids():

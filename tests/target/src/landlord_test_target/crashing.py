@@ -12,14 +12,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
-from landlord_test_target.direct import DirectSteps, jobs
+from landlord_engines_core.compute.process import ProcessCompute, create_process
+from landlord_test_target import crashing_runner
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
 def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
@@ -32,7 +32,7 @@ def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
             os.kill(os.getpid(), signal.SIGKILL)
 
     worker = str(os.getpid()) if victim == "worker" else "0"
-    launch = (sys.executable, str(Path(__file__)), point, worker)
+    launch = (sys.executable, crashing_runner.__file__, point, worker)
     return attrs.evolve(engine, reached=reached, runner=launch)
 
 
@@ -42,21 +42,9 @@ def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]
 
 
 async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
-    tenants = jobs(("process", create_crashing(settings)), health_timeout=20.0, step_timeout=60.0)
+    tenants = build_tenant_jobs(
+        ("process", create_crashing(settings)), health_timeout=20.0, step_timeout=60.0
+    )
     for number, body in enumerate(bodies):
-        answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
+        answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
         print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
-
-
-def keep(point: str, victim: int, *arguments: str) -> None:
-    """Run a command as `process` does, and kill a process at a failpoint of the runner."""
-
-    def reached(at: str) -> None:
-        if at == point:
-            os.kill(victim or os.getpid(), signal.SIGKILL)
-
-    runner.main(arguments, reached)
-
-
-if __name__ == "__main__":
-    keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -16,8 +16,8 @@ from typing import Any
 
 from landlord_engines_core import codec
 from landlord_engines_core.compute.docker.engine import from_settings
-from landlord_test_target.direct import DirectSteps, jobs
 from landlord_test_target.docker import SETTINGS
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
 async def carry_out(crash_at: str, bodies: list[Mapping[str, Any]]) -> None:
@@ -26,9 +26,9 @@ async def carry_out(crash_at: str, bodies: list[Mapping[str, Any]]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     engine = from_settings(SETTINGS, reached=reached)
-    tenants = jobs(("docker", engine), health_timeout=20.0, step_timeout=60.0)
+    tenants = build_tenant_jobs(("docker", engine), health_timeout=20.0, step_timeout=60.0)
     for number, body in enumerate(bodies):
-        answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
+        answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
         print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for
     await engine.aclose()
 

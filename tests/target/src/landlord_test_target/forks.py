@@ -9,20 +9,26 @@ import asyncio
 import atexit
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import TextIO
 
 import attrs
 
-__all__ = ["Forked", "forked", "forked_call"]
+__all__ = ["ForkedProcess", "Host", "fork_call", "fork_host", "forked_host"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
+        "landlord_engine_direct.engine",
         "landlord_engines_core.cli",
         "landlord_engines_core.host",
         "landlord_engines_restate.engine",
@@ -36,7 +42,7 @@ _SERVER.set_forkserver_preload(
 
 
 @attrs.define
-class Forked:
+class ForkedProcess:
     """A process with asyncio's interface, whose parent is the fork server and not this process."""
 
     _process: ForkServerProcess
@@ -62,11 +68,11 @@ class Forked:
         """Kill the process."""
         self._process.kill()
 
-    def join(self) -> int:
+    def join(self, within: float | None = None) -> int:
         """Block until the process ends, and return its exit code."""
-        self._process.join()
+        self._process.join(within)
         code = self.returncode
-        assert code is not None, "its end was told"
+        assert code is not None, f"it did not end within {within} s"
         return code
 
     async def wait(self) -> int:
@@ -82,9 +88,53 @@ class Forked:
         return code
 
 
-def forked(
+@attrs.frozen
+class Host:
+    """A forked ``landlord-host`` whose output a test reads, with the interface of `subprocess.Popen`."""
+
+    _process: ForkedProcess
+    stdout: TextIO
+    stderr: TextIO
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Return the exit code, negative for a signal; ``None`` while the process runs."""
+        return self._process.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send the process a signal."""
+        self._process.send_signal(number)
+
+    def terminate(self) -> None:
+        """Send the process SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Wait until the process ends, and return the rest of its output."""
+        with ThreadPoolExecutor(2) as readers:
+            output, errors = readers.submit(self.stdout.read), readers.submit(self.stderr.read)
+            try:
+                self._process.join(timeout)
+            finally:
+                # With an end of the process there is one of its output.
+                self._process.kill()
+            return output.result(), errors.result()
+
+    def close(self) -> None:
+        """Kill the process, and close its output."""
+        self._process.kill()
+        self.stdout.close()
+        self.stderr.close()
+
+
+def fork_host(
     command: tuple[str, ...], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
+) -> ForkedProcess:
     """Run ``landlord-host`` with this command line, its output appended to a file.
 
     Args:
@@ -93,38 +143,72 @@ def forked(
         environment: Its variables; this process's if None. Modules that are imported already do not
             see them.
     """
-    return forked_call(partial(_run_host, command), output, environment)
+    return fork_call(partial(_run_host, command), output, environment)
 
 
-def forked_call(
+def fork_call(
     call: Callable[[], object], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
-    """Call a function that can be pickled, with output and variables as in `forked`."""
+) -> ForkedProcess:
+    """Call a function that can be pickled, with output and variables as in `fork_host`."""
     output.touch()
+    return _start(call, (str(output), str(output)), environment, Path.cwd())
+
+
+def forked_host(command: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> Host:
+    """Run ``landlord-host`` in a folder, with the distributions that are installed there too.
+
+    Args:
+        command: Its ``sys.argv``.
+        folder: Its folder, which is also the first of its ``sys.path``.
+        environment: Its variables. Modules that are imported already do not see them.
+    """
+    (output, to_output), (errors, to_errors) = Pipe(duplex=False), Pipe(duplex=False)
+    variables = {**environment, "PYTHONPATH": str(folder)}
+    call = partial(_run_host, command, str(folder))
+    with to_output, to_errors, output, errors:
+        process = _start(call, (to_output, to_errors), variables, folder)
+        return Host(process, *(os.fdopen(os.dup(one.fileno())) for one in (output, errors)))
+
+
+def _start(
+    call: Callable[[], object],
+    streams: tuple[str | Connection, str | Connection],
+    environment: Mapping[str, str] | None,
+    folder: Path,
+) -> ForkedProcess:
     variables = dict(os.environ if environment is None else environment)
-    process = _SERVER.Process(
-        target=_run, args=(call, variables, str(Path.cwd()), str(output)), daemon=True
-    )
+    arguments = (call, variables, str(folder), streams)
+    process = _SERVER.Process(target=_run, args=arguments, daemon=True)
     process.start()
-    return Forked(process)
+    return ForkedProcess(process)
 
 
-def _run_host(command: tuple[str, ...]) -> None:
+def _run_host(command: tuple[str, ...], *path: str) -> None:
     sys.argv = list(command)
+    sys.path[:0] = path
     # Here and not above: the process that asks for a fork needs none of it.
     from landlord_engines_core.cli import main
 
     main()
 
 
-def _run(call: Callable[[], object], environment: Mapping[str, str], folder: str, log: str) -> None:
+def _run(
+    call: Callable[[], object],
+    environment: Mapping[str, str],
+    folder: str,
+    streams: tuple[str | Connection, str | Connection],
+) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    os.close(descriptor)
+    for number, stream in enumerate(streams, start=1):
+        if isinstance(stream, str):
+            descriptor = os.open(stream, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        else:
+            with stream:
+                os.dup2(stream.fileno(), number)
     try:
         call()
     finally:

@@ -33,24 +33,24 @@ class ScriptedDispatcher:
         trouble: The error that each call raises, if any.
     """
 
-    otherwise: PolledExecution | None = attrs.field(default=RUNNING)
-    says: dict[str, PolledExecution | None] = attrs.field(factory=dict)
+    default_answer: PolledExecution | None = attrs.field(default=RUNNING)
+    answers: dict[str, PolledExecution | None] = attrs.field(factory=dict)
     bodies: list[bytes] = attrs.field(factory=list)
     killed: list[str] = attrs.field(factory=list)
     after_kill: PolledExecution = attrs.field(default=SUCCEEDED)
     polls: Counter[str] = attrs.field(factory=Counter)
-    taking: asyncio.Event = attrs.field(factory=asyncio.Event)
+    may_accept: asyncio.Event = attrs.field(factory=asyncio.Event)
     refusals: int = 0
-    trouble: Exception | None = None
+    error: Exception | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.taking.set()
+        self.may_accept.set()
 
     async def dispatch(self, body: bytes) -> str:
         self.bodies.append(body)
         execution_id = f"inv_{len(self.bodies)}"
-        await self.taking.wait()
-        self._stumble()
+        await self.may_accept.wait()
+        self._raise_error()
         if self.refusals > 0:
             self.refusals -= 1
             raise EngineFailed("it is not registered yet")
@@ -58,13 +58,13 @@ class ScriptedDispatcher:
 
     async def poll(self, execution_id: str) -> PolledExecution | None:
         self.polls[execution_id] += 1
-        self._stumble()
-        return self.says.get(execution_id, self.otherwise)
+        self._raise_error()
+        return self.answers.get(execution_id, self.default_answer)
 
     async def kill(self, execution_id: str) -> None:
         self.killed.append(execution_id)
-        self._stumble()
-        self.says[execution_id] = self.after_kill
+        self._raise_error()
+        self.answers[execution_id] = self.after_kill
 
     def sent(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self.bodies]
@@ -72,15 +72,15 @@ class ScriptedDispatcher:
     def operations(self) -> list[str]:
         return [body["operation"] for body in self.sent()]
 
-    async def has_sent(self, number: int) -> None:
+    async def wait_dispatched(self, number: int) -> None:
         async def look() -> bool:
             return len(self.bodies) >= number
 
         await wait_for(look)
 
-    def _stumble(self) -> None:
-        if self.trouble is not None:
-            raise self.trouble
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 @attrs.frozen(kw_only=True)
@@ -99,7 +99,7 @@ class Answer:
 
 
 @attrs.frozen(kw_only=True)
-class Caller:
+class ApiUser:
     """A user of Landlord's API."""
 
     url: str
@@ -136,7 +136,7 @@ class Caller:
     async def get(self, tenant: str) -> Answer:
         return await self.call("GET", f"/v1/tenants/{quote(tenant, safe='')}")
 
-    async def seen(self, tenant: str, **fields: object) -> dict[str, Any]:
+    async def wait_fields(self, tenant: str, **fields: object) -> dict[str, Any]:
         """Wait until the tenant shows these fields, and return it."""
 
         async def look() -> dict[str, Any] | None:
@@ -151,7 +151,7 @@ class Caller:
         assert document is not None
         return document
 
-    async def gone(self, tenant: str) -> None:
+    async def wait_removed(self, tenant: str) -> None:
         async def look() -> bool:
             return (await self.get(tenant)).status == 404
 

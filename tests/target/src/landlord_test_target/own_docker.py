@@ -80,7 +80,7 @@ class OwnDocker:
                     containers.append(container[1])
         return containers
 
-    def keepers(self) -> int:
+    def count_shims(self) -> int:
         """Count the shims, the processes that each keep one container."""
         family = psutil.Process(self.first.pid).children(recursive=True)
         return sum(process.name().startswith("containerd-shim") for process in family)

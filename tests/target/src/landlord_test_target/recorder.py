@@ -87,7 +87,7 @@ async def _record(world: World, folder: Path) -> None:
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     config["workflow"]["restate"]["worker_advertised_url"] = f"http://127.0.0.1:{port}"
-    await (await world.launch(config)).registered()
+    await (await world.launch(config)).wait_registered()
     tenant = world.tenant()
     folder.mkdir(parents=True, exist_ok=True)
     for name, (operation, settings) in JOBS.items():

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-CAUGHT_FOR = 10.0
+LONGEST_HOLD = 10.0
 """Seconds for which a caught call, and whoever waits for one, is held at most."""
 
 SCHEMA = """
@@ -46,7 +46,7 @@ CREATE TABLE ledger (
 """
 
 
-class Luck(NamedTuple):
+class RandomFaults(NamedTuple):
     """The faults that chance draws for a call."""
 
     before: float = 0
@@ -67,13 +67,13 @@ class Target(ThreadingHTTPServer):
         self.database.row_factory = sqlite3.Row
         self.database.executescript(SCHEMA)
         self.faults: dict[tuple[str, str], dict[str, float]] = {}
-        self.chances: Mapping[str, float] = {}
-        self.dice = random.Random()  # not for cryptography
+        self.random_faults: Mapping[str, float] = {}
+        self.random = random.Random()  # not for cryptography
         self.delays: dict[str, list[dict[str, Any]]] = {}
         self.counts: dict[tuple[str, str], int] = {}
-        self.catching = ""
-        self.caught = threading.Event()
-        self.let_go = threading.Event()
+        self.held_moment = ""
+        self.call_is_held = threading.Event()
+        self.released = threading.Event()
 
     def handle_error(self, *_: object) -> None:
         """Ignore a broken connection: many tests kill the client."""
@@ -82,7 +82,7 @@ class Target(ThreadingHTTPServer):
         with self.lock:
             return [dict(row) for row in self.database.execute(sql, values)]
 
-    def note(self, body: dict[str, Any], call: str, outcome: str, request: str) -> None:
+    def write_ledger(self, body: dict[str, Any], call: str, outcome: str, request: str) -> None:
         values = (
             body["tenant"],
             body["engine"],
@@ -98,15 +98,15 @@ class Target(ThreadingHTTPServer):
             request,
         )
 
-    def chance(self, chances: dict[str, float]) -> None:
-        self.dice.seed(chances.pop("seed"))
-        self.chances = chances
+    def set_random_faults(self, chances: dict[str, float]) -> None:
+        self.random.seed(chances.pop("seed"))
+        self.random_faults = chances
 
-    def luck(self) -> Luck:
+    def draw_faults(self) -> RandomFaults:
         with self.lock:
-            before, fails, loses, after = (self.dice.random() for _ in range(4))
-        slow, fail, lose = (self.chances.get(kind, 0) for kind in ("slow", "fail", "lose"))
-        return Luck(before * slow, fails < fail, loses < lose, after * slow)
+            before, fails, loses, after = (self.random.random() for _ in range(4))
+        slow, fail, lose = (self.random_faults.get(kind, 0) for kind in ("slow", "fail", "lose"))
+        return RandomFaults(before * slow, fails < fail, loses < lose, after * slow)
 
     def delay(self, tenant: str, delays: list[dict[str, Any]]) -> None:
         with self.lock:
@@ -114,7 +114,7 @@ class Target(ThreadingHTTPServer):
             for late_call in delays:
                 self.counts[tenant, late_call["call"]] = 0
 
-    def late(self, tenant: str, call: str) -> dict[str, float]:
+    def delays_of_call(self, tenant: str, call: str) -> dict[str, float]:
         """Return the delays of this call of a tenant, by moment."""
         with self.lock:
             count = self.counts[tenant, call] = self.counts.get((tenant, call), 0) + 1
@@ -125,23 +125,23 @@ class Target(ThreadingHTTPServer):
             ]
         return {delay["moment"]: delay["seconds"] for delay in due}
 
-    def catch(self, moment: str) -> None:
-        self.caught.clear()
-        self.let_go.clear()
-        self.catching = moment
+    def hold_next_call(self, moment: str) -> None:
+        self.call_is_held.clear()
+        self.released.clear()
+        self.held_moment = moment
 
-    def gate(self, moment: str) -> None:
+    def hold_if_chosen(self, moment: str) -> None:
         with self.lock:
-            if moment != self.catching:
+            if moment != self.held_moment:
                 return
-            self.catching = ""
-        self.caught.set()
-        self.let_go.wait(CAUGHT_FOR)
+            self.held_moment = ""
+        self.call_is_held.set()
+        self.released.wait(LONGEST_HOLD)
 
     def fault(self, tenant: str, call: str, kind: str) -> float:
         return self.faults.get((tenant, call), {}).get(kind, 0)
 
-    def due(self, tenant: str, call: str, kind: str) -> bool:
+    def count_down_fault(self, tenant: str, call: str, kind: str) -> bool:
         """Check whether a counted fault is due, and count it down; below zero it always is."""
         with self.lock:
             fault = self.faults.get((tenant, call), {})
@@ -161,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         if url.path == "/caught":
-            return self.answer(200, self.server.caught.wait(CAUGHT_FOR))
+            return self.answer(200, self.server.call_is_held.wait(LONGEST_HOLD))
         if url.path in ("/ledger", "/resources"):
             table = url.path.strip("/")
             sql = f"SELECT * FROM {table} WHERE ?1 IN ('', tenant) ORDER BY rowid"
@@ -178,40 +178,40 @@ class Handler(BaseHTTPRequestHandler):
             self.server.delay(**body)
             return self.answer(200, {})
         if self.path == "/chances":
-            self.server.chance(body)
+            self.server.set_random_faults(body)
             return self.answer(200, {})
         if self.path == "/catch":
-            self.server.catch(body["moment"])
+            self.server.hold_next_call(body["moment"])
             return self.answer(200, {})
         if self.path == "/let-go":
-            self.server.let_go.set()
+            self.server.released.set()
             return self.answer(200, {})
         return self.call(self.path.strip("/"), body)
 
     def call(self, name: str, body: dict[str, Any]) -> None:
         server, tenant, request = self.server, body["tenant"], uuid4().hex
-        server.note(body, name, "asked", request)
-        if server.due(tenant, name, "refuse"):
+        server.write_ledger(body, name, "asked", request)
+        if server.count_down_fault(tenant, name, "refuse"):
             return self.answer(422, {"reason": "the target refuses this"})
-        if server.due(tenant, name, "fail"):
+        if server.count_down_fault(tenant, name, "fail"):
             return self.answer(503, {"reason": "the target is in trouble"})
-        server.gate("before")
-        luck, late = server.luck(), server.late(tenant, name)
+        server.hold_if_chosen("before")
+        luck, late = server.draw_faults(), server.delays_of_call(tenant, name)
         before = late.get("before", 0.0)
         time.sleep(server.fault(tenant, name, "delay_before") + luck.before + before)
         if luck.fails:
-            server.note(body, name, "failed", request)
+            server.write_ledger(body, name, "failed", request)
             return self.answer(503, {"reason": "the target is out of luck"})
         while server.fault(tenant, name, "hold"):
             time.sleep(0.02)
         status, document = getattr(self, f"do_{name}")(body)
-        server.note(body, name, str(status), request)
-        server.gate("after")
+        server.write_ledger(body, name, str(status), request)
+        server.hold_if_chosen("after")
         after = late.get("after", 0.0)
         time.sleep(server.fault(tenant, name, "delay_after") + luck.after + after)
         if luck.loses:
-            server.note(body, name, "lost", request)
-        if server.due(tenant, name, "drop") or luck.loses:
+            server.write_ledger(body, name, "lost", request)
+        if server.count_down_fault(tenant, name, "drop") or luck.loses:
             self.close_connection = True
             return None
         return self.answer(status, document)

@@ -36,7 +36,7 @@ def table() -> str:
     )
 
 
-def written(document: str) -> str:
+def update_table(document: str) -> str:
     """Return the document with the current table."""
     before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -78,4 +78,4 @@ def _duration(seconds: float) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    path.write_text(written(path.read_text()))
+    path.write_text(update_table(path.read_text()))

@@ -38,7 +38,7 @@ class BuggyCompute(TargetCompute):
 
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
-    _made: dict[str, ComputeSpec] = attrs.field(factory=dict, init=False)
+    _created: dict[str, ComputeSpec] = attrs.field(factory=dict, init=False)
     _later: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
 
     async def inspect(self, tenant: str, location: str) -> Observation:
@@ -53,10 +53,10 @@ class BuggyCompute(TargetCompute):
             await TargetCompute.provision(self, attrs.evolve(spec, location="elsewhere"))
             return self._claim(spec)
         if self.bug == "never asks":
-            chain = asyncio.create_task(self._unasked(spec))
+            chain = asyncio.create_task(self._create_unchecked(spec))
             self._later.add(chain)
             return await asyncio.shield(chain)
-        self._made[spec.tenant] = spec
+        self._created[spec.tenant] = spec
         if self.bug == "doubled":
             await TargetCompute.provision(self, attrs.evolve(spec, location="elsewhere"))
         return await TargetCompute.provision(self, spec)
@@ -76,17 +76,17 @@ class BuggyCompute(TargetCompute):
         if self.bug == "left over":
             self._claimed[tenant] = Observation(state=ResourceState.MISSING)
             return True
-        if self.bug == "acts later" and (spec := self._made.pop(tenant, None)) is not None:
-            self._later.add(asyncio.create_task(self._make_again(spec)))
+        if self.bug == "acts later" and (spec := self._created.pop(tenant, None)) is not None:
+            self._later.add(asyncio.create_task(self._create_again(spec)))
         self._claimed.pop(tenant, None)
         return await TargetCompute.destroy(self, tenant, location)
 
-    async def _unasked(self, spec: ComputeSpec) -> ComputeResult:
+    async def _create_unchecked(self, spec: ComputeSpec) -> ComputeResult:
         await self.inspect(spec.tenant, spec.location)
         await self._call("POST", "create", self._body(spec))
         return ComputeResult(resource_ids={})
 
-    async def _make_again(self, spec: ComputeSpec) -> None:
+    async def _create_again(self, spec: ComputeSpec) -> None:
         await asyncio.sleep(LONG_AFTER)
         # `send` would ask whether the job is alive, and then create nothing.
         await self._call("POST", "create", self._body(spec))

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import attrs
 
-__all__ = ["SmallDisk", "small_disk", "why_no_disk"]
+__all__ = ["SmallDisk", "reason_without_disk", "small_disk"]
 
 PIECE = 1024 * 1024
 
@@ -57,7 +57,7 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[SmallDisk]:
         subprocess.run(("umount", "--lazy", folder), check=True)
 
 
-def why_no_disk() -> str:
+def reason_without_disk() -> str:
     """Return the reason why no disk can be mounted here; empty if one can."""
     if not sys.platform.startswith("linux"):
         return "only Linux has tmpfs"

@@ -36,7 +36,7 @@ class LateDispatcher:
         dispatcher: The real dispatcher.
         url: The URL for late jobs.
         share: The share of late jobs; it may change at any time.
-        lasting: The delay of a late job in seconds, at least and at most.
+        delay: The delay of a late job in seconds, at least and at most.
         sent: The late jobs so far.
     """
 
@@ -44,12 +44,12 @@ class LateDispatcher:
     url: str
     seed: int
     share: float = 0.0
-    lasting: tuple[float, float] = (2.0, 40.0)
+    delay: tuple[float, float] = (2.0, 40.0)
     sent: list[LateJob] = attrs.field(factory=list)
-    _dice: Random = attrs.field(init=False)
+    _random: Random = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._dice = Random(f"late-{self.seed}")
+        self._random = Random(f"late-{self.seed}")
 
     async def dispatch(self, body: bytes) -> str:
         """Send a job, or deliver it late and report that it was not sent.
@@ -57,12 +57,12 @@ class LateDispatcher:
         Raises:
             EngineFailed: It was not sent, or the answer is lost.
         """
-        if self._dice.random() >= self.share:
+        if self._random.random() >= self.share:
             return await self.dispatcher.dispatch(body)
-        await self.hold_back(body, self._dice.uniform(*self.lasting))
+        await self.send_late(body, self._random.uniform(*self.delay))
         raise EngineFailed("the answer is lost")
 
-    async def hold_back(self, body: bytes, seconds: float) -> LateJob:
+    async def send_late(self, body: bytes, seconds: float) -> LateJob:
         """Send a job that Restate accepts now and starts later."""
         query = {"delay": f"{round(seconds * 1000)}ms"}
         headers = {"Content-Type": "application/json"}

@@ -66,7 +66,7 @@ class QueueEngine(WorkerEngine):
                 while self._tasks or not self._stopping.is_set():
                     self._stop_all_but(store.extend(self._owner, self.settings.lease))
                     if not self._stopping.is_set():
-                        self._begin(store, group)
+                        self._start_due_jobs(store, group)
                     await asyncio.sleep(self.settings.poll_interval)
 
     async def register(self) -> Registration:
@@ -87,12 +87,12 @@ class QueueEngine(WorkerEngine):
             if attempt not in leased and not task.cancelling():
                 task.cancel()
 
-    def _begin(self, store: Store, group: asyncio.TaskGroup) -> None:
+    def _start_due_jobs(self, store: Store, group: asyncio.TaskGroup) -> None:
         while (job := store.claim(self._owner, self.settings.lease)) is not None:
             attempt = (job.id, job.attempt)
-            self._tasks[attempt] = group.create_task(self._carry_out(store, job))
+            self._tasks[attempt] = group.create_task(self._run_attempt(store, job))
 
-    async def _carry_out(self, store: Store, job: Job) -> None:
+    async def _run_attempt(self, store: Store, job: Job) -> None:
         """Run one attempt, and release its lease once the task has ended."""
         try:
             with suppress(asyncio.CancelledError):

@@ -52,17 +52,19 @@ class QueueSteps:
                 # Another process may have acquired the lock while this one waited.
                 lock = self.store.lock(tenant)
                 if (lock.job, lock.resync) == (before.job, before.resync):
-                    return self._keep_lock(tenant, lock, start)
+                    return self._write_lock(tenant, lock, start)
 
-    def _keep_lock(self, tenant: str, lock: Lock, start: JobStart) -> Record:
+    def _write_lock(self, tenant: str, lock: Lock, start: JobStart) -> Record:
         record = lock.record.with_start(self.execution_id, start)
-        self.store.keep(tenant, Lock(job=self.job.id, record=record))
+        self.store.write_lock(tenant, Lock(job=self.job.id, record=record))
         if lock.job != self.job.id and self.resync_after:
             preempted = lock.job != 0 and not lock.record.has_ended(str(lock.job))
-            self._follow(tenant, self.job.id, start.operation, record, preempted=preempted)
+            self._send_resync(tenant, self.job.id, start.operation, record, preempted=preempted)
         return record
 
-    def _follow(self, tenant: str, job: int, operation: str, record: Record, **more: bool) -> None:
+    def _send_resync(
+        self, tenant: str, job: int, operation: str, record: Record, **more: bool
+    ) -> None:
         gone = tuple(placement.bare() for placement in record.placements)
         ended = CompletedJob(
             tenant=tenant, execution_id=str(job), operation=operation, removed=gone, **more
@@ -71,13 +73,13 @@ class QueueSteps:
 
     async def _preempt(self, tenant: str, lock: Lock, start: JobStart) -> None:
         """Preempt the job that acquired the lock last, or end this one if it is the older job."""
-        me = Contender(operation=start.operation, dispatched=_moment(self.job.id))
+        me = Contender(operation=start.operation, dispatched=_time_of_dispatch(self.job.id))
         holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
         if await is_superseded(me, holder, is_uuid=start.is_uuid, is_wanted=ask):
             deletes = Operation.DELETE in (start.operation, holder.operation)
             if lock.record.has_ended(str(lock.job)) and deletes and self.resync_after:
                 operation = holder.operation
-                self._follow(tenant, lock.job, operation, lock.record, overrode_delete=True)
+                self._send_resync(tenant, lock.job, operation, lock.record, overrode_delete=True)
             raise Superseded(f"job {lock.job} goes first")
         for rival in filter(None, (lock.job, lock.resync)):
             self.store.stop(rival, "superseded")
@@ -88,7 +90,9 @@ class QueueSteps:
         with self.store.transaction():
             self._check_lease()
             lock = self._lock(tenant)
-            self.store.keep(tenant, attrs.evolve(lock, record=lock.record.with_end(transition)))
+            self.store.write_lock(
+                tenant, attrs.evolve(lock, record=lock.record.with_end(transition))
+            )
 
     async def read_record(self, tenant: str) -> Record:
         """Read the record."""
@@ -114,7 +118,7 @@ class QueueSteps:
 
     @property
     def _me(self) -> Contender:
-        return Contender(operation="", dispatched=_moment(self.job.id))
+        return Contender(operation="", dispatched=_time_of_dispatch(self.job.id))
 
     def _holder(self, lock: Lock) -> Contender:
         """Return the job that acquired the lock last; it was killed if it is over without an end."""
@@ -126,7 +130,7 @@ class QueueSteps:
         )
         killed = row is not None and not row.is_open and not lock.record.has_ended(name)
         operation = next(operations, "")
-        return Contender(operation=operation, dispatched=_moment(lock.job), killed=killed)
+        return Contender(operation=operation, dispatched=_time_of_dispatch(lock.job), killed=killed)
 
     def _check_lease(self) -> None:
         row = self.store.job(self.job.id)
@@ -145,7 +149,7 @@ class ResyncSteps(QueueSteps):
         with self.store.transaction():
             lock = self._lock(tenant)
             record = lock.record.with_placement(start.placement)
-            self.store.keep(tenant, attrs.evolve(lock, resync=self.job.id, record=record))
+            self.store.write_lock(tenant, attrs.evolve(lock, resync=self.job.id, record=record))
         return record
 
     async def read_record(self, tenant: str) -> Record:
@@ -170,6 +174,6 @@ async def _wait_freed(store: Store, job_id: int) -> None:
         await asyncio.sleep(_LOOK)
 
 
-def _moment(job_id: int) -> datetime:
+def _time_of_dispatch(job_id: int) -> datetime:
     """Turn an id into a time: one file gives ids in the order of dispatch, without a clock."""
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)

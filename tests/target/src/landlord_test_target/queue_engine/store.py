@@ -154,7 +154,7 @@ class Store:
             return Lock(job=row["job"], resync=row["resync"], record=record)
         return Lock()
 
-    def keep(self, tenant: str, lock: Lock) -> None:
+    def write_lock(self, tenant: str, lock: Lock) -> None:
         """Write a tenant's lock."""
         values = (tenant, lock.job, lock.resync, codec.dumps(lock.record))
         self._rows("INSERT OR REPLACE INTO tenants VALUES (?, ?, ?, ?)", *values)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import attrs
 
-__all__ = ["Connection", "Passing", "listening", "relay"]
+__all__ = ["Connection", "Filter", "relay", "run_tcp_server"]
 
 _PIECE = 65536
 """Bytes that are read at once."""
@@ -17,7 +17,7 @@ _PIECE = 65536
 Connection = tuple[StreamReader, StreamWriter]
 
 
-class Passing(Protocol):
+class Filter(Protocol):
     """A callback that holds a piece of data, and then decides whether to relay it.
 
     ``asks`` is true for data from the client.
@@ -26,7 +26,7 @@ class Passing(Protocol):
     async def __call__(self, data: bytes, /, *, asks: bool) -> bool: ...
 
 
-Connected = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+ServeConnection = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 
 @attrs.define
@@ -37,28 +37,28 @@ class _Connections:
     and then nothing closes the connection.
     """
 
-    serve: Connected
+    serve: ServeConnection
     tasks: set[asyncio.Task[None]] = attrs.field(factory=set)
-    over: bool = False
+    is_closed: bool = False
 
     def accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve this connection, unless the server has ended meanwhile."""
-        if self.over:
+        if self.is_closed:
             writer.transport.abort()
             return
-        task = asyncio.create_task(self._served(reader, writer))
+        task = asyncio.create_task(self._serve(reader, writer))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         task.add_done_callback(lambda _: writer.transport.abort())
 
-    async def _served(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         with suppress(OSError):
             await self.serve(reader, writer)
             writer.close()
             await writer.wait_closed()
 
-    async def end(self) -> None:
-        self.over = True
+    async def close(self) -> None:
+        self.is_closed = True
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
@@ -66,8 +66,8 @@ class _Connections:
 
 
 @asynccontextmanager
-async def listening(
-    serve: Connected, *, port: int = 0, ssl: SSLContext | None = None
+async def run_tcp_server(
+    serve: ServeConnection, *, port: int = 0, ssl: SSLContext | None = None
 ) -> AsyncIterator[int]:
     """Serve each connection with this function, and yield the port.
 
@@ -79,15 +79,18 @@ async def listening(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        await connections.end()
+        await connections.close()
 
 
-async def _all(_: bytes, *, asks: bool) -> bool:
+async def _relay_everything(_: bytes, *, asks: bool) -> bool:
     return True
 
 
 async def relay(
-    reader: StreamReader, writer: StreamWriter, beyond: Connection, passing: Passing = _all
+    reader: StreamReader,
+    writer: StreamWriter,
+    beyond: Connection,
+    passing: Filter = _relay_everything,
 ) -> None:
     """Relay bytes both ways until both sides have ended, then close ``beyond``."""
     back_reader, back_writer = beyond

@@ -8,14 +8,14 @@ from time import time
 
 import attrs
 
-from landlord_test_target.endings.ground import Asked, Holds
-from landlord_test_target.endings.plan import Case
+from landlord_test_target.endings.case_target import Resources, TargetRequest
+from landlord_test_target.endings.cases import Case
 
-__all__ = ["Story", "told"]
+__all__ = ["CaseRecord", "write_records"]
 
 
 @attrs.define(kw_only=True)
-class Story:
+class CaseRecord:
     """The course of one case; times are seconds since the epoch, 0 for never.
 
     Attributes:
@@ -38,48 +38,57 @@ class Story:
     job: str = ""
     sent: float = 0
     killed: float = 0
-    landed: bool = False
-    took: bool = False
-    follower: str = ""
-    ended: float = 0
-    at_end: Holds | None = None
-    holds: Holds | None = None
+    was_running: bool = False
+    had_lock: bool = False
+    next_job: str = ""
+    next_job_ended: float = 0
+    resources_at_end: Resources | None = None
+    resources: Resources | None = None
     history: Sequence[Mapping[str, object]] = ()
-    asked: Sequence[Asked] = ()
+    requests: Sequence[TargetRequest] = ()
     findings: list[str] = attrs.field(factory=list)
-    looked: float = 0
+    looked_at: float = 0
 
     @property
     def title(self) -> str:
         """Describe the case in one line."""
         case = self.case
         api = "with" if self.api else "without"
-        return f"case {case.number} ({case.work}, then {case.then}, {api} the API)"
+        return f"case {case.number} ({case.killed_job}, then {case.next_job}, {api} the API)"
 
     @property
-    def is_late(self) -> bool:
+    def has_late_request(self) -> bool:
         """Check whether a request of the job was on the wire when the job was killed."""
         return any(
             request.at < self.killed < float(str(request.detail.get("answered", 0)))
-            for request in self.asked
+            for request in self.requests
         )
 
-    def look(self, holds: Holds) -> None:
+    def store_resources(self, resources: Resources) -> None:
         """Store the final resources."""
-        self.holds, self.looked = holds, time()
+        self.resources, self.looked_at = resources, time()
 
 
-def told(target: str, seed: int, folder: Path, stories: Sequence[Story]) -> list[str]:
+def write_records(
+    target: str, seed: int, folder: Path, case_records: Sequence[CaseRecord]
+) -> list[str]:
     """Write the stories to a folder, print a summary, and return all findings."""
     path = folder / f"{target}-{seed}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(attrs.asdict(story)) for story in stories]
+    lines = [json.dumps(attrs.asdict(case_record)) for case_record in case_records]
     path.write_text("\n".join([*lines, ""]))
-    wrong = [f"{story.title}: {'; '.join(story.findings)}" for story in stories if story.findings]
-    good, landed = len(stories) - len(wrong), sum(story.landed for story in stories)
-    late = sum(story.is_late for story in stories)
+    wrong = [
+        f"{case_record.title}: {'; '.join(case_record.findings)}"
+        for case_record in case_records
+        if case_record.findings
+    ]
+    good, was_running = (
+        len(case_records) - len(wrong),
+        sum(case_record.was_running for case_record in case_records),
+    )
+    late = sum(case_record.has_late_request for case_record in case_records)
     sys.stdout.write(
-        f"\n{target}, seed {seed}: {good} of {len(stories)} as expected. {landed} jobs were killed while"
+        f"\n{target}, seed {seed}: {good} of {len(case_records)} as expected. {was_running} jobs were killed while"
         f" they ran, {late} of them with a request on the wire. Stories: {path}\n"
     )
     return wrong

@@ -6,9 +6,9 @@ import pytest
 
 from landlord_test_target.faults.fault import Fault
 from landlord_test_target.faults.load import Operation
-from landlord_test_target.faults.measure import Measure
+from landlord_test_target.faults.recovery_times import RecoveryTimes
 
-KILL = {"kind": "worker -9", "is_kill": True, "at": 10.0, "over": 12.0}
+KILL = {"kind": "worker -9", "is_kill": True, "at": 10.0, "recovered": 12.0}
 
 
 def operation(**fields: object) -> Operation:
@@ -25,7 +25,12 @@ def taken(
     kill = Fault(**KILL, running=[operation] if operation.begun < 10 else [])  # type: ignore[arg-type]
     all_faults = [kill, *(Fault(**fault) for fault in faults)]  # type: ignore[arg-type]
     ledger = [{"tenant": "t", "outcome": "lost", "at": lost_at}] if lost_at else []
-    return [took for _, _, took in Measure.of(all_faults, [operation, *others], ledger).taken()]
+    return [
+        took
+        for _, _, took in RecoveryTimes.group(
+            all_faults, [operation, *others], ledger
+        ).after_one_kill()
+    ]
 
 
 def test_an_operation_during_one_kill_is_measured_from_the_end_of_the_kill() -> None:
@@ -41,13 +46,13 @@ def test_an_operation_started_during_a_fault_is_measured_too() -> None:
 
 @pytest.mark.parametrize("at", [9.5, 12.5])
 def test_an_operation_with_a_second_fault_is_not_measured(at: float) -> None:
-    other = {"kind": "connections cut", "is_kill": False, "at": at, "over": at + 0.1}
+    other = {"kind": "connections cut", "is_kill": False, "at": at, "recovered": at + 0.1}
 
     assert taken(operation(), faults=(other,)) == []
 
 
 def test_a_fault_after_the_deadline_excuses_nothing() -> None:
-    other = {"kind": "connections cut", "is_kill": False, "at": 17.5, "over": 17.6}
+    other = {"kind": "connections cut", "is_kill": False, "at": 17.5, "recovered": 17.6}
 
     assert taken(operation(ended=18.0), faults=(other,)) == [6.0]
 

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from landlord_test_target.listening import listening, relay
+from landlord_test_target.tcp_server import relay, run_tcp_server
 
 SOCKET = "/var/run/docker.sock"
 
 
 @attrs.define
-class Gate:
+class HoldingProxy:
     """A proxy that holds each request whose first line contains ``kept_back``.
 
     Attributes:
@@ -26,25 +26,25 @@ class Gate:
     """
 
     host: str = ""
-    kept_back: str = " /nothing"
+    held_text: str = " /nothing"
     arrived: asyncio.Event = attrs.field(factory=asyncio.Event)
-    open: asyncio.Event = attrs.field(factory=asyncio.Event)
+    released: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection."""
-        await relay(reader, writer, await asyncio.open_unix_connection(SOCKET), self._passing)
+        await relay(reader, writer, await asyncio.open_unix_connection(SOCKET), self._filter)
 
-    async def _passing(self, data: bytes, *, asks: bool) -> bool:
-        if asks and self.kept_back.encode() in data.split(b"\r\n", 1)[0]:
+    async def _filter(self, data: bytes, *, asks: bool) -> bool:
+        if asks and self.held_text.encode() in data.split(b"\r\n", 1)[0]:
             self.arrived.set()
-            await self.open.wait()
+            await self.released.wait()
         return True
 
 
 @asynccontextmanager
-async def gate() -> AsyncIterator[Gate]:
+async def run_holding_proxy() -> AsyncIterator[HoldingProxy]:
     """Run a proxy before this machine's daemon."""
-    front = Gate()
-    async with listening(front.connected) as port:
+    front = HoldingProxy()
+    async with run_tcp_server(front.serve) as port:
         front.host = f"tcp://127.0.0.1:{port}"
         yield front

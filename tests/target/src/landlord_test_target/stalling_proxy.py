@@ -8,38 +8,38 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from landlord_test_target.listening import listening, relay
+from landlord_test_target.tcp_server import relay, run_tcp_server
 
 
 @attrs.define
-class Front:
+class StallingProxy:
     """A proxy before ``behind``, which relays everything unless it is silent.
 
     Attributes:
         asked: Set once a request got no answer.
     """
 
-    behind: str
+    server_url: str
     url: str = ""
     silent: bool = False
-    asked: asyncio.Event = attrs.field(factory=asyncio.Event)
+    request_ignored: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection."""
-        behind = urlsplit(self.behind)
+        behind = urlsplit(self.server_url)
         beyond = await asyncio.open_connection(behind.hostname, behind.port)
-        await relay(reader, writer, beyond, self._passing)
+        await relay(reader, writer, beyond, self._filter)
 
-    async def _passing(self, _: bytes, *, asks: bool) -> bool:
+    async def _filter(self, _: bytes, *, asks: bool) -> bool:
         if self.silent and asks:
-            self.asked.set()
+            self.request_ignored.set()
         return not self.silent
 
 
 @asynccontextmanager
-async def front_of(url: str, *, silent: bool = False) -> AsyncIterator[Front]:
+async def run_stalling_proxy(url: str, *, silent: bool = False) -> AsyncIterator[StallingProxy]:
     """Run a proxy before the server at ``url``."""
-    front = Front(url, silent=silent)
-    async with listening(front.connected) as port:
+    front = StallingProxy(url, silent=silent)
+    async with run_tcp_server(front.serve) as port:
         front.url = f"http://127.0.0.1:{port}"
         yield front

@@ -16,17 +16,17 @@ async def frozen_worker(world: World, worker: Worker, tenant: str) -> AsyncItera
     Yields:
         The job.
     """
-    await world.target.fault(tenant, "inspect", delay_after=0.5)
+    await world.target.set_fault(tenant, "inspect", delay_after=0.5)
     job = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "inspect")
-    worker.signal(signal.SIGSTOP)
+    await world.target.wait_called(tenant, "inspect")
+    worker.send_signal(signal.SIGSTOP)
     try:
-        await world.target.fault(tenant, "inspect")
+        await world.target.set_fault(tenant, "inspect")
         yield job
         # Only time makes the inspect stale.
         await asyncio.sleep(in_flight.FRESH + 1)
     finally:
-        worker.signal(signal.SIGCONT)
+        worker.send_signal(signal.SIGCONT)
 
 
 async def test_a_worker_that_was_frozen_creates_nothing_for_a_killed_job(world: World) -> None:
@@ -61,26 +61,26 @@ async def test_a_worker_that_was_frozen_continues_a_job_that_is_alive(world: Wor
     async with frozen_worker(world, worker, tenant) as job:
         pass
 
-    answer = await world.done(job)
+    answer = await world.wait_done(job)
     assert answer["output"]["status"] == "created"
     assert len(await world.target.ledger(tenant, "create")) == 1
 
 
 async def test_a_younger_job_waits_at_most_half_a_minute_for_a_frozen_worker(world: World) -> None:
     worker, tenant = await world.worker(), world.tenant()
-    await world.target.fault(tenant, "create", delay_before=1.0)
+    await world.target.set_fault(tenant, "create", delay_before=1.0)
     job = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
-    worker.signal(signal.SIGSTOP)
+    await world.target.wait_called(tenant, "create")
+    worker.send_signal(signal.SIGSTOP)
     try:
         await world.worker()
         younger = await world.send(tenant, "update", version=2)
         await wait_for(lambda: world.target.ledger(tenant, "update"), within=60)
-        assert (await world.done(younger))["state"] == "succeeded"
+        assert (await world.wait_done(younger))["state"] == "succeeded"
     finally:
-        worker.signal(signal.SIGCONT)
+        worker.send_signal(signal.SIGCONT)
 
-    row = await world.has_status(job, "completed")
+    row = await world.wait_status(job, "completed")
     assert row["completion_failure"] == "[409] killed"
     assert (await world.target.document(tenant))["version"] == 2
     assert await worker.terminate() == 0

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-__all__ = ["ChangeRows", "Row", "admin_front", "shift"]
+__all__ = ["ChangeRows", "Row", "run_admin_proxy", "shift_dispatch_time"]
 
 Row = dict[str, Any]
 ChangeRows = Callable[[list[Row]], Awaitable[None]]
@@ -22,7 +22,7 @@ _LARGEST = 16 * 1024 * 1024
 
 
 @asynccontextmanager
-async def admin_front(admin: str, change: ChangeRows) -> AsyncIterator[str]:
+async def run_admin_proxy(admin: str, change: ChangeRows) -> AsyncIterator[str]:
     """Run a proxy before this admin API and yield its URL; if the API is down, so is the proxy."""
 
     async def answered(request: web.Request) -> web.Response:
@@ -55,7 +55,7 @@ async def admin_front(admin: str, change: ChangeRows) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def shift(row: Row, seconds: float) -> None:
+def shift_dispatch_time(row: Row, seconds: float) -> None:
     """Shift a job's time of dispatch by this many seconds."""
     at = datetime.fromisoformat(row["created_at"])
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -9,28 +9,28 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from landlord_test_target.listening import listening
+from landlord_test_target.tcp_server import run_tcp_server
 
-__all__ = ["State", "Way", "way_to"]
+__all__ = ["CuttableProxy", "ProxyState", "run_cuttable_proxy"]
 
 PIECE = 65536
 GARBAGE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 6\r\n\r\n{"oh":'
 
 
-class State(StrEnum):
+class ProxyState(StrEnum):
     """The treatment of a connection."""
 
     OPEN = "open"
-    SHUT = "shut"
-    SPOILT = "spoilt"
+    CLOSED = "shut"
+    GARBAGE = "spoilt"
 
 
-async def _pass(_: bytes) -> None:
+async def _do_nothing(_: bytes) -> None:
     pass
 
 
 @attrs.define(kw_only=True)
-class Way:
+class CuttableProxy:
     """A proxy whose connections can be cut or stalled.
 
     Attributes:
@@ -39,13 +39,13 @@ class Way:
         passing: Awaited with each piece of data before it is relayed, in either direction.
     """
 
-    to: str
+    server_url: str
     url: str = ""
-    passing: Callable[[bytes], Awaitable[None]] = _pass
-    _state: State = State.OPEN
+    on_data: Callable[[bytes], Awaitable[None]] = _do_nothing
+    _state: ProxyState = ProxyState.OPEN
     _open: set[StreamWriter] = attrs.field(factory=set)
 
-    def lock(self, state: State) -> None:
+    def set_state(self, state: ProxyState) -> None:
         """Treat new connections like this from now on, and cut the open ones."""
         self._state = state
         self.cut()
@@ -62,17 +62,17 @@ class Way:
         self._open.add(writer)
         try:
             with suppress(OSError):
-                await self._treat(reader, writer)
+                await self._serve_by_state(reader, writer)
         finally:
             self._open.discard(writer)
             writer.transport.abort()
 
-    async def _treat(self, reader: StreamReader, writer: StreamWriter) -> None:
-        if self._state is State.OPEN:
-            end = urlsplit(self.to)
+    async def _serve_by_state(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if self._state is ProxyState.OPEN:
+            end = urlsplit(self.server_url)
             beyond_reader, beyond = await asyncio.open_connection(end.hostname, end.port)
-            ways = (self._pump(reader, beyond), self._pump(beyond_reader, writer))
-            pumps = [asyncio.create_task(way) for way in ways]
+            proxies = (self._pump(reader, beyond), self._pump(beyond_reader, writer))
+            pumps = [asyncio.create_task(proxy) for proxy in proxies]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -80,22 +80,22 @@ class Way:
                     pump.cancel()
                 await asyncio.gather(*pumps, return_exceptions=True)
                 beyond.transport.abort()
-        elif self._state is State.SPOILT:
+        elif self._state is ProxyState.GARBAGE:
             await reader.read(PIECE)
             writer.write(GARBAGE)
             await writer.drain()
 
     async def _pump(self, reader: StreamReader, writer: StreamWriter) -> None:
         while piece := await reader.read(PIECE):
-            await self.passing(piece)
+            await self.on_data(piece)
             writer.write(piece)
             await writer.drain()
 
 
 @asynccontextmanager
-async def way_to(url: str) -> AsyncIterator[Way]:
+async def run_cuttable_proxy(url: str) -> AsyncIterator[CuttableProxy]:
     """Run a proxy before this URL."""
-    way = Way(to=url)
-    async with listening(way.serve) as port:
-        way.url = f"http://127.0.0.1:{port}"
-        yield way
+    proxy = CuttableProxy(server_url=url)
+    async with run_tcp_server(proxy.serve) as port:
+        proxy.url = f"http://127.0.0.1:{port}"
+        yield proxy

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from landlord_test_target.listening import listening, relay
+from landlord_test_target.tcp_server import relay, run_tcp_server
 
 
 @asynccontextmanager
-async def tls_before(url: str, context: ssl.SSLContext) -> AsyncIterator[str]:
+async def run_tls_proxy(url: str, context: ssl.SSLContext) -> AsyncIterator[str]:
     """Run a TLS proxy before ``url``, and yield the proxy's URL."""
     behind = urlsplit(url)
 
@@ -19,5 +19,5 @@ async def tls_before(url: str, context: ssl.SSLContext) -> AsyncIterator[str]:
         beyond = await asyncio.open_connection(behind.hostname, behind.port)
         await relay(reader, writer, beyond)
 
-    async with listening(connected, ssl=context) as port:
+    async with run_tcp_server(connected, ssl=context) as port:
         yield f"https://127.0.0.1:{port}"

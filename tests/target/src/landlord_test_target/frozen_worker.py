@@ -1,6 +1,6 @@
 """A worker that is frozen at a point of a provision, while its job ends.
 
-    python -m landlord_test_target.stopping FOLDER POINT CONFIG
+    python -m landlord_test_target.frozen_worker FOLDER POINT CONFIG
 
 The worker stops itself (SIGSTOP). If it continues later than `FRESH`, it asks whether its job is
 alive. The answer is no, and the worker prints the name of its last error.

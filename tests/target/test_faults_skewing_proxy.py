@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from pytest_httpserver import HTTPServer
 
-from landlord_test_target.faults.skew import clocks_apart
+from landlord_test_target.faults.skewing_proxy import run_skewing_proxy
 
 ACCEPTED = "2026-11-28T12:00:00.5Z"
 ROWS = [
@@ -28,7 +28,7 @@ async def shown(url: str) -> list[float]:
 async def test_a_jobs_time_is_always_shifted_by_the_same_clock(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/query").respond_with_json({"rows": ROWS})
 
-    async with clocks_apart(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks:
+    async with run_skewing_proxy(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks:
         first, second = await shown(clocks.url), await shown(clocks.url)
 
     assert first == second
@@ -43,7 +43,7 @@ async def test_all_other_answers_pass_unchanged(httpserver: HTTPServer, status: 
     )
 
     async with (
-        clocks_apart(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks,
+        run_skewing_proxy(httpserver.url_for("").rstrip("/"), seed=7, seconds=30) as clocks,
         aiohttp.ClientSession() as session,
         session.get(f"{clocks.url}/services/S?a=b") as answer,
     ):
@@ -52,7 +52,7 @@ async def test_all_other_answers_pass_unchanged(httpserver: HTTPServer, status: 
 
 async def test_the_proxy_answers_502_while_the_admin_api_is_down() -> None:
     async with (
-        clocks_apart("http://127.0.0.1:1", seed=7, seconds=30) as clocks,
+        run_skewing_proxy("http://127.0.0.1:1", seed=7, seconds=30) as clocks,
         aiohttp.ClientSession() as session,
         session.get(f"{clocks.url}/health") as answer,
     ):

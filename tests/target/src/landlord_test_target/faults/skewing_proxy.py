@@ -10,13 +10,13 @@ from random import Random
 
 import attrs
 
-from landlord_test_target.admin_front import Row, admin_front, shift
+from landlord_test_target.admin_proxy import Row, run_admin_proxy, shift_dispatch_time
 
-__all__ = ["Clocks", "clocks_apart"]
+__all__ = ["SkewingProxy", "run_skewing_proxy"]
 
 
 @attrs.define(kw_only=True)
-class Clocks:
+class SkewingProxy:
     """The proxy, which shifts the times of jobs in the answers to queries.
 
     Attributes:
@@ -32,22 +32,24 @@ class Clocks:
     url: str = ""
     skewed: set[str] = attrs.field(factory=set)
 
-    def ahead(self, job: str) -> float:
+    def seconds_ahead(self, job: str) -> float:
         """Return the seconds by which the clock of this job's node is ahead."""
-        dice = Random(f"{self.seed}-{job}")
-        return dice.choice((-1, 1)) * self.seconds if dice.random() < self.share else 0.0
+        random = Random(f"{self.seed}-{job}")
+        return random.choice((-1, 1)) * self.seconds if random.random() < self.share else 0.0
 
     async def change(self, rows: list[Row]) -> None:
         """Shift the times in one answer."""
         for row in rows:
-            if "id" in row and "created_at" in row and (ahead := self.ahead(row["id"])):
-                shift(row, ahead)
+            if "id" in row and "created_at" in row and (ahead := self.seconds_ahead(row["id"])):
+                shift_dispatch_time(row, ahead)
                 self.skewed.add(row["id"])
 
 
 @asynccontextmanager
-async def clocks_apart(admin: str, *, seed: int, seconds: float) -> AsyncIterator[Clocks]:
+async def run_skewing_proxy(
+    admin: str, *, seed: int, seconds: float
+) -> AsyncIterator[SkewingProxy]:
     """Run the proxy before this admin API."""
-    clocks = Clocks(seed=seed, seconds=seconds)
-    async with admin_front(admin, clocks.change) as clocks.url:
+    clocks = SkewingProxy(seed=seed, seconds=seconds)
+    async with run_admin_proxy(admin, clocks.change) as clocks.url:
         yield clocks

@@ -12,17 +12,17 @@ from random import Random
 
 import attrs
 
-from landlord_test_target.listening import Connection, listening, relay
+from landlord_test_target.tcp_server import Connection, relay, run_tcp_server
 
-__all__ = ["Routes", "routed"]
+__all__ = ["Router", "run_router"]
 
 _ROUTE = re.compile(rb'"route": "(\d)"')
-_PEEKED = 65536
+_LONGEST_BEGINNING = 65536
 """Bytes of a job's request within which its body begins."""
 
 
 @attrs.define(kw_only=True)
-class Routes:
+class Router:
     """Passes requests on.
 
     Attributes:
@@ -33,23 +33,23 @@ class Routes:
     """
 
     ports: Sequence[int]
-    chance: Random
-    out: set[int] = attrs.field(factory=set)
+    random: Random
+    excluded: set[int] = attrs.field(factory=set)
     url: str = ""
 
-    async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one request."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
             return
-        begun = await self._begun(head, reader)
-        beyond = await self._connection(begun)
+        begun = await self._read_beginning(head, reader)
+        beyond = await self._connect(begun)
         # So that a connection which is kept decides nothing.
         beyond[1].write(head[:-2] + b"connection: close\r\n\r\n" + begun)
         await relay(reader, writer, beyond)
 
-    async def _connection(self, begun: bytes) -> Connection:
+    async def _connect(self, begun: bytes) -> Connection:
         first, *others = self._order(begun)
         with suppress(OSError):
             return await asyncio.open_connection("127.0.0.1", first)
@@ -58,28 +58,28 @@ class Routes:
 
     def _order(self, begun: bytes) -> list[int]:
         """The ports of the workers that are up, in the order in which they are tried."""
-        up = [worker for worker in range(len(self.ports)) if worker not in self.out]
-        self.chance.shuffle(up)
+        up = [worker for worker in range(len(self.ports)) if worker not in self.excluded]
+        self.random.shuffle(up)
         if named := _ROUTE.search(begun):
             up.sort(key=lambda worker: worker != int(named[1]))
         return [self.ports[worker] for worker in up]
 
     @staticmethod
-    async def _begun(head: bytes, reader: StreamReader) -> bytes:
+    async def _read_beginning(head: bytes, reader: StreamReader) -> bytes:
         """Read as much of the body as is needed to route a job."""
         begun = b""
         is_job = b"/execute " in head.split(b"\r\n", 1)[0]
-        while is_job and len(begun) < _PEEKED and not _ROUTE.search(begun):
-            if not (data := await reader.read(_PEEKED)):
+        while is_job and len(begun) < _LONGEST_BEGINNING and not _ROUTE.search(begun):
+            if not (data := await reader.read(_LONGEST_BEGINNING)):
                 break
             begun += data
         return begun
 
 
 @asynccontextmanager
-async def routed(ports: Sequence[int], chance: Random) -> AsyncIterator[Routes]:
+async def run_router(ports: Sequence[int], chance: Random) -> AsyncIterator[Router]:
     """Listen before the workers."""
-    routes = Routes(ports=ports, chance=chance)
-    async with listening(routes.connected) as port:
-        routes.url = f"http://127.0.0.1:{port}"
-        yield routes
+    router = Router(ports=ports, random=chance)
+    async with run_tcp_server(router.serve) as port:
+        router.url = f"http://127.0.0.1:{port}"
+        yield router

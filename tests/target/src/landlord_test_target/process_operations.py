@@ -9,31 +9,39 @@ import pytest
 from landlord_engines_core.compute import ComputeSpec, InFlightRequests, ResourceState
 from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.errors import ComputeUnavailable
-from landlord_test_target.commands import DEAF, PYTHON, living, server, spec
+from landlord_test_target.commands import (
+    PYTHON,
+    SILENT_SERVER,
+    answering_server,
+    find_processes,
+    spec,
+)
 from landlord_test_target.harness import wait_for
 
 Ask = Callable[[], Awaitable[object]]
 
 
-async def due() -> None:
+async def confirm_job_is_alive() -> None:
     """Answer that the job is alive."""
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     """Do nothing meanwhile."""
 
 
-async def step(engine: ProcessCompute, desired: ComputeSpec, still_due: Ask = due) -> object:
+async def update_in_step(
+    engine: ProcessCompute, desired: ComputeSpec, still_due: Ask = confirm_job_is_alive
+) -> object:
     """Update a tenant as a step of a job does."""
     with InFlightRequests(longest_carry=engine.longest_carry).act(desired.tenant, still_due):
         return await engine.update(desired)
 
 
-async def cancelled_at(
+async def cancel_update_at(
     engine: ProcessCompute,
     point: str,
     desired: ComputeSpec,
-    meanwhile: Callable[[], None] = nothing,
+    meanwhile: Callable[[], None] = do_nothing,
 ) -> None:
     """Cancel an update at a failpoint."""
 
@@ -42,12 +50,12 @@ async def cancelled_at(
             meanwhile()
             raise asyncio.CancelledError
 
-    job = asyncio.create_task(step(attrs.evolve(engine, reached=reached), desired))
+    job = asyncio.create_task(update_in_step(attrs.evolve(engine, reached=reached), desired))
     await asyncio.wait((job,))
     assert job.cancelled()
 
 
-async def cut_at(engine: ProcessCompute, point: str, desired: ComputeSpec) -> None:
+async def crash_update_at(engine: ProcessCompute, point: str, desired: ComputeSpec) -> None:
     """End an update as a worker's death does, without finishing any request."""
 
     def reached(at: str) -> None:
@@ -58,7 +66,7 @@ async def cut_at(engine: ProcessCompute, point: str, desired: ComputeSpec) -> No
         await attrs.evolve(engine, reached=reached).update(desired)
 
 
-async def serves(engine: ProcessCompute, tenants_mark: str, desired: ComputeSpec) -> None:
+async def wait_serves(engine: ProcessCompute, tenants_mark: str, desired: ComputeSpec) -> None:
     """Check that the tenant has one process, with this configuration, that becomes healthy."""
 
     async def look() -> bool:
@@ -69,20 +77,23 @@ async def serves(engine: ProcessCompute, tenants_mark: str, desired: ComputeSpec
         )
 
     await wait_for(look)
-    (process,) = living(tenants_mark)
+    (process,) = find_processes(tenants_mark)
     env = desired.config["env"]
     assert isinstance(env, dict)
     assert process.environ()["STATUS"] == env["STATUS"]
 
 
-async def provisioned(engine: ProcessCompute, tenants_mark: str) -> ComputeSpec:
-    first = spec(server(tenants_mark))
+async def provision_first(engine: ProcessCompute, tenants_mark: str) -> ComputeSpec:
+    first = spec(answering_server(tenants_mark))
     await engine.provision(first)
-    await serves(engine, tenants_mark, first)
+    await wait_serves(engine, tenants_mark, first)
     return first
 
 
-def deaf(tenants_mark: str, within: float = 30) -> ComputeSpec:
+def unhealthy_spec(tenants_mark: str, within: float = 30) -> ComputeSpec:
     """Build a version that does not become healthy."""
     health = {"http": "/", "within": within}
-    return spec(server(tenants_mark, status=500) | {"command": [*PYTHON, DEAF], "health": health})
+    return spec(
+        answering_server(tenants_mark, status=500)
+        | {"command": [*PYTHON, SILENT_SERVER], "health": health}
+    )

@@ -14,14 +14,14 @@ import attrs
 from landlord_test_target.docker import WEB, docker
 from landlord_test_target.waiting import free_port, wait_for
 
-__all__ = ["Images", "images"]
+__all__ = ["Registry", "run_registry"]
 
 _SOURCES = {"1": f"{WEB}:1", "2": f"{WEB}:2", "3": f"{WEB}:3", "sick": "landlord-test/sick:1"}
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @attrs.frozen(kw_only=True)
-class Images:
+class Registry:
     """The registry.
 
     Attributes:
@@ -31,11 +31,11 @@ class Images:
     address: str
     http: aiohttp.ClientSession
 
-    def name(self, version: str, tenant: str) -> str:
+    def image_name(self, version: str, tenant: str) -> str:
         """Name an image for one tenant."""
         return f"{self.address}/web:{version}-{tenant}"
 
-    async def give(self, tenant: str) -> None:
+    async def push_for_tenant(self, tenant: str) -> None:
         """Push all images for a tenant, one tenant after the other and before any pull.
 
         The registry rewrites a manifest that it has already, and cannot serve it meanwhile.
@@ -56,9 +56,9 @@ class Images:
             docker("push", "-q", image)
             docker("rmi", image)
 
-    def clear(self) -> None:
+    def remove_images(self) -> None:
         """Remove the images' names from the daemon."""
-        names = docker("images", "--format={{.Repository}}:{{.Tag}}", f"{self.address}/web")
+        names = docker("run_registry", "--format={{.Repository}}:{{.Tag}}", f"{self.address}/web")
         if names:
             docker("rmi", "-f", *names.splitlines())
 
@@ -67,9 +67,9 @@ class Images:
 
 
 @asynccontextmanager
-async def images(folder: Path, http: aiohttp.ClientSession) -> AsyncIterator[Images]:
+async def run_registry(folder: Path, http: aiohttp.ClientSession) -> AsyncIterator[Registry]:
     """Run the registry."""
-    found = Images(address=f"127.0.0.1:{free_port()}", http=http)
+    found = Registry(address=f"127.0.0.1:{free_port()}", http=http)
     config = folder / "registry.yml"
     config.write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
@@ -92,4 +92,4 @@ async def images(folder: Path, http: aiohttp.ClientSession) -> AsyncIterator[Ima
     finally:
         process.kill()
         process.wait()
-        found.clear()
+        found.remove_images()

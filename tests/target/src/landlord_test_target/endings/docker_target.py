@@ -9,40 +9,40 @@ from typing import Any
 import aiohttp
 import attrs
 
-from landlord_test_target.docker import Holdings, address, show
-from landlord_test_target.endings.docker_wire import Wire, docker_wire
-from landlord_test_target.endings.ground import Asked, Holds
-from landlord_test_target.endings.images import Images, images
-from landlord_test_target.endings.plan import Case, Times, Work
+from landlord_test_target.docker import TenantContainers, address, inspect_container
+from landlord_test_target.endings.case_target import Resources, TargetRequest
+from landlord_test_target.endings.cases import Case, KilledJob, Timeouts
+from landlord_test_target.endings.docker_proxy import DockerProxy, run_docker_proxy
+from landlord_test_target.endings.registry import Registry, run_registry
 from landlord_test_target.waiting import free_port
 
-__all__ = ["DockerGround", "docker_ground"]
+__all__ = ["DockerTarget", "run_docker_target"]
 
-_NOWHERE = 81
+_CLOSED_PORT = 81
 """A port on which no version listens."""
 
 
 @attrs.define(kw_only=True)
-class DockerGround:
+class DockerTarget:
     """Containers, with the requests of two workers on a proxy."""
 
-    wire: Wire
-    images: Images
-    times: Times
+    proxy: DockerProxy
+    registry: Registry
+    times: Timeouts
     http: aiohttp.ClientSession
     compute: str = attrs.field(default="docker", init=False)
     _ports: dict[str, int] = attrs.field(factory=dict)
 
-    def section(self, worker: int) -> Mapping[str, object]:
+    def settings(self, worker: int) -> Mapping[str, object]:
         request = self.times.request_timeout
         # A switch may be carried for three requests, each with its stop.
         stop = max(0, int(self.times.step_timeout / 3 - request))
         timeouts = {"request_timeout": request, "stop_timeout": stop}
         health = {"stable_window": 0.2, "health_timeout": 0.15 * self.times.step_timeout}
-        return {"host": self.wire.hosts[worker], **timeouts, **health}
+        return {"host": self.proxy.hosts[worker], **timeouts, **health}
 
     def config(self, case: Case, version: int) -> Mapping[str, object]:
-        image = self.images.name(str(version), case.tenant)
+        image = self.registry.image_name(str(version), case.tenant)
         config: dict[str, object] = {"image": image, "pull_policy": "always"}
         if case.has_port:
             port = self._ports.setdefault(case.tenant, 0) or free_port()
@@ -52,41 +52,41 @@ class DockerGround:
 
     def job_config(self, case: Case) -> Mapping[str, object]:
         config = self.config(case, case.version)
-        if case.work is Work.SICK:
-            return {**config, "image": self.images.name("sick", case.tenant)}
-        if case.work is Work.LATE:
-            return {**config, "health_check": {"type": "tcp", "port": _NOWHERE}}
+        if case.killed_job is KilledJob.UNHEALTHY:
+            return {**config, "image": self.registry.image_name("sick", case.tenant)}
+        if case.killed_job is KilledJob.NEVER_HEALTHY:
+            return {**config, "health_check": {"type": "tcp", "port": _CLOSED_PORT}}
         return config
 
     async def prepare(self, cases: Sequence[Case]) -> None:
         for case in cases:
-            await self.images.give(case.tenant)
+            await self.registry.push_for_tenant(case.tenant)
 
     async def delay(self, case: Case) -> None:
-        self.wire.delay(case.tenant, case.delays)
+        self.proxy.delay(case.tenant, case.delays)
 
-    async def holds(self, case: Case) -> Holds:
-        containers = await asyncio.to_thread(_shown, case.tenant)
+    async def resources(self, case: Case) -> Resources:
+        containers = await asyncio.to_thread(_inspect_containers, case.tenant)
         running = [
             container for container in containers if container["State"]["Status"] == "running"
         ]
         name = f"/landlord-tenant-{case.tenant}"
         whole = len(containers) == len(running) == 1 and running[0]["Name"] == name
-        return Holds(
+        return Resources(
             count=len(containers),
             running=len(running),
-            serving=await self._served(case, running[0]) if whole else 0,
-            detail=[_told(container) for container in containers],
+            serving=await self._serving_version(case, running[0]) if whole else 0,
+            detail=[_summarise_container(container) for container in containers],
         )
 
-    async def asked(self, case: Case) -> Sequence[Asked]:
-        of = self.wire.of(case.tenant)
+    async def requests(self, case: Case) -> Sequence[TargetRequest]:
+        of = self.proxy.requests_of(case.tenant)
         return [
-            Asked(at=request.asked, call=request.call, detail=attrs.asdict(request))
+            TargetRequest(at=request.received, call=request.call, detail=attrs.asdict(request))
             for request in of
         ]
 
-    async def _served(self, case: Case, container: Mapping[str, Any]) -> int:
+    async def _serving_version(self, case: Case, container: Mapping[str, Any]) -> int:
         """Return the version that answers; 0 if none does, or if its image has another version."""
         port = self._ports.get(case.tenant)
         url = f"http://127.0.0.1:{port}" if port else f"http://{address(container)}:8080"
@@ -99,30 +99,30 @@ class DockerGround:
         return 0
 
 
-def _shown(tenant: str) -> list[dict[str, Any]]:
+def _inspect_containers(tenant: str) -> list[dict[str, Any]]:
     containers = []
-    for container in Holdings(tenant).ids:
+    for container in TenantContainers(tenant).ids:
         # A container that disappears meanwhile is left out.
         with suppress(AssertionError):
-            containers.append(show(container))
+            containers.append(inspect_container(container))
     return containers
 
 
-def _told(container: Mapping[str, Any]) -> Mapping[str, object]:
+def _summarise_container(container: Mapping[str, Any]) -> Mapping[str, object]:
     state = {key: container["State"][key] for key in ("Status", "StartedAt", "FinishedAt")}
     image = container["Config"]["Image"].rpartition(":")[2][:4]
     return {"id": container["Id"][:12], "name": container["Name"][-12:], "image": image, **state}
 
 
 @asynccontextmanager
-async def docker_ground(
-    folder: Path, http: aiohttp.ClientSession, times: Times
-) -> AsyncIterator[DockerGround]:
+async def run_docker_target(
+    folder: Path, http: aiohttp.ClientSession, times: Timeouts
+) -> AsyncIterator[DockerTarget]:
     """Run a proxy between workers and this machine's daemon, and remove all tenants at the end."""
-    async with images(folder, http) as registry, docker_wire(folder, 2) as wire:
-        ground = DockerGround(wire=wire, images=registry, times=times, http=http)
+    async with run_registry(folder, http) as registry, run_docker_proxy(folder, 2) as proxy:
+        case_target = DockerTarget(proxy=proxy, registry=registry, times=times, http=http)
         try:
-            yield ground
+            yield case_target
         finally:
-            for tenant in {request.tenant for request in wire.requests}:
-                await asyncio.to_thread(Holdings(tenant).clear)
+            for tenant in {request.tenant for request in proxy.requests}:
+                await asyncio.to_thread(TenantContainers(tenant).remove_all)

@@ -5,13 +5,13 @@ from typing import Protocol
 
 import attrs
 
-from landlord_test_target.endings.plan import Case
+from landlord_test_target.endings.cases import Case
 
-__all__ = ["Asked", "Ground", "Holds"]
+__all__ = ["CaseTarget", "Resources", "TargetRequest"]
 
 
 @attrs.frozen(kw_only=True)
-class Holds:
+class Resources:
     """A target's resources of a tenant.
 
     Attributes:
@@ -28,7 +28,7 @@ class Holds:
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class TargetRequest:
     """One request to the target.
 
     Attributes:
@@ -42,14 +42,14 @@ class Asked:
     detail: Mapping[str, object]
 
 
-class Ground(Protocol):
+class CaseTarget(Protocol):
     """The target of cases."""
 
     @property
     def compute(self) -> str:
         """Return the compute engine's name."""
 
-    def section(self, worker: int) -> Mapping[str, object]:
+    def settings(self, worker: int) -> Mapping[str, object]:
         """Return the engine's settings for one worker."""
 
     def config(self, case: Case, version: int) -> Mapping[str, object]:
@@ -64,8 +64,8 @@ class Ground(Protocol):
     async def delay(self, case: Case) -> None:
         """Delay the case's requests from now on."""
 
-    async def holds(self, case: Case) -> Holds:
+    async def resources(self, case: Case) -> Resources:
         """Return the tenant's resources."""
 
-    async def asked(self, case: Case) -> Sequence[Asked]:
+    async def requests(self, case: Case) -> Sequence[TargetRequest]:
         """Return the tenant's requests, in order."""

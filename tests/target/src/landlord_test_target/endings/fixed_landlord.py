@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 from aiohttp import web
 
-__all__ = ["Word", "landlords_word"]
+__all__ = ["FixedLandlord", "run_fixed_landlord"]
 
 
 @attrs.define
-class Word:
+class FixedLandlord:
     """Landlord's API with fixed answers about tenants, and 404 for an unknown tenant.
 
     Attributes:
@@ -21,16 +21,16 @@ class Word:
     url: str = ""
     _tenants: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
-    def wants(self, tenant: str, status: str, config: Mapping[str, object]) -> None:
+    def set_tenant(self, tenant: str, status: str, config: Mapping[str, object]) -> None:
         """Add or change a tenant."""
         document = {"id": tenant, "name": f"name-{tenant}", "desired_config": dict(config)}
         self._tenants[tenant] = {**document, "status": status}
 
-    def forgets(self, tenant: str) -> None:
+    def remove_tenant(self, tenant: str) -> None:
         """Remove a tenant."""
         self._tenants.pop(tenant, None)
 
-    async def tenant(self, request: web.Request) -> web.Response:
+    async def answer_tenant(self, request: web.Request) -> web.Response:
         if (document := self._tenants.get(request.match_info["tenant"])) is None:
             return web.json_response({"error": "tenant not found"}, status=404)
         return web.json_response(document)
@@ -41,17 +41,17 @@ async def _defaults(_: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def landlords_word() -> AsyncIterator[Word]:
+async def run_fixed_landlord() -> AsyncIterator[FixedLandlord]:
     """Run the API."""
-    word, application = Word(), web.Application()
-    application.router.add_get("/v1/tenants/{tenant}", word.tenant)
+    landlord, application = FixedLandlord(), web.Application()
+    application.router.add_get("/v1/tenants/{tenant}", landlord.answer_tenant)
     application.router.add_get("/v1/compute/config", _defaults)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    word.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    landlord.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        yield word
+        yield landlord
     finally:
         await runner.cleanup()

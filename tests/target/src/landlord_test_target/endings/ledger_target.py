@@ -7,26 +7,28 @@ from time import time
 
 import attrs
 
-from landlord_test_target.endings.ground import Asked, Holds
-from landlord_test_target.endings.plan import AFTER, BEFORE, Case, Moments, Times, Work
+from landlord_test_target.endings.case_target import Resources, TargetRequest
+from landlord_test_target.endings.cases import AFTER, BEFORE, Case, KilledJob, Moments, Timeouts
 from landlord_test_target.target import Target
 
-__all__ = ["MOMENTS", "LedgerGround"]
+__all__ = ["MOMENTS", "LedgerTarget"]
 
 _PROVISION = [*product(("inspect", "create"), (BEFORE, AFTER))]
 _UPDATE = [*product(("inspect", "update"), (BEFORE, AFTER))]
-MOMENTS: Moments = {work: _PROVISION if work is Work.PROVISION else _UPDATE for work in Work}
+MOMENTS: Moments = {
+    work: _PROVISION if work is KilledJob.PROVISION else _UPDATE for work in KilledJob
+}
 
 
 @attrs.frozen(kw_only=True)
-class LedgerGround:
+class LedgerTarget:
     """A target of table rows, where an update is atomic."""
 
     target: Target
-    times: Times
+    times: Timeouts
     compute: str = attrs.field(default="target", init=False)
 
-    def section(self, worker: int) -> Mapping[str, object]:
+    def settings(self, worker: int) -> Mapping[str, object]:
         _ = worker
         return {"url": self.target.url, "longest_carry": self.times.request_timeout}
 
@@ -36,35 +38,43 @@ class LedgerGround:
 
     def job_config(self, case: Case) -> Mapping[str, object]:
         config = self.config(case, case.version)
-        return {**config, "unhealthy": True} if case.work in (Work.SICK, Work.LATE) else config
+        return (
+            {**config, "unhealthy": True}
+            if case.killed_job in (KilledJob.UNHEALTHY, KilledJob.NEVER_HEALTHY)
+            else config
+        )
 
     async def prepare(self, cases: Sequence[Case]) -> None:
         """Do nothing: the target knows tenants only by their resources."""
 
     async def delay(self, case: Case) -> None:
-        await self.target.late(case.tenant, [attrs.asdict(delay) for delay in case.delays])
+        await self.target.delay_calls(case.tenant, [attrs.asdict(delay) for delay in case.delays])
 
-    async def holds(self, case: Case) -> Holds:
+    async def resources(self, case: Case) -> Resources:
         resources = await self.target.resources(case.tenant)
         documents = [json.loads(resource["document"]) for resource in resources]
         well = [document["version"] for document in documents if not document["unhealthy"]]
-        return Holds(
+        return Resources(
             count=len(resources),
             running=len(well),
             serving=well[0] if len(well) == len(resources) == 1 else 0,
             detail=documents,
         )
 
-    async def asked(self, case: Case) -> Sequence[Asked]:
+    async def requests(self, case: Case) -> Sequence[TargetRequest]:
         rows = await self.target.rows(case.tenant)
         return [
-            Asked(at=row["at"], call=row["call"], detail={**row, **_answer(row, rows[number:])})
+            TargetRequest(
+                at=row["at"], call=row["call"], detail={**row, **_find_answer(row, rows[number:])}
+            )
             for number, row in enumerate(rows)
             if row["outcome"] == "asked"
         ]
 
 
-def _answer(asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def _find_answer(
+    asked: Mapping[str, object], rows: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
     """Return the time at which the target acted on a call; now if it did not act yet."""
     for row in rows:
         if row["request"] == asked["request"] and row["outcome"] != "asked":

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @attrs.define
-class Lines:
+class RecordingLogger:
     """A logger that keeps its lines."""
 
     lines: list[tuple[str, str, Mapping[str, object]]] = attrs.field(factory=list)
@@ -50,7 +50,7 @@ class Lines:
 
 
 @attrs.define
-class DirectSteps:
+class InMemorySteps:
     """Steps that run once each, with values encoded as JSON as in a journal."""
 
     execution_id: str = "one"
@@ -90,7 +90,7 @@ class ScriptedCompute(MockCompute):
     states: list[ResourceState] = attrs.field(factory=list)
     results: list[ComputeResult | Exception] = attrs.field(factory=list)
     schema: Mapping[str, object] = attrs.field(factory=dict)
-    stubborn: bool = False
+    keeps_resource: bool = False
 
     def config_schema(self) -> Mapping[str, object]:
         return self.schema
@@ -108,20 +108,20 @@ class ScriptedCompute(MockCompute):
         return result
 
     async def destroy(self, tenant: str, location: str) -> bool:
-        return True if self.stubborn else await super().destroy(tenant, location)
+        return True if self.keeps_resource else await super().destroy(tenant, location)
 
 
-def jobs(
+def build_tenant_jobs(
     *engines: tuple[str, ComputeEngine],
     landlord: LandlordClient | None = None,
-    logger: Lines | None = None,
+    logger: RecordingLogger | None = None,
     force: str | None = None,
     default: str | None = None,
     **limits: float,
 ) -> TenantJobs:
     """Put the lifecycle together over the given compute engines."""
     registry = ComputeRegistry(dict(engines))
-    logger = logger if logger is not None else Lines()
+    logger = logger if logger is not None else RecordingLogger()
     metrics = Metrics()
     resolver = Resolver(
         registry=registry,

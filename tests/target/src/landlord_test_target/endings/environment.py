@@ -17,24 +17,24 @@ import attrs
 
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.models import PolledExecution, PolledState
-from landlord_test_target.endings.ground import Ground
-from landlord_test_target.endings.plan import Times
-from landlord_test_target.endings.routes import Routes, routed
-from landlord_test_target.endings.word import Word, landlords_word
+from landlord_test_target.endings.case_target import CaseTarget
+from landlord_test_target.endings.cases import Timeouts
+from landlord_test_target.endings.fixed_landlord import FixedLandlord, run_fixed_landlord
+from landlord_test_target.endings.router import Router, run_router
 from landlord_test_target.harness import Worker, World, free_port, wait_for
 from landlord_test_target.queue_engine.store import Store
 
 __all__ = [
     "Backend",
+    "CaseEnvironment",
     "QueueBackend",
     "RestateBackend",
-    "Stage",
-    "queue_stage",
-    "restate_stage",
+    "start_queue_environment",
+    "start_restate_environment",
     "worker_settings",
 ]
 
-_QUIET_LOOKS = 20
+_LOOKS_WITHOUT_JOB = 20
 """Successive looks, some 30 ms apart, that must show no open job."""
 
 
@@ -45,19 +45,19 @@ class Backend(Protocol):
     def dispatcher(self) -> Dispatcher:
         """Return the dispatcher, which is Landlord's access to the backend."""
 
-    async def took(self, tenant: str, job: str) -> bool:
+    async def had_lock(self, tenant: str, job: str) -> bool:
         """Check whether this job is, or was last, the holder of the tenant's lock."""
 
     async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
         """Read the tenant's history."""
 
-    async def quiet(self, within: float) -> None:
+    async def wait_no_open_job(self, within: float) -> None:
         """Wait until no job and no resync is open, scheduled resyncs included."""
 
-    def stopping(self, worker: int) -> AbstractContextManager[object]:
+    def safe_to_freeze(self, worker: int) -> AbstractContextManager[object]:
         """Return the context in which a worker may be frozen; from its start the worker gets no job."""
 
-    def put_back(self, worker: int) -> None:
+    def resume_jobs(self, worker: int) -> None:
         """Send jobs to this worker again."""
 
 
@@ -66,27 +66,27 @@ class RestateBackend:
     """A restate-server."""
 
     world: World
-    routes: Routes
+    router: Router
 
     @property
     def dispatcher(self) -> Dispatcher:
         return self.world.dispatcher
 
-    async def took(self, tenant: str, job: str) -> bool:
+    async def had_lock(self, tenant: str, job: str) -> bool:
         holder = (await self.world.status(tenant)).get("holder") or {}
         return bool(holder.get("execution_id") == job)
 
     async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
         return await self.world.history(tenant)
 
-    async def quiet(self, within: float) -> None:
+    async def wait_no_open_job(self, within: float) -> None:
         looks = 0
 
         async def look() -> bool:
             # Restate shows the calls of an ended job a moment later.
             nonlocal looks
             looks = 0 if await self._open() else looks + 1
-            return looks >= _QUIET_LOOKS
+            return looks >= _LOOKS_WITHOUT_JOB
 
         await wait_for(look, within)
 
@@ -97,26 +97,26 @@ class RestateBackend:
             " AND target_handler_name != 'forget'"
         )
 
-    def stopping(self, worker: int) -> AbstractContextManager[object]:
-        self.routes.out.add(worker)
+    def safe_to_freeze(self, worker: int) -> AbstractContextManager[object]:
+        self.router.excluded.add(worker)
         return nullcontext()
 
-    def put_back(self, worker: int) -> None:
-        self.routes.out.discard(worker)
+    def resume_jobs(self, worker: int) -> None:
+        self.router.excluded.discard(worker)
 
 
 @attrs.define(kw_only=True)
-class Stage:
+class CaseEnvironment:
     """The target, backend, Landlord API and workers of a run.
 
     Attributes:
         word: Landlord's API; its address is empty if the workers do not know it.
     """
 
-    ground: Ground
+    target: CaseTarget
     backend: Backend
-    word: Word
-    times: Times
+    landlord: FixedLandlord
+    times: Timeouts
     workers: Sequence[Worker]
 
     @property
@@ -126,16 +126,16 @@ class Stage:
 
     def freeze(self, worker: int) -> None:
         """Freeze a worker with SIGSTOP."""
-        with self.backend.stopping(worker):
-            self.workers[worker].signal(signal.SIGSTOP)
+        with self.backend.safe_to_freeze(worker):
+            self.workers[worker].send_signal(signal.SIGSTOP)
 
     def thaw(self, worker: int) -> None:
         """Continue a frozen worker."""
-        self.workers[worker].signal(signal.SIGCONT)
-        self.backend.put_back(worker)
+        self.workers[worker].send_signal(signal.SIGCONT)
+        self.backend.resume_jobs(worker)
 
 
-def worker_settings(times: Times) -> dict[str, Any]:
+def worker_settings(times: Timeouts) -> dict[str, Any]:
     """Build the settings of workers with these timeouts."""
     step = times.step_timeout
     return {
@@ -148,27 +148,30 @@ def worker_settings(times: Times) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def restate_stage(
-    world: World, ground: Ground, times: Times, chance: Random, *, api: bool
-) -> AsyncIterator[Stage]:
+async def start_restate_environment(
+    world: World, case_target: CaseTarget, times: Timeouts, chance: Random, *, api: bool
+) -> AsyncIterator[CaseEnvironment]:
     """Start two workers behind one address; ``api`` tells whether they know Landlord's."""
     ports = (free_port(), free_port())
     async with AsyncExitStack() as ends:
-        word = await ends.enter_async_context(landlords_word()) if api else Word()
-        routes = await ends.enter_async_context(routed(ports, chance))
+        landlord = await ends.enter_async_context(run_fixed_landlord()) if api else FixedLandlord()
+        router = await ends.enter_async_context(run_router(ports, chance))
         workers = []
         for worker, port in enumerate(ports):
             settings = worker_settings(times)
             config = world.config(
-                port=port, api=word.url or None, compute_provider=ground.compute, **settings
+                port=port,
+                api=landlord.url or None,
+                compute_provider=case_target.compute,
+                **settings,
             )
-            config["compute"][ground.compute] = ground.section(worker)
-            config["workflow"]["restate"]["worker_advertised_url"] = routes.url
-            workers.append(await (await world.launch(config)).registered())
-        yield Stage(
-            ground=ground,
-            backend=RestateBackend(world=world, routes=routes),
-            word=word,
+            config["compute"][case_target.compute] = case_target.settings(worker)
+            config["workflow"]["restate"]["worker_advertised_url"] = router.url
+            workers.append(await (await world.launch(config)).wait_registered())
+        yield CaseEnvironment(
+            target=case_target,
+            backend=RestateBackend(world=world, router=router),
+            landlord=landlord,
             times=times,
             workers=workers,
         )
@@ -196,7 +199,7 @@ class QueueBackend:
     async def kill(self, execution_id: str) -> None:
         self.store.stop(int(execution_id), "killed")
 
-    async def took(self, tenant: str, job: str) -> bool:
+    async def had_lock(self, tenant: str, job: str) -> bool:
         return str(self.store.lock(tenant).job) == job
 
     async def history(self, tenant: str) -> Sequence[Mapping[str, object]]:
@@ -204,42 +207,44 @@ class QueueBackend:
             attrs.asdict(transition) for transition in self.store.lock(tenant).record.transitions
         ]
 
-    async def quiet(self, within: float) -> None:
+    async def wait_no_open_job(self, within: float) -> None:
         async def look() -> bool:
             return not self.store.open_jobs()
 
         await wait_for(look, within)
 
-    def stopping(self, worker: int) -> AbstractContextManager[object]:
+    def safe_to_freeze(self, worker: int) -> AbstractContextManager[object]:
         # A worker frozen while it writes would lock the whole file, and SQLite never breaks that lock.
         _ = worker
         return self.store.transaction()
 
-    def put_back(self, worker: int) -> None:
+    def resume_jobs(self, worker: int) -> None:
         """Do nothing: a worker that continues takes jobs by itself."""
 
 
 @asynccontextmanager
-async def queue_stage(
-    folder: Path, ground: Ground, times: Times, *, api: bool
-) -> AsyncIterator[Stage]:
+async def start_queue_environment(
+    folder: Path, case_target: CaseTarget, times: Timeouts, *, api: bool
+) -> AsyncIterator[CaseEnvironment]:
     """Start two workers on one file; ``api`` tells whether they know Landlord's."""
     path, workers = folder / f"queue-{api}.db", list[Worker]()
     async with AsyncExitStack() as ends:
-        word = await ends.enter_async_context(landlords_word()) if api else Word()
+        landlord = await ends.enter_async_context(run_fixed_landlord()) if api else FixedLandlord()
         store = ends.enter_context(closing(Store(path)))
         for number in range(2):
-            settings = {**worker_settings(times), "compute_provider": ground.compute}
+            settings = {**worker_settings(times), "compute_provider": case_target.compute}
             settings["probe_address"] = f"127.0.0.1:{free_port()}"
             if api:
-                settings["landlord_api_url"] = word.url
+                settings["landlord_api_url"] = landlord.url
             config = {
-                "compute": {ground.compute: ground.section(number)},
+                "compute": {case_target.compute: case_target.settings(number)},
                 "workflow": {"queue": {"path": str(path), "lease": f"{times.request_timeout:g}s"}},
                 "worker": settings,
             }
             worker = await Worker(config=config, folder=folder, engine="queue").start()
             ends.push_async_callback(worker.kill)
-            workers.append(await worker.registered())
+            workers.append(await worker.wait_registered())
         backend = QueueBackend(store=store)
-        yield Stage(ground=ground, backend=backend, word=word, times=times, workers=workers)
+        yield CaseEnvironment(
+            target=case_target, backend=backend, landlord=landlord, times=times, workers=workers
+        )

@@ -18,18 +18,24 @@ import aiohttp
 import attrs
 from aiohttp import web
 
-from landlord_test_target.endings.plan import AFTER, BEFORE, DURING, Delay, Moments, Work
-from landlord_test_target.gate import SOCKET
+from landlord_test_target.endings.cases import AFTER, BEFORE, DURING, Delay, KilledJob, Moments
+from landlord_test_target.holding_proxy import SOCKET
 
-__all__ = ["MOMENTS", "Request", "Wire", "docker_wire"]
+__all__ = ["MOMENTS", "DockerProxy", "Request", "run_docker_proxy"]
 
-_MAKES = [
+_CALLS_OF_PROVISION = [
     *product(("pull", "create"), (BEFORE, DURING, AFTER)),
     # Nothing is in the midst of an answer that is empty, or read at once.
     *product(("start", "inspect"), (BEFORE, AFTER)),
 ]
-_SWITCHES = [*_MAKES, *product(("stop", "start", "remove", "rename"), (BEFORE, AFTER))]
-MOMENTS: Moments = {work: _MAKES if work is Work.PROVISION else _SWITCHES for work in Work}
+_CALLS_OF_UPDATE = [
+    *_CALLS_OF_PROVISION,
+    *product(("stop", "start", "remove", "rename"), (BEFORE, AFTER)),
+]
+MOMENTS: Moments = {
+    work: _CALLS_OF_PROVISION if work is KilledJob.PROVISION else _CALLS_OF_UPDATE
+    for work in KilledJob
+}
 
 _CALLS = {
     "POST images/create": "pull",
@@ -49,26 +55,26 @@ class Request:
     """One request; times are seconds since the epoch, 0 for not yet.
 
     Attributes:
-        asked: When the proxy received it.
+        received: When the proxy received it.
         worker: The worker that sent it.
-        what: The container in its path, if any.
+        container: The container in its path, if any.
         sent: When the daemon received it.
         answered: When the daemon had answered.
     """
 
-    asked: float
+    received: float
     worker: int
     call: str
     tenant: str
-    what: str = ""
+    container: str = ""
     sent: float = 0
     answered: float = 0
     status: int = 0
-    late: str = ""
+    delays: str = ""
 
 
 @attrs.define(kw_only=True)
-class Wire:
+class DockerProxy:
     """The requests that pass the proxy.
 
     Attributes:
@@ -89,42 +95,44 @@ class Wire:
         for late_call in delays:
             self._counts[tenant, late_call.call] = 0
 
-    def of(self, tenant: str) -> list[Request]:
+    def requests_of(self, tenant: str) -> list[Request]:
         """Return one tenant's requests, in order."""
         return [request for request in self.requests if request.tenant == tenant]
 
     async def handle(self, worker: int, incoming: web.Request) -> web.StreamResponse:
         """Pass one request on."""
-        request = self._understood(worker, incoming)
-        late = self._late(request)
+        request = self._parse_request(worker, incoming)
+        late = self._choose_delays(request)
         body = await incoming.read()
         await late(BEFORE)
         request.sent = time()
-        headers = _kept(incoming.headers)
+        headers = _end_to_end_headers(incoming.headers)
         async with self.session.request(
             incoming.method, f"http://docker{incoming.raw_path}", data=body, headers=headers
         ) as answer:
             request.status = answer.status
             if request.call == "pull":
-                return await self._streamed(incoming, answer, late, request)
+                return await self._stream_answer(incoming, answer, late, request)
             content = await answer.read()
         request.answered = time()
         if request.call == "create" and request.status == HTTPStatus.CREATED:
             made = str((await answer.json())["Id"])
             self._tenants[made] = request.tenant
-            request.what = made
+            request.container = made
         await late(AFTER)
-        return await _answered(incoming, answer, content, late)
+        return await _send_answer(incoming, answer, content, late)
 
-    async def _streamed(
+    async def _stream_answer(
         self,
         incoming: web.Request,
         answer: aiohttp.ClientResponse,
-        late: "Late",
+        late: "DelayAt",
         request: Request,
     ) -> web.StreamResponse:
         await late(AFTER)
-        response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+        response = web.StreamResponse(
+            status=answer.status, headers=_end_to_end_headers(answer.headers)
+        )
         with suppress(OSError):
             await response.prepare(incoming)
             await late(DURING)
@@ -135,34 +143,34 @@ class Wire:
         request.answered = time()
         return response
 
-    def _understood(self, worker: int, incoming: web.Request) -> Request:
+    def _parse_request(self, worker: int, incoming: web.Request) -> Request:
         path = re.sub(r"^/v[\d.]+", "", incoming.path).strip("/")
         match = _CONTAINER.search(path)
         container = match[0] if match else ""
         key = f"{incoming.method} {path.replace(container, 'ID') if container else path}"
         named = _TENANT.search(unquote(incoming.raw_path))
         request = Request(
-            asked=time(),
+            received=time(),
             worker=worker,
             call=_CALLS.get(key, "other"),
             tenant=named[0] if named else self._tenants.get(container, ""),
-            what=container,
+            container=container,
         )
         if request.tenant:
             self.requests.append(request)
         return request
 
-    def _late(self, request: Request) -> "Late":
+    def _choose_delays(self, request: Request) -> "DelayAt":
         key = (request.tenant, request.call)
         self._counts[key] = count = self._counts.get(key, 0) + 1
         delays = self._delays.get(request.tenant, [])
         due = [delay for delay in delays if (delay.call, delay.nth) == (request.call, count)]
         for one in due:
-            request.late += f"{one.moment} {one.seconds:g} s "
+            request.delays += f"{one.moment} {one.seconds:g} s "
         return partial(_sleep, {delay.moment: delay.seconds for delay in due})
 
 
-Late = Callable[[str], Coroutine[None, None, None]]
+DelayAt = Callable[[str], Coroutine[None, None, None]]
 
 
 async def _sleep(delays: Mapping[str, float], moment: str) -> None:
@@ -170,10 +178,10 @@ async def _sleep(delays: Mapping[str, float], moment: str) -> None:
     await asyncio.sleep(delays.get(moment, 0))
 
 
-async def _answered(
-    incoming: web.Request, answer: aiohttp.ClientResponse, body: bytes, late: "Late"
+async def _send_answer(
+    incoming: web.Request, answer: aiohttp.ClientResponse, body: bytes, late: "DelayAt"
 ) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+    response = web.StreamResponse(status=answer.status, headers=_end_to_end_headers(answer.headers))
     if body:
         response.content_length = len(body)
     with suppress(OSError):
@@ -185,12 +193,12 @@ async def _answered(
     return response
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+def _end_to_end_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key.lower() not in _HOP_BY_HOP}
 
 
 @asynccontextmanager
-async def docker_wire(folder: Path, workers: int) -> AsyncIterator[Wire]:
+async def run_docker_proxy(folder: Path, workers: int) -> AsyncIterator[DockerProxy]:
     """Run a proxy before this machine's daemon, with a socket for each worker."""
     runners = []
     connector = aiohttp.UnixConnector(SOCKET, limit=0)
@@ -198,18 +206,18 @@ async def docker_wire(folder: Path, workers: int) -> AsyncIterator[Wire]:
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, auto_decompress=False
     ) as session:
-        wire = Wire(session=session)
+        proxy = DockerProxy(session=session)
         for worker in range(workers):
             application = web.Application(client_max_size=2**24)
-            application.router.add_route("*", "/{path:.*}", partial(wire.handle, worker))
+            application.router.add_route("*", "/{path:.*}", partial(proxy.handle, worker))
             runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
             await runner.setup()
             socket = folder / f"docker-{worker}"
             await web.UnixSite(runner, str(socket)).start()
-            wire.hosts.append(f"unix://{socket}")
+            proxy.hosts.append(f"unix://{socket}")
             runners.append(runner)
         try:
-            yield wire
+            yield proxy
         finally:
             for runner in runners:
                 await runner.cleanup()

@@ -17,25 +17,25 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.tenants.limits import MARGIN
-from landlord_test_target.direct import Lines
 from landlord_test_target.engine import create_target, create_target2
 from landlord_test_target.faults.bugs import create_buggy
-from landlord_test_target.faults.fleet import Fleet, fleet
+from landlord_test_target.faults.cuttable_proxy import CuttableProxy, run_cuttable_proxy
+from landlord_test_target.faults.fleet import Fleet, start_fleet
 from landlord_test_target.faults.late import LateDispatcher
-from landlord_test_target.faults.skew import Clocks, clocks_apart
-from landlord_test_target.faults.way import Way, way_to
+from landlord_test_target.faults.skewing_proxy import SkewingProxy, run_skewing_proxy
 from landlord_test_target.harness import Worker, World
-from landlord_test_target.landlord import Caller
+from landlord_test_target.in_memory import RecordingLogger
+from landlord_test_target.landlord import ApiUser
 from landlord_test_target.waiting import wait_for
 
-__all__ = ["Parts", "Stage", "stage"]
+__all__ = ["Campaign", "CampaignOptions", "start_campaign"]
 
 INTERVALS = Intervals(reconcile=0.2, poll=0.2, retry=1.0, kill=0.2)
 """Landlord's intervals. Landlord gives up after five rounds, and campaigns test that too."""
 
-QUIET_LOOKS = 4
+LOOKS_WITHOUT_JOB = 4
 
-WORKS = aiohttp.ClientTimeout(total=10)
+LONGEST_CALL = aiohttp.ClientTimeout(total=10)
 """Seconds in which a working restate-server completes a call through a worker."""
 
 PARTITIONS = 24
@@ -43,7 +43,7 @@ PARTITIONS = 24
 
 
 @attrs.frozen(kw_only=True)
-class Parts:
+class CampaignOptions:
     """The parts of a campaign; times are seconds.
 
     Attributes:
@@ -95,7 +95,7 @@ class Parts:
 
 
 @attrs.define(kw_only=True)
-class Stage:
+class Campaign:
     """The running parts of a campaign.
 
     Attributes:
@@ -106,54 +106,54 @@ class Stage:
         to_target: The workers' way to the target.
     """
 
-    parts: Parts
+    options: CampaignOptions
     world: World
-    landlord: Caller
-    late: LateDispatcher
-    clocks: Clocks
-    to_landlord: Way
-    to_target: Way
+    landlord: ApiUser
+    late_dispatcher: LateDispatcher
+    clocks: SkewingProxy
+    to_landlord: CuttableProxy
+    to_target: CuttableProxy
     fleets: list[Fleet] = attrs.field(factory=list)
 
     @property
-    def ways(self) -> tuple[Way, ...]:
+    def proxies(self) -> tuple[CuttableProxy, ...]:
         """List all connections that can be cut."""
-        return self.to_landlord, self.to_target, *(fleet.way for fleet in self.fleets)
+        return self.to_landlord, self.to_target, *(fleet.proxy for fleet in self.fleets)
 
     @property
     def worker(self) -> Worker:
         """Return the only worker."""
         return self.fleets[0].routed[0]
 
-    async def worker_again(self) -> None:
+    async def restart_worker(self) -> None:
         """Start a worker in place of the ended ones, and return once it listens."""
         first = self.fleets[0]
-        first.routed = [worker for worker in first.routed if worker.lives]
+        first.routed = [worker for worker in first.routed if worker.is_running]
         await first.start()
 
-    async def server_again(self) -> None:
+    async def restart_server(self) -> None:
         """Start the killed restate-server, and return once it leads all its partitions.
 
         The server answers earlier, while it still replays its log, but runs no job before the end of that.
         """
-        led = self._led()
+        led = self._count_led_partitions()
         await self.world.restate.start()
 
         async def look() -> bool:
-            return self._led() >= led + PARTITIONS
+            return self._count_led_partitions() >= led + PARTITIONS
 
         await wait_for(look, 120)
 
-    async def server_works(self) -> bool:
+    async def is_server_working(self) -> bool:
         """Check whether the restate-server completes a call, which it must write into its log."""
         url = f"{self.world.restate.endpoint}/{self.world.service}Tenant/{uuid4()}/status"
         try:
-            async with self.world.http.get(url, timeout=WORKS) as answer:
+            async with self.world.http.get(url, timeout=LONGEST_CALL) as answer:
                 return answer.ok
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    def _led(self) -> int:
+    def _count_led_partitions(self) -> int:
         return self.world.restate.log.read_text(errors="replace").count("became Leader of epoch")
 
     async def open_jobs(self) -> Sequence[Mapping[str, object]]:
@@ -164,70 +164,76 @@ class Stage:
             " AND target_handler_name != 'forget'"
         )
 
-    async def quiet(self, within: float) -> None:
+    async def wait_no_open_job(self, within: float) -> None:
         """Return once several looks showed no open job, or these seconds are over.
 
         A job that has ended sends its end to the lock, and Restate shows that call a moment later.
         """
         over, looks = time() + within, 0
-        while looks < QUIET_LOOKS and time() < over:
+        while looks < LOOKS_WITHOUT_JOB and time() < over:
             looks = 0 if await self.open_jobs() else looks + 1
             await asyncio.sleep(2 * INTERVALS.poll)
 
 
 @asynccontextmanager
-async def stage(world: World, parts: Parts | None = None) -> AsyncIterator[Stage]:
+async def start_campaign(
+    world: World, options: CampaignOptions | None = None
+) -> AsyncIterator[Campaign]:
     """Start Landlord, the workers and the proxies of a campaign."""
-    parts = parts or Parts()
+    options = options or CampaignOptions()
     url = {"url": world.target.url}
     engines = {"target": create_target(url), "target2": create_target2(url)}
-    if parts.bug:
+    if options.bug:
         engines["buggy"] = create_buggy(url)
     compute = ComputeRegistry(engines)
     late = LateDispatcher(
         dispatcher=world.dispatcher,
         url=f"{world.restate.endpoint}/{world.service}/execute/send",
-        seed=parts.seed,
+        seed=options.seed,
     )
     async with AsyncExitStack() as ends:
         landlord = await ends.enter_async_context(
-            landlord_in_memory(late, compute=compute, logger=Lines(), intervals=INTERVALS)
+            landlord_in_memory(late, compute=compute, logger=RecordingLogger(), intervals=INTERVALS)
         )
         to_landlord, to_target = [
-            await ends.enter_async_context(way_to(server_url))
+            await ends.enter_async_context(run_cuttable_proxy(server_url))
             for server_url in (landlord.url, world.target.url)
         ]
         clocks = await ends.enter_async_context(
-            clocks_apart(world.restate.admin_endpoint, seed=parts.seed, seconds=parts.skew)
+            run_skewing_proxy(world.restate.admin_endpoint, seed=options.seed, seconds=options.skew)
         )
-        on = Stage(
-            parts=parts,
+        campaign = Campaign(
+            options=options,
             world=world,
-            landlord=Caller(url=landlord.url, http=world.http),
-            late=late,
+            landlord=ApiUser(url=landlord.url, http=world.http),
+            late_dispatcher=late,
             clocks=clocks,
             to_landlord=to_landlord,
             to_target=to_target,
         )
-        config = _config(on, engines)
-        versions = [(config, parts.workers)]
-        if parts.second:
+        config = _config(campaign, engines)
+        versions = [(config, options.workers)]
+        if options.second:
             # The same code with another option, which is part of the manifest.
-            other = {**config["worker"], "step_timeout": f"{parts.step_timeout + 1:g}s"}
+            other = {**config["worker"], "step_timeout": f"{options.step_timeout + 1:g}s"}
             versions.append(({**config, "worker": other}, 1))
         for shared, size in versions:
-            workers = fleet(world, shared, size=size, seed=parts.seed)
-            on.fleets.append(await ends.enter_async_context(workers))
-        yield on
+            workers = start_fleet(world, shared, size=size, seed=options.seed)
+            campaign.fleets.append(await ends.enter_async_context(workers))
+        yield campaign
 
 
-def _config(on: Stage, engines: Mapping[str, object]) -> dict[str, Any]:
+def _config(campaign: Campaign, engines: Mapping[str, object]) -> dict[str, Any]:
     """Build the settings that all workers share."""
-    parts = on.parts
-    api = on.to_landlord.url if parts.asks_landlord else None
-    config = on.world.config(api=api, **parts.settings())
-    config["workflow"]["restate"]["admin_endpoint"] = on.clocks.url
+    options = campaign.options
+    api = campaign.to_landlord.url if options.asks_landlord else None
+    config = campaign.world.config(api=api, **options.settings())
+    config["workflow"]["restate"]["admin_endpoint"] = campaign.clocks.url
     for name in engines:
-        section = {"url": on.to_target.url, "longest_carry": parts.carry, "bug": parts.bug}
+        section = {
+            "url": campaign.to_target.url,
+            "longest_carry": options.carry,
+            "bug": options.bug,
+        }
         config["compute"][name] = section
     return config

@@ -16,7 +16,7 @@ from landlord_test_target.worker import Worker
 
 
 @attrs.define(kw_only=True)
-class Bench:
+class DirectHarness:
     """A file with jobs, a target, and the workers of a test."""
 
     backend: LocalBackend
@@ -30,7 +30,7 @@ class Bench:
 
     async def worker(self, **worker: object) -> Worker:
         """Start a worker and wait until it reads jobs."""
-        return await (await self.launch(**worker)).registered()
+        return await (await self.launch(**worker)).wait_registered()
 
     async def launch(self, **worker: object) -> Worker:
         launched = Worker(config=self.config(**worker), folder=self.folder, engine="direct")
@@ -42,7 +42,7 @@ class Bench:
         record = TenantRecord(id=tenant, name="acme", status=status, desired_config=config)
         return await self.dispatcher.dispatch(provision_request(record))
 
-    async def reads(self, job: str, state: PolledState) -> PolledExecution:
+    async def wait_state(self, job: str, state: PolledState) -> PolledExecution:
         """Wait until Landlord reads this state of a job, and return the answer."""
 
         async def look() -> PolledExecution | None:
@@ -56,8 +56,8 @@ class Bench:
     async def aclose(self) -> None:
         for worker in self.workers:
             if worker.process is not None and worker.process.returncode is None:
-                worker.signal(signal.SIGTERM)
-                await worker.ended()
+                worker.send_signal(signal.SIGTERM)
+                await worker.wait_ended()
 
     def config(self, **worker: object) -> dict[str, Any]:
         quick = {"hold_retry_interval": "200ms", "drain_timeout": "10s", "probe_address": ""}

@@ -15,34 +15,34 @@ __all__ = [
     "Case",
     "Delay",
     "Freeze",
+    "KilledJob",
     "Moments",
-    "Then",
-    "Times",
-    "Work",
-    "freezes",
-    "plan",
+    "NextJob",
+    "Timeouts",
+    "draw_cases",
+    "draw_freezes",
 ]
 
 BEFORE, DURING, AFTER = "before", "during", "after"
 """The delay comes before the target gets the request, within its answer, or before the whole answer."""
 
 
-class Work(StrEnum):
+class KilledJob(StrEnum):
     """The operation of the job that is killed."""
 
     PROVISION = "provision"
     UPDATE = "update"
-    SICK = "sick"
+    UNHEALTHY = "sick"
     """An update to a version that reports itself unhealthy."""
-    LATE = "late"
+    NEVER_HEALTHY = "late"
     """An update to a version that never becomes healthy; the worker waits for the whole timeout."""
 
 
-Moments = Mapping[Work, Sequence[tuple[str, str]]]
+Moments = Mapping[KilledJob, Sequence[tuple[str, str]]]
 """For each operation, the calls that may be late and the moments of their delay."""
 
 
-class Then(StrEnum):
+class NextJob(StrEnum):
     """The job that follows the kill."""
 
     DELETE = "delete"
@@ -51,7 +51,7 @@ class Then(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Times:
+class Timeouts:
     """The timeouts of a run, in seconds.
 
     Attributes:
@@ -70,7 +70,7 @@ class Times:
         """Seconds by which a request may be late."""
         return 2 * self.step_timeout
 
-    def patience(self, call: str) -> float:
+    def longest_wait(self, call: str) -> float:
         """Seconds after which a worker gives up a call; a pull has the whole step."""
         return self.step_timeout if call == "pull" else self.request_timeout
 
@@ -97,39 +97,39 @@ class Case:
     """The plan of one tenant's story.
 
     Attributes:
-        work: The operation of the killed job.
-        then: The job that follows.
+        killed_job: The operation of the killed job.
+        next_job: The job that follows.
         delays: The late requests.
         killed_on: The call from which ``killed_after`` counts, once its request is on the wire; empty
             to count from the sending of the job.
         killed_after: Seconds from that moment to the kill.
         pause: Seconds from the kill until the next job is sent.
         worker: The worker that runs the job; the other one runs the job that follows.
-        younger: The version of a younger job.
+        next_version: The version of a younger job.
         has_port: Whether the resource holds a port of the host.
     """
 
     number: int
     tenant: str
-    work: Work
-    then: Then
+    killed_job: KilledJob
+    next_job: NextJob
     delays: tuple[Delay, ...]
     killed_on: str
     killed_after: float
     pause: float
     worker: int
-    younger: int
+    next_version: int
     has_port: bool
 
     @property
-    def former(self) -> int:
+    def previous_version(self) -> int:
         """The version that served before; 0 for none."""
-        return 0 if self.work is Work.PROVISION else 1
+        return 0 if self.killed_job is KilledJob.PROVISION else 1
 
     @property
     def version(self) -> int:
         """The version that the job asks for."""
-        return 1 if self.work is Work.PROVISION else 2
+        return 1 if self.killed_job is KilledJob.PROVISION else 2
 
 
 @attrs.frozen(kw_only=True)
@@ -147,7 +147,7 @@ class Freeze:
     seconds: float
 
 
-def freezes(seed: int, count: int, times: Times) -> list[Freeze]:
+def draw_freezes(seed: int, count: int, times: Timeouts) -> list[Freeze]:
     """Draw freezes; they begin when most jobs are under way."""
     chance = Random(seed)
     return [
@@ -160,7 +160,7 @@ def freezes(seed: int, count: int, times: Times) -> list[Freeze]:
     ]
 
 
-def plan(seed: int, count: int, times: Times, moments: Moments) -> list[Case]:
+def draw_cases(seed: int, count: int, times: Timeouts, moments: Moments) -> list[Case]:
     """Draw cases that cycle through operations, followers and late calls.
 
     Args:
@@ -170,24 +170,30 @@ def plan(seed: int, count: int, times: Times, moments: Moments) -> list[Case]:
         moments: The calls of the target.
     """
     chance = Random(seed)
-    kinds = list(product(Work, Then))
+    kinds = list(product(KilledJob, NextJob))
     chance.shuffle(kinds)
-    calls = {work: cycle(chance.sample(moments[work], len(moments[work]))) for work in Work}
+    calls = {work: cycle(chance.sample(moments[work], len(moments[work]))) for work in KilledJob}
     return [
-        _case(chance, number, kind, times, [next(calls[kind[0]]), *_more(chance, moments[kind[0]])])
+        _draw_case(
+            chance,
+            number,
+            kind,
+            times,
+            [next(calls[kind[0]]), *_draw_more_calls(chance, moments[kind[0]])],
+        )
         for number, kind in enumerate(islice(cycle(kinds), count), start=1)
     ]
 
 
-def _more(chance: Random, calls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _draw_more_calls(chance: Random, calls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return chance.sample(calls, chance.randint(0, 2))
 
 
-def _case(
+def _draw_case(
     chance: Random,
     number: int,
-    kind: tuple[Work, Then],
-    times: Times,
+    kind: tuple[KilledJob, NextJob],
+    times: Timeouts,
     late: Sequence[tuple[str, str]],
 ) -> Case:
     delays = tuple(
@@ -200,20 +206,20 @@ def _case(
         for call, moment in late
     )
     # The worker repeats a request that timed out, and then the job continues.
-    waits = [min(delay.seconds, times.patience(delay.call)) for delay in delays]
+    waits = [min(delay.seconds, times.longest_wait(delay.call)) for delay in delays]
     on_wire = chance.random() < 0.5
     longest = waits[0] if on_wire else sum(waits) + 1
     work, then = kind
     return Case(
         number=number,
         tenant=str(UUID(int=chance.getrandbits(128), version=4)),
-        work=work,
-        then=then,
+        killed_job=work,
+        next_job=then,
         delays=delays,
         killed_on=delays[0].call if on_wire else "",
         killed_after=round(chance.uniform(0, longest), 2),
         pause=round(chance.choice((0, chance.uniform(0, times.request_timeout))), 2),
         worker=chance.randint(0, 1),
-        younger=chance.choice((1, 2, 3)),
+        next_version=chance.choice((1, 2, 3)),
         has_port=chance.random() < 0.5,
     )

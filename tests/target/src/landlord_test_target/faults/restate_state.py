@@ -8,13 +8,13 @@ import attrs
 
 from landlord_test_target.harness import World
 
-__all__ = ["Remains"]
+__all__ = ["RestateState"]
 
-Places = set[tuple[str, str]]
+Locations = set[tuple[str, str]]
 
 
 @attrs.frozen(kw_only=True)
-class Remains:
+class RestateState:
     """The state of all tenant locks, and the tenants that Restate will forget.
 
     Attributes:
@@ -26,7 +26,7 @@ class Remains:
     to_be_forgotten: frozenset[str]
 
     @classmethod
-    async def of(cls, world: World) -> "Remains":
+    async def read(cls, world: World) -> "RestateState":
         """Read the state of the locks and the scheduled calls from Restate."""
         lock = f"{world.service}Tenant"
         states = await world.admin.query(
@@ -43,7 +43,7 @@ class Remains:
             to_be_forgotten=frozenset(str(row["target_service_key"]) for row in scheduled),
         )
 
-    def wrong(self, tenant: str, there: Places) -> Iterator[str]:
+    def faults(self, tenant: str, there: Locations) -> Iterator[str]:
         """List the faults in the state of a tenant whose resources are at these locations.
 
         Args:

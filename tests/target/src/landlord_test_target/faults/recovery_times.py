@@ -6,22 +6,24 @@ from typing import Any, Self
 
 import attrs
 
-from landlord_test_target.faults.fault import WITHIN, Fault
+from landlord_test_target.faults.fault import LONGEST_RECOVERY, Fault
 from landlord_test_target.faults.load import Operation
 
-__all__ = ["Measure"]
+__all__ = ["RecoveryTimes"]
 
 
 @attrs.frozen
-class Measure:
+class RecoveryTimes:
     """Operations and failed calls, by tenant."""
 
     faults: list[Fault]
-    asked: Mapping[str, list[Operation]]
-    mishaps: Mapping[str, list[float]]
+    operations: Mapping[str, list[Operation]]
+    failed_calls: Mapping[str, list[float]]
 
     @classmethod
-    def of(cls, faults: list[Fault], asked: list[Operation], ledger: list[dict[str, Any]]) -> Self:
+    def group(
+        cls, faults: list[Fault], asked: list[Operation], ledger: list[dict[str, Any]]
+    ) -> Self:
         """Group operations and failed calls by tenant."""
         by_tenant: dict[str, list[Operation]] = {}
         for operation in asked:
@@ -32,34 +34,34 @@ class Measure:
                 mishaps.setdefault(row["tenant"], []).append(row["at"])
         return cls(faults, by_tenant, mishaps)
 
-    def taken(self) -> Iterator[tuple[Fault, Operation, float]]:
+    def after_one_kill(self) -> Iterator[tuple[Fault, Operation, float]]:
         """Return the operations that met one kill and no other fault, with their seconds after it.
 
-        An operation that is not over by `WITHIN` counts in full, whatever faults came later.
+        An operation that is not over by `LONGEST_RECOVERY` counts in full, whatever faults came later.
         """
         for fault in self.faults:
-            for operation in self._met(fault) if fault.is_kill else ():
-                end = min(operation.ended or inf, fault.over + WITHIN)
-                if not self._met_more(operation, end, fault):
-                    yield fault, operation, max(0.0, (operation.ended or inf) - fault.over)
+            for operation in self._operations_at(fault) if fault.is_kill else ():
+                end = min(operation.ended or inf, fault.recovered + LONGEST_RECOVERY)
+                if not self._met_another(operation, end, fault):
+                    yield fault, operation, max(0.0, (operation.ended or inf) - fault.recovered)
 
-    def _met(self, fault: Fault) -> Iterator[Operation]:
+    def _operations_at(self, fault: Fault) -> Iterator[Operation]:
         """Return the operations that ran at a fault, or began during it, and did not fail."""
         asked = (
             operation
-            for all_of in self.asked.values()
+            for all_of in self.operations.values()
             for operation in all_of
-            if fault.at <= operation.begun < fault.over
+            if fault.at <= operation.begun < fault.recovered
         )
         return (operation for operation in (*fault.running, *asked) if operation.status != "failed")
 
-    def _met_more(self, operation: Operation, end: float, fault: Fault) -> bool:
-        beside = [other for other in self.asked[operation.tenant] if other is not operation]
-        mishaps = self.mishaps.get(operation.tenant, ())
+    def _met_another(self, operation: Operation, end: float, fault: Fault) -> bool:
+        beside = [other for other in self.operations[operation.tenant] if other is not operation]
+        mishaps = self.failed_calls.get(operation.tenant, ())
         return (
             operation.kind in ("mistake", "put right")
             or any(
-                other is not fault and other.at < end and other.over > operation.begun
+                other is not fault and other.at < end and other.recovered > operation.begun
                 for other in self.faults
             )
             or any(other.begun < end and (other.ended or inf) > operation.begun for other in beside)

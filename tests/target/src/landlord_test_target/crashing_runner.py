@@ -1,0 +1,46 @@
+"""The runner of ``process`` as a process that coverage measures, killed with -9 at a failpoint.
+
+    python crashing_runner.py POINT VICTIM FOLDER DESCRIPTOR
+
+VICTIM is a process id, or 0 for the runner itself. Loaded by its path, the runner imports nothing of
+its package: that would take half a second of processor time for each tenant.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+__all__: list[str] = []
+
+
+def _load() -> Callable[..., Any]:
+    package = find_spec("landlord_engines_core")
+    assert package is not None
+    assert package.origin is not None
+    path = Path(package.origin).parent / "compute" / "process" / "runner.py"
+    # Coverage chooses modules by their names.
+    spec = spec_from_file_location("landlord_engines_core.compute.process.runner", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    main: Callable[..., Any] = module.main
+    return main
+
+
+def _keep(point: str, victim: int, *arguments: str) -> None:
+    """Run a command as `process` does, and kill a process at a failpoint of the runner."""
+
+    def reached(at: str) -> None:
+        if at == point:
+            os.kill(victim or os.getpid(), signal.SIGKILL)
+
+    _load()(arguments, reached)
+
+
+if __name__ == "__main__":
+    _keep(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
