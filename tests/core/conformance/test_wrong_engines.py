@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from landlord_engines_core.conformance.rulebook import RULES, find_rule
@@ -12,14 +13,34 @@ from landlord_engines_core.conformance.verdicts import Outcome
 from landlord_engines_core.errors import PluginNotInstalled
 from landlord_test_target.wrong_engines.worker import RIGHT, WRONG
 
-NOT_LIVE = [rule for rule in RULES[Kind.WORKER] if rule.tier is not Tier.LIVE]
+SETTINGS = {"lease": "1s"}
+"""The settings of the engine, for the live tier."""
 
-OPTIONAL = {"CFG-3"}
-"""Rules that do not apply to the right engine: its settings have no secret."""
+PATIENCE = 8.0
+"""Seconds that a wrong engine gets."""
+
+SLOW = {
+    *("JOB-4", "JOB-6", "JOB-11", "JOB-12", "JOB-13", "LOCK-4"),
+    *("RSY-1", "RSY-2", "RSY-3", "DRAIN-3", "DRAIN-4"),
+}
+"""Rules whose wrong engine is noticed because something does not come."""
+
+NOT_LIVE = [rule for rule in RULES[Kind.WORKER] if rule.tier is not Tier.LIVE]
+LIVE = [rule for rule in RULES[Kind.WORKER] if rule.tier is Tier.LIVE]
+WRONG_LIVE = [
+    pytest.param(rule, marks=pytest.mark.long if rule.id in SLOW else (), id=rule.id)
+    for rule in LIVE
+]
 
 
 def name(rule: Rule) -> str:
     return rule.id
+
+
+def subject(engine: str, folder: Path) -> Subject:
+    return Subject(
+        kind=Kind.WORKER, name=engine, folder=folder, settings=SETTINGS, patience=PATIENCE
+    )
 
 
 def test_there_is_a_wrong_engine_for_each_rule_and_no_other() -> None:
@@ -28,9 +49,7 @@ def test_there_is_a_wrong_engine_for_each_rule_and_no_other() -> None:
 
 @pytest.mark.parametrize("rule", NOT_LIVE, ids=name)
 def test_a_wrong_engine_fails_its_rule(rule: Rule, tmp_path: Path) -> None:
-    subject = Subject(kind=Kind.WORKER, name=rule.id.lower(), folder=tmp_path)
-
-    result = check_rule(rule, subject)
+    result = check_rule(rule, Subject(kind=Kind.WORKER, name=rule.id.lower(), folder=tmp_path))
 
     assert result.outcome is Outcome.FAILED, result
     assert result.note
@@ -40,8 +59,24 @@ def test_a_wrong_engine_fails_its_rule(rule: Rule, tmp_path: Path) -> None:
 def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
     result = check_rule(rule, Subject(kind=Kind.WORKER, name=RIGHT, folder=tmp_path))
 
-    expected = Outcome.NOT_APPLICABLE if rule.id in OPTIONAL else Outcome.PASSED
-    assert result.outcome is expected, result
+    assert result.outcome is Outcome.PASSED, result
+
+
+@pytest.mark.parametrize("rule", WRONG_LIVE)
+def test_a_wrong_engine_fails_its_rule_live_and_the_story_is_told(
+    rule: Rule, tmp_path: Path
+) -> None:
+    result = check_rule(rule, subject(rule.id.lower(), tmp_path))
+
+    assert result.outcome is Outcome.FAILED, result
+    assert result.story
+
+
+@pytest.mark.parametrize("rule", LIVE, ids=name)
+def test_the_right_engine_keeps_the_rule_live(rule: Rule, tmp_path: Path) -> None:
+    result = check_rule(rule, attrs.evolve(subject(RIGHT, tmp_path), patience=60.0))
+
+    assert result.outcome is Outcome.PASSED, "\n".join((result.note, *result.story))
 
 
 @pytest.mark.parametrize(
@@ -66,16 +101,16 @@ def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
 def test_a_rules_test_tells_what_it_saw(
     engine: str, rule: str, outcome: Outcome, note: str, tmp_path: Path
 ) -> None:
-    subject = Subject(kind=Kind.WORKER, name=engine, folder=tmp_path)
+    tested = Subject(kind=Kind.WORKER, name=engine, folder=tmp_path)
 
-    result = check_rule(find_rule(Kind.WORKER, rule), subject)
+    result = check_rule(find_rule(Kind.WORKER, rule), tested)
 
     assert result.outcome is outcome, result
     assert note in result.note
 
 
 def test_an_engine_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    subject = Subject(kind=Kind.COMPUTE, name="nothing", folder=tmp_path)
+    absent = Subject(kind=Kind.COMPUTE, name="nothing", folder=tmp_path)
 
     with pytest.raises(PluginNotInstalled, match="compute engine 'nothing'"):
-        subject.find()
+        absent.find()

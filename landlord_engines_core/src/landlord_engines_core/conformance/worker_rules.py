@@ -159,7 +159,7 @@ WORKER_RULES: tuple[Rule, ...] = (
     _must(
         id="JOB-5",
         tier=Tier.LIVE,
-        text="`Held` keeps the job open, read as backing off with the reason, and tries it after `retry_after`.",
+        text="`Held` keeps the job open, read as backing off, and tries it after `retry_after`.",
         reason="Landlord dispatches again once the configuration changes.",
     ),
     _must(
@@ -229,11 +229,11 @@ WORKER_RULES: tuple[Rule, ...] = (
         text="The changes of two jobs of one tenant never overlap, and the job dispatched last is done.",
         reason="Two changes at once leave what nobody asked for.",
     ),
-    _must(
+    _should(
         id="LOCK-2",
         tier=Tier.LIVE,
         text="A younger job gets the lock once the former holder has ended, with the request under way.",
-        reason="A request that lands late would undo its change.",
+        reason="A request that lands late undoes its change, until the resync repairs it.",
     ),
     _must(
         id="LOCK-3",
@@ -308,7 +308,7 @@ WORKER_RULES: tuple[Rule, ...] = (
     _must(
         id="DRAIN-2",
         tier=Tier.LIVE,
-        text="A worker begins no job after its drain has begun.",
+        text="A worker begins no job later than 1 s after its drain has begun.",
         reason="The job would be cut.",
     ),
     _must(

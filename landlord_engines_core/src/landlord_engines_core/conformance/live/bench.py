@@ -78,14 +78,15 @@ class Bench:
     _executions: dict[str, str] = attrs.field(factory=dict)
 
     async def start(self, number: int = 0, *, drain: float = DRAIN) -> LiveWorker:
-        """Start a worker, and wait until it is registered.
+        """Start a worker, and wait until it is registered, or has died as a script says.
 
         Raises:
             RuleBroken: It ended, or did not register.
         """
         worker = self._launch(number, drain)
         await self._wait_up(worker)
-        if worker.has_ended:
+        noted = [e for e in self.ledger.read("registered", "die at") if e.pid == worker.child.pid]
+        if worker.has_ended and not noted:
             raise self.broken(f"worker {number} did not register", worker)
         return worker
 
@@ -135,6 +136,8 @@ class Bench:
 
         async def look() -> PolledExecution | None:
             polled = await self.poll(job)
+            if polled.state.has_ended and polled.state not in states:
+                raise self.broken(f"job {job} is read as {polled.state}, and not as {names}")
             return polled if polled.state in states else None
 
         names = " or ".join(states)

@@ -20,6 +20,8 @@ from landlord_engines_core.models import (
     ExecutionStatus,
     FollowUp,
     JobStart,
+    Operation,
+    Outcome,
     Output,
     Placement,
     Record,
@@ -103,11 +105,13 @@ class Attempt:
         try:
             resolved = await self._step("resolve", self._resolve)
             self._point("resolved")
-            await self._acquire(resolved)
+            record = await self._acquire(resolved)
             self._point("acquired")
             applied = await self._step("apply", self._apply)
             self._point("applied")
-            await self.steps.complete(self.script.tenant, self._transition(resolved, applied))
+            await self.steps.complete(
+                self.script.tenant, self._transition(resolved, applied, record)
+            )
             self.note("completed")
             self._point("completed")
         except Superseded as error:
@@ -151,16 +155,17 @@ class Attempt:
     async def _resolve(self) -> None:
         await asyncio.sleep(self.script.resolve)
 
-    async def _acquire(self, resolved: Value) -> None:
+    async def _acquire(self, resolved: Value) -> Record:
         self.note("acquiring")
         start = JobStart(
             operation=self.script.operation,
             started_at=resolved.at,
-            placement=Placement("kit", "here"),
+            placement=None if self._is_delete else self._placement,
             is_uuid=True,
         )
         record = await self.steps.acquire(self.script.tenant, start)
         self.note("acquired", **_describe(record))
+        return record
 
     async def _apply(self) -> None:
         """Change the target: read the record, and send a request."""
@@ -224,14 +229,24 @@ class Attempt:
     def _earlier(self, event: str) -> list[Entry]:
         return self.jobs.ledger.read(event, job=self.script.job)
 
-    def _transition(self, resolved: Value, applied: Value) -> Transition:
+    @property
+    def _is_delete(self) -> bool:
+        return self.script.operation == Operation.DELETE
+
+    @property
+    def _placement(self) -> Placement:
+        # One for each job, so that a record shows whose start it has.
+        return Placement("kit", self.script.job)
+
+    def _transition(self, resolved: Value, applied: Value, record: Record) -> Transition:
         return Transition(
             execution_id=self.steps.execution_id,
             operation=self.script.operation,
             started_at=resolved.at,
             ended_at=applied.at,
-            outcome="updated",
-            placement=Placement("kit", "here", {"job": self.script.job}),
+            outcome=Outcome.DELETED if self._is_delete else Outcome.UPDATED,
+            placement=None if self._is_delete else self._placement,
+            removed=record.placements if self._is_delete else (),
         )
 
     def _answer(self, state: ExecutionState) -> ExecutionStatus:
@@ -251,9 +266,8 @@ def digest(body: bytes) -> str:
 
 def _describe(record: Record) -> dict[str, object]:
     return {
-        "begun": [transition.execution_id for transition in record.transitions],
-        "ended": [each.execution_id for each in record.transitions if each.ended_at],
-        "placements": len(record.placements),
+        "transitions": len(record.transitions),
+        "placements": [placement.location for placement in record.placements],
     }
 
 

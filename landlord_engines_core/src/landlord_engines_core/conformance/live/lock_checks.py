@@ -99,25 +99,27 @@ async def check_independence(bench: Bench) -> None:
 async def check_start_is_durable(bench: Bench) -> None:
     """LOCK-5."""
     worker = await bench.start()
-    first = await bench.dispatch(Script(job="a", tenant="t", apply=(60.0,)))
+    await bench.dispatch(Script(job="a", tenant="t", apply=(60.0,)))
     await bench.wait_event("request", job="a")
     worker.signal(signal.SIGKILL)
     await bench.kill("a")
     record = await _read_record(bench)
-    if first not in record.facts["begun"] or not record.facts["placements"]:
+    if "a" not in record.facts["placements"]:
         raise bench.broken("the record lacks the start of a job that had the lock")
 
 
 async def check_end_is_durable(bench: Bench) -> None:
     """LOCK-6."""
     worker = await bench.start()
-    first = await bench.dispatch(Script(job="a", tenant="t"))
+    await bench.dispatch(Script(job="a", tenant="t"))
     await bench.wait_ended("a")
+    await bench.dispatch(Script(job="b", tenant="t", operation="delete"))
+    await bench.wait_ended("b")
     worker.signal(signal.SIGTERM)
     await bench.wait_exit(worker)
     record = await _read_record(bench)
-    if first not in record.facts["ended"]:
-        raise bench.broken("the record lacks the end of a job that has completed")
+    if "a" in record.facts["placements"]:
+        raise bench.broken("the record has a placement that a completed delete has removed")
 
 
 async def _read_record(bench: Bench) -> Entry:
@@ -188,10 +190,20 @@ async def check_follow_up(bench: Bench) -> str:
     """RSY-2."""
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", follow_up=FOLLOW_UP))
-    begins = await bench.wait_event("resync begins", job="a", count=2)
-    (ended, *_) = bench.ledger.read("resync ends", job="a")
-    pause = begins[1].at - ended.at
-    if pause < PUNCTUAL * FOLLOW_UP or not begins[1].facts["last"]:
+
+    async def look() -> list[Entry] | None:
+        begins = bench.ledger.read("resync begins", job="a")
+        ended = [e for e in bench.ledger.read("resync ends") if e.facts["end"] == "returned"]
+        return begins if ended and begins[-1].at > ended[0].at else None
+
+    begins = await bench.wait(look, "the follow-up of a resync was not called")
+    again = next((entry for entry in begins if entry.facts["last"]), None)
+    if again is None:
+        raise bench.broken("the follow-up of a resync was called with another job")
+    returned = (entry for entry in bench.ledger.read("resync ends", job="a"))
+    ended = next(entry for entry in returned if entry.facts["end"] == "returned")
+    pause = again.at - ended.at
+    if pause < PUNCTUAL * FOLLOW_UP:
         raise bench.broken(f"the follow-up came after {pause:.2f} s, and not after {FOLLOW_UP} s")
     return f"after {pause:.2f} s"
 
