@@ -9,7 +9,7 @@ from landlord_engines_core.cache import Cache
 from landlord_engines_core.compute import Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, InvalidJob, Queued, Transient
-from landlord_engines_core.metrics import FailingJobs, Metrics
+from landlord_engines_core.metrics import MAX_REQUESTS, FailingJobs, Metrics
 from landlord_engines_core.models import CompletedJob, Operation, Placement
 from landlord_engines_core.tenants import TenantJobs
 from landlord_engines_core.tenants.plan import Action
@@ -350,3 +350,38 @@ def test_the_global_registry_has_no_metric_of_the_worker() -> None:
     Metrics().count_job(Operation.DELETE, "deleted")
 
     assert b"landlord_worker" not in generate_latest(REGISTRY)
+
+
+def test_requests_of_compute_engines_are_timed_and_their_failures_counted() -> None:
+    metrics = Metrics()
+
+    with metrics.time_request("docker", "list containers"):
+        pass
+    with pytest.raises(KeyError), metrics.time_request("docker", "list containers"):
+        raise KeyError
+    with (
+        pytest.raises(asyncio.CancelledError),
+        metrics.time_request("docker", "list containers"),
+    ):
+        raise asyncio.CancelledError
+
+    values = shown(metrics)
+    labels = '{compute_engine="docker",request="list containers"}'
+    assert values[f"target_request_duration_seconds_count{labels}"] == 3
+    assert values[f"target_request_failures_total{labels}"] == 1
+
+
+def test_names_of_requests_grow_with_no_tenant() -> None:
+    metrics = Metrics()
+
+    for number in range(2 * MAX_REQUESTS):
+        with metrics.time_request("own", f"read {number}"):
+            pass
+    with metrics.time_request("other", "Tenant/1"):
+        pass
+
+    counts = [key for key in shown(metrics) if key.startswith("target_request_failures_total")]
+    assert len([key for key in counts if '"own"' in key]) == MAX_REQUESTS + 1
+    assert [key for key in counts if '"other",' in key] == [
+        'target_request_failures_total{compute_engine="other",request="other"}'
+    ]

@@ -15,7 +15,7 @@ from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.devserver.records import State
 from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.direct_harness import DirectHarness
-from landlord_test_target.engine import create_target
+from landlord_test_target.engine import TargetCompute
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import ApiUser
 
@@ -26,7 +26,7 @@ QUICK = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
 async def landlord(
     bench: DirectHarness, target_url: str, http: aiohttp.ClientSession
 ) -> AsyncIterator[ApiUser]:
-    compute = ComputeRegistry({"target": create_target({"url": target_url})})
+    compute = ComputeRegistry({"target": TargetCompute("target", target_url)})
     async with landlord_in_memory(
         bench.dispatcher, compute=compute, logger=RecordingLogger(), intervals=QUICK
     ) as running:

@@ -22,9 +22,9 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
     worker = await world.worker()
     tenant = world.tenant()
     # Only unique names stop a create that lands later. An inspect sees all earlier ones.
-    doubles = int(delay == "delay_after")
-    await world.target.set_fault(tenant, "create", doubles=doubles)
-    await world.target.set_fault(tenant, call, doubles=doubles, **{delay: 1.0})
+    duplicate = int(delay == "delay_after")
+    await world.target.set_fault(tenant, "create", duplicate=duplicate)
+    await world.target.set_fault(tenant, call, duplicate=duplicate, **{delay: 1.0})
 
     job = await world.send(tenant, "provision", version=1)
     await world.target.wait_called(tenant, call)
@@ -41,7 +41,7 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
 async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, where: str) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", delay_after=0.3, doubles=1)
+    await world.target.set_fault(tenant, "create", delay_after=0.3, duplicate=1)
     job = await world.send(tenant, "provision", version=1)
     await world.target.wait_called(tenant, "create")
     # The first look was the plan's; the next one confirms.
@@ -130,7 +130,7 @@ async def test_a_worker_killed_inside_a_move_leaves_the_new_location_only(world:
     worker = await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1, location="east")
-    await world.target.set_fault(tenant, "create", doubles=1)
+    await world.target.set_fault(tenant, "create", duplicate=1)
     await world.target.set_fault(tenant, "delete", delay_before=1.0)
 
     job = await world.send(tenant, "update", version=2, location="west")
@@ -149,7 +149,7 @@ async def test_a_worker_killed_inside_a_move_leaves_the_new_location_only(world:
 async def test_a_create_whose_answer_is_lost_makes_no_second_resource(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", drop=1, doubles=1)
+    await world.target.set_fault(tenant, "create", drop=1, duplicate=1)
 
     await world.run(tenant, "provision", version=1)
 

@@ -12,7 +12,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.models import PolledExecution
-from landlord_test_target.engine import create_target, create_target2
+from landlord_test_target.engine import TargetCompute
 from landlord_test_target.harness import World
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import ApiUser
@@ -59,8 +59,10 @@ def landlord_runs(world: World, gate: Gate, http: aiohttp.ClientSession) -> Loop
 
     @asynccontextmanager
     async def runs() -> AsyncIterator[ApiUser]:
-        url = {"url": world.target.url}
-        compute = ComputeRegistry({"target": create_target(url), "target2": create_target2(url)})
+        url = world.target.url
+        compute = ComputeRegistry(
+            {name: TargetCompute(name, url) for name in ("target", "target2")}
+        )
         async with landlord_in_memory(
             gate, compute=compute, logger=RecordingLogger(), intervals=QUICK
         ) as running:

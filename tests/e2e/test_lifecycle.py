@@ -8,7 +8,7 @@ from landlord_test_target.harness import World, wait_for
 async def test_create_twice_update_and_delete_twice(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", doubles=1)
+    await world.target.set_fault(tenant, "create", duplicate=1)
 
     outcomes = [
         await world.run(tenant, "provision", version=1),
@@ -26,7 +26,7 @@ async def test_create_twice_update_and_delete_twice(world: World) -> None:
 async def test_two_creates_at_once_make_one_resource(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
-    await world.target.set_fault(tenant, "create", delay_before=0.3, doubles=1)
+    await world.target.set_fault(tenant, "create", delay_before=0.3, duplicate=1)
     body = world.body(tenant, "provision", {"version": 1})
 
     ids = await asyncio.gather(*(world.dispatcher.dispatch(body) for _ in range(2)))

@@ -17,7 +17,7 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.models import PolledExecution
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
-from landlord_test_target.engine import create_target
+from landlord_test_target.engine import TargetCompute
 from landlord_test_target.harness import World, wait_for
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import RUNNING, ApiUser
@@ -123,7 +123,7 @@ async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied
     world: World,
 ) -> None:
     dispatcher = Unseen(inner=world.dispatcher)
-    target = create_target({"url": world.target.url})
+    target = TargetCompute("target", world.target.url)
     quick = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
     async with landlord_in_memory(
         dispatcher,

@@ -237,7 +237,7 @@ async def test_a_rolling_update_behind_one_address_ends_registered_with_the_righ
     world: World, pytestconfig: pytest.Config
 ) -> None:
     rolls, chance = pytestconfig.getoption("--rolls"), Random(pytestconfig.getoption("--seed"))
-    async with run_balancer((), chance=chance) as balancer:
+    async with run_balancer((), random=chance) as balancer:
         fleet = Fleet(world=world, balancer=balancer)
         for _ in range(3):
             await fleet.start(0)

@@ -94,7 +94,7 @@ class Rolls:
 
     async def _creates(self, tenant: str, **kinds: float) -> None:
         """Set the target's faults for creates, so that a second create makes a second resource."""
-        await self.world.target.set_fault(tenant, "create", doubles=1, **kinds)
+        await self.world.target.set_fault(tenant, "create", duplicate=1, **kinds)
 
     async def _plain(self, tenant: str) -> Operation:
         await self._creates(tenant)

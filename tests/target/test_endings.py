@@ -96,14 +96,14 @@ def test_a_create_sent_after_the_delete_is_found_and_one_sent_before_is_not() ->
     assert not find_faults(deleted)
 
     deleted.requests = [TargetRequest(at=11.0, call="create", detail={})]
-    assert find_faults(deleted) == ["asked to create 1.00 s after the delete"]
+    assert find_faults(deleted) == ["create sent 1.00 s after the delete"]
 
 
 def test_a_next_job_that_never_ends_is_found() -> None:
     stuck = case_record(KilledJob.UPDATE, NextJob.YOUNGER, serving(3))
     stuck.next_job_ended = 0
 
-    assert find_faults(stuck) == ["what followed (younger) has not ended"]
+    assert find_faults(stuck) == ["the next job (younger) has not ended"]
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,14 @@ def scripted(*script: str | BaseException) -> Scripted:
 
 
 async def test_an_engine_without_a_target_is_reached() -> None:
-    status = await reach(MockCompute())
+    status = await reach("own", MockCompute())
 
     assert status.is_reached
     assert status.detail == ""
 
 
 async def test_an_unexpected_error_of_an_engine_is_reported_without_its_text() -> None:
-    status = await reach(scripted(KeyError("sesame")))
+    status = await reach("own", scripted(KeyError("sesame")))
 
     assert "cannot reach its target: KeyError" in str(status.error)
     assert "sesame" not in str(status.error)
@@ -49,7 +49,7 @@ async def test_an_unexpected_error_of_an_engine_is_reported_without_its_text() -
 async def test_an_engine_that_calls_exit_in_reach_does_not_end_the_worker(
     exits: BaseException,
 ) -> None:
-    status = await reach(scripted(exits))
+    status = await reach("own", scripted(exits))
 
     assert f"cannot reach its target: {type(exits).__name__}" in str(status.error)
 
@@ -60,7 +60,7 @@ async def test_a_target_that_gives_no_answer_is_given_up() -> None:
             await asyncio.Event().wait()
             return ""
 
-    status = await reach(Silent(), 0.01)
+    status = await reach("own", Silent(), 0.01)
 
     assert "gave no answer in 0.01 s" in str(status.error)
 

@@ -90,7 +90,7 @@ async def test_a_job_that_fails_permanently_writes_its_end_first() -> None:
             body(image="x"), steps
         )
 
-    assert steps.names == ["resolve", "take", "apply", "fail", "end"]
+    assert steps.names == ["resolve", "acquire", "apply", "fail", "complete"]
     (transition,) = steps.record.transitions
     assert (transition.outcome, transition.detail) == ("refused", "no such image")
     assert steps.record.has_ended("one")
@@ -123,7 +123,7 @@ async def test_a_rolled_back_update_that_ends_its_job_writes_the_reason_down() -
             body(image="new"), steps
         )
 
-    assert steps.names == ["resolve", "take", "apply", "hold", "fail", "end"]
+    assert steps.names == ["resolve", "acquire", "apply", "hold", "fail", "complete"]
     assert "it crashed" in steps.record.transitions[-1].detail
     assert compute.resources["t"].config == {"image": "old"}
 

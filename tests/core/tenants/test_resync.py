@@ -35,8 +35,8 @@ from landlord_test_target.in_memory import (
 )
 
 LOOKED = ["resolve"]
-TRIED = ["resolve", "take", "resync"]
-MENDED = [*TRIED, "end"]
+TRIED = ["resolve", "acquire", "resync"]
+MENDED = [*TRIED, "complete"]
 
 ENDED = Transition(execution_id="job", operation="update", started_at="t", ended_at="t")
 NOWHERE = Record(transitions=(ENDED,))
@@ -52,7 +52,7 @@ class ResyncSteps(InMemorySteps):
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         await self.read_record(tenant)
-        self.names.append("take")
+        self.names.append("acquire")
         self.record = self.record.with_placement(start.placement)
         return self.record
 
@@ -391,7 +391,7 @@ async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(
 
     answer = await resync_answer(compute, steps, after("update"), api)
 
-    assert steps.names == [*TRIED, "end"]
+    assert steps.names == [*TRIED, "complete"]
     assert answer.output.status == "unchanged"
     assert steps.told == ()
     assert compute.resources["t"].config == {"image": "old"}

@@ -31,7 +31,7 @@ async def test_every_job_makes_the_same_calls_to_the_backend_in_the_same_order()
     for operation in ("provision", "provision", "update", "delete", "delete"):
         steps = InMemorySteps(operation)
         await tenants.run(body(operation), steps)
-        assert steps.names == ["resolve", "take", "apply", "end"]
+        assert steps.names == ["resolve", "acquire", "apply", "complete"]
 
 
 async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -180,7 +180,7 @@ def config(options: Options) -> None:
     """
     loaded = options.load().loaded
     for path, value in loaded.values.items():
-        text = _format_duration(value) if path in loaded.durations else _format_value(path, value)
+        text = _format_duration(value) if path in loaded.durations else repr(value)
         click.echo(f"{path} = {text}  # {loaded.origins[path]}")
     loaded.check()
 
@@ -308,13 +308,6 @@ def _show_progress(title: str) -> Iterator[None]:
 
 def _format_duration(value: object) -> str:
     return "None" if value is None else format_duration(float(str(value)))
-
-
-def _format_value(path: str, value: object) -> str:
-    # A compute engine's section may contain secrets under any key.
-    if path == "compute" and isinstance(value, Mapping):
-        return str({name: dict.fromkeys(section, "***") for name, section in value.items()})
-    return repr(value)
 
 
 def main() -> None:

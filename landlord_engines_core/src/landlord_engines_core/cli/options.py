@@ -12,7 +12,7 @@ from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import load_worker_engine
+from landlord_engines_core.plugins import find_compute_settings, load_worker_engine
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
@@ -101,7 +101,9 @@ class Options:
         check_certificates(_environment())
         # Without the engines' names, COMPUTE_<ENGINE>_<KEY> cannot be split into engine and key.
         engines = {engine.name for engine in list_engines(COMPUTE_ENGINES)}
-        return Sources.gather(self.config, _environment(), self.values, engines)
+        return Sources.gather(
+            self.config, _environment(), self.values, engines, find_compute_settings
+        )
 
 
 def build_logger(level: str, log: LogSettings) -> Logger:

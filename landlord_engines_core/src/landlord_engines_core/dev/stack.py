@@ -21,6 +21,7 @@ from landlord_engines_core.engine.guarded import build_door, open_local_backend
 from landlord_engines_core.errors import CapabilityNotSupported, SettingsError
 from landlord_engines_core.landlord import add_version
 from landlord_engines_core.logs import Logger
+from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import Settings, Sources, Url
 from landlord_engines_core.settings.tree import attribute
 
@@ -113,11 +114,11 @@ async def _start_parts(
         open_local_backend(door, start, configured.engine, folder / "backend")
     )
     local = _local_settings(chosen.name, backend)
-    if not configured.compute:
+    if not chosen.sources.has_compute():
         local["compute"] = json.dumps({"process": {"folder": str(folder / "tenants")}})
     # Above all other sources: this worker must reach the local parts, whatever the file names.
     settings = chosen.settings(local)
-    registry = host.build_registry(settings)
+    registry = host.build_registry(settings, logger, Metrics())
     parts.push_async_callback(registry.aclose)
     landlord = await parts.enter_async_context(
         landlord_in_memory(backend.dispatcher, compute=registry, logger=logger)

@@ -65,9 +65,9 @@ async def build_worker(
         SettingsError: The worker engine refuses its settings, or limits do not fit together.
     """
     worker = settings.worker
-    registry = build_registry(settings)
-    landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
     metrics = Metrics()
+    registry = build_registry(settings, logger, metrics)
+    landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
     try:
         limits = _read_limits(worker)
         check_limits(limits, registry, history_retention=worker.history_retention)

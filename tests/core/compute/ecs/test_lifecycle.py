@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import pytest
 
 from landlord_engines_core.compute import ComputeEngine
-from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.models import Output, Placement, Record
 from landlord_engines_core.tenants import TenantJobs
 from landlord_test_target.aws import ROLE, Aws, Ecs, fail_rollout
+from landlord_test_target.compute_engines import ecs_engine
 from landlord_test_target.in_memory import InMemorySteps, RecordingLogger, build_tenant_jobs
 
 
@@ -153,7 +153,7 @@ async def test_a_delete_after_a_restart_of_the_worker_removes_the_service(
 ) -> None:
     config = ecs.aws.config()
     await tenant.job("provision", config)
-    restarted = from_settings({"endpoint_url": server.endpoint})
+    restarted = ecs_engine({"endpoint_url": server.endpoint})
     tenant.tenants = lifecycle(restarted)
 
     deleted = await tenant.job("delete")

@@ -22,7 +22,6 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.compute.process import (
     ProcessCompute,
-    create_process,
     reconcile,
     removal,
     termination,
@@ -36,6 +35,7 @@ from landlord_test_target.commands import (
     find_processes,
     spec,
 )
+from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.harness import free_port, wait_for
 from landlord_test_target.in_memory import InMemorySteps, RecordingLogger, build_tenant_jobs
 
@@ -205,7 +205,7 @@ async def test_another_worker_finds_and_adopts_the_process(engine: ProcessComput
     config = answering_server(tenants_mark)
     pid = await serving(engine, config)
 
-    other = create_process({"folder": engine.settings.folder})
+    other = process_engine({"folder": engine.settings.folder})
     results = [await other.provision(spec(config)) for _ in range(2)]
 
     assert [result.resource_ids["pid"] for result in results] == [str(pid)] * 2
@@ -215,7 +215,7 @@ async def test_another_worker_finds_and_adopts_the_process(engine: ProcessComput
 async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> None:
     tenants_mark = create_mark()
     config = answering_server(tenants_mark)
-    workers = [create_process({"folder": engine.settings.folder}) for _ in range(5)]
+    workers = [process_engine({"folder": engine.settings.folder}) for _ in range(5)]
 
     results = await asyncio.gather(
         *(worker.provision(spec(config)) for worker in workers), return_exceptions=True
@@ -667,7 +667,7 @@ async def test_an_unreadable_state_file_counts_as_missing(
 async def test_an_unusable_folder_is_reported_without_the_paths_below_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "tenants"
-    engine = create_process({"folder": str(folder)})
+    engine = process_engine({"folder": str(folder)})
 
     with pytest.raises(ComputeUnavailable, match="cannot be used: ENOTDIR") as caught:
         await engine.provision(spec({"command": ["/bin/true"]}))
@@ -912,7 +912,7 @@ def test_a_good_configuration_is_accepted(engine: ProcessCompute) -> None:
 
 
 def test_settings_that_tenants_may_set_too_are_their_defaults() -> None:
-    engine = create_process({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
+    engine = process_engine({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
 
     assert engine.config_defaults() == {"env": {"A": "1"}, "stop_timeout": 3}
     assert engine.settings.output_limit == 9

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from landlord_engines_core.compute.process.engine import create_process
 from landlord_engines_core.compute.process.settings import check_folder
 from landlord_engines_core.errors import ComputeUnavailable
+from landlord_test_target.compute_engines import process_engine
 
 AS_ANOTHER = """
 import os, sys
@@ -23,8 +23,8 @@ except Exception as error:
 
 
 async def test_reach_checks_the_folder_and_creates_none(tmp_path: Path) -> None:
-    there = create_process({"folder": str(tmp_path)})
-    not_created = create_process({"folder": str(tmp_path / "a/b")})
+    there = process_engine({"folder": str(tmp_path)})
+    not_created = process_engine({"folder": str(tmp_path / "a/b")})
 
     assert await there.reach() == f"folder {tmp_path}"
     assert await not_created.reach() == f"folder {tmp_path}/a/b, not created yet"

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
+from landlord_engines_core.compute.process import ProcessCompute, runner
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target import crashing_runner
 from landlord_test_target.commands import (
@@ -22,6 +22,7 @@ from landlord_test_target.commands import (
     find_processes,
     spec,
 )
+from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.harness import wait_for
 
 
@@ -59,7 +60,7 @@ async def test_the_output_of_a_command_is_kept(engine: ProcessCompute, folder: P
 
 
 async def test_output_beyond_the_limit_is_kept_in_one_older_file(folder: Path) -> None:
-    engine = measured(create_process({"folder": str(folder), "output_limit": 1000}))
+    engine = measured(process_engine({"folder": str(folder), "output_limit": 1000}))
 
     await ended(engine, "for number in range(1000): print(f'{number:09}')")
 

@@ -1,4 +1,4 @@
-"""A front of Restate's admin API that may change the rows in its answers to queries."""
+"""A proxy of Restate's admin API that may change the rows in its answers to queries."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,18 +15,20 @@ Row = dict[str, Any]
 ChangeRows = Callable[[list[Row]], Awaitable[None]]
 """Changes the rows of one answer in place."""
 
-_PASSED_ON = ("Accept", "Authorization", "Content-Type")
+_FORWARDED_HEADERS = ("Accept", "Authorization", "Content-Type")
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
-_LARGEST = 16 * 1024 * 1024
-"""Bytes of a request."""
+_LARGEST_REQUEST = 16 * 1024 * 1024
+"""Maximum bytes of a request."""
 
 
 @asynccontextmanager
 async def run_admin_proxy(admin: str, change: ChangeRows) -> AsyncIterator[str]:
-    """Run a proxy before this admin API and yield its URL; if the API is down, so is the proxy."""
+    """Run a proxy of this admin API and yield its URL; while the API is down, the proxy answers 502."""
 
-    async def answered(request: web.Request) -> web.Response:
-        headers = {key: request.headers[key] for key in _PASSED_ON if key in request.headers}
+    async def forward(request: web.Request) -> web.Response:
+        headers = {
+            key: request.headers[key] for key in _FORWARDED_HEADERS if key in request.headers
+        }
         url = f"{admin.rstrip('/')}{request.raw_path}"
         body = await request.read()
         try:
@@ -36,15 +38,15 @@ async def run_admin_proxy(admin: str, change: ChangeRows) -> AsyncIterator[str]:
             ):
                 content = await answer.read()
         except aiohttp.ClientError as error:
-            return web.Response(status=502, text=f"the admin API is away: {error}")
+            return web.Response(status=502, text=f"the admin API is down: {error}")
         if request.path == "/query" and answer.ok:
             document = json.loads(content)
             await change(document["rows"])
             content = json.dumps(document).encode()
         return web.Response(status=answer.status, body=content, content_type=answer.content_type)
 
-    app = web.Application(client_max_size=_LARGEST)
-    app.router.add_route("*", "/{path:.*}", answered)
+    app = web.Application(client_max_size=_LARGEST_REQUEST)
+    app.router.add_route("*", "/{path:.*}", forward)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -26,6 +26,7 @@ from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.compute.in_flight import Failpoint
 from landlord_engines_core.models import config_hash, key_hashes
+from landlord_engines_core.settings import Duration
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -178,7 +179,7 @@ class Ecs:
             self.reached_points.append(point)
             reached(point)
 
-        settings = attrs.evolve(self.engine.settings, rollout_timeout=rollout_timeout)
+        settings = attrs.evolve(self.engine.settings, rollout_timeout=Duration(rollout_timeout))
         engine = attrs.evolve(self.engine, reached=both, settings=settings)
         return attrs.evolve(self, engine=engine)
 

@@ -1,4 +1,4 @@
-"""One TCP address before several servers, as a load balancer provides."""
+"""A TCP load balancer for several servers."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -19,8 +19,8 @@ class Balancer:
     """A balancer that hands each connection to the next server, or to a random one, that accepts it.
 
     Attributes:
-        servers: The servers; a change leaves open connections alone.
-        random: The dice that pick a server; without them the next one is picked.
+        servers: The servers; a change does not affect open connections.
+        random: Picks a server at random; if None, the servers take turns.
         url: The balancer's address.
     """
 
@@ -52,12 +52,12 @@ class Balancer:
 
 @asynccontextmanager
 async def run_balancer(
-    addresses: Iterable[str], port: int = 0, chance: Random | None = None
+    addresses: Iterable[str], port: int = 0, random: Random | None = None
 ) -> AsyncIterator[Balancer]:
-    """Run a balancer before these servers, each given as host:port."""
-    balancer = Balancer(deque(_split_addresses(addresses)), chance)
-    async with run_tcp_server(balancer.serve, port=port) as own:
-        balancer.url = f"http://127.0.0.1:{own}"
+    """Run a balancer for these servers, each given as host:port."""
+    balancer = Balancer(deque(_split_addresses(addresses)), random)
+    async with run_tcp_server(balancer.serve, port=port) as own_port:
+        balancer.url = f"http://127.0.0.1:{own_port}"
         yield balancer
 
 

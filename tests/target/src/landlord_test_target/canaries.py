@@ -1,4 +1,4 @@
-"""Plants secrets in settings and tenants, provokes every kind of failure, and searches for the secrets.
+"""Puts secrets into settings and tenants, provokes every kind of failure, and searches all output for them.
 
 Only Restate's own copy of the job's body holds a tenant's values in clear. Restate stores it before a
 worker sees the job. The search must find it there, which proves that the search works.
@@ -23,7 +23,7 @@ INPUT = "Command: Input"
 
 @attrs.frozen
 class Canaries:
-    """Secrets: words that appear nowhere by chance."""
+    """Secrets with a common prefix that appears nowhere by chance."""
 
     mark: str = attrs.field(factory=lambda: f"canary{uuid4().hex}")
 
@@ -57,9 +57,9 @@ class SecretsCheck:
 
     Attributes:
         engine: The compute engine of the tenants without failures.
-        takes: A valid configuration for it, with secrets.
+        build_config: Builds a valid configuration for it, with secrets.
         section: Its section in the worker's settings, if it needs one.
-        own: The tenants that it may have by now; of some engines they would outlive the test.
+        tenants: The tenants to delete at the end, because resources of some engines would outlive the test.
     """
 
     world: World
@@ -101,7 +101,7 @@ class SecretsCheck:
         deep: Any = self.canaries.secret("deep")
         for _ in range(700):
             deep = [deep]
-        troubles = [
+        failures = [
             ("target", {**config, "version": self.canaries.secret("type")}, "breaks the rule"),
             ("target", {**config, "version": 13}, "must not be 13"),
             ("target", {**config, "version": 14}, "raised RuntimeError"),
@@ -110,13 +110,13 @@ class SecretsCheck:
             (self.engine, {**config, "deep": deep}, ""),
         ]
         sent = []
-        for engine, trouble, said in troubles:
+        for engine, config, failure in failures:
             tenant = self.world.tenant()
             if engine == self.engine:
                 self.tenants.append(tenant)
-            job = await self.world.send(tenant, "provision", engine, **trouble)
-            if said:
-                await self.world.wait_held(job, said)
+            job = await self.world.send(tenant, "provision", engine, **config)
+            if failure:
+                await self.world.wait_held(job, failure)
             sent.append(job)
         text = self.canaries.secret("text")
         unreadable = {"tenant_uuid": self.world.tenant(), "desired_config": text}
@@ -219,7 +219,7 @@ async def _read_restate(scene: SecretsCheck) -> tuple[dict[str, str], list[str]]
 
 
 async def collect_outputs(scene: SecretsCheck, api: str) -> tuple[dict[str, str], list[str]]:
-    """Play the scene; return all outputs by their place, and Restate's copies of the bodies."""
+    """Run all jobs; return all outputs by their origin, and Restate's copies of the bodies."""
     config = scene.config(api)
     # With a variable it is not forked, and its command line is its own.
     worker = await scene.world.launch(config, "--log-level=debug", TZ="UTC")
@@ -245,8 +245,8 @@ async def collect_outputs(scene: SecretsCheck, api: str) -> tuple[dict[str, str]
     }
     kept, bodies = await _read_restate(scene)
     outputs |= kept
-    for one in scene.tenants:
-        await scene.world.run(one, "delete", scene.engine, **scene.tenants_config("last"))
+    for tenant in scene.tenants:
+        await scene.world.run(tenant, "delete", scene.engine, **scene.tenants_config("last"))
     await worker.terminate()
     outputs["log"] = worker.log_text()
     outputs |= await _run_commands(worker)

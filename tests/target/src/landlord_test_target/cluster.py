@@ -1,4 +1,4 @@
-"""Several restate-servers as one cluster on loopback, behind one address for each of its APIs."""
+"""A cluster of restate-servers on loopback, with a load balancer for each of its APIs."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ __all__ = ["Cluster", "Node", "cluster"]
 
 @attrs.define(kw_only=True)
 class Node(RestateServer):
-    """A node; the first one sets the cluster up.
+    """A node; the first one provisions the cluster.
 
     Attributes:
         number: The node's number, from 0.
@@ -61,7 +61,7 @@ bind-port = {ingress}
 
 @attrs.define(kw_only=True)
 class Cluster(RestateServer):
-    """All nodes, with one address for their users."""
+    """All nodes, with one address for clients."""
 
     nodes: Sequence[Node]
     ingress_url: str

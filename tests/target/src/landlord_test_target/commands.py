@@ -1,4 +1,4 @@
-"""Commands for tenants, small and quick to start, and how their processes are found."""
+"""Small commands for tenants of the engine `process`, and a search for their processes."""
 
 import sys
 from collections.abc import Mapping
@@ -24,18 +24,18 @@ while True:
         pass
     connection.close()
 """
-"""Answers each request with STATUS."""
+"""Program that answers each HTTP request with the status in the variable STATUS."""
 
 SILENT_SERVER = """
 import os, socket, time
 listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 time.sleep(1000)
 """
-"""Lets clients connect and never answers."""
+"""Program that accepts connections and never answers."""
 
 
 def create_mark() -> str:
-    """Create a value that marks the processes of one tenant."""
+    """Create a value of the variable TENANT_MARK, which identifies the processes of one tenant."""
     return uuid4().hex
 
 
@@ -47,7 +47,7 @@ def answering_server(tenants_mark: str, *, status: int = 200, **more: object) ->
 
 
 def find_processes(tenants_mark: str) -> list[psutil.Process]:
-    """List the processes with the mark in their environment."""
+    """List the processes with this TENANT_MARK in their environment."""
     processes = []
     for pid in psutil.pids():
         with suppress(psutil.Error):

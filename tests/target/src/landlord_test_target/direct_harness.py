@@ -1,4 +1,4 @@
-"""The fixture of the example engine's tests: a file with jobs, a target, and real workers."""
+"""The harness of the tests of the engine `direct`: a file with jobs, a target, and real workers."""
 
 import signal
 from pathlib import Path
@@ -17,7 +17,7 @@ from landlord_test_target.worker import Worker
 
 @attrs.define(kw_only=True)
 class DirectHarness:
-    """A file with jobs, a target, and the workers of a test."""
+    """The file with jobs, the target, and the workers of one test."""
 
     backend: LocalBackend
     target: Target

@@ -108,7 +108,7 @@ class TenantContainers:
         return [int(image.rpartition(":")[2]) for image in images]
 
     def create_as_landlord(self, *more: str) -> str:
-        """Create a container by the conventions of Landlord's own worker."""
+        """Create a container with the name and labels that Landlord's own worker gives it."""
         labels = {"owner": "landlord", "tenant_id": self.tenant, "provider": "docker"}
         options = [part for key in labels for part in ("--label", f"landlord.{key}={labels[key]}")]
         name = f"landlord-tenant-{self.tenant}"

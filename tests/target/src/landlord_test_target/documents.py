@@ -1,4 +1,4 @@
-"""Commands that documents show, and the form in which their output is compared with a real one."""
+"""The commands in documents, and a form of their output that is the same in each run."""
 
 import json
 import re

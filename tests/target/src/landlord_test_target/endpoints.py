@@ -1,4 +1,4 @@
-"""Other code than the worker's, served to Restate."""
+"""Restate services of the tests, on an endpoint of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Commands in forked processes, which need not import anything.
+"""Commands in forked processes, which import nothing because the fork server has imported all modules.
 
 Importing the worker takes 0.8 s of processor time, or 1.7 s with coverage, and the tests start hundreds
 of workers. One fork server imports everything once. A forked process has its own pid, signals, streams
@@ -84,7 +84,7 @@ class ForkedProcess:
         finally:
             loop.remove_reader(self._process.sentinel)
         code = self.returncode
-        assert code is not None, "its end was told"
+        assert code is not None, "the process has ended"
         return code
 
 

@@ -1,4 +1,4 @@
-"""A worker that is frozen at a point of a provision, while its job ends.
+"""A program that freezes itself at a failpoint of a provision, while its job ends.
 
     python -m landlord_test_target.frozen_worker FOLDER POINT CONFIG
 
@@ -15,9 +15,9 @@ import sys
 import attrs
 
 from landlord_engines_core.compute import InFlightRequests, in_flight
-from landlord_engines_core.compute.process import create_process
 from landlord_engines_core.errors import ExecutionEnded
 from landlord_test_target.commands import spec
+from landlord_test_target.compute_engines import process_engine
 
 
 async def provision(folder: str, point: str, config: str) -> None:
@@ -28,7 +28,7 @@ async def provision(folder: str, point: str, config: str) -> None:
     async def still_due() -> None:
         raise ExecutionEnded("it was killed meanwhile")
 
-    engine = attrs.evolve(create_process({"folder": folder}), reached=reached)
+    engine = attrs.evolve(process_engine({"folder": folder}), reached=reached)
     with InFlightRequests(longest_carry=engine.longest_carry).act("t", still_due):
         await engine.provision(spec(json.loads(config)))
 

@@ -1,4 +1,4 @@
-"""The fixture of the end-to-end tests: real processes, and waits for their effects."""
+"""The harness of the end-to-end tests: real processes, and waits for their effects."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ __all__ = ["Target", "Worker", "World", "free_port", "wait_for"]
 
 @attrs.define(kw_only=True)
 class World:
-    """A service on a restate-server, its workers, and Landlord's part."""
+    """One service name on a restate-server, its workers, and Landlord's part, for one or more tests."""
 
     restate: RestateServer
     target: Target
@@ -147,7 +147,7 @@ class World:
         return outcome
 
     async def wait_held(self, execution_id: str, message: str) -> Mapping[str, Any]:
-        """Wait until a job backs off with this text in its last failure."""
+        """Wait until a job backs off with this text in its last failure, as a held job does."""
 
         async def look() -> Mapping[str, Any] | None:
             row = await self.wait_row(execution_id)

@@ -1,6 +1,6 @@
-"""A front of a Docker engine that keeps back one request until it is let through.
+"""A proxy of a Docker daemon that holds one request until a test releases it.
 
-Kept back, a request is on the wire: the engine gets it also where whoever sent it is gone by then.
+A held request is in flight: the daemon receives it even if its sender has ended meanwhile.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ SOCKET = "/var/run/docker.sock"
 
 @attrs.define
 class HoldingProxy:
-    """A proxy that holds each request whose first line contains ``kept_back``.
+    """A proxy that holds each request whose first line contains ``held_text``.
 
     Attributes:
         host: The proxy's address, as in the section ``compute.docker``.
         arrived: Set once such a request has arrived.
-        open: Set to let them through.
+        released: Set to forward the held requests.
     """
 
     host: str = ""
@@ -43,8 +43,8 @@ class HoldingProxy:
 
 @asynccontextmanager
 async def run_holding_proxy() -> AsyncIterator[HoldingProxy]:
-    """Run a proxy before this machine's daemon."""
-    front = HoldingProxy()
-    async with run_tcp_server(front.serve) as port:
-        front.host = f"tcp://127.0.0.1:{port}"
-        yield front
+    """Run a proxy of this machine's daemon."""
+    proxy = HoldingProxy()
+    async with run_tcp_server(proxy.serve) as port:
+        proxy.host = f"tcp://127.0.0.1:{port}"
+        yield proxy

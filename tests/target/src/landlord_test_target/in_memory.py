@@ -1,4 +1,4 @@
-"""The smallest backend: steps that run at once, a record in memory, a log as a list."""
+"""The smallest backend: steps that run at once, a record in memory, and a logger that keeps its lines."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @attrs.define
 class RecordingLogger:
-    """A logger that keeps its lines."""
+    """A logger that keeps its lines for assertions."""
 
     lines: list[tuple[str, str, Mapping[str, object]]] = attrs.field(factory=list)
 
@@ -65,13 +65,13 @@ class InMemorySteps:
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         await self.read_record(tenant)
-        self.names.append("take")
+        self.names.append("acquire")
         self.record = self.record.with_start(self.execution_id, start)
         return self.record
 
     async def complete(self, tenant: str, transition: Transition) -> None:
         _ = tenant
-        self.names.append("end")
+        self.names.append("complete")
         self.record = self.record.with_end(transition)
 
     async def read_record(self, tenant: str) -> Record:
@@ -119,7 +119,7 @@ def build_tenant_jobs(
     default: str | None = None,
     **limits: float,
 ) -> TenantJobs:
-    """Put the lifecycle together over the given compute engines."""
+    """Build the handler of jobs for these compute engines."""
     registry = ComputeRegistry(dict(engines))
     logger = logger if logger is not None else RecordingLogger()
     metrics = Metrics()

@@ -1,4 +1,4 @@
-"""Landlord in memory as the tests use it: over HTTP, and with a stand-in for a backend."""
+"""A client of Landlord's API, and a backend whose answers a test sets."""
 
 import asyncio
 import json
@@ -25,12 +25,12 @@ class ScriptedDispatcher:
     """A backend that accepts jobs and answers as the test sets.
 
     Attributes:
-        says: The answer for an execution, by its id; all others get ``otherwise``.
+        answers: The answer for an execution, by its id; all others get ``default_answer``.
         after_kill: The answer for a killed execution.
         polls: The number of polls of each execution.
-        taking: Unset while dispatches wait.
+        may_accept: Unset while dispatches have to wait.
         refusals: The number of dispatches to refuse before one is accepted.
-        trouble: The error that each call raises, if any.
+        error: The error that each call raises, if any.
     """
 
     default_answer: PolledExecution | None = attrs.field(default=RUNNING)

@@ -1,4 +1,4 @@
-"""A Docker daemon for one test, which may be killed, with its own network, mounts and processes.
+"""A Docker daemon for one test, in its own namespaces of network, mounts and processes. Tests may kill it.
 
 The daemon lives in namespaces that end with their first process. So do the leftovers of a killed
 daemon.

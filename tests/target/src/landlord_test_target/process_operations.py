@@ -1,4 +1,4 @@
-"""Acts of `process` on the tenant ``t`` as steps of jobs, and interruptions of them."""
+"""Operations of the engine `process` on the tenant ``t``, and interruptions of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -56,7 +56,7 @@ async def cancel_update_at(
 
 
 async def crash_update_at(engine: ProcessCompute, point: str, desired: ComputeSpec) -> None:
-    """End an update as a worker's death does, without finishing any request."""
+    """End an update at a failpoint as the death of the worker would, without finishing any request."""
 
     def reached(at: str) -> None:
         if at == point:

@@ -1,20 +1,20 @@
 """The target: resources of tenants in SQLite behind HTTP, in a process of its own.
 
-A resource's name (engine, location, tenant) is unique, as on real targets, unless a tenant's creates
-are set to double. The server writes every call to a ledger. `/faults` sets faults per tenant and call:
+A resource's name (engine, location, tenant) is unique, as on real targets, unless the fault
+``duplicate`` is set. The server writes every call to a ledger. `/faults` sets faults per tenant and call:
 
-- delay_before, delay_after: Seconds before or after the act.
-- hold: The act waits for as long as this is set.
-- fail, refuse, drop: The number of calls that answer 503, 422, or not at all after the act; -1 for all.
-- doubles: A create makes a second resource beside the first.
+- delay_before, delay_after: Seconds before or after the call's effect.
+- hold: The call waits for its effect for as long as this is set.
+- fail, refuse, drop: The number of calls that answer 503, 422, or have their effect and no answer; -1 for all.
+- duplicate: A create makes a second resource beside the first.
 
-Single calls of a tenant can be delayed by seconds before or after their act. Faults can also hit every
+Single calls of a tenant can be delayed by seconds before or after their effect. Faults can also hit every
 call by chance, drawn from a seed in the order of the calls:
 
-- slow: The longest delay in seconds, drawn before the act and again after it.
-- fail, lose: The share of calls that answer 503, or not at all after the act.
+- slow: The longest delay in seconds, drawn before the effect and again after it.
+- fail, lose: The share of calls that answer 503, or have their effect and no answer.
 
-The server can catch the next call of any tenant, before or after its act, until a test lets it go.
+The server can hold the next call of any tenant, before or after its effect, until a test releases it.
 
     python -m landlord_test_target.server --db FILE    prints the port that it listens on
 """
@@ -33,7 +33,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 LONGEST_HOLD = 10.0
-"""Seconds for which a caught call, and whoever waits for one, is held at most."""
+"""Maximum seconds for which a call is held, and for which a test waits for such a call."""
 
 SCHEMA = """
 CREATE TABLE resources (
@@ -160,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        if url.path == "/caught":
+        if url.path == "/held":
             return self.answer(200, self.server.call_is_held.wait(LONGEST_HOLD))
         if url.path in ("/ledger", "/resources"):
             table = url.path.strip("/")
@@ -180,10 +180,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/chances":
             self.server.set_random_faults(body)
             return self.answer(200, {})
-        if self.path == "/catch":
+        if self.path == "/hold-next":
             self.server.hold_next_call(body["moment"])
             return self.answer(200, {})
-        if self.path == "/let-go":
+        if self.path == "/release":
             self.server.released.set()
             return self.answer(200, {})
         return self.call(self.path.strip("/"), body)
@@ -196,22 +196,22 @@ class Handler(BaseHTTPRequestHandler):
         if server.count_down_fault(tenant, name, "fail"):
             return self.answer(503, {"reason": "the target is in trouble"})
         server.hold_if_chosen("before")
-        luck, late = server.draw_faults(), server.delays_of_call(tenant, name)
+        faults, late = server.draw_faults(), server.delays_of_call(tenant, name)
         before = late.get("before", 0.0)
-        time.sleep(server.fault(tenant, name, "delay_before") + luck.before + before)
-        if luck.fails:
+        time.sleep(server.fault(tenant, name, "delay_before") + faults.before + before)
+        if faults.fails:
             server.write_ledger(body, name, "failed", request)
-            return self.answer(503, {"reason": "the target is out of luck"})
+            return self.answer(503, {"reason": "the target fails at random"})
         while server.fault(tenant, name, "hold"):
             time.sleep(0.02)
         status, document = getattr(self, f"do_{name}")(body)
         server.write_ledger(body, name, str(status), request)
         server.hold_if_chosen("after")
         after = late.get("after", 0.0)
-        time.sleep(server.fault(tenant, name, "delay_after") + luck.after + after)
-        if luck.loses:
+        time.sleep(server.fault(tenant, name, "delay_after") + faults.after + after)
+        if faults.loses:
             server.write_ledger(body, name, "lost", request)
-        if server.count_down_fault(tenant, name, "drop") or luck.loses:
+        if server.count_down_fault(tenant, name, "drop") or faults.loses:
             self.close_connection = True
             return None
         return self.answer(status, document)
@@ -230,8 +230,8 @@ class Handler(BaseHTTPRequestHandler):
             RETURNING id
         """
         name = (body["tenant"], body["engine"], body["location"])
-        doubles = self.server.fault(body["tenant"], "create", "doubles")
-        made = self.server.rows(sql, *name, json.dumps(body), doubles)
+        duplicate = self.server.fault(body["tenant"], "create", "duplicate")
+        made = self.server.rows(sql, *name, json.dumps(body), duplicate)
         return (201 if made else 409), self.find(body)
 
     def do_update(self, body: dict[str, Any]) -> tuple[int, object]:

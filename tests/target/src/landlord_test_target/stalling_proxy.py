@@ -1,4 +1,4 @@
-"""A proxy that can fall silent: it still accepts and reads, but answers nothing."""
+"""A proxy that can stop to answer: it still accepts connections and reads requests."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -13,10 +13,10 @@ from landlord_test_target.tcp_server import relay, run_tcp_server
 
 @attrs.define
 class StallingProxy:
-    """A proxy before ``behind``, which relays everything unless it is silent.
+    """A proxy of the server at ``server_url``, which relays everything unless it is silent.
 
     Attributes:
-        asked: Set once a request got no answer.
+        request_ignored: Set once a request got no answer.
     """
 
     server_url: str
@@ -26,9 +26,9 @@ class StallingProxy:
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection."""
-        behind = urlsplit(self.server_url)
-        beyond = await asyncio.open_connection(behind.hostname, behind.port)
-        await relay(reader, writer, beyond, self._filter)
+        server = urlsplit(self.server_url)
+        connection = await asyncio.open_connection(server.hostname, server.port)
+        await relay(reader, writer, connection, self._filter)
 
     async def _filter(self, _: bytes, *, asks: bool) -> bool:
         if self.silent and asks:
@@ -38,8 +38,8 @@ class StallingProxy:
 
 @asynccontextmanager
 async def run_stalling_proxy(url: str, *, silent: bool = False) -> AsyncIterator[StallingProxy]:
-    """Run a proxy before the server at ``url``."""
-    front = StallingProxy(url, silent=silent)
-    async with run_tcp_server(front.serve) as port:
-        front.url = f"http://127.0.0.1:{port}"
-        yield front
+    """Run a proxy of the server at ``url``."""
+    proxy = StallingProxy(url, silent=silent)
+    async with run_tcp_server(proxy.serve) as port:
+        proxy.url = f"http://127.0.0.1:{port}"
+        yield proxy

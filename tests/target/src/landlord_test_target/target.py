@@ -45,7 +45,7 @@ class Target:
         return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
 
     async def rows(self, tenant: str) -> list[dict[str, Any]]:
-        """Return the ledger of a tenant: a row for each request, and one for each act."""
+        """Return the ledger of a tenant: a row for each request, and one for each effect."""
         return await self._get("ledger", tenant)
 
     async def wait_called(self, tenant: str, call: str, count: int = 1) -> None:
@@ -72,15 +72,15 @@ class Target:
         return await self._get(what, "")
 
     async def hold_next_call(self, moment: str) -> bool:
-        """Hold the next call ``before`` or ``after`` its act, and return whether one came."""
-        await self._post("catch", {"moment": moment})
-        async with self.http.get(f"{self.url}/caught") as response:
-            caught: bool = await response.json()
-            return caught
+        """Hold the next call ``before`` or ``after`` its effect, and return whether one came in time."""
+        await self._post("hold-next", {"moment": moment})
+        async with self.http.get(f"{self.url}/held") as response:
+            is_held: bool = await response.json()
+            return is_held
 
     async def release_call(self) -> None:
-        """Release the call that was caught."""
-        await self._post("let-go", {})
+        """Release the held call."""
+        await self._post("release", {})
 
     async def _post(self, path: str, body: Mapping[str, object]) -> None:
         async with self.http.post(f"{self.url}/{path}", json=body) as response:

@@ -1,4 +1,4 @@
-"""A TCP server for tests; after its block, none of its connections and tasks is left."""
+"""A TCP server for tests. When its context ends, no connection and no task is left."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -18,7 +18,7 @@ Connection = tuple[StreamReader, StreamWriter]
 
 
 class Filter(Protocol):
-    """A callback that holds a piece of data, and then decides whether to relay it.
+    """A callback that may delay a piece of data, and decides whether it is relayed.
 
     ``asks`` is true for data from the client.
     """

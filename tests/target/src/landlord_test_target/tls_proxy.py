@@ -13,11 +13,11 @@ from landlord_test_target.tcp_server import relay, run_tcp_server
 @asynccontextmanager
 async def run_tls_proxy(url: str, context: ssl.SSLContext) -> AsyncIterator[str]:
     """Run a TLS proxy before ``url``, and yield the proxy's URL."""
-    behind = urlsplit(url)
+    server = urlsplit(url)
 
-    async def connected(reader: StreamReader, writer: StreamWriter) -> None:
-        beyond = await asyncio.open_connection(behind.hostname, behind.port)
-        await relay(reader, writer, beyond)
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        connection = await asyncio.open_connection(server.hostname, server.port)
+        await relay(reader, writer, connection)
 
-    async with run_tcp_server(connected, ssl=context) as port:
+    async with run_tcp_server(serve, ssl=context) as port:
         yield f"https://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""A worker in its own process."""
+"""A worker process, and waits for its log lines and its end."""
 
 import asyncio
 import json

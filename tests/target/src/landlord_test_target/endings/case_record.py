@@ -1,4 +1,4 @@
-"""The story of a case, kept as a line of JSON."""
+"""The record of a case, stored as a line of JSON."""
 
 import json
 import sys
@@ -22,13 +22,13 @@ class CaseRecord:
         api: Whether the workers know Landlord's API.
         freeze: The freeze of a worker, if there was one.
         job: The execution that was killed.
-        landed: Whether the job was running when it was killed.
-        took: Whether the job was the holder of the tenant's lock.
-        follower: The execution that followed.
-        ended: When the follower had ended.
-        at_end: The target's resources at that time.
-        holds: The target's resources after the last resync.
-        asked: All requests for the tenant.
+        was_running: Whether the job was running when it was killed.
+        had_lock: Whether the job was the holder of the tenant's lock.
+        next_job: The execution of the next job.
+        next_job_ended: When the next job had ended.
+        resources_at_end: The target's resources at that time.
+        resources: The target's resources after the last resync.
+        requests: All requests for the tenant.
         findings: The judge's findings.
     """
 
@@ -58,7 +58,7 @@ class CaseRecord:
 
     @property
     def has_late_request(self) -> bool:
-        """Check whether a request of the job was on the wire when the job was killed."""
+        """Check whether a request of the job was in flight when the job was killed."""
         return any(
             request.at < self.killed < float(str(request.detail.get("answered", 0)))
             for request in self.requests
@@ -72,7 +72,7 @@ class CaseRecord:
 def write_records(
     target: str, seed: int, folder: Path, case_records: Sequence[CaseRecord]
 ) -> list[str]:
-    """Write the stories to a folder, print a summary, and return all findings."""
+    """Write the records to a folder, print a summary, and return all findings."""
     path = folder / f"{target}-{seed}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(attrs.asdict(case_record)) for case_record in case_records]
@@ -89,6 +89,6 @@ def write_records(
     late = sum(case_record.has_late_request for case_record in case_records)
     sys.stdout.write(
         f"\n{target}, seed {seed}: {good} of {len(case_records)} as expected. {was_running} jobs were killed while"
-        f" they ran, {late} of them with a request on the wire. Stories: {path}\n"
+        f" they ran, {late} of them with a request in flight. Records: {path}\n"
     )
     return wrong

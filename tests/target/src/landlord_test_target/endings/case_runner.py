@@ -1,4 +1,4 @@
-"""Plays cases: a job, its kill, the next job, and a look once no request can be alive any more."""
+"""Runs cases: a job, its kill, the next job, and a check once no request can be in flight."""
 
 import asyncio
 import json
@@ -19,20 +19,20 @@ __all__ = ["CaseRunner"]
 
 @attrs.define(kw_only=True)
 class CaseRunner:
-    """Plays the cases of one stage.
+    """Runs cases in one environment.
 
     Attributes:
-        at_once: How many tenants are under way.
+        at_once: The number of cases that run at the same time.
     """
 
     environment: CaseEnvironment
     at_once: int
 
     async def run(self, cases: Sequence[Case], freezes: Sequence[Freeze] = ()) -> list[CaseRecord]:
-        """Play cases, a number of tenants at a time, and judge them.
+        """Run cases in groups, and judge them.
 
         Args:
-            cases: The cases to play.
+            cases: The cases to run.
             freezes: One freeze for each group of tenants; empty if no worker is to be frozen.
         """
         case_records: list[CaseRecord] = []
@@ -70,7 +70,9 @@ class CaseRunner:
             return
         config = self.environment.target.config(case, case.previous_version)
         job = await self._send(case, "provision", config, case.worker)
-        assert await self._wait_job_ended(job), f"case {case.number} cannot begin"
+        assert await self._wait_job_ended(job), (
+            f"the first version of case {case.number} was not created"
+        )
         self.environment.landlord.set_tenant(case.tenant, "ready", config)
 
     async def _run_case(self, case: Case) -> CaseRecord:
@@ -103,9 +105,9 @@ class CaseRunner:
                 for request in await case_target.requests(case)
                 if request.at >= case_record.sent
             ]
-            is_there = calls.count(case.killed_on) >= case.delays[0].nth
-            # There may never be a second one.
-            return is_there or await self._has_ended(case_record.job)
+            was_sent = calls.count(case.killed_on) >= case.delays[0].nth
+            # A second call of this kind may never come.
+            return was_sent or await self._has_ended(case_record.job)
 
         if case.killed_on:
             with suppress(AssertionError):

@@ -1,4 +1,4 @@
-"""The ground of a case: a target whose requests can be late, and its view of a tenant."""
+"""The interface to the target of cases: it delays requests, and shows a tenant's resources and requests."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -18,7 +18,7 @@ class Resources:
         count: The number of resources.
         serving: The version that serves; 0 unless there is exactly one resource, and complete.
         running: The number of running resources, healthy or not.
-        detail: All resources, for the story.
+        detail: All resources, for the record of the case.
     """
 
     count: int
@@ -32,9 +32,9 @@ class TargetRequest:
     """One request to the target.
 
     Attributes:
-        at: When the request was on the wire, in seconds since the epoch.
+        at: When the request was sent, in seconds since the epoch.
         call: The request's kind.
-        detail: All that is known of the request, for the story.
+        detail: All that is known of the request, for the record of the case.
     """
 
     at: float

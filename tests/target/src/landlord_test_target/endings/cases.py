@@ -1,4 +1,4 @@
-"""Cases from a seed: a job's operation, its late requests, the time of its kill, the next job."""
+"""Cases from a seed: a job's operation, its delayed requests, the time of its kill, the next job."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -62,7 +62,7 @@ class Timeouts:
 
     @property
     def request_timeout(self) -> float:
-        """Seconds after which a worker gives up a request of the target."""
+        """Seconds after which a worker cancels a request to the target."""
         return self.step_timeout / 4
 
     @property
@@ -71,7 +71,7 @@ class Timeouts:
         return 2 * self.step_timeout
 
     def longest_wait(self, call: str) -> float:
-        """Seconds after which a worker gives up a call; a pull has the whole step."""
+        """Seconds after which a worker cancels a call; a pull may take the whole step."""
         return self.step_timeout if call == "pull" else self.request_timeout
 
 
@@ -94,14 +94,14 @@ class Delay:
 
 @attrs.frozen(kw_only=True)
 class Case:
-    """The plan of one tenant's story.
+    """The course of one tenant: a job, its kill, and the next job.
 
     Attributes:
         killed_job: The operation of the killed job.
         next_job: The job that follows.
         delays: The late requests.
-        killed_on: The call from which ``killed_after`` counts, once its request is on the wire; empty
-            to count from the sending of the job.
+        killed_on: The call from which ``killed_after`` counts, once its request was sent; empty
+            to count from the dispatch of the job.
         killed_after: Seconds from that moment to the kill.
         pause: Seconds from the kill until the next job is sent.
         worker: The worker that runs the job; the other one runs the job that follows.
@@ -148,13 +148,13 @@ class Freeze:
 
 
 def draw_freezes(seed: int, count: int, times: Timeouts) -> list[Freeze]:
-    """Draw freezes; they begin when most jobs are under way."""
-    chance = Random(seed)
+    """Draw freezes; they begin while most jobs run."""
+    random = Random(seed)
     return [
         Freeze(
-            worker=chance.randint(0, 1),
-            after=round(chance.uniform(0, times.request_timeout), 2),
-            seconds=round(chance.uniform(times.request_timeout, times.longest_delay), 2),
+            worker=random.randint(0, 1),
+            after=round(random.uniform(0, times.request_timeout), 2),
+            seconds=round(random.uniform(times.request_timeout, times.longest_delay), 2),
         )
         for _ in range(count)
     ]
@@ -169,28 +169,28 @@ def draw_cases(seed: int, count: int, times: Timeouts, moments: Moments) -> list
         times: The timeouts that determine the delays.
         moments: The calls of the target.
     """
-    chance = Random(seed)
+    random = Random(seed)
     kinds = list(product(KilledJob, NextJob))
-    chance.shuffle(kinds)
-    calls = {work: cycle(chance.sample(moments[work], len(moments[work]))) for work in KilledJob}
+    random.shuffle(kinds)
+    calls = {work: cycle(random.sample(moments[work], len(moments[work]))) for work in KilledJob}
     return [
         _draw_case(
-            chance,
+            random,
             number,
             kind,
             times,
-            [next(calls[kind[0]]), *_draw_more_calls(chance, moments[kind[0]])],
+            [next(calls[kind[0]]), *_draw_more_calls(random, moments[kind[0]])],
         )
         for number, kind in enumerate(islice(cycle(kinds), count), start=1)
     ]
 
 
-def _draw_more_calls(chance: Random, calls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    return chance.sample(calls, chance.randint(0, 2))
+def _draw_more_calls(random: Random, calls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return random.sample(calls, random.randint(0, 2))
 
 
 def _draw_case(
-    chance: Random,
+    random: Random,
     number: int,
     kind: tuple[KilledJob, NextJob],
     times: Timeouts,
@@ -199,27 +199,27 @@ def _draw_case(
     delays = tuple(
         Delay(
             call=call,
-            nth=chance.choice((1, 1, 2)),
+            nth=random.choice((1, 1, 2)),
             moment=moment,
-            seconds=round(chance.uniform(0.1, times.longest_delay), 2),
+            seconds=round(random.uniform(0.1, times.longest_delay), 2),
         )
         for call, moment in late
     )
     # The worker repeats a request that timed out, and then the job continues.
     waits = [min(delay.seconds, times.longest_wait(delay.call)) for delay in delays]
-    on_wire = chance.random() < 0.5
-    longest = waits[0] if on_wire else sum(waits) + 1
+    kill_after_request = random.random() < 0.5
+    longest = waits[0] if kill_after_request else sum(waits) + 1
     work, then = kind
     return Case(
         number=number,
-        tenant=str(UUID(int=chance.getrandbits(128), version=4)),
+        tenant=str(UUID(int=random.getrandbits(128), version=4)),
         killed_job=work,
         next_job=then,
         delays=delays,
-        killed_on=delays[0].call if on_wire else "",
-        killed_after=round(chance.uniform(0, longest), 2),
-        pause=round(chance.choice((0, chance.uniform(0, times.request_timeout))), 2),
-        worker=chance.randint(0, 1),
-        next_version=chance.choice((1, 2, 3)),
-        has_port=chance.random() < 0.5,
+        killed_on=delays[0].call if kill_after_request else "",
+        killed_after=round(random.uniform(0, longest), 2),
+        pause=round(random.choice((0, random.uniform(0, times.request_timeout))), 2),
+        worker=random.randint(0, 1),
+        next_version=random.choice((1, 2, 3)),
+        has_port=random.random() < 0.5,
     )

@@ -1,6 +1,6 @@
-"""Between workers and a Docker engine: requests that are late, and when each was asked and sent.
+"""A proxy between workers and a Docker daemon that delays requests and records their times.
 
-A request that a worker has sent reaches the engine, also where the worker has given it up by then.
+A request that a worker has sent reaches the daemon, even if the worker has cancelled it meanwhile.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ __all__ = ["MOMENTS", "DockerProxy", "Request", "run_docker_proxy"]
 
 _CALLS_OF_PROVISION = [
     *product(("pull", "create"), (BEFORE, DURING, AFTER)),
-    # Nothing is in the midst of an answer that is empty, or read at once.
+    # An empty answer, or one that is read at once, has no middle.
     *product(("start", "inspect"), (BEFORE, AFTER)),
 ]
 _CALLS_OF_UPDATE = [
@@ -75,7 +75,7 @@ class Request:
 
 @attrs.define(kw_only=True)
 class DockerProxy:
-    """The requests that pass the proxy.
+    """The proxy, which keeps all requests that concern a tenant.
 
     Attributes:
         hosts: The daemon's address for each worker.
@@ -136,7 +136,7 @@ class DockerProxy:
         with suppress(OSError):
             await response.prepare(incoming)
             await late(DURING)
-            # If the worker has hung up, so does the proxy, as the daemon would see without a proxy.
+            # If the worker has closed its connection, the proxy closes its own, as without a proxy.
             async for data in answer.content.iter_any():
                 await response.write(data)
             await response.write_eof()
@@ -148,12 +148,12 @@ class DockerProxy:
         match = _CONTAINER.search(path)
         container = match[0] if match else ""
         key = f"{incoming.method} {path.replace(container, 'ID') if container else path}"
-        named = _TENANT.search(unquote(incoming.raw_path))
+        tenant_match = _TENANT.search(unquote(incoming.raw_path))
         request = Request(
             received=time(),
             worker=worker,
             call=_CALLS.get(key, "other"),
-            tenant=named[0] if named else self._tenants.get(container, ""),
+            tenant=tenant_match[0] if tenant_match else self._tenants.get(container, ""),
             container=container,
         )
         if request.tenant:
@@ -165,8 +165,8 @@ class DockerProxy:
         self._counts[key] = count = self._counts.get(key, 0) + 1
         delays = self._delays.get(request.tenant, [])
         due = [delay for delay in delays if (delay.call, delay.nth) == (request.call, count)]
-        for one in due:
-            request.delays += f"{one.moment} {one.seconds:g} s "
+        for delay in due:
+            request.delays += f"{delay.moment} {delay.seconds:g} s "
         return partial(_sleep, {delay.moment: delay.seconds for delay in due})
 
 
@@ -174,7 +174,7 @@ DelayAt = Callable[[str], Coroutine[None, None, None]]
 
 
 async def _sleep(delays: Mapping[str, float], moment: str) -> None:
-    # It is the lateness itself that is wanted.
+    # The delay itself is what the case needs.
     await asyncio.sleep(delays.get(moment, 0))
 
 
@@ -199,7 +199,7 @@ def _end_to_end_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def run_docker_proxy(folder: Path, workers: int) -> AsyncIterator[DockerProxy]:
-    """Run a proxy before this machine's daemon, with a socket for each worker."""
+    """Run a proxy of this machine's daemon, with a socket for each worker."""
     runners = []
     connector = aiohttp.UnixConnector(SOCKET, limit=0)
     timeout = aiohttp.ClientTimeout(total=None)

@@ -1,4 +1,4 @@
-"""Cases on a real Docker engine."""
+"""Cases on a real Docker daemon."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _CLOSED_PORT = 81
 
 @attrs.define(kw_only=True)
 class DockerTarget:
-    """Containers, with the requests of two workers on a proxy."""
+    """The containers of a daemon, with a proxy for the requests of two workers."""
 
     proxy: DockerProxy
     registry: Registry
@@ -35,7 +35,7 @@ class DockerTarget:
 
     def settings(self, worker: int) -> Mapping[str, object]:
         request = self.times.request_timeout
-        # A switch may be carried for three requests, each with its stop.
+        # A cancelled switch may still need three requests, each with a stop.
         stop = max(0, int(self.times.step_timeout / 3 - request))
         timeouts = {"request_timeout": request, "stop_timeout": stop}
         health = {"stable_window": 0.2, "health_timeout": 0.15 * self.times.step_timeout}
@@ -71,11 +71,11 @@ class DockerTarget:
             container for container in containers if container["State"]["Status"] == "running"
         ]
         name = f"/landlord-tenant-{case.tenant}"
-        whole = len(containers) == len(running) == 1 and running[0]["Name"] == name
+        is_complete = len(containers) == len(running) == 1 and running[0]["Name"] == name
         return Resources(
             count=len(containers),
             running=len(running),
-            serving=await self._serving_version(case, running[0]) if whole else 0,
+            serving=await self._serving_version(case, running[0]) if is_complete else 0,
             detail=[_summarise_container(container) for container in containers],
         )
 
@@ -94,8 +94,8 @@ class DockerTarget:
         with suppress(aiohttp.ClientError, TimeoutError):
             async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=5)) as answer:
                 text = await answer.text()
-                is_whole = text.isdecimal() and tag == f"{text}-{case.tenant}"
-                return int(text) if is_whole else 0
+                is_right_version = text.isdecimal() and tag == f"{text}-{case.tenant}"
+                return int(text) if is_right_version else 0
         return 0
 
 
@@ -118,7 +118,7 @@ def _summarise_container(container: Mapping[str, Any]) -> Mapping[str, object]:
 async def run_docker_target(
     folder: Path, http: aiohttp.ClientSession, times: Timeouts
 ) -> AsyncIterator[DockerTarget]:
-    """Run a proxy between workers and this machine's daemon, and remove all tenants at the end."""
+    """Run a proxy between the workers and this machine's daemon, and remove all tenants at the end."""
     async with run_registry(folder, http) as registry, run_docker_proxy(folder, 2) as proxy:
         case_target = DockerTarget(proxy=proxy, registry=registry, times=times, http=http)
         try:

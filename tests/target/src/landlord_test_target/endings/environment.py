@@ -1,4 +1,4 @@
-"""Two workers on a backend, and Landlord's part."""
+"""The environment of cases: two workers on a backend, a target, and Landlord's API."""
 
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 _LOOKS_WITHOUT_JOB = 20
-"""Successive looks, some 30 ms apart, that must show no open job."""
+"""Successive checks, some 30 ms apart, that must show no open job."""
 
 
 class Backend(Protocol):
-    """The operations on a backend that a case needs beside Landlord's own."""
+    """The operations on a backend that a case needs in addition to the dispatcher's."""
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -52,7 +52,7 @@ class Backend(Protocol):
         """Read the tenant's history."""
 
     async def wait_no_open_job(self, within: float) -> None:
-        """Wait until no job and no resync is open, scheduled resyncs included."""
+        """Wait until no job and no resync is open. Scheduled resyncs count as open."""
 
     def safe_to_freeze(self, worker: int) -> AbstractContextManager[object]:
         """Return the context in which a worker may be frozen; from its start the worker gets no job."""
@@ -83,7 +83,7 @@ class RestateBackend:
         looks = 0
 
         async def look() -> bool:
-            # Restate shows the calls of an ended job a moment later.
+            # Restate shows the calls of an ended job only a moment after its end.
             nonlocal looks
             looks = 0 if await self._open() else looks + 1
             return looks >= _LOOKS_WITHOUT_JOB
@@ -110,7 +110,7 @@ class CaseEnvironment:
     """The target, backend, Landlord API and workers of a run.
 
     Attributes:
-        word: Landlord's API; its address is empty if the workers do not know it.
+        landlord: Landlord's API; its address is empty if the workers do not know it.
     """
 
     target: CaseTarget
@@ -179,7 +179,7 @@ async def start_restate_environment(
 
 @attrs.frozen(kw_only=True)
 class QueueBackend:
-    """A file, out of which workers lease jobs; Landlord's part writes them into it."""
+    """A file from which workers lease jobs, and to which the dispatcher writes them."""
 
     store: Store
 

@@ -1,4 +1,4 @@
-"""Landlord's API for a worker: each tenant is as the test says."""
+"""A server with Landlord's tenant API, whose answers a test sets."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Cases on the tests' own target, which writes down each call as it is asked and as it is done."""
+"""Cases on the tests' own target, whose ledger has a row for each request and for each effect."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -53,11 +53,11 @@ class LedgerTarget:
     async def resources(self, case: Case) -> Resources:
         resources = await self.target.resources(case.tenant)
         documents = [json.loads(resource["document"]) for resource in resources]
-        well = [document["version"] for document in documents if not document["unhealthy"]]
+        healthy = [document["version"] for document in documents if not document["unhealthy"]]
         return Resources(
             count=len(resources),
-            running=len(well),
-            serving=well[0] if len(well) == len(resources) == 1 else 0,
+            running=len(healthy),
+            serving=healthy[0] if len(healthy) == len(resources) == 1 else 0,
             detail=documents,
         )
 

@@ -1,6 +1,6 @@
 """A registry of real images, with a tag of its own for each tenant and version.
 
-So a request for an image tells whose it is.
+So the name of an image in a request identifies the tenant.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""One address before two workers: a job may name the worker that runs it.
+"""A proxy of two workers with one address: a job may name the worker that runs it.
 
 All other requests go to a random worker. Each request has its own connection.
 """
@@ -23,13 +23,13 @@ _LONGEST_BEGINNING = 65536
 
 @attrs.define(kw_only=True)
 class Router:
-    """Passes requests on.
+    """Forwards requests to one of the workers.
 
     Attributes:
-        ports: Where the workers listen.
-        chance: Picks one.
-        out: The workers that get nothing at present.
-        url: Where it listens.
+        ports: The ports of the workers.
+        random: Picks a worker.
+        excluded: The workers that get no requests at present.
+        url: The address of the proxy.
     """
 
     ports: Sequence[int]
@@ -43,43 +43,43 @@ class Router:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
             return
-        begun = await self._read_beginning(head, reader)
-        beyond = await self._connect(begun)
-        # So that a connection which is kept decides nothing.
-        beyond[1].write(head[:-2] + b"connection: close\r\n\r\n" + begun)
-        await relay(reader, writer, beyond)
+        beginning = await self._read_beginning(head, reader)
+        connection = await self._connect(beginning)
+        # Each request gets its own connection, so a kept connection cannot bind later requests to a worker.
+        connection[1].write(head[:-2] + b"connection: close\r\n\r\n" + beginning)
+        await relay(reader, writer, connection)
 
-    async def _connect(self, begun: bytes) -> Connection:
-        first, *others = self._order(begun)
+    async def _connect(self, beginning: bytes) -> Connection:
+        first, *others = self._order(beginning)
         with suppress(OSError):
             return await asyncio.open_connection("127.0.0.1", first)
-        # It does not listen yet.
+        # The chosen worker does not listen yet.
         return await asyncio.open_connection("127.0.0.1", others[0] if others else first)
 
-    def _order(self, begun: bytes) -> list[int]:
+    def _order(self, beginning: bytes) -> list[int]:
         """The ports of the workers that are up, in the order in which they are tried."""
         up = [worker for worker in range(len(self.ports)) if worker not in self.excluded]
         self.random.shuffle(up)
-        if named := _ROUTE.search(begun):
+        if named := _ROUTE.search(beginning):
             up.sort(key=lambda worker: worker != int(named[1]))
         return [self.ports[worker] for worker in up]
 
     @staticmethod
     async def _read_beginning(head: bytes, reader: StreamReader) -> bytes:
         """Read as much of the body as is needed to route a job."""
-        begun = b""
+        beginning = b""
         is_job = b"/execute " in head.split(b"\r\n", 1)[0]
-        while is_job and len(begun) < _LONGEST_BEGINNING and not _ROUTE.search(begun):
+        while is_job and len(beginning) < _LONGEST_BEGINNING and not _ROUTE.search(beginning):
             if not (data := await reader.read(_LONGEST_BEGINNING)):
                 break
-            begun += data
-        return begun
+            beginning += data
+        return beginning
 
 
 @asynccontextmanager
-async def run_router(ports: Sequence[int], chance: Random) -> AsyncIterator[Router]:
-    """Listen before the workers."""
-    router = Router(ports=ports, random=chance)
+async def run_router(ports: Sequence[int], random: Random) -> AsyncIterator[Router]:
+    """Run the proxy."""
+    router = Router(ports=ports, random=random)
     async with run_tcp_server(router.serve) as port:
         router.url = f"http://127.0.0.1:{port}"
         yield router

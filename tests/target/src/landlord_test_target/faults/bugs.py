@@ -9,11 +9,13 @@
 """
 
 import asyncio
-from collections.abc import Mapping
 
 import attrs
 
 from landlord_engines_core.compute import (
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -21,20 +23,20 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.tenants.order import Contender
-from landlord_test_target.engine import TargetCompute, create_target
+from landlord_test_target.engine import TargetCompute, TargetSettings
 
-__all__ = ["create_buggy"]
+__all__ = ["BuggyCompute", "factory"]
 
 LATE = 6.0
-"""Seconds of a slow act, more than the judge allows."""
+"""Seconds that a slow update takes, more than the judge allows."""
 
 LONG_AFTER = 6.0
-"""Seconds until a deleted resource is created again; only the judge's second look sees it."""
+"""Seconds until a deleted resource is created again; only the judge's second check sees it."""
 
 
 @attrs.define
 class BuggyCompute(TargetCompute):
-    """The target's engine, which reports claimed acts as done."""
+    """The engine ``target``, which reports operations as done that it did not do."""
 
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
@@ -98,13 +100,37 @@ class BuggyCompute(TargetCompute):
         return ComputeResult(resource_ids={})
 
 
-def create_buggy(settings: Mapping[str, object]) -> BuggyCompute:
+@attrs.frozen(kw_only=True)
+class BuggySettings(TargetSettings):
+    """The operator's settings.
+
+    Attributes:
+        url: The target's URL.
+        longest_carry: Seconds that a request may take.
+        bug: The bug.
+    """
+
+    bug: str = ""
+
+
+def _create(context: ComputeContext) -> BuggyCompute:
     """Create the engine with the bug that its settings name."""
-    bug, target = str(settings.get("bug", "")), create_target(settings)
-    if bug == "no order":
+    settings: BuggySettings = context.settings
+    if settings.bug == "no order":
         setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # as a bug there would be
-    return BuggyCompute("buggy", target.url, carry=target.carry, bug=bug)
+    return BuggyCompute("buggy", settings.url, carry=settings.longest_carry, bug=settings.bug)
+
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="buggy", contract=1),
+    settings_type=BuggySettings,
+    create_engine=_create,
+)
 
 
 def _is_never_later(_: Contender, __: Contender) -> bool:
     return False
+
+
+# TEMP: environments that were installed before this change name it so.
+create_buggy = factory

@@ -1,7 +1,7 @@
-"""All that a campaign plays on: Landlord in memory, restate-server, workers, the target.
+"""The parts of a campaign: Landlord in memory, restate-server, workers, the target.
 
-The workers reach Landlord and the target, and Restate the workers, by ways that can be cut. They are
-behind a balancer that picks one at random, and ask an admin API at which clocks may be apart.
+All connections of the workers go through proxies that can be cut. A balancer picks a worker at random.
+The workers' admin API is a proxy that shows the clocks of different nodes.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ import attrs
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.tenants.limits import MARGIN
-from landlord_test_target.engine import create_target, create_target2
-from landlord_test_target.faults.bugs import create_buggy
+from landlord_test_target.engine import TargetCompute
+from landlord_test_target.faults.bugs import BuggyCompute
 from landlord_test_target.faults.cuttable_proxy import CuttableProxy, run_cuttable_proxy
 from landlord_test_target.faults.fleet import Fleet, start_fleet
 from landlord_test_target.faults.late import LateDispatcher
@@ -44,7 +44,7 @@ PARTITIONS = 24
 
 @attrs.frozen(kw_only=True)
 class CampaignOptions:
-    """The parts of a campaign; times are seconds.
+    """The options of a campaign; times are seconds.
 
     Attributes:
         bug: The bug of the engine ``buggy``; without a bug there is no such engine.
@@ -53,9 +53,9 @@ class CampaignOptions:
         skew: The largest difference between the clocks of Restate's nodes.
         seed: The seed that assigns jobs to clocks and workers.
         step_timeout: The workers' setting. After a longer freeze, Restate has given up the attempt.
-        carry: The longest duration of an engine's request.
+        carry: The longest time for which an engine carries a request, in seconds.
         resync_after: The workers' setting.
-        asks_landlord: Whether the workers have the address of Landlord's API.
+        asks_landlord: Whether the workers know the address of Landlord's API.
         worker: Further settings of the workers.
     """
 
@@ -100,10 +100,10 @@ class Campaign:
 
     Attributes:
         fleets: The workers, by version; the first version always exists.
-        late: Landlord's dispatcher.
+        late_dispatcher: Landlord's dispatcher.
         clocks: The proxy that workers ask for the times of jobs.
         to_landlord: The workers' connection to Landlord.
-        to_target: The workers' way to the target.
+        to_target: The workers' connection to the target.
     """
 
     options: CampaignOptions
@@ -165,7 +165,7 @@ class Campaign:
         )
 
     async def wait_no_open_job(self, within: float) -> None:
-        """Return once several looks showed no open job, or these seconds are over.
+        """Return once several checks showed no open job, or these seconds are over.
 
         A job that has ended sends its end to the lock, and Restate shows that call a moment later.
         """
@@ -181,10 +181,10 @@ async def start_campaign(
 ) -> AsyncIterator[Campaign]:
     """Start Landlord, the workers and the proxies of a campaign."""
     options = options or CampaignOptions()
-    url = {"url": world.target.url}
-    engines = {"target": create_target(url), "target2": create_target2(url)}
+    url = world.target.url
+    engines = {name: TargetCompute(name, url) for name in ("target", "target2")}
     if options.bug:
-        engines["buggy"] = create_buggy(url)
+        engines["buggy"] = BuggyCompute("buggy", url)
     compute = ComputeRegistry(engines)
     late = LateDispatcher(
         dispatcher=world.dispatcher,

@@ -1,4 +1,4 @@
-"""The way from one process to another: it can be shut, cut, spoilt, and listened to."""
+"""A TCP proxy between two processes whose connections a test can refuse, cut, corrupt or observe."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -13,7 +13,7 @@ from landlord_test_target.tcp_server import run_tcp_server
 
 __all__ = ["CuttableProxy", "ProxyState", "run_cuttable_proxy"]
 
-PIECE = 65536
+READ_SIZE = 65536
 GARBAGE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 6\r\n\r\n{"oh":'
 
 
@@ -21,8 +21,8 @@ class ProxyState(StrEnum):
     """The treatment of a connection."""
 
     OPEN = "open"
-    CLOSED = "shut"
-    GARBAGE = "spoilt"
+    CLOSED = "closed"
+    GARBAGE = "garbage"
 
 
 async def _do_nothing(_: bytes) -> None:
@@ -31,12 +31,12 @@ async def _do_nothing(_: bytes) -> None:
 
 @attrs.define(kw_only=True)
 class CuttableProxy:
-    """A proxy whose connections can be cut or stalled.
+    """A proxy of one server.
 
     Attributes:
-        to: The server's URL.
+        server_url: The server's URL.
         url: The proxy's URL.
-        passing: Awaited with each piece of data before it is relayed, in either direction.
+        on_data: Awaited with each piece of data before it is relayed, in either direction.
     """
 
     server_url: str
@@ -69,9 +69,11 @@ class CuttableProxy:
 
     async def _serve_by_state(self, reader: StreamReader, writer: StreamWriter) -> None:
         if self._state is ProxyState.OPEN:
-            end = urlsplit(self.server_url)
-            beyond_reader, beyond = await asyncio.open_connection(end.hostname, end.port)
-            proxies = (self._pump(reader, beyond), self._pump(beyond_reader, writer))
+            address = urlsplit(self.server_url)
+            server_reader, server_writer = await asyncio.open_connection(
+                address.hostname, address.port
+            )
+            proxies = (self._pump(reader, server_writer), self._pump(server_reader, writer))
             pumps = [asyncio.create_task(proxy) for proxy in proxies]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -79,14 +81,14 @@ class CuttableProxy:
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.gather(*pumps, return_exceptions=True)
-                beyond.transport.abort()
+                server_writer.transport.abort()
         elif self._state is ProxyState.GARBAGE:
-            await reader.read(PIECE)
+            await reader.read(READ_SIZE)
             writer.write(GARBAGE)
             await writer.drain()
 
     async def _pump(self, reader: StreamReader, writer: StreamWriter) -> None:
-        while piece := await reader.read(PIECE):
+        while piece := await reader.read(READ_SIZE):
             await self.on_data(piece)
             writer.write(piece)
             await writer.drain()
@@ -94,7 +96,7 @@ class CuttableProxy:
 
 @asynccontextmanager
 async def run_cuttable_proxy(url: str) -> AsyncIterator[CuttableProxy]:
-    """Run a proxy before this URL."""
+    """Run a proxy of this URL."""
     proxy = CuttableProxy(server_url=url)
     async with run_tcp_server(proxy.serve) as port:
         proxy.url = f"http://127.0.0.1:{port}"

@@ -13,7 +13,7 @@ from landlord_test_target.harness import Target
 __all__ = ["LONGEST_RECOVERY", "Fault", "FaultTimes"]
 
 LONGEST_RECOVERY = 5.0
-"""Seconds in which work is done once whoever was killed is back."""
+"""Seconds within which operations have to be done after the killed process is back."""
 
 
 @attrs.define(kw_only=True)
@@ -37,7 +37,7 @@ class Fault:
 
 @attrs.define(kw_only=True)
 class FaultTimes:
-    """The moments of faults: each one happens while a call to the target is in flight.
+    """Times faults so that each one happens while a call to the target is in flight.
 
     Attributes:
         faults: All faults so far.
@@ -52,10 +52,10 @@ class FaultTimes:
     async def record_at_call(
         self, kind: str, moment: str, *, is_kill: bool
     ) -> AsyncIterator[Fault]:
-        """Wait for a call in flight, ``before`` its act or ``after`` it, and record a fault there."""
+        """Wait for a call in flight, ``before`` or ``after`` its effect, and record a fault at that time."""
         async with self._one_at_a_time:
-            landed = await self.target.hold_next_call(moment)
-            fault = Fault(kind=kind, is_kill=is_kill, hit_call=landed, running=self.load.running)
+            hit_call = await self.target.hold_next_call(moment)
+            fault = Fault(kind=kind, is_kill=is_kill, hit_call=hit_call, running=self.load.running)
             self.faults.append(fault)
             try:
                 yield fault

@@ -1,4 +1,4 @@
-"""Workers of one version behind one address, where each connection goes to any one of them."""
+"""Workers of one version behind a load balancer, which picks one at random for each connection."""
 
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +16,7 @@ from landlord_test_target.waiting import free_port, wait_for
 __all__ = ["Fleet", "start_fleet"]
 
 STARTS = 120.0
-"""Seconds within which a worker listens, on a machine that does much else."""
+"""Seconds within which a worker has to listen, on a busy machine."""
 
 
 @attrs.define(kw_only=True)
@@ -106,7 +106,7 @@ async def start_fleet(
 ) -> AsyncIterator[Fleet]:
     """Start this many workers, and return once one of them is registered."""
     async with (
-        run_balancer((), chance=Random(f"balancer-{seed}")) as balancer,
+        run_balancer((), random=Random(f"balancer-{seed}")) as balancer,
         run_cuttable_proxy(balancer.url) as proxy,
     ):
         workers = Fleet(world=world, balancer=balancer, proxy=proxy, size=size, config=config)

@@ -1,8 +1,8 @@
 """Freezes of workers: a worker stops for a while, as on a paused machine, and continues unaware.
 
 If a balancer's probe notices the freeze, the balancer drops the worker and another one replaces it.
-Otherwise the frozen worker goes on getting jobs. A replaced worker continues for a moment with its old
-jobs and its outdated view, and is then stopped by a signal.
+Otherwise the frozen worker still gets jobs. A replaced worker continues its old jobs
+briefly after the freeze, and is then stopped by a signal.
 """
 
 import asyncio
@@ -52,12 +52,12 @@ class Freezer:
 
     async def run(self) -> None:
         """Do all freezes, and return once every worker has continued."""
-        lanes = asyncio.Semaphore(self.at_once)
+        slots = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as group:
             for _ in range(self.count):
-                await lanes.acquire()
-                freezing = group.create_task(self._freeze_one())
-                freezing.add_done_callback(lambda _: lanes.release())
+                await slots.acquire()
+                freeze = group.create_task(self._freeze_one())
+                freeze.add_done_callback(lambda _: slots.release())
 
     async def _freeze_one(self) -> None:
         duration, probed = self._random.uniform(*self.duration), self._random.uniform(*PROBE_DELAY)

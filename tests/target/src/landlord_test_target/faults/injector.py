@@ -1,4 +1,4 @@
-"""Faults, drawn from a seed, each while a call to the target is in flight, before or after its act."""
+"""Injects faults, drawn from a seed, each while a call to the target is in flight."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -24,10 +24,10 @@ AT_LEAST_ONCE = ("latest version flipped", "disk full")
 """Faults that happen at least once, also in a short campaign."""
 
 SHARE_WITHOUT_PAUSE = 0.3
-"""The share of faults that follow before work has continued after the previous fault."""
+"""The share of faults that are injected without waiting for recovery from the previous fault."""
 
 LONGEST_RECOVERY_IN_FREEZE = 1.0
-"""Seconds that work has to continue after a fault, while a worker is frozen."""
+"""Seconds to wait for operations after a fault, while a worker is frozen."""
 
 LANDLORD_OUTAGE = 2.0
 """Seconds for which Landlord's API is down, or answers garbage."""
@@ -48,7 +48,7 @@ class Injector:
         kills: The number of kills.
         calm_kills: The number of kills while no worker is frozen, to measure recovery after a kill alone.
         outage: Seconds of each of the two long outages; zero for none.
-        versions: The versions that take turns; none if there is only one.
+        versions: The two versions that take turns as the latest; None if there is only one.
         disk: The disk under restate-server, if it can be filled.
         restarts: The number of server starts after a full disk.
     """
@@ -122,26 +122,26 @@ class Injector:
 
     def _missing_faults(self) -> list[str]:
         """List the rare faults that are possible and did not happen yet."""
-        came = {fault.kind for fault in self.fault_times.faults}
-        return [kind for kind in AT_LEAST_ONCE if kind in self._actions() and kind not in came]
+        happened = {fault.kind for fault in self.fault_times.faults}
+        return [kind for kind in AT_LEAST_ONCE if kind in self._actions() and kind not in happened]
 
     async def _inject(
         self, kind: str, action: Action, *, calm: bool | None = None, moment: str = ""
     ) -> None:
-        drawn = (
+        is_calm, drawn_moment = (
             self._random.random() >= SHARE_WITHOUT_PAUSE,
             self._random.choice(("before", "after")),
         )
         is_kill = kind.startswith(("worker", "server"))
         async with self.fault_times.record_at_call(
-            kind, moment or drawn[1], is_kill=is_kill
+            kind, moment or drawn_moment, is_kill=is_kill
         ) as fault:
-            doing = asyncio.create_task(action())
-            # One turn of the loop sends the signal while the caught call is still in flight.
+            task = asyncio.create_task(action())
+            # One turn of the event loop sends the signal while the held call is still in flight.
             await asyncio.sleep(0)
-        await doing
+        await task
         fault.recovered = time()
-        if drawn[0] if calm is None else calm:
+        if is_calm if calm is None else calm:
             await self._wait_for_work(fault)
 
     async def _wait_for_work(self, fault: Fault) -> None:
@@ -170,7 +170,7 @@ class Injector:
         await fleet.start()
 
     async def _kill_workers(self, away: float = 0.0) -> None:
-        ended = [(one, worker) for one in self.campaign.fleets for worker in one.awake]
+        ended = [(fleet, worker) for fleet in self.campaign.fleets for worker in fleet.awake]
         await asyncio.gather(*(fleet.kill(worker) for fleet, worker in ended))
         await asyncio.sleep(away)
         await asyncio.gather(*(fleet.start() for fleet, _ in ended))
@@ -189,7 +189,7 @@ class Injector:
 
     async def _fill_disk(self) -> None:
         """Fill the disk for a while, and restart the server if it does not work afterwards."""
-        assert self.disk is not None, "it is not drawn without one"
+        assert self.disk is not None, "the fault is drawn only with a disk"
         until = time() + self._random.uniform(*FULL_DISK)
         try:
             while time() < until:
@@ -202,9 +202,9 @@ class Injector:
             await self._kill_server()
 
     def _disturb_landlord(self, state: ProxyState) -> Action:
-        async def spoilt() -> None:
+        async def disturb() -> None:
             self.campaign.to_landlord.set_state(state)
             await asyncio.sleep(LANDLORD_OUTAGE)
             self.campaign.to_landlord.set_state(ProxyState.OPEN)
 
-        return spoilt
+        return disturb

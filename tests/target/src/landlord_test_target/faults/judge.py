@@ -1,6 +1,6 @@
 """The judge of a campaign: nothing is lost, doubled or stuck, and every record is complete.
 
-The judge looks once no job is open, and again after the longest time that an act can live.
+The judge checks once no job is open, and again after the longest time that a request can be in flight.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
 
 
 EXCUSED_PER_FREEZE = 0.05
-"""Seconds after each freeze in which a request is excused that waited for its connection or a lock."""
+"""Excused late requests per freeze: a frozen worker's request may have waited for a connection or a lock."""
 
 LONGEST_ANSWER = 10.0
 """Seconds in which a worker has to answer with a tenant's history."""
@@ -42,7 +42,7 @@ class Finding:
     Attributes:
         oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
             acted late, slow.
-        late: Whether only the second look found it.
+        late: Whether only the second check found it.
     """
 
     oracle: str
@@ -53,10 +53,10 @@ class Finding:
 
 @attrs.define(kw_only=True)
 class Judge:
-    """The judge, who looks at the target, the records and the jobs once no job is open.
+    """The judge, which compares the target, the records and the jobs once no job is open.
 
     Attributes:
-        given_up: The tenants that Landlord itself gave up.
+        given_up: The tenants that Landlord itself set to failed.
         jobs: All jobs that Restate knows.
         preempted: The jobs that a newer one preempted.
         acted_late: How many requests came for a tenant that Landlord had shown as removed.
@@ -77,14 +77,14 @@ class Judge:
         return int(EXCUSED_PER_FREEZE * sum(fault.kind == FROZEN for fault in self.faults))
 
     async def findings(self) -> list[Finding]:
-        """Return the findings of two looks; between them every surviving act has time to end."""
+        """Return the findings of two checks; between them every surviving request has time to end."""
         first = await self.find_faults()
         await asyncio.sleep(max(0.0, self._end_of_acts() - time()))
         second = [finding for finding in await self.find_faults() if finding not in first]
         return [*first, *(attrs.evolve(finding, late=True) for finding in second)]
 
     def _end_of_acts(self) -> float:
-        """Return the time by which every act of a job or of a last resync has ended."""
+        """Return the time by which every request of a job or of a last resync has ended."""
         options, asked = self.campaign.options, self.load.operations
         ends = [max(operation.begun, operation.ended) for operation in asked] + [
             fault.recovered for fault in self.faults
@@ -128,7 +128,7 @@ class Judge:
         ]
         findings += await self._find_unrecorded()
         # A worker may have been frozen between its question and its request; that is rare.
-        late = [each for tenant in self.load.tenants for each in self._find_late_acts(tenant)]
+        late = [finding for tenant in self.load.tenants for finding in self._find_late_acts(tenant)]
         self.acted_late = len(late)
         findings += late[self.excused :]
         return [*findings, *self._find_slow()]
@@ -178,10 +178,10 @@ class Judge:
             and operation.status in ("archived", "gone")
         ]
         for row in self.ledger if removed else ():
-            acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
+            changes = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
             after = row["at"] - min(removed)
-            # A request that was on the wire at the removal cannot be stopped.
-            if acts and row["tenant"] == tenant and after > LONGEST_ON_THE_WIRE:
+            # A request that was in flight at the removal cannot be stopped.
+            if changes and row["tenant"] == tenant and after > LONGEST_ON_THE_WIRE:
                 what = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
                 yield Finding(oracle="acted late", tenant=tenant, detail=what)
 
@@ -240,8 +240,8 @@ class Judge:
             if row["tenant"] == tenant
         ]
         first = min((at for at, line in lines if not line.startswith("--")), default=0.0)
-        told = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
+        timeline = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
         if tenant in self.load.tenants:
-            told += [json.dumps(transition) for transition in await self._history(tenant)]
+            timeline += [json.dumps(transition) for transition in await self._history(tenant)]
         title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.detail}"
-        return "\n  ".join((title, *told))
+        return "\n  ".join((title, *timeline))

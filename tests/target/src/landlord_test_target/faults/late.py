@@ -1,4 +1,4 @@
-"""Late jobs: Restate accepts one, its answer is lost on the way, and Landlord sends another.
+"""Late jobs: Restate accepts a job, its answer is lost, and Landlord sends another job.
 
 Landlord does not know the first job and cannot kill it. The job starts seconds later, when its tenant
 may have been updated or deleted already, so its configuration is outdated.
@@ -21,7 +21,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 @attrs.frozen(kw_only=True)
 class LateJob:
-    """A job that arrives although its answer said otherwise; times are seconds since the epoch."""
+    """A job that Restate starts although its answer was lost; times are seconds since the epoch."""
 
     id: str
     at: float

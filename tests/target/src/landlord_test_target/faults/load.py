@@ -15,7 +15,7 @@ from landlord_test_target.landlord import ApiUser
 __all__ = ["Load", "Operation"]
 
 POLL_INTERVAL = 0.2
-"""Seconds between two looks at a tenant."""
+"""Seconds between two reads of a tenant."""
 
 ACCEPTED = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 END_STATES = ("ready", "archived", "failed", "gone")
@@ -29,7 +29,7 @@ ACTIONS: Mapping[str, float] = {
     "delete": 15,
 }
 IMPATIENT_SHARE = 0.2
-"""How often a user does not wait for the end before the next deed."""
+"""The share of actions after which a user does not wait for the end."""
 
 
 @attrs.define(kw_only=True)
@@ -38,7 +38,7 @@ class Operation:
 
     Attributes:
         sent: Whether Landlord showed a job for it.
-        status: The tenant's status at the last look.
+        status: The tenant's status at the last read.
     """
 
     tenant: str
@@ -59,7 +59,7 @@ class Load:
         patience: Seconds after which a user calls an operation stuck.
         operations: All operations, oldest first.
         tenants: The names of all tenants so far, by id.
-        refused: What Landlord did not take, by deed and answer.
+        refused: The requests that Landlord refused, by action and answer.
     """
 
     landlord: ApiUser
@@ -88,10 +88,10 @@ class Load:
 
     async def _run_user(self, number: int) -> None:
         random = Random(f"{self.seed}-{number}")
-        life = 0
+        count = 0
         while not self.enough.is_set():
-            life += 1
-            await self._run_tenant(random, f"user-{number}-tenant-{life}")
+            count += 1
+            await self._run_tenant(random, f"user-{number}-tenant-{count}")
 
     async def _run_tenant(self, random: Random, name: str) -> None:
         config = self._config(random)
@@ -150,17 +150,17 @@ class Load:
     async def _correct(self, mistake: Operation, config: Mapping[str, object]) -> Operation:
         """Wait until a mistake fails, and restore the configuration before it."""
         await self._wait_state(mistake, "backing-off", *END_STATES)
-        operation = self._record(mistake.tenant, "put right", config)
+        operation = self._record(mistake.tenant, "correct", config)
         answer = await self.landlord.update(mistake.tenant, **config)
         if answer.status not in ACCEPTED:
-            self.refused[f"put right: {answer.status}"] += 1
+            self.refused[f"correct: {answer.status}"] += 1
         return operation
 
     async def _wait_seen(self, operation: Operation, random: Random) -> str:
         """Wait for the operation's end, or only for a moment, and return the tenant's status."""
         watch = self._group.create_task(self._wait_state(operation, *END_STATES))
-        hurry = operation.kind != "put right" and random.random() < IMPATIENT_SHARE
-        await asyncio.wait((watch,), timeout=random.uniform(0, 1) if hurry else None)
+        is_impatient = operation.kind != "correct" and random.random() < IMPATIENT_SHARE
+        await asyncio.wait((watch,), timeout=random.uniform(0, 1) if is_impatient else None)
         return operation.status
 
     async def _wait_state(self, operation: Operation, *states: str) -> str:

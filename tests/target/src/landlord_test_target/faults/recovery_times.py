@@ -35,7 +35,7 @@ class RecoveryTimes:
         return cls(faults, by_tenant, mishaps)
 
     def after_one_kill(self) -> Iterator[tuple[Fault, Operation, float]]:
-        """Return the operations that met one kill and no other fault, with their seconds after it.
+        """Return the operations during which one kill and no other fault happened, with the seconds after it.
 
         An operation that is not over by `LONGEST_RECOVERY` counts in full, whatever faults came later.
         """
@@ -49,8 +49,8 @@ class RecoveryTimes:
         """Return the operations that ran at a fault, or began during it, and did not fail."""
         asked = (
             operation
-            for all_of in self.operations.values()
-            for operation in all_of
+            for operations in self.operations.values()
+            for operation in operations
             if fault.at <= operation.begun < fault.recovered
         )
         return (operation for operation in (*fault.running, *asked) if operation.status != "failed")
@@ -59,7 +59,7 @@ class RecoveryTimes:
         beside = [other for other in self.operations[operation.tenant] if other is not operation]
         mishaps = self.failed_calls.get(operation.tenant, ())
         return (
-            operation.kind in ("mistake", "put right")
+            operation.kind in ("mistake", "correct")
             or any(
                 other is not fault and other.at < end and other.recovered > operation.begun
                 for other in self.faults

@@ -27,19 +27,19 @@ def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]
     counts = Counter(finding.oracle for finding in findings)
     lines = (
         f"seed {load.seed}: {len(load.operations)} operations on {len(load.tenants)} tenants",
-        f"{len(kills)} kills, {sum(kill.hit_call for kill in kills)} with a call in hand",
+        f"{len(kills)} kills, {sum(kill.hit_call for kill in kills)} with a call in flight",
         f"{len(frozen)} freezes of {_durations(frozen)}",
-        f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
+        f"{len(late)} jobs were late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
         f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
         f"restate-server started again after {injector.restarts} full disks",
         _format_counts("operations", Counter(operation.kind for operation in load.operations)),
-        _format_counts("not taken by Landlord", load.refused),
-        _format_counts("faults (landed)", _count_faults(injector)),
+        _format_counts("refused by Landlord", load.refused),
+        _format_counts("faults (during a call)", _count_faults(injector)),
         _count_jobs(judge),
         _recovery_times(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
         ", ".join(f"{counts[oracle]} {oracle}" for oracle in ORACLES),
-        f"of these found by the second look alone: {sum(finding.late for finding in findings)}",
+        f"of these found only by the second check: {sum(finding.late for finding in findings)}",
         f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.excused}",
     )
     return "\n".join(lines)
@@ -77,12 +77,12 @@ def _recovery_times(judge: Judge) -> str:
     # An operation that ended before the killed process was back has no recovery time.
     taken = [took for _, _, took in judge.measure().after_one_kill() if took]
     if not taken:
-        return "nothing that met one kill alone"
+        return "no operation with exactly one kill"
     long = [
         took for fault, _, took in judge.measure().after_one_kill() if fault.kind.endswith(" s")
     ]
     after = f", {max(long):.1f} s after a long outage ({len(long)})" if long else ""
     return (
-        f"{len(taken)} operations that met one kill alone were done after"
+        f"{len(taken)} operations with exactly one kill were done after"
         f" {median(taken):.1f} s (median), at most {max(taken, default=inf):.1f} s{after}"
     )

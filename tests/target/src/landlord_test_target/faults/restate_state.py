@@ -1,4 +1,4 @@
-"""The state of tenants that is left in Restate once no job is open."""
+"""The state of tenants in Restate once no job is open."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ Locations = set[tuple[str, str]]
 
 @attrs.frozen(kw_only=True)
 class RestateState:
-    """The state of all tenant locks, and the tenants that Restate will forget.
+    """The state of all tenant locks, and the tenants whose state is scheduled to be cleared.
 
     Attributes:
         states: The lock's state of each tenant.
@@ -57,12 +57,12 @@ class RestateState:
             return
         if state.get("resync") is not None:
             yield f"resync {state['resync']} never ended"
-        noted = {
+        recorded = {
             (placement["engine"], placement["location"])
             for placement in state["record"]["placements"]
         }
-        if noted != there:
-            yield f"it is at {sorted(there)}, and its record says {sorted(noted)}"
+        if recorded != there:
+            yield f"its resources are at {sorted(there)}, and its record names {sorted(recorded)}"
         # The state of a deleted tenant must not stay in Restate for ever.
-        if not noted and tenant not in self.to_be_forgotten:
+        if not recorded and tenant not in self.to_be_forgotten:
             yield "it is deleted and never forgotten"
