@@ -106,6 +106,8 @@ async def check_invalid(bench: Bench) -> None:
     await bench.start()
     await bench.dispatch(Script(job="a", tenant="t", fail=("invalid",)))
     await bench.wait_polled("a", PolledState.SUCCEEDED, PolledState.FAILED)
+    if bench.ledger.read("request"):
+        raise bench.broken("a job that is invalid was tried again")
     await _expect_quiet(bench, "a", "a job that is invalid was tried again")
 
 

@@ -74,12 +74,19 @@ class Steps(JournalSteps):
 factory = with_steps(Steps)
 """
 
+_NO_RESYNC = """
+from landlord_engines_core.queueing import plan_resync
+
+class Steps(JournalSteps):
+    def _write_lock(self, tenant, lock, start):
+        return super(Steps, attrs.evolve(self, resync_after=0))._write_lock(tenant, lock, start)
+"""
+
 _CUT_IS_AN_END = """
 class Wrong(RightEngine):
-    async def _carry_out(self, store, job):
-        try: await self._attempt(store, job)
-        except asyncio.CancelledError: store.release(job, "done")
-        finally: del self._tasks[job.id, job.attempt]
+    async def _run_attempt(self, store, job):
+        try: await self._run(store, job)
+        finally: store.release(job, "done")
 factory = own(Wrong)
 """
 
@@ -205,7 +212,14 @@ factory = own(Wrong)
     "JOB-12": _NEVER_RESUMED,
     "JOB-13": """
 class Wrong(RightEngine):
-    def _stop_all_but(self, leased): pass
+    def _lease(self, store):
+        lease = super()._lease(store)
+        extend = lease.extend
+        async def extend_all():
+            await extend()
+            return self._tasks
+        lease.extend = extend_all
+        return lease
 factory = own(Wrong)
 """,
     "JOB-14": """
@@ -223,21 +237,21 @@ factory = with_steps(Steps)
     "LOCK-1": """
 class Steps(JournalSteps):
     async def acquire(self, tenant, start):
-        return self._keep_lock(tenant, self.store.lock(tenant), start)
+        return self._write_lock(tenant, self.store.lock(tenant), start)
 factory = with_steps(Steps)
 """,
     "LOCK-2": _NO_ORDER,
     "LOCK-3": _NO_ORDER,
     "LOCK-4": """
 class Wrong(RightEngine):
-    def _begin(self, store, group):
-        if not self._tasks: super()._begin(store, group)
+    def _start_due_jobs(self, store, group):
+        if not len(self._tasks): super()._start_due_jobs(store, group)
 factory = own(Wrong)
 """,
     "LOCK-5": """
 class Steps(JournalSteps):
-    def _keep_lock(self, tenant, lock, start):
-        self.store.keep(tenant, attrs.evolve(lock, job=self.job.id))
+    def _write_lock(self, tenant, lock, start):
+        self.store.write_lock(tenant, attrs.evolve(lock, job=self.job.id))
         return lock.record.with_start(self.execution_id, start)
 factory = with_steps(Steps)
 """,
@@ -248,11 +262,7 @@ factory = with_steps(Steps)
 """,
     "LOCK-7": _READS_ANYHOW,
     "LOCK-8": _READS_ANYHOW,
-    "RSY-1": """
-class Steps(JournalSteps):
-    def _follow(self, *_, **__): pass
-factory = with_steps(Steps)
-""",
+    "RSY-1": _NO_RESYNC + "factory = with_steps(Steps)",
     "RSY-2": """
 def create(context):
     async def resync(ended, steps):
@@ -260,13 +270,14 @@ def create(context):
     return right.create_engine(attrs.evolve(context, resync=resync))
 factory = changed(create)
 """,
-    "RSY-3": """
-class Steps(JournalSteps):
-    def _keep_lock(self, tenant, lock, start):
-        return super(Steps, attrs.evolve(self, resync_after=0))._keep_lock(tenant, lock, start)
+    "RSY-3": _NO_RESYNC
+    + """
     async def complete(self, tenant, transition):
         await super().complete(tenant, transition)
-        self._follow(tenant, self.job.id, transition.operation, Record())
+        self.store.send_resync(plan_resync(
+            Record(), tenant=tenant, execution_id=self.execution_id,
+            operation=transition.operation, after=self.resync_after,
+        ))
 factory = with_steps(Steps)
 """,
     "RSY-4": """
@@ -279,13 +290,13 @@ factory = with_steps(Steps)
 class Wrong(RightEngine):
     async def shutdown(self, grace):
         self._stopping.set()
-        for task in self._tasks.values(): task.cancel()
+        await self._tasks.drain(0)
 factory = own(Wrong)
 """,
     "DRAIN-2": """
 class Wrong(RightEngine):
     async def shutdown(self, grace):
-        while self._tasks: await asyncio.sleep(0.05)
+        await self._tasks.wait_ended()
         self._stopping.set()
 factory = own(Wrong)
 """,
