@@ -19,10 +19,7 @@ SETTINGS = {"lease": "1s"}
 PATIENCE = 8.0
 """Seconds that a wrong engine gets."""
 
-SLOW = {
-    *("JOB-4", "JOB-6", "JOB-11", "JOB-12", "JOB-13", "LOCK-4"),
-    *("RSY-1", "RSY-2", "RSY-3", "DRAIN-3", "DRAIN-4"),
-}
+SLOW = {"JOB-6", "JOB-11", "LOCK-4", "RSY-3", "DRAIN-4"}
 """Rules whose wrong engine is noticed because something does not come."""
 
 NOT_LIVE = [rule for rule in RULES[Kind.WORKER] if rule.tier is not Tier.LIVE]
@@ -96,6 +93,14 @@ def test_the_right_engine_keeps_the_rule_live(rule: Rule, tmp_path: Path) -> Non
         ("stepfunctions", "LIFE-3", Outcome.PASSED, ""),
         ("stepfunctions", "SIG-1", Outcome.PASSED, ""),
         ("asks", "LIFE-1", Outcome.PASSED, ""),
+        ("stepfunctions", "JOB-3", Outcome.COULD_NOT_RUN, "the engine has no local backend"),
+        ("load-1", "JOB-3", Outcome.COULD_NOT_RUN, "the engine cannot be loaded: LE205"),
+        ("load-1", "LIFE-1", Outcome.COULD_NOT_RUN, "the engine cannot be loaded: LE205"),
+        ("direct", "JOB-14", Outcome.NOT_APPLICABLE, "does not declare journal in full"),
+        ("direct", "LOCK-1", Outcome.PASSED, "1 workers, "),
+        ("alone", "LOCK-1", Outcome.FAILED, "a second worker neither serves nor is refused"),
+        ("forgetful", "JOB-3", Outcome.FAILED, "the backend does not know the execution"),
+        ("follows-another", "RSY-2", Outcome.FAILED, "was called with another job"),
     ],
 )
 def test_a_rules_test_tells_what_it_saw(
@@ -107,6 +112,22 @@ def test_a_rules_test_tells_what_it_saw(
 
     assert result.outcome is outcome, result
     assert note in result.note
+
+
+def test_a_job_may_wait_for_a_worker_that_stands_still(tmp_path: Path) -> None:
+    patient = attrs.evolve(subject(RIGHT, tmp_path), settings={"lease": "60s"})
+
+    result = check_rule(find_rule(Kind.WORKER, "LOCK-8"), patient)
+
+    assert result.outcome is Outcome.PASSED, result
+    assert result.note == "the job waited for the worker"
+
+
+@pytest.mark.long
+def test_an_engine_that_does_not_hear_of_kills_is_noticed(tmp_path: Path) -> None:
+    result = check_rule(find_rule(Kind.WORKER, "JOB-13"), subject("deaf", tmp_path))
+
+    assert result.outcome is Outcome.FAILED
 
 
 def test_an_engine_that_is_not_installed_is_named(tmp_path: Path) -> None:

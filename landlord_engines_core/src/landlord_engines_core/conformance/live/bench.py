@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 DRAIN = 10.0
 
+LONGEST_END = 5.0
+"""Seconds that a worker gets to end at once."""
+
 _REFUSED = 5
 """The exit code of a worker that the engine refuses."""
 
@@ -117,6 +120,7 @@ class Bench:
         """Kill a job the way Landlord does."""
         self.ledger.write("killed", job=job)
         await self.backend.dispatcher.kill(self._executions[job])
+        self.ledger.write("kill answered", job=job)
 
     async def poll(self, job: str) -> PolledExecution:
         """Poll a job.
@@ -193,10 +197,13 @@ class Bench:
         return RuleBroken(what, *tell_story(self.ledger.read()), *log)
 
     def stop_all(self) -> None:
-        """Kill all workers."""
+        """End all workers at once, as a second signal does, and kill those that stay."""
+        # A forced end lets an engine end what it started; a kill does not.
+        for number in (signal.SIGCONT, signal.SIGTERM, signal.SIGTERM):
+            for worker in self.workers:
+                worker.signal(number)
         for worker in self.workers:
-            worker.signal(signal.SIGKILL)
-            worker.child.process.join()
+            worker.child.wait(LONGEST_END)
 
     def _launch(self, number: int, drain: float) -> LiveWorker:
         settings = {**self.settings, **self.backend.settings}

@@ -51,4 +51,6 @@ async def local_backend(settings: object, folder: Path) -> AsyncIterator[LocalBa
     # SQLite gives its further files the mode of the first.
     path.touch(0o600)
     with closing(Store(path)) as store:
-        yield LocalBackend(settings={"path": str(path)}, dispatcher=QueueDispatcher(store))
+        yield LocalBackend(
+            settings={"path": str(path)}, dispatcher=QueueDispatcher(store), more_workers=dict
+        )

@@ -55,6 +55,13 @@ class Wrong(RightEngine):
 factory = own(Wrong)
 """
 
+_NO_LOCK = """
+class Steps(JournalSteps):
+    async def acquire(self, tenant, start):
+        return self._write_lock(tenant, self.store.lock(tenant), start)
+factory = with_steps(Steps)
+"""
+
 _NO_ORDER = """
 class Steps(JournalSteps):
     async def _preempt(self, tenant, lock, start):
@@ -209,18 +216,24 @@ class Wrong(RightEngine):
 factory = own(Wrong)
 """,
     "JOB-11": _NEVER_RESUMED,
-    "JOB-12": _NEVER_RESUMED,
-    "JOB-13": """
+    "JOB-12": """
 class Wrong(RightEngine):
-    def _lease(self, store):
-        lease = super()._lease(store)
-        extend = lease.extend
-        async def extend_all():
-            await extend()
-            return self._tasks
-        lease.extend = extend_all
-        return lease
+    async def serve(self, started):
+        with closing(Store(Path(self.settings.path))) as store:
+            store._rows("UPDATE jobs SET state = 'done' WHERE kind = 'job' AND attempt > 0")
+        await super().serve(started)
 factory = own(Wrong)
+""",
+    "JOB-13": """
+class Dispatcher(QueueDispatcher):
+    killed = False
+    async def kill(self, execution_id):
+        type(self).killed = True
+        self.store._rows("UPDATE jobs SET lease = 0, owner = ''")
+    async def poll(self, execution_id):
+        polled = await super().poll(execution_id)
+        return attrs.evolve(polled, state=type(polled.state)("failed")) if self.killed else polled
+factory = with_backend(Dispatcher)
 """,
     "JOB-14": """
 class Steps(JournalSteps):
@@ -234,12 +247,7 @@ class Steps(JournalSteps):
         return NONE_LOST
 factory = with_steps(Steps)
 """,
-    "LOCK-1": """
-class Steps(JournalSteps):
-    async def acquire(self, tenant, start):
-        return self._write_lock(tenant, self.store.lock(tenant), start)
-factory = with_steps(Steps)
-""",
+    "LOCK-1": _NO_LOCK,
     "LOCK-2": _NO_ORDER,
     "LOCK-3": _NO_ORDER,
     "LOCK-4": """
@@ -262,11 +270,13 @@ factory = with_steps(Steps)
 """,
     "LOCK-7": _READS_ANYHOW,
     "LOCK-8": _READS_ANYHOW,
-    "RSY-1": _NO_RESYNC + "factory = with_steps(Steps)",
+    "RSY-1": _NO_RESYNC.replace("=0", "=0.1") + "factory = with_steps(Steps)",
     "RSY-2": """
 def create(context):
     async def resync(ended, steps):
-        return attrs.evolve(await context.resync(ended, steps), follow_up=None)
+        done = await context.resync(ended, steps)
+        then = done.follow_up and attrs.evolve(done.follow_up, after=0.1)
+        return attrs.evolve(done, follow_up=then)
     return right.create_engine(attrs.evolve(context, resync=resync))
 factory = changed(create)
 """,
@@ -280,12 +290,7 @@ factory = changed(create)
         ))
 factory = with_steps(Steps)
 """,
-    "RSY-4": """
-class Steps(JournalSteps):
-    async def _preempt(self, tenant, lock, start):
-        await super()._preempt(tenant, attrs.evolve(lock, resync=0), start)
-factory = with_steps(Steps)
-""",
+    "RSY-4": _NO_LOCK,
     "DRAIN-1": """
 class Wrong(RightEngine):
     async def shutdown(self, grace):
@@ -300,7 +305,11 @@ class Wrong(RightEngine):
         self._stopping.set()
 factory = own(Wrong)
 """,
-    "DRAIN-3": _CUT_IS_AN_END,
+    "DRAIN-3": """
+class Wrong(RightEngine):
+    async def shutdown(self, grace): await super().shutdown(60)
+factory = own(Wrong)
+""",
     "DRAIN-4": _CUT_IS_AN_END,
     "DISK-1": "factory = with_backend(mode=0o644)",
 }
@@ -348,6 +357,39 @@ class Asking(RightEngine):
         try: await self.context.run_job(b"", None)
         except Transient: pass
 factory = own(Asking)
+""",
+    "deaf": """
+class Wrong(RightEngine):
+    def _lease(self, store):
+        lease = super()._lease(store)
+        extend = lease.extend
+        async def extend_all():
+            await extend()
+            return self._tasks
+        lease.extend = extend_all
+        return lease
+factory = own(Wrong)
+""",
+    "forgetful": """
+class Dispatcher(QueueDispatcher):
+    async def poll(self, execution_id): return None
+factory = with_backend(Dispatcher)
+""",
+    "alone": """
+class Alone(RightEngine):
+    async def serve(self, started):
+        with Path(self.settings.path + ".alone").open("x"): pass
+        await super().serve(started)
+factory = own(Alone)
+""",
+    "follows-another": """
+def create(context):
+    async def resync(ended, steps):
+        done = await context.resync(ended, steps)
+        then = done.follow_up and attrs.evolve(done.follow_up, ended=ended)
+        return attrs.evolve(done, follow_up=then)
+    return right.create_engine(attrs.evolve(context, resync=resync))
+factory = changed(create)
 """,
     "exits": "raise SystemExit(0)",
     "unimportable": "import landlord_test_nothing",
