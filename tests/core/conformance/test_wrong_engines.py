@@ -81,7 +81,7 @@ def test_the_right_engine_keeps_the_rule_live(rule: Rule, tmp_path: Path) -> Non
     [
         ("exits", "LOAD-1", Outcome.FAILED, "the import ended the process with exit code 0"),
         ("unimportable", "LOAD-1", Outcome.FAILED, "raised ModuleNotFoundError"),
-        ("load-1", "VER-1", Outcome.COULD_NOT_RUN, "leads to no EngineFactory"),
+        ("load-1", "VER-1", Outcome.COULD_NOT_RUN, "leads to no factory"),
         ("loose", "VER-2", Outcome.FAILED, "has no upper bound"),
         ("needs-a-path", "CFG-2", Outcome.PASSED, ""),
         ("needs-a-path", "LIFE-1", Outcome.COULD_NOT_RUN, "give the suite some (path is missing)"),

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from landlord_engines_core.conformance.children import call_in_child
+from landlord_engines_core.conformance.lines import Lines
 from landlord_engines_core.conformance.settings import load_settings, secret_keys
 from landlord_engines_core.conformance.state import list_changes, read_state
 from landlord_engines_core.conformance.story import CannotRun, DoesNotApply, RuleBroken
@@ -31,7 +32,7 @@ from landlord_engines_core.errors import (
 )
 from landlord_engines_core.plugins import load_worker_engine
 
-__all__ = ["Lines", "list_hermetic_checks"]
+__all__ = ["list_hermetic_checks"]
 
 GRACE = 1.0
 """Seconds that a shutdown gets."""
@@ -43,20 +44,6 @@ CANARY = "canary-5f3a9c"
 """The value of each secret setting."""
 
 DONE = "done"
-
-
-@attrs.define
-class Lines:
-    """Logger that keeps its lines as texts."""
-
-    texts: list[str] = attrs.field(factory=list)
-
-    def debug(self, event: str, **values: object) -> None:
-        """Keep a line."""
-        # As text: a secret masks only its representation.
-        self.texts += [event, *map(str, values.values())]
-
-    info = warning = error = debug
 
 
 @attrs.frozen(kw_only=True)

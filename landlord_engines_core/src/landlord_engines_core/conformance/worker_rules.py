@@ -262,14 +262,14 @@ WORKER_RULES: tuple[Rule, ...] = (
     _must(
         id="LOCK-7",
         tier=Tier.LIVE,
-        text="A killed job that stood still sends no request afterwards: `read_record` raises, or it is cancelled.",
+        text="A killed job sends no request after its process was frozen: `read_record` raises, or it is cancelled.",
         reason="The tenant may be deleted by then.",
     ),
     _must(
         id="LOCK-8",
         tier=Tier.LIVE,
-        text="An attempt that stood still for longer than a lease does not go on beside its successor.",
-        reason="Processes stand still: on a full disk, or in a debugger.",
+        text="An attempt that was frozen for longer than a lease does not continue beside its successor.",
+        reason="A full disk or a debugger freezes a process.",
     ),
     _must(
         id="RSY-1",

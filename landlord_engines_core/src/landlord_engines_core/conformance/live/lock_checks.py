@@ -28,7 +28,7 @@ PUNCTUAL = 0.9
 _ENDED = (PolledState.SUCCEEDED, PolledState.FAILED)
 
 FROZEN = 4.0
-"""Seconds for which a worker stands still; longer than a test's lease."""
+"""Seconds for which a worker is frozen; longer than a test's lease."""
 
 
 async def check_overlap(bench: Bench) -> str:
@@ -141,7 +141,7 @@ async def check_late_request(bench: Bench) -> str:
     await bench.wait_ended("b")
     await bench.wait_event("attempt ends", "refused", "cancelled", job="a")
     if bench.ledger.read("request", job="a"):
-        raise bench.broken("a killed job sent a request after it had stood still")
+        raise bench.broken("a killed job sent a request after it had been frozen")
     return told
 
 
@@ -157,15 +157,15 @@ async def check_stall(bench: Bench) -> str:
     requests = bench.ledger.read("request", job="a")
     late = [entry for entry in requests if entry.pid == frozen.child.pid]
     if late and len(requests) > 1:
-        raise bench.broken("an attempt went on after it had stood still, beside its successor")
+        raise bench.broken("an attempt continued beside its successor after it had been frozen")
     return told
 
 
 async def _outlast(bench: Bench, frozen: LiveWorker, job: str) -> str:
-    """Let another worker do a job while one stands still, for longer than a lease; then let it go on."""
+    """Let another worker do a job while one is frozen for longer than a lease, then thaw that one."""
     second = await bench.start_second()
     wanted = bench.wait_polled(job, *_ENDED, within=FROZEN) if second else asyncio.sleep(FROZEN)
-    by = "another worker did the job meanwhile" if second else "the only worker stood still"
+    by = "another worker did the job meanwhile" if second else "the only worker was frozen"
     try:
         await wanted
     except RuleBroken:

@@ -11,7 +11,7 @@ from landlord_engines_core.conformance.static import import_engine
 from landlord_engines_core.conformance.story import CannotRun, DoesNotApply
 from landlord_engines_core.conformance.subject import Check, Subject
 from landlord_engines_core.conformance.worker_rules import WORKER_RULES
-from landlord_engines_core.engine import Capability
+from landlord_engines_core.engine import Capability, EngineInfo
 
 __all__ = ["list_live_checks"]
 
@@ -30,7 +30,7 @@ def _play(
 ) -> str | None:
     # The backend is part of the engine: this process has to import it, too.
     imported = import_engine(subject)
-    if imported.refusal or imported.info is None:
+    if imported.refusal or not isinstance(imported.info, EngineInfo):
         raise CannotRun(f"the engine cannot be loaded: {imported.refusal}")
     if capability and not imported.info.supports(Capability(capability)):
         raise DoesNotApply(f"the engine does not declare {capability} in full")

@@ -13,7 +13,7 @@ POINTS = ("begin", "resolved", "acquired", "applying", "applied", "completed")
 
 @attrs.frozen(kw_only=True)
 class Script:
-    """What the attempts of one job do.
+    """Behaviour of the attempts of one job.
 
     Attributes:
         job: The job's label in the ledger.

@@ -39,7 +39,7 @@ STEP_TIMEOUT = 60.0
 
 @attrs.frozen(kw_only=True)
 class WorkerOptions:
-    """What a worker is started with.
+    """Options of a worker.
 
     Attributes:
         engine: The name of the engine.
