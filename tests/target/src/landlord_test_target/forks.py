@@ -19,9 +19,11 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import attrs
+
+from landlord_test_target.measuring import is_measured, stop_measuring
 
 __all__ = ["Forked", "Host", "forked", "forked_call", "forked_host"]
 
@@ -177,8 +179,9 @@ def _start(
     folder: Path,
 ) -> Forked:
     variables = dict(os.environ if environment is None else environment)
+    target = _run_measured if is_measured() else _run_unmeasured
     arguments = (call, variables, str(folder), streams)
-    process = _SERVER.Process(target=_run, args=arguments, daemon=True)
+    process = _SERVER.Process(target=target, args=arguments, daemon=True)
     process.start()
     return Forked(process)
 
@@ -190,6 +193,20 @@ def _run_host(command: tuple[str, ...], *path: str) -> None:
     from landlord_engines_core.cli import main
 
     main()
+
+
+def _run_measured(*arguments: Any) -> None:
+    try:
+        _run(*arguments)
+    finally:
+        # A fork ends without them, and coverage writes its data then.
+        atexit._run_exitfuncs()
+
+
+def _run_unmeasured(*arguments: Any) -> None:
+    # The server, and so each of its forks, is measured where any test is.
+    stop_measuring()
+    _run(*arguments)
 
 
 def _run(
@@ -213,5 +230,3 @@ def _run(
         call()
     finally:
         sys.stdout.flush()
-        # A fork ends without them, and coverage writes its data then.
-        atexit._run_exitfuncs()
