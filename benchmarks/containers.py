@@ -18,12 +18,13 @@ import aiohttp
 import attrs
 import backoff
 
-from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import Transient
 from landlord_engines_core.models import Record
 from landlord_engines_core.tenants import TenantJobs
-from landlord_test_target.direct import DirectSteps, jobs
-from landlord_test_target.docker import WEB, make_images, run
+from landlord_test_target.compute_engines import docker_engine
+from landlord_test_target.docker import WEB, make_images, run_command
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 from landlord_test_target.waiting import free_port, wait_for
 
 __all__ = ["LONG", "SHORT", "Plan", "measure"]
@@ -144,7 +145,7 @@ class Tenant:
             "desired_config": config,
             "compute_provider": provider,
         }
-        steps = DirectSteps(str(uuid4()), self.record)
+        steps = InMemorySteps(str(uuid4()), self.record)
         # As a backend does.
         again = backoff.on_exception(
             backoff.expo, Transient, max_value=30, on_backoff=self._failed, logger=None
@@ -159,7 +160,7 @@ class Tenant:
 
 async def measure(plan: Plan) -> int:
     """Measure everything, print it as tables in Markdown, and return the exit code."""
-    run("sh", str(_ENGINE))
+    run_command("sh", str(_ENGINE))
     make_images()
     code = 0
     try:
@@ -171,7 +172,7 @@ async def measure(plan: Plan) -> int:
 
 
 async def _measure(plan: Plan) -> None:
-    engine = from_settings({"label_prefix": _PREFIX})
+    engine = docker_engine({"label_prefix": _PREFIX})
     try:
         async with run_hanging_daemon() as hung:
             client = await update_under_load(engine, plan.updates)
@@ -245,7 +246,7 @@ async def run_hanging_daemon() -> AsyncIterator[DockerCompute]:
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    engine = from_settings({"host": f"tcp://127.0.0.1:{port}", "request_timeout": 600})
+    engine = docker_engine({"host": f"tcp://127.0.0.1:{port}", "request_timeout": 600})
     try:
         yield engine
     finally:
@@ -255,7 +256,7 @@ async def run_hanging_daemon() -> AsyncIterator[DockerCompute]:
 
 
 def _jobs(*engines: tuple[str, DockerCompute]) -> TenantJobs:
-    return jobs(*engines, health_timeout=120.0, step_timeout=600.0)
+    return build_tenant_jobs(*engines, health_timeout=120.0, step_timeout=600.0)
 
 
 async def _all(

@@ -19,7 +19,7 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.endpoint.server import HttpServer, open_sockets
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 __all__ = ["Plan", "Soaked", "soak"]
 
@@ -132,7 +132,7 @@ async def _landlord() -> AsyncIterator[tuple[Landlord, str]]:
     landlord, listens = Landlord(), asyncio.Event()
     listeners = open_sockets("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
-    server = HttpServer(landlord, most_connections=1000, logger=Lines())
+    server = HttpServer(landlord, most_connections=1000, logger=RecordingLogger())
     serving = asyncio.create_task(server.serve(listeners, listens.set))
     try:
         await listens.wait()

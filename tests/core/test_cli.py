@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from pytest_httpserver import HTTPServer
 from landlord_engines_core.cli import commands, options
 from landlord_engines_core.cli.options import build_logger
 from landlord_engines_core.settings import LogSettings
-from landlord_test_target.forks import forked
+from landlord_test_target.forks import fork_host
 
 HOST = Path(sys.executable).with_name("landlord-host")
 RESTATE = {"admin_endpoint": "http://127.0.0.1:9"}
@@ -26,7 +27,7 @@ def command(
     config.write_text(json.dumps(settings if settings is not None else {}))
     output = folder / f"output-{uuid4().hex}"
     arguments = (str(HOST), "--config", str(config), *arguments)
-    code = forked(arguments, output, {**variables(folder), **environment}).join()
+    code = fork_host(arguments, output, {**variables(folder), **environment}).join()
     text = output.read_text()
     assert "Traceback" not in text
     return code, text
@@ -103,8 +104,8 @@ def test_a_compute_engine_that_refuses_its_settings_ends_with_2(tmp_path: Path) 
     code, text = command(tmp_path, "--engine", "restate", settings=settings)
 
     assert code == 2
-    assert "LE206" in text
-    assert "compute.target.url is missing" in text
+    assert "LE101" in text
+    assert "compute.target.url is missing: set it in the file, or as $COMPUTE_TARGET_URL" in text
 
 
 @pytest.mark.parametrize("command_name", [(), ("check",)])
@@ -145,9 +146,10 @@ def test_compute_is_set_by_variables_and_flags_too(tmp_path: Path) -> None:
     )
 
     assert code == 0
-    keys = "'stop_timeout': '***', 'network_name': '***', 'policy': '***'"
-    assert f"compute = {{'docker': {{{keys}}}}}" in text
-    assert "config.json, $COMPUTE_DOCKER_NETWORK_NAME, flag" in text
+    assert re.search(r"^compute\.docker\.stop_timeout = 5  # .*config\.json$", text, re.MULTILINE)
+    assert "compute.docker.network_name = 'mine'  # $COMPUTE_DOCKER_NETWORK_NAME" in text
+    assert "compute.docker.policy.pids_limit = 9  # flag" in text
+    assert "compute.docker.request_timeout = 1m  # default" in text
 
 
 def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_every_value_is_shown_with_its_origin_and_secrets_are_not(tmp_path: Path
     assert "worker.drain_timeout = 9s  # $WORKER_DRAIN_TIMEOUT" in text
     assert "log.format = 'json'  # flag" in text
     assert "worker.step_timeout = 5m  # default" in text
-    assert "compute = {'mock': {'token': '***'}}" in text
+    assert "compute.mock.token = '***'" in text
     assert "sesame" not in text
 
 

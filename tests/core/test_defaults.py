@@ -8,7 +8,10 @@ import pytest
 from landlord_engines_core import host
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.errors import LandlordEnginesError, PluginSettingsRefused, SettingsError
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.plugins import find_compute_settings
 from landlord_engines_core.settings import Sources
+from landlord_test_target.in_memory import RecordingLogger
 
 
 @attrs.frozen(kw_only=True)
@@ -19,8 +22,8 @@ class Nothing:
 def started(folder: Path, text: str) -> ComputeRegistry:
     path = folder / "config.yaml"
     path.write_text(text)
-    settings = Sources.gather(path, {}, {}).load("own", Nothing).settings
-    return host.build_registry(settings)
+    sources = Sources.gather(path, {}, {}, compute_type=find_compute_settings)
+    return host.build_registry(sources.load("own", Nothing).settings, RecordingLogger(), Metrics())
 
 
 @pytest.mark.parametrize(

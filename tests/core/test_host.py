@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from landlord_test_target.forks import Host, forked_host
+from landlord_test_target.forks import Host, fork_piped_host
 from landlord_test_target.harness import free_port
 from landlord_test_target.scrape import PREFIX, samples, states
 
@@ -33,7 +33,7 @@ from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
 )
 from landlord_engines_core.errors import RegistrationFailed
-from landlord_test_target.direct import DirectSteps
+from landlord_test_target.in_memory import DirectSteps
 
 BODY = b'{"tenant_id": "t", "operation": "provision", "desired_config": {}}'
 
@@ -172,7 +172,7 @@ def start(installed: Path) -> Iterator[Start]:
     with ExitStack() as running:
 
         def begin(mode: str, *arguments: str) -> Host:
-            host = forked_host(command(mode, *arguments), installed, os.environ)
+            host = fork_piped_host(command(mode, *arguments), installed, os.environ)
             running.enter_context(closing(host))
             return host
 
@@ -338,7 +338,7 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
     ("mode", "told"),
     [
         ("exits", "worker engine own raised SystemExit"),
-        ("exits when made", "worker engine own cannot be created: SystemExit"),
+        ("exits when made", "worker engine own raised SystemExit in create_engine"),
         ("exits in a task", "unexpected SystemExit in"),
     ],
 )
@@ -437,7 +437,7 @@ def test_an_engine_that_cannot_be_created_ends_with_3_and_no_value_is_shown(star
     code, text = ended(start("not made"))
 
     assert code == 3
-    assert "worker engine own cannot be created: ValueError" in text
+    assert "worker engine own raised ValueError in create_engine" in text
     assert "sesame" not in text
 
 
@@ -456,8 +456,8 @@ def test_an_unexpected_error_is_one_line_with_its_location_and_without_values(st
     code, text = ended(start("raises", "check"))
 
     assert code == 3
-    assert "unexpected RuntimeError in" in text
-    assert "own_engine.py:" in text
+    assert "worker engine own raised RuntimeError in dry_run_registration" in text
+    assert re.search(r"at own_engine:\d+ \(own 1\.0\)", text)
     assert "Traceback" not in text
     assert "sesame" not in text
 
@@ -465,8 +465,9 @@ def test_an_unexpected_error_is_one_line_with_its_location_and_without_values(st
 def test_an_unexpected_error_shows_its_traceback_on_request(start: Start) -> None:
     code, text = ended(start("raises", "--debug", "check"))
 
-    assert code == 1
+    assert code == 3
     assert "Traceback" in text
+    assert "RuntimeError: sesame" in text
 
 
 def test_a_worker_is_registered_once_on_request(start: Start) -> None:

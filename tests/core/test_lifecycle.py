@@ -13,6 +13,7 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import (
     EngineFailed,
     EngineRefused,
@@ -29,7 +30,7 @@ from landlord_engines_core.lifecycle import (
     _Retries,
     refuse_unable,
 )
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 YES = Registration(state=RegistrationState.REGISTERED, detail="here")
 GONE = Registration(state=RegistrationState.UNREGISTERED, detail="nowhere")
@@ -82,14 +83,16 @@ class Engine(WorkerEngine):
         self._end.set()
 
 
-def lifecycle(engine: Engine, logger: Lines | None = None, **options: float) -> EngineLifecycle:
+def lifecycle(
+    engine: Engine, logger: RecordingLogger | None = None, **options: float
+) -> EngineLifecycle:
     known = {"drain_timeout": 1.0, "register_timeout": 0.2, "registration_check_interval": 0.005}
     given = {"fail_fast": False, **known, **options}
     return EngineLifecycle(
         info=engine.info,
-        engine=engine,
+        engine=GuardedEngine(engine, build_door(engine.info)),
         options=LifecycleOptions(**given),  # type: ignore[arg-type]
-        logger=logger if logger is not None else Lines(),
+        logger=logger if logger is not None else RecordingLogger(),
     )
 
 
@@ -169,10 +172,10 @@ async def test_a_refusal_of_an_engine_is_raised() -> None:
 
 
 async def test_any_error_of_an_engine_becomes_one_of_the_hosts_errors() -> None:
-    error = await failure(lifecycle(Engine(fails=ZeroDivisionError("oh"))))
+    error = await failure(lifecycle(Engine(fails=ZeroDivisionError())))
 
     assert isinstance(error, EngineFailed)
-    assert "ZeroDivisionError: oh" in error.message
+    assert "worker engine test raised ZeroDivisionError in serve" in error.message
 
 
 async def test_an_engine_that_ends_by_itself_has_failed() -> None:
@@ -193,7 +196,7 @@ async def test_a_registration_is_retried_and_each_attempt_is_logged() -> None:
             raise RegistrationFailed("nobody there", hint="look")
         return YES
 
-    engine, logger = Engine(registers=fail_once), Lines()
+    engine, logger = Engine(registers=fail_once), RecordingLogger()
     running = lifecycle(engine, logger)
 
     await stopped(running, lambda: running.registration == YES)
@@ -226,7 +229,7 @@ async def test_a_refused_registration_leaves_the_worker_serving() -> None:
     async def refuse() -> Registration:
         raise RegistrationRefused("handlers went")
 
-    logger = Lines()
+    logger = RecordingLogger()
     running = lifecycle(Engine(registers=refuse), logger)
 
     await stopped(running, lambda: "registration refused" in logger.events("error"))
@@ -240,7 +243,7 @@ async def test_a_refusal_that_repeats_is_logged_once(seen: Registration) -> None
     async def refuse() -> Registration:
         raise RegistrationRefused("handlers went")
 
-    engine, logger = Engine(registers=refuse, seen=[seen] * 1000), Lines()
+    engine, logger = Engine(registers=refuse, seen=[seen] * 1000), RecordingLogger()
 
     await stopped(lifecycle(engine, logger), lambda: engine.registered == 4)
 
@@ -255,7 +258,7 @@ async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
             raise RegistrationRefused("handlers went")
         return YES
 
-    engine, logger = Engine(registers=refuse_twice, seen=[GONE, GONE]), Lines()
+    engine, logger = Engine(registers=refuse_twice, seen=[GONE, GONE]), RecordingLogger()
     running = lifecycle(engine, logger)
 
     await stopped(running, running.registered.is_set)
@@ -265,7 +268,7 @@ async def test_a_worker_that_was_refused_logs_that_it_is_registered() -> None:
 
 
 async def test_a_lost_registration_is_repeated() -> None:
-    engine, logger = Engine(seen=[YES, GONE]), Lines()
+    engine, logger = Engine(seen=[YES, GONE]), RecordingLogger()
 
     await stopped(lifecycle(engine, logger), lambda: engine.registered == 2)
 
@@ -286,7 +289,7 @@ async def test_an_outdated_registration_is_repeated_with_growing_pauses() -> Non
     async def outdated_twice() -> Registration:
         return OUTDATED if engine.registered < 3 else YES
 
-    engine, logger = Engine(registers=outdated_twice, seen=[OUTDATED] * 100), Lines()
+    engine, logger = Engine(registers=outdated_twice, seen=[OUTDATED] * 100), RecordingLogger()
     running = lifecycle(engine, logger)
 
     await stopped(running, running.registered.is_set)
@@ -327,7 +330,7 @@ async def test_a_registration_that_is_refused_later_does_not_end_the_worker() ->
         return YES
 
     engine = Engine(registers=refuse_later, seen=[GONE, YES])
-    logger = Lines()
+    logger = RecordingLogger()
     running = lifecycle(engine, logger, fail_fast=True, registration_check_interval=0.01)
 
     await stopped(running, lambda: running.registration.state is RegistrationState.REFUSED)
@@ -360,7 +363,7 @@ async def test_a_registration_that_never_returns_is_cancelled_and_retried() -> N
             await asyncio.Event().wait()
         return YES
 
-    engine, logger = Engine(registers=hang_once), Lines()
+    engine, logger = Engine(registers=hang_once), RecordingLogger()
     running = lifecycle(engine, logger, register_timeout=0.01)
 
     await stopped(running, lambda: running.registration == YES)

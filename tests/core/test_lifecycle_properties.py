@@ -15,9 +15,10 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import EngineFailed, LandlordEnginesError, RegistrationRefused
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 ORDER = list(EngineState)
 INFO = EngineInfo(
@@ -90,7 +91,9 @@ engines = st.builds(
 )
 
 
-def lifecycle(engine: WorkerEngine, logger: Lines, *, fail_fast: bool = False) -> EngineLifecycle:
+def lifecycle(
+    engine: WorkerEngine, logger: RecordingLogger, *, fail_fast: bool = False
+) -> EngineLifecycle:
     # One that does not end is given up at once: the margin is all there is.
     options = LifecycleOptions(
         drain_timeout=-1.99,
@@ -98,7 +101,9 @@ def lifecycle(engine: WorkerEngine, logger: Lines, *, fail_fast: bool = False) -
         registration_check_interval=0.0,
         fail_fast=fail_fast,
     )
-    return EngineLifecycle(info=INFO, engine=engine, options=options, logger=logger)
+    return EngineLifecycle(
+        info=INFO, engine=GuardedEngine(engine, build_door(INFO)), options=options, logger=logger
+    )
 
 
 @settings(max_examples=50)
@@ -106,7 +111,7 @@ def lifecycle(engine: WorkerEngine, logger: Lines, *, fail_fast: bool = False) -
 async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
     engine: MadeUp, stop_after: int, *, fail_fast: bool
 ) -> None:
-    logger, stop = Lines(), asyncio.Event()
+    logger, stop = RecordingLogger(), asyncio.Event()
     running = lifecycle(engine, logger, fail_fast=fail_fast)
     task = asyncio.create_task(running.run(stop))
 
@@ -127,7 +132,7 @@ async def test_an_engine_is_shut_down_once_and_its_states_only_advance(
 @given(st.lists(st.sampled_from(EngineState), min_size=1, max_size=8))
 def test_states_never_go_backwards(wanted: list[EngineState]) -> None:
     engine = MadeUp(listens=True, lasts=None, seen=[], ends=True)
-    running = lifecycle(engine, Lines())
+    running = lifecycle(engine, RecordingLogger())
 
     for state in wanted:
         if ORDER.index(state) > ORDER.index(running.state):

@@ -9,11 +9,11 @@ from landlord_engines_core.cache import Cache
 from landlord_engines_core.compute import Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import Held, InvalidJob, Queued, Transient
-from landlord_engines_core.metrics import FailingJobs, Metrics
+from landlord_engines_core.metrics import MAX_REQUESTS, FailingJobs, Metrics
 from landlord_engines_core.models import CompletedJob, Operation, Placement
 from landlord_engines_core.tenants import TenantJobs
 from landlord_engines_core.tenants.plan import Action
-from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
+from landlord_test_target.in_memory import InMemorySteps, ScriptedCompute, build_tenant_jobs
 from landlord_test_target.scrape import samples
 
 UNKNOWN_ENGINE = b'{"tenant_uuid": "t", "compute_provider": "nomad"}'
@@ -46,10 +46,10 @@ def failures(tenants: TenantJobs) -> list[float]:
 
 
 async def test_jobs_are_counted_by_operation_and_outcome() -> None:
-    tenants = jobs(("mock", MockCompute()))
+    tenants = build_tenant_jobs(("mock", MockCompute()))
 
     for operation in ("provision", "provision", "update", "delete", "delete", "plan"):
-        await tenants.run(body(operation, image=operation), DirectSteps())
+        await tenants.run(body(operation, image=operation), InMemorySteps())
 
     assert ended(tenants) == {
         "provision created": 1,
@@ -62,36 +62,36 @@ async def test_jobs_are_counted_by_operation_and_outcome() -> None:
 
 
 async def test_an_overtaken_job_is_counted_as_superseded_and_is_no_failure() -> None:
-    tenants = jobs(("mock", MockCompute()))
+    tenants = build_tenant_jobs(("mock", MockCompute()))
 
-    await tenants.run(body("update"), DirectSteps(overtaken=True))
+    await tenants.run(body("update"), InMemorySteps(overtaken=True))
 
     assert ended(tenants) == {"update superseded": 1}
     assert failures(tenants) == [0, 0, 0]
 
 
 async def test_an_invalid_body_is_counted_without_an_operation() -> None:
-    tenants = jobs(("mock", MockCompute()))
+    tenants = build_tenant_jobs(("mock", MockCompute()))
 
     with pytest.raises(InvalidJob):
-        await tenants.run(b"{", DirectSteps())
+        await tenants.run(b"{", InMemorySteps())
 
     assert ended(tenants) == {"unknown invalid": 1}
     assert failures(tenants) == [0, 0, 1]
 
 
 async def test_a_job_that_ends_in_a_step_is_counted_once() -> None:
-    tenants = jobs(("mock", MockCompute()), fail_permanently=True)
+    tenants = build_tenant_jobs(("mock", MockCompute()), fail_permanently=True)
 
     with pytest.raises(InvalidJob):
-        await tenants.run(UNKNOWN_ENGINE, DirectSteps())
+        await tenants.run(UNKNOWN_ENGINE, InMemorySteps())
 
     assert ended(tenants) == {"provision invalid": 1}
     assert failures(tenants) == [0, 0, 1]
 
 
 async def test_every_series_exists_from_the_start() -> None:
-    values = shown(jobs(("mock", MockCompute())).jobs.metrics)
+    values = shown(build_tenant_jobs(("mock", MockCompute())).jobs.metrics)
 
     assert values['jobs_total{operation="delete",outcome="absent"}'] == 0
     assert values['attempt_failures_total{kind="transient"}'] == 0
@@ -108,15 +108,15 @@ def test_each_result_of_a_plan_has_its_series(action: Action) -> None:
 
 
 async def test_resyncs_are_counted_separately_from_jobs() -> None:
-    tenants = jobs(("mock", MockCompute()))
-    job = DirectSteps()
+    tenants = build_tenant_jobs(("mock", MockCompute()))
+    job = InMemorySteps()
     await tenants.run(body(), job)
 
     gone = CompletedJob(
         tenant="t", execution_id="one", operation="delete", removed=(Placement("mock"),)
     )
     for _ in range(2):
-        await tenants.resync(gone, DirectSteps("two", job.record))
+        await tenants.resync(gone, InMemorySteps("two", job.record))
 
     assert ended(tenants) == {
         "provision created": 1,
@@ -136,23 +136,23 @@ def test_an_outcome_of_a_later_version_creates_no_new_series() -> None:
 
 
 async def test_no_tenant_and_no_message_is_in_a_label() -> None:
-    tenants = jobs(("mock", MockCompute()))
+    tenants = build_tenant_jobs(("mock", MockCompute()))
     before = shown(tenants.jobs.metrics).keys()
 
     for number in range(20):
-        await tenants.run(body(tenant=f"tenant-{number}"), DirectSteps(f"job-{number}"))
+        await tenants.run(body(tenant=f"tenant-{number}"), InMemorySteps(f"job-{number}"))
     with pytest.raises(Held):
-        await tenants.run(UNKNOWN_ENGINE, DirectSteps("held-job"))
+        await tenants.run(UNKNOWN_ENGINE, InMemorySteps("held-job"))
 
     assert shown(tenants.jobs.metrics).keys() == before
 
 
 async def test_each_attempt_of_a_step_is_timed_however_it_ends() -> None:
     states = [ResourceState.MISSING, *[ResourceState.FAILED] * 50]
-    tenants = jobs(("mock", ScriptedCompute(states=states)))
+    tenants = build_tenant_jobs(("mock", ScriptedCompute(states=states)))
 
     with pytest.raises(Transient):
-        await tenants.run(body(), DirectSteps())
+        await tenants.run(body(), InMemorySteps())
 
     values = shown(tenants.jobs.metrics)
     counts = [
@@ -173,8 +173,8 @@ async def test_a_job_counts_as_in_flight_while_it_runs() -> None:
             await release.wait()
             return await super().inspect(tenant, location)
 
-    tenants = jobs(("mock", Slow()))
-    running = asyncio.create_task(tenants.run(body(), DirectSteps()))
+    tenants = build_tenant_jobs(("mock", Slow()))
+    running = asyncio.create_task(tenants.run(body(), InMemorySteps()))
     await entered.wait()
     during = shown(tenants.jobs.metrics)["jobs_in_flight"]
     release.set()
@@ -194,8 +194,8 @@ async def test_a_cancelled_job_no_longer_counts_as_in_flight_and_has_not_failed(
             await asyncio.Event().wait()
             raise AssertionError
 
-    tenants = jobs(("mock", Slow()))
-    running = asyncio.create_task(tenants.run(body(), DirectSteps()))
+    tenants = build_tenant_jobs(("mock", Slow()))
+    running = asyncio.create_task(tenants.run(body(), InMemorySteps()))
     await entered.wait()
     running.cancel()
     await asyncio.wait((running,))
@@ -209,13 +209,13 @@ async def test_a_cancelled_job_no_longer_counts_as_in_flight_and_has_not_failed(
 
 async def test_a_held_job_counts_once_until_it_continues() -> None:
     compute = ScriptedCompute(schema={"required": ["image"]})
-    tenants = jobs(("mock", compute))
+    tenants = build_tenant_jobs(("mock", compute))
     for _ in range(3):
         with pytest.raises(Held):
-            await tenants.run(body(), DirectSteps())
+            await tenants.run(body(), InMemorySteps())
     held = shown(tenants.jobs.metrics)["jobs_held"]
 
-    await tenants.run(body(image="x"), DirectSteps())
+    await tenants.run(body(image="x"), InMemorySteps())
 
     assert held == 1
     assert shown(tenants.jobs.metrics)["jobs_held"] == 0
@@ -330,7 +330,7 @@ def lookups(metrics: Metrics, cache: str) -> Mapping[str, float]:
 
 
 def test_the_resolvers_caches_are_shown() -> None:
-    metrics = jobs(("mock", MockCompute())).jobs.metrics
+    metrics = build_tenant_jobs(("mock", MockCompute())).jobs.metrics
 
     assert lookups(metrics, "engine")["hit"] == 0
     assert lookups(metrics, "defaults")["hit"] == 0
@@ -350,3 +350,38 @@ def test_the_global_registry_has_no_metric_of_the_worker() -> None:
     Metrics().count_job(Operation.DELETE, "deleted")
 
     assert b"landlord_worker" not in generate_latest(REGISTRY)
+
+
+def test_requests_of_compute_engines_are_timed_and_their_failures_counted() -> None:
+    metrics = Metrics()
+
+    with metrics.time_request("docker", "list containers"):
+        pass
+    with pytest.raises(KeyError), metrics.time_request("docker", "list containers"):
+        raise KeyError
+    with (
+        pytest.raises(asyncio.CancelledError),
+        metrics.time_request("docker", "list containers"),
+    ):
+        raise asyncio.CancelledError
+
+    values = shown(metrics)
+    labels = '{compute_engine="docker",request="list containers"}'
+    assert values[f"target_request_duration_seconds_count{labels}"] == 3
+    assert values[f"target_request_failures_total{labels}"] == 1
+
+
+def test_names_of_requests_grow_with_no_tenant() -> None:
+    metrics = Metrics()
+
+    for number in range(2 * MAX_REQUESTS):
+        with metrics.time_request("own", f"read {number}"):
+            pass
+    with metrics.time_request("other", "Tenant/1"):
+        pass
+
+    counts = [key for key in shown(metrics) if key.startswith("target_request_failures_total")]
+    assert len([key for key in counts if '"own"' in key]) == MAX_REQUESTS + 1
+    assert [key for key in counts if '"other",' in key] == [
+        'target_request_failures_total{compute_engine="other",request="other"}'
+    ]

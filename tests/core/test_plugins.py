@@ -17,7 +17,11 @@ from landlord_engines_core.errors import (
     PluginNotInstalled,
     PluginWrongType,
 )
-from landlord_engines_core.plugins import load_compute_engine, load_worker_engine
+from landlord_engines_core.plugins import (
+    find_compute_settings,
+    load_compute_engine,
+    load_worker_engine,
+)
 
 Install = Callable[..., None]
 
@@ -177,52 +181,44 @@ def test_an_entry_point_to_something_else_is_the_wrong_type(install: Install) ->
     install("odder", "stranger", "factory = 5", COMPUTE_ENGINES)
 
     assert isinstance(refused("strange"), PluginWrongType)
-    with pytest.raises(PluginWrongType, match="is not callable"):
+    with pytest.raises(PluginWrongType, match="not to a ComputeEngineFactory"):
         load_compute_engine("stranger")
+    assert find_compute_settings("stranger") is None
 
 
-DECLARED = """
-import attrs
-from landlord_engines_core.api import *
-
-@attrs.frozen
-class Settings:
-    pass
-
-def create(context):
-    pass
-
-info = EngineInfo(name="mine", contract={contract}, capabilities={{}})
-factory = EngineFactory(info=info, settings_type=Settings, create_engine=create)
+COMPUTE = """
+from landlord_engines_core.api import ComputeEngineFactory, ComputeEngineInfo
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="{name}", contract={contract}),
+    settings_type=dict,
+    create_engine=lambda context: None,
+)
 """
 
 
-def test_an_engine_for_another_contract_is_incompatible_whatever_else_is_wrong(
-    install: Install,
+@pytest.mark.parametrize(
+    ("name", "contract", "error", "named"),
+    [
+        ("other", 99, PluginIncompatible, "it is for version 99 of the contract, and this host"),
+        (
+            "other",
+            1,
+            PluginInvalid,
+            "name 'other', and its entry point 'own'; its settings_type is",
+        ),
+    ],
+)
+def test_a_compute_engine_with_a_wrong_declaration_is_refused(
+    install: Install, name: str, contract: int, error: type[PluginError], named: str
 ) -> None:
-    install("future", "mine", DECLARED.format(contract=99))
+    install("ours", "own", COMPUTE.format(name=name, contract=contract), COMPUTE_ENGINES)
 
-    error = refused("mine")
-
-    assert isinstance(error, PluginIncompatible)
-    assert "future 1.0" in error.message
-    assert error.message.endswith("version 99 of the contract, and this host implements version 1")
-    assert error.hint == ("upgrade landlord-engines-core, or install another version of future")
-
-
-def test_all_problems_of_a_factory_are_named_with_its_distribution(install: Install) -> None:
-    install("sloppy", "mine", DECLARED.format(contract=1).replace("Settings,", "dict,"))
-
-    error = refused("mine")
-
-    assert isinstance(error, PluginInvalid)
-    assert "sloppy 1.0" in error.message
-    assert "tenant-lock" in error.message
-    assert "settings_type" in error.message
-    assert error.hint == "update sloppy, or report it to its authors"
+    with pytest.raises(error, match=named):
+        load_compute_engine("own")
 
 
 def test_a_compute_engine_is_loaded() -> None:
     _, factory = load_compute_engine("mock")
 
-    assert factory({}).name == "mock"
+    assert factory.info.name == "mock"
+    assert find_compute_settings("mock") is factory.settings_type

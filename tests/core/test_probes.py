@@ -30,13 +30,14 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import ComputeUnavailable, ProbesFailed, RegistrationFailed
 from landlord_engines_core.lifecycle import EngineLifecycle, EngineState, LifecycleOptions
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.probes import ACCEPT_PAUSE, MAX_CONNECTIONS, Acceptor, Heartbeat, Probes
 from landlord_engines_core.settings import Address
 from landlord_engines_core.tenants import Slots
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 ANY_PORT = Address("127.0.0.1:0")
 
@@ -107,7 +108,12 @@ def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 
         drain_timeout=30, register_timeout=60, registration_check_interval=60, fail_fast=False
     )
     probes = Probes(
-        lifecycle=EngineLifecycle(info=INFO, engine=engine, options=options, logger=Lines()),
+        lifecycle=EngineLifecycle(
+            info=INFO,
+            engine=GuardedEngine(engine, build_door(INFO)),
+            options=options,
+            logger=RecordingLogger(),
+        ),
         slots=slots or Slots(limit=1),
         metrics=Metrics(),
         longest_block=1.0,
@@ -119,7 +125,7 @@ def probed(engine: Engine, *, slots: Slots | None = None, longest_wait: float = 
 
 @asynccontextmanager
 async def answering(one: Probed, address: Address = ANY_PORT) -> AsyncIterator[None]:
-    logger = Lines()
+    logger = RecordingLogger()
     async with one.probes.serving(address, logger):
         ((_, _, where),) = logger.lines
         one.port = int(str(where["port"]))
@@ -325,7 +331,7 @@ async def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
 
 @pytest.mark.parametrize("address", [":0", "[::]:0"])
 async def test_all_interfaces_include_ipv4_and_ipv6(address: str) -> None:
-    one, logger = probed(Engine()), Lines()
+    one, logger = probed(Engine()), RecordingLogger()
 
     async with one.probes.serving(Address(address), logger):
         ((_, _, fields),) = logger.lines
@@ -336,7 +342,7 @@ async def test_all_interfaces_include_ipv4_and_ipv6(address: str) -> None:
 
 
 async def test_without_an_address_nothing_listens() -> None:
-    one, logger = probed(Engine()), Lines()
+    one, logger = probed(Engine()), RecordingLogger()
 
     async with one.probes.serving(Address(""), logger):
         pass

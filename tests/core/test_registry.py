@@ -3,10 +3,10 @@ from collections.abc import Mapping
 import pytest
 
 from landlord_engines_core.compute import ComputeRegistry
-from landlord_engines_core.compute.mock import MockCompute, create_mock
+from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.compute.registry import MAX_PROBLEMS
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.direct import ScriptedCompute
+from landlord_test_target.in_memory import ScriptedCompute
 
 SCHEMA = {
     "type": "object",
@@ -133,7 +133,7 @@ def test_defaults_that_no_tenants_configuration_can_repair_are_refused(
 
 
 async def test_a_registry_lists_its_engines_and_closes_them() -> None:
-    registry = ComputeRegistry({"mock": create_mock({"placeholder": "1"})})
+    registry = ComputeRegistry({"mock": MockCompute({"placeholder": "1"})})
 
     assert list(registry) == ["mock"]
     assert len(registry) == 1

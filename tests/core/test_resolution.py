@@ -7,7 +7,7 @@ from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Job, Operation, Placement, Record, Tenant, merge
 from landlord_engines_core.resolution import Resolver, find_tenant_engine
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 class Placed(MockCompute):
@@ -31,7 +31,7 @@ def resolver(
         default=known["default"],
         ttl=60,
         max_config_bytes=1000,
-        logger=Lines(),
+        logger=RecordingLogger(),
     )
 
 
@@ -160,7 +160,7 @@ async def test_an_expired_answer_is_used_and_logged(httpserver: HTTPServer) -> N
     answer = {"provider": "a", "defaults": {"size": 2}}
     httpserver.expect_ordered_request("/v1/compute/config").respond_with_json(answer)
     httpserver.expect_ordered_request("/v1/compute/config").respond_with_data("", status=500)
-    landlord, logger = LandlordClient(httpserver.url_for("/")), Lines()
+    landlord, logger = LandlordClient(httpserver.url_for("/")), RecordingLogger()
     chosen = Resolver(
         registry=ComputeRegistry({"a": Placed()}),
         landlord=landlord,

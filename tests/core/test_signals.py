@@ -15,7 +15,7 @@ import pytest
 from landlord_engines_core import signals as module
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.signals import Control, HostLoop, Signals, run_async, signals
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 ENGINES = {__name__: "worker engine test"}
 
@@ -44,12 +44,12 @@ def handled(
     *,
     drain_timeout: float | None = 0.0,
     longest_block: float = 60.0,
-    logger: Lines | None = None,
+    logger: RecordingLogger | None = None,
 ) -> Iterator[Signals]:
     handling = Signals(
         control=Control(),
         engines=ENGINES,
-        logger=logger or Lines(),
+        logger=logger or RecordingLogger(),
         drain_timeout=drain_timeout,
         longest_block=longest_block,
         leave=leaving,
@@ -119,7 +119,7 @@ async def test_a_running_loop_gives_other_tasks_time_after_a_signal() -> None:
 
 @pytest.mark.usefixtures("quick")
 async def test_a_blocked_loop_is_reported_once_with_the_blocking_code() -> None:
-    logger = Lines()
+    logger = RecordingLogger()
     with handled(Leaving(), longest_block=0.1, logger=logger):
         until = time.monotonic() + 20
         while not logger.lines and time.monotonic() < until:
@@ -140,7 +140,7 @@ def failure(main: Coroutine[object, object, None]) -> str:
 
 
 def test_add_signal_handler_keeps_the_handler_of_the_host() -> None:
-    logger, mine = Lines(), list[str]()
+    logger, mine = RecordingLogger(), list[str]()
 
     async def main() -> None:
         control = Control()
@@ -169,7 +169,7 @@ def test_a_replaced_handler_hides_no_signal_from_the_host() -> None:
 
     async def main() -> None:
         control = Control()
-        with signals(control, Lines(), engines=ENGINES):
+        with signals(control, RecordingLogger(), engines=ENGINES):
             signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
             signal.raise_signal(signal.SIGTERM)
             await asyncio.wait_for(control.stop.wait(), 10)
@@ -181,7 +181,7 @@ def test_a_replaced_handler_hides_no_signal_from_the_host() -> None:
 @pytest.mark.usefixtures("quick")
 def test_an_ignored_signal_is_handled_by_the_host_again_soon() -> None:
     async def main() -> None:
-        with signals(Control(), Lines(), engines=ENGINES):
+        with signals(Control(), RecordingLogger(), engines=ENGINES):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             async with asyncio.timeout(10):
                 while signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
@@ -194,7 +194,7 @@ def test_an_ignored_hangup_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     async def main() -> None:
-        with signals(Control(), Lines(), engines={}):
+        with signals(Control(), RecordingLogger(), engines={}):
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
     try:

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from landlord_engine_direct import factory
 from landlord_engine_direct.engine import DirectSettings
-from landlord_test_target.bench import Bench
+from landlord_test_target.direct_harness import DirectHarness
 from landlord_test_target.target import Target, target_server
 
 
@@ -37,10 +37,10 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest_asyncio.fixture
 async def bench(
     target_url: str, http: aiohttp.ClientSession, tmp_path: Path
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[DirectHarness]:
     assert factory.local_backend is not None
     target = Target(url=target_url, http=http)
     async with factory.local_backend(DirectSettings(), tmp_path) as backend:
-        bench = Bench(backend=backend, target=target, folder=tmp_path)
+        bench = DirectHarness(backend=backend, target=target, folder=tmp_path)
         yield bench
         await bench.aclose()

@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stories", type=Path, default=None, help="where it keeps their stories")
     parser.addoption("--operations", type=int, default=20, help="how many it has asked for")
     parser.addoption("--rolls", type=int, default=1, help="how many test_shared_address.py does")
-    parser.addoption("--stride", type=int, default=25, help="test_every_point.py takes each nth")
+    parser.addoption("--stride", type=int, default=0, help="test_every_point.py takes each nth")
     parser.addoption("--seed", type=int, default=1, help="which bodies, load and faults")
 
 

@@ -66,14 +66,14 @@ async def test_a_configuration_that_cannot_be_read_holds_all_but_a_delete(
             for operation in ("update", "provision", "plan")
         ]
     for job in jobs:
-        await world.held(job.result(), named)
+        await world.wait_held(job.result(), named)
         await world.dispatcher.kill(job.result())
     assert (await world.target.document(tenant))["version"] == 1
-    deleted = await world.done(await world.dispatcher.dispatch(sent("delete")))
+    deleted = await world.wait_done(await world.dispatcher.dispatch(sent("delete")))
 
     assert deleted["output"]["status"] == "deleted"
     assert await world.target.resources(tenant) == []
-    assert await world.outcomes(tenant, 2) == ["created", "deleted"]
+    assert await world.wait_outcomes(tenant, 2) == ["created", "deleted"]
     assert process.memory_info().rss - memory < 300 * 1024 * 1024
 
 
@@ -93,7 +93,7 @@ async def test_a_permanent_failure_is_held_until_the_config_changes(
     tenant = world.tenant()
 
     held = await world.send(tenant, "provision", provider, **config)
-    await world.held(held, named)
+    await world.wait_held(held, named)
     assert await world.history(tenant) == []
     await world.dispatcher.kill(held)
 
@@ -109,7 +109,7 @@ async def test_a_tenant_with_a_refused_config_can_be_deleted(
     await world.worker()
     tenant = world.tenant()
     held = await world.send(tenant, "provision", "nomad", **config)
-    await world.held(held, "not configured")
+    await world.wait_held(held, "not configured")
     await world.dispatcher.kill(held)
 
     assert await world.run(tenant, "delete", "nomad", **config) == "absent"
@@ -118,12 +118,12 @@ async def test_a_tenant_with_a_refused_config_can_be_deleted(
 async def test_a_target_that_refuses_holds_the_job_with_its_reason(world: World) -> None:
     await world.worker(hold_retry_interval="200ms")
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", refuse=2)
+    await world.target.set_fault(tenant, "create", refuse=2)
 
     held = await world.send(tenant, "provision", version=1)
 
-    await world.held(held, "the target refuses this")
-    assert (await world.done(held))["output"]["status"] == "created"
+    await world.wait_held(held, "the target refuses this")
+    assert (await world.wait_done(held))["output"]["status"] == "created"
 
 
 async def test_a_permanent_failure_ends_the_job_if_the_settings_say_so(world: World) -> None:
@@ -131,7 +131,7 @@ async def test_a_permanent_failure_ends_the_job_if_the_settings_say_so(world: Wo
 
     failed = await world.send(world.tenant(), "provision", "nomad")
 
-    row = await world.has_status(failed, "completed")
+    row = await world.wait_status(failed, "completed")
     assert row["completion_result"] == "failure"
     assert "[422]" in row["completion_failure"]
 
@@ -139,7 +139,7 @@ async def test_a_permanent_failure_ends_the_job_if_the_settings_say_so(world: Wo
 async def test_a_request_to_a_failing_target_is_retried_with_growing_pauses(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", fail=3)
+    await world.target.set_fault(tenant, "create", fail=3)
 
     assert await world.run(tenant, "provision", version=1) == "created"
 
@@ -154,8 +154,8 @@ async def test_no_failure_message_contains_a_value_or_a_path(world: World) -> No
     tenant = world.tenant()
     held = await world.send(tenant, "provision", env={"A": "canary-7f3a", "B": 5}, version="canary")
 
-    row = await world.held(held, "breaks the rule")
+    row = await world.wait_held(held, "breaks the rule")
 
     assert "canary" not in row["last_failure"]
     assert "/" not in row["last_failure"].replace("https://", "")
-    assert "canary" not in worker.text()
+    assert "canary" not in worker.log_text()

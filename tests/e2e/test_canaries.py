@@ -4,17 +4,17 @@ import pytest
 
 from landlord_test_target.canaries import (
     Canaries,
-    Scene,
-    check_nowhere,
-    env,
-    searched,
-    wrong_landlord,
+    SecretsCheck,
+    check_no_secret,
+    collect_outputs,
+    run_malformed_landlord,
+    secret_env,
 )
 from landlord_test_target.harness import World
 
 
 def command(canaries: Canaries, where: str) -> dict[str, object]:
-    return {"command": ["sleep", "600"], **env(canaries, where)}
+    return {"command": ["sleep", "600"], **secret_env(canaries, where)}
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,14 @@ async def test_a_secret_appears_only_in_restates_copy_of_the_body(
     own_world: World, engine: str
 ) -> None:
     canaries = Canaries()
-    takes, section = env, {}
+    takes, section = secret_env, {}
     if engine == "process":
         takes, section = command, {"folder": str(own_world.folder / "process")}
-    scene = Scene(world=own_world, canaries=canaries, engine=engine, takes=takes, section=section)
+    scene = SecretsCheck(
+        world=own_world, canaries=canaries, engine=engine, build_config=takes, section=section
+    )
 
-    with wrong_landlord(canaries) as api:
-        outputs, bodies = await searched(scene, api)
+    with run_malformed_landlord(canaries) as api:
+        outputs, bodies = await collect_outputs(scene, api)
 
-    check_nowhere(canaries, outputs, bodies)
+    check_no_secret(canaries, outputs, bodies)

@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from landlord_engines_core.errors import EngineError
 from landlord_engines_restate.local.binary import server_binary
-from landlord_test_target.balancer import balanced
+from landlord_test_target.balancer import run_balancer
 from landlord_test_target.cluster import Cluster, cluster
 from landlord_test_target.harness import Target, World, free_port, wait_for
 
@@ -52,7 +52,7 @@ class Load:
         tenant = self.world.tenant()
         operations = (*LIFE, DELETES) if number % 3 == 0 else LIFE
         for call in ("create", "update", "delete"):
-            await self.world.target.fault(tenant, call, delay_before=0.3)
+            await self.world.target.set_fault(tenant, call, delay_before=0.3)
         async with self.at_work:
             self.lives[tenant] = [await self._operation(tenant, *step) for step in operations]
 
@@ -141,13 +141,13 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
 ) -> None:
     world = World(restate=nodes, target=target, http=http, folder=tmp_path)
     ports = [free_port(), free_port()]
-    async with balanced(f"127.0.0.1:{port}" for port in ports) as front:
+    async with run_balancer(f"127.0.0.1:{port}" for port in ports) as front:
         try:
             workers = []
             for port in ports:
                 config = world.config(port=port)
                 config["workflow"]["restate"]["worker_advertised_url"] = front.url
-                workers.append(await (await world.launch(config)).registered())
+                workers.append(await (await world.launch(config)).wait_registered())
             load = Load(world=world)
             async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as lives:
                 for number in range(TENANTS):
@@ -156,7 +156,7 @@ async def test_a_node_and_a_worker_killed_under_load_lose_nothing(
                 in_flight = load.in_flight
                 await asyncio.gather(nodes.nodes[0].kill(), workers[0].kill())
                 await load.passed(0.6)
-                await asyncio.gather(nodes.nodes[0].start(), world.again(workers[0]))
+                await asyncio.gather(nodes.nodes[0].start(), world.restart(workers[0]))
             await load.judge()
         finally:
             await world.aclose()

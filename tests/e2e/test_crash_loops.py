@@ -12,8 +12,8 @@ import aiohttp
 import attrs
 import pytest
 
-from landlord_test_target.balancer import balanced
-from landlord_test_target.engine import FIRST_PAUSE, SPARED
+from landlord_test_target.balancer import run_balancer
+from landlord_test_target.engine import FIRST_PAUSE, VERSION_15_IS_HARMLESS
 from landlord_test_target.harness import Worker, World, wait_for
 
 PAUSE = 1.0
@@ -36,14 +36,14 @@ class Supervisor:
         while True:
             worker = await self.world.launch(self.config, **self.environment)
             self.workers.append(worker)
-            await worker.ended(600)
+            await worker.wait_ended(600)
 
     @property
     def deaths(self) -> int:
-        return sum(1 for worker in self.workers if not worker.lives)
+        return sum(1 for worker in self.workers if not worker.is_running)
 
     def lines(self, message: str, job: str) -> list[dict[str, Any]]:
-        lines = [line for worker in self.workers for line in worker.lines()]
+        lines = [line for worker in self.workers for line in worker.log_lines()]
         return [
             line for line in lines if line["message"] == message and line.get("execution_id") == job
         ]
@@ -78,10 +78,10 @@ async def wait_ended(world: World, job: str) -> dict[str, Any]:
     """Wait for the answer of a job that may need several workers."""
 
     async def look() -> bool:
-        return bool((await world.row(job))["status"] == "completed")
+        return bool((await world.wait_row(job))["status"] == "completed")
 
     await wait_for(look, within=120)
-    return await world.done(job)
+    return await world.wait_done(job)
 
 
 @pytest.mark.long
@@ -102,7 +102,7 @@ async def test_a_job_that_kills_its_worker_waits_longer_each_time_and_others_con
         await set_apart(world, deadly, 4 * PAUSE)
         async with http.get(f"{supervisor.workers[-1].probe_url}/metrics") as response:
             text = await response.text()
-        supervisor.environment[SPARED] = "1"
+        supervisor.environment[VERSION_15_IS_HARMLESS] = "1"
         await supervisor.workers[-1].kill()
         await wait_ended(world, deadly)
 
@@ -128,7 +128,7 @@ async def test_a_job_that_kills_its_worker_waits_longer_each_time_and_others_con
 
     assert re.search(r"^landlord_worker_jobs_set_apart 1\.0$", text, re.MULTILINE)
     assert re.search(r"^landlord_worker_attempts_lost_total [1-9]", text, re.MULTILINE)
-    (transition,) = await world.ended(tenant, 1)
+    (transition,) = await world.wait_ended(tenant, 1)
     assert transition["detail"] == (
         f"its worker had ended during the job {counts[-1]} times in a row"
     )
@@ -140,15 +140,15 @@ async def test_a_harmless_job_that_lost_its_worker_as_often_ends_after_one_pause
     world: World,
 ) -> None:
     slow = world.tenant()
-    await world.target.fault(slow, "inspect", delay_before=4.0)
+    await world.target.set_fault(slow, "inspect", delay_before=4.0)
     async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
         for kills in (1, 2, 3):
-            await world.target.asked(slow, "inspect", kills)
+            await world.target.wait_called(slow, "inspect", kills)
             await supervisor.workers[-1].kill()
         await set_apart(world, innocent, PAUSE)
-        await world.target.fault(slow, "inspect")
+        await world.target.set_fault(slow, "inspect")
 
         await wait_ended(world, innocent)
 
@@ -161,16 +161,16 @@ async def test_a_harmless_job_killed_along_with_a_deadly_one_ends_first(
     world: World,
 ) -> None:
     slow = world.tenant()
-    await world.target.fault(slow, "inspect", delay_before=1.0)
+    await world.target.set_fault(slow, "inspect", delay_before=1.0)
     async with supervise(world, world.config()) as supervisor:
         await wait_for(lambda: _registered(supervisor))
         innocent = await world.send(slow, "provision", version=1)
-        await world.target.asked(slow, "inspect")
+        await world.target.wait_called(slow, "inspect")
         deadly = await world.send(world.tenant(), "provision", version=DEADLY)
 
         await wait_ended(world, innocent)
 
-        assert (await world.row(deadly))["status"] != "completed"
+        assert (await world.wait_row(deadly))["status"] != "completed"
         assert len(supervisor.lines("job set apart", innocent)) <= 1
         await world.dispatcher.kill(deadly)
 
@@ -180,7 +180,7 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
     configs = [world.config(), world.config()]
     addresses = [config["workflow"]["restate"]["worker_address"] for config in configs]
     async with (
-        balanced(addresses) as front,
+        run_balancer(addresses) as front,
         supervise(world, _behind(configs[0], front.url)) as first,
         supervise(world, _behind(configs[1], front.url)) as second,
     ):
@@ -200,9 +200,9 @@ async def test_behind_one_address_each_try_costs_one_worker_and_not_all(world: W
 async def test_restate_learns_no_path_of_the_worker(world: World) -> None:
     worker = await world.worker()
     deadly = await world.send(world.tenant(), "provision", version=DEADLY)
-    assert await worker.ended() == -signal.SIGKILL
+    assert await worker.wait_ended() == -signal.SIGKILL
     again = await world.launch(worker.config)
-    assert await again.ended() == -signal.SIGKILL
+    assert await again.wait_ended() == -signal.SIGKILL
 
     kept = await failures(world, deadly)
     assert [failure for failure in kept if "LE408: the worker ended during this job" in failure]
@@ -214,7 +214,7 @@ async def _registered(supervisor: Supervisor) -> bool:
     return any(
         line["message"] == "registration changed" and line.get("state") == "registered"
         for worker in supervisor.workers
-        for line in worker.lines()
+        for line in worker.log_lines()
     )
 
 

@@ -22,36 +22,36 @@ async def test_a_worker_killed_inside_apply_leaves_one_resource(
     worker = await world.worker()
     tenant = world.tenant()
     # Only unique names stop a create that lands later. An inspect sees all earlier ones.
-    doubles = int(delay == "delay_after")
-    await world.target.fault(tenant, "create", doubles=doubles)
-    await world.target.fault(tenant, call, doubles=doubles, **{delay: 1.0})
+    duplicate = int(delay == "delay_after")
+    await world.target.set_fault(tenant, "create", duplicate=duplicate)
+    await world.target.set_fault(tenant, call, duplicate=duplicate, **{delay: 1.0})
 
     job = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, call)
+    await world.target.wait_called(tenant, call)
     await _has_acted(world, tenant, call, delay)
     await worker.kill()
     await _takes_over(world, worker, where)
 
-    await world.done(job)
+    await world.wait_done(job)
     assert len(await world.target.resources(tenant)) == 1
-    assert len(await world.ended(tenant, 1)) == 1
+    assert len(await world.wait_ended(tenant, 1)) == 1
 
 
 @pytest.mark.parametrize("where", ["restarted", "another"])
 async def test_a_worker_killed_inside_confirm_leaves_one_resource(world: World, where: str) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", delay_after=0.3, doubles=1)
+    await world.target.set_fault(tenant, "create", delay_after=0.3, duplicate=1)
     job = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
     # The first look was the plan's; the next one confirms.
-    await world.target.fault(tenant, "inspect", delay_after=1.0)
-    await world.target.asked(tenant, "inspect", 2)
+    await world.target.set_fault(tenant, "inspect", delay_after=1.0)
+    await world.target.wait_called(tenant, "inspect", 2)
 
     await worker.kill()
     await _takes_over(world, worker, where)
 
-    answer = await world.done(job)
+    answer = await world.wait_done(job)
     # The next attempt finds this one's resource, already up to date.
     assert answer["output"]["status"] == "unchanged"
     assert len(await world.target.ledger(tenant, "create")) == 1
@@ -81,7 +81,7 @@ async def test_a_worker_killed_inside_resolve_leaves_one_resource(world: World, 
 
         await worker.kill()
         await _takes_over(world, worker, where)
-        await world.done(job)
+        await world.wait_done(job)
 
     assert len(await world.target.resources(tenant)) == 1
 
@@ -92,17 +92,17 @@ async def test_a_worker_killed_while_a_job_waits_for_its_lock_leaves_one_resourc
 ) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", delay_before=1.0)
+    await world.target.set_fault(tenant, "create", delay_before=1.0)
     older = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
     newer = await world.send(tenant, "update", version=2)
-    await world.has_status(newer, "suspended")
+    await world.wait_status(newer, "suspended")
 
     await worker.kill()
     await _takes_over(world, worker, where)
 
-    await world.done(newer)
-    await world.has_status(older, "completed")
+    await world.wait_done(newer)
+    await world.wait_status(older, "completed")
     assert (await world.target.document(tenant))["version"] == 2
 
 
@@ -115,14 +115,14 @@ async def test_an_update_or_a_delete_is_completed_after_its_worker_was_killed(
     worker = await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
-    await world.target.fault(tenant, call, delay_after=1.0)
+    await world.target.set_fault(tenant, call, delay_after=1.0)
 
     job = await world.send(tenant, operation, version=2)
     await _has_acted(world, tenant, call, "delay_after")
     await worker.kill()
-    await world.again(worker)
+    await world.restart(worker)
 
-    await world.done(job)
+    await world.wait_done(job)
     assert await _versions(world, tenant) == left
 
 
@@ -130,26 +130,26 @@ async def test_a_worker_killed_inside_a_move_leaves_the_new_location_only(world:
     worker = await world.worker()
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1, location="east")
-    await world.target.fault(tenant, "create", doubles=1)
-    await world.target.fault(tenant, "delete", delay_before=1.0)
+    await world.target.set_fault(tenant, "create", duplicate=1)
+    await world.target.set_fault(tenant, "delete", delay_before=1.0)
 
     job = await world.send(tenant, "update", version=2, location="west")
-    await world.target.asked(tenant, "delete")
+    await world.target.wait_called(tenant, "delete")
     await worker.kill()
-    await world.again(worker)
+    await world.restart(worker)
 
-    await world.done(job)
+    await world.wait_done(job)
     assert await _versions(world, tenant) == [2]
     (resource,) = await world.target.resources(tenant)
     assert resource["location"] == "west"
-    await world.ended(tenant, 2)
+    await world.wait_ended(tenant, 2)
     assert len((await world.status(tenant))["placements"]) == 1
 
 
 async def test_a_create_whose_answer_is_lost_makes_no_second_resource(world: World) -> None:
     await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", drop=1, doubles=1)
+    await world.target.set_fault(tenant, "create", drop=1, duplicate=1)
 
     await world.run(tenant, "provision", version=1)
 
@@ -159,12 +159,12 @@ async def test_a_create_whose_answer_is_lost_makes_no_second_resource(world: Wor
 async def test_a_step_that_hangs_is_retried_after_its_timeout(world: World) -> None:
     await world.worker(step_timeout="1s")
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", delay_before=3.0)
+    await world.target.set_fault(tenant, "create", delay_before=3.0)
     job = await world.send(tenant, "provision", version=1)
-    await world.held(job, "longer than worker.step_timeout")
-    await world.target.fault(tenant, "create")
+    await world.wait_held(job, "longer than worker.step_timeout")
+    await world.target.set_fault(tenant, "create")
 
-    await world.done(job)
+    await world.wait_done(job)
 
     # The late create meets the name of the second one.
     await wait_for(lambda: world.target.ledger(tenant, "create", "409"))
@@ -196,4 +196,4 @@ async def _takes_over(world: World, worker: Worker, where: str) -> None:
     config = {**worker.config}
     if where == "another":
         config["worker"] = {**config["worker"], "hold_retry_interval": "29s"}
-    await (await world.launch(config)).registered()
+    await (await world.launch(config)).wait_registered()

@@ -23,7 +23,7 @@ async def launch(world: World, soft: int, hard: int, worker: Worker | None = Non
     started = await world.launch(config)
     assert started.process is not None
     resource.prlimit(started.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
-    return await started.registered()
+    return await started.wait_registered()
 
 
 @asynccontextmanager
@@ -82,8 +82,8 @@ async def test_at_a_low_hard_limit_all_jobs_are_done_and_the_worker_is_alive(
         await all_done(world, count)
 
     assert worker.log.stat().st_size < LONGEST_LOG
-    await worker.logged("open files", limit=files)
-    assert "cannot be accepted" not in worker.text()
+    await worker.wait_logged("open files", limit=files)
+    assert "cannot be accepted" not in worker.log_text()
 
 
 async def test_jobs_that_wait_for_a_worker_with_a_low_soft_limit_are_all_done(

@@ -20,7 +20,7 @@ import attrs
 import pytest_asyncio
 import trustme
 
-from landlord_test_target.documents import form, shown
+from landlord_test_target.documents import read_commands, reduce_output
 from landlord_test_target.harness import World, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ async def reader(own_world: World, wheels: Path, tmp_path: Path) -> Reader:
 async def test_every_documented_command_succeeds_with_the_documented_output(
     reader: Reader,
 ) -> None:
-    commands = [command for document in DOCUMENTS for command in shown(document)]
+    commands = [command for document in DOCUMENTS for command in read_commands(document)]
     assert {"README.md", "docs/operating/run.md"} <= {command.document for command in commands}
     outputs = {command.command: command.output for command in commands}
     for command, output in outputs.items():
@@ -157,4 +157,4 @@ async def test_every_documented_command_succeeds_with_the_documented_output(
             await reader.run("landlord-host --engine restate register --make-latest")
         # tests/e2e/test_move.py compares the output of `move` for each kind of job.
         if output and " move " not in command:
-            assert form(output) == form(printed), command
+            assert reduce_output(output) == reduce_output(printed), command

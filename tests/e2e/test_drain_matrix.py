@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from landlord_test_target.harness import Worker, World
-from landlord_test_target.stalling import front_of
+from landlord_test_target.stalling_proxy import run_stalling_proxy
 
 DRAIN = 30
 """The drain_timeout in seconds for tests that must end before it."""
@@ -50,11 +50,11 @@ class Matrix:
     ) -> End:
         """Send the signals, each after the worker logged the one before, and measure the exit."""
         for number in signals[:-1]:
-            worker.signal(number)
-            await worker.logged("draining")
+            worker.send_signal(number)
+            await worker.wait_logged("draining")
         since = monotonic()
-        worker.signal(signals[-1])
-        end = End(code=await worker.ended(120), seconds=monotonic() - since)
+        worker.send_signal(signals[-1])
+        end = End(code=await worker.wait_ended(120), seconds=monotonic() - since)
         # A shell shows death by a signal as 128 plus its number.
         exit_code = end.code if end.code >= 0 else 128 - end.code
         self.add_row(cell, drain, exit_code, f"{end.seconds:.2f} s", note)
@@ -79,7 +79,7 @@ async def end_idle_workers(world: World, times: int) -> list[End]:
     ends = []
     config = world.config(drain_timeout=f"{DRAIN}s", compute_provider="mock")
     for _ in range(times):
-        worker = await (await world.launch(config)).registered()
+        worker = await (await world.launch(config)).wait_registered()
         assert await world.run(world.tenant(), "provision", "mock") == "created"
         since = monotonic()
         ends.append(End(code=await worker.terminate(), seconds=monotonic() - since))
@@ -108,18 +108,18 @@ async def test_steps_in_flight_end_and_their_jobs_continue_on_another_worker(
     worker = await world.worker(drain_timeout=f"{DRAIN}s")
     tenants = [world.tenant() for _ in range(10)]
     for tenant in tenants:
-        await world.target.fault(tenant, "create", delay_before=delay)
+        await world.target.set_fault(tenant, "create", delay_before=delay)
     jobs = [await world.send(tenant, "provision", version=1) for tenant in tenants]
-    await asyncio.gather(*(world.target.asked(tenant, "create") for tenant in tenants))
+    await asyncio.gather(*(world.target.wait_called(tenant, "create") for tenant in tenants))
 
     cell, seen = f"ten {kind} steps ({delay} s) in flight", "all ended, none was repeated"
     end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
-    assert not any(line["message"] == "step cancelled" for line in worker.lines())
-    await world.again(worker)
+    assert not any(line["message"] == "step cancelled" for line in worker.log_lines())
+    await world.restart(worker)
     for job, tenant in zip(jobs, tenants, strict=True):
-        assert (await world.done(job))["output"]["status"] == "created"
+        assert (await world.wait_done(job))["output"]["status"] == "created"
         assert len(await world.target.ledger(tenant, "create")) == 1
 
 
@@ -127,9 +127,9 @@ async def start_hung_job(world: World, **options: Any) -> tuple[Worker, str, str
     """Start a worker and a job whose call the target does not answer; return both and the tenant."""
     worker = await world.worker(**options)
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", hold=1)
+    await world.target.set_fault(tenant, "create", hold=1)
     job = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
     return worker, tenant, job
 
 
@@ -143,16 +143,16 @@ async def test_a_hung_step_is_cancelled_at_the_deadline_and_completed_by_another
         "cancelled and named; another worker ended it: one resource",
     )
     end = await matrix.ended(cell, worker, signal.SIGTERM, drain=SHORT, note=seen)
-    await world.again(worker)
-    await world.target.asked(tenant, "create", 2)
-    await world.target.fault(tenant, "create", hold=0)
+    await world.restart(worker)
+    await world.target.wait_called(tenant, "create", 2)
+    await world.target.set_fault(tenant, "create", hold=0)
 
     assert end.code == 0
     assert SHORT <= end.seconds < SHORT + LATE
-    (cut,) = await worker.logged("step cancelled")
+    (cut,) = await worker.wait_logged("step cancelled")
     assert (cut["step"], cut["tenant"], cut["execution_id"]) == ("apply", tenant, job)
-    await worker.logged("requests to targets were cut at the drain's deadline")
-    await world.done(job)
+    await worker.wait_logged("requests to targets were cut at the drain's deadline")
+    await world.wait_done(job)
     assert len(await world.target.resources(tenant)) == 1
     # The target acted on both requests: one created the resource, the other met it.
     assert len(await world.target.ledger(tenant, "create", "201")) == 1
@@ -170,31 +170,31 @@ async def test_a_second_signal_ends_a_worker_that_drains_at_once(
         "another worker ended it",
     )
     end = await matrix.ended(cell, worker, signal.SIGTERM, second, note=seen)
-    await world.again(worker)
-    await world.target.fault(tenant, "create", hold=0)
+    await world.restart(worker)
+    await world.target.set_fault(tenant, "create", hold=0)
 
     assert (end.code, end.seconds < SOON) == (1, True)
-    await world.done(job)
+    await world.wait_done(job)
     assert len(await world.target.resources(tenant)) == 1
 
 
 async def test_a_drain_does_not_wait_for_a_held_job(world: World, matrix: Matrix) -> None:
     worker = await world.worker(drain_timeout=f"{DRAIN}s")
     held = await world.send(world.tenant(), "provision", version=13)
-    await world.held(held, "must not be 13")
+    await world.wait_held(held, "must not be 13")
 
     cell, seen = "a held job", "the job stays held"
     end = await matrix.ended(cell, worker, signal.SIGTERM, note=seen)
 
     assert (end.code, end.seconds < SOON) == (0, True)
-    assert (await world.row(held))["status"] in ("backing-off", "running", "scheduled")
+    assert (await world.wait_row(held))["status"] in ("backing-off", "running", "scheduled")
     await world.dispatcher.kill(held)
 
 
 async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: Matrix) -> None:
     config = world.config(drain_timeout=f"{DRAIN}s")
     worker = await world.launch(config, "--log-level=debug")
-    await worker.logged("engine state", now="starting")
+    await worker.wait_logged("engine state", now="starting")
 
     end = await matrix.ended("the worker starts, and does not listen yet", worker, signal.SIGTERM)
 
@@ -204,7 +204,7 @@ async def test_a_signal_before_the_worker_listens_ends_it(world: World, matrix: 
 async def test_a_signal_before_the_settings_are_read_has_its_default_action(
     world: World, matrix: Matrix
 ) -> None:
-    worker = Worker(config=world.config(), folder=world.folder, forked=False)
+    worker = Worker(config=world.config(), folder=world.folder, may_fork=False)
     world.workers.append(await worker.start())
 
     end = await matrix.ended(
@@ -218,14 +218,16 @@ async def test_a_signal_before_the_settings_are_read_has_its_default_action(
 async def test_a_drain_does_not_wait_for_an_admin_api_that_does_not_answer(
     world: World, matrix: Matrix, when: str
 ) -> None:
-    async with front_of(world.restate.admin_endpoint, silent=when == "registering") as admin:
+    async with run_stalling_proxy(
+        world.restate.admin_endpoint, silent=when == "registering"
+    ) as admin:
         config = world.config(drain_timeout=f"{DRAIN}s")
         config["workflow"]["restate"]["admin_endpoint"] = admin.url
         worker = await world.launch(config)
         if when == "watching":
-            await worker.registered()
+            await worker.wait_registered()
             admin.silent = True
-        await asyncio.wait_for(admin.asked.wait(), 30)
+        await asyncio.wait_for(admin.request_ignored.wait(), 30)
 
         cell = f"{when}, and the admin API does not answer"
         end = await matrix.ended(cell, worker, signal.SIGTERM)

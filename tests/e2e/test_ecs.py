@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from landlord_test_target import aws
-from landlord_test_target.aws import Aws, keeps_rolling
+from landlord_test_target.aws import Aws, keep_rollout_in_progress
 from landlord_test_target.harness import Worker, World, wait_for
 
 
@@ -14,14 +14,14 @@ def server() -> Iterator[Aws]:
     with pytest.MonkeyPatch.context() as patch:
         for key, value in aws.ENVIRONMENT.items():
             patch.setenv(key, value)
-        with aws.running() as started:
+        with aws.run_moto() as started:
             yield started
 
 
 async def worker(world: World, server: Aws) -> Worker:
     config = world.config(compute_provider="ecs")
     config["compute"]["ecs"] = {"endpoint_url": server.endpoint}
-    return await (await world.launch(config)).registered()
+    return await (await world.launch(config)).wait_registered()
 
 
 async def test_a_tenant_on_ecs_is_created_moved_to_another_cluster_and_deleted(
@@ -32,10 +32,10 @@ async def test_a_tenant_on_ecs_is_created_moved_to_another_cluster_and_deleted(
     here = server.config()
     there = here | {"cluster_arn": server.cluster()}
 
-    created = await world.done(await world.send(tenant, "provision", **here))
-    moved = await world.done(await world.send(tenant, "update", **there))
+    created = await world.wait_done(await world.send(tenant, "provision", **here))
+    moved = await world.wait_done(await world.send(tenant, "update", **there))
     active = [server.service(config).status for config in (here, there)]
-    deleted = await world.done(await world.send(tenant, "delete"))
+    deleted = await world.wait_done(await world.send(tenant, "delete"))
 
     outputs = (created["output"], moved["output"], deleted["output"])
     assert [output["status"] for output in outputs] == ["created", "created", "deleted"]
@@ -49,8 +49,8 @@ async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(
     first = await worker(world, server)
     tenant = world.tenant()
     config = server.config()
-    await world.done(await world.send(tenant, "provision", **config))
-    keeps_rolling(server.service(config))
+    await world.wait_done(await world.send(tenant, "provision", **config))
+    keep_rollout_in_progress(server.service(config))
     newer = config | {"task_definition_arn": server.task_definition()}
 
     job = await world.send(tenant, "update", **newer)
@@ -60,9 +60,9 @@ async def test_a_worker_killed_during_a_rollout_leaves_it_to_another(
 
     await wait_for(asked)
     await first.kill()
-    aws.becomes_steady(server.service(config))
-    await world.again(first)
+    aws.complete_rollout(server.service(config))
+    await world.restart(first)
 
-    answer = await world.done(job)
+    answer = await world.wait_done(job)
     assert answer["output"]["status"] == "updated"
     assert len(server.services(str(config["cluster_arn"]))) == 1

@@ -13,17 +13,21 @@ from random import Random
 
 import pytest
 
-from landlord_test_target.endings.ledger_ground import MOMENTS, LedgerGround
-from landlord_test_target.endings.plan import Case, Times, freezes, plan
-from landlord_test_target.endings.play import Player
-from landlord_test_target.endings.stage import Stage, queue_stage, restate_stage
-from landlord_test_target.endings.story import Story, told
+from landlord_test_target.endings.case_record import CaseRecord, write_records
+from landlord_test_target.endings.case_runner import CaseRunner
+from landlord_test_target.endings.cases import Case, Timeouts, draw_cases, draw_freezes
+from landlord_test_target.endings.environment import (
+    CaseEnvironment,
+    start_queue_environment,
+    start_restate_environment,
+)
+from landlord_test_target.endings.ledger_target import MOMENTS, LedgerTarget
 from landlord_test_target.harness import Target, World
 
 AT_ONCE = 8
 
 
-Play = Callable[[LedgerGround, bool], AbstractAsyncContextManager[Stage]]
+Play = Callable[[LedgerTarget, bool], AbstractAsyncContextManager[CaseEnvironment]]
 
 
 async def play_cases(
@@ -31,17 +35,22 @@ async def play_cases(
 ) -> None:
     """Play half of the cases with Landlord's API and half without, each with a frozen worker."""
     seed, count = config.getoption("seed"), config.getoption("cases")
-    times = Times(step_timeout=config.getoption("step_timeout"))
-    ground, cases = LedgerGround(target=target, times=times), plan(seed, count, times, MOMENTS)
+    times = Timeouts(step_timeout=config.getoption("step_timeout"))
+    case_target, cases = (
+        LedgerTarget(target=target, times=times),
+        draw_cases(seed, count, times, MOMENTS),
+    )
 
-    async def some(cases: list[Case], *, api: bool) -> list[Story]:
-        still = freezes(seed, ceil(len(cases) / AT_ONCE), times)
-        async with play(ground, api) as stage:
-            return await Player(stage=stage, at_once=AT_ONCE).run(cases, still)
+    async def some(cases: list[Case], *, api: bool) -> list[CaseRecord]:
+        still = draw_freezes(seed, ceil(len(cases) / AT_ONCE), times)
+        async with play(case_target, api) as environment:
+            return await CaseRunner(environment=environment, at_once=AT_ONCE).run(cases, still)
 
     half = len(cases) // 2
-    stories = await asyncio.gather(some(cases[:half], api=True), some(cases[half:], api=False))
-    wrong = told(name, seed, config.getoption("stories") or folder, list(chain(*stories)))
+    case_records = await asyncio.gather(some(cases[:half], api=True), some(cases[half:], api=False))
+    wrong = write_records(
+        name, seed, config.getoption("stories") or folder, list(chain(*case_records))
+    )
     assert not wrong, "\n".join(wrong)
 
 
@@ -50,8 +59,10 @@ async def test_killed_jobs_and_frozen_workers_leave_one_serving_version_or_nothi
 ) -> None:
     chance = Random(pytestconfig.getoption("seed"))
 
-    def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
-        return restate_stage(world if api else second_world, ground, ground.times, chance, api=api)
+    def play(case_target: LedgerTarget, api: bool) -> AbstractAsyncContextManager[CaseEnvironment]:  # noqa: FBT001
+        return start_restate_environment(
+            world if api else second_world, case_target, case_target.times, chance, api=api
+        )
 
     await play_cases("ledger", world.target, pytestconfig, tmp_path, play)
 
@@ -60,7 +71,7 @@ async def test_killed_jobs_and_frozen_workers_leave_one_serving_version_or_nothi
 async def test_killed_jobs_of_a_queue_with_leases_leave_one_serving_version_or_nothing(
     target: Target, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    def play(ground: LedgerGround, api: bool) -> AbstractAsyncContextManager[Stage]:  # noqa: FBT001
-        return queue_stage(tmp_path, ground, ground.times, api=api)
+    def play(case_target: LedgerTarget, api: bool) -> AbstractAsyncContextManager[CaseEnvironment]:  # noqa: FBT001
+        return start_queue_environment(tmp_path, case_target, case_target.times, api=api)
 
     await play_cases("queue", target, pytestconfig, tmp_path, play)

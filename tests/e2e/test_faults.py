@@ -16,14 +16,14 @@ import pytest_asyncio
 
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.server import RestateServer
-from landlord_test_target.faults.disk import SmallDisk, small_disk, why_no_disk
-from landlord_test_target.faults.fault import Moments
+from landlord_test_target.faults.campaign import Campaign, CampaignOptions, start_campaign
+from landlord_test_target.faults.disk import SmallDisk, reason_without_disk, small_disk
+from landlord_test_target.faults.fault import FaultTimes
 from landlord_test_target.faults.freezes import Freezer
 from landlord_test_target.faults.injector import Injector
 from landlord_test_target.faults.judge import Judge
 from landlord_test_target.faults.load import Load
 from landlord_test_target.faults.report import report
-from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.faults.versions import Versions
 from landlord_test_target.harness import Target, World
 from landlord_test_target.target import target_server
@@ -95,7 +95,7 @@ class Size:
 LONG = 100
 """The number of kills from which freezes have their full length and two kills are long outages."""
 
-NO_DISK = why_no_disk()
+NO_DISK = reason_without_disk()
 
 
 @pytest.fixture
@@ -127,17 +127,19 @@ async def own_restate(tmp_path: Path, disk: SmallDisk | None) -> AsyncIterator[R
     await server.kill()
 
 
-def injector_on(on: Stage, size: Size, load: Load, disk: SmallDisk | None, seed: int) -> Injector:
-    moments = Moments(target=on.world.target, load=load)
+def injector_on(
+    campaign: Campaign, size: Size, load: Load, disk: SmallDisk | None, seed: int
+) -> Injector:
+    moments = FaultTimes(target=campaign.world.target, load=load)
     return Injector(
-        stage=on,
-        moments=moments,
+        campaign=campaign,
+        fault_times=moments,
         load=load,
         seed=seed,
         kills=size.kills,
         calm_kills=size.kills // 5,
         outage=size.outage,
-        versions=Versions(first=on.fleets[0], second=on.fleets[1]),
+        versions=Versions(first=campaign.fleets[0], second=campaign.fleets[1]),
         disk=disk,
     )
 
@@ -147,42 +149,44 @@ async def test_no_tenant_is_lost_duplicated_or_stuck_whatever_is_killed(
     own_world: World, size: Size, disk: SmallDisk | None, pytestconfig: pytest.Config
 ) -> None:
     seed, operations = pytestconfig.getoption("seed", 1), pytestconfig.getoption("operations", 40)
-    await own_world.target.chances(seed, **CHANCES)
-    parts = Parts(workers=2, second=True, skew=size.skew, seed=seed, step_timeout=size.step_timeout)
-    async with stage(own_world, parts) as on:
-        load = Load(landlord=on.landlord, seed=seed, users=8)
-        injector = injector_on(on, size, load, disk, seed)
+    await own_world.target.set_random_faults(seed, **CHANCES)
+    options = CampaignOptions(
+        workers=2, second=True, skew=size.skew, seed=seed, step_timeout=size.step_timeout
+    )
+    async with start_campaign(own_world, options) as campaign:
+        load = Load(landlord=campaign.landlord, seed=seed, users=8)
+        injector = injector_on(campaign, size, load, disk, seed)
         freezer = Freezer(
-            fleet=on.fleets[0],
-            moments=injector.moments,
+            fleet=campaign.fleets[0],
+            fault_times=injector.fault_times,
             seed=seed,
             count=size.freezes,
-            lasting=size.frozen,
+            duration=size.frozen,
         )
-        on.late.share, on.late.lasting = size.late, size.held_back
+        campaign.late_dispatcher.share, campaign.late_dispatcher.delay = size.late, size.held_back
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             await injector.run(operations, group.create_task(freezer.run()))
             load.enough.set()
-        await own_world.target.chances(seed)
-        await on.quiet(within=size.quiet)
-        judge = Judge(stage=on, load=load, faults=injector.moments.faults)
+        await own_world.target.set_random_faults(seed)
+        await campaign.wait_no_open_job(within=size.quiet)
+        judge = Judge(campaign=campaign, load=load, faults=injector.fault_times.faults)
         findings = await judge.findings()
         sys.stdout.write(f"\n{report(load, injector, judge, findings)}\n")
         if NO_DISK:
             sys.stdout.write(f"no full disk: {NO_DISK}\n")
-        stories = [await judge.story(finding) for finding in findings[:5]]
+        stories = [await judge.timeline(finding) for finding in findings[:5]]
 
     slow = [finding for finding in findings if finding.oracle == "slow"]
     wrong = [finding for finding in findings if finding.oracle != "slow"]
     assert not wrong, "\n".join((f"seed {seed}", *stories))
-    assert on.worker.lives
-    landed = sum(each.landed for each in injector.moments.faults if each.is_kill)
+    assert campaign.worker.is_running
+    landed = sum(each.hit_call for each in injector.fault_times.faults if each.is_kill)
     # On a busy machine a call may be over before its kill comes (seen: 142 of 150, 4 of 5).
     assert landed >= 0.9 * injector.killed - 1
     if size.is_long:
-        measured = {fault.kind for fault, _, took in judge.measure().taken() if took}
+        measured = {fault.kind for fault, _, took in judge.measure().after_one_kill() if took}
         assert any(kind.endswith(" s") for kind in measured), measured
         assert len(judge.given_up) <= 0.05 * len(load.tenants)
         # A busy machine makes a few operations late. A defect makes most of them late.
-        assert len(slow) <= 0.05 * len(list(judge.measure().taken())), slow
+        assert len(slow) <= 0.05 * len(list(judge.measure().after_one_kill())), slow

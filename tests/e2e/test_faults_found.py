@@ -8,10 +8,10 @@ from time import time
 
 import pytest
 
+from landlord_test_target.faults.campaign import Campaign, CampaignOptions, start_campaign
 from landlord_test_target.faults.fault import Fault
-from landlord_test_target.faults.judge import ON_THE_WIRE, Finding, Judge
+from landlord_test_target.faults.judge import LONGEST_ON_THE_WIRE, Finding, Judge
 from landlord_test_target.faults.load import Load, Operation
-from landlord_test_target.faults.stage import Parts, Stage, stage
 from landlord_test_target.harness import World
 
 # They prove the campaign of `nox -s faults`, which is long too.
@@ -21,41 +21,50 @@ BUGGY = {"compute_provider": "buggy", "version": 1}
 PLAIN = {"compute_provider": "target", "location": "main", "version": 1}
 
 
-async def judge_lives(world: World, parts: Parts) -> list[Finding]:
+async def judge_lives(world: World, options: CampaignOptions) -> list[Finding]:
     """Return the judge's findings on a few tenants' lives."""
-    async with stage(world, parts) as on:
-        engine, patience = ("buggy", 8.0) if parts.bug else ("target", 60.0)
-        load = Load(landlord=on.landlord, seed=3, users=3, engines=(engine,), patience=patience)
+    async with start_campaign(world, options) as campaign:
+        engine, patience = ("buggy", 8.0) if options.bug else ("target", 60.0)
+        load = Load(
+            landlord=campaign.landlord, seed=3, users=3, engines=(engine,), patience=patience
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
-            while len(load.asked) < 12:
+            while len(load.operations) < 12:
                 await asyncio.sleep(0.05)
             load.enough.set()
-        await on.quiet(within=5 if parts.bug == "stuck" else 60)
-        return await Judge(stage=on, load=load, faults=[]).look()
+        await campaign.wait_no_open_job(within=5 if options.bug == "stuck" else 60)
+        return await Judge(campaign=campaign, load=load, faults=[]).find_faults()
 
 
 @asynccontextmanager
-async def stage_with_judge(world: World, parts: Parts) -> AsyncIterator[tuple[Stage, Judge]]:
+async def stage_with_judge(
+    world: World, options: CampaignOptions
+) -> AsyncIterator[tuple[Campaign, Judge]]:
     """Run a stage without automatic users, with its judge."""
-    async with stage(world, parts) as on:
-        yield on, Judge(stage=on, load=Load(landlord=on.landlord, seed=1, users=0), faults=[])
+    async with start_campaign(world, options) as campaign:
+        yield (
+            campaign,
+            Judge(
+                campaign=campaign, load=Load(landlord=campaign.landlord, seed=1, users=0), faults=[]
+            ),
+        )
 
 
 async def create_tenant(judge: Judge, **config: object) -> str:
     """Create a tenant that the judge knows, and wait until it is ready."""
-    tenant = await judge.stage.landlord.create("acme", **config)
+    tenant = await judge.campaign.landlord.create("acme", **config)
     judge.load.tenants[tenant] = "acme"
-    await judge.stage.landlord.seen(tenant, status="ready")
+    await judge.campaign.landlord.wait_fields(tenant, status="ready")
     return tenant
 
 
 async def delete_tenant(judge: Judge, tenant: str) -> None:
     """Delete a tenant and wait until Landlord shows that."""
     operation = Operation(tenant=tenant, kind="delete", config={}, status="gone")
-    judge.load.asked.append(operation)
-    await judge.stage.landlord.delete(tenant)
-    await judge.stage.landlord.gone(tenant)
+    judge.load.operations.append(operation)
+    await judge.campaign.landlord.delete(tenant)
+    await judge.campaign.landlord.wait_removed(tenant)
     operation.ended = time()
 
 
@@ -65,120 +74,128 @@ def oracles(findings: list[Finding]) -> set[str]:
 
 @pytest.mark.parametrize("bug", ["lost", "wrong", "elsewhere", "doubled", "left over", "stuck"])
 async def test_a_planted_bug_is_found(world: World, bug: str) -> None:
-    findings = await judge_lives(world, Parts(bug=bug))
+    findings = await judge_lives(world, CampaignOptions(bug=bug))
 
     assert ("wrong" if bug == "elsewhere" else bug) in oracles(findings)
 
 
 async def test_work_that_continues_too_late_after_a_kill_is_found(world: World) -> None:
-    async with stage_with_judge(world, Parts(bug="slow")) as (on, judge):
+    async with stage_with_judge(world, CampaignOptions(bug="slow")) as (campaign, judge):
         tenant = await create_tenant(judge, **BUGGY)
-        await on.landlord.update(tenant, **{**BUGGY, "version": 2})
+        await campaign.landlord.update(tenant, **{**BUGGY, "version": 2})
         update = Operation(tenant=tenant, kind="update", config=BUGGY)
-        judge.load.asked.append(update)
+        judge.load.operations.append(update)
         fault = Fault(kind="worker -9", is_kill=True, running=[update])
         judge.faults.append(fault)
-        await on.worker.kill()
-        await on.worker_again()
-        fault.over = time()
-        await on.landlord.seen(tenant, status="ready")
+        await campaign.worker.kill()
+        await campaign.restart_worker()
+        fault.recovered = time()
+        await campaign.landlord.wait_fields(tenant, status="ready")
         update.ended = time()
 
-        assert "slow" in oracles(await judge.look())
+        assert "slow" in oracles(await judge.find_faults())
 
 
 async def test_a_job_that_is_missing_in_the_history_is_found(world: World) -> None:
-    parts = Parts(resync_after=0, worker={"history_retention": "1ms"})
+    options = CampaignOptions(resync_after=0, worker={"history_retention": "1ms"})
 
-    assert "not written down" in oracles(await judge_lives(world, parts))
+    assert "not written down" in oracles(await judge_lives(world, options))
 
 
 async def test_a_job_that_fails_by_itself_is_found(world: World) -> None:
-    async with stage_with_judge(world, Parts()) as (on, judge):
-        job = await on.world.dispatcher.dispatch(b"{}")
-        await on.world.has_status(job, "completed")
+    async with stage_with_judge(world, CampaignOptions()) as (campaign, judge):
+        job = await campaign.world.dispatcher.dispatch(b"{}")
+        await campaign.world.wait_status(job, "completed")
 
-        (finding,) = await judge.look()
+        (finding,) = await judge.find_faults()
 
-    assert (finding.oracle, finding.what[:3]) == ("failed", job[:3])
+    assert (finding.oracle, finding.detail[:3]) == ("failed", job[:3])
 
 
 async def test_a_request_that_outlives_its_job_is_found(world: World) -> None:
-    parts = Parts(bug="never asks", resync_after=0)
-    async with stage_with_judge(world, parts) as (on, judge):
-        workers = on.fleets[0]
-        frozen = on.worker
-        tenant = await on.landlord.create("acme", **BUGGY)
+    options = CampaignOptions(bug="never asks", resync_after=0)
+    async with stage_with_judge(world, options) as (campaign, judge):
+        workers = campaign.fleets[0]
+        frozen = campaign.worker
+        tenant = await campaign.landlord.create("acme", **BUGGY)
         judge.load.tenants[tenant] = "acme"
-        await world.target.fault(tenant, "inspect", delay_after=0.5)
-        await world.target.asked(tenant, "inspect", 2)
+        await world.target.set_fault(tenant, "inspect", delay_after=0.5)
+        await world.target.wait_called(tenant, "inspect", 2)
         workers.freeze(frozen)
-        await world.target.fault(tenant, "inspect")
+        await world.target.set_fault(tenant, "inspect")
         await workers.start()
         workers.take_out(frozen)
         # Restate would reuse its open connections to the frozen worker.
-        workers.way.cut()
+        workers.proxy.cut()
         await delete_tenant(judge, tenant)
         # The cut released the request. The case needs the time on the wire to pass.
-        await asyncio.sleep(ON_THE_WIRE)
-        workers.wake(frozen)
-        await world.target.asked(tenant, "create")
+        await asyncio.sleep(LONGEST_ON_THE_WIRE)
+        workers.thaw(frozen)
+        await world.target.wait_called(tenant, "create")
 
-        assert "acted late" in oracles(await judge.look())
+        assert "acted late" in oracles(await judge.find_faults())
 
 
 async def test_an_order_that_ignores_when_jobs_were_dispatched_is_found(world: World) -> None:
-    async with stage_with_judge(world, Parts(bug="no order", asks_landlord=False)) as (on, judge):
+    async with stage_with_judge(world, CampaignOptions(bug="no order", asks_landlord=False)) as (
+        campaign,
+        judge,
+    ):
         tenant = await create_tenant(judge, **BUGGY)
-        late = await on.late.hold_back(world.body(tenant, "update", {"version": 2}, "buggy"), 1.5)
-        await on.landlord.update(tenant, **{**BUGGY, "version": 3})
-        await on.landlord.seen(tenant, status="ready")
-        await world.has_status(late.id, "completed")
+        late = await campaign.late_dispatcher.send_late(
+            world.body(tenant, "update", {"version": 2}, "buggy"), 1.5
+        )
+        await campaign.landlord.update(tenant, **{**BUGGY, "version": 3})
+        await campaign.landlord.wait_fields(tenant, status="ready")
+        await world.wait_status(late.id, "completed")
 
-        assert "wrong" in oracles(await judge.look())
+        assert "wrong" in oracles(await judge.find_faults())
 
 
 async def test_a_resync_that_never_comes_is_found_with_skewed_clocks(world: World) -> None:
-    async with stage_with_judge(world, Parts(skew=60, resync_after=0)) as (on, judge):
-        on.clocks.share = 1.0
+    async with stage_with_judge(world, CampaignOptions(skew=60, resync_after=0)) as (
+        campaign,
+        judge,
+    ):
+        campaign.clocks.share = 1.0
         tenant = await create_tenant(judge, **PLAIN)
         version = 1
         while (await world.target.document(tenant))["version"] == version:
             version += 1
-            await on.landlord.update(tenant, **{**PLAIN, "version": version})
-            await on.landlord.seen(tenant, status="ready")
+            await campaign.landlord.update(tenant, **{**PLAIN, "version": version})
+            await campaign.landlord.wait_fields(tenant, status="ready")
 
-        assert "wrong" in oracles(await judge.look())
+        assert "wrong" in oracles(await judge.find_faults())
 
 
 async def test_a_version_that_never_comes_back_is_found(world: World) -> None:
-    async with stage_with_judge(world, Parts(second=True)) as (on, judge):
+    async with stage_with_judge(world, CampaignOptions(second=True)) as (campaign, judge):
         tenant = await create_tenant(judge, **PLAIN)
-        _, second = on.fleets
+        _, second = campaign.fleets
         await second.kill(second.routed[0])
-        await on.landlord.update(tenant, **{**PLAIN, "version": 2})
-        await on.landlord.seen(tenant, workflow_sub_state="backing-off")
+        await campaign.landlord.update(tenant, **{**PLAIN, "version": 2})
+        await campaign.landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
-        assert "stuck" in oracles(await judge.look())
+        assert "stuck" in oracles(await judge.find_faults())
 
 
 async def test_a_restate_server_that_lost_its_data_is_found(own_world: World) -> None:
-    async with stage_with_judge(own_world, Parts(resync_after=0)) as (on, judge):
+    async with stage_with_judge(own_world, CampaignOptions(resync_after=0)) as (campaign, judge):
         tenant = await create_tenant(judge, **PLAIN)
-        await own_world.target.fault(tenant, "update", hold=1)
-        await on.landlord.update(tenant, **{**PLAIN, "version": 2})
-        await own_world.target.asked(tenant, "update")
+        await own_world.target.set_fault(tenant, "update", hold=1)
+        await campaign.landlord.update(tenant, **{**PLAIN, "version": 2})
+        await own_world.target.wait_called(tenant, "update")
         await own_world.restate.kill()
         shutil.rmtree(own_world.restate.folder / "local")
         await own_world.restate.start()
-        await own_world.target.fault(tenant, "update")
+        await own_world.target.set_fault(tenant, "update")
 
-        assert {"stuck", "left in Restate"} <= oracles(await judge.look())
+        assert {"stuck", "left in Restate"} <= oracles(await judge.find_faults())
 
 
 async def test_a_fault_after_the_first_check_is_found_by_the_second(world: World) -> None:
-    parts = Parts(bug="acts later", resync_after=0, step_timeout=1, carry=1)
-    async with stage_with_judge(world, parts) as (_, judge):
+    options = CampaignOptions(bug="acts later", resync_after=0, step_timeout=1, carry=1)
+    async with stage_with_judge(world, options) as (_, judge):
         tenant = await create_tenant(judge, **BUGGY)
         await delete_tenant(judge, tenant)
 
@@ -188,21 +205,21 @@ async def test_a_fault_after_the_first_check_is_found_by_the_second(world: World
 
 
 async def test_a_record_that_is_never_forgotten_is_found(world: World) -> None:
-    async with stage_with_judge(world, Parts(resync_after=0)) as (on, judge):
+    async with stage_with_judge(world, CampaignOptions(resync_after=0)) as (campaign, judge):
         tenant = await create_tenant(judge, **PLAIN)
         await delete_tenant(judge, tenant)
-        await on.quiet(within=10)
-        assert await judge.look() == []
+        await campaign.wait_no_open_job(within=10)
+        assert await judge.find_faults() == []
         (forget,) = await world.admin.query(
             "SELECT id FROM sys_invocation WHERE target_handler_name = 'forget'"
             f" AND target_service_key = '{tenant}'"
         )
         await world.admin.kill(str(forget["id"]))
 
-        (finding,) = await judge.look()
+        (finding,) = await judge.find_faults()
 
     assert (finding.oracle, finding.tenant) == ("left in Restate", tenant)
 
 
 async def test_without_a_bug_nothing_is_found(world: World) -> None:
-    assert await judge_lives(world, Parts()) == []
+    assert await judge_lives(world, CampaignOptions()) == []

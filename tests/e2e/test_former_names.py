@@ -3,7 +3,7 @@
 from restate import ObjectContext, VirtualObject
 from restate.serde import BytesSerde
 
-from landlord_test_target.endpoints import serving
+from landlord_test_target.endpoints import serve_services
 from landlord_test_target.harness import World
 
 
@@ -17,18 +17,18 @@ async def test_records_under_the_former_names_are_reported_with_instructions_tha
         ctx.set("lock", body, serde=BytesSerde())
         return body
 
-    async with serving(world, former):
+    async with serve_services(world, former):
         url = f"{world.restate.endpoint}/{world.service}Turn/t/take"
         async with world.http.post(url, data=b"{}") as response:
             assert response.status == 200
         worker = await world.launch(world.config())
 
-        refused, *_ = await worker.logged("registration refused")
+        refused, *_ = await worker.wait_logged("registration refused")
         assert f"tenants' records under the previous name {world.service}Turn" in refused["reason"]
         (way,) = (word for word in refused["reason"].split() if "?force=true" in word)
 
         async with world.http.delete(way.removesuffix(".")) as response:
             assert response.status < 300
 
-        await worker.registered()
+        await worker.wait_registered()
         assert await world.run(world.tenant(), "provision", version=1) == "created"

@@ -47,7 +47,7 @@ class Fuzzing:
     async def send(self, count: int) -> None:
         """Send this many bodies and compare each result with the oracle's."""
         for sent in range(0, count, BATCH):
-            waiting = [self.bodies.one() for _ in range(min(BATCH, count - sent))]
+            waiting = [self.bodies.next_body() for _ in range(min(BATCH, count - sent))]
             jobs = [(body, request_of(body)) for body in waiting]
             while jobs:
                 jobs = await self._round(jobs)
@@ -83,9 +83,9 @@ class Fuzzing:
     async def _compare(self, round_: list[Expected]) -> None:
         """Compare the target and the records with the oracle's state."""
         for expected in round_:
-            self.oracle.follows(expected)
+            self.oracle.remember(expected)
         there: dict[str, set[Resource]] = {}
-        for row in await self.world.target.everything("resources"):
+        for row in await self.world.target.rows_of_all("resources"):
             digest = json.loads(row["document"])["config_hash"]
             actual = Resource(row["engine"], row["location"], digest)
             there.setdefault(row["tenant"], set()).add(actual)

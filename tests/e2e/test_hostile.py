@@ -25,7 +25,7 @@ async def verdict(world: World, execution_id: str) -> Verdict:
     """Return the job's result, or the reason why it is held."""
 
     async def look() -> Verdict | None:
-        row = await world.row(execution_id)
+        row = await world.wait_row(execution_id)
         if row["status"] == "completed":
             return row["completion_result"], row.get("completion_failure", "")
         said = row.get("last_failure", "")
@@ -44,9 +44,9 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
         outcomes = []
         for operation, version in (("provision", 1), ("update", 2), ("delete", 2)):
             sent = body(tenant, json.dumps({"version": version}).encode(), operation)
-            answer = await world.done(await world.dispatcher.dispatch(sent))
+            answer = await world.wait_done(await world.dispatcher.dispatch(sent))
             outcomes.append(answer["output"]["status"])
-        assert await world.outcomes(tenant, 3) == outcomes
+        assert await world.wait_outcomes(tenant, 3) == outcomes
         assert {row["tenant"] for row in await world.target.rows(tenant)} == {tenant}
         assert await world.target.resources(tenant) == []
         return outcomes
@@ -55,7 +55,7 @@ async def test_a_tenant_may_be_called_anything(world: World) -> None:
 
     expected = ["created", "updated", "deleted"]
     assert {name: life for name, life in zip(tenants, lives, strict=True) if life != expected} == {}
-    logged = [json.loads(line) for line in worker.text().splitlines()]
+    logged = [json.loads(line) for line in worker.log_text().splitlines()]
     done = [line["tenant"] for line in logged if line["message"] == "job completed"]
     assert sorted(done) == sorted(3 * list(tenants.values()))
     assert not any(line["message"] == "forged" for line in logged)
@@ -77,22 +77,22 @@ async def test_any_configuration_is_applied_refused_or_held(world: World, engine
         if not (result == "success" or said.startswith("[400]") or "LE402: " in said)
         or len(said) > 5000
     ] == []
-    assert all(json.loads(line)["message"] for line in worker.text().splitlines())
+    assert all(json.loads(line)["message"] for line in worker.log_text().splitlines())
 
 
 async def test_in_the_text_format_control_characters_are_escaped(world: World) -> None:
     worker = await world.launch(world.config(), "--log-format=console", "--log-level=debug")
-    await wait_for(lambda: _contains(worker.text, "state=registered"))
+    await wait_for(lambda: _contains(worker.log_text, "state=registered"))
 
     config = b'{"compute_provider": "\\u001b[2J\\nforged"}'
     bodies = (body(f"{name}{uuid4().hex}"[:512], config) for name in NAMES.values())
     jobs = [await world.dispatcher.dispatch(raw) for raw in bodies]
     await asyncio.gather(*(verdict(world, job) for job in jobs))
 
-    lines = worker.text().split("\n")
+    lines = worker.log_text().split("\n")
     assert all(line.isprintable() for line in lines)
     assert all(line.startswith("20") for line in lines if line)
-    assert "x1b[2J" in worker.text()
+    assert "x1b[2J" in worker.log_text()
 
 
 async def test_a_name_that_no_tenant_can_have_ends_with_400(world: World) -> None:
@@ -142,7 +142,7 @@ async def test_a_body_larger_than_restate_takes_never_reaches_the_worker(world: 
 
 
 async def _is_held(world: World, job: str) -> bool:
-    row = await world.row(job)
+    row = await world.wait_row(job)
     return row["status"] == "backing-off" and "$.desired_config has" in row.get("last_failure", "")
 
 

@@ -26,18 +26,18 @@ async def test_with_landlords_api_each_killed_job_is_repaired(
     await world.worker(api=landlord.url, resync_after=SOON, step_timeout=QUICK)
     moved, refused, removed = tenants = [world.tenant() for _ in range(3)]
     for tenant in tenants:
-        landlord.says(tenant, "ready", version=1)
+        landlord.set_tenant(tenant, "ready", version=1)
         await world.run(tenant, "provision", "target", version=1)
 
-    landlord.says(moved, "updating", "target2", version=2)
+    landlord.set_tenant(moved, "updating", "target2", version=2)
     await _kill(world, moved, "update", "delete", "target2")
-    landlord.says(moved, "ready", "target2", version=2)
-    landlord.says(refused, "updating", version=2)
+    landlord.set_tenant(moved, "ready", "target2", version=2)
+    landlord.set_tenant(refused, "updating", version=2)
     await _kill(world, refused, "update", "update")
-    landlord.says(refused, "ready", version=1)
-    landlord.says(removed, "deleting", version=1)
+    landlord.set_tenant(refused, "ready", version=1)
+    landlord.set_tenant(removed, "deleting", version=1)
     await _kill(world, removed, "delete", "delete")
-    landlord.forgets(removed)
+    landlord.remove_tenant(removed)
 
     await _wait_quiet(world)
     assert await _list_resources(world, moved) == [("target2", 2)]
@@ -70,12 +70,12 @@ async def _kill(
     world: World, tenant: str, operation: str, call: str, engine: str = "target"
 ) -> None:
     """Kill a job while this call to the target is in flight."""
-    await world.target.fault(tenant, call, hold=1)
+    await world.target.set_fault(tenant, call, hold=1)
     job = await world.send(tenant, operation, engine, version=2)
-    await world.target.asked(tenant, call)
+    await world.target.wait_called(tenant, call)
     await world.admin.kill(job)
-    await world.has_status(job, "completed")
-    await world.target.fault(tenant, call)
+    await world.wait_status(job, "completed")
+    await world.target.set_fault(tenant, call)
 
 
 async def _wait_quiet(world: World) -> None:

@@ -78,11 +78,11 @@ async def test_without_an_answer_the_job_waits_and_ends_when_the_api_returns(
     landlord.trouble = TROUBLE[trouble]
 
     job = await world.send(tenant, "provision", version=1)
-    await world.held(job, "Landlord's API")
+    await world.wait_held(job, "Landlord's API")
     assert await world.target.resources(tenant) == []
     landlord.trouble = None
 
-    assert (await world.done(job))["output"]["provider_type"] == "target2"
+    assert (await world.wait_done(job))["output"]["provider_type"] == "target2"
 
 
 async def test_a_job_waits_for_a_slow_api(world: World) -> None:
@@ -94,11 +94,11 @@ async def test_a_job_waits_for_a_slow_api(world: World) -> None:
         landlord.quick.clear()
 
         job = await world.send(tenant, "provision", version=1)
-        await world.held(job, "no answer in time")
+        await world.wait_held(job, "no answer in time")
         assert await world.target.resources(tenant) == []
         landlord.quick.set()
 
-        assert (await world.done(job))["output"]["provider_type"] == "target2"
+        assert (await world.wait_done(job))["output"]["provider_type"] == "target2"
 
 
 async def test_an_api_that_is_down_holds_a_job_and_never_makes_it_take_a_default(
@@ -109,7 +109,7 @@ async def test_an_api_that_is_down_holds_a_job_and_never_makes_it_take_a_default
 
     job = await world.send(tenant, "provision", version=1)
 
-    await world.held(job, "cannot be read")
+    await world.wait_held(job, "cannot be read")
     assert await world.target.resources(tenant) == []
 
 
@@ -122,7 +122,7 @@ async def test_a_cached_answer_is_used_while_the_api_is_down(
     await world.run(tenant, "provision", version=1)
     landlord.trouble = TROUBLE["500"]
 
-    answer = await world.done(await world.send(tenant, "provision", version=1))
+    answer = await world.wait_done(await world.send(tenant, "provision", version=1))
 
     assert answer["output"]["provider_type"] == "target2"
     assert answer["output"]["status"] == "unchanged"
@@ -137,7 +137,7 @@ async def test_a_cached_answer_is_refreshed_after_its_time(
     await world.run(tenant, "provision", version=1)
     landlord.knows(tenant, "target2", version=1)
 
-    answer = await world.done(await world.send(tenant, "update", version=1))
+    answer = await world.wait_done(await world.send(tenant, "update", version=1))
 
     assert answer["output"]["provider_type"] == "target2"
     assert len(landlord.resolving) == 2
@@ -152,7 +152,7 @@ async def test_a_cached_answer_serves_only_the_config_it_was_read_for(
     await world.run(tenant, "provision", version=1)
     landlord.knows(tenant, "target2", version=2)
 
-    answer = await world.done(await world.send(tenant, "update", version=2))
+    answer = await world.wait_done(await world.send(tenant, "update", version=2))
 
     assert answer["output"]["provider_type"] == "target2"
 
@@ -162,7 +162,7 @@ async def test_the_override_beats_job_and_api(world: World, landlord: Landlord) 
     tenant = world.tenant()
     landlord.knows(tenant, "target", version=1)
 
-    answer = await world.done(await world.send(tenant, "provision", "target", version=1))
+    answer = await world.wait_done(await world.send(tenant, "provision", "target", version=1))
 
     assert answer["output"]["provider_type"] == "target2"
     assert landlord.resolving == []
@@ -177,7 +177,7 @@ async def test_fifty_jobs_at_once_resolve_with_one_request_to_the_api(
 
     jobs = await asyncio.gather(*(world.send(tenant, "provision", version=1) for _ in range(50)))
     for job in jobs:
-        await world.has_status(job, "completed")
+        await world.wait_status(job, "completed")
 
     assert landlord.resolving == [tenant]
     started = await world.history(tenant)
@@ -191,13 +191,13 @@ async def test_an_update_sent_to_landlord_during_the_job_is_applied(
     await world.worker(api=landlord.url)
     tenant = world.tenant()
     landlord.knows(tenant, version=1)
-    await world.target.fault(tenant, "create", delay_before=1)
+    await world.target.set_fault(tenant, "create", delay_before=1)
 
     job = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
     landlord.knows(tenant, version=2)
 
-    answer = await world.done(job)
+    answer = await world.wait_done(job)
     assert answer["output"]["message"] == "a newer configuration was applied"
     assert (await world.target.document(tenant))["version"] == 2
 
@@ -211,7 +211,7 @@ async def test_the_record_names_the_engine_if_neither_job_nor_landlord_does(
     await world.run(tenant, "provision", "target2", version=1)
     landlord.knows(tenant, version=2)
 
-    answer = await world.done(await world.send(tenant, "update", version=2))
+    answer = await world.wait_done(await world.send(tenant, "update", version=2))
 
     assert answer["output"]["provider_type"] == "target2"
 
@@ -223,12 +223,12 @@ async def test_a_job_that_waits_for_the_api_ends_once_a_younger_one_has_the_lock
     tenant = world.tenant()
     landlord.trouble = TROUBLE["500"]
     waiting = await world.send(tenant, "provision", version=1)
-    await world.held(waiting, "Landlord's API")
+    await world.wait_held(waiting, "Landlord's API")
 
     younger = await world.send(tenant, "provision", "target2", version=2)
 
     # The API is still down, so only the record tells the older job that it is superseded.
-    assert (await world.done(waiting))["state"] == "cancelled"
+    assert (await world.wait_done(waiting))["state"] == "cancelled"
     landlord.trouble = None
-    assert (await world.done(younger))["state"] == "succeeded"
+    assert (await world.wait_done(younger))["state"] == "succeeded"
     assert (await world.target.document(tenant))["version"] == 2

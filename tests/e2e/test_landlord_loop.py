@@ -1,7 +1,7 @@
 """The whole loop: Landlord in memory with its mistakes, a real restate-server and a real worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
@@ -11,15 +11,16 @@ import pytest
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.engine import Dispatcher
-from landlord_test_target.direct import Lines
-from landlord_test_target.engine import create_target, create_target2
+from landlord_engines_core.models import PolledExecution
+from landlord_test_target.engine import TargetCompute
 from landlord_test_target.harness import World
-from landlord_test_target.landlord import Caller
+from landlord_test_target.in_memory import RecordingLogger
+from landlord_test_target.landlord import ApiUser
 from landlord_test_target.waiting import wait_for
 
 QUICK = Intervals(reconcile=0.1, poll=0.1, retry=0.2, kill=0.1)
 
-Looped = Callable[[], AbstractAsyncContextManager[Caller]]
+Looped = Callable[[], AbstractAsyncContextManager[ApiUser]]
 
 
 @attrs.define
@@ -40,7 +41,7 @@ class Gate:
         self.sent.append(await self.dispatcher.dispatch(body))
         return self.sent[-1]
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         return await self.dispatcher.poll(execution_id)
 
     async def kill(self, execution_id: str) -> None:
@@ -57,13 +58,15 @@ def landlord_runs(world: World, gate: Gate, http: aiohttp.ClientSession) -> Loop
     """Run Landlord without a worker."""
 
     @asynccontextmanager
-    async def runs() -> AsyncIterator[Caller]:
-        url = {"url": world.target.url}
-        compute = ComputeRegistry({"target": create_target(url), "target2": create_target2(url)})
+    async def runs() -> AsyncIterator[ApiUser]:
+        url = world.target.url
+        compute = ComputeRegistry(
+            {name: TargetCompute(name, url) for name in ("target", "target2")}
+        )
         async with landlord_in_memory(
-            gate, compute=compute, logger=Lines(), intervals=QUICK
+            gate, compute=compute, logger=RecordingLogger(), intervals=QUICK
         ) as running:
-            yield Caller(url=running.url, http=http)
+            yield ApiUser(url=running.url, http=http)
 
     return runs
 
@@ -75,19 +78,19 @@ async def test_a_tenant_is_created_updated_and_deleted_through_landlord(
         await world.worker(api=landlord.url)
 
         tenant = await landlord.create("acme", compute_provider="target", version=1)
-        await landlord.seen(tenant, status="ready")
+        await landlord.wait_fields(tenant, status="ready")
         assert (await world.target.document(tenant))["version"] == 1
         updated = await landlord.update(tenant, compute_provider="target", version=2)
-        await landlord.seen(tenant, status="ready")
+        await landlord.wait_fields(tenant, status="ready")
         assert (await world.target.document(tenant))["version"] == 2
         await landlord.archive(tenant)
-        await landlord.seen(tenant, status="archived")
+        await landlord.wait_fields(tenant, status="archived")
         assert await world.target.resources(tenant) == []
         await landlord.delete(tenant)
-        await landlord.gone(tenant)
+        await landlord.wait_removed(tenant)
 
     assert updated.status == 202
-    assert await world.outcomes(tenant, 4) == ["created", "updated", "deleted", "absent"]
+    assert await world.wait_outcomes(tenant, 4) == ["created", "updated", "deleted", "absent"]
     assert len(await world.target.ledger(tenant, "create")) == 1
 
 
@@ -110,10 +113,10 @@ async def test_a_tenant_may_be_called_anything(
         await world.worker(api=landlord.url)
 
         tenant = await landlord.create(name, compute_provider="target", version=1)
-        ready = await landlord.seen(tenant, status="ready")
+        ready = await landlord.wait_fields(tenant, status="ready")
         made = await world.target.resources(tenant)
         await landlord.delete(tenant)
-        await landlord.gone(tenant)
+        await landlord.wait_removed(tenant)
 
     assert (ready["name"], len(made)) == (name, 1)
     assert await world.target.resources(tenant) == []
@@ -125,15 +128,15 @@ async def test_a_changed_configuration_replaces_a_job_that_backs_off(
     async with landlord_runs() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, refuse=-1)
-        held = await landlord.seen(tenant, workflow_sub_state="backing-off")
+        held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
-        await world.target.fault(tenant, "create", refuse=0)
+        await world.target.set_fault(tenant, "create", refuse=0)
         changed = await landlord.update(tenant, compute_provider="target", version=2)
-        await landlord.seen(tenant, status="ready")
+        await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
     assert (await world.target.document(tenant))["version"] == 2
-    killed = await world.has_status(held["workflow_execution_id"], "completed")
+    killed = await world.wait_status(held["workflow_execution_id"], "completed")
     assert (killed["completion_result"], len(gate.sent)) == ("failure", 2)
 
 
@@ -143,15 +146,15 @@ async def test_a_configuration_that_changes_during_a_run_is_applied_by_that_run(
     async with landlord_runs() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.asked(tenant, "create")
+        await world.target.wait_called(tenant, "create")
 
         changed = await landlord.update(tenant, compute_provider="target", version=2)
-        ready = await landlord.seen(tenant, status="ready")
+        ready = await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
     assert ready["desired_config"]["version"] == 2
     assert (await world.target.document(tenant))["version"] == 2
-    (only,) = await world.ended(tenant, 1)
+    (only,) = await world.wait_ended(tenant, 1)
     assert only["detail"] == "a newer configuration was applied"
 
 
@@ -161,10 +164,10 @@ async def test_without_its_api_a_change_during_a_run_is_lost_as_landlord_loses_i
     async with landlord_runs() as landlord:
         await world.worker()
         tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.asked(tenant, "create")
+        await world.target.wait_called(tenant, "create")
 
         await landlord.update(tenant, compute_provider="target", version=2)
-        ready = await landlord.seen(tenant, status="ready")
+        ready = await landlord.wait_fields(tenant, status="ready")
 
     assert ready["desired_config"]["version"] == 2
     assert (await world.target.document(tenant))["version"] == 1
@@ -176,11 +179,11 @@ async def test_a_delete_during_a_run_leaves_nothing(
     async with landlord_runs() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, delay_before=2)
-        await world.target.asked(tenant, "create")
-        await landlord.seen(tenant, status="provisioning")
+        await world.target.wait_called(tenant, "create")
+        await landlord.wait_fields(tenant, status="provisioning")
 
         deleted = await landlord.delete(tenant)
-        await landlord.gone(tenant)
+        await landlord.wait_removed(tenant)
 
     assert deleted.body["status"] == "archiving"
     assert await world.target.resources(tenant) == []
@@ -198,9 +201,9 @@ async def test_the_newer_of_two_dispatches_wins_after_landlord_forgot_the_first(
 
         await landlord.update(tenant, compute_provider="target", version=2)
         gate.is_open.set()
-        ready = await landlord.seen(tenant, status="ready")
+        ready = await landlord.wait_fields(tenant, status="ready")
         for job in gate.sent:
-            await world.has_status(job, "completed")
+            await world.wait_status(job, "completed")
 
     assert len(gate.sent) == 2
     assert ready["status_message"].endswith(gate.sent[1])
@@ -212,16 +215,16 @@ async def test_tenants_fail_without_a_worker_and_can_only_be_deleted_then(
 ) -> None:
     async with landlord_runs() as landlord:
         tenant = await landlord.create("acme", compute_provider="target", version=1)
-        failed = await landlord.seen(tenant, status="failed")
+        failed = await landlord.wait_fields(tenant, status="failed")
         refused = await landlord.update(tenant, compute_provider="target", version=2)
         await world.worker(api=landlord.url)
 
         await landlord.delete(tenant)
-        await landlord.gone(tenant)
+        await landlord.wait_removed(tenant)
 
     assert failed["status_message"] == "Reconciliation failed after 5 retries: <nil>"
     assert refused.status == 409
-    assert await world.outcomes(tenant, 1) == ["absent"]
+    assert await world.wait_outcomes(tenant, 1) == ["absent"]
 
 
 async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
@@ -230,10 +233,10 @@ async def test_landlord_takes_a_job_killed_by_an_operator_for_a_success(
     async with landlord_runs() as landlord:
         await world.worker(api=landlord.url)
         tenant = await created(world, landlord, gate, refuse=-1)
-        held = await landlord.seen(tenant, workflow_sub_state="backing-off")
+        held = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
         await world.dispatcher.kill(held["workflow_execution_id"])
-        await landlord.seen(tenant, status="ready")
+        await landlord.wait_fields(tenant, status="ready")
 
     assert await world.target.resources(tenant) == []
 
@@ -244,19 +247,19 @@ async def test_a_tenant_that_moves_to_another_engine_exists_only_once(
     async with landlord_runs() as landlord:
         await world.worker(api=landlord.url)
         tenant = await landlord.create("acme", compute_provider="target", version=1)
-        await landlord.seen(tenant, status="ready")
+        await landlord.wait_fields(tenant, status="ready")
 
         await landlord.update(tenant, compute_provider="target2", version=1)
-        await landlord.seen(tenant, status="ready")
+        await landlord.wait_fields(tenant, status="ready")
 
     assert [resource["engine"] for resource in await world.target.resources(tenant)] == ["target2"]
 
 
-async def created(world: World, landlord: Caller, gate: Gate, **faults: float) -> str:
+async def created(world: World, landlord: ApiUser, gate: Gate, **faults: float) -> str:
     """Create a tenant whose target fails from the first request, and return the tenant's id."""
     gate.is_open.clear()
     tenant = await landlord.create("acme", compute_provider="target", version=1)
-    await world.target.fault(tenant, "create", **faults)
+    await world.target.set_fault(tenant, "create", **faults)
     gate.is_open.set()
     return tenant
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
 from landlord_test_target.harness import Worker, World, wait_for
-from landlord_test_target.skewed_admin import SkewedAdmin, skewed_admin
+from landlord_test_target.skewed_admin import SkewedAdmin, run_skewed_admin
 from landlord_test_target.tenant_api import Landlord
 
 AHEAD, BEHIND = 60.0, -60.0
@@ -177,7 +177,7 @@ def landlord() -> Iterator[Landlord]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def admin(world: World) -> AsyncIterator[SkewedAdmin]:
-    async with skewed_admin(world.restate.admin_endpoint) as front:
+    async with run_skewed_admin(world.restate.admin_endpoint) as front:
         yield front
 
 
@@ -197,7 +197,7 @@ async def test_without_an_api_the_time_of_dispatch_decides_and_the_log_says_so(
 
     assert await _play(Play(world, admin, landlord), WITHOUT) == _wanted(WITHOUT)
 
-    assert await worker.logged(DECIDED_WITHOUT)
+    assert await worker.wait_logged(DECIDED_WITHOUT)
 
 
 Left = tuple[tuple[str, int] | None, list[str]]
@@ -225,12 +225,12 @@ class Play:
         for number, job in enumerate(case.jobs, 1):
             is_last = number == len(case.jobs)
             if is_last and case.silent:
-                self.landlord.silent_about.add(tenant)
+                self.landlord.failing_tenants.add(tenant)
             sent.append(await self._send(tenant, job))
             if is_last and case.silent:
                 await self._asked(tenant)
                 self._says(tenant, case.then)
-                self.landlord.silent_about.discard(tenant)
+                self.landlord.failing_tenants.discard(tenant)
             if job.stays_in_hand:
                 await self._in_hand(tenant, job, sent[-1])
             else:
@@ -239,35 +239,35 @@ class Play:
 
     async def _send(self, tenant: str, job: Job) -> str:
         if job.stays_in_hand:
-            await self.world.target.fault(tenant, _call(job), hold=1)
+            await self.world.target.set_fault(tenant, _call(job), hold=1)
         sending = self.world.send(tenant, job.operation, job.engine, version=job.version)
-        return await self.admin.dispatched(sending, job.shift)
+        return await self.admin.dispatch_shifted(sending, job.shift)
 
     async def _in_hand(self, tenant: str, job: Job, sent: str) -> None:
-        await self.world.target.asked(tenant, _call(job))
+        await self.world.target.wait_called(tenant, _call(job))
         if job.killed:
             await self.world.dispatcher.kill(sent)
-            await self.world.target.fault(tenant, _call(job))
+            await self.world.target.set_fault(tenant, _call(job))
 
     async def _over(self, tenant: str, sent: list[str]) -> None:
         for call in ("create", "update"):
-            await self.world.target.fault(tenant, call)
+            await self.world.target.set_fault(tenant, call)
         for job in sent:
-            await self.world.has_status(job, "completed")
+            await self.world.wait_status(job, "completed")
 
     async def _asked(self, tenant: str) -> None:
-        before = len(self.landlord.asked)
+        before = len(self.landlord.requested_paths)
 
         async def look() -> bool:
-            return any(path.endswith(tenant) for path in self.landlord.asked[before:])
+            return any(path.endswith(tenant) for path in self.landlord.requested_paths[before:])
 
         await wait_for(look)
 
     def _says(self, tenant: str, word: Word | None) -> None:
         if word is None:
-            self.landlord.forgets(tenant)
+            self.landlord.remove_tenant(tenant)
         else:
-            self.landlord.says(tenant, word.status, word.engine, version=word.version)
+            self.landlord.set_tenant(tenant, word.status, word.engine, version=word.version)
 
 
 def _call(job: Job) -> str:
@@ -277,7 +277,7 @@ def _call(job: Job) -> str:
 async def _worker(world: World, admin: SkewedAdmin, api: str | None = None) -> Worker:
     config = world.config(api=api, resync_after="2s", step_timeout="3s")
     config["workflow"]["restate"]["admin_endpoint"] = admin.url
-    return await (await world.launch(config)).registered()
+    return await (await world.launch(config)).wait_registered()
 
 
 async def _play(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
@@ -285,7 +285,7 @@ async def _play(play: Play, cases: Mapping[str, Case]) -> Mapping[str, Left]:
     tenants = {name: play.world.tenant() for name in cases}
     await asyncio.gather(*(play.run(name, tenants[name], case) for name, case in cases.items()))
     await _wait_resyncs(play.world)
-    assert play.admin.shown, "no job was seen with another time than Restate's"
+    assert play.admin.shifted, "no job was seen with another time than Restate's"
     return {name: await _left(play.world, tenant) for name, tenant in tenants.items()}
 
 

@@ -8,8 +8,8 @@ import pytest
 from restate import Context, Service
 from restate.serde import BytesSerde
 
-from landlord_test_target.documents import form, shown
-from landlord_test_target.endpoints import serving
+from landlord_test_target.documents import read_commands, reduce_output
+from landlord_test_target.endpoints import serve_services
 from landlord_test_target.harness import Worker, World, free_port, wait_for
 
 
@@ -45,23 +45,23 @@ def line(text: str, job: str) -> str:
 
 
 async def held_job(world: World, tenant: str) -> str:
-    await world.target.fault(tenant, "create", refuse=-1)
+    await world.target.set_fault(tenant, "create", refuse=-1)
     job = await world.send(tenant, "provision", version=1)
-    await world.held(job, "refuses this")
+    await world.wait_held(job, "refuses this")
     return job
 
 
 async def backing_off_job(world: World, tenant: str) -> str:
-    await world.target.fault(tenant, "create", fail=-1)
+    await world.target.set_fault(tenant, "create", fail=-1)
     job = await world.send(tenant, "provision", version=1)
-    await world.held(job, "trouble")
+    await world.wait_held(job, "trouble")
     return job
 
 
 async def running_job(world: World, tenant: str) -> str:
-    await world.target.fault(tenant, "create", hold=1)
+    await world.target.set_fault(tenant, "create", hold=1)
     job = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
     return job
 
 
@@ -69,9 +69,9 @@ async def waiting_job(world: World, tenant: str) -> tuple[str, str]:
     """Start a job that runs, and one that waits for its lock."""
     holder = await running_job(world, tenant)
     waiting = await world.send(tenant, "update", version=2)
-    await world.has_status(waiting, "suspended")
+    await world.wait_status(waiting, "suspended")
     # A call of the lock that still runs would not be moved.
-    await world.acquire_waits()
+    await world.wait_acquire_suspended()
     return holder, waiting
 
 
@@ -90,9 +90,11 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(wor
 
     code, text = await move_waiting(world, fails, old=old)
 
-    documented = next(block.output for block in shown("docs/operating/upgrade.md") if block.output)
+    documented = next(
+        block.output for block in read_commands("docs/operating/upgrade.md") if block.output
+    )
     printed = text.replace(world.service, "TenantProvisioning")
-    assert form(documented) <= form(printed)
+    assert reduce_output(documented) <= reduce_output(printed)
 
     # The job's call to the lock is open as well.
     assert sum(one.startswith("moved") for one in text.splitlines()) == 4
@@ -107,16 +109,16 @@ async def test_held_backing_off_and_waiting_jobs_continue_on_the_new_version(wor
     assert f"LE304: executions that still need {url(old)}: 1" in text
 
     for tenant in (held, failing, waited):
-        await world.target.fault(tenant, "create")
-    await world.has_status(holder, "completed")
+        await world.target.set_fault(tenant, "create")
+    await world.wait_status(holder, "completed")
     code, text = await move(world, old=old)
 
     assert code == 0, text
     assert f"nothing needs {url(old)} any more: you can remove it" in text
     assert await old.terminate() == 0
     for job in (holds, fails):
-        assert (await world.done(job))["output"]["status"] == "created"
-    assert (await world.done(waits))["output"]["status"] == "updated"
+        assert (await world.wait_done(job))["output"]["status"] == "created"
+    assert (await world.wait_done(waits))["output"]["status"] == "updated"
     for tenant in (held, failing, waited):
         assert len(await world.target.ledger(tenant, "create", "201")) == 1
         assert len(await world.target.resources(tenant)) == 1
@@ -127,12 +129,12 @@ async def test_jobs_of_a_removed_version_continue_on_the_new_one(world: World) -
     running, resynced = world.tenant(), world.tenant()
     job = await running_job(world, running)
     await world.run(resynced, "delete", version=1)
-    await world.target.fault(resynced, "inspect", fail=-1)
-    await old.logged("step failed", tenant=resynced)
+    await world.target.set_fault(resynced, "inspect", fail=-1)
+    await old.wait_logged("step failed", tenant=resynced)
     await old.kill()
-    await world.target.fault(running, "create")
+    await world.target.set_fault(running, "create")
     untried = await world.send(world.tenant(), "provision", version=1)
-    await world.held(untried, "unable to reach")
+    await world.wait_held(untried, "unable to reach")
     await world.worker()
 
     code, text = await move(world, old=old)
@@ -142,8 +144,8 @@ async def test_jobs_of_a_removed_version_continue_on_the_new_one(world: World) -
     assert f"{world.service}Resync/resync tenant '{resynced}'" in " ".join(text.split())
     # No version had accepted the job yet, so it need not be moved.
     assert untried not in text
-    assert await world.done(job)
-    assert await world.done(untried)
+    assert await world.wait_done(job)
+    assert await world.wait_done(untried)
     assert len(await world.target.resources(running)) == 1
 
 
@@ -156,16 +158,16 @@ async def test_jobs_of_a_version_on_an_unresponsive_machine_continue_on_the_new_
     job = await backing_off_job(world, tenant)
     await old.kill()
     with silent(int(url(old).rpartition(":")[2])):
-        await world.held(job, "unable to reach")
-        await world.has_status(job, "running")
+        await world.wait_held(job, "unable to reach")
+        await world.wait_status(job, "running")
         await world.worker()
-        await world.target.fault(tenant, "create")
+        await world.target.set_fault(tenant, "create")
 
         code, text = await move_waiting(world, job, old=old)
 
         assert code == 0, text
         assert line(text, job).startswith("moved")
-        assert await world.done(job)
+        assert await world.wait_done(job)
 
 
 async def test_a_superseded_job_is_killed_and_not_moved(
@@ -174,11 +176,11 @@ async def test_a_superseded_job_is_killed_and_not_moved(
     old = await world.worker()
     tenant = world.tenant()
     older = await world.send(tenant, "provision", provider="unknown", version=1)
-    await world.held(older, "unknown")
+    await world.wait_held(older, "unknown")
     await old.kill()
     await world.worker()
     younger = await world.send(tenant, "update", version=2)
-    await world.done(younger)
+    await world.wait_done(younger)
 
     _, dry = await move(world, "--dry-run", old=old)
     code, text = await move(world, old=old)
@@ -187,7 +189,7 @@ async def test_a_superseded_job_is_killed_and_not_moved(
         assert line(output, older).startswith("killed")
         assert line(output, older).endswith(f"{younger} was dispatched later and has had the lock")
     assert code == 0, text
-    assert (await world.row(older))["completion_failure"] == "[409] killed"
+    assert (await world.wait_row(older))["completion_failure"] == "[409] killed"
     assert (await world.target.document(tenant))["version"] == 2
 
 
@@ -198,15 +200,15 @@ async def test_jobs_paused_by_an_interrupted_move_are_moved_by_the_next(
     tenant = world.tenant()
     job = await backing_off_job(world, tenant)
     await world.admin.pause(job)
-    await world.has_status(job, "paused")
+    await world.wait_status(job, "paused")
     await world.worker()
-    await world.target.fault(tenant, "create")
+    await world.target.set_fault(tenant, "create")
 
     code, text = await move(world, old=old)
 
     assert code == 0, text
     assert line(text, job).endswith("was paused")
-    assert await world.done(job)
+    assert await world.wait_done(job)
 
 
 async def test_a_job_whose_journal_does_not_fit_returns_to_its_old_version(
@@ -226,10 +228,10 @@ async def test_a_job_whose_journal_does_not_fit_returns_to_its_old_version(
         assert "no other version serves it" in text
 
         for tenant in (failing, waited):
-            await world.target.fault(tenant, "create")
-        assert await world.done(job)
-        assert await world.done(waiting)
-        assert (await world.row(holder))["status"] == "completed"
+            await world.target.set_fault(tenant, "create")
+        assert await world.wait_done(job)
+        assert await world.wait_done(waiting)
+        assert (await world.wait_row(holder))["status"] == "completed"
 
 
 async def test_no_job_is_moved_to_a_version_without_the_handler(world: World) -> None:
@@ -241,8 +243,8 @@ async def test_no_job_is_moved_to_a_version_without_the_handler(world: World) ->
 
         assert code == 3, text
         assert "the latest version does not serve it" in line(text, job)
-        await world.target.fault(tenant, "create")
-        assert await world.done(job)
+        await world.target.set_fault(tenant, "create")
+        assert await world.wait_done(job)
 
 
 async def test_a_url_that_is_no_old_version_is_refused_with_the_known_versions(
@@ -307,5 +309,5 @@ async def another(world: World, handler: str) -> AsyncIterator[None]:
         await ctx.run_typed("another step", act)
         return body
 
-    async with serving(world, service):
+    async with serve_services(world, service):
         yield

@@ -32,9 +32,9 @@ async def test_a_job_that_is_held_before_it_has_the_lock_is_shown(world: World, 
     assert (held["execution_id"], held["code"]) == (job, "LE402")
     assert "'nomad' is not configured" in held["reason"]
     assert held["since"] < held["next_try_at"]
-    row = await world.row(job)
+    row = await world.wait_row(job)
     assert "LE402" in row["last_failure"]
-    (line,) = (entry for entry in worker.lines() if entry["message"] == "step refused")
+    (line,) = (entry for entry in worker.log_lines() if entry["message"] == "step refused")
     assert line["code"] == "LE402"
 
 
@@ -42,7 +42,7 @@ async def test_a_job_held_while_it_has_the_lock_is_shown_in_the_history_too(worl
     await world.worker(hold_retry_interval="30s")
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
-    await world.target.fault(tenant, "update", refuse=-1)
+    await world.target.set_fault(tenant, "update", refuse=-1)
     job = await world.send(tenant, "update", version=2)
 
     held = await wait_open_job(world, tenant, "held")
@@ -56,11 +56,11 @@ async def test_a_job_held_while_it_has_the_lock_is_shown_in_the_history_too(worl
 async def test_retried_and_running_jobs_are_shown_differently(world: World) -> None:
     await world.worker()
     tenant, other = world.tenant(), world.tenant()
-    await world.target.fault(tenant, "create", fail=-1)
-    await world.target.fault(other, "create", delay_before=3.0)
+    await world.target.set_fault(tenant, "create", fail=-1)
+    await world.target.set_fault(other, "create", delay_before=3.0)
     await world.send(tenant, "provision", version=1)
     await world.send(other, "provision", version=1)
-    await world.target.asked(other, "create")
+    await world.target.wait_called(other, "create")
 
     running, retried = (
         await wait_open_job(world, other, "running"),

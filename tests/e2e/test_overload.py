@@ -68,10 +68,10 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
     )
     # As long as an act, because an abandoned request would continue without a slot.
     config["compute"]["target"]["longest_carry"] = 2 * act
-    worker = await (await world.launch(config)).registered()
+    worker = await (await world.launch(config)).wait_registered()
     tenants = [world.tenant() for _ in range(count)]
     for tenant in tenants:
-        await world.target.fault(tenant, "create", delay_before=act)
+        await world.target.set_fault(tenant, "create", delay_before=act)
     sent = [await world.send(tenant, "provision", version=1) for tenant in tenants]
     address = worker.config["worker"]["probe_address"]
     await _many_wait(world, address, count // 2)
@@ -85,8 +85,10 @@ async def test_with_far_more_jobs_than_slots_none_times_out_and_no_ended_attempt
 
     assert jobs.away, "no waiter left the queue"
     assert median(jobs.away) <= BACK_WITHIN
-    rows = [row for row in await world.target.everything("ledger") if row["tenant"] in set(tenants)]
-    steps = [line for line in worker.lines() if line["message"].startswith("step ")]
+    rows = [
+        row for row in await world.target.rows_of_all("ledger") if row["tenant"] in set(tenants)
+    ]
+    steps = [line for line in worker.log_lines() if line["message"].startswith("step ")]
     assert {line["execution_id"] for line in steps if line["message"] == "step cancelled"} <= set(
         killed
     )

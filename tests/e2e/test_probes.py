@@ -58,7 +58,7 @@ async def test_a_worker_without_an_admin_api_is_ready_though_not_known_to_be_reg
     await own_world.restate.stop()
     worker = await own_world.launch(own_world.config())
 
-    await worker.logged("not registered yet")
+    await worker.wait_logged("not registered yet")
     body = await is_registered(own_world, worker, "unknown")
 
     assert own_world.restate.admin_endpoint in body["registration"]["detail"]
@@ -87,7 +87,7 @@ async def test_after_a_wiped_server_the_probe_shows_the_new_registration(own_wor
     await own_world.restate.kill()
     shutil.rmtree(own_world.restate.folder)
     await own_world.restate.start()
-    await worker.logged("registration changed", state="unregistered")
+    await worker.wait_logged("registration changed", state="unregistered")
 
     await is_registered(own_world, worker, "registered")
     await shows_registration(own_world, worker, "registered")
@@ -99,7 +99,7 @@ async def test_a_worker_unknown_to_its_backend_shows_unregistered_and_then_regis
     config = world.config()
     config["workflow"]["restate"]["worker_register_on_startup"] = False
     worker = await world.launch(config)
-    await worker.logged("registration changed", state="unregistered")
+    await worker.wait_logged("registration changed", state="unregistered")
 
     await is_registered(world, worker, "unregistered")
     await shows_registration(world, worker, "unregistered")
@@ -123,12 +123,12 @@ async def test_a_worker_that_drains_is_not_ready_and_alive_until_its_step_has_en
 ) -> None:
     worker = await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", delay_before=4.0)
+    await world.target.set_fault(tenant, "create", delay_before=4.0)
     await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
 
     ending = asyncio.create_task(worker.terminate())
-    await worker.logged("draining")
+    await worker.wait_logged("draining")
     status, body = await ready(world, worker)
     living, _ = await alive(world, worker)
     values = await read_samples(world, worker)
@@ -149,7 +149,7 @@ async def test_outcomes_of_jobs_are_counted_and_no_tenant_is_named(world: World)
     for operation in ("provision", "provision", "delete"):
         await world.run(tenant, operation, version=1)
     held = await world.send(other, "provision", version=13)
-    await world.held(held, "must not be 13")
+    await world.wait_held(held, "must not be 13")
 
     text = await metrics(world, worker)
     values = samples(text)
@@ -173,10 +173,10 @@ async def test_outcomes_of_jobs_are_counted_and_no_tenant_is_named(world: World)
 async def test_a_held_job_that_continues_is_no_longer_counted_as_held(world: World) -> None:
     worker = await world.worker(hold_retry_interval="300ms", step_timeout="20s")
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", refuse=1)
+    await world.target.set_fault(tenant, "create", refuse=1)
     job = await world.send(tenant, "provision", version=1)
 
-    await world.done(job)
+    await world.wait_done(job)
 
     values = await read_samples(world, worker)
     assert values['attempt_failures_total{kind="held"}'] >= 1

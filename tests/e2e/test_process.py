@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute.process.runner import MARK
-from landlord_test_target.commands import living, mark, server
+from landlord_test_target.commands import answering_server, create_mark, find_processes
 from landlord_test_target.harness import World
 
 
@@ -28,25 +28,28 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 async def test_a_process_outlives_its_worker_and_is_found_again(world: World, folder: Path) -> None:
     config = world.config()
     config["compute"]["process"] = {"folder": str(folder)}
-    worker = await (await world.launch(config)).registered()
-    tenant, tenants_mark = world.tenant(), mark()
-    assert await world.run(tenant, "provision", "process", **server(tenants_mark)) == "created"
-    (first,) = living(tenants_mark)
+    worker = await (await world.launch(config)).wait_registered()
+    tenant, tenants_mark = world.tenant(), create_mark()
+    assert (
+        await world.run(tenant, "provision", "process", **answering_server(tenants_mark))
+        == "created"
+    )
+    (first,) = find_processes(tenants_mark)
 
     await worker.kill()
-    left = living(tenants_mark)
-    await (await world.launch(config)).registered()
-    again = await world.run(tenant, "provision", "process", **server(tenants_mark))
+    left = find_processes(tenants_mark)
+    await (await world.launch(config)).wait_registered()
+    again = await world.run(tenant, "provision", "process", **answering_server(tenants_mark))
 
     assert left == [first]
     assert again == "unchanged"
-    assert living(tenants_mark) == [first]
-    changed = server(tenants_mark, status=204)
+    assert find_processes(tenants_mark) == [first]
+    changed = answering_server(tenants_mark, status=204)
     assert await world.run(tenant, "update", "process", **changed) == "updated"
-    (second,) = living(tenants_mark)
+    (second,) = find_processes(tenants_mark)
     assert second != first
     assert await world.run(tenant, "delete", "process") == "deleted"
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_an_update_that_does_not_become_healthy_is_rolled_back_and_held(
@@ -54,14 +57,14 @@ async def test_an_update_that_does_not_become_healthy_is_rolled_back_and_held(
 ) -> None:
     config = world.config()
     config["compute"]["process"] = {"folder": str(folder)}
-    await (await world.launch(config)).registered()
-    tenant, tenants_mark = world.tenant(), mark()
-    await world.run(tenant, "provision", "process", **server(tenants_mark))
+    await (await world.launch(config)).wait_registered()
+    tenant, tenants_mark = world.tenant(), create_mark()
+    await world.run(tenant, "provision", "process", **answering_server(tenants_mark))
 
     job = await world.send(
-        tenant, "update", "process", **{**server(tenants_mark), "command": ["/bin/false"]}
+        tenant, "update", "process", **{**answering_server(tenants_mark), "command": ["/bin/false"]}
     )
-    await world.held(job, "the command ended with exit code 1")
+    await world.wait_held(job, "the command ended with exit code 1")
 
-    (process,) = living(tenants_mark)
+    (process,) = find_processes(tenants_mark)
     assert process.environ()["STATUS"] == "200"

@@ -13,9 +13,9 @@ async def test_start_without_an_admin_api_is_tried_again_with_growing_jittered_p
     await own_world.restate.stop()
     worker = await own_world.launch(own_world.config())
 
-    tries = await worker.logged("not registered yet", 4)
+    tries = await worker.wait_logged("not registered yet", 4)
     await own_world.restate.start()
-    await worker.registered()
+    await worker.wait_registered()
 
     assert [line["attempt"] for line in tries[:4]] == [1, 2, 3, 4]
     pauses = [line["next_attempt_in"] for line in tries[:4]]
@@ -31,9 +31,9 @@ async def test_fail_fast_ends_with_4_in_time(own_world: World) -> None:
 
     worker = await own_world.launch(config, "--fail-fast")
 
-    assert await worker.ended(20) == 4
-    assert "LE311" in worker.text()
-    assert "Traceback" not in worker.text()
+    assert await worker.wait_ended(20) == 4
+    assert "LE311" in worker.log_text()
+    assert "Traceback" not in worker.log_text()
 
 
 async def test_a_server_outage_is_noticed_and_the_worker_registers_again_after_it(
@@ -42,32 +42,32 @@ async def test_a_server_outage_is_noticed_and_the_worker_registers_again_after_i
     worker = await own_world.worker()
 
     await own_world.restate.stop()
-    await worker.logged("registration changed", state="unknown")
+    await worker.wait_logged("registration changed", state="unknown")
     await own_world.restate.start()
 
-    await worker.logged("registration changed", 2, state="registered")
+    await worker.wait_logged("registration changed", 2, state="registered")
 
 
 async def test_a_frozen_server_is_detected_and_work_continues_after_it(
     own_world: World,
 ) -> None:
     worker, tenant = await own_world.worker(), own_world.tenant()
-    await own_world.target.fault(tenant, "create", hold=1)
+    await own_world.target.set_fault(tenant, "create", hold=1)
     job = await own_world.send(tenant, "provision", version=1)
-    await own_world.target.asked(tenant, "create")
+    await own_world.target.wait_called(tenant, "create")
 
     server = own_world.restate._process
     assert server is not None
     server.send_signal(signal.SIGSTOP)
     try:
         # The server's connections stay open, but get no answer.
-        await worker.logged("registration changed", state="unknown")
-        await own_world.target.fault(tenant, "create")
+        await worker.wait_logged("registration changed", state="unknown")
+        await own_world.target.set_fault(tenant, "create")
     finally:
         server.send_signal(signal.SIGCONT)
 
-    await worker.logged("registration changed", 2, state="registered")
-    assert (await own_world.done(job))["output"]["status"] == "created"
+    await worker.wait_logged("registration changed", 2, state="registered")
+    assert (await own_world.wait_done(job))["output"]["status"] == "created"
     assert len(await own_world.target.resources(tenant)) == 1
 
 
@@ -78,8 +78,8 @@ async def test_a_server_that_was_wiped_gets_the_worker_registered_again(own_worl
     shutil.rmtree(own_world.restate.folder)
     await own_world.restate.start()
 
-    await worker.logged("registration changed", state="unregistered")
-    await worker.logged("registration changed", 2, state="registered")
+    await worker.wait_logged("registration changed", state="unregistered")
+    await worker.wait_logged("registration changed", 2, state="registered")
     assert await own_world.run(own_world.tenant(), "provision", version=1) == "created"
 
 
@@ -89,9 +89,9 @@ async def test_a_worker_whose_options_changed_updates_its_deployment(world: Worl
     changed = {**first.config["worker"], "step_timeout": "2m"}
     config = {**first.config, "worker": changed}
 
-    second = await (await world.launch(config)).registered()
+    second = await (await world.launch(config)).wait_registered()
 
-    assert "revision 2" in (await second.logged("registration changed"))[0]["detail"]
+    assert "revision 2" in (await second.wait_logged("registration changed"))[0]["detail"]
     service = await world.admin.service(world.service)
     assert service is not None
     assert service.abort_timeout == "4m 10s"
@@ -101,12 +101,12 @@ async def test_the_same_worker_registers_once(world: World) -> None:
     first = await world.worker()
     await first.terminate()
 
-    second = await world.again(first)
+    second = await world.restart(first)
 
     assert not [
-        line for line in second.lines() if line["message"] == "registration sent to Restate"
+        line for line in second.log_lines() if line["message"] == "registration sent to Restate"
     ]
-    assert "revision 1" in (await second.logged("registration changed"))[0]["detail"]
+    assert "revision 1" in (await second.wait_logged("registration changed"))[0]["detail"]
 
 
 async def test_a_worker_is_found_again_however_the_host_of_its_url_is_spelled(
@@ -115,13 +115,15 @@ async def test_a_worker_is_found_again_however_the_host_of_its_url_is_spelled(
     port = free_port()
     config = world.config(port=port)
     config["workflow"]["restate"]["worker_advertised_url"] = f"http://localhost:{port}"
-    first = await (await world.launch(config)).registered()
+    first = await (await world.launch(config)).wait_registered()
     await first.terminate()
     config["workflow"]["restate"]["worker_advertised_url"] = f"HTTP://LocalHost:{port}/#worker"
 
-    second = await (await world.launch(config)).registered()
+    second = await (await world.launch(config)).wait_registered()
 
-    sent = [line for line in second.lines() if line["message"] == "registration sent to Restate"]
+    sent = [
+        line for line in second.log_lines() if line["message"] == "registration sent to Restate"
+    ]
     assert not sent
 
 
@@ -132,7 +134,9 @@ async def test_an_operators_change_is_shown_and_undone_by_make_latest(world: Wor
     async with world.http.patch(url, json={"abort_timeout": "3m"}) as response:
         assert response.status == 200
 
-    (line, *_) = await worker.logged("registration changed", state=RegistrationState.REFUSED.value)
+    (line, *_) = await worker.wait_logged(
+        "registration changed", state=RegistrationState.REFUSED.value
+    )
     assert (
         f"keeps abort_timeout of {world.service} as 180.0 although 610.0 was sent" in line["detail"]
     )
@@ -140,49 +144,49 @@ async def test_an_operators_change_is_shown_and_undone_by_make_latest(world: Wor
     assert (code, "--make-latest" in text) == (4, True), text
     code, text = await worker.command("register", "--make-latest")
     assert code == 0, text
-    await worker.logged("registration changed", 2, state=RegistrationState.REGISTERED.value)
+    await worker.wait_logged("registration changed", 2, state=RegistrationState.REGISTERED.value)
 
 
 async def test_a_worker_with_removed_handlers_is_refused_with_both_remedies(world: World) -> None:
     port = free_port()
     first = await world.launch(world.config(port=port))
-    await first.registered()
+    await first.wait_registered()
     await first.terminate()
     config = world.config(port=port)
     config["workflow"]["restate"]["service_name"] = f"{world.service}x"
 
     second = await world.launch(config, "--fail-fast")
 
-    assert await second.ended() == 4
-    assert "LE312" in second.text()
-    assert "another worker_advertised_url" in second.text()
-    assert "remove the old deployment" in second.text()
+    assert await second.wait_ended() == 4
+    assert "LE312" in second.log_text()
+    assert "another worker_advertised_url" in second.log_text()
+    assert "remove the old deployment" in second.log_text()
 
 
 async def test_without_fail_fast_a_refused_registration_is_logged_and_the_worker_serves_on(
     world: World,
 ) -> None:
     port = free_port()
-    first = await (await world.launch(world.config(port=port))).registered()
+    first = await (await world.launch(world.config(port=port))).wait_registered()
     await first.terminate()
     config = world.config(port=port)
     config["workflow"]["restate"]["service_name"] = f"{world.service}y"
 
     second = await world.launch(config)
 
-    await second.logged("registration refused")
+    await second.wait_logged("registration refused")
     assert await second.terminate() == 0
 
 
 async def test_a_second_worker_is_the_latest_until_the_first_is_made_so(world: World) -> None:
     first = await world.worker()
     await world.worker()
-    await first.logged("registration changed", state="not-latest")
+    await first.wait_logged("registration changed", state="not-latest")
 
     code, text = await first.command("register", "--make-latest")
 
     assert (code, text.split(":")[0]) == (0, "registered")
-    await first.logged("registration changed", 2, state="registered")
+    await first.wait_logged("registration changed", 2, state="registered")
 
 
 async def test_check_dry_runs_the_registration_and_changes_nothing(world: World) -> None:
@@ -215,7 +219,7 @@ async def test_a_worker_that_restate_cannot_reach_gets_hints(world: World) -> No
 
     worker = await world.launch(config)
 
-    (line, *_) = await worker.logged("not registered yet")
+    (line, *_) = await worker.wait_logged("not registered yet")
     assert "META0003" in line["reason"]
     assert "worker_advertised_url" in line["reason"]
 
@@ -224,9 +228,9 @@ async def test_a_prefix_is_part_of_every_name_and_logged_as_a_warning(world: Wor
     config = world.config()
     config["workflow"]["restate"]["worker_service_prefix"] = "blue"
 
-    worker = await (await world.launch(config)).registered()
+    worker = await (await world.launch(config)).wait_registered()
 
-    (line,) = await worker.logged(
+    (line,) = await worker.wait_logged(
         "Landlord calls the service without namespace and prefix, and will not find it"
     )
     assert line["serves"] == f"blue-{world.service}"
@@ -238,9 +242,9 @@ async def test_an_address_that_is_taken_ends_with_3(world: World) -> None:
 
     second = await world.launch({**world.config(), "workflow": first.config["workflow"]})
 
-    assert await second.ended() == 3
-    assert "cannot listen" in second.text()
-    assert "change workflow.restate.worker_address" in second.text()
+    assert await second.wait_ended() == 3
+    assert "cannot listen" in second.log_text()
+    assert "change workflow.restate.worker_address" in second.log_text()
 
 
 async def test_a_worker_with_identity_keys_answers_no_request_without_their_signature(
@@ -251,7 +255,7 @@ async def test_a_worker_with_identity_keys_answers_no_request_without_their_sign
     config["workflow"]["restate"]["identity_keys"] = [key]
     worker = await world.launch(config)
 
-    (line, *_) = await worker.logged("not registered yet")
+    (line, *_) = await worker.wait_logged("not registered yet")
     address = config["workflow"]["restate"]["worker_address"]
     url = f"http://{address}/invoke/{world.service}/execute"
     async with world.http.post(url, data=world.body("t", "provision", {})) as response:

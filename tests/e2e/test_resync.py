@@ -15,11 +15,12 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
+from landlord_engines_core.models import PolledExecution
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
-from landlord_test_target.direct import Lines
-from landlord_test_target.engine import create_target
+from landlord_test_target.engine import TargetCompute
 from landlord_test_target.harness import World, wait_for
-from landlord_test_target.landlord import RUNNING, Caller
+from landlord_test_target.in_memory import RecordingLogger
+from landlord_test_target.landlord import RUNNING, ApiUser
 from landlord_test_target.tenant_api import Landlord
 
 SOON = "2s"
@@ -111,7 +112,7 @@ class Unseen:
     async def dispatch(self, body: bytes) -> str:
         return await self.inner.dispatch(body)
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         return await self.inner.poll(execution_id) if self.seen.is_set() else RUNNING
 
     async def kill(self, execution_id: str) -> None:
@@ -122,27 +123,27 @@ async def test_a_config_changed_between_a_jobs_end_and_landlords_poll_is_applied
     world: World,
 ) -> None:
     dispatcher = Unseen(inner=world.dispatcher)
-    target = create_target({"url": world.target.url})
+    target = TargetCompute("target", world.target.url)
     quick = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
     async with landlord_in_memory(
         dispatcher,
         compute=ComputeRegistry({"target": target}),
-        logger=Lines(),
+        logger=RecordingLogger(),
         intervals=quick,
         max_retries=1000,
     ) as running:
         await world.worker(api=running.url, resync_after="5s")
-        user = Caller(url=running.url, http=world.http)
+        user = ApiUser(url=running.url, http=world.http)
         tenant = await user.create("acme", compute_provider="target", version=1)
-        await world.ended(tenant, 1)
+        await world.wait_ended(tenant, 1)
 
         answer = await user.update(tenant, compute_provider="target", version=2)
         dispatcher.seen.set()
-        await user.seen(tenant, status="ready")
+        await user.wait_fields(tenant, status="ready")
 
         assert answer.status == 200
         assert (await world.target.document(tenant))["version"] == 1
-        job, resync = await world.ended(tenant, 2)
+        job, resync = await world.wait_ended(tenant, 2)
         assert (job["operation"], job["outcome"]) == ("provision", "created")
         assert (resync["operation"], resync["outcome"]) == ("resync", "updated")
         assert resync["changes"] == ["version changed"]
@@ -155,16 +156,16 @@ async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed
 ) -> None:
     first = await world.worker(resync_after="5s")
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", hold=1)
+    await world.target.set_fault(tenant, "create", hold=1)
     await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
     await world.worker(resync_after="5s")
     await first.kill()
 
     assert await world.run(tenant, "delete", version=1) == "absent"
-    await world.target.fault(tenant, "create")
+    await world.target.set_fault(tenant, "create")
 
-    *_, delete, resync = await world.ended(tenant, 2)
+    *_, delete, resync = await world.wait_ended(tenant, 2)
     assert (delete["operation"], resync["operation"]) == ("delete", "resync")
     assert resync["outcome"] == "deleted"
     assert await world.target.resources(tenant) == []
@@ -175,16 +176,16 @@ async def test_a_create_that_a_killed_worker_sent_before_the_delete_is_destroyed
 async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) -> None:
     worker = await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
-    landlord.says(tenant, "ready", version=1)
-    landlord.away = True
+    landlord.set_tenant(tenant, "ready", version=1)
+    landlord.is_down = True
     await world.run(tenant, "provision", "target", version=1)
-    await world.ended(tenant, 1)
+    await world.wait_ended(tenant, 1)
     await delete_resource(world, tenant)
     if behind == "changed":
         await land_create(world, tenant, version=7)
-    landlord.away = False
+    landlord.is_down = False
 
-    outcomes = await world.outcomes(tenant, 2)
+    outcomes = await world.wait_outcomes(tenant, 2)
 
     assert outcomes == ["created", "created" if behind == "deleted" else "updated"]
     assert (await world.target.document(tenant))["version"] == 1
@@ -192,7 +193,7 @@ async def test_drift_is_repaired(world: World, landlord: Landlord, behind: str) 
     (location,) = status["placements"]
     assert location["resource_ids"] == {"id": str((await world.target.resources(tenant))[0]["id"])}
     assert (status["resync"], status["last"]["operation"]) == (None, "resync")
-    (line,) = await worker.logged("stable", operation="resync", tenant=tenant)
+    (line,) = await worker.wait_logged("stable", operation="resync", tenant=tenant)
     assert line["execution_id"] == status["last"]["execution_id"]
     assert (line["level"], line["outcome"]) == ("info", outcomes[-1])
 
@@ -202,7 +203,7 @@ async def test_a_tenant_without_drift_is_left_alone_and_gets_no_history(
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
-    landlord.says(tenant, "ready", version=1)
+    landlord.set_tenant(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
 
     assert await wait_resynced(world) == ["unchanged"]
@@ -220,7 +221,7 @@ async def test_without_an_api_only_deleted_tenants_are_repaired(world: World) ->
     await delete_resource(world, created)
     await land_create(world, deleted)
 
-    assert await world.outcomes(deleted, 3) == ["created", "deleted", "deleted"]
+    assert await world.wait_outcomes(deleted, 3) == ["created", "deleted", "deleted"]
 
     assert sorted(await wait_resynced(world, 3)) == ["deleted", "superseded", "unchanged"]
     for tenant in (created, deleted):
@@ -232,15 +233,15 @@ async def test_only_the_last_of_two_jobs_close_together_is_resynced(
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
-    landlord.says(tenant, "ready", version=2)
-    landlord.away = True
+    landlord.set_tenant(tenant, "ready", version=2)
+    landlord.is_down = True
     await world.run(tenant, "provision", "target", version=1)
     await world.run(tenant, "update", "target", version=2)
-    await world.ended(tenant, 2)
+    await world.wait_ended(tenant, 2)
     await delete_resource(world, tenant)
-    landlord.away = False
+    landlord.is_down = False
 
-    assert await world.outcomes(tenant, 3) == ["created", "updated", "created"]
+    assert await world.wait_outcomes(tenant, 3) == ["created", "updated", "created"]
 
     assert await wait_resynced(world, 2) == ["superseded", "created"]
     assert len(await world.target.ledger(tenant, "create")) == 2
@@ -251,27 +252,27 @@ async def test_a_resync_yields_to_a_job_that_acquired_the_lock_first(
 ) -> None:
     await world.worker(api=landlord.url, resync_after="2s")
     tenant = world.tenant()
-    landlord.says(tenant, "ready", version=1)
+    landlord.set_tenant(tenant, "ready", version=1)
     await world.run(tenant, "provision", "target", version=1)
     await delete_resource(world, tenant)
-    landlord.quick.clear()
-    landlord.asked.clear()
+    landlord.may_answer.clear()
+    landlord.requested_paths.clear()
 
     async def asked() -> bool:
-        return bool(landlord.asked)
+        return bool(landlord.requested_paths)
 
     await wait_for(asked)
-    await world.target.fault(tenant, "create", hold=1)
+    await world.target.set_fault(tenant, "create", hold=1)
     job = await world.send(tenant, "provision", "target", version=1)
-    await world.target.asked(tenant, "create", 2)
-    landlord.quick.set()
+    await world.target.wait_called(tenant, "create", 2)
+    landlord.may_answer.set()
 
     async def over() -> bool:
         return "completed" in [row["status"] for row in await wait_resyncs(world, *ANY)]
 
     await wait_for(over)
-    await world.target.fault(tenant, "create")
-    await world.done(job)
+    await world.target.set_fault(tenant, "create")
+    await world.wait_done(job)
     assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
     assert len(await world.target.resources(tenant)) == 1
 
@@ -281,14 +282,14 @@ async def test_a_resync_that_waits_for_the_api_delays_no_job(
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
-    landlord.says(tenant, "ready", version=2)
-    landlord.away = True
+    landlord.set_tenant(tenant, "ready", version=2)
+    landlord.is_down = True
     await world.run(tenant, "provision", "target", version=1)
     await wait_resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=2)
-    answer = await world.done(job)
-    landlord.away = False
+    answer = await world.wait_done(job)
+    landlord.is_down = False
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     assert await wait_resynced(world, 2) == ["superseded", "unchanged"]
@@ -299,26 +300,26 @@ async def test_a_job_preempts_a_resync_that_backs_off_within_a_second(
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
-    landlord.away = True
+    landlord.is_down = True
     await world.run(tenant, "provision", "target", version=1)
-    await world.target.fault(tenant, "update", fail=-1)
-    landlord.says(tenant, "ready", version=2)
-    landlord.away = False
-    await world.target.asked(tenant, "update")
+    await world.target.set_fault(tenant, "update", fail=-1)
+    landlord.set_tenant(tenant, "ready", version=2)
+    landlord.is_down = False
+    await world.target.wait_called(tenant, "update")
     await wait_resyncs(world, "backing-off")
 
     job = await world.send(tenant, "update", "target", version=3)
-    landlord.says(tenant, "ready", version=3)
-    await world.held(job, "in trouble")
-    await world.target.fault(tenant, "update")
-    answer = await world.done(job)
+    landlord.set_tenant(tenant, "ready", version=3)
+    await world.wait_held(job, "in trouble")
+    await world.target.set_fault(tenant, "update")
+    answer = await world.wait_done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     killed = await wait_failed_resync(world)
     assert killed["completion_failure"] == "[409] killed"
-    gave_way, asked = killed["completed_at"], (await world.row(job))["created_at"]
+    gave_way, asked = killed["completed_at"], (await world.wait_row(job))["created_at"]
     assert datetime.fromisoformat(gave_way) - datetime.fromisoformat(asked) < timedelta(seconds=1)
-    operations = [transition["operation"] for transition in await world.ended(tenant, 2)]
+    operations = [transition["operation"] for transition in await world.wait_ended(tenant, 2)]
     assert operations == ["provision", "update"]
     assert (await world.target.document(tenant))["version"] == 3
 
@@ -328,18 +329,18 @@ async def test_a_preempted_resync_finishes_its_request_first(
 ) -> None:
     await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
-    landlord.away = True
+    landlord.is_down = True
     await world.run(tenant, "provision", "target", version=1)
-    await world.target.fault(tenant, "update", hold=1)
-    landlord.says(tenant, "ready", version=2)
-    landlord.away = False
-    await world.target.asked(tenant, "update")
+    await world.target.set_fault(tenant, "update", hold=1)
+    landlord.set_tenant(tenant, "ready", version=2)
+    landlord.is_down = False
+    await world.target.wait_called(tenant, "update")
 
     job = await world.send(tenant, "update", "target", version=3)
-    landlord.says(tenant, "ready", version=3)
-    await world.acquire_waits()
-    await world.target.fault(tenant, "update")
-    answer = await world.done(job)
+    landlord.set_tenant(tenant, "ready", version=3)
+    await world.wait_acquire_suspended()
+    await world.target.set_fault(tenant, "update")
+    answer = await world.wait_done(job)
 
     assert (answer["state"], answer["output"]["status"]) == ("succeeded", "updated")
     assert (await world.target.document(tenant))["version"] == 3
@@ -354,20 +355,20 @@ async def test_a_resync_continues_on_the_next_worker_after_a_kill(
 ) -> None:
     worker = await world.worker(api=landlord.url, resync_after=SOON)
     tenant = world.tenant()
-    landlord.says(tenant, "ready", version=1)
-    landlord.away = True
+    landlord.set_tenant(tenant, "ready", version=1)
+    landlord.is_down = True
     await world.run(tenant, "provision", "target", version=1)
     await delete_resource(world, tenant)
-    await world.target.fault(tenant, "create", hold=1)
-    landlord.away = False
-    await world.target.asked(tenant, "create", 2)
+    await world.target.set_fault(tenant, "create", hold=1)
+    landlord.is_down = False
+    await world.target.wait_called(tenant, "create", 2)
 
     await worker.kill()
-    await world.again(worker)
-    await world.target.asked(tenant, "create", 3)
-    await world.target.fault(tenant, "create")
+    await world.restart(worker)
+    await world.target.wait_called(tenant, "create", 3)
+    await world.target.set_fault(tenant, "create")
 
-    assert await world.outcomes(tenant, 2) == ["created", "created"]
+    assert await world.wait_outcomes(tenant, 2) == ["created", "created"]
     assert len(await world.target.resources(tenant)) == 1
 
 
@@ -375,7 +376,7 @@ async def test_a_delay_of_zero_disables_resyncs(world: World, landlord: Landlord
     await world.worker(api=landlord.url, resync_after="0")
     tenant = world.tenant()
     await world.run(tenant, "provision", "target", version=1)
-    await world.ended(tenant, 1)
+    await world.wait_ended(tenant, 1)
 
     sql = f"SELECT id FROM sys_invocation WHERE target_service_name = '{world.service}Resync'"
     assert await world.admin.query(sql) == ()

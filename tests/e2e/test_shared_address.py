@@ -19,7 +19,7 @@ import attrs
 import pytest
 
 from landlord_engines_restate.deployments.manifest import DIGEST_KEY, read_seconds
-from landlord_test_target.balancer import Balancer, balanced
+from landlord_test_target.balancer import Balancer, run_balancer
 from landlord_test_target.harness import Worker, World, wait_for
 
 OLDEST = 2.0
@@ -126,12 +126,12 @@ class Fleet:
         """Compare each job with the target, its row and its history."""
         wrong: Counter[str] = Counter()
         for tenant, job in self.jobs.items():
-            assert (await self.world.done(job))["output"]["status"] == "created"
+            assert (await self.world.wait_done(job))["output"]["status"] == "created"
             resources = await self.world.target.resources(tenant)
             versions = [json.loads(resource["document"])["version"] for resource in resources]
             wrong["lost"] += versions != [1]
             wrong["doubled"] += len(await self.world.target.ledger(tenant, "create", "201")) != 1
-            wrong["unknown"] += await self.world.outcomes(tenant, 1) != ["created"]
+            wrong["unknown"] += await self.world.wait_outcomes(tenant, 1) != ["created"]
         return +wrong
 
     def find_untrue(self) -> list[Look]:
@@ -175,11 +175,11 @@ class Fleet:
     def _route(self) -> None:
         """Route the address to the workers that are ready, as a Kubernetes Service does."""
         parts = (worker.config["workflow"]["restate"] for _, worker in self.workers)
-        self.balancer.stand_before(*(part["worker_address"] for part in parts))
+        self.balancer.set_servers(*(part["worker_address"] for part in parts))
 
     async def send(self) -> None:
         tenant = self.world.tenant()
-        await self.world.target.fault(tenant, "create", delay_before=0.3)
+        await self.world.target.set_fault(tenant, "create", delay_before=0.3)
         self.jobs[tenant] = await self.world.send(tenant, "provision", version=1)
 
     async def _watch(self) -> None:
@@ -230,14 +230,14 @@ class Fleet:
         return body["registration"]["state"] if body.get("state") == "serving" else ""
 
     def _has_registered(self, worker: Worker) -> bool:
-        return any(line["message"] == "registration changed" for line in worker.lines())
+        return any(line["message"] == "registration changed" for line in worker.log_lines())
 
 
 async def test_a_rolling_update_behind_one_address_ends_registered_with_the_right_state(
     world: World, pytestconfig: pytest.Config
 ) -> None:
     rolls, chance = pytestconfig.getoption("--rolls"), Random(pytestconfig.getoption("--seed"))
-    async with balanced((), chance=chance) as balancer:
+    async with run_balancer((), random=chance) as balancer:
         fleet = Fleet(world=world, balancer=balancer)
         for _ in range(3):
             await fleet.start(0)
@@ -255,17 +255,17 @@ async def test_a_rolling_update_behind_one_address_ends_registered_with_the_righ
 async def test_a_worker_whose_url_reaches_an_old_version_is_outdated_until_it_reaches_the_worker(
     world: World,
 ) -> None:
-    async with balanced(()) as balancer:
+    async with run_balancer(()) as balancer:
         fleet = Fleet(world=world, balancer=balancer)
         old = await fleet.start(0)
-        await old.registered()
+        await old.wait_registered()
         config = world.config(step_timeout="50s")
         config["workflow"]["restate"]["worker_advertised_url"] = balancer.url
 
         new = await world.launch(config)
 
-        await new.logged("registration changed", state="outdated")
-        await old.logged("registration changed", state="not-latest")
+        await new.wait_logged("registration changed", state="outdated")
+        await old.wait_logged("registration changed", state="not-latest")
         code, text = await new.command("check")
         assert (code, "another version of this worker answered" in text) == (0, True), text
         code, text = await new.command("register")
@@ -273,21 +273,21 @@ async def test_a_worker_whose_url_reaches_an_old_version_is_outdated_until_it_re
         # A restarted worker finds its own claim, which proves nothing.
         assert await new.terminate() == 0
         again = await world.launch(config)
-        await again.logged("registration changed", state="outdated")
-        balancer.stand_before(config["workflow"]["restate"]["worker_address"])
+        await again.wait_logged("registration changed", state="outdated")
+        balancer.set_servers(config["workflow"]["restate"]["worker_address"])
         # Restate keeps its connection to the old worker while that worker runs.
         assert await old.terminate() == 0
-        await again.registered()
-        assert len([line for line in old.lines() if line.get("state") == "registered"]) == 1
+        await again.wait_registered()
+        assert len([line for line in old.log_lines() if line.get("state") == "registered"]) == 1
 
 
 @pytest.mark.long
 async def test_forced_registrations_with_other_options_fail_no_job_in_flight(
     world: World,
 ) -> None:
-    async with balanced(()) as balancer:
+    async with run_balancer(()) as balancer:
         fleet = Fleet(world=world, balancer=balancer)
-        worker = await (await fleet.start(0)).registered()
+        worker = await (await fleet.start(0)).wait_registered()
         url = f"{world.restate.admin_endpoint}/services/{world.service}"
         revisions = set()
 

@@ -50,7 +50,7 @@ async def signed(
         world = World(restate=restate, target=target, http=http, folder=folder)
         config = world.config()
         config["workflow"]["restate"]["identity_keys"] = [KEY.public]
-        worker = await (await world.launch(config, "--log-level=debug")).registered()
+        worker = await (await world.launch(config, "--log-level=debug")).wait_registered()
         yield Signed(world=world, worker=worker)
         await world.aclose()
     await restate.stop()
@@ -65,7 +65,7 @@ async def test_jobs_of_a_server_that_signs_are_done(signed: Signed) -> None:
     ]
 
     assert outcomes == ["created", "unchanged", "deleted"]
-    assert "requests are not checked" not in signed.worker.text()
+    assert "requests are not checked" not in signed.worker.log_text()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_server_that_signs_with_another_key_cannot_register_the_worker(
 
     worker = await signed.world.launch(config)
 
-    (line, *_) = await worker.logged("not registered yet")
+    (line, *_) = await worker.wait_logged("not registered yet")
     assert "trusts the same identity keys" in line["reason"]
 
 
@@ -140,7 +140,7 @@ async def test_a_key_is_rotated_by_trusting_both_temporarily(signed: Signed) -> 
 
     worker = await signed.world.launch({**config, "workflow": {"restate": restate}})
 
-    await worker.registered()
+    await worker.wait_registered()
 
 
 async def test_an_invalid_key_ends_with_2_naming_its_setting(world: World) -> None:
@@ -149,6 +149,6 @@ async def test_an_invalid_key_ends_with_2_naming_its_setting(world: World) -> No
 
     worker = await world.launch(config)
 
-    assert await worker.ended() == 2
-    assert "workflow.restate.identity_keys[0]" in worker.text()
-    assert "PRIVATE" not in worker.text()
+    assert await worker.wait_ended() == 2
+    assert "workflow.restate.identity_keys[0]" in worker.log_text()
+    assert "PRIVATE" not in worker.log_text()

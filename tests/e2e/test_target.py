@@ -16,7 +16,7 @@ async def test_a_second_create_is_refused_where_names_are_unique(world: World) -
 
 async def test_a_second_create_is_seen_where_names_are_not_unique(world: World) -> None:
     body = _body(world)
-    await world.target.fault(body["tenant"], "create", doubles=1)
+    await world.target.set_fault(body["tenant"], "create", duplicate=1)
 
     assert await _create(world, body) == 201
     assert await _create(world, body) == 201
@@ -27,7 +27,7 @@ async def test_a_second_create_is_seen_where_names_are_not_unique(world: World) 
 
 async def test_faults_are_counted_for_one_tenant_and_call(world: World) -> None:
     body = _body(world)
-    await world.target.fault(body["tenant"], "create", fail=1, refuse=1)
+    await world.target.set_fault(body["tenant"], "create", fail=1, refuse=1)
 
     answers = [await _create(world, body) for _ in range(3)]
 

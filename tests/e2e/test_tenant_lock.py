@@ -11,7 +11,7 @@ async def test_the_record_of_a_deleted_tenant_is_forgotten_in_time(world: World)
     tenant = world.tenant()
     await world.run(tenant, "provision", version=1)
     await world.run(tenant, "delete", version=1)
-    assert len(await world.ended(tenant, 2)) == 2
+    assert len(await world.wait_ended(tenant, 2)) == 2
 
     async def look() -> bool:
         return await world.history(tenant) == []
@@ -34,13 +34,13 @@ async def test_the_record_of_a_recreated_tenant_is_not_forgotten(world: World) -
     await world.run(tenant, "provision", version=1)
     # When the other tenant is forgotten, this one's time would have passed too.
     await world.run(other, "delete", version=1)
-    await world.ended(other, 1)
+    await world.wait_ended(other, 1)
 
     async def look() -> bool:
         return await world.history(other) == []
 
     await wait_for(look)
-    assert await world.outcomes(tenant, 2) == ["absent", "created"]
+    assert await world.wait_outcomes(tenant, 2) == ["absent", "created"]
 
 
 async def test_a_job_cancelled_while_it_waits_for_the_lock_lets_no_other_acquire_it_early(
@@ -48,12 +48,12 @@ async def test_a_job_cancelled_while_it_waits_for_the_lock_lets_no_other_acquire
 ) -> None:
     await world.worker()
     tenant = world.tenant()
-    await world.target.fault(tenant, "create", delay_before=2.0)
+    await world.target.set_fault(tenant, "create", delay_before=2.0)
     holder = await world.send(tenant, "provision", version=1)
-    await world.target.asked(tenant, "create")
+    await world.target.wait_called(tenant, "create")
     waiting = await world.send(tenant, "update", version=2)
-    await world.has_status(waiting, "suspended")
-    await world.acquire_waits()
+    await world.wait_status(waiting, "suspended")
+    await world.wait_acquire_suspended()
 
     url = f"{world.restate.admin_endpoint}/invocations/{waiting}/cancel"
     async with world.http.patch(url) as response:
@@ -61,8 +61,8 @@ async def test_a_job_cancelled_while_it_waits_for_the_lock_lets_no_other_acquire
     last = await world.run(tenant, "update", version=3)
 
     assert last == "updated"
-    assert (await world.row(waiting))["completion_failure"] == "[409] cancelled"
-    assert (await world.row(holder))["status"] == "completed"
+    assert (await world.wait_row(waiting))["completion_failure"] == "[409] cancelled"
+    assert (await world.wait_row(holder))["status"] == "completed"
     assert (await world.target.document(tenant))["version"] == 3
     assert len(await world.target.resources(tenant)) == 1
 
@@ -75,7 +75,7 @@ async def test_tenants_with_awkward_keys_work(world: World) -> None:
         assert await world.run(tenant, "provision", version=1) == "created"
         assert await world.run(tenant, "provision", version=1) == "unchanged"
         assert await world.run(tenant, "delete", version=1) == "deleted"
-        assert await world.outcomes(tenant, 3) == ["created", "unchanged", "deleted"]
+        assert await world.wait_outcomes(tenant, 3) == ["created", "unchanged", "deleted"]
 
 
 async def test_restate_keeps_a_lock_in_the_partition_that_the_worker_queries(world: World) -> None:

@@ -12,7 +12,7 @@ import trustme
 from pytest_httpserver import HTTPServer
 
 from landlord_test_target.harness import Worker, World
-from landlord_test_target.tls import tls_before
+from landlord_test_target.tls_proxy import run_tls_proxy
 
 
 @attrs.frozen(kw_only=True)
@@ -52,8 +52,8 @@ def _context(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
 async def fronts(world: World, landlord: HTTPServer, tmp_path: Path) -> AsyncIterator[Fronts]:
     context, ca_file = _context("127.0.0.1", tmp_path)
     async with (
-        tls_before(world.restate.admin_endpoint, context) as admin,
-        tls_before(landlord.url_for(""), context) as api,
+        run_tls_proxy(world.restate.admin_endpoint, context) as admin,
+        run_tls_proxy(landlord.url_for(""), context) as api,
     ):
         yield Fronts(admin=admin, landlord=api, ca_file=ca_file)
 
@@ -74,7 +74,7 @@ async def test_a_worker_registers_and_works_over_tls(world: World, fronts: Front
     del config["workflow"]["restate"]["worker_landlord_api_url"]
 
     worker = await world.launch(config, SSL_CERT_FILE=str(fronts.ca_file))
-    await worker.registered()
+    await worker.wait_registered()
 
     assert await world.run(world.tenant(), "provision", "mock") == "created"
 
@@ -95,7 +95,7 @@ async def test_an_unknown_authority_of_the_admin_api_is_logged_at_each_try(
 ) -> None:
     worker = await world.launch(fronts.config(world))
 
-    (line, *_) = await worker.logged("not registered yet")
+    (line, *_) = await worker.wait_logged("not registered yet")
     assert f"{fronts.admin} shows a certificate that is not trusted" in line["reason"]
     assert "SSL_CERT_FILE" in line["reason"]
     assert await world.admin.service(world.service) is None
@@ -105,7 +105,7 @@ async def test_a_certificate_for_another_host_is_refused_though_its_authority_is
     world: World, landlord: HTTPServer, tmp_path: Path
 ) -> None:
     context, ca_file = _context("elsewhere.example", tmp_path)
-    async with tls_before(landlord.url_for(""), context) as api:
+    async with run_tls_proxy(landlord.url_for(""), context) as api:
         fronts = Fronts(admin=world.restate.admin_endpoint, landlord=api, ca_file=ca_file)
         code, text = await fronts.worker(world, SSL_CERT_FILE=str(ca_file)).command("check")
 

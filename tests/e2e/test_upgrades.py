@@ -94,7 +94,7 @@ class Rolls:
 
     async def _creates(self, tenant: str, **kinds: float) -> None:
         """Set the target's faults for creates, so that a second create makes a second resource."""
-        await self.world.target.fault(tenant, "create", doubles=1, **kinds)
+        await self.world.target.set_fault(tenant, "create", duplicate=1, **kinds)
 
     async def _plain(self, tenant: str) -> Operation:
         await self._creates(tenant)
@@ -106,38 +106,38 @@ class Rolls:
     async def _running(self, tenant: str) -> Operation:
         await self._creates(tenant, hold=1)
         job = await self.world.send(tenant, "provision", version=1)
-        await self.world.target.asked(tenant, "create")
+        await self.world.target.wait_called(tenant, "create")
         return Operation(kind="running", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _waiting(self, tenant: str) -> tuple[Operation, Operation]:
         holder = attrs.evolve(await self._running(tenant), kind="gives way", outcome="", version=2)
         job = await self.world.send(tenant, "update", version=2)
-        await self.world.has_status(job, "suspended")
+        await self.world.wait_status(job, "suspended")
         waits = Operation(kind="waiting", tenant=tenant, job=job, outcome="updated", version=2)
         return holder, waits
 
     async def _held(self, tenant: str) -> Operation:
         await self._creates(tenant, refuse=-1)
         job = await self.world.send(tenant, "provision", version=1)
-        await self.world.held(job, "LE402")
+        await self.world.wait_held(job, "LE402")
         return Operation(kind="held", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _backing_off(self, tenant: str) -> Operation:
         await self._creates(tenant, fail=-1)
         job = await self.world.send(tenant, "provision", version=1)
-        await self.world.held(job, "LE403")
+        await self.world.wait_held(job, "LE403")
         return Operation(kind="backing off", tenant=tenant, job=job, outcome="created", version=1)
 
     async def _judge(self, operation: Operation) -> None:
         """Compare an operation's row, history and ledger with its expected result."""
         self.operations[operation.kind] += 1
-        row = await self.world.has_status(operation.job, "completed")
+        row = await self.world.wait_status(operation.job, "completed")
         failure = row.get("completion_failure", "")
         if not operation.outcome:
             self.wrong["failed"] += failure not in GAVE_WAY
             return
         self.wrong["failed"] += bool(failure)
-        history = await self.world.ended(operation.tenant, 1)
+        history = await self.world.wait_ended(operation.tenant, 1)
         ends = {(entry["execution_id"], entry["outcome"]) for entry in history}
         resources = await self.world.target.resources(operation.tenant)
         versions = {json.loads(resource["document"])["version"] for resource in resources}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from landlord_engines_core.models import PolledState
 from landlord_test_target.harness import World
 
 RECORDED = Path(__file__).parent.parent / "data" / "landlord-wire" / "restate-dispatch.json"
@@ -30,23 +31,23 @@ async def test_every_recorded_dispatch_is_accepted_and_done(world: World) -> Non
     for sent in ids.values():
         *_, last = sent
         for dispatch in sent:
-            await world.has_status(dispatch, "completed")
-        assert (await world.done(last))["state"] == "succeeded"
+            await world.wait_status(dispatch, "completed")
+        assert (await world.wait_done(last))["state"] == "succeeded"
 
 
 async def test_polling_reads_a_state_as_landlord_does(world: World) -> None:
     await world.worker()
     job = await world.send(world.tenant(), "provision", "nomad")
-    await world.held(job, "not configured")
+    await world.wait_held(job, "not configured")
 
     held = await world.dispatcher.poll(job)
     await world.dispatcher.kill(job)
-    await world.has_status(job, "completed")
+    await world.wait_status(job, "completed")
     killed = await world.dispatcher.poll(job)
     await world.dispatcher.kill(job)
 
-    assert (held["state"], held["sub_state"]) == ("running", "backing-off")
-    assert (killed["state"], killed["sub_state"]) == ("succeeded", "succeeded")
-    assert await world.dispatcher.poll("inv_1kryKC7YIpa26JsiRLxzK8aTDqh6rFSIHR") == {
-        "error": "execution not found"
-    }
+    assert held is not None
+    assert held.state is PolledState.BACKING_OFF
+    assert killed is not None
+    assert killed.state is PolledState.SUCCEEDED
+    assert await world.dispatcher.poll("inv_1kryKC7YIpa26JsiRLxzK8aTDqh6rFSIHR") is None

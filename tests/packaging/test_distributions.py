@@ -27,6 +27,9 @@ ENTRY_POINTS = {
     ("landlord.worker_engines", "stepfunctions", "landlord_engines_stepfunctions_stub"),
 }
 
+PLUGIN = "landlord_engines_core.conformance.plugin"
+"""The plugin of pytest, which is its entry point's name, too."""
+
 
 def project(name: str) -> dict[str, Any]:
     text = (ROOT / name / "pyproject.toml").read_text(encoding="utf-8")
@@ -116,5 +119,6 @@ def test_no_other_entry_point_is_declared() -> None:
         for key in targets
     }
 
-    assert declared == ENTRY_POINTS
+    assert declared == {*ENTRY_POINTS, ("pytest11", PLUGIN, NAMES[0])}
+    assert project(NAMES[0])["entry-points"]["pytest11"] == {PLUGIN: PLUGIN}
     assert project(NAMES[0])["scripts"] == {"landlord-host": "landlord_engines_core.cli:main"}

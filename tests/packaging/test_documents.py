@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from landlord_engine_direct.store import Store
-from landlord_test_target.settings_table import written
+from landlord_test_target.settings_table import update_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ def test_every_defect_has_a_row() -> None:
 def test_the_table_of_settings_is_that_of_the_settings_tree() -> None:
     document = (ROOT / "docs" / "operating" / "configure.md").read_text(encoding="utf-8")
 
-    assert document == written(document), (
+    assert document == update_table(document), (
         "run `python -m landlord_test_target.settings_table docs/operating/configure.md`"
     )
 

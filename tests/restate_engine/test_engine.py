@@ -6,18 +6,18 @@ from landlord_engines_core.engine import Capability, EngineContext, HostInfo
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings import Url
 from landlord_engines_restate import RestateEngine, RestateSettings, factory
-from landlord_test_target.direct import Lines, jobs
+from landlord_test_target.in_memory import RecordingLogger, build_tenant_jobs
 
 KEY = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
 
 
-def engine(logger: Lines | None = None, **settings: object) -> RestateEngine:
+def engine(logger: RecordingLogger | None = None, **settings: object) -> RestateEngine:
     context = EngineContext(
         settings=RestateSettings(admin_endpoint=Url("http://127.0.0.1:9"), **settings),  # type: ignore[arg-type]
-        run_job=jobs().run,
-        resync=jobs().resync,
-        is_wanted=jobs().is_wanted,
-        logger=logger if logger is not None else Lines(),
+        run_job=build_tenant_jobs().run,
+        resync=build_tenant_jobs().resync,
+        is_wanted=build_tenant_jobs().is_wanted,
+        logger=logger if logger is not None else RecordingLogger(),
         host=HostInfo(),
     )
     restate_engine = factory.create_engine(context)
@@ -35,7 +35,7 @@ async def test_settings_that_do_not_fit_are_refused_when_the_engine_is_created()
 
 
 async def test_with_identity_keys_nobody_is_warned_of_missing_signatures() -> None:
-    signed, unsigned = Lines(), Lines()
+    signed, unsigned = RecordingLogger(), RecordingLogger()
 
     engine(signed, identity_keys=(KEY,))._warn_about_settings()
     engine(unsigned)._warn_about_settings()

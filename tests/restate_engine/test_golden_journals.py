@@ -26,7 +26,7 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.admin.known_services import KnownServices
 from landlord_engines_restate.jobs.services import build_services
 from landlord_engines_restate.settings import Names
-from landlord_test_target.direct import Lines, jobs
+from landlord_test_target.in_memory import RecordingLogger, build_tenant_jobs
 
 JOURNALS = Path(__file__).parent.parent / "data" / "journals"
 RECORDED = sorted(JOURNALS.glob("*/*.json"))
@@ -139,13 +139,13 @@ def _with_steps_named(body: bytes, names: Mapping[bytes, bytes]) -> bytes:
 async def _replayed(recorded: Mapping[str, str], compute: MockCompute) -> bytes:
     """Give a recorded request to the application and return its answer."""
     admin = AdminClient("http://127.0.0.1:9")
-    tenants = jobs(("mock", compute))
+    tenants = build_tenant_jobs(("mock", compute))
     context = EngineContext(
         settings=None,
         run_job=tenants.run,
         resync=tenants.resync,
         is_wanted=tenants.is_wanted,
-        logger=Lines(),
+        logger=RecordingLogger(),
         host=HostInfo(),
     )
     names = Names("TenantProvisioning", "TenantProvisioning")

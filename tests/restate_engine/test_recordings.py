@@ -17,8 +17,8 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
-from landlord_test_target.direct import Lines
-from landlord_test_target.landlord import Caller
+from landlord_test_target.in_memory import RecordingLogger
+from landlord_test_target.landlord import ApiUser
 from landlord_test_target.waiting import wait_for
 
 WIRE = Path(__file__).parents[1] / "data" / "landlord-wire"
@@ -54,14 +54,16 @@ async def dispatcher(httpserver: HTTPServer) -> AsyncIterator[RestateDispatcher]
 
 
 @pytest_asyncio.fixture
-async def landlord(dispatcher: RestateDispatcher) -> AsyncIterator[Caller]:
+async def landlord(dispatcher: RestateDispatcher) -> AsyncIterator[ApiUser]:
     compute = ComputeRegistry({"mock": MockCompute()})
     quick = Intervals(reconcile=0.02, poll=0.02, retry=0.05, kill=0.02)
     async with (
-        landlord_in_memory(dispatcher, compute=compute, logger=Lines(), intervals=quick) as running,
+        landlord_in_memory(
+            dispatcher, compute=compute, logger=RecordingLogger(), intervals=quick
+        ) as running,
         aiohttp.ClientSession() as http,
     ):
-        yield Caller(url=running.url, http=http)
+        yield ApiUser(url=running.url, http=http)
 
 
 def on_the_wire(request: Request) -> dict[str, str]:
@@ -114,7 +116,7 @@ async def test_every_recorded_dispatch_is_sent_field_by_field_as_it_was_recorded
 
 @pytest.mark.parametrize("exchange", POLLS)
 async def test_every_recorded_row_gives_the_tenant_state_that_landlord_showed(
-    httpserver: HTTPServer, landlord: Caller, exchange: dict[str, Any]
+    httpserver: HTTPServer, landlord: ApiUser, exchange: dict[str, Any]
 ) -> None:
     recorded, response = exchange["request"], exchange["response"]
     execution_id = recorded["body"]["query"].split("'")[1]
@@ -133,11 +135,11 @@ async def test_every_recorded_row_gives_the_tenant_state_that_landlord_showed(
     async def polled() -> bool:
         return len(sent(httpserver, "POST", "/query")) >= 2
 
-    seen = await landlord.seen(
+    seen = await landlord.wait_fields(
         tenant, status=expected["status"], workflow_sub_state=expected["sub_state"]
     )
     if expected["retry_count"] is not None:
-        seen = await landlord.seen(tenant, workflow_retry_count=expected["retry_count"])
+        seen = await landlord.wait_fields(tenant, workflow_retry_count=expected["retry_count"])
         await wait_for(polled)
         seen = (await landlord.get(tenant)).body
     word = expected.get("word", "completed" if status == "completed" else expected["sub_state"])
@@ -151,7 +153,7 @@ async def test_every_recorded_row_gives_the_tenant_state_that_landlord_showed(
 
 @pytest.mark.parametrize("exchange", KILLS)
 async def test_a_delete_sends_the_recorded_kill_and_continues_after_any_answer(
-    httpserver: HTTPServer, landlord: Caller, exchange: dict[str, Any]
+    httpserver: HTTPServer, landlord: ApiUser, exchange: dict[str, Any]
 ) -> None:
     recorded, response = exchange["request"], exchange["response"]
     execution_id = recorded["path"].split("/")[2]
@@ -163,7 +165,7 @@ async def test_a_delete_sends_the_recorded_kill_and_continues_after_any_answer(
         response["body"], status=response["status"]
     )
     tenant = await landlord.create("acme")
-    await landlord.seen(tenant, workflow_execution_id=execution_id)
+    await landlord.wait_fields(tenant, workflow_execution_id=execution_id)
 
     answer = await landlord.delete(tenant)
 

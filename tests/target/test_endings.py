@@ -5,39 +5,50 @@ from itertools import product
 import attrs
 import pytest
 
-from landlord_test_target.endings.docker_wire import MOMENTS
-from landlord_test_target.endings.ground import Asked, Holds
-from landlord_test_target.endings.judge import findings
-from landlord_test_target.endings.plan import Case, Then, Times, Work, freezes, plan
-from landlord_test_target.endings.story import Story
+from landlord_test_target.endings.case_record import CaseRecord
+from landlord_test_target.endings.case_target import Resources, TargetRequest
+from landlord_test_target.endings.cases import (
+    Case,
+    KilledJob,
+    NextJob,
+    Timeouts,
+    draw_cases,
+    draw_freezes,
+)
+from landlord_test_target.endings.docker_proxy import MOMENTS
+from landlord_test_target.endings.judge import find_faults
 
-TIMES = Times(step_timeout=20)
+TIMES = Timeouts(step_timeout=20)
 
-GONE = Holds(count=0, serving=0, running=0)
-
-
-def serving(version: int) -> Holds:
-    return Holds(count=1, serving=version, running=1)
+GONE = Resources(count=0, serving=0, running=0)
 
 
-def story(work: Work, then: Then, holds: Holds, *, api: bool = True, took: bool = True) -> Story:
-    (drawn,) = plan(1, 1, TIMES, MOMENTS)
-    case: Case = attrs.evolve(drawn, work=work, then=then, younger=3)
-    return Story(case=case, api=api, took=took, ended=10.0, holds=holds)
+def serving(version: int) -> Resources:
+    return Resources(count=1, serving=version, running=1)
+
+
+def case_record(
+    work: KilledJob, then: NextJob, resources: Resources, *, api: bool = True, had_lock: bool = True
+) -> CaseRecord:
+    (drawn,) = draw_cases(1, 1, TIMES, MOMENTS)
+    case: Case = attrs.evolve(drawn, killed_job=work, next_job=then, next_version=3)
+    return CaseRecord(
+        case=case, api=api, had_lock=had_lock, next_job_ended=10.0, resources=resources
+    )
 
 
 def test_a_seed_gives_the_same_cases_each_time() -> None:
-    cases = plan(7, 40, TIMES, MOMENTS)
+    cases = draw_cases(7, 40, TIMES, MOMENTS)
 
-    assert cases == plan(7, 40, TIMES, MOMENTS)
-    assert cases != plan(8, 40, TIMES, MOMENTS)
-    assert freezes(7, 3, TIMES) == freezes(7, 3, TIMES)
+    assert cases == draw_cases(7, 40, TIMES, MOMENTS)
+    assert cases != draw_cases(8, 40, TIMES, MOMENTS)
+    assert draw_freezes(7, 3, TIMES) == draw_freezes(7, 3, TIMES)
 
 
 def test_forty_cases_combine_each_operation_with_each_next_job_and_delay_each_call() -> None:
-    cases = plan(7, 40, TIMES, MOMENTS)
+    cases = draw_cases(7, 40, TIMES, MOMENTS)
 
-    assert {(case.work, case.then) for case in cases} == set(product(Work, Then))
+    assert {(case.killed_job, case.next_job) for case in cases} == set(product(KilledJob, NextJob))
     late = {(delay.call, delay.moment) for case in cases for delay in case.delays}
     assert late == {call for calls in MOMENTS.values() for call in calls}
     assert max(delay.seconds for case in cases for delay in case.delays) > TIMES.step_timeout
@@ -46,50 +57,53 @@ def test_forty_cases_combine_each_operation_with_each_next_job_and_delay_each_ca
 @pytest.mark.parametrize(
     ("work", "then", "api", "right"),
     [
-        (Work.UPDATE, Then.DELETE, True, [GONE]),
-        (Work.SICK, Then.YOUNGER, True, [serving(3)]),
-        (Work.UPDATE, Then.NOTHING, True, [serving(2)]),
-        (Work.UPDATE, Then.NOTHING, False, [serving(1), serving(2)]),
-        (Work.LATE, Then.NOTHING, True, [serving(1)]),
-        (Work.LATE, Then.NOTHING, False, [serving(1)]),
-        (Work.PROVISION, Then.NOTHING, True, [serving(1)]),
-        (Work.PROVISION, Then.NOTHING, False, [GONE, serving(1)]),
+        (KilledJob.UPDATE, NextJob.DELETE, True, [GONE]),
+        (KilledJob.UNHEALTHY, NextJob.YOUNGER, True, [serving(3)]),
+        (KilledJob.UPDATE, NextJob.NOTHING, True, [serving(2)]),
+        (KilledJob.UPDATE, NextJob.NOTHING, False, [serving(1), serving(2)]),
+        (KilledJob.NEVER_HEALTHY, NextJob.NOTHING, True, [serving(1)]),
+        (KilledJob.NEVER_HEALTHY, NextJob.NOTHING, False, [serving(1)]),
+        (KilledJob.PROVISION, NextJob.NOTHING, True, [serving(1)]),
+        (KilledJob.PROVISION, NextJob.NOTHING, False, [GONE, serving(1)]),
     ],
 )
 def test_only_the_expected_versions_of_a_case_are_accepted(
-    work: Work, then: Then, right: list[Holds], *, api: bool
+    work: KilledJob, then: NextJob, right: list[Resources], *, api: bool
 ) -> None:
     ends = [GONE, *map(serving, (1, 2, 3))]
 
-    assert [end for end in ends if not findings(story(work, then, end, api=api))] == right
+    assert [end for end in ends if not find_faults(case_record(work, then, end, api=api))] == right
 
 
 @pytest.mark.parametrize(
-    "holds", [Holds(count=2, serving=0, running=1), Holds(count=1, serving=0, running=1)]
+    "resources",
+    [Resources(count=2, serving=0, running=1), Resources(count=1, serving=0, running=1)],
 )
-def test_an_incomplete_version_is_never_accepted(holds: Holds) -> None:
-    for work, then in product(Work, Then):
-        assert findings(story(work, then, holds))
+def test_an_incomplete_version_is_never_accepted(resources: Resources) -> None:
+    for work, then in product(KilledJob, NextJob):
+        assert find_faults(case_record(work, then, resources))
 
 
 def test_a_job_that_was_killed_before_it_had_the_lock_changes_nothing() -> None:
-    assert not findings(story(Work.UPDATE, Then.NOTHING, serving(1), took=False))
+    assert not find_faults(
+        case_record(KilledJob.UPDATE, NextJob.NOTHING, serving(1), had_lock=False)
+    )
 
 
 def test_a_create_sent_after_the_delete_is_found_and_one_sent_before_is_not() -> None:
-    deleted = story(Work.PROVISION, Then.DELETE, GONE)
-    deleted.asked = [Asked(at=9.0, call="create", detail={})]
-    assert not findings(deleted)
+    deleted = case_record(KilledJob.PROVISION, NextJob.DELETE, GONE)
+    deleted.requests = [TargetRequest(at=9.0, call="create", detail={})]
+    assert not find_faults(deleted)
 
-    deleted.asked = [Asked(at=11.0, call="create", detail={})]
-    assert findings(deleted) == ["asked to create 1.00 s after the delete"]
+    deleted.requests = [TargetRequest(at=11.0, call="create", detail={})]
+    assert find_faults(deleted) == ["create sent 1.00 s after the delete"]
 
 
 def test_a_next_job_that_never_ends_is_found() -> None:
-    stuck = story(Work.UPDATE, Then.YOUNGER, serving(3))
-    stuck.ended = 0
+    stuck = case_record(KilledJob.UPDATE, NextJob.YOUNGER, serving(3))
+    stuck.next_job_ended = 0
 
-    assert findings(stuck) == ["what followed (younger) has not ended"]
+    assert find_faults(stuck) == ["the next job (younger) has not ended"]
 
 
 @pytest.mark.parametrize(
@@ -100,9 +114,9 @@ def test_a_late_update_in_place_is_accepted_only_without_an_api(
 ) -> None:
     ends = []
     for version in (1, 2, 3):
-        late = story(Work.UPDATE, Then.YOUNGER, serving(version), api=api)
+        late = case_record(KilledJob.UPDATE, NextJob.YOUNGER, serving(version), api=api)
         late.killed = 9.0
-        late.asked = [Asked(at=8.0, call="update", detail={"answered": answered})]
-        ends += [] if findings(late) else [version]
+        late.requests = [TargetRequest(at=8.0, call="update", detail={"answered": answered})]
+        ends += [] if find_faults(late) else [version]
 
     assert ends == right

@@ -34,7 +34,8 @@ The tree, with the stable code of each class::
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
     │   └── ComputeUnavailable        LE502  another attempt may succeed
     ├── LandlordUnavailable           LE601  Landlord's API gave no usable answer
-    └── DemoFailed                    LE701  a demo did not see the expected result
+    ├── DemoFailed                    LE701  a demo did not see the expected result
+    └── NotConformant                 LE702  an engine breaks a rule of its contract, or a rule did not run
 
 A message says what failed and where, and ``hint`` says what to do next. Neither contains a value of a
 tenant's configuration, since both reach logs and the backend. Both are bounded in length, since they
@@ -65,6 +66,7 @@ __all__ = [
     "JobError",
     "LandlordEnginesError",
     "LandlordUnavailable",
+    "NotConformant",
     "PluginAmbiguous",
     "PluginError",
     "PluginImportFailed",
@@ -372,6 +374,12 @@ class DemoFailed(LandlordEnginesError):
     """The demo did not see the expected result in time."""
 
     code = "LE701"
+
+
+class NotConformant(LandlordEnginesError):
+    """The engine breaks a rule of its contract, or a rule of the conformance kit did not run."""
+
+    code = "LE702"
 
 
 class ExitAttempted(RuntimeError):

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
 from time import monotonic
 from typing import Any, TypeVar
@@ -22,7 +21,6 @@ from landlord_engines_core.engine import (
 from landlord_engines_core.errors import (
     EngineFailed,
     EngineRefused,
-    LandlordEnginesError,
     RegistrationError,
     RegistrationFailed,
     RegistrationRefused,
@@ -106,7 +104,7 @@ class EngineLifecycle:
 
     Attributes:
         info: The engine's name and capabilities.
-        engine: The engine.
+        engine: The engine; its methods raise core's errors and no other.
         options: The settings.
         logger: Receives changes of the registration, and failures.
         registered: Set once the backend sends jobs to this worker.
@@ -178,8 +176,7 @@ class EngineLifecycle:
         self.state = state
 
     async def _serve(self) -> None:
-        with self._translate_errors():
-            await self.engine.serve(self._on_started)
+        await self.engine.serve(self._on_started)
 
     def _on_started(self) -> None:
         if self.state is EngineState.STARTING:
@@ -190,10 +187,9 @@ class EngineLifecycle:
         await self._started.wait()
         # Only now: an engine that plans the lock may refuse with its own message when it serves.
         _refuse_without_lock(self.info, Support.PLANNED)
-        with self._translate_errors():
-            await self._register(at_start=True)
-            if self.info.supports(Capability.WATCH):
-                await self._watch()
+        await self._register(at_start=True)
+        if self.info.supports(Capability.WATCH):
+            await self._watch()
         # Without a watch this task still has to last until it is cancelled.
         await asyncio.Event().wait()
 
@@ -296,27 +292,12 @@ class EngineLifecycle:
         self.logger.info("draining", grace=grace)
         try:
             async with asyncio.timeout(grace + MARGIN):
-                with self._translate_errors():
-                    await self.engine.shutdown(grace)
+                await self.engine.shutdown(grace)
                 await asyncio.wait((serving,))
         except TimeoutError as error:
             raise EngineFailed(
                 f"worker engine {self.info.name} did not end within {grace:g} s",
                 hint="report it to the engine's authors: shutdown has to return, and then serve",
-            ) from error
-
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        """Raise EngineFailed in place of an engine's errors."""
-        try:
-            yield
-        except (LandlordEnginesError, asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as error:
-            # SystemExit too: it would end the process with its own exit code, perhaps with 0.
-            raise EngineFailed(
-                f"worker engine {self.info.name} raised {type(error).__name__}: {error}",
-                hint="report it to the engine's authors",
             ) from error
 
 

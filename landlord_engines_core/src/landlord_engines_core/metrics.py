@@ -5,6 +5,7 @@ exist from the start, at zero. The event loop's thread writes them, and any othe
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -59,6 +60,11 @@ _OUTCOMES: Mapping[str, tuple[str, ...]] = {
 _STEPS = ("resolve", "apply", "hold", "fail", "plan", "resync")
 # From a step that changes nothing, in milliseconds, to the default worker.step_timeout.
 _BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+# From a local socket to worker.step_timeout. Few: an engine has a series for each name and bucket.
+_REQUEST_BUCKETS = (0.01, 0.1, 1.0, 10.0, 60.0)
+_REQUEST = re.compile("[a-z][a-z0-9 _-]{0,39}")
+MAX_REQUESTS = 50
+"""Names of requests that each compute engine may have; a label must not grow with tenants."""
 _KINDS: Mapping[type[JobError], str] = {
     Held: "held",
     Transient: "transient",
@@ -116,6 +122,8 @@ class Metrics:
         self._jobs = self._count_jobs()
         self._failures = self._count_failures()
         self._steps = self._time_steps()
+        self._duration, self._failed = self._time_requests(), self._count_failed_requests()
+        self._requests: dict[str, dict[str, tuple[Histogram, Counter]]] = {}
         self._lost = Counter(
             f"{_PREFIX}attempts_lost",
             "Attempts of jobs that began and never ended because their worker was killed. The worker"
@@ -179,6 +187,24 @@ class Metrics:
             if isinstance(failure, InvalidJob):
                 # Counted here: the backend may end the job with another error.
                 self.count_job(operation, "invalid")
+
+    @contextmanager
+    def time_request(self, engine: str, request: str) -> Iterator[None]:
+        """Time one request of a compute engine to its target, and count its failure.
+
+        Args:
+            engine: The compute engine's name.
+            request: The request's name. After 50 names of an engine, others count as ``other``.
+        """
+        duration, failures = self._requests_of(engine, request)
+        since = perf_counter()
+        try:
+            yield
+        except Exception:
+            failures.inc()
+            raise
+        finally:
+            duration.observe(perf_counter() - since)
 
     def count_lost_attempt(self) -> None:
         """Count an attempt that never ended because its worker was killed."""
@@ -266,6 +292,32 @@ class Metrics:
         # All pairs from the start: Prometheus sees no increase in a series that begins at 1.
         pairs = ((operation, word) for operation, words in _OUTCOMES.items() for word in words)
         return {pair: counter.labels(*pair) for pair in pairs}
+
+    def _requests_of(self, engine: str, request: str) -> tuple[Histogram, Counter]:
+        known = self._requests.setdefault(engine, {})
+        if request not in known:
+            if len(known) >= MAX_REQUESTS or not _REQUEST.fullmatch(request):
+                request = "other"
+            labels = (engine, request)
+            known[request] = (self._duration.labels(*labels), self._failed.labels(*labels))
+        return known[request]
+
+    def _time_requests(self) -> Histogram:
+        return Histogram(
+            f"{_PREFIX}target_request_duration_seconds",
+            "Duration of each request of a compute engine to its target, whatever its result.",
+            ("compute_engine", "request"),
+            buckets=_REQUEST_BUCKETS,
+            registry=self._registry,
+        )
+
+    def _count_failed_requests(self) -> Counter:
+        return Counter(
+            f"{_PREFIX}target_request_failures",
+            "Requests of a compute engine to its target that failed, refusals included.",
+            ("compute_engine", "request"),
+            registry=self._registry,
+        )
 
     def _count_failures(self) -> Mapping[type[Any], Counter]:
         counter = Counter(

@@ -28,6 +28,8 @@ __all__ = [
     "Outcome",
     "Output",
     "Placement",
+    "PolledExecution",
+    "PolledState",
     "Record",
     "Resynced",
     "Tenant",
@@ -278,6 +280,45 @@ class ExecutionStatus:
     stop_time: str = ""
     input: None = None
     output: Output
+
+
+class PolledState(StrEnum):
+    """State of an execution as Landlord reads it from a backend."""
+
+    PENDING = "pending"
+    """The backend has the job, and no worker has begun it."""
+    RUNNING = "running"
+    WAITING = "waiting"
+    """The job has begun, and waits for something other than its next attempt."""
+    BACKING_OFF = "backing-off"
+    """The job waits for its next attempt. If the configuration changed, Landlord kills it."""
+    SUCCEEDED = "succeeded"
+    """Landlord takes the job for a success. It does so for each ended job on Restate."""
+    FAILED = "failed"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the execution has ended; Landlord then polls it no more."""
+        return self in (PolledState.SUCCEEDED, PolledState.FAILED)
+
+    @property
+    def sub_state(self) -> str:
+        """The sub-state that Landlord's API shows."""
+        return "waiting" if self is PolledState.PENDING else self.value
+
+
+@attrs.frozen(kw_only=True)
+class PolledExecution:
+    """One reading of an execution.
+
+    Attributes:
+        retry_count: How many attempts failed, as the backend counts them.
+        error: Why the last attempt failed, or the job ended; may be empty.
+    """
+
+    state: PolledState
+    retry_count: int = 0
+    error: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,7 @@ from types import FrameType
 
 import attrs
 
-__all__ = ["Engines", "Whereabouts", "find_whereabouts", "thread_whereabouts"]
+__all__ = ["Engines", "Whereabouts", "find_owner", "find_whereabouts", "thread_whereabouts"]
 
 Engines = Mapping[str, str]
 """Names of engines, such as ``worker engine restate``, by the module of their entry point."""
@@ -35,7 +35,7 @@ def find_whereabouts(frame: FrameType | None, engines: Engines) -> Whereabouts:
     """Find the innermost frame of an engine, or else the innermost frame."""
     frames = list(_walk_outwards(frame))
     for candidate in frames:
-        if engine := _engine_of(str(candidate.f_globals.get("__name__", "")), engines):
+        if engine := find_owner(str(candidate.f_globals.get("__name__", "")), engines):
             return Whereabouts(engine=engine, location=_location(candidate))
     return Whereabouts(
         engine="", location=_location(frames[0]) if frames else "an unknown location"
@@ -53,7 +53,8 @@ def _walk_outwards(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _engine_of(module: str, engines: Engines) -> str:
+def find_owner(module: str, engines: Engines) -> str:
+    """Find the engine to which a module belongs, or return an empty text."""
     for target, name in engines.items():
         package = target.partition(".")[0]
         # Built-in engines share their distribution with the host.

@@ -20,7 +20,8 @@ from landlord_engines_core.catalog import (
     read_catalog,
 )
 from landlord_engines_core.catalog_problems import ProblemKind, advise_choice, find_problems
-from landlord_engines_core.compute import ComputeFactory
+from landlord_engines_core.compute import COMPUTE_CONTRACT, ComputeEngineFactory
+from landlord_engines_core.compute.declaration import find_compute_problems
 from landlord_engines_core.engine import CONTRACT, EngineFactory
 from landlord_engines_core.engine.declaration import find_factory_problems
 from landlord_engines_core.errors import (
@@ -33,7 +34,7 @@ from landlord_engines_core.errors import (
     PluginWrongType,
 )
 
-__all__ = ["load_compute_engine", "load_worker_engine"]
+__all__ = ["find_compute_settings", "load_compute_engine", "load_worker_engine"]
 
 _DISTRIBUTIONS = {
     (WORKER_ENGINES, "restate"): "landlord-engines-restate",
@@ -56,11 +57,16 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
             f"worker engine {chosen} leads to an object of type {type(factory).__name__}, not to an EngineFactory",
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
-    _refuse_problems(chosen, factory)
+    _refuse_problems(
+        "worker",
+        chosen,
+        find_factory_problems(chosen.name, factory),
+        is_other_version=getattr(factory.info, "contract", CONTRACT) != CONTRACT,
+    )
     return chosen, factory
 
 
-def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
+def load_compute_engine(name: str) -> tuple[Candidate, ComputeEngineFactory]:
     """Load the factory of one compute engine.
 
     Raises:
@@ -68,26 +74,46 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeFactory]:
     """
     chosen = _choose(COMPUTE_ENGINES, name)
     factory = _load(chosen)
-    if not callable(factory):
+    if not isinstance(factory, ComputeEngineFactory):
         raise PluginWrongType(
-            f"compute engine {chosen} leads to an object of type {type(factory).__name__}, which is not callable",
+            f"compute engine {chosen} leads to an object of type {type(factory).__name__},"
+            " not to a ComputeEngineFactory",
             hint=f"update {chosen.distribution}, or report it to its authors",
         )
+    _refuse_problems(
+        "compute",
+        chosen,
+        find_compute_problems(chosen.name, factory),
+        is_other_version=getattr(factory.info, "contract", COMPUTE_CONTRACT) != COMPUTE_CONTRACT,
+    )
     return chosen, factory
 
 
-def _refuse_problems(chosen: Candidate, factory: EngineFactory) -> None:
-    problems = find_factory_problems(chosen.name, factory)
+def find_compute_settings(name: str) -> type | None:
+    """Find the class of a compute engine's settings; ``None`` if the engine cannot be loaded.
+
+    Loading the engine again for its use reports why.
+    """
+    try:
+        _, factory = load_compute_engine(name)
+    except PluginError:
+        return None
+    return factory.settings_type
+
+
+def _refuse_problems(
+    kind: str, chosen: Candidate, problems: tuple[str, ...], *, is_other_version: bool
+) -> None:
     if not problems:
         return
     # Alone: its other problems may only be those of another version.
-    if getattr(factory.info, "contract", CONTRACT) != CONTRACT:
+    if is_other_version:
         raise PluginIncompatible(
-            f"worker engine {chosen} is not for this host: {problems[0]}",
+            f"{kind} engine {chosen} is not for this host: {problems[0]}",
             hint=f"upgrade landlord-engines-core, or install another version of {chosen.distribution}",
         )
     raise PluginInvalid(
-        f"worker engine {chosen} is not valid: {'; '.join(problems)}",
+        f"{kind} engine {chosen} is not valid: {'; '.join(problems)}",
         hint=f"update {chosen.distribution}, or report it to its authors",
     )
 

@@ -4,16 +4,21 @@ import signal
 from collections.abc import Callable
 from threading import Thread
 
-__all__ = ["start_thread"]
+__all__ = ["leave_signals", "start_thread"]
+
+
+def leave_signals() -> None:
+    """Have this thread receive no signal."""
+    # Observed on Linux: while the main thread has yet to handle one signal, another thread receives
+    # the next. Nothing wakes the main thread then, so that a blocked call hides the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
 
 def start_thread(name: str, work: Callable[[], object]) -> Thread:
     """Start a daemon thread that receives no signal."""
-    # Observed on Linux: while the main thread has yet to handle one signal, another thread receives
-    # the next. Nothing wakes the main thread then, so that a blocked call hides the signal.
 
     def run() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        leave_signals()
         work()
 
     thread = Thread(target=run, name=name, daemon=True)

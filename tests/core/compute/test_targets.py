@@ -9,7 +9,7 @@ from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.compute.targets import Targets, reach
 from landlord_engines_core.errors import ComputeRefused
 from landlord_engines_core.metrics import Metrics
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 class Scripted(MockCompute):
@@ -32,14 +32,14 @@ def scripted(*script: str | BaseException) -> Scripted:
 
 
 async def test_an_engine_without_a_target_is_reached() -> None:
-    status = await reach(MockCompute())
+    status = await reach("own", MockCompute())
 
     assert status.is_reached
     assert status.detail == ""
 
 
 async def test_an_unexpected_error_of_an_engine_is_reported_without_its_text() -> None:
-    status = await reach(scripted(KeyError("sesame")))
+    status = await reach("own", scripted(KeyError("sesame")))
 
     assert "cannot reach its target: KeyError" in str(status.error)
     assert "sesame" not in str(status.error)
@@ -49,7 +49,7 @@ async def test_an_unexpected_error_of_an_engine_is_reported_without_its_text() -
 async def test_an_engine_that_calls_exit_in_reach_does_not_end_the_worker(
     exits: BaseException,
 ) -> None:
-    status = await reach(scripted(exits))
+    status = await reach("own", scripted(exits))
 
     assert f"cannot reach its target: {type(exits).__name__}" in str(status.error)
 
@@ -60,13 +60,13 @@ async def test_a_target_that_gives_no_answer_is_given_up() -> None:
             await asyncio.Event().wait()
             return ""
 
-    status = await reach(Silent(), 0.01)
+    status = await reach("own", Silent(), 0.01)
 
     assert "gave no answer in 0.01 s" in str(status.error)
 
 
 async def test_each_status_that_is_new_is_logged_once_and_the_gauge_shows_it() -> None:
-    logger, metrics = Lines(), Metrics()
+    logger, metrics = RecordingLogger(), Metrics()
     refused = ComputeRefused("denied")
     engine = scripted("v1", "v1", refused, ComputeRefused("denied"), "v1")
     targets = Targets(registry=ComputeRegistry({"own": engine}), logger=logger)
@@ -100,7 +100,7 @@ async def test_targets_are_checked_again_until_the_worker_ends(interval: float) 
 
     looks: list[int] = []
     registry = ComputeRegistry({"own": Counting()})
-    targets = Targets(registry=registry, logger=Lines(), interval=interval)
+    targets = Targets(registry=registry, logger=RecordingLogger(), interval=interval)
 
     async with targets.watch():
         await again.wait()

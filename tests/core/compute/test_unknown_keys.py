@@ -1,48 +1,64 @@
 import pytest
 
-from landlord_engines_core.compute import ComputeFactory, ComputeRegistry
-from landlord_engines_core.compute.docker import create_docker
-from landlord_engines_core.compute.ecs import create_ecs
-from landlord_engines_core.compute.process import create_process
-from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.direct import ScriptedCompute
+from landlord_engines_core import host
+from landlord_engines_core.compute import (
+    ComputeEngineFactory,
+    ComputeRegistry,
+    docker,
+    ecs,
+    process,
+)
+from landlord_engines_core.errors import ComputeRefused, PluginSettingsRefused
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.plugins import find_compute_settings
+from landlord_engines_core.settings import LogSettings, Settings, WorkerSettings
+from landlord_test_target.compute_engines import docker_engine, make, read
+from landlord_test_target.in_memory import RecordingLogger, ScriptedCompute
 
-ENGINES = pytest.mark.parametrize(
-    ("create", "typo", "meant"),
+
+def start(factory: ComputeEngineFactory, section: dict[str, object]) -> ComputeRegistry:
+    """Make one engine as a worker does."""
+    assert find_compute_settings(factory.info.name) is factory.settings_type
+    compute = {factory.info.name: read(factory, section)}
+    settings = Settings(engine=None, compute=compute, log=LogSettings(), worker=WorkerSettings())
+    return host.build_registry(settings, RecordingLogger(), Metrics())
+
+
+@pytest.mark.parametrize(
+    ("factory", "typo", "meant"),
     [
-        (create_docker, "netwrk_name", "network_name"),
-        (create_docker, "imagee", "image"),
-        (create_process, "foldr", "folder"),
-        (create_ecs, "endpoint_ulr", "endpoint_url"),
-        (create_ecs, "cluster_am", "cluster_arn"),
+        (docker.factory, "netwrk_name", "network_name"),
+        (docker.factory, "imagee", "image"),
+        (docker.factory, "polcy", "policy"),
+        (process.factory, "fodler", "folder"),
+        (ecs.factory, "endpoint_ulr", "endpoint_url"),
+        (ecs.factory, "cluster_am", "cluster_arn"),
     ],
 )
-
-
-@ENGINES
 def test_a_typo_in_a_section_is_refused_with_a_suggestion(
-    create: ComputeFactory, typo: str, meant: str
+    factory: ComputeEngineFactory, typo: str, meant: str
 ) -> None:
-    with pytest.raises(ComputeRefused, match=rf"{typo} is unknown; did you mean .*{meant}\?"):
-        create({typo: "x"})
+    with pytest.raises(
+        PluginSettingsRefused, match=rf"\.{typo} is unknown; did you mean compute\.\w+\.{meant}\?"
+    ):
+        start(factory, {typo: "x"})
 
 
-@pytest.mark.parametrize("create", [create_docker, create_process, create_ecs])
+@pytest.mark.parametrize("factory", [docker.factory, process.factory, ecs.factory])
 def test_an_unknown_key_of_a_section_without_a_similar_one_is_refused_too(
-    create: ComputeFactory,
+    factory: ComputeEngineFactory,
 ) -> None:
-    with pytest.raises(ComputeRefused, match="zzzzzz is unknown"):
-        create({"zzzzzz": "x"})
+    with pytest.raises(PluginSettingsRefused, match="zzzzzz is unknown"):
+        start(factory, {"zzzzzz": "x"})
 
 
 TENANTS = pytest.mark.parametrize(
-    ("name", "create", "config", "typo"),
+    ("factory", "config", "typo"),
     [
-        ("docker", create_docker, {"image": "x"}, "read_onyl"),
-        ("process", create_process, {"command": ["x"]}, "working_foldr"),
+        (docker.factory, {"image": "x"}, "read_onyl"),
+        (process.factory, {"command": ["x"]}, "working_foldr"),
         (
-            "ecs",
-            create_ecs,
+            ecs.factory,
             {
                 "cluster_arn": "c",
                 "task_definition_arn": "t",
@@ -57,9 +73,10 @@ TENANTS = pytest.mark.parametrize(
 
 @TENANTS
 def test_a_typo_of_a_tenant_is_refused_and_any_other_key_is_ignored(
-    name: str, create: ComputeFactory, config: dict[str, object], typo: str
+    factory: ComputeEngineFactory, config: dict[str, object], typo: str
 ) -> None:
-    registry = ComputeRegistry({name: create({})})
+    name = factory.info.name
+    registry = ComputeRegistry({name: make(factory, {})})
 
     registry.check(name, {**config, "zzzzzz": "hush"})
     with pytest.raises(ComputeRefused, match=rf"\$\.{typo} is unknown; did you mean") as caught:
@@ -69,7 +86,7 @@ def test_a_typo_of_a_tenant_is_refused_and_any_other_key_is_ignored(
 
 
 def test_a_typo_is_found_at_any_depth_but_not_among_free_keys() -> None:
-    registry = ComputeRegistry({"docker": create_docker({})})
+    registry = ComputeRegistry({"docker": docker_engine({})})
     config = {"image": "x", "env": {"imagee": "1"}, "resources": {"memroy": 1}}
 
     with pytest.raises(ComputeRefused) as caught:

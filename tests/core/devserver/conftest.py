@@ -9,8 +9,8 @@ import pytest_asyncio
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
-from landlord_test_target.direct import Lines
-from landlord_test_target.landlord import Caller, ScriptedDispatcher
+from landlord_test_target.in_memory import RecordingLogger
+from landlord_test_target.landlord import ApiUser, ScriptedDispatcher
 
 QUICK = Intervals(reconcile=0.02, poll=0.02, retry=0.05, kill=0.02)
 
@@ -21,8 +21,8 @@ def dispatcher() -> ScriptedDispatcher:
 
 
 @pytest.fixture
-def lines() -> Lines:
-    return Lines()
+def lines() -> RecordingLogger:
+    return RecordingLogger()
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def landlord(
     dispatcher: ScriptedDispatcher,
     compute: ComputeRegistry,
-    lines: Lines,
+    lines: RecordingLogger,
     intervals: Intervals,
     http: aiohttp.ClientSession,
-) -> AsyncIterator[Caller]:
+) -> AsyncIterator[ApiUser]:
     async with landlord_in_memory(
         dispatcher, compute=compute, logger=lines, intervals=intervals
     ) as running:
-        yield Caller(url=running.url, http=http)
+        yield ApiUser(url=running.url, http=http)

@@ -6,8 +6,8 @@ import pytest
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.direct import ScriptedCompute
-from landlord_test_target.landlord import FAILED, RUNNING, SUCCEEDED, Caller, ScriptedDispatcher
+from landlord_test_target.in_memory import ScriptedCompute
+from landlord_test_target.landlord import FAILED, RUNNING, SUCCEEDED, ApiUser, ScriptedDispatcher
 
 SCHEMA = {"type": "object", "required": ["image"], "properties": {"n": {"type": "integer"}}}
 
@@ -30,7 +30,7 @@ class Picky(ScriptedCompute):
     ],
 )
 async def test_a_path_of_another_api_version_is_answered_with_the_available_one(
-    landlord: Caller, path: str, error: str
+    landlord: ApiUser, path: str, error: str
 ) -> None:
     answer = await landlord.call("GET", path)
 
@@ -38,7 +38,7 @@ async def test_a_path_of_another_api_version_is_answered_with_the_available_one(
 
 
 @pytest.mark.parametrize("path", ["/", "/tenants", "/v1", "/v1/", "/v1/unknown", "/apis"])
-async def test_an_unknown_path_is_answered_in_plain_text(landlord: Caller, path: str) -> None:
+async def test_an_unknown_path_is_answered_in_plain_text(landlord: ApiUser, path: str) -> None:
     answer = await landlord.call("GET", path)
 
     assert (answer.status, answer.raw) == (404, b"404 page not found\n")
@@ -46,14 +46,14 @@ async def test_an_unknown_path_is_answered_in_plain_text(landlord: Caller, path:
 
 
 @pytest.mark.parametrize("method", ["PATCH", "HEAD"])
-async def test_an_unknown_method_is_answered_without_a_body(landlord: Caller, method: str) -> None:
+async def test_an_unknown_method_is_answered_without_a_body(landlord: ApiUser, method: str) -> None:
     answer = await landlord.call(method, "/v1/tenants/x")
 
     assert (answer.status, answer.raw) == (405, b"")
     assert "Content-Type" not in answer.headers
 
 
-async def test_an_error_carries_the_request_id_only_where_one_was_sent(landlord: Caller) -> None:
+async def test_an_error_carries_the_request_id_only_where_one_was_sent(landlord: ApiUser) -> None:
     without = await landlord.call("GET", "/v1/tenants/x")
     with_one = await landlord.call("GET", "/v1/tenants/x", headers={"X-Request-ID": "r1"})
 
@@ -63,7 +63,7 @@ async def test_an_error_carries_the_request_id_only_where_one_was_sent(landlord:
 
 @pytest.mark.parametrize("path", ["/health", "/v1/tenants/x", "/tenants", "/api"])
 async def test_every_answer_has_a_correlation_id_and_repeats_that_of_the_request(
-    landlord: Caller, path: str
+    landlord: ApiUser, path: str
 ) -> None:
     sent = await landlord.call("GET", path, headers={"X-Correlation-ID": "c1"})
     fresh = [await landlord.call("GET", path) for _ in range(2)]
@@ -86,7 +86,7 @@ async def test_every_answer_has_a_correlation_id_and_repeats_that_of_the_request
     ],
 )
 async def test_a_create_that_is_not_understood_is_refused(
-    landlord: Caller, body: object, error: str
+    landlord: ApiUser, body: object, error: str
 ) -> None:
     answer = await landlord.call("POST", "/v1/tenants", body)
 
@@ -96,14 +96,14 @@ async def test_a_create_that_is_not_understood_is_refused(
 @pytest.mark.parametrize(
     "name", ["Bad Name!", "ünïcode", "..", "a" * 255, "11111111-1111-1111-1111-111111111111"]
 )
-async def test_a_name_may_hold_any_characters(landlord: Caller, name: str) -> None:
+async def test_a_name_may_hold_any_characters(landlord: ApiUser, name: str) -> None:
     tenant = await landlord.create(f" {name} ")
 
     assert (await landlord.get(tenant)).body["name"] == name
 
 
 async def test_a_tenant_is_found_by_its_name_unless_that_reads_as_a_uuid_or_holds_a_slash(
-    landlord: Caller,
+    landlord: ApiUser,
 ) -> None:
     plain = await landlord.create("Bad Name!")
     await landlord.create(name := str(uuid4()))
@@ -115,7 +115,7 @@ async def test_a_tenant_is_found_by_its_name_unless_that_reads_as_a_uuid_or_hold
     assert (await landlord.get("acme/with slash")).status == 404
 
 
-async def test_a_renamed_tenant_is_not_found_by_its_old_name(landlord: Caller) -> None:
+async def test_a_renamed_tenant_is_not_found_by_its_old_name(landlord: ApiUser) -> None:
     tenant = await landlord.create("old")
     await landlord.create("other")
     path = f"/v1/tenants/{tenant}"
@@ -140,7 +140,7 @@ async def test_a_renamed_tenant_is_not_found_by_its_old_name(landlord: Caller) -
     ],
 )
 async def test_an_update_that_is_not_understood_is_refused(
-    landlord: Caller, body: object, error: str
+    landlord: ApiUser, body: object, error: str
 ) -> None:
     tenant = await landlord.create("x")
 
@@ -150,7 +150,7 @@ async def test_an_update_that_is_not_understood_is_refused(
 
 
 async def test_an_update_replaces_the_configuration_and_the_other_fields_that_it_sends(
-    landlord: Caller,
+    landlord: ApiUser,
 ) -> None:
     body = {
         "name": "x",
@@ -171,7 +171,7 @@ async def test_an_update_replaces_the_configuration_and_the_other_fields_that_it
     assert not {"desired_config", "compute_config", "labels", "annotations"} & set(emptied.body)
 
 
-async def test_text_is_escaped_as_go_does_and_any_content_type_is_taken(landlord: Caller) -> None:
+async def test_text_is_escaped_as_go_does_and_any_content_type_is_taken(landlord: ApiUser) -> None:
     body = b'{"name": "x", "compute_config": {"a": "<&>", "n": 12345678901234567890}}'
 
     answer = await landlord.call(
@@ -207,13 +207,13 @@ class TestWithSeveralComputeEngines:
         ],
     )
     async def test_the_engine_is_named_by_configuration_label_or_annotation_in_this_order(
-        self, landlord: Caller, body: dict[str, object]
+        self, landlord: ApiUser, body: dict[str, object]
     ) -> None:
         answer = await landlord.call("POST", "/v1/tenants", {"name": "x", **body})
 
         assert answer.error == (400, "Invalid compute configuration")
 
-    async def test_a_tenant_that_names_no_engine_is_refused(self, landlord: Caller) -> None:
+    async def test_a_tenant_that_names_no_engine_is_refused(self, landlord: ApiUser) -> None:
         body = {"name": "x", "compute_config": {"compute_provider": 1}}
 
         answer = await landlord.call("POST", "/v1/tenants", body)
@@ -223,7 +223,7 @@ class TestWithSeveralComputeEngines:
             "compute_provider is required when multiple compute providers are configured",
         )
 
-    async def test_the_schema_is_checked_without_defaults(self, landlord: Caller) -> None:
+    async def test_the_schema_is_checked_without_defaults(self, landlord: ApiUser) -> None:
         config = {"compute_provider": "strict", "n": "hush"}
 
         answer = await landlord.call("POST", "/v1/tenants", {"name": "x", "compute_config": config})
@@ -235,7 +235,7 @@ class TestWithSeveralComputeEngines:
         assert "hush" not in answer.raw.decode()
 
     async def test_the_rules_of_the_engine_are_checked_with_defaults(
-        self, landlord: Caller
+        self, landlord: ApiUser
     ) -> None:
         config = {"compute_provider": "picky", "layer": {"above": 2}}
 
@@ -247,7 +247,7 @@ class TestWithSeveralComputeEngines:
         }
 
     async def test_an_update_without_an_engine_is_checked_with_the_current_engine(
-        self, landlord: Caller
+        self, landlord: ApiUser
     ) -> None:
         tenant = await landlord.create("x", compute_provider="strict", image="i")
 
@@ -262,7 +262,7 @@ class TestWithSeveralComputeEngines:
             "compute_provider is required when multiple compute providers are configured",
         )
 
-    async def test_the_api_returns_the_schema_of_a_configuration(self, landlord: Caller) -> None:
+    async def test_the_api_returns_the_schema_of_a_configuration(self, landlord: ApiUser) -> None:
         answer = await landlord.call("GET", "/v1/compute/config?provider=strict")
 
         assert answer.body == {
@@ -273,28 +273,28 @@ class TestWithSeveralComputeEngines:
 
 
 async def test_an_archival_is_refused_unless_the_tenant_is_ready_or_has_failed(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await landlord.create("x")
-    await landlord.seen(tenant, status="provisioning")
+    await landlord.wait_fields(tenant, status="provisioning")
 
     refused = await landlord.archive(tenant)
-    dispatcher.says["inv_1"] = FAILED
-    await landlord.seen(tenant, status="failed")
-    dispatcher.otherwise = SUCCEEDED
+    dispatcher.answers["inv_1"] = FAILED
+    await landlord.wait_fields(tenant, status="failed")
+    dispatcher.default_answer = SUCCEEDED
 
     assert refused.error == (409, "Invalid state transition")
     assert (await landlord.archive(tenant)).status == 202
-    await landlord.seen(tenant, status="archived")
+    await landlord.wait_fields(tenant, status="archived")
     assert (await landlord.archive(tenant)).status == 200
 
 
 async def test_a_failed_tenant_cannot_be_updated(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    dispatcher.otherwise = FAILED
+    dispatcher.default_answer = FAILED
     tenant = await landlord.create("x")
-    await landlord.seen(tenant, status="failed")
+    await landlord.wait_fields(tenant, status="failed")
 
     answer = await landlord.update(tenant, n=1)
 
@@ -302,12 +302,12 @@ async def test_a_failed_tenant_cannot_be_updated(
 
 
 async def test_an_update_of_a_tenant_that_is_updating_already_is_accepted(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await landlord.create("x")
-    await landlord.seen(tenant, status="provisioning")
-    dispatcher.says["inv_1"] = SUCCEEDED
-    await landlord.seen(tenant, status="ready")
+    await landlord.wait_fields(tenant, status="provisioning")
+    dispatcher.answers["inv_1"] = SUCCEEDED
+    await landlord.wait_fields(tenant, status="ready")
 
     first = await landlord.update(tenant, n=1)
     second = await landlord.update(tenant, n=2)
@@ -317,14 +317,14 @@ async def test_an_update_of_a_tenant_that_is_updating_already_is_accepted(
 
 
 async def test_one_of_two_simultaneous_changes_of_a_record_is_refused(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await landlord.create("x")
-    await landlord.seen(tenant, status="provisioning")
-    dispatcher.otherwise = RUNNING
+    await landlord.wait_fields(tenant, status="provisioning")
+    dispatcher.default_answer = RUNNING
 
     answers = await asyncio.gather(*(landlord.delete(tenant) for _ in range(3)))
 
     assert {answer.status for answer in answers} == {202}
-    await dispatcher.has_sent(2)
+    await dispatcher.wait_dispatched(2)
     assert dispatcher.operations() == ["provision", "delete"]

@@ -2,50 +2,52 @@
 
 import asyncio
 
+import attrs
 import pytest
 
 from landlord_engines_core.devserver.controller import Controller, Intervals
 from landlord_engines_core.devserver.gojson import config_hash
 from landlord_engines_core.devserver.records import TenantRecord, Tenants
 from landlord_engines_core.errors import EngineFailed
-from landlord_test_target.direct import Lines
+from landlord_engines_core.models import PolledExecution, PolledState
+from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import (
     BACKING_OFF,
     FAILED,
     RUNNING,
     SUCCEEDED,
-    Caller,
+    ApiUser,
     ScriptedDispatcher,
 )
 from landlord_test_target.waiting import wait_for
 
 
-async def ready(landlord: Caller, dispatcher: ScriptedDispatcher, **config: object) -> str:
-    dispatcher.otherwise = SUCCEEDED
+async def ready(landlord: ApiUser, dispatcher: ScriptedDispatcher, **config: object) -> str:
+    dispatcher.default_answer = SUCCEEDED
     tenant = await landlord.create("acme", **config)
-    await landlord.seen(tenant, status="ready")
-    dispatcher.otherwise = RUNNING
+    await landlord.wait_fields(tenant, status="ready")
+    dispatcher.default_answer = RUNNING
     return tenant
 
 
-async def provisioning(landlord: Caller, **config: object) -> str:
+async def provisioning(landlord: ApiUser, **config: object) -> str:
     tenant = await landlord.create("acme", **config)
-    await landlord.seen(tenant, status="provisioning")
+    await landlord.wait_fields(tenant, status="provisioning")
     return tenant
 
 
 async def test_each_request_for_a_tenant_sends_one_job(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    dispatcher.otherwise = SUCCEEDED
+    dispatcher.default_answer = SUCCEEDED
     tenant = await landlord.create("acme", n=1)
-    created = await landlord.seen(tenant, status="ready")
+    created = await landlord.wait_fields(tenant, status="ready")
     await landlord.update(tenant, n=2)
-    updated = await landlord.seen(tenant, status="ready")
+    updated = await landlord.wait_fields(tenant, status="ready")
     await landlord.archive(tenant)
-    archived = await landlord.seen(tenant, status="archived")
+    archived = await landlord.wait_fields(tenant, status="archived")
     await landlord.delete(tenant)
-    await landlord.gone(tenant)
+    await landlord.wait_removed(tenant)
 
     assert dispatcher.operations() == ["provision", "update", "delete", "delete"]
     assert [one["version"] for one in (created, updated, archived)] == [3, 6, 9]
@@ -53,10 +55,10 @@ async def test_each_request_for_a_tenant_sends_one_job(
     assert archived["workflow_execution_id"] == "inv_3"
 
 
-async def test_a_started_execution_is_shown_as_running(landlord: Caller) -> None:
+async def test_a_started_execution_is_shown_as_running(landlord: ApiUser) -> None:
     tenant = await landlord.create("acme")
 
-    seen = await landlord.seen(tenant, status="provisioning")
+    seen = await landlord.wait_fields(tenant, status="provisioning")
 
     assert seen["status_message"] == "Workflow execution started: inv_1"
     assert (seen["workflow_execution_id"], seen["workflow_sub_state"]) == ("inv_1", "running")
@@ -64,12 +66,12 @@ async def test_a_started_execution_is_shown_as_running(landlord: Caller) -> None
 
 
 async def test_a_changed_state_of_an_execution_is_shown(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await provisioning(landlord)
-    dispatcher.says["inv_1"] = BACKING_OFF
+    dispatcher.answers["inv_1"] = BACKING_OFF
 
-    seen = await landlord.seen(tenant, workflow_sub_state="backing-off")
+    seen = await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
     assert seen["workflow_retry_count"] == 4
     assert seen["status_message"] == "Workflow execution backing-off: inv_1"
@@ -77,26 +79,26 @@ async def test_a_changed_state_of_an_execution_is_shown(
 
 
 async def test_an_execution_that_the_backend_calls_failed_fails_the_tenant(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    dispatcher.otherwise = FAILED
+    dispatcher.default_answer = FAILED
     tenant = await landlord.create("acme")
 
-    seen = await landlord.seen(tenant, status="failed")
+    seen = await landlord.wait_fields(tenant, status="failed")
 
     assert seen["status_message"] == "Workflow execution failed: inv_1"
 
 
 async def test_a_dispatch_is_forgotten_where_the_record_changed_while_it_was_sent(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    dispatcher.taking.clear()
+    dispatcher.may_accept.clear()
     tenant = await landlord.create("acme", n=1)
-    await dispatcher.has_sent(1)
+    await dispatcher.wait_dispatched(1)
 
     changed = await landlord.update(tenant, n=2)
-    dispatcher.taking.set()
-    seen = await landlord.seen(tenant, status="provisioning")
+    dispatcher.may_accept.set()
+    seen = await landlord.wait_fields(tenant, status="provisioning")
 
     assert (changed.status, changed.body["status"]) == (200, "requested")
     assert [body["desired_config"]["n"] for body in dispatcher.sent()] == [1, 2]
@@ -106,13 +108,13 @@ async def test_a_dispatch_is_forgotten_where_the_record_changed_while_it_was_sen
 
 
 async def test_a_change_during_a_healthy_run_is_stored_and_never_dispatched(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await provisioning(landlord, n=1)
 
     changed = await landlord.update(tenant, n=2)
-    dispatcher.says["inv_1"] = SUCCEEDED
-    seen = await landlord.seen(tenant, status="ready")
+    dispatcher.answers["inv_1"] = SUCCEEDED
+    seen = await landlord.wait_fields(tenant, status="ready")
 
     assert changed.status == 200
     assert seen["desired_config"] == {"n": 2}
@@ -121,27 +123,27 @@ async def test_a_change_during_a_healthy_run_is_stored_and_never_dispatched(
 
 @pytest.mark.parametrize("sub_state", ["running", "waiting"])
 async def test_a_change_does_not_restart_an_execution_that_is_not_backing_off(
-    landlord: Caller, dispatcher: ScriptedDispatcher, sub_state: str
+    landlord: ApiUser, dispatcher: ScriptedDispatcher, sub_state: str
 ) -> None:
     tenant = await provisioning(landlord, n=1)
     await landlord.update(tenant, n=2)
 
-    dispatcher.says["inv_1"] = {**RUNNING, "sub_state": sub_state, "retry_count": 1}
-    await landlord.seen(tenant, workflow_retry_count=1)
+    dispatcher.answers["inv_1"] = PolledExecution(state=PolledState(sub_state), retry_count=1)
+    await landlord.wait_fields(tenant, workflow_retry_count=1)
 
     assert dispatcher.killed == []
     assert len(dispatcher.bodies) == 1
 
 
 async def test_a_change_while_backing_off_kills_waits_for_the_end_and_dispatches_again(
-    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+    landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
     tenant = await provisioning(landlord, n=1)
-    dispatcher.says["inv_1"] = BACKING_OFF
-    await landlord.seen(tenant, workflow_sub_state="backing-off")
+    dispatcher.answers["inv_1"] = BACKING_OFF
+    await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
     await landlord.update(tenant, n=2)
-    seen = await landlord.seen(tenant, workflow_execution_id="inv_2")
+    seen = await landlord.wait_fields(tenant, workflow_execution_id="inv_2")
 
     assert dispatcher.killed == ["inv_1"]
     assert dispatcher.operations() == ["provision", "provision"]
@@ -151,11 +153,11 @@ async def test_a_change_while_backing_off_kills_waits_for_the_end_and_dispatches
 
 
 async def test_a_killed_execution_is_waited_for_before_the_next_dispatch(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await provisioning(landlord, n=1)
-    dispatcher.says["inv_1"] = BACKING_OFF
-    await landlord.seen(tenant, workflow_sub_state="backing-off")
+    dispatcher.answers["inv_1"] = BACKING_OFF
+    await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
     dispatcher.after_kill = RUNNING
 
     await landlord.update(tenant, n=2)
@@ -166,26 +168,26 @@ async def test_a_killed_execution_is_waited_for_before_the_next_dispatch(
     looks = dispatcher.polls["inv_1"]
     await wait_for(killed_and_looked_at)
     assert len(dispatcher.bodies) == 1
-    dispatcher.says["inv_1"] = SUCCEEDED
-    await landlord.seen(tenant, workflow_execution_id="inv_2")
+    dispatcher.answers["inv_1"] = SUCCEEDED
+    await landlord.wait_fields(tenant, workflow_execution_id="inv_2")
 
 
 async def test_the_same_configuration_written_otherwise_restarts_nothing(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await provisioning(landlord, a=1, b=2)
-    dispatcher.says["inv_1"] = BACKING_OFF
-    await landlord.seen(tenant, workflow_sub_state="backing-off")
+    dispatcher.answers["inv_1"] = BACKING_OFF
+    await landlord.wait_fields(tenant, workflow_sub_state="backing-off")
 
     await landlord.update(tenant, b=2.0, a=1.0)
-    dispatcher.says["inv_1"] = {**BACKING_OFF, "retry_count": 5}
-    await landlord.seen(tenant, workflow_retry_count=5)
+    dispatcher.answers["inv_1"] = attrs.evolve(BACKING_OFF, retry_count=5)
+    await landlord.wait_fields(tenant, workflow_retry_count=5)
 
     assert dispatcher.killed == []
 
 
 async def test_a_delete_kills_the_current_execution_and_goes_through_an_archival(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await provisioning(landlord, n=1)
 
@@ -194,17 +196,17 @@ async def test_a_delete_kills_the_current_execution_and_goes_through_an_archival
     assert (answer.status, answer.body["status"]) == (202, "archiving")
     assert answer.body["annotations"] == {"landlord/delete_after_archive": "true"}
     assert dispatcher.killed == ["inv_1"]
-    dispatcher.otherwise = SUCCEEDED
-    await landlord.gone(tenant)
+    dispatcher.default_answer = SUCCEEDED
+    await landlord.wait_removed(tenant)
     assert dispatcher.operations() == ["provision", "delete"]
     assert dispatcher.sent()[1]["metadata"] == {"config_hash": config_hash({"n": 1})}
 
 
 async def test_a_delete_goes_on_where_the_kill_fails(
-    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+    landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
     tenant = await provisioning(landlord)
-    dispatcher.trouble = EngineFailed("no such execution")
+    dispatcher.error = EngineFailed("no such execution")
 
     answer = await landlord.delete(tenant)
 
@@ -213,11 +215,11 @@ async def test_a_delete_goes_on_where_the_kill_fails(
 
 
 async def test_a_delete_of_a_tenant_that_is_being_deleted_changes_nothing(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await ready(landlord, dispatcher)
     await landlord.archive(tenant)
-    going = await landlord.seen(tenant, workflow_sub_state="running")
+    going = await landlord.wait_fields(tenant, workflow_sub_state="running")
 
     answer = await landlord.delete(tenant)
 
@@ -226,26 +228,26 @@ async def test_a_delete_of_a_tenant_that_is_being_deleted_changes_nothing(
 
 
 async def test_a_delete_before_the_first_dispatch_kills_nothing_and_still_sends_a_delete(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    dispatcher.trouble = EngineFailed("not registered yet")
+    dispatcher.error = EngineFailed("not registered yet")
     tenant = await landlord.create("acme")
-    await landlord.seen(tenant, status="failed")
-    dispatcher.trouble = None
-    dispatcher.otherwise = SUCCEEDED
+    await landlord.wait_fields(tenant, status="failed")
+    dispatcher.error = None
+    dispatcher.default_answer = SUCCEEDED
 
     await landlord.delete(tenant)
-    await landlord.gone(tenant)
+    await landlord.wait_removed(tenant)
 
     assert dispatcher.killed == []
     assert dispatcher.operations()[-1] == "delete"
 
 
 async def test_a_forgotten_execution_leaves_its_tenant_stuck(
-    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+    landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
     tenant = await provisioning(landlord)
-    dispatcher.says["inv_1"] = {"error": "execution not found"}
+    dispatcher.answers["inv_1"] = None
 
     async def polled() -> bool:
         return lines.events("warning").count("execution not read") >= 10
@@ -256,50 +258,50 @@ async def test_a_forgotten_execution_leaves_its_tenant_stuck(
 
 
 async def test_a_tenant_does_not_fail_if_the_backend_cannot_be_polled(
-    landlord: Caller, dispatcher: ScriptedDispatcher, lines: Lines
+    landlord: ApiUser, dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
     tenant = await provisioning(landlord)
-    dispatcher.trouble = EngineFailed("it is away")
+    dispatcher.error = EngineFailed("it is away")
 
     async def polled() -> bool:
         return lines.events("warning").count("execution not read") >= 10
 
     await wait_for(polled)
-    dispatcher.trouble = None
-    dispatcher.otherwise = SUCCEEDED
+    dispatcher.error = None
+    dispatcher.default_answer = SUCCEEDED
 
-    await landlord.seen(tenant, status="ready")
+    await landlord.wait_fields(tenant, status="ready")
 
 
 @pytest.mark.parametrize("trouble", [EngineFailed("not registered"), ValueError("a defect")])
 async def test_a_tenant_that_cannot_be_dispatched_five_times_fails(
-    landlord: Caller, dispatcher: ScriptedDispatcher, trouble: Exception
+    landlord: ApiUser, dispatcher: ScriptedDispatcher, trouble: Exception
 ) -> None:
-    dispatcher.trouble = trouble
+    dispatcher.error = trouble
     tenant = await landlord.create("acme")
 
-    seen = await landlord.seen(tenant, status="failed")
+    seen = await landlord.wait_fields(tenant, status="failed")
 
     assert seen["status_message"] == "Reconciliation failed after 5 retries: <nil>"
     assert len(dispatcher.bodies) == 5
 
 
 async def test_temporary_errors_are_forgotten_after_a_success(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     tenant = await ready(landlord, dispatcher)
-    dispatcher.otherwise = SUCCEEDED
+    dispatcher.default_answer = SUCCEEDED
 
     for number in range(3):
         dispatcher.refusals = 4
         await landlord.update(tenant, n=number)
-        await landlord.seen(tenant, status="ready", desired_config={"n": number})
+        await landlord.wait_fields(tenant, status="ready", desired_config={"n": number})
 
     assert len(dispatcher.bodies) == 1 + 3 * 5
 
 
 async def test_a_failed_dispatch_is_retried_between_two_rounds(
-    dispatcher: ScriptedDispatcher, lines: Lines
+    dispatcher: ScriptedDispatcher, lines: RecordingLogger
 ) -> None:
     tenants = Tenants()
     tenants.add(TenantRecord(id="1", name="acme"))
@@ -313,7 +315,7 @@ async def test_a_failed_dispatch_is_retried_between_two_rounds(
     )
 
     running = asyncio.create_task(controller.run())
-    await dispatcher.has_sent(5)
+    await dispatcher.wait_dispatched(5)
     running.cancel()
     await asyncio.wait((running,))
 

@@ -2,23 +2,23 @@ from typing import Any
 
 import pytest
 
-from landlord_test_target.landlord import BACKING_OFF, SUCCEEDED, Caller, ScriptedDispatcher
+from landlord_test_target.landlord import BACKING_OFF, SUCCEEDED, ApiUser, ScriptedDispatcher
 
 
-async def names(landlord: Caller, query: str = "") -> list[str]:
+async def names(landlord: ApiUser, query: str = "") -> list[str]:
     answer = await landlord.call("GET", f"/v1/tenants?{query}")
     return [tenant["name"] for tenant in answer.body["tenants"]]
 
 
-async def made(landlord: Caller, *tenants: str) -> list[str]:
+async def made(landlord: ApiUser, *tenants: str) -> list[str]:
     ids = []
     for name in tenants:
         ids.append(await landlord.create(name))
-        await landlord.seen(ids[-1], status="provisioning")
+        await landlord.wait_fields(ids[-1], status="provisioning")
     return ids
 
 
-async def test_the_newest_come_first_and_the_total_counts_all_pages(landlord: Caller) -> None:
+async def test_the_newest_come_first_and_the_total_counts_all_pages(landlord: ApiUser) -> None:
     for name in ("a", "b", "c"):
         await landlord.create(name)
 
@@ -29,20 +29,20 @@ async def test_the_newest_come_first_and_the_total_counts_all_pages(landlord: Ca
     assert await names(landlord) == ["c", "b", "a"]
 
 
-async def test_an_empty_list_is_written_as_a_list(landlord: Caller) -> None:
+async def test_an_empty_list_is_written_as_a_list(landlord: ApiUser) -> None:
     answer = await landlord.call("GET", "/v1/tenants")
 
     assert answer.body == {"tenants": [], "total": 0, "limit": 50, "offset": 0}
 
 
 async def test_archived_tenants_are_listed_only_when_asked_for(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
-    dispatcher.otherwise = SUCCEEDED
+    dispatcher.default_answer = SUCCEEDED
     tenant = await landlord.create("old")
-    await landlord.seen(tenant, status="ready")
+    await landlord.wait_fields(tenant, status="ready")
     await landlord.archive(tenant)
-    await landlord.seen(tenant, status="archived")
+    await landlord.wait_fields(tenant, status="archived")
 
     assert await names(landlord) == []
     assert await names(landlord, "include_deleted=f") == []
@@ -50,11 +50,11 @@ async def test_archived_tenants_are_listed_only_when_asked_for(
 
 
 async def test_tenants_are_filtered_by_the_state_of_their_execution(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     _, second = await made(landlord, "a", "b")
-    dispatcher.says["inv_2"] = BACKING_OFF
-    await landlord.seen(second, workflow_sub_state="backing-off")
+    dispatcher.answers["inv_2"] = BACKING_OFF
+    await landlord.wait_fields(second, workflow_sub_state="backing-off")
 
     assert await names(landlord, "workflow_sub_state=backing-off") == ["b"]
     assert await names(landlord, "workflow_sub_state=running,%20waiting") == ["a"]
@@ -62,7 +62,7 @@ async def test_tenants_are_filtered_by_the_state_of_their_execution(
     assert await names(landlord, "min_retry_count=5") == []
 
 
-async def test_no_tenant_ever_has_a_workflow_error(landlord: Caller) -> None:
+async def test_no_tenant_ever_has_a_workflow_error(landlord: ApiUser) -> None:
     await landlord.create("a")
 
     assert await names(landlord, "has_workflow_error=true") == []
@@ -82,7 +82,7 @@ async def test_no_tenant_ever_has_a_workflow_error(landlord: Caller) -> None:
     ],
 )
 async def test_a_parameter_that_is_not_understood_is_refused(
-    landlord: Caller, query: str, error: str
+    landlord: ApiUser, query: str, error: str
 ) -> None:
     answer = await landlord.call("GET", f"/v1/tenants?{query}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from landlord_test_target.landlord import SUCCEEDED, Answer, Caller, ScriptedDispatcher
+from landlord_test_target.landlord import SUCCEEDED, Answer, ApiUser, ScriptedDispatcher
 from landlord_test_target.waiting import wait_for
 
 RECORDED = Path(__file__).parents[2] / "data" / "landlord-wire" / "tenant-api.json"
@@ -49,7 +49,7 @@ def differences(path: str, recorded: Any, answered: Any) -> Iterator[str]:
 class Replay:
     """Sends what was recorded, one by one, to a Landlord that gives its tenants ids of its own."""
 
-    landlord: Caller
+    landlord: ApiUser
     id: str = ""
 
     async def send(self, exchange: dict[str, Any]) -> Answer:
@@ -92,18 +92,18 @@ def compared(exchange: dict[str, Any], answer: Answer) -> Iterator[str]:
 
 
 async def test_every_recorded_request_is_answered_as_it_was_recorded(
-    landlord: Caller, dispatcher: ScriptedDispatcher
+    landlord: ApiUser, dispatcher: ScriptedDispatcher
 ) -> None:
     exchanges: list[dict[str, Any]] = json.loads(RECORDED.read_text())
     replay = Replay(landlord)
     found: list[str] = []
-    dispatcher.otherwise = SUCCEEDED
-    dispatcher.taking.clear()
+    dispatcher.default_answer = SUCCEEDED
+    dispatcher.may_accept.clear()
 
     for exchange in exchanges:
         found += compared(exchange, await replay.send(exchange))
         if exchange["name"] == "get-requested":
-            dispatcher.taking.set()
+            dispatcher.may_accept.set()
 
     assert not found, f"{len(exchanges)} exchanges compared, {len(found)} differences: {found}"
     assert len(exchanges) == 26

@@ -15,7 +15,7 @@ from landlord_engines_core.engine import (
 )
 from landlord_engines_core.errors import EngineFailed, PluginInvalid
 from landlord_engines_core.host import worker
-from landlord_test_target.direct import Lines, jobs
+from landlord_test_target.in_memory import RecordingLogger, build_tenant_jobs
 
 
 class Engine(WorkerEngine):
@@ -51,10 +51,10 @@ def test_an_engine_that_lacks_what_its_factory_declares_is_refused_when_it_is_cr
 ) -> None:
     context = EngineContext(
         settings=None,
-        run_job=jobs().run,
-        resync=jobs().resync,
-        is_wanted=jobs().is_wanted,
-        logger=Lines(),
+        run_job=build_tenant_jobs().run,
+        resync=build_tenant_jobs().resync,
+        is_wanted=build_tenant_jobs().is_wanted,
+        logger=RecordingLogger(),
         host=HostInfo(),
     )
     factory = EngineFactory(

@@ -101,7 +101,7 @@ def test_a_secret_is_shown_as_stars() -> None:
         (bool, "true or false"),
         (Literal["a", "b"], "one of a, b"),
         (tuple[str, ...], "a list of texts"),
-        (dict[str, str], "a map of maps"),
+        (dict[str, str], "a map"),
         (str, "a text"),
     ],
 )

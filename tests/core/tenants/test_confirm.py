@@ -18,7 +18,12 @@ from landlord_engines_core.models import JobStart, Placement, Record
 from landlord_engines_core.tenants import TenantJobs
 from landlord_engines_core.tenants.parsing import parse_job
 from landlord_engines_core.tenants.results import Confirmed
-from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
+from landlord_test_target.in_memory import (
+    InMemorySteps,
+    RecordingLogger,
+    ScriptedCompute,
+    build_tenant_jobs,
+)
 
 NOT_THERE = {"error": "tenant not found"}
 
@@ -65,7 +70,9 @@ async def test_a_config_that_landlord_still_wants_is_applied_once(
     )
     compute = MockCompute()
 
-    answer = await jobs(("mock", compute), landlord=landlord).run(body(image="x"), DirectSteps())
+    answer = await build_tenant_jobs(("mock", compute), landlord=landlord).run(
+        body(image="x"), InMemorySteps()
+    )
 
     assert (answer.output.status, answer.output.message) == ("created", "")
     assert compute.resources["t"].config == {"image": "x"}
@@ -77,7 +84,9 @@ async def test_a_tenant_that_landlord_does_not_know_keeps_what_was_applied(
     httpserver.expect_request("/v1/tenants/t").respond_with_json(NOT_THERE, status=404)
     compute = MockCompute()
 
-    answer = await jobs(("mock", compute), landlord=landlord).run(body(image="x"), DirectSteps())
+    answer = await build_tenant_jobs(("mock", compute), landlord=landlord).run(
+        body(image="x"), InMemorySteps()
+    )
 
     assert (answer.output.status, answer.output.message) == ("created", "")
     assert compute.resources["t"].config == {"image": "x"}
@@ -85,11 +94,11 @@ async def test_a_tenant_that_landlord_does_not_know_keeps_what_was_applied(
 
 async def test_the_old_location_of_a_moved_tenant_is_cleared_and_removed_from_the_record() -> None:
     old, new = MockCompute(), MockCompute()
-    first = DirectSteps("one")
-    await jobs(("old", old), ("new", new), force="old").run(body(), first)
-    second = DirectSteps("two", first.record)
+    first = InMemorySteps("one")
+    await build_tenant_jobs(("old", old), ("new", new), force="old").run(body(), first)
+    second = InMemorySteps("two", first.record)
 
-    await jobs(("old", old), ("new", new), force="new").run(body("update"), second)
+    await build_tenant_jobs(("old", old), ("new", new), force="new").run(body("update"), second)
 
     assert (set(old.resources), set(new.resources)) == (set(), {"t"})
     assert second.record.placements == (Placement("new"),)
@@ -100,7 +109,7 @@ async def test_a_resource_that_failed_after_apply_is_repaired() -> None:
     healthy, failed = ResourceState.HEALTHY, ResourceState.FAILED
     compute = ScriptedCompute(states=[ResourceState.MISSING, failed, failed, healthy])
 
-    answer = await jobs(("mock", compute)).run(body(image="x"), DirectSteps())
+    answer = await build_tenant_jobs(("mock", compute)).run(body(image="x"), InMemorySteps())
 
     assert answer.output.status == "created"
     assert compute.states == []
@@ -111,7 +120,7 @@ async def test_a_rollback_during_a_repair_is_the_result_of_the_step() -> None:
     compute = ScriptedCompute(states=states, results=[ComputeResult()])
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
-    confirmed = await bring(jobs(("mock", compute)), body(image="x"))
+    confirmed = await bring(build_tenant_jobs(("mock", compute)), body(image="x"))
 
     assert (confirmed.applied.outcome, confirmed.applied.rolled_back) == (
         "rolled-back",
@@ -123,7 +132,7 @@ async def test_a_rollback_during_a_repair_is_the_result_of_the_step() -> None:
 async def test_a_later_attempt_in_the_same_process_only_watches_the_applied_resource() -> None:
     starting = [ResourceState.STARTING] * 50
     compute = Counted(states=[ResourceState.MISSING, *starting])
-    tenants = jobs(("mock", compute))
+    tenants = build_tenant_jobs(("mock", compute))
 
     with pytest.raises(ComputeUnavailable, match="is starting, not healthy"):
         await bring(tenants, body(image="x"))
@@ -137,10 +146,10 @@ async def test_a_later_attempt_in_the_same_process_only_watches_the_applied_reso
 async def test_an_attempt_in_another_process_decides_by_the_state_of_the_target() -> None:
     compute = Counted(states=[ResourceState.MISSING, *[ResourceState.STARTING] * 50])
     with pytest.raises(ComputeUnavailable):
-        await bring(jobs(("mock", compute)), body(image="x"))
+        await bring(build_tenant_jobs(("mock", compute)), body(image="x"))
     compute.states.clear()
 
-    confirmed = await bring(jobs(("mock", compute)), body(image="x"))
+    confirmed = await bring(build_tenant_jobs(("mock", compute)), body(image="x"))
 
     assert compute.asked == ["provision"]
     assert confirmed.applied.outcome == "unchanged"
@@ -149,7 +158,7 @@ async def test_an_attempt_in_another_process_decides_by_the_state_of_the_target(
 async def test_a_resource_that_fails_again_after_a_repair_is_only_watched() -> None:
     failed = ResourceState.FAILED
     compute = Counted(states=[ResourceState.MISSING, *[failed] * 4])
-    tenants = jobs(("mock", compute))
+    tenants = build_tenant_jobs(("mock", compute))
 
     for _ in range(2):
         with pytest.raises(ComputeUnavailable, match="is failed, not healthy"):
@@ -170,7 +179,9 @@ async def test_a_repair_applies_the_current_configuration_of_landlord(
     states = [ResourceState.MISSING, *[ResourceState.FAILED] * 2]
     compute = ScriptedCompute(states=states)
 
-    confirmed = await bring(jobs(("mock", compute), landlord=landlord), body(image="old"))
+    confirmed = await bring(
+        build_tenant_jobs(("mock", compute), landlord=landlord), body(image="old")
+    )
 
     assert compute.resources["t"].config == {"image": "new"}
     assert confirmed.detail == "a newer configuration was applied"
@@ -183,7 +194,7 @@ async def test_without_an_answer_of_landlord_a_repair_applies_the_configuration_
     states = [ResourceState.MISSING, *[ResourceState.FAILED] * 2]
     compute = ScriptedCompute(states=states)
 
-    await bring(jobs(("mock", compute), landlord=landlord), body(image="old"))
+    await bring(build_tenant_jobs(("mock", compute), landlord=landlord), body(image="old"))
 
     assert compute.resources["t"].config == {"image": "old"}
 
@@ -206,7 +217,7 @@ async def other(tenants: TenantJobs, *, image: str) -> ComputeSpec:
 
 async def test_a_healthy_resource_with_another_hash_is_repaired_each_time() -> None:
     compute = Contested()
-    tenants = jobs(("mock", compute))
+    tenants = build_tenant_jobs(("mock", compute))
     compute.changes.extend([await other(tenants, image="theirs")] * 2)
 
     confirmed = await bring(tenants, body(image="ours"))
@@ -223,7 +234,7 @@ async def test_a_resource_with_the_hash_of_landlords_current_configuration_is_ke
         {"id": "t", "status": "updating", "desired_config": {"image": "new"}}
     )
     compute = Contested()
-    tenants = jobs(("mock", compute), landlord=landlord)
+    tenants = build_tenant_jobs(("mock", compute), landlord=landlord)
     compute.changes.append(await other(tenants, image="new"))
 
     confirmed = await bring(tenants, body(image="old"))
@@ -235,7 +246,7 @@ async def test_a_resource_with_the_hash_of_landlords_current_configuration_is_ke
 
 async def test_the_number_of_remembered_unconfirmed_jobs_is_limited() -> None:
     compute = ScriptedCompute(results=[ComputeResult()] * 1001)
-    tenants = jobs(("mock", compute), health_timeout=0.0)
+    tenants = build_tenant_jobs(("mock", compute), health_timeout=0.0)
 
     for number in range(1001):
         compute.states.extend([ResourceState.MISSING, ResourceState.STARTING])
@@ -247,7 +258,7 @@ async def test_the_number_of_remembered_unconfirmed_jobs_is_limited() -> None:
 
 
 async def test_the_applied_configuration_is_forgotten_when_the_job_ends() -> None:
-    tenants = jobs(("mock", MockCompute()))
+    tenants = build_tenant_jobs(("mock", MockCompute()))
 
     await bring(tenants, body())
 
@@ -271,7 +282,7 @@ async def test_landlord_wants_a_tenant_that_it_shows_as_ready_or_in_progress(
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json({"id": "t", "status": status})
 
-    assert await jobs(landlord=landlord).is_wanted("t") is wanted
+    assert await build_tenant_jobs(landlord=landlord).is_wanted("t") is wanted
 
 
 async def test_landlord_does_not_want_an_unknown_tenant(
@@ -279,13 +290,13 @@ async def test_landlord_does_not_want_an_unknown_tenant(
 ) -> None:
     httpserver.expect_request("/v1/tenants/t").respond_with_json(NOT_THERE, status=404)
 
-    assert await jobs(landlord=landlord).is_wanted("t") is False
+    assert await build_tenant_jobs(landlord=landlord).is_wanted("t") is False
 
 
 async def test_without_landlords_api_the_desired_state_is_unknown_and_a_line_is_logged() -> None:
-    logger = Lines()
+    logger = RecordingLogger()
 
-    assert await jobs(logger=logger).is_wanted("t") is None
+    assert await build_tenant_jobs(logger=logger).is_wanted("t") is None
 
     (warning,) = logger.events("warning")
     assert "time of dispatch decides" in warning
@@ -297,20 +308,20 @@ async def test_without_an_answer_landlord_is_asked_again(
     httpserver.expect_request("/v1/tenants/t").respond_with_data("oh", status=500)
 
     with pytest.raises(Transient) as raised:
-        await jobs(landlord=landlord).is_wanted("t")
+        await build_tenant_jobs(landlord=landlord).is_wanted("t")
 
     assert isinstance(raised.value.__cause__, LandlordUnavailable)
 
 
 async def test_a_delete_clears_every_location_of_the_record() -> None:
     a, b = MockCompute(), MockCompute()
-    first = DirectSteps("one")
-    await jobs(("a", a), ("b", b), force="a").run(body(), first)
-    await jobs(("a", a), ("b", b), force="b").run(body(), DirectSteps("stray"))
+    first = InMemorySteps("one")
+    await build_tenant_jobs(("a", a), ("b", b), force="a").run(body(), first)
+    await build_tenant_jobs(("a", a), ("b", b), force="b").run(body(), InMemorySteps("stray"))
     note = JobStart(operation="update", started_at="t", placement=Placement("b"))
-    steps = DirectSteps("two", first.record.with_start("killed", note))
+    steps = InMemorySteps("two", first.record.with_start("killed", note))
 
-    answer = await jobs(("a", a), ("b", b)).run(body("delete"), steps)
+    answer = await build_tenant_jobs(("a", a), ("b", b)).run(body("delete"), steps)
 
     assert answer.output.status == "deleted"
     assert {**a.resources, **b.resources} == {}
@@ -319,10 +330,10 @@ async def test_a_delete_clears_every_location_of_the_record() -> None:
 
 async def test_the_next_attempt_of_a_delete_removes_leftovers() -> None:
     compute = ScriptedCompute(states=[ResourceState.HEALTHY] * 50)
-    tenants = jobs(("mock", compute))
+    tenants = build_tenant_jobs(("mock", compute))
     with pytest.raises(ComputeUnavailable, match="is still there"):
         await tenants.confirmer.remove("t", (Placement("mock"),))
-    await bring(jobs(("mock", compute)), body())
+    await bring(build_tenant_jobs(("mock", compute)), body())
     compute.states.clear()
 
     confirmed = await tenants.confirmer.remove("t", (Placement("mock"),))
@@ -336,10 +347,10 @@ async def test_the_next_attempt_of_a_delete_removes_leftovers() -> None:
 
 async def test_a_delete_without_a_record_tries_each_configured_engine() -> None:
     a, b = MockCompute(), MockCompute()
-    await jobs(("a", a), ("b", b), force="b").run(body(), DirectSteps("stray"))
-    steps = DirectSteps("two", Record())
+    await build_tenant_jobs(("a", a), ("b", b), force="b").run(body(), InMemorySteps("stray"))
+    steps = InMemorySteps("two", Record())
 
-    answer = await jobs(("a", a), ("b", b)).run(body("delete"), steps)
+    answer = await build_tenant_jobs(("a", a), ("b", b)).run(body("delete"), steps)
 
     assert answer.output.status == "deleted"
     assert b.resources == {}
@@ -347,6 +358,6 @@ async def test_a_delete_without_a_record_tries_each_configured_engine() -> None:
 
 
 async def test_a_delete_that_finds_nothing_succeeds() -> None:
-    answer = await jobs(("mock", MockCompute())).run(body("delete"), DirectSteps())
+    answer = await build_tenant_jobs(("mock", MockCompute())).run(body("delete"), InMemorySteps())
 
     assert answer.output.status == "absent"

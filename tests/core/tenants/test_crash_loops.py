@@ -9,7 +9,7 @@ from landlord_engines_core.models import CompletedJob
 from landlord_engines_core.steps import LostAttempts
 from landlord_engines_core.tenants import TenantJobs, crash_loops, reading
 from landlord_engines_core.tenants.crash_loops import CrashLoops
-from landlord_test_target.direct import DirectSteps, Lines, jobs
+from landlord_test_target.in_memory import InMemorySteps, RecordingLogger, build_tenant_jobs
 
 BODY = json.dumps(
     {
@@ -23,12 +23,12 @@ BODY = json.dumps(
 
 
 @pytest.fixture
-def lines() -> Lines:
-    return Lines()
+def lines() -> RecordingLogger:
+    return RecordingLogger()
 
 
 @pytest.fixture
-def loops(lines: Lines) -> CrashLoops:
+def loops(lines: RecordingLogger) -> CrashLoops:
     return CrashLoops(logger=lines, metrics=Metrics())
 
 
@@ -53,7 +53,7 @@ def put_off(loops: CrashLoops, count: int, execution_id: str = "one") -> SetApar
 
 
 def test_one_or_two_lost_attempts_cause_a_short_pause_and_set_no_job_apart(
-    loops: CrashLoops, lines: Lines
+    loops: CrashLoops, lines: RecordingLogger
 ) -> None:
     assert [put_off(loops, count).retry_after for count in (1, 2)] == [0.25, 0.25]
 
@@ -64,7 +64,7 @@ def test_one_or_two_lost_attempts_cause_a_short_pause_and_set_no_job_apart(
 
 
 def test_from_the_third_lost_attempt_on_the_pauses_grow_up_to_an_hour(
-    loops: CrashLoops, lines: Lines
+    loops: CrashLoops, lines: RecordingLogger
 ) -> None:
     errors = [put_off(loops, count) for count in (3, 4, 5, 9, 10, 10**6)]
 
@@ -80,7 +80,9 @@ def test_from_the_third_lost_attempt_on_the_pauses_grow_up_to_an_hour(
     )
 
 
-def test_only_one_job_that_was_set_apart_runs_at_a_time(loops: CrashLoops, lines: Lines) -> None:
+def test_only_one_job_that_was_set_apart_runs_at_a_time(
+    loops: CrashLoops, lines: RecordingLogger
+) -> None:
     with loops.attempt("one", lost(3, is_new=False), lambda: "acme"):
         with (
             pytest.raises(SetApart, match="waits until one was tried") as busy,
@@ -136,7 +138,7 @@ def test_a_job_counts_as_set_apart_until_its_next_attempt_or_long_after_its_paus
     assert len(loops) == 0
 
 
-def test_the_number_of_remembered_jobs_is_limited(lines: Lines) -> None:
+def test_the_number_of_remembered_jobs_is_limited(lines: RecordingLogger) -> None:
     loops = CrashLoops(logger=lines, metrics=Metrics(), limit=2)
 
     for name in ("one", "two", "one", "three"):
@@ -161,12 +163,12 @@ def test_a_transition_reports_lost_attempts_beside_its_other_details(
     assert loops.add_lost_attempts("two", "late") == "late"
 
 
-def tenants(lines: Lines) -> TenantJobs:
-    return jobs(("mock", MockCompute()), logger=lines)
+def tenants(lines: RecordingLogger) -> TenantJobs:
+    return build_tenant_jobs(("mock", MockCompute()), logger=lines)
 
 
-async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: Lines) -> None:
-    steps, made = DirectSteps(lost=lost(3)), tenants(lines)
+async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: RecordingLogger) -> None:
+    steps, made = InMemorySteps(lost=lost(3)), tenants(lines)
 
     with pytest.raises(SetApart):
         await made.run(BODY, steps)
@@ -179,9 +181,9 @@ async def test_a_job_is_delayed_before_any_of_its_work_starts(lines: Lines) -> N
 
 
 async def test_a_job_that_succeeds_after_lost_attempts_reports_them_in_its_transition(
-    lines: Lines,
+    lines: RecordingLogger,
 ) -> None:
-    steps, made = DirectSteps(lost=lost(3, is_new=False)), tenants(lines)
+    steps, made = InMemorySteps(lost=lost(3, is_new=False)), tenants(lines)
 
     await made.run(BODY, steps)
 
@@ -192,20 +194,20 @@ async def test_a_job_that_succeeds_after_lost_attempts_reports_them_in_its_trans
 
 @pytest.mark.parametrize("longest", [0, 10_000], ids=["too long", "unreadable"])
 async def test_the_body_of_a_job_that_may_kill_the_worker_is_not_parsed_for_the_log(
-    lines: Lines, monkeypatch: pytest.MonkeyPatch, longest: int
+    lines: RecordingLogger, monkeypatch: pytest.MonkeyPatch, longest: int
 ) -> None:
     monkeypatch.setattr(reading, "SMALL_BODY", longest)
 
     with pytest.raises(SetApart):
-        await tenants(lines).run(b"{" if longest else BODY, DirectSteps(lost=lost(3)))
+        await tenants(lines).run(b"{" if longest else BODY, InMemorySteps(lost=lost(3)))
 
     assert lines.lines[0][2]["tenant"] == ""
 
 
-async def test_a_resync_that_loses_its_worker_is_delayed_too(lines: Lines) -> None:
+async def test_a_resync_that_loses_its_worker_is_delayed_too(lines: RecordingLogger) -> None:
     ended = CompletedJob(tenant="t", execution_id="one", operation="provision")
 
     with pytest.raises(SetApart):
-        await tenants(lines).resync(ended, DirectSteps(lost=lost(3)))
+        await tenants(lines).resync(ended, InMemorySteps(lost=lost(3)))
 
     assert lines.lines[0][2]["tenant"] == "t"

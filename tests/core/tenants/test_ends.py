@@ -13,7 +13,7 @@ from landlord_engines_core.compute import ComputeResult, ResourceState
 from landlord_engines_core.errors import ComputeRefused, Held, InvalidJob, JobError, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import Placement
-from landlord_test_target.direct import DirectSteps, ScriptedCompute, jobs
+from landlord_test_target.in_memory import InMemorySteps, ScriptedCompute, build_tenant_jobs
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def body(operation: str = "provision", **config: object) -> bytes:
 
 
 @attrs.define
-class JournaledSteps(DirectSteps):
+class JournaledSteps(InMemorySteps):
     """Gives the value of a step that has ended again, in whatever process the job goes on."""
 
     journal: dict[str, bytes | JobError] = attrs.field(factory=dict)
@@ -44,7 +44,7 @@ class JournaledSteps(DirectSteps):
 
 async def rolls_back(compute: ScriptedCompute) -> None:
     """Make the tenant, and have its next change come to nothing."""
-    await jobs(("mock", compute)).run(body(image="old"), DirectSteps("zero"))
+    await build_tenant_jobs(("mock", compute)).run(body(image="old"), InMemorySteps("zero"))
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
 
@@ -53,7 +53,7 @@ async def test_a_rolled_back_update_is_never_applied_again_by_the_same_job() -> 
     await rolls_back(compute)
 
     for _ in range(3):
-        process = jobs(("mock", compute))
+        process = build_tenant_jobs(("mock", compute))
         with pytest.raises(Held, match="rolled back, the previous resource serves: it crashed"):
             await process.run(body("update", image="new"), steps)
 
@@ -73,7 +73,9 @@ async def test_a_newer_config_that_is_rolled_back_is_held_and_applied_only_once(
 
     for _ in range(2):
         with pytest.raises(Held, match="rolled back, the previous resource serves: it crashed"):
-            await jobs(("mock", compute), landlord=landlord).run(body(image="old"), steps)
+            await build_tenant_jobs(("mock", compute), landlord=landlord).run(
+                body(image="old"), steps
+            )
     await landlord.aclose()
 
     assert compute.resources["t"].config == {"image": "old"}
@@ -84,9 +86,11 @@ async def test_a_job_that_fails_permanently_writes_its_end_first() -> None:
     compute.results.append(ComputeRefused("no such image"))
 
     with pytest.raises(InvalidJob, match="no such image"):
-        await jobs(("mock", compute), fail_permanently=True).run(body(image="x"), steps)
+        await build_tenant_jobs(("mock", compute), fail_permanently=True).run(
+            body(image="x"), steps
+        )
 
-    assert steps.names == ["resolve", "take", "apply", "fail", "end"]
+    assert steps.names == ["resolve", "acquire", "apply", "fail", "complete"]
     (transition,) = steps.record.transitions
     assert (transition.outcome, transition.detail) == ("refused", "no such image")
     assert steps.record.has_ended("one")
@@ -100,7 +104,9 @@ async def test_the_next_process_writes_an_interrupted_end_with_the_same_value() 
     ends = list[str | None]()
     for _ in range(2):
         with pytest.raises(InvalidJob, match="no such image"):
-            await jobs(("mock", compute), fail_permanently=True).run(body(image="x"), steps)
+            await build_tenant_jobs(("mock", compute), fail_permanently=True).run(
+                body(image="x"), steps
+            )
         ends.append(steps.record.transitions[-1].ended_at)
 
     assert ends[0] == ends[1] is not None
@@ -113,9 +119,11 @@ async def test_a_rolled_back_update_that_ends_its_job_writes_the_reason_down() -
     await rolls_back(compute)
 
     with pytest.raises(InvalidJob, match="it crashed"):
-        await jobs(("mock", compute), fail_permanently=True).run(body(image="new"), steps)
+        await build_tenant_jobs(("mock", compute), fail_permanently=True).run(
+            body(image="new"), steps
+        )
 
-    assert steps.names == ["resolve", "take", "apply", "hold", "fail", "end"]
+    assert steps.names == ["resolve", "acquire", "apply", "hold", "fail", "complete"]
     assert "it crashed" in steps.record.transitions[-1].detail
     assert compute.resources["t"].config == {"image": "old"}
 
@@ -125,7 +133,9 @@ async def test_a_job_that_is_refused_before_it_has_the_lock_writes_nothing() -> 
     unknown = json.dumps({"tenant_uuid": "t", "compute_provider": "nomad"}).encode()
 
     with pytest.raises(InvalidJob, match="'nomad' is not configured"):
-        await jobs(("mock", ScriptedCompute()), fail_permanently=True).run(unknown, steps)
+        await build_tenant_jobs(("mock", ScriptedCompute()), fail_permanently=True).run(
+            unknown, steps
+        )
 
     assert steps.names == ["resolve"]
     assert steps.record.transitions == ()
@@ -134,7 +144,7 @@ async def test_a_job_that_is_refused_before_it_has_the_lock_writes_nothing() -> 
 async def test_a_later_attempt_of_a_job_watches_the_resource_of_the_previous_one() -> None:
     starting = [ResourceState.STARTING] * 50
     compute, steps = ScriptedCompute(states=[ResourceState.MISSING, *starting]), JournaledSteps()
-    tenants = jobs(("mock", compute))
+    tenants = build_tenant_jobs(("mock", compute))
     with pytest.raises(Transient, match="is starting, not healthy"):
         await tenants.run(body(image="x"), steps)
     made = compute.resources["t"]

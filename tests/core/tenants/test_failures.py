@@ -11,11 +11,13 @@ from landlord_engines_core.errors import (
     Transient,
 )
 from landlord_engines_core.tenants.failures import Failures
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 def failed(error: Exception, *, permanently: bool = False) -> JobError:
-    failures = Failures(hold_retry_interval=30, fail_permanently=permanently, logger=Lines())
+    failures = Failures(
+        hold_retry_interval=30, fail_permanently=permanently, logger=RecordingLogger()
+    )
     with pytest.raises(JobError) as caught, failures.translate_errors("apply"):
         raise error
     return caught.value
@@ -70,7 +72,7 @@ def test_a_configuration_that_is_nested_too_deeply_is_held() -> None:
 
 
 def test_a_compute_engine_that_calls_exit_is_reported_and_does_not_end_the_worker() -> None:
-    logger = Lines()
+    logger = RecordingLogger()
     failures = Failures(hold_retry_interval=30, fail_permanently=False, logger=logger)
 
     with pytest.raises(Transient, match="step apply raised SystemExit at"):

@@ -27,11 +27,16 @@ from landlord_engines_core.models import (
     config_hash,
 )
 from landlord_engines_core.tenants.results import ResyncCheck
-from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
+from landlord_test_target.in_memory import (
+    InMemorySteps,
+    RecordingLogger,
+    ScriptedCompute,
+    build_tenant_jobs,
+)
 
 LOOKED = ["resolve"]
-TRIED = ["resolve", "take", "resync"]
-MENDED = [*TRIED, "end"]
+TRIED = ["resolve", "acquire", "resync"]
+MENDED = [*TRIED, "complete"]
 
 ENDED = Transition(execution_id="job", operation="update", started_at="t", ended_at="t")
 NOWHERE = Record(transitions=(ENDED,))
@@ -42,12 +47,12 @@ KILLED = Record(placements=(Placement("mock"),)).with_start(
 
 
 @attrs.define
-class ResyncSteps(DirectSteps):
+class ResyncSteps(InMemorySteps):
     """A lock that writes down no start, as the resync has none."""
 
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         await self.read_record(tenant)
-        self.names.append("take")
+        self.names.append("acquire")
         self.record = self.record.with_placement(start.placement)
         return self.record
 
@@ -95,7 +100,7 @@ async def resync_answer(
     ended: CompletedJob,
     api: Api | None = None,
     *others: tuple[str, MockCompute],
-    logger: Lines | None = None,
+    logger: RecordingLogger | None = None,
 ) -> ExecutionStatus:
     return (await resync(compute, steps, ended, api, *others, logger=logger)).answer
 
@@ -106,10 +111,10 @@ async def resync(
     ended: CompletedJob,
     api: Api | None = None,
     *others: tuple[str, MockCompute],
-    logger: Lines | None = None,
+    logger: RecordingLogger | None = None,
 ) -> Resynced:
     client = api.client if api is not None else None
-    tenants = jobs(("mock", compute), *others, landlord=client, logger=logger)
+    tenants = build_tenant_jobs(("mock", compute), *others, landlord=client, logger=logger)
     try:
         return await tenants.resync(ended, steps)
     finally:
@@ -119,8 +124,8 @@ async def resync(
 
 async def has(compute: MockCompute, **config: object) -> None:
     """Make the tenant's resource."""
-    tenants = jobs(("mock", compute))
-    await tenants.run(codec.dumps({"tenant_uuid": "t", "desired_config": config}), DirectSteps())
+    tenants = build_tenant_jobs(("mock", compute))
+    await tenants.run(codec.dumps({"tenant_uuid": "t", "desired_config": config}), InMemorySteps())
 
 
 async def test_a_resync_without_a_difference_takes_no_lock(api: Api) -> None:
@@ -272,7 +277,7 @@ async def test_a_tenant_that_is_unhealthy_at_the_new_location_keeps_the_old_one(
     there = ScriptedCompute(
         states=[ResourceState.MISSING, ResourceState.MISSING, ResourceState.FAILED]
     )
-    steps, logger = ResyncSteps(record=HERE), Lines()
+    steps, logger = ResyncSteps(record=HERE), RecordingLogger()
     await has(here)
     api.says("ready", compute_provider="b")
 
@@ -338,7 +343,11 @@ async def test_a_rolled_back_config_is_recorded_and_not_retried(api: Api) -> Non
 
 async def test_a_refused_config_is_recorded_without_its_values(api: Api) -> None:
     schema = {"properties": {"password": {"type": "integer"}}}
-    compute, steps, logger = ScriptedCompute(schema=schema), ResyncSteps(record=HERE), Lines()
+    compute, steps, logger = (
+        ScriptedCompute(schema=schema),
+        ResyncSteps(record=HERE),
+        RecordingLogger(),
+    )
     api.says("ready", password="canary")
 
     await resync_answer(compute, steps, after("update"), api, logger=logger)
@@ -382,7 +391,7 @@ async def test_a_tenant_that_changed_before_the_lock_was_acquired_is_left_alone(
 
     answer = await resync_answer(compute, steps, after("update"), api)
 
-    assert steps.names == [*TRIED, "end"]
+    assert steps.names == [*TRIED, "complete"]
     assert answer.output.status == "unchanged"
     assert steps.told == ()
     assert compute.resources["t"].config == {"image": "old"}
@@ -406,7 +415,7 @@ async def test_a_resync_without_an_answer_of_the_api_is_retried(api: Api) -> Non
 
 
 async def test_a_resync_over_the_limit_is_postponed_and_does_not_wait() -> None:
-    tenants = jobs(("mock", MockCompute()), max_concurrent_jobs=1)
+    tenants = build_tenant_jobs(("mock", MockCompute()), max_concurrent_jobs=1)
 
     async with tenants.resyncs._checks:
         with pytest.raises(Transient, match="many tenants are being resynced"):
@@ -449,7 +458,7 @@ async def test_the_resync_of_a_running_job_is_postponed() -> None:
 
 
 def test_the_pauses_before_the_resync_of_a_running_job_double_up_to_an_hour() -> None:
-    resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
+    resyncer = build_tenant_jobs(("mock", MockCompute())).resyncs.resyncer
     ended, pauses = after("update"), list[float]()
 
     for _ in range(9):
@@ -473,7 +482,7 @@ def test_the_pauses_before_the_resync_of_a_running_job_double_up_to_an_hour() ->
 def test_a_last_resync_follows_only_if_a_request_of_the_tenant_may_be_in_flight(
     operation: str, *, preempted: bool, killed: bool, needs_repair: bool, overrode_delete: bool
 ) -> None:
-    resyncer = jobs(("mock", MockCompute())).resyncs.resyncer
+    resyncer = build_tenant_jobs(("mock", MockCompute())).resyncs.resyncer
     ended = attrs.evolve(after(operation), preempted=preempted, overrode_delete=overrode_delete)
     found = ResyncCheck(started_at="t", needs_repair=needs_repair, killed=killed)
 
@@ -491,7 +500,9 @@ def test_the_last_resync_comes_after_the_longest_step_and_carry() -> None:
         longest_carry = 40.0
 
     assert (
-        jobs(("a", Slow()), ("b", MockCompute()), step_timeout=100.0).resyncs.resyncer.last_check
+        build_tenant_jobs(
+            ("a", Slow()), ("b", MockCompute()), step_timeout=100.0
+        ).resyncs.resyncer.last_check
         > 140.0
     )
 
@@ -572,7 +583,7 @@ async def test_without_an_api_an_update_that_arrived_after_the_last_job_is_recor
     image: str,
 ) -> None:
     """It was on the wire for longer than the whole next job, which had found all as it wanted it."""
-    compute, lines = MockCompute(), Lines()
+    compute, lines = MockCompute(), RecordingLogger()
     await has(compute, image=image)
     wanted = config_hash({"image": "wanted"})
     job = attrs.evolve(ENDED, config_hash=wanted, placement=Placement("mock"))

@@ -12,7 +12,12 @@ from landlord_engines_core.errors import Held, InvalidJob, Queued, Transient
 from landlord_engines_core.landlord import LandlordClient
 from landlord_engines_core.models import ExecutionState, JobStart, Placement, Record
 from landlord_engines_core.tenants.parsing import MAX_READ
-from landlord_test_target.direct import DirectSteps, Lines, ScriptedCompute, jobs
+from landlord_test_target.in_memory import (
+    InMemorySteps,
+    RecordingLogger,
+    ScriptedCompute,
+    build_tenant_jobs,
+)
 
 
 def body(operation: str = "provision", **config: object) -> bytes:
@@ -21,16 +26,16 @@ def body(operation: str = "provision", **config: object) -> bytes:
 
 
 async def test_every_job_makes_the_same_calls_to_the_backend_in_the_same_order() -> None:
-    tenants = jobs(("mock", MockCompute()))
+    tenants = build_tenant_jobs(("mock", MockCompute()))
 
     for operation in ("provision", "provision", "update", "delete", "delete"):
-        steps = DirectSteps(operation)
+        steps = InMemorySteps(operation)
         await tenants.run(body(operation), steps)
-        assert steps.names == ["resolve", "take", "apply", "end"]
+        assert steps.names == ["resolve", "acquire", "apply", "complete"]
 
 
 async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
-    answer = await jobs(("mock", MockCompute())).run(body(image="x"), DirectSteps())
+    answer = await build_tenant_jobs(("mock", MockCompute())).run(body(image="x"), InMemorySteps())
 
     assert answer.state is ExecutionState.SUCCEEDED
     assert (answer.execution_id, answer.provider_type) == ("one", "direct")
@@ -42,7 +47,7 @@ async def test_an_answer_has_the_form_of_landlords_own_worker() -> None:
 async def test_a_superseded_job_ends_as_cancelled_and_changes_nothing() -> None:
     compute = MockCompute()
 
-    answer = await jobs(("mock", compute)).run(body(), DirectSteps(overtaken=True))
+    answer = await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps(overtaken=True))
 
     assert answer.state is ExecutionState.CANCELLED
     assert answer.output.status == "superseded"
@@ -50,19 +55,19 @@ async def test_a_superseded_job_ends_as_cancelled_and_changes_nothing() -> None:
 
 
 async def test_a_job_that_cannot_be_resolved_checks_whether_it_is_superseded() -> None:
-    tenants = jobs(("mock", MockCompute()))
+    tenants = build_tenant_jobs(("mock", MockCompute()))
     unknown = json.dumps({"tenant_uuid": "t", "compute_provider": "nomad"}).encode()
 
     with pytest.raises(Held):
-        await tenants.run(unknown, DirectSteps())
+        await tenants.run(unknown, InMemorySteps())
 
-    answer = await tenants.run(unknown, DirectSteps(overtaken=True))
+    answer = await tenants.run(unknown, InMemorySteps(overtaken=True))
     assert answer.state is ExecutionState.CANCELLED
 
 
 async def test_a_plan_returns_the_action_of_an_apply() -> None:
     compute = MockCompute()
-    tenants, steps = jobs(("mock", compute)), DirectSteps()
+    tenants, steps = build_tenant_jobs(("mock", compute)), InMemorySteps()
 
     answer = await tenants.run(body("plan", image="x"), steps)
 
@@ -74,7 +79,7 @@ async def test_a_plan_returns_the_action_of_an_apply() -> None:
 async def test_a_resource_that_vanished_after_apply_is_recreated() -> None:
     compute = ScriptedCompute(states=[ResourceState.MISSING, ResourceState.MISSING])
 
-    answer = await jobs(("mock", compute)).run(body(), DirectSteps())
+    answer = await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps())
 
     assert answer.output.status == "created"
     assert set(compute.resources) == {"t"}
@@ -84,14 +89,14 @@ async def test_a_resource_that_keeps_vanishing_is_never_reported_as_created() ->
     compute = ScriptedCompute(states=[ResourceState.MISSING] * 4)
 
     with pytest.raises(Transient, match="vanished after it was created"):
-        await jobs(("mock", compute)).run(body(), DirectSteps())
+        await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps())
 
 
 async def test_the_job_waits_for_a_starting_resource() -> None:
     starting = [ResourceState.MISSING, *[ResourceState.STARTING] * 2]
     compute = ScriptedCompute(states=starting)
 
-    answer = await jobs(("mock", compute)).run(body(), DirectSteps())
+    answer = await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps())
 
     assert answer.output.status == "created"
     assert compute.states == []
@@ -102,34 +107,34 @@ async def test_a_resource_that_is_not_healthy_in_time_is_tried_again(state: Reso
     compute = ScriptedCompute(states=[ResourceState.MISSING, *[state] * 50])
 
     with pytest.raises(Transient, match=f"is {state}, not healthy: as scripted"):
-        await jobs(("mock", compute)).run(body(), DirectSteps())
+        await build_tenant_jobs(("mock", compute)).run(body(), InMemorySteps())
 
 
 async def test_a_resource_that_a_delete_leaves_behind_is_tried_again() -> None:
-    compute = ScriptedCompute(stubborn=True)
-    tenants = jobs(("mock", compute))
-    await tenants.run(body(), DirectSteps())
+    compute = ScriptedCompute(keeps_resource=True)
+    tenants = build_tenant_jobs(("mock", compute))
+    await tenants.run(body(), InMemorySteps())
 
     with pytest.raises(Transient, match="still there"):
-        await tenants.run(body("delete"), DirectSteps("two"))
+        await tenants.run(body("delete"), InMemorySteps("two"))
 
 
 async def test_a_delete_is_held_if_the_record_names_an_engine_that_this_worker_lacks() -> None:
     note = JobStart(operation="provision", started_at="t", placement=Placement("nomad"))
-    steps = DirectSteps("two", Record().with_start("one", note))
+    steps = InMemorySteps("two", Record().with_start("one", note))
 
     with pytest.raises(Held, match="'nomad' is not configured"):
-        await jobs(("mock", MockCompute())).run(body("delete"), steps)
+        await build_tenant_jobs(("mock", MockCompute())).run(body("delete"), steps)
 
 
 async def test_a_rolled_back_update_is_held_without_values() -> None:
     compute = ScriptedCompute()
-    tenants = jobs(("mock", compute))
-    await tenants.run(body(image="x"), DirectSteps())
+    tenants = build_tenant_jobs(("mock", compute))
+    await tenants.run(body(image="x"), InMemorySteps())
     compute.results.append(ComputeResult(rolled_back="it crashed"))
 
     with pytest.raises(Held, match="the previous resource serves: it crashed"):
-        await tenants.run(body("update", image="y"), DirectSteps("two"))
+        await tenants.run(body("update", image="y"), InMemorySteps("two"))
 
 
 async def test_a_step_is_cancelled_after_its_timeout() -> None:
@@ -139,16 +144,16 @@ async def test_a_step_is_cancelled_after_its_timeout() -> None:
             return await super().inspect(tenant, location)
 
     with pytest.raises(Transient, match="apply took longer"):
-        await jobs(("mock", Slow()), step_timeout=0.01).run(body(), DirectSteps())
+        await build_tenant_jobs(("mock", Slow()), step_timeout=0.01).run(body(), InMemorySteps())
 
 
 async def test_a_step_without_a_slot_is_retried_soon_and_does_not_count_as_failed() -> None:
-    logger = Lines()
-    tenants = jobs(("mock", MockCompute()), logger=logger, step_timeout=0.01)
+    logger = RecordingLogger()
+    tenants = build_tenant_jobs(("mock", MockCompute()), logger=logger, step_timeout=0.01)
     tenants.slots.taken = tenants.slots.limit
 
     with pytest.raises(Queued, match=r"slots of worker\.max_concurrent_jobs"):
-        await tenants.run(body(), DirectSteps())
+        await tenants.run(body(), InMemorySteps())
 
     text = tenants.jobs.metrics.render()[0].decode()
     assert 'landlord_worker_attempt_failures_total{kind="transient"} 0.0' in text
@@ -156,7 +161,7 @@ async def test_a_step_without_a_slot_is_retried_soon_and_does_not_count_as_faile
 
 
 async def test_a_cancelled_step_is_named_in_a_warning() -> None:
-    logger, entered = Lines(), asyncio.Event()
+    logger, entered = RecordingLogger(), asyncio.Event()
 
     class Slow(MockCompute):
         async def inspect(self, tenant: str, location: str) -> Observation:
@@ -164,8 +169,8 @@ async def test_a_cancelled_step_is_named_in_a_warning() -> None:
             await asyncio.Event().wait()
             return await super().inspect(tenant, location)
 
-    tenants = jobs(("mock", Slow()), logger=logger)
-    running = asyncio.create_task(tenants.run(body(), DirectSteps()))
+    tenants = build_tenant_jobs(("mock", Slow()), logger=logger)
+    running = asyncio.create_task(tenants.run(body(), InMemorySteps()))
     await entered.wait()
     running.cancel()
     await asyncio.wait((running,))
@@ -198,8 +203,8 @@ def api(httpserver: HTTPServer) -> Api:
 async def test_a_newer_config_at_landlord_is_applied(api: Api) -> None:
     landlord, compute = api.says(image="new"), MockCompute()
 
-    tenants = jobs(("mock", compute), landlord=landlord)
-    answer = await tenants.run(body(image="old"), DirectSteps())
+    tenants = build_tenant_jobs(("mock", compute), landlord=landlord)
+    answer = await tenants.run(body(image="old"), InMemorySteps())
     await landlord.aclose()
 
     assert answer.output.message == "a newer configuration was applied"
@@ -213,18 +218,22 @@ async def test_a_newer_config_of_a_tenant_that_should_not_run_is_not_applied(
 ) -> None:
     landlord, compute = api.says(status, image="new"), MockCompute()
 
-    await jobs(("mock", compute), landlord=landlord).run(body(image="old"), DirectSteps())
+    await build_tenant_jobs(("mock", compute), landlord=landlord).run(
+        body(image="old"), InMemorySteps()
+    )
     await landlord.aclose()
 
     assert compute.resources["t"].config == {"image": "old"}
 
 
 async def test_a_newer_config_for_another_engine_is_left_to_the_next_job(api: Api) -> None:
-    landlord, compute, logger = api.says(compute_provider="b"), MockCompute(), Lines()
-    tenants = jobs(("a", compute), ("b", MockCompute()), landlord=landlord, logger=logger)
+    landlord, compute, logger = api.says(compute_provider="b"), MockCompute(), RecordingLogger()
+    tenants = build_tenant_jobs(
+        ("a", compute), ("b", MockCompute()), landlord=landlord, logger=logger
+    )
     named = json.dumps({"tenant_uuid": "t", "compute_provider": "a"}).encode()
 
-    await tenants.run(named, DirectSteps())
+    await tenants.run(named, InMemorySteps())
     await landlord.aclose()
 
     assert "t" in compute.resources
@@ -234,12 +243,12 @@ async def test_a_newer_config_for_another_engine_is_left_to_the_next_job(api: Ap
 
 
 async def test_an_api_that_is_down_at_the_end_is_logged_and_does_not_hold_the_job() -> None:
-    landlord, logger = LandlordClient("http://127.0.0.1:9"), Lines()
+    landlord, logger = LandlordClient("http://127.0.0.1:9"), RecordingLogger()
     compute = MockCompute()
-    tenants = jobs(("mock", compute), logger=logger)
+    tenants = build_tenant_jobs(("mock", compute), logger=logger)
     tenants.confirmer.landlord = landlord
 
-    answer = await tenants.run(body(), DirectSteps())
+    answer = await tenants.run(body(), InMemorySteps())
     await landlord.aclose()
 
     assert answer.output.message.startswith("Landlord's API could not be asked")
@@ -260,28 +269,28 @@ def unreadable(operation: str, config: str) -> bytes:
 async def test_a_configuration_that_cannot_be_read_is_held_with_its_field(
     operation: str, config: str
 ) -> None:
-    steps, tenants = DirectSteps(), jobs(("mock", MockCompute()))
+    steps, tenants = InMemorySteps(), build_tenant_jobs(("mock", MockCompute()))
 
     with pytest.raises(Held, match=r"^LE402: \$\.desired_config "):
         await tenants.run(unreadable(operation, config), steps)
 
     assert steps.names == ["resolve"]
     assert steps.record == Record()
-    overtaken = await tenants.run(unreadable(operation, config), DirectSteps(overtaken=True))
+    overtaken = await tenants.run(unreadable(operation, config), InMemorySteps(overtaken=True))
     assert overtaken.state is ExecutionState.CANCELLED
 
 
 @pytest.mark.parametrize("config", UNREADABLE, ids=["deep", "large", "type", "number"])
 async def test_a_delete_succeeds_with_any_configuration(config: str) -> None:
     compute = MockCompute()
-    tenants, steps = jobs(("mock", compute)), DirectSteps()
+    tenants, steps = build_tenant_jobs(("mock", compute)), InMemorySteps()
     await tenants.run(body(), steps)
 
     second = attrs.evolve(steps, execution_id="two")
     answer = await tenants.run(unreadable("delete", config), second)
 
     assert (answer.output.status, compute.resources) == ("deleted", {})
-    third = DirectSteps("three")
+    third = InMemorySteps("three")
     assert (await tenants.run(unreadable("delete", config), third)).output.status == "absent"
 
 
@@ -295,12 +304,12 @@ class Located(MockCompute):
 
 
 async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another_location() -> None:
-    tenants, steps = jobs(("located", Located())), DirectSteps()
+    tenants, steps = build_tenant_jobs(("located", Located())), InMemorySteps()
 
     with pytest.raises(Held, match="the location of the tenant"):
         await tenants.run(unreadable("delete", "[]"), steps)
 
-    known = DirectSteps("two")
+    known = InMemorySteps("two")
     await tenants.run(body(location="east"), known)
     known.execution_id = "three"
     assert (await tenants.run(unreadable("delete", "[]"), known)).output.status == "deleted"
@@ -308,7 +317,7 @@ async def test_a_delete_waits_where_an_unreadable_configuration_may_name_another
 
 async def test_without_a_record_landlord_names_the_location_of_a_tenant(api: Api) -> None:
     landlord = api.says("deleting", location="east")
-    tenants, steps = jobs(("located", Located()), landlord=landlord), DirectSteps()
+    tenants, steps = build_tenant_jobs(("located", Located()), landlord=landlord), InMemorySteps()
 
     answer = await tenants.run(unreadable("delete", "[]"), steps)
     await landlord.aclose()
@@ -333,15 +342,15 @@ async def test_a_delete_waits_if_landlord_does_not_answer(
     landlord = LandlordClient(httpserver.url_for("/"))
 
     with pytest.raises(failure):
-        await jobs(("located", Located()), landlord=landlord).run(
-            unreadable("delete", "[]"), DirectSteps()
+        await build_tenant_jobs(("located", Located()), landlord=landlord).run(
+            unreadable("delete", "[]"), InMemorySteps()
         )
     await landlord.aclose()
 
 
 async def test_a_large_body_that_is_no_job_ends_at_once() -> None:
     with pytest.raises(InvalidJob):
-        await jobs(("mock", MockCompute())).run(b" " * MAX_READ, DirectSteps())
+        await build_tenant_jobs(("mock", MockCompute())).run(b" " * MAX_READ, InMemorySteps())
 
 
 async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
@@ -352,7 +361,7 @@ async def test_a_configuration_nested_too_deeply_for_a_walk_is_held() -> None:
         config = "[" * depth + "]" * depth
         body = f'{{"tenant_uuid": "t", "desired_config": {{"a": {config}}}}}'.encode()
         try:
-            await jobs(("mock", MockCompute())).run(body, DirectSteps())
+            await build_tenant_jobs(("mock", MockCompute())).run(body, InMemorySteps())
         except (Held, InvalidJob, Transient) as error:
             ends.add(type(error).__name__)
 

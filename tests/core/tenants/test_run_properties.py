@@ -13,7 +13,7 @@ from landlord_engines_core import codec
 from landlord_engines_core.compute import ComputeResult, ComputeSpec, Observation, ResourceState
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.models import JobStart, Record
-from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Shelf(MockCompute):
 
 
 @attrs.define
-class ReplayedSteps(DirectSteps):
+class ReplayedSteps(InMemorySteps):
     """Remembers what a step returned once it was written down, and crashes before or after."""
 
     fuse: Fuse = attrs.field(factory=Fuse, kw_only=True)
@@ -216,7 +216,7 @@ class TenantLifecycle(RuleBasedStateMachine):
             self.fuse.left = point
             try:
                 # Anew each time: a process that ended remembers nothing.
-                process = jobs(*((name, self.shelf(name)) for name in ENGINES))
+                process = build_tenant_jobs(*((name, self.shelf(name)) for name in ENGINES))
                 answer = self.runner.run(process.run(json.dumps(document).encode(), steps))
             except Crash:
                 continue

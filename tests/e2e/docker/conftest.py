@@ -8,8 +8,9 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
-from landlord_test_target.docker import SETTINGS, Holdings, make_images
+from landlord_engines_core.compute.docker.engine import DockerCompute
+from landlord_test_target import compute_engines
+from landlord_test_target.docker import SETTINGS, TenantContainers, make_images
 
 Engines = Callable[..., DockerCompute]
 
@@ -27,7 +28,8 @@ async def engines() -> AsyncIterator[Engines]:
     made: list[DockerCompute] = []
 
     def make(reached: Callable[[str], None] = lambda _: None, **section: object) -> DockerCompute:
-        made.append(from_settings({**SETTINGS, **section}, reached=reached))
+        engine = compute_engines.docker_engine({**SETTINGS, **section}, reached=reached)
+        made.append(engine)
         return made[-1]
 
     yield make
@@ -41,8 +43,8 @@ def engine(engines: Engines) -> DockerCompute:
 
 
 @pytest.fixture
-def tenant() -> Iterator[Holdings]:
+def tenant() -> Iterator[TenantContainers]:
     """A tenant of its own for each test."""
-    holdings = Holdings(str(uuid4()))
+    holdings = TenantContainers(str(uuid4()))
     yield holdings
-    holdings.clear()
+    holdings.remove_all()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
-from landlord_test_target.docker import SETTINGS, WEB, Holdings, docker, spec
+from landlord_test_target.docker import SETTINGS, WEB, TenantContainers, docker, spec
 from landlord_test_target.harness import World
 
 MADE: Mapping[str, object] = {
@@ -19,19 +19,19 @@ OPTIONS = ("--env", "COLOUR=red", "--publish", "0.0.0.0::8080", "--label", "team
 
 
 async def test_the_first_update_without_a_difference_restarts_nothing(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     config = world.config(compute_provider="docker", resync_after="1s")
     config["compute"]["docker"] = SETTINGS
-    await (await world.launch(config)).registered()
-    made = tenant.go_made(*OPTIONS)
-    before = tenant.only
+    await (await world.launch(config)).wait_registered()
+    made = tenant.create_as_landlord(*OPTIONS)
+    before = tenant.only_container
 
     outcomes = [await world.run(tenant.tenant, "update", "docker", **MADE) for _ in range(2)]
 
     assert outcomes == ["unchanged", "unchanged"]
     assert tenant.ids == [made]
-    assert tenant.only["State"] == before["State"]
+    assert tenant.only_container["State"] == before["State"]
     assert await world.run(tenant.tenant, "update", "docker", **{**MADE, "image": f"{WEB}:2"})
     assert tenant.versions == [2]
 
@@ -57,16 +57,16 @@ async def test_the_first_update_without_a_difference_restarts_nothing(
     ids=str,
 )
 async def test_every_difference_is_detected(
-    engine: DockerCompute, tenant: Holdings, differs: dict[str, object]
+    engine: DockerCompute, tenant: TenantContainers, differs: dict[str, object]
 ) -> None:
-    tenant.go_made(*OPTIONS)
+    tenant.create_as_landlord(*OPTIONS)
     assert await engine.matches(spec(tenant.tenant, **MADE))
 
     assert not await engine.matches(spec(tenant.tenant, **{**MADE, **differs}))
 
 
 async def test_a_container_whose_image_was_renamed_differs(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     docker("tag", f"{WEB}:1", f"{WEB}:{tenant.tenant}")
     labels = [("owner", "landlord"), ("tenant_id", tenant.tenant), ("provider", "docker")]
@@ -85,7 +85,7 @@ async def test_a_container_whose_image_was_renamed_differs(
 
 
 async def test_a_missing_container_and_one_of_ours_are_not_adopted(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     assert not await engine.matches(spec(tenant.tenant))
     await engine.provision(spec(tenant.tenant))

@@ -2,7 +2,13 @@
 
 import pytest
 
-from landlord_test_target.canaries import Canaries, Scene, check_nowhere, searched, wrong_landlord
+from landlord_test_target.canaries import (
+    Canaries,
+    SecretsCheck,
+    check_no_secret,
+    collect_outputs,
+    run_malformed_landlord,
+)
 from landlord_test_target.docker import SETTINGS, WEB
 from landlord_test_target.harness import World
 
@@ -11,9 +17,9 @@ from landlord_test_target.harness import World
 async def test_a_secret_appears_only_in_restates_copy_of_the_body(own_world: World) -> None:
     canaries = Canaries()
     section = {**SETTINGS, "image": f"{WEB}:1"}
-    scene = Scene(world=own_world, canaries=canaries, engine="docker", section=section)
+    scene = SecretsCheck(world=own_world, canaries=canaries, engine="docker", section=section)
 
-    with wrong_landlord(canaries) as api:
-        documents, bodies = await searched(scene, api)
+    with run_malformed_landlord(canaries) as api:
+        documents, bodies = await collect_outputs(scene, api)
 
-    check_nowhere(canaries, documents, bodies)
+    check_no_secret(canaries, documents, bodies)

@@ -11,9 +11,9 @@ from landlord_engines_core.compute import ComputeSpec, InFlightRequests, Resourc
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ExecutionEnded, Superseded
 from landlord_test_target.compute_contract import healthy
-from landlord_test_target.docker import WEB, Holdings, docker, show, spec
-from landlord_test_target.gate import Gate, gate
+from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 from landlord_test_target.harness import free_port, wait_for
+from landlord_test_target.holding_proxy import HoldingProxy, run_holding_proxy
 
 Engines = Callable[..., DockerCompute]
 Ask = Callable[[], Awaitable[object]]
@@ -38,14 +38,14 @@ async def step(engine: DockerCompute, desired: ComputeSpec, still_due: Ask = due
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def front() -> AsyncIterator[Gate]:
-    async with gate() as front:
+async def front() -> AsyncIterator[HoldingProxy]:
+    async with run_holding_proxy() as front:
         yield front
 
 
-def running(tenant: Holdings) -> list[int]:
+def running(tenant: TenantContainers) -> list[int]:
     """The versions that run."""
-    containers = [show(container) for container in tenant.ids]
+    containers = [inspect_container(container) for container in tenant.ids]
     return [
         int(container["Config"]["Image"][-1])
         for container in containers
@@ -53,7 +53,7 @@ def running(tenant: Holdings) -> list[int]:
     ]
 
 
-async def provisioned(engines: Engines, tenant: Holdings, **config: object) -> None:
+async def provisioned(engines: Engines, tenant: TenantContainers, **config: object) -> None:
     first = spec(tenant.tenant, **config)
     await engines().provision(first)
     await healthy(engines(), first)
@@ -82,9 +82,13 @@ async def cancelled_at(engines: Engines, point: str, desired: ComputeSpec) -> No
     ids=["pull", "look for the image", "look"],
 )
 async def test_a_job_cancelled_before_its_create_stops_at_once_and_creates_nothing(
-    engines: Engines, tenant: Holdings, front: Gate, request_line: str, config: dict[str, object]
+    engines: Engines,
+    tenant: TenantContainers,
+    front: HoldingProxy,
+    request_line: str,
+    config: dict[str, object],
 ) -> None:
-    front.kept_back = request_line
+    front.held_text = request_line
     job = asyncio.create_task(step(engines(host=front.host), spec(tenant.tenant, **config)))
     await front.arrived.wait()
 
@@ -92,50 +96,50 @@ async def test_a_job_cancelled_before_its_create_stops_at_once_and_creates_nothi
     await asyncio.wait((job,), timeout=1)
 
     assert job.cancelled()
-    front.open.set()
+    front.released.set()
     assert tenant.ids == []
 
 
 async def test_a_cancelled_job_waits_for_its_create_in_flight_and_sends_no_more(
-    engines: Engines, tenant: Holdings, front: Gate
+    engines: Engines, tenant: TenantContainers, front: HoldingProxy
 ) -> None:
-    front.kept_back = "/containers/create"
+    front.held_text = "/containers/create"
     job = asyncio.create_task(step(engines(host=front.host), spec(tenant.tenant)))
     await front.arrived.wait()
 
     job.cancel()
     await asyncio.wait((job,), timeout=0.2)
     assert not job.done()
-    front.open.set()
+    front.released.set()
     await asyncio.wait((job,))
 
     assert job.cancelled()
-    assert tenant.only["State"]["Status"] == "created"
+    assert tenant.only_container["State"]["Status"] == "created"
     assert await engines().destroy(tenant.tenant, "")
     assert tenant.ids == []
 
 
 async def test_a_create_that_arrives_late_continues_with_the_container_of_another_worker(
-    engines: Engines, tenant: Holdings, front: Gate
+    engines: Engines, tenant: TenantContainers, front: HoldingProxy
 ) -> None:
-    front.kept_back = "/containers/create"
+    front.held_text = "/containers/create"
     desired = spec(tenant.tenant)
     late = asyncio.create_task(step(engines(host=front.host), desired))
     await front.arrived.wait()
     await engines().provision(desired)
-    made = tenant.only["Id"]
+    made = tenant.only_container["Id"]
 
-    front.open.set()
+    front.released.set()
     await late
 
-    assert tenant.only["Id"] == made
+    assert tenant.only_container["Id"] == made
 
 
 async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_again(
-    engines: Engines, tenant: Holdings, front: Gate
+    engines: Engines, tenant: TenantContainers, front: HoldingProxy
 ) -> None:
     await provisioned(engines, tenant)
-    front.kept_back = f"/containers/{tenant.only['Id']}/stop"
+    front.held_text = f"/containers/{tenant.only_container['Id']}/stop"
     desired = spec(tenant.tenant, image=f"{WEB}:2")
     job = asyncio.create_task(step(engines(host=front.host), desired))
     await front.arrived.wait()
@@ -143,7 +147,7 @@ async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_ag
     job.cancel()
     await asyncio.wait((job,), timeout=0.2)
     assert not job.done()
-    front.open.set()
+    front.released.set()
     await asyncio.wait((job,))
 
     assert running(tenant) == [1]
@@ -161,7 +165,7 @@ async def test_a_stop_in_flight_ends_before_the_previous_container_is_started_ag
     ],
 )
 async def test_after_a_cancelled_update_one_version_serves_and_a_delete_leaves_nothing(
-    engines: Engines, tenant: Holdings, point: str, serving: int
+    engines: Engines, tenant: TenantContainers, point: str, serving: int
 ) -> None:
     port = free_port()
     ports = [{"container_port": 8080, "host_port": port}]
@@ -176,23 +180,27 @@ async def test_after_a_cancelled_update_one_version_serves_and_a_delete_leaves_n
 
 @pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
 async def test_the_previous_container_serves_after_a_rollback_is_cancelled(
-    engines: Engines, tenant: Holdings, point: str
+    engines: Engines, tenant: TenantContainers, point: str
 ) -> None:
     await provisioned(engines, tenant)
 
     await cancelled_at(engines, point, spec(tenant.tenant, image="landlord-test/sick:1"))
 
-    (serving,) = (container for container in map(show, tenant.ids) if container["State"]["Running"])
+    (serving,) = (
+        container
+        for container in map(inspect_container, tenant.ids)
+        if container["State"]["Running"]
+    )
     assert serving["Config"]["Image"] == f"{WEB}:1"
 
 
 async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     unwell = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
     quick = {"health_timeout": 0.5}
     await engines(**quick).provision(unwell)
-    former = tenant.only["Id"]
+    former = tenant.only_container["Id"]
 
     async def failed() -> bool:
         seen = await engines(**quick).inspect(tenant.tenant, "")
@@ -208,16 +216,18 @@ async def test_a_cancelled_update_restarts_a_container_that_ran_without_serving(
     await asyncio.wait((task,))
 
     assert [
-        container["Id"] for container in map(show, tenant.ids) if container["State"]["Running"]
+        container["Id"]
+        for container in map(inspect_container, tenant.ids)
+        if container["State"]["Running"]
     ] == [former]
 
 
 async def test_an_update_restarts_if_another_worker_starts_the_previous_container(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     ports = [{"container_port": 8080, "host_port": free_port()}]
     await provisioned(engines, tenant, ports=ports)
-    former, stopped = tenant.only["Id"], list[str]()
+    former, stopped = tenant.only_container["Id"], list[str]()
 
     def reached(at: str) -> None:
         # As the way back of an older job does that was killed.
@@ -232,10 +242,10 @@ async def test_an_update_restarts_if_another_worker_starts_the_previous_containe
 
 
 async def test_the_previous_container_is_restored_if_another_worker_removes_the_next_one(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     await provisioned(engines, tenant)
-    former, story = tenant.only["Id"], list[str]()
+    former, story = tenant.only_container["Id"], list[str]()
 
     def reached(at: str) -> None:
         if at == "update:stopped" and at not in story:
@@ -251,7 +261,7 @@ async def test_the_previous_container_is_restored_if_another_worker_removes_the_
 
 @pytest.mark.parametrize("error", [Superseded("younger"), ExecutionEnded("killed")])
 async def test_a_worker_that_was_frozen_creates_nothing_for_an_ended_job(
-    engines: Engines, tenant: Holdings, monkeypatch: pytest.MonkeyPatch, error: Superseded
+    engines: Engines, tenant: TenantContainers, monkeypatch: pytest.MonkeyPatch, error: Superseded
 ) -> None:
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
@@ -266,7 +276,7 @@ async def test_a_worker_that_was_frozen_creates_nothing_for_an_ended_job(
 )
 async def test_a_worker_that_was_frozen_in_a_switch_ends_it_unless_a_younger_job_does(
     engines: Engines,
-    tenant: Holdings,
+    tenant: TenantContainers,
     monkeypatch: pytest.MonkeyPatch,
     error: Superseded,
     serving: list[int],

@@ -11,8 +11,8 @@ import pytest_asyncio
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeUnavailable
-from landlord_test_target.docker import Holdings, run, spec
-from landlord_test_target.listening import listening, relay
+from landlord_test_target.docker import TenantContainers, run_command, spec
+from landlord_test_target.tcp_server import relay, run_tcp_server
 
 Engines = Callable[..., DockerCompute]
 
@@ -24,7 +24,7 @@ def certify(folder: Path, name: str, *, by: Path) -> None:
     more = folder / f"{name}.ext"
     more.write_text("subjectAltName=IP:127.0.0.1\n")
     key, request, cert = (str(folder / f"{name}{end}") for end in (".key", ".csr", ".crt"))
-    run(
+    run_command(
         "openssl",
         "req",
         "-new",
@@ -39,7 +39,7 @@ def certify(folder: Path, name: str, *, by: Path) -> None:
         f"/CN={name}",
     )
     authority = ("-CA", str(by / "ca.pem"), "-CAkey", str(by / "ca.key"), "-CAcreateserial")
-    run(
+    run_command(
         "openssl",
         "x509",
         "-req",
@@ -57,8 +57,8 @@ def certify(folder: Path, name: str, *, by: Path) -> None:
 
 def authority(folder: Path) -> Path:
     folder.mkdir()
-    run("openssl", "ecparam", "-name", "prime256v1", "-out", str(folder / "params"))
-    run(
+    run_command("openssl", "ecparam", "-name", "prime256v1", "-out", str(folder / "params"))
+    run_command(
         "openssl",
         "req",
         "-x509",
@@ -99,13 +99,13 @@ async def address(certificates: Path) -> AsyncIterator[str]:
     context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
 
-    async with listening(serve, ssl=context) as port:
+    async with run_tcp_server(serve, ssl=context) as port:
         yield f"127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "https"])
 async def test_a_daemon_behind_tls_is_reached_with_a_clients_certificate(
-    engines: Engines, tenant: Holdings, address: str, certificates: Path, scheme: str
+    engines: Engines, tenant: TenantContainers, address: str, certificates: Path, scheme: str
 ) -> None:
     engine = engines(host=f"{scheme}://{address}/", cert_path=str(certificates))
 
@@ -142,9 +142,9 @@ async def test_a_daemon_with_a_certificate_of_another_authority_is_refused(
 
 
 async def test_a_daemon_on_a_plain_port_is_reached_over_tcp(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
-    async with listening(serve) as port:
+    async with run_tcp_server(serve) as port:
         engine = engines(host=f"tcp://127.0.0.1:{port}")
 
         await engine.provision(spec(tenant.tenant))

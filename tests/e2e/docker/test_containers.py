@@ -17,9 +17,9 @@ from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.compute_contract import Interrupted, healthy
-from landlord_test_target.direct import DirectSteps, jobs
-from landlord_test_target.docker import WEB, Holdings, docker, show, spec
+from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 from landlord_test_target.harness import free_port, wait_for
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 Engines = Callable[..., DockerCompute]
 
@@ -37,7 +37,7 @@ async def failed(engine: DockerCompute, desired: ComputeSpec) -> str:
 
 
 async def test_a_container_is_as_its_tenant_wants_it(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     desired = spec(
         tenant.tenant,
@@ -53,7 +53,7 @@ async def test_a_container_is_as_its_tenant_wants_it(
     await engine.provision(desired)
     await healthy(engine, desired)
 
-    result = tenant.only
+    result = tenant.only_container
     assert result["Name"] == f"/landlord-tenant-{tenant.tenant}"
     assert result["Config"]["Labels"]["team"] == "a"
     assert result["Config"]["Labels"]["landlord.owner"] == "landlord"
@@ -69,19 +69,19 @@ async def test_a_container_is_as_its_tenant_wants_it(
 
 
 async def test_a_process_of_a_tenant_has_no_more_rights_than_it_needs(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await engine.provision(spec(tenant.tenant))
 
-    status = docker("exec", tenant.only["Id"], "cat", "/proc/1/status")
+    status = docker("exec", tenant.only_container["Id"], "cat", "/proc/1/status")
 
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status
-    assert tenant.only["HostConfig"]["PidsLimit"] == 512
+    assert tenant.only_container["HostConfig"]["PidsLimit"] == 512
 
 
 async def test_a_free_host_port_is_chosen_and_reported(
-    engine: DockerCompute, tenant: Holdings, http: aiohttp.ClientSession
+    engine: DockerCompute, tenant: TenantContainers, http: aiohttp.ClientSession
 ) -> None:
     fixed = free_port()
     ports = [{"container_port": 8080}, {"container_port": 8080, "host_port": fixed}]
@@ -99,10 +99,10 @@ async def test_a_free_host_port_is_chosen_and_reported(
 
 
 async def test_a_port_that_is_taken_is_refused_by_name_and_repaired_by_another(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     taken = free_port()
-    other = Holdings(str(uuid4()))
+    other = TenantContainers(str(uuid4()))
     await engine.provision(spec(other.tenant, ports=[{"container_port": 80, "host_port": taken}]))
 
     with pytest.raises(ComputeRefused, match=r"a host port in \$.ports is taken") as caught:
@@ -113,11 +113,11 @@ async def test_a_port_that_is_taken_is_refused_by_name_and_repaired_by_another(
 
     assert str(taken) not in str(caught.value)
     await healthy(engine, spec(tenant.tenant, ports=[{"container_port": 80}]))
-    other.clear()
+    other.remove_all()
 
 
 async def test_a_network_is_created_once_and_differs_from_one_with_a_similar_name(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     name = f"net-{tenant.tenant[:8]}"
     docker("network", "create", f"{name}-more")
@@ -127,18 +127,18 @@ async def test_a_network_is_created_once_and_differs_from_one_with_a_similar_nam
 
         networks = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={name}")
         assert sorted(networks.splitlines()) == [name, f"{name}-more"]
-        assert list(tenant.only["NetworkSettings"]["Networks"]) == [name]
+        assert list(tenant.only_container["NetworkSettings"]["Networks"]) == [name]
     finally:
-        tenant.clear()
+        tenant.remove_all()
         docker("network", "rm", name, f"{name}-more")
 
 
 async def test_two_workers_that_need_a_network_at_once_create_one(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     name = f"net-{tenant.tenant[:8]}"
     workers = [engines(network_name=name) for _ in range(4)]
-    others = [Holdings(str(uuid4())) for _ in workers]
+    others = [TenantContainers(str(uuid4())) for _ in workers]
     try:
         await asyncio.gather(
             *(worker.provision(spec(t.tenant)) for worker, t in zip(workers, others, strict=True))
@@ -147,13 +147,13 @@ async def test_two_workers_that_need_a_network_at_once_create_one(
         assert docker("network", "ls", "-q", "--filter", f"name={name}").count("\n") == 0
     finally:
         for other in others:
-            other.clear()
+            other.remove_all()
         for network in docker("network", "ls", "-q", "--filter", f"name={name}").splitlines():
             docker("network", "rm", network)
 
 
 async def test_a_prefix_names_containers_and_adds_its_labels(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     before, after = engines(), engines(label_prefix="acme")
     desired = spec(tenant.tenant)
@@ -162,13 +162,13 @@ async def test_a_prefix_names_containers_and_adds_its_labels(
 
     await after.provision(spec(tenant.tenant, env={"A": "b"}))
 
-    assert tenant.only["Name"] == f"/acme-tenant-{tenant.tenant}"
-    assert tenant.only["Config"]["Labels"]["acme.tenant_id"] == tenant.tenant
+    assert tenant.only_container["Name"] == f"/acme-tenant-{tenant.tenant}"
+    assert tenant.only_container["Config"]["Labels"]["acme.tenant_id"] == tenant.tenant
     assert len(tenant.ids) == 1
 
 
 async def test_a_container_without_a_network_is_healthy(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     desired = spec(tenant.tenant, network_mode="none")
 
@@ -178,7 +178,7 @@ async def test_a_container_without_a_network_is_healthy(
 
 
 async def test_a_container_on_the_host_network_is_checked_there(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     engine, port = engines(policy={"host_network": True}), free_port()
     desired = spec(
@@ -194,23 +194,25 @@ async def test_a_container_on_the_host_network_is_checked_there(
 
 
 async def test_a_container_on_the_network_of_another_container_is_healthy(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
-    engine, other = engines(policy={"container_network": True}), Holdings(str(uuid4()))
+    engine, other = engines(policy={"container_network": True}), TenantContainers(str(uuid4()))
     await engine.provision(spec(other.tenant))
     desired = spec(
-        tenant.tenant, network_mode=f"container:{other.only['Id'][:12]}", command=["sleep", "99"]
+        tenant.tenant,
+        network_mode=f"container:{other.only_container['Id'][:12]}",
+        command=["sleep", "99"],
     )
 
     await engine.provision(desired)
 
     await healthy(engine, desired)
-    other.clear()
+    other.remove_all()
 
 
 @pytest.mark.parametrize("check", [{"type": "http", "http_path": "/index.html"}, {"type": "tcp"}])
 async def test_a_health_check_uses_the_address_of_the_container(
-    engine: DockerCompute, tenant: Holdings, check: dict[str, object]
+    engine: DockerCompute, tenant: TenantContainers, check: dict[str, object]
 ) -> None:
     desired = spec(tenant.tenant, health_check={**check, "port": 8080})
 
@@ -229,7 +231,7 @@ async def test_a_health_check_uses_the_address_of_the_container(
     ids=repr,
 )
 async def test_a_container_that_does_not_answer_its_check_fails(
-    engines: Engines, tenant: Holdings, check: dict[str, object]
+    engines: Engines, tenant: TenantContainers, check: dict[str, object]
 ) -> None:
     # A port that is published is answered by a relay, whoever is behind it.
     ports = [{"container_port": check["port"]}]
@@ -243,7 +245,7 @@ async def test_a_container_that_does_not_answer_its_check_fails(
     assert await failed(engine, desired) == "it does not answer its health check"
 
 
-async def test_an_images_own_check_decides(engine: DockerCompute, tenant: Holdings) -> None:
+async def test_an_images_own_check_decides(engine: DockerCompute, tenant: TenantContainers) -> None:
     well, sick = (spec(tenant.tenant, image=f"landlord-test/{kind}:1") for kind in ("well", "sick"))
 
     await engine.provision(sick)
@@ -253,7 +255,9 @@ async def test_an_images_own_check_decides(engine: DockerCompute, tenant: Holdin
     assert (await healthy(engine, well)).detail == "its own check says healthy"
 
 
-async def test_a_crash_loop_is_never_healthy(engine: DockerCompute, tenant: Holdings) -> None:
+async def test_a_crash_loop_is_never_healthy(
+    engine: DockerCompute, tenant: TenantContainers
+) -> None:
     desired = spec(tenant.tenant, command=["sh", "-c", "exit 3"])
 
     await engine.provision(desired)
@@ -262,7 +266,7 @@ async def test_a_crash_loop_is_never_healthy(engine: DockerCompute, tenant: Hold
 
 
 async def test_a_program_that_ends_is_reported_with_its_exit_code(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     desired = spec(tenant.tenant, command=["sh", "-c", "exit 3"], restart_policy="no")
 
@@ -286,14 +290,14 @@ async def test_a_program_that_ends_is_reported_with_its_exit_code(
     ids=repr,
 )
 async def test_a_refusal_of_the_daemon_is_reported_in_our_words(
-    engine: DockerCompute, tenant: Holdings, config: dict[str, object], message: str
+    engine: DockerCompute, tenant: TenantContainers, config: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ComputeRefused, match=message):
         await engine.provision(spec(tenant.tenant, **config))
 
 
 async def test_a_name_used_by_somebody_else_is_refused_and_left_alone(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     foreign = docker("create", "--name", f"landlord-tenant-{tenant.tenant}", f"{WEB}:1")
     try:
@@ -301,15 +305,15 @@ async def test_a_name_used_by_somebody_else_is_refused_and_left_alone(
             await engine.provision(spec(tenant.tenant))
 
         assert not await engine.destroy(tenant.tenant, "")
-        assert show(foreign)["State"]["Status"] == "created"
+        assert inspect_container(foreign)["State"]["Status"] == "created"
     finally:
         docker("rm", foreign)
 
 
 async def test_tenants_whose_ids_contain_each_other_are_distinguished(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    others = [Holdings(f"{tenant.tenant}0"), Holdings(f"x-{tenant.tenant}")]
+    others = [TenantContainers(f"{tenant.tenant}0"), TenantContainers(f"x-{tenant.tenant}")]
     for owner in (tenant, *others):
         await engine.provision(spec(owner.tenant))
 
@@ -318,11 +322,11 @@ async def test_tenants_whose_ids_contain_each_other_are_distinguished(
     assert tenant.ids == []
     for other in others:
         await healthy(engine, spec(other.tenant))
-        other.clear()
+        other.remove_all()
 
 
 async def test_a_folder_below_an_allowed_root_is_mounted(
-    engines: Engines, tenant: Holdings, tmp_path: Path
+    engines: Engines, tenant: TenantContainers, tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "greeting").write_text("hello")
@@ -330,11 +334,11 @@ async def test_a_folder_below_an_allowed_root_is_mounted(
 
     await engine.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/a:/a:ro"]))
 
-    assert docker("exec", tenant.only["Id"], "cat", "/a/greeting") == "hello"
+    assert docker("exec", tenant.only_container["Id"], "cat", "/a/greeting") == "hello"
 
 
 async def test_a_container_that_somebody_else_created_in_its_place_is_not_started(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     desired = spec(tenant.tenant)
     labels = build_body(desired, read_config(desired.config), engine.settings)["Labels"]
@@ -344,12 +348,12 @@ async def test_a_container_that_somebody_else_created_in_its_place_is_not_starte
 
     await engine.provision(desired)
 
-    assert not tenant.only["HostConfig"]["Privileged"]
+    assert not tenant.only_container["HostConfig"]["Privileged"]
     await healthy(engine, desired)
 
 
 async def test_volumes_stay_unless_the_configuration_removes_them(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     kept, gone = f"kept-{tenant.tenant}", f"gone-{tenant.tenant}"
     foreign = f"foreign-{tenant.tenant}"
@@ -364,7 +368,9 @@ async def test_volumes_stay_unless_the_configuration_removes_them(
         config = {**config, "volumes": [f"{gone}:/a", f"{foreign}:/b"], "remove_volumes": True}
         await engine.provision(spec(tenant.tenant, **config))
         unnamed = [
-            mount["Name"] for mount in tenant.only["Mounts"] if mount["Destination"] == "/data"
+            mount["Name"]
+            for mount in tenant.only_container["Mounts"]
+            if mount["Destination"] == "/data"
         ]
         await engine.destroy(tenant.tenant, "")
 
@@ -376,7 +382,7 @@ async def test_volumes_stay_unless_the_configuration_removes_them(
 
 
 async def test_the_next_delete_removes_the_volumes_of_an_interrupted_one(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     def reached(at: str) -> None:
         if at == "delete:removed":
@@ -400,7 +406,7 @@ async def test_the_next_delete_removes_the_volumes_of_an_interrupted_one(
 
 
 async def test_the_next_delete_decides_whether_the_volumes_of_an_interrupted_one_stay(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     def reached(at: str) -> None:
         if at == "delete:removed":
@@ -421,7 +427,7 @@ async def test_the_next_delete_decides_whether_the_volumes_of_an_interrupted_one
 
 
 async def test_removing_volumes_succeeds_without_volumes(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await engine.provision(spec(tenant.tenant, remove_volumes=True))
 
@@ -431,7 +437,9 @@ async def test_removing_volumes_succeeds_without_volumes(
     assert docker("volume", "ls", "-q", "--filter", label) == ""
 
 
-async def test_a_delete_gives_a_container_time_to_stop(engines: Engines, tenant: Holdings) -> None:
+async def test_a_delete_gives_a_container_time_to_stop(
+    engines: Engines, tenant: TenantContainers
+) -> None:
     engine = engines(stop_timeout=20)
     volume = f"said-{tenant.tenant}"
     script = "trap 'echo bye >/said/it; exit 0' TERM; while true; do sleep 0.1; done"
@@ -450,7 +458,7 @@ async def test_a_delete_gives_a_container_time_to_stop(engines: Engines, tenant:
 
 @pytest.mark.parametrize("act", ["create", "update"])
 async def test_a_container_that_the_daemon_can_no_longer_start_is_recreated(
-    engines: Engines, tenant: Holdings, act: str
+    engines: Engines, tenant: TenantContainers, act: str
 ) -> None:
     def reached(at: str) -> None:
         if at == f"{act}:created":
@@ -473,17 +481,17 @@ async def test_a_container_that_the_daemon_can_no_longer_start_is_recreated(
     finally:
         remains.rmdir()
 
-    assert tenant.only["Id"] not in {stuck, *before}
+    assert tenant.only_container["Id"] not in {stuck, *before}
     assert tenant.versions == [2]
     await healthy(engine, desired)
 
 
 async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
-    engine, other = engines(stop_timeout=60), Holdings(str(uuid4()))
+    engine, other = engines(stop_timeout=60), TenantContainers(str(uuid4()))
     await engine.provision(spec(tenant.tenant, command=["sleep", "1000"]))
-    slow = tenant.only["Id"]
+    slow = tenant.only_container["Id"]
     stopping = asyncio.create_task(engine.destroy(tenant.tenant, ""))
 
     await engine.provision(spec(other.tenant))
@@ -492,30 +500,30 @@ async def test_a_tenant_that_is_slow_to_stop_does_not_make_others_wait(
     assert not stopping.done()
     docker("kill", slow)
     assert await stopping
-    other.clear()
+    other.remove_all()
 
 
 async def test_a_changed_default_of_the_operator_updates_the_container(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     body = {"tenant_id": tenant.tenant, "operation": "provision", "desired_config": {}}
     answers = [
-        await jobs(("docker", engines(image=f"{WEB}:1", env={"A": value})), health_timeout=20).run(
-            json.dumps(body).encode(), DirectSteps()
-        )
+        await build_tenant_jobs(
+            ("docker", engines(image=f"{WEB}:1", env={"A": value})), health_timeout=20
+        ).run(json.dumps(body).encode(), InMemorySteps())
         for value in ("1", "1", "2")
     ]
 
     assert [answer.output.status for answer in answers] == ["created", "unchanged", "updated"]
     assert answers[2].output.changes == ("env changed",)
-    assert "A=2" in tenant.only["Config"]["Env"]
+    assert "A=2" in tenant.only_container["Config"]["Env"]
 
 
 @pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.long)])
 async def test_an_unchanged_tenant_causes_no_daemon_event(
     engine: DockerCompute, count: int
 ) -> None:
-    tenants = [Holdings(str(uuid4())) for _ in range(count)]
+    tenants = [TenantContainers(str(uuid4())) for _ in range(count)]
     desired = [spec(owner.tenant) for owner in tenants]
     try:
         await asyncio.gather(*(engine.provision(tenant_spec) for tenant_spec in desired))
@@ -532,7 +540,7 @@ async def test_an_unchanged_tenant_causes_no_daemon_event(
                     *(engine.inspect(tenant_spec.tenant, "") for tenant_spec in desired)
                 )
             # The one event that is to be seen ends the stream.
-            docker("pause", tenants[0].only["Id"])
+            docker("pause", tenants[0].only_container["Id"])
             assert events.stdout is not None
             ours = {f"landlord-tenant-{owner.tenant}" for owner in tenants}
             lines = map(json.loads, iter(events.stdout.readline, ""))
@@ -541,7 +549,7 @@ async def test_an_unchanged_tenant_causes_no_daemon_event(
         assert seen["Action"] == "pause"
     finally:
         for holdings in tenants:
-            holdings.clear()
+            holdings.remove_all()
 
 
 async def test_a_missing_daemon_is_unavailable(engines: Engines) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from landlord_engines_core.compute import ComputeEngine
 from landlord_test_target.compute_contract import ComputeContract, Subject
-from landlord_test_target.docker import WEB, Holdings, docker
+from landlord_test_target.docker import WEB, TenantContainers, docker
 
 
 class DockerSubject(Subject):
@@ -60,20 +60,20 @@ class DockerSubject(Subject):
     async def carried(self, tenant: str) -> str:
         (key,) = (
             variable
-            for variable in Holdings(tenant).only["Config"]["Env"]
+            for variable in TenantContainers(tenant).only_container["Config"]["Env"]
             if variable[:4] == "KEY="
         )
         return str(key.removeprefix("KEY="))
 
     async def versions(self, tenant: str) -> list[int]:
-        return Holdings(tenant).versions
+        return TenantContainers(tenant).versions
 
     async def shown(self, tenant: str) -> str:
-        container = Holdings(tenant).only
+        container = TenantContainers(tenant).only_container
         return repr((container["Name"], container["Config"]["Labels"]))
 
     async def disturb(self, tenant: str, drift: str) -> None:
-        container = Holdings(tenant).only["Id"]
+        container = TenantContainers(tenant).only_container["Id"]
         commands = {
             "stopped": ("stop", "-t", "0"),
             "killed": ("kill",),
@@ -97,4 +97,4 @@ class TestDocker(ComputeContract):
         subject = DockerSubject(engines)
         yield subject
         for tenant in subject.tenants:
-            Holdings(tenant).clear()
+            TenantContainers(tenant).remove_all()

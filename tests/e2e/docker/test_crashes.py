@@ -9,12 +9,14 @@ import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target.compute_contract import healthy
-from landlord_test_target.docker import WEB, Holdings, docker, show, spec
+from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 
 BAD = {"image": "landlord-test/sick:1"}
 
 
-def worked(tenant: Holdings, *jobs: tuple[str, dict[str, str]], crash_at: str = "") -> list[Any]:
+def worked(
+    tenant: TenantContainers, *jobs: tuple[str, dict[str, str]], crash_at: str = ""
+) -> list[Any]:
     """Carry out jobs in a process of their own, which may die at a point: the answers it gave."""
     bodies = [
         {
@@ -39,7 +41,7 @@ def worked(tenant: Holdings, *jobs: tuple[str, dict[str, str]], crash_at: str = 
 
 @pytest.mark.parametrize("point", ["create:created", "create:started"])
 async def test_a_worker_killed_in_a_create_leaves_one_container(
-    engine: DockerCompute, tenant: Holdings, point: str
+    engine: DockerCompute, tenant: TenantContainers, point: str
 ) -> None:
     worked(tenant, ("provision", {}), crash_at=point)
 
@@ -69,7 +71,7 @@ async def test_a_worker_killed_in_a_create_leaves_one_container(
     ],
 )
 async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
-    engine: DockerCompute, tenant: Holdings, point: str, then: str
+    engine: DockerCompute, tenant: TenantContainers, point: str, then: str
 ) -> None:
     version = {"the same": 2, "the former": 1, "another": 3}[then]
     desired = {"image": f"{WEB}:{version}"}
@@ -80,7 +82,7 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
 
     assert answer["state"] == "succeeded"
     assert tenant.versions == [version]
-    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
     await healthy(engine, spec(tenant.tenant, **desired))
 
 
@@ -94,7 +96,7 @@ async def test_a_worker_killed_in_an_update_leaves_one_container_the_right_one(
     ],
 )
 async def test_a_worker_killed_in_a_failing_update_leaves_the_previous_container_serving(
-    engine: DockerCompute, tenant: Holdings, point: str
+    engine: DockerCompute, tenant: TenantContainers, point: str
 ) -> None:
     worked(tenant, ("provision", {}))
     former = tenant.ids
@@ -116,17 +118,21 @@ async def test_a_worker_killed_in_a_failing_update_leaves_the_previous_container
     ],
 )
 async def test_a_container_that_became_healthy_keeps_serving_despite_later_failures(
-    tenant: Holdings, point: str
+    tenant: TenantContainers, point: str
 ) -> None:
     desired = {"image": f"{WEB}:2"}
     worked(tenant, ("provision", {}))
     worked(tenant, ("update", desired), crash_at=point)
-    (serving,) = (container for container in map(show, tenant.ids) if container["State"]["Running"])
+    (serving,) = (
+        container
+        for container in map(inspect_container, tenant.ids)
+        if container["State"]["Running"]
+    )
 
     worked(tenant, ("update", desired))
 
-    assert tenant.only["Id"] == serving["Id"]
-    assert tenant.only["State"]["StartedAt"] == serving["State"]["StartedAt"]
+    assert tenant.only_container["Id"] == serving["Id"]
+    assert tenant.only_container["State"]["StartedAt"] == serving["State"]["StartedAt"]
 
 
 @pytest.mark.parametrize(
@@ -138,12 +144,12 @@ async def test_a_container_that_became_healthy_keeps_serving_despite_later_failu
     ],
 )
 async def test_a_previous_container_that_the_daemon_restarts_is_replaced_anyway(
-    engine: DockerCompute, tenant: Holdings, point: str
+    engine: DockerCompute, tenant: TenantContainers, point: str
 ) -> None:
     always = {"restart_policy": "always"}
     desired = {"image": f"{WEB}:2", **always}
     worked(tenant, ("provision", always))
-    former = tenant.only["Id"]
+    former = tenant.only_container["Id"]
     worked(tenant, ("update", desired), crash_at=point)
     # With this policy a daemon that restarts starts a stopped container too.
     docker("start", former)
@@ -155,7 +161,9 @@ async def test_a_previous_container_that_the_daemon_restarts_is_replaced_anyway(
 
 
 @pytest.mark.parametrize("point", ["delete:stopped", "delete:removed"])
-async def test_a_worker_killed_in_a_delete_leaves_nothing(tenant: Holdings, point: str) -> None:
+async def test_a_worker_killed_in_a_delete_leaves_nothing(
+    tenant: TenantContainers, point: str
+) -> None:
     worked(tenant, ("provision", {}))
     worked(tenant, ("delete", {}), crash_at=point)
 

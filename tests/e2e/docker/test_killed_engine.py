@@ -25,7 +25,7 @@ from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.models import Outcome, Placement
 from landlord_engines_core.tenants.converge import Converger
 from landlord_test_target.compute_contract import insisted
-from landlord_test_target.docker import Holdings, docker, make_images, spec
+from landlord_test_target.docker import TenantContainers, docker, make_images, spec
 from landlord_test_target.harness import wait_for
 from landlord_test_target.own_docker import OwnDocker, own_docker
 
@@ -89,7 +89,7 @@ class Tenants:
         """Every tenant has one container, the right one, with one program, and nothing else is there."""
         for tenant, desired in self.desired.items():
             await self.bring(desired)
-            only = Holdings(tenant).only
+            only = TenantContainers(tenant).only_container
             assert only["Config"]["Image"] == desired.config["image"]
             assert only["Name"] == f"/landlord-tenant-{tenant}"
             again = await self.converger.apply("docker", desired)
@@ -163,7 +163,7 @@ async def test_tenants_converge_whenever_the_daemon_is_killed(
         "killed": killed,
         "in an act": cut,
         "lost processes": len(tenants.lost),
-        "idle shims": killable.keepers(),
+        "idle shims": killable.count_shims(),
         "folders": sum(1 for _ in (killable.folder / "data" / "containers").iterdir()),
     }
     print(f"\n{figures}")  # noqa: T201  # it is what was asked for

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute.process.runner import MARK
-from landlord_test_target.commands import living, mark, server
-from landlord_test_target.docker import SETTINGS, WEB, Holdings
+from landlord_test_target.commands import answering_server, create_mark, find_processes
+from landlord_test_target.docker import SETTINGS, WEB, TenantContainers
 from landlord_test_target.harness import World
 
 
@@ -27,26 +27,26 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_tenant_moves_from_a_container_to_a_process_and_back(
-    world: World, tenant: Holdings, folder: Path
+    world: World, tenant: TenantContainers, folder: Path
 ) -> None:
     config = world.config(compute_provider="docker")
     config["compute"]["docker"] = dict(SETTINGS)
     config["compute"]["process"] = {"folder": str(folder)}
-    await (await world.launch(config)).registered()
-    tenants_mark = mark()
+    await (await world.launch(config)).wait_registered()
+    tenants_mark = create_mark()
     seen = []
 
     for provider, keys in (
         ("docker", {"image": f"{WEB}:1"}),
-        ("process", server(tenants_mark)),
+        ("process", answering_server(tenants_mark)),
         ("docker", {"image": f"{WEB}:2"}),
-        ("process", server(tenants_mark, status=204)),
+        ("process", answering_server(tenants_mark, status=204)),
     ):
         await world.run(tenant.tenant, "update", provider, **keys)
-        seen.append((tenant.versions, len(living(tenants_mark))))
+        seen.append((tenant.versions, len(find_processes(tenants_mark))))
     await world.run(tenant.tenant, "delete")
 
     assert seen == [([1], 0), ([], 1), ([2], 0), ([], 1)]
     assert tenant.ids == []
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
     assert [path.name for path in folder.iterdir()] == ["ports"]

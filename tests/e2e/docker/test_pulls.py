@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.docker import WEB, Holdings, docker, spec
+from landlord_test_target.docker import WEB, TenantContainers, docker, spec
 from landlord_test_target.harness import free_port, wait_for
 
 Engines = Callable[..., DockerCompute]
@@ -87,21 +87,21 @@ async def registry(
 
 
 async def test_a_missing_image_is_pulled_with_the_operators_credentials(
-    engines: Engines, tenant: Holdings, registry: Registry
+    engines: Engines, tenant: TenantContainers, registry: Registry
 ) -> None:
     image = registry.push(1)
     engine = engines(**registry.credentials(PASSWORD))
 
     await engine.provision(spec(tenant.tenant, image=image))
 
-    assert tenant.only["Config"]["Image"] == image
+    assert tenant.only_container["Config"]["Image"] == image
     assert PASSWORD not in repr(engine)
 
 
 @pytest.mark.parametrize("closed", [True], indirect=True)
 @pytest.mark.parametrize("password", ["", "wrong"])
 async def test_a_denial_of_a_registry_is_reported_without_credentials(
-    engines: Engines, tenant: Holdings, registry: Registry, password: str
+    engines: Engines, tenant: TenantContainers, registry: Registry, password: str
 ) -> None:
     image = registry.push(1)
     engine = engines(**(registry.credentials(password) if password else {}))
@@ -117,7 +117,7 @@ async def test_a_denial_of_a_registry_is_reported_without_credentials(
 @pytest.mark.parametrize("closed", [False], indirect=True)
 @pytest.mark.parametrize("name", ["none:1", "web:none"])
 async def test_an_image_that_does_not_exist_is_refused(
-    engine: DockerCompute, tenant: Holdings, registry: Registry, name: str
+    engine: DockerCompute, tenant: TenantContainers, registry: Registry, name: str
 ) -> None:
     registry.push(1)
 
@@ -127,7 +127,7 @@ async def test_an_image_that_does_not_exist_is_refused(
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
 async def test_an_unreachable_registry_is_retried_and_the_current_container_is_kept(
-    engine: DockerCompute, tenant: Holdings, registry: Registry
+    engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:
     image = registry.push(2)
     await engine.provision(spec(tenant.tenant))
@@ -142,38 +142,40 @@ async def test_an_unreachable_registry_is_retried_and_the_current_container_is_k
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
 async def test_always_pulls_the_current_image_of_the_registry(
-    engine: DockerCompute, tenant: Holdings, registry: Registry
+    engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:
     image = registry.push(2)
     docker("tag", f"{WEB}:1", image)
 
     await engine.provision(spec(tenant.tenant, image=image))
-    local = tenant.only["Image"]
+    local = tenant.only_container["Image"]
     await engine.update(spec(tenant.tenant, image=image, pull_policy="always"))
 
-    assert tenant.only["Image"] != local
+    assert tenant.only_container["Image"] != local
 
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
 async def test_always_replaces_a_container_whose_tag_has_a_new_image(
-    engine: DockerCompute, tenant: Holdings, registry: Registry
+    engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:
     image = registry.push(1)
     desired = spec(tenant.tenant, image=image, pull_policy="always")
     await engine.provision(desired)
-    first = tenant.only
+    first = tenant.only_container
     await engine.provision(desired)
-    assert tenant.only["Id"] == first["Id"]
+    assert tenant.only_container["Id"] == first["Id"]
     registry.push(2)
 
     await engine.provision(desired)
 
-    assert tenant.only["Image"] == docker("image", "inspect", "--format", "{{.Id}}", f"{WEB}:2")
+    assert tenant.only_container["Image"] == docker(
+        "image", "inspect", "--format", "{{.Id}}", f"{WEB}:2"
+    )
 
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
 async def test_an_image_without_the_daemons_platform_is_refused_with_that_reason(
-    engine: DockerCompute, tenant: Holdings, registry: Registry, http: aiohttp.ClientSession
+    engine: DockerCompute, tenant: TenantContainers, registry: Registry, http: aiohttp.ClientSession
 ) -> None:
     image = registry.push(1)
     media = "application/vnd.docker.distribution.manifest.v2+json"
@@ -201,7 +203,7 @@ async def test_an_image_without_the_daemons_platform_is_refused_with_that_reason
 
 @pytest.mark.parametrize("closed", [False], indirect=True)
 async def test_a_damaged_layer_of_the_registry_is_reported_as_such(
-    engine: DockerCompute, tenant: Holdings, registry: Registry
+    engine: DockerCompute, tenant: TenantContainers, registry: Registry
 ) -> None:
     # The daemon has the layers of its own images, so this image needs other layers.
     name = f"{registry.address}/web:other"
@@ -221,7 +223,7 @@ async def test_a_damaged_layer_of_the_registry_is_reported_as_such(
 
 
 async def test_a_rate_limit_of_a_registry_is_answered_with_the_requested_pause(
-    engine: DockerCompute, tenant: Holdings, httpserver: HTTPServer
+    engine: DockerCompute, tenant: TenantContainers, httpserver: HTTPServer
 ) -> None:
     """The registry is a double: a real one with limits is out of reach for a test."""
     message = {"code": "TOOMANYREQUESTS", "message": "retry-after: 90s, allowed: 10/minute"}

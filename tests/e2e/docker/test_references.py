@@ -12,8 +12,8 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.compute_contract import Interrupted, healthy
-from landlord_test_target.direct import DirectSteps, jobs
-from landlord_test_target.docker import WEB, Holdings, docker, spec
+from landlord_test_target.docker import WEB, TenantContainers, docker, spec
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 Engines = Callable[..., DockerCompute]
 
@@ -21,32 +21,32 @@ SHARING = {"policy": {"container_network": True}}
 
 
 @pytest.fixture
-def network(tenant: Holdings) -> Iterator[str]:
+def network(tenant: TenantContainers) -> Iterator[str]:
     """The name of a network of its own for each test, which is there."""
     name = f"network-{tenant.tenant}"
     docker("network", "create", name)
     yield name
-    tenant.clear()
+    tenant.remove_all()
     docker("network", "rm", name)
 
 
 @pytest.fixture
-def partner(tenant: Holdings) -> Iterator[str]:
+def partner(tenant: TenantContainers) -> Iterator[str]:
     """The name of a container whose network others share."""
     name = f"partner-{tenant.tenant}"
     make_partner(name)
     yield name
-    tenant.clear()
+    tenant.remove_all()
     docker("rm", "-f", name)
 
 
 @pytest.fixture
-def image(tenant: Holdings) -> Iterator[str]:
+def image(tenant: TenantContainers) -> Iterator[str]:
     """The name of an image of its own for each test, which means version 1."""
     name = f"landlord-test/moved:{tenant.tenant}"
     docker("tag", f"{WEB}:1", name)
     yield name
-    tenant.clear()
+    tenant.remove_all()
     if docker("images", "-q", name):
         docker("rmi", name)
 
@@ -60,7 +60,7 @@ def make_again(network: str) -> None:
     docker("network", "create", network)
 
 
-async def detail(engine: DockerCompute, tenant: Holdings) -> str:
+async def detail(engine: DockerCompute, tenant: TenantContainers) -> str:
     """Return the detail of a tenant whose container has failed."""
     observed = await engine.inspect(tenant.tenant, "")
     assert observed.state is ResourceState.FAILED
@@ -68,26 +68,26 @@ async def detail(engine: DockerCompute, tenant: Holdings) -> str:
 
 
 async def test_a_stopped_tenant_starts_on_a_recreated_network_and_keeps_its_files(
-    engines: Engines, tenant: Holdings, network: str
+    engines: Engines, tenant: TenantContainers, network: str
 ) -> None:
     engine, desired = engines(network_name=network), spec(tenant.tenant)
     await engine.provision(desired)
-    before = tenant.only["Id"]
+    before = tenant.only_container["Id"]
     docker("stop", "-t0", before)
     make_again(network)
 
     await engine.provision(desired)
 
     await healthy(engine, desired)
-    assert tenant.only["Id"] == before
+    assert tenant.only_container["Id"] == before
 
 
 async def test_a_stopped_tenant_starts_again_after_its_network_was_removed(
-    engines: Engines, tenant: Holdings, network: str
+    engines: Engines, tenant: TenantContainers, network: str
 ) -> None:
     engine, desired = engines(network_name=network), spec(tenant.tenant)
     await engine.provision(desired)
-    docker("stop", "-t0", tenant.only["Id"])
+    docker("stop", "-t0", tenant.only_container["Id"])
     docker("network", "rm", network)
 
     assert await engine.restore(tenant.tenant, "")
@@ -96,7 +96,7 @@ async def test_a_stopped_tenant_starts_again_after_its_network_was_removed(
 
 
 async def test_the_previous_container_is_restored_on_a_recreated_network(
-    engines: Engines, tenant: Holdings, network: str
+    engines: Engines, tenant: TenantContainers, network: str
 ) -> None:
     def reached(at: str) -> None:
         if at == "update:stopped":
@@ -116,12 +116,12 @@ async def test_the_previous_container_is_restored_on_a_recreated_network(
 
 
 async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
-    engines: Engines, tenant: Holdings, partner: str
+    engines: Engines, tenant: TenantContainers, partner: str
 ) -> None:
     engine = engines(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
     await engine.provision(desired)
-    docker("stop", "-t0", tenant.only["Id"])
+    docker("stop", "-t0", tenant.only_container["Id"])
     docker("rm", "-f", partner)
     make_partner(partner)
 
@@ -140,7 +140,7 @@ async def test_a_stopped_tenant_is_recreated_with_its_recreated_partner(
     ids=["removed", "renamed", "restarted"],
 )
 async def test_a_running_tenant_joins_its_recreated_partner(
-    engines: Engines, tenant: Holdings, partner: str, acts: tuple[str, ...], expected: str
+    engines: Engines, tenant: TenantContainers, partner: str, acts: tuple[str, ...], expected: str
 ) -> None:
     engine = engines(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
@@ -158,33 +158,33 @@ async def test_a_running_tenant_joins_its_recreated_partner(
 
         await healthy(engine, desired)
         (now,) = json.loads(docker("container", "inspect", partner))
-        assert tenant.only["HostConfig"]["NetworkMode"] == f"container:{now['Id']}"
+        assert tenant.only_container["HostConfig"]["NetworkMode"] == f"container:{now['Id']}"
     finally:
         if "rename" in acts[0]:
             docker("rm", "-f", f"{partner}-old")
 
 
 async def test_a_missing_partner_is_named_and_the_serving_container_is_kept(
-    engines: Engines, tenant: Holdings, partner: str
+    engines: Engines, tenant: TenantContainers, partner: str
 ) -> None:
     engine = engines(**SHARING)
     desired = spec(tenant.tenant, network_mode=f"container:{partner}", image=f"{WEB}:2")
     await engine.provision(desired)
     await healthy(engine, desired)
-    before = tenant.only["Id"]
+    before = tenant.only_container["Id"]
     docker("rm", "-f", partner)
     assert "is gone" in await detail(engine, tenant)
 
     with pytest.raises(ComputeRefused, match=r"\$\.network_mode names does not exist"):
         await engine.update(desired)
 
-    assert tenant.only["Id"] == before
-    assert tenant.only["State"]["Running"]
+    assert tenant.only_container["Id"] == before
+    assert tenant.only_container["State"]["Running"]
     make_partner(partner)
 
 
 async def test_a_partner_that_does_not_run_is_named(
-    engines: Engines, tenant: Holdings, partner: str
+    engines: Engines, tenant: TenantContainers, partner: str
 ) -> None:
     docker("stop", "-t0", partner)
 
@@ -195,35 +195,37 @@ async def test_a_partner_that_does_not_run_is_named(
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 async def test_the_next_job_runs_an_image_that_was_rebuilt_under_its_name(
     engine: DockerCompute,
-    tenant: Holdings,
+    tenant: TenantContainers,
     image: str,
     stopped: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
     body = json.dumps(
         {"tenant_id": tenant.tenant, "operation": "update", "desired_config": {"image": image}}
     ).encode()
-    runs = jobs(("docker", engine), health_timeout=20)
-    await runs.run(body, DirectSteps())
+    runs = build_tenant_jobs(("docker", engine), health_timeout=20)
+    await runs.run(body, InMemorySteps())
     if stopped:
-        docker("stop", "-t0", tenant.only["Id"])
+        docker("stop", "-t0", tenant.only_container["Id"])
     docker("tag", f"{WEB}:2", image)
 
-    answers = [await runs.run(body, DirectSteps()) for _ in range(2)]
+    answers = [await runs.run(body, InMemorySteps()) for _ in range(2)]
 
     assert [answer.output.status for answer in answers] == ["updated", "unchanged"]
-    assert tenant.only["Image"] == docker("image", "inspect", "--format", "{{.Id}}", f"{WEB}:2")
+    assert tenant.only_container["Image"] == docker(
+        "image", "inspect", "--format", "{{.Id}}", f"{WEB}:2"
+    )
 
 
 async def test_a_running_tenant_whose_image_lost_its_name_is_left_alone(
-    engine: DockerCompute, tenant: Holdings, image: str
+    engine: DockerCompute, tenant: TenantContainers, image: str
 ) -> None:
     desired = spec(tenant.tenant, image=image)
     await engine.provision(desired)
     await healthy(engine, desired)
-    before = tenant.only["Id"]
+    before = tenant.only_container["Id"]
     docker("rmi", image)
 
     await engine.provision(desired)
 
     await healthy(engine, desired)
-    assert tenant.only["Id"] == before
+    assert tenant.only_container["Id"] == before

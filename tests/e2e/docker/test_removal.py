@@ -7,7 +7,7 @@ import pytest
 
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target.compute_contract import Interrupted, healthy
-from landlord_test_target.docker import WEB, Holdings, docker, show, spec
+from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
 
 Engines = Callable[..., DockerCompute]
 
@@ -21,7 +21,7 @@ class Volumes:
     Called at each point of an act, it looks at what the tenant has at that moment.
     """
 
-    tenant: Holdings
+    tenant: TenantContainers
     seen: set[str] = attrs.field(factory=set)
     dies_at: list[str] = attrs.field(factory=list)
 
@@ -33,7 +33,7 @@ class Volumes:
 
     def look(self) -> None:
         for container in self.tenant.ids:
-            self.seen.update(mount["Name"] for mount in show(container)["Mounts"])
+            self.seen.update(mount["Name"] for mount in inspect_container(container)["Mounts"])
 
     @property
     def left(self) -> set[str]:
@@ -42,11 +42,11 @@ class Volumes:
 
 
 @pytest.fixture
-def volumes(tenant: Holdings) -> Iterator[Volumes]:
+def volumes(tenant: TenantContainers) -> Iterator[Volumes]:
     volumes = Volumes(tenant)
     yield volumes
     left = volumes.left
-    tenant.clear()
+    tenant.remove_all()
     for name in left:
         docker("volume", "rm", "-f", name)
 
@@ -56,14 +56,14 @@ def engine(engines: Engines, volumes: Volumes) -> DockerCompute:
     return engines(volumes)
 
 
-def mounted(tenant: Holdings) -> set[str]:
-    return {mount["Name"] for mount in tenant.only["Mounts"]}
+def mounted(tenant: TenantContainers) -> set[str]:
+    return {mount["Name"] for mount in tenant.only_container["Mounts"]}
 
 
 @pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
 async def test_updates_remove_the_anonymous_volume_of_the_previous_container_if_configured(
     engine: DockerCompute,
-    tenant: Holdings,
+    tenant: TenantContainers,
     volumes: Volumes,
     goes: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
@@ -82,7 +82,7 @@ async def test_updates_remove_the_anonymous_volume_of_the_previous_container_if_
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
 async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
     engine: DockerCompute,
-    tenant: Holdings,
+    tenant: TenantContainers,
     volumes: Volumes,
     *,
     before: bool,
@@ -97,7 +97,7 @@ async def test_an_update_removes_a_volume_only_where_both_configurations_say_so(
 
 
 async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
-    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
@@ -114,7 +114,7 @@ async def test_a_rollback_removes_the_volume_of_the_failed_container_only(
 @pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
 async def test_a_container_that_never_started_leaves_no_volume(
     engine: DockerCompute,
-    tenant: Holdings,
+    tenant: TenantContainers,
     volumes: Volumes,
     goes: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
@@ -133,11 +133,11 @@ async def test_a_container_that_never_started_leaves_no_volume(
 
 
 async def test_an_orphan_is_removed_with_its_volume(
-    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
-    labels = tenant.only["Config"]["Labels"]
+    labels = tenant.only_container["Config"]["Labels"]
     options = [f"--label={name}={value}" for name, value in labels.items()]
     docker("run", "-d", *options, KEEPER)
     assert len(volumes.left) == 2
@@ -148,7 +148,7 @@ async def test_an_orphan_is_removed_with_its_volume(
 
 
 async def test_a_container_that_restore_removes_is_removed_with_its_volume(
-    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
 ) -> None:
     desired = spec(tenant.tenant, image=KEEPER, remove_volumes=True)
     await engine.provision(desired)
@@ -164,7 +164,7 @@ async def test_a_container_that_restore_removes_is_removed_with_its_volume(
 
 
 async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
-    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
 ) -> None:
     first, second = f"first-{tenant.tenant}", f"second-{tenant.tenant}"
     for volume, version in ((first, 1), (second, 2), (second, 3)):
@@ -178,7 +178,7 @@ async def test_a_named_volume_that_an_update_dropped_stays_until_the_delete(
 
 
 async def test_a_configuration_that_keeps_volumes_keeps_dropped_ones_too(
-    engine: DockerCompute, tenant: Holdings, volumes: Volumes
+    engine: DockerCompute, tenant: TenantContainers, volumes: Volumes
 ) -> None:
     mine = f"mine-{tenant.tenant}"
     await engine.provision(spec(tenant.tenant, volumes=[f"{mine}:/a"], remove_volumes=True))

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from landlord_test_target.docker import SETTINGS, WEB, Holdings, docker
+from landlord_test_target.docker import SETTINGS, WEB, TenantContainers, docker
 from landlord_test_target.harness import Worker, World, wait_for
 
 
 async def started(world: World, **worker: Any) -> Worker:
     config = world.config(compute_provider="docker", **worker)
     config["compute"]["docker"] = {**SETTINGS, "image": f"{WEB}:1"}
-    return await (await world.launch(config)).registered()
+    return await (await world.launch(config)).wait_registered()
 
 
 async def test_a_tenant_lives_in_a_container_from_create_to_delete(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     await started(world)
 
@@ -33,23 +33,23 @@ async def test_a_tenant_lives_in_a_container_from_create_to_delete(
 
     assert outcomes == ["created", "unchanged", "updated", "deleted", "absent"]
     assert tenant.ids == []
-    history = await world.ended(tenant.tenant, 5)
+    history = await world.wait_ended(tenant.tenant, 5)
     assert history[2]["changes"] == ["env changed", "image changed"]
 
 
 async def test_an_update_that_fails_is_held_while_the_former_container_serves(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     await started(world, hold_retry_interval="200ms")
     await world.run(tenant.tenant, "provision")
     former = tenant.ids
 
     job = await world.send(tenant.tenant, "update", image="landlord-test/sick:1")
-    row = await world.held(job, "rolled back")
+    row = await world.wait_held(job, "rolled back")
 
     assert "its own check says unhealthy" in row["last_failure"]
     assert tenant.ids == former
-    assert tenant.only["State"]["Running"]
+    assert tenant.only_container["State"]["Running"]
     assert await world.run(tenant.tenant, "update", image=f"{WEB}:3") == "updated"
     assert tenant.versions == [3]
 
@@ -58,23 +58,23 @@ async def test_an_update_that_fails_is_held_while_the_former_container_serves(
     ("drift", "outcome"), [("stop", "updated"), ("pause", "updated"), ("rm", "created")]
 )
 async def test_the_next_job_repairs_outside_changes_of_a_container(
-    world: World, tenant: Holdings, drift: str, outcome: str
+    world: World, tenant: TenantContainers, drift: str, outcome: str
 ) -> None:
     await started(world)
     await world.run(tenant.tenant, "provision")
     options = {"stop": ("-t", "0"), "rm": ("-f",)}.get(drift, ())
-    docker(drift, *options, tenant.only["Id"])
+    docker(drift, *options, tenant.only_container["Id"])
 
     assert await world.run(tenant.tenant, "update") == outcome
 
-    assert tenant.only["State"]["Status"] == "running"
+    assert tenant.only_container["State"]["Status"] == "running"
 
 
 async def test_a_container_of_landlords_own_worker_is_adopted_without_a_restart(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     await started(world)
-    tenant.go_made()
+    tenant.create_as_landlord()
 
     outcome = await world.run(tenant.tenant, "update", image=f"{WEB}:2")
 
@@ -85,10 +85,10 @@ async def test_a_container_of_landlords_own_worker_is_adopted_without_a_restart(
 
 
 async def test_a_container_of_landlords_own_worker_is_deleted_without_a_record(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     await started(world)
-    tenant.go_made()
+    tenant.create_as_landlord()
 
     assert await world.run(tenant.tenant, "delete") == "deleted"
 
@@ -96,7 +96,7 @@ async def test_a_container_of_landlords_own_worker_is_deleted_without_a_record(
 
 
 async def test_a_tenant_moves_to_another_compute_engine_and_back(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     await started(world)
     await world.run(tenant.tenant, "provision")
@@ -111,20 +111,20 @@ async def test_a_tenant_moves_to_another_compute_engine_and_back(
 
 
 async def test_a_job_that_the_policy_refuses_is_held_and_never_reaches_the_daemon(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     worker = await started(world, hold_retry_interval="200ms")
 
     job = await world.send(tenant.tenant, "provision", privileged=True, env={"KEY": "sesame"})
-    row = await world.held(job, "$.privileged")
+    row = await world.wait_held(job, "$.privileged")
 
     assert tenant.ids == []
-    assert "sesame" not in str(row.get("last_failure")) + worker.text()
+    assert "sesame" not in str(row.get("last_failure")) + worker.log_text()
     assert await world.run(tenant.tenant, "update") == "created"
 
 
 async def test_the_next_worker_completes_an_update_of_a_killed_worker(
-    world: World, tenant: Holdings
+    world: World, tenant: TenantContainers
 ) -> None:
     worker = await started(world)
     await world.run(tenant.tenant, "provision")
@@ -136,9 +136,9 @@ async def test_the_next_worker_completes_an_update_of_a_killed_worker(
 
     await wait_for(look)
     await worker.kill()
-    await world.again(worker)
+    await world.restart(worker)
 
-    assert (await world.done(job))["output"]["status"] == "updated"
+    assert (await world.wait_done(job))["output"]["status"] == "updated"
     assert tenant.versions == [2]
 
 
@@ -148,7 +148,7 @@ LATE = "sleep 2; exec httpd -f -p 8080 -h /www"
 
 @pytest.mark.parametrize("where", ["environment", "settings"])
 async def test_the_daemon_is_found_where_dockers_own_clients_look(
-    world: World, tenant: Holdings, where: str, monkeypatch: pytest.MonkeyPatch
+    world: World, tenant: TenantContainers, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config: dict[str, Any] = world.config(compute_provider="docker")
     here, nowhere = "unix:///var/run/docker.sock", "unix:///nowhere.sock"
@@ -157,6 +157,6 @@ async def test_the_daemon_is_found_where_dockers_own_clients_look(
         monkeypatch.setenv("DOCKER_HOST", here)
     host = nowhere if where == "environment" else here
     config["compute"]["docker"] = {**SETTINGS, "host": host}
-    await (await world.launch(config)).registered()
+    await (await world.launch(config)).wait_registered()
 
     assert await world.run(tenant.tenant, "provision", image=f"{WEB}:1") == "created"

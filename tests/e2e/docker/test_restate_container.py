@@ -19,7 +19,7 @@ from landlord_engines_core.errors import EngineFailed
 from landlord_engines_restate import RestateSettings, factory
 from landlord_engines_restate.local.binary import server_binary
 from landlord_engines_restate.local.container import RestateContainer
-from landlord_test_target.docker import docker, run
+from landlord_test_target.docker import docker, run_command
 from landlord_test_target.harness import Worker, World, wait_for
 
 HOST = Path(sys.executable).with_name("landlord-host")
@@ -36,7 +36,7 @@ def image_at(admin: str) -> str:
     for line in docker("ps", "-a", "--format", "{{.ID}} {{.Image}}").splitlines():
         container, image = line.split()
         if image.startswith(IMAGES):
-            config = run("docker", "cp", f"{container}:/restate.toml", "-")
+            config = run_command("docker", "cp", f"{container}:/restate.toml", "-")
             if f"bind-port = {admin.rpartition(':')[2]}\n" in config:
                 return image
     return ""
@@ -65,9 +65,9 @@ async def worker(backend: LocalBackend, tmp_path: Path) -> AsyncIterator[Worker]
         "worker": {"probe_address": ""},
     }
     worker = await Worker(config=config, folder=tmp_path).start()
-    yield await worker.registered()
-    worker.signal(signal.SIGTERM)
-    await worker.ended()
+    yield await worker.wait_registered()
+    worker.send_signal(signal.SIGTERM)
+    await worker.wait_ended()
 
 
 async def outcome(backend: LocalBackend, tenant: str, operation: str) -> object:
@@ -76,7 +76,7 @@ async def outcome(backend: LocalBackend, tenant: str, operation: str) -> object:
     job = await backend.dispatcher.dispatch(body)
 
     async def look() -> bool:
-        return (await backend.dispatcher.poll(job))["state"] == "succeeded"
+        return (polled := await backend.dispatcher.poll(job)) is not None and polled.state.has_ended
 
     await wait_for(look)
     url = f"{backend.settings['endpoint']}/restate/invocation/{job}/output"

@@ -7,7 +7,7 @@ import pytest
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_test_target.compute_contract import Interrupted, healthy
-from landlord_test_target.docker import WEB, Holdings, docker, spec
+from landlord_test_target.docker import WEB, TenantContainers, docker, spec
 from landlord_test_target.harness import wait_for
 
 Engines = Callable[..., DockerCompute]
@@ -23,7 +23,7 @@ def dies_at(point: str) -> Callable[[str], None]:
     return reached
 
 
-async def cut(engines: Engines, tenant: Holdings, point: str, image: str) -> None:
+async def cut(engines: Engines, tenant: TenantContainers, point: str, image: str) -> None:
     """An update whose worker died at a point."""
     await engines().provision(spec(tenant.tenant))
     await healthy(engines(), spec(tenant.tenant))
@@ -31,9 +31,9 @@ async def cut(engines: Engines, tenant: Holdings, point: str, image: str) -> Non
         await engines(dies_at(point)).update(spec(tenant.tenant, image=image))
 
 
-async def ended(tenant: Holdings) -> None:
+async def ended(tenant: TenantContainers) -> None:
     async def look() -> bool:
-        return bool(tenant.only["State"]["Status"] == "exited")
+        return bool(tenant.only_container["State"]["Status"] == "exited")
 
     await wait_for(look)
 
@@ -52,23 +52,23 @@ async def ended(tenant: Holdings) -> None:
     ],
 )
 async def test_after_an_interrupted_update_restore_leaves_one_complete_version_serving(
-    engines: Engines, tenant: Holdings, point: str, image: str, serving: str
+    engines: Engines, tenant: TenantContainers, point: str, image: str, serving: str
 ) -> None:
     await cut(engines, tenant, point, image)
 
     assert await engines().restore(tenant.tenant, "")
 
-    assert tenant.only["Config"]["Image"] == serving
-    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert tenant.only_container["Config"]["Image"] == serving
+    assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
     await healthy(engines(), spec(tenant.tenant, image=serving))
     assert not await engines().restore(tenant.tenant, "")
 
 
 async def test_a_stopped_container_is_started_by_restore(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await engine.provision(spec(tenant.tenant))
-    docker("stop", "-t0", tenant.only["Id"])
+    docker("stop", "-t0", tenant.only_container["Id"])
 
     assert await engine.restore(tenant.tenant, "")
 
@@ -76,17 +76,19 @@ async def test_a_stopped_container_is_started_by_restore(
 
 
 async def test_restore_leaves_a_container_that_ended_by_itself(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 0"], restart_policy="no"))
     await ended(tenant)
 
     assert not await engine.restore(tenant.tenant, "")
 
-    assert tenant.only["State"]["Status"] == "exited"
+    assert tenant.only_container["State"]["Status"] == "exited"
 
 
-async def test_restore_creates_no_container(engine: DockerCompute, tenant: Holdings) -> None:
+async def test_restore_creates_no_container(
+    engine: DockerCompute, tenant: TenantContainers
+) -> None:
     assert not await engine.restore(tenant.tenant, "")
 
     assert tenant.ids == []
@@ -96,7 +98,7 @@ async def test_restore_creates_no_container(engine: DockerCompute, tenant: Holdi
     ("point", "restored"), [("update:stopped", False), ("update:started", True)]
 )
 async def test_without_a_previous_container_restore_promotes_only_a_running_next_one(
-    engines: Engines, tenant: Holdings, point: str, *, restored: bool
+    engines: Engines, tenant: TenantContainers, point: str, *, restored: bool
 ) -> None:
     engine = engines()
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))

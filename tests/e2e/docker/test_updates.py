@@ -11,18 +11,25 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.compute_contract import Interrupted, healthy
-from landlord_test_target.docker import WEB, Holdings, address, docker, show, spec
+from landlord_test_target.docker import (
+    WEB,
+    TenantContainers,
+    address,
+    docker,
+    inspect_container,
+    spec,
+)
 from landlord_test_target.harness import free_port, wait_for
 
 Engines = Callable[..., DockerCompute]
 
 
-async def serves(http: aiohttp.ClientSession, tenant: Holdings) -> str:
-    async with http.get(f"http://{address(tenant.only)}:8080/") as answer:
+async def serves(http: aiohttp.ClientSession, tenant: TenantContainers) -> str:
+    async with http.get(f"http://{address(tenant.only_container)}:8080/") as answer:
         return await answer.text()
 
 
-async def failed(engine: DockerCompute, tenant: Holdings) -> None:
+async def failed(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Wait until the tenant's container has failed."""
 
     async def look() -> bool:
@@ -31,32 +38,35 @@ async def failed(engine: DockerCompute, tenant: Holdings) -> None:
     await wait_for(look)
 
 
-async def ended(engine: DockerCompute, tenant: Holdings) -> None:
+async def ended(engine: DockerCompute, tenant: TenantContainers) -> None:
     """Give the tenant a container that has ended and is not restarted."""
     await engine.provision(spec(tenant.tenant, command=["sh", "-c", "exit 1"], restart_policy="no"))
 
     async def look() -> bool:
-        return bool(tenant.only["State"]["Status"] == "exited")
+        return bool(tenant.only_container["State"]["Status"] == "exited")
 
     await wait_for(look)
 
 
 async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
-    engine: DockerCompute, tenant: Holdings, http: aiohttp.ClientSession
+    engine: DockerCompute, tenant: TenantContainers, http: aiohttp.ClientSession
 ) -> None:
     port = free_port()
     ports = [{"container_port": 8080, "host_port": port}]
     first = spec(tenant.tenant, ports=ports)
     await engine.provision(first)
     await healthy(engine, first)
-    former = tenant.only["Id"]
+    former = tenant.only_container["Id"]
 
     second = spec(tenant.tenant, ports=ports, image=f"{WEB}:2")
     updated = await engine.update(second)
 
-    assert tenant.only["Id"] != former
-    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
-    assert updated.resource_ids == {"container_id": tenant.only["Id"], "8080/tcp": str(port)}
+    assert tenant.only_container["Id"] != former
+    assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert updated.resource_ids == {
+        "container_id": tenant.only_container["Id"],
+        "8080/tcp": str(port),
+    }
     async with http.get(f"http://127.0.0.1:{port}/") as answer:
         assert await answer.text() == "2"
 
@@ -74,7 +84,7 @@ async def test_the_next_container_takes_the_place_and_the_port_of_the_former(
 )
 async def test_an_update_that_does_not_become_healthy_restores_the_previous_container(
     engines: Engines,
-    tenant: Holdings,
+    tenant: TenantContainers,
     http: aiohttp.ClientSession,
     bad: dict[str, object],
     why: str,
@@ -84,19 +94,19 @@ async def test_an_update_that_does_not_become_healthy_restores_the_previous_cont
     first = spec(tenant.tenant)
     await engine.provision(first)
     await healthy(engine, first)
-    former = tenant.only["Id"]
+    former = tenant.only_container["Id"]
 
     result = await engine.update(spec(tenant.tenant, **bad))
 
     assert why in result.rolled_back
-    assert result.resource_ids["container_id"] == former == tenant.only["Id"]
+    assert result.resource_ids["container_id"] == former == tenant.only_container["Id"]
     await healthy(engine, first)
     assert await serves(http, tenant) == "1"
 
 
 @pytest.mark.parametrize("policy", ["unless-stopped", "on-failure"])
 async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
-    engine: DockerCompute, tenant: Holdings, policy: str
+    engine: DockerCompute, tenant: TenantContainers, policy: str
 ) -> None:
     first = spec(tenant.tenant)
     await engine.provision(first)
@@ -118,21 +128,21 @@ async def test_a_next_container_that_others_stop_meanwhile_is_started_again(
     docker("exec", following, "busybox", "touch", "/go")
 
     assert (await update).rolled_back == ""
-    assert tenant.only["Id"].startswith(following)
+    assert tenant.only_container["Id"].startswith(following)
     await healthy(engine, desired)
 
 
 async def test_an_update_whose_image_is_missing_leaves_the_current_one_alone(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     first = spec(tenant.tenant)
     await engine.provision(first)
-    started = tenant.only["State"]["StartedAt"]
+    started = tenant.only_container["State"]["StartedAt"]
 
     with pytest.raises(ComputeRefused, match="pull_policy is never"):
         await engine.update(spec(tenant.tenant, image="landlord-test/none:1", pull_policy="never"))
 
-    assert tenant.only["State"]["StartedAt"] == started
+    assert tenant.only_container["State"]["StartedAt"] == started
 
 
 def interrupted_at(point: str) -> Callable[[str], None]:
@@ -143,9 +153,9 @@ def interrupted_at(point: str) -> Callable[[str], None]:
     return reached
 
 
-async def running(tenant: Holdings) -> list[int]:
+async def running(tenant: TenantContainers) -> list[int]:
     """The versions that run."""
-    containers = [show(container) for container in tenant.ids]
+    containers = [inspect_container(container) for container in tenant.ids]
     return [
         int(container["Config"]["Image"][-1])
         for container in containers
@@ -153,7 +163,9 @@ async def running(tenant: Holdings) -> list[int]:
     ]
 
 
-async def cut_while_the_next_serves(engines: Engines, tenant: Holdings, **first: object) -> None:
+async def cut_while_the_next_serves(
+    engines: Engines, tenant: TenantContainers, **first: object
+) -> None:
     """An update from version 1 to 2 that was cut once version 2 ran."""
     await engines().provision(spec(tenant.tenant, **first))
     await healthy(engines(), spec(tenant.tenant, **first))
@@ -165,7 +177,7 @@ async def cut_while_the_next_serves(engines: Engines, tenant: Holdings, **first:
 
 
 async def test_after_an_interrupted_update_the_serving_container_stays_if_the_next_image_is_missing(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     await cut_while_the_next_serves(engines, tenant)
 
@@ -178,7 +190,7 @@ async def test_after_an_interrupted_update_the_serving_container_stays_if_the_ne
 
 
 async def test_after_an_interrupted_update_the_previous_container_serves_if_the_next_create_fails(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     await cut_while_the_next_serves(engines, tenant)
 
@@ -190,9 +202,9 @@ async def test_after_an_interrupted_update_the_previous_container_serves_if_the_
 
 
 async def test_after_an_interrupted_update_a_broken_previous_container_blocks_no_update(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
-    port, other = free_port(), Holdings(str(uuid4()))
+    port, other = free_port(), TenantContainers(str(uuid4()))
     ports = [{"container_port": 8080, "host_port": port}]
     await cut_while_the_next_serves(engines, tenant, ports=ports)
     await engines().provision(spec(other.tenant, ports=ports))
@@ -200,14 +212,14 @@ async def test_after_an_interrupted_update_a_broken_previous_container_blocks_no
     try:
         await engines().update(spec(tenant.tenant, image=f"{WEB}:3"))
     finally:
-        other.clear()
+        other.remove_all()
 
     assert await running(tenant) == [3]
     assert tenant.versions == [3]
 
 
 async def test_a_rollback_restores_a_running_container_that_did_not_answer(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     engine = engines(health_timeout=1)
     first = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
@@ -219,11 +231,11 @@ async def test_a_rollback_restores_a_running_container_that_did_not_answer(
 
     assert "the image does not have the command" in result.rolled_back
     assert tenant.ids == former
-    assert tenant.only["State"]["Running"]
+    assert tenant.only_container["State"]["Running"]
 
 
 async def test_a_failed_container_with_the_desired_configuration_is_recreated(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     engine = engines(health_timeout=1)
     desired = spec(tenant.tenant, health_check={"type": "tcp", "port": 81})
@@ -239,18 +251,18 @@ async def test_a_failed_container_with_the_desired_configuration_is_recreated(
 
 
 async def test_a_container_that_never_served_is_not_restored(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await ended(engine, tenant)
 
     result = await engine.update(spec(tenant.tenant, command=["sh", "-c", "exit 2"]))
 
     assert result.rolled_back == ""
-    assert tenant.only["Config"]["Cmd"] == ["sh", "-c", "exit 2"]
+    assert tenant.only_container["Config"]["Cmd"] == ["sh", "-c", "exit 2"]
 
 
 async def test_a_new_container_that_cannot_be_started_is_refused_until_it_can(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await ended(engine, tenant)
 
@@ -262,7 +274,7 @@ async def test_a_new_container_that_cannot_be_started_is_refused_until_it_can(
 
 
 async def test_a_container_in_a_crash_loop_gets_its_name_anyway(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     await ended(engine, tenant)
 
@@ -270,12 +282,12 @@ async def test_a_container_in_a_crash_loop_gets_its_name_anyway(
     await engine.update(spec(tenant.tenant, image=f"{WEB}:2"))
 
     assert tenant.versions == [2]
-    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
 
 
 @pytest.mark.parametrize("point", ["rollback:stopped", "rollback:started", "rollback:removed"])
 async def test_a_rollback_interrupted_at_any_failpoint_ends_with_the_previous_container(
-    engines: Engines, tenant: Holdings, http: aiohttp.ClientSession, point: str
+    engines: Engines, tenant: TenantContainers, http: aiohttp.ClientSession, point: str
 ) -> None:
     first, bad = spec(tenant.tenant), spec(tenant.tenant, image="landlord-test/sick:1")
     await engines().provision(first)
@@ -292,7 +304,7 @@ async def test_a_rollback_interrupted_at_any_failpoint_ends_with_the_previous_co
 
 
 async def test_a_later_update_replaces_an_interrupted_one(
-    engines: Engines, tenant: Holdings
+    engines: Engines, tenant: TenantContainers
 ) -> None:
     engine, first = engines(), spec(tenant.tenant)
     await engine.provision(first)
@@ -311,7 +323,7 @@ async def test_a_later_update_replaces_an_interrupted_one(
 
 
 async def test_copies_of_the_container_made_by_others_are_removed(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
     desired = spec(tenant.tenant)
     await engine.provision(desired)
@@ -326,9 +338,9 @@ async def test_copies_of_the_container_made_by_others_are_removed(
 
 
 async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_deleted(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    tenant.go_made()
+    tenant.create_as_landlord()
 
     async def looks() -> str:
         return (await engine.inspect(tenant.tenant, "")).config_hash
@@ -337,29 +349,29 @@ async def test_a_container_of_landlords_own_worker_is_adopted_updated_and_delete
     await engine.provision(spec(tenant.tenant, image=f"{WEB}:2"))
     await healthy(engine, spec(tenant.tenant, image=f"{WEB}:2"))
     assert tenant.versions == [2]
-    assert tenant.only["Name"] == f"/landlord-tenant-{tenant.tenant}"
+    assert tenant.only_container["Name"] == f"/landlord-tenant-{tenant.tenant}"
     assert await looks() == spec(tenant.tenant, image=f"{WEB}:2").config_hash
     assert await engine.destroy(tenant.tenant, "")
     assert tenant.ids == []
 
 
 async def test_a_failed_update_restores_a_container_of_landlords_own_worker(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    made = tenant.go_made()
+    made = tenant.create_as_landlord()
     await healthy(engine, spec(tenant.tenant))
 
     result = await engine.update(spec(tenant.tenant, image="landlord-test/sick:1"))
 
     assert result.rolled_back
     assert tenant.ids == [made]
-    assert tenant.only["State"]["Running"]
+    assert tenant.only_container["State"]["Running"]
 
 
 async def test_a_container_of_landlords_own_worker_is_deleted_without_an_update(
-    engine: DockerCompute, tenant: Holdings
+    engine: DockerCompute, tenant: TenantContainers
 ) -> None:
-    tenant.go_made()
+    tenant.create_as_landlord()
 
     assert await engine.destroy(tenant.tenant, "")
 

@@ -10,8 +10,8 @@ import pytest
 from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target.compute_contract import Interrupted, healthy
-from landlord_test_target.docker import WEB, Holdings, docker, show, spec
-from landlord_test_target.gate import gate
+from landlord_test_target.docker import WEB, TenantContainers, docker, inspect_container, spec
+from landlord_test_target.holding_proxy import run_holding_proxy
 
 Engines = Callable[..., DockerCompute]
 
@@ -19,28 +19,28 @@ REFUSED = r"\$\.volumes\[0\] is a volume that Landlord did not make for this ten
 
 
 @pytest.fixture
-def volume(tenant: Holdings) -> Iterator[str]:
+def volume(tenant: TenantContainers) -> Iterator[str]:
     name = f"volume-{uuid4()}"
     yield name
-    tenant.clear()
+    tenant.remove_all()
     docker("volume", "rm", "-f", name)
 
 
 @pytest.fixture
-def other(volume: str) -> Iterator[Holdings]:
+def other(volume: str) -> Iterator[TenantContainers]:
     """Another tenant, whose container goes before the volume does."""
     assert volume
-    holdings = Holdings(str(uuid4()))
+    holdings = TenantContainers(str(uuid4()))
     yield holdings
-    holdings.clear()
+    holdings.remove_all()
 
 
-def mounted(tenant: Holdings) -> list[str]:
-    return [mount["Name"] for mount in tenant.only["Mounts"]]
+def mounted(tenant: TenantContainers) -> list[str]:
+    return [mount["Name"] for mount in tenant.only_container["Mounts"]]
 
 
 async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_it(
-    engine: DockerCompute, volume: str, tenant: Holdings, other: Holdings
+    engine: DockerCompute, volume: str, tenant: TenantContainers, other: TenantContainers
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
     await engine.provision(spec(other.tenant, **desired))
@@ -54,7 +54,7 @@ async def test_another_tenants_volume_is_refused_and_the_hint_says_what_allows_i
 
 
 async def test_a_volume_belongs_to_its_tenant_without_a_container_too(
-    engine: DockerCompute, volume: str, tenant: Holdings, other: Holdings
+    engine: DockerCompute, volume: str, tenant: TenantContainers, other: TenantContainers
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
     await engine.provision(spec(other.tenant, **desired))
@@ -68,7 +68,7 @@ async def test_a_volume_belongs_to_its_tenant_without_a_container_too(
 
 
 async def test_a_volume_that_landlord_did_not_create_is_refused(
-    engine: DockerCompute, volume: str, tenant: Holdings
+    engine: DockerCompute, volume: str, tenant: TenantContainers
 ) -> None:
     docker("volume", "create", volume)
 
@@ -79,7 +79,7 @@ async def test_a_volume_that_landlord_did_not_create_is_refused(
 
 
 async def test_an_anonymous_volume_of_another_tenant_is_refused(
-    engine: DockerCompute, tenant: Holdings, other: Holdings
+    engine: DockerCompute, tenant: TenantContainers, other: TenantContainers
 ) -> None:
     await engine.provision(spec(other.tenant, image="landlord-test/keeper:1"))
     (unnamed,) = mounted(other)
@@ -89,24 +89,24 @@ async def test_an_anonymous_volume_of_another_tenant_is_refused(
 
 
 async def test_an_update_to_a_refused_volume_keeps_the_serving_container(
-    engine: DockerCompute, volume: str, tenant: Holdings
+    engine: DockerCompute, volume: str, tenant: TenantContainers
 ) -> None:
     docker("volume", "create", volume)
     await engine.provision(spec(tenant.tenant))
-    started = tenant.only["State"]["StartedAt"]
+    started = tenant.only_container["State"]["StartedAt"]
 
     with pytest.raises(ComputeRefused, match=REFUSED):
         await engine.update(spec(tenant.tenant, volumes=[f"{volume}:/data"]))
 
-    assert tenant.only["State"]["StartedAt"] == started
+    assert tenant.only_container["State"]["StartedAt"] == started
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["there", "missing"])
 async def test_a_volume_that_the_policy_names_is_shared_and_is_never_removed(
     engines: Engines,
     volume: str,
-    tenant: Holdings,
-    other: Holdings,
+    tenant: TenantContainers,
+    other: TenantContainers,
     exists: bool,  # noqa: FBT001  # pytest gives it by name
 ) -> None:
     if exists:
@@ -123,7 +123,7 @@ async def test_a_volume_that_the_policy_names_is_shared_and_is_never_removed(
 
 
 async def test_patterns_of_the_policy_are_case_sensitive(
-    engines: Engines, volume: str, tenant: Holdings
+    engines: Engines, volume: str, tenant: TenantContainers
 ) -> None:
     docker("volume", "create", volume)
 
@@ -134,10 +134,10 @@ async def test_patterns_of_the_policy_are_case_sensitive(
 
 
 async def test_an_adopted_tenant_keeps_its_volume_without_labels_through_updates(
-    engine: DockerCompute, volume: str, tenant: Holdings
+    engine: DockerCompute, volume: str, tenant: TenantContainers
 ) -> None:
     docker("volume", "create", volume)
-    tenant.go_made("-v", f"{volume}:/data")
+    tenant.create_as_landlord("-v", f"{volume}:/data")
 
     for version in (2, 3):
         desired = spec(tenant.tenant, image=f"{WEB}:{version}", volumes=[f"{volume}:/data"])
@@ -148,7 +148,7 @@ async def test_an_adopted_tenant_keeps_its_volume_without_labels_through_updates
 
 
 async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
-    engines: Engines, volume: str, tenant: Holdings, other: Holdings
+    engines: Engines, volume: str, tenant: TenantContainers, other: TenantContainers
 ) -> None:
     desired = {"volumes": [f"{volume}:/data"]}
     ends = await asyncio.gather(
@@ -161,16 +161,16 @@ async def test_of_two_tenants_who_name_a_new_volume_at_once_one_gets_it(
 
 
 async def test_a_volume_recreated_before_the_container_used_it_is_detected(
-    engines: Engines, volume: str, tenant: Holdings
+    engines: Engines, volume: str, tenant: TenantContainers
 ) -> None:
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data"])
-    async with gate() as front:
-        front.kept_back = "/containers/create"
+    async with run_holding_proxy() as front:
+        front.held_text = "/containers/create"
         job = asyncio.create_task(engines(host=front.host).provision(desired))
         await front.arrived.wait()
         docker("volume", "rm", volume)
         docker("volume", "create", volume)
-        front.open.set()
+        front.released.set()
 
         with pytest.raises(ComputeRefused, match="these fields differ: Mounts"):
             await job
@@ -179,28 +179,28 @@ async def test_a_volume_recreated_before_the_container_used_it_is_detected(
 
 
 async def test_a_leftover_container_is_not_started_with_a_volume_of_another_tenant(
-    engines: Engines, volume: str, tenant: Holdings
+    engines: Engines, volume: str, tenant: TenantContainers
 ) -> None:
     def reached(at: str) -> None:
         if at == "create:created":
             raise Interrupted(at)
 
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data"])
-    async with gate() as front:
-        front.kept_back = "/containers/create"
+    async with run_holding_proxy() as front:
+        front.held_text = "/containers/create"
         dying = engines(reached, host=front.host)
         job = asyncio.create_task(dying.provision(desired))
         await front.arrived.wait()
         docker("volume", "rm", volume)
         docker("volume", "create", volume)
-        front.open.set()
+        front.released.set()
         with pytest.raises(Interrupted):
             await job
 
     with pytest.raises(ComputeRefused, match=REFUSED):
         await engines().provision(desired)
 
-    assert tenant.only["State"]["Status"] == "created"
+    assert tenant.only_container["State"]["Status"] == "created"
 
 
 def bound(volume: str, device: str) -> None:
@@ -211,7 +211,7 @@ def bound(volume: str, device: str) -> None:
 
 @pytest.mark.parametrize("device", ["/etc", "etc"])
 async def test_a_volume_that_binds_a_folder_of_the_host_is_refused(
-    engines: Engines, volume: str, tenant: Holdings, device: str
+    engines: Engines, volume: str, tenant: TenantContainers, device: str
 ) -> None:
     bound(volume, device)
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
@@ -225,21 +225,21 @@ async def test_a_volume_that_binds_a_folder_of_the_host_is_refused(
 
 
 async def test_a_container_is_not_started_again_with_what_the_policy_no_longer_allows(
-    engines: Engines, volume: str, tenant: Holdings
+    engines: Engines, volume: str, tenant: TenantContainers
 ) -> None:
     bound(volume, "/etc")
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
     await engines(policy={"volumes": [volume], "bind_roots": ["/etc"]}).provision(desired)
-    docker("stop", "-t0", tenant.only["Id"])
+    docker("stop", "-t0", tenant.only_container["Id"])
 
     with pytest.raises(ComputeRefused, match="these fields differ: Mounts"):
         await engines(policy={"volumes": [volume]}).provision(desired)
 
-    assert tenant.only["State"]["Status"] == "exited"
+    assert tenant.only_container["State"]["Status"] == "exited"
 
 
 async def test_a_container_is_inspected_before_it_is_started(
-    engines: Engines, volume: str, tenant: Holdings
+    engines: Engines, volume: str, tenant: TenantContainers
 ) -> None:
     def reached(at: str) -> None:
         if at == "create:created":
@@ -249,7 +249,7 @@ async def test_a_container_is_inspected_before_it_is_started(
     desired = spec(tenant.tenant, volumes=[f"{volume}:/data:ro"])
     with pytest.raises(Interrupted):
         await engines(reached, policy={"volumes": [volume]}).provision(desired)
-    assert tenant.only["State"]["Status"] == "created"
+    assert tenant.only_container["State"]["Status"] == "created"
 
     with pytest.raises(ComputeRefused, match="these fields differ: Mounts"):
         await engines(policy={"volumes": [volume]}).provision(desired)
@@ -258,7 +258,7 @@ async def test_a_container_is_inspected_before_it_is_started(
 
 
 async def test_a_bind_of_the_folder_of_a_volume_is_refused_below_a_wide_root(
-    engines: Engines, volume: str, tenant: Holdings
+    engines: Engines, volume: str, tenant: TenantContainers
 ) -> None:
     docker("volume", "create", volume)
     folder = docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume)
@@ -275,14 +275,16 @@ async def test_a_bind_of_the_folder_of_a_volume_is_refused_below_a_wide_root(
 
 
 async def test_a_worker_without_a_view_of_the_host_mounts_only_the_allowed_roots(
-    engines: Engines, tenant: Holdings, tmp_path: Path
+    engines: Engines, tenant: TenantContainers, tmp_path: Path
 ) -> None:
     (tmp_path / "link").symlink_to("/etc")
-    async with gate() as front:
+    async with run_holding_proxy() as front:
         remote = engines(host=front.host, policy={"bind_roots": [str(tmp_path)]})
 
         with pytest.raises(ComputeRefused, match=r"a host path in \$.volumes\[0\]"):
             await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}/link:/data:ro"]))
         await remote.provision(spec(tenant.tenant, volumes=[f"{tmp_path}:/data:ro"]))
 
-    assert [mount["Source"] for mount in show(tenant.ids[0])["Mounts"]] == [str(tmp_path)]
+    assert [mount["Source"] for mount in inspect_container(tenant.ids[0])["Mounts"]] == [
+        str(tmp_path)
+    ]

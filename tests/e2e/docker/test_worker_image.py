@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import yaml
 
-from landlord_test_target.docker import docker, run
+from landlord_test_target.docker import docker, run_command
 from landlord_test_target.harness import World, free_port, wait_for
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +49,7 @@ def context(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     platforms = (f"--platform=manylinux{libc}_{machine}" for libc in libraries)
     pip = (sys.executable, "-m", "pip", "download", "--quiet", f"--dest={dist}")
     pins = f"--constraint={ROOT / 'constraints.txt'}"
-    run(*pip, pins, *FOREIGN, *platforms, f"{core}[docker,ecs]", str(restate))
+    run_command(*pip, pins, *FOREIGN, *platforms, f"{core}[docker,ecs]", str(restate))
     return folder
 
 
@@ -95,7 +95,7 @@ def container(image: str, composed: Mapping[str, Any], world: World, probes: int
     del environment["WORKFLOW_RESTATE_WORKER_LANDLORD_API_URL"]
     variables = [part for variable in environment.items() for part in ("--env", "=".join(variable))]
     hardened = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    started = docker("run", "--detach", "--network=host", *hardened, *variables, image)
+    started = docker("run_command", "--detach", "--network=host", *hardened, *variables, image)
     yield started
     docker("rm", "--force", started)
 

@@ -17,7 +17,7 @@ from landlord_engines_restate.admin import (
     literal,
     transport,
 )
-from landlord_test_target.listening import listening
+from landlord_test_target.tcp_server import run_tcp_server
 
 KEY = "a-very-secret-key"
 
@@ -174,7 +174,7 @@ class Kept:
 
 async def queried(kept: Kept, times: int) -> int:
     """How many connections were opened for so many queries."""
-    async with listening(kept.serve) as port:
+    async with run_tcp_server(kept.serve) as port:
         admin = AdminClient(f"http://127.0.0.1:{port}")
         try:
             for _ in range(times):

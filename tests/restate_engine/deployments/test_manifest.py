@@ -13,16 +13,16 @@ from landlord_engines_restate.deployments.manifest import (
 )
 from landlord_engines_restate.jobs.services import build_services
 from landlord_engines_restate.settings import Names
-from landlord_test_target.direct import Lines, jobs
+from landlord_test_target.in_memory import RecordingLogger, build_tenant_jobs
 
 
 def endpoint(step_timeout: float = 300.0) -> Endpoint:
     context = EngineContext(
         settings=None,
-        run_job=jobs().run,
-        resync=jobs().resync,
-        is_wanted=jobs().is_wanted,
-        logger=Lines(),
+        run_job=build_tenant_jobs().run,
+        resync=build_tenant_jobs().resync,
+        is_wanted=build_tenant_jobs().is_wanted,
+        logger=RecordingLogger(),
         host=HostInfo(step_timeout=step_timeout),
     )
     admin = AdminClient("http://127.0.0.1:9")

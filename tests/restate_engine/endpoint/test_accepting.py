@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from landlord_engines_restate.endpoint import accepting
 from landlord_engines_restate.endpoint.accepting import Acceptor, Connection
 from landlord_engines_restate.endpoint.server import HttpServer, Receive, Scope, Send, open_sockets
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -49,7 +49,7 @@ class App:
 async def serving(app: App, most: int) -> AsyncIterator[int]:
     (listener,) = listeners = open_sockets("127.0.0.1", 0)
     listening = asyncio.Event()
-    server = HttpServer(app, most_connections=most, logger=Lines())
+    server = HttpServer(app, most_connections=most, logger=RecordingLogger())
     task = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
     yield listener.getsockname()[1]
@@ -132,7 +132,7 @@ async def test_a_connection_may_end_after_accepting_has_stopped(
     app = App()
     app.may_answer.set()
     with open_sockets("127.0.0.1", 0)[0] as real:
-        acceptor = Acceptor(listeners=[real], limit=10, logger=Lines())
+        acceptor = Acceptor(listeners=[real], limit=10, logger=RecordingLogger())
         acceptor.start(make(app))
         reader, writer = await asyncio.open_connection(*real.getsockname())
         writer.write(REQUEST)
@@ -151,7 +151,7 @@ async def test_a_stopped_server_does_not_retry_accepts(
     failures = [OSError(errno.EMFILE, "Too many open files")]
     with open_sockets("127.0.0.1", 0)[0] as real:
         listener: Any = Listener(real, failures)
-        acceptor = Acceptor(listeners=[listener], limit=10, logger=Lines())
+        acceptor = Acceptor(listeners=[listener], limit=10, logger=RecordingLogger())
         acceptor.start(make(App()))
         _, writer = await asyncio.open_connection(*real.getsockname())
         async with asyncio.timeout(10):
@@ -189,7 +189,7 @@ def make(app: App) -> Callable[[], Connection]:
 
 
 async def test_failed_accepts_are_retried_and_logged_once_in_an_interval() -> None:
-    app, logger = App(), Lines()
+    app, logger = App(), RecordingLogger()
     app.may_answer.set()
     failures = [
         OSError(errno.EMFILE, "Too many open files"),
@@ -218,7 +218,7 @@ async def test_a_connection_that_cannot_be_attached_no_longer_counts(
     app = App()
     app.may_answer.set()
     with open_sockets("127.0.0.1", 0)[0] as real:
-        acceptor = Acceptor(listeners=[real], limit=1, logger=Lines())
+        acceptor = Acceptor(listeners=[real], limit=1, logger=RecordingLogger())
         acceptor.start(make(app))
         with monkeypatch.context() as patch:
             patch.setattr(acceptor, "_loop", _Refusing(acceptor._loop, refuse))

@@ -19,7 +19,7 @@ from landlord_engines_restate.endpoint.server import (
     prevent_signal_handler,
 )
 from landlord_engines_restate.engine import DISCOVERY_GRACE, _discovery_only
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +31,10 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 async def status_of(app: App, path: str) -> int:
     listeners = open_sockets("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listeners[0].getsockname()[1]}{path}"
-    server, listening = HttpServer(app, most_connections=10, logger=Lines()), asyncio.Event()
+    server, listening = (
+        HttpServer(app, most_connections=10, logger=RecordingLogger()),
+        asyncio.Event(),
+    )
     serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
     async with aiohttp.ClientSession() as session, session.get(url) as response:
@@ -49,7 +52,7 @@ async def test_a_server_serves_until_it_is_stopped_twice() -> None:
 async def test_a_server_on_all_interfaces_answers_on_both_families() -> None:
     listeners, listening = open_sockets("", 0), asyncio.Event()
     port = listeners[0].getsockname()[1]
-    server = HttpServer(hello, most_connections=10, logger=Lines())
+    server = HttpServer(hello, most_connections=10, logger=RecordingLogger())
     serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
 
@@ -62,7 +65,7 @@ async def test_a_server_on_all_interfaces_answers_on_both_families() -> None:
 
 
 async def test_a_server_stopped_before_its_start_never_listens() -> None:
-    server = HttpServer(hello, most_connections=10, logger=Lines())
+    server = HttpServer(hello, most_connections=10, logger=RecordingLogger())
     listeners = open_sockets("127.0.0.1", 0)
 
     await server.stop(grace=0)
@@ -76,7 +79,10 @@ async def test_a_connection_that_is_open_after_a_discovery_is_no_error(
 ) -> None:
     (listener,) = listeners = open_sockets("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    server, listening = HttpServer(hello, most_connections=10, logger=Lines()), asyncio.Event()
+    server, listening = (
+        HttpServer(hello, most_connections=10, logger=RecordingLogger()),
+        asyncio.Event(),
+    )
     serving = asyncio.create_task(server.serve(listeners, listening.set))
     await listening.wait()
 

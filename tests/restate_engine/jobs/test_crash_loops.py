@@ -10,7 +10,7 @@ from landlord_engines_restate.admin import AdminClient
 from landlord_engines_restate.jobs import attempts
 from landlord_engines_restate.jobs.attempts import Attempt
 from landlord_engines_restate.jobs.crash_loops import AttemptLosses
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 LOST = {
     "error_message": "unexpected error while reading the response body: error reading a body from"
@@ -29,7 +29,7 @@ FAILED = {"error_message": "LE403: no answer", "restate_doc_error_code": "RT0007
 @pytest_asyncio.fixture
 async def losses(httpserver: HTTPServer) -> AsyncIterator[AttemptLosses]:
     admin = AdminClient(httpserver.url_for("/"))
-    yield AttemptLosses(admin=admin, logger=Lines(), limit=2)
+    yield AttemptLosses(admin=admin, logger=RecordingLogger(), limit=2)
     await admin.aclose()
 
 
@@ -139,5 +139,5 @@ async def test_a_job_continues_if_its_lost_attempts_are_unknown(
 
     assert await losses.count("inv_1") == NONE_LOST
 
-    assert isinstance(losses.logger, Lines)
+    assert isinstance(losses.logger, RecordingLogger)
     assert losses.logger.events("warning") == ["lost attempts cannot be counted"]

@@ -19,7 +19,7 @@ from landlord_engines_restate.journal import Pauses
 from landlord_engines_restate.lock.handlers import LockCalls
 from landlord_engines_restate.lock.ordering import DispatchOrder
 from landlord_engines_restate.lock.reader import LockReader
-from landlord_test_target.direct import Lines
+from landlord_test_target.in_memory import RecordingLogger
 
 
 async def never(*_: object) -> bytes:
@@ -35,7 +35,7 @@ def parts(admin: AdminClient) -> dict[str, Any]:
             reader=LockReader(admin=admin, lock="T"),
             order=DispatchOrder(admin=admin, is_wanted=never),  # type: ignore[arg-type]
             pauses=Pauses(),
-            losses=AttemptLosses(admin=admin, logger=Lines()),
+            losses=AttemptLosses(admin=admin, logger=RecordingLogger()),
         ),
     }
 
@@ -93,5 +93,5 @@ async def test_an_attempt_that_was_suspended_or_failed_is_not_asked_about(
 
     attempt = Attempt(entries=2, retries=2)
     assert await steps.lost_attempts() == NONE_LOST
-    assert isinstance(steps.shared.losses.logger, Lines)
+    assert isinstance(steps.shared.losses.logger, RecordingLogger)
     assert steps.shared.losses.logger.lines == []

@@ -8,6 +8,7 @@ import pytest_asyncio
 from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_engines_restate.admin import AdminClient, AdminRefused
 from landlord_engines_restate.local.dispatcher import RestateDispatcher
 
@@ -81,26 +82,26 @@ async def test_an_ingress_that_is_not_there_is_an_error(registered: HTTPServer) 
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ("pending", ("pending", "waiting")),
-        ("scheduled", ("running", "running")),
-        ("ready", ("running", "running")),
-        ("running", ("running", "running")),
-        ("backing-off", ("running", "backing-off")),
-        ("suspended", ("running", "waiting")),
-        ("paused", ("running", "running")),
-        ("completed", ("succeeded", "succeeded")),
-        ("failed", ("failed", "failed")),
-        ("error", ("failed", "failed")),
+        ("pending", "pending"),
+        ("scheduled", "running"),
+        ("ready", "running"),
+        ("running", "running"),
+        ("backing-off", "backing-off"),
+        ("suspended", "waiting"),
+        ("paused", "running"),
+        ("completed", "succeeded"),
+        ("failed", "failed"),
+        ("error", "failed"),
     ],
 )
 async def test_each_status_is_mapped_as_in_landlords_code(
-    httpserver: HTTPServer, dispatcher: RestateDispatcher, status: str, expected: tuple[str, str]
+    httpserver: HTTPServer, dispatcher: RestateDispatcher, status: str, expected: str
 ) -> None:
     httpserver.expect_request("/query").respond_with_json({"rows": [{"status": status}]})
 
-    state = await dispatcher.poll("inv_1")
+    polled = await dispatcher.poll("inv_1")
 
-    assert (state["state"], state["sub_state"], state["retry_count"]) == (*expected, 0)
+    assert polled == PolledExecution(state=PolledState(expected))
 
 
 async def test_landlord_takes_a_failed_execution_for_a_success(
@@ -109,7 +110,7 @@ async def test_landlord_takes_a_failed_execution_for_a_success(
     row = {"status": "completed", "completion_result": "failure", "completion_failure": "[409] x"}
     httpserver.expect_request("/query").respond_with_json({"rows": [row]})
 
-    assert (await dispatcher.poll("inv_1"))["state"] == "succeeded"
+    assert await dispatcher.poll("inv_1") == PolledExecution(state=PolledState.SUCCEEDED)
 
 
 async def test_a_kill_that_is_refused_is_an_error(

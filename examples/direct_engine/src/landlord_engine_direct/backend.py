@@ -1,23 +1,23 @@
 """Stand-in for Landlord: sends, polls and kills jobs in the file."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import attrs
 
 from landlord_engine_direct.store import JobState, Store
-from landlord_engines_core.api import LocalBackend
+from landlord_engines_core.api import LocalBackend, PolledExecution, PolledState
 
 __all__ = ["DirectDispatcher", "local_backend"]
 
 _LANDLORD_STATES = {
-    JobState.QUEUED: ("pending", "waiting"),
-    JobState.RUNNING: ("running", "running"),
-    JobState.BACKING_OFF: ("running", "backing-off"),
-    JobState.COMPLETED: ("succeeded", "succeeded"),
+    JobState.QUEUED: PolledState.PENDING,
+    JobState.RUNNING: PolledState.RUNNING,
+    JobState.BACKING_OFF: PolledState.BACKING_OFF,
+    JobState.COMPLETED: PolledState.SUCCEEDED,
 }
-"""Landlord's state and sub-state for each state of a job; all other states are failures."""
+"""Landlord's state for each state of a job; all other states are failures."""
 
 
 @attrs.frozen
@@ -30,17 +30,12 @@ class DirectDispatcher:
         """Queue a job."""
         return str(self.store.send(body))
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         """Read the state of a job."""
         if (job := self.store.job(int(execution_id))) is None:
-            return {"error": "execution not found"}
-        state, sub_state = _LANDLORD_STATES.get(job.state, ("failed", "failed"))
-        return {
-            "state": state,
-            "sub_state": sub_state,
-            "retry_count": job.attempts,
-            "error": job.reason,
-        }
+            return None
+        state = _LANDLORD_STATES.get(job.state, PolledState.FAILED)
+        return PolledExecution(state=state, retry_count=job.attempts, error=job.reason)
 
     async def kill(self, execution_id: str) -> None:
         """Mark a job as killed; the worker stops it at its next poll."""

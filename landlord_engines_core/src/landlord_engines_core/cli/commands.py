@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -180,7 +180,7 @@ def config(options: Options) -> None:
     """
     loaded = options.load().loaded
     for path, value in loaded.values.items():
-        text = _format_duration(value) if path in loaded.durations else _format_value(path, value)
+        text = _format_duration(value) if path in loaded.durations else repr(value)
         click.echo(f"{path} = {text}  # {loaded.origins[path]}")
     loaded.check()
 
@@ -252,6 +252,38 @@ def dev(options: Options, backend: str | None, *, demo: bool) -> None:
     run_async(local.run(selection, logger, foreground))
 
 
+@landlord_host.command()
+@click.argument("name")
+@click.argument("arguments", nargs=-1)
+@click.option("--compute", is_flag=True, help="NAME is a compute engine. Default: a worker engine.")
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the JSON report into this folder.",
+)
+@click.pass_obj
+def conformance(
+    options: Options,
+    name: str,
+    arguments: tuple[str, ...],
+    *,
+    compute: bool,
+    reports: Path | None,
+) -> None:
+    """Test an engine with the rules of its contract.
+
+    Needs the extra landlord-engines-core[conformance]. An engine that needs settings gets them by --set.
+    Arguments after -- go to pytest.
+    """
+    # The kit imports much, and only this command needs it.
+    from landlord_engines_core.conformance.command import run_kit  # noqa: PLC0415  # as above
+    from landlord_engines_core.conformance.rules import Kind  # noqa: PLC0415  # as above
+
+    kind = Kind.COMPUTE if compute else Kind.WORKER
+    run_kit(kind, name, options.section(kind.section, name), reports=reports, arguments=arguments)
+
+
 async def _run_demo(stack: local.Stack) -> None:
     async with local.User.connect(stack.landlord) as user:
         await local.Demo(user=user, port=local.find_free_port(), progress=_show_progress).run()
@@ -276,13 +308,6 @@ def _show_progress(title: str) -> Iterator[None]:
 
 def _format_duration(value: object) -> str:
     return "None" if value is None else format_duration(float(str(value)))
-
-
-def _format_value(path: str, value: object) -> str:
-    # A compute engine's section may contain secrets under any key.
-    if path == "compute" and isinstance(value, Mapping):
-        return str({name: dict.fromkeys(section, "***") for name, section in value.items()})
-    return repr(value)
 
 
 def main() -> None:

@@ -45,6 +45,8 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
         with catch_exits():
             yield
     except LandlordEnginesError as error:
+        if debug and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         _print_final_line(str(error))
         codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
         sys.exit(next(codes, ExitCode.FAILED))

@@ -12,7 +12,7 @@ from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import load_worker_engine
+from landlord_engines_core.plugins import find_compute_settings, load_worker_engine
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
@@ -86,12 +86,24 @@ class Options:
         loaded = sources.load(candidate.name, factory.settings_type)
         return LoadedEngine(name=candidate.name, factory=factory, loaded=loaded)
 
+    def section(self, kind: str, name: str) -> dict[str, str]:
+        """List the values of one engine's section, by key."""
+        prefix = f"{kind}.{name}.".replace("-", "_")
+        paths = {path.replace("-", "_"): value for path, value in self.values.items()}
+        return {
+            path.removeprefix(prefix): value
+            for path, value in paths.items()
+            if path.startswith(prefix)
+        }
+
     def gather_sources(self) -> Sources:
         """Read the settings file, and gather it with the environment and the flags."""
         check_certificates(_environment())
         # Without the engines' names, COMPUTE_<ENGINE>_<KEY> cannot be split into engine and key.
         engines = {engine.name for engine in list_engines(COMPUTE_ENGINES)}
-        return Sources.gather(self.config, _environment(), self.values, engines)
+        return Sources.gather(
+            self.config, _environment(), self.values, engines, find_compute_settings
+        )
 
 
 def build_logger(level: str, log: LogSettings) -> Logger:

@@ -2,18 +2,28 @@
 
 from landlord_engines_core.compute.contract import (
     ComputeEngine,
-    ComputeFactory,
     ComputeResult,
     ComputeSpec,
     Observation,
     ResourceState,
 )
+from landlord_engines_core.compute.factory import (
+    COMPUTE_CONTRACT,
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
+    ComputeLimits,
+)
 from landlord_engines_core.compute.in_flight import InFlightRequests, observing, send, switch
 from landlord_engines_core.compute.registry import ComputeRegistry
 
 __all__ = [
+    "COMPUTE_CONTRACT",
+    "ComputeContext",
     "ComputeEngine",
-    "ComputeFactory",
+    "ComputeEngineFactory",
+    "ComputeEngineInfo",
+    "ComputeLimits",
     "ComputeRegistry",
     "ComputeResult",
     "ComputeSpec",

@@ -16,13 +16,12 @@ import abc
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import attrs
 
 __all__ = [
     "ComputeEngine",
-    "ComputeFactory",
     "ComputeResult",
     "ComputeSpec",
     "Observation",
@@ -105,12 +104,10 @@ class ComputeEngine(abc.ABC):
     and `ComputeUnavailable` if another attempt may succeed.
 
     Attributes:
-        name: The name by which tenants choose the engine.
         single_location: Whether `location` ignores the configuration. No delete then waits for a
             configuration that cannot be read.
     """
 
-    name: str
     single_location: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -215,17 +212,6 @@ class ComputeEngine(abc.ABC):
             Whether anything was changed.
         """
         return False
-
-
-class ComputeFactory(Protocol):
-    """Target of an entry point in ``landlord.compute_engines``."""
-
-    def __call__(self, settings: Mapping[str, object]) -> ComputeEngine:
-        """Create the engine from its section ``compute.<name>``, without reaching the target.
-
-        Raises:
-            ComputeRefused: The settings are not accepted.
-        """
 
 
 def digest_of(text: str) -> str:

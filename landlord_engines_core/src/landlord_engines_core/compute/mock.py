@@ -15,17 +15,26 @@ from landlord_engines_core.compute.contract import (
     Observation,
     ResourceState,
 )
+from landlord_engines_core.compute.factory import (
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
+)
 
-__all__ = ["MockCompute", "create_mock"]
+__all__ = ["MockCompute", "MockSettings", "factory"]
+
+
+@attrs.frozen(kw_only=True)
+class MockSettings:
+    """The operator's settings: none. Each key of the section ``compute.mock`` is a default."""
 
 
 @attrs.frozen
 class MockCompute(ComputeEngine):
     """Specifications of tenants in memory, all of them healthy."""
 
-    settings: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     resources: dict[str, ComputeSpec] = attrs.field(factory=dict, repr=False)
-    name: str = attrs.field(default="mock", init=False)
     single_location: ClassVar[bool] = True
 
     def config_schema(self) -> Mapping[str, object]:
@@ -34,7 +43,7 @@ class MockCompute(ComputeEngine):
 
     def config_defaults(self) -> Mapping[str, object]:
         """Return the section ``compute.mock`` as it is."""
-        return self.settings
+        return self.defaults
 
     def validate(self, config: Mapping[str, object]) -> None:
         """Accept everything."""
@@ -71,6 +80,15 @@ class MockCompute(ComputeEngine):
         """Do nothing: there is no connection."""
 
 
-def create_mock(settings: Mapping[str, object]) -> MockCompute:
-    """Create the engine; all settings are defaults for tenants."""
-    return MockCompute(settings)
+def _create(context: ComputeContext) -> MockCompute:
+    return MockCompute(context.defaults)
+
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="mock", contract=1),
+    settings_type=MockSettings,
+    create_engine=_create,
+)
+
+# TEMP: environments that were installed before this change name it so.
+create_mock = factory

@@ -1,6 +1,7 @@
 """The compute engines of a worker, with their configuration schemas compiled once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from itertools import islice
 
@@ -55,9 +56,10 @@ def _is_incomplete(error: ValidationError) -> bool:
 
 @attrs.frozen
 class ComputeRegistry:
-    """The configured compute engines by name."""
+    """The configured compute engines by name, and their threads."""
 
     _engines: Mapping[str, ComputeEngine]
+    _threads: Collection[Executor] = ()
     _validators: Mapping[str, Draft202012Validator] = attrs.field(init=False)
 
     @_validators.default
@@ -144,7 +146,10 @@ class ComputeRegistry:
         engine.validate_defaults()
 
     async def aclose(self) -> None:
-        """Close all engines, even if one of them raises."""
+        """Close all engines, even if one of them raises. Threads end with their current work."""
         async with AsyncExitStack() as closing:
+            for executor in self._threads:
+                # A thread whose target hangs would hold up the worker's end.
+                closing.callback(executor.shutdown, wait=False, cancel_futures=True)
             for engine in self._engines.values():
                 closing.push_async_callback(engine.aclose)

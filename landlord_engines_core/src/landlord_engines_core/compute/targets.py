@@ -44,8 +44,8 @@ class TargetStatus:
         return self.error is None
 
 
-async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # a default for all callers
-    """Have an engine reach its target within ``timeout`` seconds, and return any error."""
+async def reach(name: str, engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # a default for all callers
+    """Have the engine of this name reach its target, and return any error."""
     try:
         with catch_exits():
             async with asyncio.timeout(timeout):
@@ -53,10 +53,10 @@ async def reach(engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> Target
     except ComputeError as error:
         return TargetStatus(error=error)
     except TimeoutError:
-        message = f"the target of the compute engine {engine.name} gave no answer in {timeout:g} s"
-        return TargetStatus(error=ComputeUnavailable(message, hint=f"check compute.{engine.name}"))
+        message = f"the target of the compute engine {name} gave no answer in {timeout:g} s"
+        return TargetStatus(error=ComputeUnavailable(message, hint=f"check compute.{name}"))
     except Exception as error:  # noqa: BLE001  # its text may contain a value of the settings
-        message = f"compute engine {engine.name} cannot reach its target: {error_kind(error)}"
+        message = f"compute engine {name} cannot reach its target: {error_kind(error)}"
         return TargetStatus(
             error=ComputeUnavailable(message, hint="report it to the authors of the engine")
         )
@@ -81,7 +81,9 @@ class Targets:
     async def check(self) -> Mapping[str, TargetStatus]:
         """Check all targets concurrently, and log each changed status."""
         names = tuple(self.registry)
-        statuses = await asyncio.gather(*(reach(self.registry.engine(name)) for name in names))
+        statuses = await asyncio.gather(
+            *(reach(name, self.registry.engine(name)) for name in names)
+        )
         before, self.statuses = self.statuses, dict(zip(names, statuses, strict=True))
         for name, status in self.statuses.items():
             if name not in before or str(before[name].error) != str(status.error):

@@ -1,28 +1,17 @@
-"""Unknown keys: one rule for the settings of all compute engines, and one for tenants.
+"""Unknown keys in tenants' configurations, and the keys that a schema lists.
 
-An operator's section may contain known keys only: a typo in it would mean another target, or no limit.
 A tenant's configuration may contain unknown keys, which Landlord's providers ignore. A key that is
-similar to a known one is a typo, and is refused there too.
+similar to a known one is a typo, and is refused.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from landlord_engines_core.spelling import find_similar
 
-__all__ = ["near_misses", "properties_of", "unknown_keys"]
+__all__ = ["lists_every_key", "near_misses", "properties_of"]
 
-
-def unknown_keys(
-    section: Mapping[str, object], known: Collection[str], prefix: str = ""
-) -> list[str]:
-    """Return a message for each unknown key of an operator's section, with a similar known key."""
-    return [
-        _describe(
-            f"{prefix}{key}", f"{prefix}{similar}" if (similar := find_similar(key, known)) else ""
-        )
-        for key in section
-        if key not in known
-    ]
+_OTHER_KEYS = ("$ref", "$dynamicRef", "allOf", "if", "patternProperties")
+"""Words of a schema beside ``properties`` that may allow more keys."""
 
 
 def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -> Iterator[str]:
@@ -41,7 +30,7 @@ def near_misses(config: object, schema: Mapping[str, object], path: str = "$") -
         if key in known:
             yield from near_misses(value, _mapping(known[key]), f"{path}.{key}")
         elif similar := find_similar(str(key), known):
-            yield _describe(f"{path}.{key}", f"{path}.{similar}")
+            yield f"{path}.{key} is unknown; did you mean {path}.{similar}?"
 
 
 def properties_of(schema: Mapping[str, object]) -> Mapping[str, object]:
@@ -49,9 +38,10 @@ def properties_of(schema: Mapping[str, object]) -> Mapping[str, object]:
     return _mapping(schema.get("properties"))
 
 
+def lists_every_key(schema: Mapping[str, object]) -> bool:
+    """Return whether a schema names all keys of a configuration, as far as one can see."""
+    return "properties" in schema and not any(word in schema for word in _OTHER_KEYS)
+
+
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _describe(key: str, similar: str) -> str:
-    return f"{key} is unknown; did you mean {similar}?" if similar else f"{key} is unknown"

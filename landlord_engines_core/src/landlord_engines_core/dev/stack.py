@@ -17,9 +17,11 @@ from landlord_engines_core.dev.guard import guard
 from landlord_engines_core.dev.user import User
 from landlord_engines_core.devserver import landlord_in_memory
 from landlord_engines_core.engine import EngineFactory, LocalBackend, StartLocalBackend
+from landlord_engines_core.engine.guarded import build_door, open_local_backend
 from landlord_engines_core.errors import CapabilityNotSupported, SettingsError
 from landlord_engines_core.landlord import add_version
 from landlord_engines_core.logs import Logger
+from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import Settings, Sources, Url
 from landlord_engines_core.settings.tree import attribute
 
@@ -107,13 +109,16 @@ async def _start_parts(
     parts.enter_context(guard(folder))
     start = _local_backend(chosen)
     configured = chosen.settings({})
-    backend = await parts.enter_async_context(start(configured.engine, folder / "backend"))
+    door = build_door(chosen.factory.info)
+    backend = await parts.enter_async_context(
+        open_local_backend(door, start, configured.engine, folder / "backend")
+    )
     local = _local_settings(chosen.name, backend)
-    if not configured.compute:
+    if not chosen.sources.has_compute():
         local["compute"] = json.dumps({"process": {"folder": str(folder / "tenants")}})
     # Above all other sources: this worker must reach the local parts, whatever the file names.
     settings = chosen.settings(local)
-    registry = host.build_registry(settings)
+    registry = host.build_registry(settings, logger, Metrics())
     parts.push_async_callback(registry.aclose)
     landlord = await parts.enter_async_context(
         landlord_in_memory(backend.dispatcher, compute=registry, logger=logger)

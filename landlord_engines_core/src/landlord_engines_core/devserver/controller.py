@@ -10,7 +10,6 @@ They were observed on Landlord 98ffef1:
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -25,6 +24,7 @@ from landlord_engines_core.devserver.records import (
 from landlord_engines_core.devserver.wire import OPERATIONS, provision_request
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.logs import Logger, error_fields
+from landlord_engines_core.models import PolledExecution, PolledState
 
 __all__ = ["Controller", "Intervals"]
 
@@ -150,32 +150,34 @@ class Controller:
 
     async def _poll_execution(self, record: TenantRecord) -> None:
         polled = await self._poll(record)
-        match polled.get("state"):
-            case None:
-                # Landlord logs this at every poll, and the tenant never leaves its state.
-                self.logger.warning(
-                    "execution not read", id=record.execution_id, reason=polled.get("error")
-                )
-            case "succeeded":
+        if polled is None:
+            return
+        match polled.state:
+            case PolledState.SUCCEEDED:
                 self._complete(record)
-            case "failed":
+            case PolledState.FAILED:
                 self._note(record, "failed", status=State.FAILED, sub_state="failed")
             case _:
                 await self._update_running(record, polled)
 
-    async def _poll(self, record: TenantRecord) -> Mapping[str, object]:
+    async def _poll(self, record: TenantRecord) -> PolledExecution | None:
         """Poll an execution; an error never makes a tenant fail."""
+        reason = "execution not found"
         try:
-            return await self.dispatcher.poll(record.execution_id)
+            polled = await self.dispatcher.poll(record.execution_id)
         except Exception as error:  # noqa: BLE001  # whatever a dispatcher raises
-            return {"error": str(error)}
+            polled, reason = None, str(error)
+        if polled is None:
+            # Landlord logs this at every poll, and the tenant never leaves its state.
+            self.logger.warning("execution not read", id=record.execution_id, reason=reason)
+        return polled
 
-    async def _update_running(self, record: TenantRecord, polled: Mapping[str, object]) -> None:
-        sub_state = str(polled["sub_state"])
-        if sub_state == "backing-off" and record.config_hash != config_hash(record.desired_config):
+    async def _update_running(self, record: TenantRecord, polled: PolledExecution) -> None:
+        is_backing_off = polled.state is PolledState.BACKING_OFF
+        if is_backing_off and record.config_hash != config_hash(record.desired_config):
             await self._restart(record)
             return
-        retries = int(str(polled.get("retry_count") or 0))
+        sub_state, retries = polled.state.sub_state, polled.retry_count
         if (sub_state, retries) != (record.sub_state, record.retry_count):
             self._note(record, sub_state, sub_state=sub_state, retry_count=retries)
 
@@ -188,7 +190,8 @@ class Controller:
         await self._dispatch(self.tenants.write(record.without_execution()))
 
     async def _is_over(self, execution_id: str) -> bool:
-        return (await self.dispatcher.poll(execution_id)).get("state") in ("succeeded", "failed")
+        polled = await self.dispatcher.poll(execution_id)
+        return polled is not None and polled.state.has_ended
 
     def _complete(self, record: TenantRecord) -> None:
         """Take a completed execution for a success, whatever its result."""

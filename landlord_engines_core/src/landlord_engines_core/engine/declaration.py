@@ -1,12 +1,14 @@
 """Checks of the factory of a worker engine, without its settings and without a backend."""
 
-import inspect
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
-import attrs
-
+from landlord_engines_core.declarations import (
+    accepts,
+    check_identity,
+    check_settings,
+    describe,
+)
 from landlord_engines_core.engine.contract import (
     CONTRACT,
     Capability,
@@ -16,10 +18,7 @@ from landlord_engines_core.engine.contract import (
     WorkerEngine,
 )
 
-__all__ = ["NAME", "find_class_problems", "find_factory_problems"]
-
-NAME = re.compile(r"[a-z][a-z0-9-]*")
-"""Names of engines. They are parts of settings and variables, which allow no other letters."""
+__all__ = ["find_class_problems", "find_factory_problems"]
 
 _METHODS = {
     Capability.DRY_RUN: "dry_run_registration",
@@ -42,14 +41,14 @@ def find_factory_problems(name: str, factory: EngineFactory) -> tuple[str, ...]:
     """
     info: Any = factory.info
     if not isinstance(info, EngineInfo):
-        return (f"its info is {_describe(info)}, and not an EngineInfo",)
+        return (f"its info is {describe(info)}, and not an EngineInfo",)
     capabilities: Any = info.capabilities
     if not isinstance(capabilities, Mapping):
-        return (f"its capabilities are {_describe(capabilities)}, and not a mapping",)
+        return (f"its capabilities are {describe(capabilities)}, and not a mapping",)
     return (
-        *_check_identity(name, info),
+        *check_identity(name, info, CONTRACT),
         *_check_capabilities(capabilities),
-        *_check_settings(factory.settings_type),
+        *check_settings(factory.settings_type),
         *_check_create_engine(info, factory.create_engine),
         *_check_backends(factory.local_backend, factory.other_local_backends),
     )
@@ -68,18 +67,6 @@ def find_class_problems(info: EngineInfo, kind: type) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def _check_identity(name: str, info: EngineInfo) -> Iterator[str]:
-    if info.contract != CONTRACT:
-        yield (
-            f"it is for version {info.contract} of the contract, and this host implements"
-            f" version {CONTRACT}"
-        )
-    if info.name != name:
-        yield f"its info has the name {info.name!r}, and its entry point {name!r}"
-    if not NAME.fullmatch(name):
-        yield f"the name {name!r} does not match {NAME.pattern}"
-
-
 def _check_capabilities(capabilities: Mapping[Any, Any]) -> Iterator[str]:
     for capability, support in capabilities.items():
         if not isinstance(capability, Capability) or not isinstance(support, Support):
@@ -91,26 +78,10 @@ def _check_capabilities(capabilities: Mapping[Any, Any]) -> Iterator[str]:
         )
 
 
-def _check_settings(settings_type: Any) -> Iterator[str]:
-    if not (isinstance(settings_type, type) and attrs.has(settings_type)):
-        yield f"its settings_type is {_describe(settings_type)}, and not an attrs class"
-        return
-    try:
-        get_type_hints(settings_type)
-    except (NameError, TypeError, SyntaxError) as error:
-        yield f"a type in {settings_type.__name__} cannot be resolved: {error}"
-        return
-    for field in attrs.fields(settings_type):
-        if field.type is None:
-            yield f"{settings_type.__name__}.{field.name} has no type"
-        if field.alias != field.name or not field.init:
-            yield f"{settings_type.__name__}.{field.name} is private, and no setting can be"
-
-
 def _check_create_engine(info: EngineInfo, create_engine: object) -> Iterator[str]:
     if not callable(create_engine):
-        yield f"its create_engine is {_describe(create_engine)}, and not callable"
-    elif not _accepts(create_engine, 1):
+        yield f"its create_engine is {describe(create_engine)}, and not callable"
+    elif not accepts(create_engine, 1):
         yield "its create_engine does not take one argument, the context"
     elif (kind := _find_engine_class(create_engine)) is not None:
         yield from find_class_problems(info, kind)
@@ -130,28 +101,8 @@ def _find_engine_class(create_engine: Any) -> type | None:
 
 def _check_backends(default: object, others: object) -> Iterator[str]:
     if not isinstance(others, Mapping):
-        yield f"its other_local_backends are {_describe(others)}, and not a mapping"
+        yield f"its other_local_backends are {describe(others)}, and not a mapping"
         others = {}
     for name, start in {"local_backend": default, **others}.items():
-        if start is not None and not (callable(start) and _accepts(start, 2)):
+        if start is not None and not (callable(start) and accepts(start, 2)):
             yield f"the local backend {name!r} does not take two arguments, settings and folder"
-
-
-def _accepts(function: Any, count: int) -> bool:
-    """Return whether a function can be called with so many positional arguments."""
-    try:
-        inspect.signature(function).bind(*range(count))
-    except ValueError:
-        # A function in C may have no signature that can be read.
-        return True
-    except TypeError:
-        return False
-    return True
-
-
-def _describe(value: object) -> str:
-    return (
-        f"the class {value.__name__}"
-        if isinstance(value, type)
-        else f"an object of type {type(value).__name__}"
-    )

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import attrs
 
+from landlord_engines_core.models import PolledExecution
+
 __all__ = ["Dispatcher", "LocalBackend", "StartLocalBackend"]
 
 
@@ -20,8 +22,8 @@ class Dispatcher(Protocol):
             The execution id.
         """
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
-        """Read an execution as Landlord does: state, sub_state, retry_count and error."""
+    async def poll(self, execution_id: str) -> PolledExecution | None:
+        """Read an execution as Landlord does; ``None`` if the backend does not know it."""
 
     async def kill(self, execution_id: str) -> None:
         """Stop an execution the way Landlord does; leave an ended one alone."""

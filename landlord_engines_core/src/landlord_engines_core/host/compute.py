@@ -2,48 +2,99 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from landlord_engines_core.compute import ComputeEngine, ComputeRegistry
+import attrs
+
+from landlord_engines_core.catalog import Candidate
+from landlord_engines_core.compute import (
+    ComputeContext,
+    ComputeEngine,
+    ComputeEngineFactory,
+    ComputeLimits,
+    ComputeRegistry,
+)
+from landlord_engines_core.compute.declaration import find_engine_problems
+from landlord_engines_core.compute.unknown_keys import lists_every_key, properties_of
 from landlord_engines_core.errors import (
     ComputeRefused,
     PluginError,
+    PluginInvalid,
     PluginSettingsRefused,
+    SettingsError,
     catch_exits,
     error_kind,
 )
+from landlord_engines_core.logs import Logger
+from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.plugins import load_compute_engine
-from landlord_engines_core.settings import Settings
+from landlord_engines_core.settings import Settings, check_section, report_unknown
+from landlord_engines_core.threads import leave_signals
 
-__all__ = ["build_registry"]
+__all__ = ["build_registry", "create_engine"]
 
 
-def build_registry(settings: Settings) -> ComputeRegistry:
-    """Make the configured compute engines, and the worker's default and forced engines.
+def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> ComputeRegistry:
+    """Make the worker's compute engines.
+
+    Args:
+        settings: All settings.
+        logger: The logger of the engines.
+        metrics: Times the engines' requests.
 
     Raises:
         PluginError: An engine cannot be loaded, or refuses its settings or the tenants' defaults.
+        SettingsError: An engine's settings do not fit together.
     """
     worker = settings.worker
-    named = (worker.compute_provider, worker.force_compute_provider)
-    sections = {**{name: {} for name in named if name}, **settings.compute}
-    engines = {name: _build_engine(name, section) for name, section in sections.items()}
-    registry = ComputeRegistry(engines)
+    threads = {
+        # Its threads start with its first blocking call.
+        name: ThreadPoolExecutor(
+            worker.max_concurrent_jobs, f"compute-{name}", initializer=leave_signals
+        )
+        for name in settings.compute
+    }
+    engines = {}
+    for name, section in settings.compute.items():
+        candidate, factory = load_compute_engine(name)
+        context = ComputeContext(
+            settings=section.settings,
+            defaults=section.defaults,
+            logger=logger,
+            limits=ComputeLimits(step_timeout=worker.step_timeout),
+            time_request=partial(metrics.time_request, name),
+            threads=threads[name],
+        )
+        engines[name] = create_engine(candidate, factory, context)
+    registry = ComputeRegistry(engines, tuple(threads.values()))
     for name in registry:
         _check_defaults(registry, name, worker.max_config_bytes)
     return registry
 
 
-def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
-    candidate, factory = load_compute_engine(name)
+def create_engine(
+    candidate: Candidate, factory: ComputeEngineFactory, context: ComputeContext
+) -> ComputeEngine:
+    """Have a factory create its engine, and check the keys of the engine's section.
+
+    Raises:
+        PluginError: The engine cannot be created, or refuses its section.
+        SettingsError: The engine's settings do not fit together.
+    """
+    name = candidate.name
     try:
         with catch_exits():
-            return factory(section)
+            check_section(context.settings)
+            engine = factory.create_engine(context)
+            _refuse_other(candidate, engine)
+            schema = engine.config_schema()
     except ComputeRefused as error:
         raise PluginSettingsRefused(
             f"compute engine {candidate} refuses its settings: {error.message}",
             hint=f"correct compute.{name}",
         ) from error
-    except PluginError:
+    except (PluginError, SettingsError):
         # The engine's error names what is missing, such as an extra that is not installed.
         raise
     except Exception as error:
@@ -52,6 +103,32 @@ def _build_engine(name: str, section: Mapping[str, object]) -> ComputeEngine:
             f"compute engine {candidate} cannot be created: {error_kind(error)}",
             hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
         ) from error
+    _refuse_unknown(candidate, factory.settings_type, schema, context.defaults)
+    return engine
+
+
+def _refuse_other(candidate: Candidate, engine: object) -> None:
+    if problems := find_engine_problems(engine):
+        raise PluginInvalid(
+            f"compute engine {candidate} is not valid: {'; '.join(problems)}",
+            hint=f"update {candidate.distribution}, or report it to its authors",
+        )
+
+
+def _refuse_unknown(
+    candidate: Candidate,
+    settings_type: type,
+    schema: Mapping[str, object],
+    defaults: Mapping[str, object],
+) -> None:
+    """Refuse a key that is neither a setting nor a key of tenants' configurations."""
+    known = {*attrs.fields_dict(settings_type), *properties_of(schema)}
+    prefix, only_near = f"compute.{candidate.name}.", not lists_every_key(schema)
+    if problems := list(report_unknown(defaults, prefix, known, only_near=only_near)):
+        raise PluginSettingsRefused(
+            f"compute engine {candidate} refuses its settings: {'; '.join(problems)}",
+            hint=f"known keys: {', '.join(sorted(known))}",
+        )
 
 
 def _check_defaults(registry: ComputeRegistry, name: str, max_config_bytes: int) -> None:

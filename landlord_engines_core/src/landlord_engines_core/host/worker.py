@@ -17,12 +17,10 @@ from landlord_engines_core.engine import (
     WorkerEngine,
 )
 from landlord_engines_core.engine.declaration import find_class_problems
+from landlord_engines_core.engine.guarded import GuardedEngine, build_door
 from landlord_engines_core.errors import (
     EngineFailed,
-    LandlordEnginesError,
     PluginInvalid,
-    catch_exits,
-    error_kind,
 )
 from landlord_engines_core.host.compute import build_registry
 from landlord_engines_core.host.jobs import build_jobs
@@ -67,9 +65,9 @@ async def build_worker(
         SettingsError: The worker engine refuses its settings, or limits do not fit together.
     """
     worker = settings.worker
-    registry = build_registry(settings)
-    landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
     metrics = Metrics()
+    registry = build_registry(settings, logger, metrics)
+    landlord = LandlordClient(worker.landlord_api_url) if worker.landlord_api_url else None
     try:
         limits = _read_limits(worker)
         check_limits(limits, registry, history_retention=worker.history_retention)
@@ -179,22 +177,13 @@ def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInf
 
 
 def _build_engine(factory: EngineFactory, context: EngineContext) -> WorkerEngine:
-    name = factory.info.name
-    try:
-        with catch_exits():
-            engine = factory.create_engine(context)
-    except LandlordEnginesError:
-        raise
-    except Exception as error:
-        # The error's text is left out: it may contain a settings value.
-        raise EngineFailed(
-            f"worker engine {name} cannot be created: {error_kind(error)}",
-            hint=f"check workflow.{name}, or report it to the engine's authors",
-        ) from error
+    door = build_door(factory.info)
+    with door.call("create_engine"):
+        engine = factory.create_engine(context)
     # When the factory was loaded, the class was perhaps not known.
     if problems := find_class_problems(factory.info, type(engine)):
         raise PluginInvalid(
-            f"worker engine {name} is not valid: {'; '.join(problems)}",
+            f"worker engine {factory.info.name} is not valid: {'; '.join(problems)}",
             hint="report it to the engine's authors",
         )
-    return engine
+    return GuardedEngine(engine, door)

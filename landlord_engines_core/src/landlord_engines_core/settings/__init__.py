@@ -5,11 +5,19 @@ defaults < file < environment < flags.
 """
 
 from landlord_engines_core.settings.sources import Loaded, Sources
-from landlord_engines_core.settings.tree import LogSettings, Settings, WorkerSettings
+from landlord_engines_core.settings.tree import (
+    ComputeSection,
+    LogSettings,
+    Settings,
+    WorkerSettings,
+    check_section,
+)
 from landlord_engines_core.settings.types import Address, Duration, Secret, Url, format_duration
+from landlord_engines_core.settings.unknown_keys import report_unknown
 
 __all__ = [
     "Address",
+    "ComputeSection",
     "Duration",
     "Loaded",
     "LogSettings",
@@ -18,5 +26,7 @@ __all__ = [
     "Sources",
     "Url",
     "WorkerSettings",
+    "check_section",
     "format_duration",
+    "report_unknown",
 ]

@@ -5,20 +5,18 @@ A variable's name is the path in capitals, as in Landlord: ``worker.drain_timeou
 ``{"environment": {"PORT": ":{}"}}``. The first variable that is set counts, and its template is applied.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
-import typed_settings as ts
 from typed_settings.cls_utils import deep_options
-from typed_settings.dict_utils import set_path
 from typed_settings.exceptions import InvalidSettingsError
-from typed_settings.loaders import DictLoader
 from typed_settings.types import OptionInfo
 
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings.compute import ComputeSources, is_compute_flag
+from landlord_engines_core.settings.compute_sections import ReadSection, read_section
 from landlord_engines_core.settings.files import find_file, read_file
 from landlord_engines_core.settings.formats import read_json, read_yaml
 from landlord_engines_core.settings.json_values import find_not_json
@@ -28,9 +26,10 @@ from landlord_engines_core.settings.tree import (
     Settings,
     WorkerSettings,
     attribute,
+    check_section,
     tree_for,
 )
-from landlord_engines_core.settings.types import Converter, describe_type, is_duration
+from landlord_engines_core.settings.types import is_duration
 from landlord_engines_core.settings.unknown_keys import (
     UNUSED,
     find_unused,
@@ -41,8 +40,17 @@ from landlord_engines_core.settings.unknown_keys import (
     unknown_keys,
     variable,
 )
+from landlord_engines_core.settings.values import (
+    Value,
+    build,
+    check_value,
+    list_values,
+    more_variables,
+)
 
 __all__ = ["Loaded", "Sources"]
+
+T = TypeVar("T")
 
 DEFAULT = "default"
 """Origin of a value that no source sets."""
@@ -53,6 +61,10 @@ _FILLED_BY_ENGINE = {
     "compute_cache_ttl": "worker_compute_cache_ttl",
 }
 """Keys of ``worker``, and Landlord's keys in an engine's section that fill them."""
+
+
+def _no_type(_: str) -> None:
+    """Know no compute engine."""
 
 
 @attrs.frozen(kw_only=True)
@@ -74,14 +86,14 @@ class Loaded:
     unused: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Call the ``check`` of the engine's section, if its class has one.
+        """Call the ``check`` of each engine's settings, if their class has one.
 
         Raises:
-            SettingsError: The section refuses its settings.
+            SettingsError: Settings do not fit together.
         """
-        check = getattr(self.settings.engine, "check", None)
-        if check is not None:
-            check()
+        check_section(self.settings.engine)
+        for section in self.settings.compute.values():
+            check_section(section.settings)
 
 
 @attrs.frozen(kw_only=True)
@@ -95,6 +107,8 @@ class Sources:
         flags: Values of flags by path.
         compute_engines: The names of the installed compute engines, for variables such as
             ``COMPUTE_DOCKER_HOST``. Engines in the file have variables too.
+        compute_type: Finds the class of a compute engine's settings by the engine's name, or
+            ``None``. It is asked for the worker's engines only, since it may import them.
     """
 
     document: Mapping[str, Any] = attrs.field(repr=False)
@@ -102,6 +116,7 @@ class Sources:
     environment: Mapping[str, str] = attrs.field(repr=False)
     flags: Mapping[str, str] = attrs.field(repr=False)
     compute_engines: Collection[str] = ()
+    compute_type: Callable[[str], type | None] = _no_type
 
     @classmethod
     def gather(
@@ -110,6 +125,7 @@ class Sources:
         environment: Mapping[str, str],
         flags: Mapping[str, str],
         compute_engines: Collection[str] = (),
+        compute_type: Callable[[str], type | None] = _no_type,
     ) -> "Sources":
         """Find and read the file.
 
@@ -118,6 +134,7 @@ class Sources:
             environment: The environment's variables.
             flags: Values of flags by path.
             compute_engines: The names of installed compute engines.
+            compute_type: Finds the class of a compute engine's settings, or ``None``.
 
         Raises:
             SettingsError: The named file is missing, or a file cannot be read.
@@ -130,6 +147,7 @@ class Sources:
             environment=environment,
             flags=flags,
             compute_engines=compute_engines,
+            compute_type=compute_type,
         )
 
     def default_engine(self) -> str:
@@ -154,43 +172,54 @@ class Sources:
         """
         tree = tree_for(engine, settings_type)
         options = {option.path: option for option in deep_options(tree)}
-        compute = self._compute()
         # Later sources override earlier ones.
         values = {
             **self._read_file(options),
             **self._read_environment(options),
             **self._read_flags(),
         }
-        if sections := compute.sections():
-            values["compute"] = _Value(sections, compute.origin())
-        problems = [*compute.problems(), *self._find_mistakes(options, engine, compute.engines)]
-        problems += [
-            f"{path} is missing: set it in the file, or as ${variable(path)}"
-            for path, option in options.items()
-            if option.has_no_default and path not in values
+        named = _named_compute(options, values, attribute(engine))
+        sources = self._gather_compute(named)
+        compute = {
+            name: read_section(name, sources, DEFAULT) for name in sorted(named | sources.names())
+        }
+        problems = [
+            *sources.problems(),
+            *self._find_mistakes(options, engine, sources.engines),
+            *_check(options, values),
+            *(problem for section in compute.values() for problem in section.problems),
         ]
-        converter = Converter()
-        document: dict[str, Any] = {}
-        # Each value separately, so that one error reports all bad settings.
-        for path, value in values.items():
-            if path in options:
-                problems += _check_value(converter, options[path], value)
-                set_path(document, path, value.value)
         if problems:
             raise SettingsError("; ".join(problems), hint="correct each setting in its source")
-        loaded = _build(tree, document, converter, engine)
+        loaded = _build(tree, values, engine)
         origins = {path: values[path].origin if path in values else DEFAULT for path in options}
         finished = _finish(loaded, engine, origins, compute)
-        durations = (path for path, option in options.items() if is_duration(option.cls))
+        durations = {path for path, option in options.items() if is_duration(option.cls)}
         return attrs.evolve(
             finished,
-            durations=frozenset(durations),
+            durations=finished.durations | durations,
             unused=find_unused(self.document, self.environment),
         )
 
-    def _compute(self) -> ComputeSources:
+    def has_compute(self) -> bool:
+        """Whether any source has a section of a compute engine."""
+        return bool(self._gather({}).names())
+
+    def _gather_compute(self, named: Collection[str]) -> ComputeSources:
+        """Gather the sections; the worker's engines may have none in any source."""
+        # The names come first: a variable's path depends on the class of its engine's settings.
+        names = {*named, *self._gather({}).names()}
+        found = {name: self.compute_type(name) for name in names}
+        return self._gather({name: kind for name, kind in found.items() if kind is not None})
+
+    def _gather(self, types: Mapping[str, type]) -> ComputeSources:
         return ComputeSources.gather(
-            self.document, self.file, self.environment, self.flags, self.compute_engines
+            self.document,
+            self.file,
+            self.environment,
+            self.flags,
+            self.compute_engines,
+            types=types,
         )
 
     def _find_mistakes(
@@ -204,59 +233,69 @@ class Sources:
                 yield f"{line} ({self.file})"
         yield from unknown_keys(self.document, options, name, self.file)
         known = {each for option in options.values() for each in _variables(option)}
-        known |= {"LANDLORD_CONFIG", *(variable(path) for path in UNUSED)}
+        known |= {"LANDLORD_CONFIG", "COMPUTE", *(variable(path) for path in UNUSED)}
         yield from misspelt_variables(self.environment, known, name, compute_engines)
         yield from unknown_flags(self._read_flags(), options)
 
-    def _read_file(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Value"]:
+    def _read_file(self, options: Mapping[str, OptionInfo]) -> dict[str, Value]:
         values = {path: look_up(self.document, path) for path in options}
         return {
-            path: _Value(value, self.file) for path, value in values.items() if value is not None
+            path: Value(value, self.file) for path, value in values.items() if value is not None
         }
 
-    def _read_environment(self, options: Mapping[str, OptionInfo]) -> dict[str, "_Value"]:
+    def _read_environment(self, options: Mapping[str, OptionInfo]) -> dict[str, Value]:
         values = {}
         for path, option in options.items():
             for name, template in _variables(option).items():
                 # An empty variable counts as not set, as in Landlord.
                 value = self.environment.get(name)
                 if value and not is_service_variable(name, self.environment, is_setting=True):
-                    values[path] = _Value(template.format(value), f"${name}")
+                    values[path] = Value(template.format(value), f"${name}")
                     break
         return values
 
-    def _read_flags(self) -> dict[str, "_Value"]:
+    def _read_flags(self) -> dict[str, Value]:
         return {
-            path.replace("-", "_"): _Value(value, "flag")
+            path.replace("-", "_"): Value(value, "flag")
             for path, value in self.flags.items()
             if not is_compute_flag(path)
         }
 
 
-@attrs.frozen
-class _Value:
-    value: Any = attrs.field(repr=False)
-    origin: str
-
-
 def _variables(option: OptionInfo) -> dict[str, str]:
     """List the variables of a setting with their templates; the first that is set counts."""
-    field = attrs.fields_dict(option.parent_cls)[option.name]
-    more: Mapping[str, str] = field.metadata.get("environment", {})
-    return {variable(option.path): "{}", **more}
+    return {variable(option.path): "{}", **more_variables(option)}
 
 
-def _check_value(converter: Converter, option: OptionInfo, value: _Value) -> list[str]:
+def _check(options: Mapping[str, OptionInfo], values: Mapping[str, Value]) -> Iterator[str]:
+    """Check each value separately, so that one error reports all bad settings."""
+    for path, option in options.items():
+        if path in values:
+            yield from check_value(option, path, values[path])
+        elif option.has_no_default:
+            yield f"{path} is missing: set it in the file, or as ${variable(path)}"
+
+
+def _named_compute(
+    options: Mapping[str, OptionInfo], values: Mapping[str, Value], engine: str
+) -> set[str]:
+    """Name the worker's default and forced compute engine, before the settings are complete."""
+
+    def given(path: str) -> object:
+        if path in values:
+            return values[path].value
+        return options[path].default if path in options else None
+
+    default = given("worker.compute_provider")
+    if default is None:
+        default = given(f"workflow.{engine}.worker_compute_provider")
+    named = (default, given("worker.force_compute_provider"))
+    return {name for name in named if isinstance(name, str) and name}
+
+
+def _build(tree: type, values: Mapping[str, Value], engine: str) -> Any:
     try:
-        converter.structure(value.value, option.cls)
-    except Exception:  # noqa: BLE001  # the error's text may contain the value
-        return [f"{option.path} must be {describe_type(option.cls)} ({value.origin})"]
-    return []
-
-
-def _build(tree: type, document: dict[str, Any], converter: Converter, engine: str) -> Any:
-    try:
-        return ts.load_settings(tree, [DictLoader(document)], converter=converter)
+        return build(tree, values)
     except InvalidSettingsError:
         # Each value was valid alone, so that the engine's class refuses the combination. Its error
         # and traceback may contain values.
@@ -266,7 +305,9 @@ def _build(tree: type, document: dict[str, Any], converter: Converter, engine: s
         ) from None
 
 
-def _finish(loaded: Any, engine: str, origins: dict[str, str], compute: ComputeSources) -> Loaded:
+def _finish(
+    loaded: Any, engine: str, origins: dict[str, str], compute: Mapping[str, ReadSection]
+) -> Loaded:
     """Fill missing keys of ``worker`` from the engine's section, and check the whole."""
     section = getattr(loaded.workflow, attribute(engine))
     worker: WorkerSettings = loaded.worker
@@ -278,20 +319,20 @@ def _finish(loaded: Any, engine: str, origins: dict[str, str], compute: ComputeS
     if worker.compute_cache_ttl is None:
         worker = attrs.evolve(worker, compute_cache_ttl=DEFAULT_CACHE_TTL)
     worker.check()
-    named = (worker.compute_provider, worker.force_compute_provider)
-    sections = compute.sections(named)
-    origins["compute"] = compute.origin(named) or DEFAULT
+    sections = {name: one.section for name, one in compute.items()}
     settings = Settings(engine=section, compute=sections, log=loaded.log, worker=worker)
-    values = dict(_list_values(attrs.evolve(loaded, worker=worker, compute=sections), origins))
-    return Loaded(settings=settings, origins=origins, values=values)
+    values = dict(list_values(attrs.evolve(loaded, worker=worker), origins))
+    return Loaded(
+        settings=settings,
+        origins=_join((one.origins for one in compute.values()), origins),
+        values=_join((one.values for one in compute.values()), values),
+        durations=frozenset().union(*(one.durations for one in compute.values())),
+    )
 
 
-def _list_values(tree: Any, paths: Iterable[str]) -> Iterator[tuple[str, object]]:
-    for path in paths:
-        value = tree
-        for part in path.split("."):
-            value = getattr(value, part)
-        yield path, value
+def _join(sections: Iterable[Mapping[str, T]], others: Mapping[str, T]) -> dict[str, T]:
+    """Put the sections of compute engines before all others, as in the order of their names."""
+    return {**dict(item for section in sections for item in section.items()), **others}
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """The tree of settings. A worker engine defines its own section."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -8,7 +8,15 @@ import attrs
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.settings.types import Address, Duration, LogLevel, Url
 
-__all__ = ["LogSettings", "Settings", "WorkerSettings", "attribute", "tree_for"]
+__all__ = [
+    "ComputeSection",
+    "LogSettings",
+    "Settings",
+    "WorkerSettings",
+    "attribute",
+    "check_section",
+    "tree_for",
+]
 
 DEFAULT_CACHE_TTL = Duration(300.0)
 
@@ -93,18 +101,43 @@ class WorkerSettings:
 
 
 @attrs.frozen(kw_only=True)
+class ComputeSection:
+    """Section of one compute engine.
+
+    Attributes:
+        settings: The operator's settings, an instance of the engine's ``settings_type``; ``None`` if
+            the engine could not be loaded.
+        defaults: The other keys: the operator's defaults for tenants' configurations.
+    """
+
+    settings: Any
+    defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """All settings of one run.
 
     Attributes:
         engine: The worker engine's section, an instance of its ``settings_type``.
-        compute: The operator's section for each compute engine of this worker.
+        compute: The section of each compute engine of this worker.
     """
 
     engine: Any
-    compute: Mapping[str, Mapping[str, object]] = attrs.field(repr=False)
+    compute: Mapping[str, ComputeSection]
     log: LogSettings
     worker: WorkerSettings
+
+
+def check_section(section: object) -> None:
+    """Call the method ``check`` of an engine's settings, if their class has one.
+
+    Raises:
+        SettingsError: The settings do not fit together.
+    """
+    checks: Callable[[], None] | None = getattr(section, "check", None)
+    if checks is not None:
+        checks()
 
 
 def attribute(engine: str) -> str:
@@ -127,7 +160,6 @@ def tree_for(engine: str, settings_type: type) -> type:
     return attrs.make_class(
         "Tree",
         {
-            "compute": attrs.field(type=dict[str, dict[str, Any]], factory=dict),
             "log": attrs.field(type=LogSettings, factory=LogSettings),
             "workflow": attrs.field(type=workflow, factory=workflow),
             "worker": attrs.field(type=WorkerSettings, factory=WorkerSettings),

@@ -62,10 +62,11 @@ _EXPECTED = {
     Duration: "a duration such as 30s, 1h30m or 500ms",
     Url: "an http or https URL with a host and without credentials",
     bool: "true or false",
+    float: "a number",
     int: "a whole number",
 }
 
-_SHAPES: Mapping[Any, str] = {tuple: "a list of texts", dict: "a map of maps"}
+_SHAPES: Mapping[Any, str] = {tuple: "a list of texts", dict: "a map"}
 
 
 def _duration(value: Any) -> float:
@@ -117,6 +118,13 @@ def _int(value: Any, _: object) -> int:
     return int(value)
 
 
+def _float(value: Any, _: object) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError
+    return number
+
+
 def _text(value: Any, kind: Any) -> Any:
     # YAML reads a bare number or word as another type, which is a text here.
     if isinstance(value, list | dict) or value is None:
@@ -153,7 +161,7 @@ class Converter(TSConverter):
 
     def __init__(self) -> None:
         super().__init__(strlist_sep=_words)
-        self.scalar_converters = {bool: _bool, int: _int, str: _text, Any: _as_it_is}
+        self.scalar_converters = {bool: _bool, float: _float, int: _int, str: _text, Any: _as_it_is}
 
     def structure(self, obj: Any, cl: Any) -> Any:
         """Convert one value, or a tree of them."""

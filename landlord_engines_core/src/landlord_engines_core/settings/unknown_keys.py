@@ -19,6 +19,7 @@ __all__ = [
     "list_non_maps",
     "look_up",
     "misspelt_variables",
+    "report_unknown",
     "unknown_flags",
     "unknown_keys",
     "variable",
@@ -51,19 +52,19 @@ def unknown_keys(
 ) -> Iterator[str]:
     """Report the unknown keys of a file, each with the known name that it may stand for."""
     known = sorted(paths)
-    yield from _report_unknown(document, "", _SECTIONS, file, only_near=True)
+    yield from report_unknown(document, "", _SECTIONS, file, only_near=True)
     workflow = document.get("workflow")
     if isinstance(workflow, Mapping):
         ignored = (*_LANDLORD_SECTIONS, "defaultProvider")
         others = {key: None for key in workflow if key not in ignored}
         names = ("default_provider", engine)
-        yield from _report_unknown(others, "workflow.", names, file, only_near=True)
+        yield from report_unknown(others, "workflow.", names, file, only_near=True)
     for section in ("log", "worker", f"workflow.{engine}"):
         keys = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == section]
         content = look_up(document, section)
         if isinstance(content, Mapping):
             content = {key: None for key in content if f"{section}.{key}" not in UNUSED}
-        yield from _report_unknown(content, f"{section}.", keys, file, only_near=False)
+        yield from report_unknown(content, f"{section}.", keys, file, only_near=False)
 
 
 def find_unused(document: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -79,9 +80,9 @@ def unknown_flags(flags: Iterable[str], paths: Collection[str]) -> Iterator[str]
         section, _, key = flag.rpartition(".")
         keys = [path.rpartition(".")[2] for path in paths if path.rpartition(".")[0] == section]
         if keys:
-            yield from _report_unknown({key: None}, f"{section}.", keys, "flag", only_near=False)
+            yield from report_unknown({key: None}, f"{section}.", keys, "flag", only_near=False)
         else:
-            yield from _report_unknown({flag: None}, "", paths, "flag", only_near=False)
+            yield from report_unknown({flag: None}, "", paths, "flag", only_near=False)
 
 
 def list_non_maps(document: Mapping[str, Any], engine: str, file: str) -> Iterator[str]:
@@ -140,18 +141,28 @@ def _below(prefix: str, known: Iterable[str]) -> list[str]:
     return [name.removeprefix(prefix) for name in sorted(known) if name.startswith(prefix)]
 
 
-def _report_unknown(
-    section: Any, prefix: str, known: Collection[str], file: str, *, only_near: bool
+def report_unknown(
+    section: Any, prefix: str, known: Collection[str], file: str = "", *, only_near: bool
 ) -> Iterator[str]:
+    """Report the unknown keys of one section, and keys that are written in two ways.
+
+    Args:
+        section: The section; anything but a map has no keys.
+        prefix: The section's path with a dot, for the messages.
+        known: The known keys.
+        file: The source, for the messages; empty if several are combined.
+        only_near: Whether to report only keys that are similar to a known one.
+    """
     spelt: dict[str, object] = {}
+    source = f" ({file})" if file else ""
     for key in section if isinstance(section, Mapping) else ():
         name = str(key).replace("-", "_")
         if (other := spelt.setdefault(name, key)) != key and name in known:
-            yield f"{prefix}{key} and {prefix}{other} are the same key: keep one ({file})"
+            yield f"{prefix}{key} and {prefix}{other} are the same key: keep one{source}"
         if name in known:
             continue
         meant = find_similar(name, known) if only_near else find_closest(name, known)
         if meant:
-            yield f"{prefix}{key} is unknown; did you mean {prefix}{meant}? ({file})"
+            yield f"{prefix}{key} is unknown; did you mean {prefix}{meant}?{source}"
         elif not only_near:
-            yield f"{prefix}{key} is unknown ({file})"
+            yield f"{prefix}{key} is unknown{source}"

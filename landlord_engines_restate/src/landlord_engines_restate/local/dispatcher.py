@@ -6,6 +6,7 @@ The requests and the states were recorded from Landlord 98ffef1 with restate-ser
 from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
+from typing import Any
 
 import aiohttp
 import attrs
@@ -13,6 +14,7 @@ import attrs
 from landlord_engines_core import codec
 from landlord_engines_core.bodies import LongBody, read_body
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_engines_restate.admin import AdminClient, literal
 
 __all__ = ["RestateDispatcher"]
@@ -23,21 +25,21 @@ LONGEST_ANSWER = 1 << 16
 """Largest ingress response, in bytes, that is read. It normally has only an invocation's id."""
 
 _LANDLORD_STATES = {
-    "pending": ("pending", "waiting"),
-    "scheduled": ("running", "running"),
-    "ready": ("running", "running"),
-    "running": ("running", "running"),
-    "backing-off": ("running", "backing-off"),
-    "suspended": ("running", "waiting"),
+    "pending": PolledState.PENDING,
+    "scheduled": PolledState.RUNNING,
+    "ready": PolledState.RUNNING,
+    "running": PolledState.RUNNING,
+    "backing-off": PolledState.BACKING_OFF,
+    "suspended": PolledState.WAITING,
     # Landlord has no state for a paused job, and waits for it indefinitely.
-    "paused": ("running", "running"),
+    "paused": PolledState.RUNNING,
     # Landlord does not read the result: a failed or killed job counts as a success.
-    "completed": ("succeeded", "succeeded"),
+    "completed": PolledState.SUCCEEDED,
     # Restate 1.7 never shows these two.
-    "failed": ("failed", "failed"),
-    "error": ("failed", "failed"),
+    "failed": PolledState.FAILED,
+    "error": PolledState.FAILED,
 }
-"""Landlord's state and sub-state for each of Restate's statuses."""
+"""Landlord's state for each of Restate's statuses."""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,15 +93,17 @@ class RestateDispatcher:
                 hint="check that workflow.restate.endpoint leads to Restate's ingress",
             ) from error
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
-        """Read an execution's state as Landlord does; ``row`` is Restate's complete row."""
+    async def poll(self, execution_id: str) -> PolledExecution | None:
+        """Read an execution's state as Landlord does."""
+        if (row := await self.read_row(execution_id)) is None:
+            return None
+        state = _LANDLORD_STATES[str(row["status"])]
+        return PolledExecution(state=state, retry_count=int(row.get("retry_count") or 0))
+
+    async def read_row(self, execution_id: str) -> Mapping[str, Any] | None:
+        """Read Restate's complete row of an execution, if there is one."""
         sql = f"select * from sys_invocation where id = {literal(execution_id)};"  # noqa: S608  # quoted
-        rows = await self.admin.query(sql)
-        if not rows:
-            return {"error": "execution not found"}
-        state, sub_state = _LANDLORD_STATES[str(rows[0]["status"])]
-        retries = rows[0].get("retry_count", 0)
-        return {"state": state, "sub_state": sub_state, "retry_count": retries, "row": rows[0]}
+        return next(iter(await self.admin.query(sql)), None)
 
     async def kill(self, execution_id: str) -> None:
         """Kill an execution, unless it has ended."""

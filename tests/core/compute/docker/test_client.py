@@ -12,8 +12,10 @@ from werkzeug import Request, Response
 from landlord_engines_core.compute.docker import connection
 from landlord_engines_core.compute.docker.client import DockerClient
 from landlord_engines_core.compute.docker.errors import Conflict, NotFound, StartFailed
-from landlord_engines_core.compute.docker.settings import DockerSettings, Registry, read_section
+from landlord_engines_core.compute.docker.settings import DockerSettings, Registry
 from landlord_engines_core.errors import ComputeError, ComputeRefused, ComputeUnavailable
+from landlord_engines_core.settings import Duration, Secret
+from landlord_test_target.compute_engines import docker_settings
 
 SECRET = "sesame"
 
@@ -21,9 +23,9 @@ SECRET = "sesame"
 @pytest.fixture
 def settings(httpserver: HTTPServer) -> DockerSettings:
     httpserver.expect_request("/version").respond_with_json({"ApiVersion": "1.47"})
-    registries = {"docker.io": Registry(username="me", password=SECRET)}
+    registries = {"docker.io": Registry(username="me", password=Secret(SECRET))}
     return DockerSettings(
-        host=httpserver.url_for("").rstrip("/"), registries=registries, request_timeout=5
+        host=httpserver.url_for("").rstrip("/"), registries=registries, request_timeout=Duration(5)
     )
 
 
@@ -110,7 +112,7 @@ async def test_a_request_to_a_hanging_daemon_times_out(httpserver: HTTPServer) -
     release = threading.Event()
     httpserver.expect_request("/version").respond_with_handler(late)
     host = httpserver.url_for("").rstrip("/")
-    client = DockerClient(DockerSettings(host=host, request_timeout=0.1))
+    client = DockerClient(DockerSettings(host=host, request_timeout=Duration(0.1)))
 
     with pytest.raises(ComputeUnavailable, match="does not answer"):
         await client.inspect("x")
@@ -335,7 +337,7 @@ async def test_docker_is_never_reached_through_a_proxy(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
     httpserver.expect_request("/v1.41/containers/x/json").respond_with_json({"Id": "x"})
-    settings, _ = read_section({"host": f"tcp://127.0.0.1:{httpserver.port}"})
+    settings = docker_settings({"host": f"tcp://127.0.0.1:{httpserver.port}"})
     client = DockerClient(settings)
 
     with suppress(ComputeError):
@@ -350,7 +352,7 @@ async def test_certificates_in_the_home_of_a_user_without_a_home_are_reported(
 ) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    settings, _ = read_section({"host": "tcp://127.0.0.1:1", "tls_verify": True})
+    settings = docker_settings({"host": "tcp://127.0.0.1:1", "tls_verify": True})
 
     with pytest.raises(ComputeUnavailable, match="no home folder") as caught:
         await DockerClient(settings).inspect("x")
@@ -363,7 +365,7 @@ async def test_certificates_that_cannot_be_read_are_told(
     section: dict[str, object], tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    settings, _ = read_section({"host": "tcp://127.0.0.1:1", **section})
+    settings = docker_settings({"host": "tcp://127.0.0.1:1", **section})
 
     with pytest.raises(ComputeUnavailable, match=r"certificates .* FileNotFoundError") as caught:
         await DockerClient(settings).inspect("x")

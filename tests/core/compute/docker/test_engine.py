@@ -13,9 +13,10 @@ from werkzeug import Request, Response
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker import labels as naming
 from landlord_engines_core.compute.docker.config import read_config
-from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_test_target.compute_engines import docker_engine
 from landlord_test_target.docker import spec
 
 MINE = naming.identity_labels("landlord", "t")
@@ -23,7 +24,7 @@ MINE = naming.identity_labels("landlord", "t")
 
 @pytest_asyncio.fixture
 async def engine(httpserver: HTTPServer) -> AsyncIterator[DockerCompute]:
-    engine = from_settings({"host": httpserver.url_for("").rstrip("/")})
+    engine = docker_engine({"host": httpserver.url_for("").rstrip("/")})
     yield engine
     await engine.aclose()
 
@@ -161,6 +162,6 @@ async def test_a_restarting_container_is_stopped_before_its_rename(
 async def test_an_update_that_never_becomes_healthy_takes_its_health_timeout_and_two_stops() -> (
     None
 ):
-    engine = from_settings({"health_timeout": 280, "stop_timeout": 10})
+    engine = docker_engine({"health_timeout": 280, "stop_timeout": 10})
 
     assert engine.longest_switch == 300

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from pytest_httpserver import HTTPServer
 
-from landlord_engines_core.compute.docker.engine import from_settings
 from landlord_engines_core.compute.docker.errors import connection_error
 from landlord_engines_core.errors import ComputeUnavailable
+from landlord_test_target.compute_engines import docker_engine
 
 
 async def reach_error(host: str) -> str:
-    engine = from_settings({"host": host})
+    engine = docker_engine({"host": host})
     try:
         return await engine.reach()
     except ComputeUnavailable as error:
@@ -52,10 +52,10 @@ async def test_another_host_that_refuses_is_told_with_the_setting() -> None:
 
 DENIED = """
 import asyncio, os, sys
-from landlord_engines_core.compute.docker.engine import from_settings
+from landlord_test_target.compute_engines import docker_engine
 os.setgroups([]); os.setgid(54321); os.setuid(54321)
 async def main():
-    engine = from_settings({"host": f"unix://{sys.argv[1]}"})
+    engine = docker_engine({"host": f"unix://{sys.argv[1]}"})
     try:
         await engine.reach()
     except Exception as error:
@@ -67,10 +67,8 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_denied_permission_is_reported_with_group_add(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    path = tmp_path / "docker.sock"
+def test_a_denied_permission_is_reported_with_group_add(shared_path: Path) -> None:
+    path = shared_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as daemon:
         daemon.bind(str(path))
         daemon.listen()

@@ -41,4 +41,4 @@ def test_docker_with_wrong_settings_names_the_key(tmp_path: Path) -> None:
 
     assert process.returncode == 2
     assert "policy.privilegd is unknown" in process.stderr
-    assert "correct compute.docker" in process.stderr
+    assert "correct each setting in its source" in process.stderr

@@ -12,8 +12,9 @@ from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.docker import labels as naming
 from landlord_engines_core.compute.docker.health import check_health, is_up
 from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.settings import Duration
 
-SETTINGS = DockerSettings(stable_window=10, health_timeout=30)
+SETTINGS = DockerSettings(stable_window=Duration(10), health_timeout=Duration(30))
 
 
 def container(
@@ -79,7 +80,7 @@ async def test_running_is_not_healthy(
 
 
 async def test_a_longer_window_of_the_container_overrides_the_longest_window() -> None:
-    settings = DockerSettings(stable_window=200)
+    settings = DockerSettings(stable_window=Duration(200))
 
     assert (await check_health(container(uptime=100), settings)).state is ResourceState.STARTING
     assert (await check_health(container(uptime=201), settings)).state is ResourceState.HEALTHY

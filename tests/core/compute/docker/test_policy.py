@@ -10,9 +10,10 @@ from pytest_httpserver import HTTPServer
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.docker.config import SCHEMA
-from landlord_engines_core.compute.docker.engine import DockerCompute, from_settings
+from landlord_engines_core.compute.docker.engine import DockerCompute
 from landlord_engines_core.compute.docker.policy import is_in_data_root
 from landlord_engines_core.errors import ComputeRefused
+from landlord_test_target.compute_engines import docker_engine
 from landlord_test_target.docker import spec
 
 SECRET = "sesame"
@@ -150,7 +151,7 @@ async def engine(httpserver: HTTPServer) -> AsyncIterator[DockerCompute]:
         "host": httpserver.url_for("").rstrip("/"),
         "policy": {"bind_roots": ["/srv/tenants"]},
     }
-    engine = from_settings(section)
+    engine = docker_engine(section)
     yield engine
     await engine.aclose()
 
@@ -188,7 +189,7 @@ async def test_a_hostile_configuration_is_refused_before_any_daemon_call(
     ids=repr,
 )
 def test_empty_values_of_restricted_keys_are_accepted(config: dict[str, object]) -> None:
-    from_settings({}).validate({"image": "x", **config})
+    docker_engine({}).validate({"image": "x", **config})
 
 
 @pytest.mark.parametrize(
@@ -211,14 +212,14 @@ def test_empty_values_of_restricted_keys_are_accepted(config: dict[str, object])
 def test_configurations_that_the_operator_allows_are_accepted(
     policy: dict[str, object], config: dict[str, object]
 ) -> None:
-    from_settings({"policy": policy}).validate({"image": "x", **config})
+    docker_engine({"policy": policy}).validate({"image": "x", **config})
 
 
 @pytest.mark.parametrize(
     "source", ["/", "/run", "/run/docker.sock", "/var/run", "/var/run/docker.sock", "/own"]
 )
 def test_the_daemons_socket_is_refused_in_an_allowed_folder_too(source: str) -> None:
-    engine = from_settings({"host": "unix:///own/engine.sock", "policy": {"bind_roots": ["/"]}})
+    engine = docker_engine({"host": "unix:///own/engine.sock", "policy": {"bind_roots": ["/"]}})
 
     with pytest.raises(ComputeRefused, match=r"the Docker daemon's socket in \$.volumes\[0\]"):
         engine.validate({"image": "x", "volumes": [f"{source}:/s"]})
@@ -227,7 +228,7 @@ def test_the_daemons_socket_is_refused_in_an_allowed_folder_too(source: str) -> 
 def test_a_link_that_leads_out_of_an_allowed_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tenants").mkdir()
     (tmp_path / "tenants" / "link").symlink_to("/etc")
-    engine = from_settings({"policy": {"bind_roots": [str(tmp_path / "tenants")]}})
+    engine = docker_engine({"policy": {"bind_roots": [str(tmp_path / "tenants")]}})
 
     with pytest.raises(ComputeRefused, match="a host path"):
         engine.validate({"image": "x", "volumes": [f"{tmp_path}/tenants/link:/data"]})
@@ -240,7 +241,7 @@ def test_a_link_that_leads_out_of_an_allowed_folder_is_refused(tmp_path: Path) -
 def test_without_a_view_of_links_only_the_allowed_roots_themselves_are_accepted(
     host: str, root: str
 ) -> None:
-    engine = from_settings({"host": host, "policy": {"bind_roots": [root]}})
+    engine = docker_engine({"host": host, "policy": {"bind_roots": [root]}})
 
     engine.validate({"image": "x", "volumes": [f"{root}:/a", f"{root}/:/b"]})
     with pytest.raises(ComputeRefused, match=r"a host path in \$.volumes\[0\]"):
@@ -269,7 +270,7 @@ def test_every_refused_key_is_named_at_once() -> None:
     config = {"image": "x", "privileged": True, "network_mode": "host", "HostConfig": {"a": 1}}
 
     with pytest.raises(ComputeRefused) as caught:
-        from_settings({}).validate(config)
+        docker_engine({}).validate(config)
 
     for named in ("$.privileged", "$.network_mode", "$.HostConfig"):
         assert named in caught.value.message
@@ -277,7 +278,7 @@ def test_every_refused_key_is_named_at_once() -> None:
 
 
 def test_the_schema_accepts_each_configuration_that_landlords_schema_accepts() -> None:
-    engine = from_settings({})
+    engine = docker_engine({})
     config = {
         "image": "nginx:1.27",
         "env": {"A": "b"},
@@ -319,7 +320,7 @@ def test_the_schema_refuses_each_configuration_that_landlords_schema_refuses(
     config: dict[str, object],
 ) -> None:
     with pytest.raises(ComputeRefused, match="breaks the rule"):
-        ComputeRegistry({"docker": from_settings({})}).check("docker", config)
+        ComputeRegistry({"docker": docker_engine({})}).check("docker", config)
 
 
 def test_landlords_own_keys_are_all_in_the_schema() -> None:

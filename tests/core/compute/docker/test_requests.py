@@ -7,7 +7,8 @@ from hypothesis import given, strategies as st
 from landlord_engines_core.compute.docker import labels as naming
 from landlord_engines_core.compute.docker.config import ContainerConfig, read_config
 from landlord_engines_core.compute.docker.requests import Body, build_body, limits_digest
-from landlord_engines_core.compute.docker.settings import DockerSettings, read_section
+from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_test_target.compute_engines import docker_settings
 from landlord_test_target.docker import spec
 
 FIELDS = {field.name for field in attrs.fields(ContainerConfig)}
@@ -53,7 +54,7 @@ def test_a_port_without_a_host_port_gets_a_free_one() -> None:
 
 
 def test_every_key_of_a_tenant_reaches_the_request_body() -> None:
-    settings, _ = read_section({"policy": {"no_new_privileges": False, "pids_limit": 7}})
+    settings = docker_settings({"policy": {"no_new_privileges": False, "pids_limit": 7}})
     request = body(
         settings,
         command=["serve"],
@@ -87,7 +88,7 @@ def test_every_key_of_a_tenant_reaches_the_request_body() -> None:
 
 
 def test_a_tenant_without_a_network_mode_gets_the_operators_network() -> None:
-    settings, _ = read_section({"network_name": "tenants", "label_prefix": "acme"})
+    settings = docker_settings({"network_name": "tenants", "label_prefix": "acme"})
 
     assert body(settings)["HostConfig"]["NetworkMode"] == "tenants"
     assert body(settings, network_mode="bridge")["HostConfig"]["NetworkMode"] == "bridge"

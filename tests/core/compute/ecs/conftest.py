@@ -6,9 +6,10 @@ from aiobotocore.config import AioConfig
 from botocore.loaders import create_loader
 
 from landlord_engines_core.compute.ecs import sessions
-from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
+from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_test_target import aws
 from landlord_test_target.aws import Ecs
+from landlord_test_target.compute_engines import ecs_engine
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +40,7 @@ def patience() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server(environment: None) -> Iterator[aws.Aws]:
-    with aws.running() as started:
+    with aws.run_moto() as started:
         yield started
 
 
@@ -53,7 +54,7 @@ async def make(server: aws.Aws) -> AsyncIterator[Make]:
     def build(**settings: object) -> Ecs:
         points: list[str] = []
         defaults = {"endpoint_url": server.endpoint, "rollout_timeout": 5, **settings}
-        engine = attrs.evolve(from_settings(defaults), reached=points.append)
+        engine = attrs.evolve(ecs_engine(defaults), reached=points.append)
         engines.append(engine)
         return Ecs(server, engine, points)
 

@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ComputeSpec, ResourceState
-from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
+from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.errors import (
     LONGEST_PAUSE,
     ComputeError,
@@ -18,6 +18,7 @@ from landlord_engines_core.errors import (
     ComputeUnavailable,
 )
 from landlord_engines_core.models import config_hash, key_hashes
+from landlord_test_target.compute_engines import ecs_engine
 
 SECRET = "hunter2"
 CONFIG = {
@@ -84,7 +85,7 @@ def aws(environment: None, httpserver: HTTPServer) -> Answers:
 
 @pytest.fixture
 async def engine(aws: Answers, httpserver: HTTPServer) -> AsyncIterator[EcsCompute]:
-    engine = from_settings({"endpoint_url": httpserver.url_for(""), "rollout_timeout": 0.1})
+    engine = ecs_engine({"endpoint_url": httpserver.url_for(""), "rollout_timeout": 0.1})
     yield engine
     await engine.aclose()
 
@@ -422,7 +423,7 @@ async def test_a_value_that_the_client_itself_refuses_is_not_shown(
 
 
 async def test_an_endpoint_without_a_listener_is_a_temporary_failure(environment: None) -> None:
-    engine = from_settings({"endpoint_url": "http://127.0.0.1:9"})
+    engine = ecs_engine({"endpoint_url": "http://127.0.0.1:9"})
     try:
         with pytest.raises(ComputeUnavailable, match="EndpointConnectionError"):
             await engine.inspect("one", spec(engine).location)
@@ -440,7 +441,7 @@ async def test_a_call_that_hangs_holds_up_no_other_tenant(environment: None) -> 
 
     with _threaded() as server:
         server.expect_request("/", method="POST").respond_with_handler(answer)
-        engine = from_settings({"endpoint_url": server.url_for("")})
+        engine = ecs_engine({"endpoint_url": server.url_for("")})
         location = spec(engine).location
         slow = [asyncio.create_task(engine.inspect("slow", location)) for _ in range(20)]
 

@@ -4,8 +4,8 @@ import pytest
 
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.ecs.config import MAX_TAGS
-from landlord_engines_core.compute.ecs.engine import EcsCompute, from_settings
-from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.errors import ComputeRefused, SettingsError
+from landlord_test_target.compute_engines import ecs_engine
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:cluster/one"
 LEAST: dict[str, object] = {
@@ -18,7 +18,7 @@ SECRET = "hunter2"
 
 
 def check(config: Mapping[str, object], **settings: object) -> None:
-    registry = ComputeRegistry({"ecs": from_settings(settings)})
+    registry = ComputeRegistry({"ecs": ecs_engine(settings)})
     registry.check("ecs", config)
 
 
@@ -84,15 +84,15 @@ def test_one_service_for_all_tenants_is_refused_at_start() -> None:
     with pytest.raises(
         ComputeRefused, match=r"share one service; set compute\.ecs\.service_name_prefix"
     ):
-        from_settings({"service_name": "acme"})
+        ecs_engine({"service_name": "acme"})
 
 
 @pytest.mark.parametrize(
     ("settings", "path"),
     [
-        ({"endpoint_url": 3}, r"\$\.endpoint_url"),
-        ({"rollout_timeout": SECRET}, r"\$\.rollout_timeout"),
-        ({"external_ids": [SECRET]}, r"\$\.external_ids"),
+        ({"endpoint_url": 3}, r"compute\.ecs\.endpoint_url must be an http"),
+        ({"rollout_timeout": SECRET}, r"compute\.ecs\.rollout_timeout must be a duration"),
+        ({"external_ids": [SECRET]}, r"compute\.ecs\.external_ids must be a map"),
         ({"desired_count": SECRET}, r"\$\.desired_count"),
         ({"service_name_prefix": "a b"}, r"\$\.service_name_prefix"),
     ],
@@ -100,23 +100,23 @@ def test_one_service_for_all_tenants_is_refused_at_start() -> None:
 def test_settings_of_a_wrong_kind_are_refused_at_start(
     settings: Mapping[str, object], path: str
 ) -> None:
-    with pytest.raises(ComputeRefused, match=path) as refused:
-        from_settings(settings)
+    with pytest.raises((ComputeRefused, SettingsError), match=path) as refused:
+        ecs_engine(settings)
 
     assert SECRET not in str(refused.value)
 
 
 def test_the_operators_own_keys_are_no_defaults_for_tenants() -> None:
     defaults = {**LEAST, "assume_role": {"role_arn": ROLE}}
-    engine = from_settings({"endpoint_url": "http://localhost", "rollout_timeout": 9, **defaults})
+    engine = ecs_engine({"endpoint_url": "http://localhost", "rollout_timeout": 9, **defaults})
 
     assert engine.config_defaults() == defaults
-    assert engine.settings.rollout_timeout == 9
+    assert float(engine.settings.rollout_timeout) == 9
 
 
 def test_an_external_id_stays_with_its_role() -> None:
     role = {"role_arn": ROLE, "external_id": SECRET}
-    engine = from_settings({"assume_role": role | {"session_name": "acme"}})
+    engine = ecs_engine({"assume_role": role | {"session_name": "acme"}})
 
     assert engine.config_defaults() == {
         "assume_role": {"role_arn": ROLE, "session_name": "acme"},
@@ -135,7 +135,7 @@ def test_an_external_id_stays_with_its_role() -> None:
 def test_an_external_id_of_a_tenant_must_equal_that_of_the_settings(
     settings: Mapping[str, object],
 ) -> None:
-    engine = from_settings(settings)
+    engine = ecs_engine(settings)
     role = {"role_arn": ROLE, "external_id": SECRET}
 
     engine.validate(LEAST | {"assume_role": role})
@@ -143,9 +143,3 @@ def test_an_external_id_of_a_tenant_must_equal_that_of_the_settings(
         engine.validate(LEAST | {"assume_role": role | {"external_id": "other"}})
 
     assert SECRET not in engine.location(LEAST | {"assume_role": role})
-
-
-def test_the_engine_is_called_ecs() -> None:
-    engine: EcsCompute = from_settings({})
-
-    assert engine.name == "ecs"

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from landlord_engines_core.compute import ComputeEngine
-from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_test_target.aws import ROLE, Aws
 from landlord_test_target.compute_contract import SECRET, ComputeContract, Subject
+from landlord_test_target.compute_engines import ecs_engine
 
 
 class EcsSubject(Subject):
@@ -26,7 +26,7 @@ class EcsSubject(Subject):
         self.cluster = aws.cluster()
         self.definitions = {version: aws.task_definition() for version in (1, 2)}
         settings = {"endpoint_url": aws.endpoint, "external_ids": {ROLE: SECRET}}
-        self.first = from_settings(settings)
+        self.first = ecs_engine(settings)
 
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
         # They share their clients, which take long to open and know nothing of tenants.

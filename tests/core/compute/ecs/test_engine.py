@@ -5,7 +5,7 @@ import pytest
 from landlord_engines_core.compute import ComputeSpec, Observation, ResourceState
 from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.aws import Ecs, becomes_steady, keeps_rolling
+from landlord_test_target.aws import Ecs, complete_rollout, keep_rollout_in_progress
 
 
 async def observe(ecs: Ecs, spec: ComputeSpec) -> Observation:
@@ -63,7 +63,7 @@ async def test_whatever_a_configuration_names_reaches_the_service(ecs: Ecs) -> N
 async def test_an_operation_repeated_ten_times_has_the_effect_of_one(ecs: Ecs) -> None:
     config = ecs.aws.config(desired_count=1, subnets=ecs.aws.subnets(), tags={"a": "b"})
     spec = ecs.spec(config)
-    calls = await ecs.calls(spec.location)
+    calls = await ecs.record_calls(spec.location)
 
     for _ in range(10):
         await ecs.engine.provision(spec)
@@ -196,7 +196,7 @@ async def test_it_is_healthy_once_all_tasks_run_and_the_rollout_is_done(ecs: Ecs
     states = [await observe(ecs, spec)]
     service.running_count = 2
     states.append(await observe(ecs, spec))
-    becomes_steady(service)
+    complete_rollout(service)
     states.append(await observe(ecs, spec))
     service.running_count = 1
     states.append(await observe(ecs, spec))
@@ -327,7 +327,7 @@ async def test_a_task_definition_without_a_revision_is_the_newest(ecs: Ecs, name
     await ecs.engine.provision(spec)
     # After the first update the circuit breaker is there, which moto forgets at first.
     await ecs.engine.update(spec)
-    calls = await ecs.calls(spec.location)
+    calls = await ecs.record_calls(spec.location)
 
     result = await ecs.engine.update(spec)
 
@@ -383,14 +383,14 @@ async def test_a_tenants_key_may_hold_any_characters(ecs: Ecs, tenant: str) -> N
 async def test_an_update_that_is_still_rolling_is_tried_again(ecs: Ecs) -> None:
     config = ecs.aws.config()
     await ecs.engine.provision(ecs.spec(config))
-    keeps_rolling(ecs.aws.service(config))
+    keep_rollout_in_progress(ecs.aws.service(config))
     spec = ecs.spec(config | {"task_definition_arn": ecs.aws.task_definition()})
-    hasty = ecs.at(pass_by, rollout_timeout=0.1)
+    hasty = ecs.with_failpoint_action(pass_by, rollout_timeout=0.1)
 
     with pytest.raises(ComputeUnavailable, match="the rollout continues: 1 of 1 tasks run"):
         await hasty.engine.update(spec)
     undecided = await observe(ecs, spec)
-    becomes_steady(ecs.aws.service(config))
+    complete_rollout(ecs.aws.service(config))
     await hasty.engine.update(spec)
 
     assert undecided.config_hash != spec.config_hash

@@ -1,17 +1,19 @@
 import subprocess
 import sys
 
-from landlord_engines_core.compute.ecs import create_ecs
+from landlord_test_target.compute_engines import ecs_engine
 
 WITHOUT = """
 import sys
 sys.modules["aiobotocore"] = None
 import landlord_engines_core.cli
 from landlord_engines_core.errors import PluginImportFailed
-from landlord_engines_core.host.compute import _build_engine
-_build_engine("mock", {})
+from landlord_engines_core.compute import ComputeContext, ecs, mock
+from landlord_engines_core.compute.ecs.settings import EcsSettings
+context = ComputeContext(settings=EcsSettings(), logger=None)
+mock.factory.create_engine(context)
 try:
-    _build_engine("ecs", {})
+    ecs.factory.create_engine(context)
 except PluginImportFailed as error:
     print(error)
 """
@@ -28,7 +30,6 @@ def test_without_its_extra_core_works_and_the_engine_names_what_to_install() -> 
 
 
 def test_with_its_extra_the_settings_section_creates_the_engine() -> None:
-    engine = create_ecs({"service_name_prefix": "t-"})
+    engine = ecs_engine({"service_name_prefix": "t-"})
 
-    assert engine.name == "ecs"
     assert engine.config_defaults() == {"service_name_prefix": "t-"}

@@ -90,7 +90,7 @@ async def test_a_cancelled_step_waits_for_its_call_in_flight_and_sends_no_more(
     ecs: Ecs, hold: Callable[[str], Held], call: str
 ) -> None:
     spec = await specs(ecs, there=call != "create_service")
-    calls = await ecs.calls(spec.location)
+    calls = await ecs.record_calls(spec.location)
     held = hold(call)
     deletes = call == "delete_service"
     work = ecs.engine.destroy("one", spec.location) if deletes else ecs.engine.update(spec)
@@ -128,15 +128,17 @@ async def test_a_step_cancelled_while_it_watches_a_rollout_leaves_the_rollout_to
     ecs: Ecs,
 ) -> None:
     spec = await specs(ecs, there=True)
-    aws.keeps_rolling(ecs.aws.service(spec.config))
-    calls = await ecs.calls(spec.location)
+    aws.keep_rollout_in_progress(ecs.aws.service(spec.config))
+    calls = await ecs.record_calls(spec.location)
     sent = asyncio.Event()
 
     def reached(point: str) -> None:
         if point == "update:sent":
             sent.set()
 
-    job = asyncio.create_task(step(ecs, ecs.at(reached, rollout_timeout=60).engine.update(spec)))
+    job = asyncio.create_task(
+        step(ecs, ecs.with_failpoint_action(reached, rollout_timeout=60).engine.update(spec))
+    )
     await sent.wait()
     job.cancel()
     await asyncio.wait((job,), timeout=5)
@@ -153,7 +155,7 @@ async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     ecs: Ecs, monkeypatch: pytest.MonkeyPatch, act: str, error: Exception
 ) -> None:
     spec = await specs(ecs, there=act != "create")
-    calls = await ecs.calls(spec.location)
+    calls = await ecs.record_calls(spec.location)
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
     engine = ecs.engine
     work = engine.destroy("one", spec.location) if act == "delete" else engine.update(spec)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import pytest
 
 from landlord_engines_core.compute import ComputeEngine
-from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.errors import Held, Transient
 from landlord_engines_core.models import Output, Placement, Record
 from landlord_engines_core.tenants import TenantJobs
-from landlord_test_target.aws import ROLE, Aws, Ecs, fails
-from landlord_test_target.direct import DirectSteps, Lines, jobs
+from landlord_test_target.aws import ROLE, Aws, Ecs, fail_rollout
+from landlord_test_target.compute_engines import ecs_engine
+from landlord_test_target.in_memory import InMemorySteps, RecordingLogger, build_tenant_jobs
 
 
 class Tenant:
@@ -24,7 +24,7 @@ class Tenant:
 
     async def job(self, operation: str, config: Mapping[str, object] | None = None) -> Output:
         self.ran += 1
-        steps = DirectSteps(f"job-{self.ran}", self.record)
+        steps = InMemorySteps(f"job-{self.ran}", self.record)
         body = {"tenant_id": "acme", "tenant_uuid": "one", "operation": operation}
         text = json.dumps({**body, "desired_config": config or {}}).encode()
         try:
@@ -34,7 +34,7 @@ class Tenant:
 
 
 def lifecycle(engine: ComputeEngine, *, health_timeout: float = 30.0) -> TenantJobs:
-    return jobs(("ecs", engine), health_timeout=health_timeout, step_timeout=60.0)
+    return build_tenant_jobs(("ecs", engine), health_timeout=health_timeout, step_timeout=60.0)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_a_move_provisions_the_new_cluster_before_it_clears_the_old_one(
     there = here | {"cluster_arn": ecs.aws.cluster()}
     await tenant.job("provision", here)
     services: list[tuple[str, list[str], list[str]]] = []
-    moving = ecs.at(
+    moving = ecs.with_failpoint_action(
         lambda point: services.append((point, active(ecs.aws, here), active(ecs.aws, there)))
     )
     tenant.tenants = lifecycle(moving.engine)
@@ -153,7 +153,7 @@ async def test_a_delete_after_a_restart_of_the_worker_removes_the_service(
 ) -> None:
     config = ecs.aws.config()
     await tenant.job("provision", config)
-    restarted = from_settings({"endpoint_url": server.endpoint})
+    restarted = ecs_engine({"endpoint_url": server.endpoint})
     tenant.tenants = lifecycle(restarted)
 
     deleted = await tenant.job("delete")
@@ -169,9 +169,9 @@ async def test_a_failed_rollout_holds_the_job_with_ecs_reason(ecs: Ecs, tenant: 
 
     def reached(point: str) -> None:
         if point == "update:sent":
-            fails(ecs.aws.service(config), "tasks failed to start")
+            fail_rollout(ecs.aws.service(config), "tasks failed to start")
 
-    tenant.tenants = lifecycle(ecs.at(reached).engine)
+    tenant.tenants = lifecycle(ecs.with_failpoint_action(reached).engine)
     with pytest.raises(Held, match="rolled back, the previous resource serves: tasks failed"):
         await tenant.job("update", config | {"task_definition_arn": ecs.aws.task_definition()})
 
@@ -192,9 +192,9 @@ async def test_a_rollout_that_failed_is_told_with_ecs_reason(ecs: Ecs, tenant: T
 
     def reached(point: str) -> None:
         if point == "tags:written":
-            fails(ecs.aws.service(config), "tasks failed to start")
+            fail_rollout(ecs.aws.service(config), "tasks failed to start")
 
-    tenant.tenants = lifecycle(ecs.at(reached).engine)
+    tenant.tenants = lifecycle(ecs.with_failpoint_action(reached).engine)
     with pytest.raises(Held, match="no previous one to return to: tasks failed to start"):
         await tenant.job("provision", config)
 
@@ -213,9 +213,11 @@ async def test_a_service_deleted_from_outside_is_recreated(ecs: Ecs, tenant: Ten
 async def test_values_of_a_configuration_are_in_no_log_no_record_and_no_answer(
     ecs: Ecs,
 ) -> None:
-    logger = Lines()
+    logger = RecordingLogger()
     tenant = Tenant(
-        jobs(("ecs", ecs.engine), logger=logger, health_timeout=30.0, step_timeout=60.0)
+        build_tenant_jobs(
+            ("ecs", ecs.engine), logger=logger, health_timeout=30.0, step_timeout=60.0
+        )
     )
     config = ecs.aws.config(tags={"password": "hunter2"}, token="hunter2")
 

@@ -13,7 +13,13 @@ import pytest
 from landlord_engines_core.compute import ComputeResult, ComputeSpec, ResourceState
 from landlord_engines_core.compute.in_flight import pass_by
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.aws import Ecs, becomes_steady, fails, goes_back, keeps_rolling
+from landlord_test_target.aws import (
+    Ecs,
+    complete_rollout,
+    fail_rollout,
+    keep_rollout_in_progress,
+    roll_back,
+)
 
 REASON = "ECS deployment circuit breaker: tasks failed to start."
 
@@ -38,7 +44,9 @@ class Update:
             if point == "update:sent":
                 happens(self.service)
 
-        return await self.ecs.at(reached, rollout_timeout=within).engine.update(self.spec)
+        return await self.ecs.with_failpoint_action(reached, rollout_timeout=within).engine.update(
+            self.spec
+        )
 
 
 @pytest.fixture
@@ -57,10 +65,10 @@ async def update(ecs: Ecs) -> Update:
 async def test_a_failed_rollout_is_rolled_back_and_reported_with_the_reason_of_ecs(
     update: Update,
 ) -> None:
-    result = await update.run(lambda service: fails(service, REASON))
+    result = await update.run(lambda service: fail_rollout(service, REASON))
 
     assert result.rolled_back == REASON
-    assert update.ecs.points[-1] == "update:rolled-back"
+    assert update.ecs.reached_points[-1] == "update:rolled-back"
     assert update.service.task_definition == update.config["task_definition_arn"]
     network = update.service.network_configuration["awsvpcConfiguration"]
     assert network["subnets"] == update.config["subnets"]
@@ -70,7 +78,7 @@ async def test_a_failed_rollout_is_rolled_back_and_reported_with_the_reason_of_e
 async def test_after_a_rollback_the_previous_configuration_is_active(
     update: Update,
 ) -> None:
-    await update.run(lambda service: fails(service, REASON))
+    await update.run(lambda service: fail_rollout(service, REASON))
     update.service.deployments[0]["rolloutState"] = "COMPLETED"
 
     observation = await update.ecs.engine.inspect("one", update.before.location)
@@ -84,17 +92,17 @@ async def test_after_a_rollback_the_previous_configuration_is_active(
 async def test_a_rollback_by_ecs_itself_is_detected(update: Update) -> None:
     former = str(update.config["task_definition_arn"])
 
-    result = await update.run(lambda service: goes_back(service, former, REASON))
+    result = await update.run(lambda service: roll_back(service, former, REASON))
 
     assert result.rolled_back == REASON
-    assert "update:rolled-back" not in update.ecs.points
+    assert "update:rolled-back" not in update.ecs.reached_points
 
 
 async def test_a_rollback_by_ecs_is_detected_while_the_service_still_names_the_failed_revision(
     update: Update,
 ) -> None:
     def was_rolled_back(service: Any) -> None:
-        goes_back(service, service.task_definition, REASON)
+        roll_back(service, service.task_definition, REASON)
 
     result = await update.run(was_rolled_back)
 
@@ -109,15 +117,15 @@ async def test_a_rollback_by_ecs_between_two_attempts_is_detected(
 ) -> None:
     former = str(update.config["task_definition_arn"])
     with pytest.raises(ComputeUnavailable, match="the rollout continues"):
-        await update.run(keeps_rolling, within=0.1)
-    goes_back(update.service, former, REASON)
+        await update.run(keep_rollout_in_progress, within=0.1)
+    roll_back(update.service, former, REASON)
     update.service.network_configuration["awsvpcConfiguration"]["subnets"] = update.config[
         "subnets"
     ]
     if forgotten:
         # In time ECS forgets what failed.
         update.service.deployments.pop()
-    calls = await update.ecs.calls(update.spec.location)
+    calls = await update.ecs.record_calls(update.spec.location)
 
     result = await update.run(pass_by_service)
 
@@ -139,21 +147,21 @@ async def test_a_rollback_to_another_revision_of_one_family_is_detected_between_
 
     def resolved(service: Any) -> None:
         service.task_definition = newest
-        keeps_rolling(service)
+        keep_rollout_in_progress(service)
 
     with pytest.raises(ComputeUnavailable, match="the rollout continues"):
         await update.run(resolved, within=0.1)
-    goes_back(update.service, former, REASON)
+    roll_back(update.service, former, REASON)
     result = await update.run(pass_by_service)
 
     assert result.rolled_back == REASON
 
 
 async def test_a_later_job_retries_a_configuration_that_was_rolled_back(update: Update) -> None:
-    rolled = await update.run(lambda service: fails(service, REASON))
-    becomes_steady(update.service)
+    rolled = await update.run(lambda service: fail_rollout(service, REASON))
+    complete_rollout(update.service)
 
-    again = await update.run(becomes_steady)
+    again = await update.run(complete_rollout)
 
     assert [result.rolled_back for result in (rolled, again)] == [REASON, ""]
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
@@ -178,16 +186,16 @@ async def test_a_failure_of_an_earlier_rollout_is_not_attributed_to_this_one(
 ) -> None:
     former = str(update.config["task_definition_arn"])
     update.service.task_definition = update.spec.config["task_definition_arn"]
-    goes_back(update.service, former, "an old reason")
+    roll_back(update.service, former, "an old reason")
 
-    result = await update.run(becomes_steady)
+    result = await update.run(complete_rollout)
 
     assert not result.rolled_back
     assert update.service.task_definition == update.spec.config["task_definition_arn"]
 
 
 async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(update: Update) -> None:
-    fails(update.service, REASON)
+    fail_rollout(update.service, REASON)
 
     observation = await update.ecs.engine.inspect("one", update.before.location)
     result = await update.run(
@@ -202,7 +210,7 @@ async def test_a_first_rollout_that_fails_is_told_and_an_update_repairs_it(updat
 async def test_a_failed_rollout_without_a_previous_version_is_refused_with_the_reason(
     update: Update,
 ) -> None:
-    fails(update.service, REASON)
+    fail_rollout(update.service, REASON)
 
     with pytest.raises(
         ComputeRefused, match="no previous one to return to: ECS deployment circuit"
@@ -213,7 +221,7 @@ async def test_a_failed_rollout_without_a_previous_version_is_refused_with_the_r
 async def test_the_same_configuration_is_rolled_out_again_after_a_failure(
     update: Update,
 ) -> None:
-    fails(update.service, REASON)
+    fail_rollout(update.service, REASON)
     failed = update.service.deployments[0]["id"]
     again = attrs.evolve(update, spec=update.before)
 

@@ -9,11 +9,11 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.compute.ecs.sessions import Clients
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 from landlord_test_target.aws import REGION, Aws, Ecs
+from landlord_test_target.compute_engines import ecs_engine
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecs import ECSClient
@@ -147,7 +147,7 @@ async def inspected(httpserver: HTTPServer, lifetime: timedelta, times: int) -> 
 
     httpserver.expect_request("/", method="POST").respond_with_handler(answer)
     settings = {"endpoint_url": httpserver.url_for(""), "external_ids": {ROLE: "hush"}}
-    engine = from_settings(settings)
+    engine = ecs_engine(settings)
     location = str(Location(region=REGION, cluster="one", service="t-*", role=ROLE))
     for _ in range(times):
         await engine.inspect("one", location)
@@ -187,7 +187,7 @@ async def test_a_role_that_may_not_be_assumed_is_named_by_its_action(
         status=403,
         content_type="text/xml",
     )
-    engine = from_settings({"endpoint_url": httpserver.url_for("")})
+    engine = ecs_engine({"endpoint_url": httpserver.url_for("")})
     location = str(Location(region=REGION, cluster="one", service="t-*", role=ROLE))
 
     with pytest.raises(ComputeRefused, match="sts:AssumeRole: AccessDenied") as refused:
@@ -203,7 +203,7 @@ async def test_without_credentials_the_worker_says_so(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    engine = from_settings({"endpoint_url": httpserver.url_for("")})
+    engine = ecs_engine({"endpoint_url": httpserver.url_for("")})
     location = str(Location(region=REGION, cluster="one", service="t-*", role=role))
 
     with pytest.raises(ComputeUnavailable, match="no AWS credentials"):

@@ -7,8 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from landlord_engines_core.compute.process import ProcessCompute, create_process
+from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.compute.process.runner import MARK
+from landlord_test_target.compute_engines import process_engine
 
 
 @pytest.fixture
@@ -24,4 +25,4 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def engine(folder: Path) -> ProcessCompute:
-    return create_process({"folder": str(folder)})
+    return process_engine({"folder": str(folder)})

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute import ComputeEngine
-from landlord_engines_core.compute.process import create_process
 from landlord_engines_core.compute.process.runner import MARK
-from landlord_test_target.commands import server
+from landlord_test_target.commands import answering_server
 from landlord_test_target.compute_contract import ComputeContract, Subject
+from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.harness import wait_for
 
 STATUS = {1: 200, 2: 204}
@@ -50,11 +50,11 @@ class ProcessSubject(Subject):
         self.folder = folder
 
     def engine(self, reached: Callable[[str], None] | None = None) -> ComputeEngine:
-        engine = create_process({"folder": str(self.folder)})
+        engine = process_engine({"folder": str(self.folder)})
         return engine if reached is None else attrs.evolve(engine, reached=reached)
 
     def config(self, version: int) -> dict[str, Any]:
-        return server("", status=STATUS[version])
+        return answering_server("", status=STATUS[version])
 
     def with_secret(self, secret: str) -> dict[str, Any]:
         return self.carrying(secret)

@@ -13,10 +13,10 @@ import pytest
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.errors import Held
-from landlord_test_target.commands import living, mark, server
+from landlord_test_target.commands import answering_server, create_mark, find_processes
 from landlord_test_target.crashing import carry_out
-from landlord_test_target.direct import DirectSteps, jobs
-from landlord_test_target.forks import forked_call
+from landlord_test_target.forks import fork_call
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 CREATE = ["claimed", "ended", "written", "spawned", "begun"]
 UPDATE = ["noted", *CREATE, "stable"]
@@ -38,20 +38,20 @@ async def worker(settings: Mapping[str, object], *bodies: Mapping[str, object]) 
     """Carry out jobs in a worker of their own: its exit code, and all that it said."""
     with NamedTemporaryFile() as output:
         log = Path(output.name)
-        code = await forked_call(partial(carry_out, settings, bodies), log).wait()
+        code = await fork_call(partial(carry_out, settings, bodies), log).wait()
         return code, log.read_text()
 
 
 async def again(engine: ProcessCompute, operation: str, config: Mapping[str, object]) -> str:
     """Carry out a job in this process, as a worker does that was started anew."""
-    tenants = jobs(("process", engine), health_timeout=20.0, step_timeout=60.0)
-    answer = await tenants.run(json.dumps(body(operation, config)).encode(), DirectSteps())
+    tenants = build_tenant_jobs(("process", engine), health_timeout=20.0, step_timeout=60.0)
+    answer = await tenants.run(json.dumps(body(operation, config)).encode(), InMemorySteps())
     return answer.output.status
 
 
 async def one_serves(engine: ProcessCompute, tenants_mark: str, status: int) -> None:
     """There is one process of the tenant's, and it is the right one."""
-    (process,) = living(tenants_mark)
+    (process,) = find_processes(tenants_mark)
     observed = await engine.inspect("a/../b\n", "")
     assert process.environ()["STATUS"] == str(status)
     assert observed.state is ResourceState.HEALTHY
@@ -66,8 +66,8 @@ def settings_of(engine: ProcessCompute, point: str, victim: str = "worker") -> d
 async def test_a_worker_killed_inside_a_create_leaves_one_process(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenant = mark()
-    config = server(tenant)
+    tenant = create_mark()
+    config = answering_server(tenant)
 
     code, _ = await worker(settings_of(engine, point), body("provision", config))
     await again(engine, "provision", config)
@@ -80,8 +80,8 @@ async def test_a_worker_killed_inside_a_create_leaves_one_process(
 async def test_a_create_whose_runner_or_worker_is_killed_meanwhile_leaves_one_process(
     engine: ProcessCompute, point: str, victim: str
 ) -> None:
-    tenant = mark()
-    config = server(tenant)
+    tenant = create_mark()
+    config = answering_server(tenant)
     settings = settings_of(engine, f"runner:{point}", victim)
 
     code, _ = await worker(settings, body("provision", config))
@@ -95,9 +95,9 @@ async def test_a_create_whose_runner_or_worker_is_killed_meanwhile_leaves_one_pr
 async def test_a_worker_killed_inside_an_update_leaves_one_process_with_the_new_configuration(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenant = mark()
-    await again(engine, "provision", server(tenant))
-    config = server(tenant, status=204)
+    tenant = create_mark()
+    await again(engine, "provision", answering_server(tenant))
+    config = answering_server(tenant, status=204)
 
     code, _ = await worker(settings_of(engine, point), body("update", config))
     outcome = await again(engine, "update", config)
@@ -111,9 +111,9 @@ async def test_a_worker_killed_inside_an_update_leaves_one_process_with_the_new_
 async def test_an_update_whose_runner_or_worker_is_killed_meanwhile_leaves_one_process(
     engine: ProcessCompute, point: str, victim: str
 ) -> None:
-    tenant = mark()
-    await again(engine, "provision", server(tenant))
-    config = server(tenant, status=204)
+    tenant = create_mark()
+    await again(engine, "provision", answering_server(tenant))
+    config = answering_server(tenant, status=204)
 
     await worker(settings_of(engine, f"runner:{point}", victim), body("update", config))
     await again(engine, "update", config)
@@ -133,9 +133,9 @@ async def test_an_update_whose_runner_or_worker_is_killed_meanwhile_leaves_one_p
 async def test_a_worker_killed_inside_an_update_that_is_rolled_back_leaves_the_former_process(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenant = mark()
-    await again(engine, "provision", server(tenant))
-    config = {**server(tenant), "command": ["/bin/false"]}
+    tenant = create_mark()
+    await again(engine, "provision", answering_server(tenant))
+    config = {**answering_server(tenant), "command": ["/bin/false"]}
 
     code, _ = await worker(settings_of(engine, point), body("update", config))
     with pytest.raises(Held, match="the command ended with exit code 1"):
@@ -149,12 +149,12 @@ async def test_a_worker_killed_inside_an_update_that_is_rolled_back_leaves_the_f
 async def test_a_worker_killed_inside_a_delete_leaves_nothing(
     engine: ProcessCompute, folder: Path, point: str
 ) -> None:
-    tenant = mark()
-    await again(engine, "provision", server(tenant))
+    tenant = create_mark()
+    await again(engine, "provision", answering_server(tenant))
 
     code, _ = await worker(settings_of(engine, point), body("delete", {}))
     await again(engine, "delete", {})
 
     assert code == -signal.SIGKILL
-    assert living(tenant) == []
+    assert find_processes(tenant) == []
     assert [path.name for path in folder.rglob("*")] == ["ports"]

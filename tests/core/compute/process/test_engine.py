@@ -22,15 +22,22 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.compute.process import (
     ProcessCompute,
-    create_process,
     reconcile,
     removal,
     termination,
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
-from landlord_test_target.direct import DirectSteps, Lines, jobs
+from landlord_test_target.commands import (
+    PYTHON,
+    SILENT_SERVER,
+    answering_server,
+    create_mark,
+    find_processes,
+    spec,
+)
+from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.harness import free_port, wait_for
+from landlord_test_target.in_memory import InMemorySteps, RecordingLogger, build_tenant_jobs
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
 
@@ -96,22 +103,22 @@ async def gone(pid: int) -> None:
 async def test_a_tenant_is_created_updated_and_deleted(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
 
-    result = await engine.provision(spec(server(tenants_mark)))
+    result = await engine.provision(spec(answering_server(tenants_mark)))
     first = await wait_state(engine, ResourceState.HEALTHY)
-    changed = await engine.update(spec(server(tenants_mark, status=204)))
+    changed = await engine.update(spec(answering_server(tenants_mark, status=204)))
     second = await engine.inspect("t", "")
     existed = await engine.destroy("t", "")
 
     assert result.resource_ids == first.resource_ids
     assert changed.resource_ids == second.resource_ids
     assert changed.rolled_back == ""
-    assert first.config_hash == spec(server(tenants_mark)).config_hash
-    assert second.config_hash == spec(server(tenants_mark, status=204)).config_hash
+    assert first.config_hash == spec(answering_server(tenants_mark)).config_hash
+    assert second.config_hash == spec(answering_server(tenants_mark, status=204)).config_hash
     assert second.state is ResourceState.HEALTHY
     assert existed
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
@@ -154,11 +161,13 @@ async def test_a_delete_on_a_disk_with_errors_is_tried_again(
 async def test_a_rollback_and_a_delete_leave_no_processes_and_files(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark, port = mark(), free_port()
-    await serving(engine, server(tenants_mark))
+    tenants_mark, port = create_mark(), free_port()
+    await serving(engine, answering_server(tenants_mark))
     before = sorted(path.name for path in folder.rglob("*"))
 
-    deaf = quiet_command(tenants_mark, DEAF, port=port, health={"http": "/", "within": 0.2})
+    deaf = quiet_command(
+        tenants_mark, SILENT_SERVER, port=port, health={"http": "/", "within": 0.2}
+    )
     assert (await engine.update(spec(deaf))).rolled_back
 
     assert sorted(path.name for path in folder.rglob("*")) == before
@@ -169,10 +178,10 @@ async def test_a_rollback_and_a_delete_leave_no_processes_and_files(
 async def test_a_delete_removes_the_leftovers_of_a_refused_create(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark, port = mark(), free_port()
-    await serving(engine, server(tenants_mark, port=port), "other")
+    tenants_mark, port = create_mark(), free_port()
+    await serving(engine, answering_server(tenants_mark, port=port), "other")
     with pytest.raises(ComputeRefused, match="belongs to another tenant"):
-        await engine.provision(spec(server(tenants_mark, port=port)))
+        await engine.provision(spec(answering_server(tenants_mark, port=port)))
 
     assert not await engine.destroy("t", "")
 
@@ -192,21 +201,21 @@ async def test_a_tenant_without_a_process_is_missing_and_its_delete_succeeds(
 
 
 async def test_another_worker_finds_and_adopts_the_process(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
-    config = server(tenants_mark)
+    tenants_mark = create_mark()
+    config = answering_server(tenants_mark)
     pid = await serving(engine, config)
 
-    other = create_process({"folder": engine.settings.folder})
+    other = process_engine({"folder": engine.settings.folder})
     results = [await other.provision(spec(config)) for _ in range(2)]
 
     assert [result.resource_ids["pid"] for result in results] == [str(pid)] * 2
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
-    config = server(tenants_mark)
-    workers = [create_process({"folder": engine.settings.folder}) for _ in range(5)]
+    tenants_mark = create_mark()
+    config = answering_server(tenants_mark)
+    workers = [process_engine({"folder": engine.settings.folder}) for _ in range(5)]
 
     results = await asyncio.gather(
         *(worker.provision(spec(config)) for worker in workers), return_exceptions=True
@@ -217,16 +226,16 @@ async def test_two_workers_at_once_start_one_process(engine: ProcessCompute) -> 
     failed = [result for result in results if isinstance(result, Exception)]
     assert all(isinstance(error, ComputeUnavailable) for error in failed)
     assert len(failed) < len(workers)
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_a_worker_retries_later_while_another_worker_acts_on_the_tenant(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.1)
-    tenants_mark = mark()
-    await serving(engine, server(tenants_mark))
-    deaf = spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 1}))
+    tenants_mark = create_mark()
+    await serving(engine, answering_server(tenants_mark))
+    deaf = spec(quiet_command(tenants_mark, SILENT_SERVER, health={"http": "/", "within": 1}))
     spawned = asyncio.Event()
 
     def reached(point: str) -> None:
@@ -243,13 +252,13 @@ async def test_a_worker_retries_later_while_another_worker_acts_on_the_tenant(
 
 
 async def test_an_update_that_never_becomes_healthy_is_rolled_back(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
-    before = server(tenants_mark)
+    tenants_mark = create_mark()
+    before = answering_server(tenants_mark)
     await serving(engine, before)
     port = (await engine.inspect("t", "")).resource_ids["port"]
 
     result = await engine.update(
-        spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 0.2}))
+        spec(quiet_command(tenants_mark, SILENT_SERVER, health={"http": "/", "within": 0.2}))
     )
 
     observed = await engine.inspect("t", "")
@@ -257,23 +266,23 @@ async def test_an_update_that_never_becomes_healthy_is_rolled_back(engine: Proce
     assert observed.state is ResourceState.HEALTHY
     assert observed.config_hash == spec(before).config_hash
     assert observed.resource_ids["port"] == port
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_an_update_without_a_check_has_to_run_for_a_moment(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
-    await serving(engine, server(tenants_mark))
+    tenants_mark = create_mark()
+    await serving(engine, answering_server(tenants_mark))
 
     result = await engine.update(spec(quiet_command(tenants_mark, "import time; time.sleep(1000)")))
 
     assert result.rolled_back == ""
     assert (await engine.inspect("t", "")).state is ResourceState.HEALTHY
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_an_update_that_cannot_be_started_is_rolled_back(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
-    await serving(engine, server(tenants_mark))
+    tenants_mark = create_mark()
+    await serving(engine, answering_server(tenants_mark))
 
     result = await engine.update(spec({"command": ["/no/such/secret-program"]}))
 
@@ -286,12 +295,12 @@ async def test_an_update_is_retried_if_the_previous_command_does_not_serve_eithe
 ) -> None:
     once = tmp_path / "once"
     code = f"import os, time; os.mkdir({str(once)!r}); time.sleep(1000)"
-    before = quiet_command(mark(), code)
+    before = quiet_command(create_mark(), code)
     await serving(engine, before)
 
     ready = tmp_path / "ready"
     code = f"import os, sys, time; os.path.exists({str(ready)!r}) or sys.exit(3); time.sleep(1000)"
-    later = spec(quiet_command(mark(), code))
+    later = spec(quiet_command(create_mark(), code))
 
     with pytest.raises(ComputeUnavailable, match="neither the new nor the previous configuration"):
         await engine.update(later)
@@ -327,10 +336,10 @@ async def cut(engine: ProcessCompute, point: str, target: ComputeSpec) -> None:
 async def test_the_next_attempt_completes_an_interrupted_rollback(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenants_mark = mark()
-    before = server(tenants_mark)
+    tenants_mark = create_mark()
+    before = answering_server(tenants_mark)
     await serving(engine, before)
-    deaf = spec(quiet_command(tenants_mark, DEAF, health={"http": "/", "within": 0.2}))
+    deaf = spec(quiet_command(tenants_mark, SILENT_SERVER, health={"http": "/", "within": 0.2}))
     points: list[str] = []
 
     await cut(engine, f"rollback:{point}", deaf)
@@ -341,15 +350,15 @@ async def test_the_next_attempt_completes_an_interrupted_rollback(
     observed = await engine.inspect("t", "")
     assert observed.state is ResourceState.HEALTHY
     assert observed.config_hash == spec(before).config_hash
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_another_configuration_replaces_an_interrupted_rollback(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    await serving(engine, server(mark()))
-    deaf = spec(quiet_command(mark(), DEAF, health={"http": "/", "within": 0.2}))
-    later = spec(server(mark()))
+    await serving(engine, answering_server(create_mark()))
+    deaf = spec(quiet_command(create_mark(), SILENT_SERVER, health={"http": "/", "within": 0.2}))
+    later = spec(answering_server(create_mark()))
 
     await cut(engine, "rollback:noted", deaf)
     result = await engine.update(later)
@@ -362,7 +371,7 @@ async def test_another_configuration_replaces_an_interrupted_rollback(
 async def test_applying_the_previous_configuration_clears_the_recorded_rollback(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    before = server(mark())
+    before = answering_server(create_mark())
     await serving(engine, before)
     state = {**noted_state(folder), "refused": {"config_hash": "other", "reason": "it was deaf"}}
     (only_folder(folder) / "state.json").write_text(json.dumps(state))
@@ -376,11 +385,11 @@ async def test_a_later_job_retries_a_configuration_that_was_rolled_back(
     engine: ProcessCompute, tmp_path: Path
 ) -> None:
     ready = tmp_path / "ready"
-    before = spec(server(mark()))
-    await serving(engine, server(mark()))
+    before = spec(answering_server(create_mark()))
+    await serving(engine, answering_server(create_mark()))
     await engine.update(before)
     code = f"import os, sys, time; os.path.exists({str(ready)!r}) or sys.exit(3); time.sleep(1000)"
-    later = spec(quiet_command(mark(), code))
+    later = spec(quiet_command(create_mark(), code))
 
     first = await engine.update(later)
     ready.touch()
@@ -394,15 +403,15 @@ async def test_a_later_job_retries_a_configuration_that_was_rolled_back(
 async def test_a_command_that_never_served_is_replaced_without_a_rollback(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     await engine.provision(spec({"command": ["/bin/false"]}))
     await wait_state(engine, ResourceState.FAILED)
 
-    result = await engine.update(spec(server(tenants_mark)))
+    result = await engine.update(spec(answering_server(tenants_mark)))
 
     assert result.rolled_back == ""
     assert (await wait_state(engine, ResourceState.HEALTHY)).config_hash
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 @pytest.mark.parametrize(
@@ -445,8 +454,8 @@ async def test_a_command_that_ended_has_failed_and_its_exit_is_reported(
 async def test_a_command_that_crashed_is_repaired_by_the_next_apply_and_keeps_its_port(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
-    config = server(tenants_mark)
+    tenants_mark = create_mark()
+    config = answering_server(tenants_mark)
     pid = await serving(engine, config)
     port = (await engine.inspect("t", "")).resource_ids["port"]
     os.kill(pid, signal.SIGKILL)
@@ -456,42 +465,42 @@ async def test_a_command_that_crashed_is_repaired_by_the_next_apply_and_keeps_it
 
     observed = await wait_state(engine, ResourceState.HEALTHY)
     assert observed.resource_ids["port"] == port
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_a_command_whose_runner_was_killed_has_failed_and_is_replaced(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
-    config = server(tenants_mark)
+    tenants_mark = create_mark()
+    config = answering_server(tenants_mark)
     pid = await serving(engine, config)
     os.kill(runner_of(pid), signal.SIGKILL)
 
     observed = await wait_state(engine, ResourceState.FAILED)
-    left = living(tenants_mark)
+    left = find_processes(tenants_mark)
     await engine.update(spec(config))
 
     assert observed.detail == "the command or its runner was killed from outside"
     assert [process.pid for process in left] == [pid]
     assert (await wait_state(engine, ResourceState.HEALTHY)).resource_ids["pid"] != str(pid)
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_a_process_group_that_does_not_end_by_itself_is_killed(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     code = f"import os; os.fork(); os.fork(); {STUBBORN}"
     await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0.2))
-    assert len(living(tenants_mark)) == 4
+    assert len(find_processes(tenants_mark)) == 4
 
     await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_a_process_group_is_ended_after_its_leader_ended(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     code = f"import os, sys; os.fork() and sys.exit(3); {STUBBORN}"
 
     await engine.provision(spec(quiet_command(tenants_mark, code, stop_timeout=0.2)))
@@ -499,7 +508,7 @@ async def test_a_process_group_is_ended_after_its_leader_ended(engine: ProcessCo
     assert (await wait_state(engine, ResourceState.FAILED)).detail.endswith("exit code 3")
 
     async def none() -> bool:
-        return not living(tenants_mark)
+        return not find_processes(tenants_mark)
 
     await wait_for(none)
 
@@ -512,7 +521,7 @@ async def test_the_rest_of_a_process_group_gets_the_stop_timeout_too(
         f"signal.signal(15, lambda *_: (time.sleep(0.5), open({str(output)!r}, 'x'), sys.exit()))"
     )
     code = f"import os, signal, sys, time; os.fork() or {slow}; time.sleep(1000)"
-    await serving(engine, quiet_command(mark(), code))
+    await serving(engine, quiet_command(create_mark(), code))
 
     await engine.destroy("t", "")
 
@@ -523,60 +532,60 @@ async def test_a_command_without_its_runner_that_ignores_sigterm_is_killed(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(termination, "_GRACE", 0.5)
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     code = f"import os; os.fork(); {STUBBORN}"
     pid = await serving(engine, quiet_command(tenants_mark, code, stop_timeout=0))
     os.kill(runner_of(pid), signal.SIGKILL)
 
     assert await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_a_frozen_runner_is_killed(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(termination, "_GRACE", 0.5)
-    tenants_mark = mark()
-    pid = await serving(engine, {**server(tenants_mark), "stop_timeout": 0})
+    tenants_mark = create_mark()
+    pid = await serving(engine, {**answering_server(tenants_mark), "stop_timeout": 0})
     os.kill(runner_of(pid), signal.SIGSTOP)
 
     assert await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_a_command_that_went_into_the_background_is_found_and_ended(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     code = (
         "import os, time; ready, done = os.pipe(); os.fork() and os.read(ready, 1) and os._exit(0); "
         "os.setsid(); os.write(done, b'1'); time.sleep(1000)"
     )
     await engine.provision(spec(quiet_command(tenants_mark, code)))
     await wait_state(engine, ResourceState.FAILED)
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
     await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_a_child_without_the_lock_is_ended_too_after_its_runner_was_killed(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     code = "import os, time; os.fork() or os.closerange(0, 100); time.sleep(1000)"
     pid = await serving(engine, quiet_command(tenants_mark, code))
     os.kill(runner_of(pid), signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
     await gone(pid)
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
     await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_a_process_that_cannot_be_found_is_reported_and_not_ignored(
@@ -611,7 +620,7 @@ time.sleep(1000)
 async def test_a_process_that_reused_the_pid_of_a_tenants_process_is_left_alone(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    config = quiet_command(mark(), "import time; time.sleep(1000)")
+    config = quiet_command(create_mark(), "import time; time.sleep(1000)")
     pid = await serving(engine, config)
     os.kill(runner_of(pid), signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
@@ -634,8 +643,8 @@ async def test_a_process_that_reused_the_pid_of_a_tenants_process_is_left_alone(
 async def test_a_command_whose_folder_was_deleted_ends(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark = mark()
-    pid = await serving(engine, server(tenants_mark))
+    tenants_mark = create_mark()
+    pid = await serving(engine, answering_server(tenants_mark))
     subprocess.run(["rm", "-rf", str(only_folder(folder))], check=True)
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
@@ -645,20 +654,20 @@ async def test_a_command_whose_folder_was_deleted_ends(
 async def test_an_unreadable_state_file_counts_as_missing(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark = mark()
-    await serving(engine, server(tenants_mark))
+    tenants_mark = create_mark()
+    await serving(engine, answering_server(tenants_mark))
     (only_folder(folder) / "state.json").write_text("{")
 
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
-    await serving(engine, server(tenants_mark))
+    await serving(engine, answering_server(tenants_mark))
 
-    assert len(living(tenants_mark)) == 1
+    assert len(find_processes(tenants_mark)) == 1
 
 
 async def test_an_unusable_folder_is_reported_without_the_paths_below_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "tenants"
-    engine = create_process({"folder": str(folder)})
+    engine = process_engine({"folder": str(folder)})
 
     with pytest.raises(ComputeUnavailable, match="cannot be used: ENOTDIR") as caught:
         await engine.provision(spec({"command": ["/bin/true"]}))
@@ -675,7 +684,9 @@ async def test_a_folder_deleted_during_an_operation_makes_the_tenant_missing(
             # The runner may be writing into the folder. A rename is atomic, a removal is not.
             only_folder(folder).rename(folder.parent / "deleted")
 
-    result = await attrs.evolve(engine, reached=delete).provision(spec(server(mark())))
+    result = await attrs.evolve(engine, reached=delete).provision(
+        spec(answering_server(create_mark()))
+    )
 
     assert result.resource_ids == {}
     assert (await engine.inspect("t", "")).state is ResourceState.MISSING
@@ -684,7 +695,7 @@ async def test_a_folder_deleted_during_an_operation_makes_the_tenant_missing(
 async def test_a_folder_that_vanishes_during_a_delete_is_inspected_again(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    pid = await serving(engine, server(mark()))
+    pid = await serving(engine, answering_server(create_mark()))
 
     def reached(point: str) -> None:
         if point == "destroy:begun":
@@ -730,7 +741,7 @@ os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"]
 async def test_a_tenant_gets_the_port_that_it_names(engine: ProcessCompute) -> None:
     port = free_port()
 
-    await serving(engine, server(mark(), port=port))
+    await serving(engine, answering_server(create_mark(), port=port))
 
     assert (await engine.inspect("t", "")).resource_ids["port"] == str(port)
 
@@ -739,23 +750,23 @@ async def test_a_named_port_is_kept_by_one_update_and_released_by_the_next(
     engine: ProcessCompute, folder: Path
 ) -> None:
     port = free_port()
-    await serving(engine, server(mark(), port=port))
+    await serving(engine, answering_server(create_mark(), port=port))
 
-    await engine.update(spec(server(mark(), port=port, status=204)))
+    await engine.update(spec(answering_server(create_mark(), port=port, status=204)))
     with pytest.raises(ComputeRefused, match=r"\$\.port belongs to another tenant"):
-        await engine.provision(spec(server(mark(), port=port), "other"))
-    result = await engine.update(spec(server(mark(), status=204)))
+        await engine.provision(spec(answering_server(create_mark(), port=port), "other"))
+    result = await engine.update(spec(answering_server(create_mark(), status=204)))
 
     chosen = result.resource_ids["port"]
     assert chosen != str(port)
     assert [path.name for path in (folder / "ports").iterdir()] == [chosen]
-    await serving(engine, server(mark(), port=port), "other")
+    await serving(engine, answering_server(create_mark(), port=port), "other")
 
 
 async def test_a_rollback_of_an_update_with_a_named_port_restores_the_chosen_port(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    await serving(engine, server(mark()))
+    await serving(engine, answering_server(create_mark()))
     before = (await engine.inspect("t", "")).resource_ids["port"]
 
     result = await engine.update(spec({"command": ["/bin/false"], "port": free_port()}))
@@ -790,21 +801,21 @@ async def test_a_command_without_a_check_is_healthy_once_it_has_run_for_a_moment
 async def test_a_tenants_id_may_hold_any_characters(
     engine: ProcessCompute, folder: Path, name: str
 ) -> None:
-    tenants_mark = mark()
-    await serving(engine, server(tenants_mark), name)
+    tenants_mark = create_mark()
+    await serving(engine, answering_server(tenants_mark), name)
 
     inside = {path.name for path in folder.parent.iterdir()}
     existed = await engine.destroy(name, "")
 
     assert inside == {folder.name}
     assert existed
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_values_of_a_configuration_reach_the_command_as_they_are(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     hostile = "a\nb; $(reboot) '\"\\ {port} \t😀"
     env = {"TENANT_MARK": tenants_mark, "HOSTILE": hostile, "A B": hostile}
     code = "import time; time.sleep(1000)"
@@ -822,7 +833,7 @@ async def test_a_command_gets_no_environment_variable_of_the_worker(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKERS_SECRET", "hush")
-    pid = await serving(engine, server(mark()))
+    pid = await serving(engine, answering_server(create_mark()))
 
     environ = psutil.Process(pid).environ()
 
@@ -839,12 +850,12 @@ async def test_secrets_are_in_the_tenants_own_files_and_nowhere_else(
     engine: ProcessCompute, folder: Path
 ) -> None:
     secret = "canary-31337"
-    logger = Lines()
-    config = server(mark())
+    logger = RecordingLogger()
+    config = answering_server(create_mark())
     config["env"] = {"STATUS": "200", "SECRET": secret}
-    tenants = jobs(("process", engine), logger=logger, health_timeout=20.0)
+    tenants = build_tenant_jobs(("process", engine), logger=logger, health_timeout=20.0)
     body = {"tenant_uuid": "t", "operation": "provision", "desired_config": config}
-    answer = await tenants.run(json.dumps(body).encode(), DirectSteps())
+    answer = await tenants.run(json.dumps(body).encode(), InMemorySteps())
     pid = int((await engine.inspect("t", "")).resource_ids["pid"])
     runner = psutil.Process(runner_of(pid))
 
@@ -893,7 +904,7 @@ def test_a_bad_configuration_is_refused_by_the_name_of_its_key(
 
 
 def test_a_good_configuration_is_accepted(engine: ProcessCompute) -> None:
-    config = server(mark(), port=0, working_folder="/tmp", stop_timeout=1.5)
+    config = answering_server(create_mark(), port=0, working_folder="/tmp", stop_timeout=1.5)
 
     ComputeRegistry({"process": engine}).check("process", config)
 
@@ -901,7 +912,7 @@ def test_a_good_configuration_is_accepted(engine: ProcessCompute) -> None:
 
 
 def test_settings_that_tenants_may_set_too_are_their_defaults() -> None:
-    engine = create_process({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
+    engine = process_engine({"output_limit": 9, "env": {"A": "1"}, "stop_timeout": 3})
 
     assert engine.config_defaults() == {"env": {"A": "1"}, "stop_timeout": 3}
     assert engine.settings.output_limit == 9

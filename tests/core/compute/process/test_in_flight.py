@@ -26,9 +26,23 @@ from landlord_engines_core.compute.process.folder import Folder, FolderState, St
 from landlord_engines_core.compute.process.health import check_health
 from landlord_engines_core.compute.process.reconcile import LONGEST_CARRY
 from landlord_engines_core.errors import ComputeUnavailable, ExecutionEnded, Superseded
-from landlord_test_target.commands import DEAF, PYTHON, living, mark, server, spec
+from landlord_test_target.commands import (
+    PYTHON,
+    SILENT_SERVER,
+    answering_server,
+    create_mark,
+    find_processes,
+    spec,
+)
 from landlord_test_target.harness import wait_for
-from landlord_test_target.process_acts import cancelled_at, cut_at, deaf, provisioned, serves, step
+from landlord_test_target.process_operations import (
+    cancel_update_at,
+    crash_update_at,
+    provision_first,
+    unhealthy_spec,
+    update_in_step,
+    wait_serves,
+)
 
 
 def only_folder(folder: Path) -> Path:
@@ -40,14 +54,14 @@ def only_folder(folder: Path) -> Path:
 async def test_a_job_cancelled_at_any_failpoint_of_a_create_starts_nothing_more(
     engine: ProcessCompute, folder: Path, point: str
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
 
-    await cancelled_at(engine, f"create:{point}", spec(server(tenants_mark)))
+    await cancel_update_at(engine, f"create:{point}", spec(answering_server(tenants_mark)))
 
     if point not in {"spawned", "begun"}:
-        assert living(tenants_mark) == []
+        assert find_processes(tenants_mark) == []
     await engine.destroy("t", "")
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
@@ -55,25 +69,27 @@ async def test_a_job_cancelled_at_any_failpoint_of_a_create_starts_nothing_more(
 async def test_the_previous_command_serves_after_an_update_is_cancelled_before_its_end(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
 
-    await cancelled_at(engine, f"update:{point}", spec(server(tenants_mark, status=204)))
+    await cancel_update_at(
+        engine, f"update:{point}", spec(answering_server(tenants_mark, status=204))
+    )
 
-    await serves(engine, tenants_mark, first)
-    younger = spec(server(tenants_mark, status=202))
+    await wait_serves(engine, tenants_mark, first)
+    younger = spec(answering_server(tenants_mark, status=202))
     await engine.update(younger)
-    await serves(engine, tenants_mark, younger)
+    await wait_serves(engine, tenants_mark, younger)
     await engine.destroy("t", "")
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_the_next_command_serves_after_a_cancellation_once_it_was_healthy(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenants_mark = mark()
-    await provisioned(engine, tenants_mark)
-    next_spec = spec(server(tenants_mark, status=204))
+    tenants_mark = create_mark()
+    await provision_first(engine, tenants_mark)
+    next_spec = spec(answering_server(tenants_mark, status=204))
     loop, write = asyncio.get_running_loop(), Folder.write
 
     def cancels(folder: Folder, state: State) -> None:
@@ -82,31 +98,31 @@ async def test_the_next_command_serves_after_a_cancellation_once_it_was_healthy(
             loop.call_soon_threadsafe(job.cancel)
 
     monkeypatch.setattr(Folder, "write", cancels)
-    job = asyncio.create_task(step(engine, next_spec))
+    job = asyncio.create_task(update_in_step(engine, next_spec))
     await asyncio.wait((job,))
 
-    await serves(engine, tenants_mark, next_spec)
+    await wait_serves(engine, tenants_mark, next_spec)
 
 
 @pytest.mark.parametrize("point", ["noted", "claimed", "ended", "written", "spawned", "begun"])
 async def test_the_previous_command_serves_after_a_rollback_is_cancelled(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
 
-    await cancelled_at(engine, f"rollback:{point}", deaf(tenants_mark, within=0.2))
+    await cancel_update_at(engine, f"rollback:{point}", unhealthy_spec(tenants_mark, within=0.2))
 
-    await serves(engine, tenants_mark, first)
+    await wait_serves(engine, tenants_mark, first)
 
 
 async def test_a_cancelled_job_that_resumed_an_interrupted_update_restores_the_previous_command(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
-    next_spec = deaf(tenants_mark)
-    await cut_at(engine, "update:begun", next_spec)
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
+    next_spec = unhealthy_spec(tenants_mark)
+    await crash_update_at(engine, "update:begun", next_spec)
     looked = list[str]()
 
     async def counts(*args: object) -> object:
@@ -116,26 +132,26 @@ async def test_a_cancelled_job_that_resumed_an_interrupted_update_restores_the_p
         return await check_health(*args)  # type: ignore[arg-type]  # handed on as they are
 
     monkeypatch.setattr(observe, "check_health", counts)
-    job = asyncio.create_task(step(engine, next_spec))
+    job = asyncio.create_task(update_in_step(engine, next_spec))
     await asyncio.wait((job,))
 
     assert job.cancelled()
-    await serves(engine, tenants_mark, first)
+    await wait_serves(engine, tenants_mark, first)
 
 
-@pytest.mark.parametrize(("code", "count"), [(DEAF, 1), ("0", 0)])
+@pytest.mark.parametrize(("code", "count"), [(SILENT_SERVER, 1), ("0", 0)])
 async def test_a_command_that_was_not_healthy_yet_runs_again_after_a_cancellation(
     engine: ProcessCompute, code: str, count: int
 ) -> None:
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark) | {"command": [*PYTHON, code]}))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark) | {"command": [*PYTHON, code]}))
 
     async def decided() -> bool:
-        return len(living(tenants_mark)) == count
+        return len(find_processes(tenants_mark)) == count
 
     await wait_for(decided)
 
-    await cancelled_at(engine, "update:ended", spec(server(tenants_mark, status=204)))
+    await cancel_update_at(engine, "update:ended", spec(answering_server(tenants_mark, status=204)))
 
     await wait_for(decided)
 
@@ -144,8 +160,8 @@ async def test_a_command_that_was_not_healthy_yet_runs_again_after_a_cancellatio
 async def test_a_cancelled_switch_leaves_a_folder_that_meanwhile_has_another_owner(
     engine: ProcessCompute, folder: Path, what: str
 ) -> None:
-    tenants_mark = mark()
-    await provisioned(engine, tenants_mark)
+    tenants_mark = create_mark()
+    await provision_first(engine, tenants_mark)
     path = only_folder(folder)
 
     def meanwhile() -> None:
@@ -156,33 +172,33 @@ async def test_a_cancelled_switch_leaves_a_folder_that_meanwhile_has_another_own
             assert state is not None
             Folder(path).write(attrs.evolve(state, wanted=attrs.evolve(state.wanted, run="x")))
 
-    next_spec = spec(server(tenants_mark, status=204))
-    await cancelled_at(engine, "update:ended", next_spec, meanwhile)
+    next_spec = spec(answering_server(tenants_mark, status=204))
+    await cancel_update_at(engine, "update:ended", next_spec, meanwhile)
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_an_update_on_a_full_disk_fails_before_it_stops_the_previous_command(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
     # It is there already, so that the update writes nothing before its own state.
     await engine.provision(first)
-    pids = [process.pid for process in living(tenants_mark)]
+    pids = [process.pid for process in find_processes(tenants_mark)]
     with monkeypatch.context() as patched:
         patched.setattr(tenants_folder, "renew_file", lambda _: os.open("/dev/full", os.O_WRONLY))
         with pytest.raises(ComputeUnavailable, match="ENOSPC"):
-            await step(engine, spec(server(tenants_mark, status=204)))
+            await update_in_step(engine, spec(answering_server(tenants_mark, status=204)))
 
-    assert [process.pid for process in living(tenants_mark)] == pids
-    await serves(engine, tenants_mark, first)
+    assert [process.pid for process in find_processes(tenants_mark)] == pids
+    await wait_serves(engine, tenants_mark, first)
 
 
 async def test_a_delete_on_another_worker_waits_for_the_request_of_a_cancelled_job(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     arrived, go_on, spawn = threading.Event(), threading.Event(), reconcile.TenantProcess._spawn
 
     def held(self: reconcile.TenantProcess, lock: int) -> None:
@@ -192,7 +208,7 @@ async def test_a_delete_on_another_worker_waits_for_the_request_of_a_cancelled_j
 
     monkeypatch.setattr(reconcile.TenantProcess, "_spawn", held)
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.05)
-    job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
+    job = asyncio.create_task(update_in_step(engine, spec(answering_server(tenants_mark))))
     await asyncio.to_thread(arrived.wait, 30)
     job.cancel()
 
@@ -203,7 +219,7 @@ async def test_a_delete_on_another_worker_waits_for_the_request_of_a_cancelled_j
     await engine.destroy("t", "")
 
     assert job.cancelled()
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 @pytest.mark.parametrize("error", [Superseded("a younger job"), ExecutionEnded("it was killed")])
@@ -213,27 +229,27 @@ async def test_a_process_that_was_frozen_changes_nothing_for_an_ended_job(
     async def ask() -> None:
         raise error
 
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
-    pids = [process.pid for process in living(tenants_mark)]
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
+    pids = [process.pid for process in find_processes(tenants_mark)]
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
 
     for next_spec in (
-        spec(server(tenants_mark, status=204)),
-        spec(server(tenants_mark), "another"),
+        spec(answering_server(tenants_mark, status=204)),
+        spec(answering_server(tenants_mark), "another"),
     ):
         with pytest.raises(type(error)):
-            await step(engine, next_spec, ask)
+            await update_in_step(engine, next_spec, ask)
 
-    assert [process.pid for process in living(tenants_mark)] == pids
-    await serves(engine, tenants_mark, first)
+    assert [process.pid for process in find_processes(tenants_mark)] == pids
+    await wait_serves(engine, tenants_mark, first)
 
 
 async def test_a_younger_job_ends_a_switch_without_a_rollback_and_its_version_serves(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenants_mark = mark()
-    await provisioned(engine, tenants_mark)
+    tenants_mark = create_mark()
+    await provision_first(engine, tenants_mark)
     lost: list[str] = []
 
     async def ask() -> None:
@@ -245,24 +261,24 @@ async def test_a_younger_job_ends_a_switch_without_a_rollback_and_its_version_se
             lost.append(at)
 
     monkeypatch.setattr(in_flight, "FRESH", -1.0)
-    elder = spec(server(tenants_mark, status=204))
+    elder = spec(answering_server(tenants_mark, status=204))
     with pytest.raises(Superseded):
-        await step(attrs.evolve(engine, reached=reached), elder, ask)
-    assert living(tenants_mark) == []
+        await update_in_step(attrs.evolve(engine, reached=reached), elder, ask)
+    assert find_processes(tenants_mark) == []
 
-    younger = spec(server(tenants_mark, status=202))
-    await step(engine, younger)
-    await serves(engine, tenants_mark, younger)
+    younger = spec(answering_server(tenants_mark, status=202))
+    await update_in_step(engine, younger)
+    await wait_serves(engine, tenants_mark, younger)
 
 
 @pytest.mark.parametrize("point", ["create:claimed", "create:ended"])
 async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job(
     engine: ProcessCompute, folder: Path, point: str
 ) -> None:
-    tenants_mark = mark()
-    config = json.dumps(server(tenants_mark))
+    tenants_mark = create_mark()
+    config = json.dumps(answering_server(tenants_mark))
     worker = await create_subprocess_exec(
-        *(sys.executable, "-m", "landlord_test_target.stopping", str(folder), point, config),
+        *(sys.executable, "-m", "landlord_test_target.frozen_worker", str(folder), point, config),
         stdout=PIPE,
     )
 
@@ -276,7 +292,7 @@ async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job
     output, _ = await worker.communicate()
 
     assert output == b"ExecutionEnded\n"
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
     await engine.destroy("t", "")
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
@@ -284,7 +300,7 @@ async def test_a_worker_frozen_before_its_create_starts_nothing_for_an_ended_job
 async def test_a_cancellation_during_the_search_for_orphans_releases_the_lock(
     engine: ProcessCompute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     loop, read = asyncio.get_running_loop(), Folder.read
 
     def cancels(folder: Folder) -> FolderState:
@@ -296,7 +312,7 @@ async def test_a_cancellation_during_the_search_for_orphans_releases_the_lock(
 
     looks: list[str] = []
     monkeypatch.setattr(Folder, "read", cancels)
-    job = asyncio.create_task(step(engine, spec(server(tenants_mark))))
+    job = asyncio.create_task(update_in_step(engine, spec(answering_server(tenants_mark))))
     await asyncio.wait((job,))
     monkeypatch.setattr(Folder, "read", read)
 

@@ -12,7 +12,7 @@ from landlord_engines_core.compute.process.engine import ProcessCompute
 from landlord_engines_core.compute.process.obstacles import denial_error
 from landlord_engines_core.compute.process.removal import remove_folder
 from landlord_engines_core.errors import ComputeRefused
-from landlord_test_target.commands import living, mark, server, spec
+from landlord_test_target.commands import answering_server, create_mark, find_processes, spec
 from landlord_test_target.nobody import run_as_nobody
 
 
@@ -133,15 +133,15 @@ else:
 async def test_a_tenant_with_protected_locks_and_folders_is_deleted_with_its_state_files(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark)))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark)))
     (top,) = (path for path in folder.iterdir() if path.name != "ports")
     for path in (*top.glob("*"), top):
         flag(path, "+i")
 
     assert await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
     assert [path.name for path in folder.rglob("*")] == ["ports"]
 
 
@@ -183,8 +183,8 @@ def test_a_denied_path_without_a_known_reason_is_reported(
 async def test_a_delete_never_crosses_a_mount_and_continues_once_it_is_unmounted(
     engine: ProcessCompute, folder: Path, tmp_path: Path, top: Path, kind: str
 ) -> None:
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark)))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark)))
     (own,) = (path for path in folder.iterdir() if path.name != "ports")
     point = own / "work" / "a b"
     outside = tmp_path / "outside"
@@ -203,7 +203,7 @@ async def test_a_delete_never_crosses_a_mount_and_continues_once_it_is_unmounted
 
     assert str(point) in caught.value.message
     assert f"umount '{point}'" in caught.value.hint
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
     assert (outside / "kept").read_text() == "data"
     assert tool("umount", point)
     assert await engine.destroy("t", "")

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from landlord_engines_core.compute.process.engine import create_process
 from landlord_engines_core.compute.process.settings import check_folder
 from landlord_engines_core.errors import ComputeUnavailable
+from landlord_test_target.compute_engines import process_engine
 
 AS_ANOTHER = """
 import os, sys
@@ -23,8 +23,8 @@ except Exception as error:
 
 
 async def test_reach_checks_the_folder_and_creates_none(tmp_path: Path) -> None:
-    there = create_process({"folder": str(tmp_path)})
-    not_created = create_process({"folder": str(tmp_path / "a/b")})
+    there = process_engine({"folder": str(tmp_path)})
+    not_created = process_engine({"folder": str(tmp_path / "a/b")})
 
     assert await there.reach() == f"folder {tmp_path}"
     assert await not_created.reach() == f"folder {tmp_path}/a/b, not created yet"
@@ -67,10 +67,8 @@ def test_a_folder_that_may_not_be_written_is_told(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("below", ["", "tenants"])
-def test_a_folder_of_somebody_else_is_told_with_the_uid(tmp_path: Path, below: str) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    closed = tmp_path / "closed"
+def test_a_folder_of_somebody_else_is_told_with_the_uid(shared_path: Path, below: str) -> None:
+    closed = shared_path / "closed"
     closed.mkdir(mode=0o755)
 
     done = subprocess.run(

@@ -19,7 +19,13 @@ from landlord_engines_core.compute.process.ports import PortClaims
 from landlord_engines_core.compute.process.runner import NotAFile, open_file
 from landlord_engines_core.compute.process.settings import Ports
 from landlord_engines_core.errors import ComputeUnavailable
-from landlord_test_target.commands import PYTHON, living, mark, server, spec
+from landlord_test_target.commands import (
+    PYTHON,
+    answering_server,
+    create_mark,
+    find_processes,
+    spec,
+)
 from landlord_test_target.harness import wait_for
 
 FILES = ("act.lock", "command.lock", "runner.lock", "state.json", "note.json", "output.log", "work")
@@ -100,19 +106,19 @@ def outside(tmp_path: Path) -> Path:
 async def test_a_tenant_whose_files_were_replaced_by_other_kinds_is_updated_and_deleted(
     engine: ProcessCompute, folder: Path, outside: Path, make: Make
 ) -> None:
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark)))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark)))
     replace_all(folder_of(folder), make)
     removal.remove_path(folder_of(folder) / "work")
 
     async with asyncio.timeout(20):
-        await engine.update(spec(server(tenants_mark, status=204)))
+        await engine.update(spec(answering_server(tenants_mark, status=204)))
 
     async def serves() -> bool:
         return (await engine.inspect("t", "")).state is ResourceState.HEALTHY
 
     await wait_for(serves)
-    (process,) = living(tenants_mark)
+    (process,) = find_processes(tenants_mark)
     assert process.environ()["STATUS"] == "204"
     replace_all(folder_of(folder), make)
 
@@ -126,7 +132,7 @@ async def test_a_tenant_whose_files_were_replaced_by_other_kinds_is_updated_and_
     async with asyncio.timeout(20):
         await wait_for(is_deleted)
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
     assert {path.name: path.read_text() for path in outside.iterdir()} == {
         "kept": "data",
         "20001": "data",
@@ -202,15 +208,15 @@ def test_a_path_that_another_worker_is_clearing_is_left_to_it(tmp_path: Path) ->
 async def test_a_state_file_that_a_tenant_wrote_delays_no_delete(
     engine: ProcessCompute, folder: Path, lies: dict[str, object]
 ) -> None:
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark)))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark)))
     note = folder_of(folder) / "note.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), **lies}))
 
     async with asyncio.timeout(20):
         await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 def test_a_document_is_read_up_to_a_bound(tmp_path: Path) -> None:
@@ -258,7 +264,7 @@ async def test_a_tenant_that_holds_the_lock_of_the_worker_is_deleted_anyway(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.2)
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     env = {"TENANT_MARK": tenants_mark}
     await engine.provision(spec({"command": [*PYTHON, HOLDS, held], "env": env}))
 
@@ -267,26 +273,26 @@ async def test_a_tenant_that_holds_the_lock_of_the_worker_is_deleted_anyway(
 
     await wait_for(holds)
     with pytest.raises(ComputeUnavailable, match="another worker acts on"):
-        await engine.update(spec(server(tenants_mark)))
-    assert living(tenants_mark)
+        await engine.update(spec(answering_server(tenants_mark)))
+    assert find_processes(tenants_mark)
 
     assert await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_a_delete_waits_for_a_worker_that_acts_on_the_tenant(
     engine: ProcessCompute, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "_LOCK_TIMEOUT", 0.2)
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark)))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark)))
     held = await try_lock(folder_of(folder) / "act.lock")
     assert held is not None
 
     with pytest.raises(ComputeUnavailable, match="another worker acts on"):
         await engine.destroy("t", "")
 
-    assert living(tenants_mark)
+    assert find_processes(tenants_mark)
     os.close(held)
     assert await engine.destroy("t", "")

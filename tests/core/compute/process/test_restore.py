@@ -7,37 +7,50 @@ import pytest
 
 from landlord_engines_core.compute import ResourceState
 from landlord_engines_core.compute.process import ProcessCompute
-from landlord_test_target.commands import PYTHON, living, mark, server, spec
+from landlord_test_target.commands import (
+    PYTHON,
+    answering_server,
+    create_mark,
+    find_processes,
+    spec,
+)
 from landlord_test_target.harness import wait_for
-from landlord_test_target.process_acts import cut_at, deaf, provisioned, serves
+from landlord_test_target.process_operations import (
+    crash_update_at,
+    provision_first,
+    unhealthy_spec,
+    wait_serves,
+)
 
 
 @pytest.mark.parametrize("point", ["ended", "written"])
 async def test_the_previous_command_serves_again_after_an_update_interrupted_before_its_start(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
-    await cut_at(engine, f"update:{point}", spec(server(tenants_mark, status=204)))
-    assert living(tenants_mark) == []
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
+    await crash_update_at(
+        engine, f"update:{point}", spec(answering_server(tenants_mark, status=204))
+    )
+    assert find_processes(tenants_mark) == []
 
     assert await engine.restore("t", "")
 
-    await serves(engine, tenants_mark, first)
+    await wait_serves(engine, tenants_mark, first)
 
 
 @pytest.mark.parametrize("point", ["spawned", "begun"])
 async def test_an_interrupted_update_whose_next_command_serves_is_completed(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenants_mark = mark()
-    await provisioned(engine, tenants_mark)
-    next_spec = spec(server(tenants_mark, status=204))
-    await cut_at(engine, f"update:{point}", next_spec)
+    tenants_mark = create_mark()
+    await provision_first(engine, tenants_mark)
+    next_spec = spec(answering_server(tenants_mark, status=204))
+    await crash_update_at(engine, f"update:{point}", next_spec)
 
     assert await engine.restore("t", "")
 
-    await serves(engine, tenants_mark, next_spec)
+    await wait_serves(engine, tenants_mark, next_spec)
     assert not await engine.restore("t", "")
 
 
@@ -45,25 +58,25 @@ async def test_an_interrupted_update_whose_next_command_serves_is_completed(
 async def test_an_interrupted_update_whose_next_command_does_not_serve_is_rolled_back(
     engine: ProcessCompute, point: str
 ) -> None:
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
-    await cut_at(engine, point, deaf(tenants_mark, within=0.2))
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
+    await crash_update_at(engine, point, unhealthy_spec(tenants_mark, within=0.2))
 
     assert await engine.restore("t", "")
 
-    await serves(engine, tenants_mark, first)
+    await wait_serves(engine, tenants_mark, first)
 
 
 async def test_restore_changes_nothing_for_a_serving_a_missing_and_a_never_healthy_command(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     assert not await engine.restore("t", "")
-    first = await provisioned(engine, tenants_mark)
+    first = await provision_first(engine, tenants_mark)
     await engine.provision(first)
-    (process,) = living(tenants_mark)
+    (process,) = find_processes(tenants_mark)
     assert not await engine.restore("t", "")
-    assert living(tenants_mark) == [process]
+    assert find_processes(tenants_mark) == [process]
 
     await engine.provision(spec({"command": [*PYTHON, "0"]}, "brief"))
 
@@ -77,11 +90,11 @@ async def test_restore_changes_nothing_for_a_serving_a_missing_and_a_never_healt
 async def test_a_command_that_served_and_was_killed_from_outside_runs_again(
     engine: ProcessCompute,
 ) -> None:
-    tenants_mark = mark()
-    first = await provisioned(engine, tenants_mark)
+    tenants_mark = create_mark()
+    first = await provision_first(engine, tenants_mark)
     # An apply that finds it healthy notes that.
     await engine.provision(first)
-    (process,) = living(tenants_mark)
+    (process,) = find_processes(tenants_mark)
     os.kill(process.pid, signal.SIGKILL)
 
     async def ended() -> bool:
@@ -90,4 +103,4 @@ async def test_a_command_that_served_and_was_killed_from_outside_runs_again(
     await wait_for(ended)
     assert await engine.restore("t", "")
 
-    await serves(engine, tenants_mark, first)
+    await wait_serves(engine, tenants_mark, first)

@@ -12,10 +12,17 @@ import psutil
 import pytest
 
 from landlord_engines_core.compute import ResourceState
-from landlord_engines_core.compute.process import ProcessCompute, create_process, runner
+from landlord_engines_core.compute.process import ProcessCompute, runner
 from landlord_engines_core.errors import ComputeRefused
 from landlord_test_target import crashing_runner
-from landlord_test_target.commands import PYTHON, living, mark, server, spec
+from landlord_test_target.commands import (
+    PYTHON,
+    answering_server,
+    create_mark,
+    find_processes,
+    spec,
+)
+from landlord_test_target.compute_engines import process_engine
 from landlord_test_target.harness import wait_for
 
 
@@ -53,7 +60,7 @@ async def test_the_output_of_a_command_is_kept(engine: ProcessCompute, folder: P
 
 
 async def test_output_beyond_the_limit_is_kept_in_one_older_file(folder: Path) -> None:
-    engine = measured(create_process({"folder": str(folder), "output_limit": 1000}))
+    engine = measured(process_engine({"folder": str(folder), "output_limit": 1000}))
 
     await ended(engine, "for number in range(1000): print(f'{number:09}')")
 
@@ -92,8 +99,8 @@ async def test_output_is_kept_again_once_its_file_can_be_opened(tmp_path: Path) 
 async def test_the_runner_repeats_a_failed_write_of_its_state(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark)))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark)))
     path = only_folder(folder)
 
     def reached(point: str) -> None:
@@ -102,10 +109,10 @@ async def test_the_runner_repeats_a_failed_write_of_its_state(
             (path / "note.json.new").mkdir()
 
     engine = attrs.evolve(engine, reached=reached)
-    update = asyncio.create_task(engine.update(spec(server(tenants_mark, status=204))))
+    update = asyncio.create_task(engine.update(spec(answering_server(tenants_mark, status=204))))
 
     async def started() -> bool:
-        processes = living(tenants_mark)
+        processes = find_processes(tenants_mark)
         return len(processes) == 1 and processes[0].environ()["STATUS"] == "204"
 
     await wait_for(started)
@@ -161,7 +168,7 @@ async def test_a_signal_to_the_runner_ends_the_command_first(engine: ProcessComp
 
 
 async def test_the_runner_leaves_the_workers_session(engine: ProcessCompute) -> None:
-    await engine.provision(spec(server(mark())))
+    await engine.provision(spec(answering_server(create_mark())))
     pid = int((await engine.inspect("t", "")).resource_ids["pid"])
 
     assert os.getsid(pid) == pid
@@ -174,7 +181,7 @@ async def test_a_command_that_cannot_be_started_is_recorded(engine: ProcessCompu
 
 
 async def test_a_command_that_does_not_end_in_its_time_is_killed(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(99)"
     env = {"TENANT_MARK": tenants_mark}
     await engine.provision(spec({"command": [*PYTHON, code], "env": env, "stop_timeout": 0.3}))
@@ -185,11 +192,11 @@ async def test_a_command_that_does_not_end_in_its_time_is_killed(engine: Process
     await wait_for(look)
     await engine.destroy("t", "")
 
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_the_rest_of_a_process_group_is_ended_with_its_leader(engine: ProcessCompute) -> None:
-    tenants_mark = mark()
+    tenants_mark = create_mark()
     code = (
         "import os, signal, time; signal.signal(15, signal.SIG_IGN); "
         "os.fork() and os._exit(3); time.sleep(1000)"
@@ -202,17 +209,17 @@ async def test_the_rest_of_a_process_group_is_ended_with_its_leader(engine: Proc
         return observed.detail if observed.state is ResourceState.FAILED else ""
 
     assert await wait_for(look) == "the command ended with exit code 3"
-    assert living(tenants_mark) == []
+    assert find_processes(tenants_mark) == []
 
 
 async def test_a_command_whose_folder_was_removed_is_ended(
     engine: ProcessCompute, folder: Path
 ) -> None:
-    tenants_mark = mark()
-    await engine.provision(spec(server(tenants_mark)))
+    tenants_mark = create_mark()
+    await engine.provision(spec(answering_server(tenants_mark)))
     shutil.rmtree(only_folder(folder))
 
     async def look() -> bool:
-        return not living(tenants_mark)
+        return not find_processes(tenants_mark)
 
     await wait_for(look)

@@ -6,8 +6,8 @@ import math
 import time
 
 from landlord_engines_core.compute.process import ProcessCompute
-from landlord_test_target.commands import DEAF, PYTHON, living, mark
-from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.commands import PYTHON, SILENT_SERVER, create_mark, find_processes
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 TENANTS = 100
 WORTH_COMPARING = 3.0
@@ -16,17 +16,17 @@ WORTH_COMPARING = 3.0
 
 async def provisioned(engine: ProcessCompute, tenants_mark: str = "") -> list[float]:
     """Provision new tenants side by side: how long each took."""
-    tenants = jobs(("process", engine), health_timeout=120.0, step_timeout=200.0)
+    tenants = build_tenant_jobs(("process", engine), health_timeout=120.0, step_timeout=200.0)
     config = {"command": ["/bin/sleep", "1000"], "env": {"TENANT_MARK": tenants_mark}}
 
     async def measure(name: str) -> float:
         began = time.monotonic()
         body = {"tenant_uuid": name, "operation": "provision", "desired_config": config}
-        answer = await tenants.run(json.dumps(body).encode(), DirectSteps())
+        answer = await tenants.run(json.dumps(body).encode(), InMemorySteps())
         assert answer.output.status == "created"
         return time.monotonic() - began
 
-    return await asyncio.gather(*(measure(mark()) for _ in range(TENANTS)))
+    return await asyncio.gather(*(measure(create_mark()) for _ in range(TENANTS)))
 
 
 def p99(times: list[float]) -> float:
@@ -36,17 +36,19 @@ def p99(times: list[float]) -> float:
 async def test_a_hundred_tenants_have_a_process_each_and_one_that_hangs_slows_none_of_them(
     engine: ProcessCompute,
 ) -> None:
-    deaf = {"command": [*PYTHON, DEAF], "health": {"http": "/", "within": 200}}
+    deaf = {"command": [*PYTHON, SILENT_SERVER], "health": {"http": "/", "within": 200}}
     body = {"tenant_uuid": "hangs", "operation": "provision", "desired_config": deaf}
-    hanging = jobs(("process", engine), health_timeout=200.0, step_timeout=200.0)
+    hanging = build_tenant_jobs(("process", engine), health_timeout=200.0, step_timeout=200.0)
 
     async def compared() -> bool:
-        tenants_mark = mark()
+        tenants_mark = create_mark()
         alone = await provisioned(engine, tenants_mark)
         # Each has a process and a port of its own.
-        assert len(living(tenants_mark)) == TENANTS
-        assert len({process.environ()["PORT"] for process in living(tenants_mark)}) == TENANTS
-        hangs = asyncio.ensure_future(hanging.run(json.dumps(body).encode(), DirectSteps()))
+        assert len(find_processes(tenants_mark)) == TENANTS
+        assert (
+            len({process.environ()["PORT"] for process in find_processes(tenants_mark)}) == TENANTS
+        )
+        hangs = asyncio.ensure_future(hanging.run(json.dumps(body).encode(), InMemorySteps()))
         beside = await provisioned(engine)
         assert not hangs.done()
         hangs.cancel()

@@ -1,1 +1,1 @@
-"""A compute engine of the tests' own, whose resources live in a server process."""
+"""Support for the tests: a compute engine with its target, backends, proxies, workers and campaigns."""

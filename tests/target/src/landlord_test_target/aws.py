@@ -26,6 +26,7 @@ from landlord_engines_core.compute.ecs.engine import EcsCompute
 from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.compute.in_flight import Failpoint
 from landlord_engines_core.models import config_hash, key_hashes
+from landlord_engines_core.settings import Duration
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -125,24 +126,24 @@ class Aws:
         return {tag["key"]: tag["value"] for tag in service.tags}
 
 
-def becomes_steady(service: Any) -> None:
+def complete_rollout(service: Any) -> None:
     """Set the rollout as complete: all tasks run."""
     service.running_count = service.desired_count
     service.deployments[0]["rolloutState"] = "COMPLETED"
 
 
-def keeps_rolling(service: Any) -> None:
+def keep_rollout_in_progress(service: Any) -> None:
     """Set the newest deployment as in progress."""
     service.deployments[0]["rolloutState"] = "IN_PROGRESS"
 
 
-def fails(service: Any, reason: str) -> None:
+def fail_rollout(service: Any, reason: str) -> None:
     """Let the circuit breaker fail the newest deployment, without an older one to roll back to."""
     service.deployments[0]["rolloutState"] = "FAILED"
     service.deployments[0]["rolloutStateReason"] = reason
 
 
-def goes_back(service: Any, former: str, reason: str) -> None:
+def roll_back(service: Any, former: str, reason: str) -> None:
     """Let the circuit breaker fail the newest deployment and roll back to the one before."""
     failed = {**service.deployments[0], "id": f"ecs-svc/{uuid4().int}", "status": "ACTIVE"}
     failed |= {"rolloutState": "FAILED", "rolloutStateReason": reason}
@@ -158,9 +159,9 @@ class Ecs:
 
     aws: Aws
     engine: EcsCompute
-    points: list[str]
+    reached_points: list[str]
 
-    async def calls(self, location: str) -> list[str]:
+    async def record_calls(self, location: str) -> list[str]:
         """Record the names of all calls for a location from now on."""
         names: list[str] = []
 
@@ -171,14 +172,14 @@ class Ecs:
             client.meta.events.register("before-call.ecs", called)
         return names
 
-    def at(self, reached: Failpoint, *, rollout_timeout: float = 5.0) -> "Ecs":
+    def with_failpoint_action(self, reached: Failpoint, *, rollout_timeout: float = 5.0) -> "Ecs":
         """Copy the engine with an action that runs at each failpoint."""
 
         def both(point: str) -> None:
-            self.points.append(point)
+            self.reached_points.append(point)
             reached(point)
 
-        settings = attrs.evolve(self.engine.settings, rollout_timeout=rollout_timeout)
+        settings = attrs.evolve(self.engine.settings, rollout_timeout=Duration(rollout_timeout))
         engine = attrs.evolve(self.engine, reached=both, settings=settings)
         return attrs.evolve(self, engine=engine)
 
@@ -205,7 +206,7 @@ def _one_at_a_time(app: "WSGIApplication") -> "WSGIApplication":
 
 
 @contextmanager
-def running() -> Iterator[Aws]:
+def run_moto() -> Iterator[Aws]:
     """Run the server; the caller must have set `ENVIRONMENT`."""
     moto = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)

@@ -1,4 +1,4 @@
-"""One TCP address before several servers, as a load balancer provides."""
+"""A TCP load balancer for several servers."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -9,9 +9,9 @@ from random import Random
 
 import attrs
 
-from landlord_test_target.listening import Connection, listening, relay
+from landlord_test_target.tcp_server import Connection, relay, run_tcp_server
 
-__all__ = ["Balancer", "balanced"]
+__all__ = ["Balancer", "run_balancer"]
 
 
 @attrs.define
@@ -19,18 +19,18 @@ class Balancer:
     """A balancer that hands each connection to the next server, or to a random one, that accepts it.
 
     Attributes:
-        servers: The servers; a change leaves open connections alone.
-        chance: The dice that pick a server; without them the next one is picked.
+        servers: The servers; a change does not affect open connections.
+        random: Picks a server at random; if None, the servers take turns.
         url: The balancer's address.
     """
 
     servers: deque[tuple[str, int]]
-    chance: Random | None = None
+    random: Random | None = None
     url: str = ""
 
-    def stand_before(self, *addresses: str) -> None:
+    def set_servers(self, *addresses: str) -> None:
         """Replace the servers, each given as host:port."""
-        self.servers = deque(_parted(addresses))
+        self.servers = deque(_split_addresses(addresses))
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one connection."""
@@ -47,21 +47,21 @@ class Balancer:
     def _order(self) -> list[tuple[str, int]]:
         self.servers.rotate(-1)
         servers = list(self.servers)
-        return self.chance.sample(servers, len(servers)) if self.chance else servers
+        return self.random.sample(servers, len(servers)) if self.random else servers
 
 
 @asynccontextmanager
-async def balanced(
-    addresses: Iterable[str], port: int = 0, chance: Random | None = None
+async def run_balancer(
+    addresses: Iterable[str], port: int = 0, random: Random | None = None
 ) -> AsyncIterator[Balancer]:
-    """Run a balancer before these servers, each given as host:port."""
-    balancer = Balancer(deque(_parted(addresses)), chance)
-    async with listening(balancer.serve, port=port) as own:
-        balancer.url = f"http://127.0.0.1:{own}"
+    """Run a balancer for these servers, each given as host:port."""
+    balancer = Balancer(deque(_split_addresses(addresses)), random)
+    async with run_tcp_server(balancer.serve, port=port) as own_port:
+        balancer.url = f"http://127.0.0.1:{own_port}"
         yield balancer
 
 
-def _parted(addresses: Iterable[str]) -> Iterator[tuple[str, int]]:
+def _split_addresses(addresses: Iterable[str]) -> Iterator[tuple[str, int]]:
     for address in addresses:
         host, _, port = address.rpartition(":")
         yield host, int(port)

@@ -1,4 +1,4 @@
-"""Plants secrets in settings and tenants, provokes every kind of failure, and searches for the secrets.
+"""Puts secrets into settings and tenants, provokes every kind of failure, and searches all output for them.
 
 Only Restate's own copy of the job's body holds a tenant's values in clear. Restate stores it before a
 worker sees the job. The search must find it there, which proves that the search works.
@@ -23,49 +23,51 @@ INPUT = "Command: Input"
 
 @attrs.frozen
 class Canaries:
-    """Secrets: words that appear nowhere by chance."""
+    """Secrets with a common prefix that appears nowhere by chance."""
 
     mark: str = attrs.field(factory=lambda: f"canary{uuid4().hex}")
 
-    def word(self, where: str) -> str:
+    def secret(self, where: str) -> str:
         return f"{self.mark}-{where}"
 
-    def in_text(self, text: str) -> bool:
+    def is_in(self, text: str) -> bool:
         return self.mark in text or self.mark.encode().hex() in text
 
 
-def env(canaries: Canaries, where: str) -> dict[str, object]:
+def secret_env(canaries: Canaries, where: str) -> dict[str, object]:
     """Build a part of a tenant's configuration with a secret, in the form of most engines."""
-    return {"env": {"PASSWORD": canaries.word(where), "NESTED": canaries.word(f"{where}-2")}}
+    return {
+        "secret_env": {"PASSWORD": canaries.secret(where), "NESTED": canaries.secret(f"{where}-2")}
+    }
 
 
 @contextmanager
-def wrong_landlord(canaries: Canaries) -> Iterator[str]:
+def run_malformed_landlord(canaries: Canaries) -> Iterator[str]:
     """Run a Landlord API whose answers have a secret in the wrong place, and yield its URL."""
     with HTTPServer() as server:
         server.expect_request("/v1/compute/config").respond_with_json({"error": "x"}, status=400)
-        wrong = {"id": 5, "desired_config": canaries.word("api"), "labels": {"a": [1]}}
+        wrong = {"id": 5, "desired_config": canaries.secret("api"), "labels": {"a": [1]}}
         server.expect_request(re.compile("/v1/tenants/.+")).respond_with_json(wrong)
         yield server.url_for("")
 
 
 @attrs.frozen(kw_only=True)
-class Scene:
+class SecretsCheck:
     """A worker with secrets in its settings, and tenants with secrets in every kind of failure.
 
     Attributes:
         engine: The compute engine of the tenants without failures.
-        takes: A valid configuration for it, with secrets.
+        build_config: Builds a valid configuration for it, with secrets.
         section: Its section in the worker's settings, if it needs one.
-        own: The tenants that it may have by now; of some engines they would outlive the test.
+        tenants: The tenants to delete at the end, because resources of some engines would outlive the test.
     """
 
     world: World
     canaries: Canaries
     engine: str
-    takes: Callable[[Canaries, str], dict[str, object]] = env
+    build_config: Callable[[Canaries, str], dict[str, object]] = secret_env
     section: Mapping[str, object] = attrs.field(factory=dict)
-    own: list[str] = attrs.field(factory=list)
+    tenants: list[str] = attrs.field(factory=list)
 
     def config(self, api: str) -> dict[str, Any]:
         quick: dict[str, Any] = {
@@ -74,7 +76,7 @@ class Scene:
             "resync_after": "100ms",
         }
         config = self.world.config(api=api, **quick)
-        secret = self.canaries.word
+        secret = self.canaries.secret
         config["workflow"]["restate"] |= {"auth_type": "api_key", "api_key": secret("key")}
         config["compute"]["target"]["token"] = secret("operator")
         config["compute"]["mock"] = {"defaults": {"token": secret("default")}}
@@ -83,47 +85,47 @@ class Scene:
         return config
 
     def tenants_config(self, where: str) -> dict[str, Any]:
-        return self.takes(self.canaries, where)
+        return self.build_config(self.canaries, where)
 
-    async def life(self) -> str:
+    async def run_successful_jobs(self) -> str:
         """Run jobs that succeed, and return their tenant."""
         world, tenant = self.world, self.world.tenant()
-        self.own.append(tenant)
+        self.tenants.append(tenant)
         for operation, where in (("provision", "first"), ("update", "second"), ("plan", "third")):
             await world.run(tenant, operation, self.engine, **self.tenants_config(where))
         return tenant
 
-    async def held(self) -> list[str]:
+    async def run_held_jobs(self) -> list[str]:
         """Run jobs that are held, and return them with their last failure."""
         config = self.tenants_config("held")
-        deep: Any = self.canaries.word("deep")
+        deep: Any = self.canaries.secret("deep")
         for _ in range(700):
             deep = [deep]
-        troubles = [
-            ("target", {**config, "version": self.canaries.word("type")}, "breaks the rule"),
+        failures = [
+            ("target", {**config, "version": self.canaries.secret("type")}, "breaks the rule"),
             ("target", {**config, "version": 13}, "must not be 13"),
             ("target", {**config, "version": 14}, "raised RuntimeError"),
             ("nowhere", config, "not configured"),
-            (self.engine, {**config, "more": self.canaries.word("x" * 300_000)}, "the limit is"),
+            (self.engine, {**config, "more": self.canaries.secret("x" * 300_000)}, "the limit is"),
             (self.engine, {**config, "deep": deep}, ""),
         ]
         sent = []
-        for engine, trouble, said in troubles:
+        for engine, config, failure in failures:
             tenant = self.world.tenant()
             if engine == self.engine:
-                self.own.append(tenant)
-            job = await self.world.send(tenant, "provision", engine, **trouble)
-            if said:
-                await self.world.held(job, said)
+                self.tenants.append(tenant)
+            job = await self.world.send(tenant, "provision", engine, **config)
+            if failure:
+                await self.world.wait_held(job, failure)
             sent.append(job)
-        text = self.canaries.word("text")
+        text = self.canaries.secret("text")
         unreadable = {"tenant_uuid": self.world.tenant(), "desired_config": text}
         job = await self.world.dispatcher.dispatch(json.dumps(unreadable).encode())
-        await self.world.held(job, "$.desired_config")
+        await self.world.wait_held(job, "$.desired_config")
         sent.append(job)
         return sent
 
-    async def in_trouble(self) -> list[str]:
+    async def run_failing_jobs(self) -> list[str]:
         """Run jobs on a target that refuses, fails, does not answer and rolls back."""
         sent = []
         for call, fault in (
@@ -133,20 +135,20 @@ class Scene:
             ("inspect", {"fail": -1}),
         ):
             tenant = self.world.tenant()
-            await self.world.target.fault(tenant, call, **fault)
+            await self.world.target.set_fault(tenant, call, **fault)
             config = self.tenants_config(call)
             sent.append(await self.world.send(tenant, "provision", "target", **config))
-            await self.world.has_status(sent[-1], "backing-off")
+            await self.world.wait_status(sent[-1], "backing-off")
         tenant, config = self.world.tenant(), self.tenants_config("rolled")
         await self.world.run(tenant, "provision", "target", **config)
         later = {**config, "unhealthy": True, "version": 2}
         sent.append(await self.world.send(tenant, "update", "target", **later))
-        await self.world.held(sent[-1], "rolled back")
+        await self.world.wait_held(sent[-1], "rolled back")
         return sent
 
-    async def invalid(self) -> list[str]:
+    async def send_invalid_bodies(self) -> list[str]:
         """Return the answers to invalid bodies."""
-        secret = self.canaries.word("body")
+        secret = self.canaries.secret("body")
         bodies = (
             f'{{"tenant_uuid": "t", "desired_config": {{"a": "{secret}" nope'.encode(),
             json.dumps({"tenant_uuid": {"a": secret}}).encode(),
@@ -177,8 +179,8 @@ async def _run_commands(worker: Worker) -> dict[str, str]:
     }
 
 
-async def _run_misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, str]:
-    secret = scene.canaries.word("wrong")
+async def _run_misconfigured(scene: SecretsCheck, config: dict[str, Any]) -> dict[str, str]:
+    secret = scene.canaries.secret("wrong")
     wrong: dict[str, tuple[str, dict[str, object]]] = {
         "a URL with a password": ("restate", {"admin_endpoint": f"http://u:{secret}@127.0.0.1:1"}),
         "a key with a line break": ("restate", {"api_key": f"{secret}\nx"}),
@@ -199,7 +201,7 @@ async def _run_misconfigured(scene: Scene, config: dict[str, Any]) -> dict[str, 
     return outputs
 
 
-async def _read_restate(scene: Scene) -> tuple[dict[str, str], list[str]]:
+async def _read_restate(scene: SecretsCheck) -> tuple[dict[str, str], list[str]]:
     """Read all that Restate stores: first everything but the jobs' bodies, then the bodies."""
     query = scene.world.admin.query
     invocations = await query("SELECT * FROM sys_invocation")
@@ -216,43 +218,45 @@ async def _read_restate(scene: Scene) -> tuple[dict[str, str], list[str]]:
     return outputs, [str(row) for row in bodies]
 
 
-async def searched(scene: Scene, api: str) -> tuple[dict[str, str], list[str]]:
-    """Play the scene; return all outputs by their place, and Restate's copies of the bodies."""
+async def collect_outputs(scene: SecretsCheck, api: str) -> tuple[dict[str, str], list[str]]:
+    """Run all jobs; return all outputs by their origin, and Restate's copies of the bodies."""
     config = scene.config(api)
     # With a variable it is not forked, and its command line is its own.
     worker = await scene.world.launch(config, "--log-level=debug", TZ="UTC")
-    await worker.registered()
+    await worker.wait_registered()
     assert worker.process is not None
 
-    tenant = await scene.life()
-    sent = [*await scene.held(), *await scene.in_trouble()]
+    tenant = await scene.run_successful_jobs()
+    sent = [*await scene.run_held_jobs(), *await scene.run_failing_jobs()]
     nobody = await scene.world.send(
         scene.world.tenant(), "provision", **scene.tenants_config("api")
     )
-    await scene.world.held(nobody, "has a wrong form")
+    await scene.world.wait_held(nobody, "has a wrong form")
 
-    outputs = {f"answer {number}": text for number, text in enumerate(await scene.invalid())}
+    outputs = {
+        f"answer {number}": text for number, text in enumerate(await scene.send_invalid_bodies())
+    }
     outputs |= await _read_probes(worker, scene.world)
     outputs |= {
         "argv": str(psutil.Process(worker.process.pid).cmdline()),
         "status": str(await scene.world.status(tenant)),
         "history": str(await scene.world.history(tenant)),
-        "polled": str([await scene.world.dispatcher.poll(job) for job in [*sent, nobody]]),
+        "polled": str([await scene.world.dispatcher.read_row(job) for job in [*sent, nobody]]),
     }
     kept, bodies = await _read_restate(scene)
     outputs |= kept
-    for one in scene.own:
-        await scene.world.run(one, "delete", scene.engine, **scene.tenants_config("last"))
+    for tenant in scene.tenants:
+        await scene.world.run(tenant, "delete", scene.engine, **scene.tenants_config("last"))
     await worker.terminate()
-    outputs["log"] = worker.text()
+    outputs["log"] = worker.log_text()
     outputs |= await _run_commands(worker)
     outputs |= await _run_misconfigured(scene, config)
     return outputs, bodies
 
 
-def check_nowhere(canaries: Canaries, outputs: Mapping[str, str], bodies: list[str]) -> None:
+def check_no_secret(canaries: Canaries, outputs: Mapping[str, str], bodies: list[str]) -> None:
     """Check that no output has a secret, and that the search would have found one."""
     assert all(outputs.values()), [name for name, text in outputs.items() if not text]
     assert "Traceback" not in outputs["log"]
-    assert [name for name, text in outputs.items() if canaries.in_text(text)] == []
-    assert any(canaries.in_text(body) for body in bodies)
+    assert [name for name, text in outputs.items() if canaries.is_in(text)] == []
+    assert any(canaries.is_in(body) for body in bodies)

@@ -1,4 +1,4 @@
-"""Several restate-servers as one cluster on loopback, behind one address for each of its APIs."""
+"""A cluster of restate-servers on loopback, with a load balancer for each of its APIs."""
 
 import asyncio
 import json
@@ -9,14 +9,14 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_restate.local.server import RestateServer
-from landlord_test_target.balancer import balanced
+from landlord_test_target.balancer import run_balancer
 
 __all__ = ["Cluster", "Node", "cluster"]
 
 
 @attrs.define(kw_only=True)
 class Node(RestateServer):
-    """A node; the first one sets the cluster up.
+    """A node; the first one provisions the cluster.
 
     Attributes:
         number: The node's number, from 0.
@@ -61,7 +61,7 @@ bind-port = {ingress}
 
 @attrs.define(kw_only=True)
 class Cluster(RestateServer):
-    """All nodes, with one address for their users."""
+    """All nodes, with one address for clients."""
 
     nodes: Sequence[Node]
     ingress_url: str
@@ -89,7 +89,7 @@ async def cluster(binary: Path, folder: Path, count: int = 3) -> AsyncIterator[C
         node.peers = nodes
     endpoints = [node.endpoint.removeprefix("http://") for node in nodes]
     admins = [node.admin_endpoint.removeprefix("http://") for node in nodes]
-    async with balanced(endpoints) as ingress, balanced(admins) as admin:
+    async with run_balancer(endpoints) as ingress, run_balancer(admins) as admin:
         try:
             await asyncio.gather(*(node.start() for node in nodes))
             yield Cluster(

@@ -1,4 +1,4 @@
-"""Commands for tenants, small and quick to start, and how their processes are found."""
+"""Small commands for tenants of the engine `process`, and a search for their processes."""
 
 import sys
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from landlord_engines_core.models import config_hash, key_hashes
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 
-SERVER = """
+ANSWERING_SERVER = """
 import os, socket
 listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 while True:
@@ -24,30 +24,30 @@ while True:
         pass
     connection.close()
 """
-"""Answers each request with STATUS."""
+"""Program that answers each HTTP request with the status in the variable STATUS."""
 
-DEAF = """
+SILENT_SERVER = """
 import os, socket, time
 listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 time.sleep(1000)
 """
-"""Lets clients connect and never answers."""
+"""Program that accepts connections and never answers."""
 
 
-def mark() -> str:
-    """Create a value that marks the processes of one tenant."""
+def create_mark() -> str:
+    """Create a value of the variable TENANT_MARK, which identifies the processes of one tenant."""
     return uuid4().hex
 
 
-def server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str, object]:
+def answering_server(tenants_mark: str, *, status: int = 200, **more: object) -> dict[str, object]:
     """Build the configuration of a tenant that answers its health check."""
     env = {"STATUS": str(status), "TENANT_MARK": tenants_mark}
     health = {"http": "/", "within": 20}
-    return {"command": [*PYTHON, SERVER], "env": env, "health": health, **more}
+    return {"command": [*PYTHON, ANSWERING_SERVER], "env": env, "health": health, **more}
 
 
-def living(tenants_mark: str) -> list[psutil.Process]:
-    """List the processes with the mark in their environment."""
+def find_processes(tenants_mark: str) -> list[psutil.Process]:
+    """List the processes with this TENANT_MARK in their environment."""
     processes = []
     for pid in psutil.pids():
         with suppress(psutil.Error):

@@ -348,7 +348,7 @@ class ComputeContract:
         self, subject: Subject
     ) -> None:
         engine = subject.engine()
-        registry = ComputeRegistry({engine.name: engine})
+        registry = ComputeRegistry({"engine": engine})
 
         async def arrives_or_is_refused(value: str) -> None:
             desired = spec(subject, subject.tenant(), **subject.carrying(value))
@@ -368,7 +368,7 @@ class ComputeContract:
         caplog.set_level(logging.WARNING)
         caplog.set_level(logging.DEBUG, "landlord_engines")
         engine, tenant = subject.engine(), subject.tenant()
-        registry = ComputeRegistry({engine.name: engine})
+        registry = ComputeRegistry({"engine": engine})
         desired = spec(subject, tenant, **subject.with_secret(SECRET))
 
         made = await engine.provision(desired)
@@ -386,11 +386,11 @@ class ComputeContract:
         self, subject: Subject
     ) -> None:
         engine = subject.engine()
-        registry = ComputeRegistry({engine.name: engine})
+        registry = ComputeRegistry({"engine": engine})
 
         Draft202012Validator.check_schema(engine.config_schema())
         for version in (1, 2):
-            registry.check(engine.name, subject.config(version))
+            registry.check("engine", subject.config(version))
 
 
 async def _refusal(registry: ComputeRegistry, desired: ComputeSpec) -> str | None:

@@ -1,4 +1,4 @@
-"""The compute engine ``crashing-process``: ``process``, killed with -9 at a point of its settings.
+"""The compute engine ``crashing-process``: ``process`` that kills itself with SIGKILL at a failpoint.
 
     crash_at: update:written    the point, also one of the runner's
     victim: worker              or runner, for the runner's points
@@ -17,23 +17,51 @@ from typing import Any
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.compute.process import ProcessCompute, create_process
+from landlord_engines_core.compute import (
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
+)
+from landlord_engines_core.compute.process import ProcessCompute
+from landlord_engines_core.compute.process.settings import ProcessSettings
 from landlord_test_target import crashing_runner
-from landlord_test_target.direct import DirectSteps, jobs
+from landlord_test_target.compute_engines import make
+from landlord_test_target.in_memory import InMemorySteps, build_tenant_jobs
 
 
-def create_crashing(settings: Mapping[str, object]) -> ProcessCompute:
-    own = {"crash_at": "", "victim": "worker"}
-    point, victim = (str(settings.get(key, default)) for key, default in own.items())
-    engine = create_process({key: value for key, value in settings.items() if key not in own})
+@attrs.frozen(kw_only=True)
+class CrashingSettings(ProcessSettings):
+    """The settings of ``process``, and the point.
+
+    Attributes:
+        crash_at: The point.
+        victim: The process that is killed there.
+    """
+
+    crash_at: str = ""
+    victim: str = "worker"
+
+
+def _create(context: ComputeContext) -> ProcessCompute:
+    settings: CrashingSettings = context.settings
+    point = settings.crash_at
 
     def reached(at: str) -> None:
         if at == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    worker = str(os.getpid()) if victim == "worker" else "0"
+    worker = str(os.getpid()) if settings.victim == "worker" else "0"
     launch = (sys.executable, crashing_runner.__file__, point, worker)
-    return attrs.evolve(engine, reached=reached, runner=launch)
+    return ProcessCompute(context=context, reached=reached, runner=launch)
+
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="crashing-process", contract=1),
+    settings_type=CrashingSettings,
+    create_engine=_create,
+)
+# TEMP: environments that were installed before this change name it so.
+create_crashing = factory
 
 
 def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
@@ -42,7 +70,9 @@ def carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]
 
 
 async def _carry_out(settings: Mapping[str, object], bodies: Sequence[Mapping[str, Any]]) -> None:
-    tenants = jobs(("process", create_crashing(settings)), health_timeout=20.0, step_timeout=60.0)
+    tenants = build_tenant_jobs(
+        ("process", make(factory, settings)), health_timeout=20.0, step_timeout=60.0
+    )
     for number, body in enumerate(bodies):
-        answer = await tenants.run(json.dumps(body).encode(), DirectSteps(str(number)))
+        answer = await tenants.run(json.dumps(body).encode(), InMemorySteps(str(number)))
         print(codec.dumps(answer).decode(), flush=True)  # noqa: T201  # it is what was asked for

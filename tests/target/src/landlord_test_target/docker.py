@@ -21,7 +21,7 @@ SETTINGS = {"stable_window": 0.2, "stop_timeout": 0, "health_timeout": 60}
 """Settings with short times, so that tests are quick."""
 
 
-def run(*command: str, data: bytes | None = None) -> str:
+def run_command(*command: str, data: bytes | None = None) -> str:
     """Run a command to its end and return its output."""
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -30,7 +30,7 @@ def run(*command: str, data: bytes | None = None) -> str:
 
 def docker(*arguments: str) -> str:
     """Run Docker's own client and return its output."""
-    return run("docker", *arguments)
+    return run_command("docker", *arguments)
 
 
 def _archive(files: dict[str, str]) -> bytes:
@@ -54,7 +54,7 @@ def make_image(name: str, *changes: str, files: dict[str, str] | None = None) ->
     if name in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
         return
     options = [part for change in changes for part in ("--change", change)]
-    run("docker", "import", *options, "-", name, data=_archive(files or {}))
+    run_command("docker", "import", *options, "-", name, data=_archive(files or {}))
 
 
 def make_images() -> None:
@@ -82,7 +82,7 @@ def spec(tenant: str, **config: object) -> ComputeSpec:
 
 
 @attrs.frozen
-class Holdings:
+class TenantContainers:
     """The daemon's resources of one tenant, as Docker's own client sees them."""
 
     tenant: str
@@ -96,31 +96,31 @@ class Holdings:
         return docker("ps", "-aq", "--no-trunc", "--filter", f"label=landlord.{label}").splitlines()
 
     @property
-    def only(self) -> dict[str, Any]:
+    def only_container(self) -> dict[str, Any]:
         """Return the tenant's only container."""
         (container,) = self.ids
-        return show(container)
+        return inspect_container(container)
 
     @property
     def versions(self) -> list[int]:
         """Return the versions of the web server in the tenant's containers."""
-        images = [show(container)["Config"]["Image"] for container in self.ids]
+        images = [inspect_container(container)["Config"]["Image"] for container in self.ids]
         return [int(image.rpartition(":")[2]) for image in images]
 
-    def go_made(self, *more: str) -> str:
-        """Create a container by the conventions of Landlord's own worker."""
+    def create_as_landlord(self, *more: str) -> str:
+        """Create a container with the name and labels that Landlord's own worker gives it."""
         labels = {"owner": "landlord", "tenant_id": self.tenant, "provider": "docker"}
         options = [part for key in labels for part in ("--label", f"landlord.{key}={labels[key]}")]
         name = f"landlord-tenant-{self.tenant}"
         options += ["--restart=unless-stopped", *more]
-        return docker("run", "-d", "--name", name, *options, f"{WEB}:1")
+        return docker("run_command", "-d", "--name", name, *options, f"{WEB}:1")
 
-    def clear(self) -> None:
+    def remove_all(self) -> None:
         for container in self.ids:
             docker("rm", "-f", "-v", container)
 
 
-def show(container: str) -> dict[str, Any]:
+def inspect_container(container: str) -> dict[str, Any]:
     """Inspect one container."""
     (inspected,) = json.loads(docker("container", "inspect", container))
     document: dict[str, Any] = inspected

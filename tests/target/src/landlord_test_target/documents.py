@@ -1,4 +1,4 @@
-"""Commands that documents show, and the form in which their output is compared with a real one."""
+"""The commands in documents, and a form of their output that is the same in each run."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _VARYING = (
 
 
 @attrs.frozen
-class Shown:
+class DocumentedCommand:
     """A command of a document, with the output that the document shows."""
 
     document: str
@@ -30,7 +30,7 @@ class Shown:
     output: str = ""
 
 
-def shown(document: str) -> Iterator[Shown]:
+def read_commands(document: str) -> Iterator[DocumentedCommand]:
     """List the commands in `sh` blocks; the next block shows the output of a block's last command."""
     path = ROOT / document
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -39,27 +39,27 @@ def shown(document: str) -> Iterator[Shown]:
             re.sub(r"\s+#.*|^#.*", "", line) for line in block.replace("\\\n", " ").splitlines()
         )
         *others, last = (line.strip() for line in lines if line.strip())
-        yield from (Shown(document, command) for command in others)
-        yield Shown(document, last, output)
+        yield from (DocumentedCommand(document, command) for command in others)
+        yield DocumentedCommand(document, last, output)
 
 
-def form(output: str) -> set[str]:
+def reduce_output(output: str) -> set[str]:
     """Reduce each line to the part that is the same in each run."""
-    return {_form_of_line(line) for line in output.splitlines() if line.strip()}
+    return {_reduce_line(line) for line in output.splitlines() if line.strip()}
 
 
-def _form_of_line(line: str) -> str:
+def _reduce_line(line: str) -> str:
     if line.startswith("{"):
-        return json.dumps(_shape(json.loads(line)))
+        return json.dumps(_describe_types(json.loads(line)))
     for pattern, kind in _VARYING:
         line = re.sub(pattern, kind, line)
     return " ".join(line.split())
 
 
-def _shape(value: Any) -> Any:
+def _describe_types(value: Any) -> Any:
     """Name the type of each value; a map of maps has one shape for all its keys."""
     if not isinstance(value, Mapping):
         return type(value).__name__
     if value and all(isinstance(inner, Mapping) for inner in value.values()):
-        return {"*": _shape(next(iter(value.values())))}
-    return {key: _shape(inner) for key, inner in value.items()}
+        return {"*": _describe_types(next(iter(value.values())))}
+    return {key: _describe_types(inner) for key, inner in value.items()}

@@ -1,30 +1,36 @@
-"""One act of the ECS engine in a process of its own, which is killed at a given point.
-
-Usage: python -m landlord_test_target.ecs_driver ENDPOINT ACT TENANT CONFIG POINT
-"""
+"""One operation of the ECS engine in its own process, which kills itself at a given failpoint."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 from landlord_engines_core.compute import ComputeSpec
-from landlord_engines_core.compute.ecs.engine import from_settings
 from landlord_engines_core.models import config_hash, key_hashes
+from landlord_test_target.compute_engines import ecs_engine
 
 
-async def main(endpoint: str, act: str, tenant: str, config_text: str, point: str) -> None:
+__all__ = ["run"]
+
+
+def run(*arguments: Any) -> None:
+    """Run one operation, and kill this process at its failpoint."""
+    asyncio.run(_run(*arguments))
+
+
+async def _run(
+    endpoint: str, operation: str, tenant: str, config: Mapping[str, object], point: str
+) -> None:
     def reached(name: str) -> None:
         if name == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    config = json.loads(config_text)
-    engine = attrs.evolve(from_settings({"endpoint_url": endpoint}), reached=reached)
+    engine = attrs.evolve(ecs_engine({"endpoint_url": endpoint}), reached=reached)
     location = engine.location(config)
-    if act == "destroy":
+    if operation == "destroy":
         await engine.destroy(tenant, location)
     else:
         await engine.provision(
@@ -37,7 +43,3 @@ async def main(endpoint: str, act: str, tenant: str, config_text: str, point: st
                 key_hashes=key_hashes(config),
             )
         )
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -3,13 +3,17 @@
 import os
 import signal
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
 import attrs
 
 from landlord_engines_core.compute import (
+    ComputeContext,
     ComputeEngine,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -32,11 +36,24 @@ SCHEMA: Mapping[str, object] = {
 FIRST_PAUSE = "LANDLORD_TEST_FIRST_PAUSE"
 """Names the first pause of a job that is set apart, in seconds, in a worker's environment."""
 
-SPARED = "LANDLORD_TEST_SPARED"
-"""In a worker's environment, it has version 15 no longer kill the worker."""
+VERSION_15_IS_HARMLESS = "LANDLORD_TEST_SPARED"
+"""If this variable is in a worker's environment, version 15 does not kill the worker."""
 
 LONGEST_CARRY = 10.0
-"""Seconds where its section says nothing; a test may have the target take its time with a call."""
+"""Default in seconds; a test may make a call to the target slow."""
+
+
+@attrs.frozen(kw_only=True)
+class TargetSettings:
+    """The operator's settings.
+
+    Attributes:
+        url: The target's URL.
+        longest_carry: Seconds that a request may take.
+    """
+
+    url: str
+    longest_carry: float = LONGEST_CARRY
 
 
 @attrs.define
@@ -58,14 +75,14 @@ class TargetCompute(ComputeEngine):
         if config.get("version") == 13:
             raise ComputeRefused("$.version must not be 13")
         if config.get("version") == 14:
-            raise RuntimeError(f"broke over {config}")  # as a careless engine would say it
-        if config.get("version") == 15 and SPARED not in os.environ:
+            raise RuntimeError(f"failed with {config}")  # as a careless engine's message would be
+        if config.get("version") == 15 and VERSION_15_IS_HARMLESS not in os.environ:
             signal.raise_signal(signal.SIGKILL)
 
     def location(self, config: Mapping[str, object]) -> str:
         location = config["location"]
         if not isinstance(location, str) or len(location) > 20:
-            # A delete's configuration was held against no schema.
+            # No schema was applied to a delete's configuration.
             raise ComputeRefused("$.location is no location")
         return location
 
@@ -81,7 +98,7 @@ class TargetCompute(ComputeEngine):
             config_hash=str(document["config_hash"]),
             key_hashes=document["key_hashes"],
             resource_ids={"id": str(document["id"])},
-            detail="it says so" if document["unhealthy"] else "",
+            detail="the target reports it" if document["unhealthy"] else "",
         )
 
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
@@ -144,16 +161,21 @@ class TargetCompute(ComputeEngine):
         return status, found
 
 
-def create_target(settings: Mapping[str, object]) -> TargetCompute:
-    return _create("target", settings)
-
-
-def create_target2(settings: Mapping[str, object]) -> TargetCompute:
-    return _create("target2", settings)
-
-
-def _create(name: str, settings: Mapping[str, object]) -> TargetCompute:
+def _create(name: str, context: ComputeContext) -> TargetCompute:
     crash_loops.FIRST_PAUSE = float(os.environ.get(FIRST_PAUSE, crash_loops.FIRST_PAUSE))
-    if not isinstance(url := settings.get("url"), str):
-        raise ComputeRefused(f"compute.{name}.url is missing")
-    return TargetCompute(name, url, carry=float(str(settings.get("longest_carry", LONGEST_CARRY))))
+    settings: TargetSettings = context.settings
+    return TargetCompute(name, settings.url, carry=settings.longest_carry)
+
+
+def _factory(name: str) -> ComputeEngineFactory:
+    return ComputeEngineFactory(
+        info=ComputeEngineInfo(name=name, contract=1),
+        settings_type=TargetSettings,
+        create_engine=partial(_create, name),
+    )
+
+
+target, target2 = _factory("target"), _factory("target2")
+
+# TEMP: environments that were installed before this change name it so.
+create_target, create_target2 = target, target2

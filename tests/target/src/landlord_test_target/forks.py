@@ -1,4 +1,4 @@
-"""Commands in forked processes, which need not import anything.
+"""Commands in forked processes, which import nothing because the fork server has imported all modules.
 
 Importing the worker takes 0.8 s of processor time, or 1.7 s with coverage, and the tests start hundreds
 of workers. One fork server imports everything once. A forked process has its own pid, signals, streams
@@ -25,7 +25,7 @@ import attrs
 
 from landlord_test_target.measuring import is_measured, stop_measuring
 
-__all__ = ["Forked", "Host", "forked", "forked_call", "forked_host"]
+__all__ = ["ForkedProcess", "Host", "fork_call", "fork_host", "fork_piped_host"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -44,7 +44,7 @@ _SERVER.set_forkserver_preload(
 
 
 @attrs.define
-class Forked:
+class ForkedProcess:
     """A process with asyncio's interface, whose parent is the fork server and not this process."""
 
     _process: ForkServerProcess
@@ -86,7 +86,7 @@ class Forked:
         finally:
             loop.remove_reader(self._process.sentinel)
         code = self.returncode
-        assert code is not None, "its end was told"
+        assert code is not None, "the process has ended"
         return code
 
 
@@ -94,7 +94,7 @@ class Forked:
 class Host:
     """A forked ``landlord-host`` whose output a test reads, with the interface of `subprocess.Popen`."""
 
-    _process: Forked
+    _process: ForkedProcess
     stdout: TextIO
     stderr: TextIO
 
@@ -134,9 +134,9 @@ class Host:
         self.stderr.close()
 
 
-def forked(
+def fork_host(
     command: tuple[str, ...], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
+) -> ForkedProcess:
     """Run ``landlord-host`` with this command line, its output appended to a file.
 
     Args:
@@ -145,18 +145,18 @@ def forked(
         environment: Its variables; this process's if None. Modules that are imported already do not
             see them.
     """
-    return forked_call(partial(_run_host, command), output, environment)
+    return fork_call(partial(_run_host, command), output, environment)
 
 
-def forked_call(
+def fork_call(
     call: Callable[[], object], output: Path, environment: Mapping[str, str] | None = None
-) -> Forked:
-    """Call a function that can be pickled, with output and variables as in `forked`."""
+) -> ForkedProcess:
+    """Call a function that can be pickled, with output and variables as in `fork_host`."""
     output.touch()
     return _start(call, (str(output), str(output)), environment, Path.cwd())
 
 
-def forked_host(command: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> Host:
+def fork_piped_host(command: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> Host:
     """Run ``landlord-host`` in a folder, with the distributions that are installed there too.
 
     Args:
@@ -177,13 +177,13 @@ def _start(
     streams: tuple[str | Connection, str | Connection],
     environment: Mapping[str, str] | None,
     folder: Path,
-) -> Forked:
+) -> ForkedProcess:
     variables = dict(os.environ if environment is None else environment)
     target = _run_measured if is_measured() else _run_unmeasured
     arguments = (call, variables, str(folder), streams)
     process = _SERVER.Process(target=target, args=arguments, daemon=True)
     process.start()
-    return Forked(process)
+    return ForkedProcess(process)
 
 
 def _run_host(command: tuple[str, ...], *path: str) -> None:

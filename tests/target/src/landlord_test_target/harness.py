@@ -1,4 +1,4 @@
-"""The fixture of the end-to-end tests: real processes, and waits for their effects."""
+"""The harness of the end-to-end tests: real processes, and waits for their effects."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ __all__ = ["Target", "Worker", "World", "free_port", "wait_for"]
 
 @attrs.define(kw_only=True)
 class World:
-    """A service on a restate-server, its workers, and Landlord's part."""
+    """One service name on a restate-server, its workers, and Landlord's part, for one or more tests."""
 
     restate: RestateServer
     target: Target
@@ -82,11 +82,11 @@ class World:
 
     async def worker(self, **options: Any) -> Worker:
         """Start a worker and wait until it is registered."""
-        return await (await self.launch(self.config(**options))).registered()
+        return await (await self.launch(self.config(**options))).wait_registered()
 
-    async def again(self, worker: Worker) -> Worker:
+    async def restart(self, worker: Worker) -> Worker:
         """Restart a worker with the same address and settings."""
-        return await (await self.launch(worker.config)).registered()
+        return await (await self.launch(worker.config)).wait_registered()
 
     @staticmethod
     def tenant() -> str:
@@ -112,28 +112,26 @@ class World:
         """Dispatch a job as Landlord does."""
         return await self.dispatcher.dispatch(self.body(tenant, operation, config, provider))
 
-    async def row(self, execution_id: str) -> Mapping[str, Any]:
+    async def wait_row(self, execution_id: str) -> Mapping[str, Any]:
         """Wait for Restate's row of an invocation: a killed server must replay its log first."""
 
         async def look() -> Mapping[str, Any]:
-            polled: Mapping[str, Any] = await self.dispatcher.poll(execution_id)
-            row: Mapping[str, Any] = polled.get("row", {})
-            return row
+            return await self.dispatcher.read_row(execution_id) or {}
 
         return await wait_for(look)
 
-    async def has_status(self, execution_id: str, *statuses: str) -> Mapping[str, Any]:
+    async def wait_status(self, execution_id: str, *statuses: str) -> Mapping[str, Any]:
         async def look() -> Mapping[str, Any] | None:
-            row = await self.row(execution_id)
+            row = await self.wait_row(execution_id)
             return row if row["status"] in statuses else None
 
         found = await wait_for(look)
         assert found is not None
         return found
 
-    async def done(self, execution_id: str) -> dict[str, Any]:
+    async def wait_done(self, execution_id: str) -> dict[str, Any]:
         """Wait for a job's success and return its answer."""
-        row = await self.has_status(execution_id, "completed")
+        row = await self.wait_status(execution_id, "completed")
         assert row["completion_result"] == "success", row
         url = f"{self.restate.endpoint}/restate/invocation/{execution_id}/output"
         async with self.http.get(url) as response:
@@ -144,15 +142,15 @@ class World:
         self, tenant: str, operation: str, provider: str | None = None, **config: object
     ) -> str:
         """Dispatch a job, wait for its end, and return its outcome."""
-        answer = await self.done(await self.send(tenant, operation, provider, **config))
+        answer = await self.wait_done(await self.send(tenant, operation, provider, **config))
         outcome: str = answer["output"]["status"]
         return outcome
 
-    async def held(self, execution_id: str, message: str) -> Mapping[str, Any]:
-        """Wait until a job backs off with this text in its last failure."""
+    async def wait_held(self, execution_id: str, message: str) -> Mapping[str, Any]:
+        """Wait until a job backs off with this text in its last failure, as a held job does."""
 
         async def look() -> Mapping[str, Any] | None:
-            row = await self.row(execution_id)
+            row = await self.wait_row(execution_id)
             seen = row["status"] == "backing-off" and message in row.get("last_failure", "")
             return row if seen else None
 
@@ -160,7 +158,7 @@ class World:
         assert found is not None
         return found
 
-    async def acquire_waits(self) -> None:
+    async def wait_acquire_suspended(self) -> None:
         """Wait until an ``acquire`` has preempted the holder and waits for the holder's end."""
         sql = (
             f"SELECT id FROM sys_invocation WHERE target_service_name = '{self.service}Tenant'"
@@ -176,7 +174,7 @@ class World:
         history: list[dict[str, Any]] = await self._lock(tenant, "history")
         return history
 
-    async def ended(self, tenant: str, count: int) -> list[dict[str, Any]]:
+    async def wait_ended(self, tenant: str, count: int) -> list[dict[str, Any]]:
         """Wait until the history has this many ended jobs, and return it."""
 
         async def look() -> list[dict[str, Any]]:
@@ -186,8 +184,8 @@ class World:
 
         return await wait_for(look)
 
-    async def outcomes(self, tenant: str, count: int) -> list[str]:
-        return [transition["outcome"] for transition in await self.ended(tenant, count)]
+    async def wait_outcomes(self, tenant: str, count: int) -> list[str]:
+        return [transition["outcome"] for transition in await self.wait_ended(tenant, count)]
 
     async def status(self, tenant: str) -> dict[str, Any]:
         status: dict[str, Any] = await self._lock(tenant, "status")
@@ -196,10 +194,12 @@ class World:
     async def aclose(self) -> None:
         for worker in self.workers:
             if worker.process is not None and worker.process.returncode is None:
-                worker.signal(signal.SIGTERM)
+                worker.send_signal(signal.SIGTERM)
         try:
             # A drain may take its whole timeout here. test_drain_matrix measures its duration.
-            await asyncio.gather(*(worker.ended() for worker in self.workers if worker.process))
+            await asyncio.gather(
+                *(worker.wait_ended() for worker in self.workers if worker.process)
+            )
         finally:
             for worker in self.workers:
                 await worker.kill()

@@ -78,7 +78,7 @@ class Bodies:
     def __attrs_post_init__(self) -> None:
         self._random = Random(self.seed)
 
-    def one(self) -> bytes:
+    def next_body(self) -> bytes:
         kinds: tuple[tuple[int, Callable[[], bytes]], ...] = (
             (10, self._noise),
             (15, self._document),

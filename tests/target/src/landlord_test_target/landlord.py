@@ -1,4 +1,4 @@
-"""Landlord in memory as the tests use it: over HTTP, and with a stand-in for a backend."""
+"""A client of Landlord's API, and a backend whose answers a test sets."""
 
 import asyncio
 import json
@@ -11,12 +11,13 @@ import aiohttp
 import attrs
 
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution, PolledState
 from landlord_test_target.waiting import wait_for
 
-RUNNING: Mapping[str, object] = {"state": "running", "sub_state": "running", "retry_count": 0}
-BACKING_OFF: Mapping[str, object] = {**RUNNING, "sub_state": "backing-off", "retry_count": 4}
-SUCCEEDED: Mapping[str, object] = {"state": "succeeded", "sub_state": "succeeded"}
-FAILED: Mapping[str, object] = {"state": "failed", "sub_state": "failed"}
+RUNNING = PolledExecution(state=PolledState.RUNNING)
+BACKING_OFF = PolledExecution(state=PolledState.BACKING_OFF, retry_count=4)
+SUCCEEDED = PolledExecution(state=PolledState.SUCCEEDED)
+FAILED = PolledExecution(state=PolledState.FAILED)
 
 
 @attrs.define
@@ -24,46 +25,46 @@ class ScriptedDispatcher:
     """A backend that accepts jobs and answers as the test sets.
 
     Attributes:
-        says: The answer for an execution, by its id; all others get ``otherwise``.
+        answers: The answer for an execution, by its id; all others get ``default_answer``.
         after_kill: The answer for a killed execution.
         polls: The number of polls of each execution.
-        taking: Unset while dispatches wait.
+        may_accept: Unset while dispatches have to wait.
         refusals: The number of dispatches to refuse before one is accepted.
-        trouble: The error that each call raises, if any.
+        error: The error that each call raises, if any.
     """
 
-    otherwise: Mapping[str, object] = attrs.field(default=RUNNING)
-    says: dict[str, Mapping[str, object]] = attrs.field(factory=dict)
+    default_answer: PolledExecution | None = attrs.field(default=RUNNING)
+    answers: dict[str, PolledExecution | None] = attrs.field(factory=dict)
     bodies: list[bytes] = attrs.field(factory=list)
     killed: list[str] = attrs.field(factory=list)
-    after_kill: Mapping[str, object] = attrs.field(default=SUCCEEDED)
+    after_kill: PolledExecution = attrs.field(default=SUCCEEDED)
     polls: Counter[str] = attrs.field(factory=Counter)
-    taking: asyncio.Event = attrs.field(factory=asyncio.Event)
+    may_accept: asyncio.Event = attrs.field(factory=asyncio.Event)
     refusals: int = 0
-    trouble: Exception | None = None
+    error: Exception | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.taking.set()
+        self.may_accept.set()
 
     async def dispatch(self, body: bytes) -> str:
         self.bodies.append(body)
         execution_id = f"inv_{len(self.bodies)}"
-        await self.taking.wait()
-        self._stumble()
+        await self.may_accept.wait()
+        self._raise_error()
         if self.refusals > 0:
             self.refusals -= 1
             raise EngineFailed("it is not registered yet")
         return execution_id
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         self.polls[execution_id] += 1
-        self._stumble()
-        return self.says.get(execution_id, self.otherwise)
+        self._raise_error()
+        return self.answers.get(execution_id, self.default_answer)
 
     async def kill(self, execution_id: str) -> None:
         self.killed.append(execution_id)
-        self._stumble()
-        self.says[execution_id] = self.after_kill
+        self._raise_error()
+        self.answers[execution_id] = self.after_kill
 
     def sent(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self.bodies]
@@ -71,15 +72,15 @@ class ScriptedDispatcher:
     def operations(self) -> list[str]:
         return [body["operation"] for body in self.sent()]
 
-    async def has_sent(self, number: int) -> None:
+    async def wait_dispatched(self, number: int) -> None:
         async def look() -> bool:
             return len(self.bodies) >= number
 
         await wait_for(look)
 
-    def _stumble(self) -> None:
-        if self.trouble is not None:
-            raise self.trouble
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +99,7 @@ class Answer:
 
 
 @attrs.frozen(kw_only=True)
-class Caller:
+class ApiUser:
     """A user of Landlord's API."""
 
     url: str
@@ -135,7 +136,7 @@ class Caller:
     async def get(self, tenant: str) -> Answer:
         return await self.call("GET", f"/v1/tenants/{quote(tenant, safe='')}")
 
-    async def seen(self, tenant: str, **fields: object) -> dict[str, Any]:
+    async def wait_fields(self, tenant: str, **fields: object) -> dict[str, Any]:
         """Wait until the tenant shows these fields, and return it."""
 
         async def look() -> dict[str, Any] | None:
@@ -150,7 +151,7 @@ class Caller:
         assert document is not None
         return document
 
-    async def gone(self, tenant: str) -> None:
+    async def wait_removed(self, tenant: str) -> None:
         async def look() -> bool:
             return (await self.get(tenant)).status == 404
 

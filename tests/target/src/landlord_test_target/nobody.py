@@ -21,7 +21,7 @@ def run_as_nobody(code: str, folder: Path) -> None:
     """Run code with `locks` and `removal` in a folder that belongs to nobody."""
     if os.getuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
-    # A descriptor instead of a path: others' folders above may be closed to that user.
+    # A descriptor instead of a path: that user may not be allowed to open the parent folders.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         path = [entry for entry in sys.path if entry]

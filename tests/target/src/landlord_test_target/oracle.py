@@ -237,7 +237,7 @@ class Oracle:
             return Expected(job.tenant, "done" if resource else "held", has)
         return Expected(job.tenant, "done", resource, changes=True)
 
-    def follows(self, expected: Expected) -> None:
+    def remember(self, expected: Expected) -> None:
         """Remember that this result came true."""
         if expected.changes:
             self.tenants[expected.tenant] = expected.resource

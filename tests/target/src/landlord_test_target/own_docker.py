@@ -1,4 +1,4 @@
-"""A Docker daemon for one test, which may be killed, with its own network, mounts and processes.
+"""A Docker daemon for one test, in its own namespaces of network, mounts and processes. Tests may kill it.
 
 The daemon lives in namespaces that end with their first process. So do the leftovers of a killed
 daemon.
@@ -80,7 +80,7 @@ class OwnDocker:
                     containers.append(container[1])
         return containers
 
-    def keepers(self) -> int:
+    def count_shims(self) -> int:
         """Count the shims, the processes that each keep one container."""
         family = psutil.Process(self.first.pid).children(recursive=True)
         return sum(process.name().startswith("containerd-shim") for process in family)

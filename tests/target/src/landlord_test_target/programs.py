@@ -1,4 +1,4 @@
-"""Programs that stand in for others, and the processes that they become."""
+"""Scripts that replace real programs, and checks of their processes."""
 
 import asyncio
 import os

@@ -40,7 +40,7 @@ class Proxy:
         self.http = http
         self.last: dict[str, object] = {}
 
-    async def pass_on(self, request: web.Request) -> web.Response:
+    async def forward(self, request: web.Request) -> web.Response:
         body = await request.read()
         if request.path.endswith(f"/invoke/{SERVICE}/execute"):
             self.last = {
@@ -48,17 +48,19 @@ class Proxy:
                 "content-type": request.headers["content-type"],
                 "body": base64.b64encode(body).decode(),
             }
-        headers = _passed_on(request.headers)
+        headers = _end_to_end_headers(request.headers)
         url = f"{self.worker}{request.path}"
         async with self.http.request(request.method, url, data=body, headers=headers) as answer:
             return web.Response(
-                status=answer.status, body=await answer.read(), headers=_passed_on(answer.headers)
+                status=answer.status,
+                body=await answer.read(),
+                headers=_end_to_end_headers(answer.headers),
             )
 
 
-def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
-    between_two = ("host", "transfer-encoding", "content-length", "connection", "keep-alive")
-    return {key: value for key, value in headers.items() if key.lower() not in between_two}
+def _end_to_end_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    hop_by_hop = ("host", "transfer-encoding", "content-length", "connection", "keep-alive")
+    return {key: value for key, value in headers.items() if key.lower() not in hop_by_hop}
 
 
 async def record(folder: Path) -> None:
@@ -81,13 +83,13 @@ async def _record(world: World, folder: Path) -> None:
     config = world.config(compute_provider="mock")
     proxy = Proxy(f"http://{config['workflow']['restate']['worker_address']}", world.http)
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", proxy.pass_on)
+    app.router.add_route("*", "/{path:.*}", proxy.forward)
     runner = web.AppRunner(app)
     await runner.setup()
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     config["workflow"]["restate"]["worker_advertised_url"] = f"http://127.0.0.1:{port}"
-    await (await world.launch(config)).registered()
+    await (await world.launch(config)).wait_registered()
     tenant = world.tenant()
     folder.mkdir(parents=True, exist_ok=True)
     for name, (operation, settings) in JOBS.items():

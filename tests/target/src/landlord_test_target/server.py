@@ -1,20 +1,20 @@
 """The target: resources of tenants in SQLite behind HTTP, in a process of its own.
 
-A resource's name (engine, location, tenant) is unique, as on real targets, unless a tenant's creates
-are set to double. The server writes every call to a ledger. `/faults` sets faults per tenant and call:
+A resource's name (engine, location, tenant) is unique, as on real targets, unless the fault
+``duplicate`` is set. The server writes every call to a ledger. `/faults` sets faults per tenant and call:
 
-- delay_before, delay_after: Seconds before or after the act.
-- hold: The act waits for as long as this is set.
-- fail, refuse, drop: The number of calls that answer 503, 422, or not at all after the act; -1 for all.
-- doubles: A create makes a second resource beside the first.
+- delay_before, delay_after: Seconds before or after the call's effect.
+- hold: The call waits for its effect for as long as this is set.
+- fail, refuse, drop: The number of calls that answer 503, 422, or have their effect and no answer; -1 for all.
+- duplicate: A create makes a second resource beside the first.
 
-Single calls of a tenant can be delayed by seconds before or after their act. Faults can also hit every
+Single calls of a tenant can be delayed by seconds before or after their effect. Faults can also hit every
 call by chance, drawn from a seed in the order of the calls:
 
-- slow: The longest delay in seconds, drawn before the act and again after it.
-- fail, lose: The share of calls that answer 503, or not at all after the act.
+- slow: The longest delay in seconds, drawn before the effect and again after it.
+- fail, lose: The share of calls that answer 503, or have their effect and no answer.
 
-The server can catch the next call of any tenant, before or after its act, until a test lets it go.
+The server can hold the next call of any tenant, before or after its effect, until a test releases it.
 
     python -m landlord_test_target.server --db FILE    prints the port that it listens on
 """
@@ -32,8 +32,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-CAUGHT_FOR = 10.0
-"""Seconds for which a caught call, and whoever waits for one, is held at most."""
+LONGEST_HOLD = 10.0
+"""Maximum seconds for which a call is held, and for which a test waits for such a call."""
 
 SCHEMA = """
 CREATE TABLE resources (
@@ -46,7 +46,7 @@ CREATE TABLE ledger (
 """
 
 
-class Luck(NamedTuple):
+class RandomFaults(NamedTuple):
     """The faults that chance draws for a call."""
 
     before: float = 0
@@ -67,13 +67,13 @@ class Target(ThreadingHTTPServer):
         self.database.row_factory = sqlite3.Row
         self.database.executescript(SCHEMA)
         self.faults: dict[tuple[str, str], dict[str, float]] = {}
-        self.chances: Mapping[str, float] = {}
-        self.dice = random.Random()  # not for cryptography
+        self.random_faults: Mapping[str, float] = {}
+        self.random = random.Random()  # not for cryptography
         self.delays: dict[str, list[dict[str, Any]]] = {}
         self.counts: dict[tuple[str, str], int] = {}
-        self.catching = ""
-        self.caught = threading.Event()
-        self.let_go = threading.Event()
+        self.held_moment = ""
+        self.call_is_held = threading.Event()
+        self.released = threading.Event()
 
     def handle_error(self, *_: object) -> None:
         """Ignore a broken connection: many tests kill the client."""
@@ -82,7 +82,7 @@ class Target(ThreadingHTTPServer):
         with self.lock:
             return [dict(row) for row in self.database.execute(sql, values)]
 
-    def note(self, body: dict[str, Any], call: str, outcome: str, request: str) -> None:
+    def write_ledger(self, body: dict[str, Any], call: str, outcome: str, request: str) -> None:
         values = (
             body["tenant"],
             body["engine"],
@@ -98,15 +98,15 @@ class Target(ThreadingHTTPServer):
             request,
         )
 
-    def chance(self, chances: dict[str, float]) -> None:
-        self.dice.seed(chances.pop("seed"))
-        self.chances = chances
+    def set_random_faults(self, chances: dict[str, float]) -> None:
+        self.random.seed(chances.pop("seed"))
+        self.random_faults = chances
 
-    def luck(self) -> Luck:
+    def draw_faults(self) -> RandomFaults:
         with self.lock:
-            before, fails, loses, after = (self.dice.random() for _ in range(4))
-        slow, fail, lose = (self.chances.get(kind, 0) for kind in ("slow", "fail", "lose"))
-        return Luck(before * slow, fails < fail, loses < lose, after * slow)
+            before, fails, loses, after = (self.random.random() for _ in range(4))
+        slow, fail, lose = (self.random_faults.get(kind, 0) for kind in ("slow", "fail", "lose"))
+        return RandomFaults(before * slow, fails < fail, loses < lose, after * slow)
 
     def delay(self, tenant: str, delays: list[dict[str, Any]]) -> None:
         with self.lock:
@@ -114,7 +114,7 @@ class Target(ThreadingHTTPServer):
             for late_call in delays:
                 self.counts[tenant, late_call["call"]] = 0
 
-    def late(self, tenant: str, call: str) -> dict[str, float]:
+    def delays_of_call(self, tenant: str, call: str) -> dict[str, float]:
         """Return the delays of this call of a tenant, by moment."""
         with self.lock:
             count = self.counts[tenant, call] = self.counts.get((tenant, call), 0) + 1
@@ -125,23 +125,23 @@ class Target(ThreadingHTTPServer):
             ]
         return {delay["moment"]: delay["seconds"] for delay in due}
 
-    def catch(self, moment: str) -> None:
-        self.caught.clear()
-        self.let_go.clear()
-        self.catching = moment
+    def hold_next_call(self, moment: str) -> None:
+        self.call_is_held.clear()
+        self.released.clear()
+        self.held_moment = moment
 
-    def gate(self, moment: str) -> None:
+    def hold_if_chosen(self, moment: str) -> None:
         with self.lock:
-            if moment != self.catching:
+            if moment != self.held_moment:
                 return
-            self.catching = ""
-        self.caught.set()
-        self.let_go.wait(CAUGHT_FOR)
+            self.held_moment = ""
+        self.call_is_held.set()
+        self.released.wait(LONGEST_HOLD)
 
     def fault(self, tenant: str, call: str, kind: str) -> float:
         return self.faults.get((tenant, call), {}).get(kind, 0)
 
-    def due(self, tenant: str, call: str, kind: str) -> bool:
+    def count_down_fault(self, tenant: str, call: str, kind: str) -> bool:
         """Check whether a counted fault is due, and count it down; below zero it always is."""
         with self.lock:
             fault = self.faults.get((tenant, call), {})
@@ -160,8 +160,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        if url.path == "/caught":
-            return self.answer(200, self.server.caught.wait(CAUGHT_FOR))
+        if url.path == "/held":
+            return self.answer(200, self.server.call_is_held.wait(LONGEST_HOLD))
         if url.path in ("/ledger", "/resources"):
             table = url.path.strip("/")
             sql = f"SELECT * FROM {table} WHERE ?1 IN ('', tenant) ORDER BY rowid"
@@ -178,40 +178,40 @@ class Handler(BaseHTTPRequestHandler):
             self.server.delay(**body)
             return self.answer(200, {})
         if self.path == "/chances":
-            self.server.chance(body)
+            self.server.set_random_faults(body)
             return self.answer(200, {})
-        if self.path == "/catch":
-            self.server.catch(body["moment"])
+        if self.path == "/hold-next":
+            self.server.hold_next_call(body["moment"])
             return self.answer(200, {})
-        if self.path == "/let-go":
-            self.server.let_go.set()
+        if self.path == "/release":
+            self.server.released.set()
             return self.answer(200, {})
         return self.call(self.path.strip("/"), body)
 
     def call(self, name: str, body: dict[str, Any]) -> None:
         server, tenant, request = self.server, body["tenant"], uuid4().hex
-        server.note(body, name, "asked", request)
-        if server.due(tenant, name, "refuse"):
+        server.write_ledger(body, name, "asked", request)
+        if server.count_down_fault(tenant, name, "refuse"):
             return self.answer(422, {"reason": "the target refuses this"})
-        if server.due(tenant, name, "fail"):
+        if server.count_down_fault(tenant, name, "fail"):
             return self.answer(503, {"reason": "the target is in trouble"})
-        server.gate("before")
-        luck, late = server.luck(), server.late(tenant, name)
+        server.hold_if_chosen("before")
+        faults, late = server.draw_faults(), server.delays_of_call(tenant, name)
         before = late.get("before", 0.0)
-        time.sleep(server.fault(tenant, name, "delay_before") + luck.before + before)
-        if luck.fails:
-            server.note(body, name, "failed", request)
-            return self.answer(503, {"reason": "the target is out of luck"})
+        time.sleep(server.fault(tenant, name, "delay_before") + faults.before + before)
+        if faults.fails:
+            server.write_ledger(body, name, "failed", request)
+            return self.answer(503, {"reason": "the target fails at random"})
         while server.fault(tenant, name, "hold"):
             time.sleep(0.02)
         status, document = getattr(self, f"do_{name}")(body)
-        server.note(body, name, str(status), request)
-        server.gate("after")
+        server.write_ledger(body, name, str(status), request)
+        server.hold_if_chosen("after")
         after = late.get("after", 0.0)
-        time.sleep(server.fault(tenant, name, "delay_after") + luck.after + after)
-        if luck.loses:
-            server.note(body, name, "lost", request)
-        if server.due(tenant, name, "drop") or luck.loses:
+        time.sleep(server.fault(tenant, name, "delay_after") + faults.after + after)
+        if faults.loses:
+            server.write_ledger(body, name, "lost", request)
+        if server.count_down_fault(tenant, name, "drop") or faults.loses:
             self.close_connection = True
             return None
         return self.answer(status, document)
@@ -230,8 +230,8 @@ class Handler(BaseHTTPRequestHandler):
             RETURNING id
         """
         name = (body["tenant"], body["engine"], body["location"])
-        doubles = self.server.fault(body["tenant"], "create", "doubles")
-        made = self.server.rows(sql, *name, json.dumps(body), doubles)
+        duplicate = self.server.fault(body["tenant"], "create", "duplicate")
+        made = self.server.rows(sql, *name, json.dumps(body), duplicate)
         return (201 if made else 409), self.find(body)
 
     def do_update(self, body: dict[str, Any]) -> tuple[int, object]:

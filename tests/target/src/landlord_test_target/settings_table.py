@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from landlord_engines_core.compute import docker, ecs, process
 from landlord_engines_core.settings import LogSettings, Secret, WorkerSettings
 from landlord_engines_core.settings.types import Duration
 from landlord_engines_restate import RestateSettings
@@ -24,6 +25,10 @@ SECTIONS: tuple[tuple[str, type], ...] = (
     ("worker", WorkerSettings),
     ("log", LogSettings),
     ("workflow.restate", RestateSettings),
+    *(
+        (f"compute.{factory.info.name}", factory.settings_type)
+        for factory in (docker.factory, ecs.factory, process.factory)
+    ),
 )
 
 
@@ -36,20 +41,23 @@ def table() -> str:
     )
 
 
-def written(document: str) -> str:
+def update_table(document: str) -> str:
     """Return the document with the current table."""
     before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{table()}{END}{after}"
 
 
-def _rows(section: str, kind: Any) -> Iterator[str]:
+def _rows(section: str, kind: Any, prefix: str = "") -> Iterator[str]:
     meanings = dict(_attributes(kind))
     for field in attrs.fields(kind):
+        if attrs.has(field.type):
+            yield from _rows(section, field.type, f"{prefix}{field.name}.")
+            continue
         also = "".join(f", `{name}`" for name in field.metadata.get("environment", {}))
-        variable = f"{section}.{field.name}".upper().replace(".", "_")
+        variable = f"{section}.{prefix}{field.name}".upper().replace(".", "_")
         default = _default(field)
-        yield f"| `{field.name}` | {default} | `{variable}`{also} | {meanings[field.name]} |\n"
+        yield f"| `{prefix}{field.name}` | {default} | `{variable}`{also} | {meanings[field.name]} |\n"
 
 
 def _attributes(kind: type) -> Iterator[tuple[str, str]]:
@@ -60,6 +68,8 @@ def _attributes(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def _default(field: Any) -> str:
+    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
+        return "none" if field.default.factory is dict else "see there"
     if field.default is None or field.default in ("", ()) or field.type is Secret:
         return "none"
     if field.type is Duration:
@@ -78,4 +88,4 @@ def _duration(seconds: float) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    path.write_text(written(path.read_text()))
+    path.write_text(update_table(path.read_text()))

@@ -45,10 +45,10 @@ class Target:
         return [row for row in rows if (row["call"], row["outcome"]) == (call, outcome)]
 
     async def rows(self, tenant: str) -> list[dict[str, Any]]:
-        """Return the ledger of a tenant: a row for each request, and one for each act."""
+        """Return the ledger of a tenant: a row for each request, and one for each effect."""
         return await self._get("ledger", tenant)
 
-    async def asked(self, tenant: str, call: str, count: int = 1) -> None:
+    async def wait_called(self, tenant: str, call: str, count: int = 1) -> None:
         """Wait until the target has received this many calls."""
 
         async def look() -> bool:
@@ -56,31 +56,31 @@ class Target:
 
         await wait_for(look)
 
-    async def fault(self, tenant: str, call: str, **kinds: float) -> None:
+    async def set_fault(self, tenant: str, call: str, **kinds: float) -> None:
         await self._post("faults", {"tenant": tenant, "call": call, **kinds})
 
-    async def late(self, tenant: str, delays: Sequence[Mapping[str, object]]) -> None:
+    async def delay_calls(self, tenant: str, delays: Sequence[Mapping[str, object]]) -> None:
         """Delay single calls, each given by its ``call``, ``nth``, ``moment`` and ``seconds``."""
         await self._post("delays", {"tenant": tenant, "delays": list(delays)})
 
-    async def chances(self, seed: int, **kinds: float) -> None:
+    async def set_random_faults(self, seed: int, **kinds: float) -> None:
         """Set the chances of faults for every call."""
         await self._post("chances", {"seed": seed, **kinds})
 
-    async def everything(self, what: str) -> list[dict[str, Any]]:
+    async def rows_of_all(self, what: str) -> list[dict[str, Any]]:
         """Return the ledger, or the resources, of all tenants."""
         return await self._get(what, "")
 
-    async def catch(self, moment: str) -> bool:
-        """Hold the next call ``before`` or ``after`` its act, and return whether one came."""
-        await self._post("catch", {"moment": moment})
-        async with self.http.get(f"{self.url}/caught") as response:
-            caught: bool = await response.json()
-            return caught
+    async def hold_next_call(self, moment: str) -> bool:
+        """Hold the next call ``before`` or ``after`` its effect, and return whether one came in time."""
+        await self._post("hold-next", {"moment": moment})
+        async with self.http.get(f"{self.url}/held") as response:
+            is_held: bool = await response.json()
+            return is_held
 
-    async def let_go(self) -> None:
-        """Release the call that was caught."""
-        await self._post("let-go", {})
+    async def release_call(self) -> None:
+        """Release the held call."""
+        await self._post("release", {})
 
     async def _post(self, path: str, body: Mapping[str, object]) -> None:
         async with self.http.post(f"{self.url}/{path}", json=body) as response:

@@ -15,24 +15,26 @@ class Landlord:
 
     Attributes:
         tenants: The known tenants; any other gets 404.
-        away: Whether the API fails all requests, so that no tenant is resynced.
-        silent_about: The tenants whose requests fail.
-        asked: The path of each request.
-        quick: Unset while answers are held back.
+        is_down: Whether the API fails all requests, so that no tenant is resynced.
+        failing_tenants: The tenants whose requests fail.
+        requested_paths: The path of each request.
+        may_answer: Unset while answers are held back.
     """
 
     def __init__(self, server: HTTPServer) -> None:
         self.url = server.url_for("/")
         self.tenants: dict[str, dict[str, object]] = {}
-        self.away = False
-        self.silent_about: set[str] = set()
-        self.asked: list[str] = []
-        self.quick = threading.Event()
-        self.quick.set()
+        self.is_down = False
+        self.failing_tenants: set[str] = set()
+        self.requested_paths: list[str] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
         server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
 
-    def says(self, tenant: str, status: str, engine: str = "target", **config: object) -> None:
+    def set_tenant(
+        self, tenant: str, status: str, engine: str = "target", **config: object
+    ) -> None:
         self.tenants[tenant] = {
             "id": tenant,
             "status": status,
@@ -40,15 +42,15 @@ class Landlord:
             "labels": {"compute_provider": engine},
         }
 
-    def forgets(self, tenant: str) -> None:
+    def remove_tenant(self, tenant: str) -> None:
         """Remove a tenant, as after its delete."""
         self.tenants.pop(tenant, None)
 
     def _tenant(self, request: Request) -> Response:
-        self.asked.append(request.path)
-        self.quick.wait()
+        self.requested_paths.append(request.path)
+        self.may_answer.wait()
         tenant = request.path.rsplit("/", 1)[1]
-        if self.away or tenant in self.silent_about:
+        if self.is_down or tenant in self.failing_tenants:
             return Response("oh", 500)
         found = self.tenants.get(tenant)
         document, status = (found, 200) if found else ({"error": "Tenant not found"}, 404)

@@ -1,4 +1,4 @@
-"""A worker in its own process."""
+"""A worker process, and waits for its log lines and its end."""
 
 import asyncio
 import json
@@ -14,14 +14,16 @@ from uuid import uuid4
 import attrs
 import yaml
 
-from landlord_test_target.forks import Forked, forked
+from landlord_test_target.forks import ForkedProcess, fork_host
 from landlord_test_target.waiting import wait_for
 
 HOST = Path(sys.executable).parent / "landlord-host"
 
 
 def _variables() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # Both change from test to test, and no worker reads them.
+    passing = ("COVERAGE_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(passing)}
 
 
 _AT_START = _variables()
@@ -34,7 +36,7 @@ class Worker:
     Attributes:
         environment: Variables of its own. With such variables the worker is not forked, because some
             modules read them when they are imported.
-        forked: Whether the worker may be forked. A forked worker loses a signal that comes at once,
+        may_fork: Whether the worker may be forked. A forked worker loses a signal that comes at once,
             because Python drops signals that a new fork has not handled yet.
     """
 
@@ -43,8 +45,8 @@ class Worker:
     arguments: tuple[str, ...] = ()
     engine: str = "restate"
     environment: Mapping[str, str] = attrs.field(factory=dict)
-    forked: bool = True
-    process: Process | Forked | None = None
+    may_fork: bool = True
+    process: Process | ForkedProcess | None = None
     log: Path = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -60,7 +62,7 @@ class Worker:
         return path
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         return self.process is not None and self.process.returncode is None
 
     async def command(self, *arguments: str, engine: str = "restate") -> tuple[int, str]:
@@ -78,10 +80,10 @@ class Worker:
         self.process = await self._run(command, self.log)
         return self
 
-    async def _run(self, arguments: tuple[str, ...], output: Path) -> Process | Forked:
+    async def _run(self, arguments: tuple[str, ...], output: Path) -> Process | ForkedProcess:
         command = (str(HOST), *arguments)
-        if self.forked and not self.environment and _variables() == _AT_START:
-            return forked(command, output)
+        if self.may_fork and not self.environment and _variables() == _AT_START:
+            return fork_host(command, output)
         with output.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *command,
@@ -91,43 +93,45 @@ class Worker:
                 stderr=log,
             )
 
-    async def registered(self) -> "Worker":
-        await self.logged("registration changed", state="registered")
+    async def wait_registered(self) -> "Worker":
+        await self.wait_logged("registration changed", state="registered")
         return self
 
-    def lines(self) -> list[dict[str, Any]]:
+    def log_lines(self) -> list[dict[str, Any]]:
         lines = self.log.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def text(self) -> str:
+    def log_text(self) -> str:
         return self.log.read_text()
 
-    async def logged(self, message: str, count: int = 1, **values: object) -> list[dict[str, Any]]:
+    async def wait_logged(
+        self, message: str, count: int = 1, **values: object
+    ) -> list[dict[str, Any]]:
         """Wait for ``count`` log lines with this message and these values, and return them."""
 
         async def look() -> list[dict[str, Any]]:
             expected = {"message": message, **values}.items()
-            matches = [line for line in self.lines() if expected <= line.items()]
+            matches = [line for line in self.log_lines() if expected <= line.items()]
             return matches if len(matches) >= count else []
 
         try:
             return await wait_for(look)
         except AssertionError as error:
-            raise AssertionError(f"not logged: {message} {values}\n{self.text()}") from error
+            raise AssertionError(f"not logged: {message} {values}\n{self.log_text()}") from error
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
 
-    async def ended(self, within: float = 40.0) -> int:
+    async def wait_ended(self, within: float = 40.0) -> int:
         assert self.process is not None
         return await asyncio.wait_for(self.process.wait(), within)
 
     async def terminate(self) -> int:
-        self.signal(signal.SIGTERM)
-        return await self.ended()
+        self.send_signal(signal.SIGTERM)
+        return await self.wait_ended()
 
     async def kill(self) -> None:
-        if self.process is not None and self.lives:
+        if self.process is not None and self.is_running:
             self.process.kill()
             await self.process.wait()

@@ -3,21 +3,19 @@
 It needs aiodocker, which the extra ``docker`` installs.
 """
 
-from collections.abc import Mapping
-
 from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.factory import (
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
+)
 from landlord_engines_core.errors import PluginImportFailed
 
-__all__ = ["create_docker"]
+__all__ = ["factory"]
 
 
-def create_docker(settings: Mapping[str, object]) -> ComputeEngine:
-    """Create the engine from the section ``compute.docker``.
-
-    Raises:
-        ComputeRefused: The settings are not accepted.
-        PluginImportFailed: aiodocker is not installed.
-    """
+def _create(context: ComputeContext) -> ComputeEngine:
     try:
         from landlord_engines_core.compute.docker import engine  # noqa: PLC0415  # aiodocker is optional
     except ModuleNotFoundError as error:
@@ -25,4 +23,14 @@ def create_docker(settings: Mapping[str, object]) -> ComputeEngine:
             f"the compute engine docker needs {error.name}, which is not installed",
             hint="pip install 'landlord-engines-core[docker]'",
         ) from error
-    return engine.from_settings(settings)
+    return engine.DockerCompute(context=context)
+
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="docker", contract=1),
+    settings_type=DockerSettings,
+    create_engine=_create,
+)
+
+# TEMP: environments that were installed before this change name it so.
+create_docker = factory

@@ -26,6 +26,7 @@ from landlord_engines_core.compute.docker.labels import OWNER
 from landlord_engines_core.compute.docker.pulls import pull_error
 from landlord_engines_core.compute.docker.requests import Body
 from landlord_engines_core.compute.docker.settings import DockerSettings
+from landlord_engines_core.compute.factory import TimeRequest, pass_untimed
 from landlord_engines_core.compute.in_flight import send
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
@@ -47,6 +48,7 @@ class DockerClient:
     """
 
     settings: DockerSettings
+    time_request: TimeRequest = pass_untimed
     _docker: aiodocker.Docker | None = attrs.field(default=None, init=False)
     _session: aiohttp.ClientSession | None = attrs.field(default=None, init=False)
 
@@ -170,8 +172,9 @@ class DockerClient:
                 auth = {"username": registry.username, "password": registry.password}
                 progress = docker.images.pull(with_registry(image), auth=auth, stream=True)
             # Read without keeping it: a pull has no limit on its messages.
-            async for _ in progress:
-                pass
+            with self.time_request("pull an image"):
+                async for _ in progress:
+                    pass
         except aiodocker.DockerError as error:
             raise pull_error(error.status, error.message, image) from error
         except _NO_ANSWER as error:
@@ -297,8 +300,9 @@ class DockerClient:
     async def _request(self, action: str, seconds: float = 0) -> AsyncIterator[aiodocker.Docker]:
         """Limit a request in time, and translate its errors."""
         try:
-            async with asyncio.timeout(self.settings.request_timeout + seconds):
-                yield self._connect()
+            with self.time_request(action):
+                async with asyncio.timeout(self.settings.request_timeout + seconds):
+                    yield self._connect()
         except aiodocker.DockerError as error:
             if error.status == NO_CONNECTION:
                 raise connection_error(error, self.settings.host) from error

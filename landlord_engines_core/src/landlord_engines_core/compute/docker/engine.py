@@ -31,16 +31,17 @@ from landlord_engines_core.compute.docker.removal import remove
 from landlord_engines_core.compute.docker.replacement import longest_carry
 from landlord_engines_core.compute.docker.requests import build_body
 from landlord_engines_core.compute.docker.restoration import Restoration
-from landlord_engines_core.compute.docker.settings import DockerSettings, read_section
+from landlord_engines_core.compute.docker.settings import DockerSettings
 from landlord_engines_core.compute.docker.volumes import (
     forget_volumes,
     note_volumes,
     remove_noted_volumes,
 )
+from landlord_engines_core.compute.factory import ComputeContext
 from landlord_engines_core.compute.in_flight import Failpoint, observing, pass_by
 from landlord_engines_core.errors import ComputeUnavailable
 
-__all__ = ["DockerCompute", "from_settings"]
+__all__ = ["DockerCompute"]
 
 _ATTEMPTS = 8
 """Maximum attempts of one call while other workers interfere with the tenant."""
@@ -51,21 +52,24 @@ class DockerCompute(ComputeEngine):
     """One container for each tenant; all state is on the daemon.
 
     Attributes:
-        settings: The operator's settings.
-        defaults: The defaults for tenants' configurations.
+        context: The operator's settings, and the worker's metrics.
         reached: Called with the name of each failpoint.
     """
 
-    settings: DockerSettings
-    defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    context: ComputeContext
     reached: Failpoint = pass_by
-    name: str = attrs.field(default="docker", init=False)
     single_location: ClassVar[bool] = True
     _client: DockerClient = attrs.field(init=False, repr=False)
 
     @_client.default
     def _make_client(self) -> DockerClient:
-        return DockerClient(self.settings)
+        return DockerClient(self.settings, self.context.time_request)
+
+    @property
+    def settings(self) -> DockerSettings:
+        """The operator's settings."""
+        settings: DockerSettings = self.context.settings
+        return settings
 
     def config_schema(self) -> Mapping[str, object]:
         """Return Landlord's schema with the keys that only this engine has."""
@@ -73,7 +77,7 @@ class DockerCompute(ComputeEngine):
 
     def config_defaults(self) -> Mapping[str, object]:
         """Return the section ``compute.docker`` without the operator's keys."""
-        return self.defaults
+        return self.context.defaults
 
     def validate(self, config: Mapping[str, object]) -> None:
         """Check form and policy."""
@@ -81,7 +85,8 @@ class DockerCompute(ComputeEngine):
 
     def validate_defaults(self) -> None:
         """Check form and policy; a tenant may add the image."""
-        self._read({**self.defaults, "image": self.defaults.get("image") or "image"})
+        defaults = self.context.defaults
+        self._read({**defaults, "image": defaults.get("image") or "image"})
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """Return the only location, the daemon."""
@@ -229,13 +234,3 @@ class DockerCompute(ComputeEngine):
             await forget_volumes(self._client, tenant)
         await remove(self._client, container)
         self.reached("delete:removed")
-
-
-def from_settings(section: Mapping[str, object], *, reached: Failpoint = pass_by) -> DockerCompute:
-    """Create the engine from its section, without reaching the daemon.
-
-    Raises:
-        ComputeRefused: With the path of each bad key, never its value.
-    """
-    settings, defaults = read_section(section)
-    return DockerCompute(settings=settings, defaults=defaults, reached=reached)

@@ -1,17 +1,14 @@
-"""The section ``compute.docker``: the daemon's address, the policy, and the defaults for tenants."""
+"""The operator's settings in the section ``compute.docker``: the daemon's address, and the policy."""
 
 import re
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 import attrs
 
-from landlord_engines_core.compute import sections
-from landlord_engines_core.compute.docker.config import SCHEMA
-from landlord_engines_core.compute.unknown_keys import properties_of, unknown_keys
-from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.errors import SettingsError
+from landlord_engines_core.settings.types import Duration, Secret
 
-__all__ = ["DockerSettings", "Policy", "Registry", "read_section"]
+__all__ = ["DockerSettings", "Policy", "Registry"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _VOLUMES = re.compile(r"[A-Za-z0-9_.*?-]+")
@@ -55,12 +52,12 @@ class Registry:
     """Credentials for a registry."""
 
     username: str
-    password: str = attrs.field(repr=False)
+    password: Secret
 
 
 @attrs.frozen(kw_only=True)
 class DockerSettings:
-    """The operator's part of the section. All times are seconds.
+    """The operator's settings.
 
     Attributes:
         host: The daemon's address, as in ``DOCKER_HOST``.
@@ -70,55 +67,41 @@ class DockerSettings:
         network_driver: The driver of a network that is created.
         label_prefix: The prefix of container names and of a copy of three labels.
         registries: Credentials by a registry's address, ``docker.io`` for Docker Hub.
-        stop_timeout: Time for a container to stop before it is killed.
+        stop_timeout: Seconds for a container to stop before it is killed.
         stable_window: Time without a restart after which a container without any health check is
             healthy. It grows with each restart.
         health_timeout: Time for a container to become healthy in an update, and to pass its check.
         request_timeout: Time for the daemon to answer.
     """
 
-    host: str = "unix:///var/run/docker.sock"
-    cert_path: str = ""
-    tls_verify: bool = False
+    # The variables of Docker's own clients override the file, as in Landlord.
+    host: str = attrs.field(
+        default="unix:///var/run/docker.sock",
+        metadata={"environment": {"DOCKER_HOST": "{}"}},
+    )
+    cert_path: str = attrs.field(default="", metadata={"environment": {"DOCKER_CERT_PATH": "{}"}})
+    # Docker's clients read any text as yes.
+    tls_verify: bool = attrs.field(
+        default=False, metadata={"environment": {"DOCKER_TLS_VERIFY": "true"}}
+    )
     network_name: str = "bridge"
     network_driver: str = "bridge"
     label_prefix: str = "landlord"
-    registries: Mapping[str, Registry] = attrs.field(factory=dict)
-    policy: Policy = attrs.field(factory=Policy)
+    registries: dict[str, Registry] = attrs.field(factory=dict)
+    policy: Policy = Policy()
     stop_timeout: int = 10
-    stable_window: float = 3.0
-    health_timeout: float = 60.0
-    request_timeout: float = 60.0
+    stable_window: Duration = Duration(3.0)
+    health_timeout: Duration = Duration(60.0)
+    request_timeout: Duration = Duration(60.0)
 
+    def check(self) -> None:
+        """Check names, paths and numbers.
 
-def read_section(section: Mapping[str, object]) -> tuple[DockerSettings, dict[str, object]]:
-    """Read the section ``compute.docker``.
-
-    Returns:
-        The operator's settings, and the rest: the defaults for tenants' configurations.
-
-    Raises:
-        ComputeRefused: With the path of each bad key, never its value.
-    """
-    operator_keys = sections.field_names(DockerSettings)
-    # Landlord's settings files list every key; an unset key is empty.
-    given = {
-        key: value
-        for key, value in section.items()
-        if key not in operator_keys or value not in ("", None)
-    }
-    settings, defaults = sections.read_section(
-        "docker", given, DockerSettings, properties_of(SCHEMA)
-    )
-    policy = given.get("policy", {})
-    assert isinstance(policy, Mapping), "read_section refuses any other type"
-    problems = [
-        *unknown_keys(policy, sections.field_names(Policy), "compute.docker.policy."),
-        *(f"compute.docker.{problem}" for problem in _find_problems(settings)),
-    ]
-    if problems:
-        raise ComputeRefused("; ".join(problems))
-    return settings, defaults
+        Raises:
+            SettingsError: With the path of each bad key, never its value.
+        """
+        if problems := [f"compute.docker.{problem}" for problem in _find_problems(self)]:
+            raise SettingsError("; ".join(problems), hint="correct each setting in its source")
 
 
 def _find_problems(settings: DockerSettings) -> list[str]:
@@ -148,8 +131,7 @@ def _find_problems(settings: DockerSettings) -> list[str]:
         "policy.pids_limit must be above zero": policy.pids_limit > 0,
         "health_timeout and request_timeout must be above zero": settings.health_timeout > 0
         and settings.request_timeout > 0,
-        "stop_timeout and stable_window must not be below zero": settings.stop_timeout >= 0
-        and settings.stable_window >= 0,
+        "stop_timeout must not be below zero": settings.stop_timeout >= 0,
     }
     return [problem for problem, is_met in checks.items() if not is_met]
 

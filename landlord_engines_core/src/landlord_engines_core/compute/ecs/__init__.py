@@ -4,21 +4,19 @@ The engine finds a service by its name in the location's cluster. Its tags name 
 hash of the applied configuration. The engine needs aiobotocore, which the extra ``ecs`` installs.
 """
 
-from collections.abc import Mapping
-
 from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.compute.ecs.settings import EcsSettings
+from landlord_engines_core.compute.factory import (
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
+)
 from landlord_engines_core.errors import PluginImportFailed
 
-__all__ = ["create_ecs"]
+__all__ = ["factory"]
 
 
-def create_ecs(settings: Mapping[str, object]) -> ComputeEngine:
-    """Create the engine from the section ``compute.ecs``.
-
-    Raises:
-        ComputeRefused: The settings are not accepted.
-        PluginImportFailed: aiobotocore is not installed.
-    """
+def _create(context: ComputeContext) -> ComputeEngine:
     try:
         from landlord_engines_core.compute.ecs import engine  # noqa: PLC0415  # aiobotocore is optional
     except ModuleNotFoundError as error:
@@ -26,4 +24,14 @@ def create_ecs(settings: Mapping[str, object]) -> ComputeEngine:
             f"the compute engine ecs needs {error.name}, which is not installed",
             hint="pip install 'landlord-engines-core[ecs]'",
         ) from error
-    return engine.from_settings(settings)
+    return engine.create_ecs(context)
+
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="ecs", contract=1),
+    settings_type=EcsSettings,
+    create_engine=_create,
+)
+
+# TEMP: environments that were installed before this change name it so.
+create_ecs = factory

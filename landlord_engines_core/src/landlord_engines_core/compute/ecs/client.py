@@ -16,6 +16,7 @@ import attrs
 
 from landlord_engines_core.compute.ecs.errors import NotFound, translate_errors
 from landlord_engines_core.compute.ecs.sessions import LONGEST_CALL
+from landlord_engines_core.compute.factory import TimeRequest, pass_untimed
 from landlord_engines_core.compute.in_flight import observing, send
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
 
@@ -48,17 +49,19 @@ class ServiceClient:
         ecs: The client of ECS.
         cluster: The cluster's ARN or name.
         name: The service's name.
+        time_request: Times one call.
     """
 
     ecs: "ECSClient"
     cluster: str
     name: str
+    time_request: TimeRequest = pass_untimed
 
     async def describe(self) -> "ServiceTypeDef | None":
         """Return the service with its tags, or a deleted one while ECS still describes it."""
         observing()
         try:
-            with translate_errors():
+            with translate_errors(), self.time_request("describe the service"):
                 answer = await self.ecs.describe_services(
                     cluster=self.cluster, services=[self.name], include=["TAGS"]
                 )
@@ -76,7 +79,7 @@ class ServiceClient:
 
     async def create(self, request: "CreateServiceRequestTypeDef") -> "ServiceTypeDef":
         """Create the service."""
-        answer = await _send_change(lambda: self.ecs.create_service(**request))
+        answer = await self._send("create the service", lambda: self.ecs.create_service(**request))
         service = answer["service"]
         if service.get("status") != "ACTIVE":
             # The client token was used before, for a service that was deleted since.
@@ -86,7 +89,7 @@ class ServiceClient:
     async def update(self, request: "UpdateServiceRequestTypeDef") -> None:
         """Change the fields in the request and leave the others."""
         with _require_service():
-            await _send_change(lambda: self.ecs.update_service(**request))
+            await self._send("update the service", lambda: self.ecs.update_service(**request))
 
     async def delete(self) -> bool:
         """Delete the service and stop its tasks.
@@ -95,8 +98,11 @@ class ServiceClient:
             Whether there was one.
         """
         try:
-            await _send_change(
-                lambda: self.ecs.delete_service(cluster=self.cluster, service=self.name, force=True)
+            await self._send(
+                "delete the service",
+                lambda: self.ecs.delete_service(
+                    cluster=self.cluster, service=self.name, force=True
+                ),
             )
         except NotFound:
             return False
@@ -106,23 +112,26 @@ class ServiceClient:
         """Set tags on the service, replacing those of the same keys."""
         pairs: list[TagTypeDef] = [{"key": key, "value": tags[key]} for key in sorted(tags)]
         with _require_service():
-            await _send_change(lambda: self.ecs.tag_resource(resourceArn=arn, tags=pairs))
+            await self._send(
+                "tag the service", lambda: self.ecs.tag_resource(resourceArn=arn, tags=pairs)
+            )
 
     async def untag(self, arn: str, keys: list[str]) -> None:
         """Remove tags from the service."""
         with _require_service():
-            await _send_change(lambda: self.ecs.untag_resource(resourceArn=arn, tagKeys=keys))
+            await self._send(
+                "untag the service", lambda: self.ecs.untag_resource(resourceArn=arn, tagKeys=keys)
+            )
 
+    async def _send(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call that changes something; every such call uses this method."""
 
-async def _send_change(call: Callable[[], Awaitable[T]]) -> T:
-    """Make a call that changes something; every such call uses this function."""
+        async def request() -> T:
+            with translate_errors(), self.time_request(name):
+                async with asyncio.timeout(LONGEST_CALL):
+                    return await call()
 
-    async def request() -> T:
-        with translate_errors():
-            async with asyncio.timeout(LONGEST_CALL):
-                return await call()
-
-    return await send(request)
+        return await send(request)
 
 
 @contextmanager

@@ -19,12 +19,18 @@ from landlord_engines_core.compute.ecs.location import Location, location_of
 from landlord_engines_core.compute.ecs.observe import observe_service, tags_of
 from landlord_engines_core.compute.ecs.reconcile import Reconciliation
 from landlord_engines_core.compute.ecs.sessions import LONGEST_CALL, Clients
-from landlord_engines_core.compute.ecs.settings import EcsSettings, read_section
+from landlord_engines_core.compute.ecs.settings import EcsSettings, separate_external_id
 from landlord_engines_core.compute.ecs.tags import belongs_to, is_of_location
+from landlord_engines_core.compute.factory import (
+    ComputeContext,
+    ComputeLimits,
+    TimeRequest,
+    pass_untimed,
+)
 from landlord_engines_core.compute.in_flight import Failpoint, pass_by
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["EcsCompute", "from_settings"]
+__all__ = ["EcsCompute", "create_ecs"]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,13 +42,16 @@ class EcsCompute(ComputeEngine):
         defaults: The defaults for tenants' configurations.
         clients: The clients of ECS.
         reached: Called with the name of each failpoint.
+        limits: The worker's limits.
+        time_request: Times one call.
     """
 
     settings: EcsSettings
     defaults: Mapping[str, object] = attrs.field(repr=False)
     clients: Clients
     reached: Failpoint = pass_by
-    name: str = attrs.field(default="ecs", init=False)
+    limits: ComputeLimits = attrs.field(factory=ComputeLimits)
+    time_request: TimeRequest = pass_untimed
 
     def config_schema(self) -> Mapping[str, object]:
         """Return the schema of Landlord's ECS provider, which allows other keys too."""
@@ -101,7 +110,7 @@ class EcsCompute(ComputeEngine):
                 spec=spec,
                 config=read_config(spec.config),
                 location=location,
-                rollout_timeout=self.settings.rollout_timeout,
+                rollout_timeout=self._watch_timeout(),
                 reached=self.reached,
             )
             return await reconciliation.run()
@@ -134,8 +143,15 @@ class EcsCompute(ComputeEngine):
             with translate_errors():
                 ecs = await stack.enter_async_context(self.clients.ecs(location))
             yield ServiceClient(
-                ecs=ecs, cluster=location.cluster, name=location.service_name(tenant)
+                ecs=ecs,
+                cluster=location.cluster,
+                name=location.service_name(tenant),
+                time_request=self.time_request,
             )
+
+    def _watch_timeout(self) -> float:
+        # An attempt that the worker cancels cannot say that the rollout continues.
+        return min(self.settings.rollout_timeout, self.limits.step_timeout / 2)
 
     def _check_external_id(self, config: EcsConfig) -> None:
         role = config.assume_role
@@ -150,12 +166,18 @@ class EcsCompute(ComputeEngine):
             )
 
 
-def from_settings(section: Mapping[str, object]) -> EcsCompute:
-    """Create the engine from the section ``compute.ecs``.
+def create_ecs(context: ComputeContext) -> EcsCompute:
+    """Create the engine.
 
     Raises:
-        ComputeRefused: A key has a wrong type, or the defaults name one service for all tenants.
+        ComputeRefused: A default has a wrong type, or the defaults name one service for all tenants.
     """
-    settings, defaults = read_section(section)
+    settings, defaults = separate_external_id(context.settings, context.defaults)
     clients = Clients(endpoint_url=settings.endpoint_url, external_ids=settings.external_ids)
-    return EcsCompute(settings=settings, defaults=defaults, clients=clients)
+    return EcsCompute(
+        settings=settings,
+        defaults=defaults,
+        clients=clients,
+        limits=context.limits,
+        time_request=context.time_request,
+    )

@@ -1,4 +1,4 @@
-"""The section ``compute.ecs``: the operator's settings, and the defaults for tenants.
+"""The operator's settings in the section ``compute.ecs``, and the defaults for tenants.
 
 The operator is the person who runs the worker. Tenants can change the defaults only.
 """
@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 import attrs
 
-from landlord_engines_core.compute import sections
-from landlord_engines_core.compute.ecs.config import SCHEMA, read_config
-from landlord_engines_core.compute.unknown_keys import properties_of
+from landlord_engines_core.compute.ecs.config import read_config
 from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.settings.types import Duration, Secret, Url
 
-__all__ = ["EcsSettings", "read_section"]
+__all__ = ["EcsSettings", "separate_external_id"]
 
 
 @attrs.frozen(kw_only=True)
@@ -20,27 +19,26 @@ class EcsSettings:
     """The operator's settings.
 
     Attributes:
-        endpoint_url: A custom AWS endpoint, for example LocalStack; ``None`` for AWS itself.
+        endpoint_url: A custom AWS endpoint, for example LocalStack; empty for AWS itself.
         external_ids: The external id of each role to assume, by the role's ARN.
-        rollout_timeout: Seconds for which one attempt watches a rollout. Then the rollout continues, the
-            attempt fails, and the worker engine retries it.
+        rollout_timeout: How long one attempt watches a rollout, at most half of worker.step_timeout.
+            Then the rollout continues, the attempt fails, and the worker engine retries it.
     """
 
-    endpoint_url: str | None = None
-    external_ids: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    rollout_timeout: float = 60.0
+    endpoint_url: Url | None = None
+    external_ids: dict[str, Secret] = attrs.field(factory=dict)
+    rollout_timeout: Duration = Duration(60.0)
 
 
-def read_section(section: Mapping[str, object]) -> tuple[EcsSettings, dict[str, object]]:
-    """Read the section ``compute.ecs``.
-
-    Returns:
-        The operator's settings, and the rest: the defaults for tenants' configurations.
+def separate_external_id(
+    settings: EcsSettings, given: Mapping[str, object]
+) -> tuple[EcsSettings, dict[str, object]]:
+    """Check the defaults for tenants, and move a default role's external id into the settings.
 
     Raises:
         ComputeRefused: A key has a wrong type, or the defaults name one service for all tenants.
     """
-    settings, defaults = sections.read_section("ecs", section, EcsSettings, properties_of(SCHEMA))
+    defaults = dict(given)
     config = read_config(defaults)
     config.check()
     if config.service_name:
@@ -56,6 +54,6 @@ def read_section(section: Mapping[str, object]) -> tuple[EcsSettings, dict[str, 
     session_name = {"session_name": role.session_name} if role.session_name else {}
     defaults["assume_role"] = {"role_arn": role.role_arn, **session_name}
     if role.external_id:
-        external_ids = {**settings.external_ids, role.role_arn: role.external_id}
+        external_ids = {**settings.external_ids, role.role_arn: Secret(role.external_id)}
         settings = attrs.evolve(settings, external_ids=external_ids)
     return settings, defaults

@@ -1,5 +1,16 @@
 """The compute engine ``process``: one local process for each tenant, which outlives the worker."""
 
-from landlord_engines_core.compute.process.engine import ProcessCompute, create_process
+from landlord_engines_core.compute.factory import ComputeEngineFactory, ComputeEngineInfo
+from landlord_engines_core.compute.process.engine import ProcessCompute
+from landlord_engines_core.compute.process.settings import ProcessSettings
 
-__all__ = ["ProcessCompute", "create_process"]
+__all__ = ["ProcessCompute", "factory"]
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="process", contract=1),
+    settings_type=ProcessSettings,
+    create_engine=lambda context: ProcessCompute(context=context),
+)
+
+# TEMP: environments that were installed before this change name it so.
+create_process = factory

@@ -1,6 +1,5 @@
 """The compute engine ``process``, for development and single machines."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from landlord_engines_core.compute.contract import (
     Observation,
     digest_of,
 )
+from landlord_engines_core.compute.factory import ComputeContext
 from landlord_engines_core.compute.in_flight import Failpoint, pass_by
 from landlord_engines_core.compute.process import runner
 from landlord_engines_core.compute.process.config import SCHEMA, TenantConfig
@@ -28,11 +28,10 @@ from landlord_engines_core.compute.process.reconcile import LONGEST_CARRY, Tenan
 from landlord_engines_core.compute.process.settings import (
     ProcessSettings,
     check_folder,
-    read_section,
 )
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["ProcessCompute", "create_process"]
+__all__ = ["ProcessCompute"]
 
 # -I and -S: the runner reads no PYTHON* variable, imports nothing from its folder, and starts in half
 # the time.
@@ -44,18 +43,21 @@ class ProcessCompute(ComputeEngine):
     """One process for each tenant, which outlives the worker.
 
     Attributes:
-        settings: The operator's settings.
-        defaults: The defaults for tenants' configurations.
+        context: The operator's settings, and the worker's threads.
         runner: The runner's command line, without its arguments.
         reached: Called with the name of each failpoint.
     """
 
-    settings: ProcessSettings
-    defaults: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    context: ComputeContext
     runner: tuple[str, ...] = _RUNNER
     reached: Failpoint = pass_by
-    name: str = attrs.field(default="process", init=False)
     single_location: ClassVar[bool] = True
+
+    @property
+    def settings(self) -> ProcessSettings:
+        """The operator's settings."""
+        settings: ProcessSettings = self.context.settings
+        return settings
 
     def config_schema(self) -> Mapping[str, object]:
         """Return the schema of a tenant's configuration."""
@@ -63,7 +65,7 @@ class ProcessCompute(ComputeEngine):
 
     def config_defaults(self) -> Mapping[str, object]:
         """Return the section ``compute.process`` without the operator's keys."""
-        return self.defaults
+        return self.context.defaults
 
     def validate(self, config: Mapping[str, object]) -> None:
         """Refuse text that no system call accepts, and 80.0 in place of a whole number."""
@@ -75,7 +77,7 @@ class ProcessCompute(ComputeEngine):
 
     def validate_defaults(self) -> None:
         """Validate the defaults, with a placeholder for the command."""
-        self.validate({"command": ["command"], **self.defaults})
+        self.validate({"command": ["command"], **self.context.defaults})
 
     def location(self, config: Mapping[str, object]) -> str:  # noqa: ARG002  # the contract's signature
         """Return the only location, this machine."""
@@ -83,7 +85,7 @@ class ProcessCompute(ComputeEngine):
 
     async def reach(self) -> str:
         """Check that the folder can be used, without creating it."""
-        return await asyncio.to_thread(check_folder, Path(self.settings.folder))
+        return await self.context.run_in_thread(check_folder, Path(self.settings.folder))
 
     async def inspect(self, tenant: str, location: str) -> Observation:  # noqa: ARG002  # as above
         """Read the tenant's folder and check its command's health."""
@@ -136,16 +138,6 @@ class ProcessCompute(ComputeEngine):
             key_hashes=spec.key_hashes,
             output_limit=self.settings.output_limit,
         )
-
-
-def create_process(section: Mapping[str, object]) -> ProcessCompute:
-    """Create the engine from the section ``compute.process``.
-
-    Raises:
-        ComputeRefused: With the path of each bad key, never its value.
-    """
-    settings, defaults = read_section(section)
-    return ProcessCompute(settings=settings, defaults=defaults)
 
 
 def _check_text(path: str, value: object) -> None:

@@ -1,21 +1,18 @@
-"""The section ``compute.process``: the operator's settings, and the defaults for tenants.
+"""The operator's settings in the section ``compute.process``.
 
-The operator is the person who runs the worker. Tenants can change the defaults only.
+The operator is the person who runs the worker. Tenants cannot change these settings.
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
-from landlord_engines_core.compute import sections
-from landlord_engines_core.compute.process.config import TenantConfig
 from landlord_engines_core.compute.process.errors import error_name
-from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.errors import ComputeUnavailable, SettingsError
 from landlord_engines_core.folders import state_folder
 
-__all__ = ["Ports", "ProcessSettings", "check_folder", "read_section"]
+__all__ = ["Ports", "ProcessSettings", "check_folder"]
 
 _ALL_ACCESS = os.R_OK | os.W_OK | os.X_OK
 
@@ -26,10 +23,19 @@ class Ports:
 
     The defaults lie below the ephemeral ports of Linux and macOS. No outgoing connection takes a port
     while its tenant is restarted.
+
+    Attributes:
+        first: The first port from which a free one is chosen.
+        last: The last such port.
     """
 
     first: int = 20_000
     last: int = 29_999
+
+
+def _default_folder() -> str:
+    state = state_folder()
+    return "" if state is None else str(state / "process")
 
 
 @attrs.frozen(kw_only=True)
@@ -37,50 +43,38 @@ class ProcessSettings:
     """The operator's settings.
 
     Attributes:
-        folder: The absolute path of the folder with the tenants' folders.
+        folder: The absolute path of the folder with the tenants' folders; landlord/process in the
+            user's state folder by default.
         ports: The ports to choose from.
         output_limit: Bytes of output kept in each of a tenant's two files.
     """
 
-    folder: str
+    folder: str = attrs.field(factory=_default_folder)
     ports: Ports = Ports()
     output_limit: int = 1 << 20
 
+    def check(self) -> None:
+        """Check the folder's path and the numbers.
 
-def read_section(section: Mapping[str, object]) -> tuple[ProcessSettings, dict[str, object]]:
-    """Read the section ``compute.process``.
-
-    Returns:
-        The operator's settings, and the rest: the defaults for tenants' configurations.
-
-    Raises:
-        ComputeRefused: With the path of each bad key, never its value.
-    """
-    settings, defaults = sections.read_section(
-        "process",
-        {"folder": _default_folder(section), **section},
-        ProcessSettings,
-        sections.field_names(TenantConfig),
-    )
-    if not Path(settings.folder).is_absolute():
-        raise ComputeRefused("compute.process.folder is not an absolute path")
-    if not 0 < settings.ports.first <= settings.ports.last < 1 << 16:
-        raise ComputeRefused("compute.process.ports is not a range within 1 to 65535")
-    if settings.output_limit < 1:
-        raise ComputeRefused("compute.process.output_limit is less than 1")
-    return settings, defaults
-
-
-def _default_folder(section: Mapping[str, object]) -> str:
-    if "folder" in section:
-        return ""
-    state = state_folder()
-    if state is None:
-        raise ComputeRefused(
-            "compute.process.folder is not set, and this user has no home folder to keep tenants in",
-            hint="set compute.process.folder, XDG_STATE_HOME or HOME",
-        )
-    return str(state / "process")
+        Raises:
+            SettingsError: With the path of the bad key.
+        """
+        if not self.folder:
+            raise SettingsError(
+                "compute.process.folder is not set, and this user has no home folder to keep tenants in",
+                hint="set compute.process.folder, XDG_STATE_HOME or HOME",
+            )
+        problems = {
+            "folder is not an absolute path": not Path(self.folder).is_absolute(),
+            "ports is not a range within 1 to 65535": not (
+                0 < self.ports.first <= self.ports.last < 1 << 16
+            ),
+            "output_limit is less than 1": self.output_limit < 1,
+        }
+        if found := [
+            f"compute.process.{problem}" for problem, is_met in problems.items() if is_met
+        ]:
+            raise SettingsError("; ".join(found), hint="correct each setting in its source")
 
 
 def check_folder(folder: Path) -> str:

@@ -1,61 +1,68 @@
-"""The judge of a case: checks the target once no request of the case can be alive any more."""
+"""The judge of a case: checks the target once no request of the case can be in flight."""
 
-from landlord_test_target.endings.plan import Then, Work
-from landlord_test_target.endings.story import Story
+from landlord_test_target.endings.case_record import CaseRecord
+from landlord_test_target.endings.cases import KilledJob, NextJob
 
-__all__ = ["findings", "right"]
+__all__ = ["expected_versions", "find_faults"]
 
 
-def findings(story: Story) -> list[str]:
+def find_faults(case_record: CaseRecord) -> list[str]:
     """List the faults of a case, as sentences."""
-    case, holds = story.case, story.holds
-    assert holds is not None, "it was looked at"
-    if case.then is not Then.NOTHING and not story.ended:
-        return [f"what followed ({case.then}) has not ended"]
+    case, resources = case_record.case, case_record.resources
+    assert resources is not None, "the resources were read"
+    if case.next_job is not NextJob.NOTHING and not case_record.next_job_ended:
+        return [f"the next job ({case.next_job}) has not ended"]
     faults = []
-    if case.then is Then.DELETE:
+    if case.next_job is NextJob.DELETE:
         late = [
             request
-            for request in story.asked
-            if request.call == "create" and request.at > story.ended
+            for request in case_record.requests
+            if request.call == "create" and request.at > case_record.next_job_ended
         ]
-        faults += [f"asked to create {one.at - story.ended:.2f} s after the delete" for one in late]
-    expected = right(story)
-    if holds.serving not in expected:
-        faults.append(f"version {holds.serving} serves and not one of {sorted(expected)}")
+        faults += [
+            f"create sent {one.at - case_record.next_job_ended:.2f} s after the delete"
+            for one in late
+        ]
+    expected = expected_versions(case_record)
+    if resources.serving not in expected:
+        faults.append(f"version {resources.serving} serves and not one of {sorted(expected)}")
     # A resource that never served may stay, as long as it does not run.
-    most = 0 if case.then is Then.DELETE else 1
-    if holds.count > most or (holds.running and not holds.serving):
-        faults.append(f"{holds.count} are there, of which {holds.running} run")
+    most = 0 if case.next_job is NextJob.DELETE else 1
+    if resources.count > most or (resources.running and not resources.serving):
+        faults.append(f"{resources.count} resources exist, of which {resources.running} run")
     return faults
 
 
-def right(story: Story) -> set[int]:
-    """Return the versions of which one has to serve; 0 stands for none."""
-    case = story.case
-    if case.then is Then.DELETE:
+def expected_versions(case_record: CaseRecord) -> set[int]:
+    """Return the accepted versions, one of which has to serve; 0 stands for none."""
+    case = case_record.case
+    if case.next_job is NextJob.DELETE:
         return {0}
-    if case.then is Then.YOUNGER:
-        return {case.younger, *_landed_late(story)}
-    if not story.took:
-        return {case.former}
-    goes = case.work in (Work.PROVISION, Work.UPDATE)
-    aim = case.version if goes else case.former
+    if case.next_job is NextJob.YOUNGER:
+        return {case.next_version, *_late_version(case_record)}
+    if not case_record.had_lock:
+        return {case.previous_version}
+    becomes_healthy = case.killed_job in (KilledJob.PROVISION, KilledJob.UPDATE)
+    expected = case.version if becomes_healthy else case.previous_version
     # Without Landlord's API nobody knows which of the two versions is desired.
-    return {aim} if story.api else {aim, case.former}
+    return {expected} if case_record.api else {expected, case.previous_version}
 
 
-def _landed_late(story: Story) -> set[int]:
-    """Return the version that a killed job's late update in place may have put over the younger job's.
+def _late_version(case_record: CaseRecord) -> set[int]:
+    """Return the version of a late update by the killed job that may have replaced the younger job's version.
 
-    The late request outlived the younger job, which saw its own version in place. This target keeps no
+    The late request arrived after the younger job had seen its own version. This target keeps no
     former version, so without Landlord's API nobody can restore the right one.
     """
-    case = story.case
+    case = case_record.case
     is_late = any(
         request.call == "update"
-        and request.at < story.killed
-        and float(str(request.detail["answered"])) > story.ended
-        for request in story.asked
+        and request.at < case_record.killed
+        and float(str(request.detail["answered"])) > case_record.next_job_ended
+        for request in case_record.requests
     )
-    return {case.version} if is_late and not story.api and case.work is Work.UPDATE else set()
+    return (
+        {case.version}
+        if is_late and not case_record.api and case.killed_job is KilledJob.UPDATE
+        else set()
+    )

@@ -1,4 +1,4 @@
-"""The fault campaign: users work while workers, servers and connections are killed and cut.
+"""The fault campaign: users change tenants while processes are killed and connections are cut.
 
 Load and faults are drawn from one seed each. The judge compares the result with the target's ledger.
 """

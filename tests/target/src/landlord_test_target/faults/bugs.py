@@ -9,11 +9,13 @@
 """
 
 import asyncio
-from collections.abc import Mapping
 
 import attrs
 
 from landlord_engines_core.compute import (
+    ComputeContext,
+    ComputeEngineFactory,
+    ComputeEngineInfo,
     ComputeResult,
     ComputeSpec,
     Observation,
@@ -21,24 +23,24 @@ from landlord_engines_core.compute import (
 )
 from landlord_engines_core.errors import ComputeUnavailable
 from landlord_engines_core.tenants.order import Contender
-from landlord_test_target.engine import TargetCompute, create_target
+from landlord_test_target.engine import TargetCompute, TargetSettings
 
-__all__ = ["create_buggy"]
+__all__ = ["BuggyCompute", "factory"]
 
 LATE = 6.0
-"""Seconds of a slow act, more than the judge allows."""
+"""Seconds that a slow update takes, more than the judge allows."""
 
 LONG_AFTER = 6.0
-"""Seconds until a deleted resource is created again; only the judge's second look sees it."""
+"""Seconds until a deleted resource is created again; only the judge's second check sees it."""
 
 
 @attrs.define
 class BuggyCompute(TargetCompute):
-    """The target's engine, which reports claimed acts as done."""
+    """The engine ``target``, which reports operations as done that it did not do."""
 
     bug: str = ""
     _claimed: dict[str, Observation] = attrs.field(factory=dict, init=False)
-    _made: dict[str, ComputeSpec] = attrs.field(factory=dict, init=False)
+    _created: dict[str, ComputeSpec] = attrs.field(factory=dict, init=False)
     _later: set[asyncio.Task[object]] = attrs.field(factory=set, init=False)
 
     async def inspect(self, tenant: str, location: str) -> Observation:
@@ -53,10 +55,10 @@ class BuggyCompute(TargetCompute):
             await TargetCompute.provision(self, attrs.evolve(spec, location="elsewhere"))
             return self._claim(spec)
         if self.bug == "never asks":
-            chain = asyncio.create_task(self._unasked(spec))
+            chain = asyncio.create_task(self._create_unchecked(spec))
             self._later.add(chain)
             return await asyncio.shield(chain)
-        self._made[spec.tenant] = spec
+        self._created[spec.tenant] = spec
         if self.bug == "doubled":
             await TargetCompute.provision(self, attrs.evolve(spec, location="elsewhere"))
         return await TargetCompute.provision(self, spec)
@@ -76,17 +78,17 @@ class BuggyCompute(TargetCompute):
         if self.bug == "left over":
             self._claimed[tenant] = Observation(state=ResourceState.MISSING)
             return True
-        if self.bug == "acts later" and (spec := self._made.pop(tenant, None)) is not None:
-            self._later.add(asyncio.create_task(self._make_again(spec)))
+        if self.bug == "acts later" and (spec := self._created.pop(tenant, None)) is not None:
+            self._later.add(asyncio.create_task(self._create_again(spec)))
         self._claimed.pop(tenant, None)
         return await TargetCompute.destroy(self, tenant, location)
 
-    async def _unasked(self, spec: ComputeSpec) -> ComputeResult:
+    async def _create_unchecked(self, spec: ComputeSpec) -> ComputeResult:
         await self.inspect(spec.tenant, spec.location)
         await self._call("POST", "create", self._body(spec))
         return ComputeResult(resource_ids={})
 
-    async def _make_again(self, spec: ComputeSpec) -> None:
+    async def _create_again(self, spec: ComputeSpec) -> None:
         await asyncio.sleep(LONG_AFTER)
         # `send` would ask whether the job is alive, and then create nothing.
         await self._call("POST", "create", self._body(spec))
@@ -98,13 +100,37 @@ class BuggyCompute(TargetCompute):
         return ComputeResult(resource_ids={})
 
 
-def create_buggy(settings: Mapping[str, object]) -> BuggyCompute:
+@attrs.frozen(kw_only=True)
+class BuggySettings(TargetSettings):
+    """The operator's settings.
+
+    Attributes:
+        url: The target's URL.
+        longest_carry: Seconds that a request may take.
+        bug: The bug.
+    """
+
+    bug: str = ""
+
+
+def _create(context: ComputeContext) -> BuggyCompute:
     """Create the engine with the bug that its settings name."""
-    bug, target = str(settings.get("bug", "")), create_target(settings)
-    if bug == "no order":
+    settings: BuggySettings = context.settings
+    if settings.bug == "no order":
         setattr(Contender, "is_later_than", _is_never_later)  # noqa: B010  # as a bug there would be
-    return BuggyCompute("buggy", target.url, carry=target.carry, bug=bug)
+    return BuggyCompute("buggy", settings.url, carry=settings.longest_carry, bug=settings.bug)
+
+
+factory = ComputeEngineFactory(
+    info=ComputeEngineInfo(name="buggy", contract=1),
+    settings_type=BuggySettings,
+    create_engine=_create,
+)
 
 
 def _is_never_later(_: Contender, __: Contender) -> bool:
     return False
+
+
+# TEMP: environments that were installed before this change name it so.
+create_buggy = factory

@@ -1,4 +1,4 @@
-"""A disk of its own under restate-server, which another one's files fill for a while."""
+"""A small disk for restate-server, which a test can fill temporarily."""
 
 import errno
 import os
@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 import attrs
 
-__all__ = ["SmallDisk", "small_disk", "why_no_disk"]
+__all__ = ["SmallDisk", "reason_without_disk", "small_disk"]
 
-PIECE = 1024 * 1024
+WRITE_SIZE = 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +30,7 @@ class SmallDisk:
         """Fill the disk again and again, because its user may free space."""
         with self._ballast.open("ab", buffering=0) as ballast:
             try:
-                while ballast.write(bytes(PIECE)):
+                while ballast.write(bytes(WRITE_SIZE)):
                     pass
             except OSError as error:
                 if error.errno != errno.ENOSPC:
@@ -57,7 +57,7 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[SmallDisk]:
         subprocess.run(("umount", "--lazy", folder), check=True)
 
 
-def why_no_disk() -> str:
+def reason_without_disk() -> str:
     """Return the reason why no disk can be mounted here; empty if one can."""
     if not sys.platform.startswith("linux"):
         return "only Linux has tmpfs"

@@ -1,4 +1,4 @@
-"""Workers of one version behind one address, where each connection goes to any one of them."""
+"""Workers of one version behind a load balancer, which picks one at random for each connection."""
 
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -8,15 +8,15 @@ from typing import Any
 
 import attrs
 
-from landlord_test_target.balancer import Balancer, balanced
-from landlord_test_target.faults.way import Way, way_to
+from landlord_test_target.balancer import Balancer, run_balancer
+from landlord_test_target.faults.cuttable_proxy import CuttableProxy, run_cuttable_proxy
 from landlord_test_target.harness import Worker, World
 from landlord_test_target.waiting import free_port, wait_for
 
-__all__ = ["Fleet", "fleet"]
+__all__ = ["Fleet", "start_fleet"]
 
 STARTS = 120.0
-"""Seconds within which a worker listens, on a machine that does much else."""
+"""Seconds within which a worker has to listen, on a busy machine."""
 
 
 @attrs.define(kw_only=True)
@@ -24,7 +24,7 @@ class Fleet:
     """The workers of one version, each of which may be killed, frozen and replaced.
 
     Attributes:
-        way: Restate's connection to the workers; they advertise its URL.
+        proxy: Restate's connection to the workers; they advertise its URL.
         size: The number of workers behind the balancer without faults.
         config: The settings that the workers share.
         routed: The workers behind the balancer; some of them may be frozen.
@@ -33,7 +33,7 @@ class Fleet:
 
     world: World
     balancer: Balancer
-    way: Way
+    proxy: CuttableProxy
     size: int
     config: Mapping[str, Any]
     routed: list[Worker] = attrs.field(factory=list)
@@ -47,7 +47,7 @@ class Fleet:
     async def start(self) -> Worker:
         """Start a worker, and return once it listens and is behind the balancer."""
         worker = await self.world.launch(self._own_config())
-        await wait_for(lambda: _listens(worker), STARTS)
+        await wait_for(lambda: _is_listening(worker), STARTS)
         self.routed.append(worker)
         self._route()
         return worker
@@ -59,24 +59,24 @@ class Fleet:
 
     async def kill(self, worker: Worker) -> None:
         """Kill a worker with SIGKILL, as a crash would."""
-        assert worker.lives, worker.text()
+        assert worker.is_running, worker.log_text()
         self.take_out(worker)
         await worker.kill()
 
     async def stop(self, worker: Worker) -> None:
         """Drain a worker, as an orchestrator does: first out of the balancer."""
         self.take_out(worker)
-        worker.signal(signal.SIGTERM)
-        assert await worker.ended() == 0, worker.text()
+        worker.send_signal(signal.SIGTERM)
+        assert await worker.wait_ended() == 0, worker.log_text()
 
     def freeze(self, worker: Worker) -> None:
         """Freeze a worker with SIGSTOP, as a paused machine would."""
         self.frozen.append(worker)
-        worker.signal(signal.SIGSTOP)
+        worker.send_signal(signal.SIGSTOP)
 
-    def wake(self, worker: Worker) -> None:
+    def thaw(self, worker: Worker) -> None:
         """Continue a frozen worker."""
-        worker.signal(signal.SIGCONT)
+        worker.send_signal(signal.SIGCONT)
         self.frozen = [other for other in self.frozen if other is not worker]
 
     def _own_config(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Fleet:
         restate = {
             **self.config["workflow"]["restate"],
             "worker_address": f"127.0.0.1:{free_port()}",
-            "worker_advertised_url": self.way.url,
+            "worker_advertised_url": self.proxy.url,
         }
         probes = {"probe_address": f"127.0.0.1:{free_port()}"}
         return {
@@ -97,29 +97,29 @@ class Fleet:
         addresses = (
             worker.config["workflow"]["restate"]["worker_address"] for worker in self.routed
         )
-        self.balancer.stand_before(*addresses)
+        self.balancer.set_servers(*addresses)
 
 
 @asynccontextmanager
-async def fleet(
+async def start_fleet(
     world: World, config: Mapping[str, Any], *, size: int, seed: int
 ) -> AsyncIterator[Fleet]:
     """Start this many workers, and return once one of them is registered."""
     async with (
-        balanced((), chance=Random(f"balancer-{seed}")) as balancer,
-        way_to(balancer.url) as way,
+        run_balancer((), random=Random(f"balancer-{seed}")) as balancer,
+        run_cuttable_proxy(balancer.url) as proxy,
     ):
-        workers = Fleet(world=world, balancer=balancer, way=way, size=size, config=config)
+        workers = Fleet(world=world, balancer=balancer, proxy=proxy, size=size, config=config)
         for _ in range(size):
             await workers.start()
-        await workers.routed[0].registered()
+        await workers.routed[0].wait_registered()
         try:
             yield workers
         finally:
             for worker in workers.frozen:
-                worker.signal(signal.SIGCONT)
+                worker.send_signal(signal.SIGCONT)
 
 
-async def _listens(worker: Worker) -> bool:
-    assert worker.lives, worker.text()
-    return any(line["message"] == "listening" for line in worker.lines())
+async def _is_listening(worker: Worker) -> bool:
+    assert worker.is_running, worker.log_text()
+    return any(line["message"] == "listening" for line in worker.log_lines())

@@ -1,8 +1,8 @@
 """Freezes of workers: a worker stops for a while, as on a paused machine, and continues unaware.
 
 If a balancer's probe notices the freeze, the balancer drops the worker and another one replaces it.
-Otherwise the frozen worker goes on getting jobs. A replaced worker continues for a moment with its old
-jobs and its outdated view, and is then stopped by a signal.
+Otherwise the frozen worker still gets jobs. A replaced worker continues its old jobs
+briefly after the freeze, and is then stopped by a signal.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from time import time
 
 import attrs
 
-from landlord_test_target.faults.fault import Fault, Moments
+from landlord_test_target.faults.fault import Fault, FaultTimes
 from landlord_test_target.faults.fleet import Fleet
 from landlord_test_target.harness import Worker
 
@@ -19,13 +19,13 @@ __all__ = ["FROZEN", "Freezer"]
 
 FROZEN = "frozen"
 
-UNNOTICED = 0.25
+UNNOTICED_SHARE = 0.25
 """The share of freezes that no probe notices."""
 
-PROBED = (1.0, 10.0)
+PROBE_DELAY = (1.0, 10.0)
 """Seconds until a probe notices a freeze, at least and at most."""
 
-GOES_ON = 3.0
+RUNS_AFTER_THAW = 3.0
 """Seconds between a replaced worker's thaw and the signal that stops it."""
 
 
@@ -35,62 +35,62 @@ class Freezer:
 
     Attributes:
         count: The number of freezes.
-        lasting: A freeze's duration in seconds, at least and at most.
+        duration: A freeze's duration in seconds, at least and at most.
         at_once: The largest number of workers that are frozen at the same time.
     """
 
     fleet: Fleet
-    moments: Moments
+    fault_times: FaultTimes
     seed: int
     count: int
-    lasting: tuple[float, float] = (20.0, 90.0)
+    duration: tuple[float, float] = (20.0, 90.0)
     at_once: int = 4
-    _dice: Random = attrs.field(init=False)
+    _random: Random = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._dice = Random(f"freezes-{self.seed}")
+        self._random = Random(f"freezes-{self.seed}")
 
     async def run(self) -> None:
         """Do all freezes, and return once every worker has continued."""
-        lanes = asyncio.Semaphore(self.at_once)
+        slots = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as group:
             for _ in range(self.count):
-                await lanes.acquire()
-                freezing = group.create_task(self._one())
-                freezing.add_done_callback(lambda _: lanes.release())
+                await slots.acquire()
+                freeze = group.create_task(self._freeze_one())
+                freeze.add_done_callback(lambda _: slots.release())
 
-    async def _one(self) -> None:
-        lasting, probed = self._dice.uniform(*self.lasting), self._dice.uniform(*PROBED)
-        noticed = self._dice.random() >= UNNOTICED and probed < lasting
-        moment = self._dice.choice(("before", "after"))
+    async def _freeze_one(self) -> None:
+        duration, probed = self._random.uniform(*self.duration), self._random.uniform(*PROBE_DELAY)
+        noticed = self._random.random() >= UNNOTICED_SHARE and probed < duration
+        moment = self._random.choice(("before", "after"))
         worker = await self._choose_awake()
         # Without this, every worker could be frozen unnoticed, and no job would run.
         noticed = noticed or len(self.fleet.awake) < self.fleet.size
-        async with self.moments.caught(FROZEN, moment, is_kill=False) as fault:
+        async with self.fault_times.record_at_call(FROZEN, moment, is_kill=False) as fault:
             if worker not in self.fleet.awake:
                 worker = await self._choose_awake()
             self.fleet.freeze(worker)
-        ends = time() + lasting
+        ends = time() + duration
         if noticed:
             await asyncio.sleep(probed)
             await self._replace(worker)
         await asyncio.sleep(max(0.0, ends - time()))
-        self._wake(worker, fault)
+        self._thaw(worker, fault)
         if noticed:
-            await asyncio.sleep(GOES_ON)
-            if worker.lives:
+            await asyncio.sleep(RUNS_AFTER_THAW)
+            if worker.is_running:
                 await self.fleet.stop(worker)
 
     async def _choose_awake(self) -> Worker:
         """Wait until a worker is not frozen, and choose one."""
         while not self.fleet.awake:
             await asyncio.sleep(0.05)
-        return self._dice.choice(self.fleet.awake)
+        return self._random.choice(self.fleet.awake)
 
     async def _replace(self, worker: Worker) -> None:
         self.fleet.take_out(worker)
         await self.fleet.start()
 
-    def _wake(self, worker: Worker, fault: Fault) -> None:
-        self.fleet.wake(worker)
-        fault.over = time()
+    def _thaw(self, worker: Worker, fault: Fault) -> None:
+        self.fleet.thaw(worker)
+        fault.recovered = time()

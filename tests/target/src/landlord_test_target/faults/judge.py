@@ -1,6 +1,6 @@
 """The judge of a campaign: nothing is lost, doubled or stuck, and every record is complete.
 
-The judge looks once no job is open, and again after the longest time that an act can live.
+The judge checks once no job is open, and again after the longest time that a request can be in flight.
 """
 
 import asyncio
@@ -12,26 +12,26 @@ from typing import Any
 
 import attrs
 
-from landlord_test_target.faults.fault import WITHIN, Fault
+from landlord_test_target.faults.campaign import Campaign
+from landlord_test_target.faults.fault import LONGEST_RECOVERY, Fault
 from landlord_test_target.faults.freezes import FROZEN
 from landlord_test_target.faults.load import Load
-from landlord_test_target.faults.measure import Measure
-from landlord_test_target.faults.remains import Remains
-from landlord_test_target.faults.stage import Stage
+from landlord_test_target.faults.recovery_times import RecoveryTimes
+from landlord_test_target.faults.restate_state import RestateState
 
-__all__ = ["ON_THE_WIRE", "Finding", "Judge"]
+__all__ = ["LONGEST_ON_THE_WIRE", "Finding", "Judge"]
 
 ENDED_BY_OTHERS = ("", "[409] killed", "[409] cancelled")
 """The failures of jobs that Landlord killed, or that a newer job preempted."""
 
 
-EXCUSED = 0.05
-"""Seconds after each freeze in which a request is excused that waited for its connection or a lock."""
+EXCUSED_PER_FREEZE = 0.05
+"""Excused late requests per freeze: a frozen worker's request may have waited for a connection or a lock."""
 
-ANSWERED = 10.0
+LONGEST_ANSWER = 10.0
 """Seconds in which a worker has to answer with a tenant's history."""
 
-ON_THE_WIRE = 1.0
+LONGEST_ON_THE_WIRE = 1.0
 """Seconds that a request may take between a worker and the target."""
 
 
@@ -42,108 +42,108 @@ class Finding:
     Attributes:
         oracle: lost, wrong, doubled, left over, stuck, failed, not written down, left in Restate,
             acted late, slow.
-        late: Whether only the second look found it.
+        late: Whether only the second check found it.
     """
 
     oracle: str
     tenant: str
-    what: str
+    detail: str
     late: bool = False
 
 
 @attrs.define(kw_only=True)
 class Judge:
-    """The judge, who looks at the target, the records and the jobs once no job is open.
+    """The judge, which compares the target, the records and the jobs once no job is open.
 
     Attributes:
-        given_up: The tenants that Landlord itself gave up.
+        given_up: The tenants that Landlord itself set to failed.
         jobs: All jobs that Restate knows.
-        gave_way: The jobs that a newer one preempted.
+        preempted: The jobs that a newer one preempted.
         acted_late: How many requests came for a tenant that Landlord had shown as removed.
     """
 
-    stage: Stage
+    campaign: Campaign
     load: Load
     faults: list[Fault]
     given_up: list[str] = attrs.field(factory=list)
     jobs: Sequence[Mapping[str, object]] = ()
-    gave_way: list[str] = attrs.field(factory=list)
+    preempted: list[str] = attrs.field(factory=list)
     ledger: list[dict[str, Any]] = attrs.field(factory=list)
     acted_late: int = 0
 
     @property
-    def acceptable(self) -> int:
+    def excused(self) -> int:
         """Return the number of excused late requests, from workers that froze after they had asked."""
-        return int(EXCUSED * sum(fault.kind == FROZEN for fault in self.faults))
+        return int(EXCUSED_PER_FREEZE * sum(fault.kind == FROZEN for fault in self.faults))
 
     async def findings(self) -> list[Finding]:
-        """Return the findings of two looks; between them every surviving act has time to end."""
-        first = await self.look()
+        """Return the findings of two checks; between them every surviving request has time to end."""
+        first = await self.find_faults()
         await asyncio.sleep(max(0.0, self._end_of_acts() - time()))
-        second = [finding for finding in await self.look() if finding not in first]
+        second = [finding for finding in await self.find_faults() if finding not in first]
         return [*first, *(attrs.evolve(finding, late=True) for finding in second)]
 
     def _end_of_acts(self) -> float:
-        """Return the time by which every act of a job or of a last resync has ended."""
-        parts, asked = self.stage.parts, self.load.asked
+        """Return the time by which every request of a job or of a last resync has ended."""
+        options, asked = self.campaign.options, self.load.operations
         ends = [max(operation.begun, operation.ended) for operation in asked] + [
-            fault.over for fault in self.faults
+            fault.recovered for fault in self.faults
         ]
-        ends += [job.due for job in self.stage.late.sent]
-        return max(max(ends, default=0.0) + parts.longest_life, time() + parts.longest_act)
+        ends += [job.due for job in self.campaign.late_dispatcher.sent]
+        return max(max(ends, default=0.0) + options.longest_life, time() + options.longest_act)
 
-    async def look(self) -> list[Finding]:
+    async def find_faults(self) -> list[Finding]:
         """Return the findings of all oracles."""
-        world = self.stage.world
+        world = self.campaign.world
         self.given_up = []
         resources: dict[str, list[dict[str, Any]]] = {name: [] for name in self.load.tenants}
-        for row in await world.target.everything("resources"):
+        for row in await world.target.rows_of_all("resources"):
             resources.setdefault(row["tenant"], []).append(row)
-        self.ledger = await world.target.everything("ledger")
+        self.ledger = await world.target.rows_of_all("ledger")
         self.jobs = await world.admin.query(
             "SELECT id, status, completion_result, completion_failure FROM sys_invocation"
             f" WHERE target_service_name = '{world.service}'"
         )
-        remains = await Remains.of(world)
+        remains = await RestateState.read(world)
         findings: list[Finding] = []
         for tenant in self.load.tenants:
-            record = (await self.stage.landlord.get(tenant)).body
-            findings += self._of_tenant(tenant, record, resources[tenant])
+            record = (await self.campaign.landlord.get(tenant)).body
+            findings += self._check_tenant(tenant, record, resources[tenant])
             there = {(row["engine"], row["location"]) for row in resources[tenant]}
             findings += [
-                Finding(oracle="left in Restate", tenant=tenant, what=what)
-                for what in remains.wrong(tenant, there)
+                Finding(oracle="left in Restate", tenant=tenant, detail=what)
+                for what in remains.faults(tenant, there)
                 if tenant not in self.given_up
             ]
         findings += [
             Finding(
-                oracle="stuck", tenant=str(row["target"]), what=f"{row['id']} is {row['status']}"
+                oracle="stuck", tenant=str(row["target"]), detail=f"{row['id']} is {row['status']}"
             )
-            for row in await self.stage.open_jobs()
+            for row in await self.campaign.open_jobs()
         ]
         findings += [
-            Finding(oracle="failed", tenant="", what=f"{job['id']}: {job['completion_failure']}")
+            Finding(oracle="failed", tenant="", detail=f"{job['id']}: {job['completion_failure']}")
             for job in self.jobs
             if job.get("completion_failure", "") not in ENDED_BY_OTHERS
         ]
-        findings += await self._not_written_down()
+        findings += await self._find_unrecorded()
         # A worker may have been frozen between its question and its request; that is rare.
-        late = [each for tenant in self.load.tenants for each in self._acted_late(tenant)]
+        late = [finding for tenant in self.load.tenants for finding in self._find_late_acts(tenant)]
         self.acted_late = len(late)
-        findings += late[self.acceptable :]
-        return [*findings, *self._slow()]
+        findings += late[self.excused :]
+        return [*findings, *self._find_slow()]
 
-    def _slow(self) -> Iterator[Finding]:
-        for fault, operation, took in self.measure().taken():
-            if took > WITHIN:
+    def _find_slow(self) -> Iterator[Finding]:
+        for fault, operation, took in self.measure().after_one_kill():
+            if took > LONGEST_RECOVERY:
                 what = f"{operation.kind} after {fault.kind}: {took}"
-                yield Finding(oracle="slow", tenant=operation.tenant, what=what)
+                yield Finding(oracle="slow", tenant=operation.tenant, detail=what)
 
-    def measure(self) -> Measure:
-        """Measure operations after kills; `look` must have read the ledger."""
-        return Measure.of(self.faults, self.load.asked, self.ledger)
+    def measure(self) -> RecoveryTimes:
+        """Measure operations after kills; `find_faults` must have read the ledger."""
+        return RecoveryTimes.group(self.faults, self.load.operations, self.ledger)
 
-    def _of_tenant(
+    def _check_tenant(
         self, tenant: str, record: Mapping[str, Any], there: list[dict[str, Any]]
     ) -> Iterator[Finding]:
         status = record.get("status", "gone")
@@ -166,26 +166,26 @@ class Judge:
         else:
             oracle = "stuck"
         if oracle:
-            yield Finding(oracle=oracle, tenant=tenant, what=what)
+            yield Finding(oracle=oracle, tenant=tenant, detail=what)
 
-    def _acted_late(self, tenant: str) -> Iterator[Finding]:
+    def _find_late_acts(self, tenant: str) -> Iterator[Finding]:
         """Find creates and updates that came after Landlord had shown the tenant as removed."""
         removed = [
             operation.ended
-            for operation in self.load.asked
+            for operation in self.load.operations
             if operation.tenant == tenant
             and operation.ended
             and operation.status in ("archived", "gone")
         ]
         for row in self.ledger if removed else ():
-            acts = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
+            changes = (row["call"], row["outcome"]) in (("create", "asked"), ("update", "asked"))
             after = row["at"] - min(removed)
-            # A request that was on the wire at the removal cannot be stopped.
-            if acts and row["tenant"] == tenant and after > ON_THE_WIRE:
+            # A request that was in flight at the removal cannot be stopped.
+            if changes and row["tenant"] == tenant and after > LONGEST_ON_THE_WIRE:
                 what = f"{row['call']} in {row['location']} {after:.1f} s after it was removed"
-                yield Finding(oracle="acted late", tenant=tenant, what=what)
+                yield Finding(oracle="acted late", tenant=tenant, detail=what)
 
-    async def _not_written_down(self) -> list[Finding]:
+    async def _find_unrecorded(self) -> list[Finding]:
         """Find jobs that ended by themselves, had the lock, and are not in their tenant's history."""
         ended: set[str] = set()
         for tenant in self.load.tenants:
@@ -199,28 +199,28 @@ class Judge:
             if job.get("completion_result") == "success" and job["id"] not in ended
         ]
         # A superseded job never had the lock, so no history has it.
-        self.gave_way = [job for job in missing if await self._outcome(job) == "superseded"]
+        self.preempted = [job for job in missing if await self._outcome(job) == "superseded"]
         return [
-            Finding(oracle="not written down", tenant="", what=job)
+            Finding(oracle="not written down", tenant="", detail=job)
             for job in missing
-            if job not in self.gave_way
+            if job not in self.preempted
         ]
 
     async def _history(self, tenant: str) -> list[dict[str, Any]]:
         """Read a tenant's history from a worker; empty if no worker answers."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWERED):
-                return await self.stage.world.history(tenant)
+            async with asyncio.timeout(LONGEST_ANSWER):
+                return await self.campaign.world.history(tenant)
         return []
 
     async def _outcome(self, job: str) -> str:
-        url = f"{self.stage.world.restate.endpoint}/restate/invocation/{job}/output"
-        async with self.stage.world.http.get(url) as response:
+        url = f"{self.campaign.world.restate.endpoint}/restate/invocation/{job}/output"
+        async with self.campaign.world.http.get(url) as response:
             answer = await response.json(content_type=None)
             outcome: str = answer["output"]["status"]
             return outcome
 
-    async def story(self, finding: Finding) -> str:
+    async def timeline(self, finding: Finding) -> str:
         """List all that is known of a tenant, in order of time."""
         tenant = finding.tenant
         lines = [
@@ -228,18 +228,20 @@ class Judge:
                 operation.begun,
                 f"{operation.kind} {operation.config}: {operation.status} at {operation.ended:.2f}",
             )
-            for operation in self.load.asked
+            for operation in self.load.operations
             if operation.tenant == tenant
         ]
-        lines += [(fault.at, f"-- {fault.kind}, over at {fault.over:.2f}") for fault in self.faults]
+        lines += [
+            (fault.at, f"-- {fault.kind}, over at {fault.recovered:.2f}") for fault in self.faults
+        ]
         lines += [
             (row["at"], f"target: {row['engine']} {row['location']} {row['call']} {row['outcome']}")
             for row in self.ledger
             if row["tenant"] == tenant
         ]
         first = min((at for at, line in lines if not line.startswith("--")), default=0.0)
-        told = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
+        timeline = [f"{at:.2f} {line}" for at, line in sorted(lines) if at >= first]
         if tenant in self.load.tenants:
-            told += [json.dumps(transition) for transition in await self._history(tenant)]
-        title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.what}"
-        return "\n  ".join((title, *told))
+            timeline += [json.dumps(transition) for transition in await self._history(tenant)]
+        title = f"{finding.oracle}{', later' if finding.late else ''}: {tenant} {finding.detail}"
+        return "\n  ".join((title, *timeline))

@@ -1,10 +1,9 @@
-"""Late jobs: Restate accepts one, its answer is lost on the way, and Landlord sends another.
+"""Late jobs: Restate accepts a job, its answer is lost, and Landlord sends another job.
 
 Landlord does not know the first job and cannot kill it. The job starts seconds later, when its tenant
 may have been updated or deleted already, so its configuration is outdated.
 """
 
-from collections.abc import Mapping
 from random import Random
 from time import time
 
@@ -13,6 +12,7 @@ import attrs
 
 from landlord_engines_core.engine import Dispatcher
 from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution
 
 __all__ = ["LateDispatcher", "LateJob"]
 
@@ -21,7 +21,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 @attrs.frozen(kw_only=True)
 class LateJob:
-    """A job that arrives although its answer said otherwise; times are seconds since the epoch."""
+    """A job that Restate starts although its answer was lost; times are seconds since the epoch."""
 
     id: str
     at: float
@@ -36,7 +36,7 @@ class LateDispatcher:
         dispatcher: The real dispatcher.
         url: The URL for late jobs.
         share: The share of late jobs; it may change at any time.
-        lasting: The delay of a late job in seconds, at least and at most.
+        delay: The delay of a late job in seconds, at least and at most.
         sent: The late jobs so far.
     """
 
@@ -44,12 +44,12 @@ class LateDispatcher:
     url: str
     seed: int
     share: float = 0.0
-    lasting: tuple[float, float] = (2.0, 40.0)
+    delay: tuple[float, float] = (2.0, 40.0)
     sent: list[LateJob] = attrs.field(factory=list)
-    _dice: Random = attrs.field(init=False)
+    _random: Random = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._dice = Random(f"late-{self.seed}")
+        self._random = Random(f"late-{self.seed}")
 
     async def dispatch(self, body: bytes) -> str:
         """Send a job, or deliver it late and report that it was not sent.
@@ -57,12 +57,12 @@ class LateDispatcher:
         Raises:
             EngineFailed: It was not sent, or the answer is lost.
         """
-        if self._dice.random() >= self.share:
+        if self._random.random() >= self.share:
             return await self.dispatcher.dispatch(body)
-        await self.hold_back(body, self._dice.uniform(*self.lasting))
+        await self.send_late(body, self._random.uniform(*self.delay))
         raise EngineFailed("the answer is lost")
 
-    async def hold_back(self, body: bytes, seconds: float) -> LateJob:
+    async def send_late(self, body: bytes, seconds: float) -> LateJob:
         """Send a job that Restate accepts now and starts later."""
         query = {"delay": f"{round(seconds * 1000)}ms"}
         headers = {"Content-Type": "application/json"}
@@ -79,7 +79,7 @@ class LateDispatcher:
         self.sent.append(late)
         return late
 
-    async def poll(self, execution_id: str) -> Mapping[str, object]:
+    async def poll(self, execution_id: str) -> PolledExecution | None:
         """Return the state of a job."""
         return await self.dispatcher.poll(execution_id)
 

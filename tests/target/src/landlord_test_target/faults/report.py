@@ -20,35 +20,35 @@ ORACLES = (
 
 def report(load: Load, injector: Injector, judge: Judge, findings: list[Finding]) -> str:
     """Summarise a campaign in a few lines."""
-    faults = injector.moments.faults
+    faults = injector.fault_times.faults
     kills = [fault for fault in faults if fault.is_kill]
     frozen = [fault for fault in faults if fault.kind == FROZEN]
-    late, clocks = injector.stage.late.sent, injector.stage.clocks
+    late, clocks = injector.campaign.late_dispatcher.sent, injector.campaign.clocks
     counts = Counter(finding.oracle for finding in findings)
     lines = (
-        f"seed {load.seed}: {len(load.asked)} operations on {len(load.tenants)} tenants",
-        f"{len(kills)} kills, {sum(kill.landed for kill in kills)} with a call in hand",
-        f"{len(frozen)} freezes of {_lasting(frozen)}",
-        f"{len(late)} jobs came late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
+        f"seed {load.seed}: {len(load.operations)} operations on {len(load.tenants)} tenants",
+        f"{len(kills)} kills, {sum(kill.hit_call for kill in kills)} with a call in flight",
+        f"{len(frozen)} freezes of {_durations(frozen)}",
+        f"{len(late)} jobs were late; {len(clocks.skewed)} had a clock {clocks.seconds:g} s apart",
         f"{injector.versions.flips if injector.versions else 0} times the latest version changed",
         f"restate-server started again after {injector.restarts} full disks",
-        _format_counts("operations", Counter(operation.kind for operation in load.asked)),
-        _format_counts("not taken by Landlord", load.refused),
-        _format_counts("faults (landed)", _landed(injector)),
-        _jobs(judge),
-        _took(judge),
+        _format_counts("operations", Counter(operation.kind for operation in load.operations)),
+        _format_counts("refused by Landlord", load.refused),
+        _format_counts("faults (during a call)", _count_faults(injector)),
+        _count_jobs(judge),
+        _recovery_times(judge),
         f"given up by Landlord itself: {len(judge.given_up)}",
         ", ".join(f"{counts[oracle]} {oracle}" for oracle in ORACLES),
-        f"of these found by the second look alone: {sum(finding.late for finding in findings)}",
-        f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.acceptable}",
+        f"of these found only by the second check: {sum(finding.late for finding in findings)}",
+        f"requests for removed tenants: {judge.acted_late}, of which freezes excuse {judge.excused}",
     )
     return "\n".join(lines)
 
 
-def _lasting(frozen: list[Fault]) -> str:
+def _durations(frozen: list[Fault]) -> str:
     if not frozen:
         return "0 s"
-    seconds = sorted(freeze.over - freeze.at for freeze in frozen)
+    seconds = sorted(freeze.recovered - freeze.at for freeze in frozen)
     return f"{seconds[0]:.0f} to {seconds[-1]:.0f} s"
 
 
@@ -56,31 +56,33 @@ def _format_counts(title: str, counts: Counter[str]) -> str:
     return f"{title}: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
-def _landed(injector: Injector) -> Counter[str]:
-    all_of = Counter(fault.kind for fault in injector.moments.faults)
-    landed = Counter(fault.kind for fault in injector.moments.faults if fault.landed)
+def _count_faults(injector: Injector) -> Counter[str]:
+    all_of = Counter(fault.kind for fault in injector.fault_times.faults)
+    landed = Counter(fault.kind for fault in injector.fault_times.faults if fault.hit_call)
     return Counter({f"{kind} ({landed[kind]})": count for kind, count in all_of.items()})
 
 
-def _jobs(judge: Judge) -> str:
+def _count_jobs(judge: Judge) -> str:
     outcomes = Counter(row["outcome"] for row in judge.ledger)
     ended = Counter(str(job.get("completion_result")) for job in judge.jobs)
     return (
         f"jobs: {len(judge.jobs)}, of which {ended['success']} ended by themselves,"
-        f" {len(judge.gave_way)} of them preempted by a newer one\n"
+        f" {len(judge.preempted)} of them preempted by a newer one\n"
         f"calls to the target: {outcomes['asked']},"
         f" of which {outcomes['failed']} failed and {outcomes['lost']} lost their answer"
     )
 
 
-def _took(judge: Judge) -> str:
+def _recovery_times(judge: Judge) -> str:
     # An operation that ended before the killed process was back has no recovery time.
-    taken = [took for _, _, took in judge.measure().taken() if took]
+    taken = [took for _, _, took in judge.measure().after_one_kill() if took]
     if not taken:
-        return "nothing that met one kill alone"
-    long = [took for fault, _, took in judge.measure().taken() if fault.kind.endswith(" s")]
+        return "no operation with exactly one kill"
+    long = [
+        took for fault, _, took in judge.measure().after_one_kill() if fault.kind.endswith(" s")
+    ]
     after = f", {max(long):.1f} s after a long outage ({len(long)})" if long else ""
     return (
-        f"{len(taken)} operations that met one kill alone were done after"
+        f"{len(taken)} operations with exactly one kill were done after"
         f" {median(taken):.1f} s (median), at most {max(taken, default=inf):.1f} s{after}"
     )

@@ -56,7 +56,7 @@ class Versions:
                 self._latest = version
                 self.flips += 1
 
-    async def second_away(self, seconds: float) -> None:
+    async def stop_second(self, seconds: float) -> None:
         """Let jobs start on the second version, and stop its only worker while it runs them."""
         await self.make_latest(self.second)
         await asyncio.sleep(PINNED_FOR)

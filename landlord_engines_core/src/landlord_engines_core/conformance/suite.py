@@ -1,0 +1,85 @@
+"""The suites that an author's test module subclasses."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from landlord_engines_core.conformance.collecting import write_result
+from landlord_engines_core.conformance.marks import RESULT
+from landlord_engines_core.conformance.report import Engine
+from landlord_engines_core.conformance.rulebook import RULES, find_rule
+from landlord_engines_core.conformance.rules import Kind
+from landlord_engines_core.conformance.run import check_rule
+from landlord_engines_core.conformance.subject import Subject
+from landlord_engines_core.conformance.verdicts import Outcome, Result
+from landlord_engines_core.conformance.waivers import Waiver
+
+__all__ = ["EngineSuite", "WorkerEngineSuite"]
+
+
+class EngineSuite:
+    """The rules of one engine, each a test.
+
+    Attributes:
+        engine: The name of the engine's entry point.
+        settings: The engine's settings by key, as texts, if it needs some to be created.
+        waivers: The reasons for which the engine does not keep a SHOULD.
+    """
+
+    __test__ = False
+    kind: ClassVar[Kind]
+    engine: ClassVar[str]
+    settings: ClassVar[Mapping[str, str]] = {}
+    waivers: ClassVar[tuple[Waiver, ...]] = ()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls.__test__ = hasattr(cls, "engine")
+
+    def test_waivers_name_rules(self) -> None:
+        """Each waiver names another rule of this kind of engine."""
+        names = [waiver.rule for waiver in self.waivers]
+        unknown = set(names) - {rule.id for rule in RULES[self.kind]}
+        assert not unknown, f"no such rule: {', '.join(sorted(unknown))}"
+        assert len(names) == len(set(names)), "one waiver for each rule"
+
+    def check(self, rule_id: str, folder: Path, record: Any) -> None:
+        """Test one rule, and record the result for the report."""
+        subject = Subject(kind=self.kind, name=self.engine, folder=folder, settings=self.settings)
+        waiver = next((waiver for waiver in self.waivers if waiver.rule == rule_id), None)
+        candidate = subject.find()
+        rule = find_rule(self.kind, rule_id)
+        result = check_rule(rule, subject, waiver)
+        engine = Engine(
+            kind=self.kind,
+            name=self.engine,
+            distribution=candidate.distribution,
+            version=candidate.version,
+            target=candidate.target,
+        )
+        record(RESULT, write_result(engine, result))
+        _end_test(f"{rule.id} {rule.level}: {rule.text}", result)
+
+
+class WorkerEngineSuite(EngineSuite):
+    """The rules of a worker engine, each a test."""
+
+    kind = Kind.WORKER
+
+    @pytest.mark.parametrize("rule", [rule.id for rule in RULES[Kind.WORKER]])
+    def test_rule(self, rule: str, tmp_path: Path, record_property: Any) -> None:
+        """Test one rule."""
+        self.check(rule, tmp_path, record_property)
+
+
+def _end_test(rule: str, result: Result) -> None:
+    """End a test as its rule's result demands."""
+    if result.outcome is Outcome.WAIVED:
+        pytest.xfail(f"{rule} waived: {result.note}")
+    if result.outcome is Outcome.NOT_APPLICABLE:
+        pytest.skip(f"{rule} does not apply: {result.note}")
+    if result.outcome is not Outcome.PASSED:
+        story = "".join(f"\n  {line}" for line in result.story)
+        pytest.fail(f"{rule}\n{result.outcome}: {result.note}{story}", pytrace=False)

@@ -1,0 +1,105 @@
+"""A worker engine and its local backend, called through the door that `plugin_calls` is."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+
+from landlord_engines_core.engine.contract import EngineInfo, WorkerEngine
+from landlord_engines_core.engine.local_backend import Dispatcher, LocalBackend, StartLocalBackend
+from landlord_engines_core.engine.moving import MoveReport
+from landlord_engines_core.engine.registration import Registration
+from landlord_engines_core.errors import EngineFailed
+from landlord_engines_core.models import PolledExecution
+from landlord_engines_core.plugin_calls import Door
+
+__all__ = ["GuardedEngine", "build_door", "open_local_backend"]
+
+
+def build_door(info: EngineInfo) -> Door:
+    """Build the door to a worker engine; an error that the engine must not raise is EngineFailed."""
+    return Door(engine=f"worker engine {info.name}", failure=EngineFailed)
+
+
+@attrs.frozen
+class GuardedEngine(WorkerEngine):
+    """Worker engine whose methods are called through the door."""
+
+    engine: WorkerEngine
+    door: Door
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Call the engine's ``serve``."""
+        with self.door.call("serve"):
+            await self.engine.serve(started)
+
+    async def register(self) -> Registration:
+        """Call the engine's ``register``."""
+        with self.door.call("register"):
+            return await self.engine.register()
+
+    async def shutdown(self, grace: float) -> None:
+        """Call the engine's ``shutdown``."""
+        with self.door.call("shutdown"):
+            await self.engine.shutdown(grace)
+
+    def check(self) -> None:
+        """Call the engine's ``check``."""
+        with self.door.call("check"):
+            self.engine.check()
+
+    async def dry_run_registration(self) -> Registration:
+        """Call the engine's ``dry_run_registration``."""
+        with self.door.call("dry_run_registration"):
+            return await self.engine.dry_run_registration()
+
+    async def watch_registration(self) -> Registration:
+        """Call the engine's ``watch_registration``."""
+        with self.door.call("watch_registration"):
+            return await self.engine.watch_registration()
+
+    async def make_latest(self) -> Registration:
+        """Call the engine's ``make_latest``."""
+        with self.door.call("make_latest"):
+            return await self.engine.make_latest()
+
+    async def move(self, old: str, *, dry_run: bool) -> MoveReport:
+        """Call the engine's ``move``."""
+        with self.door.call("move"):
+            return await self.engine.move(old, dry_run=dry_run)
+
+
+@attrs.frozen
+class _GuardedDispatcher:
+    dispatcher: Dispatcher
+    door: Door
+
+    async def dispatch(self, body: bytes) -> str:
+        with self.door.call("dispatch"):
+            return await self.dispatcher.dispatch(body)
+
+    async def poll(self, execution_id: str) -> PolledExecution | None:
+        with self.door.call("poll"):
+            return await self.dispatcher.poll(execution_id)
+
+    async def kill(self, execution_id: str) -> None:
+        with self.door.call("kill"):
+            await self.dispatcher.kill(execution_id)
+
+
+@asynccontextmanager
+async def open_local_backend(
+    door: Door, start: StartLocalBackend, settings: object, folder: Path
+) -> AsyncIterator[LocalBackend]:
+    """Run a local backend of an engine, whose dispatcher is called through the door too."""
+    with door.call("local_backend"):
+        manager = start(settings, folder)
+        backend = await manager.__aenter__()
+    guarded = _GuardedDispatcher(backend.dispatcher, door)
+    try:
+        yield attrs.evolve(backend, dispatcher=guarded)
+    finally:
+        with door.call("local_backend"):
+            # Without the error of the caller, which the backend would only raise again.
+            await manager.__aexit__(None, None, None)

@@ -1,0 +1,44 @@
+"""What a worker hands to its compute engines."""
+
+import signal
+import threading
+
+from landlord_engines_core import host
+from landlord_engines_core.compute import ComputeRegistry, process
+from landlord_engines_core.compute.process import ProcessCompute
+from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.settings import LogSettings, Settings, WorkerSettings
+from landlord_test_target.compute_engines import read
+from landlord_test_target.in_memory import RecordingLogger
+
+
+def start() -> tuple[ComputeRegistry, ProcessCompute]:
+    compute = {"process": read(process.factory, {"folder": "/state", "stop_timeout": 7})}
+    settings = Settings(engine=None, compute=compute, log=LogSettings(), worker=WorkerSettings())
+    registry = host.build_registry(settings, RecordingLogger(), Metrics())
+    engine = registry.engine("process")
+    assert isinstance(engine, ProcessCompute)
+    return registry, engine
+
+
+async def test_an_engine_gets_its_settings_its_defaults_and_the_workers_limits() -> None:
+    registry, engine = start()
+
+    assert engine.settings.folder == "/state"
+    assert engine.context.defaults == {"stop_timeout": 7}
+    assert engine.context.limits.step_timeout == 300
+    await registry.aclose()
+
+
+async def test_blocking_work_runs_in_threads_of_the_engine_that_take_no_signal() -> None:
+    registry, engine = start()
+
+    def look() -> tuple[str, bool]:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return threading.current_thread().name, signal.SIGTERM in blocked
+
+    name, takes_none = await engine.context.run_in_thread(look)
+
+    assert name.startswith("compute-process")
+    assert takes_none
+    await registry.aclose()
