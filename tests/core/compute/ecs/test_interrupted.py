@@ -1,5 +1,6 @@
 """An act that ends anywhere: the next one converges, to one service with the right state."""
 
+import asyncio
 import signal
 from functools import partial
 from pathlib import Path

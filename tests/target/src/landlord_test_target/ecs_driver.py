@@ -12,7 +12,6 @@ from landlord_engines_core.compute import ComputeSpec
 from landlord_engines_core.models import config_hash, key_hashes
 from landlord_test_target.compute_engines import ecs_engine
 
-
 __all__ = ["run"]
 
 
