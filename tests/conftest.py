@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 settings.register_profile(
-    "same", derandomize=True, database=None, deadline=None, max_examples=50, print_blob=True
+    "same", derandomize=True, database=None, deadline=None, max_examples=25, print_blob=True
 )
 settings.register_profile("search", deadline=None, max_examples=3000, print_blob=True)
 settings.load_profile("same")
