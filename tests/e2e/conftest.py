@@ -25,8 +25,10 @@ HERE = Path(__file__).parent
 
 MEASURED = (
     "docker/test_adoption.py",
+    "docker/test_cancellation.py",
     "docker/test_connection.py",
     "docker/test_containers.py",
+    "docker/test_contract.py",
     "docker/test_pulls.py",
     "docker/test_references.py",
     "docker/test_removal.py",
