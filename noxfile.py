@@ -52,9 +52,10 @@ def install(session: nox.Session, *what: str, group: str | None = None) -> None:
 def install_editable(
     session: nox.Session, group: str, *options: str, extra: str = CONTAINER
 ) -> None:
-    """Install all distributions, the example and the tests' own from their folders, and tools."""
+    """Install all distributions, the examples and the tests' own from their folders, and tools."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
-    folders = (core + ENGINES, restate + extra, stub, "./examples/direct_engine", "./tests/target")
+    examples = ("./examples/direct_engine", "./examples/folder_engine")
+    folders = (core + ENGINES, restate + extra, stub, *examples, "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
     # pip would make an environment of its own for each of the five, in 8 s of processor time.
     install(session, group="build")

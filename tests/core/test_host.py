@@ -33,7 +33,7 @@ from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
 )
 from landlord_engines_core.errors import RegistrationFailed
-from landlord_test_target.in_memory import DirectSteps
+from landlord_test_target.in_memory import InMemorySteps
 
 BODY = b'{"tenant_id": "t", "operation": "provision", "desired_config": {}}'
 
@@ -70,7 +70,7 @@ class Engine(WorkerEngine):
         if self.mode == "exits in a task":
             task = asyncio.create_task(self.exit())
         if self.mode == "works":
-            job = asyncio.create_task(self.run_job(BODY, DirectSteps()))
+            job = asyncio.create_task(self.run_job(BODY, InMemorySteps()))
         print("listens", flush=True)
         if self.mode == "blocks":
             time.sleep(60)
@@ -118,11 +118,10 @@ factory = EngineFactory(info=info, settings_type=Settings, create_engine=Engine)
 COMPUTE = """
 import asyncio
 import time
-from landlord_engines_core.compute import send
-from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.compute import ComputeEngineFactory, ComputeEngineInfo, send
+from landlord_engines_core.compute.mock import MockCompute, MockSettings
 
 class Slow(MockCompute):
-    name = "slow"
     longest_carry = 60.0
 
     async def provision(self, spec):
@@ -130,14 +129,22 @@ class Slow(MockCompute):
         await send(lambda: asyncio.sleep(60))
 
 class Stuck(MockCompute):
-    name = "stuck"
-
     async def provision(self, spec):
         print("asked", flush=True)
         time.sleep(60)
 
-def broken(settings):
+def fail(context):
     raise KeyError("sesame")
+
+def declare(name, create_engine):
+    info = ComputeEngineInfo(name=name, contract=1)
+    return ComputeEngineFactory(
+        info=info, settings_type=MockSettings, create_engine=create_engine
+    )
+
+broken = declare("broken", fail)
+slow = declare("slow", lambda context: Slow())
+stuck = declare("stuck", lambda context: Stuck())
 """
 
 
@@ -151,8 +158,8 @@ def installed(tmp_path: Path) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[landlord.worker_engines]\nown = own_engine:factory\n"
-        "[landlord.compute_engines]\nbroken = own_compute:broken\nslow = own_compute:Slow\n"
-        "stuck = own_compute:Stuck\n"
+        "[landlord.compute_engines]\nbroken = own_compute:broken\nslow = own_compute:slow\n"
+        "stuck = own_compute:stuck\n"
     )
     return tmp_path
 

@@ -109,15 +109,32 @@ def exit_early(_: ComputeContext) -> ComputeEngine:
     raise SystemExit
 
 
+def with_schema(schema: Any) -> Callable[[ComputeContext], ComputeEngine]:
+    class Engine(MockCompute):
+        def config_schema(self) -> Any:
+            if isinstance(schema, Exception):
+                raise schema
+            return schema
+
+    return lambda _: Engine()
+
+
 @pytest.mark.parametrize(
     ("function", "settings", "named"),
     [
         (fail(SettingsError("compute.own.url is wrong")), Settings(), "compute.own.url is wrong"),
         (create, Settings(bad=True), "compute.own.bad must not be set"),
-        (fail(KeyError("sesame")), Settings(), "cannot be created: KeyError"),
-        (fail(ComputeUnavailable("sesame")), Settings(), "cannot be created: ComputeUnavailable"),
-        (exit_early, Settings(), "cannot be created: SystemExit"),
+        (fail(ComputeUnavailable("no port is free")), Settings(), "no port is free"),
+        (fail(KeyError("sesame")), Settings(), "raised KeyError in create_engine after 0.0 s, at"),
+        (exit_early, Settings(), "raised SystemExit in create_engine"),
         (lambda _: None, Settings(), "it creates an object of type NoneType, and not a Compu"),
+        (
+            with_schema(schema={"type": 7}),
+            Settings(),
+            "its config_schema is no JSON Schema 2020-12: $.type",
+        ),
+        (with_schema(schema=True), Settings(), "its config_schema returns an object of type bool"),
+        (with_schema(KeyError("sesame")), Settings(), "raised KeyError in config_schema"),
     ],
 )
 def test_an_engine_that_cannot_be_created_is_named_without_a_value(

@@ -63,7 +63,7 @@ def test_a_defect_is_reported_by_type_and_location_and_never_by_its_text() -> No
     error = failed(KeyError("sesame"))
 
     assert isinstance(error, Transient)
-    assert "KeyError at failed:" in str(error)
+    assert f"KeyError at {__name__}:" in str(error)
     assert "sesame" not in str(error)
 
 
@@ -81,6 +81,7 @@ def test_a_compute_engine_that_calls_exit_is_reported_and_does_not_end_the_worke
     ((level, event, values),) = logger.lines
     assert (level, event) == ("error", "step crashed")
     assert (values["error"], values["module"]) == ("SystemExit", __name__)
+    assert values["line"]
 
 
 def _exit_in(failures: Failures) -> None:

@@ -7,20 +7,22 @@ from itertools import islice
 
 import attrs
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
 
 from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.unknown_keys import near_misses, properties_of
-from landlord_engines_core.errors import ComputeRefused
+from landlord_engines_core.declarations import describe
+from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.plugin_calls import Door
 
-__all__ = ["ComputeRegistry"]
+__all__ = ["ComputeRegistry", "find_schema_problems"]
 
 
 MAX_PROBLEMS = 20
 """Maximum of broken rules in one message; a configuration can break thousands."""
 
 
-def _describe_rule(error: ValidationError) -> str:
+def _describe_rule(error: ValidationError | SchemaError) -> str:
     """Name the broken rule by the schema's words, never by the value."""
     if error.validator == "additionalProperties" and error.validator_value is False:
         schema = error.schema if isinstance(error.schema, Mapping) else {}
@@ -52,6 +54,19 @@ def _is_incomplete(error: ValidationError) -> bool:
             choices.setdefault(inner.schema_path[0], []).append(inner)
         return any(all(map(_is_incomplete, errors)) for errors in choices.values())
     return error.validator in _COMPLETABLE
+
+
+def find_schema_problems(schema: object) -> tuple[str, ...]:
+    """List what is wrong with an engine's JSON Schema."""
+    try:
+        Draft202012Validator.check_schema(schema)  # type: ignore[arg-type]  # it may be anything
+    except SchemaError as error:
+        return (
+            f"its config_schema is no JSON Schema 2020-12: {error.json_path} {_describe_rule(error)}",
+        )
+    if not isinstance(schema, Mapping):
+        return (f"its config_schema returns {describe(schema)}, and not a mapping",)
+    return ()
 
 
 @attrs.frozen
@@ -151,5 +166,10 @@ class ComputeRegistry:
             for executor in self._threads:
                 # A thread whose target hangs would hold up the worker's end.
                 closing.callback(executor.shutdown, wait=False, cancel_futures=True)
-            for engine in self._engines.values():
-                closing.push_async_callback(engine.aclose)
+            for name, engine in self._engines.items():
+                closing.push_async_callback(_close, name, engine)
+
+
+async def _close(name: str, engine: ComputeEngine) -> None:
+    with Door(engine=f"compute engine {name}", failure=ComputeUnavailable).call("aclose"):
+        await engine.aclose()

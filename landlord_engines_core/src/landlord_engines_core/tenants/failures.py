@@ -1,6 +1,5 @@
 """Translation of the errors inside a step to errors that end, hold or retry the job."""
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,8 +15,10 @@ from landlord_engines_core.errors import (
     LandlordUnavailable,
     Transient,
     catch_exits,
+    error_kind,
 )
 from landlord_engines_core.logs import Logger, error_fields
+from landlord_engines_core.plugin_calls import find_origin
 
 __all__ = ["Failures"]
 
@@ -69,20 +70,20 @@ class Failures:
             raise late from error
         except Exception as error:  # noqa: BLE001  # a compute engine may raise any
             # Only its type and location are logged: its text may contain values of a configuration.
-            defect = error.__cause__ if isinstance(error, ExitAttempted) else error
-            location, kind = _location(defect), type(defect).__name__
-            module = _module(defect)
+            kind, origin = error_kind(error), find_origin(_find_defect(error))
+            authors = origin.distribution or "the compute engine or the worker"
             broken = Transient(
-                f"step {step} raised {kind} at {location}",
-                hint="report this defect of the compute engine or the worker",
+                f"step {step} raised {kind} at {origin}",
+                hint=f"report this defect to the authors of {authors}",
             )
             self.logger.error(  # noqa: TRY400  # a traceback may quote a configuration
                 "step crashed",
                 step=step,
                 code=broken.code,
                 error=kind,
-                location=location,
-                module=module,
+                module=origin.module,
+                line=origin.line,
+                distribution=origin.distribution,
             )
             raise broken from None
 
@@ -96,13 +97,6 @@ class Failures:
         return refused
 
 
-def _location(error: BaseException | None) -> str:
-    """Name the function and the line where an error was raised, without any path."""
-    frames = traceback.extract_tb(error.__traceback__) if error is not None else None
-    return f"{frames[-1].name}:{frames[-1].lineno}" if frames else "an unknown location"
-
-
-def _module(error: BaseException | None) -> str:
-    """Name the module in which an error was raised; its first part names the distribution."""
-    frames = list(traceback.walk_tb(error.__traceback__)) if error is not None else []
-    return str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
+def _find_defect(error: Exception) -> BaseException:
+    """Return the exit that an engine attempted, or else the error itself."""
+    return error.__cause__ or error if isinstance(error, ExitAttempted) else error

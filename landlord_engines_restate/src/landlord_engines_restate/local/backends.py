@@ -66,7 +66,7 @@ async def _run_backend(
                 "worker_address": f"127.0.0.1:{free_ports()[0]}",
             },
             dispatcher=RestateDispatcher(
-                ingress=server.endpoint, admin=admin, service=settings.names.landlord_calls
+                ingress=server.endpoint, admin=admin, service=settings.names.service_for_landlord
             ),
         )
     finally:
