@@ -36,6 +36,7 @@ _SERVER.set_forkserver_preload(
         "landlord_engines_restate.engine",
         "landlord_engines_restate.endpoint.server",
         "landlord_test_target.crashing",
+        "landlord_test_target.docker_crashing",
         "landlord_test_target.engine",
         "uvloop",
         __name__,
