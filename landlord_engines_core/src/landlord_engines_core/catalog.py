@@ -52,6 +52,12 @@ class Candidate:
         return f"{self.name} ({self.distribution} {self.version}, {self.target})"
 
     @property
+    def label(self) -> str:
+        """Its kind, name, distribution and target, for messages."""
+        kind = "compute engine" if meant_group(self.group) == COMPUTE_ENGINES else "worker engine"
+        return f"{kind} {self}"
+
+    @property
     def full_name(self) -> str:
         """Its name with its distribution, which chooses it among duplicates."""
         return f"{self.distribution}:{self.name}"

@@ -148,6 +148,7 @@ class RestateEngine(WorkerEngine):
             # A worker that uses the address answers the discovery.
             yield
             return
+        await prevent_signal_handler(self._app)
         server = self._build_server(_discovery_only(self._app))
         listening = asyncio.Event()
         serving = asyncio.create_task(server.serve(listeners, listening.set))

@@ -4,14 +4,12 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NoReturn
 
 import click
 
 from landlord_engines_core.errors import (
     CapabilityNotSupported,
     EngineRefused,
-    ExitAttempted,
     LandlordEnginesError,
     PluginError,
     RegistrationError,
@@ -22,8 +20,9 @@ from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.host import ForcedExit
 from landlord_engines_core.logs import flush
 from landlord_engines_core.streams import write_error_line
+from landlord_engines_core.trial.result import Failure
 
-__all__ = ["exit_with_code"]
+__all__ = ["exit_code_of", "exit_with_code", "print_final_line"]
 
 _EXIT_CODES: Mapping[type[LandlordEnginesError], ExitCode] = {
     SettingsError: ExitCode.USAGE,
@@ -32,6 +31,12 @@ _EXIT_CODES: Mapping[type[LandlordEnginesError], ExitCode] = {
     CapabilityNotSupported: ExitCode.REFUSED,
     RegistrationError: ExitCode.NOT_REGISTERED,
 }
+
+
+def exit_code_of(error: LandlordEnginesError) -> ExitCode:
+    """Choose the exit code for an error."""
+    codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+    return next(codes, ExitCode.FAILED)
 
 
 @contextmanager
@@ -47,11 +52,10 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
     except LandlordEnginesError as error:
         if debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
-        _print_final_line(str(error))
-        codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
-        sys.exit(next(codes, ExitCode.FAILED))
+        print_final_line(str(error))
+        sys.exit(exit_code_of(error))
     except ForcedExit:
-        _print_final_line("stopped at once by a second signal, without draining")
+        print_final_line("stopped at once by a second signal, without draining")
         sys.exit(ExitCode.FORCED)
     # click prints its own errors and chooses their exit code.
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -59,23 +63,11 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        # The exit that a plugin attempted, at the plugin's line.
-        cause = error.__cause__ if isinstance(error, ExitAttempted) else None
-        _exit_unexpected(cause or error)
+        print_final_line(str(Failure.unexpected(error)))
+        sys.exit(ExitCode.FAILED)
 
 
-def _exit_unexpected(error: BaseException) -> NoReturn:
-    """Print the error's type and location, but not its text."""
-    # The text may contain a settings value.
-    location = traceback.extract_tb(error.__traceback__)[-1]
-    _print_final_line(
-        f"unexpected {type(error).__name__} in {location.filename}:{location.lineno};"
-        " run the command with --debug for the traceback, and report it"
-    )
-    sys.exit(ExitCode.FAILED)
-
-
-def _print_final_line(text: str) -> None:
+def print_final_line(text: str) -> None:
     """Print the last line, after all log lines."""
     flush()
     write_error_line(f"landlord-host: {text}")
