@@ -95,7 +95,8 @@ def create_engine(
         raise _invalid(candidate, problems)
     with door.call("config_schema"):
         schema = engine.config_schema()
-    if problems := find_schema_problems(schema):
+    problems = find_schema_problems(schema) or _find_ambiguous(factory.settings_type, schema)
+    if problems:
         raise _invalid(candidate, problems)
     _refuse_unknown(candidate, factory.settings_type, schema, context.defaults)
     return engine
@@ -109,6 +110,15 @@ def _invalid(candidate: Candidate, problems: tuple[str, ...]) -> PluginInvalid:
     return PluginInvalid(
         f"compute engine {candidate} is not valid: {'; '.join(problems)}",
         hint=f"update {candidate.distribution}, or report it to its authors",
+    )
+
+
+def _find_ambiguous(settings_type: type, schema: Mapping[str, object]) -> tuple[str, ...]:
+    """List the keys of the section that would have two meanings."""
+    return tuple(
+        f"{key} is both a setting and a key of tenants' configurations"
+        for key in attrs.fields_dict(settings_type)
+        if key in properties_of(schema)
     )
 
 
