@@ -180,7 +180,7 @@ def _start(
     folder: Path,
 ) -> ForkedProcess:
     variables = dict(os.environ if environment is None else environment)
-    target = _run_measured if is_measured() else _run_unmeasured
+    target = _run if is_measured() else _run_unmeasured
     arguments = (call, variables, str(folder), streams)
     process = _SERVER.Process(target=target, args=arguments, daemon=True)
     process.start()
@@ -194,14 +194,6 @@ def _run_host(command: tuple[str, ...], *path: str) -> None:
     from landlord_engines_core.cli import main
 
     main()
-
-
-def _run_measured(*arguments: Any) -> None:
-    try:
-        _run(*arguments)
-    finally:
-        # A fork ends without them, and coverage writes its data then.
-        atexit._run_exitfuncs()
 
 
 def _run_unmeasured(*arguments: Any) -> None:
@@ -231,3 +223,5 @@ def _run(
         call()
     finally:
         sys.stdout.flush()
+        # A fork ends without them. The log writes its last lines then, and coverage its data.
+        atexit._run_exitfuncs()

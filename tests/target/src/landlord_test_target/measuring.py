@@ -3,10 +3,15 @@
 Python 3.11 calls coverage for each line, and a new interpreter imports for twice as long.
 """
 
+import atexit
 import multiprocessing.forkserver
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coverage import Coverage
 
 __all__ = ["is_measured", "stop_measuring", "unmeasured"]
 
@@ -20,29 +25,34 @@ def is_measured() -> bool:
 
 
 def stop_measuring() -> None:
-    """Stop coverage in this process, and in those that it starts."""
-    from coverage import Coverage
-
-    if (measuring := Coverage.current()) is not None:
+    """Stop coverage in this process for good, and in those that it starts."""
+    if (measuring := _current()) is not None:
         measuring.stop()
-    os.environ.pop(_VARIABLE, None)
+        # It would write what the fork server had reached.
+        atexit.unregister(measuring._atexit)
+        os.environ.pop(_VARIABLE, None)
 
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
     """Stop coverage meanwhile, if it measures."""
-    if not is_measured():
+    if (measuring := _current()) is None:
         yield
         return
-    from coverage import Coverage
-
-    measuring = Coverage.current()
-    assert measuring is not None
     # It starts once, and forks for measured tests too.
     multiprocessing.forkserver.ensure_running()
-    stop_measuring()
+    measuring.stop()
+    del os.environ[_VARIABLE]
     try:
         yield
     finally:
         # It sets the variable.
         measuring.start()
+
+
+def _current() -> "Coverage | None":
+    if not is_measured():
+        return None
+    from coverage import Coverage
+
+    return Coverage.current()
