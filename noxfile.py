@@ -203,6 +203,18 @@ def endings(session: nox.Session) -> None:
 
 
 @nox.session
+def conformance(session: nox.Session) -> None:
+    """Renew the reports of the conformance kit on our engines: `nox -s conformance`."""
+    install_editable(session, "test", extra=LOCAL)
+    reports = "--conformance-reports=tests/data/conformance"
+    # A verdict other than conformant is a result, and the documents show it.
+    session.run(
+        *("pytest", *WHOLE, reports, "tests/conformance", *session.posargs), success_codes=[0, 1]
+    )
+    session.run("python", "-m", "landlord_test_target.rule_tables")
+
+
+@nox.session
 def cluster(session: nox.Session) -> None:
     """Kill a node of a cluster of restate-servers: `nox -s cluster`, not part of a plain run."""
     install_editable(session, "test", extra=LOCAL)
