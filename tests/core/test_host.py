@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from landlord_test_target.forks import Host, forked_host
+from landlord_test_target.forks import Host, fork_piped_host
 from landlord_test_target.harness import free_port
 from landlord_test_target.scrape import PREFIX, samples, states
 
@@ -33,7 +33,7 @@ from landlord_engines_core.engine import (
     Capability, EngineFactory, EngineInfo, Registration, RegistrationState, Support, WorkerEngine,
 )
 from landlord_engines_core.errors import RegistrationFailed
-from landlord_test_target.in_memory import DirectSteps
+from landlord_test_target.in_memory import InMemorySteps
 
 BODY = b'{"tenant_id": "t", "operation": "provision", "desired_config": {}}'
 
@@ -70,7 +70,7 @@ class Engine(WorkerEngine):
         if self.mode == "exits in a task":
             task = asyncio.create_task(self.exit())
         if self.mode == "works":
-            job = asyncio.create_task(self.run_job(BODY, DirectSteps()))
+            job = asyncio.create_task(self.run_job(BODY, InMemorySteps()))
         print("listens", flush=True)
         if self.mode == "blocks":
             time.sleep(60)
@@ -118,11 +118,10 @@ factory = EngineFactory(info=info, settings_type=Settings, create_engine=Engine)
 COMPUTE = """
 import asyncio
 import time
-from landlord_engines_core.compute import send
-from landlord_engines_core.compute.mock import MockCompute
+from landlord_engines_core.compute import ComputeEngineFactory, ComputeEngineInfo, send
+from landlord_engines_core.compute.mock import MockCompute, MockSettings
 
 class Slow(MockCompute):
-    name = "slow"
     longest_carry = 60.0
 
     async def provision(self, spec):
@@ -130,14 +129,22 @@ class Slow(MockCompute):
         await send(lambda: asyncio.sleep(60))
 
 class Stuck(MockCompute):
-    name = "stuck"
-
     async def provision(self, spec):
         print("asked", flush=True)
         time.sleep(60)
 
-def broken(settings):
+def fail(context):
     raise KeyError("sesame")
+
+def declare(name, create_engine):
+    info = ComputeEngineInfo(name=name, contract=1)
+    return ComputeEngineFactory(
+        info=info, settings_type=MockSettings, create_engine=create_engine
+    )
+
+broken = declare("broken", fail)
+slow = declare("slow", lambda context: Slow())
+stuck = declare("stuck", lambda context: Stuck())
 """
 
 
@@ -151,8 +158,8 @@ def distribution_folder(tmp_path: Path) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[landlord.worker_engines]\nown = own_engine:factory\n"
-        "[landlord.compute_engines]\nbroken = own_compute:broken\nslow = own_compute:Slow\n"
-        "stuck = own_compute:Stuck\n"
+        "[landlord.compute_engines]\nbroken = own_compute:broken\nslow = own_compute:slow\n"
+        "stuck = own_compute:stuck\n"
     )
     return tmp_path
 
@@ -172,7 +179,7 @@ def start(distribution_folder: Path) -> Iterator[Start]:
     with ExitStack() as running:
 
         def start_host(mode: str, *arguments: str) -> Host:
-            host = forked_host(command(mode, *arguments), distribution_folder, os.environ)
+            host = fork_piped_host(command(mode, *arguments), distribution_folder, os.environ)
             running.enter_context(closing(host))
             return host
 
@@ -256,7 +263,7 @@ def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(start: Start)
     process = start("blocks", "--set=worker.drain_timeout=60s")
     with wait_line(process, "listens"):
         process.terminate()
-        # The system may merge two equal pending signals into one.
+        # Of two that are the same the system may keep one.
         process.send_signal(signal.SIGINT)
 
     code, text = wait_end(process)
@@ -339,7 +346,7 @@ def test_an_engine_whose_shutdown_hangs_is_named_and_the_code_is_3(start: Start)
     [
         ("exits", "worker engine own raised SystemExit"),
         ("exits when made", "worker engine own raised SystemExit in create_engine"),
-        ("exits in a task", "unexpected SystemExit in"),
+        ("exits in a task", "unexpected SystemExit at own_engine:"),
     ],
 )
 def test_an_engine_that_exits_with_0_ends_the_worker_with_3(
@@ -629,7 +636,7 @@ def test_the_documented_table_of_metrics_matches_a_worker(start: Start) -> None:
 
 
 def _labels(text: str, name: str) -> list[str]:
-    found = re.findall(rf"^{PREFIX}{name}(?:_bucket)?\{{(.*)\}} ", text, re.MULTILINE)
+    found = re.findall(rf"^{PREFIX}{name}(?:_bucket|_count)?\{{(.*)\}} ", text, re.MULTILINE)
     labels = {label for one in found for label in re.findall(r"(\w+)=", one)}
     return sorted(labels - {"le"})
 

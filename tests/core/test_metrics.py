@@ -354,15 +354,13 @@ def test_the_global_registry_has_no_metric_of_the_worker() -> None:
 
 def test_requests_of_compute_engines_are_timed_and_their_failures_counted() -> None:
     metrics = Metrics()
+    time_request = metrics.request_timer("docker")
 
-    with metrics.time_request("docker", "list containers"):
+    with time_request("list containers"):
         pass
-    with pytest.raises(KeyError), metrics.time_request("docker", "list containers"):
+    with pytest.raises(KeyError), time_request("list containers"):
         raise KeyError
-    with (
-        pytest.raises(asyncio.CancelledError),
-        metrics.time_request("docker", "list containers"),
-    ):
+    with pytest.raises(asyncio.CancelledError), time_request("list containers"):
         raise asyncio.CancelledError
 
     values = read_samples(metrics)
@@ -373,17 +371,30 @@ def test_requests_of_compute_engines_are_timed_and_their_failures_counted() -> N
 
 def test_names_of_requests_grow_with_no_tenant() -> None:
     metrics = Metrics()
+    own, other = metrics.request_timer("own"), metrics.request_timer("other")
 
     for number in range(2 * MAX_REQUESTS):
-        with metrics.time_request("own", f"read {number}"):
+        with own(f"read {number}"):
             pass
-    with metrics.time_request("other", "Tenant/1"):
+    with other("Tenant/1"):
         pass
 
-    counts = [
-        key for key in read_samples(metrics) if key.startswith("target_request_failures_total")
-    ]
+    values = read_samples(metrics)
+    counts = [key for key in values if key.startswith("target_request_failures_total")]
     assert len([key for key in counts if '"own"' in key]) == MAX_REQUESTS + 1
+    labels = '{compute_engine="other",request="other"}'
     assert [key for key in counts if '"other",' in key] == [
-        'target_request_failures_total{compute_engine="other",request="other"}'
+        f"target_request_failures_total{labels}"
     ]
+    assert values[f"target_request_duration_seconds_count{labels}"] == 1
+
+
+def test_each_call_of_an_engine_is_timed_by_engine_and_method() -> None:
+    metrics = Metrics()
+
+    metrics.time_call("worker engine", "restate", "register", 0.25)
+    metrics.time_call("worker engine", "restate", "register", 0.5)
+
+    labels = '{engine="restate",kind="worker engine",method="register"}'
+    assert read_samples(metrics)[f"engine_call_duration_seconds_count{labels}"] == 2
+    assert read_samples(metrics)[f"engine_call_duration_seconds_sum{labels}"] == 0.75

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from landlord_test_target.balancer import run_balancer
-from landlord_test_target.engine import FIRST_PAUSE, VERSION_15_IS_HARMLESS
+from landlord_test_target.engine import FIRST_PAUSE, NO_KILL
 from landlord_test_target.harness import Worker, World, wait_for
 
 PAUSE = 1.0
@@ -102,7 +102,7 @@ async def test_a_job_that_kills_its_worker_waits_longer_each_time_and_others_con
         await wait_set_apart(world, deadly, 4 * PAUSE)
         async with http.get(f"{supervisor.workers[-1].probe_url}/metrics") as response:
             text = await response.text()
-        supervisor.environment[VERSION_15_IS_HARMLESS] = "1"
+        supervisor.environment[NO_KILL] = "1"
         await supervisor.workers[-1].kill()
         await wait_ended(world, deadly)
 

@@ -56,7 +56,12 @@ def test_the_public_module_offers_what_the_document_for_authors_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["examples/direct_engine/src", "landlord_engines_stepfunctions_stub/src"]
+    "folder",
+    [
+        "examples/direct_engine/src",
+        "examples/folder_engine/src",
+        "landlord_engines_stepfunctions_stub/src",
+    ],
 )
 def test_an_engine_needs_nothing_of_core_but_the_public_module(folder: str) -> None:
     texts = [path.read_text() for path in (ROOT / folder).rglob("*.py")]

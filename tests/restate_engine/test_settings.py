@@ -162,7 +162,7 @@ def test_every_service_name_is_derived_from_one_setting(
 
     assert names.service == service
     assert names.lock == f"{service}Tenant"
-    assert names.landlord_calls == values.get("service_name", "TenantProvisioning")
+    assert names.service_for_landlord == values.get("service_name", "TenantProvisioning")
 
 
 @pytest.mark.parametrize("key", ["", "hush", "-----BEGIN PUBLIC KEY-----"])

@@ -12,7 +12,7 @@ from landlord_engines_core.catalog import WORKER_ENGINES, Candidate, Catalog, me
 from landlord_engines_core.declarations import NAME
 from landlord_engines_core.engine import CONTRACT
 
-__all__ = ["Problem", "ProblemKind", "advise_choice", "find_problems"]
+__all__ = ["Problem", "ProblemKind", "advise_choice", "advise_report", "find_problems"]
 
 _TARGET = re.compile(r"(?P<package>\w+)[\w.]*:[\w.]+")
 
@@ -29,6 +29,10 @@ class ProblemKind(StrEnum):
     ODD_NAME = "odd-name"
     BAD_TARGET = "bad-target"
     """Its target is no object in a module, or its package is not installed."""
+    BROKEN = "broken"
+    """It cannot be loaded, or does what only the host may do."""
+    WRITES_OUTPUT = "writes-output"
+    """It writes to standard output while it is imported."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +68,7 @@ def advise_choice(duplicates: Iterable[Candidate]) -> str:
     """Say how to get one of several engines of the same group and name."""
     names = list(dict.fromkeys(engine.full_name for engine in duplicates))
     if len(names) == 1:
-        return _advise_report(names[0].partition(":")[0])
+        return advise_report(names[0].partition(":")[0])
     uninstall = "uninstall all but one of them"
     if any(engine.group != WORKER_ENGINES for engine in duplicates):
         return uninstall
@@ -80,7 +84,7 @@ def _check_group(engine: Candidate, catalog: Catalog) -> Problem | None:
         return Problem(
             kind=ProblemKind.MISSPELT_GROUP,
             text=f"no host reads the group {engine.group}; hosts read {meant}",
-            hint=_advise_report(engine.distribution),
+            hint=advise_report(engine.distribution),
         )
     if any(other.is_from(engine.distribution) for other in catalog.find_named(meant, engine.name)):
         # The distribution has this engine for both versions.
@@ -109,14 +113,14 @@ def _check_name(engine: Candidate) -> Problem | None:
     return Problem(
         kind=ProblemKind.ODD_NAME,
         text=f"{engine.name!r} does not match {NAME.pattern}",
-        hint=_advise_report(engine.distribution),
+        hint=advise_report(engine.distribution),
     )
 
 
 def _check_target(engine: Candidate) -> Problem | None:
     target = _TARGET.fullmatch(engine.target)
     if target is None:
-        text, hint = "its target is not module:object", _advise_report(engine.distribution)
+        text, hint = "its target is not module:object", advise_report(engine.distribution)
     elif not _is_installed(target["package"]):
         text = f"its package {target['package']} is not installed"
         hint = f"reinstall {engine.distribution}"
@@ -131,5 +135,6 @@ def _is_installed(package: str) -> bool:
     return package in sys.modules or find_spec(package) is not None
 
 
-def _advise_report(distribution: str) -> str:
+def advise_report(distribution: str) -> str:
+    """Name the authors as those who have to change something."""
     return f"report it to the authors of {distribution}"

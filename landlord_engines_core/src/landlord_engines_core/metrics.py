@@ -7,7 +7,7 @@ exist from the start, at zero. The event loop's thread writes them, and any othe
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
@@ -20,6 +20,7 @@ from prometheus_client import (
     Histogram,
     Info,
     ProcessCollector,
+    Summary,
     disable_created_metrics,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -63,6 +64,7 @@ _BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.
 # From a local socket to worker.step_timeout. Few: an engine has a series for each name and bucket.
 _REQUEST_BUCKETS = (0.01, 0.1, 1.0, 10.0, 60.0)
 _REQUEST = re.compile("[a-z][a-z0-9 _-]{0,39}")
+_OTHER = "other"
 MAX_REQUESTS = 50
 """Names of requests that each compute engine may have; a label must not grow with tenants."""
 _KINDS: Mapping[type[JobError], str] = {
@@ -124,6 +126,12 @@ class Metrics:
         self._steps = self._time_steps()
         self._duration, self._failed = self._time_requests(), self._count_failed_requests()
         self._requests: dict[str, dict[str, tuple[Histogram, Counter]]] = {}
+        self._calls = Summary(
+            f"{_PREFIX}engine_call_duration_seconds",
+            "Duration of each call of an engine's method, whatever its result.",
+            ("kind", "engine", "method"),
+            registry=self._registry,
+        )
         self._lost = Counter(
             f"{_PREFIX}attempts_lost",
             "Attempts of jobs that began and never ended because their worker was killed. The worker"
@@ -188,15 +196,18 @@ class Metrics:
                 # Counted here: the backend may end the job with another error.
                 self.count_job(operation, "invalid")
 
-    @contextmanager
-    def time_request(self, engine: str, request: str) -> Iterator[None]:
-        """Time one request of a compute engine to its target, and count its failure.
+    def request_timer(self, engine: str) -> Callable[[str], AbstractContextManager[None]]:
+        """Return a context manager that times one request of a compute engine, by the request's name.
 
-        Args:
-            engine: The compute engine's name.
-            request: The request's name. After 50 names of an engine, others count as ``other``.
+        It counts the request's failure too. After 50 names of the engine, others count as ``other``.
         """
-        duration, failures = self._requests_of(engine, request)
+        # The names are known only once they are used; this one exists from the start.
+        self._requests[engine] = {_OTHER: self._request_series(engine, _OTHER)}
+        return partial(self._time_request, engine)
+
+    @contextmanager
+    def _time_request(self, engine: str, request: str) -> Iterator[None]:
+        duration, failures = self._find_request(engine, request)
         since = perf_counter()
         try:
             yield
@@ -205,6 +216,17 @@ class Metrics:
             raise
         finally:
             duration.observe(perf_counter() - since)
+
+    def time_call(self, kind: str, name: str, method: str, seconds: float) -> None:
+        """Note the duration of one call of an engine's method.
+
+        Args:
+            kind: ``worker engine`` or ``compute engine``.
+            name: The engine's name.
+            method: The method's name.
+            seconds: The duration.
+        """
+        self._calls.labels(kind, name, method).observe(seconds)
 
     def count_lost_attempt(self) -> None:
         """Count an attempt that never ended because its worker was killed."""
@@ -293,14 +315,16 @@ class Metrics:
         pairs = ((operation, word) for operation, words in _OUTCOMES.items() for word in words)
         return {pair: counter.labels(*pair) for pair in pairs}
 
-    def _requests_of(self, engine: str, request: str) -> tuple[Histogram, Counter]:
-        known = self._requests.setdefault(engine, {})
+    def _find_request(self, engine: str, request: str) -> tuple[Histogram, Counter]:
+        known = self._requests[engine]
         if request not in known:
-            if len(known) >= MAX_REQUESTS or not _REQUEST.fullmatch(request):
-                request = "other"
-            labels = (engine, request)
-            known[request] = (self._duration.labels(*labels), self._failed.labels(*labels))
+            if len(known) > MAX_REQUESTS or not _REQUEST.fullmatch(request):
+                return known[_OTHER]
+            known[request] = self._request_series(engine, request)
         return known[request]
+
+    def _request_series(self, engine: str, request: str) -> tuple[Histogram, Counter]:
+        return self._duration.labels(engine, request), self._failed.labels(engine, request)
 
     def _time_requests(self) -> Histogram:
         return Histogram(

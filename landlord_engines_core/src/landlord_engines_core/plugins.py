@@ -33,8 +33,14 @@ from landlord_engines_core.errors import (
     PluginNotInstalled,
     PluginWrongType,
 )
+from landlord_engines_core.plugin_calls import find_origin
 
-__all__ = ["find_compute_settings", "load_compute_engine", "load_worker_engine"]
+__all__ = [
+    "choose_engine",
+    "find_compute_settings",
+    "load_compute_engine",
+    "load_worker_engine",
+]
 
 _DISTRIBUTIONS = {
     (WORKER_ENGINES, "restate"): "landlord-engines-restate",
@@ -50,7 +56,7 @@ def load_worker_engine(name: str) -> tuple[Candidate, EngineFactory]:
         PluginError: The engine is not installed, ambiguous, incompatible, not importable, of a wrong
             type, or declares something that does not hold.
     """
-    chosen = _choose(WORKER_ENGINES, name)
+    chosen = choose_engine(WORKER_ENGINES, name)
     factory = _load(chosen)
     if not isinstance(factory, EngineFactory):
         raise PluginWrongType(
@@ -72,7 +78,7 @@ def load_compute_engine(name: str) -> tuple[Candidate, ComputeEngineFactory]:
     Raises:
         PluginError: See `load_worker_engine`.
     """
-    chosen = _choose(COMPUTE_ENGINES, name)
+    chosen = choose_engine(COMPUTE_ENGINES, name)
     factory = _load(chosen)
     if not isinstance(factory, ComputeEngineFactory):
         raise PluginWrongType(
@@ -118,7 +124,12 @@ def _refuse_problems(
     )
 
 
-def _choose(group: str, name: str) -> Candidate:
+def choose_engine(group: str, name: str) -> Candidate:
+    """Choose an engine by its name, or by ``DISTRIBUTION:NAME`` among duplicates, and import nothing.
+
+    Raises:
+        PluginError: The engine is not installed, ambiguous, or of another major version.
+    """
     catalog = read_catalog()
     matches = [engine for engine in catalog.in_group(group) if engine.is_called(name)]
     if len(matches) > 1:
@@ -200,7 +211,9 @@ class _SingleEntryPointManager(DriverManager[object]):
 
 
 def _import_failed(chosen: Candidate, error: BaseException) -> PluginImportFailed:
+    # Only these texts are known to name modules and files, and no value.
+    text = f": {error}" if isinstance(error, ImportError | SyntaxError) else ""
     return PluginImportFailed(
-        f"{chosen} cannot be imported: {type(error).__name__}: {error}",
+        f"{chosen} cannot be imported: {type(error).__name__}{text}, at {find_origin(error)}",
         hint=f"reinstall {chosen.distribution} and its dependencies, or report it to its authors",
     )

@@ -43,6 +43,9 @@ class Steps(Protocol):
     async def run(self, name: str, action: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         """Run a step at least once, and journal its value if the backend has a journal.
 
+        Core bounds the action by its own ``step_timeout``, and the engine adds no limit. An error of
+        the action fails the attempt, and no value is journaled.
+
         Args:
             name: The step's name in the journal.
             action: The work. It may run several times, and must converge.
@@ -57,7 +60,9 @@ class Steps(Protocol):
     async def acquire(self, tenant: str, start: JobStart) -> Record:
         """Acquire the tenant's lock, and keep it until the job has ended.
 
-        The job dispatched last preempts the holder. The start is durable before this returns.
+        The job dispatched last preempts the holder: it cancels the holder's task, and waits for its
+        end. The start is durable before this returns. A later attempt of the holder gets the lock at
+        once.
 
         Returns:
             The tenant's record with the start in it. It may lack the transitions of other jobs.
@@ -67,7 +72,11 @@ class Steps(Protocol):
         """
 
     async def complete(self, tenant: str, transition: Transition) -> None:
-        """Write the job's transition into the tenant's record."""
+        """Write the job's transition into the tenant's record, durably and once.
+
+        The job has ended only when `RunJob` has returned. A later attempt may complete again, and
+        changes nothing then.
+        """
 
     async def read_record(self, tenant: str) -> Record:
         """Read the tenant's record inside an action, without the lock and without a journal entry.

@@ -126,11 +126,11 @@ class RestateEngine(WorkerEngine):
 
     def _warn_about_settings(self) -> None:
         names = self._settings.names
-        if names.service != names.landlord_calls:
+        if names.service != names.service_for_landlord:
             self._logger.warning(
                 "Landlord calls the service without namespace and prefix, and will not find it",
                 serves=names.service,
-                landlord_calls=names.landlord_calls,
+                service_for_landlord=names.service_for_landlord,
             )
         if not self._settings.identity_keys:
             self._logger.warning("requests are not checked for Restate's signature")
@@ -148,6 +148,7 @@ class RestateEngine(WorkerEngine):
             # A worker that uses the address answers the discovery.
             yield
             return
+        await prevent_signal_handler(self._app)
         server = self._build_server(_discovery_only(self._app))
         listening = asyncio.Event()
         serving = asyncio.create_task(server.serve(listeners, listening.set))

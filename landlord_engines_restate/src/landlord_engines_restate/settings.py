@@ -1,4 +1,4 @@
-"""The section ``workflow.restate``: the keys that Landlord reads, and three keys of this engine.
+"""The section ``workflow.restate``: Landlord's keys, and `identity_keys` and `allow_unsigned` of this engine.
 
 The meanings of Landlord's keys come from the source of Landlord 98ffef1 and were observed there.
 """
@@ -24,11 +24,12 @@ class Names:
 
     Attributes:
         service: The jobs' service.
-        landlord_calls: The service that Landlord calls; only a prefix makes the two differ.
+        service_for_landlord: The service that Landlord calls. It is the jobs' service, unless
+            ``worker_namespace`` or ``worker_service_prefix`` is set.
     """
 
     service: str
-    landlord_calls: str
+    service_for_landlord: str
 
     @property
     def lock(self) -> str:
@@ -55,7 +56,8 @@ class RestateSettings:
         timeout: Only Landlord uses it.
         retry_attempts: Only Landlord uses it; this worker has worker.register_timeout.
         worker_register_on_startup: Whether the worker registers itself.
-        worker_admin_endpoint: The admin API's URL for the worker, if it differs.
+        worker_admin_endpoint: The URL at which the worker reaches Restate's admin API, if it is not
+            ``admin_endpoint``.
         worker_namespace: A prefix of the service's name; Landlord does not use it in its calls.
         worker_service_prefix: A prefix of the service's name; Landlord does not use it in its calls.
         worker_landlord_api_url: The same as worker.landlord_api_url.
@@ -85,6 +87,7 @@ class RestateSettings:
     worker_advertised_url: Url | None = None
     worker_address: str = attrs.field(
         default=DEFAULT_ADDRESS,
+        # Each variable with the format of the setting's value.
         metadata={"environment": {"LANDLORD_RESTATE_WORKER_ADDRESS": "{}", "PORT": ":{}"}},
     )
     identity_keys: tuple[str, ...] = ()
@@ -106,6 +109,7 @@ class RestateSettings:
                 hint="set workflow.restate.identity_keys to Restate's public keys, or"
                 " workflow.restate.allow_unsigned to true if the network admits only Restate",
             )
+        # Both properties raise an error if what they need is missing.
         _ = self.admin_url, self.advertised_url
 
     def _check_api_key(self) -> None:
@@ -149,7 +153,7 @@ class RestateSettings:
 
     @property
     def admin_url(self) -> str:
-        """The admin API's URL for the worker."""
+        """The URL at which the worker reaches Restate's admin API."""
         url = self.worker_admin_endpoint or self.admin_endpoint
         if url is None:
             raise SettingsError(
@@ -160,10 +164,10 @@ class RestateSettings:
 
     @property
     def advertised_url(self) -> str:
-        """The URL at which Restate reaches the worker; by default a loopback listen address.
+        """The URL at which Restate reaches the worker; by default the listen address, if that is loopback.
 
         Raises:
-            SettingsError: The URL is missing, or Restate would call another one.
+            SettingsError: The URL is missing, or Restate would change or reject it.
         """
         if self.worker_advertised_url is not None:
             _check_callable(self.worker_advertised_url)

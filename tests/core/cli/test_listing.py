@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from landlord_engines_core.catalog import COMPUTE_ENGINES
 from landlord_engines_core.cli.commands import landlord_host
-from landlord_test_target.installing import write_distribution
+from landlord_test_target.installing import link_packages, write_distribution
 
 FINE = "factory = object()"
 REPORT = "report it to the authors of acme"
@@ -179,6 +179,20 @@ def test_a_shell_is_offered_duplicates_with_their_distribution(tmp_path: Path) -
         offered.stdout.splitlines()
     )
     assert "plain,twin" not in offered.stdout.splitlines()
+
+
+def test_the_wide_list_shows_what_each_engine_declares(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from landlord_test_target.broken import factory_of\nprint('hello')\nfactory = factory_of('mine')"
+    write_distribution(tmp_path, "acme", {"mine": "acme:factory"}, code)
+    packages = link_packages(tmp_path_factory.mktemp("packages"))
+    monkeypatch.setattr(sys, "path", [*packages, str(tmp_path)])
+
+    assert problems_of("mine", run_engines("--wide")) == [
+        "contract 1; dry-run-registration full, tenant-lock full",
+        f"writes-output: it writes to standard output: 'hello'; {REPORT}",
+    ]
 
 
 MEASURED = """

@@ -47,6 +47,7 @@ class TypedSettings:
     url: str
     token: Secret = NO_TOKEN
     tokens: dict[str, Secret] = attrs.field(factory=dict)
+    more: dict[str, Any] = attrs.field(factory=dict)
     names: tuple[str, ...] = ()
     ratio: float = 0.5
     pause: Duration = SECOND
@@ -270,13 +271,18 @@ def test_a_text_in_a_variable_is_no_json_apart_from_its_quotation_marks(
 def test_each_setting_is_shown_with_its_origin_and_no_secret() -> None:
     section = {"url": "http://h", "tokens": {"a": "sesame"}, "env": {"KEY": "sesame"}}
 
-    loaded = load({"compute": {"typed": section}}, {"COMPUTE_TYPED_TOKEN": "sesame"})
+    loaded = load(
+        {"compute": {"typed": section}},
+        {"COMPUTE_TYPED_TOKEN": "sesame"},
+        {"compute.typed.more.a": "[1]"},
+    )
 
     shown = [(path, repr(value), loaded.origins[path]) for path, value in loaded.values.items()]
-    assert shown[:11] == [
+    assert shown[:12] == [
         ("compute.typed.url", "'http://h'", "f.yaml"),
         ("compute.typed.token", "'*******'", "$COMPUTE_TYPED_TOKEN"),
         ("compute.typed.tokens", "{'a': '*******'}", "f.yaml"),
+        ("compute.typed.more", "{'a': [1]}", "flag"),
         ("compute.typed.names", "()", "default"),
         ("compute.typed.ratio", "0.5", "default"),
         ("compute.typed.pause", "1.0", "default"),
@@ -315,6 +321,7 @@ def test_a_key_may_have_dashes_and_an_empty_one_counts_as_not_set() -> None:
     ("section", "named"),
     [
         ({}, "compute.typed.url is missing: set it in the file, or as $COMPUTE_TYPED_URL"),
+        ({"urll": "u"}, "compute.typed.urll is unknown; did you mean compute.typed.url? (f.yaml)"),
         ({"ratio": "x"}, "compute.typed.ratio must be a number (f.yaml)"),
         ({"ratio": True}, "compute.typed.ratio must be a number (f.yaml)"),
         ({"ratio": "inf"}, "compute.typed.ratio must be a number (f.yaml)"),
@@ -352,6 +359,7 @@ def test_settings_that_do_not_fit_together_are_refused_by_their_check() -> None:
 
     with pytest.raises(SettingsError, match=r"compute\.typed\.url is bad"):
         loaded.check()
+    load({"compute": {"typed": {"url": "good"}, "mock": {}}}).check()
 
 
 @pytest.mark.parametrize(
@@ -367,6 +375,14 @@ def test_an_engine_that_only_the_worker_names_has_settings_too(document: Mapping
 
     assert loaded.settings.compute["typed"].settings == TypedSettings(url="u", proxy="o")
     assert "compute.typed.url is missing" in settings_error(document)
+
+
+def test_an_engine_that_only_the_worker_names_is_no_section_of_a_source() -> None:
+    document = {"worker": {"compute_provider": "mock"}}
+    sources = Sources(document=document, file="f.yaml", environment={}, flags={})
+
+    assert not sources.has_compute()
+    assert attrs.evolve(sources, flags={"compute.mock.a": "1"}).has_compute()
 
 
 def test_the_engines_choice_counts_only_where_the_worker_makes_none() -> None:

@@ -24,8 +24,8 @@ Name = tuple[str, str, str]
 """Engine, location and tenant: what a target holds unique."""
 
 
-class Crash(BaseException):
-    """The death of the worker's process."""
+class Crash(GeneratorExit):
+    """The worker's process ends here. The door to compute engines lets this kind of error pass."""
 
 
 @attrs.define
@@ -199,7 +199,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         before = self.resource_names(tenant)
         steps = self.steps(tenant)
         (outcome,) = self.run_attempts(steps, tenant, operation, wish, at)
-        # Only a move has two resources for a while, and never three.
+        # Only a move has two for a while, and never a third.
         assert self.resource_names(tenant) <= before | {(wish.engine, wish.location, tenant)}
         assert [one.execution_id for one in steps.record.transitions][-1] == steps.execution_id
         return outcome
@@ -225,7 +225,7 @@ class TenantLifecycle(RuleBasedStateMachine):
         for point in points:
             self.crash_point.left = point
             try:
-                # Built for each attempt, because a new process has no memory.
+                # Anew each time: a process that ended remembers nothing.
                 process = build_tenant_jobs(
                     *((name, self.scripted_target(name)) for name in ENGINES)
                 )
@@ -256,4 +256,4 @@ class TenantLifecycle(RuleBasedStateMachine):
 
 
 TestTenantLifecycle = TenantLifecycle.TestCase
-TestTenantLifecycle.settings = settings(max_examples=40, stateful_step_count=25)
+TestTenantLifecycle.settings = settings(stateful_step_count=25)

@@ -12,7 +12,7 @@ from landlord_engines_restate.admin import (
     AdminClient,
     AdminRefused,
     AdminUnavailable,
-    Discovery,
+    RegistrationResponse,
     client,
     literal,
     transport,
@@ -265,7 +265,7 @@ async def test_a_registration_always_says_http_11_and_force(httpserver: HTTPServ
 
     discovery = await admin.register("http://worker:9080", force=False, metadata={"a": "b"})
 
-    assert discovery == Discovery(id="dp_1")
+    assert discovery == RegistrationResponse(id="dp_1")
     await admin.aclose()
 
 

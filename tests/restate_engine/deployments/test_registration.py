@@ -126,7 +126,7 @@ def restate(httpserver: HTTPServer) -> Restate:
 def registrar_of(admin: AdminClient) -> Registrar:
     return Registrar(
         admin=admin,
-        names=Names(service="Jobs", landlord_calls="Jobs"),
+        names=Names(service="Jobs", service_for_landlord="Jobs"),
         uri=WORKER,
         manifest=Manifest(digest=DIGEST, services=(JOBS,)),
         on_startup=True,

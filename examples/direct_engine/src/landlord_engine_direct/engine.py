@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
-from functools import partial
+from itertools import count
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -14,25 +14,24 @@ from landlord_engine_direct.store import Job, JobState, Store
 from landlord_engines_core.api import (
     Capability,
     Duration,
+    Ended,
     EngineContext,
     EngineInfo,
-    Held,
-    InvalidJob,
+    JobTasks,
+    Refused,
     Registration,
     RegistrationState,
+    Retry,
     SettingsError,
     Support,
-    Transient,
     WorkerEngine,
+    pause,
+    run_attempt,
 )
 
 __all__ = ["INFO", "DirectEngine", "DirectSettings", "create_engine"]
 
 INFO = EngineInfo(name="direct", contract=1, capabilities={Capability.TENANT_LOCK: Support.FULL})
-
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts of a job that fails for a transient reason."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +54,7 @@ class DirectEngine(WorkerEngine):
     settings: DirectSettings
     context: EngineContext
     _stopping: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _tasks: dict[int, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
+    _tasks: JobTasks[int] = attrs.field(factory=JobTasks, init=False)
     _locks: WeakValueDictionary[str, asyncio.Lock] = attrs.field(
         factory=WeakValueDictionary, init=False
     )
@@ -69,7 +68,7 @@ class DirectEngine(WorkerEngine):
                 while not self._stopping.is_set():
                     if store.has_changed():
                         self._update_tasks(store, group)
-                    await self._pause(self.settings.poll_interval)
+                    await pause(self.settings.poll_interval, self._stopping)
 
     async def register(self) -> Registration:
         """Report the file from which this worker reads jobs."""
@@ -80,11 +79,7 @@ class DirectEngine(WorkerEngine):
     async def shutdown(self, grace: float) -> None:
         """Start no new job, and wait for running attempts; a cancelled attempt is repeated later."""
         self._stopping.set()
-        if tasks := list(self._tasks.values()):
-            _, late = await asyncio.wait(tasks, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.wait(tasks)
+        await self._tasks.drain(grace)
 
     def acquisition_lock(self, tenant: str) -> AbstractAsyncContextManager[None]:
         """Return the mutex under which jobs of this process acquire the tenant's lock."""
@@ -92,51 +87,33 @@ class DirectEngine(WorkerEngine):
 
     async def stop(self, job_id: int) -> None:
         """Stop a job for a younger job of its tenant, and wait for its end."""
-        if (task := self._tasks.get(job_id)) is not None:
-            task.cancel()
-            await asyncio.wait((task,))
+        await self._tasks.stop(job_id)
 
     def _update_tasks(self, store: Store, group: asyncio.TaskGroup) -> None:
         """Cancel the tasks of finished jobs, and start tasks for new jobs."""
         unfinished = store.unfinished()
-        for job_id, task in self._tasks.items():
-            if job_id not in unfinished and not task.cancelling():
-                task.cancel()
+        self._tasks.cancel_except(unfinished)
         for job_id, job in unfinished.items():
             if job_id not in self._tasks:
-                task = self._tasks[job_id] = group.create_task(self._run_job(store, job))
-                task.add_done_callback(partial(self._drop_task, job_id))
-
-    def _drop_task(self, job_id: int, _: asyncio.Task[None]) -> None:
-        del self._tasks[job_id]
+                self._tasks.start(group, job_id, self._run_job(store, job))
 
     async def _run_job(self, store: Store, job: Job) -> None:
         """Run attempts of a job until the job or this worker ends."""
         steps = DirectSteps(job_id=job.id, store=store, jobs=self, is_wanted=self.context.is_wanted)
-        attempt, pause = job.attempts, FIRST_PAUSE
+        attempts = count(1)
         while not self._stopping.is_set():
-            attempt += 1
-            store.mark(job.id, JobState.RUNNING, attempts=attempt)
-            try:
-                await self.context.run_job(job.body, steps)
-            except InvalidJob as error:
-                store.mark(job.id, JobState.REFUSED, reason=str(error))
-                return
-            except (Held, Transient) as error:
-                store.mark(job.id, JobState.BACKING_OFF, reason=str(error))
-                retry_after = error.retry_after
-                await self._pause(pause if retry_after is None else retry_after)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            else:
-                store.mark(job.id, JobState.COMPLETED)
-                return
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but only until a shutdown begins."""
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
+            attempt = next(attempts)
+            store.mark(job.id, JobState.RUNNING, attempts=job.attempts + attempt)
+            match await run_attempt(self.context.run_job(job.body, steps), attempt):
+                case Ended():
+                    store.mark(job.id, JobState.COMPLETED)
+                    return
+                case Refused(reason=reason):
+                    store.mark(job.id, JobState.REFUSED, reason=reason)
+                    return
+                case Retry(pause=seconds, reason=reason):
+                    store.mark(job.id, JobState.BACKING_OFF, reason=reason)
+                    await pause(seconds, self._stopping)
 
 
 def create_engine(context: EngineContext) -> DirectEngine:

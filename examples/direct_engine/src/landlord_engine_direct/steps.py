@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -19,7 +18,10 @@ from landlord_engines_core.api import (
     Record,
     Superseded,
     Transition,
+    describe_holder,
     is_superseded,
+    order_time,
+    refuse_superseded,
 )
 
 __all__ = ["DirectSteps", "Jobs"]
@@ -88,7 +90,7 @@ class DirectSteps:
 
     async def _preempt(self, tenant: str, lock: TenantLock, start: JobStart) -> None:
         """Stop the holder, or raise Superseded if the holder goes first."""
-        this_job = Contender(operation=start.operation, dispatched=_dispatch_time(self.job_id))
+        this_job = Contender(operation=start.operation, dispatched=order_time(self.job_id))
         is_wanted = partial(self.is_wanted, tenant)
         if await is_superseded(
             this_job, self._describe_holder(lock), is_uuid=start.is_uuid, is_wanted=is_wanted
@@ -99,33 +101,21 @@ class DirectSteps:
 
     def _describe_holder(self, lock: TenantLock) -> Contender:
         """Describe the job that acquired the lock last."""
-        holder_id = str(lock.job)
-        operations = (
-            transition.operation
-            for transition in lock.record.transitions
-            if transition.execution_id == holder_id
-        )
-        # A job that has ended without an end in the record was killed.
-        killed = self.store.has_ended(lock.job) and not lock.record.has_ended(holder_id)
-        return Contender(
-            operation=next(operations, ""), dispatched=_dispatch_time(lock.job), killed=killed
+        return describe_holder(
+            lock.record,
+            str(lock.job),
+            dispatched=order_time(lock.job),
+            has_ended=self.store.has_ended(lock.job),
         )
 
     def _read_lock(self, tenant: str) -> TenantLock:
         """Read the tenant's lock, or raise Superseded if a later job acquired it."""
         lock = self.store.lock(tenant)
-        has_begun = any(
-            transition.execution_id == self.execution_id for transition in lock.record.transitions
-        )
-        this_job = Contender(operation="", dispatched=_dispatch_time(self.job_id))
-        if lock.job != self.job_id and (
-            has_begun or self._describe_holder(lock).is_later_than(this_job)
-        ):
-            raise Superseded(f"job {lock.job} goes first")
+        if lock.job != self.job_id:
+            refuse_superseded(
+                lock.record,
+                self.execution_id,
+                dispatched=order_time(self.job_id),
+                holder=self._describe_holder(lock),
+            )
         return lock
-
-
-def _dispatch_time(job_id: int) -> datetime:
-    """Convert a job's id to a time of dispatch."""
-    # SQLite assigns ids in the order of dispatch, so no clock is needed.
-    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)

@@ -1,69 +1,15 @@
-"""The commands check, register and move: they reach targets and backend, and serve no jobs."""
+"""The commands register and move: they reach the backend, and serve no jobs."""
 
 from collections import Counter
 
 import click
 
-from landlord_engines_core.catalog import read_catalog
-from landlord_engines_core.cli.listing import print_damaged
 from landlord_engines_core.cli.options import LoadedEngine
 from landlord_engines_core.engine import Capability, MoveReport, RegistrationState
-from landlord_engines_core.errors import DeploymentInUse, LandlordEnginesError, RegistrationError
-from landlord_engines_core.host import WITHOUT_LANDLORD, WorkerParts
-from landlord_engines_core.lifecycle import refuse_unable, within_limit
+from landlord_engines_core.errors import DeploymentInUse, RegistrationError
+from landlord_engines_core.lifecycle import within_limit
 
-__all__ = ["check_worker", "move_executions", "register_worker"]
-
-
-async def check_worker(engine: LoadedEngine) -> None:
-    """Check settings, targets, Landlord's API and the backend, and print each result.
-
-    Raises:
-        LandlordEnginesError: The first check that failed; the others are printed.
-    """
-    async with engine.open_worker() as parts:
-        click.echo("settings: valid")
-        print_damaged(read_catalog())
-        for path in engine.loaded.unused:
-            click.echo(f"not used, although Landlord's examples have it: {path}", err=True)
-        errors = await _run_checks(parts)
-    # The first failure is raised, so that it decides the exit code.
-    for error in errors[1:]:
-        click.echo(f"landlord-host: {error}", err=True)
-    if errors:
-        raise errors[0]
-
-
-async def _run_checks(parts: WorkerParts) -> list[LandlordEnginesError]:
-    """Check each part of a worker, and return all failures."""
-    errors: list[LandlordEnginesError] = []
-    for name, status in (await parts.targets.check()).items():
-        if status.error is not None:
-            click.echo(f"compute.{name}: not reached")
-            errors.append(status.error)
-        else:
-            click.echo(f"compute.{name}: {status.detail or 'nothing to reach'}")
-    for check in (_check_landlord, _check_engine):
-        try:
-            click.echo(await check(parts))
-        except LandlordEnginesError as error:
-            errors.append(error)
-    return errors
-
-
-async def _check_landlord(parts: WorkerParts) -> str:
-    if parts.landlord is None:
-        return f"Landlord: not configured (worker.landlord_api_url), so that {WITHOUT_LANDLORD}"
-    await parts.landlord.reach()
-    return f"Landlord: {parts.landlord.url} answers"
-
-
-async def _check_engine(parts: WorkerParts) -> str:
-    refuse_unable(parts.info, parts.engine)
-    if not parts.info.supports(Capability.DRY_RUN):
-        return "registration: not checked, the engine has no dry run"
-    registration = await parts.engine.dry_run_registration()
-    return f"registration: {registration.detail}"
+__all__ = ["move_executions", "register_worker"]
 
 
 async def register_worker(engine: LoadedEngine, *, make_latest: bool) -> None:

@@ -13,7 +13,8 @@ from click.shell_completion import CompletionItem
 
 from landlord_engines_core import __version__, dev as local
 from landlord_engines_core.catalog import WORKER_ENGINES, read_catalog
-from landlord_engines_core.cli.checks import check_worker, move_executions, register_worker
+from landlord_engines_core.cli.checking import check_worker
+from landlord_engines_core.cli.checks import move_executions, register_worker
 from landlord_engines_core.cli.errors import exit_with_code
 from landlord_engines_core.cli.listing import list_installed
 from landlord_engines_core.cli.options import Options, build_logger, read_assignment
@@ -160,14 +161,19 @@ def _run_worker(options: Options) -> None:
 
 
 @landlord_host.command()
+@click.option(
+    "--wide",
+    is_flag=True,
+    help="Import each engine in a process of its own, and print what it declares.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def engines(*, as_json: bool) -> None:
+def engines(*, wide: bool, as_json: bool) -> None:
     """List the installed engines.
 
     Reads their metadata and imports none of them. A problem stands below its engine, with the next
     step. An engine with a problem is no error of this command.
     """
-    list_installed(as_json=as_json)
+    list_installed(wide=wide, as_json=as_json)
 
 
 @landlord_host.command()
@@ -186,14 +192,19 @@ def config(options: Options) -> None:
 
 
 @landlord_host.command()
-@click.pass_obj
-def check(options: Options) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def check(context: click.Context, *, as_json: bool) -> None:
     """Validate settings and connectivity.
 
     Checks the settings, each compute target, Landlord's API and the backend, and changes nothing.
     The registration is a dry run. All checks run, and the first failure decides the exit code.
+
+    The engines run in a process of their own, for a limited time. One that hangs or ends that
+    process is named.
     """
-    run_async(check_worker(options.load_checked()))
+    debug = context.find_root().params["debug"]
+    check_worker(context.obj, as_json=as_json, debug=debug)
 
 
 @landlord_host.command()

@@ -1,18 +1,22 @@
 """The options before the subcommand, and the engine and settings that follow from them."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
 
-from landlord_engines_core.catalog import COMPUTE_ENGINES, list_engines
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES, Candidate, list_engines
 from landlord_engines_core.engine import EngineFactory
 from landlord_engines_core.errors import SettingsError
 from landlord_engines_core.host import WorkerParts, build_idle_worker
 from landlord_engines_core.logs import Logger, configure
-from landlord_engines_core.plugins import find_compute_settings, load_worker_engine
+from landlord_engines_core.plugins import (
+    choose_engine,
+    find_compute_settings,
+    load_worker_engine,
+)
 from landlord_engines_core.settings import Loaded, LogSettings, Settings, Sources
 from landlord_engines_core.tls import check_certificates
 
@@ -49,12 +53,14 @@ class Options:
         config: The settings file, if given.
         values: Values of single settings, by path.
         fail_fast: Whether to give up if registering takes too long.
+        find_compute_settings: Finds the class of a compute engine's settings, and imports the engine.
     """
 
     engine: str | None
     config: Path | None
     values: Mapping[str, str]
     fail_fast: bool
+    find_compute_settings: Callable[[str], type | None] = find_compute_settings
 
     def load_checked(self) -> LoadedEngine:
         """Load the engine and the settings, checked as a whole.
@@ -75,6 +81,20 @@ class Options:
             SettingsError: A setting is wrong, or no worker engine is named.
         """
         sources = self.gather_sources()
+        candidate, factory = load_worker_engine(self._find_name(sources))
+        loaded = sources.load(candidate.name, factory.settings_type)
+        return LoadedEngine(name=candidate.name, factory=factory, loaded=loaded)
+
+    def choose(self) -> Candidate:
+        """Choose the engine, and import nothing.
+
+        Raises:
+            PluginError: The engine is not installed, ambiguous, or of another major version.
+            SettingsError: No worker engine is named.
+        """
+        return choose_engine(WORKER_ENGINES, self._find_name(self.gather_sources()))
+
+    def _find_name(self, sources: Sources) -> str:
         name = self.engine or sources.default_engine()
         if not name:
             raise SettingsError(
@@ -82,9 +102,7 @@ class Options:
                 hint="use --engine, or set workflow.default_provider;"
                 " `landlord-host engines` lists what is installed",
             )
-        candidate, factory = load_worker_engine(name)
-        loaded = sources.load(candidate.name, factory.settings_type)
-        return LoadedEngine(name=candidate.name, factory=factory, loaded=loaded)
+        return name
 
     def section(self, kind: str, name: str) -> dict[str, str]:
         """List the values of one engine's section, by key."""
@@ -102,7 +120,7 @@ class Options:
         # Without the engines' names, COMPUTE_<ENGINE>_<KEY> cannot be split into engine and key.
         engines = {engine.name for engine in list_engines(COMPUTE_ENGINES)}
         return Sources.gather(
-            self.config, _environment(), self.values, engines, find_compute_settings
+            self.config, _environment(), self.values, engines, self.find_compute_settings
         )
 
 

@@ -100,8 +100,23 @@ class ComputeResult:
 class ComputeEngine(abc.ABC):
     """Manages the resources of tenants on one kind of target.
 
-    All methods that reach the target raise `ComputeRefused` if only another configuration helps,
-    and `ComputeUnavailable` if another attempt may succeed.
+    Core calls `inspect`, `provision`, `update`, `destroy`, `matches` and `restore` in a step of a job, for
+    many tenants at once. For one tenant it makes one call at a time. Another worker may still be in a call
+    if that worker was frozen or cut off.
+
+    Each of these calls may be made again at any time, by any worker, also after a kill in the middle of
+    it. They all end in one of these ways:
+
+    - They return. Core then inspects the resource until it is healthy, or missing after `destroy`.
+    - They raise `ComputeRefused`: only another configuration helps, and the job is held.
+    - They raise `ComputeUnavailable`: core calls again after a pause, or after its ``retry_after``.
+    - They raise anything else, which is a defect. Core logs its type and its place, never its text, and
+      calls again after a pause.
+    - Core cancels them, because ``step_timeout`` is over, a younger job preempts theirs, or the worker
+      drains. They end at once, apart from a request in `send` and a replacement in `switch`. They leave a
+      cancellation alone, and clean up nothing that a later call would not clean up too.
+
+    The other methods reach no target and take no time.
 
     Attributes:
         single_location: Whether `location` ignores the configuration. No delete then waits for a
@@ -112,15 +127,24 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     def config_schema(self) -> Mapping[str, object]:
-        """Return the JSON Schema (2020-12) of an effective configuration."""
+        """Return the JSON Schema (2020-12) of an effective configuration.
+
+        It is the same at each call. Core validates a configuration with it before `validate`, except
+        for a delete. If it lists ``properties``, core refuses any other key in the operator's section.
+        """
 
     @abc.abstractmethod
     def config_defaults(self) -> Mapping[str, object]:
-        """Return the operator's defaults, the lowest layer of every tenant's configuration."""
+        """Return the operator's defaults, the lowest layer of every tenant's configuration.
+
+        These are ``ComputeContext.defaults`` in most engines.
+        """
 
     @abc.abstractmethod
     def validate(self, config: Mapping[str, object]) -> None:
         """Check rules that a schema cannot express, without reaching the target.
+
+        Core calls it after the schema accepted ``config``, before each act.
 
         Raises:
             ComputeRefused: With the path of the bad key, never its value.
@@ -130,7 +154,8 @@ class ComputeEngine(abc.ABC):
     def location(self, config: Mapping[str, object]) -> str:
         """Return the location that a configuration names, or the engine's default location.
 
-        For a delete the configuration was not checked against the schema.
+        Core keeps it in the tenant's record, and passes it to each later call. It holds no secret. For a
+        delete the configuration was not checked against the schema.
 
         Raises:
             ComputeRefused: The configuration names no valid location.
@@ -138,19 +163,31 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     async def inspect(self, tenant: str, location: str) -> Observation:
-        """Observe the tenant's resource. A missing resource is an observation, not an error."""
+        """Observe the tenant's resource, and change nothing.
+
+        A missing resource is an observation, not an error. Core calls it before each act, and then again
+        and again until the resource is healthy or ``worker.health_timeout`` is over.
+        """
 
     @abc.abstractmethod
     async def provision(self, spec: ComputeSpec) -> ComputeResult:
-        """Create the tenant's resource, or adopt an existing one."""
+        """Create the tenant's resource, or adopt an existing one.
+
+        An existing resource of another configuration is updated. It need not wait for health.
+        """
 
     @abc.abstractmethod
     async def update(self, spec: ComputeSpec) -> ComputeResult:
-        """Bring the tenant's resource to ``spec``, or back to its previous state if that fails."""
+        """Bring the tenant's resource to ``spec``, or back to its previous state if that fails.
+
+        It creates a missing resource. If the previous resource serves again, it returns a result with
+        ``rolled_back`` and raises nothing. Core then holds the job, and
+        that job does not apply this configuration again.
+        """
 
     @abc.abstractmethod
     async def destroy(self, tenant: str, location: str) -> bool:
-        """Remove the tenant's resource.
+        """Remove the tenant's resource, and whatever an interrupted call has left of it.
 
         Returns:
             Whether there was one. ``False`` is success too.
@@ -158,7 +195,10 @@ class ComputeEngine(abc.ABC):
 
     @abc.abstractmethod
     async def aclose(self) -> None:
-        """Close connections. The engine is not used afterwards."""
+        """Close connections. The engine is not used afterwards, and no call is under way.
+
+        An error does not keep the worker from closing its other engines.
+        """
 
     def validate_defaults(self) -> None:  # noqa: B027  # for rules that a schema cannot express
         """Check rules for `config_defaults` that a schema cannot express, without reaching the target.
@@ -172,7 +212,10 @@ class ComputeEngine(abc.ABC):
 
     @property
     def longest_carry(self) -> float:
-        """Maximum seconds from a cancellation until the step's request or switch has ended."""
+        """Maximum seconds from a cancellation until the step's request or switch has ended.
+
+        Core cancels a request that takes longer. It is at most ``worker.step_timeout``.
+        """
         return 0.0
 
     @property
@@ -187,7 +230,11 @@ class ComputeEngine(abc.ABC):
         """Reach the target with the operator's credentials, and change nothing.
 
         `landlord-host check` calls this, and the worker at its start and each minute. The caller
-        gives up after 10 seconds. An engine without a target need not define it.
+        cancels it after 10 seconds. An engine without a target need not define it. A failure ends
+        nothing: it shows in ``/readyz``, in a metric and in the log.
+
+        Raises:
+            ComputeError: The target does not answer, or refuses the operator's credentials.
 
         Returns:
             The target's answer in a few words and without secrets; empty if nothing was asked.

@@ -1,26 +1,29 @@
 """The compute engines of a worker, with their configuration schemas compiled once."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import islice
 
 import attrs
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
 
 from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_door
 from landlord_engines_core.compute.unknown_keys import near_misses, properties_of
+from landlord_engines_core.declarations import describe
 from landlord_engines_core.errors import ComputeRefused
 
-__all__ = ["ComputeRegistry"]
+__all__ = ["ComputeRegistry", "find_schema_problems"]
 
 
 MAX_PROBLEMS = 20
 """Maximum of broken rules in one message; a configuration can break thousands."""
 
 
-def _describe_rule(error: ValidationError) -> str:
+def _describe_rule(error: ValidationError | SchemaError) -> str:
     """Name the broken rule by the schema's words, never by the value."""
     if error.validator == "additionalProperties" and error.validator_value is False:
         schema = error.schema if isinstance(error.schema, Mapping) else {}
@@ -54,13 +57,43 @@ def _is_incomplete(error: ValidationError) -> bool:
     return error.validator in _COMPLETABLE
 
 
+ObserveCall = Callable[[str, str, float], None]
+"""Function that takes the name of an engine, a method, and the seconds that a call of it took."""
+
+
+def ignore_call(name: str, method: str, seconds: float) -> None:
+    """Observe nothing: the default without metrics."""
+
+
+def find_schema_problems(schema: object) -> tuple[str, ...]:
+    """List what is wrong with an engine's JSON Schema."""
+    try:
+        Draft202012Validator.check_schema(schema)  # type: ignore[arg-type]  # it may be anything
+    except SchemaError as error:
+        return (
+            f"its config_schema is no JSON Schema 2020-12: {error.json_path} {_describe_rule(error)}",
+        )
+    if not isinstance(schema, Mapping):
+        return (f"its config_schema returns {describe(schema)}, and not a mapping",)
+    return ()
+
+
 @attrs.frozen
 class ComputeRegistry:
-    """The configured compute engines by name, and their threads."""
+    """The configured compute engines by name, called through their doors, and their threads."""
 
-    _engines: Mapping[str, ComputeEngine]
+    _created: Mapping[str, ComputeEngine]
     _threads: Collection[Executor] = ()
+    _observe: ObserveCall = ignore_call
+    _engines: Mapping[str, ComputeEngine] = attrs.field(init=False)
     _validators: Mapping[str, Draft202012Validator] = attrs.field(init=False)
+
+    @_engines.default
+    def _guard(self) -> Mapping[str, ComputeEngine]:
+        return {
+            name: GuardedCompute(engine, build_compute_door(name, partial(self._observe, name)))
+            for name, engine in self._created.items()
+        }
 
     @_validators.default
     def _compile(self) -> Mapping[str, Draft202012Validator]:

@@ -9,13 +9,9 @@ import attrs
 
 from landlord_engines_core.compute.contract import ComputeEngine
 from landlord_engines_core.compute.registry import ComputeRegistry
-from landlord_engines_core.errors import (
-    ComputeError,
-    ComputeUnavailable,
-    catch_exits,
-    error_kind,
-)
+from landlord_engines_core.errors import ComputeError, ComputeUnavailable
 from landlord_engines_core.logs import Logger, error_fields
+from landlord_engines_core.plugin_calls import Door
 
 __all__ = ["REACH_INTERVAL", "REACH_TIMEOUT", "TargetStatus", "Targets", "reach"]
 
@@ -46,20 +42,16 @@ class TargetStatus:
 
 async def reach(name: str, engine: ComputeEngine, timeout: float = REACH_TIMEOUT) -> TargetStatus:  # noqa: ASYNC109  # a default for all callers
     """Have the engine of this name reach its target, and return any error."""
+    door = Door(engine=f"compute engine {name}", failure=ComputeUnavailable)
     try:
-        with catch_exits():
-            async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout):
+            with door.call("reach"):
                 return TargetStatus(detail=await engine.reach())
     except ComputeError as error:
         return TargetStatus(error=error)
     except TimeoutError:
         message = f"the target of the compute engine {name} gave no answer in {timeout:g} s"
         return TargetStatus(error=ComputeUnavailable(message, hint=f"check compute.{name}"))
-    except Exception as error:  # noqa: BLE001  # its text may contain a value of the settings
-        message = f"compute engine {name} cannot reach its target: {error_kind(error)}"
-        return TargetStatus(
-            error=ComputeUnavailable(message, hint="report it to the authors of the engine")
-        )
 
 
 @attrs.define(kw_only=True)

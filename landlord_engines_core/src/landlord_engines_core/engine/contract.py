@@ -40,8 +40,24 @@ CONTRACT = 1
 RunJob = Callable[[bytes, Steps], Awaitable[ExecutionStatus]]
 """Function that carries out one job, given its raw body and the backend's steps.
 
-It raises InvalidJob (end the job), Held or Transient (try the job again). Cancelling its task stops
-the job.
+It has three results:
+
+- **It returns.** The job has ended, also a superseded one. The result is the answer for a backend that keeps
+  answers.
+- **It raises InvalidJob.** The job has ended, with the error's ``status`` and text for its sender.
+- **It raises Held or Transient.** The job has not ended. The engine calls again with the same body and the
+  same execution id, after ``retry_after`` seconds. If that is ``None``, the pause grows from 0.5 s to 30 s.
+  There is no last attempt.
+
+No other error leaves it, except one that the engine's own steps raised. Any such error is a failed attempt.
+
+Cancelling its task stops the attempt. The task ends after its request or switch, at most
+``host.longest_carry`` seconds later. No cancellation ends a job: only the backend can, by a kill or for a
+younger job. A job that is cancelled for any other reason gets another attempt.
+
+The engine never runs two attempts of a job at once. It gives the tenant's lock to the next job when the
+task of the last one has ended. A backend that cannot wait for that after a kill, as Restate, relies on
+``read_record``, which then raises.
 """
 
 ResyncTenant = Callable[[CompletedJob, Steps], Awaitable[Resynced]]
@@ -57,7 +73,8 @@ A resync is a separate execution, with separate steps:
 - ``complete`` writes a transition that has no start.
 
 If the answer has a follow-up, the engine calls the function again, with the follow-up's job and
-after its pause. The function raises Transient (try again). Cancelling its task stops the resync.
+after its pause. The function raises Transient (try again). Cancelling its task stops the resync. If no job
+preempted it, for example in a drain, another worker repeats it.
 """
 
 
@@ -122,9 +139,13 @@ class HostInfo:
     """Limits of the host that an engine has to know. All times are seconds.
 
     Attributes:
-        step_timeout: How long a step may run before it is given up, to be entered again.
+        step_timeout: How long a step may run. Core enforces it, and cancels and repeats the step. A
+            backend's own deadline of an attempt has to be longer: a step may wait as long for a
+            slot, and then continue for ``longest_carry``.
         longest_carry: How long a step may continue after its cancellation, for a request to end.
-        history_retention: How long the record of a deleted tenant is kept.
+        history_retention: How long the record of a deleted tenant is kept. Afterwards the engine may
+            forget the tenant: its transitions, and which job had the lock last. It forgets no tenant
+            with a placement, a job that has not ended, or a resync that is due.
         resync_after: How long after a job acquired the lock its tenant is resynced; 0 for never.
         drain_timeout: How long a drain may take.
         max_connections: How many connections the engine may have open at once. The process

@@ -16,18 +16,16 @@ from landlord_engines_core.compute import (
     ComputeRegistry,
 )
 from landlord_engines_core.compute.declaration import find_engine_problems
+from landlord_engines_core.compute.registry import find_schema_problems
 from landlord_engines_core.compute.unknown_keys import lists_every_key, properties_of
 from landlord_engines_core.errors import (
-    ComputeRefused,
-    PluginError,
+    ComputeError,
     PluginInvalid,
     PluginSettingsRefused,
-    SettingsError,
-    catch_exits,
-    error_kind,
 )
 from landlord_engines_core.logs import Logger
 from landlord_engines_core.metrics import Metrics
+from landlord_engines_core.plugin_calls import Door
 from landlord_engines_core.plugins import load_compute_engine
 from landlord_engines_core.settings import Settings, check_section, report_unknown
 from landlord_engines_core.threads import leave_signals
@@ -63,11 +61,12 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
             defaults=section.defaults,
             logger=logger,
             limits=ComputeLimits(step_timeout=worker.step_timeout),
-            time_request=partial(metrics.time_request, name),
+            time_request=metrics.request_timer(name),
             threads=threads[name],
         )
         engines[name] = create_engine(candidate, factory, context)
-    registry = ComputeRegistry(engines, tuple(threads.values()))
+    observe = partial(metrics.time_call, "compute engine")
+    registry = ComputeRegistry(engines, tuple(threads.values()), observe)
     for name in registry:
         _check_defaults(registry, name, worker.max_config_bytes)
     return registry
@@ -82,37 +81,46 @@ def create_engine(
         PluginError: The engine cannot be created, or refuses its section.
         SettingsError: The engine's settings do not fit together.
     """
-    name = candidate.name
+    door = _door(str(candidate))
     try:
-        with catch_exits():
+        with door.call("check"):
             check_section(context.settings)
+        with door.call("create_engine"):
             engine = factory.create_engine(context)
-            _refuse_other(candidate, engine)
-            schema = engine.config_schema()
-    except ComputeRefused as error:
+    except ComputeError as error:
         raise PluginSettingsRefused(
             f"compute engine {candidate} refuses its settings: {error.message}",
-            hint=f"correct compute.{name}",
+            hint=f"correct compute.{candidate.name}",
         ) from error
-    except (PluginError, SettingsError):
-        # The engine's error names what is missing, such as an extra that is not installed.
-        raise
-    except Exception as error:
-        # The error's text is left out: it may contain a settings value.
-        raise PluginSettingsRefused(
-            f"compute engine {candidate} cannot be created: {error_kind(error)}",
-            hint=f"check compute.{name}, or report it to the authors of {candidate.distribution}",
-        ) from error
+    if problems := find_engine_problems(engine):
+        raise _invalid(candidate, problems)
+    with door.call("config_schema"):
+        schema = engine.config_schema()
+    problems = find_schema_problems(schema) or _find_ambiguous(factory.settings_type, schema)
+    if problems:
+        raise _invalid(candidate, problems)
     _refuse_unknown(candidate, factory.settings_type, schema, context.defaults)
     return engine
 
 
-def _refuse_other(candidate: Candidate, engine: object) -> None:
-    if problems := find_engine_problems(engine):
-        raise PluginInvalid(
-            f"compute engine {candidate} is not valid: {'; '.join(problems)}",
-            hint=f"update {candidate.distribution}, or report it to its authors",
-        )
+def _door(engine: str) -> Door:
+    return Door(engine=f"compute engine {engine}", failure=PluginSettingsRefused)
+
+
+def _invalid(candidate: Candidate, problems: tuple[str, ...]) -> PluginInvalid:
+    return PluginInvalid(
+        f"compute engine {candidate} is not valid: {'; '.join(problems)}",
+        hint=f"update {candidate.distribution}, or report it to its authors",
+    )
+
+
+def _find_ambiguous(settings_type: type, schema: Mapping[str, object]) -> tuple[str, ...]:
+    """List the keys of the section that would have two meanings."""
+    return tuple(
+        f"{key} is both a setting and a key of tenants' configurations"
+        for key in attrs.fields_dict(settings_type)
+        if key in properties_of(schema)
+    )
 
 
 def _refuse_unknown(
@@ -136,11 +144,11 @@ def _check_defaults(registry: ComputeRegistry, name: str, max_config_bytes: int)
     hint = f"correct compute.{name}"
     try:
         registry.check_defaults(name)
-    except ComputeRefused as error:
+        size = len(json.dumps(registry.engine(name).config_defaults()))
+    except ComputeError as error:
         raise PluginSettingsRefused(
             f"the defaults of compute engine {name} are refused: {error.message}", hint=hint
         ) from error
-    size = len(json.dumps(registry.engine(name).config_defaults()))
     if size > max_config_bytes:
         raise PluginSettingsRefused(
             f"the defaults of compute engine {name} have {size} bytes, and a whole configuration"

@@ -2,7 +2,7 @@
 
 All jobs that ran in a worker that died have lost an attempt, and nothing shows which of them caused
 it. They are therefore retried one after the other, after a pause. The harmless ones complete. The
-harmful one costs one worker in each pause, and its pauses grow.
+harmful one kills one worker per attempt, and the pauses between its attempts grow.
 """
 
 from collections import OrderedDict
@@ -22,7 +22,8 @@ __all__ = ["CrashLoops"]
 SET_APART_FROM = 3
 """Lost attempts in a row that set a job apart; rolling updates and node failures cost one or two."""
 
-# Restate merges equal failures in a row. The failure that causes this pause separates two losses.
+# Two lost attempts in a row look like one to Restate. An error is raised between them, and this is its
+# pause.
 SHORT_PAUSE = 0.25
 """Seconds before the next attempt, after one or two lost ones."""
 
@@ -33,7 +34,7 @@ LONGEST_PAUSE = 3600.0
 # Short: a job that kills its worker mostly does so immediately, and after a node failure a hundred
 # jobs wait for each other.
 ALONE_FOR = 5.0
-"""Seconds for which a job is tried alone."""
+"""Seconds for which no other job that is set apart is tried."""
 
 TURN_INTERVAL = 2.0
 """Seconds after which a waiting job asks again whether it may run alone."""
@@ -46,10 +47,15 @@ _HINT = (
 
 @attrs.frozen
 class _Apart:
-    """Lost attempts of a job that is set apart, and the time until which the metric counts it."""
+    """A job that is set apart.
+
+    Attributes:
+        count: Its lost attempts.
+        counted_until: The time until which the metric counts it; 0 while it is tried.
+    """
 
     count: int
-    until: float
+    counted_until: float
 
 
 @attrs.define(kw_only=True)
@@ -72,7 +78,7 @@ class CrashLoops:
     def __len__(self) -> int:
         now = monotonic()
         # ``list`` copies atomically: the event loop's thread may write meanwhile.
-        return sum(1 for apart in list(self._apart.values()) if apart.until > now)
+        return sum(1 for apart in list(self._apart.values()) if apart.counted_until > now)
 
     @contextmanager
     def attempt(
@@ -86,7 +92,7 @@ class CrashLoops:
             tenant: Returns the job's tenant; empty if reading it costs too much.
 
         Raises:
-            SetApart: The backend tries the job again after a pause.
+            SetApart: The job has to be tried again after a pause; a short one before it is set apart.
         """
         if lost.is_new:
             self.metrics.count_lost_attempt()
@@ -127,6 +133,7 @@ class CrashLoops:
             return SetApart(_lost(count), retry_after=SHORT_PAUSE)
         # The exponent is capped too: a job that fails for weeks must not overflow a float.
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(count - SET_APART_FROM, 20))
+        # Longer than the pause: the backend may be late.
         self._remember(execution_id, _Apart(count, monotonic() + 2 * pause))
         self.logger.warning(
             "job set apart",

@@ -8,10 +8,10 @@ from landlord_engines_restate.admin.errors import AdminRefused, AdminUnavailable
 from landlord_engines_restate.admin.queries import literal, partition_key
 from landlord_engines_restate.admin.responses import (
     Deployment,
-    Discovery,
+    DeploymentDetails,
     Handler,
-    RegisteredDeployment,
     RegisteredService,
+    RegistrationResponse,
     RetryPolicy,
 )
 
@@ -20,10 +20,10 @@ __all__ = [
     "AdminRefused",
     "AdminUnavailable",
     "Deployment",
-    "Discovery",
+    "DeploymentDetails",
     "Handler",
-    "RegisteredDeployment",
     "RegisteredService",
+    "RegistrationResponse",
     "RetryPolicy",
     "literal",
     "partition_key",

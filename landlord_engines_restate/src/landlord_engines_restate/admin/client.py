@@ -9,10 +9,10 @@ from landlord_engines_restate.admin.errors import AdminRefused, AdminUnavailable
 from landlord_engines_restate.admin.misdirected import identify_server
 from landlord_engines_restate.admin.responses import (
     Deployment,
+    DeploymentDetails,
     Deployments,
-    Discovery,
-    RegisteredDeployment,
     RegisteredService,
+    RegistrationResponse,
     Rows,
     Version,
 )
@@ -56,13 +56,11 @@ class AdminClient:
         """List all deployments."""
         return self._transport.parse(await self.get("/deployments"), Deployments).deployments
 
-    async def deployment(self, deployment_id: str) -> RegisteredDeployment | None:
+    async def deployment(self, deployment_id: str) -> DeploymentDetails | None:
         """Read a deployment and the services that it serves; ``None`` if it does not exist."""
-        return await self._find(
-            f"/deployments/{quote(deployment_id, safe='')}", RegisteredDeployment
-        )
+        return await self._find(f"/deployments/{quote(deployment_id, safe='')}", DeploymentDetails)
 
-    async def deployment_at(self, uri: str) -> RegisteredDeployment | None:
+    async def deployment_at(self, uri: str) -> DeploymentDetails | None:
         """Read the deployment at this URL, in any spelling; ``None`` if it does not exist."""
         # Only the server knows how it spells a URL. For a known URL, a dry run without force returns
         # the deployment's id without calling it. For an unknown URL the server discovers the worker
@@ -76,7 +74,7 @@ class AdminClient:
 
     async def register(
         self, uri: str, *, force: bool, dry_run: bool = False, metadata: Mapping[str, str]
-    ) -> Discovery:
+    ) -> RegistrationResponse:
         """Have the server discover a worker.
 
         Args:
@@ -97,7 +95,7 @@ class AdminClient:
             body = await self._transport.request(
                 "POST", "/deployments", document, max_seconds=REGISTRATION_TIMEOUT
             )
-            return self._transport.parse(body, Discovery)
+            return self._transport.parse(body, RegistrationResponse)
         except (AdminRefused, AdminUnavailable) as error:
             if _may_be_other_server(error):
                 await self._refuse_other_server()

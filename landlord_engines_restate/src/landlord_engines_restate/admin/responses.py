@@ -6,12 +6,12 @@ import attrs
 
 __all__ = [
     "Deployment",
+    "DeploymentDetails",
     "Deployments",
-    "Discovery",
     "ErrorBody",
     "Handler",
-    "RegisteredDeployment",
     "RegisteredService",
+    "RegistrationResponse",
     "RetryPolicy",
     "Rows",
     "Version",
@@ -56,7 +56,7 @@ class RegisteredService:
 
 @attrs.frozen(kw_only=True)
 class Deployment:
-    """A deployment; ``uri`` is empty if it is not an HTTP endpoint."""
+    """A deployment in a listing; ``uri`` is empty if it is not an HTTP endpoint."""
 
     id: str
     uri: str = ""
@@ -64,8 +64,8 @@ class Deployment:
 
 
 @attrs.frozen(kw_only=True)
-class RegisteredDeployment:
-    """A deployment with its services, as Restate last discovered them."""
+class DeploymentDetails:
+    """The response to a request for one deployment: its services, as Restate last discovered them."""
 
     id: str
     metadata: Mapping[str, str] = attrs.field(factory=dict)
@@ -73,7 +73,7 @@ class RegisteredDeployment:
 
 
 @attrs.frozen(kw_only=True)
-class Discovery:
+class RegistrationResponse:
     """The response to a registration: the deployment and its services; a dry run saves neither."""
 
     id: str
@@ -96,7 +96,7 @@ class Version:
 
 @attrs.frozen(kw_only=True)
 class Rows:
-    """The response to a query."""
+    """The rows of an SQL query on Restate's state."""
 
     rows: tuple[Mapping[str, object], ...]
 

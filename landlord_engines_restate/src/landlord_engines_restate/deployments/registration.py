@@ -18,9 +18,9 @@ from landlord_engines_restate.admin import (
     AdminClient,
     AdminRefused,
     AdminUnavailable,
-    Discovery,
-    RegisteredDeployment,
+    DeploymentDetails,
     RegisteredService,
+    RegistrationResponse,
 )
 from landlord_engines_restate.admin.known_services import KnownServices
 from landlord_engines_restate.deployments.former_names import refuse_former_names
@@ -133,7 +133,7 @@ class Registrar:
         await refuse_too_old(self.admin)
         await refuse_former_names(self.admin, self.names)
 
-    async def _find_deployment(self) -> RegisteredDeployment | None:
+    async def _find_deployment(self) -> DeploymentDetails | None:
         """Find the deployment at this worker's URL."""
         # Prefer the id: for a search by URL, Restate may call the worker.
         deployment = None
@@ -144,31 +144,31 @@ class Registrar:
             self._deployment_id = deployment.id if deployment is not None else None
         return deployment
 
-    def _is_claimed(self, deployment: RegisteredDeployment) -> bool:
+    def _is_claimed(self, deployment: DeploymentDetails) -> bool:
         """Whether this version was the last to ask for registration at the URL."""
         return deployment.metadata.get(DIGEST_KEY) == self.manifest.digest
 
-    async def _is_outdated(self, deployment: RegisteredDeployment) -> bool:
+    async def _is_outdated(self, deployment: DeploymentDetails) -> bool:
         return (await self._read_state(deployment)).state is RegistrationState.OUTDATED
 
-    async def _needs_discovery(self, deployment: RegisteredDeployment) -> bool:
+    async def _needs_discovery(self, deployment: DeploymentDetails) -> bool:
         if not self._is_claimed(deployment) and not self._has_claimed:
             return True
         return await self._is_outdated(deployment) and await self._is_discoverable(deployment)
 
-    async def _is_discoverable(self, deployment: RegisteredDeployment) -> bool:
+    async def _is_discoverable(self, deployment: DeploymentDetails) -> bool:
         """Whether a discovery now would reach this version."""
         # Try a dry run first: if another version answered, a registration could remove handlers.
         self._refuse_missing_handlers(deployment)
         answer = await self._discover(force=True, dry_run=True)
         return self.manifest.was_read_for(answer.services)
 
-    async def _send_again(self, deployment: RegisteredDeployment) -> RegisteredDeployment:
+    async def _send_again(self, deployment: DeploymentDetails) -> DeploymentDetails:
         """Have Restate read the manifest of a known URL again."""
         self._refuse_missing_handlers(deployment)
         return await self._send(force=True)
 
-    async def _send(self, *, force: bool) -> RegisteredDeployment:
+    async def _send(self, *, force: bool) -> DeploymentDetails:
         discovery = await self._discover(force=force, dry_run=False)
         self.logger.info("registration sent to Restate", uri=self.uri, admin=self.admin.url)
         self._deployment_id = discovery.id
@@ -180,11 +180,11 @@ class Registrar:
             )
         return deployment
 
-    async def _discover(self, *, force: bool, dry_run: bool) -> Discovery:
+    async def _discover(self, *, force: bool, dry_run: bool) -> RegistrationResponse:
         metadata = {DIGEST_KEY: self.manifest.digest}
         return await self.admin.register(self.uri, force=force, dry_run=dry_run, metadata=metadata)
 
-    def _refuse_missing_handlers(self, deployment: RegisteredDeployment) -> None:
+    def _refuse_missing_handlers(self, deployment: DeploymentDetails) -> None:
         """Refuse to update a deployment with handlers that this worker lacks."""
         # Restate could no longer call such a handler for jobs that wait for it.
         for service, handlers in self.manifest.missing_handlers(deployment.services).items():
@@ -195,7 +195,7 @@ class Registrar:
                 " one, or let the old jobs end and remove the old deployment",
             )
 
-    async def _finish(self, deployment: RegisteredDeployment) -> Registration:
+    async def _finish(self, deployment: DeploymentDetails) -> Registration:
         """Return the result of a registration; fail if Restate has changed options."""
         # After this, another version's claim is newer and is respected.
         self._has_claimed = self._has_claimed or self._is_claimed(deployment)
@@ -208,7 +208,7 @@ class Registrar:
             )
         return registration
 
-    async def _read_state(self, deployment: RegisteredDeployment) -> Registration:
+    async def _read_state(self, deployment: DeploymentDetails) -> Registration:
         latest = await self.admin.service(self.manifest.services[0].name)
         self.known.add(deployment.services)
         state, detail = self._determine_state(deployment, latest)
@@ -217,7 +217,7 @@ class Registrar:
         )
 
     def _determine_state(
-        self, deployment: RegisteredDeployment, latest: RegisteredService | None
+        self, deployment: DeploymentDetails, latest: RegisteredService | None
     ) -> tuple[RegistrationState, str]:
         """Compare the deployment and the latest service with this worker's manifest."""
         if not self._is_claimed(deployment):

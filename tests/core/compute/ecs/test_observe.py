@@ -1,7 +1,7 @@
 import pytest
 
 from landlord_engines_core.compute.ecs.config import EcsConfig
-from landlord_engines_core.compute.ecs.observe import has_requested_rollout
+from landlord_engines_core.compute.ecs.observe import is_rolled_out
 
 
 @pytest.mark.parametrize("subnets", [("s-1", "s-2"), ("s-2", "s-1"), ("s-1", "s-2", "s-1")])
@@ -12,7 +12,7 @@ def test_networks_are_compared_without_order_and_repetitions(
     config = EcsConfig(task_definition_arn="app:1", subnets=subnets, security_groups=groups)
     there = {"subnets": ["s-2", "s-1"], "securityGroups": ["g-1", "g-2"]}
 
-    assert has_requested_rollout(
+    assert is_rolled_out(
         config,
         {
             "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/app:1",

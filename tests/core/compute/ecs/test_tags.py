@@ -45,12 +45,14 @@ def test_keys_that_cannot_be_a_tag_omit_the_hashes_by_key(key: str) -> None:
 
 
 def test_tags_of_a_tenant_never_replace_tags_of_the_worker() -> None:
-    hostile = EcsConfig(tags=dict.fromkeys((tags.HASH, tags.APPLIED, "landlord.tenant_id"), "x"))
+    hostile = EcsConfig(
+        tags=dict.fromkeys((tags.HASH, tags.APPLIED_STATE, "landlord.tenant_id"), "x")
+    )
 
     written = tags.applied_tags(spec(), PLACE, hostile, "a")
 
     assert written[tags.HASH] == "f" * 64
-    assert written[tags.APPLIED] == "a"
+    assert written[tags.APPLIED_STATE] == "a"
     assert tags.belongs_to("one", written)
 
 

@@ -21,6 +21,7 @@ from landlord_engines_core.compute import (
     send,
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.settings import Secret
 from landlord_engines_core.tenants import crash_loops
 
 SCHEMA: Mapping[str, object] = {
@@ -34,13 +35,19 @@ SCHEMA: Mapping[str, object] = {
 }
 
 FIRST_PAUSE = "LANDLORD_TEST_FIRST_PAUSE"
-"""Names the first pause of a job that is set apart, in seconds, in a worker's environment."""
+"""Environment variable: seconds of the first pause of a job that is set apart."""
 
-VERSION_15_IS_HARMLESS = "LANDLORD_TEST_SPARED"
-"""If this variable is in a worker's environment, version 15 does not kill the worker."""
+NO_KILL = "LANDLORD_TEST_NO_KILL"
+"""Environment variable: if it is set, the version that kills a worker does not."""
 
 LONGEST_CARRY = 10.0
-"""Default in seconds; a test may make a call to the target slow."""
+"""Default of the setting, in seconds; a test may make the target's requests slower."""
+
+REFUSED_VERSION, BROKEN_VERSION, KILLING_VERSION = 13, 14, 15
+"""Versions in a configuration that the engine refuses, fails with, and kills its worker with."""
+
+
+_NO_TOKEN = Secret("")
 
 
 @attrs.frozen(kw_only=True)
@@ -50,10 +57,12 @@ class TargetSettings:
     Attributes:
         url: The target's URL.
         longest_carry: Seconds that a request may take.
+        token: A secret that nothing needs; tests look for it in what a worker writes.
     """
 
     url: str
     longest_carry: float = LONGEST_CARRY
+    token: Secret = _NO_TOKEN
 
 
 @attrs.define
@@ -72,17 +81,17 @@ class TargetCompute(ComputeEngine):
         return {"location": "main"}
 
     def validate(self, config: Mapping[str, object]) -> None:
-        if config.get("version") == 13:
+        if config.get("version") == REFUSED_VERSION:
             raise ComputeRefused("$.version must not be 13")
-        if config.get("version") == 14:
+        if config.get("version") == BROKEN_VERSION:
             raise RuntimeError(f"failed with {config}")  # as a careless engine's message would be
-        if config.get("version") == 15 and VERSION_15_IS_HARMLESS not in os.environ:
+        if config.get("version") == KILLING_VERSION and NO_KILL not in os.environ:
             signal.raise_signal(signal.SIGKILL)
 
     def location(self, config: Mapping[str, object]) -> str:
         location = config["location"]
         if not isinstance(location, str) or len(location) > 20:
-            # No schema was applied to a delete's configuration.
+            # A delete's configuration was not checked against the schema.
             raise ComputeRefused("$.location is no location")
         return location
 
@@ -111,8 +120,8 @@ class TargetCompute(ComputeEngine):
         status, document = await self._send("update", self._body(spec))
         if status == 404:
             return await self.provision(spec)
-        rolled_back = "it did not become healthy" if "rolled_back" in document else ""
-        return ComputeResult(resource_ids={"id": str(document["id"])}, rolled_back=rolled_back)
+        reason = "it did not become healthy" if "rolled_back" in document else ""
+        return ComputeResult(resource_ids={"id": str(document["id"])}, rolled_back=reason)
 
     async def destroy(self, tenant: str, location: str) -> bool:
         status, _ = await self._send("delete", {"tenant": tenant, "location": location})
@@ -137,6 +146,7 @@ class TargetCompute(ComputeEngine):
         }
 
     async def _send(self, call: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
+        # Core's `send` lets a request end after the job's cancellation.
         return await send(lambda: self._call("POST", call, body))
 
     async def _call(
@@ -176,6 +186,3 @@ def _factory(name: str) -> ComputeEngineFactory:
 
 
 target, target2 = _factory("target"), _factory("target2")
-
-# TEMP: environments that were installed before this change name it so.
-create_target, create_target2 = target, target2

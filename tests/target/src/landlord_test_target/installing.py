@@ -1,12 +1,14 @@
 """Distributions as pip would install them: real metadata and modules, written into a folder."""
 
+import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
 from landlord_engines_core.catalog import WORKER_ENGINES
 
-__all__ = ["write_distribution"]
+__all__ = ["link_packages", "write_distribution"]
 
 
 def write_distribution(
@@ -33,3 +35,16 @@ def write_distribution(
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines = (f"{point} = {target}\n" for point, target in points.items())
     (info / "entry_points.txt").write_text(f"[{group}]\n{''.join(lines)}")
+
+
+def link_packages(folder: Path) -> list[str]:
+    """Return an import path with all packages of this environment, and none of its distributions.
+
+    Args:
+        folder: An empty folder for links to the packages.
+    """
+    packages = Path(sysconfig.get_paths()["purelib"])
+    for entry in packages.iterdir():
+        if entry.suffix not in {".dist-info", ".pth"}:
+            (folder / entry.name).symlink_to(entry)
+    return [*(path for path in sys.path if Path(path) != packages), str(folder)]

@@ -15,7 +15,7 @@ class Landlord:
 
     Attributes:
         tenants: The known tenants; any other gets 404.
-        is_down: Whether the API fails all requests, so that no tenant is resynced.
+        is_down: Whether the API fails all requests. Workers then put off every resync.
         failing_tenants: The tenants whose requests fail.
         requested_paths: The path of each request.
         may_answer: Unset while answers are held back.
@@ -29,6 +29,7 @@ class Landlord:
         self.requested_paths: list[str] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
+        # As Landlord answers for an engine without defaults.
         server.expect_request("/v1/compute/config").respond_with_json({"error": "no"}, status=400)
         server.expect_request(re.compile(r"/v1/tenants/.+")).respond_with_handler(self._tenant)
 

@@ -33,7 +33,7 @@ class _BoundedResponse(aiohttp.ClientResponse):
         except LongBody as error:
             self.close()
             raise ComputeUnavailable(
-                f"the Docker daemon does not answer as one: {error}",
+                f"the Docker daemon's answer is too long: {error}",
                 hint="check that compute.docker.host is the address of a Docker daemon",
             ) from error
 
@@ -50,7 +50,7 @@ def open_session(settings: DockerSettings) -> tuple[str, aiohttp.ClientSession]:
 
 def _connector(settings: DockerSettings) -> tuple[str, aiohttp.BaseConnector]:
     """Return the URL and the connector for the daemon's address."""
-    # Without limit=0 a connector opens 100 connections: slow tenants would delay the others.
+    # By default a connector opens at most 100 connections, and slow tenants would delay the others.
     scheme, _, address = settings.host.partition("://")
     if scheme == "unix":
         return "http://localhost", aiohttp.UnixConnector(address, limit=0)

@@ -1,7 +1,8 @@
-"""Replacement of the previous container by the next one, so that no kill leaves the tenant down.
+"""Replacement of the previous container by the next one, also if the worker is killed halfway.
 
 Only one of them can bind a host port, so the previous one is stopped before the next one starts. The
-time in between is a switch: it names both containers by id, creates nothing and never starts over.
+time in between is a switch, which knows both containers by id and creates none. A killed switch is
+not repeated: the next attempt observes the tenant and decides anew.
 
 Another worker may act on the tenant meanwhile, and use the same names for other containers. With ids,
 each worker finds the other's containers gone or running, and observes the tenant again.
@@ -66,6 +67,7 @@ class Replacement:
         Raises:
             NotFound: The previous container is gone.
         """
+        # Going back is what is left to do after a cancellation, too.
         await switch(self._go_back, self._go_back, longest=self._longest)
 
     async def wait_decided(self) -> Health:
@@ -111,7 +113,7 @@ class Replacement:
             await self._go_back()
             raise
         if failure is not None:
-            await self._refuse_interference()
+            await self._raise_if_previous_restarted()
             await self._go_back()
         return failure
 
@@ -132,14 +134,16 @@ class Replacement:
         self.reached("update:healthy")
         return None
 
-    async def _refuse_interference(self) -> None:
-        # A previous container that runs again may bind the port that the next one needs. For example, a
-        # killed job on another worker starts it when it goes back in its own switch.
+    async def _raise_if_previous_restarted(self) -> None:
+        # The previous container may have taken the port that the next one needs. For example, another
+        # worker's job was killed, and goes back in a switch of its own.
         if Container(await self.client.inspect(self.previous.id)).is_running:
             raise Conflict("the previous container was started from outside meanwhile")
 
     async def _go_back(self) -> None:
-        if not (self.can_go_back or self.previous.is_running):
+        # A container that ran but was not healthy is started again too: it may still serve something.
+        was_running = self.previous.is_running
+        if not (self.can_go_back or was_running):
             return
         with suppress(NotFound):
             await self.client.stop(self.next_id)

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 
 from landlord_engines_core.compute.contract import Observation, ResourceState, digest_of
 from landlord_engines_core.compute.ecs.config import EcsConfig
-from landlord_engines_core.compute.ecs.tags import APPLIED, ATTEMPT, HASH, key_hashes_in
+from landlord_engines_core.compute.ecs.tags import (
+    APPLIED_STATE,
+    ATTEMPT_MARKER,
+    HASH,
+    key_hashes_in,
+)
 
 if TYPE_CHECKING:
     from types_aiobotocore_ecs.type_defs import (
@@ -15,10 +20,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "attempt_mark",
+    "attempt_marker",
     "failed_rollouts",
     "has_failed",
-    "has_requested_rollout",
+    "is_rolled_out",
     "network_of",
     "observe_service",
     "resource_ids",
@@ -45,7 +50,8 @@ def resource_ids(service: "ServiceTypeDef") -> dict[str, str]:
 def observe_service(service: "ServiceTypeDef") -> Observation:
     """Return the observation of a tenant's service.
 
-    A service whose tasks ECS is stopping counts as starting, without a hash.
+    While ECS stops the tasks of a deleted service, nothing can be decided: its state is `STARTING`, without
+    a hash.
     """
     if service.get("status") != "ACTIVE":
         return Observation(
@@ -54,10 +60,11 @@ def observe_service(service: "ServiceTypeDef") -> Observation:
             detail=f"its status is {service.get('status')}: ECS is still stopping its tasks",
         )
     tags = tags_of(service)
-    # After a change from outside, the hash in the tags no longer describes the service.
-    is_unchanged = tags.get(APPLIED) in {
-        state_digest(service, with_count=True),
-        state_digest(service, with_count=False),
+    # After a change from outside, the hash in the tags no longer describes the service. The tag was written
+    # with the desired count only if the configuration sets one.
+    is_unchanged = tags.get(APPLIED_STATE) in {
+        state_digest(service, with_desired_count=True),
+        state_digest(service, with_desired_count=False),
     }
     state, detail = _judge_health(service)
     return Observation(
@@ -101,14 +108,14 @@ def failed_rollouts(config: EcsConfig, service: "ServiceTypeDef") -> dict[str, s
     }
 
 
-def attempt_mark(config_hash: str, before: "ServiceTypeDef") -> str:
-    """Return the value of the tag that is written before a rollout is requested.
+def attempt_marker(config_hash: str, before: "ServiceTypeDef") -> str:
+    """Identify a service's state before a rollout, so that a rollback to it is seen later.
 
     Args:
         config_hash: The hash of the configuration.
         before: The service before the rollout.
     """
-    state = state_digest(before, with_count=False)
+    state = state_digest(before, with_desired_count=False)
     return f"{config_hash}.{state}.{_primary_deployment(before).get('id', '')}"
 
 
@@ -116,10 +123,15 @@ def was_rolled_back(config_hash: str, service: "ServiceTypeDef") -> bool:
     """Return whether ECS rolled back an earlier attempt to roll out this configuration."""
     # ECS reports a failed deployment only for a while. After that, two facts prove a rollback: the service
     # has the state from before the attempt again, and a newer deployment restored it.
-    mark = tags_of(service).get(ATTEMPT, "")
-    current_state, _, current_deployment = attempt_mark(config_hash, service).rpartition(".")
-    previous_state, _, previous_deployment = mark.rpartition(".")
-    return previous_state == current_state and previous_deployment != current_deployment
+    mark = tags_of(service).get(ATTEMPT_MARKER, "")
+    current_hash_and_state, _, current_deployment = attempt_marker(config_hash, service).rpartition(
+        "."
+    )
+    previous_hash_and_state, _, previous_deployment = mark.rpartition(".")
+    return (
+        previous_hash_and_state == current_hash_and_state
+        and previous_deployment != current_deployment
+    )
 
 
 def has_failed(service: "ServiceTypeDef") -> bool:
@@ -140,7 +152,7 @@ def network_of(config: EcsConfig) -> "NetworkConfigurationUnionTypeDef | None":
     }
 
 
-def has_requested_rollout(config: EcsConfig, service: "ServiceTypeDef") -> bool:
+def is_rolled_out(config: EcsConfig, service: "ServiceTypeDef") -> bool:
     """Return whether a service has the configured task definition and network."""
     definition = service.get("taskDefinition", "")
     return _has_definition(config, definition) and _has_network(config, service)
@@ -177,14 +189,14 @@ def _current_network(service: "ServiceTypeDef") -> tuple[list[str], list[str], s
     )
 
 
-def state_digest(service: "ServiceTypeDef", *, with_count: bool) -> str:
+def state_digest(service: "ServiceTypeDef", *, with_desired_count: bool) -> str:
     """Return a digest of a service's state, which shows later changes from outside.
 
     Args:
         service: The service as ECS describes it.
-        with_count: Whether the desired count is included. Otherwise autoscaling may change it.
+        with_desired_count: Whether the desired count is included. Otherwise autoscaling may change it.
     """
-    count = service.get("desiredCount") if with_count else None
+    count = service.get("desiredCount") if with_desired_count else None
     parts = (
         service.get("taskDefinition"),
         service.get("launchType"),

@@ -10,10 +10,10 @@ from landlord_engines_core.compute.ecs.client import ServiceClient, is_absent
 from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.compute.ecs.observe import (
-    attempt_mark,
+    attempt_marker,
     failed_rollouts,
     has_failed,
-    has_requested_rollout,
+    is_rolled_out,
     observe_service,
     resource_ids,
     state_digest,
@@ -26,7 +26,7 @@ from landlord_engines_core.compute.ecs.requests import (
     update_request,
 )
 from landlord_engines_core.compute.ecs.tags import (
-    ATTEMPT,
+    ATTEMPT_MARKER,
     applied_tags,
     belongs_to,
     outdated_keys,
@@ -116,7 +116,7 @@ class Reconciliation:
             self.reached("update:sent")
         after = await self._wait_decided(before, can_roll_back=rollback is not None)
         reason = self._new_failure(after, before)
-        if reason or not has_requested_rollout(self.config, after):
+        if reason or not is_rolled_out(self.config, after):
             return await self._report_rollback(after, reason or _ROLLED_BACK)
         if has_failed(after) and rollback is not None:
             await self.client.update(rollback)
@@ -134,7 +134,7 @@ class Reconciliation:
 
         ECS reports a rolled-back rollout only for a while. By the tag a later attempt recognizes the rollback.
         """
-        mark = {ATTEMPT: attempt_mark(self.spec.config_hash, before)}
+        mark = {ATTEMPT_MARKER: attempt_marker(self.spec.config_hash, before)}
         await self.client.tag(before["serviceArn"], mark)
         self.reached("update:noted")
         try:
@@ -149,7 +149,7 @@ class Reconciliation:
         return ComputeResult(resource_ids=resource_ids(service), rolled_back=reason)
 
     async def _remove_mark(self, service: "ServiceTypeDef") -> None:
-        await self.client.untag(service["serviceArn"], [ATTEMPT])
+        await self.client.untag(service["serviceArn"], [ATTEMPT_MARKER])
 
     async def _wait_decided(
         self, before: "ServiceTypeDef", *, can_roll_back: bool
@@ -162,13 +162,11 @@ class Reconciliation:
             if self._new_failure(service, before):
                 return False
             state = observe_service(service).state
-            if state is ResourceState.FAILED and has_requested_rollout(self.config, service):
+            if state is ResourceState.FAILED and is_rolled_out(self.config, service):
                 # If this attempt cannot roll back, ECS may still do so.
                 return not can_roll_back
             # ECS may report the state before the request for a moment.
-            return state is ResourceState.STARTING or not has_requested_rollout(
-                self.config, service
-            )
+            return state is ResourceState.STARTING or not is_rolled_out(self.config, service)
 
         poll = backoff.on_predicate(
             backoff.expo,
@@ -192,8 +190,8 @@ class Reconciliation:
 
     async def _write_tags(self, service: "ServiceTypeDef") -> None:
         # The tag with the hash marks the attempt as done, so outdated tags are removed before it.
-        with_count = self.config.desired_count is not None
-        digest = state_digest(service, with_count=with_count)
+        with_desired_count = self.config.desired_count is not None
+        digest = state_digest(service, with_desired_count=with_desired_count)
         desired = applied_tags(self.spec, self.location, self.config, digest)
         present = tags_of(service)
         if outdated := outdated_keys(present, desired):

@@ -7,7 +7,7 @@ from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.location import Location
 from landlord_engines_core.compute.ecs.observe import (
     has_failed,
-    has_requested_rollout,
+    is_rolled_out,
     network_of,
 )
 from landlord_engines_core.compute.ecs.tags import owner_tags
@@ -75,7 +75,7 @@ def update_request(
     base_fields = len(request)
     # A name without a revision means the newest revision, which only ECS knows. It is always sent.
     name = config.task_definition_arn.rpartition("/")[2]
-    if not has_requested_rollout(config, service) or ":" not in name:
+    if not is_rolled_out(config, service) or ":" not in name:
         request["taskDefinition"] = config.task_definition_arn
         if (network := network_of(config)) is not None:
             request["networkConfiguration"] = network
@@ -87,7 +87,7 @@ def update_request(
         # ECS resets fields of a deployment configuration that a request leaves out.
         with_breaker = {**deployment, "deploymentCircuitBreaker": _BREAKER}
         request["deploymentConfiguration"] = cast("DeploymentConfigurationTypeDef", with_breaker)
-    if has_failed(service) and has_requested_rollout(config, service):
+    if has_failed(service) and is_rolled_out(config, service):
         request["forceNewDeployment"] = True
     return request if len(request) > base_fields else None
 

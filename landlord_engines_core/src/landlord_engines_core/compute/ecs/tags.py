@@ -8,8 +8,8 @@ from landlord_engines_core.compute.ecs.config import EcsConfig
 from landlord_engines_core.compute.ecs.location import Location
 
 __all__ = [
-    "APPLIED",
-    "ATTEMPT",
+    "APPLIED_STATE",
+    "ATTEMPT_MARKER",
     "HASH",
     "applied_tags",
     "belongs_to",
@@ -22,10 +22,10 @@ __all__ = [
 HASH = "landlord.config_hash"
 """The hash of the configuration that was applied last."""
 
-APPLIED = "landlord.applied"
+APPLIED_STATE = "landlord.applied"
 """A digest of the service's state after that configuration was applied."""
 
-ATTEMPT = "landlord.attempt"
+ATTEMPT_MARKER = "landlord.attempt"
 """Set before a rollout is requested, and removed once it is decided."""
 
 _TENANT = "landlord.tenant_id"
@@ -34,7 +34,7 @@ _CONFIGURED_TAGS = "landlord.tags"
 _KEY_PREFIX = "landlord.key."
 
 _MAX_APPLIED_TAGS = 49
-"""ECS accepts 50, and one is reserved for the tag ATTEMPT."""
+"""ECS accepts 50, and one is reserved for the tag ATTEMPT_MARKER."""
 
 _PLAIN_VALUE = re.compile(r"(?!sha256:)[A-Za-z0-9 _.:/=+@-]{1,256}")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -68,7 +68,7 @@ def applied_tags(
     tags = {
         **owner_tags(spec.tenant, location, config),
         HASH: spec.config_hash,
-        APPLIED: applied,
+        APPLIED_STATE: applied,
     }
     keys = {f"{_KEY_PREFIX}{key}": value for key, value in spec.key_hashes.items()}
     fits = len(tags) + len(keys) <= _MAX_APPLIED_TAGS and all(map(_PLAIN_KEY.fullmatch, keys))
@@ -111,7 +111,7 @@ def outdated_keys(present: Mapping[str, str], desired: Mapping[str, str]) -> lis
         key
         for key in present
         if key not in desired
-        and (key == ATTEMPT or key.startswith(_KEY_PREFIX) or _key_digest(key) in configured)
+        and (key == ATTEMPT_MARKER or key.startswith(_KEY_PREFIX) or _key_digest(key) in configured)
     ]
 
 

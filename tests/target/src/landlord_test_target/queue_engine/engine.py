@@ -18,8 +18,16 @@ from landlord_engines_core.engine import (
     Support,
     WorkerEngine,
 )
-from landlord_engines_core.errors import Held, InvalidJob, Transient
 from landlord_engines_core.models import CompletedJob
+from landlord_engines_core.queueing import (
+    Ended,
+    JobTasks,
+    Lease,
+    Refused,
+    Retry,
+    pause,
+    run_attempt,
+)
 from landlord_engines_core.settings.types import Duration
 from landlord_test_target.queue_engine.steps import QueueSteps, ResyncSteps
 from landlord_test_target.queue_engine.store import Job, Store
@@ -56,18 +64,19 @@ class QueueEngine(WorkerEngine):
     context: EngineContext
     _owner: str = attrs.field(factory=lambda: uuid4().hex, init=False)
     _stopping: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _tasks: dict[tuple[int, int], asyncio.Task[None]] = attrs.field(factory=dict, init=False)
+    _tasks: JobTasks[tuple[int, int]] = attrs.field(factory=JobTasks, init=False)
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Extend leases, stop ended jobs and start due ones, until `shutdown`."""
         with closing(Store(Path(self.settings.path))) as store:
             started()
             async with asyncio.TaskGroup() as group:
-                while self._tasks or not self._stopping.is_set():
-                    self._stop_all_but(store.extend(self._owner, self.settings.lease))
-                    if not self._stopping.is_set():
-                        self._start_due_jobs(store, group)
-                    await asyncio.sleep(self.settings.poll_interval)
+                keeping = group.create_task(self._lease(store).keep())
+                while not self._stopping.is_set():
+                    self._start_due_jobs(store, group)
+                    await pause(self.settings.poll_interval, self._stopping)
+                await self._tasks.wait_ended()
+                keeping.cancel()
 
     async def register(self) -> Registration:
         """Report the worker as registered, because every writer of the file reaches it."""
@@ -76,43 +85,35 @@ class QueueEngine(WorkerEngine):
     async def shutdown(self, grace: float) -> None:
         """Start no more jobs; running ones may finish within the drain, or continue on another worker."""
         self._stopping.set()
-        if tasks := list(self._tasks.values()):
-            _, late = await asyncio.wait(tasks, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.wait(tasks)
+        await self._tasks.drain(grace)
 
-    def _stop_all_but(self, leased: Collection[tuple[int, int]]) -> None:
-        for attempt, task in self._tasks.items():
-            if attempt not in leased and not task.cancelling():
-                task.cancel()
+    def _lease(self, store: Store) -> Lease[tuple[int, int]]:
+        async def extend() -> Collection[tuple[int, int]]:
+            return store.extend(self._owner, self.settings.lease)
+
+        return Lease(
+            tasks=self._tasks,
+            extend=extend,
+            duration=self.settings.lease,
+            interval=self.settings.poll_interval,
+        )
 
     def _start_due_jobs(self, store: Store, group: asyncio.TaskGroup) -> None:
         while (job := store.claim(self._owner, self.settings.lease)) is not None:
-            attempt = (job.id, job.attempt)
-            self._tasks[attempt] = group.create_task(self._run_attempt(store, job))
+            self._tasks.start(group, (job.id, job.attempt), self._run_attempt(store, job))
 
     async def _run_attempt(self, store: Store, job: Job) -> None:
         """Run one attempt, and release its lease once the task has ended."""
-        try:
-            with suppress(asyncio.CancelledError):
-                await self._attempt(store, job)
-            # A cancelled job that has not ended continues on another worker.
-            store.release(job, "open")
-        finally:
-            del self._tasks[job.id, job.attempt]
-
-    async def _attempt(self, store: Store, job: Job) -> None:
-        try:
-            await self._run(store, job)
-        except InvalidJob as error:
-            store.release(job, "refused", str(error))
-        except (Held, Transient) as error:
-            grown = min(30.0, 0.5 * 2 ** min(job.attempt - 1, 6))
-            pause = grown if error.retry_after is None else error.retry_after
-            store.release(job, "open", str(error), pause)
-        else:
-            store.release(job, "done")
+        with suppress(asyncio.CancelledError):
+            match await run_attempt(self._run(store, job), job.attempt):
+                case Ended():
+                    store.release(job, "done")
+                case Refused(reason=reason):
+                    store.release(job, "refused", reason)
+                case Retry(pause=seconds, reason=reason):
+                    store.release(job, "open", reason, seconds)
+        # A cancelled job that has not ended continues on another worker.
+        store.release(job, "open")
 
     async def _run(self, store: Store, job: Job) -> None:
         context, after = self.context, self.context.host.resync_after
@@ -125,8 +126,7 @@ class QueueEngine(WorkerEngine):
         resync = ResyncSteps(
             job=job, store=store, is_wanted=wanted, resync_after=0, after=int(ended.execution_id)
         )
-        if (then := (await context.resync(ended, resync)).follow_up) is not None:
-            store.send_resync(then.ended, then.after)
+        store.send_resync((await context.resync(ended, resync)).follow_up)
 
 
 def create_engine(context: EngineContext) -> QueueEngine:

@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 import attrs
 
 from landlord_engines_core.errors import ExecutionEnded, StillRunning, Superseded
-from landlord_engines_core.models import CompletedJob, JobStart, Operation, Record, Transition
+from landlord_engines_core.models import JobStart, Operation, Record, Transition
+from landlord_engines_core.queueing import (
+    describe_holder,
+    order_time,
+    plan_resync,
+    refuse_superseded,
+)
 from landlord_engines_core.steps import NONE_LOST, LostAttempts
 from landlord_engines_core.tenants.order import Contender, IsWanted, is_superseded
 from landlord_test_target.queue_engine.store import Job, Lock, Store
@@ -57,29 +62,35 @@ class QueueSteps:
     def _write_lock(self, tenant: str, lock: Lock, start: JobStart) -> Record:
         record = lock.record.with_start(self.execution_id, start)
         self.store.write_lock(tenant, Lock(job=self.job.id, record=record))
-        if lock.job != self.job.id and self.resync_after:
+        if lock.job != self.job.id:
             preempted = lock.job != 0 and not lock.record.has_ended(str(lock.job))
-            self._send_resync(tenant, self.job.id, start.operation, record, preempted=preempted)
+            planned = plan_resync(
+                record,
+                tenant=tenant,
+                execution_id=self.execution_id,
+                operation=start.operation,
+                after=self.resync_after,
+                preempted=preempted,
+            )
+            self.store.send_resync(planned)
         return record
-
-    def _send_resync(
-        self, tenant: str, job: int, operation: str, record: Record, **more: bool
-    ) -> None:
-        gone = tuple(placement.bare() for placement in record.placements)
-        ended = CompletedJob(
-            tenant=tenant, execution_id=str(job), operation=operation, removed=gone, **more
-        )
-        self.store.send_resync(ended, self.resync_after)
 
     async def _preempt(self, tenant: str, lock: Lock, start: JobStart) -> None:
         """Preempt the job that acquired the lock last, or end this one if it is the older job."""
-        me = Contender(operation=start.operation, dispatched=_time_of_dispatch(self.job.id))
+        me = Contender(operation=start.operation, dispatched=order_time(self.job.id))
         holder, ask = self._holder(lock), partial(self.is_wanted, tenant)
         if await is_superseded(me, holder, is_uuid=start.is_uuid, is_wanted=ask):
             deletes = Operation.DELETE in (start.operation, holder.operation)
-            if lock.record.has_ended(str(lock.job)) and deletes and self.resync_after:
-                operation = holder.operation
-                self._send_resync(tenant, lock.job, operation, lock.record, overrode_delete=True)
+            if lock.record.has_ended(str(lock.job)) and deletes:
+                planned = plan_resync(
+                    lock.record,
+                    tenant=tenant,
+                    execution_id=str(lock.job),
+                    operation=holder.operation,
+                    after=self.resync_after,
+                    overrode_delete=True,
+                )
+                self.store.send_resync(planned)
             raise Superseded(f"job {lock.job} goes first")
         for rival in filter(None, (lock.job, lock.resync)):
             self.store.stop(rival, "superseded")
@@ -109,28 +120,24 @@ class QueueSteps:
 
     def _lock(self, tenant: str) -> Lock:
         lock = self.store.lock(tenant)
-        begun = any(
-            transition.execution_id == self.execution_id for transition in lock.record.transitions
-        )
-        if lock.job != self.job.id and (begun or self._holder(lock).is_later_than(self._me)):
-            raise Superseded(f"job {lock.job} goes first")
+        if lock.job != self.job.id:
+            refuse_superseded(
+                lock.record,
+                self.execution_id,
+                dispatched=order_time(self.job.id),
+                holder=self._holder(lock),
+            )
         return lock
 
-    @property
-    def _me(self) -> Contender:
-        return Contender(operation="", dispatched=_time_of_dispatch(self.job.id))
-
     def _holder(self, lock: Lock) -> Contender:
-        """Return the job that acquired the lock last; it was killed if it is over without an end."""
-        name, row = str(lock.job), self.store.job(lock.job)
-        operations = (
-            transition.operation
-            for transition in lock.record.transitions
-            if transition.execution_id == name
+        """Return the job that acquired the lock last."""
+        row = self.store.job(lock.job)
+        return describe_holder(
+            lock.record,
+            str(lock.job),
+            dispatched=order_time(lock.job),
+            has_ended=row is not None and not row.is_open,
         )
-        killed = row is not None and not row.is_open and not lock.record.has_ended(name)
-        operation = next(operations, "")
-        return Contender(operation=operation, dispatched=_time_of_dispatch(lock.job), killed=killed)
 
     def _check_lease(self) -> None:
         row = self.store.job(self.job.id)
@@ -172,8 +179,3 @@ async def _wait_freed(store: Store, job_id: int) -> None:
     """Poll until no task can be working on a job; the queue sends no events."""
     while (row := store.job(job_id)) is not None and row.is_leased:
         await asyncio.sleep(_LOOK)
-
-
-def _time_of_dispatch(job_id: int) -> datetime:
-    """Turn an id into a time: one file gives ids in the order of dispatch, without a clock."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=job_id)

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from landlord_engines_core import codec
-from landlord_engines_core.models import CompletedJob, Record
+from landlord_engines_core.models import FollowUp, Record
 
 __all__ = ["Job", "Lock", "Store"]
 
@@ -46,6 +46,7 @@ class Job:
     owner: str
     lease: float
     attempt: int
+    reason: str
 
     @property
     def is_open(self) -> bool:
@@ -94,10 +95,11 @@ class Store:
         """Queue a job."""
         return int(self._rows("INSERT INTO jobs (body) VALUES (?) RETURNING id", body)[0]["id"])
 
-    def send_resync(self, ended: CompletedJob, after: float) -> None:
-        """Queue a resync that is due after this many seconds."""
-        sql = "INSERT INTO jobs (body, kind, due) VALUES (?, 'resync', ?)"
-        self._rows(sql, codec.dumps(ended), time() + after)
+    def send_resync(self, planned: FollowUp | None) -> None:
+        """Queue a resync, if one is planned."""
+        if planned is not None:
+            sql = "INSERT INTO jobs (body, kind, due) VALUES (?, 'resync', ?)"
+            self._rows(sql, codec.dumps(planned.ended), time() + planned.after)
 
     def job(self, job_id: int) -> Job | None:
         """Read a job."""
