@@ -137,7 +137,7 @@ def load_contract_suite(engine: str) -> tuple[type[ComputeContract], type[Subjec
     return suite, subject
 
 
-def tests_of(suite: type) -> set[str]:
+def list_own_tests(suite: type) -> set[str]:
     return {name for name in vars(suite) if name.startswith("test_")}
 
 
@@ -145,7 +145,7 @@ def runs_rule(engine: str, rule: str) -> bool:
     """Check whether the contract suite runs this rule for this engine."""
     suite, subject = load_contract_suite(engine)
     # The tests have to be those of the suite, not tests of the engine with the same name.
-    assert not tests_of(suite) & tests_of(ComputeContract)
+    assert not list_own_tests(suite) & list_own_tests(ComputeContract)
     if rule.startswith("An act interrupted"):
         return {"create", "update", "delete"} <= subject.points.keys()
     if rule.startswith("Detects"):
@@ -160,7 +160,7 @@ def test_the_table_has_every_row_once_and_no_other() -> None:
 def test_every_test_of_the_suite_is_in_a_row() -> None:
     named = [test for tests in RULES.values() for test in tests]
 
-    assert sorted(named) == sorted(tests_of(ComputeContract))
+    assert sorted(named) == sorted(list_own_tests(ComputeContract))
 
 
 @pytest.mark.parametrize("engine", MODULES)
