@@ -28,7 +28,7 @@ from landlord_test_target.installing import link_packages, write_distribution
 
 PRELUDE = """
 import asyncio, ctypes, os, signal, subprocess, sys, threading, time
-from landlord_test_target.broken import NoSettings, Sound, factory_of
+from landlord_test_target.broken import MockCompute, NoSettings, Sound, compute_factory_of, factory_of
 """
 
 LIMIT = 6.0
@@ -68,6 +68,12 @@ def method(name: str, signature: str, body: str, told: str, exit_code: int = 3) 
     """A plugin whose engine has one broken method."""
     code = f"class Engine(Sound):\n    {signature}: {body}\nfactory = factory_of({name!r}, Engine)"
     return Broken(name, code, told, exit_code)
+
+
+def compute(name: str, create_engine: str, told: str, exit_code: int = 2) -> Broken:
+    """A compute engine of a plugin, as the expression that creates it."""
+    code = f"factory = compute_factory_of({name!r}, lambda context: {create_engine})"
+    return Broken(name, code, told, exit_code, COMPUTE_ENGINES)
 
 
 INIT = "def __init__(self, context)"
@@ -142,6 +148,28 @@ BY_CHECK = (
         "the interpreter's shutdown after worker engine leaves-a-process (bad-leaves",
         3,
     ),
+    Broken("compute-exits", "sys.exit(0)", "cannot be imported: SystemExit", 2, COMPUTE_ENGINES),
+    compute("compute-none", "None", "NoneType"),
+    compute("compute-blocks", "time.sleep(600)", "compute engine compute-blocks (bad-compute-b", 3),
+    compute("compute-crashes", "ctypes.string_at(0)", "ended the process by SIGSEGV", 3),
+    Broken(
+        "compute-schema",
+        "class Engine(MockCompute):\n"
+        "    def config_schema(self): return dict(type='sesame')\n"
+        "factory = compute_factory_of('compute-schema', lambda context: Engine())",
+        "config_schema",
+        2,
+        COMPUTE_ENGINES,
+    ),
+    Broken(
+        "compute-reach",
+        "class Engine(MockCompute):\n"
+        "    async def reach(self): sys.exit(0)\n"
+        "factory = compute_factory_of('compute-reach', lambda context: Engine())",
+        "SystemExit",
+        3,
+        COMPUTE_ENGINES,
+    ),
 )
 
 
@@ -203,12 +231,17 @@ def test_the_list_names_each_plugin_that_cannot_be_loaded_and_the_next_step() ->
         "contract": 1,
         "capabilities": {"tenant-lock": "full", "dry-run-registration": "full"},
     }
+    (compute_none,) = entries("compute-none", document)
+    assert compute_none["declares"] == {"contract": 1, "capabilities": {}}
 
 
 def checked(broken: Broken) -> Trial:
     """What ``check`` finds of a plugin."""
     values = {"worker.register_timeout": "2s"}
-    return run_check(Options(engine=broken.name, config=None, values=values, fail_fast=False))
+    engine = broken.name
+    if broken.group == COMPUTE_ENGINES:
+        engine, values["worker.compute_provider"] = "sound", broken.name
+    return run_check(Options(engine=engine, config=None, values=values, fail_fast=False))
 
 
 def is_blamed(broken: Broken, trial: Trial) -> bool:
