@@ -5,8 +5,14 @@ ended. The tenant lock is passed on after that, or when the lease has expired.
 """
 
 from landlord_engines_core.engine import EngineFactory
+from landlord_test_target.queue_engine.backend import local_backend
 from landlord_test_target.queue_engine.engine import INFO, QueueSettings, create_engine
 
 __all__ = ["factory"]
 
-factory = EngineFactory(info=INFO, settings_type=QueueSettings, create_engine=create_engine)
+factory = EngineFactory(
+    info=INFO,
+    settings_type=QueueSettings,
+    create_engine=create_engine,
+    local_backend=local_backend,
+)

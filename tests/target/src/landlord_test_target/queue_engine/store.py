@@ -46,6 +46,7 @@ class Job:
     owner: str
     lease: float
     attempt: int
+    reason: str
 
     @property
     def is_open(self) -> bool:
