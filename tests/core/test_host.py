@@ -437,7 +437,7 @@ def test_fail_fast_ends_with_4_and_names_the_failed_registration(start: Start) -
 
 
 def test_an_engine_that_returns_at_once_ends_the_worker_with_3(start: Start) -> None:
-    code, text = ended(start("returns"))
+    code, text = wait_end(start("returns"))
 
     assert code == 3
     assert "worker engine own stopped unexpectedly" in text
