@@ -1,4 +1,4 @@
-"""Wrong worker engines, each a few lines around the right one, `landlord_test_target.queue_engine`."""
+"""Wrong worker engines, each a few lines around the right one, `landlord_engine_sqlite`."""
 
 from collections.abc import Mapping
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 
 from landlord_engines_core.api import *
-from landlord_test_target.queue_engine import factory as right
-from landlord_test_target.queue_engine.engine import QueueEngine
+from landlord_engine_sqlite import factory as right
+from landlord_engine_sqlite.engine import SqliteEngine
 
 def changed(create=right.create_engine, **more):
     return attrs.evolve(right, info=attrs.evolve(right.info, name={name!r}), create_engine=create, **more)
@@ -52,7 +52,7 @@ def create(context):
 factory = changed(create, settings_type=Settings)
 """,
     "LIFE-1": """
-class Wrong(QueueEngine):
+class Wrong(SqliteEngine):
     async def shutdown(self, grace): await asyncio.Event().wait()
 factory = own(Wrong)
 """,
@@ -63,7 +63,7 @@ def create(context):
 factory = changed(create)
 """,
     "LIFE-3": """
-class Wrong(QueueEngine):
+class Wrong(SqliteEngine):
     def check(self): raise ConnectionError("there is no backend")
 factory = own(Wrong)
 """,
@@ -83,14 +83,14 @@ class Settings:
     token: Secret | None = None
 def create(context):
     {create}
-    return QueueEngine(settings=right.settings_type(), context=attrs.evolve(context, settings=None))
+    return SqliteEngine(settings=right.settings_type(), context=attrs.evolve(context, settings=None))
 factory = changed(create, settings_type=Settings)
 """
 
 VARIANTS: Mapping[str, str] = {
     "needs-a-path": """
 def create(context):
-    if not context.settings.path:
+    if not Path(context.settings.path).is_absolute():
         raise SettingsError("path is missing")
     return right.create_engine(context)
 factory = changed(create)
@@ -98,22 +98,22 @@ factory = changed(create)
     "keeps-a-secret": _SECRET.format(create="pass"),
     "secret-in-an-error": _SECRET.format(create="raise ValueError(str(context.settings.token))"),
     "undeclared": """
-class Wrong(QueueEngine):
+class Wrong(SqliteEngine):
     async def make_latest(self): return await self.register()
 factory = own(Wrong)
 """,
     "undeclared-refused": """
-class Refusing(QueueEngine):
+class Refusing(SqliteEngine):
     async def make_latest(self): raise EngineRefused("not here")
 factory = own(Refusing)
 """,
     "slow-check": """
-class Wrong(QueueEngine):
+class Wrong(SqliteEngine):
     def check(self): time.sleep(1.1)
 factory = own(Wrong)
 """,
     "asks": """
-class Asking(QueueEngine):
+class Asking(SqliteEngine):
     async def shutdown(self, grace):
         try: await self.context.run_job(b"", None)
         except Transient: pass

@@ -1,4 +1,4 @@
-"""The smallest whole engine keeps the contract, with a real worker and real crashes."""
+"""The example keeps the contract, with real workers and real crashes."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -14,17 +14,17 @@ from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.devserver import Intervals, landlord_in_memory
 from landlord_engines_core.devserver.records import State
 from landlord_engines_core.models import PolledExecution, PolledState
-from landlord_test_target.direct_harness import DirectHarness
 from landlord_test_target.engine import TargetCompute
 from landlord_test_target.in_memory import RecordingLogger
 from landlord_test_target.landlord import ApiUser
+from landlord_test_target.sqlite_harness import SqliteHarness
 
 QUICK = Intervals(reconcile=0.05, poll=0.05, retry=0.1, kill=0.05)
 
 
 @pytest_asyncio.fixture
 async def landlord(
-    bench: DirectHarness, target_url: str, http: aiohttp.ClientSession
+    bench: SqliteHarness, target_url: str, http: aiohttp.ClientSession
 ) -> AsyncIterator[ApiUser]:
     compute = ComputeRegistry({"target": TargetCompute("target", target_url)})
     async with landlord_in_memory(
@@ -35,7 +35,7 @@ async def landlord(
 
 @pytest.mark.usefixtures("no_restate")
 async def test_a_tenant_is_created_updated_and_deleted_without_restate(
-    bench: DirectHarness, landlord: ApiUser
+    bench: SqliteHarness, landlord: ApiUser
 ) -> None:
     await bench.worker(landlord_api_url=landlord.url)
 
@@ -57,7 +57,7 @@ async def test_a_tenant_is_created_updated_and_deleted_without_restate(
 
 
 async def test_a_held_job_continues_with_a_corrected_configuration(
-    bench: DirectHarness, landlord: ApiUser
+    bench: SqliteHarness, landlord: ApiUser
 ) -> None:
     await bench.worker()
     tenant = await landlord.create("acme", version=1)
@@ -77,7 +77,7 @@ async def test_a_held_job_continues_with_a_corrected_configuration(
 
 
 async def test_a_delete_stops_a_job_that_runs_and_leaves_nothing(
-    bench: DirectHarness, landlord: ApiUser
+    bench: SqliteHarness, landlord: ApiUser
 ) -> None:
     await bench.worker()
     tenant = await landlord.create("acme", version=1)
@@ -89,7 +89,7 @@ async def test_a_delete_stops_a_job_that_runs_and_leaves_nothing(
     assert await bench.target.resources(tenant) == []
 
 
-async def test_the_job_that_was_sent_last_wins(bench: DirectHarness) -> None:
+async def test_the_job_that_was_sent_last_wins(bench: SqliteHarness) -> None:
     await bench.worker()
     tenant = str(uuid4())
     await bench.target.set_fault(tenant, "create", delay_before=0.5)
@@ -103,7 +103,7 @@ async def test_the_job_that_was_sent_last_wins(bench: DirectHarness) -> None:
     assert (await bench.target.document(tenant))["version"] == 2
 
 
-async def test_an_older_job_that_arrives_late_changes_nothing(bench: DirectHarness) -> None:
+async def test_an_older_job_that_arrives_late_changes_nothing(bench: SqliteHarness) -> None:
     tenant = str(uuid4())
     older = await bench.send(tenant, State.REQUESTED, version=13)
     younger = await bench.send(tenant, State.REQUESTED, version=2)
@@ -115,7 +115,7 @@ async def test_an_older_job_that_arrives_late_changes_nothing(bench: DirectHarne
     assert (await bench.target.document(tenant))["version"] == 2
 
 
-async def test_a_job_goes_on_after_its_worker_was_killed(bench: DirectHarness) -> None:
+async def test_a_job_goes_on_after_its_worker_was_killed(bench: SqliteHarness) -> None:
     worker = await bench.worker()
     tenant = str(uuid4())
     await bench.target.set_fault(tenant, "create", delay_after=30)
@@ -130,7 +130,7 @@ async def test_a_job_goes_on_after_its_worker_was_killed(bench: DirectHarness) -
     assert (await bench.target.document(tenant))["version"] == 1
 
 
-async def test_a_drain_lets_a_step_end_and_the_next_worker_continues(bench: DirectHarness) -> None:
+async def test_a_drain_lets_a_step_end_and_the_next_worker_continues(bench: SqliteHarness) -> None:
     worker = await bench.worker()
     tenant, held = str(uuid4()), str(uuid4())
     await bench.target.set_fault(tenant, "create", delay_before=0.5)
@@ -147,7 +147,7 @@ async def test_a_drain_lets_a_step_end_and_the_next_worker_continues(bench: Dire
 
 
 async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(
-    bench: DirectHarness,
+    bench: SqliteHarness,
 ) -> None:
     worker = await bench.worker(drain_timeout="100ms")
     tenant = str(uuid4())
@@ -162,7 +162,7 @@ async def test_a_drain_that_takes_too_long_cancels_the_step_and_loses_nothing(
     assert len(await bench.target.resources(tenant)) == 1
 
 
-async def test_a_request_to_a_failing_target_is_retried(bench: DirectHarness) -> None:
+async def test_a_request_to_a_failing_target_is_retried(bench: SqliteHarness) -> None:
     await bench.worker()
     tenant = str(uuid4())
     await bench.target.set_fault(tenant, "create", fail=1)
@@ -172,7 +172,7 @@ async def test_a_request_to_a_failing_target_is_retried(bench: DirectHarness) ->
     assert (await bench.wait_state(job, PolledState.SUCCEEDED)).retry_count == 2
 
 
-async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: DirectHarness) -> None:
+async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: SqliteHarness) -> None:
     await bench.worker()
 
     job = await bench.dispatcher.dispatch(b"{}")
@@ -181,7 +181,7 @@ async def test_a_job_that_is_not_understood_fails_with_the_reason(bench: DirectH
 
 
 async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete(
-    bench: DirectHarness,
+    bench: SqliteHarness,
 ) -> None:
     await bench.worker()
     tenant = str(uuid4())
@@ -202,7 +202,7 @@ async def test_a_configuration_that_cannot_be_read_holds_an_update_and_no_delete
     assert await bench.target.resources(tenant) == []
 
 
-async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: DirectHarness) -> None:
+async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: SqliteHarness) -> None:
     await bench.worker()
 
     with closing(sqlite3.connect(bench.backend.settings["path"])) as database, database:
@@ -212,7 +212,7 @@ async def test_a_row_that_was_written_by_hand_is_a_job_too(bench: DirectHarness)
 
 
 async def test_an_ended_job_stays_ended_and_an_unknown_job_is_not_found(
-    bench: DirectHarness,
+    bench: SqliteHarness,
 ) -> None:
     job = await bench.dispatcher.dispatch(b"{}")
     assert await bench.dispatcher.poll(job) == PolledExecution(state=PolledState.PENDING)
@@ -224,39 +224,48 @@ async def test_an_ended_job_stays_ended_and_an_unknown_job_is_not_found(
     assert await bench.dispatcher.poll("7") is None
 
 
-async def test_a_second_worker_is_refused(bench: DirectHarness) -> None:
+async def test_another_worker_takes_the_jobs_of_a_killed_one(bench: SqliteHarness) -> None:
+    killed = await bench.worker()
+    tenant = str(uuid4())
+    await bench.target.set_fault(tenant, "create", delay_after=30)
+    job = await bench.send(tenant, State.REQUESTED, version=1)
+    await bench.target.wait_called(tenant, "create")
     await bench.worker()
 
-    second = await bench.launch()
+    await killed.kill()
+    await bench.target.set_fault(tenant, "create")
 
-    assert await second.wait_ended() == 5
-    assert "another worker uses" in second.log_text()
+    polled = await bench.wait_state(job, PolledState.SUCCEEDED)
+    assert polled.retry_count == 2
+    assert (await bench.target.document(tenant))["version"] == 1
+
+
+async def test_a_resync_repairs_a_tenant_some_time_after_its_job(bench: SqliteHarness) -> None:
+    await bench.worker(resync_after="300ms")
+    tenant = str(uuid4())
+
+    job = await bench.send(tenant, State.REQUESTED, version=1)
+
+    await bench.wait_state(job, PolledState.SUCCEEDED)
+    # The resync is the file's second job.
+    await bench.wait_state("2", PolledState.SUCCEEDED)
 
 
 async def test_a_file_that_cannot_be_created_ends_the_worker(
-    bench: DirectHarness, tmp_path: Path
+    bench: SqliteHarness, tmp_path: Path
 ) -> None:
     worker = await bench.worker()
 
     code, output = await worker.command(
-        f"--set=workflow.direct.path={tmp_path}/missing/jobs.db", engine="direct"
+        f"--set=workflow.sqlite.path={tmp_path}/missing/jobs.db", engine="sqlite"
     )
 
     assert code == 3
     assert "jobs.db cannot be opened" in output
 
 
-async def test_the_engine_requires_a_file(bench: DirectHarness) -> None:
-    worker = await bench.worker()
-
-    code, output = await worker.command("--set=workflow.direct.path=", engine="direct")
-
-    assert code == 2
-    assert "workflow.direct.path is missing" in output
-
-
 @pytest.mark.usefixtures("no_restate")
-async def test_restate_cannot_be_imported_where_these_workers_run(bench: DirectHarness) -> None:
+async def test_restate_cannot_be_imported_where_these_workers_run(bench: SqliteHarness) -> None:
     worker = await bench.worker()
 
     code, output = await worker.command(engine="restate")
@@ -265,10 +274,10 @@ async def test_restate_cannot_be_imported_where_these_workers_run(bench: DirectH
     assert "not here" in output or "ImportError" in output
 
 
-async def test_check_reports_that_the_engine_has_no_dry_run(bench: DirectHarness) -> None:
+async def test_check_reports_that_the_engine_has_no_dry_run(bench: SqliteHarness) -> None:
     worker = await bench.worker()
 
-    code, output = await worker.command("check", engine="direct")
+    code, output = await worker.command("check", engine="sqlite")
 
     assert code == 0, output
     assert "registration: not checked, the engine has no dry run" in output

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from landlord_engine_direct import factory
-from landlord_engine_direct.engine import DirectSettings
-from landlord_test_target.direct_harness import DirectHarness
+from landlord_engine_sqlite import factory
+from landlord_engine_sqlite.engine import SqliteSettings
+from landlord_test_target.sqlite_harness import SqliteHarness
 from landlord_test_target.target import Target, target_server
 
 
@@ -37,10 +37,10 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest_asyncio.fixture
 async def bench(
     target_url: str, http: aiohttp.ClientSession, tmp_path: Path
-) -> AsyncIterator[DirectHarness]:
+) -> AsyncIterator[SqliteHarness]:
     assert factory.local_backend is not None
     target = Target(url=target_url, http=http)
-    async with factory.local_backend(DirectSettings(), tmp_path) as backend:
-        bench = DirectHarness(backend=backend, target=target, folder=tmp_path)
+    async with factory.local_backend(SqliteSettings(), tmp_path) as backend:
+        bench = SqliteHarness(backend=backend, target=target, folder=tmp_path)
         yield bench
         await bench.aclose()

@@ -1,4 +1,4 @@
-"""Stand-in for Landlord: sends, polls and kills jobs in the file."""
+"""A stand-in for Landlord: sends, polls and kills jobs in the file."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -6,23 +6,15 @@ from pathlib import Path
 
 import attrs
 
-from landlord_engine_direct.store import JobState, Store
+from landlord_engine_sqlite.store import Job, Store
 from landlord_engines_core.api import LocalBackend, PolledExecution, PolledState
 
-__all__ = ["DirectDispatcher", "local_backend"]
-
-_LANDLORD_STATES = {
-    JobState.QUEUED: PolledState.PENDING,
-    JobState.RUNNING: PolledState.RUNNING,
-    JobState.BACKING_OFF: PolledState.BACKING_OFF,
-    JobState.COMPLETED: PolledState.SUCCEEDED,
-}
-"""Landlord's state for each state of a job; all other states are failures."""
+__all__ = ["SqliteDispatcher", "local_backend"]
 
 
 @attrs.frozen
-class DirectDispatcher:
-    """Dispatcher with a separate connection, so that it needs no worker."""
+class SqliteDispatcher:
+    """Dispatcher with a connection of its own, so that it needs no worker."""
 
     store: Store
 
@@ -34,12 +26,20 @@ class DirectDispatcher:
         """Read the state of a job."""
         if (job := self.store.job(int(execution_id))) is None:
             return None
-        state = _LANDLORD_STATES.get(job.state, PolledState.FAILED)
-        return PolledExecution(state=state, retry_count=job.attempts, error=job.reason)
+        return PolledExecution(state=_state(job), retry_count=job.attempt, error=job.reason)
 
     async def kill(self, execution_id: str) -> None:
-        """Mark a job as killed; the worker stops it at its next poll."""
-        self.store.mark(int(execution_id), JobState.KILLED)
+        """Mark a job as killed; its worker notices when it extends its leases."""
+        self.store.stop(int(execution_id), "killed")
+
+
+def _state(job: Job) -> PolledState:
+    """Name the state of a job as Landlord does."""
+    if not job.is_open:
+        return PolledState.SUCCEEDED if job.state == "done" else PolledState.FAILED
+    if job.is_leased:
+        return PolledState.RUNNING
+    return PolledState.BACKING_OFF if job.reason else PolledState.PENDING
 
 
 @asynccontextmanager
@@ -49,4 +49,4 @@ async def local_backend(settings: object, folder: Path) -> AsyncIterator[LocalBa
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # takes microseconds
     path = folder / "jobs.db"
     with closing(Store(path)) as store:
-        yield LocalBackend(settings={"path": str(path)}, dispatcher=DirectDispatcher(store))
+        yield LocalBackend(settings={"path": str(path)}, dispatcher=SqliteDispatcher(store))

@@ -1,4 +1,4 @@
-"""The harness of the tests of the engine `direct`: a file with jobs, a target, and real workers."""
+"""The harness of the tests of the engine `sqlite`: a file with jobs, a target, and real workers."""
 
 import signal
 from pathlib import Path
@@ -16,7 +16,7 @@ from landlord_test_target.worker import Worker
 
 
 @attrs.define(kw_only=True)
-class DirectHarness:
+class SqliteHarness:
     """The file with jobs, the target, and the workers of one test."""
 
     backend: LocalBackend
@@ -33,7 +33,7 @@ class DirectHarness:
         return await (await self.launch(**worker)).wait_registered()
 
     async def launch(self, **worker: object) -> Worker:
-        launched = Worker(config=self.config(**worker), folder=self.folder, engine="direct")
+        launched = Worker(config=self.config(**worker), folder=self.folder, engine="sqlite")
         self.workers.append(launched)
         return await launched.start()
 
@@ -63,6 +63,8 @@ class DirectHarness:
         quick = {"hold_retry_interval": "200ms", "drain_timeout": "10s", "probe_address": ""}
         return {
             "compute": {"target": {"url": self.target.url}},
-            "workflow": {"direct": {**self.backend.settings, "poll_interval": "20ms"}},
+            "workflow": {
+                "sqlite": {**self.backend.settings, "poll_interval": "20ms", "lease": "2s"}
+            },
             "worker": {**quick, **worker},
         }
