@@ -8,11 +8,8 @@ from landlord_engines_core.errors import (
     LONGEST,
     LONGEST_PAUSE,
     ComputeUnavailable,
-    ExitAttempted,
     LandlordEnginesError,
     Transient,
-    catch_exits,
-    error_kind,
 )
 
 CLASSES = [
@@ -68,14 +65,3 @@ def test_a_pause_that_a_target_asks_for_is_limited(
     asked: float | None, pause: float | None
 ) -> None:
     assert ComputeUnavailable("busy", retry_after=asked).retry_after == pause
-
-
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-def test_a_plugin_that_calls_exit_raises_an_error_instead(
-    kind: type[BaseException],
-) -> None:
-    with pytest.raises(ExitAttempted) as caught, catch_exits():
-        raise kind
-
-    assert error_kind(caught.value) == kind.__name__
-    assert error_kind(ValueError()) == "ValueError"

@@ -387,3 +387,14 @@ def test_names_of_requests_grow_with_no_tenant() -> None:
         f"target_request_failures_total{labels}"
     ]
     assert values[f"target_request_duration_seconds_count{labels}"] == 1
+
+
+def test_each_call_of_an_engine_is_timed_by_engine_and_method() -> None:
+    metrics = Metrics()
+
+    metrics.time_call("worker engine", "restate", "register", 0.25)
+    metrics.time_call("worker engine", "restate", "register", 0.5)
+
+    labels = '{engine="restate",kind="worker engine",method="register"}'
+    assert shown(metrics)[f"engine_call_duration_seconds_count{labels}"] == 2
+    assert shown(metrics)[f"engine_call_duration_seconds_sum{labels}"] == 0.75

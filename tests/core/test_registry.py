@@ -5,7 +5,7 @@ import pytest
 from landlord_engines_core.compute import ComputeRegistry
 from landlord_engines_core.compute.mock import MockCompute
 from landlord_engines_core.compute.registry import MAX_PROBLEMS
-from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.errors import ComputeDefect, ComputeRefused
 from landlord_test_target.in_memory import ScriptedCompute
 
 SCHEMA = {
@@ -151,7 +151,7 @@ async def test_an_engine_that_fails_to_close_keeps_no_other_open() -> None:
 
     registry = ComputeRegistry({name: Engine() for name in ("one", "two", "three")})
 
-    with pytest.raises(ComputeUnavailable, match="raised RuntimeError in aclose"):
+    with pytest.raises(ComputeDefect, match="raised RuntimeError in aclose"):
         await registry.aclose()
 
     assert len(closed) == 3

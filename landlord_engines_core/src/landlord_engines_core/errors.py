@@ -32,7 +32,8 @@ The tree, with the stable code of each class::
     │       └── ExecutionEnded        LE405  the backend shows this execution as ended
     ├── ComputeError                  LE500  raised by compute engines
     │   ├── ComputeRefused            LE501  permanent until the configuration changes
-    │   └── ComputeUnavailable        LE502  another attempt may succeed
+    │   ├── ComputeUnavailable        LE502  another attempt may succeed
+    │   └── ComputeDefect             LE503  raised in place of any other error
     ├── LandlordUnavailable           LE601  Landlord's API gave no usable answer
     ├── DemoFailed                    LE701  a demo did not see the expected result
     └── NotConformant                 LE702  an engine breaks a rule of its contract, or a rule did not run
@@ -45,12 +46,11 @@ A worker engine may add classes and codes of its own. The Restate engine has LE3
 ``EngineError``.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 
 __all__ = [
     "CapabilityNotSupported",
+    "ComputeDefect",
     "ComputeError",
     "ComputeRefused",
     "ComputeUnavailable",
@@ -60,7 +60,6 @@ __all__ = [
     "EngineFailed",
     "EngineRefused",
     "ExecutionEnded",
-    "ExitAttempted",
     "Held",
     "InvalidJob",
     "JobError",
@@ -85,8 +84,6 @@ __all__ = [
     "StillRunning",
     "Superseded",
     "Transient",
-    "catch_exits",
-    "error_kind",
     "name_tenant",
 ]
 
@@ -344,6 +341,12 @@ class ComputeRefused(ComputeError):
     code = "LE501"
 
 
+class ComputeDefect(ComputeError):
+    """The compute engine raised an error that it must not raise, or tried to end the process."""
+
+    code = "LE503"
+
+
 class ComputeUnavailable(ComputeError):
     """The target did not answer, or asks for another attempt later.
 
@@ -380,27 +383,3 @@ class NotConformant(LandlordEnginesError):
     """The engine breaks a rule of its contract, or a rule of the conformance kit did not run."""
 
     code = "LE702"
-
-
-class ExitAttempted(RuntimeError):
-    """A plugin tried to end the process."""
-
-
-@contextmanager
-def catch_exits() -> Iterator[None]:
-    """Turn a plugin's attempt to end the process into an error.
-
-    Raises:
-        ExitAttempted: The plugin raised SystemExit or KeyboardInterrupt.
-    """
-    # asyncio lets both leave the event loop at once, which would end the worker without a drain.
-    try:
-        yield
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise ExitAttempted(f"{type(error).__name__} was raised") from error
-
-
-def error_kind(error: BaseException) -> str:
-    """Name an error's type; for ExitAttempted, the type that the plugin raised."""
-    cause = error.__cause__ if isinstance(error, ExitAttempted) else None
-    return type(cause or error).__name__

@@ -20,6 +20,7 @@ from prometheus_client import (
     Histogram,
     Info,
     ProcessCollector,
+    Summary,
     disable_created_metrics,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -125,6 +126,12 @@ class Metrics:
         self._steps = self._time_steps()
         self._duration, self._failed = self._time_requests(), self._count_failed_requests()
         self._requests: dict[str, dict[str, tuple[Histogram, Counter]]] = {}
+        self._calls = Summary(
+            f"{_PREFIX}engine_call_duration_seconds",
+            "Duration of each call of an engine's method, whatever its result.",
+            ("kind", "engine", "method"),
+            registry=self._registry,
+        )
         self._lost = Counter(
             f"{_PREFIX}attempts_lost",
             "Attempts of jobs that began and never ended because their worker was killed. The worker"
@@ -209,6 +216,17 @@ class Metrics:
             raise
         finally:
             duration.observe(perf_counter() - since)
+
+    def time_call(self, kind: str, name: str, method: str, seconds: float) -> None:
+        """Note the duration of one call of an engine's method.
+
+        Args:
+            kind: ``worker engine`` or ``compute engine``.
+            name: The engine's name.
+            method: The method's name.
+            seconds: The duration.
+        """
+        self._calls.labels(kind, name, method).observe(seconds)
 
     def count_lost_attempt(self) -> None:
         """Count an attempt that never ended because its worker was killed."""

@@ -19,7 +19,7 @@ from landlord_engines_core.catalog import GROUPS, read_catalog
 from landlord_engines_core.errors import LandlordEnginesError
 from landlord_engines_core.plugin_frames import find_owner
 
-__all__ = ["Door", "Origin", "find_origin"]
+__all__ = ["Door", "Origin", "find_origin", "ignore_time"]
 
 Observe = Callable[[str, float], None]
 """Function that takes the name of a method and the seconds that a call of it took."""
@@ -79,9 +79,21 @@ class Door:
         except BaseException as error:
             if self._may_pass(error):
                 raise
-            raise self._translate(error, method, monotonic() - began) from error
+            raise self._translate(error, method) from error
         finally:
             self.observe(method, monotonic() - began)
+
+    @contextmanager
+    def catch_exits(self, place: str) -> Iterator[None]:
+        """Catch only the attempts to end the process, where the engine's other errors are its own.
+
+        Raises:
+            LandlordEnginesError: Of the class ``failure``, in place of SystemExit or KeyboardInterrupt.
+        """
+        try:
+            yield
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise self._translate(error, place) from error
 
     def _may_pass(self, error: BaseException) -> bool:
         if isinstance(error, asyncio.CancelledError):
@@ -89,11 +101,11 @@ class Door:
         # GeneratorExit ends a coroutine that nobody awaits any more.
         return isinstance(error, (LandlordEnginesError, GeneratorExit, *self.passes))
 
-    def _translate(self, error: BaseException, method: str, seconds: float) -> LandlordEnginesError:
+    def _translate(self, error: BaseException, method: str) -> LandlordEnginesError:
         origin = find_origin(error)
         authors = origin.distribution or f"the {self.engine}"
         return self.failure(
-            f"{self.engine} raised {type(error).__name__} in {method} after {seconds:.1f} s, at {origin}",
+            f"{self.engine} raised {type(error).__name__} in {method} at {origin}",
             hint=f"report it to the authors of {authors}",
         )
 

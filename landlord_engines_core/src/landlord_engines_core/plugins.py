@@ -33,6 +33,7 @@ from landlord_engines_core.errors import (
     PluginNotInstalled,
     PluginWrongType,
 )
+from landlord_engines_core.plugin_calls import find_origin
 
 __all__ = [
     "choose_engine",
@@ -210,7 +211,9 @@ class _SingleEntryPointManager(DriverManager[object]):
 
 
 def _import_failed(chosen: Candidate, error: BaseException) -> PluginImportFailed:
+    # Only these texts are known to name modules and files, and no value.
+    text = f": {error}" if isinstance(error, ImportError | SyntaxError) else ""
     return PluginImportFailed(
-        f"{chosen} cannot be imported: {type(error).__name__}: {error}",
+        f"{chosen} cannot be imported: {type(error).__name__}{text}, at {find_origin(error)}",
         hint=f"reinstall {chosen.distribution} and its dependencies, or report it to its authors",
     )

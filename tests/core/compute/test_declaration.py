@@ -1,6 +1,8 @@
 """Each wrong declaration of a compute engine's factory is named, and a sound one is not."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
+from threading import current_thread, main_thread
 from typing import Any
 
 import attrs
@@ -125,7 +127,7 @@ def with_schema(schema: Any) -> Callable[[ComputeContext], ComputeEngine]:
         (fail(SettingsError("compute.own.url is wrong")), Settings(), "compute.own.url is wrong"),
         (create, Settings(bad=True), "compute.own.bad must not be set"),
         (fail(ComputeUnavailable("no port is free")), Settings(), "no port is free"),
-        (fail(KeyError("sesame")), Settings(), "raised KeyError in create_engine after 0.0 s, at"),
+        (fail(KeyError("sesame")), Settings(), "raised KeyError in create_engine at"),
         (exit_early, Settings(), "raised SystemExit in create_engine"),
         (lambda _: None, Settings(), "it creates an object of type NoneType, and not a Compu"),
         (
@@ -134,6 +136,11 @@ def with_schema(schema: Any) -> Callable[[ComputeContext], ComputeEngine]:
             "its config_schema is no JSON Schema 2020-12: $.type",
         ),
         (with_schema(schema=True), Settings(), "its config_schema returns an object of type bool"),
+        (
+            with_schema({"properties": {"url": {}}}),
+            Settings(),
+            "url is both a setting and a key of",
+        ),
         (with_schema(KeyError("sesame")), Settings(), "raised KeyError in config_schema"),
     ],
 )
@@ -150,7 +157,12 @@ def test_an_engine_that_cannot_be_created_is_named_without_a_value(
     assert "sesame" not in str(caught.value)
 
 
-async def test_blocking_work_runs_in_a_thread_and_keeps_the_jobs_context() -> None:
+async def test_blocking_work_runs_in_a_thread_and_keeps_the_context_of_the_job() -> None:
     context = ComputeContext(settings=None, logger=RecordingLogger())
+    tenant = ContextVar("tenant", default="")
+    tenant.set("t")
 
-    assert await context.run_in_thread(divmod, 7, 2) == (3, 1)
+    def look(number: int, *, more: int) -> tuple[str, int, bool]:
+        return tenant.get(), number + more, current_thread() is main_thread()
+
+    assert await context.run_in_thread(look, 1, more=2) == ("t", 3, False)

@@ -5,9 +5,9 @@ import pytest
 
 from landlord_engines_core.compute import InFlightRequests, in_flight, observing, send, switch
 from landlord_engines_core.errors import (
+    ComputeDefect,
     ComputeUnavailable,
     ExecutionEnded,
-    ExitAttempted,
     Superseded,
     Transient,
 )
@@ -91,7 +91,10 @@ async def test_a_request_that_calls_exit_does_not_end_the_event_loop(
     async def request() -> None:
         raise SystemExit(0)
 
-    with requests.act("t", due), pytest.raises(ExitAttempted):
+    with (
+        requests.act("t", due),
+        pytest.raises(ComputeDefect, match="raised SystemExit in a request"),
+    ):
         await send(request)
 
 

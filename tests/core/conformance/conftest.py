@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from landlord_engines_core.catalog import WORKER_ENGINES
+from landlord_engines_core.catalog import COMPUTE_ENGINES, WORKER_ENGINES
+from landlord_test_target.wrong_engines import compute
 from landlord_test_target.wrong_engines.installed import install
 from landlord_test_target.wrong_engines.worker import RIGHT, VARIANTS, WRONG, module_of
 
@@ -25,6 +26,15 @@ def wrong_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     unbound = "Requires-Dist: landlord-engines-core>=0.1\n"
     loose = {"loose": module_of("loose")}
     install(folder, WORKER_ENGINES, loose, distribution="loose-engines", requires=unbound)
+    _install_compute_engines(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         yield folder
+
+
+def _install_compute_engines(folder: Path) -> None:
+    lines = {rule.lower(): text for rule, text in compute.WRONG.items()} | dict(compute.VARIANTS)
+    modules = {name: compute.module_of(name, text) for name, text in lines.items()}
+    unpinned = {"pin-2": modules.pop("pin-2")}
+    install(folder, COMPUTE_ENGINES, modules, distribution="wrong-compute")
+    install(folder, COMPUTE_ENGINES, unpinned, distribution="unpinned-compute", requires="")

@@ -5,6 +5,7 @@ import threading
 
 from landlord_engines_core import host
 from landlord_engines_core.compute import ComputeRegistry, process
+from landlord_engines_core.compute.guarded import GuardedCompute
 from landlord_engines_core.compute.process import ProcessCompute
 from landlord_engines_core.metrics import Metrics
 from landlord_engines_core.settings import LogSettings, Settings, WorkerSettings
@@ -16,9 +17,10 @@ def start() -> tuple[ComputeRegistry, ProcessCompute]:
     compute = {"process": read(process.factory, {"folder": "/state", "stop_timeout": 7})}
     settings = Settings(engine=None, compute=compute, log=LogSettings(), worker=WorkerSettings())
     registry = host.build_registry(settings, RecordingLogger(), Metrics())
-    engine = registry.engine("process")
-    assert isinstance(engine, ProcessCompute)
-    return registry, engine
+    guarded = registry.engine("process")
+    assert isinstance(guarded, GuardedCompute)
+    assert isinstance(guarded.engine, ProcessCompute)
+    return registry, guarded.engine
 
 
 async def test_an_engine_gets_its_settings_its_defaults_and_the_workers_limits() -> None:

@@ -15,6 +15,7 @@ from landlord_engines_core.engine import (
 )
 from landlord_engines_core.errors import EngineFailed, PluginInvalid
 from landlord_engines_core.host import worker
+from landlord_engines_core.metrics import Metrics
 from landlord_test_target.in_memory import RecordingLogger, build_tenant_jobs
 
 
@@ -64,4 +65,4 @@ def test_an_engine_that_lacks_what_its_factory_declares_is_refused_when_it_is_cr
     )
 
     with pytest.raises(PluginInvalid, match=problem):
-        worker._build_engine(factory, context)
+        worker._build_engine(factory, context, Metrics())

@@ -321,6 +321,7 @@ def test_a_key_may_have_dashes_and_an_empty_one_counts_as_not_set() -> None:
     ("section", "named"),
     [
         ({}, "compute.typed.url is missing: set it in the file, or as $COMPUTE_TYPED_URL"),
+        ({"urll": "u"}, "compute.typed.urll is unknown; did you mean compute.typed.url? (f.yaml)"),
         ({"ratio": "x"}, "compute.typed.ratio must be a number (f.yaml)"),
         ({"ratio": True}, "compute.typed.ratio must be a number (f.yaml)"),
         ({"ratio": "inf"}, "compute.typed.ratio must be a number (f.yaml)"),

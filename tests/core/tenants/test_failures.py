@@ -1,5 +1,6 @@
 import pytest
 
+from landlord_engines_core.compute.guarded import build_compute_door
 from landlord_engines_core.errors import (
     ComputeRefused,
     ComputeUnavailable,
@@ -63,7 +64,7 @@ def test_a_defect_is_reported_by_type_and_location_and_never_by_its_text() -> No
     error = failed(KeyError("sesame"))
 
     assert isinstance(error, Transient)
-    assert f"KeyError at {__name__}:" in str(error)
+    assert f"step apply raised KeyError at {__name__}:" in str(error)
     assert "sesame" not in str(error)
 
 
@@ -84,6 +85,23 @@ def test_a_compute_engine_that_calls_exit_is_reported_and_does_not_end_the_worke
     assert values["line"]
 
 
+def test_a_defect_of_a_compute_engine_is_reported_by_its_own_line() -> None:
+    logger = RecordingLogger()
+    failures = Failures(hold_retry_interval=30, fail_permanently=False, logger=logger)
+
+    with pytest.raises(Transient, match="compute engine own raised KeyError in provision at"):
+        _break_in(failures)
+
+    ((level, event, values),) = logger.lines
+    assert (level, event) == ("error", "step crashed")
+    assert (values["error"], values["code"]) == ("KeyError", "LE403")
+
+
 def _exit_in(failures: Failures) -> None:
     with failures.translate_errors("apply"):
         raise SystemExit(0)
+
+
+def _break_in(failures: Failures) -> None:
+    with failures.translate_errors("apply"), build_compute_door("own").call("provision"):
+        raise KeyError("sesame")

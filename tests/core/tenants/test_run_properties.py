@@ -24,8 +24,8 @@ Name = tuple[str, str, str]
 """Engine, location and tenant: what a target holds unique."""
 
 
-class Crash(BaseException):
-    """The worker's process ends here."""
+class Crash(GeneratorExit):
+    """The worker's process ends here. The door to compute engines lets this kind of error pass."""
 
 
 @attrs.define

@@ -34,7 +34,7 @@ def test_a_child_that_fails_and_then_ends_with_a_code_is_told_with_the_ends_of_i
     trial = tried(tmp_path, monkeypatch, body)
 
     unexpected, end = trial.failures
-    assert unexpected.message.startswith("unexpected ZeroDivisionError in ")
+    assert unexpected.message.startswith("unexpected ZeroDivisionError at ")
     assert end.message == "the interpreter's shutdown ended the process with exit code 3"
     assert trial.output.startswith("firstx")
     assert trial.output.endswith("xlast")

@@ -95,7 +95,7 @@ def container(image: str, composed: Mapping[str, Any], world: World, probes: int
     del environment["WORKFLOW_RESTATE_WORKER_LANDLORD_API_URL"]
     variables = [part for variable in environment.items() for part in ("--env", "=".join(variable))]
     hardened = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    started = docker("run_command", "--detach", "--network=host", *hardened, *variables, image)
+    started = docker("run", "--detach", "--network=host", *hardened, *variables, image)
     yield started
     docker("rm", "--force", started)
 

@@ -49,4 +49,6 @@ async def local_backend(settings: object, folder: Path) -> AsyncIterator[LocalBa
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # takes microseconds
     path = folder / "jobs.db"
     with closing(Store(path)) as store:
-        yield LocalBackend(settings={"path": str(path)}, dispatcher=SqliteDispatcher(store))
+        yield LocalBackend(
+            settings={"path": str(path)}, dispatcher=SqliteDispatcher(store), more_workers=dict
+        )

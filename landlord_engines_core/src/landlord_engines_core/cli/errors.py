@@ -14,7 +14,6 @@ from landlord_engines_core.errors import (
     PluginError,
     RegistrationError,
     SettingsError,
-    catch_exits,
 )
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.host import ForcedExit
@@ -44,11 +43,10 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
     """End the process with one line and an exit code if an error leaves the context.
 
     Args:
-        debug: Whether an unexpected error is raised, for its traceback.
+        debug: Whether the traceback of an unexpected error, or of an engine's, is printed.
     """
     try:
-        with catch_exits():
-            yield
+        yield
     except LandlordEnginesError as error:
         if debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
@@ -60,9 +58,10 @@ def exit_with_code(*, debug: bool) -> Iterator[None]:
     # click prints its own errors and chooses their exit code.
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # the last place
+        # An exit too: it would end the process with its own exit code, perhaps with 0.
         if debug:
-            raise
+            traceback.print_exception(error)
         print_final_line(str(Failure.unexpected(error)))
         sys.exit(ExitCode.FAILED)
 

@@ -20,11 +20,12 @@ from typing import Any, TypeVar
 import attrs
 
 from landlord_engines_core.errors import (
+    ComputeDefect,
     ComputeUnavailable,
     ExecutionEnded,
     Transient,
-    catch_exits,
 )
+from landlord_engines_core.plugin_calls import Door
 
 __all__ = ["Act", "Failpoint", "InFlightRequests", "observing", "pass_by", "send", "switch"]
 
@@ -36,6 +37,9 @@ Failpoint = Callable[[str], None]
 A crash at any such point must leave a state from which the next attempt converges. Tests pass a
 function that kills the process there.
 """
+
+_DOOR = Door(engine="a compute engine", failure=ComputeDefect)
+"""The door to requests, whose other errors are the engine's own to handle."""
 
 FRESH = 5.0
 """Seconds for which an observation, or an answer of the backend, counts as fresh."""
@@ -176,7 +180,7 @@ class InFlightRequests:
 
 
 async def _run_without_exit(request: Coroutine[Any, Any, T]) -> T:
-    with catch_exits():
+    with _DOOR.catch_exits("a request"):
         return await request
 
 

@@ -1,8 +1,9 @@
 """The compute engines of a worker, with their configuration schemas compiled once."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import islice
 
 import attrs
@@ -10,10 +11,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from landlord_engines_core.compute.contract import ComputeEngine
+from landlord_engines_core.compute.guarded import GuardedCompute, build_compute_door
 from landlord_engines_core.compute.unknown_keys import near_misses, properties_of
 from landlord_engines_core.declarations import describe
-from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.errors import ComputeRefused
 
 __all__ = ["ComputeRegistry", "find_schema_problems"]
 
@@ -56,6 +57,14 @@ def _is_incomplete(error: ValidationError) -> bool:
     return error.validator in _COMPLETABLE
 
 
+ObserveCall = Callable[[str, str, float], None]
+"""Function that takes the name of an engine, a method, and the seconds that a call of it took."""
+
+
+def ignore_call(name: str, method: str, seconds: float) -> None:
+    """Observe nothing: the default without metrics."""
+
+
 def find_schema_problems(schema: object) -> tuple[str, ...]:
     """List what is wrong with an engine's JSON Schema."""
     try:
@@ -71,11 +80,20 @@ def find_schema_problems(schema: object) -> tuple[str, ...]:
 
 @attrs.frozen
 class ComputeRegistry:
-    """The configured compute engines by name, and their threads."""
+    """The configured compute engines by name, called through their doors, and their threads."""
 
-    _engines: Mapping[str, ComputeEngine]
+    _created: Mapping[str, ComputeEngine]
     _threads: Collection[Executor] = ()
+    _observe: ObserveCall = ignore_call
+    _engines: Mapping[str, ComputeEngine] = attrs.field(init=False)
     _validators: Mapping[str, Draft202012Validator] = attrs.field(init=False)
+
+    @_engines.default
+    def _guard(self) -> Mapping[str, ComputeEngine]:
+        return {
+            name: GuardedCompute(engine, build_compute_door(name, partial(self._observe, name)))
+            for name, engine in self._created.items()
+        }
 
     @_validators.default
     def _compile(self) -> Mapping[str, Draft202012Validator]:
@@ -166,10 +184,5 @@ class ComputeRegistry:
             for executor in self._threads:
                 # A thread whose target hangs would hold up the worker's end.
                 closing.callback(executor.shutdown, wait=False, cancel_futures=True)
-            for name, engine in self._engines.items():
-                closing.push_async_callback(_close, name, engine)
-
-
-async def _close(name: str, engine: ComputeEngine) -> None:
-    with Door(engine=f"compute engine {name}", failure=ComputeUnavailable).call("aclose"):
-        await engine.aclose()
+            for engine in self._engines.values():
+                closing.push_async_callback(engine.aclose)

@@ -11,12 +11,15 @@ An author's test is ten lines, and `landlord-host conformance NAME` needs none::
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from landlord_engines_core.conformance.suite import WorkerEngineSuite
+    from landlord_engines_core.conformance.compute.bench import Target
+    from landlord_engines_core.conformance.suite import ComputeEngineSuite, WorkerEngineSuite
     from landlord_engines_core.conformance.waivers import Waiver
 
-__all__ = ["Waiver", "WorkerEngineSuite"]
+__all__ = ["ComputeEngineSuite", "Target", "Waiver", "WorkerEngineSuite"]
 
 _MODULES = {
+    "ComputeEngineSuite": "landlord_engines_core.conformance.suite",
+    "Target": "landlord_engines_core.conformance.compute.bench",
     "Waiver": "landlord_engines_core.conformance.waivers",
     "WorkerEngineSuite": "landlord_engines_core.conformance.suite",
 }

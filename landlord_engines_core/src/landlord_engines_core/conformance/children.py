@@ -22,7 +22,7 @@ from landlord_engines_core.conformance.story import CannotRun, DoesNotApply, Rul
 
 __all__ = ["Child", "Ended", "call_in_child", "start_child"]
 
-LONGEST_CALL = 30.0
+LONGEST_CALL = 120.0
 """Seconds after which a call counts as hanging."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from landlord_engines_core.conformance.children import call_in_child
+from landlord_engines_core.conformance.lines import Lines
 from landlord_engines_core.conformance.settings import load_settings, secret_keys
 from landlord_engines_core.conformance.state import list_changes, read_state
 from landlord_engines_core.conformance.story import CannotRun, DoesNotApply, RuleBroken
@@ -25,12 +26,13 @@ from landlord_engines_core.engine import (
 from landlord_engines_core.errors import (
     CapabilityNotSupported,
     EngineRefused,
+    PluginError,
     SettingsError,
     Transient,
 )
 from landlord_engines_core.plugins import load_worker_engine
 
-__all__ = ["Lines", "list_hermetic_checks"]
+__all__ = ["list_hermetic_checks"]
 
 GRACE = 1.0
 """Seconds that a shutdown gets."""
@@ -42,20 +44,6 @@ CANARY = "canary-5f3a9c"
 """The value of each secret setting."""
 
 DONE = "done"
-
-
-@attrs.define
-class Lines:
-    """Logger that keeps its lines as texts."""
-
-    texts: list[str] = attrs.field(factory=list)
-
-    def debug(self, event: str, **values: object) -> None:
-        """Keep a line."""
-        # As text: a secret masks only its representation.
-        self.texts += [event, *map(str, values.values())]
-
-    info = warning = error = debug
 
 
 @attrs.frozen(kw_only=True)
@@ -125,7 +113,10 @@ def _play(scenario: Callable[[Stage], Awaitable[str | None]], subject: Subject) 
 def _play_here(
     scenario: Callable[[Stage], Awaitable[str | None]], name: str, settings: Mapping[str, str]
 ) -> str:
-    _, factory = load_worker_engine(name)
+    try:
+        _, factory = load_worker_engine(name)
+    except PluginError as error:
+        raise CannotRun(f"the engine cannot be loaded: {error}") from None
 
     async def play() -> str | None:
         return await scenario(Stage(factory=factory, settings=settings))

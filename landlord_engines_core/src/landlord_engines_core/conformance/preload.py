@@ -2,5 +2,7 @@
 
 from landlord_engines_core import host
 from landlord_engines_core.conformance import hermetic, static
+from landlord_engines_core.conformance.compute import acts
+from landlord_engines_core.conformance.live import worker
 
-__all__ = ["hermetic", "host", "static"]
+__all__ = ["acts", "hermetic", "host", "static", "worker"]

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from landlord_engines_core.conformance.compute.checks import list_compute_checks
 from landlord_engines_core.conformance.compute_rules import COMPUTE_RULES
 from landlord_engines_core.conformance.hermetic import list_hermetic_checks
+from landlord_engines_core.conformance.live.play import list_live_checks
 from landlord_engines_core.conformance.rules import Kind, Rule
 from landlord_engines_core.conformance.static import list_static_checks
 from landlord_engines_core.conformance.subject import Check
@@ -30,5 +32,5 @@ def find_rule(kind: Kind, rule_id: str) -> Rule:
 def find_checks(kind: Kind) -> Mapping[str, Check]:
     """Find the check of each rule of a kind of engine, by the rule's id."""
     if kind is Kind.COMPUTE:
-        return list_static_checks(kind)
-    return {**list_static_checks(kind), **list_hermetic_checks()}
+        return {**list_static_checks(kind), **list_compute_checks()}
+    return {**list_static_checks(kind), **list_hermetic_checks(), **list_live_checks()}

@@ -10,6 +10,7 @@ from landlord_engines_core.conformance.story import CannotRun, DoesNotApply, Rul
 from landlord_engines_core.conformance.subject import Subject
 from landlord_engines_core.conformance.verdicts import Outcome, Result
 from landlord_engines_core.conformance.waivers import Waiver, apply_waiver
+from landlord_engines_core.errors import LandlordEnginesError
 
 __all__ = ["check_rule"]
 
@@ -28,6 +29,6 @@ def _check(rule: Rule, subject: Subject) -> Result:
         return Result(rule=rule.id, outcome=Outcome.FAILED, note=str(broken), story=broken.story)
     except DoesNotApply as end:
         return Result(rule=rule.id, outcome=Outcome.NOT_APPLICABLE, note=str(end))
-    except CannotRun as end:
+    except (CannotRun, LandlordEnginesError) as end:
         return Result(rule=rule.id, outcome=Outcome.COULD_NOT_RUN, note=str(end))
     return Result(rule=rule.id, outcome=Outcome.PASSED, note=note or "")

@@ -12,8 +12,15 @@ from landlord_engines_core.settings.tree import attribute
 __all__ = ["load_settings", "secret_keys"]
 
 
-def load_settings(factory: EngineFactory, settings: Mapping[str, str]) -> Any:
+def load_settings(
+    factory: EngineFactory, settings: Mapping[str, str], *, complete: bool = True
+) -> Any:
     """Load the engine's section from texts by key.
+
+    Args:
+        factory: The engine's factory.
+        settings: The settings.
+        complete: Whether settings have to fit together. A local backend adds some, as in `dev`.
 
     Raises:
         SettingsError: A setting is wrong, or settings do not fit together.
@@ -23,7 +30,8 @@ def load_settings(factory: EngineFactory, settings: Mapping[str, str]) -> Any:
     flags = {f"{section}.{key}": value for key, value in settings.items()}
     sources = Sources(document={}, file="", environment={}, flags=flags)
     loaded = sources.load(name, factory.settings_type)
-    loaded.check()
+    if complete:
+        loaded.check()
     return loaded.settings.engine
 
 

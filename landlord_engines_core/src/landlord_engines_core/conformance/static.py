@@ -6,6 +6,8 @@ from time import process_time
 import attrs
 
 from landlord_engines_core.catalog import Candidate
+from landlord_engines_core.compute import ComputeEngineFactory, ComputeEngineInfo
+from landlord_engines_core.compute.factory import COMPUTE_CONTRACT
 from landlord_engines_core.conformance.children import Ended, start_child
 from landlord_engines_core.conformance.rules import Kind
 from landlord_engines_core.conformance.state import list_changes, read_state
@@ -15,7 +17,7 @@ from landlord_engines_core.engine import CONTRACT, Capability, EngineFactory, En
 from landlord_engines_core.errors import PluginError
 from landlord_engines_core.plugins import load_compute_engine, load_worker_engine
 
-__all__ = ["Import", "list_static_checks"]
+__all__ = ["Import", "import_engine", "list_static_checks"]
 
 LONGEST_IMPORT = 2.0
 """Seconds of processor time that an import may take."""
@@ -36,15 +38,13 @@ class Import:
     refusal: str
     changes: tuple[str, ...]
     seconds: float
-    info: EngineInfo | None = None
+    info: EngineInfo | ComputeEngineInfo | None = None
     settings: str = ""
 
 
 def list_static_checks(kind: Kind) -> dict[str, Check]:
     """List the static checks of this kind of engine, by the id of the rule."""
-    if kind is Kind.COMPUTE:
-        return {}
-    return {
+    checks: dict[str, Check] = {
         "LOAD-1": check_factory,
         "LOAD-2": check_output,
         "LOAD-3": check_duration,
@@ -52,13 +52,24 @@ def list_static_checks(kind: Kind) -> dict[str, Check]:
         "VER-1": check_contract,
         "VER-2": check_range_of_core,
         "CFG-1": check_settings_class,
-        "CAP-1": check_lock_is_declared,
     }
+    if kind is Kind.WORKER:
+        return {**checks, "CAP-1": check_lock_is_declared}
+    return {_OF_COMPUTE[rule]: check for rule, check in checks.items()}
+
+
+_OF_COMPUTE = {
+    **{f"LOAD-{number}": f"MOD-{number}" for number in (1, 2, 3, 4)},
+    "VER-1": "PIN-1",
+    "VER-2": "PIN-2",
+    "CFG-1": "SET-1",
+}
+"""The rules of compute engines that are tested as those of worker engines are."""
 
 
 def check_factory(subject: Subject) -> None:
     """LOAD-1."""
-    if refusal := _imported(subject).refusal:
+    if refusal := import_engine(subject).refusal:
         raise RuleBroken(refusal)
 
 
@@ -70,7 +81,7 @@ def check_output(subject: Subject) -> None:
 
 def check_duration(subject: Subject) -> str:
     """LOAD-3."""
-    seconds = _imported(subject).seconds
+    seconds = import_engine(subject).seconds
     if seconds > LONGEST_IMPORT:
         raise RuleBroken(f"the import took {seconds:.1f} s of processor time")
     return f"{seconds:.2f} s"
@@ -78,15 +89,16 @@ def check_duration(subject: Subject) -> str:
 
 def check_traces(subject: Subject) -> None:
     """LOAD-4."""
-    if changes := _imported(subject).changes:
+    if changes := import_engine(subject).changes:
         raise RuleBroken(f"the import changed {', '.join(changes)}")
 
 
 def check_contract(subject: Subject) -> None:
     """VER-1."""
     contract = _info(subject).contract
-    if contract != CONTRACT:
-        raise RuleBroken(f"the factory names contract {contract}, and this core has {CONTRACT}")
+    ours = CONTRACT if subject.kind is Kind.WORKER else COMPUTE_CONTRACT
+    if contract != ours:
+        raise RuleBroken(f"the factory names contract {contract}, and this core has {ours}")
 
 
 def check_range_of_core(subject: Subject) -> str:
@@ -101,23 +113,29 @@ def check_range_of_core(subject: Subject) -> str:
 
 def check_settings_class(subject: Subject) -> None:
     """CFG-1."""
-    if fault := _imported(subject).settings:
+    if fault := import_engine(subject).settings:
         raise RuleBroken(fault)
 
 
 def check_lock_is_declared(subject: Subject) -> None:
     """CAP-1."""
-    if not _info(subject).supports(Capability.TENANT_LOCK):
+    info = _info(subject)
+    if not isinstance(info, EngineInfo) or not info.supports(Capability.TENANT_LOCK):
         raise RuleBroken("the factory does not declare the capability tenant-lock in full")
 
 
-def _info(subject: Subject) -> EngineInfo:
-    if (info := _imported(subject).info) is None:
-        raise CannotRun("the entry point leads to no EngineFactory")
+def _info(subject: Subject) -> EngineInfo | ComputeEngineInfo:
+    if (info := import_engine(subject).info) is None:
+        raise CannotRun("the entry point leads to no factory of an engine")
     return info
 
 
-def _imported(subject: Subject) -> Import:
+def import_engine(subject: Subject) -> Import:
+    """Import the engine in a process of its own.
+
+    Raises:
+        RuleBroken: The import did not return.
+    """
     ended = _import(subject)
     if not isinstance(ended.answer, Import):
         raise RuleBroken(f"the import {ended.end}", *ended.log.splitlines()[-20:])
@@ -140,7 +158,7 @@ def _look(candidate: Candidate, kind: Kind) -> Import:
     except PluginError as error:
         refusal = refusal or str(error)
     looked = Import(refusal=refusal, changes=changes, seconds=seconds)
-    if not isinstance(target, EngineFactory):
+    if not isinstance(target, EngineFactory | ComputeEngineFactory):
         return looked
     return attrs.evolve(looked, info=target.info, settings=_find_fault(target.settings_type))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -25,14 +26,18 @@ class Subject:
 
     Attributes:
         name: The name of its entry point.
-        settings: Its settings by key, as texts.
+        settings: Its settings by key; those of a worker engine are texts.
         folder: A folder for this test's files.
+        patience: Seconds after which an event that has to come counts as missing.
+        target: The author's view of a compute engine's target, if the suite gives one.
     """
 
     kind: Kind
     name: str
     folder: Path
-    settings: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    patience: float = 60.0
+    target: Any = attrs.field(default=None, repr=False)
 
     @property
     def group(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from landlord_engines_core.conformance.collecting import write_result
+from landlord_engines_core.conformance.compute.bench import Target
 from landlord_engines_core.conformance.marks import RESULT
 from landlord_engines_core.conformance.report import Engine
 from landlord_engines_core.conformance.rulebook import RULES, find_rule
@@ -16,7 +17,7 @@ from landlord_engines_core.conformance.subject import Subject
 from landlord_engines_core.conformance.verdicts import Outcome, Result
 from landlord_engines_core.conformance.waivers import Waiver
 
-__all__ = ["EngineSuite", "WorkerEngineSuite"]
+__all__ = ["ComputeEngineSuite", "EngineSuite", "WorkerEngineSuite"]
 
 
 class EngineSuite:
@@ -24,19 +25,26 @@ class EngineSuite:
 
     Attributes:
         engine: The name of the engine's entry point.
-        settings: The engine's settings by key, as texts, if it needs some to be created.
+        settings: The engine's settings by key, if it needs some; those of a worker engine are texts.
         waivers: The reasons for which the engine does not keep a SHOULD.
+        patience: Seconds after which an event that has to come counts as missing, for slow backends.
     """
 
     __test__ = False
     kind: ClassVar[Kind]
     engine: ClassVar[str]
-    settings: ClassVar[Mapping[str, str]] = {}
+    settings: ClassVar[Mapping[str, Any]] = {}
     waivers: ClassVar[tuple[Waiver, ...]] = ()
+    patience: ClassVar[float] = 60.0
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         cls.__test__ = hasattr(cls, "engine")
+
+    def target(self, folder: Path) -> Target | None:
+        """Return the view of a compute engine's target for one test, with a folder of the test's own."""
+        _ = folder
+        return None
 
     def test_waivers_name_rules(self) -> None:
         """Each waiver names another rule of this kind of engine."""
@@ -47,7 +55,15 @@ class EngineSuite:
 
     def check(self, rule_id: str, folder: Path, record: Any) -> None:
         """Test one rule, and record the result for the report."""
-        subject = Subject(kind=self.kind, name=self.engine, folder=folder, settings=self.settings)
+        target = self.target(folder / "target")
+        subject = Subject(
+            kind=self.kind,
+            name=self.engine,
+            folder=folder,
+            settings=self.settings if target is None else target.settings,
+            patience=self.patience,
+            target=target,
+        )
         waiver = next((waiver for waiver in self.waivers if waiver.rule == rule_id), None)
         candidate = subject.find()
         rule = find_rule(self.kind, rule_id)
@@ -69,6 +85,17 @@ class WorkerEngineSuite(EngineSuite):
     kind = Kind.WORKER
 
     @pytest.mark.parametrize("rule", [rule.id for rule in RULES[Kind.WORKER]])
+    def test_rule(self, rule: str, tmp_path: Path, record_property: Any) -> None:
+        """Test one rule."""
+        self.check(rule, tmp_path, record_property)
+
+
+class ComputeEngineSuite(EngineSuite):
+    """The rules of a compute engine, each a test. Override `target` for the live tier."""
+
+    kind = Kind.COMPUTE
+
+    @pytest.mark.parametrize("rule", [rule.id for rule in RULES[Kind.COMPUTE]])
     def test_rule(self, rule: str, tmp_path: Path, record_property: Any) -> None:
         """Test one rule."""
         self.check(rule, tmp_path, record_property)

@@ -12,14 +12,19 @@ from landlord_engines_core.engine.moving import MoveReport
 from landlord_engines_core.engine.registration import Registration
 from landlord_engines_core.errors import EngineFailed
 from landlord_engines_core.models import PolledExecution
-from landlord_engines_core.plugin_calls import Door
+from landlord_engines_core.plugin_calls import Door, ignore_time
 
 __all__ = ["GuardedEngine", "build_door", "open_local_backend"]
 
 
-def build_door(info: EngineInfo) -> Door:
-    """Build the door to a worker engine; an error that the engine must not raise is EngineFailed."""
-    return Door(engine=f"worker engine {info.name}", failure=EngineFailed)
+def build_door(info: EngineInfo, observe: Callable[[str, float], None] = ignore_time) -> Door:
+    """Build the door to a worker engine; an error that the engine must not raise is EngineFailed.
+
+    Args:
+        info: The engine's description.
+        observe: Gets the duration of each call.
+    """
+    return Door(engine=f"worker engine {info.name}", failure=EngineFailed, observe=observe)
 
 
 @attrs.frozen

@@ -36,10 +36,13 @@ class LocalBackend:
     Attributes:
         settings: The worker's settings to reach the backend, as keys of ``workflow.<name>``.
         dispatcher: Starts and polls jobs there.
+        more_workers: Returns what one more worker on this machine needs other than ``settings``, for
+            example an address of its own; ``None`` if nothing.
     """
 
     settings: Mapping[str, str]
     dispatcher: Dispatcher
+    more_workers: Callable[[], Mapping[str, str]] | None = None
 
 
 StartLocalBackend = Callable[[Any, Path], AbstractAsyncContextManager[LocalBackend]]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import attrs
 
@@ -19,7 +20,6 @@ from landlord_engines_core.compute.registry import find_schema_problems
 from landlord_engines_core.compute.unknown_keys import lists_every_key, properties_of
 from landlord_engines_core.errors import (
     ComputeError,
-    ComputeRefused,
     PluginInvalid,
     PluginSettingsRefused,
 )
@@ -65,7 +65,8 @@ def build_registry(settings: Settings, logger: Logger, metrics: Metrics) -> Comp
             threads=threads[name],
         )
         engines[name] = create_engine(candidate, factory, context)
-    registry = ComputeRegistry(engines, tuple(threads.values()))
+    observe = partial(metrics.time_call, "compute engine")
+    registry = ComputeRegistry(engines, tuple(threads.values()), observe)
     for name in registry:
         _check_defaults(registry, name, worker.max_config_bytes)
     return registry
@@ -95,7 +96,8 @@ def create_engine(
         raise _invalid(candidate, problems)
     with door.call("config_schema"):
         schema = engine.config_schema()
-    if problems := find_schema_problems(schema):
+    problems = find_schema_problems(schema) or _find_ambiguous(factory.settings_type, schema)
+    if problems:
         raise _invalid(candidate, problems)
     _refuse_unknown(candidate, factory.settings_type, schema, context.defaults)
     return engine
@@ -109,6 +111,15 @@ def _invalid(candidate: Candidate, problems: tuple[str, ...]) -> PluginInvalid:
     return PluginInvalid(
         f"compute engine {candidate} is not valid: {'; '.join(problems)}",
         hint=f"update {candidate.distribution}, or report it to its authors",
+    )
+
+
+def _find_ambiguous(settings_type: type, schema: Mapping[str, object]) -> tuple[str, ...]:
+    """List the keys of the section that would have two meanings."""
+    return tuple(
+        f"{key} is both a setting and a key of tenants' configurations"
+        for key in attrs.fields_dict(settings_type)
+        if key in properties_of(schema)
     )
 
 
@@ -132,10 +143,9 @@ def _check_defaults(registry: ComputeRegistry, name: str, max_config_bytes: int)
     """Refuse bad defaults at the start: otherwise every tenant's job would be held."""
     hint = f"correct compute.{name}"
     try:
-        with _door(name).call("validate_defaults"):
-            registry.check_defaults(name)
-            size = len(json.dumps(registry.engine(name).config_defaults()))
-    except ComputeRefused as error:
+        registry.check_defaults(name)
+        size = len(json.dumps(registry.engine(name).config_defaults()))
+    except ComputeError as error:
         raise PluginSettingsRefused(
             f"the defaults of compute engine {name} are refused: {error.message}", hint=hint
         ) from error

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 
@@ -90,7 +91,7 @@ async def build_worker(
         )
         yield WorkerParts(
             info=factory.info,
-            engine=_build_engine(factory, context),
+            engine=_build_engine(factory, context, metrics),
             jobs=jobs,
             landlord=landlord,
             metrics=metrics,
@@ -176,8 +177,8 @@ def _describe_host(worker: WorkerSettings, registry: ComputeRegistry) -> HostInf
     )
 
 
-def _build_engine(factory: EngineFactory, context: EngineContext) -> WorkerEngine:
-    door = build_door(factory.info)
+def _build_engine(factory: EngineFactory, context: EngineContext, metrics: Metrics) -> WorkerEngine:
+    door = build_door(factory.info, partial(metrics.time_call, "worker engine", factory.info.name))
     with door.call("create_engine"):
         engine = factory.create_engine(context)
     # When the factory was loaded, the class was perhaps not known.

@@ -17,6 +17,7 @@ from landlord_engines_core.settings.tree import ComputeSection
 from landlord_engines_core.settings.types import is_duration
 from landlord_engines_core.settings.unknown_keys import look_up, report_unknown
 from landlord_engines_core.settings.values import Value, build, check_value, list_values
+from landlord_engines_core.spelling import find_similar
 
 __all__ = ["MASKED", "ReadSection", "read_section"]
 
@@ -62,7 +63,7 @@ def read_section(name: str, sources: ComputeSources, default_origin: str) -> Rea
     section = ComputeSection(
         settings=None, defaults={key: default.value for key, default in defaults.items()}
     )
-    problems = [*_find_mistakes(name, options, layers), *_check(name, options, given)]
+    problems = [*_find_mistakes(name, options, layers), *_check(name, options, given, defaults)]
     if problems:
         return ReadSection(section=section, problems=tuple(problems))
     if (settings_type := sources.types.get(name)) is not None:
@@ -150,13 +151,18 @@ def _find_mistakes(
 
 
 def _check(
-    name: str, options: Mapping[str, OptionInfo], given: Mapping[str, Value]
+    name: str,
+    options: Mapping[str, OptionInfo],
+    given: Mapping[str, Value],
+    defaults: Mapping[str, Value],
 ) -> Iterator[str]:
     """Check each value separately, so that one error reports all bad settings."""
     for path, option in options.items():
         whole = f"compute.{name}.{path}"
         if path in given:
             yield from check_value(option, whole, given[path])
+        elif option.has_no_default and (typo := find_similar(path, defaults)):
+            yield f"compute.{name}.{typo} is unknown; did you mean {whole}? ({defaults[typo].origin})"
         elif option.has_no_default:
             variable = f"COMPUTE_{capitals(name)}_{path.upper().replace('.', '_')}"
             yield f"{whole} is missing: set it in the file, or as ${variable}"

@@ -6,16 +6,14 @@ from contextlib import contextmanager
 import attrs
 
 from landlord_engines_core.errors import (
+    ComputeDefect,
     ComputeRefused,
     ComputeUnavailable,
-    ExitAttempted,
     Held,
     InvalidJob,
     JobError,
     LandlordUnavailable,
     Transient,
-    catch_exits,
-    error_kind,
 )
 from landlord_engines_core.logs import Logger, error_fields
 from landlord_engines_core.plugin_calls import find_origin
@@ -50,8 +48,7 @@ class Failures:
             Superseded: A younger job has the tenant's lock.
         """
         try:
-            with catch_exits():
-                yield
+            yield
         except JobError:
             raise
         except ComputeRefused as error:
@@ -68,24 +65,32 @@ class Failures:
             late = Transient(f"step {step} took longer than worker.step_timeout")
             self.logger.warning("step took too long", step=step, code=late.code)
             raise late from error
-        except Exception as error:  # noqa: BLE001  # a compute engine may raise any
-            # Only its type and location are logged: its text may contain values of a configuration.
-            kind, origin = error_kind(error), find_origin(_find_defect(error))
-            authors = origin.distribution or "the compute engine or the worker"
-            broken = Transient(
-                f"step {step} raised {kind} at {origin}",
-                hint=f"report this defect to the authors of {authors}",
-            )
-            self.logger.error(  # noqa: TRY400  # a traceback may quote a configuration
-                "step crashed",
-                step=step,
-                code=broken.code,
-                error=kind,
-                module=origin.module,
-                line=origin.line,
-                distribution=origin.distribution,
-            )
+        except ComputeDefect as error:
+            broken = Transient(error.message, hint=error.hint)
+            self._log_crash(step, broken, error.__cause__ or error)
             raise broken from None
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # any defect
+            # Of this worker, or of the worker engine's steps: those of compute engines are above.
+            origin = find_origin(error)
+            broken = Transient(
+                f"step {step} raised {type(error).__name__} at {origin}",
+                hint=f"report this defect to the authors of {origin.distribution or 'the worker'}",
+            )
+            self._log_crash(step, broken, error)
+            raise broken from None
+
+    def _log_crash(self, step: str, broken: Transient, error: BaseException) -> None:
+        """Log the type and the place of an error: its text may contain values of a configuration."""
+        origin = find_origin(error)
+        self.logger.error(
+            "step crashed",
+            step=step,
+            code=broken.code,
+            error=type(error).__name__,
+            module=origin.module,
+            line=origin.line,
+            distribution=origin.distribution,
+        )
 
     def _refuse(self, step: str, error: ComputeRefused) -> JobError:
         refused: JobError
@@ -95,8 +100,3 @@ class Failures:
             refused = Held(error.message, hint=error.hint, retry_after=self.hold_retry_interval)
         self.logger.warning("step refused", step=step, **error_fields(refused))
         return refused
-
-
-def _find_defect(error: Exception) -> BaseException:
-    """Return the exit that an engine attempted, or else the error itself."""
-    return error.__cause__ or error if isinstance(error, ExitAttempted) else error

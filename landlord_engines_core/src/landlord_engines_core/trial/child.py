@@ -17,7 +17,7 @@ import attrs
 
 from landlord_engines_core import codec
 from landlord_engines_core.catalog import read_catalog
-from landlord_engines_core.errors import LandlordEnginesError, catch_exits
+from landlord_engines_core.errors import LandlordEnginesError
 from landlord_engines_core.exit_codes import ExitCode
 from landlord_engines_core.plugin_frames import Engines, thread_whereabouts
 from landlord_engines_core.threads import start_thread
@@ -182,8 +182,7 @@ def run_child(body: Body, exit_code_of: Callable[[LandlordEnginesError], ExitCod
 def run_body(body: Body, arguments: object, reporter: Reporter) -> None:
     """Run a body, and report an error that leaves it."""
     try:
-        with catch_exits():
-            body(arguments, reporter)
+        body(arguments, reporter)
     except LandlordEnginesError as error:
         reporter.fail(error)
     except BaseException as error:  # noqa: BLE001  # an engine may raise anything

@@ -1,17 +1,16 @@
 """The result of a trial, and the messages that carry it from one process to the other."""
 
-import traceback
 from collections.abc import Mapping
 
 import attrs
 
 from landlord_engines_core.errors import (
     EngineFailed,
-    ExitAttempted,
     LandlordEnginesError,
     PluginImportFailed,
 )
 from landlord_engines_core.exit_codes import ExitCode
+from landlord_engines_core.plugin_calls import find_origin
 
 __all__ = ["START", "Description", "Failure", "Finding", "Message", "Request", "Stage", "Trial"]
 
@@ -62,13 +61,10 @@ class Failure:
     @classmethod
     def unexpected(cls, error: BaseException) -> "Failure":
         """Describe another error by its type and location, but not its text."""
-        # The text may contain a settings value. The exit that a plugin attempted has a cause.
-        cause = error.__cause__ if isinstance(error, ExitAttempted) else None
-        error = cause or error
-        location = traceback.extract_tb(error.__traceback__)[-1]
+        # The text may contain a settings value.
         return cls(
             code="",
-            message=f"unexpected {type(error).__name__} in {location.filename}:{location.lineno}",
+            message=f"unexpected {type(error).__name__} at {find_origin(error)}",
             hint="run the command with --debug for the traceback, and report it",
             exit_code=ExitCode.FAILED,
         )

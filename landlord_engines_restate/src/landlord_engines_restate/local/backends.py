@@ -63,12 +63,17 @@ async def _run_backend(
             settings={
                 "endpoint": server.endpoint,
                 "admin_endpoint": server.admin_endpoint,
-                "worker_address": f"127.0.0.1:{free_ports()[0]}",
+                **_worker_address(),
             },
             dispatcher=RestateDispatcher(
                 ingress=server.endpoint, admin=admin, service=settings.names.service_for_landlord
             ),
+            more_workers=_worker_address,
         )
     finally:
         await admin.aclose()
         await server.stop()
+
+
+def _worker_address() -> dict[str, str]:
+    return {"worker_address": f"127.0.0.1:{free_ports()[0]}"}

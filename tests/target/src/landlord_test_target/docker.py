@@ -113,7 +113,7 @@ class TenantContainers:
         options = [part for key in labels for part in ("--label", f"landlord.{key}={labels[key]}")]
         name = f"landlord-tenant-{self.tenant}"
         options += ["--restart=unless-stopped", *more]
-        return docker("run_command", "-d", "--name", name, *options, f"{WEB}:1")
+        return docker("run", "-d", "--name", name, *options, f"{WEB}:1")
 
     def remove_all(self) -> None:
         for container in self.ids:

@@ -21,6 +21,7 @@ from landlord_engines_core.compute import (
     send,
 )
 from landlord_engines_core.errors import ComputeRefused, ComputeUnavailable
+from landlord_engines_core.settings import Secret
 from landlord_engines_core.tenants import crash_loops
 
 SCHEMA: Mapping[str, object] = {
@@ -46,6 +47,9 @@ REFUSED_VERSION, BROKEN_VERSION, KILLING_VERSION = 13, 14, 15
 """Versions in a configuration that the engine refuses, fails with, and kills its worker with."""
 
 
+_NO_TOKEN = Secret("")
+
+
 @attrs.frozen(kw_only=True)
 class TargetSettings:
     """The operator's settings.
@@ -53,10 +57,12 @@ class TargetSettings:
     Attributes:
         url: The target's URL.
         longest_carry: Seconds that a request may take.
+        token: A secret that nothing needs; tests look for it in what a worker writes.
     """
 
     url: str
     longest_carry: float = LONGEST_CARRY
+    token: Secret = _NO_TOKEN
 
 
 @attrs.define

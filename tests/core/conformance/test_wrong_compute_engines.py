@@ -1,0 +1,124 @@
+"""The kit's own proof for compute engines, around the example engine of a page."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+from landlord_engines_core.conformance.rulebook import RULES, find_rule
+from landlord_engines_core.conformance.rules import Kind, Rule, Tier
+from landlord_engines_core.conformance.run import check_rule
+from landlord_engines_core.conformance.subject import Subject
+from landlord_engines_core.conformance.verdicts import Outcome
+from landlord_test_target.wrong_engines.compute import WRONG
+
+RIGHT = "right-folder"
+
+SLOW = {"CUT-1", "CUT-2", "CUT-3"}
+"""Rules whose wrong engine is noticed because something does not come."""
+
+WRONG_RULES = [
+    pytest.param(rule, marks=pytest.mark.long if rule.id in SLOW else (), id=rule.id)
+    for rule in RULES[Kind.COMPUTE]
+]
+
+
+@attrs.frozen(kw_only=True)
+class FolderTarget:
+    """The view of a folder."""
+
+    folder: Path
+    cuts: int = 2
+    drifts: tuple[str, ...] = ("removed", "changed")
+    secret: bool = True
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return {"path": str(self.folder)}
+
+    def config(self, version: int) -> Mapping[str, object]:
+        return {"text": str(version)}
+
+    def secret_config(self, secret: str) -> Mapping[str, object]:
+        return {"text": secret if self.secret else "none"}
+
+    async def look(self, tenant: str) -> Collection[object]:
+        return list(self.folder.glob(f"{self._name(tenant)}*"))
+
+    async def disturb(self, tenant: str, drift: str) -> None:
+        file = self.folder / self._name(tenant)
+        if drift == "removed":
+            file.unlink()
+        else:
+            content = json.loads(file.read_text())
+            file.write_text(json.dumps({**content, "text": "3"}))
+
+    def _name(self, tenant: str) -> str:
+        return hashlib.sha256(tenant.encode(errors="surrogatepass")).hexdigest()
+
+
+def subject(engine: str, folder: Path, **more: object) -> Subject:
+    target = FolderTarget(folder=folder / "tenants", **more)  # type: ignore[arg-type]
+    return Subject(
+        kind=Kind.COMPUTE, name=engine, folder=folder, settings=target.settings, target=target
+    )
+
+
+def name(rule: Rule) -> str:
+    return rule.id
+
+
+def test_there_is_a_wrong_engine_for_each_rule_and_no_other() -> None:
+    assert set(WRONG) == {rule.id for rule in RULES[Kind.COMPUTE]}
+
+
+@pytest.mark.parametrize("rule", WRONG_RULES)
+def test_a_wrong_engine_fails_its_rule(rule: Rule, tmp_path: Path) -> None:
+    result = check_rule(rule, subject(rule.id.lower(), tmp_path, cuts=5))
+
+    assert result.outcome is Outcome.FAILED, result
+    assert result.story or rule.tier is not Tier.LIVE
+
+
+@pytest.mark.parametrize("rule", RULES[Kind.COMPUTE], ids=name)
+def test_the_right_engine_keeps_the_rule(rule: Rule, tmp_path: Path) -> None:
+    result = check_rule(rule, subject(RIGHT, tmp_path))
+
+    assert result.outcome is Outcome.PASSED, "\n".join((result.note, *result.story))
+
+
+@pytest.mark.parametrize(
+    ("engine", "rule", "outcome", "note"),
+    [
+        ("mod-1", "SCH-1", Outcome.COULD_NOT_RUN, "the engine cannot be loaded: LE205"),
+        ("mod-1", "ACT-1", Outcome.COULD_NOT_RUN, "the engine cannot be loaded: LE205"),
+        ("picky", "SCH-1", Outcome.FAILED, "the engine refuses the suite's configuration"),
+        ("refusing", "ACT-2", Outcome.FAILED, "the engine refuses the suite's configuration"),
+        ("unhealthy", "ACT-4", Outcome.FAILED, "another process does not find"),
+        ("stubborn", "ACT-3", Outcome.FAILED, "10 calls of destroy returned"),
+        ("blind", "DRI-1", Outcome.FAILED, "does not repair the drift"),
+        ("broken", "ACT-1", Outcome.FAILED, "the engine ended the process with exit code 1"),
+        ("broken", "PAR-2", Outcome.FAILED, "provision of two processes at once failed"),
+    ],
+)
+def test_a_rules_test_tells_what_it_saw(
+    engine: str, rule: str, outcome: Outcome, note: str, tmp_path: Path
+) -> None:
+    result = check_rule(find_rule(Kind.COMPUTE, rule), subject(engine, tmp_path))
+
+    assert result.outcome is outcome, result
+    assert note in result.note
+
+
+def test_a_test_with_nothing_to_run_over_could_not_run(tmp_path: Path) -> None:
+    no_drifts = subject(RIGHT, tmp_path, drifts=())
+    no_secret = subject(RIGHT, tmp_path, secret=False)
+    no_target = attrs.evolve(no_drifts, target=None)
+
+    for rule, tested in (("DRI-1", no_drifts), ("SEC-1", no_secret), ("ACT-1", no_target)):
+        result = check_rule(find_rule(Kind.COMPUTE, rule), tested)
+        assert result.outcome is Outcome.COULD_NOT_RUN, result
+    assert check_rule(find_rule(Kind.COMPUTE, "SCH-1"), no_target).outcome is Outcome.PASSED
