@@ -67,7 +67,7 @@ def install_editable(
 ) -> None:
     """Install all distributions, the examples and the tests' own from their folders, and tools."""
     core, restate, stub = (f"./{name}" for name in DISTRIBUTIONS)
-    examples = ("./examples/sqlite_engine", "./examples/folder_engine")
+    examples = (f"./examples/{name}_engine" for name in ("direct", "folder", "sqlite"))
     folders = (core + ENGINES, restate + extra, stub, *examples, "./tests/target")
     editable = (argument for folder in folders for argument in ("-e", folder))
     # pip would make an environment of its own for each of the five, in 8 s of processor time.

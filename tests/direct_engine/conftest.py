@@ -1,0 +1,46 @@
+"""The example's backend with a real worker."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from landlord_engine_direct import factory
+from landlord_engine_direct.engine import DirectSettings
+from landlord_test_target.direct_harness import DirectHarness
+from landlord_test_target.target import Target, target_server
+
+
+@pytest.fixture
+def no_restate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Break every import of Restate in the processes that a test starts, which are not forked then."""
+    for name in ("restate", "landlord_engines_restate"):
+        (tmp_path / "broken" / name).mkdir(parents=True)
+        (tmp_path / "broken" / name / "__init__.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+
+
+@pytest.fixture(scope="session")
+def target_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with target_server(tmp_path_factory.mktemp("target")) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest_asyncio.fixture
+async def bench(
+    target_url: str, http: aiohttp.ClientSession, tmp_path: Path
+) -> AsyncIterator[DirectHarness]:
+    assert factory.local_backend is not None
+    target = Target(url=target_url, http=http)
+    async with factory.local_backend(DirectSettings(), tmp_path) as backend:
+        bench = DirectHarness(backend=backend, target=target, folder=tmp_path)
+        yield bench
+        await bench.aclose()
