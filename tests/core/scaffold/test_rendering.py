@@ -100,7 +100,7 @@ def test_the_command_shows_the_files_and_the_next_steps_and_keeps_an_existing_fo
     kind: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["new-engine", "mine", f"--kind={kind}"]
@@ -113,4 +113,4 @@ def test_the_command_shows_the_files_and_the_next_steps_and_keeps_an_existing_fo
     assert any(line.endswith("tests/test_conformance.py") for line in lines)
     assert lines[-1].startswith("  landlord-host conformance mine")
     assert second.exit_code == 2
-    assert "cannot be created" in capsys.readouterr().err
+    assert "cannot be created" in capfd.readouterr().err
