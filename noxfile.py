@@ -170,6 +170,27 @@ def demo(session: nox.Session) -> None:
         session.error(f"the demo left files behind: {', '.join(left_over)}")
 
 
+@nox.session(requires=["build"])
+def third_party(session: nox.Session) -> None:
+    """Show an engine that is not ours at work, without Restate: `nox -s third_party`.
+
+    Not part of a plain run. Two workers carry tenants, and one of them is killed.
+    """
+    install(session, group="build")
+    folder = Path(session.create_tmp()).resolve()
+    for wheel in folder.glob("*.whl"):
+        wheel.unlink()
+    session.run(
+        *("python", "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder)),
+        "examples/sqlite_engine",
+    )
+    core, example = next(DIST.glob("landlord_engines_core-*.whl")), next(folder.glob("*.whl"))
+    install(session, str(core), str(example))
+    session.run("landlord-host", "engines")
+    session.run("landlord-host", "--engine", "sqlite", "dev", "--demo")
+    session.run("python", "tests/third_party/carry.py")
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Compare the worker with a service written by hand: `nox -s bench`, not part of a plain run."""
